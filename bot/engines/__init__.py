@@ -1,0 +1,80 @@
+"""The port to the AI server, and the choice of an adapter.
+
+An engine keeps conversations and works on them. Three adapters: `responses`, `assistants`, `echo`.
+Calls that change something may be repeated after a crash or a timeout: `again=True` says that an
+earlier attempt of this very step may have reached the server, and the engine looks before it acts.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from bot.models import Conversation, Message, Record, Run, RunOptions, Thread, Update
+from bot.settings import Settings
+
+
+class Engine(Protocol):
+    """What the bot asks of an AI server. All methods raise the errors of `bot.errors`."""
+
+    name: str
+
+    async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
+        """Open a conversation, filled with `history` in order; returns its id."""
+        ...
+
+    async def append(
+        self, conversation: Conversation, message: Message, *, turn_id: str, again: bool
+    ) -> str:
+        """Store one message and return the id it got.
+
+        An engine that sends the messages along with the run does nothing here and returns "".
+        """
+        ...
+
+    async def start(
+        self,
+        conversation: Conversation,
+        messages: Sequence[Message],
+        options: RunOptions,
+        *,
+        turn_id: str,
+        again: bool,
+    ) -> Run:
+        """Start the run that answers `messages`, the same that were appended for this turn."""
+        ...
+
+    def follow(self, run: Run, conversation: Conversation) -> AsyncIterator[Update]:
+        """Progress until the run has ended; may be begun anew by another process at any time.
+
+        The last update is `completed` (or `cancelled`, where `cancel` was called). Every other end
+        raises RunFailed. Past the deadline the run is cancelled and RunFailed("deadline") raised.
+        """
+        ...
+
+    async def cancel(self, run: Run) -> None:
+        """Ask for the end of a run; one that has ended already is left as it is."""
+        ...
+
+    async def delete(self, conversation_id: str) -> None:
+        """Delete a conversation with all it holds; one that is gone already is no error."""
+        ...
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
+    """Open the engine that `BOT_ENGINE` names and close it in the end."""
+    if settings.bot_engine == "echo":
+        from bot.engines.echo import open_echo
+
+        async with open_echo(settings) as echo:
+            yield echo
+    elif settings.bot_engine == "assistants":
+        from bot.engines.assistants import open_assistants
+
+        async with open_assistants(settings) as assistants:
+            yield assistants
+    else:
+        from bot.engines.responses import open_responses
+
+        async with open_responses(settings) as responses:
+            yield responses

@@ -1,0 +1,193 @@
+"""What every module may speak of: threads, messages, conversations, runs and their progress.
+
+Frozen data only. `encode` and `decode` are the one way these travel through Redis.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter
+
+T = TypeVar("T")
+
+MessageKind = Literal["message", "reset"]
+"""`message` is something a person wrote; `reset` ends the conversation at this point of it."""
+
+RunStatus = Literal[
+    "queued",
+    "in_progress",
+    "requires_action",
+    "cancelling",
+    "completed",
+    "incomplete",
+    "failed",
+    "cancelled",
+    "expired",
+]
+"""Statuses as OpenAI spells them, of Responses and of Assistants runs alike."""
+
+TERMINAL: frozenset[RunStatus] = frozenset(
+    {"completed", "incomplete", "failed", "cancelled", "expired"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """One Slack thread. `team_id` holds the enterprise id where an event bears no team."""
+
+    team_id: str
+    channel_id: str
+    thread_ts: str
+
+    @property
+    def key(self) -> str:
+        """The thread as one string, `team:channel:thread_ts`; no part may hold a colon."""
+        return f"{self.team_id}:{self.channel_id}:{self.thread_ts}"
+
+    @classmethod
+    def parse(cls, key: str) -> "Thread":
+        """Read what `key` wrote. Raises ValueError for anything else."""
+        team_id, channel_id, thread_ts = key.split(":")
+        return cls(team_id, channel_id, thread_ts)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that hangs on a Slack message; `size` in bytes, `url` needs the bot token."""
+
+    id: str
+    name: str
+    mimetype: str
+    size: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a person, as it waits in the inbox. `ts` orders it within its thread."""
+
+    thread: Thread
+    ts: str
+    user_id: str
+    text: str
+    event_id: str = ""
+    user_team_id: str = ""
+    """The person's own team: differs from the thread's in Slack Connect channels."""
+    kind: MessageKind = "message"
+    files: tuple[File, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of our own record of a conversation, from which a lost one is rebuilt."""
+
+    role: Literal["user", "assistant"]
+    text: str
+    ts: str
+    user_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What the engine keeps for a thread: `id` is `conv_...`, `thread_...` or the like."""
+
+    id: str
+    engine: str
+    thread: Thread
+    user_id: str
+    created_at: float
+    last_item_id: str = ""
+    """The newest item the engine is known to hold: what follows it is of a later turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a run is to be made. `user_id` names the asker, for the engine's abuse protection."""
+
+    model: str = ""
+    instructions: str = ""
+    user_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One working of the engine: `id` is `resp_...` or `run_...`; `started_at` in epoch seconds.
+
+    The deadline of a run counts from `started_at`, also for the worker that takes it over.
+    """
+
+    id: str
+    conversation_id: str
+    started_at: float
+    status: RunStatus = "queued"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one run. `input_tokens` includes the cached ones, `output_tokens` the reasoning."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A source of a passage; `start` and `end` are character offsets into the answer's text.
+
+    `text` is the marker to be replaced where the server gives one (Assistants: `【4:0†source】`).
+    """
+
+    start: int
+    end: int
+    title: str
+    url: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something the assistant does on its way to the answer: a search, a tool call."""
+
+    id: str
+    title: str
+    status: Literal["pending", "in_progress", "complete", "error"] = "in_progress"
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Progress of a run. `text` is the whole answer so far, never a delta.
+
+    The last update of a run has a terminal `status`. `usage` is None until then, and afterwards
+    where the server does not tell.
+    """
+
+    status: RunStatus
+    text: str = ""
+    steps: tuple[Step, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    usage: Usage | None = None
+    last_item_id: str = ""
+    model: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def encode(value: object, kind: Any = None) -> str:
+    """JSON of any of the types above (or of plain JSON data)."""
+    return _adapter(kind or type(value)).dump_json(value).decode()
+
+
+def decode(kind: type[T], text: str | bytes) -> T:
+    """Read what `encode` wrote. Raises pydantic.ValidationError where it does not fit `kind`."""
+    value: T = _adapter(kind).validate_json(text)
+    return value

@@ -1,0 +1,170 @@
+"""Every environment variable the program reads, typed, frozen, secret where secret.
+
+`load` reads the environment and `.env`; nothing is read at import.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bot.errors import ConfigError
+
+DEFAULT_INSTRUCTIONS = (
+    "You are a helpful assistant in a Slack workspace. Answer in the language you are asked in, "
+    "briefly and to the point, in Markdown."
+)
+
+
+class Settings(BaseSettings):
+    """The settings of one deployment. Field names are the variables' names in lower case."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    slack_bot_token: SecretStr = Field(description="Bot token of the Slack app (`xoxb-…`).")
+    slack_signing_secret: SecretStr | None = Field(
+        None, description="Signing secret of the Slack app; needed over HTTP."
+    )
+    slack_app_token: SecretStr | None = Field(
+        None, description="App-level token (`xapp-…`). Present: Socket Mode. Absent: HTTP."
+    )
+    slack_api_url: str = Field(
+        "https://slack.com/api/",
+        description="Base of Slack's Web API; GovSlack: `https://slack-gov.com/api/`.",
+    )
+    openai_api_key: SecretStr | None = Field(None, description="Key of the AI server.")
+    openai_base_url: str | None = Field(
+        None, description="Base of the AI server's API; default is OpenAI's own."
+    )
+    openai_model: str = Field("gpt-6-luna", description="Model that answers.")
+    openai_assistant_id: str | None = Field(
+        None, description="Assistant that answers (`assistants` engine only)."
+    )
+    bot_engine: Literal["responses", "assistants", "echo"] = Field(
+        "responses", description="Protocol of the AI server; `echo` needs none."
+    )
+    bot_instructions: str = Field(
+        DEFAULT_INSTRUCTIONS, description="What the assistant is told before every answer."
+    )
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="Where Redis is: `redis://`, `rediss://`, `unix://`.",
+    )
+    bot_redis_tls_verify: bool | None = Field(
+        None,
+        description="Check Redis's certificate; default: yes, except on Heroku (self-signed chain).",
+    )
+    bot_redis_prefix: str = Field("bot", description="First part of every key in Redis.")
+    bot_redis_connections: int = Field(
+        10, ge=3, description="Most connections to Redis of one process."
+    )
+    port: int = Field(3000, ge=0, le=65535, description="Port of `bot web` and `bot run`.")
+    bot_host: str = Field("0.0.0.0", description="Address that `PORT` is bound on.")
+    bot_health_port: int | None = Field(
+        None, ge=0, le=65535, description="Port of the worker's `/healthz`; absent: none."
+    )
+    bot_concurrency: int = Field(
+        2000, ge=1, description="Most threads that one worker answers at the same time."
+    )
+    bot_run_deadline: float = Field(
+        600, gt=0, description="Seconds after which an unfinished run is cancelled."
+    )
+    bot_gather_seconds: float = Field(
+        0.25, ge=0, description="Seconds a new message waits for others that belong before it."
+    )
+    bot_attempts: int = Field(
+        5, ge=1, description="Failures after which a message goes to the dead letters."
+    )
+    bot_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severe level that is logged."
+    )
+    bot_state_dir: Path = Field(
+        Path(".bot"),
+        description="Where `bot try` keeps its Redis data and the echo engine its own.",
+    )
+
+    @field_validator("slack_bot_token")
+    @classmethod
+    def _is_bot_token(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith("xoxb-"):
+            raise ValueError("is not a bot token: it must begin with xoxb-")
+        return value
+
+    @field_validator("slack_app_token")
+    @classmethod
+    def _is_app_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith("xapp-"):
+            raise ValueError("is not an app-level token: it must begin with xapp-")
+        return value
+
+    @field_validator("slack_api_url", "openai_base_url")
+    @classmethod
+    def _is_http_url(cls, value: str | None) -> str | None:
+        if value is not None and (
+            urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname
+        ):
+            raise ValueError("is not an http(s) address")
+        return value
+
+    @field_validator("slack_api_url")
+    @classmethod
+    def _ends_with_slash(cls, value: str) -> str:
+        return value if value.endswith("/") else value + "/"
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis_url(cls, value: str) -> str:
+        if urlsplit(value).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @property
+    def socket_mode(self) -> bool:
+        """Whether events come over Slack's WebSocket instead of HTTP."""
+        return self.slack_app_token is not None
+
+    @property
+    def redis_tls_verify(self) -> bool:
+        """Heroku's Redis presents a self-signed chain, and Heroku sets DYNO in every process."""
+        if self.bot_redis_tls_verify is None:
+            return "DYNO" not in os.environ
+        return self.bot_redis_tls_verify
+
+
+def load(env_file: Path | None = Path(".env")) -> Settings:
+    """Read the settings from the environment, then from `env_file`.
+
+    Raises ConfigError naming the first variable that is missing or wrong.
+    """
+    try:
+        settings = Settings(_env_file=env_file)  # type: ignore[call-arg]  # fields come from outside
+    except ValidationError as error:
+        raise _config_error(error) from None
+    _check_together(settings)
+    return settings
+
+
+def _config_error(error: ValidationError) -> ConfigError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    variable = str(first["loc"][0]).upper() if first["loc"] else "settings"
+    if first["type"] == "missing":
+        return ConfigError(variable, "is not set")
+    return ConfigError(variable, first["msg"].removeprefix("Value error, "))
+
+
+def _check_together(settings: Settings) -> None:
+    if not settings.socket_mode and settings.slack_signing_secret is None:
+        raise ConfigError(
+            "SLACK_SIGNING_SECRET", "is not set (or set SLACK_APP_TOKEN for Socket Mode)"
+        )
+    if settings.bot_engine == "echo":
+        return
+    if settings.openai_api_key is None and settings.openai_base_url is None:
+        raise ConfigError(
+            "OPENAI_API_KEY", "is not set (or set OPENAI_BASE_URL for a server of your own)"
+        )
+    if settings.bot_engine == "assistants" and settings.openai_assistant_id is None:
+        raise ConfigError("OPENAI_ASSISTANT_ID", "is not set, and BOT_ENGINE is assistants")
