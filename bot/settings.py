@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     )
     bot_redis_tls_verify: bool | None = Field(
         None,
-        description="Check Redis's certificate; default: yes, except on Heroku (self-signed chain).",
+        description="Check Redis's certificate; default: yes, on Heroku no (self-signed).",
     )
     bot_redis_prefix: str = Field("bot", description="First part of every key in Redis.")
     bot_redis_connections: int = Field(
@@ -140,7 +140,7 @@ def load(env_file: Path | None = Path(".env")) -> Settings:
     Raises ConfigError naming the first variable that is missing or wrong.
     """
     try:
-        settings = Settings(_env_file=env_file)  # type: ignore[call-arg]  # fields come from outside
+        settings = Settings(_env_file=env_file)
     except ValidationError as error:
         raise _config_error(error) from None
     _check_together(settings)
