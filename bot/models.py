@@ -194,3 +194,19 @@ def decode(kind: type[T], text: str | bytes) -> T:
     """Read what `encode` wrote. Raises pydantic.ValidationError where it does not fit `kind`."""
     value: T = _adapter(kind).validate_json(text)
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a turn came to, kept in its journal: the same text is posted after a crash.
+
+    `outcome` is a run's status, or `reset`; `reason` says why where it is not `completed`.
+    """
+
+    text: str
+    outcome: str = "completed"
+    reason: str = ""
+    citations: tuple[Citation, ...] = ()
+    usage: Usage | None = None
+    last_item_id: str = ""
+    model: str = ""

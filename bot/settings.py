@@ -168,3 +168,13 @@ def _check_together(settings: Settings) -> None:
         )
     if settings.bot_engine == "assistants" and settings.openai_assistant_id is None:
         raise ConfigError("OPENAI_ASSISTANT_ID", "is not set, and BOT_ENGINE is assistants")
+
+
+def render_table() -> str:
+    """The settings as the README's Markdown table."""
+    lines = ["| variable | default | what it is |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.is_required() or field.default is None else f"`{field.default}`"
+        shown = "*(a short text)*" if name == "bot_instructions" else default
+        lines.append(f"| `{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(lines)

@@ -1,0 +1,11 @@
+"""The slash commands: one module each, and this index.
+
+To add one: write a module with a `COMMAND`, name it in `COMMANDS`; the manifest follows.
+"""
+
+from bot.slack.commands import help, reset
+from bot.slack.commands.command import Ask, Command
+
+COMMANDS: tuple[Command, ...] = (reset.COMMAND, help.COMMAND)
+
+__all__ = ["COMMANDS", "Ask", "Command"]

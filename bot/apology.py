@@ -1,0 +1,51 @@
+"""What people are told when there is no whole answer: short, honest, with what to do next."""
+
+from bot.errors import RunFailed
+
+AGAIN = "Please ask again in a moment."
+ADMIN = "Please tell the person who runs this bot; the log has the details."
+
+WORDS = {
+    "deadline": f"This took too long, so I stopped working on it. {AGAIN}",
+    "expired": f"The AI service gave up on this one before it was done. {AGAIN}",
+    "max_output_tokens": "The answer grew longer than I am allowed to write. "
+    "Ask me to go on, or for a shorter answer.",
+    "max_completion_tokens": "The answer grew longer than I am allowed to write. "
+    "Ask me to go on, or for a shorter answer.",
+    "max_prompt_tokens": "This conversation has grown too long. Write `reset` to start afresh.",
+    "context_length_exceeded": "This conversation has grown too long for me. "
+    "Write `reset` to start afresh, or send less at once.",
+    "content_filter": "The AI service's content filter stopped this answer. "
+    "Try to put the question differently.",
+    "invalid_prompt": "The AI service refused this question. Try to put it differently.",
+    "insufficient_quota": f"The AI service's budget for this bot is used up. {ADMIN}",
+    "rate_limit_exceeded": f"The AI service is overloaded. {AGAIN}",
+    "server_error": f"The AI service had a fault of its own. {AGAIN}",
+    "authentication": f"The AI service does not accept this bot's key. {ADMIN}",
+    "permission": f"The AI service does not let this bot use that model. {ADMIN}",
+    "model_not_found": f"The model this bot is set to use does not exist. {ADMIN}",
+    "empty": f"The AI service ended without a word. {AGAIN}",
+    "requires_action": f"The assistant wanted a tool that I do not have. {ADMIN}",
+    "conversation_gone": f"The AI service lost our conversation, twice. {AGAIN}",
+    "dead": "I tried several times and could not answer this. Your message is kept, "
+    "and the person who runs this bot can have me try again.",
+}
+OTHERWISE = f"Something went wrong on the way to the answer. {AGAIN}"
+
+FRESH_START = "Done: I have forgotten this conversation. Your next message starts afresh."
+NOTHING_TO_FORGET = (
+    "There is nothing to forget here yet: every new thread starts afresh anyway. "
+    "For an older conversation, write `reset` in its thread, or use `/reset`."
+)
+STOPPED = "_Stopped._"
+
+
+def apology(error: RunFailed) -> str:
+    """Markdown for Slack: what had been written so far, and what happened to the rest."""
+    words = f"⚠️ {WORDS.get(error.reason, OTHERWISE)}"
+    return f"{error.text}\n\n{words}" if error.text else words
+
+
+def stopped(text: str) -> str:
+    """The text so far, marked as stopped."""
+    return f"{text}\n\n{STOPPED}" if text else STOPPED

@@ -1,0 +1,136 @@
+"""The composition root: opens store, Slack and engine in order, and runs them until told to stop."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
+
+from aiohttp import web
+
+from bot.engines import open_engine
+from bot.engines.polling import error_backoff
+from bot.errors import Retry, StoreUnavailable
+from bot.log import log
+from bot.models import RunOptions
+from bot.settings import Settings
+from bot.slack.client import identify, open_client
+from bot.slack.reply import Replies
+from bot.slack.server import add_events_route, build_app, open_socket_mode
+from bot.store import Store, open_store
+from bot.turn import Desk
+from bot.worker import Worker
+
+T = TypeVar("T")
+
+START_PATIENCE = 30.0
+"""Seconds that Redis and Slack are given to come up beside us."""
+
+
+async def serve(settings: Settings, *, web_part: bool, work_part: bool) -> None:
+    """Run the bot's two parts, or one of them, until SIGTERM or SIGINT.
+
+    Raises ConfigError, StoreUnavailable or Retry when the start fails.
+    """
+    stop = _stop_on_signals()
+    async with open_bot(settings, web_part=web_part, work_part=work_part):
+        log.info("ready", web=web_part, worker=work_part, socket_mode=settings.socket_mode)
+        await stop.wait()
+        log.info("leaving")
+
+
+@asynccontextmanager
+async def open_bot(
+    settings: Settings, *, web_part: bool = True, work_part: bool = True
+) -> AsyncIterator[None]:
+    """The running bot. On leaving, events are refused first, then unfinished work is handed over."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(
+            open_store(
+                settings.redis_url,
+                prefix=settings.bot_redis_prefix,
+                tls_verify=settings.redis_tls_verify,
+                connections=settings.bot_redis_connections,
+            )
+        )
+        await _patiently(store.ping)
+        client = await stack.enter_async_context(open_client(settings))
+        identity = await _patiently(lambda: identify(client))
+        if work_part:
+            engine = await stack.enter_async_context(open_engine(settings))
+            options = RunOptions(settings.openai_model, settings.bot_instructions)
+            desk = Desk(store, engine, Replies(client, store.pace), options)
+            await stack.enter_async_context(_working(Worker(desk, settings)))
+        if web_part:
+            slack = build_app(settings, store, client, identity)
+            if settings.socket_mode:
+                await stack.enter_async_context(open_socket_mode(slack, settings))
+        site = web.Application()
+        site.router.add_get("/healthz", _healthz(store))
+        if web_part and not settings.socket_mode:
+            add_events_route(site, slack)
+        port = settings.port if web_part else settings.bot_health_port
+        if port is not None:
+            await stack.enter_async_context(_listening(site, settings.bot_host, port))
+        yield
+
+
+@asynccontextmanager
+async def _working(worker: Worker) -> AsyncIterator[None]:
+    task = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        worker.leave()
+        await task
+
+
+@asynccontextmanager
+async def _listening(site: web.Application, host: str, port: int) -> AsyncIterator[None]:
+    runner = web.AppRunner(site, access_log=None, shutdown_timeout=5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        log.info("listening", addresses=[f"{a[0]}:{a[1]}" for a in runner.addresses])
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _healthz(store: Store) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """200 once the process is ready: the route exists only then."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    return healthz
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Try again while a neighbour is coming up; its last error is raised after START_PATIENCE."""
+    end = asyncio.get_running_loop().time() + START_PATIENCE
+    for delay in error_backoff():
+        try:
+            return await call()
+        except (StoreUnavailable, Retry) as error:
+            wait = error.after if isinstance(error, Retry) and error.after else delay
+            if asyncio.get_running_loop().time() + wait > end:
+                raise
+            log.warning("waiting_to_start", error=str(error))
+            await asyncio.sleep(wait)
+    raise AssertionError("error_backoff never ends")
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM or SIGINT sets; a second signal ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def received(number: int) -> None:
+        if stop.is_set():
+            raise SystemExit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, received, number)
+    return stop

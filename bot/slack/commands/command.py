@@ -1,0 +1,32 @@
+"""What a slash command is."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bot.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One use of a command: who asked, where, with what words behind the command."""
+
+    team_id: str
+    channel_id: str
+    user_id: str
+    text: str
+    store: Store
+
+
+Answer = dict[str, Any]
+"""Arguments of Bolt's `ack`: `text`, and `blocks` if need be. Only the asker sees it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A slash command; `answer` has 3 seconds, Slack's limit for an acknowledgement."""
+
+    name: str
+    description: str
+    answer: Callable[[Ask], Awaitable[Answer]]
+    usage_hint: str = ""

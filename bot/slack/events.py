@@ -1,0 +1,147 @@
+"""Slack's events: who speaks to the bot, and the way into the inbox.
+
+A listener returns when what it heard is durably stored; only then is the event acknowledged
+(`process_before_response`). An exception becomes a 500 and Slack delivers again.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.context.async_context import AsyncBoltContext
+
+from bot.log import log
+from bot.models import File, Message, MessageKind, Thread
+from bot.slack.client import Identity
+from bot.store import Store
+
+SPOKEN = frozenset({None, "file_share", "thread_broadcast"})
+"""Subtypes of `message` that a person has written; the other ones are Slack's own notices."""
+
+RESET_WORDS = frozenset({"reset", "/reset", "!reset"})
+
+EVENTS = (
+    "app_home_opened",
+    "app_mention",
+    "agent_session_stopped",
+    "message.channels",
+    "message.groups",
+    "message.im",
+    "message.mpim",
+)
+"""What the app subscribes to; the manifest follows."""
+
+Payload = Mapping[str, Any]
+
+
+class Listeners:
+    """The listeners of events, named as Slack names them."""
+
+    def __init__(self, store: Store, identity: Identity) -> None:
+        self._store = store
+        self._identity = identity
+        self._mention = re.compile(rf"<@{re.escape(identity.user_id)}(\|[^>]*)?>")
+
+    def register(self, app: AsyncApp) -> None:
+        """Hang every listener on the app: one for each event that is subscribed to."""
+        app.event("app_mention")(self.app_mention)
+        app.event("message")(self.message)
+        app.event("agent_session_stopped")(self.agent_session_stopped)
+        app.event("app_home_opened")(self.app_home_opened)
+
+    async def app_mention(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
+        """Somebody calls the bot by name. The twin `message` event is the same message."""
+        await self._hear(event, body, context, addressed=True)
+
+    async def message(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
+        """Something was written where the bot is: for us in a DM, a mention or our own thread."""
+        direct = event.get("channel_type") == "im"
+        mentioned = bool(self._mention.search(event.get("text") or ""))
+        await self._hear(event, body, context, addressed=direct or mentioned)
+
+    async def agent_session_stopped(self, event: Payload, context: AsyncBoltContext) -> None:
+        """Slack's own Stop button: the run of that thread is cancelled."""
+        if event.get("channel") and event.get("thread_ts"):
+            thread = Thread(installation(context), event["channel"], event["thread_ts"])
+            await self._store.inbox.interrupt(thread, "stop")
+
+    async def app_home_opened(self) -> None:
+        """Acknowledged: an event without a listener counts as a failed delivery."""
+
+    async def _hear(
+        self, event: Payload, body: Payload, context: AsyncBoltContext, *, addressed: bool
+    ) -> None:
+        if not is_spoken(event) or event["user"] == self._identity.user_id:
+            return
+        message = self._parse(event, body, context)
+        if not addressed and not await self._store.conversations.is_ours(message.thread):
+            return
+        delivery = await self._store.inbox.deliver(message)
+        if delivery.new and message.kind == "reset":
+            await self._store.inbox.interrupt(message.thread, "reset")
+        log.info(
+            "message_delivered" if delivery.new else "message_seen_before",
+            thread=message.thread.key,
+            ts=message.ts,
+            kind=message.kind,
+            waiting=delivery.waiting,
+        )
+
+    def _parse(self, event: Payload, body: Payload, context: AsyncBoltContext) -> Message:
+        text = self._mention.sub("", event.get("text") or "").strip()
+        return Message(
+            thread=Thread(
+                installation(context), event["channel"], event.get("thread_ts") or event["ts"]
+            ),
+            ts=event["ts"],
+            user_id=event["user"],
+            text=text,
+            event_id=body.get("event_id") or "",
+            user_team_id=event.get("user_team") or event.get("team") or "",
+            kind=parse_kind(text),
+            files=parse_files(event.get("files") or ()),
+        )
+
+
+def installation(context: AsyncBoltContext) -> str:
+    """The first part of a thread's key: the enterprise of an org-wide installation, else the team.
+
+    The same for events, commands and shortcuts, which name the team of an org install differently.
+    """
+    if context.is_enterprise_install and context.enterprise_id:
+        return context.enterprise_id
+    return context.team_id or context.enterprise_id or ""
+
+
+def is_spoken(event: Payload) -> bool:
+    """Whether a person wrote this: no bot, no notice, no edit. Our own posts bear a `bot_id`."""
+    return (
+        event.get("subtype") in SPOKEN
+        and bool(event.get("user"))
+        and event["user"] != "USLACK"
+        and not event.get("bot_id")
+        and not event.get("bot_profile")
+        and bool(event.get("ts"))
+        and bool(event.get("channel"))
+    )
+
+
+def parse_kind(text: str) -> MessageKind:
+    """A word alone can be an order to the bot instead of something to answer."""
+    return "reset" if text.lower().rstrip(".!") in RESET_WORDS else "message"
+
+
+def parse_files(files: Any) -> tuple[File, ...]:
+    """The files of a message. A Slack Connect stub has an id only; the rest is empty."""
+    return tuple(
+        File(
+            id=file["id"],
+            name=file.get("name") or file.get("title") or "",
+            mimetype=file.get("mimetype") or "",
+            size=file.get("size") or 0,
+            url=file.get("url_private_download") or file.get("url_private") or "",
+        )
+        for file in files
+        if file.get("id") and file.get("mode") != "tombstone"
+    )

@@ -1,0 +1,89 @@
+"""The app manifest, generated from the commands, shortcuts and events that the code has.
+
+https://docs.slack.dev/reference/app-manifest
+"""
+
+from typing import Any
+
+import yaml
+
+from bot.slack.commands import COMMANDS
+from bot.slack.events import EVENTS
+from bot.slack.server import EVENTS_PATH
+from bot.slack.shortcuts import SHORTCUTS
+
+NAME = "Assistant"
+DESCRIPTION = "An AI assistant that answers in threads and remembers each of them."
+
+SCOPES = (
+    "app_mentions:read",  # app_mention
+    "assistant:write",  # agent_view
+    "channels:history",  # message.channels; conversations.replies
+    "chat:write",  # chat.postMessage, assistant.threads.setStatus
+    "commands",  # slash commands and shortcuts
+    "groups:history",  # message.groups
+    "im:history",  # message.im
+    "mpim:history",  # message.mpim
+)
+
+PROMPTS = (
+    ("What can you do?", "What can you do for me?"),
+    ("Draft a message", "Help me write a short, friendly message to my team about "),
+    ("Explain something", "Explain to me in simple words: "),
+)
+
+
+def manifest(url: str | None = None) -> dict[str, Any]:
+    """The manifest for Socket Mode, or with `url` (`https://host`, no path) for HTTP."""
+    endpoint = f"{url.rstrip('/')}{EVENTS_PATH}" if url else None
+    at = {"request_url": endpoint} if endpoint else {}
+    return {
+        "_metadata": {"major_version": 2, "minor_version": 1},
+        "display_information": {"name": NAME, "description": DESCRIPTION},
+        "features": {
+            "agent_view": {
+                "agent_description": DESCRIPTION,
+                "suggested_prompts": [
+                    {"title": title, "message": message} for title, message in PROMPTS
+                ],
+            },
+            "app_home": {
+                "home_tab_enabled": False,
+                "messages_tab_enabled": True,
+                "messages_tab_read_only_enabled": False,
+            },
+            "bot_user": {"display_name": NAME, "always_online": True},
+            "shortcuts": [
+                {
+                    "name": shortcut.name,
+                    "type": "message",
+                    "callback_id": shortcut.callback_id,
+                    "description": shortcut.description,
+                }
+                for shortcut in SHORTCUTS
+            ],
+            "slash_commands": [
+                {
+                    "command": command.name,
+                    "description": command.description,
+                    "should_escape": False,
+                }
+                | ({"usage_hint": command.usage_hint} if command.usage_hint else {})
+                | ({"url": endpoint} if endpoint else {})
+                for command in COMMANDS
+            ],
+        },
+        "oauth_config": {"scopes": {"bot": list(SCOPES)}},
+        "settings": {
+            "event_subscriptions": {"bot_events": sorted(EVENTS)} | at,
+            "interactivity": {"is_enabled": True} | at,
+            "org_deploy_enabled": False,
+            "socket_mode_enabled": endpoint is None,
+            "token_rotation_enabled": False,
+        },
+    }
+
+
+def render_manifest(url: str | None = None) -> str:
+    """The manifest as YAML, as Slack's "From a manifest" dialogue takes it."""
+    return yaml.safe_dump(manifest(url), sort_keys=False, allow_unicode=True, width=100)

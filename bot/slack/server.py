@@ -1,0 +1,122 @@
+"""The Bolt app with all its listeners, and the two ways in: signed HTTP and Socket Mode."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from slack_bolt.adapter.aiohttp import to_aiohttp_response
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.context.async_context import AsyncBoltContext
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.log import log
+from bot.settings import Settings
+from bot.slack.client import Identity
+from bot.slack.commands import COMMANDS, Ask, Command
+from bot.slack.events import Listeners, installation
+from bot.slack.shortcuts import Buttons
+from bot.store import Store
+
+EVENTS_PATH = "/slack/events"
+LARGEST_BODY = 1024 * 1024
+"""Bytes; Slack's own payloads stay far below."""
+
+
+def build_app(
+    settings: Settings, store: Store, client: AsyncWebClient, identity: Identity
+) -> AsyncApp:
+    """Bolt's app, with a listener for every event, command, shortcut and button of ours."""
+    token = settings.slack_bot_token.get_secret_value()
+    secret = settings.slack_signing_secret
+
+    async def authorize() -> AuthorizeResult:
+        return AuthorizeResult(
+            enterprise_id=identity.enterprise_id or None,
+            team_id=identity.team_id,
+            bot_user_id=identity.user_id,
+            bot_id=identity.bot_id,
+            bot_token=token,
+        )
+
+    app = AsyncApp(
+        client=client,
+        authorize=authorize,
+        signing_secret=secret.get_secret_value() if secret else "",
+        process_before_response=True,  # by default Bolt says 200 before the listener has run
+        attaching_conversation_kwargs_enabled=False,
+    )
+    Listeners(store, identity).register(app)
+    Buttons(store).register(app)
+    for command in COMMANDS:
+        app.command(command.name)(_command_listener(command, store))
+
+    @app.error
+    async def error(error: Exception, body: Mapping[str, Any]) -> None:
+        log.error(
+            "listener_failed",
+            error=type(error).__name__,
+            event_id=body.get("event_id"),
+            kind=body.get("type") or body.get("command"),
+            exc_info=error,
+        )
+
+    return app
+
+
+def _command_listener(command: Command, store: Store) -> Any:
+    async def listen(ack: AsyncAck, body: Mapping[str, Any], context: AsyncBoltContext) -> None:
+        ask = Ask(
+            team_id=installation(context),
+            channel_id=body["channel_id"],
+            user_id=body["user_id"],
+            text=body.get("text") or "",
+            store=store,
+        )
+        await ack(**await command.answer(ask), response_type="ephemeral")
+
+    return listen
+
+
+@asynccontextmanager
+async def open_socket_mode(app: AsyncApp, settings: Settings) -> AsyncIterator[None]:
+    """Listen on Slack's WebSocket until the end of the block."""
+    assert settings.slack_app_token is not None
+    handler = AsyncSocketModeHandler(app, settings.slack_app_token.get_secret_value())
+    try:
+        await handler.connect_async()
+        yield
+    finally:
+        await handler.close_async()
+
+
+def add_events_route(site: web.Application, app: AsyncApp) -> None:
+    """Take Slack's signed requests at `/slack/events`.
+
+    A body that is too large, no UTF-8 or no JSON is refused with 4xx before Bolt sees it.
+    """
+
+    async def slack_events(request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        if not request.headers.get("X-Slack-Request-Timestamp", "").isdecimal():
+            return web.json_response({"error": "invalid request"}, status=401)
+        try:
+            body = raw.decode()
+            if request.content_type == "application/json" and not isinstance(
+                json.loads(body), dict
+            ):
+                raise ValueError("no object")
+            bolt_request = AsyncBoltRequest(
+                body=body,
+                query=request.query_string,
+                headers=dict(request.headers.items()),
+            )
+        except (ValueError, AttributeError, TypeError):
+            return web.json_response({"error": "malformed body"}, status=400)
+        return await to_aiohttp_response(await app.async_dispatch(bolt_request))
+
+    site.router.add_post(EVENTS_PATH, slack_events)

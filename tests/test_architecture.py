@@ -1,0 +1,106 @@
+"""The rules of import: who may use whom, and which folder owns which vendor."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+BOT = Path(__file__).parent.parent / "bot"
+
+VENDORS = {
+    "slack_bolt": "bot.slack",
+    "slack_sdk": "bot.slack",
+    "openai": "bot.engines",
+    "redis": "bot.store",
+}
+
+GROUND = {"bot", "bot.models", "bot.errors", "bot.settings", "bot.log"}
+LEAVES = {"bot.store", "bot.tools", "bot.slack.render", "bot.engines.polling", "bot.apology"}
+CENTRE = {"bot.turn", "bot.cleanup", "bot.doctor"}
+ROOTS = {"bot.app", "bot.cli", "bot.tryout", "bot.__main__"}
+
+ALLOWED = {
+    "bot.playground": {"bot.playground"},
+    "bot.models": set(),
+    "bot.errors": GROUND,
+    "bot.settings": GROUND,
+    "bot.log": GROUND,
+    "bot.apology": GROUND,
+    "bot.store": GROUND | {"bot.store"},
+    "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.render"} | {"bot.engines"},
+    "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.apology"},
+    "bot.turn": GROUND | LEAVES | {"bot.engines", "bot.slack.reply"},
+    "bot.worker": GROUND | LEAVES | {"bot.turn"},
+    "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker"},
+}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(BOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(BOT.rglob("*.py"))}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that the file imports, resolved to the modules of `bot` where it is one."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in MODULES else str(node.module))
+    return found
+
+
+def within(module: str, place: str) -> bool:
+    return module == place or module.startswith(place + ".")
+
+
+def rule_for(module: str) -> str | None:
+    """The most specific place with a rule of its own."""
+    places = [place for place in ALLOWED if within(module, place)]
+    return max(places, key=len, default=None)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_vendors_stay_in_their_folders(module: str) -> None:
+    for name in imports(MODULES[module]):
+        owner = VENDORS.get(name.split(".")[0])
+        assert owner is None or within(module, owner), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_lies_below_it(module: str) -> None:
+    place = rule_for(module)
+    if place is None:
+        assert module in ROOTS | GROUND, f"{module} has no place in the rules"
+        return
+    for name in imports(MODULES[module]):
+        if name.split(".")[0] == "bot":
+            allowed = ALLOWED[place]
+            assert any(
+                within(name, other) if other != "bot" else name == "bot" for other in allowed
+            ), f"{module} imports {name}"
+
+
+def test_there_are_no_import_cycles() -> None:
+    graph = {
+        module: {name for name in imports(path) if name in MODULES and name != module}
+        for module, path in MODULES.items()
+    }
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join((*trail, module))
+        if module not in done:
+            for name in sorted(graph[module]):
+                visit(name, (*trail, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())

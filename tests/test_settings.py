@@ -1,0 +1,130 @@
+"""Settings: what a start needs, and the one line that says what is wrong with it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.errors import ConfigError
+from bot.settings import Settings, load
+
+ROOT = Path(__file__).parent.parent
+ENOUGH = {
+    "SLACK_BOT_TOKEN": "xoxb-1",
+    "SLACK_SIGNING_SECRET": "secret",
+    "OPENAI_API_KEY": "key",
+}
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.delenv("DYNO", raising=False)
+
+
+def load_with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
+    for name, value in (ENOUGH | variables).items():
+        monkeypatch.setenv(name, value)
+    return load(env_file=None)
+
+
+def test_three_variables_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_with(monkeypatch)
+    assert settings.bot_engine == "responses"
+    assert not settings.socket_mode
+    assert settings.port == 3000
+
+
+def test_an_app_token_means_socket_mode_and_needs_no_signing_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = load_with(monkeypatch, SLACK_APP_TOKEN="xapp-1", SLACK_SIGNING_SECRET="")
+    assert settings.socket_mode
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SLACK_BOT_TOKEN", ""),
+        ("SLACK_BOT_TOKEN", "xoxp-user-token"),
+        ("SLACK_APP_TOKEN", "xoxb-1"),
+        ("SLACK_SIGNING_SECRET", ""),
+        ("SLACK_API_URL", "slack.com"),
+        ("OPENAI_API_KEY", ""),
+        ("OPENAI_BASE_URL", "ftp://host"),
+        ("BOT_ENGINE", "llama"),
+        ("REDIS_URL", "http://host"),
+        ("PORT", "many"),
+        ("BOT_RUN_DEADLINE", "0"),
+    ],
+)
+def test_a_missing_or_wrong_value_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_with(monkeypatch, **{variable: value})
+    assert caught.value.variable == variable
+    assert "\n" not in str(caught.value)
+
+
+def test_the_assistants_engine_needs_an_assistant(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="OPENAI_ASSISTANT_ID"):
+        load_with(monkeypatch, BOT_ENGINE="assistants")
+
+
+def test_the_environment_goes_before_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("OPENAI_MODEL=from-file\nBOT_INSTRUCTIONS='Be \"brief\".'\n")
+    for name, value in (ENOUGH | {"OPENAI_MODEL": "from-environment"}).items():
+        monkeypatch.setenv(name, value)
+    settings = load(env_file=file)
+    assert (settings.openai_model, settings.bot_instructions) == (
+        "from-environment",
+        'Be "brief".',
+    )
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_with(monkeypatch, SLACK_BOT_TOKEN="xoxb-very-secret", OPENAI_API_KEY="sk-very")
+    assert "very" not in repr(settings)
+
+
+def test_heroku_s_self_signed_redis_is_accepted_there_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = load_with(monkeypatch)
+    assert settings.redis_tls_verify
+    monkeypatch.setenv("DYNO", "web.1")
+    assert not settings.redis_tls_verify
+
+
+def test_a_bad_start_ends_with_one_line_and_code_78(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k.lower() not in Settings.model_fields}
+    ended = subprocess.run(
+        [sys.executable, "-m", "bot", "run"],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (78, "")
+    assert ended.stderr == "bot: SLACK_BOT_TOKEN: is not set\n"
+
+
+def test_the_example_file_names_every_variable() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    named = {line.lstrip("# ").split("=")[0].lower() for line in lines if "=" in line}
+    assert named == set(Settings.model_fields)
+
+
+def test_the_readme_s_table_is_the_settings() -> None:
+    from bot.settings import render_table
+
+    assert render_table() in (ROOT / "README.md").read_text()
