@@ -5,9 +5,7 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -78,12 +76,9 @@ def manifest(url: str | None) -> None:
 
 
 def _serve(*, web_part: bool, work_part: bool) -> None:
-    from bot.app import serve
-
     loaded = settings.load()
     log.configure(loaded.bot_log_level)
-    _run(serve(loaded, web_part=web_part, work_part=work_part))
 
+    from bot.app import serve  # only now: a wrong setting is told at once
 
-def _run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(main)
+    asyncio.run(serve(loaded, web_part=web_part, work_part=work_part))

@@ -14,6 +14,7 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from bot.log import log
 from bot.models import File, Message, MessageKind, Thread
 from bot.slack.client import Identity
+from bot.slack.text import parse_text
 from bot.store import Store
 
 SPOKEN = frozenset({None, "file_share", "thread_broadcast"})
@@ -89,7 +90,7 @@ class Listeners:
         )
 
     def _parse(self, event: Payload, body: Payload, context: AsyncBoltContext) -> Message:
-        text = self._mention.sub("", event.get("text") or "").strip()
+        text = parse_text(self._mention.sub("", event.get("text") or ""))
         return Message(
             thread=Thread(
                 installation(context), event["channel"], event.get("thread_ts") or event["ts"]
