@@ -1,0 +1,52 @@
+"""A strict fake of OpenAI's server over real HTTP: Conversations, Responses, Assistants v2.
+
+    async with open_fake_openai() as fake:
+        client = AsyncOpenAI(api_key=fake.api_key, base_url=fake.base_url)
+        fake.answer = "Hello"                        # or an Answer, or a function of the Prompt
+        fake.answer = [failed(), after_polls("Hi", 3)]   # one for each of the next requests
+        fake.fault("rate_limit", "POST", "/responses", retry_after=1)
+
+As a process of its own: `python -m tests.fakes.openai --port 0`, driven over `/_control/`.
+"""
+
+from .answers import (
+    Answer,
+    Call,
+    Prompt,
+    Said,
+    Tokens,
+    after_polls,
+    calling,
+    echo,
+    expired,
+    failed,
+    held,
+    incomplete,
+    never,
+    slow,
+)
+from .faults import Fault
+from .server import FakeOpenAI, open_fake_openai
+from .state import Options, Request
+
+__all__ = [
+    "Answer",
+    "Call",
+    "FakeOpenAI",
+    "Fault",
+    "Options",
+    "Prompt",
+    "Request",
+    "Said",
+    "Tokens",
+    "after_polls",
+    "calling",
+    "echo",
+    "expired",
+    "failed",
+    "held",
+    "incomplete",
+    "never",
+    "open_fake_openai",
+    "slow",
+]

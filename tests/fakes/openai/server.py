@@ -1,0 +1,215 @@
+"""The fake as a server on loopback, and what tests do with it."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from .answers import Answer
+from .control import Control
+from .conversations import Conversations
+from .errors import ApiError, no_such_url, wrong_key
+from .faults import Fault, FaultKind, path_matches
+from .files import Files
+from .responses import Responses
+from .runs import Runs
+from .state import VARIANTS, Options, Request, State, StoredFile
+from .threads import Threads
+from .work import Work
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+LOSING = ("hang_before", "hang_after", "drop_before", "drop_after")
+MAX_BODY = 128 * 1024 * 1024
+
+
+class FakeOpenAI(State):
+    """A running fake; `base_url` ends in `/v1`."""
+
+    def __init__(self, options: Options, seed: int = 0) -> None:
+        super().__init__(options, seed)
+        self.base_url = ""
+        self.assistant_id = self.add_assistant()
+        self._closing = asyncio.Event()
+
+    @property
+    def api_key(self) -> str:
+        return self.options.api_key
+
+    @property
+    def working(self) -> list[Work]:
+        """All responses and runs that are not over, the oldest first."""
+        everything = [*self.responses.values(), *self.runs.values()]
+        return [work for work in everything if not work.is_over]
+
+    def finish(self, answer: Answer | str | None = None) -> None:
+        """Ends everything that is being worked on (held, slow, never ending)."""
+        for work in self.working:
+            work.finish(Answer(answer) if isinstance(answer, str) else answer)
+
+    def vanish(self, object_id: str) -> None:
+        """Forgets a conversation or thread: it is 404 from now on."""
+        self.conversations.pop(object_id, None)
+        self.threads.pop(object_id, None)
+
+    def fault(
+        self,
+        kind: FaultKind,
+        method: str = "*",
+        path: str = "**",
+        *,
+        times: int | None = 1,
+        skip: int = 0,
+        probability: float = 1.0,
+        retry_after: float | None = None,
+        events: int | None = None,
+        bytes: int | None = None,
+    ) -> None:
+        """Switches a `Fault` on."""
+        self.faults.add(
+            Fault(kind, method, path, times, skip, probability, retry_after, events, bytes)
+        )
+
+    def add_assistant(self, **fields: Any) -> str:
+        """A new assistant; returns its id."""
+        assistant = {
+            "id": self.new_id("asst"),
+            "object": "assistant",
+            "created_at": self.now(),
+            "name": "Fake",
+            "description": None,
+            "model": "gpt-6-luna",
+            "instructions": "Be brief.",
+            "tools": [],
+            "tool_resources": {},
+            "metadata": {},
+            "temperature": 1.0,
+            "top_p": 1.0,
+            "response_format": "auto",
+            **fields,
+        }
+        self.assistants[assistant["id"]] = assistant
+        return str(assistant["id"])
+
+    def add_file(self, filename: str, content: bytes) -> str:
+        """A file that the model made (`purpose` assistants_output); returns its id."""
+        file_id = self.new_id("file")
+        stored = StoredFile(file_id, filename, content, "assistants_output", self.now())
+        self.files[file_id] = stored
+        return file_id
+
+    def add_container_file(self, container_id: str, filename: str, content: bytes) -> str:
+        """A file in a code interpreter's container; returns its id."""
+        file_id = self.new_id("cfile")
+        stored = StoredFile(file_id, filename, content, "assistants_output", self.now())
+        self.containers.setdefault(container_id, {})[file_id] = stored
+        return file_id
+
+    def created(self, path: str) -> int:
+        """How many POSTs to a path (a pattern, as in `Fault`) took effect, answered or not.
+
+        More than a test expects of `/responses` or `/threads/*/runs` are second bills.
+        """
+        return sum(
+            request.took_effect and request.method == "POST" and path_matches(path, request.path)
+            for request in self.requests
+        )
+
+    async def aclose(self) -> None:
+        self._closing.set()
+        for work in [*self.responses.values(), *self.runs.values()]:
+            await work.aclose()
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Records every request, checks the key, meets the faults, renders the errors."""
+        if request.path.startswith("/_control/"):
+            return await handler(request)
+        record = Request(
+            method=request.method,
+            path=request.path.removeprefix("/v1"),
+            query=dict(request.query),
+            body=await _read_json(request),
+            headers={k: v for k, v in request.headers.items() if k.lower() != "authorization"},
+            time=time.time(),
+        )
+        self.requests.append(record)
+        request["body"] = record.body
+        request["fault"] = fault = self.faults.meet(record.method, record.path)
+        record.fault = None if fault is None else fault.kind
+        try:
+            response = await self._serve(request, handler, record, fault)
+        except ApiError as error:
+            response = error.as_response(self.options.error_style)
+        if not response.prepared:
+            response.headers["x-request-id"] = self.new_id("req")
+        record.status = response.status if record.fault not in LOSING else 0
+        return response
+
+    async def _serve(
+        self, request: web.Request, handler: Handler, record: Request, fault: Fault | None
+    ) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Bearer {self.options.api_key}":
+            raise wrong_key()
+        if fault is not None and (error := fault.as_error()) is not None:
+            raise error
+        if record.fault == "bad_gateway":
+            return web.Response(status=502, text="<html>502 Bad Gateway</html>")
+        if record.fault not in ("hang_before", "drop_before"):
+            try:
+                response = await self._handle(request, handler)
+            finally:
+                record.took_effect = True
+            if record.fault not in LOSING:
+                return response
+        if record.fault in ("hang_before", "hang_after"):
+            await self._closing.wait()
+        if request.transport is not None:
+            request.transport.close()
+        return web.Response()
+
+    async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if "/responses" in request.path and not self.options.responses:
+            raise no_such_url(request.method, request.path)
+        try:
+            return await handler(request)
+        except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+            raise no_such_url(request.method, request.path) from error
+
+
+async def _read_json(request: web.Request) -> Any:
+    """The body of a request, or None if it has none; what is no JSON is kept as text."""
+    if request.content_type.startswith("multipart/") or not request.can_read_body:
+        return None
+    raw = await request.read()
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw.decode(errors="replace")
+
+
+@asynccontextmanager
+async def open_fake_openai(
+    *, variant: str = "openai", port: int = 0, seed: int = 0, **options: Any
+) -> AsyncIterator[FakeOpenAI]:
+    """A fake on 127.0.0.1; `options` are the fields of `Options`, `variant` a name in VARIANTS.
+
+    `seed` decides which requests meet a fault that has a probability.
+    """
+    fake = FakeOpenAI(Options(**{**VARIANTS[variant], **options}), seed)
+    app = web.Application(middlewares=[fake.middleware], client_max_size=MAX_BODY)
+    for part in (Conversations, Responses, Threads, Runs, Files, Control):
+        app.add_routes(part(fake).routes())
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", port)
+        await site.start()
+        fake.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        yield fake
+    finally:
+        await fake.aclose()
+        await runner.cleanup()

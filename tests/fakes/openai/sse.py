@@ -1,0 +1,41 @@
+"""Server-sent events over one HTTP answer, cut where a fault says so."""
+
+import json
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from .faults import Fault
+from .work import Event
+
+HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+
+
+async def send_events(
+    request: web.Request, events: AsyncIterator[Event], *, ends_with_done: bool = False
+) -> web.StreamResponse:
+    """Streams the events; `ends_with_done` adds the Assistants API's closing `[DONE]`."""
+    fault: Fault | None = request.get("fault")
+    cut = fault if fault is not None and fault.kind == "drop_stream" else None
+    response = web.StreamResponse(headers=HEADERS)
+    await response.prepare(request)
+    sent = count = 0
+    async for event in events:
+        if cut is not None and cut.events is not None and count >= cut.events:
+            return _drop(request, response)
+        frame = f"event: {event.name}\ndata: {json.dumps(event.data)}\n\n".encode()
+        if cut is not None and cut.bytes is not None and sent + len(frame) > cut.bytes:
+            await response.write(frame[: cut.bytes - sent])
+            return _drop(request, response)
+        await response.write(frame)
+        sent, count = sent + len(frame), count + 1
+    if ends_with_done:
+        await response.write(b"event: done\ndata: [DONE]\n\n")
+    await response.write_eof()
+    return response
+
+
+def _drop(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.close()
+    return response

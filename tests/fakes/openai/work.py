@@ -1,0 +1,182 @@
+"""One piece of the model's work, from queued to its end: a response or a run."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from .answers import Answer, Json
+
+
+@dataclass(frozen=True)
+class Event:
+    """One server-sent event: its name and its data."""
+
+    name: str
+    data: Json
+
+
+@dataclass(frozen=True)
+class Beat:
+    """Events that come together; text comes piece by piece, everything else at once."""
+
+    events: tuple[Event, ...]
+    text: str = ""
+
+
+class Work(ABC):
+    """Drives an `Answer` in a task of its own; `body` is the object that the API shows.
+
+    Tests and the control API call `finish`, `fail`, `cancel` and `expire`.
+    """
+
+    terminal: frozenset[str]
+
+    def __init__(self, answer: Answer, body: Json, *, streams: bool) -> None:
+        self.answer = answer
+        self.body = body
+        self.streams = streams
+        self.polls = 0
+        self.events: list[Event] = []
+        self.said = ""
+        self._beats: deque[Beat] = deque()
+        self._beats_are_ready = False
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def id(self) -> str:
+        return str(self.body["id"])
+
+    @property
+    def status(self) -> str:
+        return str(self.body["status"])
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in self.terminal
+
+    @property
+    def is_silent(self) -> bool:
+        """Nothing more will come: a stream of it may end."""
+        return self.is_over
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._drive())
+
+    def poll(self) -> None:
+        """Someone asked for the state."""
+        self.polls += 1
+        wanted = self.answer.polls
+        if wanted is not None and self.polls > wanted and self.answer.hold is None:
+            self.finish()
+
+    def finish(self, answer: Answer | None = None) -> None:
+        """Ends the work now, as its answer says (or as another one does)."""
+        if self.is_over:
+            return
+        if answer is not None:
+            self.answer = answer
+            self._beats.clear()
+            self._beats_are_ready = False
+        self._stop()
+        self._begin()
+        self._make_beats()
+        while self._beats:
+            self._emit_beat()
+        self._end(self.answer)
+        self._wake()
+
+    def fail(self, code: str = "server_error", message: str = "Failed.") -> None:
+        self.finish(Answer(status="failed", error_code=code, error_message=message))
+
+    def expire(self) -> None:
+        self.finish(Answer(status="expired"))
+
+    def cancel(self) -> None:
+        """Cancelled: what was said so far stays in the object."""
+        self.finish(Answer(status="cancelled"))
+
+    async def over(self) -> None:
+        """Waits until nothing more will come."""
+        while not self.is_silent:
+            await self._news.wait()
+
+    async def follow(self, start: int = 0) -> AsyncIterator[Event]:
+        """The events from number `start` on, those to come included."""
+        index = start
+        while True:
+            while index < len(self.events):
+                yield self.events[index]
+                index += 1
+            if self.is_silent:
+                return
+            await self._news.wait()
+
+    async def aclose(self) -> None:
+        task = self._task
+        self._stop()
+        if task is not None:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def emit(self, *events: Event) -> None:
+        self.events.extend(events)
+        self._wake()
+
+    async def _drive(self) -> None:
+        answer = self.answer
+        await asyncio.sleep(answer.queued)
+        self._begin()
+        self._make_beats()
+        pieces = sum(bool(beat.text) for beat in self._beats)
+        if not pieces:
+            await asyncio.sleep(answer.seconds)
+        said = 0
+        while self._beats:
+            if self._beats[0].text:
+                if said == answer.hold:
+                    break
+                await asyncio.sleep(answer.seconds / pieces)
+                said += 1
+            self._emit_beat()
+        if answer.hold is None and answer.polls is None:
+            self._task = None
+            self.finish()
+
+    def _emit_beat(self) -> None:
+        beat = self._beats.popleft()
+        self.said += beat.text
+        self.emit(*beat.events)
+
+    def _make_beats(self) -> None:
+        if self.streams and not self._beats_are_ready:
+            self._beats.extend(self._plan(self.answer))
+        self._beats_are_ready = True
+
+    def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Goes from queued to in_progress; does nothing later."""
+
+    @abstractmethod
+    def _plan(self, answer: Answer) -> list[Beat]:
+        """The events between the beginning and the end of a streamed answer."""
+
+    @abstractmethod
+    def _end(self, answer: Answer) -> None:
+        """Takes the final status, keeps what is to be kept, emits the last events."""
+
+
+def pieces(text: str, size: int) -> list[str]:
+    return [text[start : start + size] for start in range(0, len(text), size)]
