@@ -1,4 +1,4 @@
-"""The composition root: opens store, Slack and engine in order, and runs them until told to stop."""
+"""The composition root: opens store, Slack and engine in order, and runs them."""
 
 import asyncio
 import signal
@@ -43,7 +43,7 @@ async def serve(settings: Settings, *, web_part: bool, work_part: bool) -> None:
 async def open_bot(
     settings: Settings, *, web_part: bool = True, work_part: bool = True
 ) -> AsyncIterator[None]:
-    """The running bot. On leaving, events are refused first, then unfinished work is handed over."""
+    """The running bot. On leaving, it first hears no more, then hands unfinished work over."""
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
             open_store(

@@ -166,7 +166,8 @@ async def _stoppable(engine: Engine, run: Run, interrupt: Interrupt) -> AsyncIte
         await interrupt.raised.wait()
         for delay in error_backoff():
             try:
-                return await engine.cancel(run)
+                await engine.cancel(run)
+                return
             except Retry as error:
                 await asyncio.sleep(error.after or delay)
 

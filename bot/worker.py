@@ -121,19 +121,22 @@ class Worker:
     async def _carry_out(self, turn: Turn, interrupt: Interrupt) -> None:
         claim, began = turn.claim, time.monotonic()
         facts = {"thread": claim.thread.key, "turn": turn.id, "messages": len(claim.messages)}
+        if claim.crashes > MOST_CRASHES:
+            await self._bury(turn, "crashed")
+            return
         try:
-            if claim.crashes > MOST_CRASHES:
-                raise Retry("crashed")
             answer = await take_turn(turn, self._desk, interrupt)
         except Undeliverable as error:
             log.warning("turn_undeliverable", reason=error.reason, **facts)
         except Retry as error:
-            return await self._come_back(turn, error)
+            await self._come_back(turn, error)
+            return
         except (StoreUnavailable, Superseded):
             raise
         except Exception as error:
             log.exception("turn_broke", error=type(error).__name__, **facts)
-            return await self._come_back(turn, Retry(f"bug:{type(error).__name__}"))
+            await self._come_back(turn, Retry(f"bug:{type(error).__name__}"))
+            return
         else:
             log.info(
                 "turn_answered",
@@ -150,12 +153,9 @@ class Worker:
         """Leave the thread for a while, or give its messages up after too many failures."""
         claim = turn.claim
         counts = error.counts or time.time() - claim.taken_at > PATIENCE
-        if (
-            counts
-            and claim.attempt + 1 >= self._settings.bot_attempts
-            or (claim.crashes > MOST_CRASHES)
-        ):
-            return await self._bury(turn, error.reason)
+        if counts and claim.attempt + 1 >= self._settings.bot_attempts:
+            await self._bury(turn, error.reason)
+            return
         after = error.after if error.after is not None else 2.0**claim.attempt
         log.warning(
             "turn_delayed",
