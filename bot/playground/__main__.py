@@ -1,0 +1,64 @@
+"""`python -m bot.playground`: a workspace of its own, for a bot in any language."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from pathlib import Path
+
+from bot.playground.model import Json
+from bot.playground.server import LocalSlack, open_workspace
+
+
+def settings(slack: LocalSlack) -> dict[str, str]:
+    """What the bot needs in its environment."""
+    return {
+        "SLACK_API_URL": slack.api_url,
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_APP_TOKEN": slack.app_token if slack.events_url is None else "",
+        "SLACK_SIGNING_SECRET": slack.signing_secret,
+        "PLAYGROUND_CONTROL_URL": f"{slack.base_url}/_control",
+        "PLAYGROUND_CONTROL_TOKEN": slack.control_token,
+    }
+
+
+async def serve(port: int, events_url: str | None, state_file: Path | None) -> None:
+    """Run until SIGINT or SIGTERM; with a state file go on from it and write it at the end."""
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    state = _load(state_file)
+    async with open_workspace(port=port, events_url=events_url, state=state) as slack:
+        for name, value in settings(slack).items():
+            sys.stdout.write(f"{name}={value}\n")
+        sys.stdout.flush()
+        await stop.wait()
+        if state_file is not None:
+            _save(state_file, slack.snapshot())
+
+
+def _load(path: Path | None) -> Json | None:
+    if path is None or not path.exists():
+        return None
+    state: Json = json.loads(path.read_text())
+    return state
+
+
+def _save(path: Path, state: Json) -> None:
+    path.write_text(json.dumps(state))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bot.playground", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 takes a free one")
+    parser.add_argument("--events-url", help="the bot's request URL; without it: Socket Mode")
+    parser.add_argument("--state", type=Path, help="a file to keep the workspace in")
+    options = parser.parse_args(arguments)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(options.port, options.events_url, options.state))
+
+
+if __name__ == "__main__":
+    main()

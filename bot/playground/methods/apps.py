@@ -1,0 +1,51 @@
+"""auth.test, api.test, team.info, apps.connections.open."""
+
+from bot.playground.errors import SlackError
+from bot.playground.methods.call import Call, Method
+from bot.playground.model import Json
+
+
+def auth_test(call: Call) -> Json:
+    workspace = call.workspace
+    return {
+        "url": workspace.url,
+        "team": workspace.team_name,
+        "user": workspace.bot.name,
+        "team_id": workspace.team_id,
+        "user_id": workspace.bot.id,
+        "bot_id": workspace.bot.bot_id,
+        "is_enterprise_install": False,
+    }
+
+
+def api_test(call: Call) -> Json:
+    error = call.args.get("error")
+    if error:
+        raise SlackError(error, args=call.args.values)
+    return {"args": call.args.values}
+
+
+def team_info(call: Call) -> Json:
+    workspace = call.workspace
+    team = {
+        "id": workspace.team_id,
+        "name": workspace.team_name,
+        "domain": workspace.domain,
+        "url": workspace.url,
+        "email_domain": "",
+        "icon": {"image_default": True},
+    }
+    return {"team": team}
+
+
+def apps_connections_open(call: Call) -> Json:
+    host = call.base_url.removeprefix("http://")
+    return {"url": f"ws://{host}/link/?ticket={call.issue_ticket()}&app_id={call.workspace.app_id}"}
+
+
+METHODS = {
+    "api.test": Method(api_test, "special", token="any"),
+    "auth.test": Method(auth_test, "special", token="any"),
+    "team.info": Method(team_info, 3, ("team:read",)),
+    "apps.connections.open": Method(apps_connections_open, 3, token="app"),
+}

@@ -1,0 +1,76 @@
+"""What people type: mentions made real, and the `rich_text` block that Slack sends along."""
+
+import re
+from typing import Any
+
+Json = dict[str, Any]
+
+_TOKEN = re.compile(
+    r"<@(?P<user>[UW][A-Z0-9]+)(?:\|[^>]*)?>"
+    r"|<#(?P<channel>[CG][A-Z0-9]+)(?:\|[^>]*)?>"
+    r"|<!(?P<range>here|channel|everyone)(?:\|[^>]*)?>"
+    r"|<(?P<link>https?://[^>|\s]+)(?:\|(?P<label>[^>]*))?>"
+)
+_BARE_LINK = re.compile(r"(?<![<|\w])https?://[^\s<>|]+")
+_CONTROL = re.compile(
+    r"&lt;(@[UW][A-Z0-9]+|#[CG][A-Z0-9]+|!(?:here|channel|everyone)|https?://[^\s|&]+)&gt;"
+)
+_PING = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>|<!(here|channel|everyone|subteam\^\w+)[^>]*>")
+
+
+def typed(text: str, names: dict[str, str]) -> str:
+    """Text as Slack stores it: "@name" and "<@name>" become "<@U…>", `& < >` are escaped."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = _CONTROL.sub(r"<\1>", text)
+    for name, user_id in sorted(names.items(), key=lambda pair: -len(pair[0])):
+        escaped = re.escape(name)
+        mention = rf"&lt;@{escaped}&gt;|(?<![\w<@])@{escaped}(?![\w-])"
+        text = re.sub(mention, f"<@{user_id}>", text)
+    return _BARE_LINK.sub(lambda link: f"<{link.group()}>", text)
+
+
+def find_links(text: str) -> list[str]:
+    return [match["link"] for match in _TOKEN.finditer(text) if match["link"]]
+
+
+def find_mentions(text: str) -> list[str]:
+    """The user ids that the text mentions, in order."""
+    return [match["user"] for match in _TOKEN.finditer(text) if match["user"]]
+
+
+def find_pings(text: str) -> list[str]:
+    """Everybody whom the text would notify: user ids, "here", "channel", "everyone", groups."""
+    return [match[1] or match[2] for match in _PING.finditer(text)]
+
+
+def rich_text_block(text: str, block_id: str) -> Json:
+    section = {"type": "rich_text_section", "elements": _elements(text)}
+    return {"type": "rich_text", "block_id": block_id, "elements": [section]}
+
+
+def _elements(text: str) -> list[Json]:
+    elements: list[Json] = []
+    position = 0
+    for match in _TOKEN.finditer(text):
+        if match.start() > position:
+            elements.append({"type": "text", "text": unescape(text[position : match.start()])})
+        elements.append(_element(match))
+        position = match.end()
+    if position < len(text):
+        elements.append({"type": "text", "text": unescape(text[position:])})
+    return elements
+
+
+def _element(match: re.Match[str]) -> Json:
+    if match["user"]:
+        return {"type": "user", "user_id": match["user"]}
+    if match["channel"]:
+        return {"type": "channel", "channel_id": match["channel"]}
+    if match["range"]:
+        return {"type": "broadcast", "range": match["range"]}
+    link: Json = {"type": "link", "url": match["link"]}
+    return link | {"text": match["label"]} if match["label"] else link
+
+
+def unescape(text: str) -> str:
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

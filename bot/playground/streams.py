@@ -1,0 +1,103 @@
+"""Streamed messages: start, append, stop, and how they end without the app.
+
+A stream takes 12,000 characters in all and lives about five minutes from its start, whatever
+is appended. Slack documents neither the lifetime nor that the limit is for all chunks
+together; both are measured by others, and this is the stricter reading.
+"""
+
+from bot.playground.errors import SlackError
+from bot.playground.model import Json, Message, Stream, StreamState
+from bot.playground.workspace import Workspace
+
+LIFETIME_SECONDS = 300.0
+MAX_CHARACTERS = 12_000
+CHUNKS = {"markdown_text": "text", "task_update": "id", "plan_update": "title", "blocks": "blocks"}
+
+
+def append(workspace: Workspace, message: Message, markdown: str, chunks: list[Json]) -> None:
+    """Add to a live stream; raises what chat.appendStream answers."""
+    stream = live(message)
+    texts = [markdown] if markdown else []
+    for chunk in chunks:
+        required = CHUNKS.get(str(chunk.get("type")))
+        if required is None or required not in chunk:
+            raise SlackError("invalid_chunks")
+        if chunk["type"] == "markdown_text":
+            texts.append(str(chunk["text"]))
+    added = sum(len(text) for text in texts)
+    if stream.length + added > MAX_CHARACTERS:
+        raise SlackError("msg_too_long")
+    stream.length += added
+    for chunk in chunks:
+        _apply(stream, chunk)
+    _show(workspace, message, message.text + "".join(texts))
+
+
+def live(message: Message) -> Stream:
+    """The stream of a message that is still streaming, else Slack's error."""
+    stream = message.stream
+    if stream is None or stream.state in ("stopped", "expired"):
+        raise SlackError("message_not_in_streaming_state")
+    if stream.state == "stopped_by_user":
+        raise SlackError("stopped_by_user")
+    return stream
+
+
+def end(workspace: Workspace, message: Message, state: StreamState) -> None:
+    if message.stream is not None and message.stream.state == "streaming":
+        message.stream.state = state
+        _show(workspace, message, message.text)
+
+
+def expire_streams(workspace: Workspace) -> None:
+    """End the streams that have lived their five minutes, as Slack does."""
+    now = workspace.clock.now()
+    for message in live_messages(workspace):
+        if message.stream and now - message.stream.started_at >= LIFETIME_SECONDS:
+            end(workspace, message, "expired")
+
+
+def live_messages(workspace: Workspace) -> list[Message]:
+    return [
+        message
+        for stored in workspace.messages.values()
+        for message in stored.values()
+        if message.stream is not None and message.stream.state == "streaming"
+    ]
+
+
+def _show(workspace: Workspace, message: Message, text: str) -> None:
+    stream = message.stream
+    assert stream is not None
+    markdown = [{"type": "markdown", "text": text}] if text else []
+    blocks = markdown + stream.chunk_blocks + stream.final_blocks
+    workspace.change(message, text=text, blocks=blocks)
+
+
+def _apply(stream: Stream, chunk: Json) -> None:
+    if chunk["type"] == "task_update":
+        _update_task(stream, chunk)
+    elif chunk["type"] == "plan_update":
+        plans = [block for block in stream.chunk_blocks if block["type"] == "plan"]
+        if plans:
+            plans[0]["title"] = chunk["title"]
+        else:
+            stream.chunk_blocks.insert(0, {"type": "plan", "title": chunk["title"]})
+    elif chunk["type"] == "blocks":
+        stream.chunk_blocks.extend(chunk["blocks"])
+
+
+def _update_task(stream: Stream, chunk: Json) -> None:
+    """Title and status replace, details and output append."""
+    cards = [block for block in stream.chunk_blocks if block.get("task_id") == chunk["id"]]
+    card: Json = cards[0] if cards else {"type": "task_card", "task_id": chunk["id"]}
+    if not cards:
+        stream.chunk_blocks.append(card)
+    for name in ("title", "status"):
+        if name in chunk:
+            card[name] = chunk[name]
+    for name in ("details", "output"):
+        if chunk.get(name):
+            card[name] = str(card.get(name, "")) + str(chunk[name])
+    if "sources" in chunk:
+        card["sources"] = chunk["sources"]

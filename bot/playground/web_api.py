@@ -1,0 +1,211 @@
+"""The Web API over HTTP: /api/<method> by POST and GET, with tokens, scopes, faults, rates."""
+
+import json
+import logging
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from bot.playground.arguments import Arguments, read_arguments
+from bot.playground.errors import SlackError
+from bot.playground.faults import Faults, MethodFault
+from bot.playground.interactions import Interactions
+from bot.playground.methods import METHODS
+from bot.playground.methods.call import Call, Method
+from bot.playground.model import Json
+from bot.playground.rates import POSTING, Rates
+from bot.playground.socket_mode import SocketMode
+from bot.playground.workspace import Workspace
+
+KEPT = 20_000
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What the app authenticates with."""
+
+    bot: str
+    app: str
+    signing_secret: str
+
+
+@dataclass
+class CallRecord:
+    """One call as it came in, without its token, and how it was answered.
+
+    `error` is "ok" or Slack's error code; `dropped` tells that the app never saw the answer.
+    """
+
+    number: int
+    method: str
+    args: Json
+    at: float
+    status: int = 200
+    error: str = "ok"
+    ms: float = 0.0
+    dropped: bool = False
+    answer: Json = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return self.error == "ok" and not self.dropped
+
+    def as_json(self) -> Json:
+        return asdict(self)
+
+
+class WebApi:
+    """Answers calls; `scopes` None means that all were granted (but chat:write.public)."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        tokens: Tokens,
+        faults: Faults,
+        rates: Rates,
+        sockets: SocketMode,
+        interactions: Interactions,
+    ) -> None:
+        self.scopes: frozenset[str] | None = None
+        self.events: frozenset[str] | None = None
+        self.base_url = ""
+        self.calls: deque[CallRecord] = deque(maxlen=KEPT)
+        self._number = 0
+        self._workspace = workspace
+        self._tokens = tokens
+        self._faults = faults
+        self._rates = rates
+        self._sockets = sockets
+        self._interactions = interactions
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """The handler of /api/{method}."""
+        name = request.match_info["method"]
+        started = time.perf_counter()
+        args, broken = await _read(request)
+        fault = self._faults.take(name)
+        record = self._record(name, args)
+        response = self._answer(request, name, args, broken, fault, record)
+        record.ms = round((time.perf_counter() - started) * 1000, 2)
+        record.status = response.status
+        self._workspace.changes.publish("call", **record.as_json())
+        if record.dropped and request.transport is not None:
+            request.transport.abort()
+        return response
+
+    def _record(self, name: str, args: Arguments) -> CallRecord:
+        self._number += 1
+        told = {key: value for key, value in args.values.items() if key != "token"}
+        record = CallRecord(self._number, name, told, self._workspace.clock.now())
+        self.calls.append(record)
+        return record
+
+    def _answer(
+        self,
+        request: web.Request,
+        name: str,
+        args: Arguments,
+        broken: SlackError | None,
+        fault: MethodFault | None,
+        record: CallRecord,
+    ) -> web.Response:
+        headers: dict[str, str] = {}
+        try:
+            if fault is not None and fault.kind in ("drop_before", "drop_after"):
+                record.dropped = True
+            early = _early(fault, name)
+            if early is not None:
+                record.error = "faulted" if record.dropped else f"http_{early.status}"
+                return early
+            if broken is not None:
+                raise broken
+            method, token = self._authorize(request, name, args)
+            headers = self._scope_headers(method)
+            wait = self._rates.check(name, method.tier, args.get("channel"))
+            if wait is not None:
+                record.error = "ratelimited"
+                return _rate_limited(name, wait)
+            answer: Json = {"ok": True} | self._run(method, token, args)
+        except SlackError as error:
+            record.error = error.code
+            answer = {"ok": False, "error": error.code} | error.details
+        record.answer = answer
+        return web.json_response(answer, headers=headers, dumps=_dumps)
+
+    def _authorize(self, request: web.Request, name: str, args: Arguments) -> tuple[Method, str]:
+        method = METHODS.get(name)
+        if method is None:
+            raise SlackError("unknown_method", req_method=name)
+        header = request.headers.get("Authorization", "")
+        token = header.removeprefix("Bearer ").strip() or str(args.values.get("token") or "")
+        if name == "api.test":
+            return method, token
+        if not token:
+            raise SlackError("not_authed")
+        kinds = {self._tokens.bot: "bot", self._tokens.app: "app"}
+        if token not in kinds:
+            raise SlackError("invalid_auth")
+        if method.token not in ("any", kinds[token]):
+            raise SlackError("not_allowed_token_type")
+        return method, token
+
+    def _run(self, method: Method, token: str, args: Arguments) -> Json:
+        call = Call(
+            self._workspace,
+            self._interactions,
+            args,
+            self.scopes,
+            self.events,
+            self.base_url,
+            self._sockets.issue_ticket,
+        )
+        if method.scopes:
+            call.demand_scope(*method.scopes)
+        answer = method.run(call)
+        if call.warnings:
+            answer["warning"] = ",".join(call.warnings)
+            metadata = answer.setdefault("response_metadata", {})
+            metadata["warnings"] = call.warnings
+        return answer
+
+    def _scope_headers(self, method: Method) -> dict[str, str]:
+        if self.scopes is None:
+            return {}
+        return {
+            "X-OAuth-Scopes": ",".join(sorted(self.scopes)),
+            "X-Accepted-OAuth-Scopes": ",".join(method.scopes),
+        }
+
+
+async def _read(request: web.Request) -> tuple[Arguments, SlackError | None]:
+    try:
+        return await read_arguments(request), None
+    except SlackError as error:
+        return Arguments({}), error
+
+
+def _early(fault: MethodFault | None, name: str) -> web.Response | None:
+    """The answer of a fault that keeps the call from taking effect."""
+    if fault is None or fault.kind == "drop_after":
+        return None
+    if fault.kind == "refuse":
+        raise SlackError(fault.error)
+    if fault.kind == "rate_limit":
+        return _rate_limited(name, fault.retry_after)
+    return web.Response(
+        status=fault.status, text="upstream connect error", content_type="text/html"
+    )
+
+
+def _rate_limited(name: str, retry_after: int) -> web.Response:
+    error = "rate_limited" if name in POSTING else "ratelimited"
+    headers = {"Retry-After": str(retry_after)}
+    return web.json_response({"ok": False, "error": error}, status=429, headers=headers)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
