@@ -9,6 +9,7 @@
 As a process of its own: `python -m tests.fakes.openai --port 0`, driven over `/_control/`.
 """
 
+from . import parts
 from .answers import (
     Answer,
     Call,
@@ -26,8 +27,10 @@ from .answers import (
     slow,
 )
 from .faults import Fault
+from .options import Options
+from .process import RemoteFake, start_fake_openai
 from .server import FakeOpenAI, open_fake_openai
-from .state import Options, Request
+from .state import Request
 
 __all__ = [
     "Answer",
@@ -36,6 +39,7 @@ __all__ = [
     "Fault",
     "Options",
     "Prompt",
+    "RemoteFake",
     "Request",
     "Said",
     "Tokens",
@@ -48,5 +52,7 @@ __all__ = [
     "incomplete",
     "never",
     "open_fake_openai",
+    "parts",
     "slow",
+    "start_fake_openai",
 ]

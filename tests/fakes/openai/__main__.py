@@ -5,8 +5,8 @@ import asyncio
 import signal
 import sys
 
+from .options import VARIANTS
 from .server import open_fake_openai
-from .state import VARIANTS
 
 
 async def serve(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,9 @@ from openai.types.conversations import (
 from .answers import Json
 from .errors import conversation_locked, no_conversation, no_such_url, not_found
 from .items import from_input
-from .state import Conversation, State, page, too_many
+from .limits import too_many
+from .pages import page
+from .state import BODY, Conversation, State
 
 MAX_ITEMS = 20
 _ITEMS_URL = "/conversations/{conversation_id}/items"
@@ -40,7 +42,7 @@ class Conversations:
     async def create(self, request: web.Request) -> web.Response:
         self._must_be_served(request)
         body = self._state.check_body(
-            request["body"] or {},
+            request[BODY] or {},
             conversation_create_params.ConversationCreateParams,
             "CreateConversationBody",
         )
@@ -57,7 +59,7 @@ class Conversations:
     async def update(self, request: web.Request) -> web.Response:
         conversation = self._find(request)
         body = self._state.check_body(
-            request["body"],
+            request[BODY],
             conversation_update_params.ConversationUpdateParams,
             "UpdateConversationBody",
         )
@@ -73,7 +75,7 @@ class Conversations:
     async def create_items(self, request: web.Request) -> web.Response:
         conversation = self._find(request)
         body = self._state.check_body(
-            request["body"], item_create_params.ItemCreateParams, _ITEMS_URL
+            request[BODY], item_create_params.ItemCreateParams, _ITEMS_URL
         )
         if conversation.active is not None and self._state.options.lock:
             raise conversation_locked()

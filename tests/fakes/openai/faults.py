@@ -14,6 +14,7 @@ FaultKind = Literal[
     "overloaded",  # 503
     "not_found",  # 404
     "bad_gateway",  # 502 with an HTML body, as a proxy in between answers
+    "delay",  # done, answered `seconds` later
     "hang_before",  # no answer, nothing done
     "hang_after",  # done, no answer
     "drop_before",  # the connection is closed, nothing done
@@ -40,6 +41,7 @@ class Fault:
     retry_after: float | None = None
     events: int | None = None
     bytes: int | None = None
+    seconds: float = 1.0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

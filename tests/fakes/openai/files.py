@@ -9,7 +9,8 @@ from openai.types.file_purpose import FilePurpose
 
 from .answers import Json
 from .errors import invalid, not_found
-from .state import State, StoredFile, page
+from .pages import page
+from .state import State, StoredFile
 
 _FIELDS = {"file", "purpose", "expires_after[anchor]", "expires_after[seconds]"}
 _SHORTEST, _LONGEST = 3600, 2_592_000

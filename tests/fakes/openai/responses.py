@@ -18,9 +18,12 @@ from .errors import (
     too_long_for_context,
 )
 from .items import count_tokens, find_unanswered_call, from_input, is_message_of, text_of
+from .limits import too_long
+from .options import Options
+from .pages import page
 from .response_work import ResponseWork
 from .sse import send_events
-from .state import Conversation, Options, State, page, too_long
+from .state import BODY, Conversation, State
 
 MAX_STRING = 10_485_760
 MIN_OUTPUT_TOKENS = 16
@@ -43,7 +46,7 @@ class Responses:
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         body = self._state.check_body(
-            request["body"], response_create_params.ResponseCreateParams, "CreateResponse"
+            request[BODY], response_create_params.ResponseCreateParams, "CreateResponse"
         )
         self._check(body)
         work = self._open_work(body)
@@ -64,13 +67,13 @@ class Responses:
             return web.json_response(work.body)
         if not work.streams or not work.body["background"]:
             raise invalid("This response cannot be streamed: it was not created with stream=true.")
-        start = int(request.query.get("starting_after", "-1")) + 1
-        return await send_events(request, work.follow(start))
+        return await send_events(request, work.follow(_first_event(request)))
 
     async def cancel(self, request: web.Request) -> web.Response:
         work = self._find(request)
         if not work.body["background"]:
-            raise invalid("Cannot cancel a synchronous response.")
+            status = 409 if self._options.error_style == "detail" else 400
+            raise ApiError(status, "Cannot cancel a synchronous response.")
         work.cancel()
         return web.json_response(work.body)
 
@@ -280,6 +283,16 @@ def _prompt(
             if item["type"] == "function_call_output"
         },
     )
+
+
+def _first_event(request: web.Request) -> int:
+    seen = request.query.get("starting_after")
+    if seen is None:
+        return 0
+    if not seen.isdigit():
+        text = f"Invalid type for 'starting_after': expected an integer, but got {seen!r} instead."
+        raise invalid(text, code="invalid_type", param="starting_after")
+    return int(seen) + 1
 
 
 def _missing(name: str) -> ApiError:

@@ -61,6 +61,7 @@ class RunWork(Work):
         self.answer, self.streams = answer, streams
         self.events.clear()
         self.said = ""
+        self._made = None
         self._beats_are_ready = False
         self.body.update(status="queued", required_action=None)
         self._tell("thread.run.queued")
@@ -233,7 +234,6 @@ class RunWork(Work):
             "prompt_tokens": given,
             "completion_tokens": made,
             "total_tokens": given + made,
-            "prompt_token_details": {"cached_tokens": tokens.cached},
         }
 
     def _tell(self, name: str) -> None:

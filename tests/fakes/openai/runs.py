@@ -7,10 +7,13 @@ from openai.types.beta import thread_create_and_run_params
 from openai.types.beta.threads import run_create_params, run_submit_tool_outputs_params
 
 from .answers import Json, Prompt
+from .bare import reply
 from .errors import invalid, not_found
+from .limits import too_long
+from .pages import page
 from .run_work import RunWork
 from .sse import send_events
-from .state import State, Thread, page, too_long
+from .state import BODY, State, Thread
 from .threads import (
     active_run,
     find_assistant,
@@ -46,7 +49,7 @@ class Runs:
     async def create(self, request: web.Request) -> web.StreamResponse:
         thread = find_thread(self._state, request)
         body = self._state.check_body(
-            request["body"], run_create_params.RunCreateParams, "CreateRunRequest"
+            request[BODY], run_create_params.RunCreateParams, "CreateRunRequest"
         )
         return await self._start(request, thread, body)
 
@@ -55,7 +58,7 @@ class Runs:
         if self._state.options.bare:
             raise not_found("Not Found")
         body = self._state.check_body(
-            request["body"],
+            request[BODY],
             thread_create_and_run_params.ThreadCreateAndRunParams,
             "CreateThreadAndRunRequest",
         )
@@ -66,24 +69,24 @@ class Runs:
     async def list_runs(self, request: web.Request) -> web.Response:
         thread = find_thread(self._state, request)
         runs = [self._state.runs[run_id].body for run_id in thread.runs]
-        return web.json_response(page(runs, request.query))
+        return reply(self._state, page(runs, request.query))
 
     async def retrieve(self, request: web.Request) -> web.Response:
         run = self._find(request)
         run.poll()
-        return web.json_response(run.body)
+        return reply(self._state, run.body)
 
     async def cancel(self, request: web.Request) -> web.Response:
         run = self._find(request)
         if run.is_over or run.status == "cancelling":
             raise invalid(f"Cannot cancel run with status '{run.status}'.")
         run.cancel()
-        return web.json_response(run.body)
+        return reply(self._state, run.body)
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
         run = self._find(request)
         body = self._state.check_body(
-            request["body"],
+            request[BODY],
             run_submit_tool_outputs_params.RunSubmitToolOutputsParams,
             "SubmitToolOutputsRunRequest",
         )
@@ -93,13 +96,13 @@ class Runs:
         return await self._reply(request, run)
 
     async def list_steps(self, request: web.Request) -> web.Response:
-        return web.json_response(page(self._find(request).steps, request.query))
+        return reply(self._state, page(self._find(request).steps, request.query))
 
     async def retrieve_step(self, request: web.Request) -> web.Response:
         step_id = request.match_info["step_id"]
         for step in self._find(request).steps:
             if step["id"] == step_id:
-                return web.json_response(step)
+                return reply(self._state, step)
         raise not_found(f"No run step found with id '{step_id}'.")
 
     async def _start(self, request: web.Request, thread: Thread, body: Json) -> web.StreamResponse:
@@ -134,7 +137,7 @@ class Runs:
     async def _reply(self, request: web.Request, run: RunWork) -> web.StreamResponse:
         if run.streams:
             return await send_events(request, run.follow(), ends_with_done=True)
-        return web.json_response(run.body)
+        return reply(self._state, run.body)
 
     def _new_body(self, thread: Thread, assistant: Json, body: Json) -> Json:
         now = self._state.now()

@@ -15,9 +15,10 @@ from .conversations import Conversations
 from .errors import ApiError, no_such_url, wrong_key
 from .faults import Fault, FaultKind, path_matches
 from .files import Files
+from .options import VARIANTS, Options
 from .responses import Responses
 from .runs import Runs
-from .state import VARIANTS, Options, Request, State, StoredFile
+from .state import BODY, FAULT, Request, State, StoredFile
 from .threads import Threads
 from .work import Work
 
@@ -67,10 +68,22 @@ class FakeOpenAI(State):
         retry_after: float | None = None,
         events: int | None = None,
         bytes: int | None = None,
+        seconds: float = 1.0,
     ) -> None:
         """Switches a `Fault` on."""
         self.faults.add(
-            Fault(kind, method, path, times, skip, probability, retry_after, events, bytes)
+            Fault(
+                kind,
+                method,
+                path,
+                times=times,
+                skip=skip,
+                probability=probability,
+                retry_after=retry_after,
+                events=events,
+                bytes=bytes,
+                seconds=seconds,
+            )
         )
 
     def add_assistant(self, **fields: Any) -> str:
@@ -137,8 +150,8 @@ class FakeOpenAI(State):
             time=time.time(),
         )
         self.requests.append(record)
-        request["body"] = record.body
-        request["fault"] = fault = self.faults.meet(record.method, record.path)
+        request[BODY] = record.body
+        request[FAULT] = fault = self.faults.meet(record.method, record.path)
         record.fault = None if fault is None else fault.kind
         try:
             response = await self._serve(request, handler, record, fault)
@@ -159,10 +172,9 @@ class FakeOpenAI(State):
         if record.fault == "bad_gateway":
             return web.Response(status=502, text="<html>502 Bad Gateway</html>")
         if record.fault not in ("hang_before", "drop_before"):
-            try:
-                response = await self._handle(request, handler)
-            finally:
-                record.took_effect = True
+            response = await self._handle(request, handler, record)
+            if fault is not None and fault.kind == "delay":
+                await asyncio.sleep(fault.seconds)
             if record.fault not in LOSING:
                 return response
         if record.fault in ("hang_before", "hang_after"):
@@ -171,12 +183,19 @@ class FakeOpenAI(State):
             request.transport.close()
         return web.Response()
 
-    async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _handle(
+        self, request: web.Request, handler: Handler, record: Request
+    ) -> web.StreamResponse:
         if "/responses" in request.path and not self.options.responses:
             raise no_such_url(request.method, request.path)
+        record.took_effect = True  # also when the client hangs up in the middle
         try:
             return await handler(request)
+        except ApiError:
+            record.took_effect = False
+            raise
         except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+            record.took_effect = False
             raise no_such_url(request.method, request.path) from error
 
 

@@ -58,13 +58,11 @@ def _validator(schema: str) -> Draft202012Validator:
 
 
 @cache
-def _registry() -> Registry[Any]:
+def _registry() -> Any:
     with gzip.open(SPECIFICATION) as file:
         contents = _any_of(json.load(file))
     resource = DRAFT202012.create_resource(contents)
-    registry: Registry[Any] = Registry()
-    registry = registry.with_resource("urn:openai", resource)
-    return registry
+    return Registry().with_resource("urn:openai", resource)
 
 
 def _any_of(node: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from .faults import Fault
+from .state import FAULT
 from .work import Event
 
 HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
@@ -15,7 +16,7 @@ async def send_events(
     request: web.Request, events: AsyncIterator[Event], *, ends_with_done: bool = False
 ) -> web.StreamResponse:
     """Streams the events; `ends_with_done` adds the Assistants API's closing `[DONE]`."""
-    fault: Fault | None = request.get("fault")
+    fault: Fault | None = request.get(FAULT)
     cut = fault if fault is not None and fault.kind == "drop_stream" else None
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)

@@ -6,10 +6,13 @@ from aiohttp import web
 from openai.types.beta import thread_create_params, thread_update_params
 from openai.types.beta.threads import message_create_params, message_update_params
 
-from .answers import Json
+from .answers import Answer, Json
+from .bare import reply
 from .errors import invalid, no_such_url, not_found
+from .limits import check_metadata, too_long
+from .pages import page
 from .run_work import RunWork
-from .state import State, Thread, check_metadata, page, too_long
+from .state import BODY, State, Thread
 
 
 class Threads:
@@ -35,69 +38,69 @@ class Threads:
 
     async def retrieve_assistant(self, request: web.Request) -> web.Response:
         must_be_v2(self._state, request)
-        return web.json_response(find_assistant(self._state, request.match_info["assistant_id"]))
+        return reply(self._state, find_assistant(self._state, request.match_info["assistant_id"]))
 
     async def create(self, request: web.Request) -> web.Response:
         must_be_v2(self._state, request)
         body = self._state.check_body(
-            request["body"] or {}, thread_create_params.ThreadCreateParams, "CreateThreadRequest"
+            request[BODY] or {}, thread_create_params.ThreadCreateParams, "CreateThreadRequest"
         )
-        return web.json_response(open_thread(self._state, body).as_json())
+        return reply(self._state, open_thread(self._state, body).as_json())
 
     async def retrieve(self, request: web.Request) -> web.Response:
-        return web.json_response(find_thread(self._state, request).as_json())
+        return reply(self._state, find_thread(self._state, request).as_json())
 
     async def update(self, request: web.Request) -> web.Response:
         thread = find_thread(self._state, request)
         body = self._state.check_body(
-            request["body"], thread_update_params.ThreadUpdateParams, "ModifyThreadRequest"
+            request[BODY], thread_update_params.ThreadUpdateParams, "ModifyThreadRequest"
         )
         thread.metadata = body.get("metadata") or {}
-        return web.json_response(thread.as_json())
+        return reply(self._state, thread.as_json())
 
     async def delete(self, request: web.Request) -> web.Response:
         thread = find_thread(self._state, request)
         del self._state.threads[thread.id]
         for run_id in thread.runs:
-            await self._state.runs[run_id].aclose()
+            self._state.runs[run_id].finish(Answer(status="cancelled"))
         deleted = {"id": thread.id, "object": "thread.deleted", "deleted": True}
-        return web.json_response(deleted)
+        return reply(self._state, deleted)
 
     async def create_message(self, request: web.Request) -> web.Response:
         thread = find_thread(self._state, request)
         body = self._state.check_body(
-            request["body"], message_create_params.MessageCreateParams, "CreateMessageRequest"
+            request[BODY], message_create_params.MessageCreateParams, "CreateMessageRequest"
         )
         active = active_run(self._state, thread)
         if active is not None and self._state.options.lock:
             raise invalid(f"Can't add messages to {thread.id} while a run {active.id} is active.")
         message = new_message(self._state, thread, body)
         thread.messages.append(message)
-        return web.json_response(message)
+        return reply(self._state, message)
 
     async def list_messages(self, request: web.Request) -> web.Response:
         messages = find_thread(self._state, request).messages
         run_id = request.query.get("run_id")
         if run_id is not None:
             messages = [message for message in messages if message["run_id"] == run_id]
-        return web.json_response(page(messages, request.query))
+        return reply(self._state, page(messages, request.query))
 
     async def retrieve_message(self, request: web.Request) -> web.Response:
-        return web.json_response(self._find_message(request))
+        return reply(self._state, self._find_message(request))
 
     async def update_message(self, request: web.Request) -> web.Response:
         message = self._find_message(request)
         body = self._state.check_body(
-            request["body"], message_update_params.MessageUpdateParams, "ModifyMessageRequest"
+            request[BODY], message_update_params.MessageUpdateParams, "ModifyMessageRequest"
         )
         message["metadata"] = body.get("metadata") or {}
-        return web.json_response(message)
+        return reply(self._state, message)
 
     async def delete_message(self, request: web.Request) -> web.Response:
         message = self._find_message(request)
         self._state.threads[message["thread_id"]].messages.remove(message)
         deleted = {"id": message["id"], "object": "thread.message.deleted", "deleted": True}
-        return web.json_response(deleted)
+        return reply(self._state, deleted)
 
     def _find_message(self, request: web.Request) -> Json:
         message_id = request.match_info["message_id"]

@@ -75,7 +75,7 @@ class Work(ABC):
 
     def finish(self, answer: Answer | None = None) -> None:
         """Ends the work now, as its answer says (or as another one does)."""
-        if self.is_over:
+        if self.is_over or (answer is None and self.is_silent):
             return
         if answer is not None:
             self.answer = answer

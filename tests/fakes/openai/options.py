@@ -1,0 +1,54 @@
+"""How strict the fake is, and which other server it resembles."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from . import specification
+from .answers import Json
+from .errors import ErrorStyle
+
+Leaves = Literal["nothing", "input"]
+
+
+@dataclass
+class Options:
+    """How strict the server is, and which other server it resembles; may be changed at any time."""
+
+    api_key: str = "sk-fake"
+    openapi: bool = field(default_factory=specification.is_at_hand)
+    """Check bodies against OpenAI's OpenAPI file as well (needs the file beside the checkout)."""
+    context_window: int = 922_000
+    """Tokens of input, counted as four characters each."""
+    max_message_chars: int = 256_000
+    run_lifetime: float = 600
+    """Seconds until an Assistants run expires."""
+    cancelling: float = 0
+    """Seconds for which a cancelled run stays `cancelling`."""
+    leaves: Leaves = "nothing"
+    """What a failed, cancelled or incomplete response leaves in its conversation."""
+    models: dict[str, str | None] | None = None
+    """Known models and their shutdown dates; None knows every name."""
+    lock: bool = True
+    error_style: ErrorStyle = "openai"
+    response_conversation: bool = True
+    """False: `response.conversation` is null, as at OGX."""
+    background_stream: bool = True
+    responses: bool = True
+    conversations: bool = True
+    assistants: bool = True
+    bare: bool = False
+    """24-hex ids without prefix, null usage and expires_at, as at open-assistant-api."""
+
+
+VARIANTS: dict[str, Json] = {
+    "openai": {},
+    "ogx": {
+        "lock": False,
+        "error_style": "detail",
+        "response_conversation": False,
+        "background_stream": False,
+        "assistants": False,
+    },
+    "no_conversations": {"conversations": False, "assistants": False},
+    "open_assistant_api": {"bare": True, "lock": False, "responses": False, "conversations": False},
+}
