@@ -16,7 +16,7 @@ from bot.engines import Engine
 from bot.engines.polling import error_backoff
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.log import log
-from bot.models import Answer, Conversation, Record, Run, RunOptions, Update
+from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update
 from bot.slack.reply import Replies, Reply
 from bot.store import Store
 from bot.store.turns import Turn
@@ -28,9 +28,13 @@ KEPT_OF_AN_OVERFULL_CONVERSATION = 10
 
 @dataclass(slots=True)
 class Interrupt:
-    """A person's wish to end the turn that is at work: `stop` or `reset`."""
+    """A person's wish to end the turn that is at work: `stop` or `reset`.
+
+    `waiting` tells the other way that the turn does nothing but wait for its run.
+    """
 
     reason: str = ""
+    waiting: bool = False
     raised: asyncio.Event = field(default_factory=asyncio.Event)
 
     def set(self, reason: str) -> None:
@@ -78,7 +82,10 @@ async def ask(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Ans
             except ConversationGone:
                 await _start_over(turn, keep=None)
             except RunFailed as error:
-                if error.reason != "context_length_exceeded" or turn.recall("rebuild", int):
+                if (
+                    error.reason != "context_length_exceeded"
+                    or turn.recall("keep", int) is not None
+                ):
                     raise
                 await _start_over(turn, keep=KEPT_OF_AN_OVERFULL_CONVERSATION)
         raise RunFailed("failed", "conversation_gone")
@@ -91,13 +98,7 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
     engine, messages = desk.engine, turn.claim.messages
     conversation = await _conversation(turn, desk, generation)
     for message in messages:
-        await turn.once(
-            f"append:{generation}:{message.ts}",
-            str,
-            lambda again, message=message: engine.append(
-                conversation, message, turn_id=turn.id, again=again
-            ),
-        )
+        await _append(turn, engine, conversation, message, generation)
     if interrupt.raised.is_set() and turn.recall(f"run:{generation}", Run) is None:
         return Answer(stopped(""), outcome="cancelled", reason=interrupt.reason)
     run = await turn.once(
@@ -109,8 +110,12 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
     )
     update = Update(run.status)
     async with _stoppable(engine, run, interrupt):
+        interrupt.waiting = True
         async for update in engine.follow(run, conversation):
+            interrupt.waiting = False
             await reply.show(update)
+            interrupt.waiting = True
+        interrupt.waiting = False
     cancelled = update.status == "cancelled"
     return Answer(
         stopped(update.text) if cancelled else update.text,
@@ -123,10 +128,20 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
     )
 
 
+async def _append(
+    turn: Turn, engine: Engine, conversation: Conversation, message: Message, generation: int
+) -> None:
+    async def append(again: bool) -> str:
+        return await engine.append(conversation, message, turn_id=turn.id, again=again)
+
+    if engine.appends:
+        await turn.once(f"append:{generation}:{message.ts}", str, append)
+
+
 async def _conversation(turn: Turn, desk: Desk, generation: int) -> Conversation:
     """The thread's conversation; begun, and filled from our own record, where there is none."""
     thread, asker = turn.claim.thread, turn.claim.messages[0].user_id
-    known = await desk.store.conversations.find(thread)
+    known = turn.claim.conversation
     if generation == 0 and known is not None and known.engine == desk.engine.name:
         return known
 
@@ -136,17 +151,15 @@ async def _conversation(turn: Turn, desk: Desk, generation: int) -> Conversation
         if keep is not None:
             history = history[-keep:]
         user_id = known.user_id if known else asker
-        conversation = Conversation(
+        return Conversation(
             id=await desk.engine.begin(thread, user_id, history),
             engine=desk.engine.name,
             thread=thread,
             user_id=user_id,
             created_at=known.created_at if known else time.time(),
         )
-        await desk.store.conversations.save(turn.claim, conversation)
-        return conversation
 
-    return await turn.once(f"conversation:{generation}", Conversation, begin)
+    return await turn.begin(begin, f"conversation:{generation}")
 
 
 async def _start_over(turn: Turn, *, keep: int | None) -> None:
@@ -182,7 +195,7 @@ async def _stoppable(engine: Engine, run: Run, interrupt: Interrupt) -> AsyncIte
 
 async def forget(turn: Turn, desk: Desk) -> Answer:
     """Forget the thread's conversation, here and on the server."""
-    conversation = await desk.store.conversations.find(turn.claim.thread)
+    conversation = turn.claim.conversation
     if conversation is None and turn.recall("forgotten", str) is None:
         return Answer(NOTHING_TO_FORGET, outcome="reset")
     if conversation is not None:
@@ -199,9 +212,13 @@ async def give_up(turn: Turn, desk: Desk) -> None:
 
 
 async def record(turn: Turn, desk: Desk, answer: Answer) -> None:
-    """Keep what was said, for a rebuild, and where the conversation stands."""
+    """Settle, keeping what was said for a rebuild, and where the conversation stands."""
+    messages = turn.claim.messages
     if answer.outcome == "reset":
+        await desk.store.inbox.settle(turn.claim)
         return
-    said = [Record("user", m.text, m.ts, m.user_id) for m in turn.claim.messages]
-    said.append(Record("assistant", answer.text, turn.claim.messages[-1].ts))
-    await desk.store.conversations.remember(turn.claim, said, last_item_id=answer.last_item_id)
+    said = [Record("user", m.text, m.ts, m.user_id) for m in messages]
+    said.append(Record("assistant", answer.text, messages[-1].ts))
+    await desk.store.inbox.settle(
+        turn.claim, records=said, usage=answer.usage, last_item_id=answer.last_item_id
+    )

@@ -14,8 +14,7 @@ from bot.engines.polling import error_backoff
 from bot.errors import BotError, Retry, StoreUnavailable, Superseded, Undeliverable
 from bot.log import log
 from bot.settings import Settings
-from bot.store.inbox import Claim, Entry
-from bot.store.turns import Turn
+from bot.store import Claim, Entry, Turn
 from bot.turn import Desk, Interrupt, give_up, take_turn
 
 BEAT = 1.0
@@ -23,7 +22,6 @@ LIFE = 8.0
 """Seconds without a heartbeat after which a worker counts as dead."""
 RESCUE_EVERY = 2
 """Heartbeats between two looks for the dead."""
-RESCUED_AT_ONCE = 200
 CLAIMED_AT_ONCE = 100
 BLOCK = 1.0
 LAST_WORDS = 5.0
@@ -41,10 +39,13 @@ class Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._desk = desk
         self._inbox = desk.store.inbox
+        self._workers = desk.store.workers
         self._settings = settings
         self._work: dict[str, _Work] = {}
         self._freed = asyncio.Event()
         self._leaving = asyncio.Event()
+        self._astray = False
+        """Whether Redis may count threads as ours that we do not know of or have let go."""
 
     @property
     def busy(self) -> int:
@@ -79,6 +80,7 @@ class Worker:
                 entries = await self._inbox.claim(self.name, min(free, CLAIMED_AT_ONCE), BLOCK)
                 backoff = error_backoff()
             except StoreUnavailable as error:
+                self._astray = True
                 log.error("redis_unavailable", error=str(error))
                 await _first(asyncio.sleep(next(backoff)), self._leaving.wait())
                 continue
@@ -103,20 +105,18 @@ class Worker:
             if claim is None:
                 return
             work.claim = claim
-            work.turn = Turn(self._desk.store, claim)
-            await self._carry_out(work.turn, work.interrupt)
+            await self._carry_out(self._desk.store.turns.open(claim), work.interrupt)
         except Superseded:
             log.info("claim_superseded", thread=entry.thread.key)
         except StoreUnavailable as error:
             # The entry stays ours in Redis and is rescued when Redis is back.
+            self._astray = True
             log.error("turn_left", thread=entry.thread.key, error=str(error))
 
     def _time_to_gather(self, entry: Entry) -> float:
         """Wait for what was said at the same moment and may arrive a little later."""
-        return min(
-            self._settings.bot_gather_seconds,
-            max(0.0, entry.since + self._settings.bot_gather_seconds - time.time()),
-        )
+        gather = self._settings.bot_gather_seconds
+        return min(gather, max(0.0, entry.since + gather - time.time()))
 
     async def _carry_out(self, turn: Turn, interrupt: Interrupt) -> None:
         claim, began = turn.claim, time.monotonic()
@@ -128,6 +128,7 @@ class Worker:
             answer = await take_turn(turn, self._desk, interrupt)
         except Undeliverable as error:
             log.warning("turn_undeliverable", reason=error.reason, **facts)
+            await self._inbox.settle(claim)
         except Retry as error:
             await self._come_back(turn, error)
             return
@@ -147,7 +148,6 @@ class Worker:
                 attempt=claim.attempt,
                 **facts,
             )
-        await self._inbox.settle(claim)
 
     async def _come_back(self, turn: Turn, error: Retry) -> None:
         """Leave the thread for a while, or give its messages up after too many failures."""
@@ -177,11 +177,14 @@ class Worker:
         await self._inbox.bury(claim, reason)
 
     async def _beat(self) -> None:
-        interrupts = await self._inbox.beat(self.name, LIFE)
-        if not interrupts:
-            return
+        beat = await self._workers.beat(self.name, LIFE)
+        if beat.data_lost:
+            log.error("redis_lost_its_data")
+        if beat.late:
+            log.error("heartbeat_late")
+            await self._let_go_of_lost_claims()
         for work in list(self._work.values()):
-            reason = interrupts.get(work.entry.thread.key)
+            reason = beat.interrupts.get(work.entry.thread.key)
             if reason:
                 work.interrupt.set(reason)
 
@@ -194,15 +197,29 @@ class Worker:
                 beats += 1
                 last = time.monotonic()
                 if beats % RESCUE_EVERY == 0:
-                    await self._inbox.rescue(RESCUED_AT_ONCE)
-                    await self._inbox.rescue_own(self.name, set(self._work))
+                    await self._rescue()
             except StoreUnavailable as error:
                 log.error("heartbeat_missed", error=str(error))
+                self._astray = True
                 if time.monotonic() - last > LIFE:
                     # By now others may have taken our threads: let go before we write anything.
                     self._cancel(lambda _: True)
             except Exception:
                 log.exception("heartbeat_broke")
+
+    async def _rescue(self) -> None:
+        """Take up what the dead have left, and what is ours in Redis's eyes only."""
+        rescued = await self._workers.rescue(self.name)
+        if self._astray:
+            self._astray = False
+            rescued += await self._workers.rescue_own(self.name, set(self._work))
+        if rescued:
+            log.warning("threads_rescued", threads=rescued)
+
+    async def _let_go_of_lost_claims(self) -> None:
+        claims = [work.claim for work in self._work.values() if work.claim]
+        held = {claim.entry for claim in await self._workers.held(claims)}
+        self._cancel(lambda work: work.claim is not None and work.claim.entry not in held)
 
     def _cancel(self, which: Callable[["_Work"], bool]) -> None:
         for work in list(self._work.values()):
@@ -213,7 +230,7 @@ class Worker:
         """Turns that wait for their run can go at once; the others finish their step."""
         deadline = time.monotonic() + LAST_WORDS
         while self._work and time.monotonic() < deadline:
-            self._cancel(lambda work: work.turn is None or not work.turn.in_step)
+            self._cancel(lambda work: work.claim is None or work.interrupt.waiting)
             await asyncio.wait([w.task for w in self._work.values()], timeout=0.05)
 
     async def _hand_over(self) -> None:
@@ -221,7 +238,7 @@ class Worker:
         tasks = [work.task for work in self._work.values()]
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
-            count = await self._inbox.hand_over(self.name)
+            count = await self._workers.hand_over(self.name)
         except BotError as error:
             log.error("not_handed_over", error=str(error))
         else:
@@ -235,7 +252,6 @@ class _Work:
         self.entry = entry
         self.interrupt = Interrupt()
         self.claim: Claim | None = None
-        self.turn: Turn | None = None
         self.task: asyncio.Task[None]
 
 

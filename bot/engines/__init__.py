@@ -17,6 +17,8 @@ class Engine(Protocol):
     """What the bot asks of an AI server. All methods raise the errors of `bot.errors`."""
 
     name: str
+    appends: bool
+    """Whether `append` stores messages; else they travel with the run, and it is not called."""
 
     async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
         """Open a conversation, filled with `history` in order; returns its id."""
@@ -25,10 +27,7 @@ class Engine(Protocol):
     async def append(
         self, conversation: Conversation, message: Message, *, turn_id: str, again: bool
     ) -> str:
-        """Store one message and return the id it got.
-
-        An engine that sends the messages along with the run does nothing here and returns "".
-        """
+        """Store one message and return the id it got (an engine that `appends` only)."""
         ...
 
     async def start(
