@@ -1,0 +1,81 @@
+"""The store: everything that outlives a process, in Redis. The only folder that imports redis."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from bot.store.claims import Amendment, Beat, Claim, Delivery, Depth, Entry, Interrupt, ThreadState
+from bot.store.conversations import Conversations
+from bot.store.dead import DeadLetter, DeadLetters
+from bot.store.inbox import Inbox
+from bot.store.keys import Keys
+from bot.store.link import Link, open_redis
+from bot.store.pace import Pace
+from bot.store.turns import Turn, Turns
+from bot.store.workers import Workers
+
+__all__ = [
+    "Amendment",
+    "Beat",
+    "Claim",
+    "Conversations",
+    "DeadLetter",
+    "DeadLetters",
+    "Delivery",
+    "Depth",
+    "Entry",
+    "Inbox",
+    "Interrupt",
+    "Pace",
+    "Store",
+    "ThreadState",
+    "Turn",
+    "Turns",
+    "Workers",
+    "open_store",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What the bot keeps in Redis. Everything raises StoreUnavailable while Redis is away."""
+
+    redis: "Redis"
+    inbox: Inbox
+    workers: Workers
+    turns: Turns
+    conversations: Conversations
+    dead: DeadLetters
+    pace: Pace
+
+    async def ping(self) -> None:
+        """Ask Redis for a sign of life. Raises StoreUnavailable."""
+        await Link(self.redis).execute("PING")
+
+
+@asynccontextmanager
+async def open_store(
+    url: str, *, prefix: str = "bot", tls_verify: bool = True, connections: int = 10
+) -> AsyncIterator[Store]:
+    """Open the store at a `redis://`, `rediss://` or `unix://` address.
+
+    Redis need not be there yet: it is connected to when it is needed, and again when it was away.
+    Raises ConfigError where `url` cannot be read.
+    """
+    link = Link(open_redis(url, tls_verify=tls_verify, connections=connections))
+    keys = Keys(prefix)
+    conversations = Conversations(link, keys)
+    try:
+        yield Store(
+            redis=link.redis,
+            inbox=Inbox(link, keys),
+            workers=Workers(link, keys),
+            turns=Turns(link, keys, conversations),
+            conversations=conversations,
+            dead=DeadLetters(link, keys),
+            pace=Pace(link, keys),
+        )
+    finally:
+        await link.close()

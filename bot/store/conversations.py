@@ -1,0 +1,106 @@
+"""Which conversation a thread has, and our own record of it, from which a lost one is rebuilt."""
+
+from bot.models import Conversation, Record, Thread, decode, encode
+from bot.store.claims import Claim, pairs, parse_conversation
+from bot.store.inbox import TOMBSTONE_SECONDS
+from bot.store.keys import Keys
+from bot.store.link import Link
+
+
+class Conversations:
+    """Thread -> Conversation. Writes raise Superseded once the claim is no longer ours."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def find(self, thread: Thread) -> Conversation | None:
+        """The thread's conversation. A claim brings it along: `claim.conversation`."""
+        fields = await self._link.execute("HGETALL", self._keys.conversation(thread))
+        return parse_conversation(thread, fields)
+
+    async def save(self, claim: Claim, conversation: Conversation, *, step: str = "") -> None:
+        """Give the thread its conversation; `step` of the turn is recorded along with it."""
+        keys, thread = self._keys, claim.thread
+        fields = {
+            "id": conversation.id,
+            "engine": conversation.engine,
+            "user_id": conversation.user_id,
+            "created_at": repr(conversation.created_at),
+            "last_item_id": conversation.last_item_id,
+        }
+        await self._link.run(
+            "save",
+            (
+                keys.thread(thread),
+                keys.turn(thread),
+                keys.conversation(thread),
+                keys.idle,
+                keys.recent(thread.team_id, thread.channel_id, conversation.user_id),
+            ),
+            claim.fence,
+            thread.key,
+            thread.thread_ts,
+            step,
+            encode(conversation) if step else "",
+            TOMBSTONE_SECONDS,
+            *(part for field in fields.items() for part in field),
+        )
+
+    async def forget(self, claim: Claim) -> Conversation | None:
+        """Part the thread from its conversation and drop our record of it; returns the old one.
+
+        The thread stays ours: `is_ours` holds for 90 days more.
+        """
+        keys, thread = self._keys, claim.thread
+        names = (
+            keys.thread(thread),
+            keys.conversation(thread),
+            keys.record(thread),
+            keys.idle,
+        )
+        flat = await self._link.run("forget", names, claim.fence, thread.key, TOMBSTONE_SECONDS)
+        return parse_conversation(thread, pairs(flat))
+
+    async def history(self, thread: Thread) -> list[Record]:
+        """Our own record of the conversation, the oldest line first."""
+        lines = await self._link.execute("LRANGE", self._keys.record(thread), 0, -1)
+        return [decode(Record, line) for line in lines]
+
+    async def is_ours(self, thread: Thread) -> bool:
+        """Whether the bot is part of this thread: it answered there, or is about to."""
+        keys = self._keys
+        return bool(
+            await self._link.execute("EXISTS", keys.conversation(thread), keys.thread(thread))
+        )
+
+    async def recent(
+        self, team_id: str, channel_id: str, user_id: str, limit: int = 10
+    ) -> list[Conversation]:
+        """The conversations of a channel that a person wrote in, the last used one first."""
+        key = self._keys.recent(team_id, channel_id, user_id)
+        stamps = await self._link.execute("ZREVRANGE", key, 0, -1)
+        threads = [Thread(team_id, channel_id, ts) for ts in stamps]
+        found = await self._link.execute_many(
+            [("HGETALL", self._keys.conversation(thread)) for thread in threads]
+        )
+        conversations = map(parse_conversation, threads, found)
+        return [conversation for conversation in conversations if conversation][:limit]
+
+    async def idle(self, before: float, limit: int = 100) -> list[Thread]:
+        """Threads whose conversation was last used before a time (epoch seconds)."""
+        names = await self._link.execute(
+            "ZRANGEBYSCORE", self._keys.idle, "-inf", f"({before}", "LIMIT", 0, limit
+        )
+        return [Thread.parse(name) for name in names]
+
+    async def figures(self, thread: Thread) -> dict[str, int]:
+        """Counts of the thread's conversation: turns, messages, tokens by kind."""
+        fields = await self._link.execute("HGETALL", self._keys.conversation(thread))
+        return {name: int(fields.get(name, 0)) for name in FIGURES}
+
+
+FIGURES = (
+    *("turns", "messages"),
+    *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens"),
+)

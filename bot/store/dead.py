@@ -1,0 +1,67 @@
+"""Dead letters: turns that were given up, with the reason, to be tried again or dropped."""
+
+import time
+from dataclasses import dataclass
+
+from bot.models import Message, Thread, decode, encode
+from bot.store.claims import Claim
+from bot.store.keys import Keys
+from bot.store.link import Link
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """The messages of one turn that failed for good; `id` is the turn's, `at` in epoch seconds."""
+
+    id: str
+    thread: Thread
+    reason: str
+    at: float
+    attempts: int
+    crashes: int
+    messages: tuple[Message, ...]
+
+    @classmethod
+    def of(cls, claim: Claim, reason: str) -> "DeadLetter":
+        """The letter that a claim becomes."""
+        return cls(
+            id=claim.turn_id,
+            thread=claim.thread,
+            reason=reason,
+            at=time.time(),
+            attempts=claim.attempt + 1,
+            crashes=claim.crashes,
+            messages=claim.messages,
+        )
+
+
+class DeadLetters:
+    """All dead letters. Nothing leaves them by itself."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def list(self) -> tuple[DeadLetter, ...]:
+        """All letters, the oldest first."""
+        letters = (await self._link.execute("HGETALL", self._keys.dead)).values()
+        return tuple(sorted((decode(DeadLetter, text) for text in letters), key=lambda x: x.at))
+
+    async def find(self, id: str) -> DeadLetter | None:
+        """One letter."""
+        text = await self._link.execute("HGET", self._keys.dead, id)
+        return decode(DeadLetter, text) if text else None
+
+    async def retry(self, id: str) -> bool:
+        """Put the letter's messages back into their thread; False where there is no such letter."""
+        letter = await self.find(id)
+        if letter is None:
+            return False
+        keys, thread = self._keys, letter.thread
+        messages = [part for m in letter.messages for part in (m.ts, encode(m))]
+        names = (keys.dead, keys.inbox(thread), keys.thread(thread), keys.ready)
+        return bool(await self._link.run("retry", names, id, thread.key, *messages))
+
+    async def drop(self, id: str) -> bool:
+        """Throw a letter away; False where there is no such letter."""
+        return bool(await self._link.execute("HDEL", self._keys.dead, id))

@@ -1,0 +1,243 @@
+"""The ordered inbox: every message is taken once, in order, one turn per thread at a time.
+
+Delivery, pending entries and consumers are those of a Redis stream; the scripts in `lua/` tie a
+thread's messages to its single entry in it. `prelude.lua` says how.
+"""
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Literal, cast
+
+from bot.errors import StoreUnavailable
+from bot.models import Message, Record, Thread, Usage, encode
+from bot.store.claims import (
+    Amendment,
+    Claim,
+    Delivery,
+    Depth,
+    Entry,
+    Interrupt,
+    ThreadState,
+    parse_claim,
+    parse_entries,
+)
+from bot.store.dead import DeadLetter
+from bot.store.keys import GROUP, Keys
+from bot.store.link import SOCKET_TIMEOUT, Link, NoGroup
+
+# Slack delivers again up to 25 hours later.
+SEEN_SECONDS = 26 * 3600
+TOMBSTONE_SECONDS = 90 * 86400
+RECORDS = 200
+RECORD_BYTES = 400_000
+
+
+class Inbox:
+    """The inbox of all threads, for those who deliver and for the workers."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def deliver(self, message: Message) -> Delivery:
+        """Store a message durably, once; afterwards it may be acknowledged to Slack.
+
+        A message is known again by (team, channel, ts) or by its event id for 26 hours.
+        """
+        keys, thread = self._keys, message.thread
+        new, waiting, active = await self._link.run(
+            "deliver",
+            (
+                keys.inbox(thread),
+                keys.thread(thread),
+                keys.turn(thread),
+                keys.ready,
+                *keys.seen(message),
+            ),
+            message.ts,
+            encode(message),
+            thread.key,
+            SEEN_SECONDS,
+        )
+        return Delivery(bool(new), waiting, bool(active))
+
+    async def revise(self, message: Message) -> Amendment:
+        """Put the edited text in the place of the old one, while nobody has begun to answer it."""
+        return await self._amend(message.thread, message.ts, encode(message))
+
+    async def withdraw(self, thread: Thread, ts: str) -> Amendment:
+        """Take a deleted message out, while nobody has begun to answer it."""
+        return await self._amend(thread, ts, "")
+
+    async def _amend(self, thread: Thread, ts: str, message: str) -> Amendment:
+        keys = self._keys
+        names = (keys.thread(thread), keys.inbox(thread), keys.turn(thread), keys.interrupts)
+        return cast(Amendment, await self._link.run("amend", names, ts, thread.key, message))
+
+    async def interrupt(self, thread: Thread, reason: Interrupt) -> bool:
+        """Ask for the end of the thread's turn; False where none is under way.
+
+        A turn that waits for its next attempt comes back at once.
+        """
+        keys = self._keys
+        names = (keys.turn(thread), keys.interrupts, keys.later)
+        return bool(await self._link.run("interrupt", names, thread.key, reason))
+
+    async def claim(self, worker: str, count: int, block: float) -> list[Entry]:
+        """Read up to `count` ready threads, waiting up to `block` seconds for the first.
+
+        `block` is cut to what the socket's timeout allows; 0 does not wait.
+        """
+        block = min(block, SOCKET_TIMEOUT - 1)
+        wait = ("BLOCK", max(1, int(block * 1000))) if block > 0 else ()
+        command = (
+            *("XREADGROUP", "GROUP", GROUP, worker, "COUNT", count),
+            *wait,
+            *("STREAMS", self._keys.ready, ">"),
+        )
+        try:
+            reply = await self._link.execute(*command)
+        except NoGroup:
+            await self._create_group()
+            reply = await self._link.execute(*command)
+        return parse_entries(reply)
+
+    async def _create_group(self) -> None:
+        try:
+            await self._link.execute("XGROUP", "CREATE", self._keys.ready, GROUP, "0", "MKSTREAM")
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    async def take(self, entry: Entry, worker: str) -> Claim | None:
+        """Begin the turn of a thread, or go on with the one that was begun.
+
+        None where the entry is no longer the thread's, or nothing waits any more.
+        """
+        keys, thread, fence = self._keys, entry.thread, secrets.token_hex(8)
+        reply = await self._link.run(
+            "take",
+            (
+                keys.thread(thread),
+                keys.inbox(thread),
+                keys.turn(thread),
+                keys.ready,
+                keys.interrupts,
+                keys.conversation(thread),
+            ),
+            entry.id,
+            fence,
+            worker,
+            thread.key,
+        )
+        return parse_claim(entry, fence, worker, reply) if reply else None
+
+    async def release(self, claim: Claim, after: float, reason: str, *, counts: bool = True) -> int:
+        """Come back to the same turn in `after` seconds. Returns the failures so far."""
+        keys = self._keys
+        names = (keys.thread(claim.thread), keys.ready, keys.later)
+        attempts: int = await self._link.run(
+            "release", names, claim.fence, claim.thread.key, after, int(counts), reason
+        )
+        return attempts
+
+    async def settle(
+        self,
+        claim: Claim,
+        *,
+        records: Sequence[Record] = (),
+        usage: Usage | None = None,
+        last_item_id: str = "",
+    ) -> None:
+        """End the turn: its messages are answered.
+
+        Along with that, `records` go to our own record of the conversation, `usage` to its counts.
+        """
+        await self._settle(claim, None, records, usage or Usage(), last_item_id)
+
+    async def bury(self, claim: Claim, reason: str, *, records: Sequence[Record] = ()) -> None:
+        """End the turn without an answer: its messages go to the dead letters."""
+        letter = DeadLetter.of(claim, reason)
+        await self._settle(claim, letter, records, Usage(), "")
+
+    async def _settle(
+        self,
+        claim: Claim,
+        letter: DeadLetter | None,
+        records: Sequence[Record],
+        usage: Usage,
+        last_item_id: str,
+    ) -> None:
+        keys, thread = self._keys, claim.thread
+        people = dict.fromkeys(message.user_id for message in claim.messages)
+        counts = {"turns": 1, "messages": len(claim.messages)} | asdict(usage)
+        await self._link.run(
+            "settle",
+            (
+                keys.thread(thread),
+                keys.inbox(thread),
+                keys.turn(thread),
+                keys.ready,
+                keys.interrupts,
+                keys.conversation(thread),
+                keys.record(thread),
+                keys.idle,
+                keys.dead,
+                *(keys.recent(thread.team_id, thread.channel_id, user) for user in people),
+            ),
+            claim.fence,
+            thread.key,
+            thread.thread_ts,
+            last_item_id,
+            json.dumps(counts),
+            json.dumps([encode(record) for record in records]),
+            letter.id if letter else "",
+            encode(letter) if letter else "",
+            RECORDS,
+            RECORD_BYTES,
+            TOMBSTONE_SECONDS,
+        )
+
+    async def depth(self) -> Depth:
+        """How much there is to do."""
+        keys = self._keys
+        names = (keys.ready, keys.later, keys.dead, keys.workers)
+        waiting, claimed, later, dead, workers, age = await self._link.run("depth", names)
+        return Depth(waiting, claimed, later, dead, workers, age / 1000)
+
+    async def state(self, thread: Thread) -> ThreadState:
+        """One thread as it stands, for people who look into it and for tests."""
+        keys = self._keys
+        busy, messages, turn, due, interrupt = await self._link.execute_many(
+            [
+                ("HGETALL", keys.thread(thread)),
+                ("HKEYS", keys.inbox(thread)),
+                ("HGETALL", keys.turn(thread)),
+                ("ZSCORE", keys.later, thread.key),
+                ("HGET", keys.interrupts, thread.key),
+            ]
+        )
+        taken = tuple(json.loads(turn.get("taken", "[]")))
+        return ThreadState(
+            state=_state(busy, due),
+            waiting=tuple(sorted(set(messages) - set(taken))),
+            taken=taken,
+            worker=busy.get("worker", ""),
+            turn_id=turn.get("id", ""),
+            attempts=int(busy.get("attempts", 0)),
+            crashes=int(busy.get("crashes", 0)),
+            reason=busy.get("reason", ""),
+            interrupt=interrupt or "",
+        )
+
+
+def _state(busy: dict[str, str], due: str | None) -> Literal["idle", "ready", "claimed", "later"]:
+    if due is not None:
+        return "later"
+    if not busy:
+        return "idle"
+    return "claimed" if "claim" in busy else "ready"

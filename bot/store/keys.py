@@ -1,0 +1,98 @@
+"""The names of all keys in Redis, in one place.
+
+The prefix is the hash tag of every key, so that each script stays within one slot of a cluster.
+"""
+
+from dataclasses import dataclass
+
+from bot.models import Message, Thread
+
+GROUP = "workers"
+"""The consumer group that reads the stream of ready threads; the scripts know it, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one bot. `Keys("bot").ready` is `{bot}:ready`."""
+
+    prefix: str
+
+    def name(self, *parts: str) -> str:
+        """Any key of this bot."""
+        return ":".join(("{" + self.prefix + "}", *parts))
+
+    @property
+    def ready(self) -> str:
+        """Stream of threads that have something to do; read by the consumer group."""
+        return self.name("ready")
+
+    @property
+    def later(self) -> str:
+        """Sorted set of threads that come back at a time."""
+        return self.name("later")
+
+    @property
+    def interrupts(self) -> str:
+        """Hash of threads whose turn is to end, with the reason."""
+        return self.name("interrupts")
+
+    @property
+    def workers(self) -> str:
+        """Sorted set of workers by the time until which they are taken to live."""
+        return self.name("workers")
+
+    @property
+    def steady(self) -> str:
+        """Sorted set of workers by the time from which they may judge others dead."""
+        return self.name("steady")
+
+    @property
+    def epoch(self) -> str:
+        """A random word that changes when the data was lost."""
+        return self.name("epoch")
+
+    @property
+    def dead(self) -> str:
+        """Hash of dead letters."""
+        return self.name("dead")
+
+    @property
+    def idle(self) -> str:
+        """Sorted set of threads with a conversation by the time of its last use."""
+        return self.name("idle")
+
+    def inbox(self, thread: Thread) -> str:
+        """Hash of the thread's messages by ts, waiting and taken."""
+        return self.name("inbox", thread.key)
+
+    def thread(self, thread: Thread) -> str:
+        """Hash of a busy thread: entry, claim, worker, attempts, crashes, reason."""
+        return self.name("thread", thread.key)
+
+    def turn(self, thread: Thread) -> str:
+        """Hash of the turn under way: id, taken, taken_at, `?step` begun, `=step` recorded."""
+        return self.name("turn", thread.key)
+
+    def conversation(self, thread: Thread) -> str:
+        """Hash of the thread's conversation; without `id` it says only that the thread is ours."""
+        return self.name("conversation", thread.key)
+
+    def record(self, thread: Thread) -> str:
+        """List of the lines of our own record of the conversation."""
+        return self.name("record", thread.key)
+
+    def recent(self, team_id: str, channel_id: str, user_id: str) -> str:
+        """Sorted set of thread_ts by last use: a person's conversations in a channel."""
+        return self.name("recent", team_id, channel_id, user_id)
+
+    def seen(self, message: Message) -> tuple[str, ...]:
+        """The marks by which a second delivery of a message is known."""
+        thread = message.thread
+        marks = [self.name("seen", thread.team_id, thread.channel_id, message.ts)]
+        if message.event_id:
+            marks.append(self.name("seen", message.event_id))
+        return tuple(marks)
+
+    def bucket(self, name: str) -> str:
+        """Time stamp of a token bucket."""
+        return self.name("pace", name)

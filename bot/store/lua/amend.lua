@@ -1,0 +1,45 @@
+-- Change the text of a message that waits, or take it out.
+-- KEYS  thread, inbox, turn, interrupts
+-- ARGV  ts, name of the thread, message ('' to take it out)
+local thread, inbox, turn, interrupts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local ts, name, message = ARGV[1], ARGV[2], ARGV[3]
+
+local function is_taken()
+  for _, other in ipairs(taken(turn)) do
+    if other == ts then
+      return true
+    end
+  end
+  return false
+end
+
+-- Somebody holds the turn, or has done something in it.
+local function is_begun()
+  if redis.call('HEXISTS', thread, 'claim') == 1 then
+    return true
+  end
+  for _, field in ipairs(redis.call('HKEYS', turn)) do
+    local mark = string.sub(field, 1, 1)
+    if mark == '?' or mark == '=' then
+      return true
+    end
+  end
+  return false
+end
+
+if redis.call('HEXISTS', inbox, ts) == 0 then
+  return 'absent'
+end
+local in_turn = is_taken()
+if in_turn and is_begun() then
+  return 'taken'
+end
+if message ~= '' then
+  redis.call('HSET', inbox, ts, message)
+  return 'waiting'
+end
+redis.call('HDEL', inbox, ts)
+if in_turn then
+  drop_turn(turn, interrupts, name)
+end
+return 'waiting'

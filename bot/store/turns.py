@@ -1,0 +1,91 @@
+"""The journal of a turn: a turn that is taken up again goes on where it stopped."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+from bot.models import Conversation, decode, encode
+from bot.store.claims import Claim
+from bot.store.conversations import Conversations
+from bot.store.keys import Keys
+from bot.store.link import Link
+
+T = TypeVar("T")
+
+
+class Turns:
+    """Opens the journal of a claim."""
+
+    def __init__(self, link: Link, keys: Keys, conversations: Conversations) -> None:
+        self._link = link
+        self._keys = keys
+        self._conversations = conversations
+
+    def open(self, claim: Claim) -> "Turn":
+        """The journal of the claim's turn, with all that was done before."""
+        return Turn(claim, self._link, self._keys, self._conversations)
+
+
+class Turn:
+    """The journal of one turn. Every write raises Superseded once the claim is no longer ours."""
+
+    def __init__(self, claim: Claim, link: Link, keys: Keys, conversations: Conversations) -> None:
+        self.claim = claim
+        self.id = claim.turn_id
+        self._link = link
+        self._names = (keys.thread(claim.thread), keys.turn(claim.thread))
+        self._conversations = conversations
+        self._steps = dict(claim.steps)
+        self._running = 0
+
+    @property
+    def in_step(self) -> bool:
+        """Whether a step is under way now: a bad moment to leave, for it would be looked up."""
+        return self._running > 0
+
+    async def once(self, step: str, kind: Any, work: Callable[[bool], Awaitable[T]]) -> T:
+        """Do a step, or give what it gave the first time.
+
+        `work(again)` is told whether an earlier attempt may have done the step without living to
+        record it: then it looks before it acts. `kind` is the type of what it gives.
+        """
+        if step in self._steps:
+            return cast(T, decode(kind, self._steps[step]))
+        with self._step():
+            result = await work(await self._intend(step))
+            await self.note(step, result, kind)
+        return result
+
+    async def begin(
+        self, work: Callable[[bool], Awaitable[Conversation]], step: str = "begin"
+    ) -> Conversation:
+        """Like `once`, for the step that makes the conversation: it becomes the thread's, too."""
+        if step in self._steps:
+            return decode(Conversation, self._steps[step])
+        with self._step():
+            conversation = await work(await self._intend(step))
+            await self._conversations.save(self.claim, conversation, step=step)
+        self._steps[step] = encode(conversation)
+        return conversation
+
+    def recall(self, step: str, kind: type[T]) -> T | None:
+        """What a step gave, or None where it was not done."""
+        return decode(kind, self._steps[step]) if step in self._steps else None
+
+    async def note(self, step: str, value: object, kind: Any = None) -> None:
+        """Write down what a step gave, in the place of what was there."""
+        text = encode(value, kind)
+        await self._link.run("record", self._names, self.claim.fence, step, text)
+        self._steps[step] = text
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+    async def _intend(self, step: str) -> bool:
+        _, again = await self._link.run("begin", self._names, self.claim.fence, step)
+        return bool(again)

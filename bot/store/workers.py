@@ -1,0 +1,130 @@
+"""The life of the workers: who is there, and what becomes of the threads of those who are not."""
+
+import secrets
+from collections.abc import Collection, Sequence
+
+from bot.models import Thread
+from bot.store.claims import Beat, Claim, Entry, parse_entries, parse_interrupts
+from bot.store.keys import GROUP, Keys
+from bot.store.link import Link, NoGroup
+
+WAKE_AT_ONCE = 1000
+MOVE_AT_ONCE = 500
+
+
+class Workers:
+    """All workers, over all processes; a worker is a name that no other process bears."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._epochs: dict[str, str] = {}
+
+    async def beat(self, worker: str, ttl: float) -> Beat:
+        """Say that a worker lives for `ttl` more seconds, wake threads that are due; ask for news.
+
+        To be called well before `ttl` is over, once a second or so, and before the first `claim`.
+        """
+        keys = self._keys
+        late, epoch, due, interrupts = await self._link.run(
+            "beat",
+            (keys.workers, keys.steady, keys.later, keys.interrupts, keys.epoch),
+            worker,
+            ttl,
+            WAKE_AT_ONCE,
+            secrets.token_hex(8),
+        )
+        before = self._epochs.get(worker)
+        self._epochs[worker] = epoch
+        threads = [Thread.parse(name) for name in due]
+        await self._link.run_many(
+            "wake", [((keys.thread(t), keys.ready, keys.later), (t.key,)) for t in threads]
+        )
+        return Beat(
+            parse_interrupts(interrupts),
+            late=bool(late) and before is not None,
+            data_lost=before not in (None, epoch),
+        )
+
+    async def rescue(self, worker: str, limit: int = MOVE_AT_ONCE) -> int:
+        """Make up to `limit` threads of workers that no longer beat ready again.
+
+        `worker` is who asks: it is to have beaten for one `ttl` without a gap, for else it is the
+        server or we ourselves who were away, and not the others. Returns how many were moved.
+        """
+        keys, moved = self._keys, 0
+        for gone in await self._link.run("dead", (keys.workers, keys.steady, keys.ready), worker):
+            moved += await self._requeue(await self._pending(gone, limit - moved), crashed=True)
+            if moved >= limit:
+                break
+            await self._retire(gone)
+        return moved
+
+    async def rescue_own(self, worker: str, held: Collection[str], idle: float = 5.0) -> int:
+        """Make threads ready again that Redis counts as ours and that we do not hold.
+
+        It comes to that where the answer to a `claim` was lost on its way. `held` are the ids of
+        the entries we know of; younger ones than `idle` seconds are left alone. Returns how many.
+        """
+        pending = await self._link.execute_many([("XINFO", "CONSUMERS", self._keys.ready, GROUP)])
+        mine = [consumer for consumer in pending[0] if consumer["name"] == worker]
+        if not mine or mine[0]["pending"] <= len(held):
+            return 0
+        return await self._requeue(await self._strays(worker, held, idle), crashed=False)
+
+    async def hand_over(self, worker: str, keep: Collection[str] = ()) -> int:
+        """Make all threads of a leaving worker ready for the others.
+
+        Counts neither as a failure nor as a crash. The claims given up are refused from here on.
+        Those of the entries whose ids are in `keep` stay; call it again without it in the end.
+        Returns how many were moved.
+        """
+        moved, after = 0, "0"
+        while entries := await self._pending(worker, MOVE_AT_ONCE, after):
+            after = entries[-1].id
+            gone = [entry for entry in entries if entry.id not in keep]
+            moved += await self._requeue(gone, crashed=False)
+        if not keep:
+            await self._retire(worker)
+        return moved
+
+    async def held(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Those of `claims` that are still valid."""
+        fences = await self._link.execute_many(
+            [("HGET", self._keys.thread(claim.thread), "claim") for claim in claims]
+        )
+        return [claim for claim, fence in zip(claims, fences, strict=True) if fence == claim.fence]
+
+    async def _strays(self, worker: str, held: Collection[str], idle: float) -> list[Entry]:
+        ready = self._keys.ready
+        pending = await self._link.execute(
+            *("XPENDING", ready, GROUP, "IDLE", int(idle * 1000), "-", "+", 10_000, worker)
+        )
+        ids = [row["message_id"] for row in pending if row["message_id"] not in held]
+        found = await self._link.execute_many([("XRANGE", ready, id, id) for id in ids])
+        return [entry for rows in found for entry in parse_entries([(ready, rows)])]
+
+    async def _pending(self, worker: str, count: int, after: str = "0") -> list[Entry]:
+        command = ("XREADGROUP", "GROUP", GROUP, worker, "COUNT", count)
+        try:
+            return parse_entries(
+                await self._link.execute(*command, "STREAMS", self._keys.ready, after)
+            )
+        except NoGroup:
+            return []
+
+    async def _requeue(self, entries: Sequence[Entry], *, crashed: bool) -> int:
+        keys = self._keys
+        moved = await self._link.run_many(
+            "requeue",
+            [
+                ((keys.thread(e.thread), keys.ready), (e.id, e.thread.key, int(crashed)))
+                for e in entries
+            ],
+        )
+        return sum(moved)
+
+    async def _retire(self, worker: str) -> None:
+        keys = self._keys
+        await self._link.run("retire", (keys.workers, keys.steady, keys.ready), worker)
+        self._epochs.pop(worker, None)

