@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     bot_run_deadline: float = Field(
         600, gt=0, description="Seconds after which an unfinished run is cancelled."
     )
+    bot_streaming: bool = Field(
+        True, description="Show answers while they are written, where the AI server can."
+    )
     bot_gather_seconds: float = Field(
         0.25, ge=0, description="Seconds a new message waits for others that belong before it."
     )

@@ -1,0 +1,237 @@
+"""The engine without an AI: its answer shows the messages that the conversation holds.
+
+For trying the bot out and for its tests. Conversations live in one SQLite file, so that they
+outlast the process and several processes can share them.
+"""
+
+import asyncio
+import re
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bot.errors import ConversationGone, RunFailed
+from bot.models import Conversation, Message, Record, Run, RunOptions, Thread, Update, Usage
+from bot.settings import Settings
+
+T = TypeVar("T")
+
+FIRST_WORD_SECONDS = 0.3
+WORD_SECONDS = 0.02
+TICK_SECONDS = 0.25
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS conversations (id TEXT PRIMARY KEY, began REAL);
+CREATE TABLE IF NOT EXISTS messages (
+    number INTEGER PRIMARY KEY, conversation TEXT, role TEXT, ts TEXT, text TEXT
+);
+CREATE UNIQUE INDEX IF NOT EXISTS once ON messages (conversation, ts) WHERE ts != '';
+CREATE TABLE IF NOT EXISTS runs (
+    id TEXT PRIMARY KEY, conversation TEXT, turn TEXT, began REAL, answer TEXT,
+    cancelled REAL, UNIQUE (conversation, turn)
+);
+"""
+
+
+@asynccontextmanager
+async def open_echo(settings: Settings) -> AsyncIterator["EchoEngine"]:
+    """Open the engine on `echo.db` in the state directory, which is made if need be."""
+    settings.bot_state_dir.mkdir(parents=True, exist_ok=True)
+    engine = EchoEngine(settings.bot_state_dir / "echo.db", deadline=settings.bot_run_deadline)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+class EchoEngine:
+    """`bot.engines.Engine` over a SQLite file, or over memory where `path` is `:memory:`.
+
+    An answer's first word comes after `first` seconds and each further one after `word` seconds.
+    """
+
+    name = "echo"
+    appends = True
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        first: float = FIRST_WORD_SECONDS,
+        word: float = WORD_SECONDS,
+        deadline: float = 600,
+    ) -> None:
+        self._first = first
+        self._word = word
+        self._deadline = deadline
+        self._one_at_a_time = threading.Lock()
+        self._db = sqlite3.connect(
+            path, timeout=10, check_same_thread=False, isolation_level="IMMEDIATE"
+        )
+        self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {_SCHEMA}")
+
+    def close(self) -> None:
+        with self._one_at_a_time:
+            self._db.close()
+
+    async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
+        conversation_id = f"echo_{secrets.token_hex(8)}"
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute("INSERT INTO conversations VALUES (?, ?)", (conversation_id, time.time()))
+            db.executemany(
+                "INSERT INTO messages (conversation, role, ts, text) VALUES (?, ?, '', ?)",
+                [(conversation_id, record.role, record.text) for record in history],
+            )
+
+        await self._do(write)
+        return conversation_id
+
+    async def append(
+        self, conversation: Conversation, message: Message, *, turn_id: str, again: bool
+    ) -> str:
+        """A message is known by its `ts`: a second time changes nothing."""
+
+        def write(db: sqlite3.Connection) -> str:
+            _must_exist(db, conversation.id)
+            db.execute(
+                "INSERT OR IGNORE INTO messages (conversation, role, ts, text)"
+                " VALUES (?, 'user', ?, ?)",
+                (conversation.id, message.ts, message.text),
+            )
+            number = db.execute(
+                "SELECT number FROM messages WHERE conversation = ? AND ts = ?",
+                (conversation.id, message.ts),
+            ).fetchone()[0]
+            return f"message_{number}"
+
+        return await self._do(write)
+
+    async def start(
+        self,
+        conversation: Conversation,
+        messages: Sequence[Message],
+        options: RunOptions,
+        *,
+        turn_id: str,
+        again: bool,
+    ) -> Run:
+        """A run is known by its turn: a second time finds the first one."""
+
+        def write(db: sqlite3.Connection) -> Run:
+            _must_exist(db, conversation.id)
+            db.execute(
+                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, NULL)",
+                (
+                    f"echo_run_{secrets.token_hex(8)}",
+                    conversation.id,
+                    turn_id,
+                    time.time(),
+                    _answer(db, conversation.id),
+                ),
+            )
+            run_id, began = db.execute(
+                "SELECT id, began FROM runs WHERE conversation = ? AND turn = ?",
+                (conversation.id, turn_id),
+            ).fetchone()
+            return Run(run_id, conversation.id, began)
+
+        return await self._do(write)
+
+    async def follow(self, run: Run, conversation: Conversation) -> AsyncIterator[Update]:
+        """How much has been said follows from the time alone: any process sees the same."""
+        shown = None
+        while True:
+            began, answer, cancelled = await self._do(lambda db: _find_run(db, run.id))
+            now = time.time() if cancelled is None else cancelled
+            text = self._said(answer, now - began)
+            if cancelled is not None:
+                yield Update("cancelled", text)
+                return
+            if text == answer:
+                yield Update("completed", text, usage=Usage(), last_item_id=run.id, model="echo")
+                return
+            if now >= began + self._deadline:
+                await self.cancel(run)
+                raise RunFailed("expired", "deadline", text=text)
+            if text != shown:
+                yield Update("in_progress", text)
+                shown = text
+            left = began + self._first + self._word * len(_words(answer)) - now
+            await asyncio.sleep(max(0.0, min(TICK_SECONDS, left)))
+
+    async def cancel(self, run: Run) -> None:
+        def write(db: sqlite3.Connection) -> None:
+            began, answer, cancelled = _find_run(db, run.id)
+            now = time.time()
+            if cancelled is None and self._said(answer, now - began) != answer:
+                db.execute("UPDATE runs SET cancelled = ? WHERE id = ?", (now, run.id))
+
+        await self._do(write)
+
+    async def delete(self, conversation_id: str) -> None:
+        def write(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM messages WHERE conversation = ?", (conversation_id,))
+            db.execute("DELETE FROM runs WHERE conversation = ?", (conversation_id,))
+            db.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
+
+        await self._do(write)
+
+    def _said(self, answer: str, seconds: float) -> str:
+        """The words of the answer that have been said after so many seconds."""
+        seconds -= self._first
+        if seconds < 0:
+            return ""
+        words = _words(answer)
+        return "".join(words[: int(seconds / self._word) + 1] if self._word else words)
+
+    async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in a transaction, in a thread: another process may hold the file."""
+
+        def transact() -> T:
+            with self._one_at_a_time, self._db:
+                return work(self._db)
+
+        return await asyncio.to_thread(transact)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s*\S+", text)
+
+
+def _must_exist(db: sqlite3.Connection, conversation_id: str) -> None:
+    found = db.execute("SELECT 1 FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
+    if found is None:
+        raise ConversationGone(conversation_id)
+
+
+def _find_run(db: sqlite3.Connection, run_id: str) -> tuple[float, str, Any]:
+    row = db.execute("SELECT began, answer, cancelled FROM runs WHERE id = ?", (run_id,)).fetchone()
+    if row is None:
+        raise ConversationGone(run_id)
+    began, answer, cancelled = row
+    return began, answer, cancelled
+
+
+def _answer(db: sqlite3.Connection, conversation_id: str) -> str:
+    texts = [
+        text
+        for (text,) in db.execute(
+            "SELECT text FROM messages WHERE conversation = ? AND role = 'user' ORDER BY number",
+            (conversation_id,),
+        )
+    ]
+    count = "1 message" if len(texts) == 1 else f"{len(texts)} messages"
+    lines = [f"{number}. {' '.join(text.split())}" for number, text in enumerate(texts, 1)]
+    return "\n".join(
+        [
+            f"I am the echo engine: no AI is behind me. This conversation holds {count}:",
+            "",
+            *lines,
+        ]
+    ).strip()

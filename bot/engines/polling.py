@@ -1,0 +1,85 @@
+"""Asking until something is done: when to ask again, and when to give up.
+
+The cadence of a healthy run and the backoff after errors are apart: an error does not slow the
+polls that follow it, and a slow run does not lengthen the wait after an error.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from typing import TypeVar
+
+from bot.errors import Retry
+
+T = TypeVar("T")
+
+
+class DeadlinePassed(Exception):
+    """It was not done in time."""
+
+
+def cadence(
+    first: float = 1.0, factor: float = 1.5, cap: float = 5.0, jitter: float = 0.15
+) -> Iterator[float]:
+    """Seconds between two polls: `first`, then `factor` times more up to `cap`, without end.
+
+    Each is spread by up to `jitter` of it to both sides, so that runs which began together do not
+    poll together.
+    """
+    delay = first
+    while True:
+        yield delay * random.uniform(1 - jitter, 1 + jitter)
+        delay = min(delay * factor, cap)
+
+
+def error_backoff(first: float = 1.0, factor: float = 2.0, cap: float = 30.0) -> Iterator[float]:
+    """Seconds to wait after the first error in a row, the second, and so on, without end."""
+    delay = first
+    while True:
+        yield delay * random.uniform(0.75, 1)
+        delay = min(delay * factor, cap)
+
+
+async def poll(
+    fetch: Callable[[], Awaitable[T]],
+    done: Callable[[T], bool],
+    *,
+    delays: Iterator[float],
+    errors: Callable[[], Iterator[float]] = error_backoff,
+    deadline: float,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    clock: Callable[[], float] = time.time,
+) -> AsyncGenerator[T, None]:
+    """Yield what `fetch` returns, again and again; the last is the one of which `done` is true.
+
+    `fetch` is repeated after Retry (not sooner than its `after`); every other error ends the poll.
+    `deadline` is in seconds of `clock`. Past it one last look is taken, then DeadlinePassed is
+    raised; what was finished while nobody looked is therefore still found.
+    """
+    for delay in delays:
+        await sleep(max(0.0, min(delay, deadline - clock())))
+        backoff = errors()
+        while True:
+            try:
+                state = await fetch()
+                break
+            except Retry as error:
+                await _pause(max(next(backoff), error.after or 0), deadline, sleep, clock)
+        yield state
+        if done(state):
+            return
+        if clock() >= deadline:
+            raise DeadlinePassed
+
+
+async def _pause(
+    delay: float,
+    deadline: float,
+    sleep: Callable[[float], Awaitable[None]],
+    clock: Callable[[], float],
+) -> None:
+    remaining = deadline - clock()
+    if remaining <= 0:
+        raise DeadlinePassed
+    await sleep(min(delay, remaining))

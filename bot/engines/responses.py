@@ -1,0 +1,301 @@
+"""The engine for servers that speak Conversations and Responses.
+
+A Slack thread is a conversation; a turn is one background response on it, which carries the turn's
+messages with it. The server keeps input and output together once the response has completed.
+"""
+
+import hashlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from itertools import chain
+from typing import Any, cast
+
+import openai
+from openai import AsyncOpenAI, AsyncStream, omit
+from openai.types.responses import Response, ResponseStreamEvent
+
+from bot.engines import conversations
+from bot.engines.answer import WORKING, Draft, read
+from bot.engines.client import CREATE, LOOK, STREAMS, open_client
+from bot.engines.errors import vendor_errors
+from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
+from bot.engines.streams import LiveStream, LiveStreams, batches
+from bot.errors import BotError, Retry, RunFailed
+from bot.models import Conversation, Message, Record, Run, RunOptions, Thread, Update
+from bot.settings import Settings
+
+ADOPTED = "item:"
+"""Begins the id of a run of which only its items in the conversation are known."""
+
+OPTIONAL = ("stream", "prompt_cache_key", "safety_identifier", "truncation")
+"""Fields of a request that are left out once a server has refused them."""
+
+UPDATE_SECONDS = 0.2
+SILENCE_SECONDS = 30.0
+USELESS_STREAMS = 3
+
+
+@asynccontextmanager
+async def open_responses(settings: Settings) -> AsyncIterator["ResponsesEngine"]:
+    """Open the engine on the server that the settings name and close it in the end."""
+    async with open_client(settings) as client:
+        engine = ResponsesEngine(client, settings)
+        try:
+            yield engine
+        finally:
+            await engine.aclose()
+
+
+class ResponsesEngine:
+    """`bot.engines.Engine` over Conversations and Responses."""
+
+    name = "responses"
+    appends = False
+
+    def __init__(
+        self,
+        client: AsyncOpenAI,
+        settings: Settings,
+        *,
+        delays: Callable[[], Iterator[float]] = cadence,
+        errors: Callable[[], Iterator[float]] = error_backoff,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._delays = delays
+        self._errors = errors
+        self._streams = LiveStreams[ResponseStreamEvent, Draft](STREAMS)
+        self._refused: set[str] = set() if settings.bot_streaming else {"stream"}
+
+    async def aclose(self) -> None:
+        await self._streams.aclose()
+
+    async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
+        return await conversations.create(self._client, thread, user_id, history)
+
+    async def append(
+        self, conversation: Conversation, message: Message, *, turn_id: str, again: bool
+    ) -> str:
+        """The messages go with the run."""
+        return ""
+
+    async def start(
+        self,
+        conversation: Conversation,
+        messages: Sequence[Message],
+        options: RunOptions,
+        *,
+        turn_id: str,
+        again: bool,
+    ) -> Run:
+        """With `again`, an answer that is already there is adopted, and messages that are already
+        there are not sent a second time. While the server is at work on an attempt of which the
+        id was lost it refuses another one: Retry, until its answer can be adopted.
+        """
+        given = [_as_item(message) for message in messages]
+        if again and messages:
+            items = await conversations.items_of_turn(self._client, conversation)
+            last = conversations.find_messages(items, messages)
+            if last is not None and read(items[last + 1 :])[0]:
+                return Run(ADOPTED + items[last].id, conversation.id, time.time(), "completed")
+            if last is not None:
+                given = []
+        body = self._body(conversation, messages, options, turn_id)
+        try:
+            return await self._open(conversation, body, given)
+        except RunFailed as error:
+            if error.reason != "unanswered_call":
+                raise
+        excuses = await conversations.excuses(self._client, conversation.id)
+        return await self._open(conversation, body, [*excuses, *given])
+
+    async def follow(self, run: Run, conversation: Conversation) -> AsyncIterator[Update]:
+        if run.id.startswith(ADOPTED):
+            yield await self._read_adopted(run)
+            return
+        deadline = run.started_at + self._settings.bot_run_deadline
+        live, draft = self._streams.take(run.id) or (None, Draft())
+        async with aclosing(self._stream(run, live, draft, deadline)) as updates:
+            async for update in updates:
+                yield update
+        async with aclosing(self._poll(run, draft, deadline)) as updates:
+            async for update in updates:
+                yield update
+        yield draft.finish()
+
+    async def cancel(self, run: Run) -> None:
+        if not run.id.startswith(ADOPTED):
+            await self._cancel(run.id)
+
+    async def delete(self, conversation_id: str) -> None:
+        await conversations.erase(self._client, conversation_id)
+
+    def _body(
+        self,
+        conversation: Conversation,
+        messages: Sequence[Message],
+        options: RunOptions,
+        turn_id: str,
+    ) -> dict[str, Any]:
+        asker = options.user_id or conversation.user_id
+        return {
+            "conversation": conversation.id,
+            "model": options.model or self._settings.openai_model,
+            "instructions": options.instructions or self._settings.bot_instructions,
+            "background": True,
+            "store": True,
+            "stream": True,
+            "truncation": "auto",
+            "prompt_cache_key": conversation.id[-64:],
+            "safety_identifier": hashlib.sha256(asker.encode()).hexdigest(),
+            "metadata": {
+                "turn": turn_id,
+                "slack_thread": conversation.thread.key,
+                "slack_ts": messages[-1].ts if messages else "",
+            },
+        }
+
+    async def _open(
+        self, conversation: Conversation, body: dict[str, Any], given: list[dict[str, Any]]
+    ) -> Run:
+        """Create the response; returns as soon as its id is known."""
+        started_at = time.time()
+        created = await self._create({**body, "input": given} if given else body)
+        if isinstance(created, Response):
+            return Run(created.id, conversation.id, started_at, created.status or "queued")
+        if not isinstance(created, AsyncStream):
+            raise Retry("not an answer of the protocol")
+        live, draft = self._streams.add(created), Draft()
+        try:
+            while not draft.id:
+                event = await live.first()
+                if event is None:
+                    raise Retry("a stream without a beginning")
+                draft.take(event)
+        except BaseException:
+            await live.aclose()
+            raise
+        self._streams.keep(draft.id, live, draft)
+        return Run(draft.id, conversation.id, started_at, draft.status)
+
+    async def _create(self, body: dict[str, Any]) -> object:
+        while True:
+            left_out = self._refused if self._streams.has_room else {*self._refused, "stream"}
+            sent = {key: value for key, value in body.items() if key not in left_out}
+            try:
+                with vendor_errors():
+                    return cast(object, await self._client.responses.create(**sent))
+            except RunFailed as error:
+                named = [key for key in OPTIONAL if key in sent and key in error.detail]
+                if error.reason != "bad_request" or not named:
+                    raise
+                self._refused.add(named[0])
+
+    async def _stream(
+        self,
+        run: Run,
+        live: LiveStream[ResponseStreamEvent] | None,
+        draft: Draft,
+        deadline: float,
+    ) -> AsyncGenerator[Update, None]:
+        """Read the run's events, over as many streams as it takes; ends where polling has to do."""
+        useless = 0
+        while useless < USELESS_STREAMS:
+            live = live or await self._reopen(run, draft, deadline)
+            if live is None:
+                return
+            seen, opened = draft.seen, time.monotonic()
+            silence = max(0.0, min(SILENCE_SECONDS, deadline - time.time()))
+            news = batches(aiter(live), interval=UPDATE_SECONDS, silence=silence)
+            with suppress(Retry):
+                async with aclosing(live), aclosing(news):
+                    async for events in news:
+                        for event in events:
+                            draft.take(event)
+                        if draft.ended is None:
+                            yield draft.update()
+            live = None
+            if draft.ended is not None:
+                return
+            was_silent = time.monotonic() - opened >= SILENCE_SECONDS
+            useless = 0 if was_silent or draft.seen > seen else useless + 1
+
+    async def _reopen(
+        self, run: Run, draft: Draft, deadline: float
+    ) -> LiveStream[ResponseStreamEvent] | None:
+        """A stream of what comes after the events seen; None where there is none to be had."""
+        if "stream" in self._refused or not self._streams.has_room or time.time() >= deadline:
+            return None
+        try:
+            draft.take_state(await self._fetch(run.id))
+            if draft.ended is not None:
+                return None
+            with vendor_errors(missing="run"):
+                stream = await self._client.responses.retrieve(
+                    run.id,
+                    stream=True,
+                    starting_after=draft.seen if draft.seen >= 0 else omit,
+                    timeout=CREATE,
+                )
+        except (Retry, RunFailed):
+            return None
+        return self._streams.add(stream)
+
+    async def _poll(self, run: Run, draft: Draft, deadline: float) -> AsyncGenerator[Update, None]:
+        if draft.ended is not None:
+            return
+        is_fresh = time.time() - run.started_at < 1
+        delays = self._delays() if is_fresh else chain((0.0,), self._delays())
+        states = poll(
+            lambda: self._fetch(run.id),
+            lambda response: response.status not in WORKING,
+            delays=delays,
+            errors=self._errors,
+            deadline=deadline,
+        )
+        try:
+            async with aclosing(states):
+                async for response in states:
+                    draft.take_state(response)
+                    if draft.ended is None:
+                        yield draft.update()
+        except DeadlinePassed:
+            await self._give_up(run, draft)
+
+    async def _give_up(self, run: Run, draft: Draft) -> None:
+        """Cancel a run that is past its deadline, unless it completes in this very moment."""
+        with suppress(BotError):
+            response = await self._cancel(run.id)
+            if response is not None:
+                draft.take_state(response)
+        if draft.status != "completed":
+            raise RunFailed("expired", "deadline", text=draft.text)
+
+    async def _fetch(self, response_id: str) -> Response:
+        with vendor_errors(missing="run"):
+            response = await self._client.responses.retrieve(response_id, timeout=LOOK)
+        if not isinstance(response, Response):
+            raise Retry("not an answer of the protocol")
+        return response
+
+    async def _cancel(self, response_id: str) -> Response | None:
+        """The response as it ended; None where the server will not cancel or does not know it."""
+        with vendor_errors(missing="run"):
+            try:
+                return await self._client.responses.cancel(response_id, timeout=LOOK)
+            except (openai.BadRequestError, openai.ConflictError, openai.NotFoundError):
+                return None
+
+    async def _read_adopted(self, run: Run) -> Update:
+        last = run.id.removeprefix(ADOPTED)
+        items = await conversations.items_after(self._client, run.conversation_id, last)
+        text, citations = read(items)
+        if any(getattr(item, "status", None) == "incomplete" for item in items):
+            raise RunFailed("incomplete", "incomplete", text=text)
+        return Update("completed", text, citations=citations, last_item_id=items[-1].id)
+
+
+def _as_item(message: Message) -> dict[str, Any]:
+    content = [{"type": "input_text", "text": message.text}]
+    return {"type": "message", "role": "user", "content": content}

@@ -1,0 +1,111 @@
+"""Engines on a fake server, as the tests of this folder use them."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import count, repeat
+from pathlib import Path
+from typing import Any
+
+from bot.engines import Engine
+from bot.engines.assistants import AssistantsEngine
+from bot.engines.client import open_client
+from bot.engines.echo import EchoEngine
+from bot.engines.responses import ResponsesEngine
+from bot.models import Conversation, Message, Run, RunOptions, Thread, Update
+from bot.settings import Settings
+from tests.fakes.openai import FakeOpenAI
+
+THREAD = Thread("T1", "C1", "1700000000.000100")
+OPTIONS = RunOptions()
+
+_ts = count(1)
+
+
+def settings_for(fake: FakeOpenAI, **changes: Any) -> Settings:
+    values: dict[str, Any] = {
+        "slack_bot_token": "xoxb-test",
+        "slack_app_token": "xapp-test",
+        "openai_api_key": fake.api_key,
+        "openai_base_url": fake.base_url,
+        "openai_assistant_id": fake.assistant_id,
+        "bot_run_deadline": 30,
+        **changes,
+    }
+    return Settings(_env_file=None, **values)
+
+
+def no_wait() -> Iterator[float]:
+    return repeat(0.005)
+
+
+@asynccontextmanager
+async def open_responses_on(fake: FakeOpenAI, **changes: Any) -> AsyncIterator[ResponsesEngine]:
+    settings = settings_for(fake, **changes)
+    async with open_client(settings) as client:
+        engine = ResponsesEngine(client, settings, delays=no_wait, errors=no_wait)
+        try:
+            yield engine
+        finally:
+            await engine.aclose()
+
+
+@asynccontextmanager
+async def open_assistants_on(fake: FakeOpenAI, **changes: Any) -> AsyncIterator[AssistantsEngine]:
+    settings = settings_for(fake, **changes)
+    async with open_client(settings) as client:
+        engine = AssistantsEngine(client, settings, delays=no_wait, errors=no_wait)
+        try:
+            yield engine
+        finally:
+            await engine.aclose()
+
+
+@asynccontextmanager
+async def open_echo_at(path: Path, **changes: Any) -> AsyncIterator[EchoEngine]:
+    engine = EchoEngine(path, **{"first": 0.0, "word": 0.0, **changes})
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def said(text: str, user_id: str = "U1") -> Message:
+    """A message of the thread, later than all those before it."""
+    return Message(THREAD, f"1700000000.{next(_ts):06}", user_id, text)
+
+
+def known_as(engine: Engine, conversation_id: str, last_item_id: str = "") -> Conversation:
+    return Conversation(conversation_id, engine.name, THREAD, "U1", 1.7e9, last_item_id)
+
+
+async def begin(engine: Engine) -> Conversation:
+    return known_as(engine, await engine.begin(THREAD, "U1"))
+
+
+async def start(
+    engine: Engine,
+    conversation: Conversation,
+    *messages: Message,
+    turn_id: str = "turn-1",
+    again: bool = False,
+) -> Run:
+    """Append and start, as a turn does."""
+    for message in messages:
+        await engine.append(conversation, message, turn_id=turn_id, again=again)
+    return await engine.start(conversation, messages, OPTIONS, turn_id=turn_id, again=again)
+
+
+async def follow(engine: Engine, run: Run, conversation: Conversation) -> list[Update]:
+    return [update async for update in engine.follow(run, conversation)]
+
+
+async def last_update(engine: Engine, run: Run, conversation: Conversation) -> Update:
+    return (await follow(engine, run, conversation))[-1]
+
+
+async def ask(
+    engine: Engine, conversation: Conversation, *texts: str, turn_id: str = "turn-1"
+) -> Update:
+    """One whole turn; returns its last update."""
+    run = await start(engine, conversation, *map(said, texts), turn_id=turn_id)
+    return await last_update(engine, run, conversation)
