@@ -4,11 +4,12 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from aiohttp import web
 
-from bot.engines import open_engine
+from bot.engines import Engine, open_engine
 from bot.engines.polling import error_backoff
 from bot.errors import Retry, StoreUnavailable
 from bot.log import log
@@ -22,6 +23,16 @@ from bot.turn import Desk
 from bot.worker import Worker
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """A running bot; `address` is where its HTTP part listens, (host, port), if it does."""
+
+    store: Store
+    engine: Engine | None
+    address: tuple[str, int] | None
+
 
 START_PATIENCE = 30.0
 """Seconds that Redis and Slack are given to come up beside us."""
@@ -42,7 +53,7 @@ async def serve(settings: Settings, *, web_part: bool, work_part: bool) -> None:
 @asynccontextmanager
 async def open_bot(
     settings: Settings, *, web_part: bool = True, work_part: bool = True
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Bot]:
     """The running bot. On leaving, it first hears no more, then hands unfinished work over."""
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
@@ -56,6 +67,7 @@ async def open_bot(
         await _patiently(store.ping)
         client = await stack.enter_async_context(open_client(settings))
         identity = await _patiently(lambda: identify(client))
+        engine = None
         if work_part:
             engine = await stack.enter_async_context(open_engine(settings))
             options = RunOptions(settings.openai_model, settings.bot_instructions)
@@ -70,9 +82,10 @@ async def open_bot(
         if web_part and not settings.socket_mode:
             add_events_route(site, slack)
         port = settings.port if web_part else settings.bot_health_port
+        address = None
         if port is not None:
-            await stack.enter_async_context(_listening(site, settings.bot_host, port))
-        yield
+            address = await stack.enter_async_context(_listening(site, settings.bot_host, port))
+        yield Bot(store, engine, address)
 
 
 @asynccontextmanager
@@ -86,13 +99,14 @@ async def _working(worker: Worker) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _listening(site: web.Application, host: str, port: int) -> AsyncIterator[None]:
+async def _listening(site: web.Application, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
     runner = web.AppRunner(site, access_log=None, shutdown_timeout=5)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
-        log.info("listening", addresses=[f"{a[0]}:{a[1]}" for a in runner.addresses])
-        yield
+        host, port = runner.addresses[0][:2]
+        log.info("listening", host=host, port=port)
+        yield host, port
     finally:
         await runner.cleanup()
 

@@ -5,7 +5,7 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -137,17 +137,22 @@ class Settings(BaseSettings):
         return self.bot_redis_tls_verify
 
 
-def load(env_file: Path | None = Path(".env")) -> Settings:
-    """Read the settings from the environment, then from `env_file`.
+def load(env_file: Path | None = Path(".env"), **given: Any) -> Settings:
+    """Read the settings from `given`, then the environment, then `env_file`.
 
     Raises ConfigError naming the first variable that is missing or wrong.
     """
-    try:
-        settings = Settings(_env_file=env_file)
-    except ValidationError as error:
-        raise _config_error(error) from None
+    settings = read(env_file, **given)
     _check_together(settings)
     return settings
+
+
+def read(env_file: Path | None = Path(".env"), **given: Any) -> Settings:
+    """Like `load`, but without asking whether the values fit together."""
+    try:
+        return Settings(_env_file=env_file, **given)
+    except ValidationError as error:
+        raise _config_error(error) from None
 
 
 def _config_error(error: ValidationError) -> ConfigError:

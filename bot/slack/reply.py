@@ -82,12 +82,13 @@ class Reply:
         Raises Undeliverable where Slack will never take it, Retry where it may later.
         """
         pieces = parts(neutralise(answer))
-        return [
-            await self._turn.once(
-                f"part:{index}", str, lambda again, i=index: self._post(pieces[i].text, i, again)
-            )
-            for index in range(len(pieces))
-        ]
+        return [await self._post_once(piece.text, index) for index, piece in enumerate(pieces)]
+
+    async def _post_once(self, text: str, index: int) -> str:
+        async def post(again: bool) -> str:
+            return await self._post(text, index, again)
+
+        return await self._turn.once(f"part:{index}", str, post)
 
     async def _post(self, text: str, index: int, again: bool) -> str:
         for _ in range(TRIES):

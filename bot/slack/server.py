@@ -88,10 +88,10 @@ async def open_socket_mode(app: AsyncApp, settings: Settings) -> AsyncIterator[N
     assert settings.slack_app_token is not None
     handler = AsyncSocketModeHandler(app, settings.slack_app_token.get_secret_value())
     try:
-        await handler.connect_async()
+        await handler.client.connect()
         yield
     finally:
-        await handler.close_async()
+        await handler.client.close()
 
 
 def add_events_route(site: web.Application, app: AsyncApp) -> None:
