@@ -13,9 +13,10 @@ from bot.playground.clock import Clock
 from bot.playground.delivery import Delivery
 from bot.playground.errors import SlackError
 from bot.playground.faults import Faults, MethodFault
+from bot.playground.local_slack import LocalSlack
 from bot.playground.model import Channel, Message, User
 from bot.playground.people import Person
-from bot.playground.server import LocalSlack, open_workspace
+from bot.playground.server import open_workspace
 from bot.playground.web_api import CallRecord, Tokens
 
 __all__ = [

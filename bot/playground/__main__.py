@@ -8,8 +8,9 @@ import signal
 import sys
 from pathlib import Path
 
+from bot.playground.local_slack import LocalSlack
 from bot.playground.model import Json
-from bot.playground.server import LocalSlack, open_workspace
+from bot.playground.server import open_workspace
 
 
 def settings(slack: LocalSlack) -> dict[str, str]:
@@ -27,8 +28,8 @@ def settings(slack: LocalSlack) -> dict[str, str]:
 async def serve(port: int, events_url: str | None, state_file: Path | None) -> None:
     """Run until SIGINT or SIGTERM; with a state file go on from it and write it at the end."""
     stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     state = _load(state_file)
     async with open_workspace(port=port, events_url=events_url, state=state) as slack:
         for name, value in settings(slack).items():

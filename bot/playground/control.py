@@ -20,7 +20,7 @@ from bot.playground.shapes import channel_json, message_json, user_json
 from bot.playground.views import stack, told
 
 if TYPE_CHECKING:
-    from bot.playground.server import LocalSlack
+    from bot.playground.local_slack import LocalSlack
 
 ACTS = frozenset(
     [
@@ -156,6 +156,7 @@ def state_json(slack: "LocalSlack") -> Json:
             | {"channel": message.channel_id, "visible_to": message.visible_to}
             for message in workspace.ephemerals
         ],
+        "streaming": [list(key) for key in workspace.streaming],
         "agent_threads": [thread_json(thread) for thread in workspace.agent_threads.values()],
         "views": [
             told(workspace, view)

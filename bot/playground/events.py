@@ -63,11 +63,20 @@ def _posted(workspace: Workspace, data: Json) -> list[Event]:
     if message.get("subtype") == "thread_broadcast":
         root = workspace.find_message(channel.id, message["thread_ts"])
         message["root"] = message_json(workspace, root) if root else {}
+    if channel.is_ext_shared and "files" in message:
+        message["files"] = [_file_stub(file) for file in message["files"]]
+    if channel.type == "im" and message["user"] in workspace.contexts:
+        message["app_context"] = {"entities": workspace.contexts[message["user"]]}
     events = [_message_event(channel, message)]
     if _mentions_the_bot(workspace, channel, message):
         twin = {key: message[key] for key in message if key not in ("subtype", "root")}
         events.append(Event("app_mention", twin | {"type": "app_mention", "channel": channel.id}))
     return events
+
+
+def _file_stub(file: Json) -> Json:
+    """Slack Connect shows files only to those who ask files.info."""
+    return {"id": file["id"], "mode": "file_access", "file_access": "check_file_info"}
 
 
 def _mentions_the_bot(workspace: Workspace, channel: Channel, message: Json) -> bool:

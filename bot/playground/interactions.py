@@ -29,7 +29,6 @@ class ResponseUrl:
     channel_id: str
     expires: float
     source_ts: str | None = None
-    thread_ts: str | None = None
     uses_left: int = RESPONSE_URL_USES
 
 
@@ -59,16 +58,10 @@ class Interactions:
         trigger.exchanged = True
         return trigger
 
-    def issue_url(
-        self,
-        user_id: str,
-        channel_id: str,
-        source_ts: str | None = None,
-        thread_ts: str | None = None,
-    ) -> str:
+    def issue_url(self, user_id: str, channel_id: str, source_ts: str | None = None) -> str:
         key = secrets.token_urlsafe(18)
         expires = self._workspace.clock.now() + RESPONSE_URL_SECONDS
-        self._urls[key] = ResponseUrl(user_id, channel_id, expires, source_ts, thread_ts)
+        self._urls[key] = ResponseUrl(user_id, channel_id, expires, source_ts)
         return f"{self.base_url}/response/{key}"
 
     def look_up(self, key: str) -> ResponseUrl:

@@ -72,7 +72,7 @@ def block_action(
     }
     if message.thread_ts:
         container["thread_ts"] = message.thread_ts
-    url = interactions.issue_url(user.id, channel.id, message.ts, message.thread_ts)
+    url = interactions.issue_url(user.id, channel.id, message.ts)
     payload = _interaction(workspace, "block_actions", user) | {
         "container": container,
         "trigger_id": interactions.issue_trigger(user.id),
@@ -130,7 +130,7 @@ def message_shortcut(
         "action_ts": workspace.clock.next_ts(),
         "callback_id": callback_id,
         "trigger_id": interactions.issue_trigger(user.id),
-        "response_url": interactions.issue_url(user.id, channel.id, message.ts, message.thread_ts),
+        "response_url": interactions.issue_url(user.id, channel.id, message.ts),
         "channel": {"id": channel.id, "name": channel_name(channel)},
         "message_ts": message.ts,
         "message": message_json(workspace, message),

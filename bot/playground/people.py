@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bot.playground import files, payloads, streams, views
+from bot.playground import files, payloads, posting, streams, views
 from bot.playground.actions import default_state, find_element, make_action
-from bot.playground.agents import agent_thread
 from bot.playground.delivery import Deliveries, Delivery
 from bot.playground.errors import SlackError
 from bot.playground.interactions import Interactions
@@ -71,7 +70,8 @@ class Person:
         files: Mapping[str, bytes] | None = None,
     ) -> str:
         """Post a message and return its `ts`. "@bot" and "@name" become real mentions."""
-        message = self._workspace.post_as_person(
+        message = posting.post(
+            self._workspace,
             self.user,
             self._channel(channel),
             self._typed(text),
@@ -93,17 +93,14 @@ class Person:
         return [file.id for file in uploads]
 
     async def edits(self, channel: str, ts: str, text: str) -> None:
-        message = self._own(channel, ts)
-        self._workspace.change(message, edited_by=self.id, text=self._typed(text), blocks=[])
+        message = self._workspace.get_message(self._channel(channel).id, ts)
+        posting.edit(self._workspace, self.user, message, self._typed(text))
 
     async def deletes(self, channel: str, ts: str) -> None:
-        self._workspace.delete(self._own(channel, ts))
-
-    def _own(self, channel: str, ts: str) -> Message:
         message = self._workspace.get_message(self._channel(channel).id, ts)
         if message.user_id != self.id:
-            raise SlackError("cant_update_message")
-        return message
+            raise SlackError("cant_delete_message")
+        self._workspace.delete(message)
 
     async def reacts(self, channel: str, ts: str, name: str) -> None:
         message = self._workspace.get_message(self._channel(channel).id, ts)
@@ -253,50 +250,17 @@ class Person:
 
     async def opens_home(self, tab: str = "home") -> None:
         """Open the app: its "home" or its "messages" tab. Both fire app_home_opened."""
-        event: Json = {
-            "user": self.id,
-            "channel": self.dm(),
-            "tab": tab,
-            "event_ts": self._workspace.clock.next_ts(),
-        }
-        if tab == "home" and self.home:
-            event["view"] = self.home
-        self._workspace.changes.publish("home_opened", event=event)
+        views.open_home(self._workspace, self.id, self.dm(), tab)
 
     async def looks_at(self, channel: str) -> None:
         """Go to a channel with the agent open: app_context_changed."""
         where = self._channel(channel)
-        entity = {
-            "type": "slack#/types/channel_id",
-            "value": where.id,
-            "team_id": self._workspace.team_id,
-        }
-        event = {
-            "user": self.id,
-            "channel": self.dm(),
-            "context": {"entities": [entity]},
-            "event_ts": self._workspace.clock.next_ts(),
-        }
-        self._workspace.changes.publish("context_changed", event=event)
+        views.look_at(self._workspace, self.id, self.dm(), where.id)
 
     async def stops(self, channel: str, thread_ts: str) -> list[str]:
-        """Press Stop: Slack closes the streams of the thread and tells the app, no more."""
+        """Press Stop; the `ts` of the streams that Slack closed."""
         where = self._channel(channel)
-        closed = []
-        for message in streams.live_messages(self._workspace):
-            if message.channel_id == where.id and message.root_ts == thread_ts:
-                streams.end(self._workspace, message, "stopped_by_user")
-                closed.append(message.ts)
-        agent_thread(self._workspace, where.id, thread_ts)
-        event = {
-            "channel": where.id,
-            "thread_ts": thread_ts,
-            "user": self.id,
-            "streaming_message_ts": closed,
-            "event_ts": self._workspace.clock.next_ts(),
-        }
-        self._workspace.changes.publish("session_stopped", event=event)
-        return closed
+        return streams.stop_by_user(self._workspace, self.id, where.id, thread_ts)
 
     # What the person sees
 

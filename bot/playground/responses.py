@@ -31,7 +31,8 @@ def respond(workspace: Workspace, url: ResponseUrl, body: Json) -> None:
             url.channel_id,
             workspace.clock.next_ts(),
             workspace.bot.id,
-            thread_ts=body.get("thread_ts") or url.thread_ts,
+            # Documented for in_channel only; by default an answer goes to the channel.
+            thread_ts=body.get("thread_ts") if in_channel else None,
             bot_id=workspace.bot.bot_id,
             app_id=workspace.app_id,
             metadata=body.get("metadata") if in_channel else None,
@@ -58,6 +59,8 @@ def find_ephemeral(workspace: Workspace, channel_id: str, ts: str) -> Message | 
 def _content(body: Json) -> dict[str, Any]:
     text, blocks = body.get("text") or "", body.get("blocks")
     attachments = body.get("attachments") or []
+    if not isinstance(blocks, list | None):
+        raise SlackError("invalid_blocks")
     if not (text or blocks or attachments):
         raise SlackError("no_text")
     return {

@@ -146,6 +146,8 @@ def message_json(workspace: "Workspace", message: Message, *, metadata: bool = T
         "metadata": message.metadata if metadata else None,
     }
     shape |= {key: value for key, value in optional.items() if value}
+    if user is not None and user.team_id:
+        shape |= {"user_team": user.team_id, "source_team": user.team_id}
     if message.bot_id and user is not None:
         shape["bot_profile"] = bot_profile_json(workspace, user)
     if message.file_ids:
@@ -161,8 +163,6 @@ def message_json(workspace: "Workspace", message: Message, *, metadata: bool = T
         ]
     if message.visible_to:
         shape["is_ephemeral"] = True
-    if message.stream is not None and message.stream.state == "streaming":
-        shape["streaming_state"] = "in_progress"
     return shape | _thread_fields(workspace, message)
 
 

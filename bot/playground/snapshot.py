@@ -40,6 +40,7 @@ def snapshot(workspace: Workspace) -> Json:
         "files": [_file(file) for file in workspace.files.values()],
         "views": [asdict(view) for view in workspace.views.values()],
         "homes": dict(workspace.homes),
+        "contexts": dict(workspace.contexts),
         "agent_threads": [asdict(thread) for thread in workspace.agent_threads.values()],
     }
 
@@ -66,6 +67,7 @@ def restore(state: Json, clock: Clock | None = None) -> Workspace:
         workspace.files[file["id"]] = File(**file | {"content": content})
     workspace.views = {view["id"]: View(**view) for view in state["views"]}
     workspace.homes = dict(state["homes"])
+    workspace.contexts = dict(state["contexts"])
     for thread in state["agent_threads"]:
         session = thread["session"]
         known = AgentThread(**thread | {"session": Session(**session) if session else None})

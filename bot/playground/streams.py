@@ -46,24 +46,37 @@ def live(message: Message) -> Stream:
 def end(workspace: Workspace, message: Message, state: StreamState) -> None:
     if message.stream is not None and message.stream.state == "streaming":
         message.stream.state = state
+        workspace.streaming.pop((message.channel_id, message.ts), None)
         _show(workspace, message, message.text)
 
 
 def expire_streams(workspace: Workspace) -> None:
     """End the streams that have lived their five minutes, as Slack does."""
     now = workspace.clock.now()
-    for message in live_messages(workspace):
+    for message in tuple(workspace.streaming.values()):
         if message.stream and now - message.stream.started_at >= LIFETIME_SECONDS:
             end(workspace, message, "expired")
 
 
-def live_messages(workspace: Workspace) -> list[Message]:
-    return [
-        message
-        for stored in workspace.messages.values()
-        for message in stored.values()
-        if message.stream is not None and message.stream.state == "streaming"
-    ]
+def stop_by_user(workspace: Workspace, user_id: str, channel_id: str, thread_ts: str) -> list[str]:
+    """The Stop button: Slack closes the streams of the thread and tells the app, no more.
+
+    The session keeps its status until the app sets it.
+    """
+    closed = []
+    for message in tuple(workspace.streaming.values()):
+        if message.channel_id == channel_id and message.root_ts == thread_ts:
+            end(workspace, message, "stopped_by_user")
+            closed.append(message.ts)
+    event = {
+        "channel": channel_id,
+        "thread_ts": thread_ts,
+        "user": user_id,
+        "streaming_message_ts": closed,
+        "event_ts": workspace.clock.next_ts(),
+    }
+    workspace.changes.publish("session_stopped", event=event)
+    return closed
 
 
 def _show(workspace: Workspace, message: Message, text: str) -> None:

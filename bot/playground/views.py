@@ -45,6 +45,38 @@ def publish_home(workspace: Workspace, user_id: str, payload: Json, hash_: str |
     return view
 
 
+def open_home(workspace: Workspace, user_id: str, dm_id: str, tab: str) -> None:
+    """The person opens the app; both tabs fire app_home_opened."""
+    event: Json = {
+        "user": user_id,
+        "channel": dm_id,
+        "tab": tab,
+        "event_ts": workspace.clock.next_ts(),
+    }
+    if tab == "home" and user_id in workspace.homes:
+        event["view"] = view_json(workspace, workspace.views[workspace.homes[user_id]])
+    if user_id in workspace.contexts:
+        event["context"] = {"entities": workspace.contexts[user_id]}
+    workspace.changes.publish("home_opened", event=event)
+
+
+def look_at(workspace: Workspace, user_id: str, dm_id: str, channel_id: str) -> None:
+    """The person goes to a channel with the agent open: app_context_changed."""
+    entity = {
+        "type": "slack#/types/channel_id",
+        "value": channel_id,
+        "team_id": workspace.team_id,
+    }
+    workspace.contexts[user_id] = [entity]
+    event = {
+        "user": user_id,
+        "channel": dm_id,
+        "context": {"entities": [entity]},
+        "event_ts": workspace.clock.next_ts(),
+    }
+    workspace.changes.publish("context_changed", event=event)
+
+
 def close_view(workspace: Workspace, view: View, *, whole_stack: bool = False) -> None:
     closing = stack(workspace, view.user_id) if whole_stack else [view]
     for item in closing:

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.playground.agents import expire_statuses
 from bot.playground.arguments import Arguments, read_arguments
 from bot.playground.errors import SlackError
 from bot.playground.faults import Faults, MethodFault
@@ -18,6 +19,7 @@ from bot.playground.methods.call import Call, Method
 from bot.playground.model import Json
 from bot.playground.rates import POSTING, Rates
 from bot.playground.socket_mode import SocketMode
+from bot.playground.streams import expire_streams
 from bot.playground.workspace import Workspace
 
 KEPT = 20_000
@@ -123,27 +125,27 @@ class WebApi:
                 return early
             if broken is not None:
                 raise broken
-            method, token = self._authorize(request, name, args)
+            method = self._authorize(request, name, args)
             headers = self._scope_headers(method)
             wait = self._rates.check(name, method.tier, args.get("channel"))
             if wait is not None:
                 record.error = "ratelimited"
                 return _rate_limited(name, wait)
-            answer: Json = {"ok": True} | self._run(method, token, args)
+            answer: Json = {"ok": True} | self._run(method, args)
         except SlackError as error:
             record.error = error.code
             answer = {"ok": False, "error": error.code} | error.details
         record.answer = answer
         return web.json_response(answer, headers=headers, dumps=_dumps)
 
-    def _authorize(self, request: web.Request, name: str, args: Arguments) -> tuple[Method, str]:
+    def _authorize(self, request: web.Request, name: str, args: Arguments) -> Method:
         method = METHODS.get(name)
         if method is None:
             raise SlackError("unknown_method", req_method=name)
         header = request.headers.get("Authorization", "")
         token = header.removeprefix("Bearer ").strip() or str(args.values.get("token") or "")
         if name == "api.test":
-            return method, token
+            return method
         if not token:
             raise SlackError("not_authed")
         kinds = {self._tokens.bot: "bot", self._tokens.app: "app"}
@@ -151,9 +153,9 @@ class WebApi:
             raise SlackError("invalid_auth")
         if method.token not in ("any", kinds[token]):
             raise SlackError("not_allowed_token_type")
-        return method, token
+        return method
 
-    def _run(self, method: Method, token: str, args: Arguments) -> Json:
+    def _run(self, method: Method, args: Arguments) -> Json:
         call = Call(
             self._workspace,
             self._interactions,
@@ -163,6 +165,8 @@ class WebApi:
             self.base_url,
             self._sockets.issue_ticket,
         )
+        expire_streams(self._workspace)
+        expire_statuses(self._workspace)
         if method.scopes:
             call.demand_scope(*method.scopes)
         answer = method.run(call)

@@ -5,7 +5,6 @@ modules of those names; they work on the same state.
 """
 
 import itertools
-import uuid
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -13,7 +12,6 @@ from bot.playground.changes import Changes
 from bot.playground.clock import Clock, parse_ts
 from bot.playground.errors import SlackError
 from bot.playground.model import AgentThread, Channel, ChannelType, File, Json, Message, User, View
-from bot.playground.rich_text import find_links, rich_text_block
 from bot.playground.shapes import channel_json, message_json
 
 ID_PREFIX: dict[ChannelType, str] = {"channel": "C", "group": "C", "im": "D", "mpim": "C"}
@@ -39,10 +37,12 @@ class Workspace:
     homes: dict[str, str] = field(default_factory=dict)
     messages_tab: bool = True
     agent_threads: dict[tuple[str, str], AgentThread] = field(default_factory=dict)
+    contexts: dict[str, list[Json]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.created = int(self.clock.now())
         self.counter = itertools.count(1)
+        self.streaming: dict[tuple[str, str], Message] = {}
         self._replies: dict[tuple[str, str], list[str]] = defaultdict(list)
 
     @property
@@ -182,49 +182,8 @@ class Workspace:
         self.messages.setdefault(message.channel_id, {})[message.ts] = message
         if message.is_reply:
             self._replies[message.channel_id, message.root_ts].append(message.ts)
-
-    def post_as_person(
-        self,
-        user: User,
-        channel: Channel,
-        text: str,
-        *,
-        thread_ts: str | None = None,
-        broadcast: bool = False,
-        file_ids: list[str] | None = None,
-    ) -> Message:
-        """What a person types. `broadcast` is "also send to channel"."""
-        if channel.archived:
-            raise SlackError("is_archived")
-        if user.id not in channel.members:
-            raise SlackError("not_in_channel")
-        self.check_thread(channel.id, thread_ts)
-        subtype = "file_share" if file_ids else "thread_broadcast" if broadcast else None
-        message = Message(
-            channel.id,
-            self.clock.next_ts(),
-            user.id,
-            text,
-            thread_ts=thread_ts,
-            subtype=subtype,
-            blocks=[rich_text_block(text, self.new_id("b"))] if text else [],
-            file_ids=list(file_ids or []),
-            client_msg_id=None if user.is_bot else str(uuid.uuid4()),
-            bot_id=user.bot_id,
-            app_id=user.app_id,
-        )
-        self.put(message)
-        self._unfurl(message)
-        return message
-
-    def _unfurl(self, message: Message) -> None:
-        links = [link for link in find_links(message.text) if not link.startswith(self.url)]
-        if links:
-            attachments = [
-                {"id": number, "from_url": link, "title": link, "fallback": link}
-                for number, link in enumerate(links, 1)
-            ]
-            self.change(message, attachments=attachments)
+        if message.stream is not None and message.stream.state == "streaming":
+            self.streaming[message.channel_id, message.ts] = message
 
     def change(self, message: Message, *, edited_by: str | None = None, **fields: object) -> None:
         """Set fields of a message; `edited_by` also marks it as edited."""
@@ -239,11 +198,13 @@ class Workspace:
             message=message_json(self, message),
             previous_message=previous,
             event_ts=self.clock.next_ts(),
+            streaming=(message.channel_id, message.ts) in self.streaming,
         )
 
     def delete(self, message: Message) -> None:
         """Remove a message; over a thread that has replies it leaves a tombstone, as in Slack."""
         previous = message_json(self, message)
+        self.streaming.pop((message.channel_id, message.ts), None)
         if self.replies(message.channel_id, message.ts):
             message.subtype, message.text = "tombstone", "This message was deleted."
             message.user_id, message.blocks, message.file_ids = "USLACKBOT", [], []

@@ -23,9 +23,8 @@ def start(call: Call) -> Json:
     # Group DMs are not documented as supported: refused.
     if channel.type == "mpim":
         raise SlackError("channel_type_not_supported")
-    thread_ts = call.args.get("thread_ts")
-    if not thread_ts and channel.type == "im":
-        raise SlackError("channel_type_not_supported")
+    # Newer pages call thread_ts optional; apps report that it is needed.
+    call.args.require("thread_ts")
     # Documented for channels only; some apps see these in DMs too, so they are asked for there.
     for name in ("team", "user"):
         if not call.args.get(f"recipient_{name}_id"):
