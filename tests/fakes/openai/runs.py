@@ -89,6 +89,7 @@ class Runs:
             request[BODY],
             run_submit_tool_outputs_params.RunSubmitToolOutputsParams,
             "SubmitToolOutputsRunRequest",
+            in_path="thread_id",
         )
         outputs = _match_outputs(run, body["tool_outputs"])
         answer = self._state.decide(self._prompt(run.thread, run.body, outputs))

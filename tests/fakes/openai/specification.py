@@ -60,19 +60,23 @@ def _validator(schema: str) -> Draft202012Validator:
 @cache
 def _registry() -> Any:
     with gzip.open(SPECIFICATION) as file:
-        contents = _any_of(json.load(file))
+        contents = _loosen(json.load(file))
     resource = DRAFT202012.create_resource(contents)
     return Registry().with_resource("urn:openai", resource)
 
 
-def _any_of(node: Any) -> Any:
-    """The same schema with every `oneOf` as `anyOf`: the file's unions overlap and would refuse
-    requests that the real server takes."""
-    if isinstance(node, dict):
-        return {
-            "anyOf" if key == "oneOf" and isinstance(item, list) else key: _any_of(item)
-            for key, item in node.items()
-        }
+def _loosen(node: Any) -> Any:
+    """The same schema, read as its authors mean it: every `oneOf` as `anyOf` (the file's unions
+    overlap and would refuse what the real server takes), and the `nullable` of OpenAPI 3.0, which
+    is left in some places, as a type."""
     if isinstance(node, list):
-        return [_any_of(item) for item in node]
-    return node
+        return [_loosen(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    loose = {
+        "anyOf" if key == "oneOf" and isinstance(item, list) else key: _loosen(item)
+        for key, item in node.items()
+    }
+    if loose.get("nullable") is True and isinstance(loose.get("type"), str):
+        loose["type"] = [loose["type"], "null"]
+    return loose

@@ -144,11 +144,15 @@ class State:
     def now(self) -> int:
         return int(time.time())
 
-    def check_body(self, body: Any, parameters: Any, schema: str) -> Json:
-        """The body, if the SDK's type and the OpenAPI schema allow it; raises ApiError if not."""
+    def check_body(self, body: Any, parameters: Any, schema: str, in_path: str = "") -> Json:
+        """The body, if the SDK's type and the OpenAPI schema allow it; raises ApiError if not.
+
+        `in_path` is a parameter of the SDK's type that is no part of the body.
+        """
         if not isinstance(body, dict):
             raise invalid("We could not parse the JSON body of your request.")
-        problem = find_problem(body, parameters)
+        given = {in_path: "", **body} if in_path else body
+        problem = find_problem(given, parameters)
         if problem is not None:
             raise problem.as_error()
         error = specification.find_error(body, schema) if self.options.openapi else None

@@ -91,7 +91,10 @@ class Threads:
     async def update_message(self, request: web.Request) -> web.Response:
         message = self._find_message(request)
         body = self._state.check_body(
-            request[BODY], message_update_params.MessageUpdateParams, "ModifyMessageRequest"
+            request[BODY],
+            message_update_params.MessageUpdateParams,
+            "ModifyMessageRequest",
+            "thread_id",
         )
         message["metadata"] = body.get("metadata") or {}
         return reply(self._state, message)

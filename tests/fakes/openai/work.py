@@ -80,7 +80,7 @@ class Work(ABC):
         if answer is not None:
             self.answer = answer
             self._beats.clear()
-            self._beats_are_ready = False
+            self._beats_are_ready = bool(self.said)
         self._stop()
         self._begin()
         self._make_beats()
