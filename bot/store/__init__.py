@@ -37,12 +37,15 @@ __all__ = [
     "open_store",
 ]
 
+PULSE_CONNECTIONS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
     """What the bot keeps in Redis. Everything raises StoreUnavailable while Redis is away."""
 
     redis: "Redis"
+    keys: Keys
     inbox: Inbox
     workers: Workers
     turns: Turns
@@ -64,14 +67,17 @@ async def open_store(
     Redis need not be there yet: it is connected to when it is needed, and again when it was away.
     Raises ConfigError where `url` cannot be read.
     """
-    link = Link(open_redis(url, tls_verify=tls_verify, connections=connections))
     keys = Keys(prefix)
+    # A worker's pulse and its blocking read never queue up behind the work of its turns.
+    pulse = Link(open_redis(url, tls_verify=tls_verify, connections=PULSE_CONNECTIONS))
+    link = Link(open_redis(url, tls_verify=tls_verify, connections=connections - PULSE_CONNECTIONS))
     conversations = Conversations(link, keys)
     try:
         yield Store(
             redis=link.redis,
-            inbox=Inbox(link, keys),
-            workers=Workers(link, keys),
+            keys=keys,
+            inbox=Inbox(link, pulse, keys),
+            workers=Workers(pulse, keys),
             turns=Turns(link, keys, conversations),
             conversations=conversations,
             dead=DeadLetters(link, keys),
@@ -79,3 +85,4 @@ async def open_store(
         )
     finally:
         await link.close()
+        await pulse.close()

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal, cast
 
-from bot.errors import StoreUnavailable
+from redis.exceptions import ResponseError
+
 from bot.models import Message, Record, Thread, Usage, encode
 from bot.store.claims import (
     Amendment,
@@ -37,8 +38,9 @@ RECORD_BYTES = 400_000
 class Inbox:
     """The inbox of all threads, for those who deliver and for the workers."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: Link, pulse: Link, keys: Keys) -> None:
         self._link = link
+        self._pulse = pulse
         self._keys = keys
 
     async def deliver(self, message: Message) -> Delivery:
@@ -98,19 +100,17 @@ class Inbox:
             *("STREAMS", self._keys.ready, ">"),
         )
         try:
-            reply = await self._link.execute(*command)
+            reply = await self._pulse.execute(*command)
         except NoGroup:
             await self._create_group()
-            reply = await self._link.execute(*command)
+            reply = await self._pulse.execute(*command)
         return parse_entries(reply)
 
     async def _create_group(self) -> None:
         try:
-            await self._link.execute("XGROUP", "CREATE", self._keys.ready, GROUP, "0", "MKSTREAM")
-        except StoreUnavailable:
-            raise
-        except Exception as error:
-            if "BUSYGROUP" not in str(error):
+            await self._pulse.execute("XGROUP", "CREATE", self._keys.ready, GROUP, "0", "MKSTREAM")
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
                 raise
 
     async def take(self, entry: Entry, worker: str) -> Claim | None:

@@ -10,6 +10,7 @@ from typing import Any
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
+from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -55,8 +56,9 @@ def open_redis(url: str, *, tls_verify: bool, connections: int) -> "Redis":
         options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
     try:
         pool = BlockingConnectionPool.from_url(url, **options)
-    except ValueError as error:
-        raise ConfigError("REDIS_URL", str(error)) from None
+    except ValueError:
+        # The text of the error may hold a part of the password.
+        raise ConfigError("REDIS_URL", "is not a valid address of a Redis server") from None
     return Redis.from_pool(pool)
 
 
@@ -69,6 +71,7 @@ class Link:
 
     def __init__(self, redis: "Redis") -> None:
         self.redis = redis
+        self._scripts: dict[str, AsyncScript] = {}
 
     async def execute(self, *command: str | int | float) -> Any:
         """Run one command."""
@@ -78,7 +81,7 @@ class Link:
     async def run(self, script: str, keys: Sequence[str], *args: str | int | float) -> Any:
         """Run `lua/<script>.lua`."""
         with _mapped_errors():
-            return await self.redis.register_script(_source(script))(keys=keys, args=args)
+            return await self._script(script)(keys=keys, args=args)
 
     async def run_many(
         self, script: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int | float]]]
@@ -88,9 +91,8 @@ class Link:
             return []
         with _mapped_errors():
             async with self.redis.pipeline(transaction=False) as pipeline:
-                run = self.redis.register_script(_source(script))
                 for keys, args in calls:
-                    await run(keys=keys, args=args, client=pipeline)
+                    await self._script(script)(keys=keys, args=args, client=pipeline)
                 return await pipeline.execute()
 
     async def execute_many(self, commands: Sequence[Sequence[str | int | float]]) -> list[Any]:
@@ -100,6 +102,11 @@ class Link:
                 for command in commands:
                     pipeline.execute_command(*command)
                 return await pipeline.execute()
+
+    def _script(self, name: str) -> AsyncScript:
+        if name not in self._scripts:
+            self._scripts[name] = self.redis.register_script(_source(name))
+        return self._scripts[name]
 
     async def close(self) -> None:
         """Close all connections."""
@@ -126,7 +133,7 @@ def _mapped(error: RedisError) -> Exception:
     text = str(error)
     if text.startswith("SUPERSEDED"):
         return Superseded(text)
-    if text.startswith(("NOGROUP", "UNBLOCKED")):
+    if text.startswith(("NOGROUP", "UNBLOCKED", "no such key")):
         return NoGroup(text)
     # redis-py takes the first word off some errors and makes it their class.
     if _AWAY.search(text) or type(error) is not ResponseError:

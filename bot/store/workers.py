@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Collection, Sequence
 
 from bot.models import Thread
-from bot.store.claims import Beat, Claim, Entry, parse_entries, parse_interrupts
+from bot.store.claims import Beat, Claim, Entry, pairs, parse_entries, parse_interrupts
 from bot.store.keys import GROUP, Keys
 from bot.store.link import Link, NoGroup
 
@@ -66,11 +66,10 @@ class Workers:
         It comes to that where the answer to a `claim` was lost on its way. `held` are the ids of
         the entries we know of; younger ones than `idle` seconds are left alone. Returns how many.
         """
-        pending = await self._link.execute_many([("XINFO", "CONSUMERS", self._keys.ready, GROUP)])
-        mine = [consumer for consumer in pending[0] if consumer["name"] == worker]
-        if not mine or mine[0]["pending"] <= len(held):
-            return 0
-        return await self._requeue(await self._strays(worker, held, idle), crashed=False)
+        names = (self._keys.ready,)
+        strays = await self._link.run("strays", names, worker, int(idle * 1000), *held)
+        entries = [Entry(Thread.parse(name), id) for id, name in pairs(strays).items()]
+        return await self._requeue(entries, crashed=False)
 
     async def hand_over(self, worker: str, keep: Collection[str] = ()) -> int:
         """Make all threads of a leaving worker ready for the others.
@@ -95,15 +94,6 @@ class Workers:
         )
         return [claim for claim, fence in zip(claims, fences, strict=True) if fence == claim.fence]
 
-    async def _strays(self, worker: str, held: Collection[str], idle: float) -> list[Entry]:
-        ready = self._keys.ready
-        pending = await self._link.execute(
-            *("XPENDING", ready, GROUP, "IDLE", int(idle * 1000), "-", "+", 10_000, worker)
-        )
-        ids = [row["message_id"] for row in pending if row["message_id"] not in held]
-        found = await self._link.execute_many([("XRANGE", ready, id, id) for id in ids])
-        return [entry for rows in found for entry in parse_entries([(ready, rows)])]
-
     async def _pending(self, worker: str, count: int, after: str = "0") -> list[Entry]:
         command = ("XREADGROUP", "GROUP", GROUP, worker, "COUNT", count)
         try:
@@ -127,4 +117,3 @@ class Workers:
     async def _retire(self, worker: str) -> None:
         keys = self._keys
         await self._link.run("retire", (keys.workers, keys.steady, keys.ready), worker)
-        self._epochs.pop(worker, None)

@@ -15,7 +15,7 @@ end
 local names = {}
 for _, consumer in ipairs(consumers) do
   for i = 1, #consumer, 2 do
-    if consumer[i] == 'name' then
+    if consumer[i] == 'name' and consumer[i + 1] ~= ARGV[1] then
       local alive_until = redis.call('ZSCORE', workers, consumer[i + 1])
       if not alive_until or tonumber(alive_until) < time then
         names[#names + 1] = consumer[i + 1]

@@ -1,0 +1,80 @@
+"""What the tests of the store are told with: threads, messages, workers."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from bot.models import Conversation, Message, MessageKind, Thread
+from bot.store import Claim, Entry, Store
+
+TTL = 60.0
+
+
+def thread(name: str = "1.0") -> Thread:
+    """A thread by its thread_ts, in a channel of its own."""
+    return Thread("T1", "C" + name.partition(".")[0], name)
+
+
+def message(
+    ts: str, text: str = "", *, of: Thread | None = None, kind: MessageKind = "message"
+) -> Message:
+    where = of or thread()
+    event_id = f"Ev:{where.thread_ts}:{ts}"
+    return Message(where, ts, "U1", text or f"text {ts}", event_id=event_id, kind=kind)
+
+
+def conversation(id: str = "conv_1", *, of: Thread | None = None) -> Conversation:
+    return Conversation(id, "echo", of or thread(), "U1", created_at=1_800_000_000.25)
+
+
+async def deliver(store: Store, *stamps: str, of: Thread | None = None) -> None:
+    for ts in stamps:
+        await store.inbox.deliver(message(ts, of=of))
+
+
+async def claim_entries(store: Store, worker: str = "anna", count: int = 100) -> list[Entry]:
+    return await store.inbox.claim(worker, count, 0)
+
+
+async def take_all(store: Store, worker: str = "anna") -> list[Claim]:
+    """All that is ready, taken by a worker."""
+    entries = await claim_entries(store, worker, 10_000)
+    claims = [await store.inbox.take(entry, worker) for entry in entries]
+    return [claim for claim in claims if claim is not None]
+
+
+async def take_one(store: Store, worker: str = "anna") -> Claim:
+    """The one thread that is ready, taken by a worker."""
+    [claim] = await take_all(store, worker)
+    return claim
+
+
+def stamps(claim: Claim) -> list[str]:
+    return [message.ts for message in claim.messages]
+
+
+async def die(store: Store, worker: str) -> None:
+    """Let a worker's life run out at once."""
+    await store.workers.beat(worker, 0)
+
+
+async def rescue(store: Store, worker: str = "bert") -> int:
+    """Let a worker look after the dead, without the wait before it may judge."""
+    await store.workers.beat(worker, 0)
+    return await store.workers.rescue(worker)
+
+
+async def keys_of(store: Store, beginning: str = "") -> list[str]:
+    """All keys of the store in Redis whose name goes on with `beginning` after the prefix."""
+    prefix = store.keys.name(beginning)
+    return [key async for key in store.redis.scan_iter(match=f"{prefix}*", count=1000)]
+
+
+async def wait_until(
+    condition: Callable[[], Coroutine[Any, Any, bool]], timeout: float = 10
+) -> None:
+    async with asyncio.timeout(timeout):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.005)

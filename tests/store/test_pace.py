@@ -1,0 +1,48 @@
+"""The token bucket that all processes share."""
+
+import asyncio
+
+import pytest
+
+from bot.store import Store
+
+
+async def test_a_burst_is_granted_at_once_and_the_rest_in_turn(store: Store) -> None:
+    waits = [await store.pace.acquire("posts", rate=1, burst=3) for _ in range(6)]
+
+    assert waits[:3] == [0, 0, 0]
+    assert waits[3:] == pytest.approx([1, 2, 3], abs=0.2)
+
+
+async def test_nobody_is_granted_the_same_moment(store: Store) -> None:
+    waits = await asyncio.gather(*(store.pace.acquire("posts", rate=10) for _ in range(20)))
+
+    assert sorted(waits) == pytest.approx([number / 10 for number in range(20)], abs=0.2)
+
+
+async def test_buckets_do_not_share(store: Store) -> None:
+    await store.pace.acquire("C1", rate=1)
+    assert await store.pace.acquire("C2", rate=1) == 0
+    assert await store.pace.acquire("C1", rate=1) > 0
+
+
+async def test_a_pause_holds_everyone_back(store: Store) -> None:
+    await store.pace.pause("posts", 5, rate=1, burst=3)
+    waits = [await store.pace.acquire("posts", rate=1, burst=3) for _ in range(2)]
+
+    assert waits == pytest.approx([5, 6], abs=0.2)
+
+
+async def test_a_shorter_pause_does_not_end_a_longer_one(store: Store) -> None:
+    await store.pace.pause("posts", 30, rate=1)
+    await store.pace.pause("posts", 5, rate=1)
+
+    assert await store.pace.acquire("posts", rate=1) > 25
+
+
+async def test_grants_come_back_with_time(store: Store) -> None:
+    assert await store.pace.acquire("posts", rate=100) == 0
+    wait = await store.pace.acquire("posts", rate=100)
+    await asyncio.sleep(wait + 0.02)
+
+    assert await store.pace.acquire("posts", rate=100) == 0

@@ -1,0 +1,156 @@
+"""The journal: a step is done once, and a step of unknown outcome is looked up."""
+
+import pytest
+
+from bot.errors import Superseded
+from bot.models import Conversation, Run
+from bot.store import Claim, Store
+from tests.store.scenes import conversation, deliver, die, rescue, take_one, thread
+
+RUN = Run("run_1", "conv_1", started_at=1_800_000_000.5)
+
+
+class Work:
+    """A step that counts how often it was done, and what it was told."""
+
+    def __init__(self, result: Run = RUN) -> None:
+        self.result = result
+        self.told: list[bool] = []
+
+    async def __call__(self, again: bool) -> Run:
+        self.told.append(again)
+        return self.result
+
+
+async def taken(store: Store) -> Claim:
+    await deliver(store, "1.0")
+    return await take_one(store, "anna")
+
+
+async def taken_over(store: Store) -> Claim:
+    await die(store, "anna")
+    await rescue(store, "bert")
+    return await take_one(store, "bert")
+
+
+async def test_a_step_is_done_once(store: Store) -> None:
+    work = Work()
+    turn = store.turns.open(await taken(store))
+
+    assert [await turn.once("run", Run, work) for _ in range(3)] == [RUN] * 3
+    assert work.told == [False]
+
+
+async def test_a_recorded_step_is_not_done_again_by_another_worker(store: Store) -> None:
+    await store.turns.open(await taken(store)).once("run", Run, Work())
+    work = Work()
+    turn = store.turns.open(await taken_over(store))
+
+    assert turn.recall("run", Run) == RUN
+    assert await turn.once("run", Run, work) == RUN
+    assert work.told == []
+
+
+async def test_a_step_that_was_begun_and_not_recorded_is_done_knowing_that(store: Store) -> None:
+    async def crash(again: bool) -> Run:
+        raise SystemError
+
+    turn = store.turns.open(await taken(store))
+    with pytest.raises(SystemError):
+        await turn.once("run", Run, crash)
+    claim = await taken_over(store)
+    assert claim.intents == {"run"}
+    assert claim.resumed
+    work = Work()
+
+    assert await store.turns.open(claim).once("run", Run, work) == RUN
+    assert work.told == [True]
+
+
+async def test_a_second_try_by_the_same_worker_knows_it_too(store: Store) -> None:
+    async def crash(again: bool) -> Run:
+        raise SystemError
+
+    turn = store.turns.open(await taken(store))
+    with pytest.raises(SystemError):
+        await turn.once("run", Run, crash)
+    work = Work()
+    await turn.once("run", Run, work)
+
+    assert work.told == [True]
+
+
+async def test_a_step_is_not_begun_without_a_valid_claim(store: Store) -> None:
+    turn = store.turns.open(await taken(store))
+    await taken_over(store)
+    work = Work()
+
+    with pytest.raises(Superseded):
+        await turn.once("run", Run, work)
+    assert work.told == []
+
+
+async def test_what_was_done_without_a_valid_claim_is_not_recorded(store: Store) -> None:
+    async def lose_the_claim(again: bool) -> Run:
+        await die(store, "anna")
+        await rescue(store, "bert")
+        return RUN
+
+    turn = store.turns.open(await taken(store))
+    with pytest.raises(Superseded):
+        await turn.once("run", Run, lose_the_claim)
+
+    again = store.turns.open(await take_one(store, "bert"))
+    assert again.recall("run", Run) is None
+
+
+async def test_steps_do_not_mix(store: Store) -> None:
+    turn = store.turns.open(await taken(store))
+    await turn.note("part:1", "1.1")
+    await turn.note("part:2", "1.2")
+    await turn.note("part:1", "1.3")
+
+    again = store.turns.open(await taken_over(store))
+    assert (again.recall("part:1", str), again.recall("part:2", str)) == ("1.3", "1.2")
+    assert again.recall("part:3", str) is None
+
+
+async def test_a_turn_tells_whether_it_is_in_the_middle_of_a_step(store: Store) -> None:
+    seen: list[bool] = []
+
+    async def look(again: bool) -> Run:
+        seen.append(turn.in_step)
+        return RUN
+
+    turn = store.turns.open(await taken(store))
+    assert not turn.in_step
+    await turn.once("run", Run, look)
+    assert seen == [True]
+    assert not turn.in_step
+
+
+async def test_beginning_a_conversation_makes_it_the_threads(store: Store) -> None:
+    told: list[bool] = []
+
+    async def begin(again: bool) -> Conversation:
+        told.append(again)
+        return conversation()
+
+    turn = store.turns.open(await taken(store))
+    assert [await turn.begin(begin), await turn.begin(begin)] == [conversation()] * 2
+    assert await store.conversations.find(thread()) == conversation()
+
+    claim = await taken_over(store)
+    assert claim.conversation == conversation()
+    assert await store.turns.open(claim).begin(begin) == conversation()
+    assert told == [False]
+
+
+async def test_the_journal_ends_with_its_turn(store: Store) -> None:
+    claim = await taken(store)
+    await store.turns.open(claim).once("run", Run, Work())
+    await store.inbox.settle(claim)
+    await deliver(store, "2.0")
+
+    claim = await take_one(store)
+    assert (claim.steps, claim.intents, claim.resumed) == ({}, frozenset(), False)

@@ -1,0 +1,217 @@
+"""Workers that die, hang, leave, or are cut off from Redis lose nothing."""
+
+import time
+
+import pytest
+
+from bot.errors import Superseded
+from bot.store import Store
+from tests.store.scenes import (
+    TTL,
+    claim_entries,
+    deliver,
+    die,
+    keys_of,
+    message,
+    rescue,
+    stamps,
+    take_all,
+    take_one,
+    thread,
+)
+
+
+async def test_another_worker_goes_on_with_the_turn_of_a_dead_one(store: Store) -> None:
+    await deliver(store, "1.0")
+    claim = await take_one(store, "anna")
+    await store.turns.open(claim).note("run", "run_1")
+    await deliver(store, "2.0")
+    await die(store, "anna")
+    assert await rescue(store) == 1
+
+    again = await take_one(store, "bert")
+    assert (again.turn_id, again.taken_at) == (claim.turn_id, claim.taken_at)
+    assert (stamps(again), again.crashes, again.attempt) == (["1.0"], 1, 0)
+    assert store.turns.open(again).recall("run", str) == "run_1"
+
+
+async def test_a_worker_that_wakes_up_late_is_refused(store: Store) -> None:
+    await deliver(store, "1.0")
+    old = await take_one(store, "anna")
+    await die(store, "anna")
+    await rescue(store)
+
+    for stage in ("ready", "claimed"):
+        assert (await store.inbox.state(thread())).state == stage
+        with pytest.raises(Superseded):
+            await store.turns.open(old).note("run", "run_2")
+        with pytest.raises(Superseded):
+            await store.inbox.settle(old)
+        with pytest.raises(Superseded):
+            await store.inbox.bury(old, "broke")
+        assert await store.workers.held([old]) == []
+        await take_all(store, "bert")
+
+
+async def test_a_worker_that_beats_is_left_alone(store: Store) -> None:
+    await store.workers.beat("anna", TTL)
+    await deliver(store, "1.0")
+    claim = await take_one(store, "anna")
+
+    assert await rescue(store) == 0
+    assert await store.workers.held([claim]) == [claim]
+
+
+async def test_a_worker_that_never_beat_counts_as_dead(store: Store) -> None:
+    await deliver(store, "1.0")
+    await take_one(store, "anna")
+
+    assert await rescue(store) == 1
+
+
+async def test_entries_that_were_read_but_not_taken_are_rescued_without_blame(
+    store: Store,
+) -> None:
+    await deliver(store, "1.0")
+    await claim_entries(store, "anna")
+    assert await rescue(store) == 1
+
+    assert (await take_one(store, "bert")).crashes == 0
+
+
+async def test_nobody_is_judged_right_after_the_server_was_away(store: Store) -> None:
+    await deliver(store, "1.0")
+    await take_one(store, "anna")
+    await die(store, "anna")
+    await store.workers.beat("bert", TTL)
+
+    assert await store.workers.rescue("bert") == 0
+    assert await store.workers.rescue("a stranger") == 0
+
+
+async def test_rescue_goes_in_steps_and_leaves_no_dead_worker_behind(store: Store) -> None:
+    for number in range(7):
+        await deliver(store, "1.0", of=thread(f"{number}.0"))
+    await take_all(store, "anna")
+    await die(store, "anna")
+    await store.workers.beat("bert", 0)
+
+    assert [await store.workers.rescue("bert", limit=3) for _ in range(4)] == [3, 3, 1, 0]
+    assert len(await take_all(store, "bert")) == 7
+    assert await _consumers(store) == ["bert"]
+
+
+async def test_a_worker_without_work_that_dies_is_forgotten(store: Store) -> None:
+    await claim_entries(store, "anna")
+    await die(store, "anna")
+    await rescue(store)
+
+    assert await _consumers(store) == []
+
+
+async def test_all_dead_workers_are_rescued(store: Store) -> None:
+    for worker in ("anna", "carl", "dora"):
+        await deliver(store, "1.0", of=thread(f"{worker}"))
+        await take_one(store, worker)
+
+    assert await rescue(store) == 3
+
+
+async def test_entries_lost_on_the_way_to_us_are_found_again(store: Store) -> None:
+    for name in ("1.0", "2.0", "3.0"):
+        await deliver(store, "9.0", of=thread(name))
+    claims = await take_all(store, "anna")
+    held = {claims[0].entry, claims[1].entry}
+
+    assert await store.workers.rescue_own("anna", held, idle=0) == 1
+    assert await store.workers.held(claims) == claims[:2]
+    again = await take_one(store, "anna")
+    assert (again.turn_id, again.crashes) == (claims[2].turn_id, 0)
+    assert await store.workers.rescue_own("anna", held | {again.entry}, idle=0) == 0
+
+
+async def test_entries_that_have_only_just_come_are_not_taken_for_lost(store: Store) -> None:
+    await deliver(store, "1.0")
+    await claim_entries(store, "anna")
+
+    assert await store.workers.rescue_own("anna", ()) == 0
+    assert await store.workers.rescue_own("bert", ()) == 0
+
+
+async def test_a_thousand_turns_are_handed_over_at_once(store: Store) -> None:
+    for number in range(1000):
+        await deliver(store, "1.0", of=thread(f"{number}.0"))
+    claims = await take_all(store, "anna")
+    began = time.perf_counter()
+    assert await store.workers.hand_over("anna") == 1000
+    took = time.perf_counter() - began
+
+    again = await take_all(store, "bert")
+    assert {c.turn_id for c in again} == {c.turn_id for c in claims}
+    assert {(c.attempt, c.crashes) for c in again} == {(0, 0)}
+    assert await store.workers.held(claims) == []
+    assert await _consumers(store) == ["bert"]
+    assert took < 1
+
+
+async def test_a_leaving_worker_can_finish_what_it_keeps(store: Store) -> None:
+    for name in ("1.0", "2.0"):
+        await deliver(store, "9.0", of=thread(name))
+    first, second = await take_all(store, "anna")
+
+    assert await store.workers.hand_over("anna", keep={first.entry}) == 1
+    assert await store.workers.held([first, second]) == [first]
+    await store.inbox.settle(first)
+    assert await store.workers.hand_over("anna") == 0
+    assert (await take_one(store, "bert")).turn_id == second.turn_id
+
+
+async def test_a_worker_that_holds_nothing_leaves_without_a_trace(store: Store) -> None:
+    assert await store.workers.hand_over("anna") == 0
+    await store.workers.beat("anna", TTL)
+    await claim_entries(store, "anna")
+    assert await store.workers.hand_over("anna") == 0
+
+    assert (await store.inbox.depth()).workers == 0
+
+
+async def test_a_worker_hears_that_it_was_given_up(store: Store) -> None:
+    assert not (await store.workers.beat("anna", TTL)).late
+    assert not (await store.workers.beat("anna", 0)).late
+    assert (await store.workers.beat("anna", TTL)).late
+    assert not (await store.workers.beat("anna", TTL)).late
+
+
+async def test_a_worker_that_was_retired_meanwhile_hears_it_too(store: Store) -> None:
+    await claim_entries(store, "anna")
+    await die(store, "anna")
+    await rescue(store)
+
+    assert (await store.workers.beat("anna", TTL)).late
+
+
+async def test_a_thread_is_not_woken_twice(store: Store) -> None:
+    await deliver(store, "1.0")
+    await store.inbox.release(await take_one(store), 60, "429")
+    await store.inbox.interrupt(thread(), "stop")
+    await store.workers.beat("anna", TTL)
+    await store.workers.beat("bert", TTL)
+
+    assert len(await claim_entries(store)) == 1
+
+
+async def test_delivery_goes_on_while_a_thread_is_moved(store: Store) -> None:
+    await deliver(store, "1.0")
+    await take_one(store, "anna")
+    await store.workers.hand_over("anna")
+    assert (await store.inbox.deliver(message("2.0"))).active
+
+    claim = await take_one(store, "bert")
+    assert stamps(claim) == ["1.0"]
+    await store.inbox.settle(claim)
+    assert stamps(await take_one(store, "bert")) == ["2.0"]
+
+
+async def _consumers(store: Store) -> list[str]:
+    [ready] = await keys_of(store, "ready")
+    return [consumer["name"] for consumer in await store.redis.xinfo_consumers(ready, "workers")]
