@@ -30,7 +30,7 @@ class Changes:
         self._queues: set[asyncio.Queue[Change]] = set()
         self._history: deque[Change] = deque(maxlen=HISTORY)
 
-    def publish(self, kind: str, **data: Any) -> None:
+    def publish(self, kind: str, /, **data: Any) -> None:
         self._number += 1
         change = Change(self._number, kind, data)
         self._history.append(change)
