@@ -17,6 +17,8 @@ async def send_events(
 ) -> web.StreamResponse:
     """Streams the events; `ends_with_done` adds the Assistants API's closing `[DONE]`."""
     fault: Fault | None = request.get(FAULT)
+    if fault is not None and fault.kind in ("hang_after", "drop_after"):
+        return web.StreamResponse()  # the server hangs or drops before the first event
     cut = fault if fault is not None and fault.kind == "drop_stream" else None
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)
