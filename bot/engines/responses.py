@@ -16,7 +16,7 @@ from openai import AsyncOpenAI, AsyncStream, omit
 from openai.types.responses import Response, ResponseStreamEvent
 
 from bot.engines import conversations
-from bot.engines.answer import WORKING, Draft, read
+from bot.engines.answer import WORKING, Draft, Item, is_message, read
 from bot.engines.client import CREATE, LOOK, STREAMS, open_client
 from bot.engines.errors import vendor_errors
 from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
@@ -119,9 +119,15 @@ class ResponsesEngine:
         async with aclosing(self._stream(run, live, draft, deadline)) as updates:
             async for update in updates:
                 yield update
-        async with aclosing(self._poll(run, draft, deadline)) as updates:
-            async for update in updates:
-                yield update
+        try:
+            async with aclosing(self._poll(run, draft, deadline)) as updates:
+                async for update in updates:
+                    yield update
+        except RunFailed as error:
+            if error.reason != "run_not_found":
+                raise
+            yield await self._salvage(conversation, error)
+            return
         yield draft.finish()
 
     async def cancel(self, run: Run) -> None:
@@ -287,13 +293,28 @@ class ResponsesEngine:
             except (openai.BadRequestError, openai.ConflictError, openai.NotFoundError):
                 return None
 
+    async def _salvage(self, conversation: Conversation, error: RunFailed) -> Update:
+        """The answer of a response that the server has dropped already: the items stay longer."""
+        items = await conversations.items_of_turn(self._client, conversation)
+        asked = [item for item in items if is_message(item, "user")]
+        if not asked:
+            raise error
+        return _update_of(items[items.index(asked[-1]) + 1 :], error)
+
     async def _read_adopted(self, run: Run) -> Update:
         last = run.id.removeprefix(ADOPTED)
         items = await conversations.items_after(self._client, run.conversation_id, last)
-        text, citations = read(items)
-        if any(getattr(item, "status", None) == "incomplete" for item in items):
-            raise RunFailed("incomplete", "incomplete", text=text)
-        return Update("completed", text, citations=citations, last_item_id=items[-1].id)
+        return _update_of(items, RunFailed("failed", "run_not_found"))
+
+
+def _update_of(items: Sequence[Item], otherwise: RunFailed) -> Update:
+    """The last update of a run of which these are the items; without a text in them `otherwise`."""
+    text, citations = read(items)
+    if not text:
+        raise otherwise
+    if any(getattr(item, "status", None) == "incomplete" for item in items):
+        raise RunFailed("incomplete", "incomplete", text=text)
+    return Update("completed", text, citations=citations, last_item_id=items[-1].id)
 
 
 def _as_item(message: Message) -> dict[str, Any]:

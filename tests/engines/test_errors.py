@@ -1,0 +1,117 @@
+"""The map from the SDK's errors to what the caller does next."""
+
+import httpx2
+import openai
+import pytest
+
+from bot.engines.errors import parse_error, vendor_errors
+from bot.errors import BotError, ConversationGone, Retry, RunFailed
+
+REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/responses")
+
+
+def error_of(
+    status: int,
+    message: str = "",
+    *,
+    code: str | None = None,
+    type: str | None = None,
+    headers: dict[str, str] | None = None,
+    detail: bool = False,
+) -> openai.APIStatusError:
+    """The error that the SDK makes of an answer."""
+    error = {"message": message, "code": code, "type": type, "param": None}
+    body = {"detail": message} if detail else {"error": error}
+    response = httpx2.Response(status, headers=headers, json=body, request=REQUEST)
+    client = openai.AsyncOpenAI(api_key="x")
+    return client._make_status_error_from_response(response)
+
+
+def told(error: BotError) -> tuple[object, ...]:
+    """The error as what its class lets the caller do."""
+    if isinstance(error, Retry):
+        return Retry, error.after, error.counts
+    if isinstance(error, RunFailed):
+        return RunFailed, error.reason
+    return (type(error),)
+
+
+LOCKED = "Another process is currently operating on this conversation. Please retry."
+CASES = [
+    (error_of(408), (Retry, None, True)),
+    (error_of(409), (Retry, None, True)),
+    (error_of(500), (Retry, None, True)),
+    (error_of(503, "overloaded", headers={"retry-after": "7"}), (Retry, 7.0, True)),
+    (error_of(429, code="rate_limit_exceeded"), (Retry, None, False)),
+    (error_of(429, headers={"retry-after": "3"}), (Retry, 3.0, False)),
+    (error_of(429, headers={"retry-after-ms": "250"}), (Retry, 0.25, False)),
+    (error_of(429, headers={"retry-after": "soon"}), (Retry, None, False)),
+    (error_of(429, "Too many", detail=True), (Retry, None, False)),
+    (error_of(429, code="insufficient_quota"), (RunFailed, "insufficient_quota")),
+    (error_of(429, type="insufficient_quota"), (RunFailed, "insufficient_quota")),
+    (error_of(429, code="billing_hard_limit_reached"), (RunFailed, "insufficient_quota")),
+    (error_of(429, code="project_spend_limit_reached"), (RunFailed, "insufficient_quota")),
+    (error_of(400, LOCKED, code="conversation_locked"), (Retry, 2.0, False)),
+    (
+        error_of(400, "Can't add messages to thread_a while a run run_b is active."),
+        (Retry, 2.0, False),
+    ),
+    (
+        error_of(400, "Thread thread_a already has an active run run_b.", detail=True),
+        (Retry, 2.0, False),
+    ),
+    (error_of(401, "Incorrect API key provided: sk-a"), (RunFailed, "authentication")),
+    (error_of(403), (RunFailed, "permission")),
+    (error_of(404, "Conversation with id 'conv_a' not found."), (ConversationGone,)),
+    (error_of(404, "No thread found with id 'thread_a'."), (ConversationGone,)),
+    (error_of(404, "No thread", detail=True), (ConversationGone,)),
+    (error_of(404, "No assistant found with id 'a'."), (RunFailed, "assistant_not_found")),
+    (error_of(404, "No run found with id 'run_a'."), (RunFailed, "run_not_found")),
+    (error_of(404, code="model_not_found"), (RunFailed, "model_not_found")),
+    (error_of(400, code="model_not_found"), (RunFailed, "model_not_found")),
+    (error_of(400, code="context_length_exceeded"), (RunFailed, "context_length_exceeded")),
+    (
+        error_of(400, "Your input exceeds the context window of this model.", detail=True),
+        (RunFailed, "context_length_exceeded"),
+    ),
+    (
+        error_of(400, "No tool output found for function call call_a."),
+        (RunFailed, "unanswered_call"),
+    ),
+    (error_of(400, "Unknown parameter: 'x'."), (RunFailed, "bad_request")),
+    (error_of(422, "field required", detail=True), (RunFailed, "bad_request")),
+    (openai.APITimeoutError(REQUEST), (Retry, None, True)),
+    (openai.APIConnectionError(request=REQUEST), (Retry, None, True)),
+    (openai.APIError("broken", REQUEST, body=None), (Retry, None, True)),
+]
+
+
+@pytest.mark.parametrize(("error", "wanted"), CASES, ids=lambda case: str(case)[:60])
+def test_an_error_says_what_to_do_next(error: openai.APIError, wanted: tuple[object, ...]) -> None:
+    assert told(parse_error(error)) == wanted
+
+
+def test_a_404_of_something_else_than_a_conversation_is_no_loss_of_it() -> None:
+    assert told(parse_error(error_of(404), "run")) == (RunFailed, "run_not_found")
+
+
+def test_the_server_s_words_are_cut() -> None:
+    error = parse_error(error_of(400, "x" * 5000))
+    assert isinstance(error, RunFailed)
+    assert len(error.detail) == 300
+
+
+def test_the_words_about_a_wrong_key_are_not_passed_on() -> None:
+    error = parse_error(error_of(401, "Incorrect API key provided: sk-secret"))
+    assert "sk-secret" not in str(error)
+
+
+def test_an_answer_that_cannot_be_read_is_tried_again() -> None:
+    with pytest.raises(Retry), vendor_errors():
+        raise ValueError("Expecting value: line 1")
+
+
+def test_the_error_of_the_vendor_does_not_travel_along() -> None:
+    with pytest.raises(Retry) as caught, vendor_errors():
+        raise openai.APITimeoutError(REQUEST)
+    assert caught.value.__suppress_context__

@@ -1,0 +1,126 @@
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice, repeat
+
+import pytest
+
+from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
+from bot.errors import Retry, RunFailed
+
+
+@dataclass
+class Time:
+    """A clock that is moved by sleeping alone, and remembers the sleeps."""
+
+    now: float = 1000.0
+    slept: list[float] = field(default_factory=list)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def clock(self) -> float:
+        return self.now
+
+
+def answers(*script: str | Exception) -> Callable[[], Awaitable[str]]:
+    """A fetch that gives one of the script after the other, the last one for ever."""
+    waiting = list(script)
+
+    async def fetch() -> str:
+        given = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    return fetch
+
+
+async def run_poll(
+    time: Time,
+    fetch: Callable[[], Awaitable[str]],
+    *,
+    delays: Iterator[float] | None = None,
+    deadline: float = 5000.0,
+) -> list[str]:
+    states = poll(
+        fetch,
+        lambda state: state == "done",
+        delays=delays or iter(doubling(1.0)),
+        errors=lambda: doubling(10.0),
+        deadline=deadline,
+        sleep=time.sleep,
+        clock=time.clock,
+    )
+    return [state async for state in states]
+
+
+def doubling(first: float) -> Iterator[float]:
+    while True:
+        yield first
+        first *= 2
+
+
+def test_the_cadence_grows_to_its_cap() -> None:
+    delays = list(islice(cadence(jitter=0), 7))
+    assert delays == [1.0, 1.5, 2.25, 3.375, 5.0, 5.0, 5.0]
+
+
+def test_the_cadence_is_spread() -> None:
+    firsts = {next(cadence()) for _ in range(200)}
+    assert len(firsts) > 100
+    assert all(0.85 <= first <= 1.15 for first in firsts)
+
+
+def test_the_error_backoff_doubles_to_half_a_minute() -> None:
+    delays = list(islice(error_backoff(), 8))
+    wanted = [1, 2, 4, 8, 16, 30, 30, 30]
+    assert all(0.75 * most <= delay <= most for delay, most in zip(delays, wanted, strict=True))
+
+
+async def test_every_state_is_seen_and_the_last_one_ends_it() -> None:
+    time = Time()
+    assert await run_poll(time, answers("queued", "working", "done")) == [
+        "queued",
+        "working",
+        "done",
+    ]
+    assert time.slept == [1, 2, 4]
+
+
+async def test_errors_wait_on_their_own_and_do_not_reset_the_cadence() -> None:
+    time = Time()
+    script = answers("working", Retry("a"), Retry("b"), "working", Retry("c"), "done")
+    await run_poll(time, script)
+    assert time.slept == [1, 2, 10, 20, 4, 10]
+
+
+async def test_the_server_s_wish_to_wait_longer_is_honoured() -> None:
+    time = Time()
+    await run_poll(time, answers(Retry("rate", after=77.0), Retry("rate", after=3.0), "done"))
+    assert time.slept == [1, 77, 20]
+
+
+async def test_other_errors_end_the_poll() -> None:
+    with pytest.raises(RunFailed):
+        await run_poll(Time(), answers("working", RunFailed("failed", "authentication")))
+
+
+async def test_past_the_deadline_it_gives_up_after_one_last_look() -> None:
+    time = Time()
+    with pytest.raises(DeadlinePassed):
+        await run_poll(time, answers("working"), delays=repeat(4.0), deadline=1010.0)
+    assert time.slept == [4, 4, 2]
+
+
+async def test_no_error_wait_outlasts_the_deadline() -> None:
+    time = Time()
+    with pytest.raises(DeadlinePassed):
+        await run_poll(time, answers(Retry("down", after=60.0)), deadline=1010.0)
+    assert time.now == 1010.0
+
+
+async def test_what_was_done_long_ago_is_found_after_the_deadline() -> None:
+    time = Time(now=9000.0)
+    assert await run_poll(time, answers("done")) == ["done"]
+    assert time.slept == [0]

@@ -1,0 +1,509 @@
+"""The responses engine: its requests, and every way in which a response can end."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.errors import ConversationGone, Retry, RunFailed
+from bot.models import Citation, Record, RunOptions, Step, Usage
+from tests.engines.engines import (
+    OPTIONS,
+    THREAD,
+    ask,
+    begin,
+    follow,
+    known_as,
+    last_update,
+    open_responses_on,
+    said,
+    start,
+)
+from tests.fakes.openai import (
+    Answer,
+    Call,
+    FakeOpenAI,
+    Said,
+    Tokens,
+    after_polls,
+    calling,
+    failed,
+    held,
+    incomplete,
+    never,
+    open_fake_openai,
+)
+
+
+def bodies(fake: FakeOpenAI, path: str) -> list[Any]:
+    return [r.body for r in fake.requests if r.method == "POST" and r.path.endswith(path)]
+
+
+def user_texts(fake: FakeOpenAI, conversation_id: str) -> list[str]:
+    items = fake.conversations[conversation_id].items
+    return [item["content"][0]["text"] for item in items if item.get("role") == "user"]
+
+
+async def test_a_conversation_says_which_slack_thread_it_belongs_to(fake: FakeOpenAI) -> None:
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+    metadata = fake.conversations[conversation.id].metadata
+    assert metadata.items() >= {
+        ("slack_team", "T1"),
+        ("slack_channel", "C1"),
+        ("slack_thread_ts", "1700000000.000100"),
+        ("slack_user", "U1"),
+    }
+    assert int(metadata["created_at"]) > 1.7e9
+
+
+async def test_history_goes_in_by_twenty(fake: FakeOpenAI) -> None:
+    history = [Record("user", f"line {number}", "1.0") for number in range(45)]
+    async with open_responses_on(fake) as engine:
+        conversation_id = await engine.begin(THREAD, "U1", history)
+    sizes = [len(body["items"]) for body in bodies(fake, "/conversations")]
+    sizes += [len(body["items"]) for body in bodies(fake, "/items")]
+    assert sizes == [20, 20, 5]
+    assert user_texts(fake, conversation_id) == [record.text for record in history]
+
+
+async def test_a_turn_is_one_background_response(fake: FakeOpenAI) -> None:
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        one, two = said("first"), said("second")
+        options = RunOptions(model="gpt-6.1-sol", instructions="Be kind.", user_id="U9")
+        await engine.start(conversation, [one, two], options, turn_id="turn-7", again=False)
+    (body,) = bodies(fake, "/responses")
+    assert body.items() >= {
+        ("conversation", conversation.id),
+        ("model", "gpt-6.1-sol"),
+        ("instructions", "Be kind."),
+        ("background", True),
+        ("store", True),
+        ("truncation", "auto"),
+        ("prompt_cache_key", conversation.id),
+    }
+    assert [item["content"][0]["text"] for item in body["input"]] == ["first", "second"]
+    assert body["metadata"] == {
+        "turn": "turn-7",
+        "slack_thread": THREAD.key,
+        "slack_ts": two.ts,
+    }
+    assert "U9" not in body["safety_identifier"]
+    assert "temperature" not in body
+
+
+async def test_model_and_instructions_are_the_deployment_s_unless_said(fake: FakeOpenAI) -> None:
+    async with open_responses_on(fake, openai_model="m", bot_instructions="i") as engine:
+        await ask(engine, await begin(engine), "hello")
+    (body,) = bodies(fake, "/responses")
+    assert (body["model"], body["instructions"]) == ("m", "i")
+
+
+async def test_a_server_without_keys_gets_a_placeholder() -> None:
+    async with (
+        open_fake_openai(api_key="none") as fake,
+        open_responses_on(fake, openai_api_key=None) as engine,
+    ):
+        assert (await ask(engine, await begin(engine), "hello")).status == "completed"
+
+
+async def test_the_last_update_tells_usage_model_and_newest_item(fake: FakeOpenAI) -> None:
+    fake.answer = Answer("Hello", tokens=Tokens(input=100, output=20, cached=80, reasoning=5))
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        update = await ask(engine, conversation, "hello")
+    assert update.usage == Usage(100, 80, 20, 5)
+    assert update.model == "gpt-6-luna"
+    assert update.last_item_id == fake.conversations[conversation.id].items[-1]["id"]
+
+
+# How a response ends
+
+
+@pytest.fixture(params=[True, False], ids=["streamed", "polled"])
+def streaming(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+async def end_of(
+    fake: FakeOpenAI, answer: Answer | str, streaming: bool, **settings: Any
+) -> RunFailed:
+    """How a turn fails whose response ends like this."""
+    fake.answer = answer
+    async with open_responses_on(fake, bot_streaming=streaming, **settings) as engine:
+        with pytest.raises(RunFailed) as caught:
+            await ask(engine, await begin(engine), "hello")
+    return caught.value
+
+
+async def test_a_failed_response_tells_its_code(fake: FakeOpenAI, streaming: bool) -> None:
+    error = await end_of(fake, failed("vector_store_timeout", "Too slow."), streaming)
+    assert (error.status, error.reason, error.detail) == (
+        "failed",
+        "vector_store_timeout",
+        "Too slow.",
+    )
+
+
+async def test_an_incomplete_response_keeps_its_text(fake: FakeOpenAI, streaming: bool) -> None:
+    error = await end_of(fake, incomplete("max_output_tokens", "This much"), streaming)
+    assert (error.status, error.reason, error.text) == (
+        "incomplete",
+        "max_output_tokens",
+        "This much",
+    )
+
+
+async def test_an_incomplete_response_may_have_no_text(fake: FakeOpenAI, streaming: bool) -> None:
+    error = await end_of(fake, incomplete("content_filter"), streaming)
+    assert (error.status, error.reason, error.text) == ("incomplete", "content_filter", "")
+
+
+async def test_an_empty_answer_is_a_failure(fake: FakeOpenAI, streaming: bool) -> None:
+    error = await end_of(fake, Answer("  "), streaming)
+    assert (error.status, error.reason) == ("completed", "empty")
+
+
+async def test_a_refusal_is_the_answer(fake: FakeOpenAI, streaming: bool) -> None:
+    fake.answer = Answer(refusal="I will not do that.")
+    async with open_responses_on(fake, bot_streaming=streaming) as engine:
+        update = await ask(engine, await begin(engine), "hello")
+    assert update.text == "I will not do that."
+
+
+async def test_only_the_final_answer_is_said(fake: FakeOpenAI, streaming: bool) -> None:
+    fake.answer = Answer(
+        said=(
+            Said("Let me look.", "commentary"),
+            Said("It is 42.", "final_answer"),
+            Said("Surely.", "final_answer"),
+        )
+    )
+    async with open_responses_on(fake, bot_streaming=streaming) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("what is it?"))
+        updates = await follow(engine, run, conversation)
+    assert updates[-1].text == "It is 42.\n\nSurely."
+    assert not any("look" in update.text for update in updates)
+
+
+async def test_sources_point_into_the_whole_text(fake: FakeOpenAI, streaming: bool) -> None:
+    web = {
+        "type": "url_citation",
+        "start_index": 6,
+        "end_index": 11,
+        "url": "https://example.com/",
+        "title": "Example",
+    }
+    file = {"type": "file_citation", "file_id": "file-1", "filename": "a.pdf", "index": 5}
+    made = {
+        "type": "container_file_citation",
+        "container_id": "cntr_1",
+        "file_id": "cfile_1",
+        "filename": "plot.png",
+        "start_index": 0,
+        "end_index": 5,
+    }
+    fake.answer = Answer(
+        said=(Said("Hello world", annotations=(web,)), Said("Again", annotations=(file, made)))
+    )
+    async with open_responses_on(fake, bot_streaming=streaming) as engine:
+        update = await ask(engine, await begin(engine), "hello")
+    assert update.text == "Hello world\n\nAgain"
+    assert update.citations == (
+        Citation(6, 11, "Example", url="https://example.com/"),
+        Citation(18, 18, "a.pdf", file_id="file-1", filename="a.pdf"),
+        Citation(13, 18, "plot.png", file_id="cfile_1", filename="plot.png"),
+    )
+
+
+async def test_what_it_does_on_the_way_is_told(fake: FakeOpenAI) -> None:
+    search = {
+        "type": "web_search_call",
+        "id": "ws_1",
+        "status": "completed",
+        "action": {"type": "search", "query": "weather", "queries": ["weather"]},
+    }
+    fake.answer = held(Answer("It rains today in all places", items=(search,)), after=1)
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("will it rain?"))
+        updates = engine.follow(run, conversation)
+        async for update in updates:
+            if update.text:
+                break
+        assert update.steps == (Step("ws_1", "Searching the web: weather", "complete"),)
+        fake.finish()
+        assert [update async for update in updates][-1].status == "completed"
+
+
+async def test_unknown_items_are_passed_over(fake: FakeOpenAI, streaming: bool) -> None:
+    strange = {"type": "quantum_call", "id": "qc_1", "status": "completed", "spin": {"up": 1}}
+    fake.answer = Answer("Done.", items=(strange,))
+    async with open_responses_on(fake, bot_streaming=streaming) as engine:
+        assert (await ask(engine, await begin(engine), "hello")).text == "Done."
+
+
+# Time
+
+
+async def test_past_the_deadline_a_run_is_cancelled(fake: FakeOpenAI, streaming: bool) -> None:
+    answer = held("one two three four five", after=1)
+    error = await end_of(fake, answer, streaming, bot_run_deadline=0.3)
+    assert (error.status, error.reason) == ("expired", "deadline")
+    assert error.text == ("one two thre" if streaming else "")
+    (work,) = fake.responses.values()
+    assert work.status == "cancelled"
+
+
+async def test_what_was_finished_while_nobody_looked_is_delivered(fake: FakeOpenAI) -> None:
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        fake.finish()
+        late = replace(run, started_at=run.started_at - 3600)
+    async with open_responses_on(fake) as other:
+        assert (await last_update(other, late, conversation)).status == "completed"
+
+
+async def test_errors_between_polls_are_waited_out(fake: FakeOpenAI) -> None:
+    fake.answer = after_polls("Hello", 3)
+    for kind in ("rate_limit", "server_error", "overloaded", "bad_gateway", "drop_before"):
+        fake.fault(kind, "GET", "/responses/*", skip=1)
+    async with open_responses_on(fake, bot_streaming=False) as engine:
+        assert (await ask(engine, await begin(engine), "hello")).text == "Hello"
+
+
+async def test_a_response_that_the_server_dropped_is_read_from_the_conversation(
+    fake: FakeOpenAI,
+) -> None:
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        first = await ask(engine, conversation, "one")
+        conversation = replace(conversation, last_item_id=first.last_item_id)
+        run = await start(engine, conversation, said("two"), turn_id="turn-2")
+        fake.finish()
+        del fake.responses[run.id]
+    async with open_responses_on(fake) as other:
+        update = await last_update(other, run, conversation)
+    assert (update.status, update.text) == ("completed", "turn 2: one | two")
+
+
+async def test_a_dropped_response_without_an_answer_is_a_failure(fake: FakeOpenAI) -> None:
+    fake.answer = failed()
+    async with open_responses_on(fake, bot_streaming=False) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("one"))
+        fake.finish()
+        del fake.responses[run.id]
+        with pytest.raises(RunFailed, match="run_not_found"):
+            await last_update(engine, run, conversation)
+
+
+# Errors of a creation
+
+
+@pytest.mark.parametrize("kind", ["server_error", "overloaded", "bad_gateway", "drop_before"])
+async def test_a_creation_that_went_wrong_is_tried_again(
+    fake: FakeOpenAI, streaming: bool, kind: Any
+) -> None:
+    async with open_responses_on(fake, bot_streaming=streaming) as engine:
+        conversation = await begin(engine)
+        fake.fault(kind, "POST", "/responses")
+        message = said("hello")
+        with pytest.raises(Retry) as caught:
+            await start(engine, conversation, message)
+        assert caught.value.counts
+        run = await start(engine, conversation, message, again=True)
+        assert (await last_update(engine, run, conversation)).text == "turn 1: hello"
+    assert len([r for r in fake.requests if (r.method, r.path) == ("POST", "/responses")]) == 2
+
+
+async def test_a_rate_limit_is_the_server_s_wish(fake: FakeOpenAI, streaming: bool) -> None:
+    fake.fault("rate_limit", "POST", "/responses", retry_after=17)
+    async with open_responses_on(fake, bot_streaming=streaming) as engine:
+        with pytest.raises(Retry) as caught:
+            await start(engine, await begin(engine), said("hello"))
+    assert (caught.value.after, caught.value.counts) == (17, False)
+
+
+async def test_an_exhausted_quota_is_told(fake: FakeOpenAI) -> None:
+    fake.fault("quota", "POST", "/responses")
+    async with open_responses_on(fake) as engine:
+        with pytest.raises(RunFailed, match="insufficient_quota"):
+            await start(engine, await begin(engine), said("hello"))
+    assert fake.created("/responses") == 0
+
+
+async def test_a_wrong_key_is_told() -> None:
+    async with (
+        open_fake_openai(api_key="sk-right") as fake,
+        open_responses_on(fake, openai_api_key="sk-wrong") as engine,
+    ):
+        with pytest.raises(RunFailed, match="authentication"):
+            await begin(engine)
+
+
+async def test_an_unknown_model_is_told() -> None:
+    async with open_fake_openai(models={"gpt-6-sol": None}) as fake, open_responses_on(fake) as e:
+        with pytest.raises(RunFailed, match="model_not_found"):
+            await start(e, await begin(e), said("hello"))
+
+
+async def test_too_long_a_message_is_told() -> None:
+    async with open_fake_openai(context_window=100) as fake, open_responses_on(fake) as engine:
+        with pytest.raises(RunFailed, match="context_length_exceeded"):
+            await start(engine, await begin(engine), said("long " * 1000))
+
+
+async def test_too_long_a_conversation_loses_its_beginning() -> None:
+    async with open_fake_openai(context_window=300) as fake, open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        for number in range(8):
+            update = await ask(engine, conversation, f"{number}", turn_id=f"turn-{number}")
+        assert update.status == "completed"
+
+
+async def test_a_vanished_conversation_is_told(fake: FakeOpenAI) -> None:
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        fake.vanish(conversation.id)
+        with pytest.raises(ConversationGone):
+            await start(engine, conversation, said("hello"))
+
+
+async def test_while_the_conversation_is_at_work_a_turn_waits(fake: FakeOpenAI) -> None:
+    fake.answer = never()
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        await start(engine, conversation, said("hello"))
+        with pytest.raises(Retry) as caught:
+            await start(engine, conversation, said("and"), turn_id="turn-2")
+    assert (caught.value.reason, caught.value.counts) == ("conversation_locked", False)
+
+
+async def test_a_call_without_a_tool_does_not_brick_the_conversation(fake: FakeOpenAI) -> None:
+    calls = calling(Call("get_weather", call_id="call_1"), Call("get_time", call_id="call_2"))
+    fake.answer = [calls, "Hello again."]
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        with pytest.raises(RunFailed, match="empty"):
+            await ask(engine, conversation, "what is the weather?")
+        update = await ask(engine, conversation, "hello?", turn_id="turn-2")
+    assert update.text == "Hello again."
+    outputs = bodies(fake, "/responses")[-1]["input"][:2]
+    assert [output["call_id"] for output in outputs] == ["call_1", "call_2"]
+
+
+async def test_fields_that_a_server_refuses_are_left_out() -> None:
+    async with open_fake_openai(variant="ogx") as fake, open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        first = await ask(engine, conversation, "one")
+        conversation = replace(conversation, last_item_id=first.last_item_id)
+        second = await ask(engine, conversation, "two", turn_id="turn-2")
+        assert second.text == "turn 2: one | two"
+    sent = [bool(body.get("stream")) for body in bodies(fake, "/responses")]
+    assert sent == [True, False, False]
+
+
+async def test_deleting_takes_the_items_with_it(fake: FakeOpenAI) -> None:
+    history = [Record("user", f"line {number}", "1.0") for number in range(130)]
+    async with open_responses_on(fake) as engine:
+        conversation_id = await engine.begin(THREAD, "U1", history)
+        held_by_server = fake.conversations[conversation_id]
+        await engine.delete(conversation_id)
+    assert held_by_server.items == []
+    assert conversation_id not in fake.conversations
+
+
+# Coming again
+
+
+async def test_a_creation_whose_answer_was_lost_is_adopted(
+    fake: FakeOpenAI, streaming: bool
+) -> None:
+    async with open_responses_on(fake, bot_streaming=streaming) as engine:
+        conversation = await begin(engine)
+        message = said("hello")
+        fake.fault("drop_after", "POST", "/responses")
+        fake.answer = never()
+        with pytest.raises(Retry):
+            await start(engine, conversation, message)
+        with pytest.raises(Retry) as caught:
+            await start(engine, conversation, message, again=True)
+        assert not caught.value.counts
+        fake.finish("It is done.")
+        run = await start(engine, conversation, message, again=True)
+        update = await last_update(engine, run, conversation)
+    assert update.text == "It is done."
+    assert update.last_item_id == fake.conversations[conversation.id].items[-1]["id"]
+    assert fake.created("/responses") == 1
+    assert user_texts(fake, conversation.id) == ["hello"]
+
+
+async def test_a_lost_response_that_failed_is_made_anew(fake: FakeOpenAI, streaming: bool) -> None:
+    for leaves in ("nothing", "input"):
+        fake.options.leaves = leaves
+        async with open_responses_on(fake, bot_streaming=streaming) as engine:
+            conversation = await begin(engine)
+            messages = said("hello"), said("you")
+            fake.answer = [failed(), "Hi."]
+            fake.fault("drop_after", "POST", "/responses")
+            with pytest.raises(Retry):
+                await start(engine, conversation, *messages)
+            fake.finish()
+            run = await start(engine, conversation, *messages, again=True)
+            assert (await last_update(engine, run, conversation)).text == "Hi."
+        assert user_texts(fake, conversation.id) == ["hello", "you"]
+
+
+async def test_the_same_words_in_an_earlier_turn_are_not_this_turn_s(fake: FakeOpenAI) -> None:
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        first = await ask(engine, conversation, "go on")
+        conversation = replace(conversation, last_item_id=first.last_item_id)
+        run = await start(engine, conversation, said("go on"), turn_id="turn-2", again=True)
+        update = await last_update(engine, run, conversation)
+    assert update.text == "turn 2: go on | go on"
+
+
+async def test_the_same_words_in_the_history_are_not_this_turn_s(fake: FakeOpenAI) -> None:
+    history = [Record("user", "go on", "1.0"), Record("assistant", "and on", "1.0")]
+    async with open_responses_on(fake) as engine:
+        conversation = known_as(engine, await engine.begin(THREAD, "U1", history))
+        run = await start(engine, conversation, said("go on"), again=True)
+        update = await last_update(engine, run, conversation)
+    assert update.text == "turn 2: go on | go on"
+
+
+async def test_a_server_that_numbers_its_items_anew_is_looked_into(fake: FakeOpenAI) -> None:
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        await ask(engine, conversation, "one")
+        conversation = replace(conversation, last_item_id="msg_of_the_response")
+        message = said("two")
+        run = await start(engine, conversation, message, turn_id="turn-2")
+        await last_update(engine, run, conversation)
+        run = await start(engine, conversation, message, turn_id="turn-2", again=True)
+        update = await last_update(engine, run, conversation)
+    assert update.text == "turn 2: one | two"
+    assert fake.created("/responses") == 2
+
+
+async def test_an_adopted_run_cannot_be_cancelled_any_more(fake: FakeOpenAI) -> None:
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        message = said("one")
+        await last_update(engine, await start(engine, conversation, message), conversation)
+        run = await start(engine, conversation, message, again=True)
+        await engine.cancel(run)
+        assert (await last_update(engine, run, conversation)).status == "completed"
+
+
+async def test_a_run_without_new_messages_answers_what_is_there(fake: FakeOpenAI) -> None:
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        await ask(engine, conversation, "one")
+        run = await engine.start(conversation, [], OPTIONS, turn_id="turn-2", again=False)
+        assert (await last_update(engine, run, conversation)).text == "turn 2: one"

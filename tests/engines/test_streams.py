@@ -1,0 +1,277 @@
+"""Answers that grow: streams that break anywhere, are taken over, or are not to be had."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
+
+import pytest
+
+from bot.engines import assistants as assistants_module
+from bot.engines import responses as responses_module
+from bot.engines import streams as streams_module
+from bot.engines.streams import batches
+from tests.engines.engines import (
+    begin,
+    follow,
+    last_update,
+    open_assistants_on,
+    open_responses_on,
+    said,
+    start,
+)
+from tests.fakes.openai import Answer, FakeOpenAI, Said, held, slow
+
+TEXT = "One two three, four five six, seven eight nine; ten eleven twelve. ✓ Größe 🙂"
+NOTE = {
+    "type": "url_citation",
+    "start_index": 0,
+    "end_index": 3,
+    "url": "https://example.com/",
+    "title": "Example",
+}
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)
+
+
+def gets(fake: FakeOpenAI, *, stream: bool) -> int:
+    return sum(
+        request.method == "GET"
+        and request.path.startswith("/responses/")
+        and (request.query.get("stream") == "true") is stream
+        for request in fake.requests
+    )
+
+
+async def test_a_streamed_answer_needs_no_polls(fake: FakeOpenAI) -> None:
+    fake.answer = slow(TEXT, 0.5)
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        updates = await follow(engine, run, conversation)
+    assert updates[-1].text == TEXT
+    assert len({update.text for update in updates}) > 2
+    assert gets(fake, stream=False) == gets(fake, stream=True) == 0
+
+
+async def test_the_run_is_known_before_anything_is_written(fake: FakeOpenAI) -> None:
+    fake.answer = held(TEXT)
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        assert run.id in fake.responses
+
+
+@pytest.mark.parametrize("cut", range(1, 20))
+async def test_a_stream_cut_after_any_event_gives_the_exact_text(
+    fake: FakeOpenAI, cut: int
+) -> None:
+    fake.answer = slow(Answer(said=(Said(TEXT, annotations=(NOTE,)), Said("The end."))), 0.05)
+    fake.fault("drop_stream", "POST", "/responses", events=cut)
+    fake.fault("drop_stream", "GET", "/responses/*", events=1)
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        updates = await follow(engine, run, conversation)
+    assert updates[-1].text == f"{TEXT}\n\nThe end."
+    assert len(updates[-1].citations) == 1
+    assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(updates))
+    assert fake.created("/responses") == 1
+
+
+@pytest.mark.parametrize("cut", range(3000, 9000, 371))
+async def test_a_stream_cut_within_an_event_gives_the_exact_text(
+    fake: FakeOpenAI, cut: int
+) -> None:
+    fake.answer = slow(TEXT, 0.05)
+    fake.fault("drop_stream", "POST", "/responses", bytes=cut)
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        assert (await last_update(engine, run, conversation)).text == TEXT
+    assert fake.created("/responses") == 1
+
+
+async def test_another_process_takes_the_stream_up_from_its_start(fake: FakeOpenAI) -> None:
+    fake.answer = held(TEXT, after=2)
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+    async with open_responses_on(fake) as other:
+        updates = other.follow(run, conversation)
+        async for update in updates:
+            if update.text:
+                break
+        assert TEXT.startswith(update.text)
+        fake.finish()
+        assert [update async for update in updates][-1].text == TEXT
+    assert fake.created("/responses") == 1
+
+
+async def test_a_response_that_was_not_streamed_is_polled(fake: FakeOpenAI) -> None:
+    fake.answer = slow(TEXT, 0.05)
+    async with open_responses_on(fake, bot_streaming=False) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+    async with open_responses_on(fake) as other:
+        assert (await last_update(other, run, conversation)).text == TEXT
+    assert gets(fake, stream=True) == 1
+
+
+async def test_a_stream_that_ends_at_once_again_and_again_is_given_up(fake: FakeOpenAI) -> None:
+    fake.answer = slow(TEXT, 0.2)
+    fake.fault("drop_stream", "POST", "/responses", events=3)
+    fake.fault("drop_stream", "GET", "/responses/*", events=0, times=None)
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        assert (await last_update(engine, run, conversation)).text == TEXT
+    assert gets(fake, stream=True) <= 4
+
+
+async def test_silence_is_looked_into(fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(responses_module, "SILENCE_SECONDS", 0.05)
+    fake.answer = held(TEXT, after=1)
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        reading = asyncio.create_task(last_update(engine, run, conversation))
+        await wait_until(lambda: gets(fake, stream=True) > 5)
+        fake.finish()
+        assert (await reading).text == TEXT
+
+
+async def test_streams_beyond_the_limit_are_polled(
+    fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(responses_module, "STREAMS", 1)
+    fake.answer = slow(TEXT, 0.1)
+    async with open_responses_on(fake) as engine:
+        one, two = await begin(engine), await begin(engine)
+        first = await start(engine, one, said("hello"))
+        second = await start(engine, two, said("hello"))
+        assert (await last_update(engine, second, two)).text == TEXT
+        assert (await last_update(engine, first, one)).text == TEXT
+    streamed = [r.body.get("stream") for r in fake.requests if r.path == "/responses"]
+    assert streamed == [True, None]
+
+
+async def test_a_follower_that_leaves_frees_its_stream(fake: FakeOpenAI) -> None:
+    fake.answer = held(TEXT, after=2)
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        reading = asyncio.create_task(last_update(engine, run, conversation))
+        await wait_until(lambda: fake.responses[run.id].said != "")
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert not engine._streams.open
+        fake.finish()
+        assert (await last_update(engine, run, conversation)).text == TEXT
+
+
+async def test_a_stream_that_nobody_follows_is_closed(
+    fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, "UNCLAIMED_SECONDS", 0.01)
+    fake.answer = held(TEXT)
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        await wait_until(lambda: not engine._streams.open)
+        fake.finish()
+        assert (await last_update(engine, run, conversation)).text == TEXT
+
+
+async def test_a_cancelled_stream_keeps_what_was_said(fake: FakeOpenAI) -> None:
+    fake.answer = held(TEXT, after=2)
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        updates = engine.follow(run, conversation)
+        async for update in updates:
+            if update.text:
+                break
+        await engine.cancel(run)
+        last = [update async for update in updates][-1]
+    assert (last.status, last.text) == ("cancelled", update.text)
+    assert last.text
+
+
+# Assistants: a stream cannot be taken up again
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5, 8, 12])
+async def test_a_run_s_stream_cut_anywhere_gives_the_exact_text(fake: FakeOpenAI, cut: int) -> None:
+    fake.answer = slow(TEXT, 0.05)
+    fake.fault("drop_stream", "POST", "/threads/*/runs", events=cut)
+    async with open_assistants_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        updates = await follow(engine, run, conversation)
+    assert updates[-1].text == TEXT
+    assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(updates))
+    assert fake.created("/threads/*/runs") == 1
+
+
+async def test_a_run_s_answer_grows(fake: FakeOpenAI) -> None:
+    fake.answer = slow(TEXT, 0.5)
+    async with open_assistants_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        updates = await follow(engine, run, conversation)
+    assert len({update.text for update in updates}) > 2
+    assert updates[-1].text == TEXT
+
+
+async def test_a_silent_run_is_polled(fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assistants_module, "SILENCE_SECONDS", 0.05)
+    fake.answer = held(TEXT, after=1)
+    async with open_assistants_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        reading = asyncio.create_task(last_update(engine, run, conversation))
+        await wait_until(lambda: fake.runs[run.id].polls > 2)
+        fake.finish()
+        assert (await reading).text == TEXT
+
+
+# The batches
+
+
+async def tokens(*script: str | Exception, gap: float = 0.0) -> AsyncIterator[str]:
+    for entry in script:
+        await asyncio.sleep(gap)
+        if isinstance(entry, Exception):
+            raise entry
+        yield entry
+
+
+async def gathered(events: AsyncIterator[str], **times: float) -> list[list[str]]:
+    return [batch async for batch in batches(events, **{"interval": 0.05, "silence": 5, **times})]
+
+
+async def test_batches_lose_nothing_and_keep_the_order() -> None:
+    letters = list("abcdefghij")
+    found = await gathered(tokens(*letters, gap=0.012))
+    assert [letter for batch in found for letter in batch] == letters
+    assert 1 < len(found) < len(letters)
+
+
+async def test_batches_end_with_the_error_but_not_before_what_came_first() -> None:
+    reading = batches(tokens("a", OSError("cut")), interval=0.01, silence=5)
+    assert await anext(reading) == ["a"]
+    with pytest.raises(OSError, match="cut"):
+        await anext(reading)
+
+
+async def test_batches_end_with_a_silence() -> None:
+    async def quiet() -> AsyncIterator[str]:
+        yield "a"
+        await asyncio.Event().wait()
+
+    assert await gathered(quiet(), silence=0.05) == [["a"]]
