@@ -1,7 +1,5 @@
 """A running fake and the real SDK pointed at it."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -42,11 +40,3 @@ async def fake() -> AsyncIterator[FakeOpenAI]:
 @pytest.fixture
 def client(fake: FakeOpenAI, connect: Connect) -> AsyncOpenAI:
     return connect(fake)
-
-
-async def wait_until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    """Gives the loop its turn until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        await asyncio.sleep(0.005)

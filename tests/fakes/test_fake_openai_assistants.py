@@ -6,7 +6,7 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
 from openai.types.beta.threads import Message, Run
 
-from tests.fakes.conftest import Connect, wait_until
+from tests.fakes.conftest import Connect
 from tests.fakes.openai import (
     Answer,
     Call,
@@ -22,6 +22,7 @@ from tests.fakes.openai import (
     open_fake_openai,
     parts,
 )
+from tests.fakes.turns import wait_until
 
 ACTIVE = ("queued", "in_progress", "cancelling")
 

@@ -8,14 +8,16 @@ from openai import (
     APITimeoutError,
     AsyncOpenAI,
     AuthenticationError,
+    BadRequestError,
+    ConflictError,
     InternalServerError,
     NotFoundError,
     RateLimitError,
 )
 
-from tests.fakes.conftest import wait_until
-from tests.fakes.openai import FakeOpenAI, Fault
+from tests.fakes.openai import FakeOpenAI, Fault, FaultKind
 from tests.fakes.openai.faults import Faults
+from tests.fakes.turns import wait_until
 
 MODEL = "gpt-6-luna"
 
@@ -39,19 +41,31 @@ async def test_a_spent_quota_is_told_apart(fake: FakeOpenAI, client: AsyncOpenAI
 
 
 @pytest.mark.parametrize("kind", ["server_error", "overloaded", "bad_gateway"])
-async def test_server_errors_do_nothing(fake: FakeOpenAI, client: AsyncOpenAI, kind: str) -> None:
-    fake.faults.add(Fault(kind))  # type: ignore[arg-type]
+async def test_server_errors_do_nothing(
+    fake: FakeOpenAI, client: AsyncOpenAI, kind: FaultKind
+) -> None:
+    fake.fault(kind)
     with pytest.raises(InternalServerError):
         await client.conversations.create()
     assert fake.conversations == {}
     assert fake.created("/conversations") == 0
 
 
+async def test_any_other_error_can_be_had(fake: FakeOpenAI, client: AsyncOpenAI) -> None:
+    fake.fault("error", status=409, message="Not now.")
+    fake.fault("error", code="conversation_locked")
+    with pytest.raises(ConflictError, match="Not now"):
+        await client.conversations.create()
+    with pytest.raises(BadRequestError) as refused:
+        await client.conversations.create()
+    assert refused.value.code == "conversation_locked"
+
+
 @pytest.mark.parametrize(("kind", "made"), [("drop_before", 0), ("drop_after", 1)])
 async def test_a_connection_drops_before_or_after_the_side_effect(
-    fake: FakeOpenAI, client: AsyncOpenAI, kind: str, made: int
+    fake: FakeOpenAI, client: AsyncOpenAI, kind: FaultKind, made: int
 ) -> None:
-    fake.faults.add(Fault(kind, "POST", "/conversations"))  # type: ignore[arg-type]
+    fake.fault(kind, "POST", "/conversations")
     with pytest.raises(APIConnectionError):
         await client.conversations.create()
     assert len(fake.conversations) == fake.created("/conversations") == made
@@ -60,9 +74,9 @@ async def test_a_connection_drops_before_or_after_the_side_effect(
 
 @pytest.mark.parametrize(("kind", "made"), [("hang_before", 0), ("hang_after", 1)])
 async def test_a_request_times_out_before_or_after_the_side_effect(
-    fake: FakeOpenAI, client: AsyncOpenAI, kind: str, made: int
+    fake: FakeOpenAI, client: AsyncOpenAI, kind: FaultKind, made: int
 ) -> None:
-    fake.faults.add(Fault(kind, "POST", "/responses"))  # type: ignore[arg-type]
+    fake.fault(kind, "POST", "/responses")
     with pytest.raises(APITimeoutError):
         await client.with_options(timeout=0.2).responses.create(
             model=MODEL, input="hi", background=True

@@ -8,7 +8,7 @@ from openai import APIConnectionError, AsyncOpenAI, AsyncStream, BadRequestError
 from openai.types.beta import AssistantStreamEvent
 from openai.types.responses import ResponseStreamEvent
 
-from tests.fakes.conftest import Connect, wait_until
+from tests.fakes.conftest import Connect
 from tests.fakes.openai import (
     Answer,
     Call,
@@ -21,6 +21,7 @@ from tests.fakes.openai import (
     parts,
 )
 from tests.fakes.openai.specification import find_error, is_at_hand
+from tests.fakes.turns import wait_until
 
 Event = TypeVar("Event")
 MODEL = "gpt-6-luna"

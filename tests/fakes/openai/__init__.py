@@ -26,7 +26,7 @@ from .answers import (
     never,
     slow,
 )
-from .faults import Fault
+from .faults import Fault, FaultKind
 from .options import Options
 from .process import RemoteFake, start_fake_openai
 from .server import FakeOpenAI, open_fake_openai
@@ -37,6 +37,7 @@ __all__ = [
     "Call",
     "FakeOpenAI",
     "Fault",
+    "FaultKind",
     "Options",
     "Prompt",
     "RemoteFake",

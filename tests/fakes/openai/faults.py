@@ -13,6 +13,7 @@ FaultKind = Literal[
     "server_error",  # 500
     "overloaded",  # 503
     "not_found",  # 404
+    "error",  # any other: `status`, `code`, `message`
     "bad_gateway",  # 502 with an HTML body, as a proxy in between answers
     "delay",  # done, answered `seconds` later
     "hang_before",  # no answer, nothing done
@@ -42,6 +43,9 @@ class Fault:
     events: int | None = None
     bytes: int | None = None
     seconds: float = 1.0
+    status: int = 400
+    code: str | None = None
+    message: str = "Refused."
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -68,6 +72,8 @@ class Fault:
                 return overloaded(headers)
             case "not_found":
                 return not_found("Not found.")
+            case "error":
+                return ApiError(self.status, self.message, code=self.code, headers=headers)
         return None
 
 

@@ -1,7 +1,6 @@
 """An Assistants run in the making: its object, steps, messages and stream of events."""
 
 import asyncio
-from contextlib import suppress
 
 from .answers import Answer, Call, Json, Said
 from .state import State, Thread
@@ -80,8 +79,7 @@ class RunWork(Work):
     async def aclose(self) -> None:
         if self._expiry is not None:
             self._expiry.cancel()
-        with suppress(asyncio.CancelledError):
-            await super().aclose()
+        await super().aclose()
 
     def _begin(self) -> None:
         if self.status == "queued":

@@ -69,6 +69,9 @@ class FakeOpenAI(State):
         events: int | None = None,
         bytes: int | None = None,
         seconds: float = 1.0,
+        status: int = 400,
+        code: str | None = None,
+        message: str = "Refused.",
     ) -> None:
         """Switches a `Fault` on."""
         self.faults.add(
@@ -83,6 +86,9 @@ class FakeOpenAI(State):
                 events=events,
                 bytes=bytes,
                 seconds=seconds,
+                status=status,
+                code=code,
+                message=message,
             )
         )
 

@@ -148,6 +148,7 @@ def active_run(state: State, thread: Thread) -> RunWork | None:
 
 
 def open_thread(state: State, body: Json) -> Thread:
+    check_metadata(body.get("metadata"))
     thread = Thread(
         state.new_id("thread"),
         body.get("metadata") or {},

@@ -142,7 +142,7 @@ class Work(ABC):
                 await asyncio.sleep(answer.seconds / pieces)
                 said += 1
             self._emit_beat()
-        if answer.hold is None and answer.polls is None:
+        if answer.hold is None and (answer.polls is None or self.streams):
             self._task = None
             self.finish()
 
