@@ -1,0 +1,76 @@
+"""How long a text is to Slack, and where it can be cut without spoiling a character."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
+_ENTITY = re.compile(r"&#?\w{1,31};")
+_JOINER = "\u200d"
+_REACH = 64  # no character that people read is longer
+
+
+def size(text: str) -> int:
+    """UTF-16 code units: never less than the characters, whichever of the two Slack counts."""
+    return len(text) if text.isascii() else len(text) + len(_ASTRAL.findall(text))
+
+
+def within(text: str, start: int, end: int, room: int) -> int:
+    """The furthest offset up to which `text` from `start`, at most to `end`, has this size."""
+    reached = min(end, start + max(0, room))
+    while (over := size(text[start:reached]) - room) > 0 and reached > start:
+        reached -= max(1, over // 2)
+    return reached
+
+
+def grapheme_break(text: str, start: int, end: int) -> int:
+    """The last offset in (start, end] that cuts no character, entity or escape; `end` if none."""
+    for offset in range(end, max(start, end - _REACH), -1):
+        if _can_break(text, offset):
+            return offset
+    return end
+
+
+def _can_break(text: str, offset: int) -> bool:
+    if not 0 < offset < len(text):
+        return True
+    before, after = text[offset - 1], text[offset]
+    if before in "\\" or (before, after) in (("\r", "\n"), ("`", "`")):
+        return False
+    if _extends(after) or before == _JOINER or unicodedata.combining(before) == 9:
+        return False
+    if _is_flag(before) and _is_flag(after):
+        return _flags_before(text, offset) % 2 == 0
+    return not (_is_jamo(before) and _is_jamo(after)) and not _in_entity(text, offset)
+
+
+def _extends(character: str) -> bool:
+    """Marks, variation selectors, skin tones, tags, joiners: they belong to what stands before."""
+    return (
+        unicodedata.category(character) in ("Mn", "Me", "Mc")
+        or character in (_JOINER, "\u200c")
+        or "\U0001f3fb" <= character <= "\U0001f3ff"
+        or "\U000e0020" <= character <= "\U000e007f"
+    )
+
+
+def _is_flag(character: str) -> bool:
+    return "\U0001f1e6" <= character <= "\U0001f1ff"
+
+
+def _flags_before(text: str, offset: int) -> int:
+    first = offset
+    while first and _is_flag(text[first - 1]):
+        first -= 1
+    return offset - first
+
+
+def _is_jamo(character: str) -> bool:
+    return "\u1100" <= character <= "\u11ff"
+
+
+def _in_entity(text: str, offset: int) -> bool:
+    ampersand = text.rfind("&", max(0, offset - 33), offset)
+    entity = _ENTITY.match(text, ampersand) if ampersand >= 0 else None
+    return bool(entity and entity.end() > offset)

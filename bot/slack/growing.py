@@ -1,0 +1,172 @@
+"""An answer that is shown while it is written: what of it can be shown, and in which message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bot.slack.graphemes import size
+from bot.slack.inline import Kind as Inline
+from bot.slack.inline import Piece, pieces
+from bot.slack.outline import Kind, Line, Outline, outline
+from bot.slack.split import LIMIT, Part, Splitter
+
+_FULL = 0.85
+"""The share of a message from which on it ends with the next block: the rest of the limit is for
+blocks that would otherwise be cut."""
+_REACH = 100  # characters of an unfinished word, tag or mark that are held back
+
+_BLANK_LINE = re.compile(r"(?:\r\n?|\n)[ \t]*[\r\n]")
+_MARKERS_ONLY = re.compile(r"[\s>#*+=~`|:_.)\d-]*")
+_TAIL = re.compile(
+    r"(?: \\ | ! | @\w* | &\#?\w* | [*_~]+ | 【[^】\r\n]* | <\S* | [^\W_][\w'’.,-]* )\Z",
+    re.VERBOSE | re.ASCII,
+)
+_LABELLED = re.compile(r"<[a-z]+:[^\s<>|]+\|[^<>\r\n|]*\Z", re.IGNORECASE)
+_TARGET_SO_FAR = re.compile(r"(?:\((?:[^()\r\n]|\([^()\r\n]*\)?)*)?\Z")
+_EMPHASIS = ("**", "~~")
+
+
+def stable_prefix(markdown: str) -> int:
+    """How much of a growing text can be shown: so much as nothing that follows will change.
+
+    Held back are the last word, and what may yet become a link, a code span, bold, a fence, a row
+    of a table. The character at the returned offset is not white space, since Slack may drop white
+    space where a piece of a stream begins. What `neutralise` makes of the prefix only grows.
+    """
+    found = outline(markdown)
+    offset = len(markdown.rstrip())
+    if not offset:
+        return 0
+    number = found.number(offset - 1)
+    line = found.lines[number]
+    holds = [_tail(found, line, offset), _line_hold(found, number)]
+    if line.kind in (Kind.PROSE, Kind.HEADING) and not _BLANK_LINE.search(markdown, offset):
+        holds += _inline_holds(found, line)
+    return _next_visible(markdown, min(holds))
+
+
+def _next_visible(text: str, offset: int) -> int:
+    while text[offset].isspace():
+        offset += 1
+    return offset
+
+
+def _tail(found: Outline, line: Line, end: int) -> int:
+    """The start of the last word or mark of the line, which may not be complete."""
+    tail = _TAIL.search(found.text, max(line.start, end - _REACH), end)
+    return tail.start() if tail else end - 1
+
+
+def _line_hold(found: Outline, number: int) -> int:
+    """The start of the line if only the whole of it can be understood."""
+    line, text = found.lines[number], found.text_of(number)
+    if number < len(found.lines) - 1:
+        return line.end
+    if line.kind is Kind.PROSE and text.lstrip(" \t>").startswith("|"):
+        return found.lines[max(line.first, number - 1)].start  # perhaps the header of a table
+    rows = (Kind.HEADER, Kind.ROW, Kind.OPENER)
+    if text.endswith("\n") or not (line.kind in rows or _MARKERS_ONLY.fullmatch(text)):
+        return line.end
+    return line.start
+
+
+def _inline_holds(found: Outline, line: Line) -> Iterator[int]:
+    """Where something begins in the last paragraph that is not complete yet."""
+    text = found.text
+    tokens = pieces(text, found.lines[line.first].start, len(text))
+    yield from (token.start for token in tokens if token.kind is Inline.TICKS)
+    if line.end < len(text) or text.endswith("\n"):
+        return
+    last = [token for token in tokens if token.start >= line.start]
+    yield from _open_brackets(text, last)
+    label = text.rfind("<", line.start)
+    if label >= 0 and _LABELLED.match(text, label):
+        yield label
+    code = [token for token in tokens if token.kind is Inline.CODE]
+    for mark in _EMPHASIS:
+        marks = [m.start() for m in re.finditer(re.escape(mark), text[line.start :])]
+        outside = [
+            line.start + mark
+            for mark in marks
+            if not any(span.start <= line.start + mark < span.end for span in code)
+        ]
+        if len(outside) % 2:
+            yield outside[-1]
+
+
+def _open_brackets(text: str, tokens: list[Piece]) -> Iterator[int]:
+    closed = {id(token.partner): token for token in tokens if token.kind is Inline.CLOSE}
+    for token in tokens:
+        if token.kind is Inline.OPEN and not token.partner:
+            close = closed.get(id(token))
+            if not close or _TARGET_SO_FAR.match(text, close.end):
+                yield token.start
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Text to add to the message that is being written; `ends` if the message is full with it."""
+
+    text: str
+    ends: bool = False
+
+
+class GrowingAnswer:
+    """Lays a growing text out over messages that can only be appended to.
+
+    Give `advance` what can be shown so far, `neutralise(text[:stable_prefix(text)])`, and `finish`
+    the whole. Each returns what to append; after an Append that ends its message, the next one
+    begins a new message. `starts` are the offsets at which the messages begin: with them, kept
+    somewhere safe, `parts(text, start=...)` can finish the work of a process that died.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.starts = [0]
+        self.diverged = False
+        """Whether the text no longer begins with what was shown (a note was set into it). Nothing
+        more is appended then: put the messages right with the `parts` of the whole text."""
+        self._limit = limit
+        self._shown = ""  # all the text that was laid out
+        self._sent = ""  # to the message that is being written
+
+    def advance(self, text: str) -> list[Append]:
+        """What the text so far adds."""
+        return [append for append in self._lay_out(text, final=False) if append.text or append.ends]
+
+    def finish(self, text: str) -> list[Append]:
+        """The rest. The last Append ends its message, also if it adds nothing."""
+        return list(self._lay_out(text, final=True))
+
+    def _lay_out(self, text: str, final: bool) -> Iterator[Append]:
+        if not text.startswith(self._shown):
+            self.diverged = self.diverged or final or len(text) >= len(self._shown)
+        if self.diverged or len(text) < len(self._shown):
+            return
+        splitter = Splitter(outline(text), self._limit)
+        while self.starts[-1] < len(text):
+            part = splitter.part(self.starts[-1], len(self._shown), 2.0 if final else _FULL)
+            ends = final or part.end < len(text)
+            if (append := self._append(part, ends)) is None:
+                self.diverged = True
+                return
+            self._shown = text[: part.end]
+            yield append
+            if not ends:
+                return
+            self.starts.append(part.end)
+            self._sent = ""
+
+    def _append(self, part: Part, ends: bool) -> Append | None:
+        message = part.text if ends else part.open_text
+        if size(message) > self._limit:
+            message = message.rstrip()  # blank lines at the edge do not count, and do not show
+        if message.startswith(self._sent):
+            added = message[len(self._sent) :]
+        elif message.rstrip() == self._sent.rstrip():
+            added = ""
+        else:
+            return None
+        self._sent += added
+        return Append(added, ends)

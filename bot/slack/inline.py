@@ -1,0 +1,174 @@
+"""The inline Markdown of one paragraph: code spans, links, images, angle brackets, mentions.
+
+Links do not cross lines here, code spans may. Everything is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from bot.slack.outline import NEWLINE
+
+_SPECIAL = re.compile(
+    r"""
+      (?P<ESCAPE> \\[!-/:-@\[-`{-~] )
+    | (?P<TICKS> `+ )
+    | (?P<AUTOLINK> < (?: (?:https?|ftp|mailto|tel):[^\s<>|]+ | [\w.+-]+@[\w-]+(?:\.[\w-]+)+ )
+                      (?:\|[^<>\r\n|]*)? > )
+    | (?P<ANGLE> [<>] )
+    | (?P<OPEN> !?\[ )
+    | (?P<CLOSE> \] )
+    | (?P<MENTION> (?<![\w/])@(?=(?:channel|here|everyone|group)\b) )
+    | (?P<MARK> 【\d[\d:]{0,20}†[^】\r\n]{0,80}】 )
+    | (?P<LINE> """
+    + NEWLINE.pattern
+    + ")",
+    re.VERBOSE | re.IGNORECASE,
+)
+_URL = r"(?:[^\s()<>\\]|\\\S)*+"
+_TARGET = re.compile(
+    rf"""\]\( [ \t]*+
+    (?: <(?P<pointed>[^<>\r\n]*+)>
+      | (?P<sandbox>sandbox:[^()<>\r\n]*+)
+      | (?P<bare>{_URL} (?: \({_URL}\) {_URL} )*+)
+    )
+    (?: [ \t]++ (?P<title>"[^"\r\n]*+"|'[^'\r\n]*+'|\([^()\r\n]*+\)) )?
+    [ \t]*+ \)""",
+    re.VERBOSE,
+)
+
+
+class Kind(Enum):
+    """What a token is. Plain text between the tokens is not listed."""
+
+    ESCAPE = auto()  # \*
+    CODE = auto()  # a whole code span
+    TICKS = auto()  # backticks without a partner
+    AUTOLINK = auto()  # <https://…>, or Slack's own <https://…|label>
+    ANGLE = auto()
+    OPEN = auto()  # [ or ![
+    CLOSE = auto()  # ] that ends no link
+    TARGET = auto()  # ](…) of a link or an image
+    MENTION = auto()  # the @ of @channel and the like
+    MARK = auto()  # a citation mark of the Assistants API that no annotation explains
+    LINE = auto()  # a line break and the quote marks behind it
+
+
+@dataclass(slots=True)
+class Piece:
+    """One token. A link is an OPEN and a TARGET, which know each other, and what is between.
+
+    A CLOSE knows its OPEN, but not the other way round: that OPEN begins no link.
+    """
+
+    kind: Kind
+    start: int
+    end: int
+    url: str = ""  # of OPEN and TARGET
+    title: str = ""
+    image: bool = False
+    inside: bool = False  # within a link's or an image's own text
+    partner: Piece | None = None
+
+
+class _Brackets:
+    """The brackets of a line that are still open. A link that closes rules out those around it."""
+
+    def __init__(self) -> None:
+        self._open: list[Piece] = []
+        self._dead = 0  # so many from the bottom can become images only
+
+    def open(self, piece: Piece) -> None:
+        self._open.append(piece)
+
+    def close(self, piece: Piece, text: str, end: int) -> None:
+        """Make `piece`, a ], the end of the link or image that it closes, if it closes one."""
+        if not self._open:
+            return
+        opener = self._open.pop()
+        dead = len(self._open) < self._dead and not opener.image
+        self._dead = min(self._dead, len(self._open))
+        piece.partner = opener
+        target = None if dead else _TARGET.match(text, piece.start, end)
+        if not target:
+            return
+        opener.partner = piece
+        opener.url = piece.url = target["pointed"] or target["sandbox"] or target["bare"] or ""
+        opener.title = piece.title = target["title"] or ""
+        piece.kind, piece.end, piece.image = Kind.TARGET, target.end(), opener.image
+        if not opener.image:
+            self._dead = len(self._open)
+
+
+def pieces(text: str, start: int, end: int) -> list[Piece]:
+    """The tokens of one paragraph, `text[start:end]`, in order."""
+    found: list[Piece] = []
+    brackets = _Brackets()
+    ticks: dict[int, list[int]] | None = None
+    position = start
+    while match := _SPECIAL.search(text, position, end):
+        piece = Piece(Kind[match.lastgroup or "ANGLE"], match.start(), match.end())
+        match piece.kind:
+            case Kind.TICKS:
+                ticks = _runs(text, start, end) if ticks is None else ticks
+                _close_code(piece, ticks)
+            case Kind.OPEN:
+                piece.image = text[piece.start] == "!"
+                brackets.open(piece)
+            case Kind.CLOSE:
+                brackets.close(piece, text, end)
+            case Kind.LINE:
+                brackets = _Brackets()
+        found.append(piece)
+        position = piece.end
+    _nest(found)
+    return found
+
+
+def atoms(found: list[Piece]) -> Iterator[Piece]:
+    """The stretches that should stay whole: code spans, autolinks, links from [ to )."""
+    reached = 0
+    for piece in found:
+        if piece.start < reached:
+            continue
+        if piece.kind in (Kind.CODE, Kind.AUTOLINK):
+            yield piece
+        elif piece.kind is Kind.OPEN and piece.partner:
+            reached = piece.partner.end
+            yield Piece(Kind.OPEN, piece.start, reached, piece.url)
+
+
+def is_destination(url: str) -> bool:
+    """Whether a URL can stand between the parentheses of a link as it is."""
+    match = _TARGET.fullmatch(f"]({url})")
+    return bool(match and match["bare"] == url)
+
+
+def _runs(text: str, start: int, end: int) -> dict[int, list[int]]:
+    runs: dict[int, list[int]] = defaultdict(list)
+    for run in re.compile("`+").finditer(text, start, end):
+        runs[run.end() - run.start()].append(run.start())
+    return runs
+
+
+def _close_code(piece: Piece, ticks: dict[int, list[int]]) -> None:
+    length = piece.end - piece.start
+    starts = ticks.get(length, [])
+    closing = bisect_left(starts, piece.end)
+    if closing < len(starts):
+        piece.kind, piece.end = Kind.CODE, starts[closing] + length
+
+
+def _nest(found: list[Piece]) -> None:
+    depth = 0
+    for piece in found:
+        if piece.kind is Kind.TARGET:
+            depth -= 1
+        piece.inside = depth > 0
+        if piece.kind is Kind.OPEN and piece.partner:
+            depth += 1

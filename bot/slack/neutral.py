@@ -1,0 +1,125 @@
+"""Model text as Slack may have it: it pings nobody, and holds what a `markdown` block knows.
+
+Inside a `markdown` block Slack still reads its own `<…>` control sequences: `<!here>` notifies,
+`<@U…>` mentions, `<https://…|label>` links. It does not read `&lt;!here&gt;` as one: entities are
+decoded for display only (measured by PostHog on a real workspace, PostHog/posthog#95054). So
+outside code every `<` and `>` becomes an entity, except in autolinks and as a quote mark; `&`
+stays, as an escaped one would spoil the query strings of links.
+
+Inside code nothing is touched, on the assumption that Slack shows code as it stands. Where Slack
+may read as prose what CommonMark calls code (indented code, `~~~` fences, a code span over several
+lines: its documentation names none of them), control sequences alone are broken by an invisible
+character.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from bot.slack.inline import Kind as Inline
+from bot.slack.inline import Piece, is_destination, pieces
+from bot.slack.outline import PREFIX, Fence, Kind, Outline, outline
+
+ZERO_WIDTH_SPACE = "\u200b"
+_CONTROL = re.compile(r"<(?=![a-z]+[\^|>]|@[A-Z0-9]+[|>]|#[A-Z0-9]+[|>])")
+_AUTOLINK = re.compile(r"<([^|>]+)\|([^>]*)>")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: no request can carry it
+_LONGEST_SURE_FENCE = 200
+"""A longer opening line may be cut by the splitter, and what follows it would be code no more."""
+
+
+def neutralise(markdown: str) -> str:
+    """Markdown that pings nobody, with images as links and without links into the sandbox.
+
+    Applying it again changes nothing. The text grows: split it afterwards.
+    """
+    found = outline(_SURROGATE.sub("\ufffd", markdown))
+    return "".join(
+        _prose(found, first, end)
+        if found.lines[first].kind in (Kind.PROSE, Kind.HEADING, Kind.HEADER, Kind.ROW)
+        else _code(found, first, end)
+        for first, end in found.units()
+    )
+
+
+def escape(text: str) -> str:
+    """Angle brackets as entities; `&` stays."""
+    return text.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _code(found: Outline, first: int, end: int) -> str:
+    text = found.text[found.lines[first].start : found.lines[end - 1].end]
+    fence = found.lines[first].fence
+    return text if fence and _surely_code(fence) else _broken(text)
+
+
+def _surely_code(fence: Fence) -> bool:
+    size = len(fence.prefix) + len(fence.marker) + len(fence.info)
+    return fence.marker[0] == "`" and "<" not in fence.info and size <= _LONGEST_SURE_FENCE
+
+
+def _broken(code: str) -> str:
+    return _CONTROL.sub(f"<{ZERO_WIDTH_SPACE}", code) if "<" in code else code
+
+
+def _prose(found: Outline, first: int, end: int) -> str:
+    text, start = found.text, found.lines[first].start
+    stop = found.lines[end - 1].end
+    prefix = PREFIX.match(text, start, stop)
+    position = prefix.end() if prefix else start
+    out = [text[start:position]]
+    for piece in pieces(text, position, stop):
+        out += (text[position : piece.start], _spelled(text, piece))
+        position = piece.end
+    out.append(text[position:stop])
+    return "".join(out)
+
+
+def _spelled(text: str, piece: Piece) -> str:
+    raw = text[piece.start : piece.end]
+    match piece.kind:
+        case Inline.ANGLE:
+            return escape(raw)
+        case Inline.ESCAPE:
+            return escape(raw[1]) if raw[1] in "<>" else raw
+        case Inline.CODE:
+            return _broken(raw) if "\n" in raw or "\r" in raw else raw
+        case Inline.AUTOLINK:
+            return _autolink(raw)
+        case Inline.MENTION:
+            return raw + ZERO_WIDTH_SPACE
+        case Inline.MARK:
+            return ""
+        case Inline.OPEN | Inline.TARGET if piece.partner:
+            return _link(text, piece, raw)
+    return raw
+
+
+def _autolink(raw: str) -> str:
+    """Standard Markdown has no label in an autolink, but models know Slack's own spelling."""
+    labelled = _AUTOLINK.fullmatch(raw)
+    if not labelled:
+        return raw
+    label = re.sub(r"([\[\]])", r"\\\1", labelled[2].strip())
+    return f"[{label}]({destination(labelled[1])})" if label else f"<{labelled[1]}>"
+
+
+def _link(text: str, piece: Piece, raw: str) -> str:
+    """One end of a link: `[` or `](url)`. Of links that lead nowhere only the text stays."""
+    if piece.url.startswith(("sandbox:", "data:")) or (piece.image and piece.inside):
+        return ""
+    if piece.kind is Inline.OPEN:
+        return "["
+    title = f" {escape(piece.title)}" if piece.title else ""
+    label = "image" if piece.image and _bare(text, piece) else ""
+    return f"{label}]({destination(piece.url)}{title})"
+
+
+def _bare(text: str, piece: Piece) -> bool:
+    return piece.partner is not None and not text[piece.partner.end : piece.start].strip()
+
+
+def destination(url: str) -> str:
+    """A URL as it can stand between the parentheses of a link."""
+    return url if is_destination(url) else quote(url, safe="!#$%&'*+,-./:;=?@[]_~")

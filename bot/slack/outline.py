@@ -1,0 +1,211 @@
+"""The blocks of a Markdown text, line by line: what rendering and splitting must know of a line.
+
+markdown-it-py finds the blocks. Raw HTML is no block here, since Slack shows it literally.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+# Line ends as Markdown knows them; str.splitlines() would also split at form feeds and the like.
+_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+_PREFIX = r"(?:[ \t]*+(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t])))*+[ \t]*+"
+PREFIX = re.compile(_PREFIX)
+"""What stands in a line before its own text: quote marks, list markers, indentation."""
+NEWLINE = re.compile(rf"(?:\r\n?|\n){_PREFIX}")
+_LIST_MARKER = re.compile(r"[-+*]|\d{1,9}[.)]")
+
+
+class Kind(Enum):
+    """What a line is made of."""
+
+    PROSE = auto()
+    HEADING = auto()
+    HEADER = auto()  # the first two lines of a table
+    ROW = auto()
+    INDENTED = auto()  # code by indentation
+    OPENER = auto()  # ```python
+    CODE = auto()
+    CLOSER = auto()  # ```
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """A fenced code block: how to open it again, and how to close it."""
+
+    first: int
+    last: int
+    prefix: str
+    marker: str
+    info: str
+    closed: bool
+
+
+@dataclass(slots=True)
+class Line:
+    """One line. `end` lies behind its line break; offsets are into the whole text."""
+
+    start: int
+    end: int
+    blank: bool
+    first: int  # the number of the line in which its paragraph or table begins
+    kind: Kind = Kind.PROSE
+    level: int | None = None  # nesting of the outermost block that begins here; 0 is the top
+    lists: int = 0
+    quotes: int = 0
+    fence: Fence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A text and its lines."""
+
+    text: str
+    lines: list[Line]
+    starts: list[int] = field(repr=False)
+
+    def number(self, offset: int) -> int:
+        """The number of the line that holds this offset; the end of the text is in the last one."""
+        return max(0, bisect_right(self.starts, offset) - 1)
+
+    def text_of(self, number: int) -> str:
+        line = self.lines[number]
+        return self.text[line.start : line.end]
+
+    def open_fence(self) -> Fence | None:
+        """The fence that the end of the text leaves open."""
+        fence = self.lines[-1].fence if self.lines else None
+        return fence if fence and not fence.closed else None
+
+    def units(self) -> Iterator[tuple[int, int]]:
+        """Runs of lines, first and behind the last, whose inline Markdown belongs together."""
+        first = 0
+        for number in range(1, len(self.lines) + 1):
+            if number == len(self.lines) or not self._continues(number):
+                yield first, number
+                first = number
+
+    def unit(self, number: int) -> tuple[int, int]:
+        """The run of lines around this line."""
+        first = end = number
+        while first and self._continues(first):
+            first -= 1
+        while end + 1 < len(self.lines) and self._continues(end + 1):
+            end += 1
+        return first, end + 1
+
+    def _continues(self, number: int) -> bool:
+        line = self.lines[number]
+        return line.kind in (Kind.PROSE, Kind.HEADING) and line.first < number
+
+
+def outline(text: str) -> Outline:
+    """Find the blocks of a text. Linear in its length."""
+    lines = [
+        Line(match.start(), match.end(), not match[0].strip(), number)
+        for number, match in enumerate(_LINE.finditer(text))
+    ]
+    found = Outline(text, lines, [line.start for line in lines])
+    # Without a line break at the end the parser would drop a last line of white space.
+    whole = text if text.endswith(("\n", "\r")) else text + "\n"
+    for token in _parser().parse(whole):
+        if token.map:
+            _mark(found, token, lines[token.map[0] : token.map[1]])
+    return found
+
+
+def continuation(prefix: str) -> str:
+    """The prefix that continues a block in a later line: list markers turn into blanks."""
+    return _LIST_MARKER.sub(lambda marker: " " * len(marker[0]), prefix)
+
+
+def dedent(text: str, columns: int) -> str:
+    """Take indentation off the lines of a list that was cut, down to where that list ends."""
+    if not columns:
+        return text
+    lines = _LINE.findall(text)
+    for number, line in enumerate(lines):
+        if line.strip() and indentation(line) < columns:
+            break
+        lines[number] = _cut_indentation(line, columns)
+    return "".join(lines)
+
+
+def indentation(line: str) -> int:
+    """The columns before the first character of a line; a tab goes to the next multiple of four."""
+    blanks = line[: len(line) - len(line.lstrip(" \t"))]
+    return len(blanks.expandtabs(4))
+
+
+def _cut_indentation(line: str, columns: int) -> str:
+    reached = 0
+    for position, character in enumerate(line):
+        if reached >= columns or character not in " \t":
+            return " " * (reached - columns) + line[position:]
+        reached += 1 if character == " " else 4 - reached % 4
+    return ""
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.disable(["html_block", "reference"])
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser
+
+
+_KINDS = {
+    "paragraph_open": Kind.PROSE,
+    "heading_open": Kind.HEADING,
+    "table_open": Kind.ROW,
+    "code_block": Kind.INDENTED,
+}
+
+
+def _mark(found: Outline, token: Token, lines: list[Line]) -> None:
+    begin = lines[0]
+    if begin.level is None or token.level < begin.level:
+        begin.level = token.level
+    if kind := _KINDS.get(token.type):
+        _set(lines, kind, begin.first)
+    match token.type:
+        case "table_open":
+            _set(lines[:2], Kind.HEADER, begin.first)
+        case "fence":
+            _mark_fence(found, token, lines)
+        case "bullet_list_open" | "ordered_list_open":
+            for line in lines:
+                line.lists += 1
+        case "blockquote_open":
+            for line in lines:
+                line.quotes += 1
+
+
+def _set(lines: Iterable[Line], kind: Kind, first: int) -> None:
+    for line in lines:
+        line.kind, line.first = kind, first
+
+
+def _mark_fence(found: Outline, token: Token, lines: list[Line]) -> None:
+    begin = lines[0]
+    opener = found.text_of(begin.first)
+    closed = len(lines) > token.content.count("\n") + 1
+    fence = Fence(
+        first=begin.first,
+        last=begin.first + len(lines) - 1,
+        prefix=continuation(opener[: opener.index(token.markup)]),
+        marker=token.markup,
+        info=token.info.strip(),
+        closed=closed,
+    )
+    for line in lines:
+        line.kind, line.first, line.fence = Kind.CODE, begin.first, fence
+    begin.kind = Kind.OPENER
+    if closed:
+        lines[-1].kind = Kind.CLOSER

@@ -1,0 +1,67 @@
+"""From the model's Markdown to what Slack is sent. Pure: no network, no clock.
+
+    for part in parts(render(answer, citations)):
+        post(blocks=blocks(part.text), text=fallback(part.text))
+
+Everything goes out as Slack's own `markdown` block, which renders standard Markdown: headings,
+nested lists, tables, task lists, fenced code, quotes, links.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from bot.slack.neutral import ZERO_WIDTH_SPACE, neutralise
+from bot.slack.plain import plain
+from bot.slack.sources import Citation, with_sources
+from bot.slack.split import LIMIT, Part, join, parts
+
+__all__ = [
+    "LIMIT",
+    "Citation",
+    "Part",
+    "blocks",
+    "escape_mrkdwn",
+    "fallback",
+    "join",
+    "neutralise",
+    "parts",
+    "render",
+    "with_sources",
+]
+
+NO_TEXT = "(an answer without text)"
+_BROADCAST = re.compile(r"(?<![\w/])@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
+
+
+def render(answer: str, citations: Sequence[Citation] = ()) -> str:
+    """The model's answer, with its sources, as Markdown that is safe to post in Slack."""
+    return neutralise(with_sources(answer, citations))
+
+
+def blocks(text: str) -> list[dict[str, Any]]:
+    """The text of one part as Block Kit.
+
+    Neutralised here in any case: whatever was cut or put together before, no answer leaves
+    without passing this line. It changes nothing in what `render` has made safe.
+    """
+    return [{"type": "markdown", "text": neutralise(text)}]
+
+
+def fallback(markdown: str, limit: int = 250) -> str:
+    """The plain text beside the blocks, for notifications and screen readers; never empty.
+
+    At most `limit` characters as people see them, ready for Slack's `text` field: escaped.
+    """
+    return escape_mrkdwn(plain(markdown, limit)) or NO_TEXT
+
+
+def escape_mrkdwn(text: str) -> str:
+    """Plain words as they can stand in a `mrkdwn` text: they link, mention and notify nobody.
+
+    Takes text as people read it. Slack's own events carry text that is escaped already.
+    """
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _BROADCAST.sub(f"@{ZERO_WIDTH_SPACE}", escaped)

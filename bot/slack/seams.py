@@ -1,0 +1,113 @@
+"""What a cut through a Markdown text needs, so that both sides look right on their own."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from bot.slack.inline import Kind as Inline
+from bot.slack.inline import Piece, atoms, pieces
+from bot.slack.outline import PREFIX, Fence, Kind, Line, Outline, continuation, indentation
+
+LONGEST_RUN = 8
+"""Backticks around a code span that is closed and opened again where it must be cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """An end for the message before a cut, a beginning for the message after it.
+
+    `dedent` is the indentation, in columns, that the message after it can do without, because the
+    list that asked for it began before the cut.
+    """
+
+    closing: str = ""
+    opening: str = ""
+    dedent: int = 0
+
+
+class Seams:
+    """The seams of one text. A seam that took more than `room` characters is left out."""
+
+    def __init__(self, outline: Outline, room: int) -> None:
+        self._outline = outline
+        self._room = room
+        self._atoms: dict[int, list[Piece]] = {}
+
+    def at(self, offset: int) -> Seam:
+        """The seam at any offset."""
+        if offset == 0:
+            return Seam()
+        if offset == len(self._outline.text):
+            return self._end()
+        number = self._outline.number(offset)
+        line = self._outline.lines[number]
+        inside = offset > line.start
+        if line.fence and (inside or line.kind is not Kind.OPENER):
+            seam = self._in_fence(line.fence, line, inside)
+        elif line.kind is Kind.ROW and not inside:
+            seam = self._in_table(line)
+        elif inside:
+            seam = self._in_line(number, offset)
+        else:
+            seam = self._between_lines(number)
+        return seam if len(seam.opening) + len(seam.closing) <= self._room else Seam()
+
+    def atom(self, number: int, offset: int) -> Piece | None:
+        """The code span, autolink or link that a cut at this offset of this line would break."""
+        first, end = self._outline.unit(number)
+        if first not in self._atoms:
+            start, stop = self._outline.lines[first].start, self._outline.lines[end - 1].end
+            self._atoms[first] = list(atoms(pieces(self._outline.text, start, stop)))
+        found = self._atoms[first]
+        before = bisect_left(found, offset, key=lambda atom: atom.start) - 1
+        return found[before] if before >= 0 and offset < found[before].end else None
+
+    def _end(self) -> Seam:
+        fence = self._outline.open_fence()
+        newline = "" if self._outline.text.endswith(("\n", "\r")) else "\n"
+        return Seam(newline + fence.prefix + fence.marker) if fence else Seam()
+
+    def _in_fence(self, fence: Fence, line: Line, inside: bool) -> Seam:
+        edge = fence.prefix + fence.marker
+        info = fence.info if 2 * len(edge) + len(fence.info) < self._room else ""
+        return Seam(
+            closing=("\n" if inside else "") + edge,
+            opening=f"{edge}{info}\n" + (fence.prefix if inside else ""),
+            dedent=indentation(edge) if line.lists else 0,
+        )
+
+    def _in_table(self, line: Line) -> Seam:
+        header = "".join(
+            continuation(self._prefix(number)) + self._outline.text_of(number).lstrip(" \t>")
+            for number in (line.first, line.first + 1)
+        )
+        return Seam(opening=header, dedent=indentation(header) if line.lists else 0)
+
+    def _in_line(self, number: int, offset: int) -> Seam:
+        line = self._outline.lines[number]
+        atom = self.atom(number, offset)
+        ticks = ""
+        if atom and atom.kind is Inline.CODE:
+            code = self._outline.text[atom.start : atom.end]
+            ticks = "`" * (len(code) - len(code.lstrip("`")))
+        ticks = ticks if len(ticks) <= LONGEST_RUN else ""
+        return Seam(ticks, "> " * line.quotes + ticks, self._content_column(line))
+
+    def _between_lines(self, number: int) -> Seam:
+        line = self._outline.lines[number]
+        own = indentation(self._outline.text_of(number)) if line.lists else 0
+        if line.level is not None:
+            return Seam(dedent=max(0, own - 4) if line.kind is Kind.INDENTED else own)
+        missing = line.quotes - self._prefix(number).count(">")
+        return Seam(opening="> " * missing, dedent=min(own, self._content_column(line)))
+
+    def _content_column(self, line: Line) -> int:
+        """Where the text of a list item begins, for the lines below its first one."""
+        if not line.lists:
+            return 0
+        return len(continuation(self._prefix(line.first)).expandtabs(4))
+
+    def _prefix(self, number: int) -> str:
+        prefix = PREFIX.match(self._outline.text, self._outline.lines[number].start)
+        return prefix[0] if prefix else ""

@@ -1,0 +1,137 @@
+"""Citations as numbered notes in the text, and the list of sources that explains them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bot.slack.neutral import destination
+from bot.slack.outline import Kind, Outline, outline
+from bot.slack.seams import Seams
+
+HEADING = "**Sources**"
+
+_LINK = re.compile(r"\(?\[[^\]\r\n]*\]\((?P<url>[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)\)\)?")
+_MARK = re.compile(r"【[^】\r\n]*】")
+_TRACKING = re.compile(r"(?<=[?&])utm_source=[^&#]*&?|#.*$|[?&](?=utm_source=[^&#]*(?:#|$))")
+_WEB = re.compile(r"https?://\S", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """What the model relied on, and where in its text: `text[start:end]`, in characters.
+
+    `text` is the mark that stands there in place of a note, as in the Assistants API
+    (`【4:0†source】`, `sandbox:/mnt/data/a.csv`).
+    """
+
+    start: int
+    end: int
+    title: str
+    url: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+    text: str | None = None
+
+
+def with_sources(text: str, citations: Sequence[Citation]) -> str:
+    """The text with a note at each citation, `[1]`, linked where it has a URL, and a list below.
+
+    Citations of one source share a number. Offsets that fit nowhere move to the nearest place where
+    a note spoils nothing; in code there is none, and the source is only listed.
+    """
+    if not citations:
+        return text
+    found = outline(text)
+    seams = Seams(found, room=len(text) + 1)
+    sources: dict[str, Citation] = {}
+    notes: dict[tuple[int, int], list[str]] = {}
+    for citation in sorted(citations, key=lambda citation: (citation.start, citation.end)):
+        key = _key(citation)
+        sources.setdefault(key, citation)
+        number = list(sources).index(key) + 1
+        if place := _place(citation, found, seams):
+            note = _note(number, sources[key])
+            if note not in notes.setdefault(place, []):
+                notes[place].append(note)
+    closing = seams.at(len(text)).closing if text else ""
+    return _annotated(text, notes).rstrip() + closing + _list(sources.values())
+
+
+def _key(citation: Citation) -> str:
+    if citation.url:
+        return _TRACKING.sub("", citation.url).rstrip("/?&")
+    return citation.file_id or citation.filename or citation.title
+
+
+def _place(citation: Citation, found: Outline, seams: Seams) -> tuple[int, int] | None:
+    """The stretch of text that the note replaces; an empty one if it only adds."""
+    text = found.text
+    start = max(0, min(citation.start, len(text)))
+    end = max(start, min(citation.end, len(text)))
+    mark = citation.text
+    if mark and text[start:end] != mark and (at := text.find(mark)) >= 0:
+        start, end = at, at + len(mark)
+    cited = text[start:end]
+    if not cited.startswith("sandbox:") and (cited == mark or _is_note(cited, citation)):
+        return start, end
+    return _gap(end, start, found, seams)
+
+
+def _is_note(cited: str, citation: Citation) -> bool:
+    """Whether the text at the citation is nothing but the model's own reference to the source."""
+    link = _LINK.fullmatch(cited.strip())
+    if link and citation.url:
+        return _TRACKING.sub("", link["url"]).rstrip("/?&") == _key(citation)
+    return bool(_MARK.fullmatch(cited))
+
+
+def _gap(offset: int, start: int, found: Outline, seams: Seams) -> tuple[int, int] | None:
+    """The nearest place for a note from this offset on: not in a link, a code span, a border."""
+    text = found.text
+    while offset > start and text[offset - 1].isspace():
+        offset -= 1
+    if not found.lines:
+        return offset, offset
+    number = found.number(max(0, offset - 1))
+    line = found.lines[number]
+    if line.fence or line.kind is Kind.INDENTED:
+        return None
+    if atom := seams.atom(number, offset):
+        offset = atom.end
+    if line.kind is Kind.ROW and not text[offset : line.end].strip(" |\r\n"):
+        offset = line.start + len(text[line.start : offset].rstrip(" |"))
+    return offset, offset
+
+
+def _note(number: int, citation: Citation) -> str:
+    url = citation.url or ""
+    return f"[[{number}]]({destination(url)})" if _WEB.match(url) else f"[{number}]"
+
+
+def _annotated(text: str, notes: dict[tuple[int, int], list[str]]) -> str:
+    reached = len(text)
+    for start, end in sorted(notes, reverse=True):
+        note = "".join(notes[start, end])
+        stop = min(end, reached)
+        begin = start if end <= reached else stop  # a stretch that is cited twice goes once
+        before = " " if text[:begin].endswith(("!", "\\")) else ""
+        after = " " if text[stop : stop + 1] in ("(", "[", ":") and note.endswith("]") else ""
+        text = text[:begin] + before + note + after + text[stop:]
+        reached = begin
+    return text
+
+
+def _list(sources: Iterable[Citation]) -> str:
+    lines = [f"{number}. {_source(source)}" for number, source in enumerate(sources, 1)]
+    return "\n\n" + "\n".join([HEADING, "", *lines])
+
+
+def _source(citation: Citation) -> str:
+    url = citation.url or ""
+    name = " ".join((citation.filename or citation.title or url or citation.file_id or "").split())
+    if not _WEB.match(url):
+        return name
+    label = re.sub(r"([\[\]])", r"\\\1", name)
+    return f"[{label}]({destination(url)})"

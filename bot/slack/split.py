@@ -1,0 +1,224 @@
+"""An answer of any length as messages that each look right on their own.
+
+A message ends where a block ends, if it can: fences are closed and opened again, tables go on under
+their header, quotes keep their mark. The pieces of source put together are the answer, exactly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bot.slack.graphemes import grapheme_break, size, within
+from bot.slack.outline import PREFIX, Kind, Outline, dedent, outline
+from bot.slack.seams import LONGEST_RUN, Seams
+
+LIMIT = 11_500
+"""Characters of one message. Slack takes 12,000 in all `markdown` blocks of a payload, and as many
+in all the pieces of one streamed message."""
+MIN_LIMIT = 64
+
+_LEADING_BLANKS = re.compile(r"(?:[ \t]*(?:\r\n?|\n))+")
+_BLANKS = re.compile(r"\s*")
+_WORD_END = re.compile(r"\s+|[、。，．；：！？…」』）】]+")
+
+# How much a place to break at is disliked, against the share of the message that it leaves empty.
+_POOR = 2.0  # between a heading and its text, a header and its rows: if nothing else is left
+_WORD = 0.7  # between two words of a paragraph
+_LINE = 0.6  # between two lines of code or of a paragraph, two rows
+_BLANK = 0.5  # at a blank line in code
+_LEAD_IN = 0.15  # between "as follows:" and what follows
+_NESTED = 0.1  # for each level of nesting
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one message holds: the answer's text from `start` on, and how to post it.
+
+    `opening` and `closing` are what the message needs beyond its share of the source; `dedent` is
+    the indentation, in columns, that the rest of a list loses when the list does not begin here.
+    """
+
+    start: int
+    source: str
+    opening: str = ""
+    closing: str = ""
+    dedent: int = 0
+
+    @property
+    def end(self) -> int:
+        """The offset in the answer where the next part begins."""
+        return self.start + len(self.source)
+
+    @property
+    def open_text(self) -> str:
+        """The text so far of a message that is still being written."""
+        blanks = None if self.opening else _LEADING_BLANKS.match(self.source)
+        source = self.source[blanks.end() :] if blanks else self.source
+        return dedent(self.opening + source, self.dedent)
+
+    @property
+    def text(self) -> str:
+        """The text to post; blank only if the whole answer is."""
+        text = self.open_text if self.closing else self.open_text.rstrip()
+        return text + self.closing
+
+
+def parts(markdown: str, limit: int = LIMIT, start: int = 0) -> tuple[Part, ...]:
+    """Split an answer, from the offset `start` on, into parts of at most `limit` characters.
+
+    Only what exceeds the limit by itself is broken inside: a row, a line of code, a word.
+    Raises ValueError for a limit below 64.
+    """
+    splitter = Splitter(outline(markdown), limit)
+    found = []
+    while start < len(markdown):
+        found.append(splitter.part(start))
+        start = found[-1].end
+    return tuple(found)
+
+
+def join(parts: Iterable[Part]) -> str:
+    """The answer that was split."""
+    return "".join(part.source for part in parts)
+
+
+@dataclass(slots=True)
+class _Search:
+    """The search for the end of one part: what it begins with, and the best end so far."""
+
+    begin: int  # the first character that shows
+    base: int  # subtracted from the size of the text before an end, gives the size of the message
+    at_least: int
+    full: float
+    last: int = -1  # the last line so far that shows
+    place: int = 0
+    score: float = 0.0
+    enough: int = 0  # the last good place that leaves a full message
+
+
+class Splitter:
+    """Finds the parts of one text. Raises ValueError for a limit below 64 characters."""
+
+    def __init__(self, outline: Outline, limit: int = LIMIT) -> None:
+        if limit < MIN_LIMIT:
+            raise ValueError(f"limit is {limit}, must be at least {MIN_LIMIT}")
+        self._text = outline.text
+        self._outline = outline
+        self._limit = limit
+        # An opening and a closing of different seams leave a third of a message to its text.
+        self._seams = Seams(outline, room=limit // 3)
+        self._sizes = [0]  # of all the text before each line
+        for line in outline.lines:
+            self._sizes.append(self._sizes[-1] + size(self._text[line.start : line.end]))
+
+    def part(self, start: int, at_least: int = 0, full: float = 2.0) -> Part:
+        """The part that begins at `start`.
+
+        It goes to `at_least` or beyond: so far its message has been written already. Where it is
+        `full` (a share of the limit) it ends with the next good block, even if more would fit.
+        """
+        seam = self._seams.at(start)
+        end = self._end(start, size(seam.opening), max(at_least, start + 1), full)
+        closing = self._seams.at(end).closing
+        return Part(start, self._text[start:end], seam.opening, closing, seam.dedent)
+
+    def _end(self, start: int, opening: int, at_least: int, full: float) -> int:
+        lines = self._outline.lines
+        first = self._outline.number(start)
+        while first < len(lines) - 1 and lines[first].blank and not lines[first].fence:
+            first += 1  # blank lines at the edge of a message are not posted
+        begin = max(start, lines[first].start)
+        search = _Search(begin, self._size_before(begin) - opening, at_least, full)
+        for number in range(first, len(lines)):
+            if self._size_at(search, number) > self._limit:
+                return self._overflow(search, number - 1)
+            if not lines[number].blank or lines[number].fence:
+                self._consider(search, number)
+                search.last = number
+        if self._size_at(search, len(lines)) > self._limit:
+            return self._overflow(search, len(lines) - 1)
+        return search.enough or len(self._text)
+
+    def _size_before(self, offset: int) -> int:
+        number = self._outline.number(offset)
+        start = self._outline.lines[number].start
+        return self._sizes[number] + size(self._text[start:offset])
+
+    def _size_at(self, search: _Search, number: int) -> int:
+        """The size of the message if it ends before this line; trailing blanks are not posted."""
+        if search.last < 0:
+            return 0
+        lines = self._outline.lines
+        place = lines[number].start if number < len(lines) else len(self._text)
+        return self._sizes[search.last + 1] - search.base + len(self._seams.at(place).closing)
+
+    def _consider(self, search: _Search, number: int) -> None:
+        """Judge the place before this line."""
+        place = self._outline.lines[number].start
+        if search.last < 0 or place < search.at_least:
+            return
+        share = (self._sizes[search.last + 1] - search.base) / self._limit
+        dislike = self._dislike(number, search.last)
+        if not search.place or share - dislike >= search.score:
+            search.place, search.score = place, share - dislike
+        if share >= search.full and dislike <= _NESTED:
+            search.enough = place
+
+    def _dislike(self, number: int, last: int) -> float:
+        line, above = self._outline.lines[number], self._outline.lines[last]
+        if line.kind is Kind.CODE:
+            return _POOR if above.kind is Kind.OPENER else _BLANK if above.blank else _LINE
+        if line.kind is Kind.CLOSER or above.kind is Kind.HEADING:
+            return _POOR
+        if line.kind in (Kind.HEADER, Kind.ROW) and number > line.first:
+            return _POOR if above.kind is Kind.HEADER else _LINE
+        if line.level is None:
+            return _LINE
+        leads_in = self._outline.text_of(last).rstrip().endswith((":", "："))
+        return min(_NESTED * line.level, _BLANK) + (_LEAD_IN if leads_in else 0)
+
+    def _overflow(self, search: _Search, number: int) -> int:
+        """The end of a part that cannot hold the whole of this line."""
+        line = self._outline.lines[number]
+        prose = line.kind in (Kind.PROSE, Kind.HEADING)
+        if search.place and search.score >= (1 - _WORD if prose else 0):
+            return search.place
+        if search.place and not prose and self._fits_alone(number):
+            return search.place
+        start = max(line.start, search.begin)
+        furthest = within(self._text, start, line.end, self._room(search, start, line.end))
+        word, broken = self._word_end(number, start, furthest, search.at_least)
+        if place := word or (search.place if prose else 0) or broken or search.place:
+            return place
+        place = max(search.at_least, start + 1, grapheme_break(self._text, start, furthest))
+        return place if self._text[place : line.end].strip() else max(place, line.end)
+
+    def _room(self, search: _Search, start: int, end: int) -> int:
+        closing = max(LONGEST_RUN, len(self._seams.at(min(start + 1, end - 1)).closing))
+        return self._limit - (self._size_before(start) - search.base) - closing
+
+    def _fits_alone(self, number: int) -> bool:
+        line = self._outline.lines[number]
+        before, after = self._seams.at(line.start), self._seams.at(line.end)
+        own = self._sizes[number + 1] - self._sizes[number]
+        return size(before.opening) + own + len(after.closing) <= self._limit
+
+    def _word_end(self, number: int, start: int, furthest: int, at_least: int) -> tuple[int, int]:
+        """The last places between two words: one that breaks no link or code span, and any."""
+        line = self._outline.lines[number]
+        prefix = PREFIX.match(self._text, line.start, line.end)
+        begin = max(start, prefix.end() if prefix else start)
+        broken = 0
+        ends = list(_WORD_END.finditer(self._text, begin, min(furthest + 1, line.end)))
+        for end in reversed(ends):
+            blanks = _BLANKS.match(self._text, end.end(), line.end)
+            place = blanks.end() if blanks else end.end()
+            fits = end.start() <= furthest if end[0].isspace() else end.end() <= furthest
+            if not fits or end.start() == begin or place < at_least:
+                continue
+            if line.fence or not self._seams.atom(number, end.end()):
+                return place, place
+            broken = broken or place
+        return 0, broken
