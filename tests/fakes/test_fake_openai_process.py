@@ -4,8 +4,7 @@ import pytest
 from openai import AsyncOpenAI, NotFoundError, RateLimitError
 
 from tests.fakes.openai import RemoteFake, start_fake_openai
-
-MODEL = "gpt-6-luna"
+from tests.fakes.turns import MODEL
 
 
 async def test_another_process_can_be_driven_and_read() -> None:
@@ -46,6 +45,19 @@ async def drive(fake: RemoteFake, client: AsyncOpenAI) -> None:
     await fake.vanish(conversation.id)
     with pytest.raises(NotFoundError):
         await client.conversations.retrieve(conversation.id)
+
+
+async def test_answers_of_another_process_can_be_mixed_and_timed() -> None:
+    async with start_fake_openai() as fake:
+        client = AsyncOpenAI(api_key=fake.api_key, base_url=fake.base_url, max_retries=0)
+        echo = {"weight": 3, "name": "echo", "seconds": [0.001, 0.01]}
+        await fake.answer(mix=[echo, {"weight": 1, "status": "failed"}], seed=7)
+        statuses = [
+            (await client.responses.create(model=MODEL, input="hi")).status for _ in range(40)
+        ]
+        assert set(statuses) == {"completed", "failed"}
+        assert 20 <= statuses.count("completed") < 40
+        await client.close()
 
 
 async def test_it_starts_as_another_server_too() -> None:

@@ -23,6 +23,7 @@ from .answers import (
     failed,
     held,
     incomplete,
+    mixed,
     never,
     slow,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "failed",
     "held",
     "incomplete",
+    "mixed",
     "never",
     "open_fake_openai",
     "parts",

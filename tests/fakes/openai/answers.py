@@ -1,6 +1,7 @@
 """What the fake model does with a request: the script of a test, as data."""
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -150,6 +151,18 @@ def slow(answer: Answer | str, seconds: float, queued: float = 0) -> Answer:
 def never() -> Answer:
     """Works for ever; a run expires when its lifetime is over."""
     return held("")
+
+
+def mixed(choices: Sequence[tuple[float, Answer | Script | str]], seed: int = 0) -> Script:
+    """Draws one of several (weight, answer) for each request, the same ones for the same seed."""
+    chance = random.Random(seed)
+    weights = [weight for weight, _ in choices]
+
+    def draw(prompt: Prompt) -> Answer:
+        (_, chosen), *_ = chance.choices(choices, weights)
+        return as_answer(chosen(prompt) if callable(chosen) else chosen)
+
+    return draw
 
 
 NAMED: dict[str, Script] = {

@@ -3,12 +3,13 @@
 Every call is JSON and answers JSON. It has no key: the fake listens on loopback only.
 """
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+import random
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from .answers import NAMED, Answer, Call, Json, Said, Tokens
+from .answers import NAMED, Answer, Call, Json, Prompt, Said, Script, Tokens, as_answer, mixed
 from .faults import Fault
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ class Control:
         return _done()
 
     async def set_answer(self, request: web.Request) -> web.Response:
-        """Body: `{"name": ...}` of NAMED, or the fields of an `Answer`."""
+        """Body: the fields of an `Answer`; or `{"name": ...}` of NAMED and fields that change it
+        (`seconds` and `queued` may be `[least, most]`); or `{"mix": [{"weight": ..., ...}, ...]}`,
+        drawn by `seed`."""
         self._fake.answer = _read_answer(await request.json())
         return _done()
 
@@ -115,11 +118,34 @@ class Control:
         return _done()
 
 
-def _read_answer(given: Json) -> Any:
-    return NAMED[given["name"]] if "name" in given else _read_made_answer(given)
+def _read_answer(given: Json) -> Answer | Script:
+    if "mix" in given:
+        choices = [dict(choice) for choice in given["mix"]]
+        return mixed(
+            [(choice.pop("weight"), _read_answer(choice)) for choice in choices],
+            given.get("seed", 0),
+        )
+    if "name" not in given:
+        return _read_made_answer(given)
+    fields = _read_fields(given)
+    script, chance = NAMED[fields.pop("name")], random.Random(given.get("seed", 0))
+    fields.pop("seed", None)
+
+    def answer(prompt: Prompt) -> Answer:
+        drawn: Json = {
+            name: chance.uniform(*value) if isinstance(value, list) else value
+            for name, value in fields.items()
+        }
+        return replace(as_answer(script(prompt)), **drawn)
+
+    return answer
 
 
 def _read_made_answer(given: Json) -> Answer:
+    return Answer(**_read_fields(given))
+
+
+def _read_fields(given: Json) -> Json:
     fields = dict(given)
     for name, kind in (("calls", Call), ("said", Said)):
         if name in fields:
@@ -129,7 +155,7 @@ def _read_made_answer(given: Json) -> Answer:
             fields[name] = tuple(fields[name])
     if "tokens" in fields:
         fields["tokens"] = Tokens(**fields["tokens"])
-    return Answer(**fields)
+    return fields
 
 
 def _done() -> web.Response:

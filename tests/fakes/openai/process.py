@@ -45,7 +45,8 @@ class RemoteFake:
         await self._call("DELETE", "/faults")
 
     async def answer(self, **fields: Any) -> None:
-        """Sets the answer: `name=` one of NAMED, or the fields of an `Answer`."""
+        """Sets the answer: the fields of an `Answer`; `name=` one of NAMED, with fields that change
+        it (`seconds=[0.1, 2]` is drawn); or `mix=[{"weight": 9, "name": "echo"}, ...], seed=`."""
         await self._call("POST", "/answer", fields)
 
     async def queue(self, *answers: Json) -> None:
