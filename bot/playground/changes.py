@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,7 @@ class Changes:
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
-    async def subscribe(self, after: int | None = None) -> AsyncIterator[Change]:
+    async def subscribe(self, after: int | None = None) -> AsyncGenerator[Change, None]:
         """All changes from now on, or those after the given number as far as they are kept."""
         queue: asyncio.Queue[Change] = asyncio.Queue()
         if after is not None:

@@ -5,6 +5,7 @@ It is no part of Slack.
 """
 
 import base64
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -125,11 +126,12 @@ class Control:
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
         await response.prepare(request)
-        feed = self._slack.workspace.changes.subscribe(int(after) if after else None)
-        async for change in feed:
-            data = json.dumps(change.as_json())
-            frame = f"id: {change.number}\nevent: {change.kind}\ndata: {data}\n\n"
-            await response.write(frame.encode())
+        subscription = self._slack.workspace.changes.subscribe(int(after) if after else None)
+        async with contextlib.aclosing(subscription) as feed:
+            async for change in feed:
+                data = json.dumps(change.as_json())
+                frame = f"id: {change.number}\nevent: {change.kind}\ndata: {data}\n\n"
+                await response.write(frame.encode())
         return response
 
 

@@ -40,9 +40,9 @@ async def served(app: AsyncApp, slack: LocalSlack) -> AsyncIterator[None]:
 async def connected(app: AsyncApp, slack: LocalSlack) -> AsyncIterator[AsyncSocketModeHandler]:
     """The app in Socket Mode."""
     handler = AsyncSocketModeHandler(app, slack.app_token, ping_interval=1)
-    await handler.connect_async()  # type: ignore[no-untyped-call]
+    await handler.connect_async()
     await slack.wait_for(lambda: slack.sockets.connections == 1)
     try:
         yield handler
     finally:
-        await handler.close_async()  # type: ignore[no-untyped-call]
+        await handler.close_async()
