@@ -20,7 +20,7 @@ from bot.engines.errors import vendor_errors
 from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
 from bot.engines.runs import WORKING, RunDraft, finish, text_of_message
 from bot.engines.streams import LiveStream, LiveStreams, batches
-from bot.errors import BotError, ConfigError, Retry, RunFailed
+from bot.errors import BotError, ConfigError, ConversationGone, Retry, RunFailed
 from bot.models import Conversation, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
 
@@ -188,16 +188,34 @@ class AssistantsEngine:
         return omit
 
     async def _find_message(self, conversation: Conversation, message: Message) -> Any | None:
+        """What became of a message of this turn. Its words decide only where metadata is not kept:
+        the same words may stand in the history.
+        """
+        listed = [m for m in await self._messages_of_turn(conversation) if m.role == "user"]
+        for found in listed:
+            if _metadata(found).get("slack_ts") == message.ts:
+                return found
+        alike = [m for m in listed if not _metadata(m) and text_of_message(m) == message.text]
+        if not alike:
+            return None
+        with vendor_errors():
+            thread = await self._threads.retrieve(conversation.id, timeout=LOOK)
+        return None if _metadata(thread) else alike[-1]
+
+    async def _messages_of_turn(self, conversation: Conversation) -> list[Any]:
+        """What came since the last turn that is known to have succeeded, or the newest twenty."""
+        after = conversation.last_item_id
+        if after:
+            with suppress(RunFailed, ConversationGone), vendor_errors():
+                page = await self._threads.messages.list(
+                    conversation.id, order="asc", after=after, limit=100, timeout=LOOK
+                )
+                return page.data
         with vendor_errors():
             page = await self._threads.messages.list(
                 conversation.id, order="desc", limit=NEWEST_MESSAGES, timeout=LOOK
             )
-        for found in page.data:
-            if found.id == conversation.last_item_id:
-                return None
-            if found.role == "user" and _is_of(found, "slack_ts", message.ts, message.text):
-                return found
-        return None
+        return page.data[::-1]
 
     async def _find_run(
         self, conversation: Conversation, messages: Sequence[Message], turn_id: str
@@ -322,9 +340,3 @@ class AssistantsEngine:
 def _metadata(thing: Any) -> dict[str, str]:
     """Its metadata; at one server they are found under another name."""
     return thing.metadata or getattr(thing, "metadata_", None) or {}
-
-
-def _is_of(message: Any, key: str, value: str, text: str) -> bool:
-    """Whether its metadata say so or, where it has none, its text."""
-    metadata = _metadata(message)
-    return metadata.get(key) == value if metadata else text_of_message(message) == text

@@ -135,9 +135,4 @@ def _usage(run: Run) -> Usage | None:
     usage: Any = run.usage
     if usage is None:
         return None
-    cached = (getattr(usage, "prompt_token_details", None) or {}).get("cached_tokens")
-    return Usage(
-        input_tokens=usage.prompt_tokens or 0,
-        cached_tokens=cached or 0,
-        output_tokens=usage.completion_tokens or 0,
-    )
+    return Usage(input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0)
