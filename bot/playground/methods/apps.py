@@ -44,7 +44,7 @@ def apps_connections_open(call: Call) -> Json:
 
 
 METHODS = {
-    "api.test": Method(api_test, "special", token="any"),
+    "api.test": Method(api_test, 4, token="any"),
     "auth.test": Method(auth_test, "special", token="any"),
     "team.info": Method(team_info, 3, ("team:read",)),
     "apps.connections.open": Method(apps_connections_open, 3, token="app"),

@@ -179,11 +179,14 @@ def update(call: Call) -> Json:
     }
     # Slack shows no "(edited)" on an update with blocks.
     workspace.change(message, edited_by=None if content.blocks else call.bot_id, **fields)
+    shown = message_json(workspace, message)
+    # In Slack's answer to an update the message itself has no `ts`.
+    del shown["ts"]
     return {
         "channel": message.channel_id,
         "ts": message.ts,
         "text": message.text,
-        "message": message_json(workspace, message),
+        "message": shown,
     }
 
 
