@@ -29,6 +29,8 @@ async def create(
 ) -> str:
     """Open a conversation that holds `history`. How much that is stays in its metadata, so that
     a later look can tell history from what turns have added.
+
+    Raises RunFailed("endpoint_not_found") where the server keeps no conversations at all.
     """
     items: list[Any] = [
         {"type": "message", "role": record.role, "content": record.text} for record in history
@@ -45,6 +47,9 @@ async def create(
         conversation = await client.conversations.create(
             items=items[:ITEMS_PER_CALL], metadata=metadata
         )
+    if not getattr(conversation, "id", None):
+        # LM Studio answers 200 to what it does not know.
+        raise RunFailed("failed", "endpoint_not_found")
     for start in range(ITEMS_PER_CALL, len(items), ITEMS_PER_CALL):
         with vendor_errors():
             await client.conversations.items.create(

@@ -95,6 +95,8 @@ def _parse_refusal(error: openai.APIStatusError, missing: str) -> BotError:
         return RunFailed("failed", "context_length_exceeded", detail=detail)
     if _UNANSWERED in message:
         return RunFailed("failed", "unanswered_call", detail=detail)
+    if error.status_code == 405:
+        return RunFailed("failed", "endpoint_not_found", detail=detail)
     if error.status_code != 404:
         return RunFailed("failed", "bad_request", detail=detail)
     named = _NO_SUCH.search(message)

@@ -4,12 +4,11 @@ A Slack thread is a conversation; a turn is one background response on it, which
 messages with it. The server keeps input and output together once the response has completed.
 """
 
-import hashlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 import openai
 from openai import AsyncOpenAI, AsyncStream, omit
@@ -20,16 +19,17 @@ from bot.engines.answer import WORKING, Draft, Item, is_message, read
 from bot.engines.client import CREATE, LOOK, STREAMS, open_client
 from bot.engines.errors import vendor_errors
 from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
+from bot.engines.replay import PREFIX as REPLAYED
+from bot.engines.replay import Replay
+from bot.engines.requests import Requests, as_item
 from bot.engines.streams import LiveStream, LiveStreams, batches
 from bot.errors import BotError, Retry, RunFailed
+from bot.log import log
 from bot.models import Conversation, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
 
 ADOPTED = "item:"
 """Begins the id of a run of which only its items in the conversation are known."""
-
-OPTIONAL = ("stream", "prompt_cache_key", "safety_identifier", "truncation")
-"""Fields of a request that are left out once a server has refused them."""
 
 UPDATE_SECONDS = 0.2
 SILENCE_SECONDS = 30.0
@@ -66,13 +66,25 @@ class ResponsesEngine:
         self._delays = delays
         self._errors = errors
         self._streams = LiveStreams[ResponseStreamEvent, Draft](STREAMS)
-        self._refused: set[str] = set() if settings.bot_streaming else {"stream"}
+        self._requests = Requests(client, settings)
+        self._replay = Replay(self._requests, settings)
+        self._server_remembers = True
 
     async def aclose(self) -> None:
         await self._streams.aclose()
+        await self._replay.aclose()
 
     async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
-        return await conversations.create(self._client, thread, user_id, history)
+        """On a server without conversations this process keeps them: see `bot.engines.replay`."""
+        if self._server_remembers:
+            try:
+                return await conversations.create(self._client, thread, user_id, history)
+            except RunFailed as error:
+                if error.reason != "endpoint_not_found":
+                    raise
+            log.info("conversations_kept_here")
+            self._server_remembers = False
+        return self._replay.begin(history)
 
     async def append(
         self, conversation: Conversation, message: Message, *, turn_id: str, again: bool
@@ -93,7 +105,9 @@ class ResponsesEngine:
         there are not sent a second time. While the server is at work on an attempt of which the
         id was lost it refuses another one: Retry, until its answer can be adopted.
         """
-        given = [_as_item(message) for message in messages]
+        if conversation.id.startswith(REPLAYED):
+            return self._replay.start(conversation, messages, options, turn_id=turn_id, again=again)
+        given = [as_item(message) for message in messages]
         if again and messages:
             items = await conversations.items_of_turn(self._client, conversation)
             last = conversations.find_messages(items, messages)
@@ -101,7 +115,8 @@ class ResponsesEngine:
                 return Run(ADOPTED + items[last].id, conversation.id, time.time(), "completed")
             if last is not None:
                 given = []
-        body = self._body(conversation, messages, options, turn_id)
+        body = self._requests.body(conversation, messages, options, turn_id)
+        body |= {"conversation": conversation.id, "background": True, "store": True}
         try:
             return await self._open(conversation, body, given)
         except RunFailed as error:
@@ -111,6 +126,10 @@ class ResponsesEngine:
         return await self._open(conversation, body, [*excuses, *given])
 
     async def follow(self, run: Run, conversation: Conversation) -> AsyncIterator[Update]:
+        if run.id.startswith(REPLAYED):
+            async for update in self._replay.follow(run):
+                yield update
+            return
         if run.id.startswith(ADOPTED):
             yield await self._read_adopted(run)
             return
@@ -131,43 +150,27 @@ class ResponsesEngine:
         yield draft.finish()
 
     async def cancel(self, run: Run) -> None:
-        if not run.id.startswith(ADOPTED):
+        if run.id.startswith(REPLAYED):
+            self._replay.cancel(run)
+        elif not run.id.startswith(ADOPTED):
             await self._cancel(run.id)
 
     async def delete(self, conversation_id: str) -> None:
-        await conversations.erase(self._client, conversation_id)
-
-    def _body(
-        self,
-        conversation: Conversation,
-        messages: Sequence[Message],
-        options: RunOptions,
-        turn_id: str,
-    ) -> dict[str, Any]:
-        asker = options.user_id or conversation.user_id
-        return {
-            "conversation": conversation.id,
-            "model": options.model or self._settings.openai_model,
-            "instructions": options.instructions or self._settings.bot_instructions,
-            "background": True,
-            "store": True,
-            "stream": True,
-            "truncation": "auto",
-            "prompt_cache_key": conversation.id[-64:],
-            "safety_identifier": hashlib.sha256(asker.encode()).hexdigest(),
-            "metadata": {
-                "turn": turn_id,
-                "slack_thread": conversation.thread.key,
-                "slack_ts": messages[-1].ts if messages else "",
-            },
-        }
+        if conversation_id.startswith(REPLAYED):
+            self._replay.delete(conversation_id)
+        else:
+            await conversations.erase(self._client, conversation_id)
 
     async def _open(
         self, conversation: Conversation, body: dict[str, Any], given: list[dict[str, Any]]
     ) -> Run:
         """Create the response; returns as soon as its id is known."""
         started_at = time.time()
-        created = await self._create({**body, "input": given} if given else body)
+        if given:
+            body = {**body, "input": given}
+        if self._settings.bot_streaming and self._streams.has_room:
+            body = {**body, "stream": True}
+        created = await self._requests.create(body)
         if isinstance(created, Response):
             return Run(created.id, conversation.id, started_at, created.status or "queued")
         if not isinstance(created, AsyncStream):
@@ -184,19 +187,6 @@ class ResponsesEngine:
             raise
         self._streams.keep(draft.id, live, draft)
         return Run(draft.id, conversation.id, started_at, draft.status)
-
-    async def _create(self, body: dict[str, Any]) -> object:
-        while True:
-            left_out = self._refused if self._streams.has_room else {*self._refused, "stream"}
-            sent = {key: value for key, value in body.items() if key not in left_out}
-            try:
-                with vendor_errors():
-                    return cast(object, await self._client.responses.create(**sent))
-            except RunFailed as error:
-                named = [key for key in OPTIONAL if key in sent and key in error.detail]
-                if error.reason != "bad_request" or not named:
-                    raise
-                self._refused.add(named[0])
 
     async def _stream(
         self,
@@ -231,7 +221,8 @@ class ResponsesEngine:
         self, run: Run, draft: Draft, deadline: float
     ) -> LiveStream[ResponseStreamEvent] | None:
         """A stream of what comes after the events seen; None where there is none to be had."""
-        if "stream" in self._refused or not self._streams.has_room or time.time() >= deadline:
+        wanted = self._settings.bot_streaming and not self._requests.refuses("stream")
+        if not wanted or not self._streams.has_room or time.time() >= deadline:
             return None
         try:
             draft.take_state(await self._fetch(run.id))
@@ -315,8 +306,3 @@ def _update_of(items: Sequence[Item], otherwise: RunFailed) -> Update:
     if any(getattr(item, "status", None) == "incomplete" for item in items):
         raise RunFailed("incomplete", "incomplete", text=text)
     return Update("completed", text, citations=citations, last_item_id=items[-1].id)
-
-
-def _as_item(message: Message) -> dict[str, Any]:
-    content = [{"type": "input_text", "text": message.text}]
-    return {"type": "message", "role": "user", "content": content}

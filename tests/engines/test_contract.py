@@ -27,22 +27,30 @@ from tests.engines.engines import (
 )
 from tests.fakes.openai import FakeOpenAI, held
 
-KINDS = ("responses", "responses-polled", "assistants", "assistants-polled", "echo")
+KINDS = (
+    "responses",
+    "responses-polled",
+    "responses-replayed",
+    "assistants",
+    "assistants-polled",
+    "echo",
+)
 
 
 @pytest.fixture(params=KINDS)
 async def engine(
     request: pytest.FixtureRequest, fake: FakeOpenAI, tmp_path: Path
 ) -> AsyncIterator[Engine]:
-    name, _, polled = request.param.partition("-")
+    name, _, way = request.param.partition("-")
+    fake.options.conversations = way != "replayed"
     async with AsyncExitStack() as stack:
         if name == "echo":
             yield await stack.enter_async_context(open_echo_at(tmp_path / "echo.db"))
         elif name == "assistants":
-            opened = open_assistants_on(fake, bot_streaming=not polled)
+            opened = open_assistants_on(fake, bot_streaming=way != "polled")
             yield await stack.enter_async_context(opened)
         else:
-            responses = open_responses_on(fake, bot_streaming=not polled)
+            responses = open_responses_on(fake, bot_streaming=way != "polled")
             yield await stack.enter_async_context(responses)
 
 

@@ -79,6 +79,7 @@ CASES = [
         (RunFailed, "unanswered_call"),
     ),
     (error_of(400, "Unknown parameter: 'x'."), (RunFailed, "bad_request")),
+    (error_of(405, "Method Not Allowed", detail=True), (RunFailed, "endpoint_not_found")),
     (error_of(422, "field required", detail=True), (RunFailed, "bad_request")),
     (openai.APITimeoutError(REQUEST), (Retry, None, True)),
     (openai.APIConnectionError(request=REQUEST), (Retry, None, True)),
