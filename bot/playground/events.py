@@ -69,9 +69,16 @@ def _posted(workspace: Workspace, data: Json) -> list[Event]:
         message["app_context"] = {"entities": workspace.contexts[message["user"]]}
     events = [_message_event(channel, message)]
     if _mentions_the_bot(workspace, channel, message):
-        twin = {key: message[key] for key in message if key not in ("subtype", "root")}
-        events.append(Event("app_mention", twin | {"type": "app_mention", "channel": channel.id}))
+        events.append(_mention_event(channel, message))
     return events
+
+
+def _mention_event(channel: Channel, message: Json) -> Event:
+    """The twin of a message; Slack keeps thread_broadcast on it, but not file_share."""
+    twin = dict(message)
+    if twin.get("subtype") == "file_share":
+        del twin["subtype"]
+    return Event("app_mention", twin | {"type": "app_mention", "channel": channel.id})
 
 
 def _file_stub(file: Json) -> Json:
@@ -102,7 +109,13 @@ def _changed(workspace: Workspace, data: Json) -> list[Event]:
         "ts": data["event_ts"],
         "event_ts": data["event_ts"],
     }
-    return [_message_event(channel, payload)]
+    events = [_message_event(channel, payload)]
+    message: Json = data["message"] | {"event_ts": data["event_ts"]}
+    # A person's edit of a message with a mention fires app_mention anew, with `edited`.
+    edited = message.get("edited") != data["previous_message"].get("edited")
+    if edited and _mentions_the_bot(workspace, channel, message):
+        events.append(_mention_event(channel, message))
+    return events
 
 
 def _deleted(workspace: Workspace, data: Json) -> list[Event]:

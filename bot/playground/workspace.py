@@ -4,9 +4,11 @@ Every mutation is told to `changes`. What agents, streams, views and files add i
 modules of those names; they work on the same state.
 """
 
+import copy
 import itertools
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
 from bot.playground.changes import Changes
 from bot.playground.clock import Clock, parse_ts
@@ -15,6 +17,21 @@ from bot.playground.model import AgentThread, Channel, ChannelType, File, Json, 
 from bot.playground.shapes import channel_json, message_json
 
 ID_PREFIX: dict[ChannelType, str] = {"channel": "C", "group": "C", "im": "D", "mpim": "C"}
+# Slack tells the deletion of a root with replies as a change into this.
+TOMBSTONE: Json = {
+    "subtype": "tombstone",
+    "text": "This message was deleted.",
+    "user_id": "USLACKBOT",
+    "blocks": [],
+    "attachments": [],
+    "file_ids": [],
+    "reactions": {},
+    "metadata": None,
+    "edited": None,
+    "bot_id": None,
+    "app_id": None,
+    "client_msg_id": None,
+}
 
 
 @dataclass
@@ -149,7 +166,10 @@ class Workspace:
         return ([root] if root else []) + self.replies(channel_id, root_ts)
 
     def check_thread(self, channel_id: str, thread_ts: str | None) -> None:
-        """Refuse a `thread_ts` that is no root. (Slack is laxer with the `ts` of a reply.)"""
+        """Refuse a `thread_ts` that is no root.
+
+        Slack is laxer: apps report posts to lost threads that appear in the channel instead.
+        """
         if thread_ts is None:
             return
         root = self.find_message(channel_id, thread_ts)
@@ -185,7 +205,7 @@ class Workspace:
         if message.stream is not None and message.stream.state == "streaming":
             self.streaming[message.channel_id, message.ts] = message
 
-    def change(self, message: Message, *, edited_by: str | None = None, **fields: object) -> None:
+    def change(self, message: Message, *, edited_by: str | None = None, **fields: Any) -> None:
         """Set fields of a message; `edited_by` also marks it as edited."""
         previous = message_json(self, message)
         for name, value in fields.items():
@@ -202,16 +222,13 @@ class Workspace:
         )
 
     def delete(self, message: Message) -> None:
-        """Remove a message; over a thread that has replies it leaves a tombstone, as in Slack."""
-        previous = message_json(self, message)
+        """Remove a message. The root of a thread becomes a tombstone until its last reply goes."""
         self.streaming.pop((message.channel_id, message.ts), None)
         if self.replies(message.channel_id, message.ts):
-            message.subtype, message.text = "tombstone", "This message was deleted."
-            message.user_id, message.blocks, message.file_ids = "USLACKBOT", [], []
-            message.attachments, message.metadata, message.reactions = [], None, {}
-            message.bot_id = message.app_id = message.client_msg_id = None
-        else:
-            del self.messages[message.channel_id][message.ts]
+            self.change(message, **copy.deepcopy(TOMBSTONE))
+            return
+        previous = message_json(self, message)
+        del self.messages[message.channel_id][message.ts]
         self.changes.publish(
             "message_deleted",
             channel_id=message.channel_id,
@@ -219,6 +236,9 @@ class Workspace:
             previous_message=previous,
             event_ts=self.clock.next_ts(),
         )
+        root = self.find_message(message.channel_id, message.root_ts)
+        if root is not None and root.subtype == "tombstone":
+            self.delete(root)
 
     def react(self, message: Message, user_id: str, name: str) -> None:
         users = message.reactions.setdefault(name, [])

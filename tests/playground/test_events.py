@@ -90,6 +90,32 @@ async def test_an_edit_and_a_deletion_show_what_was_before() -> None:
     assert (deleted["deleted_ts"], deleted["previous_message"]["text"]) == (ts, "hello")
 
 
+async def test_an_edited_mention_is_told_again_with_its_mark() -> None:
+    async with hearing("app_mention") as (slack, heard):
+        alice = slack.user("alice")
+        ts = await alice.says("#general", "@bot helo")
+        await alice.edits("#general", ts, "@bot hello")
+        await slack.settled()
+    first, second = heard.events
+    assert first["ts"] == second["ts"] == ts
+    assert "edited" not in first
+    assert second["edited"]["user"] == alice.id
+
+
+async def test_a_deleted_root_changes_into_a_tombstone() -> None:
+    async with hearing("message.channels") as (slack, heard):
+        alice, bob = slack.user("alice"), slack.user("bob")
+        root = await alice.says("#general", "root")
+        reply = await bob.says("#general", "reply", thread_ts=root)
+        await alice.deletes("#general", root)
+        await bob.deletes("#general", reply)
+        await slack.settled()
+    changed = heard.only("message", "message_changed")["message"]
+    assert (changed["subtype"], changed["user"]) == ("tombstone", "USLACKBOT")
+    deleted = [e["deleted_ts"] for e in heard.events if e.get("subtype") == "message_deleted"]
+    assert deleted == [reply, root]
+
+
 async def test_a_link_is_unfurled_a_moment_later() -> None:
     async with hearing() as (slack, heard):
         await slack.user("alice").says("#general", "see https://example.org/a?b=1&c=2")
