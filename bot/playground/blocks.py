@@ -3,7 +3,6 @@
 Where Slack's own limit is not documented, the limit of its SDKs is taken.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,116 +10,49 @@ from bot.playground.errors import SlackError
 from bot.playground.model import Json
 
 MAX_BLOCKS = 50
-MAX_VIEW_BLOCKS = 100
 MAX_MARKDOWN = 12_000
-MAX_VIEW_BYTES = 250_000
 
-MESSAGE_BLOCKS = frozenset(
-    [
-        "actions",
-        "alert",
-        "auth_provider",
-        "card",
-        "carousel",
-        "container",
-        "context",
-        "context_actions",
-        "data_table",
-        "data_visualization",
-        "divider",
-        "file",
-        "header",
-        "image",
-        "markdown",
-        "plan",
-        "rich_text",
-        "section",
-        "table",
-        "task_card",
-        "video",
-    ]
-) - {"alert"}
-VIEW_BLOCKS = frozenset(
-    [
-        "actions",
-        "alert",
-        "context",
-        "divider",
-        "header",
-        "image",
-        "input",
-        "rich_text",
-        "section",
-        "video",
-    ]
-)
+# fmt: off
+MESSAGE_BLOCKS = frozenset({
+    "actions", "auth_provider", "card", "carousel", "container", "context", "context_actions",
+    "data_table", "data_visualization", "divider", "file", "header", "image", "markdown", "plan",
+    "rich_text", "section", "table", "task_card", "video",
+})
+VIEW_BLOCKS = frozenset({
+    "actions", "alert", "context", "divider", "header", "image", "input", "rich_text", "section",
+    "video",
+})
+ACTION_ELEMENTS = frozenset({
+    "button", "checkboxes", "channels_select", "conversations_select", "datepicker",
+    "datetimepicker", "external_select", "feedback_buttons", "icon_button",
+    "multi_channels_select", "multi_conversations_select", "multi_external_select",
+    "multi_static_select", "multi_users_select", "overflow", "radio_buttons", "static_select",
+    "timepicker", "users_select", "workflow_button",
+})
+INPUT_ELEMENTS = frozenset({
+    "plain_text_input", "email_text_input", "url_text_input", "number_input", "file_input",
+    "rich_text_input",
+})
+# fmt: on
 MAX_ITEMS = {"actions": 25, "context": 10, "context_actions": 5, "carousel": 10}
-ACTION_ELEMENTS = frozenset(
-    [
-        "button",
-        "checkboxes",
-        "channels_select",
-        "conversations_select",
-        "datepicker",
-        "datetimepicker",
-        "external_select",
-        "feedback_buttons",
-        "icon_button",
-        "multi_channels_select",
-        "multi_conversations_select",
-        "multi_external_select",
-        "multi_static_select",
-        "multi_users_select",
-        "overflow",
-        "radio_buttons",
-        "static_select",
-        "timepicker",
-        "users_select",
-        "workflow_button",
-    ]
-)
 
 
 class BlockError(Exception):
     """Why blocks are not valid; the message goes into `response_metadata.messages`."""
 
 
-def check_message_blocks(blocks: list[Json] | None, *, error: str = "invalid_blocks") -> list[Json]:
+def check_message_blocks(
+    blocks: list[Json] | None, *, too_many: str = "invalid_blocks"
+) -> list[Json]:
     """The blocks with their `block_id`s filled in; raises SlackError as chat.postMessage does."""
     blocks = blocks or []
     if len(blocks) > MAX_BLOCKS:
-        raise SlackError(error, errors=["no more than 50 items allowed [json-pointer:/blocks]"])
-    _check_all(blocks, MESSAGE_BLOCKS, error)
+        raise SlackError(too_many, errors=["no more than 50 items allowed [json-pointer:/blocks]"])
+    check_all(blocks, MESSAGE_BLOCKS, "invalid_blocks")
     markdown = sum(len(block["text"]) for block in blocks if block["type"] == "markdown")
     if markdown > MAX_MARKDOWN:
         raise SlackError("msg_blocks_too_long")
     return with_ids(blocks)
-
-
-def check_view(view: Any) -> Json:
-    """A modal or App Home as views.open takes it; raises SlackError."""
-    if not isinstance(view, dict) or view.get("type") not in ("modal", "home"):
-        raise _refused("invalid_arguments", ["[ERROR] invalid view: unsupported type"])
-    if len(json.dumps(view)) > MAX_VIEW_BYTES:
-        raise SlackError("view_too_large")
-    blocks = view.get("blocks")
-    if not isinstance(blocks, list) or len(blocks) > MAX_VIEW_BLOCKS:
-        raise _refused("invalid_arguments", ["[ERROR] must provide between 0 and 100 blocks"])
-    if view["type"] == "modal":
-        _check_modal(view, blocks)
-    _check_all(blocks, VIEW_BLOCKS, "invalid_arguments")
-    return view | {"blocks": with_ids(blocks)}
-
-
-def _check_modal(view: Json, blocks: list[Json]) -> None:
-    for name, required in (("title", True), ("submit", False), ("close", False)):
-        text = view.get(name)
-        if (text is None and required) or (text is not None and len(_text_of(text)) > 24):
-            raise _refused("invalid_arguments", [f"[ERROR] `{name}`: 1 to 24 characters"])
-    if any(block.get("type") == "input" for block in blocks) and not view.get("submit"):
-        raise _refused("invalid_arguments", ["[ERROR] missing `submit` with input blocks"])
-    if len(view.get("private_metadata") or "") > 3_000:
-        raise _refused("invalid_arguments", ["[ERROR] `private_metadata`: too long"])
 
 
 def with_ids(blocks: list[Json]) -> list[Json]:
@@ -146,11 +78,11 @@ def _with_action_id(element: Json, action_id: str) -> Json:
     return {"action_id": action_id, **element} if interactive else element
 
 
-def _refused(error: str, messages: list[str]) -> SlackError:
+def refusal(error: str, messages: list[str]) -> SlackError:
     return SlackError(error, errors=messages, response_metadata={"messages": messages})
 
 
-def _check_all(blocks: list[Json], known: frozenset[str], error: str) -> None:
+def check_all(blocks: list[Json], known: frozenset[str], error: str) -> None:
     seen: set[str] = set()
     for number, block in enumerate(blocks):
         try:
@@ -162,7 +94,7 @@ def _check_all(blocks: list[Json], known: frozenset[str], error: str) -> None:
                 seen.add(block_id)
         except BlockError as reason:
             pointer = f"[ERROR] {reason} [json-pointer:/blocks/{number}]"
-            raise _refused(error, [pointer]) from None
+            raise refusal(error, [pointer]) from None
 
 
 def _check_block(block: Json, known: frozenset[str]) -> None:
@@ -244,15 +176,7 @@ def _input(block: Json) -> None:
     element = block.get("element")
     _demand(isinstance(element, dict), "missing required field: element")
     assert isinstance(element, dict)
-    inputs = {
-        "plain_text_input",
-        "email_text_input",
-        "url_text_input",
-        "number_input",
-        "file_input",
-        "rich_text_input",
-    }
-    _element(element, ACTION_ELEMENTS | inputs)
+    _element(element, ACTION_ELEMENTS | INPUT_ELEMENTS)
 
 
 def _table(block: Json) -> None:
@@ -295,12 +219,12 @@ _CHECKS: dict[str, Callable[[Json], None]] = {
 def _text(value: Any, limit: int, kinds: tuple[str, ...]) -> None:
     _demand(isinstance(value, dict), "missing required field: text")
     _demand(value.get("type") in kinds, f"text must be of type {' or '.join(kinds)}")
-    text = _text_of(value)
+    text = text_of(value)
     _demand(bool(text), "must be more than 0 characters")
     _limit(text, limit, "text")
 
 
-def _text_of(value: Any) -> str:
+def text_of(value: Any) -> str:
     return str(value.get("text", "")) if isinstance(value, dict) else ""
 
 

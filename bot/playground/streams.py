@@ -5,6 +5,7 @@ is appended. Slack documents neither the lifetime nor that the limit is for all 
 together; both are measured by others, and this is the stricter reading.
 """
 
+from bot.playground.blocks import MAX_BLOCKS
 from bot.playground.errors import SlackError
 from bot.playground.model import Json, Message, Stream, StreamState
 from bot.playground.workspace import Workspace
@@ -27,6 +28,9 @@ def append(workspace: Workspace, message: Message, markdown: str, chunks: list[J
     added = sum(len(text) for text in texts)
     if stream.length + added > MAX_CHARACTERS:
         raise SlackError("msg_too_long")
+    new_blocks = [block for chunk in chunks for block in chunk.get("blocks", ())]
+    if len(stream.chunk_blocks) + len(new_blocks) > MAX_BLOCKS:
+        raise SlackError("msg_blocks_too_many")
     stream.length += added
     for chunk in chunks:
         _apply(stream, chunk)

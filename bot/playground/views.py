@@ -2,10 +2,10 @@
 
 import secrets
 
-from bot.playground.blocks import check_view
 from bot.playground.errors import SlackError
 from bot.playground.model import Json, View
 from bot.playground.shapes import view_json
+from bot.playground.view_rules import check_view
 from bot.playground.workspace import Workspace
 
 MAX_STACK = 3

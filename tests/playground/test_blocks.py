@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from bot.playground import SlackError
-from bot.playground.blocks import check_message_blocks, check_view
+from bot.playground.blocks import check_message_blocks
+from bot.playground.view_rules import check_view
 
 PLAIN = {"type": "plain_text", "text": "x"}
 

@@ -296,3 +296,42 @@ async def test_a_button_in_app_home_reports_its_view(slack: LocalSlack, transpor
         assert alice.home is not None
         await alice.clicks_in_view("again", view_id=alice.home["id"])
     assert pressed == ["home"]
+
+
+async def test_a_view_is_updated_by_id_or_external_id_and_keeps_what_was_typed(
+    slack: LocalSlack, transport: str
+) -> None:
+    app = make_app(slack)
+
+    @app.view("settings")
+    async def on_submit(ack: Any, body: dict[str, Any]) -> None:
+        values = body["view"]["state"]["values"]
+        action = {"one": "update", "two": "push"}.get(values["tone"]["tone_text"]["value"])
+        if action is None:
+            await ack(response_action="clear")
+        else:
+            await ack(response_action=action, view=modal(f"After {action}"))
+
+    async with running(transport, app, slack):
+        alice, client = slack.user("alice"), make_client(slack)
+        trigger = slack.interactions.issue_trigger(alice.id)
+        opened = await client.views_open(trigger_id=trigger, view=modal(external_id="mine"))
+        await client.views_update(external_id="mine", view=modal("By external id"))
+        await client.views_update(view_id=opened["view"]["id"], view=modal("By id"))
+        with refused("not_found"):
+            await client.views_update(view_id="V404", view=modal())
+
+        titles = []
+        for typed in ("one", "two", "three"):
+            titles.append([view.payload["title"]["text"] for view in alice.modals])
+            await alice.submits({"tone_text": typed})
+    assert titles == [["By id"], ["After update"], ["After update", "After push"]]
+    assert alice.modals == []
+
+
+async def test_an_external_id_is_used_once(slack: LocalSlack) -> None:
+    client, alice = make_client(slack), slack.user("alice")
+    for expected in (None, "duplicate_external_id"):
+        trigger = slack.interactions.issue_trigger(alice.id)
+        with refused(expected) if expected else contextlib.nullcontext():
+            await client.views_open(trigger_id=trigger, view=modal(external_id="mine"))

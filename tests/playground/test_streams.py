@@ -155,3 +155,31 @@ async def test_task_updates_replace_their_status_and_append_their_output(
     card, context = message.blocks
     assert (card["status"], card["output"]) == ("complete", "one, two")
     assert context["type"] == "context"
+
+
+async def test_a_stream_takes_fifty_blocks_in_chunks_and_fifty_at_its_end(
+    client: AsyncWebClient, thread: Thread
+) -> None:
+    stream = await thread.start(client)
+    divider = {"type": "divider"}
+    await client.chat_appendStream(**stream, chunks=[{"type": "blocks", "blocks": [divider] * 50}])
+    with refused("msg_blocks_too_many"):
+        await client.chat_appendStream(**stream, chunks=[{"type": "blocks", "blocks": [divider]}])
+    with refused("msg_blocks_too_many"):
+        await client.chat_stopStream(**stream, blocks=[divider] * 51)
+    await client.chat_stopStream(**stream, blocks=[divider] * 50)
+
+
+async def test_a_stream_may_begin_with_its_first_chunk_or_not_at_all(
+    slack: LocalSlack, client: AsyncWebClient, thread: Thread
+) -> None:
+    for refusal, arguments in (
+        ("msg_too_long", {"markdown_text": "x" * 12_001}),
+        ("invalid_chunks", {"chunks": [{"type": "markdown_text"}]}),
+        ("invalid_arguments", {"task_display_mode": "sideways"}),
+    ):
+        with refused(refusal):
+            await client.chat_startStream(**thread.arguments | arguments)
+    assert slack.replies("#general", thread.ts) == []
+    await client.chat_startStream(**thread.arguments, markdown_text="Well")
+    assert [message.text for message in slack.replies("#general", thread.ts)] == ["Well"]

@@ -13,7 +13,7 @@ def _pieces(call: Call) -> tuple[str, list[Json]]:
     chunks = call.args.objects("chunks", "invalid_chunks") or []
     for chunk in chunks:
         if chunk.get("type") == "blocks":
-            check_message_blocks(chunk.get("blocks"))
+            check_message_blocks(chunk.get("blocks"), too_many="msg_blocks_too_many")
     return call.args.get("markdown_text") or "", chunks
 
 
@@ -84,7 +84,8 @@ def stop(call: Call) -> Json:
     if stream is None or stream.state != "streaming":
         raise SlackError("message_not_in_streaming_state")
     markdown, chunks = _pieces(call)
-    blocks = check_message_blocks(call.args.objects("blocks", "invalid_blocks_format"))
+    given = call.args.objects("blocks", "invalid_blocks_format")
+    blocks = check_message_blocks(given, too_many="msg_blocks_too_many")
     metadata = read_metadata(call)
     status = call.args.get("session_status")
     if status and status not in agents.SESSION_STATUSES:

@@ -1,11 +1,11 @@
 """views.*."""
 
 from bot.playground import views
-from bot.playground.blocks import check_view
 from bot.playground.errors import SlackError, invalid_arguments
 from bot.playground.methods.call import Call, Method
 from bot.playground.model import Json, View
 from bot.playground.shapes import view_json
+from bot.playground.view_rules import check_view
 
 
 def _payload(call: Call, kind: str) -> Json:
