@@ -1,28 +1,29 @@
 """The one way to Redis: runs commands and scripts, and maps Redis's errors to ours."""
 
+import asyncio
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from bot.errors import ConfigError, StoreUnavailable, Superseded
+
+T = TypeVar("T")
 
 # Slack waits 3 seconds for its 200; a blocking read must end before SOCKET_TIMEOUT.
 CONNECT_TIMEOUT = 2.0
 SOCKET_TIMEOUT = 5.0
 POOL_TIMEOUT = 5.0
-# Heroku closes connections that were idle for 300 seconds.
-HEALTH_CHECK_INTERVAL = 60
+RETRY_DELAY = 0.05
 
 # Before version 7 the word of an error inside a script stands somewhere in the text.
 _AWAY = re.compile(
@@ -37,18 +38,19 @@ class NoGroup(Exception):
 def open_redis(url: str, *, tls_verify: bool, connections: int) -> "Redis":
     """A client over a bounded pool; connects at the first command.
 
-    A command is sent a second time only where the connection broke. All our scripts bear that: a
-    second `deliver` is a redelivery, a second `settle` is refused.
+    The pool looks at a connection before it gives it away, so that one which the server closed
+    meanwhile (Heroku: after 300 idle seconds) is opened anew. redis-py's own retries and health
+    checks are off: where a server refuses a new connection they start each other without an end.
     """
     options: dict[str, Any] = {
         "max_connections": connections,
         "timeout": POOL_TIMEOUT,
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": CONNECT_TIMEOUT,
-        "health_check_interval": HEALTH_CHECK_INTERVAL,
+        "health_check_interval": 0,
         "decode_responses": True,
         "protocol": 2,
-        "retry": Retry(ExponentialBackoff(cap=0.2, base=0.05), 1, (RedisConnectionError,)),
+        "retry": Retry(NoBackoff(), 0),
     }
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
@@ -75,33 +77,37 @@ class Link:
 
     async def execute(self, *command: str | int | float) -> Any:
         """Run one command."""
-        with _mapped_errors():
-            return await self.redis.execute_command(*command)  # type: ignore[no-untyped-call]
+        return await _answered(
+            lambda: self.redis.execute_command(*command)  # type: ignore[no-untyped-call]
+        )
+
+    async def execute_many(self, commands: Sequence[Sequence[str | int | float]]) -> list[Any]:
+        """Run commands in one round trip."""
+
+        async def execute() -> list[Any]:
+            async with self.redis.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return await pipeline.execute()
+
+        return await _answered(execute)
 
     async def run(self, script: str, keys: Sequence[str], *args: str | int | float) -> Any:
         """Run `lua/<script>.lua`."""
-        with _mapped_errors():
-            return await self._script(script)(keys=keys, args=args)
+        return await _answered(lambda: self._script(script)(keys=keys, args=args))
 
     async def run_many(
         self, script: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int | float]]]
     ) -> list[Any]:
         """Run a script once for each pair of keys and arguments, in one round trip."""
-        if not calls:
-            return []
-        with _mapped_errors():
+
+        async def run() -> list[Any]:
             async with self.redis.pipeline(transaction=False) as pipeline:
                 for keys, args in calls:
                     await self._script(script)(keys=keys, args=args, client=pipeline)
                 return await pipeline.execute()
 
-    async def execute_many(self, commands: Sequence[Sequence[str | int | float]]) -> list[Any]:
-        """Run commands in one round trip."""
-        with _mapped_errors():
-            async with self.redis.pipeline(transaction=False) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                return await pipeline.execute()
+        return await _answered(run) if calls else []
 
     def _script(self, name: str) -> AsyncScript:
         if name not in self._scripts:
@@ -119,17 +125,27 @@ def _source(script: str) -> str:
     return (folder / "prelude.lua").read_text() + (folder / f"{script}.lua").read_text()
 
 
-@contextmanager
-def _mapped_errors() -> Iterator[None]:
+async def _answered(call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call, once more where the connection broke.
+
+    All our scripts bear to run twice: a second `deliver` is a redelivery, a second `settle` is
+    refused. A call that timed out is not repeated: the server has enough to do.
+    """
     try:
-        yield
+        try:
+            return await call()
+        except RedisConnectionError as error:
+            if type(error) is not RedisConnectionError:
+                raise
+        await asyncio.sleep(RETRY_DELAY)
+        return await call()
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
     except ResponseError as error:
         raise _mapped(error) from error
 
 
-def _mapped(error: RedisError) -> Exception:
+def _mapped(error: ResponseError) -> Exception:
     text = str(error)
     if text.startswith("SUPERSEDED"):
         return Superseded(text)

@@ -1,0 +1,281 @@
+"""Redis goes away, comes back, comes back empty, or takes no writes."""
+
+import asyncio
+import socket
+import subprocess
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from bot.errors import ConfigError, StoreUnavailable, Superseded
+from bot.store import Store, link, open_store
+from tests.redis_server import RedisServer, find_executables, run_server
+from tests.store.scenes import (
+    claim_entries,
+    conversation,
+    deliver,
+    keys_of,
+    message,
+    stamps,
+    take_one,
+    thread,
+    wait_until,
+)
+
+ACTIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
+    "ping": lambda store: store.ping(),
+    "deliver": lambda store: store.inbox.deliver(message("1.0")),
+    "revise": lambda store: store.inbox.revise(message("1.0")),
+    "interrupt": lambda store: store.inbox.interrupt(thread(), "stop"),
+    "claim": lambda store: store.inbox.claim("anna", 1, 0.1),
+    "depth": lambda store: store.inbox.depth(),
+    "state": lambda store: store.inbox.state(thread()),
+    "beat": lambda store: store.workers.beat("anna", 60),
+    "rescue": lambda store: store.workers.rescue("anna"),
+    "rescue_own": lambda store: store.workers.rescue_own("anna", ()),
+    "hand_over": lambda store: store.workers.hand_over("anna"),
+    "find": lambda store: store.conversations.find(thread()),
+    "history": lambda store: store.conversations.history(thread()),
+    "dead": lambda store: store.dead.list(),
+    "pace": lambda store: store.pace.acquire("posts", 1),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_without_redis_everything_says_so(action: str, tmp_path: Path) -> None:
+    async with open_store(f"unix://{tmp_path}/nowhere.sock") as store:
+        with pytest.raises(StoreUnavailable):
+            await ACTIONS[action](store)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "LOADING Redis is loading the dataset in memory",
+        "MISCONF Errors writing to the AOF file: No space left on device",
+        "READONLY You can't write against a read only replica.",
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "ERR Error running script (call to f_1): @user_script:1: -OOM command not allowed",
+        "ERR max number of clients reached",
+        "NOAUTH Authentication required.",
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "BUSY Redis is busy running a script.",
+    ],
+)
+async def test_a_server_that_refuses_counts_as_away(refusal: str, tmp_path: Path) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            writer.write(f"-{refusal}\r\n".encode())
+        writer.close()
+
+    path = str(tmp_path / "redis.sock")
+    server = await asyncio.start_unix_server(refuse, path)
+    async with server, open_store(f"unix://{path}") as store:
+        with pytest.raises(StoreUnavailable):
+            await deliver(store, "1.0")
+
+
+async def test_what_was_stored_survives_a_killed_server(own_server: RedisServer) -> None:
+    async with open_store(own_server.url) as store:
+        await deliver(store, "1.0")
+        claim = await take_one(store)
+        await store.turns.open(claim).note("run", "run_1")
+        await deliver(store, "2.0")
+        own_server.kill()
+        with pytest.raises(StoreUnavailable):
+            await deliver(store, "3.0")
+        own_server.start()
+
+        assert not (await store.inbox.deliver(message("2.0"))).new
+        assert await store.workers.held([claim]) == [claim]
+        await store.inbox.settle(claim)
+        await deliver(store, "3.0")
+        assert stamps(await take_one(store)) == ["2.0", "3.0"]
+
+
+async def test_the_store_recovers_from_a_server_that_lost_everything(
+    own_server: RedisServer,
+) -> None:
+    async with open_store(own_server.url) as store:
+        await deliver(store, "1.0")
+        claim = await take_one(store)
+        assert not (await store.workers.beat("anna", 60)).data_lost
+        own_server.stop()
+        own_server.lose_data()
+        own_server.start()
+
+        assert (await store.workers.beat("anna", 60)).data_lost
+        assert not (await store.workers.beat("anna", 60)).data_lost
+        with pytest.raises(Superseded):
+            await store.inbox.settle(claim)
+        await deliver(store, "2.0")
+        assert stamps(await take_one(store)) == ["2.0"]
+
+
+async def test_a_worker_that_waits_for_work_survives_a_flush(own_server: RedisServer) -> None:
+    async with open_store(own_server.url) as store:
+        await claim_entries(store)
+        waiting = asyncio.create_task(store.inbox.claim("anna", 1, 4))
+        await wait_until(lambda: _is_blocked(store))
+        await store.redis.flushall()
+        await deliver(store, "1.0")
+
+        entries = await waiting or await claim_entries(store)
+        assert [entry.thread for entry in entries] == [thread()]
+
+
+async def _is_blocked(store: Store) -> bool:
+    return int((await store.redis.info("clients"))["blocked_clients"]) == 1
+
+
+async def test_a_server_without_memory_stores_nothing_by_halves(own_server: RedisServer) -> None:
+    async with open_store(own_server.url) as store:
+        await deliver(store, "1.0")
+        claim = await take_one(store)
+        await store.redis.config_set("maxmemory", "1")
+        with pytest.raises(StoreUnavailable):
+            await deliver(store, "2.0")
+        with pytest.raises(StoreUnavailable):
+            await store.turns.open(claim).note("run", "run_1")
+        assert not [key for key in await keys_of(store) if key.endswith("2.0")]
+        # What frees memory goes through.
+        await store.inbox.settle(claim)
+        await store.redis.config_set("maxmemory", "0")
+
+        assert (await store.inbox.deliver(message("2.0"))).new
+
+
+async def test_a_replica_takes_no_messages(own_server: RedisServer) -> None:
+    async with open_store(own_server.url) as store:
+        await store.redis.replicaof("127.0.0.1", 1)
+        with pytest.raises(StoreUnavailable):
+            await deliver(store, "1.0")
+        await store.redis.replicaof("NO", "ONE")
+
+        assert (await store.inbox.deliver(message("1.0"))).new
+
+
+async def test_a_full_server_takes_no_more_connections(own_server: RedisServer) -> None:
+    async with open_store(own_server.url) as first, open_store(own_server.url) as second:
+        await first.redis.config_set("maxclients", "1")
+        with pytest.raises(StoreUnavailable):
+            await deliver(second, "1.0")
+        await first.redis.config_set("maxclients", "100")
+
+        assert (await second.inbox.deliver(message("1.0"))).new
+
+
+async def test_a_hanging_server_is_given_up_and_found_again(
+    own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "SOCKET_TIMEOUT", 0.2)
+    async with open_store(own_server.url) as store:
+        await store.ping()
+        own_server.freeze()
+        try:
+            with pytest.raises(StoreUnavailable):
+                await deliver(store, "1.0")
+        finally:
+            own_server.thaw()
+
+        # Whether the frozen server got the first one nobody can say; the second settles it.
+        await deliver(store, "1.0")
+        assert stamps(await take_one(store)) == ["1.0"]
+
+
+async def test_a_cancelled_call_leaves_the_store_usable(store: Store) -> None:
+    for _ in range(20):
+        waiting = asyncio.create_task(store.inbox.claim("anna", 1, 4))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    await deliver(store, "1.0")
+    await store.workers.rescue_own("anna", (), idle=0)
+
+    assert stamps(await take_one(store)) == ["1.0"]
+
+
+async def test_connections_are_bounded(own_server: RedisServer) -> None:
+    async with open_store(own_server.url, connections=4) as store:
+        await asyncio.gather(
+            *(deliver(store, "1.0", of=thread(f"{number}.0")) for number in range(200)),
+            store.inbox.claim("anna", 1, 0.5),
+            store.workers.beat("anna", 60),
+        )
+
+        assert len(await store.redis.client_list()) <= 4
+
+
+async def test_a_blocked_claim_does_not_hold_up_the_rest(own_server: RedisServer) -> None:
+    async with open_store(own_server.url, connections=3) as store:
+        waiting = asyncio.create_task(store.inbox.claim("anna", 1, 4))
+        await wait_until(lambda: _is_blocked(store))
+        async with asyncio.timeout(1):
+            await store.workers.beat("anna", 60)
+            await deliver(store, "1.0")
+            assert len(await waiting) == 1
+
+
+async def test_bots_with_different_prefixes_do_not_meet(redis_url: str) -> None:
+    async with (
+        open_store(redis_url, prefix="test-one") as one,
+        open_store(redis_url, prefix="test-two") as two,
+    ):
+        try:
+            await deliver(one, "1.0")
+            assert (await two.inbox.deliver(message("1.0"))).new
+            assert await two.conversations.find(thread()) is None
+        finally:
+            for store in (one, two):
+                await store.redis.delete(*await keys_of(store))
+
+
+@pytest.mark.parametrize("url", ["http://localhost", "redis://u:secret/x@host:6379", "nonsense"])
+async def test_an_address_that_cannot_be_read_is_told_without_its_secrets(url: str) -> None:
+    with pytest.raises(ConfigError, match="REDIS_URL") as raised:
+        async with open_store(url):
+            pass
+    assert "secret" not in str(raised.value)
+
+
+def _certificate(directory: Path) -> tuple[Path, Path]:
+    certificate, key = directory / "redis.crt", directory / "redis.key"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
+            *("-subj", "/CN=self-signed", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def test_a_self_signed_server_is_trusted_on_request_only(tmp_path: Path) -> None:
+    executable = find_executables().get("redis")
+    if executable is None:
+        pytest.skip("no redis-server with TLS on the PATH")
+    certificate, key = _certificate(tmp_path)
+    port = _free_port()
+    options = (
+        *("--tls-port", str(port), "--bind", "127.0.0.1", "--tls-auth-clients", "no"),
+        *("--tls-cert-file", str(certificate), "--tls-key-file", str(key)),
+        *("--tls-ca-cert-file", str(certificate)),
+    )
+    with run_server(executable, *options):
+        async with open_store(f"rediss://127.0.0.1:{port}", tls_verify=False) as store:
+            assert (await store.inbox.deliver(message("1.0"))).new
+            claim = await take_one(store)
+            await store.conversations.save(claim, conversation())
+            await store.inbox.settle(claim)
+        async with open_store(f"rediss://127.0.0.1:{port}") as store:
+            with pytest.raises(StoreUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+                await store.ping()
