@@ -6,7 +6,6 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.playground.clock import parse_ts
 from bot.playground.errors import SlackError, invalid_arguments
 
 TRUE = ("1", "true", True, 1)
@@ -63,16 +62,6 @@ class Arguments:
             return None
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise SlackError(error)
-        return value
-
-    def ts(self, name: str, error: str) -> str | None:
-        value = self.get(name)
-        if not value:
-            return None
-        try:
-            parse_ts(value)
-        except ValueError:
-            raise SlackError(error) from None
         return value
 
 

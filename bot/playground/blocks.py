@@ -92,7 +92,8 @@ def check_all(blocks: list[Json], known: frozenset[str], error: str) -> None:
                 _limit(block_id, 255, "block_id")
                 _demand(block_id not in seen, "block_id already exists")
                 seen.add(block_id)
-        except BlockError as reason:
+        # The latter: a part that is of another JSON type than the checks below expect.
+        except (BlockError, AttributeError, KeyError, TypeError) as reason:
             pointer = f"[ERROR] {reason} [json-pointer:/blocks/{number}]"
             raise refusal(error, [pointer]) from None
 

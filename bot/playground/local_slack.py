@@ -15,6 +15,7 @@ from bot.playground.interactions import Interactions
 from bot.playground.model import AgentThread, Channel, Json, Message, User
 from bot.playground.people import Person
 from bot.playground.rates import Rates
+from bot.playground.rich_text import find_pings
 from bot.playground.shapes import permalink
 from bot.playground.snapshot import snapshot
 from bot.playground.socket_mode import SocketMode
@@ -169,6 +170,10 @@ class LocalSlack:
         """Status line, title, prompts and session of a thread."""
         self.expire()
         return agent_thread(self.workspace, self.channel(channel).id, ts)
+
+    def pings(self, message: Message) -> set[str]:
+        """Whom a message notifies: user ids, "here", "channel", "everyone", "subteam^…"."""
+        return set(find_pings([message.text, message.blocks, message.attachments]))
 
     def permalink(self, message: Message) -> str:
         return permalink(self.workspace, message)

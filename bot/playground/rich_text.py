@@ -38,9 +38,22 @@ def find_mentions(text: str) -> list[str]:
     return [match["user"] for match in _TOKEN.finditer(text) if match["user"]]
 
 
-def find_pings(text: str) -> list[str]:
-    """Everybody whom the text would notify: user ids, "here", "channel", "everyone", groups."""
-    return [match[1] or match[2] for match in _PING.finditer(text)]
+def find_pings(content: Any) -> list[str]:
+    """Everybody whom a text or blocks would notify: user ids, "here", "channel", "everyone".
+
+    Control sequences count in every text, also in `markdown` blocks: the stricter reading.
+    """
+    if isinstance(content, str):
+        return [match[1] or match[2] for match in _PING.finditer(content)]
+    if isinstance(content, list):
+        return [ping for item in content for ping in find_pings(item)]
+    if not isinstance(content, dict):
+        return []
+    if content.get("type") == "user":
+        return [content["user_id"]]
+    if content.get("type") == "broadcast":
+        return [content["range"]]
+    return find_pings(list(content.values()))
 
 
 def rich_text_block(text: str, block_id: str) -> Json:

@@ -1,6 +1,6 @@
 """Users, channels, files, messages and views in the JSON shapes that Slack gives them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bot.playground.clock import parse_ts
 from bot.playground.model import Channel, File, Json, Message, User, View
@@ -206,10 +206,6 @@ def view_json(workspace: "Workspace", view: View) -> Json:
         "app_installed_team_id": workspace.team_id,
         "bot_id": workspace.bot.bot_id,
     }
-
-
-def item_json(message: Message) -> dict[str, Any]:
-    return {"type": "message", "channel": message.channel_id, "ts": message.ts}
 
 
 def permalink(workspace: "Workspace", message: Message) -> str:

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -57,7 +57,7 @@ class CallRecord:
         return self.error == "ok" and not self.dropped
 
     def as_json(self) -> Json:
-        return asdict(self)
+        return vars(self).copy()
 
 
 class WebApi:

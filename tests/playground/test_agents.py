@@ -114,3 +114,45 @@ async def test_suggested_prompts_need_their_scope() -> None:
                 channel_id=alice.dm(), prompts=[{"title": "a", "message": "b"}]
             )
         assert caught.value.response["needed"] == "assistant:write"
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "error"),
+    [
+        ("assistant.threads.setStatus", {}, "invalid_arguments"),
+        ("assistant.threads.setSuggestedPrompts", {}, "invalid_arguments"),
+        ("assistant.threads.setSuggestedPrompts", {"prompts": [{}]}, "invalid_arguments"),
+        (
+            "agents.sessions.setStatus",
+            {"status": "active", "title": "x" * 201},
+            "invalid_arguments",
+        ),
+        (
+            "agents.sessions.setStatus",
+            {"status": "active", "initiator_user_id": "U404"},
+            "user_not_found",
+        ),
+        ("agents.sessions.rename", {"title": ""}, "invalid_arguments"),
+        ("agents.sessions.rename", {"title": "x", "thread_ts": ""}, "thread_ts_required"),
+    ],
+)
+async def test_what_slack_would_refuse_of_an_agent_is_refused(
+    client: AsyncWebClient,
+    where: dict[str, Any],
+    method: str,
+    arguments: dict[str, Any],
+    error: str,
+) -> None:
+    with refused(error):
+        await client.api_call(method, json=where | arguments)
+
+
+async def test_a_session_belongs_to_a_channel_of_the_bot(
+    slack: LocalSlack, client: AsyncWebClient
+) -> None:
+    elsewhere = slack.add_channel("elsewhere", ["alice"], bot=False)
+    ts = await slack.user("alice").says("#elsewhere", "hi")
+    with refused("not_authorized"):
+        await client.agents_sessions_setStatus(
+            channel_id=elsewhere.id, thread_ts=ts, status="active"
+        )

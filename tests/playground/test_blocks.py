@@ -43,6 +43,16 @@ def select(options: int) -> dict[str, Any]:
         actions(*[button(action_id=str(n)) for n in range(25)]),
         actions(button(text={"type": "plain_text", "text": "x" * 75}, value="y" * 2_000)),
         actions(select(100)),
+        actions({"type": "checkboxes", "action_id": "c", "options": [{"text": PLAIN}]}),
+        {
+            "type": "section",
+            "text": PLAIN,
+            "accessory": {"type": "image", "image_url": "x", "alt_text": "y"},
+        },
+        {
+            "type": "context",
+            "elements": [{"type": "image", "image_url": "x", "alt_text": "y"}],
+        },
         {"type": "markdown", "text": "x" * 12_000},
         table(100, 20),
         {"type": "divider"},
@@ -76,6 +86,9 @@ def test_a_block_at_its_limit_is_taken(block: dict[str, Any]) -> None:
         actions(button(), {"type": "image", "image_url": "x", "alt_text": "y"}),
         actions(select(101)),
         actions(select(0)),
+        actions({"type": "checkboxes", "options": [{"text": PLAIN, "value": "x" * 151}]}),
+        actions(button(confirm="sure?")),
+        {"type": "context", "elements": [{"type": "image", "image_url": "x"}]},
         {"type": "context_actions", "elements": [{"type": "feedback_buttons", "action_id": "f"}]},
         {"type": "markdown", "text": ""},
         {"type": "image", "image_url": "https://example.org/a.png"},
@@ -85,6 +98,10 @@ def test_a_block_at_its_limit_is_taken(block: dict[str, Any]) -> None:
         table(10, 10, "x" * 101),
         {"type": "table", "rows": [[PLAIN]]},
         {"type": "divider", "block_id": "x" * 256},
+        {"type": "divider", "block_id": 7},
+        {"type": "actions", "elements": ["button"]},
+        {"type": "table", "rows": [1]},
+        {"type": "section", "fields": 3},
     ],
 )
 def test_a_block_beyond_its_limit_is_refused(block: dict[str, Any]) -> None:

@@ -221,6 +221,32 @@ async def test_a_permalink_names_message_and_thread(
     )
 
 
+async def test_it_can_be_told_whom_a_message_pings(
+    slack: LocalSlack, client: AsyncWebClient
+) -> None:
+    general, alice, bob = slack.channel("#general").id, slack.user("alice"), slack.user("bob")
+    rich = {
+        "type": "rich_text",
+        "elements": [
+            {
+                "type": "rich_text_section",
+                "elements": [
+                    {"type": "user", "user_id": bob.id},
+                    {"type": "broadcast", "range": "here"},
+                ],
+            }
+        ],
+    }
+    await client.chat_postMessage(channel=general, text=f"<@{alice.id}> &lt;!channel&gt;")
+    await client.chat_postMessage(channel=general, text="x", blocks=[rich])
+    await client.chat_postMessage(channel=general, markdown_text="<!everyone> <!subteam^S1>")
+    assert [slack.pings(message) for message in slack.messages("#general")] == [
+        {alice.id},
+        {bob.id, "here"},
+        {"everyone", "subteam^S1"},
+    ]
+
+
 async def test_markdown_text_becomes_a_markdown_block(
     slack: LocalSlack, client: AsyncWebClient
 ) -> None:

@@ -1,13 +1,13 @@
 """A person writes, a real Bolt app hears it and answers: over HTTP and through Socket Mode."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 from slack_bolt.app.async_app import AsyncApp
 
-from bot.playground import LocalSlack, open_workspace
+from bot.playground import LocalSlack, SlackError, open_workspace
 from tests.playground.bolt import connected, make_app, served
 
 
@@ -58,3 +58,33 @@ async def test_a_mention_arrives_as_a_twin_pair_and_is_answered(transport: str) 
     assert message["event_id"] != mention["event_id"]
     assert message["event"]["text"] == f"<@{slack.bot.id}> hi"
     assert all(delivery.state == "acknowledged" for delivery in slack.deliveries)
+
+
+async def test_people_can_do_only_what_slack_lets_them() -> None:
+    async with open_workspace() as slack:
+        alice, bob = slack.user("alice"), slack.user("bob")
+        ts = await alice.says("#general", "mine")
+        slack.add_channel("club", ["alice"])
+        acts: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+            ("not_in_channel", lambda: bob.says("#club", "let me in")),
+            ("channel_not_found", lambda: bob.says("#nowhere", "hello?")),
+            ("thread_not_found", lambda: bob.says("#general", "x", thread_ts="1.000000")),
+            ("cant_update_message", lambda: bob.edits("#general", ts, "yours")),
+            ("cant_delete_message", lambda: bob.deletes("#general", ts)),
+            ("message_not_found", lambda: bob.reacts("#general", "1.000000", "eyes")),
+            ("channel_not_found", lambda: bob.joins("#nowhere")),
+            ("not_found", lambda: bob.submits()),
+            ("not_found", lambda: bob.closes("V404")),
+        ]
+        for code, act in acts:
+            with pytest.raises(SlackError, match=f"^{code}$"):
+                await act()
+        slack.channel("#general").archived = True
+        with pytest.raises(SlackError, match="is_archived"):
+            await alice.says("#general", "too late")
+
+
+async def test_a_wait_that_is_not_rewarded_ends() -> None:
+    async with open_workspace() as slack:
+        with pytest.raises(TimeoutError):
+            await slack.wait_for(lambda: slack.messages("#general"), timeout=0.1)
