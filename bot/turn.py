@@ -8,7 +8,7 @@ the same text, the part that was not posted yet.
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from bot.apology import FRESH_START, NOTHING_TO_FORGET, apology, stopped
@@ -189,8 +189,7 @@ async def _stoppable(engine: Engine, run: Run, interrupt: Interrupt) -> AsyncIte
         yield
     finally:
         watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await watch
+        await asyncio.wait([watch])
 
 
 async def forget(turn: Turn, desk: Desk) -> Answer:

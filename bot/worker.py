@@ -8,7 +8,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 from bot.engines.polling import error_backoff
 from bot.errors import BotError, Retry, StoreUnavailable, Superseded, Undeliverable
@@ -60,8 +61,8 @@ class Worker:
             await self._keep_claiming()
             await self._finish_last_words()
         finally:
-            beats.cancel()
-            await asyncio.gather(beats, return_exceptions=True)
+            await _end([beats])
+            await _end([work.task for work in self._work.values()])
             await self._hand_over()
 
     def leave(self) -> None:
@@ -77,7 +78,7 @@ class Worker:
                 await _first(self._freed.wait(), self._leaving.wait())
                 continue
             try:
-                entries = await self._inbox.claim(self.name, min(free, CLAIMED_AT_ONCE), BLOCK)
+                entries = await self._claim(min(free, CLAIMED_AT_ONCE))
                 backoff = error_backoff()
             except StoreUnavailable as error:
                 self._astray = True
@@ -86,6 +87,14 @@ class Worker:
                 continue
             for entry in entries:
                 self._begin(entry)
+
+    async def _claim(self, most: int) -> list[Entry]:
+        """Wait for ready threads, no longer than until we leave (`_hand_over` finds the rest)."""
+        claim = asyncio.create_task(self._inbox.claim(self.name, most, BLOCK))
+        leaving = asyncio.create_task(self._leaving.wait())
+        await asyncio.wait([claim, leaving], return_when=asyncio.FIRST_COMPLETED)
+        await _end([leaving] if claim.done() else [leaving, claim])
+        return [] if claim.cancelled() else claim.result()
 
     def _begin(self, entry: Entry) -> None:
         work = _Work(entry)
@@ -234,9 +243,6 @@ class Worker:
             await asyncio.wait([w.task for w in self._work.values()], timeout=0.05)
 
     async def _hand_over(self) -> None:
-        self._cancel(lambda _: True)
-        tasks = [work.task for work in self._work.values()]
-        await asyncio.gather(*tasks, return_exceptions=True)
         try:
             count = await self._workers.hand_over(self.name)
         except BotError as error:
@@ -253,6 +259,16 @@ class _Work:
         self.interrupt = Interrupt()
         self.claim: Claim | None = None
         self.task: asyncio.Task[None]
+
+
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they are over: before Python 3.12 a cancellation can get lost in
+    `asyncio.wait_for`, which redis-py uses."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.2)
 
 
 async def _first(*waits: object) -> None:

@@ -81,7 +81,8 @@ class Listeners:
         delivery = await self._store.inbox.deliver(message)
         if delivery.new and message.kind == "reset":
             await self._store.inbox.interrupt(message.thread, "reset")
-        log.info(
+        tell = log.info if delivery.new else log.debug
+        tell(
             "message_delivered" if delivery.new else "message_seen_before",
             thread=message.thread.key,
             ts=message.ts,

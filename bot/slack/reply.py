@@ -6,7 +6,7 @@ connection after the intent was written), it is looked up by its metadata before
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -16,7 +16,8 @@ from bot.errors import BotError, Retry, Undeliverable
 from bot.log import log
 from bot.models import Message, Thread, Update
 from bot.slack.client import Uncertain, error_code, slack_errors
-from bot.slack.render import blocks, fallback, neutralise, parts
+from bot.slack.render import blocks, fallback, render
+from bot.slack.split import parts
 from bot.store.pace import Pace
 from bot.store.turns import Turn
 
@@ -58,8 +59,7 @@ class Replies:
             await reply.clear_status()
         finally:
             status.cancel()
-            with suppress(asyncio.CancelledError):
-                await status
+            await asyncio.wait([status])
 
 
 class Reply:
@@ -81,7 +81,7 @@ class Reply:
 
         Raises Undeliverable where Slack will never take it, Retry where it may later.
         """
-        pieces = parts(neutralise(answer))
+        pieces = parts(render(answer))
         return [await self._post_once(piece.text, index) for index, piece in enumerate(pieces)]
 
     async def _post_once(self, text: str, index: int) -> str:

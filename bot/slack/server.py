@@ -44,7 +44,8 @@ def build_app(
         )
 
     app = AsyncApp(
-        client=client,
+        # Bolt gives each listener a client with the token that `authorize` tells.
+        client=AsyncWebClient(base_url=client.base_url, session=client.session, retry_handlers=[]),
         authorize=authorize,
         signing_secret=secret.get_secret_value() if secret else "",
         process_before_response=True,  # by default Bolt says 200 before the listener has run

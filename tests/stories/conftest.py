@@ -1,0 +1,35 @@
+"""The towns in which the stories happen."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.stories.town import Town, open_town
+
+ENGINES = ("responses", "assistants", "echo")
+
+
+@pytest.fixture(params=ENGINES)
+async def any_town(
+    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path
+) -> AsyncIterator[Town]:
+    """A town for each engine."""
+    async with open_town(redis_url, tmp_path, engine=request.param) as town:
+        yield town
+
+
+@pytest.fixture(params=[True, False], ids=["socket", "http"])
+async def each_way_town(
+    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path
+) -> AsyncIterator[Town]:
+    """A town for each way that Slack's events take."""
+    async with open_town(redis_url, tmp_path, socket_mode=request.param) as town:
+        yield town
+
+
+@pytest.fixture
+async def town(redis_url: str, tmp_path: Path) -> AsyncIterator[Town]:
+    """A town with the default engine, reached over HTTP."""
+    async with open_town(redis_url, tmp_path, socket_mode=False) as town:
+        yield town

@@ -1,0 +1,141 @@
+"""What happens to a message on its way: twice, shuffled, forged, oversized, while Redis is gone."""
+
+import asyncio
+import hashlib
+import hmac
+import io
+import json
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.redis_server import run_server
+from tests.stories.town import Town, open_town, wait_until
+
+
+def sign(secret: str, timestamp: str, body: bytes) -> str:
+    base = b"v0:" + timestamp.encode() + b":" + body
+    return "v0=" + hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
+
+
+async def post(
+    town: Town,
+    body: bytes,
+    *,
+    secret: str = "",
+    timestamp: str = "",
+    kind: str = "application/json",
+) -> tuple[int, float]:
+    """Send a body to the bot as Slack would; returns the status and the seconds it took."""
+    timestamp = timestamp or str(int(time.time()))
+    headers = {
+        "Content-Type": kind,
+        "X-Slack-Request-Timestamp": timestamp,
+        "X-Slack-Signature": sign(secret or town.slack.signing_secret, timestamp, body),
+    }
+    began = time.monotonic()
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(
+            f"{town.url}/slack/events", data=io.BytesIO(body), headers=headers
+        ) as response,
+    ):
+        await response.read()
+        return response.status, time.monotonic() - began
+
+
+async def test_twins_and_second_deliveries_lead_to_one_turn(each_way_town: Town) -> None:
+    town = each_way_town
+    town.slack.faults.deliver_twice = True
+    town.slack.faults.reverse_twins = True
+    root = await town.ask("#general", "@bot hi")
+    await town.ask("#general", "more", thread_ts=root)
+    await town.slack.settled()
+    assert await town.replies("#general", root, 2) == ["turn 1: hi", "turn 2: hi | more"]
+    assert town.fake.created("/responses") == 2
+
+
+async def test_a_retry_long_after_the_answer_changes_nothing(town: Town) -> None:
+    root = await town.ask("#general", "@bot hi")
+    first = next(d for d in town.slack.deliveries if d.kind == "events_api")
+    status, _ = await post(town, json.dumps(first.payload).encode())
+    assert status == 200
+    await town.rests("#general", root)
+    assert len(town.slack.replies("#general", root)) == 1
+
+
+async def test_forged_and_stale_signatures_are_refused(town: Town) -> None:
+    body = json.dumps({"type": "event_callback", "event": {"type": "message"}}).encode()
+    assert (await post(town, body, secret="wrong"))[0] == 401
+    assert (await post(town, body, timestamp=str(int(time.time()) - 400)))[0] == 401
+    assert (await post(town, body, timestamp="yesterday"))[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"x" * 5_000_000, "application/json"),
+        (b"{not json", "application/json"),
+        (b"[]", "application/json"),
+        (b"\xff\xfe\xfd", "application/json"),
+        (b"payload={broken", "application/x-www-form-urlencoded"),
+        (b"payload=[]", "application/x-www-form-urlencoded"),
+        (b"", "application/json"),
+        (b"{}", "application/json"),
+    ],
+    ids=["5 MB", "no JSON", "a list", "no UTF-8", "form", "form list", "empty", "nothing in it"],
+)
+async def test_bad_bodies_are_refused_and_the_process_lives(
+    town: Town, body: bytes, kind: str
+) -> None:
+    status, _ = await post(town, body, kind=kind)
+    assert 400 <= status < 500
+    root = await town.ask("#general", "@bot still there?")
+    assert await town.replies("#general", root) == ["turn 1: still there?"]
+
+
+async def test_shuffled_and_late_deliveries_are_answered_once_in_order(town: Town) -> None:
+    town.slack.faults.delay = (0.0, 0.04)
+    alice = town.slack.user("alice")
+    root = await town.ask("#general", "@bot start")
+    for number in range(6):
+        await alice.says("#general", f"n{number}", thread_ts=root)
+    await town.slack.settled()
+    await town.rests("#general", root)
+    last = (await town.replies("#general", root, 2))[-1]
+    assert sorted(last.removeprefix(last[: last.index("start")]).split(" | ")) == [
+        *(f"n{number}" for number in range(6)),
+        "start",
+    ]
+
+
+async def test_while_redis_is_gone_slack_is_told_and_delivers_again(tmp_path: Path) -> None:
+    with run_server() as server:
+        async with open_town(server.url, tmp_path, socket_mode=False) as town:
+            root = await town.ask("#general", "@bot before")
+            server.kill()
+            await town.slack.user("alice").says("#general", "during", thread_ts=root)
+
+            async def refused() -> bool:
+                return any(a.status == 500 for d in town.slack.deliveries for a in d.attempts)
+
+            await wait_until(refused)
+            server.start()
+            answers = await town.replies("#general", root, 2)
+            assert answers == ["turn 1: before", "turn 2: before | during"]
+
+
+async def test_events_are_acknowledged_in_well_under_a_second_under_load(town: Town) -> None:
+    alice = town.slack.user("alice")
+    # Slack takes about one post a second in a channel: spread them, to test the way in.
+    channels = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(13)]
+    asked = [(channel, f"@bot {n}") for n in range(4) for channel in channels]
+    roots = await asyncio.gather(*(alice.says(channel, text) for channel, text in asked))
+    await town.slack.settled(20)
+    slowest = max(a.ms or 0 for d in town.slack.deliveries for a in d.attempts)
+    assert slowest < 1000
+    for (channel, _), root in zip(asked, roots, strict=True):
+        await town.rests(channel, root)
+        assert len(town.slack.replies(channel, root)) == 1

@@ -1,0 +1,137 @@
+"""A town for stories: a local Slack, a fake AI server, a real Redis, and the whole bot between."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from bot.app import Bot, open_bot
+from bot.models import Thread
+from bot.playground.local_slack import LocalSlack
+from bot.playground.model import Message
+from bot.playground.server import open_workspace
+from bot.settings import Settings
+from bot.slack.commands import COMMANDS
+from bot.slack.events import EVENTS
+from bot.slack.manifest import SCOPES
+from tests.fakes.openai import FakeOpenAI, open_fake_openai
+
+PATIENCE = 20.0
+
+
+async def wait_until(condition: Callable[[], Awaitable[Any]], timeout: float = PATIENCE) -> Any:
+    """The first true value of an awaited condition; TimeoutError."""
+    async with asyncio.timeout(timeout):
+        while True:
+            if value := await condition():
+                return value
+            await asyncio.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Town:
+    """Everything a story needs. Channels are named "#general" or, for DMs, by id."""
+
+    slack: LocalSlack
+    fake: FakeOpenAI
+    bot: Bot
+    settings: Settings
+
+    @property
+    def url(self) -> str:
+        """The bot's own HTTP address."""
+        assert self.bot.address is not None
+        return f"http://{self.bot.address[0]}:{self.bot.address[1]}"
+
+    def key(self, channel: str, thread_ts: str) -> Thread:
+        workspace = self.slack.workspace
+        return Thread(workspace.team_id, self.slack.channel(channel).id, thread_ts)
+
+    async def replies(self, channel: str, thread_ts: str, count: int = 1) -> list[str]:
+        """The texts of the bot's messages in a thread, once there are `count` and it rests."""
+        await self.slack.wait_for(
+            lambda: len(self.slack.replies(channel, thread_ts)) >= count, PATIENCE
+        )
+        await self.rests(channel, thread_ts)
+        return [words(message) for message in self.slack.replies(channel, thread_ts)]
+
+    async def rests(self, channel: str, thread_ts: str) -> None:
+        """Wait until nothing waits in the thread and nobody answers it."""
+        thread = self.key(channel, thread_ts)
+        await self.slack.settled(PATIENCE)
+
+        async def idle() -> bool:
+            return (await self.bot.store.inbox.state(thread)).state == "idle"
+
+        await wait_until(idle)
+
+    async def ask(self, channel: str, text: str, *, who: str = "alice", thread_ts: str = "") -> str:
+        """Say something and wait for the answer; returns the ts of the thread's root."""
+        root = thread_ts
+        before = len(self.slack.replies(channel, root)) if root else 0
+        ts = await self.slack.user(who).says(channel, text, thread_ts=root or None)
+        await self.replies(channel, root or ts, before + 1)
+        return root or ts
+
+
+def words(message: Message) -> str:
+    """What a person reads: the markdown blocks, else the text."""
+    texts = [block["text"] for block in message.blocks if block["type"] == "markdown"]
+    return "\n\n".join(texts) or message.text
+
+
+@asynccontextmanager
+async def open_town(
+    redis_url: str,
+    directory: Path,
+    *,
+    engine: str = "responses",
+    socket_mode: bool = True,
+    fake: dict[str, Any] | None = None,
+    **given: Any,
+) -> AsyncIterator[Town]:
+    """A town with the bot up and running. `given` are settings of the bot."""
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(open_fake_openai(**(fake or {})))
+        slack = await stack.enter_async_context(
+            open_workspace(
+                events=EVENTS,
+                scopes=SCOPES,
+                commands=[command.name for command in COMMANDS],
+                time_factor=0.02,
+            )
+        )
+        settings = Settings(
+            _env_file=None,
+            **{
+                "slack_bot_token": slack.bot_token,
+                "slack_signing_secret": slack.signing_secret,
+                "slack_app_token": slack.app_token if socket_mode else None,
+                "slack_api_url": slack.api_url,
+                "openai_api_key": server.api_key,
+                "openai_base_url": server.base_url,
+                "openai_assistant_id": server.assistant_id,
+                "bot_engine": engine,
+                "redis_url": redis_url,
+                "bot_redis_prefix": f"story-{uuid4().hex[:8]}",
+                "bot_host": "127.0.0.1",
+                "port": 0,
+                "bot_state_dir": directory,
+                "bot_gather_seconds": 0.05,
+            }
+            | given,
+        )
+        bot = await stack.enter_async_context(open_bot(settings))
+        town = Town(slack, server, bot, settings)
+        if not socket_mode:
+            slack.events_url = f"{town.url}/slack/events"
+        yield town
+
+
+def now_ts() -> str:
+    """A Slack `ts` of this moment."""
+    return f"{time.time():.6f}"
