@@ -18,23 +18,29 @@ CHUNKS = {"markdown_text": "text", "task_update": "id", "plan_update": "title", 
 def append(workspace: Workspace, message: Message, markdown: str, chunks: list[Json]) -> None:
     """Add to a live stream; raises what chat.appendStream answers."""
     stream = live(message)
-    texts = [markdown] if markdown else []
+    text = check_room(stream, markdown, chunks)
+    stream.length += len(text)
+    for chunk in chunks:
+        _apply(stream, chunk)
+    _show(workspace, message, message.text + text)
+
+
+def check_room(stream: Stream, markdown: str, chunks: list[Json]) -> str:
+    """The text that the pieces would add; raises SlackError where the stream cannot take them."""
+    text = markdown
+    blocks = len(stream.chunk_blocks)
     for chunk in chunks:
         required = CHUNKS.get(str(chunk.get("type")))
         if required is None or required not in chunk:
             raise SlackError("invalid_chunks")
         if chunk["type"] == "markdown_text":
-            texts.append(str(chunk["text"]))
-    added = sum(len(text) for text in texts)
-    if stream.length + added > MAX_CHARACTERS:
+            text += str(chunk["text"])
+        blocks += len(chunk.get("blocks", ()))
+    if stream.length + len(text) > MAX_CHARACTERS:
         raise SlackError("msg_too_long")
-    new_blocks = [block for chunk in chunks for block in chunk.get("blocks", ())]
-    if len(stream.chunk_blocks) + len(new_blocks) > MAX_BLOCKS:
+    if blocks > MAX_BLOCKS:
         raise SlackError("msg_blocks_too_many")
-    stream.length += added
-    for chunk in chunks:
-        _apply(stream, chunk)
-    _show(workspace, message, message.text + "".join(texts))
+    return text
 
 
 def live(message: Message) -> Stream:

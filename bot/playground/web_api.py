@@ -5,7 +5,6 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
 
 from aiohttp import web
 
@@ -23,6 +22,7 @@ from bot.playground.streams import expire_streams
 from bot.playground.workspace import Workspace
 
 KEPT = 20_000
+DROPS = ("drop_before", "drop_after")
 logger = logging.getLogger(__name__)
 
 
@@ -39,7 +39,8 @@ class Tokens:
 class CallRecord:
     """One call as it came in, without its token, and how it was answered.
 
-    `error` is "ok" or Slack's error code; `dropped` tells that the app never saw the answer.
+    `error` is "ok", Slack's error code, or "faulted" for a call that a fault kept from taking
+    effect; `dropped` tells that the app never saw the answer.
     """
 
     number: int
@@ -91,7 +92,17 @@ class WebApi:
         args, broken = await _read(request)
         fault = self._faults.take(name)
         record = self._record(name, args)
-        response = self._answer(request, name, args, broken, fault, record)
+        record.dropped = fault is not None and fault.kind in DROPS
+        try:
+            if broken is not None:
+                raise broken
+            response = _meet(fault, name) or self._answer(request, record, args)
+        except SlackError as error:
+            record.error = error.code
+            record.answer = {"ok": False, "error": error.code} | error.details
+            response = _respond(record.answer, self._scope_headers(name))
+        if not record.answer:
+            record.error = "faulted" if response.status != 429 else "ratelimited"
         record.ms = round((time.perf_counter() - started) * 1000, 2)
         record.status = response.status
         self._workspace.changes.publish("call", **record.as_json())
@@ -106,37 +117,13 @@ class WebApi:
         self.calls.append(record)
         return record
 
-    def _answer(
-        self,
-        request: web.Request,
-        name: str,
-        args: Arguments,
-        broken: SlackError | None,
-        fault: MethodFault | None,
-        record: CallRecord,
-    ) -> web.Response:
-        headers: dict[str, str] = {}
-        try:
-            if fault is not None and fault.kind in ("drop_before", "drop_after"):
-                record.dropped = True
-            early = _early(fault, name)
-            if early is not None:
-                record.error = "faulted" if record.dropped else f"http_{early.status}"
-                return early
-            if broken is not None:
-                raise broken
-            method = self._authorize(request, name, args)
-            headers = self._scope_headers(method)
-            wait = self._rates.check(name, method.tier, args.get("channel"))
-            if wait is not None:
-                record.error = "ratelimited"
-                return _rate_limited(name, wait)
-            answer: Json = {"ok": True} | self._run(method, args)
-        except SlackError as error:
-            record.error = error.code
-            answer = {"ok": False, "error": error.code} | error.details
-        record.answer = answer
-        return web.json_response(answer, headers=headers, dumps=_dumps)
+    def _answer(self, request: web.Request, record: CallRecord, args: Arguments) -> web.Response:
+        method = self._authorize(request, record.method, args)
+        wait = self._rates.check(record.method, method.tier, args.get("channel"))
+        if wait is not None:
+            return _rate_limited(record.method, wait)
+        record.answer = {"ok": True} | self._run(method, args)
+        return _respond(record.answer, self._scope_headers(record.method))
 
     def _authorize(self, request: web.Request, name: str, args: Arguments) -> Method:
         method = METHODS.get(name)
@@ -176,12 +163,12 @@ class WebApi:
             metadata["warnings"] = call.warnings
         return answer
 
-    def _scope_headers(self, method: Method) -> dict[str, str]:
-        if self.scopes is None:
+    def _scope_headers(self, name: str) -> dict[str, str]:
+        if self.scopes is None or name not in METHODS:
             return {}
         return {
             "X-OAuth-Scopes": ",".join(sorted(self.scopes)),
-            "X-Accepted-OAuth-Scopes": ",".join(method.scopes),
+            "X-Accepted-OAuth-Scopes": ",".join(METHODS[name].scopes),
         }
 
 
@@ -192,7 +179,7 @@ async def _read(request: web.Request) -> tuple[Arguments, SlackError | None]:
         return Arguments({}), error
 
 
-def _early(fault: MethodFault | None, name: str) -> web.Response | None:
+def _meet(fault: MethodFault | None, name: str) -> web.Response | None:
     """The answer of a fault that keeps the call from taking effect."""
     if fault is None or fault.kind == "drop_after":
         return None
@@ -211,5 +198,6 @@ def _rate_limited(name: str, retry_after: int) -> web.Response:
     return web.json_response({"ok": False, "error": error}, status=429, headers=headers)
 
 
-def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _respond(answer: Json, headers: dict[str, str]) -> web.Response:
+    text = json.dumps(answer, ensure_ascii=False)
+    return web.Response(text=text, content_type="application/json", headers=headers)

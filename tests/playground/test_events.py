@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.playground import LocalSlack, open_workspace
-from tests.playground.test_delivery import Receiver, receiving
+from tests.playground.receiver import Receiver, receiving
 
 
 class Heard:

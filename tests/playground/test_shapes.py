@@ -12,7 +12,7 @@ import pytest
 from bot.playground import LocalSlack, open_workspace
 from bot.playground.methods import METHODS
 from tests.playground.bolt import make_client
-from tests.playground.test_delivery import receiving
+from tests.playground.receiver import receiving
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data" / "slack-payloads"
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="no samples of Slack's payloads here")

@@ -112,7 +112,10 @@ async def test_a_connection_may_drop_after_the_post_took_effect_or_before(
     with pytest.raises(aiohttp.ClientError):
         await client.chat_postMessage(channel=general, text="two")
     assert [message.text for message in slack.messages("#general")] == ["one"]
-    assert [call.dropped for call in slack.calls] == [True, True]
+    assert [(call.dropped, call.error) for call in slack.calls] == [
+        (True, "ok"),
+        (True, "faulted"),
+    ]
 
 
 async def test_faults_may_name_a_server_error_or_any_error_code(

@@ -41,23 +41,12 @@ def start(call: Call) -> Json:
         recipient_user_id=recipient,
         task_display_mode=call.args.get("task_display_mode") or "timeline",
     )
-    _check_size(markdown, chunks)
+    streams.check_room(message.stream, markdown, chunks)
     workspace.put(message)
     agents.clear_status(workspace, channel.id, message.thread_ts)
     if markdown or chunks:
         streams.append(workspace, message, markdown, chunks)
     return {"channel": channel.id, "ts": message.ts}
-
-
-def _check_size(markdown: str, chunks: list[Json]) -> None:
-    """Refuse an impossible start before a message exists."""
-    trial = Message("", "", "", "", stream=Stream(0.0))
-    stream = streams.live(trial)
-    texts = [str(c.get("text", "")) for c in chunks if c.get("type") == "markdown_text"]
-    if stream.length + len(markdown) + sum(map(len, texts)) > streams.MAX_CHARACTERS:
-        raise SlackError("msg_too_long")
-    if any(streams.CHUNKS.get(str(c.get("type"))) not in c for c in chunks):
-        raise SlackError("invalid_chunks")
 
 
 def _stream_message(call: Call) -> Message:
