@@ -127,24 +127,25 @@ class AssistantsEngine:
                 began = min(time.time(), float(found.created_at))
                 return Run(found.id, conversation.id, began, found.status)
         started_at = time.time()
-        streams = self._can_stream and self._streams.has_room
-        with vendor_errors():
-            created = cast(
-                object,
-                await self._threads.runs.create(
-                    conversation.id,
-                    assistant_id=self._assistant_id,
-                    model=self._override("openai_model", options.model),
-                    instructions=self._override("bot_instructions", options.instructions),
-                    metadata={"turn": turn_id},
-                    stream=streams or omit,
-                ),
-            )
-        if isinstance(created, ServerRun):
-            return Run(created.id, conversation.id, started_at, created.status)
-        if not isinstance(created, AsyncStream):
-            raise Retry("not an answer of the protocol")
-        first = await self._read_first(created)
+        with self._streams.room() as room:
+            with vendor_errors():
+                created = cast(
+                    object,
+                    await self._threads.runs.create(
+                        conversation.id,
+                        assistant_id=self._assistant_id,
+                        model=self._override("openai_model", options.model),
+                        instructions=self._override("bot_instructions", options.instructions),
+                        metadata={"turn": turn_id},
+                        stream=(room and self._can_stream) or omit,
+                    ),
+                )
+            if isinstance(created, ServerRun):
+                return Run(created.id, conversation.id, started_at, created.status)
+            if not isinstance(created, AsyncStream):
+                raise Retry("not an answer of the protocol")
+            live = self._streams.add(created)
+        first = await self._read_first(live)
         return Run(first.id, conversation.id, started_at, first.status)
 
     async def follow(self, run: Run, conversation: Conversation) -> AsyncIterator[Update]:
@@ -236,9 +237,9 @@ class AssistantsEngine:
         newest = max(page.data, key=lambda run: run.created_at)
         return newest if last is not None and newest.created_at >= last.created_at else None
 
-    async def _read_first(self, stream: AsyncStream[AssistantStreamEvent]) -> ServerRun:
+    async def _read_first(self, live: LiveStream[AssistantStreamEvent]) -> ServerRun:
         """The run, as soon as the stream names it; the rest of the stream is for `follow`."""
-        live, draft = self._streams.add(stream), RunDraft()
+        draft = RunDraft()
         try:
             while draft.run is None:
                 event = await live.first()

@@ -1,21 +1,39 @@
 """The SDK's client as both network engines need it: bounded, and never repeating itself."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx2
-from openai import AsyncOpenAI, DefaultAsyncHttpx2Client
+from openai import AsyncOpenAI
 
 from bot.settings import Settings
 
-REQUESTS = 100
-"""Connections for requests: enough to poll 2,000 runs every few seconds."""
+REQUESTS = 64
+"""Requests at the same time: enough to poll 2,000 runs every five seconds at 150 ms each."""
 
 STREAMS = 100
 """Connections that may be streams at the same time. Further runs are polled."""
 
 LOOK = httpx2.Timeout(15, connect=5, pool=60)
 CREATE = httpx2.Timeout(60, connect=5)
+
+
+class _GatedClient(httpx2.AsyncClient):
+    """Lets `REQUESTS` requests through at a time, a stream only until it begins.
+
+    The connection pool would queue them too, but it goes through its whole queue and all its
+    connections for every single request.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._gate = asyncio.Semaphore(REQUESTS)
+
+    async def send(self, request: httpx2.Request, *args: Any, **options: Any) -> httpx2.Response:
+        async with self._gate:
+            return await super().send(request, *args, **options)
 
 
 @asynccontextmanager
@@ -32,7 +50,7 @@ async def open_client(settings: Settings) -> AsyncIterator[AsyncOpenAI]:
         base_url=settings.openai_base_url,
         max_retries=0,
         timeout=CREATE,
-        http_client=DefaultAsyncHttpx2Client(limits=limits, timeout=CREATE),
+        http_client=_GatedClient(limits=limits, timeout=CREATE, follow_redirects=True),
     )
     async with client:
         yield client

@@ -6,7 +6,7 @@ messages with it. The server keeps input and output together once the response h
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from itertools import chain
 from typing import Any
 
@@ -168,14 +168,14 @@ class ResponsesEngine:
         started_at = time.time()
         if given:
             body = {**body, "input": given}
-        if self._settings.bot_streaming and self._streams.has_room:
-            body = {**body, "stream": True}
-        created = await self._requests.create(body)
-        if isinstance(created, Response):
-            return Run(created.id, conversation.id, started_at, created.status or "queued")
-        if not isinstance(created, AsyncStream):
-            raise Retry("not an answer of the protocol")
-        live, draft = self._streams.add(created), Draft()
+        with self._room() as room:
+            created = await self._requests.create({**body, "stream": True} if room else body)
+            if isinstance(created, Response):
+                return Run(created.id, conversation.id, started_at, created.status or "queued")
+            if not isinstance(created, AsyncStream):
+                raise Retry("not an answer of the protocol")
+            live = self._streams.add(created)
+        draft = Draft()
         try:
             while not draft.id:
                 event = await live.first()
@@ -187,6 +187,15 @@ class ResponsesEngine:
             raise
         self._streams.keep(draft.id, live, draft)
         return Run(draft.id, conversation.id, started_at, draft.status)
+
+    @contextmanager
+    def _room(self) -> Iterator[bool]:
+        """Whether to stream: wanted, understood, and not too many already."""
+        if not self._settings.bot_streaming or self._requests.refuses("stream"):
+            yield False
+            return
+        with self._streams.room() as room:
+            yield room
 
     async def _stream(
         self,
@@ -221,10 +230,11 @@ class ResponsesEngine:
         self, run: Run, draft: Draft, deadline: float
     ) -> LiveStream[ResponseStreamEvent] | None:
         """A stream of what comes after the events seen; None where there is none to be had."""
-        wanted = self._settings.bot_streaming and not self._requests.refuses("stream")
-        if not wanted or not self._streams.has_room or time.time() >= deadline:
+        if time.time() >= deadline:
             return None
-        try:
+        with self._room() as room, suppress(Retry, RunFailed):
+            if not room:
+                return None
             draft.take_state(await self._fetch(run.id))
             if draft.ended is not None:
                 return None
@@ -235,9 +245,8 @@ class ResponsesEngine:
                     starting_after=draft.seen if draft.seen >= 0 else omit,
                     timeout=CREATE,
                 )
-        except (Retry, RunFailed):
-            return None
-        return self._streams.add(stream)
+            return self._streams.add(stream)
+        return None
 
     async def _poll(self, run: Run, draft: Draft, deadline: float) -> AsyncGenerator[Update, None]:
         if draft.ended is not None:

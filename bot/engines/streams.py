@@ -1,7 +1,8 @@
 """Event streams: those that are held open between start and follow, and reading them in batches."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from openai import AsyncStream
@@ -46,11 +47,20 @@ class LiveStreams(Generic[E, D]):
     def __init__(self, limit: int) -> None:
         self.open: set[LiveStream[E]] = set()
         self._limit = limit
+        self._promised = 0
         self._kept: dict[str, tuple[LiveStream[E], D, asyncio.Task[None]]] = {}
 
-    @property
-    def has_room(self) -> bool:
-        return len(self.open) < self._limit
+    @contextmanager
+    def room(self) -> Iterator[bool]:
+        """Whether there is room for a stream; if so it is kept free until the block has ended."""
+        if len(self.open) + self._promised >= self._limit:
+            yield False
+            return
+        self._promised += 1
+        try:
+            yield True
+        finally:
+            self._promised -= 1
 
     def add(self, stream: AsyncStream[E]) -> LiveStream[E]:
         live = LiveStream(stream, self)

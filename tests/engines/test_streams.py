@@ -112,13 +112,15 @@ async def test_another_process_takes_the_stream_up_from_its_start(fake: FakeOpen
 
 
 async def test_a_response_that_was_not_streamed_is_polled(fake: FakeOpenAI) -> None:
-    fake.answer = slow(TEXT, 0.05)
+    fake.answer = held(TEXT)
     async with open_responses_on(fake, bot_streaming=False) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
     async with open_responses_on(fake) as other:
-        assert (await last_update(other, run, conversation)).text == TEXT
-    assert gets(fake, stream=True) == 1
+        reading = asyncio.create_task(last_update(other, run, conversation))
+        await wait_until(lambda: gets(fake, stream=True) == 1 and fake.responses[run.id].polls > 2)
+        fake.finish()
+        assert (await reading).text == TEXT
 
 
 async def test_a_stream_that_ends_at_once_again_and_again_is_given_up(fake: FakeOpenAI) -> None:
@@ -151,8 +153,9 @@ async def test_streams_beyond_the_limit_are_polled(
     fake.answer = slow(TEXT, 0.1)
     async with open_responses_on(fake) as engine:
         one, two = await begin(engine), await begin(engine)
-        first = await start(engine, one, said("hello"))
-        second = await start(engine, two, said("hello"))
+        first, second = await asyncio.gather(
+            start(engine, one, said("hello")), start(engine, two, said("hello"))
+        )
         assert (await last_update(engine, second, two)).text == TEXT
         assert (await last_update(engine, first, one)).text == TEXT
     streamed = [r.body.get("stream") for r in fake.requests if r.path == "/responses"]
