@@ -36,3 +36,11 @@ def parse_ts(ts: str) -> int:
     if not (dot and seconds.isdecimal() and fraction.isdecimal() and len(fraction) == 6):
         raise ValueError(f"not a Slack timestamp: {ts!r}")
     return int(seconds) * 1_000_000 + int(fraction)
+
+
+def is_ts(value: str) -> bool:
+    try:
+        parse_ts(value)
+    except ValueError:
+        return False
+    return True

@@ -9,19 +9,17 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from bot.playground.agents import thread_json
 from bot.playground.delivery import Delivery
 from bot.playground.errors import SlackError
+from bot.playground.local_slack import LocalSlack
 from bot.playground.model import Json, Message
 from bot.playground.shapes import channel_json, message_json, user_json
 from bot.playground.views import stack, told
-
-if TYPE_CHECKING:
-    from bot.playground.local_slack import LocalSlack
 
 ACTS = frozenset(
     [
@@ -48,7 +46,7 @@ ACTS = frozenset(
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def add_routes(app: web.Application, slack: "LocalSlack") -> None:
+def add_routes(app: web.Application, slack: LocalSlack) -> None:
     control = Control(slack)
     for verb, path, handler in (
         ("GET", "/state", control.state),
@@ -64,7 +62,7 @@ def add_routes(app: web.Application, slack: "LocalSlack") -> None:
 class Control:
     """The handlers of the control API."""
 
-    def __init__(self, slack: "LocalSlack") -> None:
+    def __init__(self, slack: LocalSlack) -> None:
         self._slack = slack
 
     def guarded(self, handler: Handler) -> Handler:
@@ -135,7 +133,7 @@ class Control:
         return response
 
 
-def state_json(slack: "LocalSlack") -> Json:
+def state_json(slack: LocalSlack) -> Json:
     """All that a page shows, and the number of the last change that it contains."""
     workspace = slack.workspace
     slack.expire()

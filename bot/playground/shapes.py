@@ -1,20 +1,16 @@
 """Users, channels, files, messages and views in the JSON shapes that Slack gives them."""
 
-from typing import TYPE_CHECKING
-
 from bot.playground.clock import parse_ts
 from bot.playground.model import Channel, File, Json, Message, User, View
-
-if TYPE_CHECKING:
-    from bot.playground.workspace import Workspace
+from bot.playground.state import State
 
 PRETTY_TYPES = {"png": "PNG", "jpg": "JPEG", "gif": "GIF", "pdf": "PDF", "txt": "Plain Text"}
 
 
-def user_json(workspace: "Workspace", user: User) -> Json:
+def user_json(state: State, user: User) -> Json:
     shape: Json = {
         "id": user.id,
-        "team_id": user.team_id or workspace.team_id,
+        "team_id": user.team_id or state.team_id,
         "name": user.name,
         "deleted": user.deleted,
         "real_name": user.real_name or user.name,
@@ -24,7 +20,7 @@ def user_json(workspace: "Workspace", user: User) -> Json:
         "profile": {
             "real_name": user.real_name or user.name,
             "display_name": user.name,
-            "team": user.team_id or workspace.team_id,
+            "team": user.team_id or state.team_id,
         },
         "is_admin": user.is_admin,
         "is_owner": False,
@@ -33,16 +29,16 @@ def user_json(workspace: "Workspace", user: User) -> Json:
         "is_ultra_restricted": False,
         "is_bot": user.is_bot,
         "is_app_user": False,
-        "updated": workspace.created,
+        "updated": state.created,
     }
     if user.bot_id:
         shape["profile"] |= {"bot_id": user.bot_id, "api_app_id": user.app_id}
-    if user.team_id and user.team_id != workspace.team_id:
+    if user.team_id and user.team_id != state.team_id:
         shape["is_stranger"] = True
     return shape
 
 
-def channel_json(workspace: "Workspace", channel: Channel) -> Json:
+def channel_json(state: State, channel: Channel) -> Json:
     shape: Json = {
         "id": channel.id,
         "created": channel.created,
@@ -50,7 +46,7 @@ def channel_json(workspace: "Workspace", channel: Channel) -> Json:
         "is_im": channel.type == "im",
         "is_org_shared": False,
     }
-    bot = workspace.bot.id
+    bot = state.bot.id
     if channel.type == "im":
         others = [member for member in channel.members if member != bot]
         return shape | {"user": others[0] if others else bot, "is_user_deleted": False}
@@ -74,9 +70,9 @@ def channel_json(workspace: "Workspace", channel: Channel) -> Json:
     }
 
 
-def file_json(workspace: "Workspace", file: File) -> Json:
+def file_json(state: State, file: File) -> Json:
     filetype = file.name.rpartition(".")[2].lower() if "." in file.name else "text"
-    path = f"{workspace.team_id}-{file.id}"
+    path = f"{state.team_id}-{file.id}"
     shape: Json = {
         "id": file.id,
         "created": file.created,
@@ -87,7 +83,7 @@ def file_json(workspace: "Workspace", file: File) -> Json:
         "filetype": filetype,
         "pretty_type": PRETTY_TYPES.get(filetype, filetype.upper()),
         "user": file.user_id,
-        "user_team": workspace.team_id,
+        "user_team": state.team_id,
         "editable": False,
         "size": len(file.content),
         "mode": "hosted",
@@ -97,9 +93,9 @@ def file_json(workspace: "Workspace", file: File) -> Json:
         "public_url_shared": False,
         "display_as_bot": False,
         "username": "",
-        "url_private": f"{workspace.files_url}/files-pri/{path}/{file.name}",
-        "url_private_download": f"{workspace.files_url}/files-pri/{path}/download/{file.name}",
-        "permalink": f"{workspace.url}files/{file.user_id}/{file.id}/{file.name}",
+        "url_private": f"{state.files_url}/files-pri/{path}/{file.name}",
+        "url_private_download": f"{state.files_url}/files-pri/{path}/download/{file.name}",
+        "permalink": f"{state.url}files/{file.user_id}/{file.id}/{file.name}",
         "is_starred": False,
         "has_rich_preview": False,
         "file_access": "visible",
@@ -109,28 +105,28 @@ def file_json(workspace: "Workspace", file: File) -> Json:
     return shape
 
 
-def bot_profile_json(workspace: "Workspace", user: User) -> Json:
+def bot_profile_json(state: State, user: User) -> Json:
     return {
         "id": user.bot_id,
         "deleted": False,
         "name": user.real_name or user.name,
-        "updated": workspace.created,
+        "updated": state.created,
         "app_id": user.app_id,
         "user_id": user.id,
         "icons": {},
-        "team_id": workspace.team_id,
+        "team_id": state.team_id,
     }
 
 
-def message_json(workspace: "Workspace", message: Message, *, metadata: bool = True) -> Json:
+def message_json(state: State, message: Message, *, metadata: bool = True) -> Json:
     """The message as history and events show it; `metadata` leaves out the app's own marker."""
-    user = workspace.users.get(message.user_id)
+    user = state.users.get(message.user_id)
     shape: Json = {
         "type": "message",
         "user": message.user_id,
         "ts": message.ts,
         "text": message.text,
-        "team": workspace.team_id,
+        "team": state.team_id,
     }
     optional = {
         "subtype": message.subtype,
@@ -149,10 +145,10 @@ def message_json(workspace: "Workspace", message: Message, *, metadata: bool = T
     if user is not None and user.team_id:
         shape |= {"user_team": user.team_id, "source_team": user.team_id}
     if message.bot_id and user is not None:
-        shape["bot_profile"] = bot_profile_json(workspace, user)
+        shape["bot_profile"] = bot_profile_json(state, user)
     if message.file_ids:
-        files = (workspace.files.get(file_id) for file_id in message.file_ids)
-        shape["files"] = [file_json(workspace, file) for file in files if file]
+        files = (state.files.get(file_id) for file_id in message.file_ids)
+        shape["files"] = [file_json(state, file) for file in files if file]
         shape |= {"upload": False, "display_as_bot": False}
     if message.icon_emoji:
         shape["icons"] = {"emoji": message.icon_emoji}
@@ -163,14 +159,14 @@ def message_json(workspace: "Workspace", message: Message, *, metadata: bool = T
         ]
     if message.visible_to:
         shape["is_ephemeral"] = True
-    return shape | _thread_fields(workspace, message)
+    return shape | _thread_fields(state, message)
 
 
-def _thread_fields(workspace: "Workspace", message: Message) -> Json:
+def _thread_fields(state: State, message: Message) -> Json:
     if message.is_reply:
-        root = workspace.find_message(message.channel_id, message.root_ts)
+        root = state.find_message(message.channel_id, message.root_ts)
         return {"parent_user_id": root.user_id} if root else {}
-    replies = workspace.replies(message.channel_id, message.ts)
+    replies = state.replies(message.channel_id, message.ts)
     if not replies:
         return {}
     authors = list(dict.fromkeys(reply.user_id for reply in replies))
@@ -181,14 +177,14 @@ def _thread_fields(workspace: "Workspace", message: Message) -> Json:
         "latest_reply": replies[-1].ts,
         "reply_users": authors[:5],
         "is_locked": False,
-        "subscribed": workspace.bot.id in authors,
+        "subscribed": state.bot.id in authors,
     }
 
 
-def view_json(workspace: "Workspace", view: View) -> Json:
+def view_json(state: State, view: View) -> Json:
     return {
         "id": view.id,
-        "team_id": workspace.team_id,
+        "team_id": state.team_id,
         "private_metadata": "",
         "callback_id": "",
         "external_id": "",
@@ -202,14 +198,14 @@ def view_json(workspace: "Workspace", view: View) -> Json:
         "hash": view.hash,
         "root_view_id": view.root_view_id,
         "previous_view_id": view.previous_view_id,
-        "app_id": workspace.app_id,
-        "app_installed_team_id": workspace.team_id,
-        "bot_id": workspace.bot.bot_id,
+        "app_id": state.app_id,
+        "app_installed_team_id": state.team_id,
+        "bot_id": state.bot.bot_id,
     }
 
 
-def permalink(workspace: "Workspace", message: Message) -> str:
-    link = f"{workspace.url}archives/{message.channel_id}/p{parse_ts(message.ts)}"
+def permalink(state: State, message: Message) -> str:
+    link = f"{state.url}archives/{message.channel_id}/p{parse_ts(message.ts)}"
     if message.is_reply:
         link += f"?thread_ts={message.root_ts}&cid={message.channel_id}"
     return link

@@ -1,20 +1,18 @@
-"""The state of one workspace and the rules of its messages: who may post what, and where.
+"""The rules of change: who joins, posts, edits, deletes, reacts, and that all hear of it.
 
 Every mutation is told to `changes`. What agents, streams, views and files add is in the
 modules of those names; they work on the same state.
 """
 
 import copy
-import itertools
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot.playground.changes import Changes
-from bot.playground.clock import Clock, parse_ts
 from bot.playground.errors import SlackError
-from bot.playground.model import AgentThread, Channel, ChannelType, File, Json, Message, User, View
-from bot.playground.shapes import channel_json, message_json
+from bot.playground.model import Channel, ChannelType, Json, Message, User
+from bot.playground.shapes import channel_json, message_json, user_json
+from bot.playground.state import State
 
 ID_PREFIX: dict[ChannelType, str] = {"channel": "C", "group": "C", "im": "D", "mpim": "C"}
 # Slack tells the deletion of a root with replies as a change into this.
@@ -35,63 +33,16 @@ TOMBSTONE: Json = {
 
 
 @dataclass
-class Workspace:
-    """One team with one app installed in it. All ids are Slack's kind of ids."""
+class Workspace(State):
+    """One team with one app installed in it, and its feed of changes."""
 
-    team_id: str = "T0PLAYGRND"
-    team_name: str = "Playground"
-    domain: str = "playground"
-    app_id: str = "A0PLAYGRND"
-    clock: Clock = field(default_factory=Clock)
     changes: Changes = field(default_factory=Changes)
-    files_url: str = "http://127.0.0.1"
-    users: dict[str, User] = field(default_factory=dict)
-    channels: dict[str, Channel] = field(default_factory=dict)
-    messages: dict[str, dict[str, Message]] = field(default_factory=dict)
-    ephemerals: list[Message] = field(default_factory=list)
-    files: dict[str, File] = field(default_factory=dict)
-    views: dict[str, View] = field(default_factory=dict)
-    homes: dict[str, str] = field(default_factory=dict)
-    messages_tab: bool = True
-    agent_threads: dict[tuple[str, str], AgentThread] = field(default_factory=dict)
-    contexts: dict[str, list[Json]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.created = int(self.clock.now())
-        self.counter = itertools.count(1)
-        self.streaming: dict[tuple[str, str], Message] = {}
-        self._replies: dict[tuple[str, str], list[str]] = defaultdict(list)
-
-    @property
-    def url(self) -> str:
-        return f"https://{self.domain}.slack.com/"
-
-    @property
-    def bot(self) -> User:
-        """The bot user of the app under test."""
-        return next(user for user in self.users.values() if user.app_id == self.app_id)
-
-    def new_id(self, prefix: str) -> str:
-        """An id that no other object of this workspace has, such as "C000000001X"."""
-        return f"{prefix}{next(self.counter):09d}X"
 
     # Users and channels
 
     def add_user(self, user: User) -> User:
         self.users[user.id] = user
-        return user
-
-    def find_user(self, reference: str) -> User | None:
-        """By id or by name, with or without "@"."""
-        if reference in self.users:
-            return self.users[reference]
-        name = reference.removeprefix("@")
-        return next((user for user in self.users.values() if user.name == name), None)
-
-    def get_user(self, reference: str) -> User:
-        user = self.find_user(reference)
-        if user is None:
-            raise SlackError("user_not_found")
+        self.changes.publish("user_added", user=user_json(self, user))
         return user
 
     def add_channel(self, channel: Channel) -> Channel:
@@ -99,20 +50,6 @@ class Workspace:
         self.channels[channel.id] = channel
         self.messages.setdefault(channel.id, {})
         self.changes.publish("channel_created", channel=channel_json(self, channel))
-        return channel
-
-    def find_channel(self, reference: str) -> Channel | None:
-        """By id, or by name with or without "#"."""
-        if reference in self.channels:
-            return self.channels[reference]
-        name = reference.removeprefix("#")
-        named = (c for c in self.channels.values() if c.name == name and c.type != "im")
-        return next(named, None)
-
-    def get_channel(self, channel_id: str) -> Channel:
-        channel = self.channels.get(channel_id)
-        if channel is None:
-            raise SlackError("channel_not_found")
         return channel
 
     def open_dm(self, user_ids: list[str]) -> tuple[Channel, bool]:
@@ -146,25 +83,6 @@ class Workspace:
 
     # Messages
 
-    def find_message(self, channel_id: str, ts: str) -> Message | None:
-        return self.messages.get(channel_id, {}).get(ts)
-
-    def get_message(self, channel_id: str, ts: str) -> Message:
-        message = self.find_message(channel_id, ts)
-        if message is None or message.subtype == "tombstone":
-            raise SlackError("message_not_found")
-        return message
-
-    def replies(self, channel_id: str, root_ts: str) -> list[Message]:
-        """The replies of a thread in order, without its root."""
-        stored = self.messages.get(channel_id, {})
-        return [stored[ts] for ts in self._replies.get((channel_id, root_ts), ()) if ts in stored]
-
-    def thread(self, channel_id: str, root_ts: str) -> list[Message]:
-        """The root and its replies, in order."""
-        root = self.find_message(channel_id, root_ts)
-        return ([root] if root else []) + self.replies(channel_id, root_ts)
-
     def check_thread(self, channel_id: str, thread_ts: str | None) -> None:
         """Refuse a `thread_ts` that is no root.
 
@@ -196,14 +114,6 @@ class Workspace:
             "message_posted", channel_id=message.channel_id, message=message_json(self, message)
         )
         return message
-
-    def index(self, message: Message) -> None:
-        """Store a message where look-ups find it, silently."""
-        self.messages.setdefault(message.channel_id, {})[message.ts] = message
-        if message.is_reply:
-            self._replies[message.channel_id, message.root_ts].append(message.ts)
-        if message.stream is not None and message.stream.state == "streaming":
-            self.streaming[message.channel_id, message.ts] = message
 
     def change(self, message: Message, *, edited_by: str | None = None, **fields: Any) -> None:
         """Set fields of a message; `edited_by` also marks it as edited."""
@@ -269,11 +179,3 @@ class Workspace:
             item=item,
             **fields,
         )
-
-
-def is_ts(value: str) -> bool:
-    try:
-        parse_ts(value)
-    except ValueError:
-        return False
-    return True

@@ -2,11 +2,11 @@
 
 import re
 
+from bot.playground.clock import is_ts
 from bot.playground.errors import SlackError
 from bot.playground.methods.call import Call, Method
 from bot.playground.model import Channel, Json, Message
 from bot.playground.shapes import message_json
-from bot.playground.workspace import is_ts
 
 NAME = re.compile(r"^[a-z0-9_'+-]+(::skin-tone-[2-6])?$")
 
