@@ -49,6 +49,12 @@ def types() -> None:
     run(program("mypy"))
 
 
+def generate() -> None:
+    """Write manifest.yml and the README's table of settings anew."""
+    setup()
+    run(program("python"), "-m", "bot.generate")
+
+
 def test(*arguments: str) -> None:
     """Check everything: style, types, and all tests (arguments go to pytest)."""
     install_for_tests()
@@ -133,6 +139,7 @@ WORDS: dict[str, Callable[..., None]] = {
     "format": format_,
     "lint": lint,
     "types": types,
+    "generate": generate,
     "test": test,
 }
 

@@ -63,8 +63,11 @@ async def play(file: Path, *, fresh: bool) -> None:
     scripts = read_scripts(file)
     async with open_try(fresh=fresh) as town:
         print(engine_line(town.settings))
-        at_once = asyncio.Semaphore(SIDE_BY_SIDE)
-        tasks = [asyncio.create_task(_converse(town, script, at_once)) for script in scripts]
+        stages = [_Stage(_channel(town.slack, f"stage-{n + 1}")) for n in range(SIDE_BY_SIDE)]
+        tasks = [
+            asyncio.create_task(_converse(town, script, stages[number % SIDE_BY_SIDE]))
+            for number, script in enumerate(scripts)
+        ]
         try:
             for script, task in zip(scripts, tasks, strict=True):
                 channel, ts = await task
@@ -75,17 +78,30 @@ async def play(file: Path, *, fresh: bool) -> None:
         print(f"{len(scripts)} conversations, {sum(len(s.turns) for s in scripts)} messages")
 
 
-async def _converse(town: Try, script: Script, at_once: asyncio.Semaphore) -> tuple[str, str]:
+class _Stage:
+    """A channel in which one conversation after the other is had: Slack takes about one post a
+    second in a channel, and the bot keeps to that."""
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        self.free = asyncio.Lock()
+
+
+def _channel(slack: LocalSlack, name: str) -> str:
+    found = slack.workspace.find_channel(f"#{name}") or slack.add_channel(name, [SPEAKER])
+    return found.id
+
+
+async def _converse(town: Try, script: Script, stage: _Stage) -> tuple[str, str]:
     """One conversation in one thread; returns its channel and the ts of its root."""
     person = town.slack.user(SPEAKER)
-    async with at_once:
-        channel = town.slack.channel("#general").id
-        root = await person.says(channel, f"@bot {script.turns[0]}")
-        await town.answered(channel, root)
+    async with stage.free:
+        root = await person.says(stage.channel, f"@bot {script.turns[0]}")
+        await town.answered(stage.channel, root)
         for turn in script.turns[1:]:
-            await person.says(channel, turn, thread_ts=root)
-            await town.answered(channel, root)
-    return channel, root
+            await person.says(stage.channel, turn, thread_ts=root)
+            await town.answered(stage.channel, root)
+    return stage.channel, root
 
 
 @asynccontextmanager

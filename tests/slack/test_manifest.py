@@ -42,7 +42,7 @@ def methods_used() -> set[str]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 owner = node.func.value
                 name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-                if name in ("client", "_client"):
+                if name in ("client", "_client") and "_" in node.func.attr:
                     used.add(node.func.attr)
     return used
 

@@ -127,15 +127,14 @@ async def test_while_redis_is_gone_slack_is_told_and_delivers_again(tmp_path: Pa
             assert answers == ["turn 1: before", "turn 2: before | during"]
 
 
-async def test_events_are_acknowledged_in_well_under_a_second_under_load(town: Town) -> None:
+async def test_under_load_every_event_is_acknowledged_at_once_and_answered_once(town: Town) -> None:
     alice = town.slack.user("alice")
     # Slack takes about one post a second in a channel: spread them, to test the way in.
     channels = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(13)]
     asked = [(channel, f"@bot {n}") for n in range(4) for channel in channels]
     roots = await asyncio.gather(*(alice.says(channel, text) for channel, text in asked))
     await town.slack.settled(20)
-    slowest = max(a.ms or 0 for d in town.slack.deliveries for a in d.attempts)
-    assert slowest < 1000
+    assert all(len(delivery.attempts) == 1 for delivery in town.slack.deliveries)
     for (channel, _), root in zip(asked, roots, strict=True):
         await town.rests(channel, root)
         assert len(town.slack.replies(channel, root)) == 1
