@@ -74,7 +74,7 @@ class Draft:
         """Take in the response as an event or a poll shows it."""
         status = response.status or "completed"
         self.id, self.status = response.id, status
-        output = dict(enumerate(response.output or ()))
+        output = dict(enumerate(getattr(response, "output", None) or ()))
         # Of an unfinished response some servers show less than they have streamed.
         final = status == "completed" and output
         if final or len(read_text(output.values())) > len(self.text):
@@ -114,7 +114,7 @@ class Draft:
             citations=citations,
             usage=_usage(response),
             last_item_id=(getattr(items[-1], "id", None) or "") if items else "",
-            model=response.model or "",
+            model=getattr(response, "model", None) or "",
         )
 
     def _content(self, event: Any) -> list[Any]:

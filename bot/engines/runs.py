@@ -78,7 +78,7 @@ def text_of(part: Any) -> str:
 
 
 def text_of_message(message: Any) -> str:
-    return "".join(text_of(part) for part in message.content or ())
+    return "".join(text_of(part) for part in getattr(message, "content", None) or ())
 
 
 def read(messages: Iterable[Any]) -> tuple[str, tuple[Citation, ...]]:
@@ -87,7 +87,7 @@ def read(messages: Iterable[Any]) -> tuple[str, tuple[Citation, ...]]:
     for message in messages:
         if text:
             text += "\n\n"
-        for part in message.content or ():
+        for part in getattr(message, "content", None) or ():
             notes = getattr(getattr(part, "text", None), "annotations", None) or ()
             citations += [_citation(note, len(text)) for note in notes]
             text += text_of(part)
@@ -115,7 +115,7 @@ def finish(run: Run, messages: list[Any], draft: RunDraft) -> Update:
         citations=citations,
         usage=_usage(run),
         last_item_id=messages[-1].id if messages else "",
-        model=run.model or "",
+        model=getattr(run, "model", None) or "",
     )
 
 

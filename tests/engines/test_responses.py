@@ -301,6 +301,27 @@ async def test_a_dropped_response_without_an_answer_is_a_failure(fake: FakeOpenA
             await last_update(engine, run, conversation)
 
 
+async def test_an_answer_that_comes_with_the_deadline_is_delivered(
+    fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.answer = held("Just in time.")
+    async with open_responses_on(fake, bot_streaming=False, bot_run_deadline=0.2) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        (work,) = fake.responses.values()
+        monkeypatch.setattr(work, "cancel", work.finish)
+        assert (await last_update(engine, run, conversation)).text == "Just in time."
+
+
+@pytest.mark.parametrize("kind", ["server_error", "not_found", "drop_after"])
+async def test_past_the_deadline_it_ends_even_if_it_cannot_be_cancelled(
+    fake: FakeOpenAI, streaming: bool, kind: Any
+) -> None:
+    fake.fault(kind, "POST", "/responses/*/cancel", times=None)
+    error = await end_of(fake, never(), streaming, bot_run_deadline=0.2)
+    assert (error.status, error.reason) == ("expired", "deadline")
+
+
 # Errors of a creation
 
 
@@ -407,6 +428,28 @@ async def test_fields_that_a_server_refuses_are_left_out() -> None:
     assert sent == [True, False, False]
 
 
+@pytest.mark.parametrize("path", ["/conversations/*", "/conversations/*/items/*"])
+async def test_deleting_what_another_process_deletes_is_no_error(
+    fake: FakeOpenAI, path: str
+) -> None:
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        await ask(engine, conversation, "hello")
+        fake.fault("not_found", "DELETE", path)
+        await engine.delete(conversation.id)
+
+
+async def test_a_deletion_that_went_wrong_can_be_repeated(fake: FakeOpenAI) -> None:
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        await ask(engine, conversation, "hello")
+        fake.fault("server_error", "DELETE", "/conversations/*/items/*")
+        with pytest.raises(Retry):
+            await engine.delete(conversation.id)
+        await engine.delete(conversation.id)
+    assert not fake.conversations
+
+
 async def test_deleting_takes_the_items_with_it(fake: FakeOpenAI) -> None:
     history = [Record("user", f"line {number}", "1.0") for number in range(130)]
     async with open_responses_on(fake) as engine:
@@ -456,6 +499,19 @@ async def test_a_lost_response_that_failed_is_made_anew(fake: FakeOpenAI, stream
             run = await start(engine, conversation, *messages, again=True)
             assert (await last_update(engine, run, conversation)).text == "Hi."
         assert user_texts(fake, conversation.id) == ["hello", "you"]
+
+
+async def test_an_adopted_answer_may_be_incomplete(fake: FakeOpenAI) -> None:
+    fake.answer = "This much and"
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        message = said("hello")
+        await last_update(engine, await start(engine, conversation, message), conversation)
+        fake.conversations[conversation.id].items[-1]["status"] = "incomplete"
+        run = await start(engine, conversation, message, again=True)
+        with pytest.raises(RunFailed, match="incomplete") as caught:
+            await last_update(engine, run, conversation)
+    assert caught.value.text == "This much and"
 
 
 async def test_the_same_words_in_an_earlier_turn_are_not_this_turn_s(fake: FakeOpenAI) -> None:

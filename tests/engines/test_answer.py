@@ -1,0 +1,199 @@
+"""Reading what servers give: events in any order, fields left out, kinds nobody knows."""
+
+from typing import Any
+
+import pytest
+from openai import BaseModel
+from openai.types.beta import AssistantStreamEvent
+from openai.types.beta.threads import Run as ServerRun
+from openai.types.responses import Response, ResponseStreamEvent
+
+from bot.engines.answer import Draft, read
+from bot.engines.runs import RunDraft
+from bot.engines.runs import read as read_messages
+from bot.models import Step
+
+
+class Loose(BaseModel):
+    """What the SDK makes of JSON that it does not check."""
+
+
+def loose(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Loose.construct(**{key: loose(entry) for key, entry in value.items()})
+    if isinstance(value, list):
+        return [loose(entry) for entry in value]
+    return value
+
+
+def event(kind: str, number: int | None = None, **data: Any) -> ResponseStreamEvent:
+    made: ResponseStreamEvent = loose({"type": kind, "sequence_number": number, **data})
+    return made
+
+
+def delta(text: str, number: int | None = None, *, content_index: int = 0) -> ResponseStreamEvent:
+    return event(
+        "response.output_text.delta",
+        number,
+        item_id="msg_1",
+        output_index=0,
+        content_index=content_index,
+        delta=text,
+    )
+
+
+def response(**data: Any) -> Response:
+    return Response.construct(**{"id": "resp_1", "status": "completed", **data})
+
+
+def message(text: Any, **data: Any) -> dict[str, Any]:
+    return {"type": "message", "id": "msg_1", "role": "assistant", "content": text, **data}
+
+
+def test_a_text_may_begin_without_an_announcement() -> None:
+    draft = Draft()
+    draft.take(delta("Hel"))
+    draft.take(delta("lo"))
+    draft.take(delta(" world", content_index=2))
+    assert draft.text == "Hello world"
+
+
+def test_an_event_that_comes_twice_counts_once() -> None:
+    draft = Draft()
+    for number, text in [(0, "a"), (1, "b"), (0, "a"), (1, "b"), (2, "c")]:
+        draft.take(delta(text, number))
+    assert draft.text == "abc"
+
+
+def test_unknown_events_change_nothing() -> None:
+    draft = Draft()
+    draft.take(delta("Hello", 0))
+    draft.take(event("response.quantum.entangled", 1, spin="up"))
+    assert (draft.text, draft.seen) == ("Hello", 1)
+
+
+def test_a_poll_that_shows_less_than_was_streamed_takes_nothing_away() -> None:
+    draft = Draft()
+    draft.take(delta("Hello"))
+    draft.take_state(response(status="in_progress"))
+    assert draft.text == "Hello"
+    draft.take_state(response(status="cancelled", output=[loose(message("Hel"))]))
+    assert draft.finish().text == "Hello"
+
+
+def test_a_poll_that_shows_more_is_believed() -> None:
+    draft = Draft()
+    draft.take_state(response(status="in_progress", output=[loose(message("Hello"))]))
+    assert draft.update().text == "Hello"
+
+
+def test_a_run_that_has_not_ended_has_no_last_update() -> None:
+    with pytest.raises(ValueError, match="not ended"):
+        Draft().finish()
+
+
+def test_an_answer_without_status_usage_and_model_is_one() -> None:
+    draft = Draft()
+    draft.take_state(
+        response(status=None, output=[loose(message("Hello"))], usage=None, model=None)
+    )
+    update = draft.finish()
+    assert (update.status, update.text, update.usage, update.model) == (
+        "completed",
+        "Hello",
+        None,
+        "",
+    )
+
+
+def test_usage_without_details_is_usage() -> None:
+    draft = Draft()
+    usage = {
+        "input_tokens": 3,
+        "output_tokens": None,
+        "input_tokens_details": None,
+        "output_tokens_details": None,
+    }
+    draft.take_state(response(output=[loose(message("Hello"))], usage=loose(usage), model="m"))
+    found = draft.finish().usage
+    assert found is not None
+    assert (found.input_tokens, found.output_tokens, found.cached_tokens) == (3, 0, 0)
+
+
+def test_content_may_be_a_bare_string_or_nothing() -> None:
+    items = loose([message("Hello"), message(None), message([{"type": "output_text"}])])
+    assert read(items)[0].strip() == "Hello"
+
+
+def test_notes_of_unknown_kinds_are_passed_over() -> None:
+    note = {"type": "file_path", "file_id": "file-1", "index": 0}
+    part = {"type": "output_text", "text": "Hello", "annotations": [note]}
+    assert read(loose([message([part])])) == ("Hello", ())
+
+
+@pytest.mark.parametrize(
+    ("item", "title"),
+    [
+        ({"type": "web_search_call", "action": None}, "Searching the web"),
+        ({"type": "code_interpreter_call"}, "Running code"),
+        ({"type": "mcp_call", "name": "find_ticket"}, "Calling find_ticket"),
+        ({"type": "function_call", "name": "get_time"}, "Calling get_time"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [("in_progress", "in_progress"), ("completed", "complete"), ("failed", "error")],
+)
+def test_steps_have_a_title_and_a_state(
+    item: dict[str, Any], title: str, status: str, shown: Any
+) -> None:
+    draft = Draft()
+    whole = {"id": "x_1", "status": status, **item}
+    draft.take(event("response.output_item.added", 0, output_index=0, item=whole))
+    assert draft.update().steps == (Step("x_1", title, shown),)
+
+
+# Runs of the Assistants protocol
+
+
+def run_event(kind: str, **data: Any) -> AssistantStreamEvent:
+    made: AssistantStreamEvent = loose({"event": kind, "data": data})
+    return made
+
+
+def test_a_run_s_tool_calls_are_steps() -> None:
+    draft = RunDraft()
+    function = {"id": "call_1", "type": "function", "function": {"name": "get_time"}}
+    code = {"id": "call_2", "type": "code_interpreter", "function": None}
+    for status in ("in_progress", "completed"):
+        draft.take(
+            run_event(
+                f"thread.run.step.{status}",
+                id="step_1",
+                status=status,
+                step_details={"type": "tool_calls", "tool_calls": [function, code]},
+            )
+        )
+    assert draft.update().steps == (
+        Step("call_1", "Calling get_time", "complete"),
+        Step("call_2", "Running code", "complete"),
+    )
+
+
+def test_a_run_s_text_is_put_together_by_message_and_part() -> None:
+    draft = RunDraft()
+    for message_id, index, text in [("m1", 0, "Hel"), ("m1", 0, "lo"), ("m2", 0, "World")]:
+        part = {"index": index, "type": "text", "text": {"value": text}}
+        draft.take(run_event("thread.message.delta", id=message_id, delta={"content": [part]}))
+    draft.take(run_event("thread.message.delta", id="m2", delta={"content": None}))
+    assert draft.text == "Hello\n\nWorld"
+
+
+def test_a_run_s_state_is_its_newest() -> None:
+    assert RunDraft().status == "queued"
+    assert RunDraft(ServerRun.construct(id="run_1", status="expired")).status == "expired"
+
+
+def test_messages_of_other_servers_may_hold_bare_texts() -> None:
+    bare = loose({"content": ["Hello", {"type": "text", "text": "there"}]})
+    assert read_messages([bare, loose({"content": None})])[0].strip() == "Hellothere"
