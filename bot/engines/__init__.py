@@ -39,7 +39,13 @@ class Engine(Protocol):
         turn_id: str,
         again: bool,
     ) -> Run:
-        """Start the run that answers `messages`, the same that were appended for this turn."""
+        """Start the run that answers `messages`, the same that were appended for this turn.
+
+        Returns as soon as the run has an id, so that it can be saved. What `options` leaves empty
+        is the engine's own: the settings', or the assistant's. With `again` the run of an earlier
+        attempt is adopted if there is one; while the server is still at work on one that cannot be
+        named, Retry is raised.
+        """
         ...
 
     def follow(self, run: Run, conversation: Conversation) -> AsyncIterator[Update]:
@@ -47,6 +53,7 @@ class Engine(Protocol):
 
         The last update is `completed` (or `cancelled`, where `cancel` was called). Every other end
         raises RunFailed. Past the deadline the run is cancelled and RunFailed("deadline") raised.
+        ConversationGone means that the run is lost with what it belonged to.
         """
         ...
 

@@ -13,10 +13,12 @@ from typing import Any, cast
 import openai
 from openai import AsyncOpenAI, AsyncStream, Omit, omit
 from openai.types.beta import AssistantStreamEvent
+from openai.types.beta import Thread as ServerThread
+from openai.types.beta.threads import Message as ServerMessage
 from openai.types.beta.threads import Run as ServerRun
 
 from bot.engines.client import LOOK, STREAMS, open_client
-from bot.engines.errors import vendor_errors
+from bot.engines.errors import checked, vendor_errors
 from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
 from bot.engines.runs import WORKING, RunDraft, finish, text_of_message
 from bot.engines.streams import LiveStream, LiveStreams, batches
@@ -85,10 +87,11 @@ class AssistantsEngine:
             created = await self._threads.create(
                 messages=messages[:MESSAGES_PER_CALL], metadata=metadata
             )
+        thread_id = checked(ServerThread, created).id
         for message in messages[MESSAGES_PER_CALL:]:
             with vendor_errors():
-                await self._threads.messages.create(created.id, **message)
-        return created.id
+                await self._threads.messages.create(thread_id, **message)
+        return thread_id
 
     async def append(
         self, conversation: Conversation, message: Message, *, turn_id: str, again: bool
@@ -104,9 +107,7 @@ class AssistantsEngine:
                 content=message.text or NO_TEXT,
                 metadata={"turn": turn_id, "slack_ts": message.ts, "slack_user": message.user_id},
             )
-        if not getattr(created, "id", None):
-            raise Retry("a message without an id")
-        return created.id
+        return checked(ServerMessage, created).id
 
     async def start(
         self,
@@ -140,10 +141,9 @@ class AssistantsEngine:
                         stream=(room and self._can_stream) or omit,
                     ),
                 )
-            if isinstance(created, ServerRun):
-                return Run(created.id, conversation.id, started_at, created.status)
             if not isinstance(created, AsyncStream):
-                raise Retry("not an answer of the protocol")
+                run = checked(ServerRun, created)
+                return Run(run.id, conversation.id, started_at, run.status)
             live = self._streams.add(created)
         first = await self._read_first(live)
         return Run(first.id, conversation.id, started_at, first.status)
@@ -303,9 +303,7 @@ class AssistantsEngine:
             state = await self._threads.runs.retrieve(
                 run.id, thread_id=run.conversation_id, timeout=LOOK
             )
-        if not isinstance(state, ServerRun):
-            raise Retry("not an answer of the protocol")
-        return state
+        return checked(ServerRun, state)
 
     async def _excuse(self, run: Run, state: ServerRun) -> ServerRun:
         """Tell the model that its tools are not there, so that it answers without them."""

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import openai
 
 from bot.errors import BotError, ConversationGone, Retry, RunFailed
+
+T = TypeVar("T")
 
 LOCK_PAUSE = 2.0
 """Seconds after which a conversation on which the server is still working is tried again."""
@@ -34,6 +37,15 @@ def vendor_errors(missing: str = "conversation") -> Iterator[None]:
         raise parse_error(error, missing) from None
     except ValueError as error:
         raise Retry(f"not an answer of the protocol: {type(error).__name__}") from None
+
+
+def checked(kind: type[T], answer: object) -> T:
+    """The answer, if it is one: there are servers that say 200 to what they do not know, and
+    proxies that answer with a page. Raises Retry for those.
+    """
+    if isinstance(answer, kind) and getattr(answer, "id", None):
+        return answer
+    raise Retry("not an answer of the protocol")
 
 
 def parse_error(error: openai.APIError, missing: str = "conversation") -> BotError:

@@ -17,9 +17,9 @@ from openai import AsyncStream, Timeout
 from openai.types.responses import Response
 
 from bot.engines.answer import Draft
-from bot.engines.errors import vendor_errors
+from bot.engines.errors import checked, vendor_errors
 from bot.engines.requests import Requests, as_item
-from bot.errors import ConversationGone, Retry, RunFailed
+from bot.errors import ConversationGone, RunFailed
 from bot.models import Conversation, Message, Record, Run, RunOptions, Update
 from bot.settings import Settings
 
@@ -127,15 +127,13 @@ class Replay:
         # A local server may have to load its model first.
         patience = Timeout(self._settings.bot_run_deadline, connect=5)
         created = await self._requests.create(body, timeout=patience)
-        if isinstance(created, Response):
-            draft.take_state(created)
-        elif isinstance(created, AsyncStream):
+        if isinstance(created, AsyncStream):
             async with created:
                 with vendor_errors(missing="run"):
                     async for event in created:
                         draft.take(event)
         else:
-            raise Retry("not an answer of the protocol")
+            draft.take_state(checked(Response, created))
         if draft.ended is None:
             raise RunFailed("failed", "server_error", text=draft.text)
         if draft.status == "completed":

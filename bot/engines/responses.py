@@ -17,7 +17,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from bot.engines import conversations
 from bot.engines.answer import WORKING, Draft, Item, is_message, read
 from bot.engines.client import CREATE, LOOK, STREAMS, open_client
-from bot.engines.errors import vendor_errors
+from bot.engines.errors import checked, vendor_errors
 from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
 from bot.engines.replay import PREFIX as REPLAYED
 from bot.engines.replay import Replay
@@ -170,10 +170,9 @@ class ResponsesEngine:
             body = {**body, "input": given}
         with self._room() as room:
             created = await self._requests.create({**body, "stream": True} if room else body)
-            if isinstance(created, Response):
-                return Run(created.id, conversation.id, started_at, created.status or "queued")
             if not isinstance(created, AsyncStream):
-                raise Retry("not an answer of the protocol")
+                response = checked(Response, created)
+                return Run(response.id, conversation.id, started_at, response.status or "queued")
             live = self._streams.add(created)
         draft = Draft()
         try:
@@ -281,17 +280,16 @@ class ResponsesEngine:
     async def _fetch(self, response_id: str) -> Response:
         with vendor_errors(missing="run"):
             response = await self._client.responses.retrieve(response_id, timeout=LOOK)
-        if not isinstance(response, Response):
-            raise Retry("not an answer of the protocol")
-        return response
+        return checked(Response, response)
 
     async def _cancel(self, response_id: str) -> Response | None:
         """The response as it ended; None where the server will not cancel or does not know it."""
         with vendor_errors(missing="run"):
             try:
-                return await self._client.responses.cancel(response_id, timeout=LOOK)
+                response = await self._client.responses.cancel(response_id, timeout=LOOK)
             except (openai.BadRequestError, openai.ConflictError, openai.NotFoundError):
                 return None
+        return checked(Response, response)
 
     async def _salvage(self, conversation: Conversation, error: RunFailed) -> Update:
         """The answer of a response that the server has dropped already: the items stay longer."""

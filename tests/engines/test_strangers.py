@@ -1,0 +1,84 @@
+"""Servers and proxies that do not speak the protocol, however politely."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from bot.engines import Engine
+from bot.errors import Retry, RunFailed
+from bot.models import Run
+from tests.engines.engines import (
+    OPTIONS,
+    THREAD,
+    known_as,
+    last_update,
+    open_assistants_on,
+    open_responses_on,
+    said,
+)
+from tests.fakes.openai import FakeOpenAI
+
+BODIES = {
+    "page": ("text/html", "<html>Please log in</html>"),
+    "error": ("application/json", json.dumps({"error": "Unexpected endpoint or method."})),
+    "list": ("application/json", "[]"),
+    "broken": ("application/json", '{"id": "resp_1", "stat'),
+}
+
+
+@pytest.fixture(params=BODIES)
+async def stranger(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """The address of a server that answers 200 and the same to everything."""
+    content_type, body = BODIES[request.param]
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=body, content_type=content_type)
+
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/v1"))
+
+
+async def start_a_run(engine: Engine) -> Any:
+    conversation = known_as(engine, "conv_1")
+    message = said("hello")
+    await engine.append(conversation, message, turn_id="turn-1", again=False)
+    return await engine.start(conversation, [message], OPTIONS, turn_id="turn-1", again=False)
+
+
+async def follow_a_run(engine: Engine) -> Any:
+    run = Run("resp_1", "conv_1", time.time())
+    return await last_update(engine, run, known_as(engine, "conv_1"))
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("open_engine", [open_responses_on, open_assistants_on])
+async def test_a_run_cannot_be_started_there(
+    fake: FakeOpenAI, stranger: str, streaming: bool, open_engine: Any
+) -> None:
+    opened = open_engine(fake, openai_base_url=stranger, bot_streaming=streaming)
+    async with opened as engine:
+        with pytest.raises(Retry):
+            await start_a_run(engine)
+
+
+@pytest.mark.parametrize("open_engine", [open_responses_on, open_assistants_on])
+async def test_a_run_that_was_started_elsewhere_is_waited_for_until_its_deadline(
+    fake: FakeOpenAI, stranger: str, open_engine: Any
+) -> None:
+    opened = open_engine(fake, openai_base_url=stranger, bot_run_deadline=0.2)
+    async with opened as engine:
+        with pytest.raises(RunFailed, match="deadline"):
+            await follow_a_run(engine)
+
+
+async def test_a_thread_cannot_be_opened_there(fake: FakeOpenAI, stranger: str) -> None:
+    async with open_assistants_on(fake, openai_base_url=stranger) as engine:
+        with pytest.raises(Retry):
+            await engine.begin(THREAD, "U1")
