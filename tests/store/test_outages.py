@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import ConfigError, StoreUnavailable, Superseded
+from bot.models import Record
 from bot.store import Store, link, open_store
 from tests.redis_server import RedisServer, find_executables, run_server
 from tests.store.scenes import (
@@ -17,7 +18,9 @@ from tests.store.scenes import (
     deliver,
     keys_of,
     message,
+    rescue,
     stamps,
+    take_all,
     take_one,
     thread,
     wait_until,
@@ -131,19 +134,40 @@ async def _is_blocked(store: Store) -> bool:
 
 async def test_a_server_without_memory_stores_nothing_by_halves(own_server: RedisServer) -> None:
     async with open_store(own_server.url) as store:
-        await deliver(store, "1.0")
-        claim = await take_one(store)
         await store.redis.config_set("maxmemory", "1")
         with pytest.raises(StoreUnavailable):
-            await deliver(store, "2.0")
-        with pytest.raises(StoreUnavailable):
-            await store.turns.open(claim).note("run", "run_1")
-        assert not [key for key in await keys_of(store) if key.endswith("2.0")]
-        # What frees memory goes through.
-        await store.inbox.settle(claim)
+            await deliver(store, "1.0")
+        assert await keys_of(store) == []
         await store.redis.config_set("maxmemory", "0")
 
-        assert (await store.inbox.deliver(message("2.0"))).new
+        assert (await store.inbox.deliver(message("1.0"))).new
+
+
+async def test_what_was_accepted_is_finished_also_without_memory(own_server: RedisServer) -> None:
+    async with open_store(own_server.url) as store:
+        for name in ("1.0", "2.0", "3.0"):
+            await deliver(store, "9.0", of=thread(name))
+        await claim_entries(store, "dead", 1)
+        await store.redis.config_set("maxmemory", "1")
+
+        assert await rescue(store) == 1
+        await store.workers.beat("anna", 60)
+        first, second, third = await take_all(store)
+        assert await store.turns.open(first).once("run", str, _run) == "run_1"
+        await store.conversations.save(first, conversation(of=first.thread))
+        assert await store.pace.acquire("posts", 1) == 0
+        await store.inbox.settle(first, records=[Record("user", "hi", "9.0")])
+        await store.inbox.release(second, 600, "429")
+        await store.inbox.interrupt(second.thread, "stop")
+        await store.workers.beat("anna", 60)
+        await store.conversations.forget(await take_one(store))
+        await store.inbox.bury(third, "poison")
+        with pytest.raises(StoreUnavailable):
+            await deliver(store, "10.0")
+
+
+async def _run(again: bool) -> str:
+    return "run_1"
 
 
 async def test_a_replica_takes_no_messages(own_server: RedisServer) -> None:

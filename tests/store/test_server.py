@@ -104,12 +104,27 @@ async def _has_ended(directory: Path) -> bool:
     return "ready to exit" in (directory / "redis.log").read_text()
 
 
-def test_a_server_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    executable = tmp_path / "redis-server"
-    executable.touch(mode=0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+def put_server_on_path(directory: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> str:
+    executable = directory / "redis-server"
+    executable.write_text(f"#!/bin/sh\necho Redis server v={version} sha=00000000:0\n")
+    executable.chmod(0o755)
+    monkeypatch.setenv("PATH", str(directory))
+    return str(executable)
 
-    assert find_executable() == str(executable)
+
+def test_a_server_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executable = put_server_on_path(tmp_path, monkeypatch, "6.2.0")
+    assert find_executable() == executable
+
+
+def test_a_server_that_is_too_old_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable = put_server_on_path(tmp_path, monkeypatch, "6.0.16")
+    monkeypatch.setattr(server, "PACKAGE", "no-such-package")
+    with pytest.raises(ConfigError, match=r"6\.2 or newer"):
+        find_executable()
+    assert server._version(executable) == (6, 0)
 
 
 def test_the_server_of_a_package_is_the_second_choice(

@@ -6,6 +6,7 @@ local workers, steady, later, interrupts, epoch = KEYS[1], KEYS[2], KEYS[3], KEY
 local worker, seconds = ARGV[1], tonumber(ARGV[2])
 
 local time = now()
+insist(workers)
 local late = tonumber(redis.call('ZSCORE', workers, worker) or 0) < time
 redis.call('ZADD', workers, string.format('%.6f', time + seconds), worker)
 if late then

@@ -9,4 +9,5 @@ local value = redis.call('HGET', KEYS[2], '=' .. ARGV[2])
 if value then
   return {value, 1}
 end
+insist(KEYS[2])
 return {false, 1 - redis.call('HSETNX', KEYS[2], '?' .. ARGV[2], '')}

@@ -4,6 +4,7 @@
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
+insist(KEYS[2])
 if redis.call('HGET', KEYS[2], ARGV[1]) ~= 'reset' then
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 end

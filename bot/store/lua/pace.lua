@@ -12,6 +12,7 @@ if pause > 0 then
 else
   due = due + interval
 end
+insist(KEYS[1])
 redis.call('SET', KEYS[1], string.format('%.6f', due),
   'PX', math.ceil((due - time + 1) * 1000))
 return string.format('%.6f', math.max(0, due - time - interval * burst))

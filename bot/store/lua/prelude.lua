@@ -14,6 +14,12 @@ local function now()
   return tonumber(time[1]) + tonumber(time[2]) / 1000000
 end
 
+-- What was accepted is to be finished also where memory is full. A server without memory refuses
+-- only the first write of a script, and never one that takes no memory; `key` has no expiry to lose.
+local function insist(key)
+  redis.call('PERSIST', key)
+end
+
 local function holds(thread, claim)
   return redis.call('HGET', thread, 'claim') == claim
 end

@@ -5,6 +5,7 @@ local pending = redis.pcall('XPENDING', KEYS[3], GROUP, '-', '+', 1, ARGV[1])
 if pending.err or #pending > 0 then
   return 0
 end
+insist(KEYS[1])
 redis.call('XGROUP', 'DELCONSUMER', KEYS[3], GROUP, ARGV[1])
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])

@@ -6,8 +6,8 @@ if not holds(KEYS[1], ARGV[1]) then
   return SUPERSEDED
 end
 local used_at = string.format('%.6f', now())
-redis.call('HSET', KEYS[3], 'used_at', used_at, unpack(ARGV, 7))
 redis.call('PERSIST', KEYS[3])
+redis.call('HSET', KEYS[3], 'used_at', used_at, unpack(ARGV, 7))
 redis.call('ZADD', KEYS[4], used_at, ARGV[2])
 redis.call('ZADD', KEYS[5], used_at, ARGV[3])
 redis.call('EXPIRE', KEYS[5], ARGV[6])

@@ -43,6 +43,7 @@ local function new_batch()
   return list
 end
 
+insist(thread)
 if redis.call('HGET', thread, 'entry') ~= entry then
   leave(ready, entry)
   return false

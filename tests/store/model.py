@@ -1,0 +1,128 @@
+"""The inbox as it ought to be, in plain Python: what the real one is compared with."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bot.models import Message, Thread
+from bot.store import ThreadState
+
+Place = Literal["idle", "ready", "pending", "later"]
+
+
+@dataclass
+class ThreadModel:
+    """One thread. `pending` is: read by `worker`, and held by who has the claim `fence`."""
+
+    place: Place = "idle"
+    worker: str = ""
+    fence: str = ""
+    moves: int = 0
+    """An entry that was read before the last move is void."""
+    messages: dict[str, Message] = field(default_factory=dict)
+    taken: list[str] = field(default_factory=list)
+    turn_id: str = ""
+    steps: dict[str, str] = field(default_factory=dict)
+    intents: set[str] = field(default_factory=set)
+    interrupt: str = ""
+    attempt: int = 0
+    crashes: int = 0
+    done: list[str] = field(default_factory=list)
+
+    def move(self, place: Place) -> None:
+        self.place, self.worker, self.fence = place, "", ""
+        self.moves += 1
+        if place == "idle":
+            self.attempt = self.crashes = 0
+
+    def begin_turn(self, turn_id: str) -> None:
+        batch = sorted(self.messages)
+        resets = [i for i, ts in enumerate(batch) if self.messages[ts].kind == "reset"]
+        self.taken = batch[: resets[-1] + 1] if resets else batch
+        self.turn_id = turn_id
+
+    def drop_turn(self) -> None:
+        self.taken, self.turn_id, self.interrupt = [], "", ""
+        self.steps, self.intents = {}, set()
+
+    def end_turn(self) -> None:
+        self.done += self.taken
+        for ts in self.taken:
+            del self.messages[ts]
+        self.drop_turn()
+        self.attempt = self.crashes = 0
+
+    def withdraw(self, ts: str) -> None:
+        self.done.append(ts)
+        del self.messages[ts]
+        if ts in self.taken:
+            self.drop_turn()
+
+    def amendment(self, ts: str) -> str:
+        if ts not in self.messages:
+            return "absent"
+        is_begun = self.fence or self.steps or self.intents
+        return "taken" if ts in self.taken and is_begun else "waiting"
+
+    @property
+    def state(self) -> ThreadState:
+        place = self.place
+        return ThreadState(
+            state=("claimed" if self.fence else "ready") if place == "pending" else place,
+            waiting=tuple(sorted(set(self.messages) - set(self.taken))),
+            taken=tuple(self.taken),
+            worker=self.worker if self.fence else "",
+            turn_id=self.turn_id,
+            attempts=self.attempt,
+            crashes=self.crashes,
+            interrupt=self.interrupt,
+        )
+
+
+@dataclass
+class InboxModel:
+    """All threads, the line of those that are ready, and what each worker has read."""
+
+    threads: dict[Thread, ThreadModel]
+    ready: list[Thread] = field(default_factory=list)
+    pending: list[Thread] = field(default_factory=list)
+    due: set[Thread] = field(default_factory=set)
+    seen: set[tuple[Thread, str]] = field(default_factory=set)
+
+    def move(self, where: Thread, place: Place) -> None:
+        if where in self.pending:
+            self.pending.remove(where)
+        if place == "ready":
+            self.ready.append(where)
+        self.due.discard(where)
+        self.threads[where].move(place)
+
+    def deliver(self, message: Message) -> bool:
+        mark = (message.thread, message.ts)
+        if mark in self.seen:
+            return False
+        self.seen.add(mark)
+        model = self.threads[message.thread]
+        model.messages[message.ts] = message
+        if model.place == "idle":
+            self.move(message.thread, "ready")
+        return True
+
+    def read(self, worker: str, count: int) -> list[Thread]:
+        read, self.ready = self.ready[:count], self.ready[count:]
+        for where in read:
+            self.threads[where].place = "pending"
+            self.threads[where].worker = worker
+            self.pending.append(where)
+        return read
+
+    def of(self, worker: str) -> list[Thread]:
+        return [where for where in self.pending if self.threads[where].worker == worker]
+
+    def wake(self) -> None:
+        for where in sorted(self.due, key=lambda where: where.key):
+            if self.threads[where].place == "later":
+                self.move(where, "ready")
+        self.due.clear()
+
+    def go_on(self, where: Thread) -> None:
+        self.move(where, "ready" if self.threads[where].messages else "idle")
