@@ -62,8 +62,12 @@ def worker() -> None:
 def try_(play: Path | None, fresh: bool) -> None:
     """Try the bot in a local Slack: no workspace, no key, no Redis needed."""
     from bot import tryout
+    from bot.playground.script import ScriptError
 
-    asyncio.run(tryout.play(play, fresh=fresh) if play else tryout.chat(fresh=fresh))
+    try:
+        asyncio.run(tryout.play(play, fresh=fresh) if play else tryout.chat(fresh=fresh))
+    except ScriptError as error:
+        raise click.UsageError(str(error)) from None
 
 
 @commands.command()
