@@ -2,15 +2,20 @@
 
 import ast
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import jsonschema
 import pytest
 import yaml
 from slack_bolt.async_app import AsyncApp
 
+from bot.slack.client import Identity
 from bot.slack.commands import COMMANDS
+from bot.slack.events import EVENTS, Listeners
 from bot.slack.manifest import SCOPES, manifest, render_manifest
+from bot.store import Store
 
 ROOT = Path(__file__).parent.parent.parent
 SCHEMA = ROOT.parent / "shared" / "data" / "slack-manifest.schema.2.0.0.json"
@@ -67,20 +72,15 @@ def test_the_scopes_are_those_of_the_events_methods_and_features_in_use() -> Non
 
 
 def test_every_subscribed_event_has_a_listener_and_every_listener_its_event() -> None:
-    from bot.slack.client import Identity
-    from bot.slack.events import EVENTS, Listeners
-
     heard: set[str] = set()
 
-    class Recorder(AsyncApp):
-        def __init__(self) -> None:
-            pass
-
-        def event(self, name, *_, **__):  # type: ignore[no-untyped-def]
+    class Recorder:
+        def event(self, name: str) -> Callable[[object], object]:
             heard.add(name)
             return lambda listener: listener
 
-    Listeners(None, Identity("T", "", "U", "B", "")).register(Recorder())  # type: ignore[arg-type]
+    identity = Identity("T", "", "U", "B", "")
+    Listeners(cast(Store, None), identity).register(cast(AsyncApp, Recorder()))
     assert heard == {event.split(".")[0] for event in EVENTS}
 
 
