@@ -11,7 +11,7 @@ from bot.store.conversations import Conversations
 from bot.store.dead import DeadLetter, DeadLetters
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
-from bot.store.link import Link, open_redis
+from bot.store.link import Link, open_link
 from bot.store.pace import Pace
 from bot.store.turns import Turn, Turns
 from bot.store.workers import Workers
@@ -44,7 +44,7 @@ PULSE_CONNECTIONS = 2
 class Store:
     """What the bot keeps in Redis. Everything raises StoreUnavailable while Redis is away."""
 
-    redis: "Redis"
+    link: Link
     keys: Keys
     inbox: Inbox
     workers: Workers
@@ -53,9 +53,14 @@ class Store:
     dead: DeadLetters
     pace: Pace
 
+    @property
+    def redis(self) -> "Redis":
+        """Redis itself, for what nothing here offers."""
+        return self.link.redis
+
     async def ping(self) -> None:
         """Ask Redis for a sign of life. Raises StoreUnavailable."""
-        await Link(self.redis).execute("PING")
+        await self.link.execute("PING")
 
 
 @asynccontextmanager
@@ -69,12 +74,12 @@ async def open_store(
     """
     keys = Keys(prefix)
     # A worker's pulse and its blocking read never queue up behind the work of its turns.
-    pulse = Link(open_redis(url, tls_verify=tls_verify, connections=PULSE_CONNECTIONS))
-    link = Link(open_redis(url, tls_verify=tls_verify, connections=connections - PULSE_CONNECTIONS))
+    pulse = open_link(url, tls_verify=tls_verify, connections=PULSE_CONNECTIONS)
+    link = open_link(url, tls_verify=tls_verify, connections=connections - PULSE_CONNECTIONS)
     conversations = Conversations(link, keys)
     try:
         yield Store(
-            redis=link.redis,
+            link=link,
             keys=keys,
             inbox=Inbox(link, pulse, keys),
             workers=Workers(pulse, keys),

@@ -26,7 +26,7 @@ from bot.store.claims import (
 )
 from bot.store.dead import DeadLetter
 from bot.store.keys import GROUP, Keys
-from bot.store.link import SOCKET_TIMEOUT, Link, NoGroup
+from bot.store.link import CALL_TIMEOUT, Link, NoGroup
 
 # Slack delivers again up to 25 hours later.
 SEEN_SECONDS = 26 * 3600
@@ -92,7 +92,7 @@ class Inbox:
 
         `block` is cut to what the socket's timeout allows; 0 does not wait.
         """
-        block = min(block, SOCKET_TIMEOUT - 1)
+        block = min(block, CALL_TIMEOUT - 1)
         wait = ("BLOCK", max(1, int(block * 1000))) if block > 0 else ()
         command = (
             *("XREADGROUP", "GROUP", GROUP, worker, "COUNT", count),

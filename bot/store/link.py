@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
@@ -19,10 +19,11 @@ from bot.errors import ConfigError, StoreUnavailable, Superseded
 
 T = TypeVar("T")
 
-# Slack waits 3 seconds for its 200; a blocking read must end before SOCKET_TIMEOUT.
+# Seconds for one command, its connection included; a blocking read must end before that.
+CALL_TIMEOUT = 5.0
 CONNECT_TIMEOUT = 2.0
-SOCKET_TIMEOUT = 5.0
-POOL_TIMEOUT = 5.0
+# Seconds to wait for a free connection: thousands of turns may want one at the same moment.
+QUEUE_TIMEOUT = 10.0
 RETRY_DELAY = 0.05
 
 # Before version 7 the word of an error inside a script stands somewhere in the text.
@@ -35,17 +36,17 @@ class NoGroup(Exception):
     """The stream or its consumer group is gone: the data was lost."""
 
 
-def open_redis(url: str, *, tls_verify: bool, connections: int) -> "Redis":
-    """A client over a bounded pool; connects at the first command.
+def open_link(url: str, *, tls_verify: bool, connections: int) -> "Link":
+    """A link of at most so many connections, each opened when it is needed.
 
     The pool looks at a connection before it gives it away, so that one which the server closed
     meanwhile (Heroku: after 300 idle seconds) is opened anew. redis-py's own retries and health
     checks are off: where a server refuses a new connection they start each other without an end.
+    Raises ConfigError where `url` cannot be read.
     """
     options: dict[str, Any] = {
         "max_connections": connections,
-        "timeout": POOL_TIMEOUT,
-        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_timeout": None,
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "health_check_interval": 0,
         "decode_responses": True,
@@ -57,11 +58,11 @@ def open_redis(url: str, *, tls_verify: bool, connections: int) -> "Redis":
     if url.startswith("rediss:") and not tls_verify:
         options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
     try:
-        pool = BlockingConnectionPool.from_url(url, **options)
+        pool = ConnectionPool.from_url(url, **options)
     except ValueError:
         # The text of the error may hold a part of the password.
         raise ConfigError("REDIS_URL", "is not a valid address of a Redis server") from None
-    return Redis.from_pool(pool)
+    return Link(Redis.from_pool(pool), connections)
 
 
 class Link:
@@ -71,13 +72,15 @@ class Link:
     a script refused a claim.
     """
 
-    def __init__(self, redis: "Redis") -> None:
+    def __init__(self, redis: "Redis", connections: int) -> None:
         self.redis = redis
+        # The pool's own queue is unfair: under load some would wait for ever.
+        self._free = asyncio.Semaphore(connections)
         self._scripts: dict[str, AsyncScript] = {}
 
     async def execute(self, *command: str | int | float) -> Any:
         """Run one command."""
-        return await _answered(
+        return await self._answered(
             lambda: self.redis.execute_command(*command)  # type: ignore[no-untyped-call]
         )
 
@@ -90,11 +93,11 @@ class Link:
                     pipeline.execute_command(*command)
                 return await pipeline.execute()
 
-        return await _answered(execute)
+        return await self._answered(execute)
 
     async def run(self, script: str, keys: Sequence[str], *args: str | int | float) -> Any:
         """Run `lua/<script>.lua`."""
-        return await _answered(lambda: self._script(script)(keys=keys, args=args))
+        return await self._answered(lambda: self._script(script)(keys=keys, args=args))
 
     async def run_many(
         self, script: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int | float]]]
@@ -107,7 +110,38 @@ class Link:
                     await self._script(script)(keys=keys, args=args, client=pipeline)
                 return await pipeline.execute()
 
-        return await _answered(run) if calls else []
+        return await self._answered(run) if calls else []
+
+    async def _answered(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call, once more where the connection broke.
+
+        All our scripts bear to run twice: a second `deliver` is a redelivery, a second `settle` is
+        refused. A call that timed out is not repeated: the server has enough to do.
+        """
+        try:
+            try:
+                return await self._timed(call)
+            except RedisConnectionError as error:
+                if type(error) is not RedisConnectionError:
+                    raise
+            await asyncio.sleep(RETRY_DELAY)
+            return await self._timed(call)
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        except ResponseError as error:
+            raise _mapped(error) from error
+
+    async def _timed(self, call: Callable[[], Awaitable[T]]) -> T:
+        if self._free.locked():
+            async with asyncio.timeout(QUEUE_TIMEOUT):
+                await self._free.acquire()
+        else:
+            await self._free.acquire()
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT):
+                return await call()
+        finally:
+            self._free.release()
 
     def _script(self, name: str) -> AsyncScript:
         if name not in self._scripts:
@@ -123,26 +157,6 @@ class Link:
 def _source(script: str) -> str:
     folder = Path(__file__).parent / "lua"
     return (folder / "prelude.lua").read_text() + (folder / f"{script}.lua").read_text()
-
-
-async def _answered(call: Callable[[], Awaitable[T]]) -> T:
-    """Make a call, once more where the connection broke.
-
-    All our scripts bear to run twice: a second `deliver` is a redelivery, a second `settle` is
-    refused. A call that timed out is not repeated: the server has enough to do.
-    """
-    try:
-        try:
-            return await call()
-        except RedisConnectionError as error:
-            if type(error) is not RedisConnectionError:
-                raise
-        await asyncio.sleep(RETRY_DELAY)
-        return await call()
-    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
-    except ResponseError as error:
-        raise _mapped(error) from error
 
 
 def _mapped(error: ResponseError) -> Exception:

@@ -115,6 +115,13 @@ class Machine(RuleBasedStateMachine):
         for entry in entries:
             self.reads.append(Read(entry, worker, self.model.threads[entry.thread].moves))
 
+    @rule(worker=workers)
+    def claim_and_take(self, worker: str) -> None:
+        before = len(self.reads)
+        self.claim(worker, 2)
+        for age in range(len(self.reads) - before):
+            self.take(age)
+
     @precondition(lambda self: self.reads)
     @rule(age=ages)
     def take(self, age: int) -> None:
