@@ -121,10 +121,8 @@ class Link:
         try:
             try:
                 return await self._timed(call)
-            except RedisConnectionError as error:
-                if type(error) is not RedisConnectionError:
-                    raise
-            await asyncio.sleep(RETRY_DELAY)
+            except RedisConnectionError:
+                await asyncio.sleep(RETRY_DELAY)
             return await self._timed(call)
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error

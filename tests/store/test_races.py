@@ -93,3 +93,19 @@ async def test_two_beats_wake_a_thread_once(store: Store) -> None:
 
     depth = await store.inbox.depth()
     assert (depth.waiting, depth.later) == (50, 0)
+
+
+async def test_many_workers_can_come_first(store: Store) -> None:
+    await deliver(store, "1.0")
+    claims = [store.inbox.claim(f"worker {number}", 1, 0) for number in range(8)]
+
+    assert sum(map(len, await asyncio.gather(*claims))) == 1
+
+
+async def test_thousands_of_calls_at_once_all_have_their_turn(store: Store) -> None:
+    async def talk(number: int) -> None:
+        for ts in ("1.0", "2.0", "3.0"):
+            await deliver(store, ts, of=thread(f"{number}.0"))
+
+    await asyncio.gather(*(talk(number) for number in range(1000)))
+    assert (await store.inbox.depth()).waiting == 1000

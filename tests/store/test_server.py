@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,40 @@ async def test_a_long_path_is_no_hindrance(tmp_path: Path) -> None:
         await deliver(store, "1.0")
     assert (directory / "redis.log").exists()
     assert not url.startswith(f"unix://{tmp_path}")
+
+
+async def test_a_short_path_that_somebody_else_prepared_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    directory = tmp_path / ("long" * 30)
+    async with open_server(directory) as url:
+        short = Path(url.removeprefix("unix://")).parent
+    short.rename(tmp_path / "elsewhere")
+    short.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(ConfigError, match="belongs to somebody else"):
+        async with open_server(directory):
+            pass
+
+
+async def test_a_server_that_hangs_is_killed_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "STOP_SECONDS", 0.2)
+    async with open_server(tmp_path) as url, open_store(url) as store:
+        pid = (await store.redis.info("server"))["process_id"]
+        os.kill(pid, signal.SIGSTOP)
+
+    await wait_until(lambda: _is_gone(pid))
+
+
+async def _is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 async def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The journal: a step is done once, and a step of unknown outcome is looked up."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.errors import Superseded
@@ -102,6 +104,16 @@ async def test_what_was_done_without_a_valid_claim_is_not_recorded(store: Store)
 
     again = store.turns.open(await take_one(store, "bert"))
     assert again.recall("run", Run) is None
+
+
+async def test_two_journals_of_one_claim_agree(store: Store) -> None:
+    claim = await taken(store)
+    first, second = store.turns.open(claim), store.turns.open(claim)
+    await first.once("run", Run, Work())
+    work = Work(replace(RUN, id="run_2"))
+
+    assert await second.once("run", Run, work) == RUN
+    assert work.told == []
 
 
 async def test_steps_do_not_mix(store: Store) -> None:
