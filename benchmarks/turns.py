@@ -40,10 +40,10 @@ class Bench:
     redis: RedisServer
     pid: int
 
-    def commands(self) -> int:
-        """How many commands Redis has carried out, those inside of scripts not counted."""
+    def round_trips(self) -> int:
+        """How many requests Redis has read from its connections (Redis 7 and newer)."""
         with self.redis.client() as client:
-            return int(client.info("stats")["total_commands_processed"])
+            return int(client.info("stats")["total_reads_processed"])
 
     def megabytes(self) -> float:
         """The resident memory of the bot's process."""
@@ -109,7 +109,7 @@ async def measure_turns(engine: str, threads: int, *, streaming: bool) -> None:
         await bench.fake.answer(name="echo", seconds=MODEL_SECONDS)
         slack, alice = bench.slack, bench.slack.user("alice")
         channels = [slack.add_channel(f"c{n}", ["alice"]).id for n in range(threads)]
-        before = bench.commands()
+        before = bench.round_trips()
         began = time.monotonic()
         lags: list[float] = []
 
@@ -134,7 +134,7 @@ async def measure_turns(engine: str, threads: int, *, streaming: bool) -> None:
         print(f"  turns/s         {turns / seconds:.1f} ({turns} turns of {MODEL_SECONDS} s)")
         print(f"  overhead s      p50 {statistics.median(lags):.2f}, max {max(lags):.2f}")
         print(f"  calls per turn  Slack {len(slack.calls) / turns:.1f}, ", end="")
-        print(f"AI {len(requests) / turns:.1f}, Redis {(bench.commands() - before) / turns:.1f}")
+        print(f"AI {len(requests) / turns:.1f}, Redis {(bench.round_trips() - before) / turns:.1f}")
 
 
 async def measure_memory(engine: str, in_flight: int) -> None:

@@ -70,8 +70,7 @@ async def open_bot(
         engine = None
         if work_part:
             engine = await stack.enter_async_context(open_engine(settings))
-            options = RunOptions(settings.openai_model, settings.bot_instructions)
-            desk = Desk(store, engine, Replies(client, store.pace), options)
+            desk = Desk(store, engine, Replies(client, store.pace), RunOptions())
             await stack.enter_async_context(_working(Worker(desk, settings)))
         if web_part:
             slack = build_app(settings, store, client, identity)

@@ -103,7 +103,10 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a run is to be made. `user_id` names the asker, for the engine's abuse protection."""
+    """How a run is to be made; what is empty is as the engine's settings say.
+
+    `user_id` names the asker, for the AI server's protection against abuse.
+    """
 
     model: str = ""
     instructions: str = ""

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot.apology import FRESH_START, NOTHING_TO_FORGET, apology, stopped
 from bot.engines import Engine
@@ -101,12 +101,11 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
         await _append(turn, engine, conversation, message, generation)
     if interrupt.raised.is_set() and turn.recall(f"run:{generation}", Run) is None:
         return Answer(stopped(""), outcome="cancelled", reason=interrupt.reason)
+    options = replace(desk.options, user_id=messages[-1].user_id)
     run = await turn.once(
         f"run:{generation}",
         Run,
-        lambda again: engine.start(
-            conversation, messages, desk.options, turn_id=turn.id, again=again
-        ),
+        lambda again: engine.start(conversation, messages, options, turn_id=turn.id, again=again),
     )
     update = Update(run.status)
     async with _stoppable(engine, run, interrupt):
