@@ -42,9 +42,13 @@ _GUARD = """
 exec 3<&0
 "$@" 3<&- &
 server=$!
-(cat <&3 >/dev/null; kill -TERM $server 2>/dev/null) &
+(cat <&3 >/dev/null; kill -TERM $server) 2>/dev/null &
+watch=$!
 exec 3<&-
 wait $server
+code=$?
+kill $watch
+exit $code
 """
 
 
