@@ -76,7 +76,7 @@ class Listeners:
         if not is_spoken(event) or event["user"] == self._identity.user_id:
             return
         message = self._parse(event, body, context)
-        if not addressed and not await self._store.conversations.is_ours(message.thread):
+        if not addressed and not await self._is_ours(message):
             return
         delivery = await self._store.inbox.deliver(message)
         if delivery.new and message.kind == "reset":
@@ -89,6 +89,11 @@ class Listeners:
             kind=message.kind,
             waiting=delivery.waiting,
         )
+
+    async def _is_ours(self, message: Message) -> bool:
+        """Whether what nobody addressed to us belongs to a thread in which we are."""
+        is_reply = message.ts != message.thread.thread_ts
+        return is_reply and await self._store.inbox.overhear(message)
 
     def _parse(self, event: Payload, body: Payload, context: AsyncBoltContext) -> Message:
         text = parse_text(self._mention.sub("", event.get("text") or ""))

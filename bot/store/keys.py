@@ -65,6 +65,10 @@ class Keys:
         """Hash of the thread's messages by ts, waiting and taken."""
         return self.name("inbox", thread.key)
 
+    def overheard(self, thread: Thread) -> str:
+        """Hash of messages by ts that were not for us, kept for a minute and a half."""
+        return self.name("overheard", thread.key)
+
     def thread(self, thread: Thread) -> str:
         """Hash of a busy thread: entry, claim, worker, attempts, crashes, reason."""
         return self.name("thread", thread.key)

@@ -1,0 +1,96 @@
+"""The bot's own processes, to be started, killed, frozen and asked to leave."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+Part = Literal["web", "worker", "run"]
+
+START_PATIENCE = 60.0
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class BotProcess:
+    """One `bot web`, `bot worker` or `bot run`; its log stays when it is gone."""
+
+    def __init__(self, part: Part, environment: Mapping[str, str], log: Path) -> None:
+        self.part = part
+        self.log = log
+        self.frozen = False
+        self._environment = dict(environment)
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Start it; `ready` waits until it works."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(OWN_VARIABLES)}
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "bot", self.part),
+                cwd=self.log.parent,
+                env=inherited | {"PYTHONPATH": str(_ROOT)} | self._environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    async def ready(self) -> None:
+        """Wait until the process says that it is ready. TimeoutError with the end of its log."""
+        deadline = time.monotonic() + START_PATIENCE
+        while not self.told("ready"):
+            if not self.alive or time.monotonic() > deadline:
+                raise TimeoutError(f"bot {self.part}: {self.log.read_text()[-2000:]}")
+            await asyncio.sleep(0.05)
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """The lines of its log about an event."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        told = [json.loads(line) for line in lines if line.startswith("{") and event in line]
+        return [line for line in told if line.get("event") == event]
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+        self.frozen = True
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+        self.frozen = False
+
+    async def kill(self) -> None:
+        """SIGKILL; returns when the process is gone."""
+        self._signal(signal.SIGKILL)
+        await self._wait()
+
+    async def leave(self) -> float:
+        """SIGTERM; returns how many seconds it took to go."""
+        began = time.monotonic()
+        self._signal(signal.SIGTERM)
+        await self._wait()
+        return time.monotonic() - began
+
+    async def _wait(self) -> None:
+        assert self._process is not None
+        await self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+
+
+OWN_VARIABLES = ("SLACK_", "OPENAI_", "BOT_", "REDIS_", "PORT", "DYNO")
+"""What a developer may have set for a bot of theirs is not for these."""

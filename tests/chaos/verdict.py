@@ -1,0 +1,188 @@
+"""The verdict over a city: what was lost, doubled or reordered, there and in Slack."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from bot.playground.model import Message
+from bot.slack.reply import METADATA_EVENT
+from tests.chaos.city import WORD, City, Said
+from tests.stories.town import words
+
+
+@dataclass
+class Verdict:
+    """Counts, and a line for each thing that is not as it should be."""
+
+    messages: int = 0
+    threads: int = 0
+    runs: int = 0
+    lost: int = 0
+    doubled: int = 0
+    reordered: int = 0
+    delivered_late: int = 0
+    """Messages that Slack delivered only after a later one of their thread: no promise is broken
+    where the later one was answered first."""
+    second_runs: int = 0
+    answers_lost: int = 0
+    answers_doubled: int = 0
+    answers_cut: int = 0
+    unanswered: int = 0
+    stuck: int = 0
+    dead: int = 0
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every promise was kept."""
+        return not self.complaints
+
+    def complain(self, count: str, what: str) -> None:
+        setattr(self, count, getattr(self, count) + 1)
+        self.complaints.append(f"{count}: {what}")
+
+    def __str__(self) -> str:
+        counts = {k: v for k, v in vars(self).items() if isinstance(v, int)}
+        lines = [", ".join(f"{name} {count}" for name, count in counts.items())]
+        return "\n".join([*lines, *self.complaints[:40]])
+
+
+async def judge(city: City) -> Verdict:
+    """Look at everything, once the city rests."""
+    verdict = Verdict(messages=len(city.said), threads=len(city.threads))
+    said: dict[tuple[str, str], list[Said]] = defaultdict(list)
+    for message in city.said:
+        if city.delivered(message):
+            said[message.channel_id, message.thread_ts].append(message)
+    runs = runs_by_turn(city)
+    verdict.runs = sum(map(len, runs.values()))
+    for turn, made in runs.items():
+        if len(made) > 1:
+            verdict.complain("second_runs", f"turn {turn}: {len(made)} runs")
+    for (channel, thread_ts), messages in said.items():
+        await _judge_memory(city, channel, thread_ts, messages, verdict)
+        _judge_answers(city, channel, thread_ts, messages, runs, verdict)
+        if city.slack.agent_thread(channel, thread_ts).status:
+            verdict.complain("stuck", f"{channel} {thread_ts}: its status is on")
+        if (await city.store.inbox.state(city.thread(channel, thread_ts))).state != "idle":
+            verdict.complain("stuck", f"{channel} {thread_ts}: is not idle")
+    for letter in await city.store.dead.list():
+        verdict.complain("dead", f"{letter.thread.key}: {letter.reason}")
+    return verdict
+
+
+def runs_by_turn(city: City) -> dict[str, list[dict[str, Any]]]:
+    """All responses and runs that were ever made, by the turn that they bear."""
+    runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for work in [*city.fake.responses.values(), *city.fake.runs.values()]:
+        runs[work.body["metadata"]["turn"]].append(work.body)
+    return runs
+
+
+async def remote_words(city: City, channel: str, thread_ts: str) -> list[str]:
+    """The words of people in the conversation on the server, in its order."""
+    conversation = await city.store.conversations.find(city.thread(channel, thread_ts))
+    if conversation is None:
+        return []
+    fake = city.fake
+    if conversation.id in fake.threads:
+        items = fake.threads[conversation.id].messages
+    elif conversation.id in fake.conversations:
+        items = fake.conversations[conversation.id].items
+    else:
+        return []
+    return [word for item in items if item.get("role") == "user" for word in _words_of(item)]
+
+
+def _words_of(item: dict[str, Any]) -> list[str]:
+    return WORD.findall(str(item["content"]))
+
+
+async def _judge_memory(
+    city: City, channel: str, thread_ts: str, messages: list[Said], verdict: Verdict
+) -> None:
+    remote = await remote_words(city, channel, thread_ts)
+    counts, where = Counter(remote), f"{channel} {thread_ts}"
+    for message in messages:
+        if not counts[message.word]:
+            verdict.complain("lost", f"{where}: {message.word} is not in {remote}")
+        elif counts[message.word] > 1:
+            verdict.complain("doubled", f"{where}: {message.word} in {remote}")
+    known = [m for m in sorted(messages, key=lambda m: float(m.ts)) if counts[m.word]]
+    for before, after in combinations(known, 2):
+        if remote.index(before.word) < remote.index(after.word):
+            continue
+        if _heard_at(city, before) > _heard_at(city, after):
+            verdict.delivered_late += 1
+        else:
+            verdict.complain("reordered", f"{where}: {before.word} {after.word} in {remote}")
+
+
+def _heard_at(city: City, said: Said) -> float:
+    """When the first delivery of a message was acknowledged."""
+    return min(
+        delivery.attempts[-1].sent_at + (delivery.attempts[-1].ms or 0) / 1000
+        for delivery in city.delivered(said)
+    )
+
+
+def _judge_answers(
+    city: City,
+    channel: str,
+    thread_ts: str,
+    messages: list[Said],
+    runs: dict[str, list[dict[str, Any]]],
+    verdict: Verdict,
+) -> None:
+    where = f"{channel} {thread_ts}"
+    posted = parts_by_turn(city.slack.replies(channel, thread_ts))
+    ours = {
+        turn: body
+        for turn, bodies in runs.items()
+        for body in bodies
+        if body["metadata"].get("slack_thread", "").endswith(f"{channel}:{thread_ts}")
+        or (not body["metadata"].get("slack_thread") and turn in posted)
+    }
+    heard: set[str] = set()
+    for turn, parts in posted.items():
+        numbers = [number for number, _ in parts]
+        if len(set(numbers)) < len(numbers):
+            verdict.complain("answers_doubled", f"{where}: turn {turn} has parts {numbers}")
+        text = "\n\n".join(text for _, text in parts)
+        heard.update(WORD.findall(text))
+        if turn in ours and ours[turn]["status"] == "completed":
+            wanted = output_of(city, ours[turn])
+            if numbers != list(range(len(numbers))) or text.split() != wanted.split():
+                verdict.complain("answers_cut", f"{where}: turn {turn}, parts {numbers}")
+    for turn in ours.keys() - posted.keys():
+        verdict.complain("answers_lost", f"{where}: turn {turn} has a run and no answer")
+    for message in messages:
+        if message.word not in heard:
+            verdict.complain("unanswered", f"{where}: {message.word}")
+
+
+def parts_by_turn(replies: Iterable[Message]) -> dict[str, list[tuple[int, str]]]:
+    """What the bot has posted, by turn, in order: the number of each part and its text."""
+    turns: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for message in replies:
+        metadata = message.metadata or {}
+        if metadata.get("event_type") == METADATA_EVENT:
+            payload = metadata["event_payload"]
+            turns[payload["turn"]].append((int(payload["part"]), words(message)))
+        else:
+            turns[f"unknown {message.ts}"].append((0, words(message)))
+    return turns
+
+
+def output_of(city: City, body: dict[str, Any]) -> str:
+    """The text that a run has come to."""
+    if body["object"] == "response":
+        items = body["output"]
+    else:
+        messages = city.fake.threads[body["thread_id"]].messages
+        items = [message for message in messages if message["run_id"] == body["id"]]
+    parts = [part for item in items for part in item.get("content") or ()]
+    texts = [part["text"] for part in parts if "text" in part]
+    return "\n\n".join(text if isinstance(text, str) else text["value"] for text in texts)
