@@ -75,8 +75,7 @@ async def test_two_rescuers_move_a_thread_once(store: Store) -> None:
     for number in range(50):
         await deliver(store, "1.0", of=thread(f"{number}.0"))
     await store.inbox.claim("anna", 100, 0)
-    for worker in ("bert", "carl"):
-        await store.workers.beat(worker, 0)
+    await asyncio.gather(*(store.workers.beat(worker, 0) for worker in ("bert", "carl")))
     moved = await asyncio.gather(*(store.workers.rescue(worker) for worker in ("bert", "carl")))
 
     assert sum(moved) == 50
