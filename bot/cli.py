@@ -12,6 +12,7 @@ import click
 from bot import __version__, log, settings
 from bot.errors import BotError, ConfigError
 
+EXIT_FAILED = 1
 EXIT_CONFIG = 78
 EXIT_UNAVAILABLE = 69
 
@@ -72,11 +73,45 @@ def try_(play: Path | None, fresh: bool) -> None:
 
 @commands.command()
 @click.option("--url", help="Public address of an HTTP deployment, like https://host.")
-def manifest(url: str | None) -> None:
+@click.option(
+    "--check",
+    type=click.Path(dir_okay=False, path_type=Path),
+    is_flag=False,
+    flag_value=Path("manifest.yml"),
+    help="Compare a file (manifest.yml) with the manifest instead; 1 and a diff if it differs.",
+)
+def manifest(url: str | None, check: Path | None) -> None:
     """Print the app manifest for Slack."""
-    from bot.slack.manifest import render_manifest
+    from bot.slack.manifest import diff_manifest, render_manifest
 
-    click.echo(render_manifest(url), nl=False)
+    if check is None:
+        click.echo(render_manifest(url), nl=False)
+        return
+    if not check.exists():
+        raise click.ClickException(f"there is no file {check}")
+    if difference := diff_manifest(check.read_text(), str(check), url):
+        click.echo(difference, nl=False)
+        sys.exit(EXIT_FAILED)
+
+
+@commands.command()
+@click.option("--url", default="", help="Public address of an HTTP deployment, like https://host.")
+@click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object.")
+@click.option("--release", is_flag=True, help="Judge as Heroku's release step needs it.")
+def doctor(url: str, as_json: bool, release: bool) -> None:
+    """Check everything a deployment needs; say how to mend what is wrong. 1 if anything failed."""
+    from bot import doctor as doctor_
+
+    def tell(line: doctor_.Line) -> None:
+        if not as_json:
+            click.echo(doctor_.render_line(line))
+
+    log.configure("ERROR")
+    lines = asyncio.run(doctor_.examine(Path(".env"), url=url, release=release, tell=tell))
+    if as_json:
+        click.echo(doctor_.render_json(lines))
+    if doctor_.has_failed(lines):
+        sys.exit(EXIT_FAILED)
 
 
 def _serve(*, web_part: bool, work_part: bool) -> None:

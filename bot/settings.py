@@ -4,6 +4,7 @@
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -63,8 +64,20 @@ class Settings(BaseSettings):
     )
     port: int = Field(3000, ge=0, le=65535, description="Port of `bot web` and `bot run`.")
     bot_host: str = Field("0.0.0.0", description="Address that `PORT` is bound on.")
+    bot_public_url: str | None = Field(
+        None, description="Address at which Slack reaches the bot over HTTP; for `bot doctor`."
+    )
     bot_health_port: int | None = Field(
-        None, ge=0, le=65535, description="Port of the worker's `/healthz`; absent: none."
+        None,
+        ge=0,
+        le=65535,
+        description="Port of the worker's `/healthz`, `/readyz`, `/metrics`; absent: none.",
+    )
+    bot_metrics_token: SecretStr | None = Field(
+        None, description="Bearer token of `/metrics`; without it `PORT` serves none."
+    )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None, description="Where OpenTelemetry traces go (OTLP over HTTP); absent: nowhere."
     )
     bot_concurrency: int = Field(
         2000, ge=1, description="Most threads that one worker answers at the same time."
@@ -103,7 +116,9 @@ class Settings(BaseSettings):
             raise ValueError("is not an app-level token: it must begin with xapp-")
         return value
 
-    @field_validator("slack_api_url", "openai_base_url")
+    @field_validator(
+        "slack_api_url", "openai_base_url", "bot_public_url", "otel_exporter_otlp_endpoint"
+    )
     @classmethod
     def _is_http_url(cls, value: str | None) -> str | None:
         if value is not None and (
@@ -143,7 +158,8 @@ def load(env_file: Path | None = Path(".env"), **given: Any) -> Settings:
     Raises ConfigError naming the first variable that is missing or wrong.
     """
     settings = read(env_file, **given)
-    _check_together(settings)
+    for problem in _problems_together(settings):
+        raise problem
     return settings
 
 
@@ -152,30 +168,43 @@ def read(env_file: Path | None = Path(".env"), **given: Any) -> Settings:
     try:
         return Settings(_env_file=env_file, **given)
     except ValidationError as error:
-        raise _config_error(error) from None
+        raise _config_errors(error)[0] from None
 
 
-def _config_error(error: ValidationError) -> ConfigError:
-    first = error.errors(include_url=False, include_input=False)[0]
-    variable = str(first["loc"][0]).upper() if first["loc"] else "settings"
-    if first["type"] == "missing":
-        return ConfigError(variable, "is not set")
-    return ConfigError(variable, first["msg"].removeprefix("Value error, "))
+def find_problems(env_file: Path | None = Path(".env")) -> list[ConfigError]:
+    """Everything that is missing or wrong, where `load` names the first thing only."""
+    try:
+        return list(_problems_together(Settings(_env_file=env_file)))
+    except ValidationError as error:
+        return _config_errors(error)
 
 
-def _check_together(settings: Settings) -> None:
+def _config_errors(error: ValidationError) -> list[ConfigError]:
+    return [
+        ConfigError(
+            str(each["loc"][0]).upper() if each["loc"] else "settings",
+            "is not set"
+            if each["type"] == "missing"
+            else each["msg"].removeprefix("Value error, "),
+        )
+        for each in error.errors(include_url=False, include_input=False)
+    ]
+
+
+def _problems_together(settings: Settings) -> Iterator[ConfigError]:
+    """Values that are right by themselves and do not fit together."""
     if not settings.socket_mode and settings.slack_signing_secret is None:
-        raise ConfigError(
+        yield ConfigError(
             "SLACK_SIGNING_SECRET", "is not set (or set SLACK_APP_TOKEN for Socket Mode)"
         )
     if settings.bot_engine == "echo":
         return
     if settings.openai_api_key is None and settings.openai_base_url is None:
-        raise ConfigError(
+        yield ConfigError(
             "OPENAI_API_KEY", "is not set (or set OPENAI_BASE_URL for a server of your own)"
         )
     if settings.bot_engine == "assistants" and settings.openai_assistant_id is None:
-        raise ConfigError("OPENAI_ASSISTANT_ID", "is not set, and BOT_ENGINE is assistants")
+        yield ConfigError("OPENAI_ASSISTANT_ID", "is not set, and BOT_ENGINE is assistants")
 
 
 def render_table() -> str:

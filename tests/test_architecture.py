@@ -14,7 +14,7 @@ VENDORS = {
     "redis": "bot.store",
 }
 
-GROUND = {"bot", "bot.models", "bot.errors", "bot.settings", "bot.log"}
+GROUND = {"bot", "bot.models", "bot.errors", "bot.settings", "bot.log", "bot.checks"}
 LEAVES = {"bot.store", "bot.tools", "bot.slack.render", "bot.engines.polling", "bot.apology"}
 CENTRE = {"bot.turn", "bot.cleanup", "bot.doctor"}
 ROOTS = {"bot.cli", "bot.tryout", "bot.generate", "bot.__main__"}
@@ -26,10 +26,12 @@ ALLOWED = {
     "bot.settings": GROUND,
     "bot.log": GROUND,
     "bot.apology": GROUND,
+    "bot.checks": set(),
     "bot.store": GROUND | {"bot.store"},
     "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.render"} | {"bot.engines"},
     "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.apology"},
     "bot.turn": GROUND | LEAVES | {"bot.engines", "bot.slack.reply"},
+    "bot.doctor": GROUND | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks"},
     "bot.worker": GROUND | LEAVES | {"bot.turn"},
     "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker"},
 }

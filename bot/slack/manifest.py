@@ -3,6 +3,7 @@
 https://docs.slack.dev/reference/app-manifest
 """
 
+import difflib
 from typing import Any
 
 import yaml
@@ -87,3 +88,19 @@ def manifest(url: str | None = None) -> dict[str, Any]:
 def render_manifest(url: str | None = None) -> str:
     """The manifest as YAML, as Slack's "From a manifest" dialogue takes it."""
     return yaml.safe_dump(manifest(url), sort_keys=False, allow_unicode=True, width=100)
+
+
+def diff_manifest(text: str, name: str, url: str | None = None) -> str:
+    """What differs in a manifest file called `name`, as a unified diff; "" where nothing does.
+
+    Compared is what Slack would read, not how it is laid out.
+    """
+    try:
+        there = yaml.safe_load(text)
+    except yaml.YAMLError:
+        there = text
+    theirs, ours = (
+        yaml.safe_dump(each, sort_keys=True, allow_unicode=True, width=100).splitlines(True)
+        for each in (there, manifest(url))
+    )
+    return "".join(difflib.unified_diff(theirs, ours, fromfile=name, tofile="generated"))

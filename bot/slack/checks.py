@@ -1,0 +1,184 @@
+"""What `bot doctor` asks of Slack: tokens, scopes, subscriptions, clock, and our own address."""
+
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.checks import Check, Finding, failed, judge_clock, ok, skipped, warning
+from bot.errors import BotError
+from bot.settings import Settings
+from bot.slack.client import error_code, open_client, slack_errors
+from bot.slack.manifest import SCOPES
+from bot.slack.server import EVENTS_PATH
+
+SIGNATURE_SECONDS = 300.0
+"""Slack's requests are refused when they are older: https://docs.slack.dev/authentication/verifying-requests-from-slack."""
+TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+_APP_PAGE = "https://api.slack.com/apps → your app"
+_MENDS = {
+    "invalid_auth": f"copy the Bot User OAuth Token anew: {_APP_PAGE} → OAuth & Permissions",
+    "not_authed": f"copy the Bot User OAuth Token: {_APP_PAGE} → OAuth & Permissions",
+    "token_revoked": f"install the app again: {_APP_PAGE} → Install App, and copy the new token",
+    "token_expired": "switch token rotation off in the manifest, or copy a fresh token",
+    "account_inactive": f"install the app again: {_APP_PAGE} → Install App, and copy the new token",
+    "not_allowed_token_type": "SLACK_BOT_TOKEN takes a bot token (xoxb-…), SLACK_APP_TOKEN xapp-…",
+}
+_APP_TOKEN_MEND = (
+    f"make a token with the scope connections:write: {_APP_PAGE} → Basic Information → "
+    "App-Level Tokens"
+)
+_UNREACHABLE = "may this machine reach Slack (proxy: HTTPS_PROXY)? is SLACK_API_URL right?"
+
+
+@asynccontextmanager
+async def open_checks(
+    settings: Settings, url: str = "", clock: Callable[[], float] = time.time
+) -> AsyncIterator[tuple[Check, ...]]:
+    """The checks; `url` is the public address of an HTTP deployment ("": not known)."""
+    async with open_client(settings) as client:
+        yield SlackChecks(client, settings, url, clock).all()
+
+
+class SlackChecks:
+    """The checks of one app in one workspace."""
+
+    def __init__(
+        self, client: AsyncWebClient, settings: Settings, url: str, clock: Callable[[], float]
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._url = url
+        self._clock = clock
+        self._headers: Mapping[str, str] = {}
+        self._asked_at = 0.0
+
+    def all(self) -> tuple[Check, ...]:
+        """In the order in which they make sense to a reader."""
+        needs = ("slack token",)
+        way_in = (
+            Check("slack app token", self.app_token)
+            if self._settings.socket_mode
+            else Check("slack signing secret", self.signing_secret)
+        )
+        return (
+            Check("slack token", self.token),
+            Check("slack scopes", self.scopes, needs),
+            way_in,
+            Check("slack events", self.events),
+            Check("slack clock", self.time, needs),
+            Check("webhook", self.webhook),
+        )
+
+    async def token(self) -> Finding:
+        """Whether Slack takes the bot token, and whose it is."""
+        self._asked_at = self._clock()
+        try:
+            with slack_errors():
+                answer = await self._client.auth_test()
+        except SlackApiError as error:
+            code = error_code(error)
+            return failed(f"Slack refuses SLACK_BOT_TOKEN: {code}", _mend(code))
+        except BotError as error:
+            code = str(error).removeprefix("slack_")
+            if code in _MENDS:
+                return failed(f"Slack refuses SLACK_BOT_TOKEN: {code}", _mend(code))
+            return failed(f"Slack does not answer: {code}", _UNREACHABLE)
+        self._headers = {name.lower(): value for name, value in answer.headers.items()}
+        if not answer.get("bot_id"):
+            return failed("SLACK_BOT_TOKEN is no bot's", _MENDS["invalid_auth"])
+        return ok(f"@{answer.get('user')} in {answer.get('team')} ({answer.get('url')})")
+
+    async def scopes(self) -> Finding:
+        """Whether the app was granted what the manifest asks for."""
+        told = self._headers.get("x-oauth-scopes")
+        if told is None:
+            return skipped("Slack does not tell which scopes it granted")
+        granted = {scope.strip() for scope in told.split(",")}
+        missing = sorted(set(SCOPES) - granted)
+        if missing:
+            mend = f"add under {_APP_PAGE} → OAuth & Permissions, then Reinstall to Workspace"
+            return failed(f"missing: {', '.join(missing)}", mend)
+        return ok(f"all {len(SCOPES)} of the manifest")
+
+    async def app_token(self) -> Finding:
+        """Whether Socket Mode can be opened."""
+        assert self._settings.slack_app_token is not None
+        token = self._settings.slack_app_token.get_secret_value()
+        try:
+            with slack_errors():
+                await self._client.apps_connections_open(app_token=token)
+        except (SlackApiError, BotError) as error:
+            known = isinstance(error, SlackApiError)
+            code = error_code(error) if isinstance(error, SlackApiError) else str(error)
+            code = code.removeprefix("slack_")
+            if known or code in _MENDS:
+                return failed(f"Slack refuses SLACK_APP_TOKEN: {code}", _APP_TOKEN_MEND)
+            return failed(f"Slack does not answer: {code}", _UNREACHABLE)
+        return ok("Socket Mode can be opened")
+
+    async def signing_secret(self) -> Finding:
+        """Whether it looks like one; Slack offers no way to try it."""
+        secret = self._settings.slack_signing_secret
+        value = secret.get_secret_value() if secret else ""
+        if not value:
+            mend = f"{_APP_PAGE} → Basic Information → Signing Secret; or set SLACK_APP_TOKEN"
+            return failed("SLACK_SIGNING_SECRET is not set", mend)
+        if not re.fullmatch(r"[0-9a-f]{32}", value):
+            mend = f"copy it anew: {_APP_PAGE} → Basic Information → Signing Secret"
+            return warning("SLACK_SIGNING_SECRET is not 32 hexadecimal digits", mend)
+        return ok("looks right; the first event from Slack tells")
+
+    async def events(self) -> Finding:
+        """Slack shows an app's subscriptions to none of its own tokens."""
+        return skipped(
+            "Slack shows subscriptions only to a person: compare App Manifest in the app's "
+            "settings with `bot manifest`"
+        )
+
+    async def time(self) -> Finding:
+        """Whether Slack's clock and ours agree; over HTTP it decides on every signature."""
+        date = self._headers.get("date")
+        if date is None:
+            return skipped("Slack's answer bears no date")
+        harm = f"over HTTP every event is refused beyond {SIGNATURE_SECONDS:.0f} s"
+        theirs = parsedate_to_datetime(date).timestamp()
+        return judge_clock("Slack", theirs, self._asked_at, SIGNATURE_SECONDS / 5, harm)
+
+    async def webhook(self) -> Finding:
+        """Whether it is the bot that answers at its public address: it refuses what is unsigned."""
+        if self._settings.socket_mode:
+            return skipped("not needed: events come through Socket Mode")
+        if not self._url:
+            return skipped("give --url or set BOT_PUBLIC_URL to try the address Slack sends to")
+        address = self._url.rstrip("/") + EVENTS_PATH
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=TIMEOUT, trust_env=True) as session,
+                session.post(address, json={}, allow_redirects=False) as response,
+            ):
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            mend = "is the web process running, and the address right?"
+            return failed(f"{address} does not answer: {type(error).__name__}", mend)
+        return judge_webhook(address, status)
+
+
+def judge_webhook(address: str, status: int) -> Finding:
+    """401 is the bot's own answer to a request that bears no signature."""
+    if status != 401:
+        mend = f"something else answers there; Slack needs the bot at {EVENTS_PATH}"
+        return failed(f"{address} answers {status} to an unsigned request, not 401", mend)
+    if not address.startswith("https://"):
+        return warning(f"{address} is not https", "Slack sends to https addresses only")
+    return ok(address)
+
+
+def _mend(code: str) -> str:
+    return _MENDS.get(code, "see https://docs.slack.dev/reference/methods/auth.test")

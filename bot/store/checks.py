@@ -1,0 +1,238 @@
+"""What `bot doctor` asks of Redis. Works with INFO alone where a host allows no CONFIG."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from bot.checks import Check, Finding, failed, judge_clock, ok, skipped, warning
+from bot.errors import StoreUnavailable
+from bot.settings import Settings
+from bot.store.claims import pairs
+from bot.store.inbox import Inbox
+from bot.store.keys import Keys
+from bot.store.link import Link, open_redis
+
+OLDEST = (6, 2)
+"""`XPENDING ... IDLE` and the scripts need it."""
+ADVISED = (7, 0)
+CLOCK_SECONDS = 30.0
+PROCESSES_IN_A_DEPLOY = 4
+"""web and worker, the old and the new ones: for a moment they run side by side."""
+FULL = 0.8
+WAITING_TOO_LONG = 60.0
+
+Info = Mapping[str, Any]
+
+_MENDS = (
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "the certificate cannot be verified; where the host signs its own (Heroku does), set "
+        "BOT_REDIS_TLS_VERIFY=false",
+    ),
+    ("WRONG_VERSION_NUMBER", "the port speaks no TLS: begin REDIS_URL with redis://"),
+    ("WRONGPASS", "user or password in REDIS_URL are wrong"),
+    ("AuthenticationError", "user or password in REDIS_URL are wrong or missing"),
+    ("NOAUTH", "put the password into REDIS_URL: redis://:PASSWORD@host:port"),
+    (
+        "max number of clients",
+        "too many connections: lower BOT_REDIS_CONNECTIONS, or a larger plan",
+    ),
+    ("Connection closed", "does the server want TLS? begin REDIS_URL with rediss://"),
+    ("Connection reset", "does the server want TLS? begin REDIS_URL with rediss://"),
+)
+_MEND_UNREACHABLE = "is REDIS_URL right, is the server running, may this machine reach it?"
+
+
+@asynccontextmanager
+async def open_checks(
+    settings: Settings, clock: Callable[[], float] = time.time
+) -> AsyncIterator[tuple[Check, ...]]:
+    """The checks, over one connection."""
+    redis = open_redis(settings.redis_url, tls_verify=settings.redis_tls_verify, connections=1)
+    try:
+        yield RedisChecks(redis, settings, clock).all()
+    finally:
+        await redis.aclose()
+
+
+class RedisChecks:
+    """The checks of one Redis server."""
+
+    def __init__(self, redis: "Redis", settings: Settings, clock: Callable[[], float]) -> None:
+        self._link = Link(redis)
+        self._settings = settings
+        self._keys = Keys(settings.bot_redis_prefix)
+        self._clock = clock
+        self._info: Info = {}
+
+    def all(self) -> tuple[Check, ...]:
+        """In the order in which they make sense to a reader."""
+        needs = ("redis",)
+        return (
+            Check("redis", self.server),
+            Check("redis tls", self.tls),
+            Check("redis writes", self.writes, needs),
+            Check("redis eviction", self.eviction, needs),
+            Check("redis persistence", self.persistence, needs),
+            Check("redis connections", self.connections, needs),
+            Check("redis clock", self.time, needs),
+            Check("queue", self.queue, (*needs, "redis writes")),
+        )
+
+    async def server(self) -> Finding:
+        """Whether it can be reached, and is new enough."""
+        try:
+            self._info = await self._link.execute("INFO")
+        except (StoreUnavailable, ResponseError) as error:
+            return failed(_first_line(error), _mend(error))
+        return judge_version(self._info)
+
+    async def tls(self) -> Finding:
+        """Whether what people write can be read on the way."""
+        return judge_tls(self._settings.redis_url, verified=self._settings.redis_tls_verify)
+
+    async def writes(self) -> Finding:
+        """Whether our scripts may run and write: no replica, no full memory, no missing right."""
+        key = self._keys.name("doctor")
+        script = "return redis.call('SET', KEYS[1], redis.call('TIME')[1], 'EX', 5)"
+        try:
+            await self._link.execute("EVAL", script, 1, key)
+        except (StoreUnavailable, ResponseError) as error:
+            return failed(
+                _first_line(error), "the bot needs a primary server with room, EVAL and all keys"
+            )
+        return ok("scripts run and write")
+
+    async def eviction(self) -> Finding:
+        """Whether the server throws away what it holds once its memory is full."""
+        return judge_eviction(self._info)
+
+    async def persistence(self) -> Finding:
+        """Whether what was acknowledged to Slack outlives a restart of the server."""
+        return judge_persistence(self._info, await self._config("save"))
+
+    async def connections(self) -> Finding:
+        """Whether all processes of a deploy get their connections."""
+        cap = self._info.get("maxclients") or await self._config("maxclients")
+        if not cap:
+            return skipped("this server does not tell its limit")
+        used = int(self._info.get("connected_clients", 0))
+        return judge_connections(int(cap), used, self._settings.bot_redis_connections)
+
+    async def time(self) -> Finding:
+        """Whether the server's clock and ours agree."""
+        seconds, _ = await self._link.execute("TIME")
+        harm = "ages and deadlines of messages will be wrong"
+        return judge_clock("Redis", float(seconds), self._clock(), CLOCK_SECONDS, harm)
+
+    async def queue(self) -> Finding:
+        """Whether messages wait longer than they should, or were given up."""
+        depth = await Inbox(self._link, self._link, self._keys).depth()
+        text = f"{depth.waiting} waiting, {depth.claimed} at work, {depth.workers} workers"
+        if depth.oldest_age > WAITING_TOO_LONG:
+            mend = "look into the worker's log" if depth.workers else "start a worker: bot worker"
+            return warning(f"{text}; the oldest waits for {depth.oldest_age:.0f} s", mend)
+        if depth.dead:
+            mend = "the log lines `messages_dead` say why they were given up"
+            return warning(f"{text}; {depth.dead} dead letters", mend)
+        return ok(text)
+
+    async def _config(self, name: str) -> str | None:
+        """A setting of the server; None where it may not be asked."""
+        try:
+            reply = await self._link.execute("CONFIG", "GET", name)
+        except (StoreUnavailable, ResponseError):
+            return None
+        return pairs(reply).get(name)
+
+
+def judge_version(info: Info) -> Finding:
+    """Valkey names the Redis it is like in `redis_version`, and itself beside it."""
+    told = str(info.get("redis_version", "0"))
+    version = tuple(int(part) for part in told.split(".")[:2] if part.isdecimal())
+    own = info.get("valkey_version")
+    name = f"Valkey {own}" if own else f"Redis {told}"
+    if version < OLDEST:
+        return failed(f"{name} is too old", "the bot needs Redis 6.2 or Valkey 7.2, or newer")
+    if version < ADVISED:
+        return warning(f"{name} is the oldest that works", "upgrade to Redis 7 or Valkey 8")
+    return ok(name)
+
+
+def judge_tls(url: str, *, verified: bool) -> Finding:
+    parts = urlsplit(url)
+    if parts.scheme == "unix" or parts.hostname in ("localhost", "127.0.0.1", "::1"):
+        return ok("not needed: on this machine")
+    if parts.scheme == "rediss":
+        if verified:
+            return ok("encrypted, certificate verified")
+        return ok("encrypted; the certificate is not verified (BOT_REDIS_TLS_VERIFY)")
+    return warning(
+        "messages travel to Redis unencrypted",
+        "use a rediss:// address, unless the network between is your own",
+    )
+
+
+def judge_eviction(info: Info) -> Finding:
+    policy = str(info.get("maxmemory_policy", "unknown"))
+    most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    mend = (
+        "redis-cli config set maxmemory-policy noeviction "
+        "(Heroku: heroku redis:maxmemory --policy noeviction)"
+    )
+    if policy.startswith("allkeys"):
+        return failed(f"{policy}: a full Redis throws waiting messages away", mend)
+    if policy.startswith("volatile"):
+        return warning(
+            f"{policy}: a full Redis forgets what it has seen, and may answer twice", mend
+        )
+    if policy != "noeviction":
+        return skipped("this server does not tell its policy; it must be noeviction")
+    if most and used > FULL * most:
+        return warning(
+            f"noeviction, and {100 * used // most} % of the memory is in use",
+            "a larger plan or maxmemory, or a shorter retention; a full Redis takes no messages",
+        )
+    return ok("noeviction")
+
+
+def judge_persistence(info: Info, save: str | None) -> Finding:
+    """`save` is the server's setting of snapshots, None where it does not tell."""
+    if info.get("aof_last_write_status", "ok") != "ok" or (
+        info.get("rdb_last_bgsave_status", "ok") != "ok"
+    ):
+        return failed("Redis cannot write its data to disk", "free disk space; see Redis's own log")
+    if int(info.get("aof_enabled", 0)):
+        return ok("append-only file")
+    mend = "redis-cli config set appendonly yes (Heroku: a premium plan)"
+    if save:
+        return warning("snapshots only: a crash of Redis loses the last minutes", mend)
+    if save is None:
+        return warning("no append-only file: a crash of Redis may lose waiting messages", mend)
+    return warning("none: a restart of Redis loses conversations and waiting messages", mend)
+
+
+def judge_connections(cap: int, used: int, ours: int) -> Finding:
+    """`cap` and `used` are the server's, `ours` is BOT_REDIS_CONNECTIONS."""
+    needed = PROCESSES_IN_A_DEPLOY * ours
+    text = f"{used} of {cap} in use, up to {ours} a process"
+    mend = f"set BOT_REDIS_CONNECTIONS={max(3, cap // PROCESSES_IN_A_DEPLOY - 1)}, or a larger plan"
+    if cap < ours:
+        return failed(text, mend)
+    if cap < needed:
+        return warning(f"{text}; web and worker need {needed} during a deploy", mend)
+    return ok(text)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+def _mend(error: Exception) -> str:
+    text = _first_line(error)
+    return next((mend for sign, mend in _MENDS if sign in text), _MEND_UNREACHABLE)

@@ -1,0 +1,105 @@
+"""Servers that are set up in a way of their own: Redis with any options, Redis over TLS, a page."""
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from aiohttp import web
+
+from bot.store.server import find_executable, server_command
+
+PATIENCE = 20.0
+
+
+@contextmanager
+def run_redis(*options: str) -> Iterator[str]:
+    """A server with these options behind the durable ones; gives its address."""
+    with TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True) as directory:
+        path = Path(directory) / "redis.sock"
+        with _run(Path(directory), "--port", "0", "--unixsocket", str(path), *options):
+            _wait_for(lambda: _connect(socket.AF_UNIX, str(path)))
+            yield f"unix://{path}"
+
+
+@contextmanager
+def run_tls_redis(directory: Path) -> Iterator[int]:
+    """A server that speaks TLS only, with a certificate of its own making; gives its port."""
+    key, certificate = directory / "key.pem", directory / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    port = find_port()
+    options = (
+        *("--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1"),
+        *("--tls-cert-file", str(certificate), "--tls-key-file", str(key)),
+        *("--tls-ca-cert-file", str(certificate), "--tls-auth-clients", "no"),
+    )
+    with _run(directory, *options) as process:
+        try:
+            _wait_for(lambda: _connect(socket.AF_INET, ("127.0.0.1", port)), process)
+        except TimeoutError:
+            pytest.skip("this Redis server was built without TLS")
+        yield port
+
+
+@asynccontextmanager
+async def open_page() -> AsyncIterator[str]:
+    """Somebody else's web server, which knows none of our paths; gives its address."""
+    runner = web.AppRunner(web.Application(), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def find_port() -> int:
+    """A free port on loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def _run(directory: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        server_command(find_executable(), directory, *options),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(PATIENCE)
+
+
+def _wait_for(connect: object, process: subprocess.Popen[bytes] | None = None) -> None:
+    assert callable(connect)
+    deadline = time.monotonic() + PATIENCE
+    while not connect():
+        if time.monotonic() > deadline or (process and process.poll() is not None):
+            raise TimeoutError
+        time.sleep(0.01)
+
+
+def _connect(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
+    with socket.socket(family) as client, contextlib.suppress(OSError):
+        client.connect(address)
+        return True
+    return False

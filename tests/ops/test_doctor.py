@@ -1,0 +1,433 @@
+"""`bot doctor` on set-ups that are broken in one way each: it says what, and how to mend it."""
+
+import asyncio
+import datetime
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bot.engines.checks
+import bot.slack.checks
+import bot.store.checks
+from bot import doctor
+from bot.checks import Finding
+from bot.playground.local_slack import LocalSlack
+from bot.playground.server import open_workspace
+from bot.settings import Settings
+from bot.slack.manifest import SCOPES, render_manifest
+from tests.fakes.openai import FakeOpenAI, open_fake_openai
+from tests.ops.servers import open_page, run_redis, run_tls_redis
+from tests.redis_server import find_executables, run_server
+from tests.stories.town import open_town
+
+
+def settings(**given: Any) -> Settings:
+    enough = {"slack_bot_token": "xoxb-1", "slack_app_token": "xapp-1", "openai_api_key": "sk-1"}
+    return Settings(_env_file=None, **(enough | given))
+
+
+async def examine_redis(url: str, **given: Any) -> dict[str, Finding]:
+    return await findings(bot.store.checks.open_checks(settings(redis_url=url, **given)))
+
+
+async def examine_slack(slack: LocalSlack, url: str = "", **given: Any) -> dict[str, Finding]:
+    known = {
+        "slack_bot_token": slack.bot_token,
+        "slack_app_token": slack.app_token,
+        "slack_api_url": slack.api_url,
+    }
+    return await findings(bot.slack.checks.open_checks(settings(**(known | given)), url))
+
+
+async def examine_engine(fake: FakeOpenAI, **given: Any) -> dict[str, Finding]:
+    known = {
+        "openai_api_key": fake.api_key,
+        "openai_base_url": fake.base_url,
+        "openai_assistant_id": fake.assistant_id,
+    }
+    return await findings(bot.engines.checks.open_checks(settings(**(known | given))))
+
+
+async def findings(opened: Any) -> dict[str, Finding]:
+    async with opened as checks:
+        lines = await doctor.run(checks, lambda line: None)
+    return {line.name: line.finding for line in lines}
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[LocalSlack]:
+    async with open_workspace(scopes=SCOPES) as workspace:
+        yield workspace
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeOpenAI]:
+    async with open_fake_openai() as server:
+        yield server
+
+
+# Redis
+
+
+async def test_a_durable_redis_of_today_is_in_order() -> None:
+    with run_server() as server:
+        found = await examine_redis(server.url)
+    assert {name: finding.level for name, finding in found.items()} == {
+        "redis": "ok",
+        "redis tls": "ok",
+        "redis writes": "ok",
+        "redis eviction": "ok",
+        "redis persistence": "ok",
+        "redis connections": "ok",
+        "redis clock": "ok",
+        "queue": "ok",
+    }
+
+
+async def test_a_redis_that_is_not_there_is_told_once() -> None:
+    found = await examine_redis("redis://127.0.0.1:1/0")
+    assert found["redis"].level == "failed"
+    assert "REDIS_URL" in found["redis"].mend
+    assert {found[name].level for name in ("redis writes", "redis eviction", "queue")} == {
+        "skipped"
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "check", "level", "mend"),
+    [
+        (("--maxmemory-policy", "allkeys-lru"), "redis eviction", "failed", "noeviction"),
+        (("--maxmemory-policy", "volatile-ttl"), "redis eviction", "warning", "noeviction"),
+        (("--appendonly", "no"), "redis persistence", "warning", "appendonly yes"),
+        (
+            ("--appendonly", "no", "--save", "60 1"),
+            "redis persistence",
+            "warning",
+            "appendonly yes",
+        ),
+        (("--maxclients", "20"), "redis connections", "warning", "BOT_REDIS_CONNECTIONS=4"),
+        (("--requirepass", "secret"), "redis", "failed", "REDIS_URL"),
+        (
+            ("--replicaof", "127.0.0.1 1", "--repl-diskless-sync-delay", "0"),
+            "redis writes",
+            "failed",
+            "primary",
+        ),
+    ],
+    ids=["lru", "ttl", "no persistence", "snapshots", "few clients", "password", "replica"],
+)
+async def test_a_redis_that_is_set_up_wrongly_is_told_how_to_mend_it(
+    options: tuple[str, ...], check: str, level: str, mend: str
+) -> None:
+    with run_redis(*options) as url:
+        found = await examine_redis(url)
+    assert found[check].level == level
+    assert mend in found[check].mend
+
+
+async def test_snapshots_and_no_persistence_at_all_are_told_apart() -> None:
+    with run_redis("--appendonly", "no", "--save", "60 1") as url:
+        snapshots = (await examine_redis(url))["redis persistence"].text
+    with run_redis("--appendonly", "no") as url:
+        nothing = (await examine_redis(url))["redis persistence"].text
+    assert "snapshots" in snapshots
+    assert nothing.startswith("none")
+
+
+async def test_the_oldest_redis_works_with_a_warning() -> None:
+    executable = find_executables().get("redis-6.2")
+    if executable is None:
+        pytest.skip("Redis 6.2 is not at hand")
+    with run_server(executable) as server:
+        found = await examine_redis(server.url)
+    assert found["redis"].level == "warning"
+    assert "upgrade" in found["redis"].mend
+    assert "failed" not in {finding.level for finding in found.values()}
+
+
+def test_an_older_redis_fails() -> None:
+    assert bot.store.checks.judge_version({"redis_version": "5.0.14"}).level == "failed"
+    valkey = {"redis_version": "7.2.4", "valkey_version": "9.1.2"}
+    assert bot.store.checks.judge_version(valkey).text == "Valkey 9.1.2"
+
+
+async def test_tls_that_cannot_be_verified_and_tls_where_there_is_none(tmp_path: Path) -> None:
+    with run_tls_redis(tmp_path) as port:
+        refused = await examine_redis(f"rediss://127.0.0.1:{port}/0", bot_redis_tls_verify=True)
+        accepted = await examine_redis(f"rediss://127.0.0.1:{port}/0", bot_redis_tls_verify=False)
+        plain = await examine_redis(f"redis://127.0.0.1:{port}/0")
+    assert refused["redis"].level == "failed"
+    assert "BOT_REDIS_TLS_VERIFY=false" in refused["redis"].mend
+    assert accepted["redis"].level == "ok"
+    assert plain["redis"].level == "failed"
+    assert "rediss://" in plain["redis"].mend
+
+
+def test_a_redis_elsewhere_without_tls_is_a_warning() -> None:
+    judge = bot.store.checks.judge_tls
+    assert judge("redis://redis.example.com:6379/0", verified=True).level == "warning"
+    assert judge("rediss://redis.example.com:6379/0", verified=True).level == "ok"
+    assert "not verified" in judge("rediss://redis.example.com/0", verified=False).text
+    assert judge("unix:///run/redis.sock", verified=True).level == "ok"
+
+
+def test_a_nearly_full_redis_is_a_warning() -> None:
+    info = {"maxmemory_policy": "noeviction", "maxmemory": 100, "used_memory": 90}
+    found = bot.store.checks.judge_eviction(info)
+    assert found.level == "warning"
+    assert "90 %" in found.text
+
+
+async def test_clocks_that_are_apart_are_told(redis_url: str, slack: LocalSlack) -> None:
+    def later() -> float:
+        return time.time() + 600
+
+    given = settings(redis_url=redis_url)
+    found = await findings(bot.store.checks.open_checks(given, later))
+    assert found["redis clock"].level == "failed"
+    assert "600 s ahead" in found["redis clock"].text
+    given = settings(slack_bot_token=slack.bot_token, slack_api_url=slack.api_url)
+    found = await findings(bot.slack.checks.open_checks(given, "", later))
+    assert found["slack clock"].level == "failed"
+    assert "timedatectl" in found["slack clock"].mend
+
+
+# Slack
+
+
+async def test_a_whole_slack_app_is_in_order(slack: LocalSlack) -> None:
+    found = await examine_slack(slack)
+    levels = {name: finding.level for name, finding in found.items()}
+    assert levels == {
+        "slack token": "ok",
+        "slack scopes": "ok",
+        "slack app token": "ok",
+        "slack events": "skipped",
+        "slack clock": "ok",
+        "webhook": "skipped",
+    }
+    assert "@threadbot" in found["slack token"].text
+
+
+async def test_missing_scopes_are_named() -> None:
+    async with open_workspace(scopes=set(SCOPES) - {"im:history", "commands"}) as slack:
+        found = await examine_slack(slack)
+    assert found["slack scopes"].level == "failed"
+    assert found["slack scopes"].text == "missing: commands, im:history"
+    assert "Reinstall" in found["slack scopes"].mend
+
+
+async def test_a_wrong_bot_token_is_told_once(slack: LocalSlack) -> None:
+    found = await examine_slack(slack, slack_bot_token="xoxb-wrong")
+    assert found["slack token"].level == "failed"
+    assert "invalid_auth" in found["slack token"].text
+    assert "OAuth & Permissions" in found["slack token"].mend
+    assert found["slack scopes"].level == "skipped"
+    assert "xoxb-wrong" not in str(found)
+
+
+@pytest.mark.parametrize("code", ["token_revoked", "account_inactive"])
+async def test_a_removed_app_is_to_be_installed_again(slack: LocalSlack, code: str) -> None:
+    slack.faults.refuse("auth.test", code)
+    found = await examine_slack(slack)
+    assert "install the app again" in found["slack token"].mend
+
+
+async def test_a_wrong_app_token_is_told(slack: LocalSlack) -> None:
+    found = await examine_slack(slack, slack_app_token="xapp-wrong")
+    assert found["slack app token"].level == "failed"
+    assert "connections:write" in found["slack app token"].mend
+    found = await examine_slack(slack, slack_app_token=slack.bot_token.replace("xoxb", "xapp"))
+    assert found["slack app token"].level == "ok"
+
+
+async def test_a_slack_that_cannot_be_reached_is_told() -> None:
+    given = settings(slack_api_url="http://127.0.0.1:1/api/")
+    found = await findings(bot.slack.checks.open_checks(given))
+    assert found["slack token"].level == "failed"
+    assert "SLACK_API_URL" in found["slack token"].mend
+
+
+async def test_over_http_the_signing_secret_has_its_shape(slack: LocalSlack) -> None:
+    http: dict[str, Any] = {"slack_app_token": None}
+    found = await examine_slack(slack, slack_signing_secret=slack.signing_secret, **http)
+    assert found["slack signing secret"].level == "ok"
+    found = await examine_slack(slack, slack_signing_secret="xoxb-oops", **http)
+    assert found["slack signing secret"].level == "warning"
+    assert found["webhook"].level == "skipped"
+
+
+async def test_the_webhook_is_the_bot_s_or_somebody_else_s(
+    slack: LocalSlack, redis_url: str, tmp_path: Path
+) -> None:
+    http: dict[str, Any] = {"slack_app_token": None, "slack_signing_secret": slack.signing_secret}
+    async with open_town(redis_url, tmp_path, engine="echo", socket_mode=False) as town:
+        found = await examine_slack(slack, town.url, **http)
+    assert found["webhook"].level == "warning"
+    assert "https" in found["webhook"].mend
+    async with open_page() as elsewhere:
+        found = await examine_slack(slack, elsewhere, **http)
+        assert found["webhook"].level == "failed"
+        assert "answers 404" in found["webhook"].text
+    found = await examine_slack(slack, elsewhere, **http)
+    assert found["webhook"].level == "failed"
+    assert "is the web process running" in found["webhook"].mend
+    assert bot.slack.checks.judge_webhook("https://host/slack/events", 401).level == "ok"
+
+
+# The AI server
+
+
+@pytest.mark.parametrize("engine", ["responses", "assistants"])
+async def test_a_whole_engine_is_in_order_and_leaves_nothing(fake: FakeOpenAI, engine: str) -> None:
+    found = await examine_engine(fake, bot_engine=engine)
+    assert {finding.level for finding in found.values()} == {"ok"}
+    assert not fake.conversations
+    assert not fake.threads
+    assert fake.created("/responses") == 0
+
+
+async def test_the_echo_engine_says_that_there_is_no_ai(fake: FakeOpenAI, tmp_path: Path) -> None:
+    found = await examine_engine(fake, bot_engine="echo", bot_state_dir=tmp_path)
+    assert found["engine"].level == "warning"
+
+
+async def test_a_wrong_key_is_told_once(fake: FakeOpenAI) -> None:
+    found = await examine_engine(fake, openai_api_key="sk-wrong")
+    assert found["engine"].level == "failed"
+    assert "OPENAI_API_KEY" in found["engine"].mend
+    assert found["model"].level == "skipped"
+    assert "sk-wrong" not in str(found)
+
+
+async def test_an_empty_account_is_told(fake: FakeOpenAI) -> None:
+    fake.fault("quota", times=None)
+    found = await examine_engine(fake)
+    assert found["engine"].level == "failed"
+    assert "billing" in found["engine"].mend
+
+
+async def test_a_server_that_is_not_there_is_told() -> None:
+    given = settings(openai_base_url="http://127.0.0.1:1/v1")
+    found = await findings(bot.engines.checks.open_checks(given))
+    assert found["engine"].level == "failed"
+    assert "OPENAI_BASE_URL" in found["engine"].mend
+
+
+async def test_a_missing_model_is_told_with_those_that_are_there() -> None:
+    async with open_fake_openai(models={"gpt-6-luna": None, "o9": None}) as fake:
+        found = await examine_engine(fake, openai_model="gpt-6-lunar")
+    assert found["model"].level == "failed"
+    assert "gpt-6-luna" in found["model"].mend
+
+
+@pytest.mark.parametrize(
+    ("days", "level"), [(-1, "failed"), (30, "warning"), (400, "ok")], ids=["over", "soon", "far"]
+)
+async def test_the_end_of_a_model_is_told_in_time(days: int, level: str) -> None:
+    date = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=days)
+    async with open_fake_openai(models={"gpt-6-luna": date.isoformat()}) as fake:
+        found = await examine_engine(fake)
+    assert found["model"].level == level
+    assert date.isoformat() in found["model"].text
+
+
+async def test_a_server_without_conversations_is_a_warning() -> None:
+    async with open_fake_openai(variant="no_conversations") as fake:
+        found = await examine_engine(fake)
+    assert found["engine"].level == "warning"
+
+
+async def test_a_missing_assistant_is_told(fake: FakeOpenAI) -> None:
+    found = await examine_engine(fake, bot_engine="assistants", openai_assistant_id="asst_no")
+    assert found["assistant"].level == "failed"
+    assert "OPENAI_ASSISTANT_ID" in found["assistant"].mend
+
+
+# The command
+
+
+def run_bot(directory: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    root = str(Path(__file__).parent.parent.parent)
+    return subprocess.run(
+        [sys.executable, "-m", "bot", *words],
+        cwd=directory,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": root, **environment},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+def test_all_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
+    ended = run_bot(tmp_path, "doctor")
+    assert ended.returncode == 1
+    assert ended.stdout.count("\n") == 1
+    assert "SLACK_BOT_TOKEN" in ended.stdout
+    ended = run_bot(tmp_path, "doctor", SLACK_BOT_TOKEN="xoxp-no", PORT="many", BOT_ENGINE="llama")
+    assert all(name in ended.stdout for name in ("SLACK_BOT_TOKEN", "PORT", "BOT_ENGINE"))
+    assert "xoxp-no" not in ended.stdout
+
+
+def test_names_that_nobody_reads_are_told_with_the_likely_one(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("BOT_CONCURENCY=5\n")
+    found = doctor.find_unknown({"BOT_ENGIN": "echo", "HOME": "/"}, tmp_path / ".env")
+    assert found == ["BOT_CONCURENCY (BOT_CONCURRENCY?)", "BOT_ENGIN (BOT_ENGINE?)"]
+
+
+def deployment(slack: LocalSlack, fake: FakeOpenAI, redis: str) -> dict[str, str]:
+    return {
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_SIGNING_SECRET": slack.signing_secret,
+        "SLACK_API_URL": slack.api_url,
+        "OPENAI_API_KEY": fake.api_key,
+        "OPENAI_BASE_URL": fake.base_url,
+        "REDIS_URL": redis,
+    }
+
+
+async def test_a_machine_gets_json_and_an_exit_code(
+    slack: LocalSlack, fake: FakeOpenAI, redis_url: str, tmp_path: Path
+) -> None:
+    given = deployment(slack, fake, redis_url)
+    ended = await asyncio.to_thread(run_bot, tmp_path, "doctor", "--json", **given)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["ok"] is True
+    assert {check["name"]: check["level"] for check in told["checks"]}["model"] == "ok"
+    for secret in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "OPENAI_API_KEY"):
+        assert given[secret] not in ended.stdout + ended.stderr
+    wrong = given | {"OPENAI_API_KEY": "sk-wrong"}
+    ended = await asyncio.to_thread(run_bot, tmp_path, "doctor", "--json", **wrong)
+    assert ended.returncode == 1
+    assert json.loads(ended.stdout)["ok"] is False
+
+
+async def test_a_first_release_does_not_fail_for_what_comes_up_after_it(
+    slack: LocalSlack, fake: FakeOpenAI, tmp_path: Path
+) -> None:
+    given = deployment(slack, fake, "redis://127.0.0.1:1/0") | {
+        "BOT_PUBLIC_URL": "http://127.0.0.1:1"
+    }
+    ended = await asyncio.to_thread(run_bot, tmp_path, "doctor", "--release", **given)
+    assert ended.returncode == 0, ended.stdout
+    assert "webhook" not in ended.stdout
+    ended = await asyncio.to_thread(run_bot, tmp_path, "doctor", **given)
+    assert ended.returncode == 1
+
+
+def test_the_manifest_is_compared_by_what_slack_would_read(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.yml"
+    file.write_text("# ours\n" + render_manifest("https://bot.example.com"))
+    assert run_bot(tmp_path, "manifest", "--url", "https://bot.example.com", "--check").stdout == ""
+    other = run_bot(tmp_path, "manifest", "--check", str(file))
+    assert other.returncode == 1
+    assert "+  socket_mode_enabled: true" in other.stdout
+    assert run_bot(tmp_path, "manifest", "--check", "no-such-file").returncode == 1
