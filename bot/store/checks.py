@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from bot.checks import Check, Finding, failed, judge_clock, ok, skipped, warning
@@ -15,7 +14,7 @@ from bot.settings import Settings
 from bot.store.claims import pairs
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
-from bot.store.link import Link, open_redis
+from bot.store.link import Link, open_link
 
 OLDEST = (6, 2)
 """`XPENDING ... IDLE` and the scripts need it."""
@@ -44,6 +43,7 @@ _MENDS = (
     ),
     ("Connection closed", "does the server want TLS? begin REDIS_URL with rediss://"),
     ("Connection reset", "does the server want TLS? begin REDIS_URL with rediss://"),
+    ("Connection lost", "does the server want TLS? begin REDIS_URL with rediss://"),
 )
 _MEND_UNREACHABLE = "is REDIS_URL right, is the server running, may this machine reach it?"
 
@@ -53,18 +53,18 @@ async def open_checks(
     settings: Settings, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[tuple[Check, ...]]:
     """The checks, over one connection."""
-    redis = open_redis(settings.redis_url, tls_verify=settings.redis_tls_verify, connections=1)
+    link = open_link(settings.redis_url, tls_verify=settings.redis_tls_verify, connections=1)
     try:
-        yield RedisChecks(redis, settings, clock).all()
+        yield RedisChecks(link, settings, clock).all()
     finally:
-        await redis.aclose()
+        await link.close()
 
 
 class RedisChecks:
     """The checks of one Redis server."""
 
-    def __init__(self, redis: "Redis", settings: Settings, clock: Callable[[], float]) -> None:
-        self._link = Link(redis)
+    def __init__(self, link: Link, settings: Settings, clock: Callable[[], float]) -> None:
+        self._link = link
         self._settings = settings
         self._keys = Keys(settings.bot_redis_prefix)
         self._clock = clock
@@ -126,9 +126,10 @@ class RedisChecks:
 
     async def time(self) -> Finding:
         """Whether the server's clock and ours agree."""
-        seconds, _ = await self._link.execute("TIME")
+        seconds, microseconds = await self._link.execute("TIME")
+        theirs = int(seconds) + int(microseconds) / 1e6
         harm = "ages and deadlines of messages will be wrong"
-        return judge_clock("Redis", float(seconds), self._clock(), CLOCK_SECONDS, harm)
+        return judge_clock("Redis", theirs, self._clock(), CLOCK_SECONDS, harm)
 
     async def queue(self) -> Finding:
         """Whether messages wait longer than they should, or were given up."""
