@@ -32,6 +32,7 @@ EVENT_SCOPES = {
 HISTORY = {"channels:history", "groups:history", "im:history", "mpim:history"}
 METHOD_SCOPES = {
     "auth_test": set(),
+    "apps_connections_open": set(),  # by the app-level token
     "chat_postMessage": {"chat:write"},
     "assistant_threads_setStatus": {"chat:write"},
     "conversations_replies": HISTORY,
