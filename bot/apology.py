@@ -1,6 +1,7 @@
 """What people are told when there is no whole answer: short, honest, with what to do next."""
 
 from bot.errors import RunFailed
+from bot.models import Answer
 
 AGAIN = "Please ask again in a moment."
 ADMIN = "Please tell the person who runs this bot; the log has the details."
@@ -49,3 +50,8 @@ def apology(error: RunFailed) -> str:
 def stopped(text: str) -> str:
     """The text so far, marked as stopped."""
     return f"{text}\n\n{STOPPED}" if text else STOPPED
+
+
+def with_note(answer: Answer) -> str:
+    """The whole of what is posted: the answer, and below it what is to be said besides."""
+    return "\n\n".join(part for part in (answer.text, answer.note) if part)

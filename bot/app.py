@@ -12,10 +12,12 @@ from aiohttp import web
 from bot.engines import Engine, open_engine
 from bot.engines.polling import error_backoff
 from bot.errors import Retry, StoreUnavailable
+from bot.gate import Gate
 from bot.log import log
 from bot.models import RunOptions
 from bot.settings import Settings
 from bot.slack.client import identify, open_client
+from bot.slack.people import People
 from bot.slack.reply import Replies
 from bot.slack.server import add_events_route, build_app, open_socket_mode
 from bot.store import Store, open_store
@@ -67,10 +69,12 @@ async def open_bot(
         await _patiently(store.ping)
         client = await stack.enter_async_context(open_client(settings))
         identity = await _patiently(lambda: identify(client))
+        people = People(client, admins=settings.bot_admins)
         engine = None
         if work_part:
             engine = await stack.enter_async_context(open_engine(settings))
-            desk = Desk(store, engine, Replies(client, store.pace), RunOptions())
+            gate = Gate(store, people, settings)
+            desk = Desk(store, engine, Replies(client, store.pace), RunOptions(), gate)
             await stack.enter_async_context(_working(Worker(desk, settings)))
         if web_part:
             slack = build_app(settings, store, client, identity)

@@ -203,7 +203,8 @@ def decode(kind: type[T], text: str | bytes) -> T:
 class Answer:
     """What a turn came to, kept in its journal: the same text is posted after a crash.
 
-    `outcome` is a run's status, or `reset`; `reason` says why where it is not `completed`.
+    `outcome` is a run's status, `reset` or `refused`; `reason` says why where it is not
+    `completed`.
     """
 
     text: str
@@ -213,3 +214,5 @@ class Answer:
     usage: Usage | None = None
     last_item_id: str = ""
     model: str = ""
+    note: str = ""
+    """Said below the answer, and no part of the conversation: a warning, a refusal."""

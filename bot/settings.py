@@ -6,11 +6,12 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import ConfigError
 
@@ -18,6 +19,14 @@ DEFAULT_INSTRUCTIONS = (
     "You are a helpful assistant in a Slack workspace. Answer in the language you are asked in, "
     "briefly and to the point, in Markdown."
 )
+
+
+def _split(value: object) -> object:
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+Ids = Annotated[frozenset[str], NoDecode, BeforeValidator(_split)]
+"""Ids of Slack, written with commas or spaces between them."""
 
 
 class Settings(BaseSettings):
@@ -93,6 +102,26 @@ class Settings(BaseSettings):
     )
     bot_attempts: int = Field(
         5, ge=1, description="Failures after which a message goes to the dead letters."
+    )
+    bot_admins: Ids = Field(
+        frozenset(),
+        description="Who runs this bot: user ids (`U…`), with commas. Refusals name them.",
+    )
+    bot_allow_teams: Ids = Field(
+        frozenset(), description="Workspaces (`T…`) whose people may use the bot; empty: all."
+    )
+    bot_allow_channels: Ids = Field(
+        frozenset(), description="Channels (`C…`) in which the bot answers; empty: all."
+    )
+    bot_allow_people: Ids = Field(
+        frozenset(), description="People (`U…`) who may use the bot; empty: all."
+    )
+    bot_deny_teams: Ids = Field(frozenset(), description="Workspaces whose people may not.")
+    bot_deny_channels: Ids = Field(frozenset(), description="Channels in which it does not.")
+    bot_deny_people: Ids = Field(frozenset(), description="People who may not.")
+    bot_allow_guests: bool = Field(False, description="Whether guests may use the bot.")
+    bot_allow_outsiders: bool = Field(
+        False, description="Whether people of other workspaces (Slack Connect) may use the bot."
     )
     bot_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe level that is logged."
@@ -207,11 +236,14 @@ def _problems_together(settings: Settings) -> Iterator[ConfigError]:
         yield ConfigError("OPENAI_ASSISTANT_ID", "is not set, and BOT_ENGINE is assistants")
 
 
+_NOTHING: tuple[object, ...] = (PydanticUndefined, None, frozenset())
+
+
 def render_table() -> str:
     """The settings as the README's Markdown table."""
     lines = ["| variable | default | what it is |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = "" if field.is_required() or field.default is None else f"`{field.default}`"
+        default = "" if field.default in _NOTHING else f"`{field.default}`"
         shown = "*(a short text)*" if name == "bot_instructions" else default
         lines.append(f"| `{name.upper()}` | {shown} | {field.description} |")
     return "\n".join(lines)

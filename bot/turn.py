@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from bot.apology import FRESH_START, NOTHING_TO_FORGET, apology, stopped
+from bot.apology import FRESH_START, NOTHING_TO_FORGET, apology, stopped, with_note
 from bot.engines import Engine
 from bot.engines.polling import error_backoff
 from bot.errors import ConversationGone, Retry, RunFailed
+from bot.gate import Admission, Gate
 from bot.log import log
 from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update
 from bot.slack.reply import Replies, Reply
@@ -51,6 +52,7 @@ class Desk:
     engine: Engine
     replies: Replies
     options: RunOptions
+    gate: Gate
 
 
 async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
@@ -59,6 +61,9 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
     Returns what was said once Slack holds all of it. Raises Retry and Undeliverable, and Superseded
     when another worker has the thread by now.
     """
+    admission = await desk.gate.admit(turn)
+    if not admission.admitted:
+        return await turn_away(turn, desk, admission)
     last = turn.claim.messages[-1]
     async with desk.replies.open(turn, last) as reply:
         answer = turn.recall("answer", Answer)
@@ -67,10 +72,20 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
                 answer = await forget(turn, desk)
             else:
                 answer = await ask(turn, desk, reply, interrupt)
+            answer = replace(answer, note=admission.note)
             await turn.note("answer", answer)
-        await reply.finish(answer.text)
+        await reply.finish(with_note(answer))
     await record(turn, desk, answer)
     return answer
+
+
+async def turn_away(turn: Turn, desk: Desk, admission: Admission) -> Answer:
+    """Tell people why they get no answer, where they have not been told."""
+    if admission.note:
+        async with desk.replies.open(turn, turn.claim.messages[-1]) as reply:
+            await reply.finish(admission.note)
+    await desk.store.inbox.settle(turn.claim)
+    return Answer(admission.note, outcome="refused", reason=admission.reason)
 
 
 async def ask(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Answer:

@@ -16,7 +16,7 @@ VENDORS = {
 
 GROUND = {"bot", "bot.models", "bot.errors", "bot.settings", "bot.log", "bot.checks"}
 LEAVES = {"bot.store", "bot.tools", "bot.slack.render", "bot.engines.polling", "bot.apology"}
-CENTRE = {"bot.turn", "bot.cleanup", "bot.doctor"}
+CENTRE = {"bot.turn", "bot.gate", "bot.cleanup", "bot.doctor"}
 ROOTS = {"bot.cli", "bot.tryout", "bot.generate", "bot.__main__"}
 
 ALLOWED = {
@@ -30,7 +30,9 @@ ALLOWED = {
     "bot.store": GROUND | {"bot.store"},
     "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.render"} | {"bot.engines"},
     "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.apology"},
-    "bot.turn": GROUND | LEAVES | {"bot.engines", "bot.slack.reply"},
+    "bot.access": GROUND | {"bot.slack.people"},
+    "bot.gate": GROUND | LEAVES | {"bot.access", "bot.slack.people"},
+    "bot.turn": GROUND | LEAVES | {"bot.engines", "bot.slack.reply", "bot.gate"},
     "bot.doctor": GROUND | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks"},
     "bot.worker": GROUND | LEAVES | {"bot.turn"},
     "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker"},

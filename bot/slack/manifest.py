@@ -25,6 +25,7 @@ SCOPES = (
     "groups:history",  # message.groups
     "im:history",  # message.im
     "mpim:history",  # message.mpim
+    "users:read",  # users.info: guests, people of other workspaces, admins
 )
 
 PROMPTS = (

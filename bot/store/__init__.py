@@ -12,6 +12,7 @@ from bot.store.dead import DeadLetter, DeadLetters
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 from bot.store.link import Link, open_link
+from bot.store.marks import Marks
 from bot.store.pace import Pace
 from bot.store.turns import Turn, Turns
 from bot.store.workers import Workers
@@ -28,6 +29,7 @@ __all__ = [
     "Entry",
     "Inbox",
     "Interrupt",
+    "Marks",
     "Pace",
     "Store",
     "ThreadState",
@@ -52,6 +54,7 @@ class Store:
     conversations: Conversations
     dead: DeadLetters
     pace: Pace
+    marks: Marks
 
     @property
     def redis(self) -> "Redis":
@@ -87,6 +90,7 @@ async def open_store(
             conversations=conversations,
             dead=DeadLetters(link, keys),
             pace=Pace(link, keys),
+            marks=Marks(link, keys),
         )
     finally:
         await link.close()

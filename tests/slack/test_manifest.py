@@ -36,6 +36,7 @@ METHOD_SCOPES = {
     "chat_postMessage": {"chat:write"},
     "assistant_threads_setStatus": {"chat:write"},
     "conversations_replies": HISTORY,
+    "users_info": {"users:read"},
 }
 FEATURE_SCOPES = {"agent_view": {"assistant:write"}, "slash_commands": {"commands"}}
 

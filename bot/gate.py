@@ -1,0 +1,74 @@
+"""Asked before a run: whose messages of a turn are answered, and what the others are told.
+
+The decision is made once a turn: it stands in the journal where it is not simply yes.
+"""
+
+from dataclasses import dataclass, replace
+
+from bot.access import refusal
+from bot.models import Message
+from bot.settings import Settings
+from bot.slack.people import People
+from bot.store import Store, Turn
+
+TOLD_AGAIN_AFTER = 30 * 86400
+"""Seconds until somebody who is refused in a thread hears it a second time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """`admitted`: the ts of the messages to answer. `note`: what is to be said besides."""
+
+    admitted: tuple[str, ...]
+    note: str = ""
+    reason: str = ""
+
+
+class Gate:
+    """Decides by the settings and by what Slack tells of people."""
+
+    def __init__(self, store: Store, people: People, settings: Settings) -> None:
+        self._store = store
+        self._people = people
+        self._settings = settings
+
+    async def admit(self, turn: Turn) -> Admission:
+        """Decide about the turn's messages; afterwards its claim holds the admitted ones only.
+
+        Where none is admitted the claim is left as it is, and there is nothing to run.
+        """
+        known = turn.recall("admission", Admission)
+        claim = turn.claim
+        if known is None and claim.intents:
+            return Admission(tuple(message.ts for message in claim.messages))
+        admission = known or await self._decide(turn)
+        left = tuple(m for m in claim.messages if m.ts in admission.admitted)
+        if known is None and (admission.note or len(left) < len(claim.messages)):
+            await turn.note("admission", admission)
+        if left:
+            turn.claim = replace(claim, messages=left)
+        return admission
+
+    async def _decide(self, turn: Turn) -> Admission:
+        admitted: list[str] = []
+        refused: dict[str, str] = {}
+        for message in turn.claim.messages:
+            reason = await self._refusal(message)
+            if reason:
+                refused[message.user_id] = reason
+            else:
+                admitted.append(message.ts)
+        notes = []
+        for user_id, reason in refused.items():
+            mark = f"refused:{turn.claim.thread.key}:{user_id}"
+            if await self._store.marks.take(mark, turn.id, TOLD_AGAIN_AFTER):
+                notes.append(await self._words(reason))
+        return Admission(tuple(admitted), "\n\n".join(notes), "access" if refused else "")
+
+    async def _refusal(self, message: Message) -> str:
+        person = await self._people.find(message.user_id)
+        return refusal(message, person, self._settings)
+
+    async def _words(self, reason: str) -> str:
+        whom = await self._people.whom_to_ask()
+        return f"⚠️ This bot cannot answer you: {reason}. To change that, ask {whom}."

@@ -1,0 +1,99 @@
+"""Who somebody is: `users.info`, remembered for a while."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import BotError
+from bot.log import log
+from bot.slack.client import error_code, slack_errors
+
+FRESH_SECONDS = 600.0
+FAILED_SECONDS = 30.0
+REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody in Slack: https://docs.slack.dev/reference/objects/user-object.
+
+    `is_guest`: of one or several channels. `is_outsider`: of another workspace.
+    """
+
+    user_id: str
+    name: str
+    team_id: str = ""
+    enterprise_id: str = ""
+    is_guest: bool = False
+    is_outsider: bool = False
+    is_admin: bool = False
+
+
+class People:
+    """The people of a workspace; one for the process. Needs the scope `users:read`."""
+
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        *,
+        admins: Iterable[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._admins = frozenset(admins)
+        self._clock = clock
+        self._known: OrderedDict[str, tuple[float, Person | None]] = OrderedDict()
+
+    async def find(self, user_id: str) -> Person | None:
+        """The person; None while Slack does not tell and never told before."""
+        until, person = self._known.get(user_id, (0.0, None))
+        if self._clock() < until:
+            return person
+        try:
+            with slack_errors():
+                answer = await self._client.users_info(user=user_id)
+            person, lasts = parse_person(answer["user"]), FRESH_SECONDS
+        except (BotError, SlackApiError) as error:
+            code = error_code(error) if isinstance(error, SlackApiError) else str(error)
+            log.warning("person_unknown", user=user_id, error=code)
+            lasts = FAILED_SECONDS
+        self._known[user_id] = (self._clock() + lasts, person)
+        self._known.move_to_end(user_id)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return person
+
+    async def is_admin(self, user_id: str) -> bool:
+        """Whether the person runs this bot (`BOT_ADMINS`) or the workspace."""
+        if user_id in self._admins:
+            return True
+        person = await self.find(user_id)
+        return person is not None and person.is_admin and not person.is_outsider
+
+    async def whom_to_ask(self) -> str:
+        """The names of those who run this bot, without pinging them."""
+        names = []
+        for user_id in sorted(self._admins)[:3]:
+            person = await self.find(user_id)
+            names.append(person.name if person else user_id)
+        return " or ".join(names) or "the person who runs this bot"
+
+
+def parse_person(user: dict[str, object]) -> Person:
+    """Read a user object."""
+    grid = user.get("enterprise_user")
+    profile = user.get("profile")
+    names = profile if isinstance(profile, dict) else {}
+    return Person(
+        user_id=str(user["id"]),
+        name=str(names.get("real_name") or user.get("real_name") or user.get("name") or user["id"]),
+        team_id=str(user.get("team_id") or ""),
+        enterprise_id=str(grid.get("enterprise_id") or "") if isinstance(grid, dict) else "",
+        is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
+        is_outsider=bool(user.get("is_stranger")),
+        is_admin=bool(user.get("is_admin") or user.get("is_owner")),
+    )

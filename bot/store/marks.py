@@ -1,0 +1,23 @@
+"""Marks: things that are to happen once in a while, whoever comes first."""
+
+from bot.store.keys import Keys
+from bot.store.link import Link
+
+
+class Marks:
+    """Names that somebody has taken for a time."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def take(self, name: str, owner: str, seconds: int) -> bool:
+        """Whether the mark is `owner`'s, now or since an earlier call.
+
+        Asked again by the same owner (a turn that was taken up again) it says the same again.
+        """
+        key = self._keys.name("mark", name)
+        _, holder = await self._link.execute_many(
+            [("SET", key, owner, "NX", "EX", seconds), ("GET", key)]
+        )
+        return bool(holder == owner)

@@ -1,0 +1,109 @@
+"""Who is answered, who is not, and what they are told."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.access import GUEST, OUTSIDER, PERSON, refusal
+from bot.models import Message, Thread
+from bot.settings import Settings
+from bot.slack.people import Person
+from tests.stories.town import Town, open_town
+
+
+@pytest.fixture
+async def guarded(redis_url: str, tmp_path: Path) -> AsyncIterator[Town]:
+    """A town with a guest, an outsider, an admin and two rules."""
+    async with open_town(redis_url, tmp_path) as town:
+        town.slack.add_user("gina", real_name="Gina Guest", is_guest=True)
+        town.slack.add_user("olaf", real_name="Olaf Outsider", team_id="T0ELSEWHERE")
+        for name in ("gina", "olaf"):
+            await town.slack.user(name).joins("#general")
+        yield town
+
+
+async def test_guests_and_outsiders_are_told_once_in_a_thread(guarded: Town) -> None:
+    for who, reason in (("gina", GUEST), ("olaf", OUTSIDER)):
+        root = await guarded.ask("#general", "@bot hello", who=who)
+        (answer,) = await guarded.replies("#general", root)
+        assert reason in answer
+        assert "ask the person who runs this bot" in answer
+        await guarded.slack.user(who).says("#general", "@bot again", thread_ts=root)
+        await guarded.rests("#general", root)
+        assert len(guarded.slack.replies("#general", root)) == 1
+    assert guarded.fake.requests == []
+
+
+async def test_what_a_guest_says_in_between_does_not_reach_the_model(guarded: Town) -> None:
+    root = await guarded.ask("#general", "@bot hello")
+    await guarded.ask("#general", "let me in", who="gina", thread_ts=root)
+    await guarded.ask("#general", "more", thread_ts=root)
+    answers = await guarded.replies("#general", root, 3)
+    assert GUEST in answers[1]
+    assert answers[2] == "turn 2: hello | more"
+
+
+async def test_denied_people_hear_whom_to_ask(redis_url: str, tmp_path: Path) -> None:
+    async with open_town(redis_url, tmp_path) as town:
+        alice, bob = town.slack.user("alice"), town.slack.user("bob")
+    rules: dict[str, Any] = {"bot_admins": alice.id, "bot_deny_people": bob.id}
+    async with open_town(redis_url, tmp_path, **rules) as town:
+        ids = {town.slack.user(name).id: name for name in ("alice", "bob")}
+        assert ids == {alice.id: "alice", bob.id: "bob"}
+        root = await town.ask("#general", "@bot hi", who="bob")
+        (answer,) = await town.replies("#general", root)
+        assert answer.endswith("ask alice.")
+        root = await town.ask("#general", "@bot hi", who="carol")
+        assert await town.replies("#general", root) == ["turn 1: hi"]
+
+
+async def test_while_slack_does_not_tell_who_somebody_is_people_are_answered(town: Town) -> None:
+    town.slack.web_api.scopes = frozenset(town.slack.web_api.scopes or ()) - {"users:read"}
+    root = await town.ask("#general", "@bot hi")
+    assert await town.replies("#general", root) == ["turn 1: hi"]
+
+
+HERE = Message(Thread("T1", "C1", "1.0"), "1.0", "U1", "hi")
+MEMBER = Person("U1", "Una", "T1")
+
+
+def settings(**given: object) -> Settings:
+    return Settings(_env_file=None, **({"slack_bot_token": "xoxb-1"} | given))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "person", "reason"),
+    [
+        ({}, MEMBER, ""),
+        ({}, None, ""),
+        ({"bot_deny_people": "U0, U1"}, MEMBER, PERSON),
+        ({"bot_deny_people": "U1", "bot_admins": "U1"}, MEMBER, ""),
+        ({"bot_allow_people": "U2"}, MEMBER, PERSON),
+        ({"bot_allow_people": "U1"}, Person("U1", "Una", "T1", is_guest=True), ""),
+        ({"bot_allow_people": "U1", "bot_deny_people": "U1"}, MEMBER, PERSON),
+        ({"bot_allow_guests": True}, Person("U1", "Una", "T1", is_guest=True), ""),
+        ({}, Person("U1", "Una", "T2"), OUTSIDER),
+        ({"bot_allow_outsiders": True}, Person("U1", "Una", "T2"), ""),
+        ({"bot_allow_channels": "C1 C2"}, MEMBER, ""),
+        ({"bot_allow_channels": "C2"}, MEMBER, "it may not be used in this channel"),
+        ({"bot_deny_channels": "C1"}, MEMBER, "it may not be used in this channel"),
+        ({"bot_deny_teams": "T1"}, MEMBER, "it may not be used from your workspace"),
+        ({"bot_allow_teams": "T2"}, MEMBER, "it may not be used from your workspace"),
+    ],
+)
+def test_deny_goes_before_allow(
+    given: dict[str, object], person: Person | None, reason: str
+) -> None:
+    assert refusal(HERE, person, settings(**given)) == reason
+
+
+def test_the_events_own_word_decides_while_users_info_fails() -> None:
+    foreign = Message(HERE.thread, "1.0", "U9", "hi", user_team_id="T9")
+    assert refusal(foreign, None, settings()) == OUTSIDER
+
+
+def test_people_of_the_same_organisation_are_no_outsiders() -> None:
+    grid = Message(Thread("E1", "C1", "1.0"), "1.0", "U1", "hi", user_team_id="T7")
+    assert refusal(grid, Person("U1", "Una", "T7", "E1"), settings()) == ""
