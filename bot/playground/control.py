@@ -16,6 +16,7 @@ from aiohttp import web
 from bot.playground.agents import thread_json
 from bot.playground.delivery import Delivery
 from bot.playground.errors import SlackError
+from bot.playground.guard import Guard
 from bot.playground.local_slack import LocalSlack
 from bot.playground.model import Json, Message
 from bot.playground.shapes import channel_json, message_json, user_json
@@ -64,19 +65,15 @@ class Control:
 
     def __init__(self, slack: LocalSlack) -> None:
         self._slack = slack
+        self._guard = Guard(slack)
 
     def guarded(self, handler: Handler) -> Handler:
         """Only for holders of the token, by the address of this server, from no other origin."""
 
         async def guard(request: web.Request) -> web.StreamResponse:
-            port = self._slack.base_url.rpartition(":")[2]
-            hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
-            origin = request.headers.get("Origin")
-            if request.host not in hosts or origin not in (None, *(f"http://{h}" for h in hosts)):
-                return web.json_response({"error": "forbidden"}, status=403)
-            header = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            if (header or request.query.get("token")) != self._slack.control_token:
-                return web.json_response({"error": "unauthorized"}, status=401)
+            refusal = self._guard.refuse(request)
+            if refusal is not None:
+                return refusal
             return await handler(request)
 
         return guard

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Iterable
 
 from aiohttp import web
 
-from bot.playground import control
+from bot.playground import control, web_page
 from bot.playground.clock import Clock
 from bot.playground.delivery import ACK_SECONDS
 from bot.playground.faults import Faults
 from bot.playground.file_server import FileServer
+from bot.playground.guard import refuse_strangers
 from bot.playground.local_slack import LocalSlack
 from bot.playground.model import Channel, Json, User
 from bot.playground.responses import ResponseUrls
@@ -105,8 +106,8 @@ async def open_workspace(
 
 
 def make_web_app(slack: LocalSlack) -> web.Application:
-    """All that is served: the API, sockets, files, response URLs, control."""
-    app = web.Application(client_max_size=MAX_UPLOAD_BYTES)
+    """All that is served: the API, sockets, files, response URLs, control, the page."""
+    app = web.Application(client_max_size=MAX_UPLOAD_BYTES, middlewares=[refuse_strangers(slack)])
     files = FileServer(slack.workspace, slack.bot_token)
     responses = ResponseUrls(slack.workspace, slack.interactions)
     app.router.add_get("/link/", slack.sockets.serve)
@@ -115,6 +116,7 @@ def make_web_app(slack: LocalSlack) -> web.Application:
     app.router.add_get("/files-pri/{file}/{tail:.+}", files.download)
     app.router.add_post("/response/{key}", responses.serve)
     control.add_routes(app, slack)
+    web_page.add_routes(app, slack)
     return app
 
 
