@@ -17,6 +17,8 @@ from bot.playground.local_slack import LocalSlack
 from bot.playground.model import Channel, Message, User
 from bot.playground.people import Person
 from bot.playground.server import open_workspace
+from bot.playground.switches import Switch
+from bot.playground.traces import Trace
 from bot.playground.web_api import CallRecord, Tokens
 
 __all__ = [
@@ -31,7 +33,9 @@ __all__ = [
     "MethodFault",
     "Person",
     "SlackError",
+    "Switch",
     "Tokens",
+    "Trace",
     "User",
     "open_workspace",
 ]

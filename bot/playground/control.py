@@ -20,6 +20,7 @@ from bot.playground.guard import Guard
 from bot.playground.local_slack import LocalSlack
 from bot.playground.model import Json, Message
 from bot.playground.shapes import channel_json, message_json, user_json
+from bot.playground.traces import read_trace
 from bot.playground.views import stack, told
 
 ACTS = frozenset(
@@ -55,6 +56,9 @@ def add_routes(app: web.Application, slack: LocalSlack) -> None:
         ("GET", "/faults", control.faults),
         ("PUT", "/faults", control.set_faults),
         ("GET", "/log", control.log),
+        ("GET", "/steps", control.steps),
+        ("POST", "/traces", control.trace),
+        ("POST", "/switches/{name}", control.press),
         ("GET", "/changes", control.changes),
     ):
         app.router.add_route(verb, f"/_control{path}", control.guarded(handler))
@@ -90,7 +94,8 @@ class Control:
                 raise KeyError(name)
             if "files" in args:
                 args["files"] = {n: base64.b64decode(c) for n, c in args["files"].items()}
-            result = getattr(self._slack.user(body["user"]), name)(**args)
+            names = args.pop("names", ())  # of a group DM
+            result = getattr(self._slack.user(body["user"]), name)(*names, **args)
             value = await result if isinstance(result, Awaitable) else result
         except SlackError as error:
             return web.json_response({"ok": False, "error": error.code}, status=400)
@@ -113,6 +118,30 @@ class Control:
         calls = [call.as_json() for call in self._slack.calls]
         deliveries = [delivery.as_json() for delivery in self._slack.deliveries]
         return web.json_response({"calls": calls, "deliveries": deliveries})
+
+    async def steps(self, request: web.Request) -> web.Response:
+        """What was reported of the thread `?channel=C…&thread_ts=…`, in order."""
+        try:
+            steps = self._slack.steps(request.query["channel"], request.query["thread_ts"])
+        except (KeyError, SlackError) as error:
+            return web.json_response({"ok": False, "error": str(error)}, status=400)
+        return web.json_response({"steps": steps})
+
+    async def trace(self, request: web.Request) -> web.Response:
+        """A step inside the app; the body has the fields of `Trace`, `at` in real time."""
+        try:
+            self._slack.trace(**dict(read_trace(await request.json())))
+        except (AttributeError, TypeError, ValueError) as error:
+            return web.json_response({"ok": False, "error": str(error)}, status=400)
+        return web.json_response({"ok": True})
+
+    async def press(self, request: web.Request) -> web.Response:
+        """Press one of the app's buttons."""
+        switch = self._slack.switches.get(request.match_info["name"])
+        if switch is None:
+            return web.json_response({"ok": False, "error": "no such switch"}, status=404)
+        await switch.press()
+        return web.json_response({"ok": True})
 
     async def changes(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events; `?after=N` or Last-Event-ID goes on after the change N."""
@@ -164,6 +193,8 @@ def state_json(slack: LocalSlack) -> Json:
             user_id: told(workspace, workspace.views[view_id])
             for user_id, view_id in workspace.homes.items()
         },
+        "manifest": slack.manifest,
+        "switches": [switch.as_json() for switch in slack.switches.values()],
         "events_url": slack.events_url,
         "socket_connections": slack.sockets.connections,
     }

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import secrets
+import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -20,10 +22,13 @@ from bot.playground.shapes import permalink
 from bot.playground.snapshot import snapshot
 from bot.playground.socket_mode import SocketMode
 from bot.playground.streams import expire_streams
+from bot.playground.switches import Switch
+from bot.playground.traces import Trace, steps_of
 from bot.playground.web_api import CallRecord, Tokens, WebApi
 from bot.playground.workspace import Workspace
 
 Value = TypeVar("Value")
+KEPT_TRACES = 20_000
 
 
 class Route:
@@ -78,6 +83,11 @@ class LocalSlack:
         )
         self.web_api.scopes, self.web_api.events = scopes, events
         self.base_url = ""
+        self.manifest: Json = {}
+        """The app's manifest, for what the page offers: commands, shortcuts, suggested prompts."""
+        self.switches: dict[str, Switch] = {}
+        self._traces: deque[Trace] = deque(maxlen=KEPT_TRACES)
+        self._trace_number = 0
         self._commands = commands
 
     # What an app needs to know
@@ -187,6 +197,40 @@ class LocalSlack:
     def deliveries(self) -> list[Delivery]:
         """All payloads sent to the app, with their attempts."""
         return list(self.deliveries_to_app.log)
+
+    # What the app tells of itself
+
+    def trace(self, source: str, title: str, *, at: float | None = None, **fields: Any) -> None:
+        """Report a step inside the app for "What happened"; the fields are those of `Trace`.
+
+        `at` is real time in seconds since the epoch; by default it is now.
+        """
+        self._trace_number += 1
+        offset = self.clock.now() - time.time()
+        at = self.clock.now() if at is None else at + offset
+        trace = Trace(number=self._trace_number, source=source, title=title, at=at, **fields)
+        self._traces.append(trace)
+        self.workspace.changes.publish("trace", **trace.as_json())
+
+    def steps(self, channel: str, thread_ts: str) -> list[Json]:
+        """What was reported of a thread: deliveries, calls and traces, in order."""
+        channel_id = self.channel(channel).id
+        traces = list(self._traces)
+        return steps_of(self.workspace, channel_id, thread_ts, self.deliveries, self.calls, traces)
+
+    def add_switch(self, switch: Switch) -> None:
+        """Offer a button on the page's panel of faults."""
+        self.switches[switch.name] = switch
+        self._tell_switches()
+
+    def set_switch(self, name: str, state: str) -> None:
+        """Show another word beside a button."""
+        self.switches[name].state = state
+        self._tell_switches()
+
+    def _tell_switches(self) -> None:
+        told = [switch.as_json() for switch in self.switches.values()]
+        self.workspace.changes.publish("switches", switches=told)
 
     def snapshot(self) -> Json:
         """The state as a JSON dict; give it to `open_workspace(state=...)`."""

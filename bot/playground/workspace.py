@@ -111,7 +111,10 @@ class Workspace(State):
         for file_id in message.file_ids:
             self.files[file_id].shares.append([message.channel_id, message.ts])
         self.changes.publish(
-            "message_posted", channel_id=message.channel_id, message=message_json(self, message)
+            "message_posted",
+            channel_id=message.channel_id,
+            message=message_json(self, message),
+            streaming=(message.channel_id, message.ts) in self.streaming,
         )
         return message
 

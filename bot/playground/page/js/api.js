@@ -1,0 +1,44 @@
+// The control API of the local Slack. The page's cookie is its key.
+
+export class Refused extends Error {}
+
+async function ask(path, options) {
+  const response = await fetch(`/_control${path}`, options);
+  const body = await response.json();
+  if (!response.ok) throw new Refused(body.error ?? response.statusText);
+  return body;
+}
+
+function send(method, path, body) {
+  const headers = { "Content-Type": "application/json" };
+  return ask(path, { method, headers, body: JSON.stringify(body) });
+}
+
+export const loadState = () => ask("/state");
+export const loadFaults = () => ask("/faults");
+export const setFaults = (faults) => send("PUT", "/faults", faults);
+export const press = (name) => send("POST", `/switches/${encodeURIComponent(name)}`, {});
+export const loadSteps = (channel, thread) =>
+  ask(`/steps?${new URLSearchParams({ channel, thread_ts: thread })}`);
+
+export async function act(user, name, args = {}) {
+  return (await send("POST", "/acts", { user, act: name, args })).result;
+}
+
+const KINDS = [
+  "message_posted", "message_changed", "message_deleted", "ephemeral_posted", "ephemeral_deleted",
+  "reaction_added", "reaction_removed", "agent_thread", "view", "user_added", "channel_created",
+  "member_joined", "member_left", "delivery", "call", "trace", "switches",
+];
+
+// Tell every change after the number `after`; `lost` is called once when the feed has ended.
+export function watch(after, tell, lost) {
+  const feed = new EventSource(`/_control/changes?after=${after}`);
+  for (const kind of KINDS) {
+    feed.addEventListener(kind, (event) => tell(JSON.parse(event.data)));
+  }
+  feed.onerror = () => {
+    feed.close();
+    lost();
+  };
+}

@@ -1,0 +1,89 @@
+// The middle: a channel's messages, or the app's Messages and Home tabs.
+
+import { Composer } from "./composer.js";
+import { h, icon, iconButton, replace } from "./dom.js";
+import { HomeView } from "./home.js";
+import { MessageList } from "./message_list.js";
+import { avatar } from "./message.js";
+import { goThread, openTab, startEditing } from "./places.js";
+import { Prompts } from "./prompts.js";
+import { changed, channelName, here, isAppDm, listRoots, userName, world } from "./state.js";
+import { markRead } from "./unread.js";
+
+export class ChannelPane {
+  constructor() {
+    this.title = h("h1");
+    this.about = h("span", { class: "about" });
+    this.tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "App" });
+    this.list = new MessageList("Messages");
+    this.home = new HomeView();
+    this.prompts = new Prompts((text) => this.composer.say(text, here.channel, "", [], false));
+    this.composer = new Composer({
+      label: "Message",
+      where: () => ({ channel: here.channel, thread: "" }),
+      edit: () => editLast(listRoots(here.channel)),
+      sent: (ts, channel) => isAppDm(world.channels.get(channel)) && goThread(ts),
+    });
+    this.element = h("main", { class: "channel" },
+      h("header", { class: "bar" },
+        iconButton("menu", "Channels and people", () => { here.menu = !here.menu; changed(); }, { class: "icon-button narrow-only" }),
+        this.title, this.about, h("span", { class: "grow" }), this.tabs),
+      this.home.element, this.list.element, this.prompts.element, this.composer.element);
+  }
+
+  show() {
+    const channel = world.channels.get(here.channel);
+    const app = isAppDm(channel);
+    const name = channelName(channel);
+    const sign = app ? avatar(world.bot.id) : channel?.type === "mpim" ? icon("people") : channel?.type === "group" ? icon("lock") : icon("hash");
+    replace(this.title, sign, h("span", null, name));
+    this.about.textContent = app ? "App" : `${channel?.members.length ?? 0} members`;
+    this.element.setAttribute("aria-label", name);
+    this.showTabs(app);
+    const home = app && here.tab === "home";
+    this.home.element.hidden = !home;
+    this.list.element.hidden = this.composer.element.hidden = home;
+    if (home) {
+      this.prompts.element.hidden = true;
+      this.home.show();
+      return;
+    }
+    const roots = listRoots(here.channel);
+    this.list.show(here.channel, roots, { inThread: false, place: here.channel, newSince: here.newSince, label: `Messages in ${name}` });
+    replace(this.list.tail, roots.length ? null : welcome(app, name));
+    this.prompts.show(app ? here.channel : "", "", roots.length === 0);
+    this.composer.show(app ? `Message ${name}` : `Message ${channel?.name ? "#" : ""}${name}`);
+    if (document.visibilityState === "visible") markRead(here.channel, roots.at(-1)?.ts);
+  }
+
+  showTabs(app) {
+    this.tabs.hidden = !app;
+    if (!app) return;
+    const tab = (key, label) =>
+      h("button", { type: "button", role: "tab", "aria-selected": String(here.tab === key), onclick: () => openTab(key) }, label);
+    const wanted = `${here.tab}`;
+    if (this.tabs.dataset.tab === wanted) return;
+    const focused = this.tabs.contains(document.activeElement);
+    this.tabs.dataset.tab = wanted;
+    replace(this.tabs, tab("home", "Home"), tab("messages", "Messages"));
+    if (focused) this.tabs.querySelector("[aria-selected=true]").focus();
+  }
+}
+
+function welcome(app, name) {
+  const bot = userName(world.bot.id);
+  return h("div", { class: "welcome" },
+    app ? avatar(world.bot.id) : icon("hash"),
+    h("h2", null, app ? `Talk to ${name}` : `Welcome to #${name}`),
+    h("p", null, app
+      ? "Every message here begins a conversation of its own; the answers are in its thread."
+      : `Mention @${bot} and it answers in a thread. In the thread there is no need to mention it again.`),
+    h("p", { class: "quiet" }, "Nothing of this leaves your machine for Slack: the workspace is a local one. Type / for the app's commands."));
+}
+
+// Open the last own message for editing; whether there is one.
+export function editLast(messages) {
+  const mine = messages.filter((message) => message.user === here.speaker && !message.subtype).at(-1);
+  if (mine) startEditing(mine.ts);
+  return Boolean(mine);
+}

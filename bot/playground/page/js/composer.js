@@ -1,0 +1,142 @@
+// The box in which people write: completion, files by button, drop and paste, slash commands.
+
+import { Completion } from "./complete.js";
+import { doAct, interact, notify } from "./doing.js";
+import { h, icon, iconButton, keyed } from "./dom.js";
+
+export class Composer {
+  // `where()` gives {channel, thread}; `edit()` opens the last own message for editing.
+  constructor({ label, where, edit, sent }) {
+    this.where = where;
+    this.edit = edit;
+    this.sent = sent ?? (() => {});
+    this.files = [];
+    this.drafts = new Map();
+    this.place = "";
+    this.text = h("textarea", {
+      rows: 1,
+      "aria-label": label,
+      oninput: () => this.fit(),
+      onkeydown: (event) => this.key(event),
+      onpaste: (event) => this.add(event.clipboardData.files),
+    });
+    this.picker = h("input", { type: "file", multiple: true, hidden: true, tabindex: "-1", "aria-label": "Files",
+      onchange: () => { this.add(this.picker.files); this.picker.value = ""; } });
+    this.list = h("ul", { class: "attached" });
+    this.broadcast = h("input", { type: "checkbox" });
+    this.also = h("label", { class: "also", hidden: true }, this.broadcast, " Also send to the channel");
+    this.button = h("button", { type: "submit", class: "send", "aria-label": "Send", title: "Send (Enter)" }, icon("send"));
+    this.completion = new Completion(this.text, () => this.where());
+    this.element = h("form", {
+      class: "composer",
+      onsubmit: (event) => { event.preventDefault(); this.send(); },
+      ondragover: (event) => event.preventDefault(),
+      ondrop: (event) => { event.preventDefault(); this.add(event.dataTransfer.files); },
+    }, this.completion.element, h("div", { class: "box" }, this.text, this.list,
+      h("div", { class: "tools" },
+        iconButton("clip", "Attach files", () => this.picker.click()), this.picker, this.also,
+        h("span", { class: "grow" }), this.button)));
+  }
+
+  // Called with every change of the page: keeps one draft for each place.
+  show(placeholder) {
+    const { channel, thread } = this.where();
+    const place = `${channel}/${thread}`;
+    this.text.placeholder = placeholder;
+    this.text.setAttribute("aria-label", placeholder);
+    this.also.hidden = !thread;
+    if (place === this.place) return;
+    this.drafts.set(this.place, this.text.value);
+    this.place = place;
+    this.text.value = this.drafts.get(place) ?? "";
+    this.broadcast.checked = false;
+    this.files = [];
+    this.showFiles();
+    this.fit();
+  }
+
+  focus() {
+    this.text.focus();
+  }
+
+  fit() {
+    this.text.style.height = "auto";
+    this.text.style.height = `${Math.min(this.text.scrollHeight, 220)}px`;
+    this.button.classList.toggle("ready", Boolean(this.text.value.trim() || this.files.length));
+  }
+
+  key(event) {
+    if (this.completion.key(event)) return;
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      this.send();
+    } else if (event.key === "ArrowUp" && !this.text.value) {
+      if (this.edit()) event.preventDefault();
+    }
+  }
+
+  add(files) {
+    this.files = [...this.files, ...files];
+    this.showFiles();
+    this.fit();
+  }
+
+  showFiles() {
+    keyed(this.list, this.files, {
+      key: (file) => `${this.files.indexOf(file)}-${file.name}`,
+      sign: (file) => file.name,
+      build: (file) => h("li", null, file.name,
+        iconButton("close", `Remove ${file.name}`, () => { this.files = this.files.filter((f) => f !== file); this.showFiles(); this.fit(); })),
+    });
+  }
+
+  async send() {
+    const text = this.text.value.trim();
+    const { channel, thread } = this.where();
+    if ((!text && !this.files.length) || !channel) return;
+    const files = this.files;
+    const broadcast = this.broadcast.checked;
+    this.text.value = "";
+    this.files = [];
+    this.broadcast.checked = false;
+    this.showFiles();
+    this.fit();
+    const done = text.startsWith("/") && !files.length
+      ? await this.command(text, channel, thread)
+      : await this.say(text, channel, thread, files, broadcast);
+    if (done === undefined && !this.text.value) {
+      this.text.value = text; // what Slack refuses is not lost
+      this.fit();
+    }
+  }
+
+  async command(text, channel, thread) {
+    const [, command, words] = /^(\S+)\s*([^]*)$/.exec(text);
+    return interact("slash", { command, text: words, channel, thread_ts: thread || null }, command);
+  }
+
+  async say(text, channel, thread, files, broadcast) {
+    const args = { channel, text };
+    if (thread) Object.assign(args, { thread_ts: thread, broadcast });
+    if (files.length) {
+      try {
+        args.files = Object.fromEntries(await Promise.all(files.map(encode)));
+      } catch {
+        notify("A file could not be read.");
+        return undefined;
+      }
+    }
+    const ts = await doAct("says", args);
+    if (ts) this.sent(ts, channel, thread);
+    return ts;
+  }
+}
+
+function encode(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve([file.name || "image.png", reader.result.split(",")[1] ?? ""]);
+    reader.onerror = reject;
+    reader.readAsDataURL(file);
+  });
+}

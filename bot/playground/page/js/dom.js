@@ -1,0 +1,74 @@
+// DOM nodes from data. Content only ever becomes text nodes and attributes, never markup.
+
+const PROPERTIES = new Set(["value", "checked", "disabled", "selected", "multiple", "hidden"]);
+
+export function h(tag, props, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props ?? {})) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (PROPERTIES.has(name)) element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
+  return element;
+}
+
+export function icon(name) {
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(space, "use");
+  use.setAttribute("href", `/_page/icons.svg#${name}`);
+  svg.append(use);
+  return svg;
+}
+
+export function iconButton(name, label, onclick, props = {}) {
+  const more = { type: "button", class: "icon-button", "aria-label": label, title: label };
+  return h("button", { ...more, ...props, onclick }, icon(name));
+}
+
+const kept = new WeakMap();
+
+// Show `items` in `parent`, building anew only what has changed: focus, scroll and open menus stay.
+export function keyed(parent, items, { key, sign, build }) {
+  const old = kept.get(parent) ?? new Map();
+  const now = new Map();
+  let at = parent.firstChild;
+  for (const item of items) {
+    const name = key(item);
+    const signature = sign(item);
+    let entry = old.get(name);
+    if (!entry || entry.signature !== signature) {
+      const element = build(item);
+      if (entry) {
+        if (at === entry.element) at = element;
+        swap(entry.element, element);
+      }
+      entry = { element, signature };
+    }
+    now.set(name, entry);
+    if (entry.element === at) at = at.nextSibling;
+    else parent.insertBefore(entry.element, at);
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
+  kept.set(parent, now);
+}
+
+function swap(before, after) {
+  const focused = before.contains(document.activeElement) ? document.activeElement : null;
+  before.replaceWith(after);
+  const name = focused?.dataset.focus;
+  if (name) after.querySelector(`[data-focus="${CSS.escape(name)}"]`)?.focus();
+}
+
+export function replace(parent, ...children) {
+  kept.delete(parent);
+  parent.replaceChildren(...children.flat(Infinity).filter(Boolean));
+}

@@ -1,0 +1,26 @@
+// App Home: the view that the app has published for the speaker.
+
+import { renderBlocks } from "./blocks.js";
+import { interact } from "./doing.js";
+import { h, icon, replace } from "./dom.js";
+import { here, userName, world } from "./state.js";
+
+export class HomeView {
+  constructor() {
+    this.element = h("div", { class: "scroll home", tabindex: "0", role: "tabpanel", "aria-label": "Home", hidden: true });
+  }
+
+  show() {
+    const view = world.homes.get(here.speaker)?.view;
+    const sign = JSON.stringify([view?.id, view?.hash, here.speaker]);
+    if (sign === this.sign) return;
+    this.sign = sign;
+    const use = (element, value) =>
+      interact("clicks_in_view", { action_id: element.action_id, value, view_id: view.id }, element.text?.text ?? "The action");
+    replace(this.element, view ? h("div", { class: "home-blocks" }, renderBlocks(view.blocks, use)) : nothing());
+  }
+}
+
+const nothing = () =>
+  h("div", { class: "welcome" }, icon("home"), h("h2", null, "Nothing here yet"),
+    h("p", null, `${userName(world.bot.id)} has published no Home for ${userName(here.speaker)}.`));

@@ -1,0 +1,101 @@
+// "What happened": the calls and steps that belong to a message, in order, as they were reported.
+
+import { loadSteps } from "./api.js";
+import { attempt } from "./doing.js";
+import { h, iconButton, keyed, replace } from "./dom.js";
+import { togglePanel } from "./places.js";
+import { changed, findMessage, here, listThread, userName, world } from "./state.js";
+
+const SOURCES = {
+  slack: ["Slack → app", "An event or interaction that the local Slack delivered, until it was acknowledged"],
+  api: ["App → Slack", "A call of Slack's Web API"],
+  inbox: ["Inbox", "What the app's store took in"],
+  turn: ["Turn", "What the app's worker did and wrote down"],
+  ai: ["AI server", "A request to the AI server"],
+  fault: ["Fault", "What was switched on in this page"],
+};
+
+export class Inspector {
+  constructor() {
+    this.about = h("p", { class: "quiet" });
+    this.whole = h("input", { type: "checkbox", onchange: () => changed() });
+    this.list = h("ol", { class: "steps" });
+    this.empty = h("p", { class: "quiet" });
+    this.element = h("aside", { class: "panel", "aria-label": "What happened", hidden: true },
+      h("header", { class: "bar" }, h("h2", null, "What happened"), h("span", { class: "grow" }),
+        iconButton("close", "Close What happened", () => togglePanel("steps"))),
+      h("div", { class: "panel-head" }, this.about, h("label", null, this.whole, " Whole thread")),
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Steps" }, this.list, this.empty));
+    this.loaded = { key: "", steps: [] };
+  }
+
+  show() {
+    const open = here.panel === "steps" && here.thread;
+    this.element.hidden = !open;
+    if (!open) return;
+    this.load();
+    const messages = listThread(here.channel, here.thread);
+    const asked = question(messages, here.chosen || here.thread);
+    const steps = this.whole.checked ? this.loaded.steps : stepsOf(asked, messages, this.loaded.steps);
+    this.about.textContent = asked ? `${userName(asked.user)}: “${short(asked.text)}”` : "";
+    replace(this.empty, steps.length ? null : "Nothing was reported yet.");
+    const start = steps[0]?.at ?? 0;
+    keyed(this.list, steps, {
+      key: (step) => step.id,
+      sign: (step) => JSON.stringify([step, start]),
+      build: (step) => row(step, start),
+    });
+  }
+
+  async load() {
+    const key = `${here.channel}/${here.thread}/${world.steps}`;
+    if (key === this.loaded.key || this.loading) return;
+    this.loading = true;
+    const answer = await attempt(() => loadSteps(here.channel, here.thread));
+    this.loading = false;
+    this.loaded = { key, steps: answer?.steps ?? this.loaded.steps };
+    changed();
+  }
+}
+
+// The person's message that a message belongs to: itself, or the last one before the answer.
+function question(messages, ts) {
+  const chosen = findMessage(here.channel, ts);
+  if (!chosen || !chosen.bot_id) return chosen;
+  return messages.filter((message) => !message.bot_id && message.ts < ts).at(-1) ?? chosen;
+}
+
+// What is reported for the message itself, for the turn that took it, and, where the app reports
+// no turns, what came before the next message of a person.
+function stepsOf(asked, messages, steps) {
+  if (!asked) return [];
+  const turn = steps.find((step) => step.messages?.includes(asked.ts));
+  const next = messages.find((message) => !message.bot_id && message.ts > asked.ts);
+  const end = next ? Number(next.ts) : Infinity;
+  const after = turn ? steps.find((step) => step.messages && step.at > turn.at && step.turn !== turn.turn) : null;
+  return steps.filter((step) => {
+    if (step.ts) return step.ts === asked.ts || (step.about === "app" && within(step));
+    return within(step);
+  });
+  function within(step) {
+    if (!turn) return step.at >= Number(asked.ts) && step.at < end;
+    if (step.turn) return step.turn === turn.turn;
+    return step.at >= turn.at && (!after || step.at < after.at);
+  }
+}
+
+function row(step, start) {
+  const [name, title] = SOURCES[step.source] ?? [step.source, ""];
+  const good = step.ok === undefined || step.ok;
+  return h("li", { class: `step ${step.source} ${good ? "" : "bad"}` },
+    h("span", { class: "when" }, `+${seconds(step.at - start)}`),
+    h("span", { class: "source", title }, name),
+    h("span", { class: "what" }, step.title, step.detail ? h("small", null, step.detail) : null),
+    h("span", { class: "result" },
+      step.status ? h("span", { class: good ? "ok" : "error" }, step.status) : null,
+      step.ms != null ? h("small", null, `${step.ms < 10 ? step.ms.toFixed(1) : Math.round(step.ms)} ms`) : null));
+}
+
+const seconds = (value) => (value < 10 ? `${value.toFixed(2)} s` : `${value.toFixed(1)} s`);
+
+const short = (text) => (text.length > 60 ? `${text.slice(0, 60)}…` : text).replace(/<@(\w+)>/g, (_, id) => `@${userName(id)}`);

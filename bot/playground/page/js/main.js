@@ -1,0 +1,87 @@
+// Puts the page together and keeps it up to date.
+
+import { loadState, watch } from "./api.js";
+import { ChannelPane } from "./channel.js";
+import { announce } from "./doing.js";
+import { FaultsPanel } from "./faults.js";
+import { Inspector } from "./inspector.js";
+import { Modal } from "./modal.js";
+import { closeThread, readFragment, restorePlace } from "./places.js";
+import { Sidebar } from "./sidebar.js";
+import { apply, changed, here, isReply, load, onChange, rootOf, userName, world } from "./state.js";
+import { applyTheme } from "./theme.js";
+import { ThreadPane } from "./thread.js";
+
+const RETRY_MS = 1000;
+
+function build() {
+  const panes = [new Sidebar(), new ChannelPane(), new ThreadPane(), new Inspector(), new FaultsPanel(), new Modal()];
+  const app = document.getElementById("app");
+  app.replaceChildren(...panes.map((pane) => pane.element));
+  onChange(() => {
+    app.dataset.menu = String(here.menu);
+    app.dataset.thread = String(Boolean(here.thread));
+    app.dataset.panel = here.panel === "steps" && !here.thread ? "" : here.panel;
+    for (const pane of panes) pane.show();
+  });
+}
+
+// Load everything, follow the feed, and begin anew when it is lost.
+async function connect(first) {
+  try {
+    const state = await loadState();
+    load(state);
+    if (first) restorePlace();
+    else readFragment();
+    changed();
+    watch(state.last_change, take, lost);
+  } catch {
+    lost();
+  }
+}
+
+function lost() {
+  world.connected = false;
+  changed();
+  setTimeout(() => connect(!world.ready), RETRY_MS);
+}
+
+// One change after the other, so that none is lost while the whole state is loaded again.
+let taken = Promise.resolve();
+
+function take(change) {
+  taken = taken.then(() => takeNow(change)).catch(() => {});
+}
+
+async function takeNow(change) {
+  const known = apply(change);
+  if (change.kind === "message_posted") tell(change.data);
+  if (!known) load(await loadState());
+  changed();
+}
+
+function tell({ channel_id: channel, message }) {
+  const seen = channel === here.channel && (!isReply(message) || rootOf(message) === here.thread);
+  if (seen && message.user !== here.speaker) announce(`${userName(message.user)}: ${message.text.slice(0, 200)}`);
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || document.querySelector("dialog[open], .menu")) return;
+  if (here.menu) here.menu = false;
+  else if (here.panel) here.panel = "";
+  else if (here.thread) closeThread();
+  changed();
+});
+document.addEventListener("pointerdown", (event) => {
+  if (here.menu && !event.target.closest(".sidebar, .narrow-only")) {
+    here.menu = false;
+    changed();
+  }
+});
+document.addEventListener("visibilitychange", changed);
+addEventListener("popstate", readFragment);
+addEventListener("hashchange", readFragment);
+
+applyTheme();
+build();
+connect(true);

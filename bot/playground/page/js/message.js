@@ -1,0 +1,176 @@
+// One message: who, when, what, its files, reactions, menu.
+
+import { renderBlocks } from "./blocks.js";
+import { doAct, interact } from "./doing.js";
+import { h, icon, iconButton } from "./dom.js";
+import { showEmoji } from "./emoji.js";
+import { openMenu, openReactions } from "./menu.js";
+import { goThread, stopEditing } from "./places.js";
+import { asTyped, renderMrkdwn } from "./slack_text.js";
+import { agent, here, isReply, isStreaming, listThread, userName, world } from "./state.js";
+import { showDay, showTime, showWhole } from "./time.js";
+import { countUnreadReplies } from "./unread.js";
+
+const JOINS = new Set(["channel_join", "group_join"]);
+
+// What a message's look depends on, for `keyed`.
+export function signMessage(channel, message, inThread) {
+  const replies = inThread || isReply(message) ? [] : listThread(channel, message.ts).slice(1);
+  const status = agent(channel, message.ts);
+  return JSON.stringify([
+    message, isStreaming(channel, message.ts), inThread, here.speaker, here.editing === message.ts,
+    here.chosen === message.ts && here.panel === "steps", here.thread === message.ts,
+    replies.length, replies.at(-1)?.ts, countUnreadReplies(channel, message.ts),
+    inThread ? null : [status?.status, status?.title], message.compact, message.fresh, message.day,
+  ]);
+}
+
+export function buildMessage(channel, message, inThread) {
+  const divider = message.day ? h("div", { class: "day" }, h("span", null, showDay(message.ts))) : null;
+  const fresh = message.fresh ? h("div", { class: "fresh" }, h("span", null, "New")) : null;
+  const content = JOINS.has(message.subtype)
+    ? h("div", { class: "notice" }, renderMrkdwn(message.text))
+    : article(channel, message, inThread);
+  return h("li", { "data-ts": message.ts }, divider, fresh, content);
+}
+
+function article(channel, message, inThread) {
+  const own = message.user === here.speaker;
+  const name = message.username ?? userName(message.user);
+  const classes = ["message", message.compact && "compact", message.is_ephemeral && "ephemeral",
+    here.panel === "steps" && here.chosen === message.ts && "chosen",
+    !inThread && here.thread === message.ts && "open",
+    isStreaming(channel, message.ts) && "streaming"];
+  return h("article", {
+    class: classes.filter(Boolean).join(" "),
+    "aria-label": `${name}, ${showTime(message.ts)}`,
+    tabindex: "-1",
+  },
+    message.compact
+      ? h("time", { class: "gutter", title: showWhole(message.ts) }, showTime(message.ts))
+      : avatar(message.user),
+    h("div", { class: "content" },
+      message.compact ? null : head(message, name),
+      message.is_ephemeral ? h("div", { class: "only-you" }, icon("eye"), " Only visible to you") : null,
+      here.editing === message.ts && own ? editor(channel, message) : body(channel, message),
+      reactions(channel, message),
+      inThread ? null : replyBar(channel, message)),
+    message.is_ephemeral || message.subtype === "tombstone" ? null : toolbar(channel, message, inThread, own));
+}
+
+export function avatar(id) {
+  const user = world.users.get(id);
+  if (!user) return h("span", { class: "avatar", "aria-hidden": "true" }, "?");
+  if (user.is_bot) return h("span", { class: "avatar bot", "aria-hidden": "true" }, icon("bot"));
+  const hue = [...user.id].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % 6;
+  return h("span", { class: `avatar hue-${hue}`, "aria-hidden": "true" }, userName(id).slice(0, 1).toUpperCase());
+}
+
+function head(message, name) {
+  const user = world.users.get(message.user);
+  return h("header", null,
+    h("span", { class: "name" }, name),
+    user?.is_bot ? h("span", { class: "badge" }, "APP") : null,
+    h("time", { title: showWhole(message.ts) }, showTime(message.ts)));
+}
+
+function body(channel, message) {
+  if (message.subtype === "tombstone") return h("div", { class: "gone" }, "This message was deleted.");
+  const use = (element, value) =>
+    interact("clicks", { channel, ts: message.ts, action_id: element.action_id, value }, element.text?.text ?? "The action");
+  const shown = message.blocks?.length
+    ? renderBlocks(message.blocks, use)
+    : message.text ? [h("div", { class: "text" }, renderMrkdwn(message.text))] : [];
+  if (message.edited) shown.push(h("small", { class: "edited" }, "(edited)"));
+  if (message.subtype === "thread_broadcast" && !here.thread) {
+    shown.unshift(h("small", { class: "hint" }, "replied to a thread"));
+  }
+  return h("div", { class: "body" }, shown,
+    isStreaming(channel, message.ts) ? h("span", { class: "caret", role: "img", "aria-label": "still writing" }) : null,
+    (message.attachments ?? []).map(attachment),
+    message.files?.length ? h("div", { class: "files" }, message.files.map(file)) : null);
+}
+
+function attachment(item) {
+  return h("div", { class: "attachment" },
+    item.title ? h("strong", null, item.title) : null,
+    item.text ? h("div", null, renderMrkdwn(item.text)) : null);
+}
+
+function file(item) {
+  const address = `/_page/files/${encodeURIComponent(item.id)}`;
+  if (item.mimetype?.startsWith("image/")) {
+    return h("figure", null,
+      h("a", { href: address, target: "_blank", rel: "noopener" },
+        h("img", { src: address, alt: item.alt_txt ?? item.name, loading: "lazy" })),
+      h("figcaption", null, item.name));
+  }
+  return h("a", { class: "file", href: address, download: item.name }, icon("file"),
+    h("span", null, h("strong", null, item.name), h("small", null, `${item.pretty_type} · ${size(item.size)}`)));
+}
+
+const size = (bytes) =>
+  bytes < 1024 ? `${bytes} bytes` : bytes < 1_048_576 ? `${Math.round(bytes / 1024)} kB` : `${(bytes / 1_048_576).toFixed(1)} MB`;
+
+function reactions(channel, message) {
+  if (!message.reactions?.length) return null;
+  return h("div", { class: "reactions" }, message.reactions.map(({ name, users, count }) => {
+    const mine = users.includes(here.speaker);
+    return h("button", {
+      type: "button",
+      class: mine ? "reaction mine" : "reaction",
+      "aria-pressed": String(mine),
+      "aria-label": `${name}, ${count}`,
+      title: `${users.map(userName).join(", ")} reacted with :${name}:`,
+      "data-focus": `reaction-${name}`,
+      onclick: () => doAct(mine ? "unreacts" : "reacts", { channel, ts: message.ts, name }),
+    }, showEmoji(name), h("span", null, String(count)));
+  }));
+}
+
+function replyBar(channel, message) {
+  const replies = listThread(channel, message.ts).slice(1);
+  const status = agent(channel, message.ts);
+  const title = status?.title ? h("span", { class: "thread-title" }, status.title) : null;
+  const working = status?.status
+    ? h("span", { class: "working" }, `${userName(world.bot.id)} ${status.status}`) : null;
+  if (!replies.length && !working) return title;
+  const people = [...new Set(replies.map((reply) => reply.user))].slice(0, 4);
+  const unread = countUnreadReplies(channel, message.ts);
+  const count = `${replies.length} ${replies.length === 1 ? "reply" : "replies"}`;
+  return [title, h("button", { type: "button", class: "reply-bar", "data-focus": "replies", onclick: () => goThread(message.ts) },
+    people.map(avatar),
+    replies.length ? h("span", { class: "count" }, count) : null,
+    unread ? h("span", { class: "unread" }, `${unread} new`) : null,
+    working ?? (replies.length ? h("span", { class: "last" }, `Last ${showTime(replies.at(-1).ts)}`) : null))];
+}
+
+function toolbar(channel, message, inThread, own) {
+  const react = iconButton("smile", "Add a reaction", (event) =>
+    openReactions(event.currentTarget, (name) => doAct("reacts", { channel, ts: message.ts, name })), { "data-focus": "react" });
+  const reply = inThread ? null : iconButton("thread", "Reply in thread", () => goThread(message.ts), { "data-focus": "reply" });
+  const more = iconButton("more", "More actions", (event) =>
+    openMenu(event.currentTarget, channel, message, own), { "data-focus": "more", "aria-haspopup": "menu" });
+  return h("div", { class: "toolbar", role: "group", "aria-label": "Message actions" }, react, reply, more);
+}
+
+function editor(channel, message) {
+  const text = h("textarea", { class: "input", rows: 3, "aria-label": "Edit message", value: asTyped(message.text) });
+  const save = async () => {
+    const done = await doAct("edits", { channel, ts: message.ts, text: text.value });
+    if (done !== undefined) stopEditing();
+  };
+  text.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") stopEditing();
+    if (event.key === "Enter" && !event.shiftKey) save();
+    if (event.key === "Escape" || (event.key === "Enter" && !event.shiftKey)) {
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  });
+  setTimeout(() => text.focus(), 0);
+  return h("div", { class: "editor" }, text,
+    h("div", { class: "actions" },
+      h("button", { type: "button", class: "button", onclick: stopEditing }, "Cancel"),
+      h("button", { type: "button", class: "button primary", onclick: save }, "Save")));
+}

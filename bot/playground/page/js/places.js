@@ -1,0 +1,108 @@
+// Going from place to place. The address's fragment keeps the place over a reload.
+
+import { act } from "./api.js";
+import { changed, channelName, here, isAppDm, myChannels, people, world } from "./state.js";
+import { readUntil } from "./unread.js";
+
+const SPEAKER = "playground-speaker";
+let metAgent = false;
+
+export function restorePlace() {
+  const names = people().map((user) => user.id);
+  const kept = sessionStorage.getItem(SPEAKER) ?? localStorage.getItem(SPEAKER);
+  here.speaker = names.includes(kept) ? kept : (names[0] ?? "");
+  readFragment();
+}
+
+export function readFragment() {
+  const [, channel, thread] = location.hash.slice(1).split("/");
+  const [wanted, tab] = (channel ?? "").split(":");
+  const mine = myChannels();
+  const found = mine.find((one) => one.id === wanted) ?? mine.find((one) => one.name === "general") ?? mine[0];
+  enter(found?.id ?? "");
+  here.tab = tab === "home" ? "home" : "messages";
+  here.thread = found?.id === wanted ? (thread ?? "") : "";
+  changed();
+}
+
+function enter(channel) {
+  if (here.channel !== channel) here.newSince = readUntil(channel);
+  here.channel = channel;
+  here.editing = "";
+}
+
+function writeFragment() {
+  const tab = here.tab === "home" ? ":home" : "";
+  history.pushState(null, "", `#/${here.channel}${tab}${here.thread ? `/${here.thread}` : ""}`);
+  changed();
+}
+
+export function goChannel(id) {
+  enter(id);
+  Object.assign(here, { tab: "messages", thread: "", menu: false });
+  if (here.panel === "steps") here.panel = "";
+  const channel = world.channels.get(id);
+  if (isAppDm(channel)) openTab("messages");
+  else if (metAgent) act(here.speaker, "looks_at", { channel: id }).catch(() => {});
+  document.title = `${channelName(channel)} · local Slack`;
+  writeFragment();
+}
+
+export function goThread(ts) {
+  here.thread = ts;
+  here.editing = "";
+  if (here.panel === "steps") here.chosen = ts;
+  writeFragment();
+}
+
+export function closeThread() {
+  here.thread = "";
+  if (here.panel === "steps") here.panel = "";
+  writeFragment();
+}
+
+export function openTab(tab) {
+  metAgent = true;
+  here.tab = tab;
+  act(here.speaker, "opens_home", { tab }).catch(() => {});
+  if (tab === "home") here.thread = "";
+  writeFragment();
+}
+
+export function speakAs(id) {
+  here.speaker = id;
+  sessionStorage.setItem(SPEAKER, id);
+  localStorage.setItem(SPEAKER, id);
+  here.editing = "";
+  here.newSince = readUntil(here.channel);
+  const channel = world.channels.get(here.channel);
+  if (!channel?.members.includes(id)) {
+    const mine = myChannels();
+    goChannel((mine.find((one) => one.name === "general") ?? mine[0])?.id ?? "");
+  }
+  changed();
+}
+
+export function showSteps(message) {
+  here.panel = "steps";
+  here.chosen = message.ts;
+  here.thread ||= message.thread_ts || message.ts;
+  writeFragment();
+}
+
+export function togglePanel(panel) {
+  here.panel = here.panel === panel ? "" : panel;
+  if (here.panel === "steps") here.chosen = here.thread;
+  here.menu = false;
+  changed();
+}
+
+export function startEditing(ts) {
+  here.editing = ts;
+  changed();
+}
+
+export function stopEditing() {
+  here.editing = "";
+  changed();
+}

@@ -1,0 +1,94 @@
+// Team, places, people to speak as, theme, faults.
+
+import { avatar } from "./message.js";
+import { doAct } from "./doing.js";
+import { h, icon, iconButton, keyed } from "./dom.js";
+import { openItems } from "./menu.js";
+import { goChannel, speakAs, togglePanel } from "./places.js";
+import { changed, channelName, here, isAppDm, myChannels, people, userName, world } from "./state.js";
+import { switchTheme } from "./theme.js";
+import { countUnread } from "./unread.js";
+
+const byName = (one, other) => channelName(one).localeCompare(channelName(other));
+
+export class Sidebar {
+  constructor() {
+    this.team = h("strong");
+    this.state = h("span", { class: "connection", role: "status" });
+    this.channels = h("ul");
+    this.direct = h("ul");
+    this.speakers = h("div", { class: "speakers", role: "radiogroup", "aria-label": "Speak as" });
+    this.faults = h("button", { type: "button", class: "row", onclick: () => togglePanel("faults") }, icon("bolt"), "Faults");
+    this.add = iconButton("plus", "New group message with the app", (event) => this.newGroup(event.currentTarget));
+    this.element = h("nav", { class: "sidebar", "aria-label": "Channels and people" },
+      h("header", null, this.team, this.state, h("span", { class: "grow" }),
+        iconButton("theme", "Switch between light and dark", switchTheme)),
+      h("div", { class: "places" },
+        h("h2", null, "Channels"), this.channels,
+        h("h2", null, "Direct messages", this.add), this.direct),
+      h("footer", null, this.faults, h("h2", null, "Speak as"), this.speakers));
+  }
+
+  show() {
+    this.team.textContent = world.team.name;
+    this.state.textContent = world.connected ? "" : "reconnecting…";
+    const mine = myChannels();
+    this.list(this.channels, mine.filter((one) => one.type === "channel" || one.type === "group").sort(byName));
+    const app = mine.find(isAppDm) ?? { id: "", type: "im", members: [world.bot.id] };
+    this.list(this.direct, [app, ...mine.filter((one) => one.type === "mpim").sort(byName)]);
+    this.faults.setAttribute("aria-pressed", String(here.panel === "faults"));
+    keyed(this.speakers, people(), {
+      key: (user) => user.id,
+      sign: (user) => `${user.name}${user.id === here.speaker}`,
+      build: (user) => h("button", {
+        type: "button", role: "radio", "aria-checked": String(user.id === here.speaker), "data-focus": user.id,
+        title: `Speak as ${userName(user.id)}`, onclick: () => speakAs(user.id),
+      }, avatar(user.id), h("span", null, userName(user.id))),
+    });
+  }
+
+  list(parent, channels) {
+    keyed(parent, channels, {
+      key: (channel) => channel.id || "app",
+      sign: (channel) => JSON.stringify([channelName(channel), channel.id === here.channel, this.unread(channel), here.speaker]),
+      build: (channel) => this.row(channel),
+    });
+  }
+
+  unread(channel) {
+    return channel.id && channel.id !== here.channel ? countUnread(channel.id) : 0;
+  }
+
+  row(channel) {
+    const unread = this.unread(channel);
+    const here_ = channel.id === here.channel;
+    const sign = channel.type === "im" ? avatar(world.bot.id)
+      : icon(channel.type === "channel" ? "hash" : channel.type === "group" ? "lock" : "people");
+    return h("li", null,
+      h("button", {
+        type: "button", class: unread ? "row waiting" : "row", "aria-current": here_ ? "page" : null,
+        "data-focus": channel.id || "app",
+        onclick: () => (channel.id ? goChannel(channel.id) : openApp()),
+      }, sign, h("span", { class: "label" }, channelName(channel)),
+      unread ? h("span", { class: "unread", "aria-label": `${unread} unread` }, String(unread)) : null));
+  }
+
+  newGroup(button) {
+    const others = people().filter((user) => user.id !== here.speaker);
+    openItems(button, "With whom?", others.map((user) => [
+      `${userName(user.id)} and ${userName(world.bot.id)}`,
+      async () => openNew(await doAct("dm", { names: [user.name] })),
+    ]));
+  }
+}
+
+async function openApp() {
+  openNew(await doAct("dm"));
+}
+
+// A channel that was just made is in our state only once the feed has told of it.
+function openNew(id) {
+  if (!id) return;
+  if (world.channels.has(id)) goChannel(id);
+  else setTimeout(() => { changed(); openNew(id); }, 100);
+}

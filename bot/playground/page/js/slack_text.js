@@ -1,0 +1,110 @@
+// Slack's own marks: <@U…>, <#C…>, <!here>, <!date^…>, <https://…|label>, and mrkdwn around them.
+
+import { h } from "./dom.js";
+import { withEmoji } from "./emoji.js";
+import { channelName, here, userName, world } from "./state.js";
+import { showDate } from "./time.js";
+
+const ENTITIES = { "&lt;": "<", "&gt;": ">", "&amp;": "&" };
+
+export const unescapeText = (text) => text.replace(/&(?:lt|gt|amp);/g, (name) => ENTITIES[name]);
+
+export function safeLink(url, ...label) {
+  const href = /^(https?:|mailto:)/i.test(url) ? url : null;
+  if (!href) return h("span", null, ...label);
+  return h("a", { href, target: "_blank", rel: "noopener noreferrer" }, ...label);
+}
+
+export function mention(id) {
+  const mine = id === here.speaker;
+  return h("span", { class: mine ? "mention mine" : "mention" }, `@${userName(id)}`);
+}
+
+export const channelLink = (id) =>
+  h("span", { class: "mention" }, `#${channelName(world.channels.get(id)) || id}`);
+
+export const broadcast = (range) => h("span", { class: "mention broad" }, `@${range}`);
+
+const CONTROL = /^<(?:@(?<user>[UW]\w+)|#(?<channel>[CG]\w+)|!(?<word>[^>|]+)|(?<url>(?:https?:\/\/|mailto:)[^>|\s]+))(?:\|(?<label>[^>]*))?>/;
+
+// The node of a control sequence at the beginning of `text` and its length, or null.
+export function readControl(text) {
+  const match = CONTROL.exec(text);
+  if (!match) return null;
+  const { user, channel, word, url, label } = match.groups;
+  const length = match[0].length;
+  if (user) return { node: mention(user), length };
+  if (channel) return { node: channelLink(channel), length };
+  if (url) return { node: safeLink(unescapeText(url), unescapeText(label ?? url)), length };
+  const date = /^date\^(\d+)\^([^^]+)/.exec(word);
+  if (date) return { node: h("time", null, showDate(date[1], date[2])), length };
+  if (/^(here|channel|everyone)$/.test(word)) return { node: broadcast(word), length };
+  return { node: h("span", { class: "mention" }, `@${label ?? word}`), length };
+}
+
+// mrkdwn: what `text` and sections of type mrkdwn show
+export function renderMrkdwn(text) {
+  const parts = text.split(/```\n?([^]*?)\n?```/);
+  return parts.flatMap((part, index) =>
+    index % 2 ? [h("pre", null, h("code", null, unescapeText(part)))] : quoted(part),
+  );
+}
+
+function quoted(text) {
+  const nodes = [];
+  const lines = text.replace(/^\n|\n$/g, "").split("\n");
+  for (let at = 0; at < lines.length; ) {
+    const quote = /^(&gt;|>)/.test(lines[at]);
+    const from = at;
+    while (at < lines.length && /^(&gt;|>)/.test(lines[at]) === quote) at += 1;
+    const chunk = lines.slice(from, at).map((line) => (quote ? line.replace(/^(&gt;|>) ?/, "") : line));
+    const inside = renderSpans(chunk.join("\n"));
+    nodes.push(...(quote ? [h("blockquote", null, inside)] : inside));
+  }
+  return nodes;
+}
+
+const TAGS = { "*": "strong", _: "em", "~": "s" };
+const SPAN = /(?<![\w*_~])([*_~])(?=\S)([^\n]*?\S)\1(?![\w*_~])/;
+
+function renderSpans(text) {
+  const code = /`([^`\n]+)`/.exec(text);
+  if (code) {
+    return [
+      ...renderSpans(text.slice(0, code.index)),
+      h("code", null, unescapeText(code[1])),
+      ...renderSpans(text.slice(code.index + code[0].length)),
+    ];
+  }
+  const at = text.search(/<[@#!a-z]/);
+  const control = at >= 0 ? readControl(text.slice(at)) : null;
+  const span = SPAN.exec(text);
+  if (control && (!span || at < span.index)) {
+    const rest = text.slice(at + control.length);
+    return [...renderSpans(text.slice(0, at)), control.node, ...renderSpans(rest)];
+  }
+  if (!span) return plain(text);
+  return [
+    ...plain(text.slice(0, span.index)),
+    h(TAGS[span[1]], null, renderSpans(span[2])),
+    ...renderSpans(text.slice(span.index + span[0].length)),
+  ];
+}
+
+// Text with its line breaks.
+export function plain(text) {
+  return withEmoji(unescapeText(text))
+    .split("\n")
+    .flatMap((line, index) => (index ? [h("br"), line] : [line]))
+    .filter((node) => node !== "");
+}
+
+// A message's text as its author typed it, for the editor.
+export function asTyped(text) {
+  return unescapeText(
+    text
+      .replace(/<@([UW]\w+)(\|[^>]*)?>/g, (_, id) => `@${world.users.get(id)?.name ?? id}`)
+      .replace(/<!(here|channel|everyone)>/g, "<!$1>")
+      .replace(/<(https?:[^>|]+)(\|[^>]*)?>/g, "$1"),
+  );
+}
