@@ -22,6 +22,9 @@ SPOKEN = frozenset({None, "file_share", "thread_broadcast"})
 
 RESET_WORDS = frozenset({"reset", "/reset", "!reset"})
 
+CALLED = "Hello!"
+"""What a mention without a word says: AI servers take no empty message."""
+
 EVENTS = (
     "app_home_opened",
     "app_mention",
@@ -96,7 +99,10 @@ class Listeners:
         return is_reply and await self._store.inbox.overhear(message)
 
     def _parse(self, event: Payload, body: Payload, context: AsyncBoltContext) -> Message:
+        files = parse_files(event.get("files") or ())
         text = parse_text(self._mention.sub("", event.get("text") or ""))
+        if not text and not files:
+            text = CALLED
         return Message(
             thread=Thread(
                 installation(context), event["channel"], event.get("thread_ts") or event["ts"]
@@ -107,7 +113,7 @@ class Listeners:
             event_id=body.get("event_id") or "",
             user_team_id=event.get("user_team") or event.get("team") or "",
             kind=parse_kind(text),
-            files=parse_files(event.get("files") or ()),
+            files=files,
         )
 
 

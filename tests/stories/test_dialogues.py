@@ -204,6 +204,11 @@ async def test_model_text_pings_nobody(town: Town) -> None:
     assert f"<@{alice.id}>" not in shown
 
 
+async def test_a_mention_without_a_word_is_answered_too(any_town: Town) -> None:
+    root = await any_town.ask("#general", "@bot")
+    assert "Hello!" in (await any_town.replies("#general", root))[0]
+
+
 async def test_a_long_answer_arrives_whole_and_in_order(town: Town) -> None:
     paragraphs = [f"Paragraph {n}. " + "word " * 80 for n in range(100)]
     town.fake.answer = ["\n\n".join(paragraphs)]
