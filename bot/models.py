@@ -3,11 +3,13 @@
 Frozen data only. `encode` and `decode` are the one way these travel through Redis.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 T = TypeVar("T")
 
@@ -190,7 +192,17 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def encode(value: object, kind: Any = None) -> str:
     """JSON of any of the types above (or of plain JSON data)."""
-    return _adapter(kind or type(value)).dump_json(value).decode()
+    adapter = _adapter(kind or type(value))
+    try:
+        return adapter.dump_json(value).decode()
+    except PydanticSerializationError:
+        # A text with half a character in it, which JSON may escape and UTF-8 cannot hold.
+        return well_formed(json.dumps(adapter.dump_python(value, mode="json"), ensure_ascii=False))
+
+
+def well_formed(text: str) -> str:
+    """The text with its halves of characters (lone UTF-16 surrogates) joined or replaced."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def decode(kind: type[T], text: str | bytes) -> T:

@@ -17,7 +17,7 @@ from bot.engines.polling import error_backoff
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.gate import Admission, Gate
 from bot.log import log
-from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update
+from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update, well_formed
 from bot.slack.reply import Replies, Reply
 from bot.store import Store
 from bot.store.turns import Turn
@@ -72,7 +72,7 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
                 answer = await forget(turn, desk)
             else:
                 answer = await ask(turn, desk, reply, interrupt)
-            answer = replace(answer, note=admission.note)
+            answer = replace(answer, text=well_formed(answer.text), note=admission.note)
             await turn.note("answer", answer)
         await reply.finish(with_note(answer))
     await record(turn, desk, answer)

@@ -14,6 +14,7 @@ from typing import Any
 from bot.engines.polling import error_backoff
 from bot.errors import BotError, Retry, StoreUnavailable, Superseded, Undeliverable
 from bot.log import log
+from bot.models import Message
 from bot.settings import Settings
 from bot.store import Claim, Entry, Turn
 from bot.turn import Desk, Interrupt, give_up, take_turn
@@ -23,6 +24,8 @@ LIFE = 8.0
 """Seconds without a heartbeat after which a worker counts as dead."""
 RESCUE_EVERY = 2
 """Heartbeats between two looks for the dead."""
+STRAY = 5.0
+"""Seconds after which a thread that is ours in Redis's eyes only counts as astray."""
 CLAIMED_AT_ONCE = 100
 BLOCK = 1.0
 LAST_WORDS = 5.0
@@ -45,8 +48,8 @@ class Worker:
         self._work: dict[str, _Work] = {}
         self._freed = asyncio.Event()
         self._leaving = asyncio.Event()
-        self._astray = False
-        """Whether Redis may count threads as ours that we do not know of or have let go."""
+        self._bereft: list[Message] = []
+        """Messages that we were answering when Redis lost its data: to be delivered again."""
 
     @property
     def busy(self) -> int:
@@ -81,7 +84,6 @@ class Worker:
                 entries = await self._claim(min(free, CLAIMED_AT_ONCE))
                 backoff = error_backoff()
             except StoreUnavailable as error:
-                self._astray = True
                 log.error("redis_unavailable", error=str(error))
                 await _first(asyncio.sleep(next(backoff)), self._leaving.wait())
                 continue
@@ -119,7 +121,6 @@ class Worker:
             log.info("claim_superseded", thread=entry.thread.key)
         except StoreUnavailable as error:
             # The entry stays ours in Redis and is rescued when Redis is back.
-            self._astray = True
             log.error("turn_left", thread=entry.thread.key, error=str(error))
 
     def _time_to_gather(self, entry: Entry) -> float:
@@ -188,7 +189,13 @@ class Worker:
     async def _beat(self) -> None:
         beat = await self._workers.beat(self.name, LIFE)
         if beat.data_lost:
-            log.error("redis_lost_its_data")
+            claims = [work.claim for work in self._work.values() if work.claim]
+            self._bereft += [message for claim in claims for message in claim.messages]
+            log.error("redis_lost_its_data", saved=len(self._bereft))
+            await _end([work.task for work in self._work.values()])
+        while self._bereft:
+            await self._inbox.deliver(self._bereft[0])
+            del self._bereft[0]
         if beat.late:
             log.error("heartbeat_late")
             await self._let_go_of_lost_claims()
@@ -209,7 +216,6 @@ class Worker:
                     await self._rescue()
             except StoreUnavailable as error:
                 log.error("heartbeat_missed", error=str(error))
-                self._astray = True
                 if time.monotonic() - last > LIFE:
                     # By now others may have taken our threads: let go before we write anything.
                     self._cancel(lambda _: True)
@@ -217,11 +223,10 @@ class Worker:
                 log.exception("heartbeat_broke")
 
     async def _rescue(self) -> None:
-        """Take up what the dead have left, and what is ours in Redis's eyes only."""
+        """Take up what the dead have left, and what is ours in Redis's eyes only: threads that we
+        let go when Redis was away, or that it gave us in a reply which never arrived."""
         rescued = await self._workers.rescue(self.name)
-        if self._astray:
-            self._astray = False
-            rescued += await self._workers.rescue_own(self.name, set(self._work))
+        rescued += await self._workers.rescue_own(self.name, set(self._work), STRAY)
         if rescued:
             log.warning("threads_rescued", threads=rescued)
 

@@ -395,3 +395,15 @@ async def test_what_is_not_for_us_is_forgotten(store: Store) -> None:
 
     [key] = await keys_of(store)
     assert 0 < await store.redis.ttl(key) <= 90
+
+
+async def test_what_was_overheard_and_delivered_meanwhile_is_not_answered_twice(
+    store: Store,
+) -> None:
+    await deliver(store, "3.0")
+    await store.inbox.settle(await take_one(store))
+    await store.redis.delete(*await keys_of(store, "conversation"))
+    await store.inbox.overhear(message("3.0"))
+    await deliver(store, "2.0")
+
+    assert stamps(await take_one(store)) == ["2.0"]

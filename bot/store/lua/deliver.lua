@@ -9,10 +9,17 @@ local function delivery(new)
   return {new, redis.call('HLEN', inbox) - #taken(turn), redis.call('EXISTS', turn)}
 end
 
-for i = 6, #KEYS do
-  if redis.call('EXISTS', KEYS[i]) == 1 then
-    return delivery(0)
+local function is_seen(marks, first)
+  for i = first, #marks do
+    if redis.call('EXISTS', marks[i]) == 1 then
+      return true
+    end
   end
+  return false
+end
+
+if is_seen(KEYS, 6) then
+  return delivery(0)
 end
 -- The first write: it fails as a whole where the server has no memory left.
 redis.call('HSET', inbox, ARGV[1], ARGV[2])
@@ -24,8 +31,8 @@ for i = 6, #KEYS do
 end
 local kept = redis.call('HGETALL', overheard)
 for i = 1, #kept, 2 do
-  if tonumber(kept[i]) > tonumber(ARGV[1]) then
-    local parts = cjson.decode(kept[i + 1])
+  local parts = cjson.decode(kept[i + 1])
+  if tonumber(kept[i]) > tonumber(ARGV[1]) and not is_seen(parts, 2) then
     redis.call('HSET', inbox, kept[i], parts[1])
     for j = 2, #parts do
       redis.call('SET', parts[j], '', 'EX', ARGV[4])

@@ -1,0 +1,79 @@
+"""What a worker does about threads that went astray, and about a server that lost its data."""
+
+from pathlib import Path
+
+import pytest
+
+from bot import worker
+from bot.errors import StoreUnavailable
+from bot.store import Claim, Entry, Inbox
+from tests.fakes.openai import held
+from tests.redis_server import run_server
+from tests.stories.town import Town, open_town
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "BEAT", 0.05)
+    monkeypatch.setattr(worker, "STRAY", 0.3)
+
+
+async def test_a_thread_of_which_the_worker_lost_sight_is_answered_all_the_same(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+    take = Inbox.take
+
+    async def lose_the_first(inbox: Inbox, entry: Entry, name: str) -> Claim | None:
+        claim = await take(inbox, entry, name)
+        taken.append(entry.thread.thread_ts)
+        if len(taken) == 1:
+            raise StoreUnavailable("the reply was lost on its way")
+        return claim
+
+    monkeypatch.setattr(Inbox, "take", lose_the_first)
+    root = await town.ask("#general", "@bot hi")
+    assert await town.replies("#general", root) == ["turn 1: hi"]
+    assert taken == [root, root]
+
+
+async def test_entries_that_never_arrived_are_found_again_and_again(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[str] = []
+    claim = Inbox.claim
+
+    async def lose_three(inbox: Inbox, name: str, count: int, block: float) -> list[Entry]:
+        entries = await claim(inbox, name, count, block)
+        if entries and len(lost) < 3:
+            lost.extend(entry.id for entry in entries)
+            return []
+        return entries
+
+    monkeypatch.setattr(Inbox, "claim", lose_three)
+    root = await town.ask("#general", "@bot hi")
+    assert await town.replies("#general", root) == ["turn 1: hi"]
+    assert len(set(lost)) == 3
+
+
+async def test_what_is_being_answered_survives_the_loss_of_all_data(tmp_path: Path) -> None:
+    with run_server() as server:
+        async with open_town(server.url, tmp_path, socket_mode=False) as town:
+            town.fake.answer = [held("never to be seen")]
+            alice = town.slack.user("alice")
+            root = await alice.says("#general", "@bot think")
+            await town.slack.wait_for(lambda: town.fake.working)
+            await town.slack.settled()
+            await town.bot.store.redis.flushall()
+
+            assert await town.replies("#general", root) == ["turn 1: think"]
+            await town.ask("#general", "more", thread_ts=root)
+            assert len(await town.replies("#general", root, 2)) == 2
+
+
+async def test_half_characters_come_and_go_without_harm(town: Town) -> None:
+    town.fake.answer = ["half \ud83d of it"]
+    root = await town.ask("#general", "@bot half \ud83d a smile")
+    assert await town.replies("#general", root) == ["half \ufffd of it"]
+    await town.ask("#general", "and?", thread_ts=root)
+    assert (await town.replies("#general", root, 2))[1] == "turn 2: half \ufffd a smile | and?"
