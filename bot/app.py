@@ -13,10 +13,11 @@ from bot.engines import Engine, open_engine
 from bot.engines.polling import error_backoff
 from bot.errors import Retry, StoreUnavailable
 from bot.gate import Gate
+from bot.health import Probe, add_routes
 from bot.log import log
 from bot.models import RunOptions
 from bot.settings import Settings
-from bot.slack.client import identify, open_client
+from bot.slack.client import Identity, identify, open_client
 from bot.slack.people import People
 from bot.slack.reply import Replies
 from bot.slack.server import add_events_route, build_app, open_socket_mode
@@ -69,19 +70,26 @@ async def open_bot(
         await _patiently(store.ping)
         client = await stack.enter_async_context(open_client(settings))
         identity = await _patiently(lambda: identify(client))
+        probes: dict[str, Probe] = {"redis": _pinged(store), "slack": _known(identity)}
         people = People(client, admins=settings.bot_admins)
         engine = None
         if work_part:
             engine = await stack.enter_async_context(open_engine(settings))
             gate = Gate(store, people, settings)
             desk = Desk(store, engine, Replies(client, store.pace), RunOptions(), gate)
-            await stack.enter_async_context(_working(Worker(desk, settings)))
+            worker = Worker(desk, settings)
+            probes["worker"] = _alive(worker)
+            await stack.enter_async_context(_working(worker))
         if web_part:
             slack = build_app(settings, store, client, identity)
             if settings.socket_mode:
-                await stack.enter_async_context(open_socket_mode(slack, settings))
+                probes["socket"] = await stack.enter_async_context(
+                    open_socket_mode(slack, settings)
+                )
         site = web.Application()
-        site.router.add_get("/healthz", _healthz(store))
+        token = settings.bot_metrics_token
+        token_text = token.get_secret_value() if token else ""
+        add_routes(site, store, probes, public=web_part, token=token_text)
         if web_part and not settings.socket_mode:
             add_events_route(site, slack)
         port = settings.port if web_part else settings.bot_health_port
@@ -114,13 +122,26 @@ async def _listening(site: web.Application, host: str, port: int) -> AsyncIterat
         await runner.cleanup()
 
 
-def _healthz(store: Store) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """200 once the process is ready: the route exists only then."""
+def _pinged(store: Store) -> Probe:
+    async def pinged() -> bool:
+        await store.ping()
+        return True
 
-    async def healthz(_: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
+    return pinged
 
-    return healthz
+
+def _known(identity: Identity) -> Probe:
+    async def known() -> bool:
+        return bool(identity.user_id)
+
+    return known
+
+
+def _alive(worker: Worker) -> Probe:
+    async def alive() -> bool:
+        return worker.is_alive
+
+    return alive
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:

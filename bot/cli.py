@@ -116,7 +116,7 @@ def doctor(url: str, as_json: bool, release: bool) -> None:
 
 def _serve(*, web_part: bool, work_part: bool) -> None:
     loaded = settings.load()
-    log.configure(loaded.bot_log_level)
+    log.configure(loaded.bot_log_level, loaded.secrets)
 
     from bot.app import serve  # only now: a wrong setting is told at once
 

@@ -1,22 +1,40 @@
 """Structured logs: JSON where a machine reads them, coloured lines on a terminal.
 
-Ids, counts and times only. Texts of messages and secrets never get here, which is why the loggers
-of Bolt and the SDKs, which print request bodies at INFO, are kept at WARNING.
+Ids, counts and times only. Texts of messages and secrets never get here, which is why Bolt and the
+SDKs, which print request bodies at INFO, are heard from WARNING on, and why exceptions are told by
+their places and kinds: the words of somebody else's exception may quote anything.
 """
 
 import logging
+import re
 import sys
+import traceback
+from collections.abc import Collection
+from typing import Any, TextIO
 
 import structlog
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger("bot")
+from bot.errors import BotError
 
-CHATTY = ("slack_bolt", "slack_sdk", "openai", "httpx2", "httpcore2", "aiohttp.access", "asyncio")
+NAME = "bot"
+log: structlog.stdlib.BoundLogger = structlog.get_logger(NAME)
+
+_TOKENS = re.compile(
+    r"\b(?:xox[a-z]|xapp|xoxe\.xox[a-z]|sk)-[\w-]{4,}"  # Slack's tokens, OpenAI's keys
+    r"|(?<=://)[^/\s@\"']*:[^/\s@\"']+(?=@)"  # user and password of an address
+    r"|(?<=[Bb]earer )[\w.~+/-]+=*"
+)
+HIDDEN = "***"
+_FRAMES = 30
 
 
-def configure(level: str) -> None:
-    """Send every log of the process to standard error, from `level` on."""
-    terminal = sys.stderr.isatty()
+def configure(level: str, secrets: Collection[str] = (), stream: TextIO | None = None) -> None:
+    """Send every log of the process to standard error (or `stream`), from `level` on.
+
+    `secrets` never appear in it, nor does what looks like a token or a password.
+    """
+    stream = stream or sys.stderr
+    terminal = stream.isatty()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -31,19 +49,91 @@ def configure(level: str) -> None:
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
     )
-    handler = logging.StreamHandler()
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name, _cut_stranger],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                _tell_exception,
                 renderer,
+                _hiding(secrets),
             ],
+            # logging would print the whole exception a second time
+            keep_exc_info=False,
         )
     )
+    handler.addFilter(_is_for_us)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def _is_for_us(record: logging.LogRecord) -> bool:
+    """Levels of loggers would not do: Bolt sets those of its own to what the root's is."""
+    return record.name == NAME or record.levelno >= logging.WARNING
+
+
+def _hiding(secrets: Collection[str]) -> structlog.typing.Processor:
+    known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
+
+    def hide(logger: Any, method: str, line: Any) -> str:
+        """The last step: nothing secret leaves, whoever put it into the line."""
+        text = str(line)
+        for secret in known:
+            text = text.replace(secret, HIDDEN)
+        return _TOKENS.sub(HIDDEN, text)
+
+    return hide
+
+
+def _cut_stranger(
+    logger: Any, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Of a library's line keep what it says itself: behind it may stand what it was working on."""
+    line = str(event["event"]).partition("\n")[0]
+    if event.get("exc_info"):
+        line = line.partition(": ")[0]
+    if event.get("logger") == "asyncio":
+        line = re.split(r"[<(]", line)[0]
+    event["event"] = line
+    return event
+
+
+def _tell_exception(
+    logger: Any, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Put the places and kinds of an exception in the place of its words."""
+    given = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given
+    if isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        event["exception"] = tell(error)
+    return event
+
+
+def tell(error: BaseException) -> str:
+    """An exception and what led to it, without the words of strangers.
+
+    Of our own errors the reason is told, of the system's all: they hold no text of a message.
+    """
+    lines: list[str] = []
+    chain: BaseException | None = error
+    while chain is not None:
+        frames = traceback.extract_tb(chain.__traceback__)[-_FRAMES:]
+        lines += [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        lines.append(_kind(chain))
+        led = chain.__cause__ or (None if chain.__suppress_context__ else chain.__context__)
+        if led is not None:
+            lines.append("after")
+        chain = led
+    return "\n".join(lines)
+
+
+def _kind(error: BaseException) -> str:
+    name = type(error).__qualname__
+    if isinstance(error, OSError):
+        return f"{name}: {error}"
+    reason = getattr(error, "reason", "") if isinstance(error, BotError) else ""
+    return f"{name}: {reason}" if reason else name

@@ -174,6 +174,14 @@ class Settings(BaseSettings):
         return self.slack_app_token is not None
 
     @property
+    def secrets(self) -> list[str]:
+        """All that is secret in the settings, to be kept out of the logs."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        found = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+        password = urlsplit(self.redis_url).password
+        return [*found, password] if password else found
+
+    @property
     def redis_tls_verify(self) -> bool:
         """Heroku's Redis presents a self-signed chain, and Heroku sets DYNO in every process."""
         if self.bot_redis_tls_verify is None:

@@ -9,12 +9,14 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Collection
+from dataclasses import asdict
 from typing import Any
 
+from bot import metrics
 from bot.engines.polling import error_backoff
 from bot.errors import BotError, Retry, StoreUnavailable, Superseded, Undeliverable
 from bot.log import log
-from bot.models import Message
+from bot.models import Answer, Message, Usage
 from bot.settings import Settings
 from bot.store import Claim, Entry, Turn
 from bot.turn import Desk, Interrupt, give_up, take_turn
@@ -50,11 +52,17 @@ class Worker:
         self._leaving = asyncio.Event()
         self._bereft: list[Message] = []
         """Messages that we were answering when Redis lost its data: to be delivered again."""
+        self._beaten_at = 0.0
 
     @property
     def busy(self) -> int:
         """How many threads are being answered."""
         return len(self._work)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether Redis heard of us lately: else the others take our threads for abandoned."""
+        return time.monotonic() - self._beaten_at < LIFE
 
     async def run(self) -> None:
         """Work until `leave` is called; then hand over what is unfinished, and return."""
@@ -102,10 +110,12 @@ class Worker:
         work = _Work(entry)
         work.task = asyncio.create_task(self._take(entry, work))
         self._work[entry.id] = work
+        metrics.turns_active.inc()
         work.task.add_done_callback(lambda _: self._end(entry))
 
     def _end(self, entry: Entry) -> None:
         del self._work[entry.id]
+        metrics.turns_active.dec()
         self._freed.set()
 
     async def _take(self, entry: Entry, work: "_Work") -> None:
@@ -116,6 +126,7 @@ class Worker:
             if claim is None:
                 return
             work.claim = claim
+            metrics.queue_seconds.observe(max(0.0, time.time() - entry.since))
             await self._carry_out(self._desk.store.turns.open(claim), work.interrupt)
         except Superseded:
             log.info("claim_superseded", thread=entry.thread.key)
@@ -138,6 +149,7 @@ class Worker:
             answer = await take_turn(turn, self._desk, interrupt)
         except Undeliverable as error:
             log.warning("turn_undeliverable", reason=error.reason, **facts)
+            metrics.turns.labels("undeliverable").inc()
             await self._inbox.settle(claim)
         except Retry as error:
             await self._come_back(turn, error)
@@ -149,15 +161,9 @@ class Worker:
             await self._come_back(turn, Retry(f"bug:{type(error).__name__}"))
             return
         else:
-            log.info(
-                "turn_answered",
-                outcome=answer.outcome,
-                reason=answer.reason or None,
-                seconds=round(time.monotonic() - began, 3),
-                characters=len(answer.text),
-                attempt=claim.attempt,
-                **facts,
-            )
+            seconds = time.monotonic() - began
+            metrics.count_turn(answer, seconds, float(claim.messages[-1].ts))
+            log.info("turn_answered", **facts, **account(answer), **_times(claim, seconds))
 
     async def _come_back(self, turn: Turn, error: Retry) -> None:
         """Leave the thread for a while, or give its messages up after too many failures."""
@@ -167,6 +173,7 @@ class Worker:
             await self._bury(turn, error.reason)
             return
         after = error.after if error.after is not None else 2.0**claim.attempt
+        metrics.retries.labels(metrics.kind(error.reason)).inc()
         log.warning(
             "turn_delayed",
             thread=claim.thread.key,
@@ -180,6 +187,7 @@ class Worker:
     async def _bury(self, turn: Turn, reason: str) -> None:
         claim = turn.claim
         log.error("messages_dead", thread=claim.thread.key, turn=turn.id, reason=reason)
+        metrics.turns.labels("dead").inc()
         try:
             await give_up(turn, self._desk)
         except (Retry, Undeliverable) as error:
@@ -188,6 +196,7 @@ class Worker:
 
     async def _beat(self) -> None:
         beat = await self._workers.beat(self.name, LIFE)
+        self._beaten_at = time.monotonic()
         if beat.data_lost:
             claims = [work.claim for work in self._work.values() if work.claim]
             self._bereft += [message for claim in claims for message in claim.messages]
@@ -254,6 +263,28 @@ class Worker:
             log.error("not_handed_over", error=str(error))
         else:
             log.info("handed_over", threads=count)
+
+
+def account(answer: Answer) -> dict[str, Any]:
+    """What the log tells of an answer: how it ended and what it took, not what it says."""
+    usage = answer.usage or Usage()
+    return {
+        "outcome": answer.outcome,
+        "reason": answer.reason or None,
+        "model": answer.model or None,
+        "characters": len(answer.text),
+        **asdict(usage),
+    }
+
+
+def _times(claim: Claim, seconds: float) -> dict[str, Any]:
+    """When and how long; `waited` is from the person's message to the first claim."""
+    return {
+        "waited": round(max(0.0, claim.taken_at - float(claim.messages[0].ts)), 3),
+        "seconds": round(seconds, 3),
+        "attempt": claim.attempt,
+        "crashes": claim.crashes,
+    }
 
 
 class _Work:

@@ -14,7 +14,7 @@ VENDORS = {
     "redis": "bot.store",
 }
 
-GROUND = {"bot", "bot.models", "bot.errors", "bot.settings", "bot.log", "bot.checks"}
+GROUND = {"bot", "bot.models", "bot.errors", "bot.settings", "bot.log", "bot.checks", "bot.metrics"}
 LEAVES = {"bot.store", "bot.tools", "bot.slack.render", "bot.engines.polling", "bot.apology"}
 CENTRE = {"bot.turn", "bot.gate", "bot.cleanup", "bot.doctor"}
 ROOTS = {"bot.cli", "bot.tryout", "bot.generate", "bot.__main__"}
@@ -27,6 +27,8 @@ ALLOWED = {
     "bot.log": GROUND,
     "bot.apology": GROUND,
     "bot.checks": set(),
+    "bot.metrics": GROUND,
+    "bot.health": GROUND | {"bot.store"},
     "bot.store": GROUND | {"bot.store"},
     "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.render"} | {"bot.engines"},
     "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.apology"},
@@ -35,7 +37,7 @@ ALLOWED = {
     "bot.turn": GROUND | LEAVES | {"bot.engines", "bot.slack.reply", "bot.gate"},
     "bot.doctor": GROUND | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks"},
     "bot.worker": GROUND | LEAVES | {"bot.turn"},
-    "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker"},
+    "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker", "bot.health"},
 }
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import openai
 
+from bot import metrics
 from bot.errors import BotError, ConversationGone, Retry, RunFailed
 
 T = TypeVar("T")
@@ -34,9 +35,18 @@ def vendor_errors(missing: str = "conversation") -> Iterator[None]:
         yield
     except openai.APIError as error:
         # `from None`: the SDK's error carries the request, and with it what people wrote.
-        raise parse_error(error, missing) from None
+        parsed = parse_error(error, missing)
+        metrics.engine_errors.labels(_label(parsed)).inc()
+        raise parsed from None
     except ValueError as error:
+        metrics.engine_errors.labels("protocol").inc()
         raise Retry(f"not an answer of the protocol: {type(error).__name__}") from None
+
+
+def _label(error: BotError) -> str:
+    if isinstance(error, Retry | RunFailed):
+        return metrics.kind(error.reason)
+    return "conversation_gone"
 
 
 def checked(kind: type[T], answer: object) -> T:

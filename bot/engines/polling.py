@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import TypeVar
 
+from bot import metrics
 from bot.errors import Retry
 
 T = TypeVar("T")
@@ -65,9 +66,14 @@ async def poll(
                 state = await fetch()
                 break
             except Retry as error:
+                metrics.polls.labels("error").inc()
                 await _pause(max(next(backoff), error.after or 0), deadline, sleep, clock)
+        is_done = done(state)
+        metrics.polls.labels("done" if is_done else "working").inc()
+        if is_done:
+            metrics.observe_lag(getattr(state, "completed_at", None))
         yield state
-        if done(state):
+        if is_done:
             return
         if clock() >= deadline:
             raise DeadlinePassed

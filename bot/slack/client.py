@@ -8,6 +8,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import metrics
 from bot.errors import ConfigError, Retry, Undeliverable
 from bot.settings import Settings
 
@@ -98,6 +99,7 @@ def slack_errors() -> Iterator[None]:
         yield
     except SlackApiError as error:
         code = error_code(error)
+        metrics.slack_errors.labels(code).inc()
         if error.response.status_code == 429 or code in ("ratelimited", "rate_limited"):
             seconds = float(error.response.headers.get("Retry-After") or 1)
             raise Retry("slack_rate_limited", after=seconds, counts=False) from error
@@ -111,6 +113,8 @@ def slack_errors() -> Iterator[None]:
             raise Retry(f"slack_{code}", after=60) from error
         raise
     except aiohttp.ClientConnectorError as error:
+        metrics.slack_errors.labels("unreachable").inc()
         raise Retry("slack_unreachable") from error
     except (aiohttp.ClientError, SlackClientError, TimeoutError) as error:
+        metrics.slack_errors.labels(type(error).__name__).inc()
         raise Uncertain(f"slack_{type(error).__name__}") from error

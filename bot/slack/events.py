@@ -11,6 +11,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.async_context import AsyncBoltContext
 
+from bot import metrics
 from bot.log import log
 from bot.models import File, Message, MessageKind, Thread
 from bot.slack.client import Identity
@@ -84,6 +85,7 @@ class Listeners:
         delivery = await self._store.inbox.deliver(message)
         if delivery.new and message.kind == "reset":
             await self._store.inbox.interrupt(message.thread, "reset")
+        metrics.messages.labels("new" if delivery.new else "again").inc()
         tell = log.info if delivery.new else log.debug
         tell(
             "message_delivered" if delivery.new else "message_seen_before",

@@ -1,7 +1,8 @@
 """The Bolt app with all its listeners, and the two ways in: signed HTTP and Socket Mode."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,8 +13,10 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import metrics
 from bot.log import log
 from bot.settings import Settings
 from bot.slack.client import Identity
@@ -25,6 +28,18 @@ from bot.store import Store
 EVENTS_PATH = "/slack/events"
 LARGEST_BODY = 1024 * 1024
 """Bytes; Slack's own payloads stay far below."""
+
+
+class MeasuredApp(AsyncApp):
+    """Bolt's app, timed from Slack's request to our answer, by either way in."""
+
+    async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
+        """What Bolt calls for every request of Slack."""
+        began = time.perf_counter()
+        response = await super().async_dispatch(req)
+        seconds = time.perf_counter() - began
+        metrics.acks.labels(req.mode, response.status).observe(seconds)
+        return response
 
 
 def build_app(
@@ -43,7 +58,7 @@ def build_app(
             bot_token=token,
         )
 
-    app = AsyncApp(
+    app = MeasuredApp(
         # Bolt gives each listener a client with the token that `authorize` tells.
         client=AsyncWebClient(base_url=client.base_url, session=client.session, retry_handlers=[]),
         authorize=authorize,
@@ -84,13 +99,15 @@ def _command_listener(command: Command, store: Store) -> Any:
 
 
 @asynccontextmanager
-async def open_socket_mode(app: AsyncApp, settings: Settings) -> AsyncIterator[None]:
-    """Listen on Slack's WebSocket until the end of the block."""
+async def open_socket_mode(
+    app: AsyncApp, settings: Settings
+) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """Listen on Slack's WebSocket until the end of the block; gives whether we are connected."""
     assert settings.slack_app_token is not None
     handler = AsyncSocketModeHandler(app, settings.slack_app_token.get_secret_value())
     try:
         await handler.client.connect()
-        yield
+        yield handler.client.is_connected
     finally:
         await handler.client.close()
 

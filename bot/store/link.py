@@ -15,6 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from bot import metrics
 from bot.errors import ConfigError, StoreUnavailable, Superseded
 
 T = TypeVar("T")
@@ -125,6 +126,7 @@ class Link:
                 await asyncio.sleep(RETRY_DELAY)
             return await self._timed(call)
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            metrics.redis_errors.labels(type(error).__name__).inc()
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
         except ResponseError as error:
             raise _mapped(error) from error
@@ -165,5 +167,6 @@ def _mapped(error: ResponseError) -> Exception:
         return NoGroup(text)
     # redis-py takes the first word off some errors and makes it their class.
     if _AWAY.search(text) or type(error) is not ResponseError:
+        metrics.redis_errors.labels(type(error).__name__).inc()
         return StoreUnavailable(f"{type(error).__name__}: {error}")
     return error

@@ -1,0 +1,83 @@
+"""What a process tells about itself over HTTP: that it lives, that it can work, what it counts."""
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from bot import metrics
+from bot.errors import StoreUnavailable
+from bot.store import Store
+
+PROBE_SECONDS = 2.0
+
+Probe = Callable[[], Awaitable[bool]]
+
+
+def add_routes(
+    site: web.Application, store: Store, probes: Mapping[str, Probe], *, public: bool, token: str
+) -> None:
+    """Serve `/healthz` and `/readyz`, and `/metrics` to whoever brings the token.
+
+    Without a token `/metrics` is served where the port is not `public`.
+    """
+    site.router.add_get("/healthz", healthz)
+    site.router.add_get("/readyz", _readyz(probes))
+    if token or not public:
+        site.router.add_get("/metrics", _metrics(store, token))
+
+
+async def healthz(_: web.Request) -> web.Response:
+    """The process lives: 200, whatever its neighbours do. A restart would not mend those."""
+    return web.json_response({"status": "ok"})
+
+
+def _readyz(probes: Mapping[str, Probe]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def readyz(_: web.Request) -> web.Response:
+        """Whether the process can do its work now: 200 or 503, and each thing it needs."""
+        found = await asyncio.gather(*(_succeeds(probe) for probe in probes.values()))
+        checks = {
+            name: "ok" if fine else "failed" for name, fine in zip(probes, found, strict=True)
+        }
+        return web.json_response(checks, status=200 if all(found) else 503)
+
+    return readyz
+
+
+async def _succeeds(probe: Probe) -> bool:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            return await probe()
+    except (StoreUnavailable, TimeoutError):
+        return False
+
+
+def _metrics(store: Store, token: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    expected = f"Bearer {token}".encode()
+
+    async def serve(request: web.Request) -> web.Response:
+        given = request.headers.get("Authorization", "").encode()
+        if token and not hmac.compare_digest(given, expected):
+            return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
+        await _measure_queue(store)
+        text = generate_latest(metrics.REGISTRY)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return serve
+
+
+async def _measure_queue(store: Store) -> None:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            depth = await store.inbox.depth()
+    except (StoreUnavailable, TimeoutError):
+        metrics.redis_up.set(0)
+        return
+    metrics.redis_up.set(1)
+    for state in ("waiting", "claimed", "later"):
+        metrics.queue_threads.labels(state).set(getattr(depth, state))
+    metrics.queue_oldest.set(depth.oldest_age)
+    metrics.dead_letters.set(depth.dead)
+    metrics.workers.set(depth.workers)

@@ -1,0 +1,104 @@
+"""What the bot counts and times, for Prometheus.
+
+No label holds a person, a channel or a thread: the number of series stays the same however much is
+talked. `docs/grafana.json` draws them; a test holds it to the names below.
+"""
+
+import re
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from bot import __version__
+from bot.models import Answer, Usage
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5)
+"""Buckets in seconds for what must be over within Slack's three."""
+SLOW = (0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300, 600)
+"""Buckets in seconds for what a model does."""
+
+
+def _counter(name: str, what: str, *labels: str) -> Counter:
+    return Counter(name, what, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, what: str, *labels: str) -> Gauge:
+    return Gauge(name, what, labels, registry=REGISTRY)
+
+
+def _histogram(name: str, what: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+    return Histogram(name, what, labels, buckets=buckets, registry=REGISTRY)
+
+
+acks = _histogram(
+    "bot_ack_seconds", "From Slack's request to our answer to it", QUICK, "transport", "status"
+)
+messages = _counter("bot_messages", "Messages for the bot, by `new` or `again`", "delivery")
+
+queue_threads = _gauge("bot_queue_threads", "Threads by state: waiting, claimed, later", "state")
+queue_oldest = _gauge("bot_queue_oldest_seconds", "How long the first waiting thread waits")
+queue_seconds = _histogram("bot_queue_seconds", "From ready to taken by a worker", QUICK)
+dead_letters = _gauge("bot_dead_letters", "Turns that were given up")
+workers = _gauge("bot_workers", "Workers that are alive")
+redis_up = _gauge("bot_redis_up", "Whether Redis answered the latest scrape")
+
+turns = _counter("bot_turns", "Turns that ended, by outcome", "outcome")
+turns_active = _gauge("bot_turns_active", "Threads that this process answers now")
+turn_seconds = _histogram("bot_turn_seconds", "From the claim to the last part of the answer", SLOW)
+first_text_seconds = _histogram(
+    "bot_first_text_seconds", "From the person's message to the first text of the model", SLOW
+)
+answer_seconds = _histogram(
+    "bot_answer_seconds", "From the person's message to the last part of the answer", SLOW
+)
+retries = _counter("bot_retries", "Turns that came back later, by reason", "reason")
+tokens = _counter(
+    "bot_tokens", "Tokens: input (cached included), cached, output, reasoning", "kind", "model"
+)
+
+polls = _counter("bot_polls", "Looks at a run: working, done, error", "result")
+poll_lag_seconds = _histogram(
+    "bot_poll_lag_seconds", "From a run's end, told in whole seconds, to our look at it", QUICK
+)
+
+redis_errors = _counter("bot_redis_errors", "Calls of Redis that failed, by error", "error")
+slack_errors = _counter("bot_slack_errors", "Calls of Slack that failed, by Slack's code", "error")
+engine_errors = _counter("bot_engine_errors", "Calls of the AI server that failed", "error")
+
+build = _gauge("bot_build_info", "The version that runs", "version")
+build.labels(__version__).set(1)
+
+
+def count_turn(answer: Answer, seconds: float, asked_at: float) -> None:
+    """Count a turn that was answered; `asked_at` is when the person wrote, in epoch seconds."""
+    turns.labels(answer.outcome).inc()
+    turn_seconds.observe(seconds)
+    answer_seconds.observe(max(0.0, time.time() - asked_at))
+    if answer.usage is not None:
+        count_tokens(answer.usage, answer.model)
+
+
+def count_tokens(usage: Usage, model: str) -> None:
+    """Count the tokens of a run."""
+    for kind, count in (
+        ("input", usage.input_tokens),
+        ("cached", usage.cached_tokens),
+        ("output", usage.output_tokens),
+        ("reasoning", usage.reasoning_tokens),
+    ):
+        tokens.labels(kind, model or "unknown").inc(count)
+
+
+def observe_lag(ended_at: float | None) -> None:
+    """Take down how late the end of a run was seen, where the server tells when it was."""
+    if ended_at:
+        poll_lag_seconds.observe(max(0.0, time.time() - ended_at))
+
+
+def kind(reason: str) -> str:
+    """A reason as a label: its first word, for what follows may be of any kind."""
+    found = re.match(r"[A-Za-z_]{1,40}", reason)
+    return found[0] if found else "other"

@@ -1,0 +1,142 @@
+"""The bot's own processes, as a server runs them, beside a local Slack and a fake AI server."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+
+from bot.playground.local_slack import LocalSlack
+from bot.playground.server import open_workspace
+from bot.slack.commands import COMMANDS
+from bot.slack.events import EVENTS
+from bot.slack.manifest import SCOPES
+from tests.fakes.openai import FakeOpenAI, open_fake_openai
+from tests.ops.servers import find_port
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE = 40.0
+
+
+@dataclass
+class Process:
+    """One process of the bot; `log` is all that it wrote to standard error."""
+
+    process: asyncio.subprocess.Process
+    url: str
+    log: bytearray = field(default_factory=bytearray)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """Its log, line by line; fails where a line is no JSON."""
+        return [json.loads(line) for line in self.log.decode().splitlines()]
+
+    async def get(self, path: str, **headers: str) -> tuple[int, str]:
+        """Ask it something over HTTP."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(self.url + path, headers=headers) as response,
+        ):
+            return response.status, await response.text()
+
+    async def ready(self) -> float:
+        """Wait until `/healthz` answers; returns the seconds it took."""
+        began = time.monotonic()
+        while True:
+            try:
+                status, _ = await self.get("/healthz")
+                assert status == 200
+                return time.monotonic() - began
+            except aiohttp.ClientError:
+                assert self.process.returncode is None, self.log.decode()
+                assert time.monotonic() - began < PATIENCE, self.log.decode()
+                await asyncio.sleep(0.02)
+
+    async def end(self) -> tuple[int, float]:
+        """Send SIGTERM; returns the exit code and the seconds until the end."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            code = await self.process.wait()
+        return code, time.monotonic() - began
+
+
+@dataclass(frozen=True)
+class Site:
+    """A local Slack and a fake AI server, and the environment that leads a bot to them."""
+
+    slack: LocalSlack
+    fake: FakeOpenAI
+    environment: dict[str, str]
+
+
+@asynccontextmanager
+async def open_site(redis_url: str, *, socket_mode: bool = True) -> AsyncIterator[Site]:
+    """All that the bot needs around it."""
+    async with AsyncExitStack() as stack:
+        fake = await stack.enter_async_context(open_fake_openai())
+        slack = await stack.enter_async_context(
+            open_workspace(
+                events=EVENTS,
+                scopes=SCOPES,
+                commands=[command.name for command in COMMANDS],
+                time_factor=0.02,
+            )
+        )
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "SLACK_BOT_TOKEN": slack.bot_token,
+            "SLACK_SIGNING_SECRET": slack.signing_secret,
+            "SLACK_API_URL": slack.api_url,
+            "OPENAI_API_KEY": fake.api_key,
+            "OPENAI_BASE_URL": fake.base_url,
+            "REDIS_URL": redis_url,
+            "BOT_REDIS_PREFIX": f"site-{uuid4().hex[:8]}",
+            "BOT_HOST": "127.0.0.1",
+            "BOT_GATHER_SECONDS": "0.05",
+        }
+        if socket_mode:
+            environment["SLACK_APP_TOKEN"] = slack.app_token
+        yield Site(slack, fake, environment)
+
+
+@asynccontextmanager
+async def open_process(
+    site: Site, *words: str, directory: Path = ROOT, command: tuple[str, ...] = (), **given: str
+) -> AsyncIterator[Process]:
+    """`bot WORDS` (or another `command`), ready; killed in the end if it still runs."""
+    port = find_port()
+    name = "BOT_HEALTH_PORT" if "worker" in words else "PORT"
+    process = await asyncio.create_subprocess_exec(
+        *(command or (sys.executable, "-m", "bot", *words)),
+        cwd=directory,
+        env={**site.environment, name: str(port), **given},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    running = Process(process, f"http://127.0.0.1:{port}")
+    reading = asyncio.create_task(_read(process, running.log))
+    try:
+        await running.ready()
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await reading
+
+
+async def _read(process: asyncio.subprocess.Process, log: bytearray) -> None:
+    assert process.stderr is not None
+    while chunk := await process.stderr.read(65536):
+        log += chunk

@@ -1,0 +1,167 @@
+"""What a process tells about itself: that it lives, that it can work, what it counts."""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bot import metrics
+from tests.fakes.openai import after_polls
+from tests.ops.processes import open_process, open_site
+from tests.redis_server import run_server
+from tests.stories.town import Town, open_town, wait_until
+
+TOKEN = "a-token-for-the-scraper"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+async def get(town: Town, path: str, **headers: str) -> tuple[int, str]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(town.url + path, headers=headers) as response,
+    ):
+        return response.status, await response.text()
+
+
+def sample(name: str, **labels: str) -> float:
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def status_is(town: Town, path: str, status: int) -> Callable[[], Awaitable[bool]]:
+    async def is_so() -> bool:
+        return (await get(town, path))[0] == status
+
+    return is_so
+
+
+@pytest.mark.parametrize("socket_mode", [True, False], ids=["socket", "http"])
+async def test_a_process_that_can_work_says_so(
+    redis_url: str, tmp_path: Path, socket_mode: bool
+) -> None:
+    async with open_town(redis_url, tmp_path, socket_mode=socket_mode) as town:
+        assert (await get(town, "/healthz"))[0] == 200
+        status, text = await get(town, "/readyz")
+    needed = {"redis", "slack", "worker"} | ({"socket"} if socket_mode else set())
+    assert (status, json.loads(text)) == (200, dict.fromkeys(needed, "ok"))
+
+
+async def test_without_redis_a_process_lives_and_is_not_ready(tmp_path: Path) -> None:
+    with run_server() as server:
+        async with open_town(server.url, tmp_path, bot_metrics_token=TOKEN) as town:
+            server.kill()
+            await wait_until(status_is(town, "/readyz", 503))
+            assert (await get(town, "/healthz"))[0] == 200
+            status, text = await get(town, "/metrics", **BEARER)
+            assert status == 200
+            assert "bot_redis_up 0.0" in text
+            assert sample("bot_redis_errors_total", error="ConnectionError") > 0
+            server.start()
+            await wait_until(status_is(town, "/readyz", 200))
+            assert "bot_redis_up 1.0" in (await get(town, "/metrics", **BEARER))[1]
+
+
+async def test_a_worker_whose_heart_stands_still_is_not_ready(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.worker.LIFE", -1.0)
+    status, text = await get(town, "/readyz")
+    assert status == 503
+    assert json.loads(text)["worker"] == "failed"
+
+
+async def test_a_socket_that_is_cut_is_not_ready(redis_url: str, tmp_path: Path) -> None:
+    async with open_town(redis_url, tmp_path, engine="echo", socket_mode=True) as town:
+        town.slack.faults.refuse("apps.connections.open", "internal_error", times=1000)
+        await town.slack.sockets.cut()
+        await wait_until(status_is(town, "/readyz", 503))
+        assert json.loads((await get(town, "/readyz"))[1])["socket"] == "failed"
+
+
+async def test_metrics_on_the_public_port_need_their_token(redis_url: str, tmp_path: Path) -> None:
+    async with open_town(redis_url, tmp_path, bot_metrics_token=TOKEN) as town:
+        assert (await get(town, "/metrics"))[0] == 401
+        assert (await get(town, "/metrics", Authorization="Bearer wrong"))[0] == 401
+        assert (await get(town, "/metrics", **BEARER))[0] == 200
+
+
+async def test_without_a_token_the_public_port_has_no_metrics(town: Town) -> None:
+    assert (await get(town, "/metrics"))[0] == 404
+
+
+async def test_a_turn_is_counted_from_the_event_to_the_answer(
+    redis_url: str, tmp_path: Path
+) -> None:
+    def figures() -> dict[str, float]:
+        return {
+            "acks": sample("bot_ack_seconds_count", transport="http", status="200"),
+            "messages": sample("bot_messages_total", delivery="new"),
+            "again": sample("bot_messages_total", delivery="again"),
+            "turns": sample("bot_turns_total", outcome="completed"),
+            "queued": sample("bot_queue_seconds_count"),
+            "first": sample("bot_first_text_seconds_count"),
+            "answers": sample("bot_answer_seconds_count"),
+            "input": sample("bot_tokens_total", kind="input", model="gpt-6-luna"),
+            "done": sample("bot_polls_total", result="done"),
+            "lag": sample("bot_poll_lag_seconds_count"),
+        }
+
+    before = figures()
+    async with open_town(
+        redis_url, tmp_path, socket_mode=False, bot_streaming=False, bot_metrics_token=TOKEN
+    ) as town:
+        town.fake.answer = [after_polls("done", 1)]
+        await town.ask("#general", "@bot hello")
+        _, text = await get(town, "/metrics", **BEARER)
+    grown = {name: value - before[name] for name, value in figures().items()}
+    assert grown["turns"] == grown["first"] == grown["answers"] == grown["queued"] == 1
+    assert grown["messages"] == grown["again"] == 1  # the mention and its twin
+    assert grown["acks"] >= 2
+    assert grown["input"] > 0
+    assert grown["done"] == grown["lag"] == 1
+    shown = {family.name for family in text_string_to_metric_families(text)}
+    assert {"bot_turns", "bot_queue_threads", "bot_workers", "process_cpu_seconds"} <= shown
+    assert sample("bot_workers") == 1
+    assert sample("bot_turns_active") == 0
+
+
+async def test_faults_of_slack_and_of_the_ai_server_are_counted(town: Town) -> None:
+    before = {
+        "slack": sample("bot_slack_errors_total", error="rate_limited"),
+        "engine": sample("bot_engine_errors_total", error="status"),
+        "retries": sample("bot_retries_total", reason="status"),
+    }
+    town.slack.faults.rate_limit("chat.postMessage")
+    town.fake.fault("server_error", "POST", "/responses", retry_after=0.1)
+    await town.ask("#general", "@bot hello")
+    assert sample("bot_slack_errors_total", error="rate_limited") == before["slack"] + 1
+    assert sample("bot_engine_errors_total", error="status") == before["engine"] + 1
+    assert sample("bot_retries_total", reason="status") == before["retries"] + 1
+
+
+async def test_no_series_is_about_a_person_a_channel_or_a_thread(town: Town) -> None:
+    root = await town.ask("#general", "@bot hello")
+    text = generate_latest(metrics.REGISTRY).decode()
+    ids = (root, town.key("#general", root).channel_id, town.slack.user("alice").id)
+    assert not [found for found in ids if found in text]
+
+
+async def test_a_worker_of_its_own_serves_them_at_its_own_port(redis_url: str) -> None:
+    async with open_site(redis_url) as site:
+        async with open_process(site, "worker") as worker:
+            assert (await worker.get("/readyz"))[0] == 200
+            status, text = await worker.get("/metrics")
+            assert (status, "bot_workers 1.0" in text) == (200, True)
+            code, seconds = await worker.end()
+        assert code == 0
+        assert seconds < 10
+
+
+def test_a_label_is_a_word() -> None:
+    assert metrics.kind("bug:KeyError") == "bug"
+    assert metrics.kind("status 503") == "status"
+    assert metrics.kind("503") == "other"
+    assert len(metrics.kind("x" * 500)) == 40
