@@ -9,15 +9,19 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from bot.budget import Budget
 from bot.engines import Engine, open_engine
 from bot.engines.polling import error_backoff
+from bot.errands import Office
 from bot.errors import Retry, StoreUnavailable
 from bot.gate import Gate
 from bot.health import Probe, add_routes
 from bot.log import log
 from bot.models import RunOptions
+from bot.prices import load_prices
 from bot.settings import Settings
 from bot.slack.client import Identity, identify, open_client
+from bot.slack.letters import Letters
 from bot.slack.people import People
 from bot.slack.reply import Replies
 from bot.slack.server import add_events_route, build_app, open_socket_mode
@@ -75,13 +79,13 @@ async def open_bot(
         engine = None
         if work_part:
             engine = await stack.enter_async_context(open_engine(settings))
-            gate = Gate(store, people, settings)
-            desk = Desk(store, engine, Replies(client, store.pace), RunOptions(), gate)
+            office = Office(store, Letters(client), people)
+            desk = _desk(settings, engine, Replies(client, store.pace), office)
             worker = Worker(desk, settings)
             probes["worker"] = _alive(worker)
             await stack.enter_async_context(_working(worker))
         if web_part:
-            slack = build_app(settings, store, client, identity)
+            slack = build_app(settings, store, client, identity, people)
             if settings.socket_mode:
                 probes["socket"] = await stack.enter_async_context(
                     open_socket_mode(slack, settings)
@@ -97,6 +101,13 @@ async def open_bot(
         if port is not None:
             address = await stack.enter_async_context(_listening(site, settings.bot_host, port))
         yield Bot(store, engine, address)
+
+
+def _desk(settings: Settings, engine: Engine, replies: Replies, office: Office) -> Desk:
+    store = office.store
+    budget = Budget(store, settings, load_prices(settings.bot_prices))
+    gate = Gate(store, office.people, budget, settings)
+    return Desk(store, engine, replies, RunOptions(), gate, budget, office)
 
 
 @asynccontextmanager

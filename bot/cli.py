@@ -114,6 +114,20 @@ def doctor(url: str, as_json: bool, release: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
+@commands.command()
+@click.option("--csv", "as_csv", is_flag=True, help="One line for each day, channel and person.")
+@click.option("--days", default=31, show_default=True, type=click.IntRange(1, 400))
+def usage(as_csv: bool, days: int) -> None:
+    """Print what was spent in the newest days (UTC)."""
+    from bot import report
+
+    rows = asyncio.run(report.fetch_rows(settings.load(), days))
+    if as_csv:
+        report.write_csv(rows, sys.stdout)
+    else:
+        click.echo(report.render_total(rows))
+
+
 def _serve(*, web_part: bool, work_part: bool) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level, loaded.secrets)

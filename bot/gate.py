@@ -6,6 +6,7 @@ The decision is made once a turn: it stands in the journal where it is not simpl
 from dataclasses import dataclass, replace
 
 from bot.access import refusal
+from bot.budget import Budget
 from bot.models import Message
 from bot.settings import Settings
 from bot.slack.people import People
@@ -25,11 +26,12 @@ class Admission:
 
 
 class Gate:
-    """Decides by the settings and by what Slack tells of people."""
+    """Decides by the settings, by what Slack tells of people and by what was spent."""
 
-    def __init__(self, store: Store, people: People, settings: Settings) -> None:
+    def __init__(self, store: Store, people: People, budget: Budget, settings: Settings) -> None:
         self._store = store
         self._people = people
+        self._budget = budget
         self._settings = settings
 
     async def admit(self, turn: Turn) -> Admission:
@@ -50,20 +52,26 @@ class Gate:
         return admission
 
     async def _decide(self, turn: Turn) -> Admission:
-        admitted: list[str] = []
+        admitted: list[Message] = []
         refused: dict[str, str] = {}
         for message in turn.claim.messages:
             reason = await self._refusal(message)
             if reason:
                 refused[message.user_id] = reason
             else:
-                admitted.append(message.ts)
+                admitted.append(message)
         notes = []
         for user_id, reason in refused.items():
             mark = f"refused:{turn.claim.thread.key}:{user_id}"
             if await self._store.marks.take(mark, turn.id, TOLD_AGAIN_AFTER):
                 notes.append(await self._words(reason))
-        return Admission(tuple(admitted), "\n\n".join(notes), "access" if refused else "")
+        if admitted and admitted[-1].kind == "message":
+            verdict = await self._budget.check(admitted[-1], turn.id)
+            if verdict.refusal:
+                return Admission((), "\n\n".join([*notes, verdict.refusal]), "limit")
+            notes += [verdict.warning] if verdict.warning else []
+        ts = tuple(message.ts for message in admitted)
+        return Admission(ts, "\n\n".join(notes), "access" if refused else "")
 
     async def _refusal(self, message: Message) -> str:
         person = await self._people.find(message.user_id)

@@ -13,8 +13,11 @@ from pydantic_core import PydanticSerializationError
 
 T = TypeVar("T")
 
-MessageKind = Literal["message", "reset"]
-"""`message` is something a person wrote; `reset` ends the conversation at this point of it."""
+MessageKind = Literal["message", "reset", "errand"]
+"""`message` is something a person wrote; `reset` ends the conversation at this point of it.
+
+An `errand` is work asked for outside of threads: see `bot.errands`.
+"""
 
 RunStatus = Literal[
     "queued",

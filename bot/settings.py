@@ -123,6 +123,27 @@ class Settings(BaseSettings):
     bot_allow_outsiders: bool = Field(
         False, description="Whether people of other workspaces (Slack Connect) may use the bot."
     )
+    bot_prices: Path | None = Field(
+        None, description="TOML file with the prices of models; see `examples/prices.toml`."
+    )
+    bot_limit_person_requests: int | None = Field(
+        None, ge=1, description="Most requests of one person a minute."
+    )
+    bot_limit_person_tokens: int | None = Field(
+        None, ge=1, description="Most tokens of one person a day (UTC)."
+    )
+    bot_limit_person_cost: float | None = Field(
+        None, gt=0, description="Most US dollars of one person a month; needs `BOT_PRICES`."
+    )
+    bot_limit_channel_requests: int | None = Field(
+        None, ge=1, description="Most requests of one channel a minute."
+    )
+    bot_limit_channel_tokens: int | None = Field(
+        None, ge=1, description="Most tokens of one channel a day (UTC)."
+    )
+    bot_limit_channel_cost: float | None = Field(
+        None, gt=0, description="Most US dollars of one channel a month; needs `BOT_PRICES`."
+    )
     bot_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe level that is logged."
     )

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 
 from bot import metrics
 from bot.apology import FRESH_START, NOTHING_TO_FORGET, apology, stopped, with_note
+from bot.budget import Budget
 from bot.engines import Engine
 from bot.engines.polling import error_backoff
+from bot.errands import Office, carry_out
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.gate import Admission, Gate
 from bot.log import log
@@ -54,6 +56,8 @@ class Desk:
     replies: Replies
     options: RunOptions
     gate: Gate
+    budget: Budget
+    office: Office
 
 
 async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
@@ -62,6 +66,8 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
     Returns what was said once Slack holds all of it. Raises Retry and Undeliverable, and Superseded
     when another worker has the thread by now.
     """
+    if turn.claim.messages[-1].kind == "errand":
+        return await carry_out(turn, desk.office)
     admission = await desk.gate.admit(turn)
     if not admission.admitted:
         return await turn_away(turn, desk, admission)
@@ -234,6 +240,7 @@ async def record(turn: Turn, desk: Desk, answer: Answer) -> None:
     if answer.outcome == "reset":
         await desk.store.inbox.settle(turn.claim)
         return
+    await desk.budget.account(turn, answer)
     said = [Record("user", m.text, m.ts, m.user_id) for m in messages]
     said.append(Record("assistant", answer.text, messages[-1].ts))
     await desk.store.inbox.settle(

@@ -16,7 +16,15 @@ VENDORS = {
 
 GROUND = {"bot", "bot.models", "bot.errors", "bot.settings", "bot.log", "bot.checks", "bot.metrics"}
 LEAVES = {"bot.store", "bot.tools", "bot.slack.render", "bot.engines.polling", "bot.apology"}
-CENTRE = {"bot.turn", "bot.gate", "bot.cleanup", "bot.doctor"}
+CENTRE = {
+    "bot.turn",
+    "bot.gate",
+    "bot.budget",
+    "bot.prices",
+    "bot.errands",
+    "bot.cleanup",
+    "bot.doctor",
+}
 ROOTS = {"bot.cli", "bot.tryout", "bot.generate", "bot.__main__"}
 
 ALLOWED = {
@@ -33,8 +41,17 @@ ALLOWED = {
     "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.render"} | {"bot.engines"},
     "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.apology"},
     "bot.access": GROUND | {"bot.slack.people"},
-    "bot.gate": GROUND | LEAVES | {"bot.access", "bot.slack.people"},
-    "bot.turn": GROUND | LEAVES | {"bot.engines", "bot.slack.reply", "bot.gate"},
+    "bot.prices": GROUND,
+    "bot.budget": GROUND | LEAVES | {"bot.prices"},
+    "bot.gate": GROUND | LEAVES | {"bot.access", "bot.budget", "bot.slack.people"},
+    "bot.chart": set(),
+    "bot.report": GROUND | LEAVES | {"bot.chart", "bot.slack.people"},
+    "bot.errands": GROUND
+    | LEAVES
+    | {"bot.engines", "bot.report", "bot.slack.letters", "bot.slack.people"},
+    "bot.turn": GROUND
+    | LEAVES
+    | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands"},
     "bot.doctor": GROUND | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks"},
     "bot.worker": GROUND | LEAVES | {"bot.turn"},
     "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker", "bot.health"},

@@ -22,8 +22,10 @@ SCOPES = (
     "channels:history",  # message.channels; conversations.replies
     "chat:write",  # chat.postMessage, assistant.threads.setStatus
     "commands",  # slash commands and shortcuts
+    "files:write",  # charts and exports, in direct messages
     "groups:history",  # message.groups
     "im:history",  # message.im
+    "im:write",  # conversations.open: direct messages of its own accord
     "mpim:history",  # message.mpim
     "users:read",  # users.info: guests, people of other workspaces, admins
 )

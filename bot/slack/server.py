@@ -21,7 +21,9 @@ from bot.log import log
 from bot.settings import Settings
 from bot.slack.client import Identity
 from bot.slack.commands import COMMANDS, Ask, Command
+from bot.slack.errands import ErrandButtons
 from bot.slack.events import Listeners, installation
+from bot.slack.people import People
 from bot.slack.shortcuts import Buttons
 from bot.store import Store
 
@@ -43,7 +45,7 @@ class MeasuredApp(AsyncApp):
 
 
 def build_app(
-    settings: Settings, store: Store, client: AsyncWebClient, identity: Identity
+    settings: Settings, store: Store, client: AsyncWebClient, identity: Identity, people: People
 ) -> AsyncApp:
     """Bolt's app, with a listener for every event, command, shortcut and button of ours."""
     token = settings.slack_bot_token.get_secret_value()
@@ -68,8 +70,9 @@ def build_app(
     )
     Listeners(store, identity).register(app)
     Buttons(store).register(app)
+    ErrandButtons(store).register(app)
     for command in COMMANDS:
-        app.command(command.name)(_command_listener(command, store))
+        app.command(command.name)(_command_listener(command, store, people))
 
     @app.error
     async def error(error: Exception, body: Mapping[str, Any]) -> None:
@@ -84,7 +87,7 @@ def build_app(
     return app
 
 
-def _command_listener(command: Command, store: Store) -> Any:
+def _command_listener(command: Command, store: Store, people: People) -> Any:
     async def listen(ack: AsyncAck, body: Mapping[str, Any], context: AsyncBoltContext) -> None:
         ask = Ask(
             team_id=installation(context),
@@ -92,6 +95,7 @@ def _command_listener(command: Command, store: Store) -> Any:
             user_id=body["user_id"],
             text=body.get("text") or "",
             store=store,
+            people=people,
         )
         await ack(**await command.answer(ask), response_type="ephemeral")
 

@@ -15,6 +15,7 @@ from bot.store.link import Link, open_link
 from bot.store.marks import Marks
 from bot.store.pace import Pace
 from bot.store.turns import Turn, Turns
+from bot.store.usage import Spending
 from bot.store.workers import Workers
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Interrupt",
     "Marks",
     "Pace",
+    "Spending",
     "Store",
     "ThreadState",
     "Turn",
@@ -55,6 +57,7 @@ class Store:
     dead: DeadLetters
     pace: Pace
     marks: Marks
+    spending: Spending
 
     @property
     def redis(self) -> "Redis":
@@ -91,6 +94,7 @@ async def open_store(
             dead=DeadLetters(link, keys),
             pace=Pace(link, keys),
             marks=Marks(link, keys),
+            spending=Spending(link, keys),
         )
     finally:
         await link.close()

@@ -36,6 +36,8 @@ METHOD_SCOPES = {
     "chat_postMessage": {"chat:write"},
     "assistant_threads_setStatus": {"chat:write"},
     "conversations_replies": HISTORY,
+    "conversations_open": {"im:write"},
+    "files_upload_v2": {"files:write"},
     "users_info": {"users:read"},
 }
 FEATURE_SCOPES = {"agent_view": {"assistant:write"}, "slash_commands": {"commands"}}

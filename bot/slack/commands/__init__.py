@@ -3,9 +3,9 @@
 To add one: write a module with a `COMMAND`, name it in `COMMANDS`; the manifest follows.
 """
 
-from bot.slack.commands import help, reset
+from bot.slack.commands import help, reset, usage
 from bot.slack.commands.command import Ask, Command
 
-COMMANDS: tuple[Command, ...] = (reset.COMMAND, help.COMMAND)
+COMMANDS: tuple[Command, ...] = (reset.COMMAND, usage.COMMAND, help.COMMAND)
 
 __all__ = ["COMMANDS", "Ask", "Command"]

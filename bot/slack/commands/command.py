@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bot.slack.people import People
 from bot.store import Store
 
 
@@ -16,6 +17,7 @@ class Ask:
     user_id: str
     text: str
     store: Store
+    people: People
 
 
 Answer = dict[str, Any]

@@ -1,0 +1,156 @@
+"""Counts what turns spend, and holds it against the limits before a run."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from bot.models import Answer, Message
+from bot.prices import Price, microdollars
+from bot.settings import Settings
+from bot.store import Store, Turn
+from bot.store.usage import Scope, day_of
+
+WARN_AT = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`refusal`: why nothing may run now. `warning`: that a limit is near. Both in Markdown."""
+
+    refusal: str = ""
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """Of one person or one channel: `used` of `most`, until `renewal` (epoch seconds)."""
+
+    scope: Scope
+    what: str
+    used: float
+    most: float
+    shown: str
+    renewal: float
+    period: str
+
+
+class Budget:
+    """The spending of all turns of this process."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        prices: Mapping[str, Price],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._prices = prices
+        self._clock = clock
+
+    async def account(self, turn: Turn, answer: Answer) -> None:
+        """Count what an answer took, on the account of who asked last; a retry counts nothing."""
+        usage = answer.usage
+        if usage is None:
+            return
+        model = answer.model or self._settings.openai_model
+        cost = microdollars(self._prices, model, usage) or 0
+        asker = turn.claim.messages[-1].user_id
+        await self._store.spending.account(turn.claim, asker, usage, cost)
+
+    async def check(self, message: Message, turn_id: str) -> Verdict:
+        """Hold a request against the limits of its author and its channel, and count it."""
+        warnings = []
+        for limit in [limit async for limit in self._limits(message)]:
+            if limit.used > limit.most or (limit.used >= limit.most and limit.what != "requests"):
+                return Verdict(refusal=self._refusal(limit))
+            near = limit.used >= WARN_AT * limit.most and limit.what != "requests"
+            if near and await self._is_first(limit, message, turn_id):
+                warnings.append(_warning(limit))
+        return Verdict(warning="\n\n".join(warnings))
+
+    async def _limits(self, message: Message) -> AsyncIterator[_Limit]:
+        team_id, now = message.thread.team_id, self._clock()
+        for scope, name in _places(message):
+            requests, tokens, cost = self._most(scope)
+            minute = int(now // 60)
+            if requests is not None:
+                count = await self._store.spending.count_request(team_id, scope, name, minute)
+                shown = f"{requests} requests a minute"
+                yield _Limit(scope, "requests", count, requests, shown, (minute + 1) * 60, "")
+            if tokens is None and cost is None:
+                continue
+            day = day_of(now)
+            today, month = await self._store.spending.sums(
+                team_id, [(scope, name, day), (scope, name, day[:7])]
+            )
+            if tokens is not None:
+                shown = f"{tokens:,} tokens a day"
+                yield _Limit(scope, "tokens", today.tokens, tokens, shown, _tomorrow(now), day)
+            if cost is not None:
+                shown = f"${cost:,.2f} a month"
+                yield _Limit(scope, "cost", month.dollars, cost, shown, _next_month(now), day[:7])
+
+    def _most(self, scope: Scope) -> tuple[int | None, int | None, float | None]:
+        settings = self._settings
+        if scope == "person":
+            return (
+                settings.bot_limit_person_requests,
+                settings.bot_limit_person_tokens,
+                settings.bot_limit_person_cost,
+            )
+        return (
+            settings.bot_limit_channel_requests,
+            settings.bot_limit_channel_tokens,
+            settings.bot_limit_channel_cost,
+        )
+
+    async def _is_first(self, limit: _Limit, message: Message, turn_id: str) -> bool:
+        name = dict(_places(message))[limit.scope]
+        team_id = message.thread.team_id
+        mark = f"warned:{team_id}:{limit.scope}:{name}:{limit.what}:{limit.period}"
+        seconds = max(60, int(limit.renewal - self._clock()) + 60)
+        return await self._store.marks.take(mark, turn_id, seconds)
+
+    def _refusal(self, limit: _Limit) -> str:
+        when = datetime.fromtimestamp(limit.renewal, UTC).strftime("%d %B %Y, %H:%M UTC")
+        left = _span(limit.renewal - self._clock())
+        return (
+            f"⚠️ {_owner(limit.scope)} limit of {limit.shown} is reached. "
+            f"It renews on {when}, in {left}: please ask again then."
+        )
+
+
+def _places(message: Message) -> list[tuple[Scope, str]]:
+    return [("person", message.user_id), ("channel", message.thread.channel_id)]
+
+
+def _owner(scope: Scope) -> str:
+    return "Your" if scope == "person" else "This channel's"
+
+
+def _warning(limit: _Limit) -> str:
+    part = int(100 * limit.used / limit.most)
+    return f"⚠️ {part} % of {_owner(limit.scope).lower()} limit of {limit.shown} is used."
+
+
+def _tomorrow(now: float) -> float:
+    today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (today + timedelta(days=1)).timestamp()
+
+
+def _next_month(now: float) -> float:
+    today = datetime.fromtimestamp(now, UTC)
+    first = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1).timestamp()
+
+
+def _span(seconds: float) -> str:
+    """How long that is, in the largest fitting unit, rounded up."""
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= size or size == 1:
+            count = max(1, -int(-seconds // size))
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    raise AssertionError("every span is some seconds")

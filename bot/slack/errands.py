@@ -1,0 +1,70 @@
+"""Buttons that ask for an errand: a chart, an export, to be forgotten."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
+from slack_bolt.context.async_context import AsyncBoltContext
+
+from bot.log import log
+from bot.slack.events import installation
+from bot.store import Store, errands
+
+Payload = Mapping[str, Any]
+
+ACTION = "errand:"
+"""Begins the `action_id` of the buttons; the errand's name follows."""
+ASKED = "On its way: I answer in a direct message."
+
+
+def errand_button(
+    errand: errands.Errand, label: str, *, confirm: str = "", danger: bool = False
+) -> dict[str, Any]:
+    """The button; with `confirm`, Slack asks that question first."""
+    button: dict[str, Any] = {
+        "type": "button",
+        "action_id": f"{ACTION}{errand}",
+        "text": {"type": "plain_text", "text": label},
+        "value": errand,
+    }
+    if danger:
+        button["style"] = "danger"
+    if confirm:
+        button["confirm"] = {
+            "title": {"type": "plain_text", "text": label[:100]},
+            "text": {"type": "plain_text", "text": confirm[:300]},
+            "confirm": {"type": "plain_text", "text": "Yes"},
+            "deny": {"type": "plain_text", "text": "No"},
+        }
+    return button
+
+
+class ErrandButtons:
+    """The listener of all such buttons."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def register(self, app: AsyncApp) -> None:
+        """Hang it on the app."""
+        app.action(re.compile(f"^{ACTION}"))(self.errand)
+
+    async def errand(
+        self,
+        ack: AsyncAck,
+        action: Payload,
+        body: Payload,
+        context: AsyncBoltContext,
+        respond: AsyncRespond,
+    ) -> None:
+        """Pressed in an answer to a command, or in App Home (which has no response URL)."""
+        errand = cast(errands.Errand, action["value"])
+        user_id = body["user"]["id"]
+        await errands.ask(
+            self._store.inbox, errand, installation(context), user_id, body["trigger_id"]
+        )
+        log.info("errand_asked", errand=errand, user=user_id)
+        await ack()
+        if body.get("response_url"):
+            await respond(ASKED, replace_original=False)

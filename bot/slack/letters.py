@@ -1,0 +1,42 @@
+"""What the bot writes to people of its own accord: direct messages and files in them."""
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import Undeliverable
+from bot.slack.client import error_code, slack_errors
+
+
+class Letters:
+    """Sends direct messages. Raises Retry, and Undeliverable where Slack takes none."""
+
+    def __init__(self, client: AsyncWebClient) -> None:
+        self._client = client
+
+    async def send(self, user_id: str, text: str) -> None:
+        """A message in Slack's mrkdwn."""
+        channel_id = await self._direct(user_id)
+        try:
+            with slack_errors():
+                await self._client.chat_postMessage(channel=channel_id, text=text)
+        except SlackApiError as error:
+            raise Undeliverable(error_code(error)) from error
+
+    async def send_file(self, user_id: str, name: str, content: bytes, comment: str) -> None:
+        """A file with a comment above it."""
+        channel_id = await self._direct(user_id)
+        try:
+            with slack_errors():
+                await self._client.files_upload_v2(
+                    channel=channel_id, filename=name, content=content, initial_comment=comment
+                )
+        except SlackApiError as error:
+            raise Undeliverable(error_code(error)) from error
+
+    async def _direct(self, user_id: str) -> str:
+        try:
+            with slack_errors():
+                answer = await self._client.conversations_open(users=user_id)
+        except SlackApiError as error:
+            raise Undeliverable(error_code(error)) from error
+        return str(answer["channel"]["id"])

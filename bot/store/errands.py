@@ -1,0 +1,22 @@
+"""Work that a person asks for outside of any thread; it waits in an inbox like a message.
+
+So it is done once, outlives a crash, and is done by a worker, long after Slack got its answer.
+"""
+
+import time
+from typing import Literal
+
+from bot.models import Message, Thread
+from bot.store.inbox import Inbox
+
+Errand = Literal["chart", "team_chart", "export", "forget_me"]
+
+PLACE = "errands"
+"""Stands where a thread's ts would: the errands of a person are a thread of their own."""
+
+
+async def ask(inbox: Inbox, errand: Errand, team_id: str, user_id: str, event_id: str) -> None:
+    """Put an errand into the person's inbox; the same `event_id` asks once."""
+    thread = Thread(team_id, user_id, PLACE)
+    ts = f"{time.time():.6f}"
+    await inbox.deliver(Message(thread, ts, user_id, errand, event_id, kind="errand"))

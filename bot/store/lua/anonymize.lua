@@ -1,0 +1,19 @@
+-- Take a person's name off the counts of one day in one channel.
+-- KEYS  days and channels of the person, rows of the day, top people of the month
+-- ARGV  member of the first, channel, person, the name to put in the place, kinds...
+local channel, person, nobody = ARGV[2], ARGV[3], ARGV[4]
+for i = 5, #ARGV do
+  local field = channel .. ':' .. person .. ':' .. ARGV[i]
+  local count = redis.call('HGET', KEYS[2], field)
+  if count then
+    redis.call('HINCRBY', KEYS[2], channel .. ':' .. nobody .. ':' .. ARGV[i], count)
+    redis.call('HDEL', KEYS[2], field)
+  end
+end
+local tokens = redis.call('ZSCORE', KEYS[3], person)
+if tokens then
+  redis.call('ZINCRBY', KEYS[3], tokens, nobody)
+  redis.call('ZREM', KEYS[3], person)
+end
+redis.call('SREM', KEYS[1], ARGV[1])
+return redis.status_reply('OK')

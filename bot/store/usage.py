@@ -1,0 +1,180 @@
+"""What was spent: tokens and money by workspace, channel, person and day, in Redis.
+
+Money is kept in microdollars (millionths of a US dollar), days and months are those of UTC. There
+are rows (a hash a day: channel, person, kind -> count) for reports, and sums by day and by month of
+each channel, person and workspace, which limits and `/usage` read in one step.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, date, datetime
+from typing import Literal
+
+from bot.models import Usage
+from bot.store.claims import Claim, pairs
+from bot.store.keys import Keys
+from bot.store.link import Link
+
+Scope = Literal["team", "channel", "person"]
+
+ROWS_SECONDS = 400 * 86400
+SUMS_SECONDS = 70 * 86400
+FORGOTTEN = "forgotten"
+"""Stands for people who wanted to be forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """A sum. `input_tokens` includes the cached ones, `output_tokens` the reasoning."""
+
+    turns: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    microdollars: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def dollars(self) -> float:
+        """The money, as far as prices are known."""
+        return self.microdollars / 1_000_000
+
+
+KINDS = tuple(field.name for field in fields(Spent))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one person spent in one channel on one day."""
+
+    day: str
+    team_id: str
+    channel_id: str
+    user_id: str
+    spent: Spent
+
+
+def day_of(seconds: float) -> str:
+    """The UTC day of a time in epoch seconds, `2026-11-21`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
+class Spending:
+    """The counters."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def account(self, claim: Claim, user_id: str, usage: Usage, microdollars: int) -> bool:
+        """Count a turn, once; False where it was counted before. Raises Superseded.
+
+        The mark stands in the turn's own journal, so that it costs no key and is there as long as
+        the turn can be repeated.
+        """
+        thread, day = claim.thread, day_of(claim.taken_at)
+        team_id, channel_id, month = thread.team_id, thread.channel_id, day[:7]
+        keys = self._keys
+        names: list[str] = [
+            keys.thread(thread),
+            keys.turn(thread),
+            self._rows(team_id, day),
+            keys.name("used", team_id, user_id),
+            self._top(team_id, "channel", month),
+            self._top(team_id, "person", month),
+            keys.name("teams"),
+        ]
+        for period in (day, month):
+            names.append(self._sum(team_id, "team", "", period))
+            names.append(self._sum(team_id, "channel", channel_id, period))
+            names.append(self._sum(team_id, "person", user_id, period))
+        spent = Spent(
+            1,
+            usage.input_tokens,
+            usage.cached_tokens,
+            usage.output_tokens,
+            usage.reasoning_tokens,
+            microdollars,
+        )
+        counted = await self._link.run(
+            "account",
+            names,
+            *(
+                claim.fence,
+                day,
+                channel_id,
+                user_id,
+                ROWS_SECONDS,
+                SUMS_SECONDS,
+                spent.tokens,
+                team_id,
+            ),
+            *(part for kind in zip(KINDS, astuple(spent), strict=True) for part in kind),
+        )
+        return bool(counted)
+
+    async def sums(self, team_id: str, wanted: Sequence[tuple[Scope, str, str]]) -> list[Spent]:
+        """Sums by (scope, id, period), the period a day or a month; the id of "team" is ""."""
+        found = await self._link.execute_many(
+            [("HGETALL", self._sum(team_id, *which)) for which in wanted]
+        )
+        return [_parse(fields) for fields in found]
+
+    async def count_request(self, team_id: str, scope: Scope, name: str, minute: int) -> int:
+        """Count a request; returns how many there have been in this minute (of the epoch)."""
+        key = self._keys.name("requests", team_id, scope, name, str(minute))
+        count, _ = await self._link.execute_many([("INCR", key), ("EXPIRE", key, 120)])
+        return int(count)
+
+    async def top(self, team_id: str, scope: Scope, month: str, count: int) -> list[str]:
+        """The ids that spent the most tokens in a month, the first one most."""
+        key = self._top(team_id, scope, month)
+        found: list[str] = await self._link.execute("ZREVRANGE", key, 0, count - 1)
+        return found
+
+    async def rows(self, days: Iterable[date]) -> list[Row]:
+        """All rows of some days, of all workspaces, by day, workspace, channel and person."""
+        teams = sorted(await self._link.execute("SMEMBERS", self._keys.name("teams")))
+        found: list[Row] = []
+        for day in days:
+            for team_id in teams:
+                cells = await self._link.execute("HGETALL", self._rows(team_id, day.isoformat()))
+                found += _parse_rows(day.isoformat(), team_id, cells)
+        return found
+
+    async def forget(self, team_id: str, user_id: str) -> None:
+        """Take a person's name off the rows. The sums of the day and month go by themselves."""
+        keys = self._keys
+        used = keys.name("used", team_id, user_id)
+        for member in await self._link.execute("SMEMBERS", used):
+            day, channel_id = member.split(":")
+            names = (used, self._rows(team_id, day), self._top(team_id, "person", day[:7]))
+            args = (member, channel_id, user_id, FORGOTTEN, *KINDS)
+            await self._link.run("anonymize", names, *args)
+
+    def _rows(self, team_id: str, day: str) -> str:
+        return self._keys.name("usage", team_id, day)
+
+    def _sum(self, team_id: str, scope: Scope, name: str, period: str) -> str:
+        return self._keys.name("spent", team_id, scope, name, period)
+
+    def _top(self, team_id: str, scope: Scope, month: str) -> str:
+        return self._keys.name("top", team_id, scope, month)
+
+
+def _parse(cells: dict[str, str] | list[str]) -> Spent:
+    counts = pairs(cells) if isinstance(cells, list) else cells
+    return Spent(**{kind: int(counts.get(kind, 0)) for kind in KINDS})
+
+
+def _parse_rows(day: str, team_id: str, cells: dict[str, str]) -> list[Row]:
+    counts: dict[tuple[str, str], dict[str, str]] = {}
+    for name, count in cells.items():
+        channel_id, user_id, kind = name.split(":")
+        counts.setdefault((channel_id, user_id), {})[kind] = count
+    return [Row(day, team_id, *who, _parse(cells)) for who, cells in sorted(counts.items())]

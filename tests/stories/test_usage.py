@@ -1,0 +1,205 @@
+"""What is spent is counted once, shown to whom it concerns, and held against limits."""
+
+import asyncio
+import csv
+import io
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.budget import _next_month, _span, _tomorrow
+from bot.chart import Bars, draw_chart
+from bot.errors import ConfigError
+from bot.models import Usage
+from bot.prices import Price, load_prices, microdollars
+from bot.report import fetch_rows, render_total, write_csv
+from bot.store import Store
+from bot.store.usage import Spent, day_of
+from tests.store.scenes import deliver, take_one
+from tests.stories.town import Town, open_town
+
+PRICES = """
+[gpt]
+input = 2.0
+cached = 0.5
+output = 10.0
+"""
+
+
+@asynccontextmanager
+async def priced_town(redis_url: str, directory: Path, **given: Any) -> AsyncIterator[Town]:
+    prices = directory / "prices.toml"
+    prices.write_text(PRICES)
+    async with open_town(
+        redis_url, directory, bot_prices=prices, openai_model="gpt-6-luna", **given
+    ) as town:
+        yield town
+
+
+async def spent_by(town: Town, who: str) -> Spent:
+    user = town.slack.user(who)
+    (spent,) = await town.bot.store.spending.sums(
+        town.slack.workspace.team_id, [("person", user.id, day_of(time.time()))]
+    )
+    return spent
+
+
+async def test_a_turn_is_counted_for_person_channel_and_workspace(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with priced_town(redis_url, tmp_path) as town:
+        await town.ask("#general", "@bot hello")
+        await town.ask("#random", "@bot hello", who="bob")
+        team_id, day = town.slack.workspace.team_id, day_of(time.time())
+        alice, everybody, general = await town.bot.store.spending.sums(
+            team_id,
+            [
+                ("person", town.slack.user("alice").id, day),
+                ("team", "", day[:7]),
+                ("channel", town.slack.channel("#general").id, day),
+            ],
+        )
+        assert alice == general
+        assert (alice.turns, everybody.turns) == (1, 2)
+        assert alice.tokens > 0
+        fresh = alice.input_tokens - alice.cached_tokens
+        assert alice.microdollars == round(
+            fresh * 2.0 + alice.cached_tokens * 0.5 + alice.output_tokens * 10.0
+        )
+        rows = await fetch_rows(town.settings, 2)
+        assert sorted(row.user_id for row in rows) == sorted(
+            town.slack.user(name).id for name in ("alice", "bob")
+        )
+        file = io.StringIO()
+        write_csv(rows, file)
+        lines = list(csv.DictReader(io.StringIO(file.getvalue())))
+        assert sum(int(line["turns"]) for line in lines) == 2
+        assert f"{everybody.microdollars:,}" in render_total(rows)
+
+
+async def test_a_turn_that_is_taken_up_again_is_not_counted_twice(store: Store) -> None:
+    await deliver(store, "1.0")
+    claim = await take_one(store)
+    usage = Usage(100, 40, 10, 5)
+    assert await store.spending.account(claim, "U1", usage, 7)
+    assert not await store.spending.account(claim, "U1", usage, 7)
+    day = day_of(claim.taken_at)
+    (spent,) = await store.spending.sums(claim.thread.team_id, [("person", "U1", day)])
+    assert spent == Spent(1, 100, 40, 10, 5, 7)
+
+
+async def test_usage_shows_a_person_their_own_and_admins_the_top(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with priced_town(redis_url, tmp_path) as town:
+        chief = town.slack.add_user("chief", is_admin=True)
+        await chief.joins("#general")
+        alice = town.slack.user("alice")
+        await town.ask("#general", "@bot hello")
+        await alice.slash("/usage")
+        (answer,) = alice.ephemerals("#general")
+        assert "Today: 1 answers" in answer.blocks[0]["text"]["text"]
+        assert "$0.0" in answer.blocks[0]["text"]["text"]
+        assert "People" not in str(answer.blocks)
+
+        await chief.slash("/usage")
+        (answer,) = chief.ephemerals("#general")
+        assert f"1. <@{alice.id}>: 1 answers" in str(answer.blocks)
+        assert f"1. <#{town.slack.channel('#general').id}>: 1 answers" in str(answer.blocks)
+
+        await chief.clicks("#general", answer.ts, "errand:team_chart")
+        await alice.clicks("#general", alice.ephemerals("#general")[0].ts, "errand:chart")
+        for person in (chief, alice):
+            (message,) = await town.slack.wait_for(partial(files_for, town, person.dm()))
+            file = town.slack.workspace.files[message.file_ids[0]]
+            assert file.content.startswith(b"\x89PNG")
+
+
+def files_for(town: Town, channel: str) -> list[Any]:
+    return [m for m in town.slack.messages(channel) if m.file_ids]
+
+
+async def test_a_chart_of_the_workspace_is_for_admins_only(town: Town) -> None:
+    from bot.store import errands
+
+    alice = town.slack.user("alice")
+    team_id = town.slack.workspace.team_id
+    await errands.ask(town.bot.store.inbox, "team_chart", team_id, alice.id, "e1")
+    await errands.ask(town.bot.store.inbox, "chart", team_id, alice.id, "e2")
+    await town.slack.wait_for(lambda: files_for(town, alice.dm()))
+    assert len(files_for(town, alice.dm())) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ({"bot_limit_person_requests": 1}, "Your limit of 1 requests a minute is reached"),
+        ({"bot_limit_channel_requests": 1}, "This channel's limit of 1 requests a minute"),
+        ({"bot_limit_person_tokens": 1}, "Your limit of 1 tokens a day is reached"),
+        ({"bot_limit_channel_cost": 0.000001}, "This channel's limit of $0.00 a month"),
+    ],
+)
+async def test_past_a_limit_nothing_runs_and_the_renewal_is_told(
+    redis_url: str, tmp_path: Path, limit: dict[str, Any], words: str
+) -> None:
+    async with priced_town(redis_url, tmp_path, **limit) as town:
+        now = time.time()
+        if now % 60 > 50:  # both questions are to fall into one minute
+            await asyncio.sleep(60.1 - now % 60)
+        root = await town.ask("#general", "@bot one")
+        await town.ask("#general", "two", thread_ts=root)
+        answers = await town.replies("#general", root, 2)
+        assert words in answers[1]
+        assert "It renews on" in answers[1]
+        assert town.fake.created("/responses") == 1
+
+
+async def test_at_eighty_percent_people_are_warned_once(redis_url: str, tmp_path: Path) -> None:
+    async with priced_town(redis_url, tmp_path) as town:
+        await town.ask("#general", "@bot one")
+        spent = (await spent_by(town, "alice")).tokens
+    limit = int(spent / 0.9)
+    async with priced_town(redis_url, tmp_path, bot_limit_person_tokens=limit) as town:
+        root = await town.ask("#general", "@bot one")
+        assert "limit" not in (await town.replies("#general", root))[0]
+        await town.ask("#general", "two", thread_ts=root)
+        second = (await town.replies("#general", root, 2))[1]
+        assert second.startswith("turn 2")
+        assert f"% of your limit of {limit:,} tokens a day is used." in second
+
+
+def test_prices_are_those_of_the_longest_name(tmp_path: Path) -> None:
+    prices = {"gpt": Price(input=1, output=1), "gpt-6": Price(input=2, output=4, cached=1)}
+    usage = Usage(100, 50, 10, 3)
+    assert microdollars(prices, "gpt-6-2026-09-22", usage) == 190
+    assert microdollars(prices, "gpt-5", usage) == 110
+    assert microdollars(prices, "llama", usage) is None
+    assert load_prices(None) == {}
+    for text in ("[gpt", "[gpt]\ninput = 1", "[gpt]\ninput = -1\noutput = 1"):
+        (tmp_path / "prices.toml").write_text(text)
+        with pytest.raises(ConfigError, match="BOT_PRICES"):
+            load_prices(tmp_path / "prices.toml")
+    assert "gpt-6-luna" in load_prices(Path(__file__).parents[2] / "examples" / "prices.toml")
+
+
+def test_days_and_months_renew_in_utc() -> None:
+    now = datetime(2026, 12, 31, 23, 59, 30, tzinfo=UTC).timestamp()
+    for renewal in (_tomorrow(now), _next_month(now)):
+        assert datetime.fromtimestamp(renewal, UTC) == datetime(2027, 1, 1, tzinfo=UTC)
+    assert [_span(seconds) for seconds in (0.5, 30, 61, 7200, 200_000)] == [
+        "1 second",
+        "30 seconds",
+        "2 minutes",
+        "2 hours",
+        "3 days",
+    ]
+
+
+def test_a_chart_is_a_picture_also_where_nothing_was_spent() -> None:
+    assert draw_chart([Bars("Tokens", [("a", 0)]), Bars("Nothing", [])]).startswith(b"\x89PNG")
