@@ -25,6 +25,7 @@ from bot.slack.letters import Letters
 from bot.slack.people import People
 from bot.slack.reply import Replies
 from bot.slack.server import add_events_route, build_app, open_socket_mode
+from bot.slack.threads import Threads
 from bot.store import Store, open_store
 from bot.turn import Desk
 from bot.worker import Worker
@@ -80,7 +81,8 @@ async def open_bot(
         if work_part:
             engine = await stack.enter_async_context(open_engine(settings))
             office = Office(store, Letters(client), people)
-            desk = _desk(settings, engine, Replies(client, store.pace), office)
+            replies, threads = Replies(client, store.pace), Threads(client, people, identity)
+            desk = _desk(settings, engine, replies, threads, office)
             worker = Worker(desk, settings)
             probes["worker"] = _alive(worker)
             await stack.enter_async_context(_working(worker))
@@ -103,11 +105,13 @@ async def open_bot(
         yield Bot(store, engine, address)
 
 
-def _desk(settings: Settings, engine: Engine, replies: Replies, office: Office) -> Desk:
+def _desk(
+    settings: Settings, engine: Engine, replies: Replies, threads: Threads, office: Office
+) -> Desk:
     store = office.store
     budget = Budget(store, settings, load_prices(settings.bot_prices))
     gate = Gate(store, office.people, budget, settings)
-    return Desk(store, engine, replies, RunOptions(), gate, budget, office)
+    return Desk(store, engine, replies, threads, RunOptions(), gate, budget, office)
 
 
 @asynccontextmanager

@@ -51,6 +51,10 @@ class Gate:
             turn.claim = replace(claim, messages=left)
         return admission
 
+    async def hears(self, message: Message) -> bool:
+        """Whether what somebody said in between may reach the model: not of whom is refused."""
+        return not await self._refusal(message)
+
     async def _decide(self, turn: Turn) -> Admission:
         admitted: list[Message] = []
         refused: dict[str, str] = {}

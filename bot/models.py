@@ -19,6 +19,10 @@ MessageKind = Literal["message", "reset", "errand"]
 An `errand` is work asked for outside of threads: see `bot.errands`.
 """
 
+FollowUps = Literal["always", "one_person", "mentions"]
+"""Which replies in its threads the bot answers without being mentioned: all, those of one person
+alone with it, none. `one_person`: whoever mentioned it last, until somebody else writes."""
+
 RunStatus = Literal[
     "queued",
     "in_progress",

@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import ConfigError
+from bot.models import FollowUps
 
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful assistant in a Slack workspace. Answer in the language you are asked in, "
@@ -96,6 +97,11 @@ class Settings(BaseSettings):
     )
     bot_streaming: bool = Field(
         True, description="Show answers while they are written, where the AI server can."
+    )
+    bot_follow_ups: FollowUps = Field(
+        "one_person",
+        description="Replies answered without a mention, where the channel sets nothing else: "
+        "`always`, `one_person` (until somebody else writes), `mentions` (none).",
     )
     bot_gather_seconds: float = Field(
         0.25, ge=0, description="Seconds a new message waits for others that belong before it."

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from bot import metrics
 from bot.apology import FRESH_START, NOTHING_TO_FORGET, apology, stopped, with_note
 from bot.budget import Budget
+from bot.context import STEP as HEARD
+from bot.context import Heard, gather
 from bot.engines import Engine
 from bot.engines.polling import error_backoff
 from bot.errands import Office, carry_out
@@ -22,6 +24,7 @@ from bot.gate import Admission, Gate
 from bot.log import log
 from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update, well_formed
 from bot.slack.reply import Replies, Reply
+from bot.slack.threads import Threads
 from bot.store import Store
 from bot.store.turns import Turn
 
@@ -54,6 +57,7 @@ class Desk:
     store: Store
     engine: Engine
     replies: Replies
+    threads: Threads
     options: RunOptions
     gate: Gate
     budget: Budget
@@ -117,8 +121,10 @@ async def ask(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Ans
 
 async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Answer:
     generation = turn.recall("rebuild", int) or 0
-    engine, messages = desk.engine, turn.claim.messages
-    conversation = await _conversation(turn, desk, generation)
+    engine = desk.engine
+    heard = await gather(turn, desk.store, desk.threads, desk.gate)
+    messages = heard.messages
+    conversation = await _conversation(turn, desk, generation, heard)
     for message in messages:
         await _append(turn, engine, conversation, message, generation)
     if interrupt.raised.is_set() and turn.recall(f"run:{generation}", Run) is None:
@@ -162,7 +168,7 @@ async def _append(
         await turn.once(f"append:{generation}:{message.ts}", str, append)
 
 
-async def _conversation(turn: Turn, desk: Desk, generation: int) -> Conversation:
+async def _conversation(turn: Turn, desk: Desk, generation: int, heard: Heard) -> Conversation:
     """The thread's conversation; begun, and filled from our own record, where there is none."""
     thread, asker = turn.claim.thread, turn.claim.messages[0].user_id
     known = turn.claim.conversation
@@ -170,7 +176,7 @@ async def _conversation(turn: Turn, desk: Desk, generation: int) -> Conversation
         return known
 
     async def begin(_: bool) -> Conversation:
-        history = await desk.store.conversations.history(thread)
+        history = [*await desk.store.conversations.history(thread), *heard.before]
         keep = turn.recall("keep", int)
         if keep is not None:
             history = history[-keep:]
@@ -225,6 +231,7 @@ async def forget(turn: Turn, desk: Desk) -> Answer:
         await turn.note("forgotten", conversation.id)
         await desk.engine.delete(conversation.id)
         await desk.store.conversations.forget(turn.claim)
+    await desk.store.talk.catch_up(turn)  # what was overheard is forgotten, too
     return Answer(FRESH_START, outcome="reset")
 
 
@@ -241,7 +248,9 @@ async def record(turn: Turn, desk: Desk, answer: Answer) -> None:
         await desk.store.inbox.settle(turn.claim)
         return
     await desk.budget.account(turn, answer)
-    said = [Record("user", m.text, m.ts, m.user_id) for m in messages]
+    heard = turn.recall(HEARD, Heard) or Heard(messages=messages)
+    said = [*heard.before]
+    said += [Record("user", m.text, m.ts, m.user_id) for m in heard.messages]
     said.append(Record("assistant", answer.text, messages[-1].ts))
     await desk.store.inbox.settle(
         turn.claim, records=said, usage=answer.usage, last_item_id=answer.last_item_id

@@ -16,6 +16,7 @@ VENDORS = {
 
 GROUND = {"bot", "bot.models", "bot.errors", "bot.settings", "bot.log", "bot.checks", "bot.metrics"}
 LEAVES = {"bot.store", "bot.tools", "bot.slack.render", "bot.engines.polling", "bot.apology"}
+LOOKS = {"bot.slack.threads"}
 CENTRE = {
     "bot.turn",
     "bot.gate",
@@ -41,6 +42,7 @@ ALLOWED = {
     "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.render"} | {"bot.engines"},
     "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.apology"},
     "bot.access": GROUND | {"bot.slack.people"},
+    "bot.context": GROUND | LEAVES | {"bot.gate", "bot.slack.threads"},
     "bot.prices": GROUND,
     "bot.budget": GROUND | LEAVES | {"bot.prices"},
     "bot.gate": GROUND | LEAVES | {"bot.access", "bot.budget", "bot.slack.people"},
@@ -51,7 +53,8 @@ ALLOWED = {
     | {"bot.engines", "bot.report", "bot.slack.letters", "bot.slack.people"},
     "bot.turn": GROUND
     | LEAVES
-    | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands"},
+    | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands"}
+    | {"bot.context", *LOOKS},
     "bot.doctor": GROUND | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks"},
     "bot.worker": GROUND | LEAVES | {"bot.turn"},
     "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker", "bot.health"},

@@ -13,10 +13,10 @@ from slack_bolt.context.async_context import AsyncBoltContext
 
 from bot import metrics
 from bot.log import log
-from bot.models import File, Message, MessageKind, Thread
+from bot.models import File, FollowUps, Message, MessageKind, Thread
 from bot.slack.client import Identity
 from bot.slack.text import parse_text
-from bot.store import Store
+from bot.store import Address, Store
 
 SPOKEN = frozenset({None, "file_share", "thread_broadcast"})
 """Subtypes of `message` that a person has written; the other ones are Slack's own notices."""
@@ -43,8 +43,11 @@ Payload = Mapping[str, Any]
 class Listeners:
     """The listeners of events, named as Slack names them."""
 
-    def __init__(self, store: Store, identity: Identity) -> None:
+    def __init__(
+        self, store: Store, identity: Identity, follow_ups: FollowUps = "one_person"
+    ) -> None:
         self._store = store
+        self._follow_ups = follow_ups
         self._identity = identity
         self._mention = re.compile(rf"<@{re.escape(identity.user_id)}(\|[^>]*)?>")
 
@@ -57,13 +60,14 @@ class Listeners:
 
     async def app_mention(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
         """Somebody calls the bot by name. The twin `message` event is the same message."""
-        await self._hear(event, body, context, addressed=True)
+        await self._hear(event, body, context, "mention")
 
     async def message(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
         """Something was written where the bot is: for us in a DM, a mention or our own thread."""
         direct = event.get("channel_type") == "im"
         mentioned = bool(self._mention.search(event.get("text") or ""))
-        await self._hear(event, body, context, addressed=direct or mentioned)
+        address: Address = "direct" if direct else "mention" if mentioned else ""
+        await self._hear(event, body, context, address)
 
     async def agent_session_stopped(self, event: Payload, context: AsyncBoltContext) -> None:
         """Slack's own Stop button: the run of that thread is cancelled."""
@@ -75,30 +79,26 @@ class Listeners:
         """Acknowledged: an event without a listener counts as a failed delivery."""
 
     async def _hear(
-        self, event: Payload, body: Payload, context: AsyncBoltContext, *, addressed: bool
+        self, event: Payload, body: Payload, context: AsyncBoltContext, address: Address
     ) -> None:
         if not is_spoken(event) or event["user"] == self._identity.user_id:
             return
         message = self._parse(event, body, context)
-        if not addressed and not await self._is_ours(message):
+        if not address and message.ts == message.thread.thread_ts:
             return
-        delivery = await self._store.inbox.deliver(message)
-        if delivery.new and message.kind == "reset":
+        heard = await self._store.talk.hear(message, address, self._follow_ups)
+        if heard.verdict == "new" and message.kind == "reset":
             await self._store.inbox.interrupt(message.thread, "reset")
-        metrics.messages.labels("new" if delivery.new else "again").inc()
-        tell = log.info if delivery.new else log.debug
+        metrics.messages.labels("again" if heard.verdict == "seen" else heard.verdict).inc()
+        tell = log.info if heard.verdict == "new" else log.debug
         tell(
-            "message_delivered" if delivery.new else "message_seen_before",
+            "message_heard",
+            verdict=heard.verdict,
             thread=message.thread.key,
             ts=message.ts,
             kind=message.kind,
-            waiting=delivery.waiting,
+            waiting=heard.waiting,
         )
-
-    async def _is_ours(self, message: Message) -> bool:
-        """Whether what nobody addressed to us belongs to a thread in which we are."""
-        is_reply = message.ts != message.thread.thread_ts
-        return is_reply and await self._store.inbox.overhear(message)
 
     def _parse(self, event: Payload, body: Payload, context: AsyncBoltContext) -> Message:
         files = parse_files(event.get("files") or ())

@@ -27,7 +27,7 @@ SCOPES = (
     "im:history",  # message.im
     "im:write",  # conversations.open: direct messages of its own accord
     "mpim:history",  # message.mpim
-    "users:read",  # users.info: guests, people of other workspaces, admins
+    "users:read",  # users.info: names, guests, people of other workspaces, admins
 )
 
 PROMPTS = (

@@ -90,7 +90,13 @@ def parse_person(user: dict[str, object]) -> Person:
     names = profile if isinstance(profile, dict) else {}
     return Person(
         user_id=str(user["id"]),
-        name=str(names.get("real_name") or user.get("real_name") or user.get("name") or user["id"]),
+        name=str(
+            names.get("display_name")
+            or names.get("real_name")
+            or user.get("real_name")
+            or user.get("name")
+            or user["id"]
+        ),
         team_id=str(user.get("team_id") or ""),
         enterprise_id=str(grid.get("enterprise_id") or "") if isinstance(grid, dict) else "",
         is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),

@@ -68,7 +68,7 @@ def build_app(
         process_before_response=True,  # by default Bolt says 200 before the listener has run
         attaching_conversation_kwargs_enabled=False,
     )
-    Listeners(store, identity).register(app)
+    Listeners(store, identity, settings.bot_follow_ups).register(app)
     Buttons(store).register(app)
     ErrandButtons(store).register(app)
     for command in COMMANDS:

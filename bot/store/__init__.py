@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from bot.store.channel_settings import ChannelBook, ChannelSettings
 from bot.store.claims import Amendment, Beat, Claim, Delivery, Depth, Entry, Interrupt, ThreadState
 from bot.store.conversations import Conversations
 from bot.store.dead import DeadLetter, DeadLetters
@@ -14,13 +15,18 @@ from bot.store.keys import Keys
 from bot.store.link import Link, open_link
 from bot.store.marks import Marks
 from bot.store.pace import Pace
+from bot.store.talk import Address, Background, Hearing, Talk
 from bot.store.turns import Turn, Turns
 from bot.store.usage import Spending
 from bot.store.workers import Workers
 
 __all__ = [
+    "Address",
     "Amendment",
+    "Background",
     "Beat",
+    "ChannelBook",
+    "ChannelSettings",
     "Claim",
     "Conversations",
     "DeadLetter",
@@ -28,12 +34,14 @@ __all__ = [
     "Delivery",
     "Depth",
     "Entry",
+    "Hearing",
     "Inbox",
     "Interrupt",
     "Marks",
     "Pace",
     "Spending",
     "Store",
+    "Talk",
     "ThreadState",
     "Turn",
     "Turns",
@@ -51,6 +59,8 @@ class Store:
     link: Link
     keys: Keys
     inbox: Inbox
+    talk: Talk
+    channels: ChannelBook
     workers: Workers
     turns: Turns
     conversations: Conversations
@@ -88,6 +98,8 @@ async def open_store(
             link=link,
             keys=keys,
             inbox=Inbox(link, pulse, keys),
+            talk=Talk(link, keys),
+            channels=ChannelBook(link, keys),
             workers=Workers(pulse, keys),
             turns=Turns(link, keys, conversations),
             conversations=conversations,

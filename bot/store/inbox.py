@@ -30,8 +30,6 @@ from bot.store.link import CALL_TIMEOUT, Link, NoGroup
 
 # Slack delivers again up to 25 hours later.
 SEEN_SECONDS = 26 * 3600
-# Slack delivers a second time at once, a third time after a minute.
-OVERHEARD_SECONDS = 90
 TOMBSTONE_SECONDS = 90 * 86400
 RECORDS = 200
 RECORD_BYTES = 400_000
@@ -58,7 +56,6 @@ class Inbox:
                 keys.thread(thread),
                 keys.turn(thread),
                 keys.ready,
-                keys.overheard(thread),
                 *keys.seen(message),
             ),
             message.ts,
@@ -67,17 +64,6 @@ class Inbox:
             SEEN_SECONDS,
         )
         return Delivery(bool(new), waiting, bool(active))
-
-    async def overhear(self, message: Message) -> bool:
-        """Whether a message that nobody addressed to us is for us, since its thread is ours.
-
-        Where it is not, it is kept aside for a while: Slack may deliver the mention that makes the
-        thread ours after what was said behind it. `deliver` of the mention takes it along.
-        """
-        keys, thread = self._keys, message.thread
-        kept = json.dumps([encode(message), *keys.seen(message)])
-        names = (keys.conversation(thread), keys.thread(thread), keys.overheard(thread))
-        return bool(await self._link.run("overhear", names, message.ts, kept, OVERHEARD_SECONDS))
 
     async def revise(self, message: Message) -> Amendment:
         """Put the edited text in the place of the old one, while nobody has begun to answer it."""

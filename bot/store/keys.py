@@ -65,9 +65,17 @@ class Keys:
         """Hash of the thread's messages by ts, waiting and taken."""
         return self.name("inbox", thread.key)
 
+    def speakers(self, thread: Thread) -> str:
+        """Hash of who wrote in the thread by their newest ts, and who mentioned us when."""
+        return self.name("speakers", thread.key)
+
     def overheard(self, thread: Thread) -> str:
-        """Hash of messages by ts that were not for us, kept for a minute and a half."""
+        """Hash of messages by ts that were not for us, or not yet."""
         return self.name("overheard", thread.key)
+
+    def channel(self, team_id: str, channel_id: str) -> str:
+        """Hash of a channel's own settings."""
+        return self.name("channel", team_id, channel_id)
 
     def thread(self, thread: Thread) -> str:
         """Hash of a busy thread: entry, claim, worker, attempts, crashes, reason."""

@@ -377,33 +377,3 @@ async def test_depth_tells_what_there_is_to_do(store: Store) -> None:
     assert 0 <= depth.oldest_age < 10
     assert third is not None
     assert (await store.inbox.state(third.thread)).worker == "anna"
-
-
-async def test_what_was_said_behind_a_late_mention_comes_along_with_it(store: Store) -> None:
-    assert not await store.inbox.overhear(message("3.0"))
-    assert not await store.inbox.overhear(message("1.0"))
-    await deliver(store, "2.0")
-
-    assert await store.inbox.overhear(message("4.0"))
-    assert not (await store.inbox.deliver(message("3.0"))).new
-    assert stamps(await take_one(store)) == ["2.0", "3.0"]
-    assert await keys_of(store, "overheard") == []
-
-
-async def test_what_is_not_for_us_is_forgotten(store: Store) -> None:
-    await store.inbox.overhear(message("1.0"))
-
-    [key] = await keys_of(store)
-    assert 0 < await store.redis.ttl(key) <= 90
-
-
-async def test_what_was_overheard_and_delivered_meanwhile_is_not_answered_twice(
-    store: Store,
-) -> None:
-    await deliver(store, "3.0")
-    await store.inbox.settle(await take_one(store))
-    await store.redis.delete(*await keys_of(store, "conversation"))
-    await store.inbox.overhear(message("3.0"))
-    await deliver(store, "2.0")
-
-    assert stamps(await take_one(store)) == ["2.0"]

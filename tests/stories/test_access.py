@@ -38,11 +38,12 @@ async def test_guests_and_outsiders_are_told_once_in_a_thread(guarded: Town) -> 
 
 async def test_what_a_guest_says_in_between_does_not_reach_the_model(guarded: Town) -> None:
     root = await guarded.ask("#general", "@bot hello")
-    await guarded.ask("#general", "let me in", who="gina", thread_ts=root)
-    await guarded.ask("#general", "more", thread_ts=root)
+    await guarded.slack.user("gina").says("#general", "between us", thread_ts=root)
+    await guarded.ask("#general", "@bot let me in", who="gina", thread_ts=root)
+    await guarded.ask("#general", "@bot more", thread_ts=root)
     answers = await guarded.replies("#general", root, 3)
     assert GUEST in answers[1]
-    assert answers[2] == "turn 2: hello | more"
+    assert answers[2] == "turn 2: hello | alice: more"
 
 
 async def test_denied_people_hear_whom_to_ask(redis_url: str, tmp_path: Path) -> None:

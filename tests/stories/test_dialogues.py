@@ -53,7 +53,8 @@ async def test_every_thread_is_a_conversation_of_its_own(town: Town) -> None:
         town.ask("#general", "@bot red"), town.ask("#general", "@bot blue", who="bob")
     )
     await asyncio.gather(
-        town.ask("#general", "and?", thread_ts=first), town.ask("#general", "so?", thread_ts=second)
+        town.ask("#general", "and?", thread_ts=first),
+        town.ask("#general", "so?", who="bob", thread_ts=second),
     )
     assert (await town.replies("#general", first, 2))[1] == "turn 2: red | and?"
     assert (await town.replies("#general", second, 2))[1] == "turn 2: blue | so?"

@@ -1,0 +1,93 @@
+"""What the engine is told: the messages of a turn, who wrote them, and what was said around them.
+
+Journaled as one step: a turn that is taken up again says the same words, by which the engine may
+have to find them.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from bot.gate import Gate
+from bot.models import Message, Record
+from bot.slack.threads import Line, Threads
+from bot.store import Store
+from bot.store.turns import Turn
+
+STEP = "heard"
+_REFERENCE = re.compile(r"@([UW][A-Z0-9]{6,})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """`before` was said in the thread before the bot came; `messages` are overheard or asked."""
+
+    before: tuple[Record, ...] = ()
+    messages: tuple[Message, ...] = ()
+
+
+async def gather(turn: Turn, store: Store, threads: Threads, gate: Gate) -> Heard:
+    """All that the engine should hear in this turn, in Slack's order.
+
+    Where several people write in the thread, or others were there before, each message begins
+    with its author's name.
+    """
+    asked = turn.claim.messages
+
+    async def work(_: bool) -> Heard:
+        background = await store.talk.catch_up(turn)
+        before: list[Line] = []
+        if background.first and asked[0].ts != asked[0].thread.thread_ts:
+            before = await threads.said_before(turn.claim.thread, asked[0].ts)
+            strangers = {line.user_id: line.ts for line in before if line.user_id and not line.ours}
+            await store.talk.note_speakers(turn.claim.thread, strangers)
+        since = float(asked[0].ts) if before else 0.0
+        overheard = [
+            message
+            for message in background.overheard
+            if message.kind == "message" and float(message.ts) > since and await gate.hears(message)
+        ]
+        messages = sorted([*overheard, *asked], key=lambda message: float(message.ts))
+        speakers = _speakers(before, messages) | set(background.speakers)
+        names = await threads.names(_mentioned(before, messages) | speakers - {""})
+        several = len(speakers) > 1
+        return Heard(
+            tuple(_record(line, names, several=several) for line in before),
+            tuple(_spoken(message, names, several=several) for message in messages),
+        )
+
+    return await turn.once(STEP, Heard, work)
+
+
+def _speakers(before: Iterable[Line], messages: Iterable[Message]) -> set[str]:
+    others = {line.user_id or line.name for line in before if not line.ours}
+    return others | {message.user_id for message in messages}
+
+
+def _mentioned(before: Iterable[Line], messages: Iterable[Message]) -> set[str]:
+    texts = [*(line.text for line in before), *(message.text for message in messages)]
+    return {user_id for text in texts for user_id in _REFERENCE.findall(text)}
+
+
+def _record(line: Line, names: Mapping[str, str], *, several: bool) -> Record:
+    text = _with_files(_named(line.text, names), line.files)
+    if line.ours:
+        return Record("assistant", text, line.ts)
+    speaker = names.get(line.user_id) or line.name or line.user_id
+    return Record("user", f"{speaker}: {text}" if several else text, line.ts, line.user_id)
+
+
+def _spoken(message: Message, names: Mapping[str, str], *, several: bool) -> Message:
+    text = _with_files(_named(message.text, names), [file.name for file in message.files])
+    if several:
+        text = f"{names.get(message.user_id, message.user_id)}: {text}"
+    return replace(message, text=text)
+
+
+def _named(text: str, names: Mapping[str, str]) -> str:
+    return _REFERENCE.sub(lambda found: f"@{names.get(found[1], found[1])}", text)
+
+
+def _with_files(text: str, files: Iterable[str]) -> str:
+    listed = ", ".join(files)
+    return f"{text}\n(files: {listed})".strip() if listed else text

@@ -1,0 +1,136 @@
+"""What Slack tells about a thread: the names of its people, and what was said before."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import BotError, Retry
+from bot.log import log
+from bot.models import Thread
+from bot.slack.client import Identity, slack_errors
+from bot.slack.people import People
+from bot.slack.text import parse_text
+
+PAGE = 200
+MOST_PAGES = 10
+MOST_MESSAGES = 50
+MOST_CHARS = 20_000
+LONGEST_WAIT = 5.0
+"""Seconds that Slack may ask us to wait before we do without."""
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One message of a thread; `name` stands where there is no user, as for other apps."""
+
+    ts: str
+    user_id: str
+    text: str
+    name: str = ""
+    files: tuple[str, ...] = ()
+    ours: bool = False
+
+
+class Threads:
+    """Looks into threads. What cannot be had is done without: it only helps to understand."""
+
+    def __init__(self, client: AsyncWebClient, people: People, identity: Identity) -> None:
+        self._client = client
+        self._people = people
+        self._identity = identity
+
+    async def names(self, user_ids: Iterable[str]) -> dict[str, str]:
+        """The display names of people; whoever is unknown is left out."""
+        found = await asyncio.gather(*map(self._people.find, dict.fromkeys(user_ids)))
+        return {person.user_id: " ".join(person.name.split()) for person in found if person}
+
+    async def said_before(self, thread: Thread, ts: str) -> list[Line]:
+        """The root, and the newest of what was said in the thread before `ts`, in order.
+
+        At most 50 messages and 20,000 characters: Slack gives the oldest first, so that a long
+        thread is read through. It repeats the root on every page.
+        """
+        root: list[Line] = []
+        lines: deque[Line] = deque(maxlen=MOST_MESSAGES - 1)
+        cursor = ""
+        for _ in range(MOST_PAGES):
+            page = await self._replies(thread, ts, cursor)
+            for message in page.get("messages") or ():
+                line = self._line(message) if float(message["ts"]) < float(ts) else None
+                if line is not None and line.ts == thread.thread_ts:
+                    root = [line]
+                elif line is not None:
+                    lines.append(line)
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                break
+        return _fitting(root, lines)
+
+    async def _replies(self, thread: Thread, ts: str, cursor: str) -> Payload:
+        try:
+            answer = await _patiently(
+                lambda: self._client.conversations_replies(
+                    channel=thread.channel_id,
+                    ts=thread.thread_ts,
+                    latest=ts,
+                    limit=PAGE,
+                    cursor=cursor or None,
+                )
+            )
+        except (BotError, SlackApiError) as error:
+            log.warning("thread_not_read", thread=thread.key, error=str(error)[:100])
+            return {}
+        page: Payload = answer.data
+        return page
+
+    def _line(self, message: Payload) -> Line | None:
+        if message.get("subtype") in ("tombstone", "channel_join", "group_join"):
+            return None
+        attached = [a.get("fallback") or a.get("text") for a in message.get("attachments") or ()]
+        text = parse_text("\n".join(filter(None, [message.get("text"), *attached])))
+        names = (f.get("name") or f.get("title") or f.get("id") for f in message.get("files") or ())
+        files = tuple(filter(None, names))
+        if not text and not files:
+            return None
+        profile = message.get("bot_profile") or {}
+        return Line(
+            ts=message["ts"],
+            user_id=message.get("user") or "",
+            text=text,
+            name=message.get("username") or profile.get("name") or "",
+            files=files,
+            ours=message.get("user") == self._identity.user_id,
+        )
+
+
+def _fitting(root: list[Line], lines: Iterable[Line]) -> list[Line]:
+    """The root, cut if need be, and the newest lines that fit."""
+    root = [replace(line, text=line.text[: MOST_CHARS // 2]) for line in root]
+    room = MOST_CHARS - sum(len(line.text) for line in root)
+    chosen: list[Line] = []
+    for line in reversed(list(lines)):
+        room -= len(line.text)
+        if room < 0:
+            break
+        chosen.append(line)
+    return root + chosen[::-1]
+
+
+async def _patiently(call: Any) -> Any:
+    """Call, and once more after a short wait where Slack asks for one."""
+    try:
+        with slack_errors():
+            return await call()
+    except Retry as error:
+        if error.after is None or error.after > LONGEST_WAIT:
+            raise
+        await asyncio.sleep(error.after)
+    with slack_errors():
+        return await call()

@@ -1,0 +1,128 @@
+"""Who talks in a thread, which of it is for the bot, and what it only overhears."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bot.models import FollowUps, Message, Thread, decode, encode
+from bot.store.inbox import SEEN_SECONDS, TOMBSTONE_SECONDS
+from bot.store.keys import Keys
+from bot.store.link import Link
+from bot.store.turns import Turn
+
+Address = Literal["direct", "mention", ""]
+"""How a message calls the bot: it is written to it alone, names it, or neither."""
+
+EARLY_SECONDS = 90
+"""How long a message is kept whose mention may arrive after it: Slack delivers a third time after
+a minute."""
+OVERHEARD_SECONDS = 30 * 86400
+OVERHEARD_MESSAGES = 50
+OVERHEARD_CHARS = 4_000
+STEP = "background"
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What became of a message.
+
+    `new`: it waits for its answer. `seen`: it was heard before. `overheard`: not for the bot, but
+    in one of its threads, so that it is kept for the next turn. `ignored`: none of its business.
+    `waiting` and `active` are those of `Delivery`.
+    """
+
+    verdict: Literal["new", "seen", "overheard", "ignored"]
+    waiting: int
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What a turn should know besides its messages.
+
+    `overheard` was said since the last turn and not to the bot; `speakers` are all who ever wrote
+    in the thread, as far as the bot heard; `first` says that it has not been here before.
+    """
+
+    overheard: tuple[Message, ...] = ()
+    speakers: tuple[str, ...] = ()
+    first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    overheard: tuple[str, ...]
+    speakers: tuple[str, ...]
+    first: bool
+
+
+class Talk:
+    """The talk of all threads, for those who listen and for the turns."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def hear(self, message: Message, address: Address, follow_ups: FollowUps) -> Hearing:
+        """Decide what a message is to the bot and store it accordingly, in one round trip.
+
+        `follow_ups` holds where the channel has no setting of its own. Afterwards the message may
+        be acknowledged to Slack. Unaddressed messages should be replies: a root cannot be ours.
+        """
+        keys, thread = self._keys, message.thread
+        if not address:
+            message = replace(message, text=message.text[:OVERHEARD_CHARS])
+        verdict, waiting, active = await self._link.run(
+            "hear",
+            (
+                keys.inbox(thread),
+                keys.thread(thread),
+                keys.turn(thread),
+                keys.ready,
+                keys.conversation(thread),
+                keys.speakers(thread),
+                keys.overheard(thread),
+                keys.channel(thread.team_id, thread.channel_id),
+                *keys.seen(message),
+            ),
+            message.ts,
+            encode(message),
+            thread.key,
+            message.user_id,
+            address,
+            follow_ups,
+            SEEN_SECONDS,
+            EARLY_SECONDS,
+            OVERHEARD_SECONDS,
+            TOMBSTONE_SECONDS,
+            OVERHEARD_MESSAGES,
+        )
+        return Hearing(verdict, waiting, bool(active))
+
+    async def catch_up(self, turn: Turn) -> Background:
+        """What the turn should know; given out once, and the same again to the same turn."""
+        keys, claim = self._keys, turn.claim
+        thread = claim.thread
+        value = await self._link.run(
+            "catch_up",
+            (
+                keys.thread(thread),
+                keys.turn(thread),
+                keys.conversation(thread),
+                keys.speakers(thread),
+                keys.overheard(thread),
+            ),
+            claim.fence,
+            STEP,
+            claim.messages[-1].ts,
+        )
+        step = decode(_Step, value)
+        overheard = tuple(decode(Message, message) for message in step.overheard)
+        return Background(overheard, step.speakers, step.first)
+
+    async def note_speakers(self, thread: Thread, spoke_at: Mapping[str, str]) -> None:
+        """Remember who wrote in the thread, and when, before the bot was called."""
+        key = self._keys.speakers(thread)
+        await self._link.execute_many(
+            [("HSETNX", key, user_id, ts) for user_id, ts in spoke_at.items()]
+        )

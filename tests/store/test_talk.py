@@ -1,0 +1,118 @@
+"""What is for the bot, what it overhears, and what is none of its business, in any order."""
+
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+
+from bot.models import FollowUps, Message
+from bot.store import Address, Background, Store
+from bot.store.talk import EARLY_SECONDS, OVERHEARD_MESSAGES
+from tests.store.scenes import deliver, keys_of, message, stamps, take_one
+
+
+def by(user_id: str, ts: str) -> Message:
+    return replace(message(ts), user_id=user_id)
+
+
+async def hear(
+    store: Store, said: Message, address: Address = "", rule: FollowUps = "one_person"
+) -> str:
+    return (await store.talk.hear(said, address, rule)).verdict
+
+
+async def catch_up(store: Store) -> Background:
+    return await store.talk.catch_up(store.turns.open(await take_one(store)))
+
+
+async def test_a_thread_that_is_not_ours_is_none_of_our_business(store: Store) -> None:
+    assert await hear(store, message("2.0"), rule="always") == "ignored"
+    [key] = await keys_of(store)
+    assert 0 < await store.redis.ttl(key) <= EARLY_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("rule", "verdicts"),
+    [
+        ("always", ["new", "new", "new", "new"]),
+        ("one_person", ["new", "overheard", "overheard", "overheard"]),
+        ("mentions", ["overheard", "overheard", "overheard", "overheard"]),
+    ],
+)
+async def test_the_rule_says_who_is_answered_without_a_mention(
+    store: Store, rule: FollowUps, verdicts: list[str]
+) -> None:
+    await hear(store, by("U1", "1.0"), "mention", rule)
+    said = [by("U1", "2.0"), by("U2", "3.0"), by("U1", "4.0"), by("U2", "5.0")]
+    assert [await hear(store, one, rule=rule) for one in said] == verdicts
+
+
+async def test_whoever_mentions_the_bot_is_alone_with_it_again(store: Store) -> None:
+    await hear(store, by("U1", "1.0"), "mention")
+    await hear(store, by("U2", "2.0"))
+    await hear(store, by("U2", "3.0"), "mention")
+    assert await hear(store, by("U2", "4.0")) == "new"
+    assert await hear(store, by("U1", "5.0")) == "overheard"
+
+
+async def test_follow_ups_may_arrive_before_the_mention(store: Store) -> None:
+    said: list[tuple[Message, Address]] = [
+        (by("U1", "2.0"), "mention"),
+        (by("U1", "3.0"), ""),
+        (by("U1", "4.0"), ""),
+    ]
+    for number, order in enumerate(permutations(said)):
+        for one, address in order:
+            where = replace(one.thread, channel_id=f"C{number}")
+            await hear(store, replace(one, thread=where, event_id=""), address)
+        state = await store.inbox.state(where)
+        assert set(state.waiting) == {"2.0", "3.0", "4.0"}, order
+
+
+async def test_what_was_overheard_is_given_to_the_next_turn_once(store: Store) -> None:
+    await hear(store, by("U1", "1.0"), "mention")
+    await hear(store, by("U2", "2.0"))
+    await hear(store, by("U2", "2.0"))
+    await hear(store, by("U1", "3.0"), "mention")
+    await hear(store, by("U2", "4.0"))
+    claim = await take_one(store)
+    turn = store.turns.open(claim)
+    background = await store.talk.catch_up(turn)
+    assert [message.ts for message in background.overheard] == ["2.0"]
+    assert background.speakers == ("U1", "U2")
+    assert background.first
+    assert await store.talk.catch_up(turn) == background
+
+    await store.inbox.settle(claim)
+    await hear(store, by("U1", "5.0"), "mention")
+    background = await catch_up(store)
+    assert [message.ts for message in background.overheard] == ["4.0"]
+    assert not background.first
+
+
+async def test_only_so_much_is_kept(store: Store) -> None:
+    await hear(store, by("U1", "1.0"), "mention")
+    for number in range(OVERHEARD_MESSAGES + 5):
+        await hear(store, by("U2", f"{number + 2}.0"))
+    await deliver(store, "99.0")
+    background = await catch_up(store)
+    assert len(background.overheard) == OVERHEARD_MESSAGES
+    assert background.overheard[0].ts == "7.0"
+
+
+async def test_an_edit_that_mentions_the_bot_makes_it_a_question(store: Store) -> None:
+    await hear(store, by("U1", "1.0"), "mention")
+    await hear(store, by("U2", "2.0"))
+    assert await hear(store, by("U2", "2.0"), "mention") == "new"
+    claim = await take_one(store)
+    assert stamps(claim) == ["1.0", "2.0"]
+    assert (await store.talk.catch_up(store.turns.open(claim))).overheard == ()
+
+
+async def test_what_the_channel_has_set_counts_before_the_deployment(store: Store) -> None:
+    first = by("U1", "1.0")
+    await hear(store, first, "mention")
+    await store.channels.set_follow_ups(first.thread.team_id, first.thread.channel_id, "mentions")
+    assert await hear(store, by("U1", "2.0"), rule="always") == "overheard"
+    await store.channels.set_follow_ups(first.thread.team_id, first.thread.channel_id, None)
+    assert await hear(store, by("U1", "3.0"), rule="always") == "new"
