@@ -89,11 +89,13 @@ class Listeners:
         heard = await self._store.talk.hear(message, address, self._follow_ups)
         if heard.verdict == "new" and message.kind == "reset":
             await self._store.inbox.interrupt(message.thread, "reset")
-        metrics.messages.labels("again" if heard.verdict == "seen" else heard.verdict).inc()
-        tell = log.info if heard.verdict == "new" else log.debug
+        if heard.verdict in ("overheard", "ignored"):
+            return
+        new = heard.verdict == "new"
+        metrics.messages.labels("new" if new else "again").inc()
+        tell = log.info if new else log.debug
         tell(
-            "message_heard",
-            verdict=heard.verdict,
+            "message_delivered" if new else "message_seen_before",
             thread=message.thread.key,
             ts=message.ts,
             kind=message.kind,

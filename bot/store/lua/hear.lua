@@ -51,16 +51,17 @@ local function note(user, at, mentions)
   redis.call('EXPIRE', speakers, speaker_seconds)
 end
 
--- Nobody but this person has written since this person mentioned us.
+-- Nobody but this person has written since this person mentioned us (or ever, where no mention is
+-- known, as after a loss of data).
 local function is_alone(user, at)
   local since = tonumber(redis.call('HGET', speakers, '@' .. user))
-  if not since then
+  if not since and redis.call('HEXISTS', speakers, '@first') == 1 then
     return false
   end
   local all = redis.call('HGETALL', speakers)
   for i = 1, #all, 2 do
     local other, spoke = all[i], tonumber(all[i + 1])
-    if string.sub(other, 1, 1) ~= '@' and other ~= user and spoke > since and spoke < at then
+    if string.sub(other, 1, 1) ~= '@' and other ~= user and spoke > (since or 0) and spoke < at then
       return false
     end
   end
