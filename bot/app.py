@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -31,6 +31,8 @@ from bot.turn import Desk
 from bot.worker import Worker
 
 T = TypeVar("T")
+Engines = Callable[[Settings], AbstractAsyncContextManager[Engine]]
+"""How an engine is opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,15 @@ START_PATIENCE = 30.0
 """Seconds that Redis and Slack are given to come up beside us."""
 
 
-async def serve(settings: Settings, *, web_part: bool, work_part: bool) -> None:
+async def serve(
+    settings: Settings, *, web_part: bool, work_part: bool, engines: Engines = open_engine
+) -> None:
     """Run the bot's two parts, or one of them, until SIGTERM or SIGINT.
 
     Raises ConfigError, StoreUnavailable or Retry when the start fails.
     """
-    stop = _stop_on_signals()
-    async with open_bot(settings, web_part=web_part, work_part=work_part):
+    stop = stop_on_signals()
+    async with open_bot(settings, web_part=web_part, work_part=work_part, engines=engines):
         log.info("ready", web=web_part, worker=work_part, socket_mode=settings.socket_mode)
         await stop.wait()
         log.info("leaving")
@@ -60,7 +64,11 @@ async def serve(settings: Settings, *, web_part: bool, work_part: bool) -> None:
 
 @asynccontextmanager
 async def open_bot(
-    settings: Settings, *, web_part: bool = True, work_part: bool = True
+    settings: Settings,
+    *,
+    web_part: bool = True,
+    work_part: bool = True,
+    engines: Engines = open_engine,
 ) -> AsyncIterator[Bot]:
     """The running bot. On leaving, it first hears no more, then hands unfinished work over."""
     async with AsyncExitStack() as stack:
@@ -79,7 +87,7 @@ async def open_bot(
         people = People(client, admins=settings.bot_admins)
         engine = None
         if work_part:
-            engine = await stack.enter_async_context(open_engine(settings))
+            engine = await stack.enter_async_context(engines(settings))
             office = Office(store, Letters(client), people)
             replies, threads = Replies(client, store.pace), Threads(client, people, identity)
             desk = _desk(settings, engine, replies, threads, office)
@@ -174,7 +182,7 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
     raise AssertionError("error_backoff never ends")
 
 
-def _stop_on_signals() -> asyncio.Event:
+def stop_on_signals() -> asyncio.Event:
     """An event that SIGTERM or SIGINT sets; a second signal ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

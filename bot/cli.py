@@ -59,14 +59,24 @@ def worker() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Replay a JSONL file of conversations and print the threads.",
 )
+@click.option(
+    "--browser/--terminal",
+    default=None,
+    help="Where to chat; in the browser by default, in the terminal where the input is a pipe.",
+)
 @click.option("--fresh", is_flag=True, help="Forget what earlier tries left.")
-def try_(play: Path | None, fresh: bool) -> None:
+def try_(play: Path | None, browser: bool | None, fresh: bool) -> None:
     """Try the bot in a local Slack: no workspace, no key, no Redis needed."""
-    from bot import tryout
+    from bot import tryout, tryout_page
     from bot.playground.script import ScriptError
 
+    if browser is None:
+        browser = sys.stdin.isatty()
     try:
-        asyncio.run(tryout.play(play, fresh=fresh) if play else tryout.chat(fresh=fresh))
+        if play:
+            asyncio.run(tryout.play(play, fresh=fresh))
+        else:
+            asyncio.run(tryout_page.serve(fresh=fresh) if browser else tryout.chat(fresh=fresh))
     except ScriptError as error:
         raise click.UsageError(str(error)) from None
 

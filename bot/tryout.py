@@ -107,33 +107,57 @@ async def _converse(town: Try, script: Script, stage: _Stage) -> tuple[str, str]
 @asynccontextmanager
 async def open_try(*, fresh: bool = False) -> AsyncIterator[Try]:
     """The local Slack, Redis and the bot; what they hold is kept for the next time."""
-    directory = read(slack_bot_token="xoxb-playground").bot_state_dir
+    async with open_place(fresh=fresh) as place:
+        settings = place.settings
+        log.configure("WARNING" if settings.bot_log_level == "INFO" else settings.bot_log_level)
+        async with open_bot(settings) as bot:
+            yield Try(place.slack, bot, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A local Slack and a Redis for a bot. `given` are the settings that lead it there."""
+
+    slack: LocalSlack
+    settings: Settings
+    given: dict[str, Any]
+    directory: Path
+
+
+@asynccontextmanager
+async def open_place(*, fresh: bool = False, port: int = 0) -> AsyncIterator[Place]:
+    """What a bot needs to be tried; kept for the next time, unless that begins `fresh`."""
+    directory = state_directory()
     if fresh:
         shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True, exist_ok=True)
     memory = directory / "slack.json"
     state = json.loads(memory.read_text()) if memory.exists() else None
     async with open_workspace(
+        port=port,
         state=state,
         events=EVENTS,
         scopes=SCOPES,
         commands=[command.name for command in COMMANDS],
     ) as slack:
-        async with _settings(slack, directory) as settings:
-            log.configure("WARNING" if settings.bot_log_level == "INFO" else settings.bot_log_level)
-            async with open_bot(settings) as bot:
-                saving = asyncio.create_task(_keep_saving(slack, memory))
-                try:
-                    yield Try(slack, bot, settings)
-                finally:
-                    saving.cancel()
+        async with _given(slack, directory) as given:
+            saving = asyncio.create_task(_keep_saving(slack, memory))
+            try:
+                yield Place(slack, load(**given), given, directory)
+            finally:
+                saving.cancel()
         _save(slack, memory)
 
 
+def state_directory() -> Path:
+    """Where everything is kept: BOT_STATE_DIR."""
+    return read(slack_bot_token="xoxb-playground").bot_state_dir
+
+
 @asynccontextmanager
-async def _settings(slack: LocalSlack, directory: Path) -> AsyncIterator[Settings]:
-    """The person's own settings, with the local Slack in Slack's place, and Redis if need be."""
-    local: dict[str, Any] = {
+async def _given(slack: LocalSlack, directory: Path) -> AsyncIterator[dict[str, Any]]:
+    """The local Slack in Slack's place, the echo engine and a Redis where the person has none."""
+    given: dict[str, Any] = {
         "slack_bot_token": slack.bot_token,
         "slack_app_token": slack.app_token,
         "slack_signing_secret": slack.signing_secret,
@@ -141,15 +165,15 @@ async def _settings(slack: LocalSlack, directory: Path) -> AsyncIterator[Setting
         "bot_host": "127.0.0.1",
         "port": 0,
     }
-    given = read(**local)
-    has_server = given.openai_api_key is not None or given.openai_base_url is not None
-    if "bot_engine" not in given.model_fields_set and not has_server:
-        local["bot_engine"] = "echo"
-    if "redis_url" in given.model_fields_set:
-        yield load(**local)
+    own = read(**given)
+    has_server = own.openai_api_key is not None or own.openai_base_url is not None
+    if "bot_engine" not in own.model_fields_set and not has_server:
+        given["bot_engine"] = "echo"
+    if "redis_url" in own.model_fields_set:
+        yield given
         return
     async with open_server(directory / "redis") as url:
-        yield load(**(local | {"redis_url": url}))
+        yield given | {"redis_url": url}
 
 
 def engine_line(settings: Settings) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict
 from typing import Any
 
+from structlog.contextvars import bind_contextvars
+
 from bot import metrics
 from bot.engines.polling import error_backoff
 from bot.errors import BotError, Retry, StoreUnavailable, Superseded, Undeliverable
@@ -120,6 +122,7 @@ class Worker:
 
     async def _take(self, entry: Entry, work: "_Work") -> None:
         """One claim, from the entry to the settlement."""
+        bind_contextvars(thread=entry.thread.key)  # for all that this task logs
         try:
             await asyncio.sleep(self._time_to_gather(entry))
             claim = await self._inbox.take(entry, self.name)
@@ -142,6 +145,14 @@ class Worker:
     async def _carry_out(self, turn: Turn, interrupt: Interrupt) -> None:
         claim, began = turn.claim, time.monotonic()
         facts = {"thread": claim.thread.key, "turn": turn.id, "messages": len(claim.messages)}
+        log.debug(
+            "turn_taken",
+            thread=claim.thread.key,
+            turn=turn.id,
+            messages=[message.ts for message in claim.messages],
+            attempt=claim.attempt,
+            crashes=claim.crashes,
+        )
         if claim.crashes > MOST_CRASHES:
             await self._bury(turn, "crashed")
             return

@@ -26,7 +26,15 @@ CENTRE = {
     "bot.cleanup",
     "bot.doctor",
 }
-ROOTS = {"bot.cli", "bot.tryout", "bot.generate", "bot.__main__"}
+ROOTS = {
+    "bot.cli",
+    "bot.tryout",
+    "bot.tryout_child",
+    "bot.tryout_page",
+    "bot.tryout_programs",
+    "bot.generate",
+    "bot.__main__",
+}
 
 ALLOWED = {
     "bot.playground": {"bot.playground"},

@@ -1,6 +1,7 @@
 """The SDK's client as both network engines need it: bounded, and never repeating itself."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import httpx2
 from openai import AsyncOpenAI
 
+from bot.log import log
 from bot.settings import Settings
 
 REQUESTS = 64
@@ -24,7 +26,7 @@ class _GatedClient(httpx2.AsyncClient):
     """Lets `REQUESTS` requests through at a time, a stream only until it begins.
 
     The connection pool would queue them too, but it goes through its whole queue and all its
-    connections for every single request.
+    connections for every single request. At DEBUG each request is logged with its outcome.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -33,7 +35,15 @@ class _GatedClient(httpx2.AsyncClient):
 
     async def send(self, request: httpx2.Request, *args: Any, **options: Any) -> httpx2.Response:
         async with self._gate:
-            return await super().send(request, *args, **options)
+            began, status = time.monotonic(), "no answer"
+            try:
+                response = await super().send(request, *args, **options)
+                status = str(response.status_code)
+            finally:
+                ms = round((time.monotonic() - began) * 1000, 1)
+                path = f"{request.method} {request.url.path}"
+                log.debug("ai_request", request=path, status=status, ms=ms)
+            return response
 
 
 @asynccontextmanager

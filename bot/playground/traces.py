@@ -73,7 +73,7 @@ def _delivered(delivery: Delivery, attempt: Attempt, number: int) -> Json:
     event = delivery.payload.get("event") or {}
     again = f"retry {number}" if number else ""
     waiting = delivery.state == "pending" and attempt is delivery.attempts[-1]
-    status = "acknowledged" if attempt.status == 200 else str(attempt.status or attempt.reason)
+    status = "ack" if attempt.status == 200 else str(attempt.status or attempt.reason)
     return {
         "id": f"delivery-{delivery.number}-{number}",
         "source": "slack",

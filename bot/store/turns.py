@@ -1,9 +1,11 @@
 """The journal of a turn: a turn that is taken up again goes on where it stopped."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
+from bot.log import log
 from bot.models import Conversation, decode, encode
 from bot.store.claims import Claim
 from bot.store.conversations import Conversations
@@ -52,7 +54,9 @@ class Turn:
         with self._step():
             again = await self._intend(step)
             if again is not None:
+                began = time.monotonic()
                 await self.note(step, await work(again), kind)
+                self._tell(step, began)
         return cast(T, decode(kind, self._steps[step]))
 
     async def begin(
@@ -62,9 +66,11 @@ class Turn:
         with self._step():
             again = await self._intend(step)
             if again is not None:
+                began = time.monotonic()
                 conversation = await work(again)
                 await self._conversations.save(self.claim, conversation, step=step)
                 self._steps[step] = encode(conversation)
+                self._tell(step, began)
         return decode(Conversation, self._steps[step])
 
     def recall(self, step: str, kind: type[T]) -> T | None:
@@ -76,6 +82,10 @@ class Turn:
         text = encode(value, kind)
         await self._link.run("record", self._names, self.claim.fence, step, text)
         self._steps[step] = text
+
+    def _tell(self, step: str, began: float) -> None:
+        ms = round((time.monotonic() - began) * 1000, 1)
+        log.debug("step_done", thread=self.claim.thread.key, turn=self.id, step=step, ms=ms)
 
     @contextmanager
     def _step(self) -> Iterator[None]:

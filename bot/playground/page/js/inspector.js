@@ -90,7 +90,7 @@ function row(step, start) {
   return h("li", { class: `step ${step.source} ${good ? "" : "bad"}` },
     h("span", { class: "when" }, `+${seconds(step.at - start)}`),
     h("span", { class: "source", title }, name),
-    h("span", { class: "what" }, step.title, step.detail ? h("small", null, step.detail) : null),
+    h("span", { class: "what" }, h("code", null, step.title), step.detail ? h("small", null, ` ${step.detail}`) : null),
     h("span", { class: "result" },
       step.status ? h("span", { class: good ? "ok" : "error" }, step.status) : null,
       step.ms != null ? h("small", null, `${step.ms < 10 ? step.ms.toFixed(1) : Math.round(step.ms)} ms`) : null));

@@ -38,7 +38,7 @@ function article(channel, message, inThread) {
   const own = message.user === here.speaker;
   const name = message.username ?? userName(message.user);
   const classes = ["message", message.compact && "compact", message.is_ephemeral && "ephemeral",
-    here.panel === "steps" && here.chosen === message.ts && "chosen",
+    inThread && here.panel === "steps" && here.chosen === message.ts && "chosen",
     !inThread && here.thread === message.ts && "open",
     isStreaming(channel, message.ts) && "streaming"];
   return h("article", {

@@ -1,6 +1,6 @@
 // Read marks, per person and place, kept by the browser.
 
-import { here, isReply, listMessages, rootOf, world } from "./state.js";
+import { changed, here, isReply, listMessages, rootOf, world } from "./state.js";
 
 const KEY = "playground-read";
 const marks = JSON.parse(localStorage.getItem(KEY) ?? "{}");
@@ -13,6 +13,7 @@ export function markRead(place, ts) {
   if (!ts || ts <= readUntil(place)) return;
   marks[name(place)] = ts;
   localStorage.setItem(KEY, JSON.stringify(marks));
+  changed();
 }
 
 // How many messages of others wait: in the channel, and in the threads that the person is part of.

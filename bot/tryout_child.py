@@ -1,0 +1,79 @@
+"""One half of the bot for `bot try`: `python -m bot.tryout_child web|worker`.
+
+It is `bot web` or `bot worker`, but for three things: it logs its steps at DEBUG as JSON, it ends
+with the program that started it, and its AI server can be made to fail from outside.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from bot.app import serve
+from bot.engines import Engine, open_engine
+from bot.errors import ConfigError, Retry
+from bot.log import configure, log
+from bot.settings import Settings, load
+
+FAIL_NEXT_RUN = "fail-next-run"
+"""The file in the state directory that makes the next run fail, once."""
+
+
+class FailingEngine:
+    """An engine whose next run is refused as by a server that answers 500, while `flag` is there.
+
+    All else is the engine's own.
+    """
+
+    def __init__(self, engine: Engine, flag: Path) -> None:
+        self._engine = engine
+        self._flag = flag
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    async def start(self, *args: Any, **named: Any) -> Any:
+        try:
+            self._flag.unlink()
+        except FileNotFoundError:
+            return await self._engine.start(*args, **named)
+        log.debug("ai_request_refused", status="500", by="the switch of the page")
+        raise Retry("status 500")
+
+
+@asynccontextmanager
+async def open_failing_engine(settings: Settings) -> AsyncIterator[Engine]:
+    """The engine of the settings, failing on demand."""
+    async with open_engine(settings) as engine:
+        yield cast(Engine, FailingEngine(engine, settings.bot_state_dir / FAIL_NEXT_RUN))
+
+
+def main() -> None:
+    """Run until the starter closes our standard input, or SIGTERM."""
+    part = sys.argv[1]
+    try:
+        settings = load()
+    except ConfigError as error:
+        sys.exit(str(error))
+    configure("INFO")
+    logging.getLogger("slack_bolt").setLevel(logging.ERROR)  # it warns of SLACK_BOT_TOKEN itself
+    logging.getLogger("bot").setLevel(logging.DEBUG)
+    threading.Thread(target=_end_with_our_starter, daemon=True).start()
+    work = part == "worker"
+    asyncio.run(serve(settings, web_part=not work, work_part=work, engines=open_failing_engine))
+
+
+def _end_with_our_starter() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""The bot's processes of `bot try`: started, watched, started again when they die.
+
+Their logs, JSON lines at DEBUG, are read and become the steps of "What happened".
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any
+
+import click
+
+from bot.errors import ConfigError
+from bot.models import Thread
+from bot.playground.local_slack import LocalSlack
+from bot.tryout import Place
+
+START_SECONDS = 40.0
+RESTART_SECONDS = 0.3
+LEAVE_SECONDS = 12.0
+LINE_BYTES = 1024 * 1024
+
+SOURCES = {
+    "ai_request": "ai",
+    "ai_request_refused": "ai",
+    "message_delivered": "inbox",
+    "message_seen_before": "inbox",
+}
+"""Where the events of the log belong on the page; all other ones tell of a turn."""
+SHOWN = frozenset(
+    {"event", "exception", "level", "messages", "ms", "request", "status"}
+    | {"step", "thread", "timestamp", "ts", "turn"}
+)
+"""Fields with a place of their own; the others are details."""
+
+
+@asynccontextmanager
+async def open_program(part: str, place: Place) -> AsyncIterator["Program"]:
+    """Run `web` or `worker` for as long as the block lasts."""
+    program = Program(part, place)
+    running = asyncio.create_task(program.run())
+    try:
+        yield program
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await program.leave()
+
+
+class Program:
+    """One half of the bot in a process of its own."""
+
+    def __init__(self, part: str, place: Place) -> None:
+        self.pid = 0
+        self._part = part
+        self._place = place
+        self._process: asyncio.subprocess.Process | None = None
+        self._ready = asyncio.Event()
+        self._failure = ""
+        self._tell: Callable[[int], None] = lambda pid: None
+
+    def when_started(self, tell: Callable[[int], None]) -> None:
+        """Call `tell` with the process id of every process that is started from now on."""
+        self._tell = tell
+
+    async def is_ready(self) -> None:
+        """Wait until it is at work; raises ConfigError where it cannot be."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                await self._ready.wait()
+        if self._failure or not self._ready.is_set():
+            raise ConfigError("BOT_STATE_DIR", f"the {self._part} did not start. {self._failure}")
+
+    async def run(self) -> None:
+        """Start it, and again whenever it has ended, but for a first one that never got ready."""
+        while True:
+            process = await self._start()
+            last = await self._listen(process)
+            code = await process.wait()
+            if not self._ready.is_set():
+                self._failure = last
+                self._ready.set()
+                return
+            self._place.slack.trace("fault", f"the {self._part} has ended", status=_ending(code))
+            await asyncio.sleep(RESTART_SECONDS)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        given = {name.upper(): str(value) for name, value in self._place.given.items()}
+        given["BOT_STATE_DIR"] = str(self._place.directory.absolute())
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bot.tryout_child", self._part),
+            stdin=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ | given,
+            start_new_session=True,  # Ctrl-C is for us; we end it when we are done
+            limit=LINE_BYTES,
+        )
+        self.pid = self._process.pid
+        self._tell(self.pid)
+        return self._process
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> str:
+        """Read the log to its end; returns its last line."""
+        assert process.stderr is not None
+        last = ""
+        async for raw in process.stderr:
+            last = raw.decode(errors="replace").rstrip()
+            entry = _parse(last)
+            if entry is None:
+                click.echo(f"{self._part}: {last}", err=True)
+                continue
+            if entry["event"] == "ready":
+                self._ready.set()
+            report(self._place.slack, entry)
+            if entry.get("level") in ("warning", "error", "critical"):
+                click.echo(f"{self._part}: {_line(entry)}", err=True)
+        return last
+
+    def kill(self) -> None:
+        """SIGKILL, in the middle of whatever it does."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    async def leave(self) -> None:
+        """SIGTERM, and time to hand over."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def report(slack: LocalSlack, entry: dict[str, Any]) -> None:
+    """Tell the workspace of a step that the log names a thread for."""
+    if "thread" not in entry:
+        return
+    thread = Thread.parse(entry["thread"])
+    event, ms, status = entry["event"], entry.get("ms"), str(entry.get("status", ""))
+    began = datetime.fromisoformat(entry["timestamp"]).timestamp() - (ms or 0) / 1000
+    named = f"{event.replace('_', ' ')} {entry.get('step', '')}".rstrip()
+    details = (f"{name}: {value}" for name, value in entry.items() if name not in SHOWN)
+    taken = entry["messages"] if event == "turn_taken" else ()
+    slack.trace(
+        SOURCES.get(event, "turn"),
+        entry.get("request") or named,
+        at=began,
+        ms=ms,
+        status=status,
+        ok=entry.get("level") in ("debug", "info") and status[:1] in ("", "2", "3"),
+        detail=", ".join(details),
+        channel_id=thread.channel_id,
+        thread_ts=thread.thread_ts,
+        ts=entry.get("ts", ""),
+        turn=entry.get("turn", ""),
+        messages=tuple(taken),
+    )
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and "event" in entry else None
+
+
+def _line(entry: dict[str, Any]) -> str:
+    hidden = ("event", "level", "timestamp", "exception")
+    facts = " ".join(f"{name}={value}" for name, value in entry.items() if name not in hidden)
+    return f"{entry['level']}: {entry['event']} {facts}"
+
+
+def _ending(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit {code}"
