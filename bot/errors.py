@@ -2,7 +2,8 @@
 
 BotError
 |- ConfigError             told at start, exit 78
-|- Retry(after)            429, 5xx, timeouts of either vendor: leave the claim, come back
+|- Retry(after)            5xx, timeouts of either vendor: leave the claim, come back
+|  '- RateLimited          429: nothing was done; all others who would ask now wait, too
 |- ConversationGone        the engine forgot it: rebuild, once
 |- RunFailed               failed, incomplete, expired, refused: tell the person, settle
 |- Undeliverable           channel gone, not invited: log, settle
@@ -37,6 +38,13 @@ class Retry(BotError):
         self.reason = reason
         self.after = after
         self.counts = counts
+
+
+class RateLimited(Retry):
+    """Refused for being one call too many: nothing was done, and `after` is the server's wish."""
+
+    def __init__(self, reason: str, *, after: float | None = None) -> None:
+        super().__init__(reason, after=after, counts=False)
 
 
 class ConversationGone(BotError):

@@ -8,7 +8,7 @@ from typing import TypeVar
 import openai
 
 from bot import metrics
-from bot.errors import BotError, ConversationGone, Retry, RunFailed
+from bot.errors import BotError, ConversationGone, RateLimited, Retry, RunFailed
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ def words(error: openai.APIError) -> str:
 def _parse_429(error: openai.APIStatusError) -> BotError:
     if _QUOTA.search(f"{error.code} {error.type}"):
         return RunFailed("failed", "insufficient_quota", detail=words(error)[:DETAIL_CHARS])
-    return Retry(error.code or "rate limit", after=retry_after(error), counts=False)
+    return RateLimited(error.code or "rate limit", after=retry_after(error))
 
 
 def _parse_refusal(error: openai.APIStatusError, missing: str) -> BotError:

@@ -14,7 +14,7 @@ class MethodFault:
     method: str
     kind: MethodFaultKind
     times: int = 1
-    retry_after: int = 1
+    retry_after: float = 1
     status: int = 500
     error: str = "internal_error"
 
@@ -38,7 +38,7 @@ class Faults:
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
 
-    def rate_limit(self, method: str, times: int = 1, retry_after: int = 1) -> None:
+    def rate_limit(self, method: str, times: int = 1, retry_after: float = 1) -> None:
         """429 with `Retry-After` in seconds."""
         self.methods.append(MethodFault(method, "rate_limit", times, retry_after=retry_after))
 

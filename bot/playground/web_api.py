@@ -192,9 +192,9 @@ def _meet(fault: MethodFault | None, name: str) -> web.Response | None:
     )
 
 
-def _rate_limited(name: str, retry_after: int) -> web.Response:
+def _rate_limited(name: str, retry_after: float) -> web.Response:
     error = "rate_limited" if name in POSTING else "ratelimited"
-    headers = {"Retry-After": str(retry_after)}
+    headers = {"Retry-After": f"{retry_after:g}"}
     return web.json_response({"ok": False, "error": error}, status=429, headers=headers)
 
 

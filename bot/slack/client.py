@@ -9,7 +9,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics
-from bot.errors import ConfigError, Retry, Undeliverable
+from bot.errors import ConfigError, RateLimited, Retry, Undeliverable
 from bot.settings import Settings
 
 TIMEOUT = aiohttp.ClientTimeout(total=20, connect=5)
@@ -102,7 +102,7 @@ def slack_errors() -> Iterator[None]:
         metrics.slack_errors.labels(code).inc()
         if error.response.status_code == 429 or code in ("ratelimited", "rate_limited"):
             seconds = float(error.response.headers.get("Retry-After") or 1)
-            raise Retry("slack_rate_limited", after=seconds, counts=False) from error
+            raise RateLimited("slack_rate_limited", after=seconds) from error
         if error.response.status_code >= 500 or code in ("internal_error", "fatal_error"):
             raise Uncertain(f"slack_{code}") from error
         if code in ("service_unavailable", "request_timeout"):

@@ -15,6 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import BotError, Retry, Undeliverable
 from bot.log import log
 from bot.models import Message, Thread, Update
+from bot.slack.channels import post_in_turn
 from bot.slack.client import Uncertain, error_code, slack_errors
 from bot.slack.render import blocks, fallback, render
 from bot.slack.split import parts
@@ -29,8 +30,6 @@ SETTLING = 1.0
 """Seconds until a post that Slack has taken can be read back, before an uncertain one is looked up.
 """
 TRIES = 3
-POSTS_PER_SECOND = 1.0
-POSTS_BURST = 4
 
 
 class Replies:
@@ -96,16 +95,11 @@ class Reply:
                 self._posted = True
                 return found
             try:
-                await self._wait_for_turn()
-                return await self._send(text, index)
+                return await post_in_turn(self._pace, self._thread, lambda: self._send(text, index))
             except Uncertain:
                 again = True
                 await asyncio.sleep(SETTLING)
         raise Retry("slack_post_uncertain")
-
-    async def _wait_for_turn(self) -> None:
-        channel = f"post:{self._thread.team_id}:{self._thread.channel_id}"
-        await asyncio.sleep(await self._pace.acquire(channel, POSTS_PER_SECOND, POSTS_BURST))
 
     async def _send(self, text: str, index: int) -> str:
         message: dict[str, Any] = {

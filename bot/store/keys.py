@@ -108,3 +108,7 @@ class Keys:
     def bucket(self, name: str) -> str:
         """Time stamp of a token bucket."""
         return self.name("pace", name)
+
+    def rest(self, name: str) -> str:
+        """There while a pause of a token bucket holds."""
+        return self.name("rest", name)

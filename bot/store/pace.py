@@ -1,5 +1,7 @@
 """A token bucket that all processes share: how fast runs are started and messages are posted."""
 
+import asyncio
+
 from bot.store.keys import Keys
 from bot.store.link import Link
 
@@ -21,4 +23,18 @@ class Pace:
 
     async def pause(self, bucket: str, seconds: float, rate: float, burst: int = 1) -> None:
         """Grant nothing for `seconds`: the other side said when to come back."""
-        await self._link.run("pace", (self._keys.bucket(bucket),), 1 / rate, burst, seconds)
+        if seconds > 0:
+            await self._link.run("pace", (self._keys.bucket(bucket),), 1 / rate, burst, seconds)
+            await self._link.run("rest", (self._keys.rest(bucket),), seconds)
+
+    async def resting(self, bucket: str) -> float:
+        """For how many more seconds a pause holds."""
+        milliseconds = int(await self._link.execute("PTTL", self._keys.rest(bucket)))
+        return max(0.0, milliseconds / 1000)
+
+    async def wait(self, bucket: str, rate: float, burst: int = 1) -> None:
+        """Take one grant and sleep until it is due; no grant from before a pause outlasts it."""
+        while wait := await self.acquire(bucket, rate, burst):
+            await asyncio.sleep(wait)
+            if not await self.resting(bucket):
+                return

@@ -1,6 +1,7 @@
 """The token bucket that all processes share."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -46,3 +47,15 @@ async def test_grants_come_back_with_time(store: Store) -> None:
     await asyncio.sleep(wait + 0.02)
 
     assert await store.pace.acquire("posts", rate=100) == 0
+
+
+async def test_who_waits_already_waits_for_the_end_of_a_pause_too(store: Store) -> None:
+    await store.pace.acquire("posts", rate=10)
+    waiting = asyncio.create_task(store.pace.wait("posts", rate=10))
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    await store.pace.pause("posts", 0.5, rate=10)
+    assert 0 < await store.pace.resting("posts") <= 0.5
+    await waiting
+    assert time.monotonic() - began >= 0.45
+    assert await store.pace.resting("posts") == 0

@@ -1,0 +1,9 @@
+-- Remember a pause for those who wait already; a shorter one does not end a longer one.
+-- KEYS  rest
+-- ARGV  seconds
+local ms = math.ceil(tonumber(ARGV[1]) * 1000)
+insist(KEYS[1])
+if redis.call('PTTL', KEYS[1]) < ms then
+  redis.call('SET', KEYS[1], '', 'PX', ms)
+end
+return redis.status_reply('OK')

@@ -1,0 +1,269 @@
+"""Slack misbehaves: it delivers twice and late, refuses, breaks off, and asks for patience."""
+
+import asyncio
+import json
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bot.app import open_bot
+from bot.playground.posting import post as say
+from bot.slack import channels, reply
+from tests.fakes.openai import held
+from tests.stories.test_deliveries import post
+from tests.stories.town import Town, open_town, wait_until, words
+
+LONG = "\n\n".join(f"Paragraph {n}. " + "word " * 80 for n in range(60))
+"""An answer of three posts."""
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply, "SETTLING", 0.05)
+
+
+def calls(town: Town, method: str) -> Counter[str]:
+    """How the calls of a method were answered."""
+    return Counter(call.error for call in town.slack.calls if call.method == method)
+
+
+@pytest.mark.parametrize("mention_first", [True, False])
+@pytest.mark.parametrize("late", [0.0, 0.1])
+async def test_twins_in_either_order_late_and_twice_are_one_message(
+    town: Town, mention_first: bool, late: float
+) -> None:
+    town.slack.faults.deliver_twice = True
+    town.slack.faults.reverse_twins = mention_first
+    town.slack.faults.delay = (0.0, late)
+    root = await town.ask("#general", "@bot hi")
+    await town.ask("#general", "<@U0> aside, @bot more", thread_ts=root)
+    await town.slack.settled()
+    await town.rests("#general", root)
+    assert len(town.slack.replies("#general", root)) == 2
+    assert town.fake.created("/responses") == 2
+
+
+async def test_every_event_delivered_again_after_a_reset_changes_nothing(town: Town) -> None:
+    root = await town.ask("#general", "@bot hi")
+    await town.ask("#general", "more", thread_ts=root)
+    await town.ask("#general", "reset", thread_ts=root)
+    events = [d for d in town.slack.deliveries if d.kind == "events_api"]
+    for delivery in reversed(events):
+        assert (await post(town, json.dumps(delivery.payload).encode()))[0] == 200
+    await town.rests("#general", root)
+    assert len(town.slack.replies("#general", root)) == 3
+    assert town.fake.created("/responses") == 2
+
+
+async def test_a_storm_of_429_on_every_method_delays_and_loses_nothing(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "POSTS_PER_SECOND", 20.0)
+    alice = town.slack.user("alice")
+    town.fake.answer = [held(LONG)]
+    roots = [await alice.says("#general", "@bot long")]
+    await town.slack.wait_for(lambda: town.fake.working)
+    town.slack.faults.rate_limit("*", times=30, retry_after=0.2)
+    town.fake.finish()
+    roots += [await alice.says("#general", f"@bot {number}") for number in range(5)]
+    for root in roots[1:]:
+        await town.replies("#general", root)
+    assert "\n\n".join(await town.replies("#general", roots[0], 3)).split() == LONG.split()
+    assert all(len(town.slack.replies("#general", root)) == 1 for root in roots[1:])
+    assert town.fake.created("/responses") == 6
+    assert calls(town, "chat.postMessage")["ok"] == 8
+    assert await town.bot.store.dead.list() == ()
+
+
+@pytest.mark.parametrize("seconds", [1.0, 30.0])
+async def test_one_refusal_for_its_rate_holds_back_all_threads_of_the_channel(
+    town: Town, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Twenty threads; without a common pause each of them would meet the limit by itself."""
+    scaled = seconds / 20
+    monkeypatch.setattr(channels, "POSTS_PER_SECOND", 40.0)
+    town.fake.answer = [held(f"answer {number}") for number in range(20)]
+    alice = town.slack.user("alice")
+    roots = [await alice.says("#general", f"@bot {number}") for number in range(20)]
+    await town.slack.wait_for(lambda: len(town.fake.working) == 20)
+    town.slack.faults.rate_limit("chat.postMessage", times=1, retry_after=scaled)
+    began = asyncio.get_running_loop().time()
+    town.fake.finish()
+    elsewhere = await town.ask("#random", "@bot elsewhere")
+    for root in roots:
+        await town.replies("#general", root)
+    assert asyncio.get_running_loop().time() - began >= scaled
+    assert calls(town, "chat.postMessage") == {"ok": 21, "ratelimited": 1}
+    posted = [c for c in town.slack.calls if c.method == "chat.postMessage" and c.ok]
+    channel = town.slack.channel("#general").id
+    refused = next(c for c in town.slack.calls if c.error == "ratelimited")
+    before = [c for c in posted if c.args["channel"] == channel and c.at < refused.at + scaled]
+    assert len(before) <= channels.POSTS_BURST
+    assert len(town.slack.replies("#random", elsewhere)) == 1
+
+
+async def test_a_burst_in_one_channel_stays_within_slack_s_own_limit(town: Town) -> None:
+    town.slack.rates.enabled = True
+    alice = town.slack.user("alice")
+    roots = [await alice.says("#general", f"@bot {number}") for number in range(10)]
+    elsewhere = await town.ask("#random", "@bot elsewhere")
+    waiting = [r for r in roots if not town.slack.replies("#general", r)]
+    for root in roots:
+        await town.replies("#general", root)
+    assert calls(town, "chat.postMessage") == {"ok": 11}
+    assert len(waiting) >= 3  # the other channel did not wait for them
+    assert len(town.slack.replies("#random", elsewhere)) == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_after_a_5xx_the_answer_is_looked_for_and_then_posted(
+    town: Town, status: int
+) -> None:
+    town.slack.faults.server_error("chat.postMessage", times=2, status=status)
+    root = await town.ask("#general", "@bot hi")
+    assert await town.replies("#general", root) == ["turn 1: hi"]
+    assert calls(town, "conversations.replies") == {"ok": 2}
+
+
+@pytest.mark.parametrize("after_effect", [True, False])
+@pytest.mark.parametrize("part", [0, 1, 2])
+async def test_a_connection_that_breaks_at_any_part_leads_to_each_part_once(
+    town: Town, part: int, after_effect: bool
+) -> None:
+    town.fake.answer = [held(LONG)]
+    root = await town.slack.user("alice").says("#general", "@bot long")
+    await town.slack.wait_for(lambda: town.fake.working)
+    for _ in range(part):
+        town.slack.faults.server_error("chat.postMessage", status=503)
+    town.slack.faults.drop("chat.postMessage", after_effect=after_effect)
+    town.fake.finish()
+    parts = await town.replies("#general", root, 3)
+    assert len(parts) == 3
+    assert "\n\n".join(parts).split() == LONG.split()
+
+
+async def test_a_lost_post_is_found_behind_hundreds_of_others(town: Town) -> None:
+    town.fake.answer = [held("the answer")]
+    root = await town.slack.user("alice").says("#general", "@bot think")
+    await town.slack.wait_for(lambda: town.fake.working)
+    robot = town.slack.add_user("robot", is_bot=True)
+    await robot.joins("#general")
+    workspace, channel = town.slack.workspace, town.slack.channel("#general")
+    for number in range(450):
+        say(workspace, workspace.get_user("robot"), channel, f"beep {number}", thread_ts=root)
+    town.slack.faults.drop("chat.postMessage", after_effect=True)
+    town.fake.finish()
+    assert await town.replies("#general", root) == ["the answer"]
+    assert calls(town, "chat.postMessage") == {"ok": 1}
+    assert calls(town, "conversations.replies")["ok"] == 3
+
+
+async def test_where_the_look_up_fails_too_nothing_is_posted_twice(town: Town) -> None:
+    town.slack.faults.drop("chat.postMessage", after_effect=True)
+    town.slack.faults.server_error("conversations.replies", times=2)
+    town.slack.faults.rate_limit("conversations.replies", times=1, retry_after=0.1)
+    root = await town.ask("#general", "@bot hi")
+    assert await town.replies("#general", root) == ["turn 1: hi"]
+    assert town.fake.created("/responses") == 1
+
+
+@pytest.mark.parametrize(
+    "error", ["channel_not_found", "is_archived", "not_in_channel", "restricted_action"]
+)
+async def test_what_slack_never_takes_is_settled_and_the_next_message_works(
+    town: Town, error: str
+) -> None:
+    town.slack.faults.refuse("chat.postMessage", error)
+    alice = town.slack.user("alice")
+    root = await alice.says("#general", "@bot one")
+    await town.slack.wait_for(lambda: calls(town, "chat.postMessage")[error])
+    await town.rests("#general", root)
+    assert town.slack.replies("#general", root) == []
+    assert await town.bot.store.dead.list() == ()
+    await town.ask("#general", "two", thread_ts=root)
+    assert await town.replies("#general", root) == ["turn 2: one | two"]
+
+
+async def test_an_answer_to_a_deleted_question_goes_nowhere(town: Town) -> None:
+    town.fake.answer = [held("never to be seen")]
+    alice = town.slack.user("alice")
+    root = await alice.says("#general", "@bot think")
+    await town.slack.wait_for(lambda: town.fake.working)
+    await alice.deletes("#general", root)
+    town.fake.finish()
+    await town.rests("#general", root)
+    said = [words(message) for message in town.slack.messages("#general")]
+    assert not any("never to be seen" in text for text in said)
+    assert await town.bot.store.dead.list() == ()
+
+
+async def test_a_thread_whose_root_was_deleted_goes_on_below_what_is_left_of_it(
+    town: Town,
+) -> None:
+    root = await town.ask("#general", "@bot one")
+    town.fake.answer = [held("still here")]
+    alice = town.slack.user("alice")
+    await alice.says("#general", "two", thread_ts=root)
+    await town.slack.wait_for(lambda: town.fake.working)
+    await alice.deletes("#general", root)
+    town.fake.finish()
+    assert (await town.replies("#general", root, 2))[1] == "still here"
+
+
+async def test_over_refreshes_and_cuts_of_the_socket_each_message_is_answered_once(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_town(redis_url, tmp_path, socket_mode=True) as town:
+        alice, sockets = town.slack.user("alice"), town.slack.sockets
+
+        async def connected() -> bool:
+            return sockets.connections >= 1
+
+        roots = []
+        for number in range(4):
+            roots.append(await alice.says("#general", f"@bot {number}"))
+            await (sockets.cut() if number % 2 else sockets.refresh())
+            await wait_until(connected)
+        for number, root in enumerate(roots):
+            assert await town.replies("#general", root) == [f"turn 1: {number}"]
+        assert town.fake.created("/responses") == 4
+
+
+async def test_ten_connections_share_the_events_and_each_is_answered_once(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        town = await stack.enter_async_context(open_town(redis_url, tmp_path, socket_mode=True))
+        for _ in range(9):
+            await stack.enter_async_context(open_bot(town.settings, work_part=False))
+        assert town.slack.sockets.connections == 10
+        spots = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(5)]
+        alice = town.slack.user("alice")
+        roots = [(spot, await alice.says(spot, f"@bot {spot}")) for spot in spots * 4]
+        for spot, root in roots:
+            assert await town.replies(spot, root) == [f"turn 1: {spot}"]
+
+
+async def test_a_bot_that_finds_all_sockets_taken_gets_through_once_one_is_free(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        town = await stack.enter_async_context(open_town(redis_url, tmp_path, socket_mode=True))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        link = town.slack.base_url.replace("http", "ws") + "/link/?ticket="
+        ghosts = [
+            await session.ws_connect(link + town.slack.sockets.issue_ticket()) for _ in range(9)
+        ]
+        await stack.enter_async_context(open_bot(town.settings, work_part=False))
+        for ghost in ghosts:
+            await ghost.close()
+
+        async def connected() -> bool:
+            return town.slack.sockets.connections == 2
+
+        await wait_until(connected)
+        root = await town.ask("#general", "@bot hi")
+        assert await town.replies("#general", root) == ["turn 1: hi"]
