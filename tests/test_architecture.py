@@ -33,6 +33,7 @@ ROOTS = {
     "bot.tryout_page",
     "bot.tryout_programs",
     "bot.generate",
+    "bot.probe",
     "bot.__main__",
 }
 

@@ -1,0 +1,27 @@
+# syntax=docker/dockerfile:1
+
+FROM python:3.13-slim AS build
+COPY --from=ghcr.io/astral-sh/uv:0.13.8 /uv /bin/uv
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+WORKDIR /app
+# The dependencies first: they change less often than the code, and stay in their layer.
+COPY pyproject.toml uv.lock README.md ./
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv sync --locked --no-default-groups --no-install-project
+COPY bot bot
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv sync --locked --no-default-groups --no-editable
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --create-home --home-dir /data bot
+COPY --from=build /app/.venv /app/.venv
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 BOT_STATE_DIR=/data PORT=3000 BOT_HEALTH_PORT=3001
+USER bot
+WORKDIR /data
+EXPOSE 3000
+STOPSIGNAL SIGTERM
+# `bot web` and `bot run` answer at PORT, `bot worker` at BOT_HEALTH_PORT.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=40s \
+    CMD ["python", "-m", "bot.probe"]
+ENTRYPOINT ["bot"]
+CMD ["run"]

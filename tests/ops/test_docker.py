@@ -1,0 +1,124 @@
+"""The image and the compose file. No Docker runs here: they are read, and the steps carried out."""
+
+import re
+import subprocess
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bot.cli import commands
+from bot.settings import Settings
+from tests.ops.builds import copy_files, uv_sync
+from tests.ops.processes import ROOT, open_process, open_site
+
+OF_THE_IMAGE = {"PATH", "PYTHONUNBUFFERED", "UV_COMPILE_BYTECODE", "UV_LINK_MODE"}
+OF_THE_IMAGE |= {"UV_PYTHON_DOWNLOADS"}
+
+
+def instructions() -> list[tuple[str, str]]:
+    text = (ROOT / "Dockerfile").read_text()
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    joined = "\n".join(lines).replace("\\\n", " ")
+    return [tuple(line.split(None, 1)) for line in joined.splitlines()]  # type: ignore[misc]
+
+
+def values(word: str) -> list[str]:
+    return [value for name, value in instructions() if name == word]
+
+
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "compose.yml").read_text())
+    return found
+
+
+def test_the_image_is_built_with_the_versions_of_the_project() -> None:
+    python = (ROOT / ".python-version").read_text().strip()
+    assert [image.split()[0] for image in values("FROM")] == [f"python:{python}-slim"] * 2
+    version = re.search(r'UV_VERSION = "([\d.]+)"', (ROOT / "dev.py").read_text())
+    assert version is not None
+    assert f"--from=ghcr.io/astral-sh/uv:{version[1]} " in values("COPY")[0]
+
+
+def test_the_image_runs_as_nobody_special_and_hears_sigterm() -> None:
+    final = instructions()[[name for name, _ in instructions()].index("FROM", 1) :]
+    users = [value for name, value in final if name == "USER"]
+    assert users == ["bot"]
+    assert values("STOPSIGNAL") == ["SIGTERM"]
+    assert values("ENTRYPOINT") == ['["bot"]'], "without a shell between, which would keep SIGTERM"
+    assert values("CMD") == ['["run"]']
+    assert '"bot.probe"' in values("HEALTHCHECK")[0]
+
+
+def test_the_image_sets_variables_that_exist() -> None:
+    for line in values("ENV"):
+        for pair in line.split():
+            name = pair.partition("=")[0]
+            assert name in OF_THE_IMAGE or name.lower() in Settings.model_fields, name
+
+
+def test_what_the_image_copies_is_there_and_is_sent_to_the_builder() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert ignored[0] == "*"
+    sent = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    for line in values("COPY"):
+        if "--from" not in line:
+            for name in line.split()[:-1]:
+                assert (ROOT / name).exists()
+                assert any(fnmatch(name, pattern) for pattern in sent), name
+
+
+async def test_the_steps_of_the_image_build_a_bot_that_runs(tmp_path: Path, redis_url: str) -> None:
+    venv = tmp_path / ".venv"
+    syncs = [line for line in values("RUN") if "uv sync" in line]
+    copies = [line.split()[:-1] for line in values("COPY") if "--from" not in line]
+    for names, sync in zip(copies, syncs, strict=True):
+        copy_files(tmp_path, names)
+        uv_sync(tmp_path, *sync.split("uv sync")[1].split(), environment=venv)
+    (elsewhere := tmp_path / "data").mkdir()
+    (tmp_path / "bot").rename(tmp_path / "gone")
+    given = {"PATH": f"{venv / 'bin'}:/usr/bin:/bin", "PYTHONPATH": ""}
+    async with (
+        open_site(redis_url) as site,
+        open_process(site, "run", directory=elsewhere, command=("bot", "run"), **given) as bot,
+    ):
+        environment = site.environment | given | {"PORT": bot.url.rpartition(":")[2]}
+        assert probe(venv, elsewhere, environment) == 0
+        await bot.end()
+        assert probe(venv, elsewhere, environment) == 1
+
+
+def probe(venv: Path, directory: Path, environment: dict[str, str]) -> int:
+    command = [str(venv / "bin" / "python"), "-m", "bot.probe"]
+    return subprocess.run(command, cwd=directory, env=environment, timeout=20).returncode
+
+
+def test_compose_keeps_what_was_acknowledged() -> None:
+    redis = compose()["services"]["redis"]
+    command = " ".join(redis["command"])
+    assert "--appendonly yes" in command
+    assert "--maxmemory-policy noeviction" in command
+    assert redis["volumes"] == ["redis:/data"]
+    assert "redis" in compose()["volumes"]
+    assert "ports" not in redis
+
+
+def test_compose_runs_both_halves_once_redis_is_there() -> None:
+    services = compose()["services"]
+    for name in ("web", "worker"):
+        service = services[name]
+        assert service["command"] == [name]
+        assert name in commands.commands
+        assert service["depends_on"] == {"redis": {"condition": "service_healthy"}}
+        assert service["environment"] == {"REDIS_URL": "redis://redis:6379/0"}
+        assert service["stop_grace_period"] == "30s"
+    assert [port for port in services["web"]["ports"] if not port.startswith("127.0.0.1:")] == []
+
+
+def test_compose_uses_words_that_compose_knows() -> None:
+    known = {"build", "image", "env_file", "environment", "depends_on", "restart", "command"}
+    known |= {"stop_grace_period", "ports", "volumes", "healthcheck"}
+    assert compose().keys() - {"x-bot"} == {"name", "services", "volumes"}
+    for name, service in compose()["services"].items():
+        assert service.keys() <= known, name
