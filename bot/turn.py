@@ -85,7 +85,7 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
                 answer = await ask(turn, desk, reply, interrupt)
             answer = replace(answer, text=well_formed(answer.text), note=admission.note)
             await turn.note("answer", answer)
-        await reply.finish(with_note(answer))
+        await reply.finish(with_note(answer), answer.citations)
     await record(turn, desk, answer)
     return answer
 

@@ -7,6 +7,7 @@ OpenAI itself has retired it (August 2026); other servers go on with it. Here, a
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from itertools import chain
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
 from bot.engines.runs import WORKING, RunDraft, finish, text_of_message
 from bot.engines.streams import LiveStream, LiveStreams, batches
 from bot.errors import BotError, ConfigError, ConversationGone, Retry, RunFailed
-from bot.models import Conversation, Message, Record, Run, RunOptions, Thread, Update
+from bot.models import Citation, Conversation, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
 
 MESSAGES_PER_CALL = 20
@@ -63,6 +64,7 @@ class AssistantsEngine:
             raise ConfigError("OPENAI_ASSISTANT_ID", "is not set")
         self._assistant_id = settings.openai_assistant_id
         self._threads = client.beta.threads
+        self._files = client.files
         self._settings = settings
         self._delays = delays
         self._errors = errors
@@ -169,7 +171,8 @@ class AssistantsEngine:
             excused = True
         if draft.run is None:
             raise Retry("the run has no state")
-        yield finish(draft.run, await self._answer(run), draft)
+        update = finish(draft.run, await self._answer(run), draft)
+        yield replace(update, citations=await self._named(update.citations))
 
     async def cancel(self, run: Run) -> None:
         with vendor_errors(), suppress(openai.BadRequestError, openai.NotFoundError):
@@ -318,6 +321,16 @@ class AssistantsEngine:
                     for call in calls
                 ],
             )
+
+    async def _named(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:
+        """The citations with the names of their files, which the server tells only when asked."""
+        names: dict[str, str] = {}
+        for file_id in dict.fromkeys(citation.file_id for citation in citations):
+            with suppress(BotError), vendor_errors(missing="file"):
+                if file_id:
+                    found = await self._files.retrieve(file_id, timeout=LOOK)
+                    names[file_id] = found.filename
+        return tuple(replace(c, filename=names.get(c.file_id or "")) for c in citations)
 
     async def _answer(self, run: Run) -> list[Any]:
         """The messages that the run has written, in order."""

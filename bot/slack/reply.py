@@ -5,7 +5,7 @@ connection after the intent was written), it is looked up by its metadata before
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError, Retry, Undeliverable
 from bot.log import log
-from bot.models import Message, Thread, Update
+from bot.models import Citation, Message, Thread, Update
 from bot.slack.channels import post_in_turn
 from bot.slack.client import Uncertain, error_code, slack_errors
 from bot.slack.render import blocks, fallback, render
@@ -75,12 +75,12 @@ class Reply:
     async def show(self, update: Update) -> None:
         """Let the person see how far the answer is."""
 
-    async def finish(self, answer: str) -> list[str]:
+    async def finish(self, answer: str, citations: Sequence[Citation] = ()) -> list[str]:
         """Post the whole answer, part by part, each of them once; returns their `ts`.
 
         Raises Undeliverable where Slack will never take it, Retry where it may later.
         """
-        pieces = parts(render(answer))
+        pieces = parts(render(answer, citations))
         return [await self._post_once(piece.text, index) for index, piece in enumerate(pieces)]
 
     async def _post_once(self, text: str, index: int) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from bot.models import Citation
 from bot.slack.neutral import destination
 from bot.slack.outline import Kind, Outline, outline
 from bot.slack.seams import Seams
+
+__all__ = ["HEADING", "Citation", "with_sources"]
 
 HEADING = "**Sources**"
 
@@ -16,23 +18,6 @@ _LINK = re.compile(r"\(?\[[^\]\r\n]*\]\((?P<url>[^\s()]*(?:\([^\s()]*\)[^\s()]*)
 _MARK = re.compile(r"【[^】\r\n]*】")
 _TRACKING = re.compile(r"(?<=[?&])utm_source=[^&#]*&?|#.*$|[?&](?=utm_source=[^&#]*(?:#|$))")
 _WEB = re.compile(r"https?://\S", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Citation:
-    """What the model relied on, and where in its text: `text[start:end]`, in characters.
-
-    `text` is the mark that stands there in place of a note, as in the Assistants API
-    (`【4:0†source】`, `sandbox:/mnt/data/a.csv`).
-    """
-
-    start: int
-    end: int
-    title: str
-    url: str | None = None
-    file_id: str | None = None
-    filename: str | None = None
-    text: str | None = None
 
 
 def with_sources(text: str, citations: Sequence[Citation]) -> str:

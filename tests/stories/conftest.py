@@ -33,3 +33,10 @@ async def town(redis_url: str, tmp_path: Path) -> AsyncIterator[Town]:
     """A town with the default engine, reached over HTTP."""
     async with open_town(redis_url, tmp_path, socket_mode=False) as town:
         yield town
+
+
+@pytest.fixture
+async def assistants_town(redis_url: str, tmp_path: Path) -> AsyncIterator[Town]:
+    """A town whose AI server speaks the Assistants protocol."""
+    async with open_town(redis_url, tmp_path, engine="assistants") as town:
+        yield town
