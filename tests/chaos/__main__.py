@@ -1,0 +1,44 @@
+"""`python -m tests.chaos --seed N --minutes M`: a storm over the bot's processes, and its figures."""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.city import open_city
+from tests.chaos.storm import Plan, Report, Storm
+
+
+async def storm(directory: Path, engine: str, plan: Plan) -> Report:
+    """One storm from beginning to end."""
+    async with open_city(directory, engine=engine, seed=plan.seed) as city:
+        return await Storm(city, plan).run()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, help="replays a storm; without it one is drawn")
+    parser.add_argument("--minutes", type=float, default=1.0, help="how long at least")
+    parser.add_argument("--kills", type=int, default=0, help="how many kills at least")
+    parser.add_argument("--threads", type=int, default=12, help="how many people talk")
+    parser.add_argument("--engine", choices=["responses", "assistants"], default="responses")
+    parser.add_argument("--logs", type=Path, help="where to keep the logs of the processes")
+    given = parser.parse_args()
+    seed = random.randrange(1 << 31) if given.seed is None else given.seed
+    plan = Plan(seed, given.minutes * 60, given.kills, given.threads)
+    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as directory:
+        logs = given.logs or Path(directory)
+        logs.mkdir(parents=True, exist_ok=True)
+        sys.stdout.write(f"seed {seed}, engine {given.engine}\n")
+        report = asyncio.run(storm(logs, given.engine, plan))
+    sys.stdout.write(f"{report}\n")
+    if not report.verdict.is_clean:
+        again = f"--seed {seed} --minutes {given.minutes:g} --kills {given.kills}"
+        again += f" --threads {given.threads} --engine {given.engine}"
+        sys.exit(f"Promises were broken. Again: python3 dev.py chaos {again}")
+
+
+if __name__ == "__main__":
+    main()

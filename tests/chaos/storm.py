@@ -1,0 +1,213 @@
+"""A storm: people talk, and the bot's processes, Redis and the other servers fail under them.
+
+What happens is drawn from a seed. When it happens depends on the machine, too, so a seed that
+failed shows the same kind of storm again, not the same one to the millisecond.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from tests.chaos.city import City, chatty
+from tests.chaos.processes import BotProcess
+from tests.chaos.verdict import Verdict, judge
+
+CALM_PATIENCE = 180.0
+Act = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long the storm lasts: for `seconds`, and until there were `kills`."""
+
+    seed: int = 0
+    seconds: float = 60.0
+    kills: int = 0
+    threads: int = 12
+    pause: tuple[float, float] = (0.5, 3.0)
+    """Seconds between two acts of violence."""
+
+
+@dataclass
+class Report:
+    """What a storm did, and what came of it."""
+
+    acts: Counter[str] = field(default_factory=Counter)
+    resumed: list[float] = field(default_factory=list)
+    """Seconds from the kill of a worker until its runs were asked for again."""
+    undelivered: int = 0
+    verdict: Verdict = field(default_factory=Verdict)
+
+    @property
+    def kills(self) -> int:
+        return sum(count for act, count in self.acts.items() if act.startswith("kill"))
+
+    def __str__(self) -> str:
+        acts = ", ".join(f"{act} {count}" for act, count in sorted(self.acts.items()))
+        lines = [f"kills {self.kills} ({acts}), deliveries given up {self.undelivered}"]
+        if self.resumed:
+            longest, middle = max(self.resumed), median(self.resumed)
+            count = len(self.resumed)
+            lines.append(f"resumed polls {count}: p50 {middle:.1f} s, max {longest:.1f} s")
+        return "\n".join([*lines, str(self.verdict)])
+
+
+class Storm:
+    """One storm over a city; `run` returns when all is calm again and judged."""
+
+    def __init__(self, city: City, plan: Plan) -> None:
+        self._city = city
+        self._plan = plan
+        self._chance = random.Random(plan.seed)
+        self._report = Report()
+        self._began = time.monotonic()
+        self._orphans: list[tuple[str, float]] = []
+        self._web: BotProcess
+        self._workers: list[BotProcess] = []
+
+    async def run(self) -> Report:
+        city, plan = self._city, self._plan
+        city.fake.answer = chatty(plan.seed, seconds=(0.1, 5), long=0.15, failing=0.08)
+        self._web, *self._workers = await city.start("web", "worker", "worker")
+        self._began = time.monotonic()
+        channels = city.new_channels(max(3, plan.threads // 3))
+        talks = [
+            asyncio.create_task(self._talk(random.Random(f"{plan.seed}:{n}"), channels))
+            for n in range(plan.threads)
+        ]
+        try:
+            while not self._is_over:
+                await asyncio.sleep(self._chance.uniform(*plan.pause))
+                await self._act()
+        finally:
+            for talk in talks:
+                talk.cancel()
+            await asyncio.wait(talks)
+        for talk in talks:
+            if not talk.cancelled():
+                talk.result()
+        await self._calm()
+        self._report.resumed = self._resumed()
+        self._report.verdict = await judge(city)
+        return self._report
+
+    @property
+    def _is_over(self) -> bool:
+        passed = time.monotonic() - self._began
+        return passed > self._plan.seconds and self._report.kills >= self._plan.kills
+
+    async def _talk(self, chance: random.Random, channels: list[str]) -> None:
+        """One person after the other writes in a thread, waits or does not, opens a new one."""
+        city, channel, root = self._city, "", ""
+        while True:
+            if not root or chance.random() < 0.15:
+                channel, root = chance.choice(channels), ""
+            for _ in range(chance.choice((1, 1, 1, 2, 3))):
+                said = await city.say(channel, root, who=chance.choice(("alice", "bob")))
+                root = said.thread_ts
+                await asyncio.sleep(chance.uniform(0, 0.3))
+            await asyncio.sleep(chance.uniform(0.2, 6))
+
+    async def _act(self) -> None:
+        acts: list[tuple[int, str, Act]] = [
+            (60, "kill worker", self._kill_worker),
+            (15, "kill web", self._kill_web),
+            (8, "kill redis", self._kill_redis),
+            (8, "freeze worker", self._freeze_worker),
+            (3, "freeze web", self._freeze_web),
+            (5, "slack fault", self._fault_slack),
+            (5, "ai fault", self._fault_ai),
+        ]
+        weights = [weight for weight, _, _ in acts]
+        _, name, act = self._chance.choices(acts, weights)[0]
+        self._report.acts[name] += 1
+        await act()
+
+    async def _kill_worker(self) -> None:
+        index = self._chance.randrange(len(self._workers))
+        victim = self._workers[index]
+        await victim.kill()
+        at = time.time()
+        self._workers[index] = self._city.process("worker")
+        await self._workers[index].start()
+        await self._note_orphans(victim, at)
+
+    async def _note_orphans(self, victim: BotProcess, at: float) -> None:
+        """The runs that a killed worker was following."""
+        for thread in [self._city.thread(*where) for where in self._city.threads]:
+            state = await self._city.store.inbox.state(thread)
+            if f":{victim.pid}:" not in state.worker:
+                continue
+            for work in self._city.fake.working:
+                if work.body["metadata"].get("turn") == state.turn_id:
+                    self._orphans.append((work.id, at))
+
+    async def _kill_web(self) -> None:
+        await self._web.kill()
+        await self._start_web()
+
+    async def _start_web(self) -> None:
+        self._web = self._city.process("web")
+        await self._web.start()
+        await self._web.ready()
+
+    async def _kill_redis(self) -> None:
+        redis = self._city.redis
+        await asyncio.to_thread(redis.kill)
+        await asyncio.sleep(self._chance.uniform(0, 2))
+        await asyncio.to_thread(redis.start)
+
+    async def _freeze_worker(self) -> None:
+        """A hung process wakes up before or after it was given up for dead."""
+        await self._freeze(self._chance.choice(self._workers), self._chance.choice((1, 5, 11, 14)))
+
+    async def _freeze_web(self) -> None:
+        await self._freeze(self._web, self._chance.choice((1, 4)))
+
+    async def _freeze(self, process: BotProcess, seconds: float) -> None:
+        process.freeze()
+        await asyncio.sleep(seconds)
+        process.thaw()
+
+    async def _fault_slack(self) -> None:
+        faults = self._city.slack.faults
+        method = "chat.postMessage"
+        faults.drop(method, after_effect=self._chance.random() < 0.5)
+        faults.server_error(method)
+        faults.rate_limit(self._chance.choice(("*", method)), times=2)
+
+    async def _fault_ai(self) -> None:
+        chance, fake = self._chance, self._city.fake
+        kinds: Any = ("drop_before", "drop_after", "server_error", "rate_limit", "overloaded")
+        fake.fault(chance.choice(kinds), "POST")
+        fake.fault(chance.choice(kinds), "GET", times=2)
+        fake.fault("drop_stream", events=chance.randrange(1, 6))
+
+    async def _calm(self) -> None:
+        """Everything works again; each thread hears one more message, and all come to rest."""
+        city = self._city
+        city.slack.faults.clear()
+        city.fake.faults.clear()
+        city.fake.answer = chatty(self._plan.seed, seconds=(0, 0.3), long=0)
+        await self._web.ready()
+        for worker in self._workers:
+            await worker.ready()
+        await city.rests(CALM_PATIENCE)
+        self._report.undelivered = sum(d.state == "failed" for d in city.slack.deliveries)
+        for channel, thread_ts in city.threads:
+            await city.say(channel, thread_ts)
+        await city.rests(CALM_PATIENCE)
+
+    def _resumed(self) -> list[float]:
+        times = []
+        for run_id, at in self._orphans:
+            asked = (r.time - at for r in self._city.fake.requests if run_id in r.path)
+            later = [seconds for seconds in asked if seconds > 0]
+            if later:
+                times.append(min(later))
+        return times
