@@ -37,11 +37,13 @@ Engines = Callable[[Settings], AbstractAsyncContextManager[Engine]]
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """A running bot; `address` is where its HTTP part listens, (host, port), if it does."""
+    """A running bot; `address` is where its HTTP part listens, (host, port), if it does, and `work`
+    ends before its time only if the worker has broken."""
 
     store: Store
     engine: Engine | None
     address: tuple[str, int] | None
+    work: asyncio.Task[None] | None = None
 
 
 START_PATIENCE = 30.0
@@ -56,9 +58,12 @@ async def serve(
     Raises ConfigError, StoreUnavailable or Retry when the start fails.
     """
     stop = stop_on_signals()
-    async with open_bot(settings, web_part=web_part, work_part=work_part, engines=engines):
+    async with open_bot(settings, web_part=web_part, work_part=work_part, engines=engines) as bot:
         log.info("ready", web=web_part, worker=work_part, socket_mode=settings.socket_mode)
-        await stop.wait()
+        stopped = asyncio.create_task(stop.wait())
+        ends = [stopped] if bot.work is None else [stopped, bot.work]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
         log.info("leaving")
 
 
@@ -85,7 +90,7 @@ async def open_bot(
         identity = await _patiently(lambda: identify(client))
         probes: dict[str, Probe] = {"redis": _pinged(store), "slack": _known(identity)}
         people = People(client, admins=settings.bot_admins)
-        engine = None
+        engine, work = None, None
         if work_part:
             engine = await stack.enter_async_context(engines(settings))
             office = Office(store, Letters(client), people)
@@ -93,7 +98,7 @@ async def open_bot(
             desk = _desk(settings, engine, replies, threads, office)
             worker = Worker(desk, settings)
             probes["worker"] = _alive(worker)
-            await stack.enter_async_context(_working(worker))
+            work = await stack.enter_async_context(_working(worker))
         if web_part:
             slack = build_app(settings, store, client, identity, people)
             if settings.socket_mode:
@@ -110,7 +115,7 @@ async def open_bot(
         address = None
         if port is not None:
             address = await stack.enter_async_context(_listening(site, settings.bot_host, port))
-        yield Bot(store, engine, address)
+        yield Bot(store, engine, address, work)
 
 
 def _desk(
@@ -123,10 +128,10 @@ def _desk(
 
 
 @asynccontextmanager
-async def _working(worker: Worker) -> AsyncIterator[None]:
+async def _working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(worker.run())
     try:
-        yield
+        yield task
     finally:
         worker.leave()
         await task

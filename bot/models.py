@@ -108,6 +108,9 @@ class Conversation:
     created_at: float
     last_item_id: str = ""
     """The newest item the engine is known to hold: what follows it is of a later turn."""
+    owed: tuple[Message, ...] = ()
+    """Messages of turns that failed or were stopped. A server that takes messages with their run
+    may have kept none of them: the next run brings along what is missing."""
 
 
 @dataclass(frozen=True, slots=True)

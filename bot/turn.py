@@ -28,6 +28,14 @@ from bot.slack.threads import Threads
 from bot.store import Store
 from bot.store.turns import Turn
 
+OUTAGES = frozenset(
+    {
+        *("authentication", "deadline", "expired", "insufficient_quota", "model_not_found"),
+        *("permission", "rate_limit_exceeded", "run_not_found", "server_error"),
+    }
+)
+"""Reasons of a failed run that lie with the server: what was said is as good as before."""
+MOST_OWED = 20
 CONVERSATIONS_PER_TURN = 2
 """A conversation that the engine has lost is rebuilt once; a second loss is told to the person."""
 KEPT_OF_AN_OVERFULL_CONVERSATION = 10
@@ -153,7 +161,7 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
         reason=interrupt.reason,
         citations=update.citations,
         usage=update.usage,
-        last_item_id=update.last_item_id,
+        last_item_id="" if cancelled else update.last_item_id,
         model=update.model,
     )
 
@@ -253,5 +261,26 @@ async def record(turn: Turn, desk: Desk, answer: Answer) -> None:
     said += [Record("user", m.text, m.ts, m.user_id) for m in heard.messages]
     said.append(Record("assistant", answer.text, messages[-1].ts))
     await desk.store.inbox.settle(
-        turn.claim, records=said, usage=answer.usage, last_item_id=answer.last_item_id
+        turn.claim,
+        records=said,
+        usage=answer.usage,
+        last_item_id=answer.last_item_id,
+        owed=() if desk.engine.appends else owed(turn, answer, heard.messages),
     )
+
+
+def owed(turn: Turn, answer: Answer, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """What the conversation lacks after this turn, as far as we know; the newest messages of it.
+
+    What the server would not hear (a filter, too long, malformed) is not said a second time.
+    """
+    if answer.outcome == "completed":
+        return ()
+    before = turn.claim.conversation
+    if before is None or turn.recall("rebuild", int) is not None:
+        carried: tuple[Message, ...] = ()  # begun in this turn: it holds our record
+    else:
+        carried = before.owed
+    if answer.outcome in ("cancelled", "incomplete", "expired") or answer.reason in OUTAGES:
+        carried = (*carried, *messages)
+    return carried[-MOST_OWED:]

@@ -68,7 +68,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `leave` is called; then hand over what is unfinished, and return."""
-        await self._beat()
+        await self._begin_to_beat()
         beats = asyncio.create_task(self._keep_beating())
         try:
             await self._keep_claiming()
@@ -223,6 +223,18 @@ class Worker:
             reason = beat.interrupts.get(work.entry.thread.key)
             if reason:
                 work.interrupt.set(reason)
+
+    async def _begin_to_beat(self) -> None:
+        """Nothing is claimed before the first beat, or we would be taken for dead."""
+        for delay in error_backoff():
+            try:
+                await self._beat()
+                return
+            except StoreUnavailable as error:
+                log.error("heartbeat_missed", error=str(error))
+                await _first(asyncio.sleep(delay), self._leaving.wait())
+            if self._leaving.is_set():
+                return
 
     async def _keep_beating(self) -> None:
         beats, last = 0, time.monotonic()

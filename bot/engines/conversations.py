@@ -91,14 +91,17 @@ async def items_of_turn(client: AsyncOpenAI, conversation: Conversation) -> list
     return items[int(metadata.get(_HISTORY) or 0) :]
 
 
-def find_messages(items: Sequence[Item], messages: Sequence[Message]) -> int | None:
-    """Where the last of `messages` stands, if they are the newest that a person wrote there."""
+def find_messages(items: Sequence[Item], messages: Sequence[Message]) -> tuple[int, int]:
+    """How many of `messages`, from the first on, are the newest that people wrote there, and where
+    the last of these stands (-1: none is there).
+    """
     said = [index for index, item in enumerate(items) if is_message(item, "user")]
-    ours = said[-len(messages) :]
-    texts = ["".join(text_of(part) for part in parts_of(items[index])) for index in ours]
-    if not messages or texts != [message.text for message in messages]:
-        return None
-    return ours[-1]
+    texts = ["".join(text_of(part) for part in parts_of(items[index])) for index in said]
+    wanted = [message.text for message in messages]
+    for count in range(min(len(wanted), len(said)), 0, -1):
+        if texts[-count:] == wanted[:count]:
+            return count, said[-1]
+    return 0, -1
 
 
 async def excuses(client: AsyncOpenAI, conversation_id: str) -> list[dict[str, Any]]:

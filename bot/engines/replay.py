@@ -79,7 +79,7 @@ class Replay:
         if again and memory.work is not None and memory.work.turn_id == turn_id:
             return memory.work.run
         draft = Draft()
-        given = [as_item(message) for message in messages]
+        given = [as_item(message) for message in (*conversation.owed, *messages)]
         body = self._requests.body(conversation, messages, options, turn_id)
         body |= {"input": [*memory.items, *given], "store": False, "stream": True}
         task = asyncio.get_running_loop().create_task(self._work(memory, body, given, draft))

@@ -101,20 +101,21 @@ class ResponsesEngine:
         turn_id: str,
         again: bool,
     ) -> Run:
-        """With `again`, an answer that is already there is adopted, and messages that are already
-        there are not sent a second time. While the server is at work on an attempt of which the
-        id was lost it refuses another one: Retry, until its answer can be adopted.
+        """What the conversation is owed goes along. With `again`, an answer that is already there
+        is adopted, and messages that are already there are not sent a second time. While the server
+        is at work on an attempt of which the id was lost it refuses another one: Retry, until its
+        answer can be adopted.
         """
         if conversation.id.startswith(REPLAYED):
             return self._replay.start(conversation, messages, options, turn_id=turn_id, again=again)
-        given = [as_item(message) for message in messages]
-        if again and messages:
+        said = (*conversation.owed, *messages)
+        kept = 0
+        if (again and messages) or conversation.owed:
             items = await conversations.items_of_turn(self._client, conversation)
-            last = conversations.find_messages(items, messages)
-            if last is not None and read(items[last + 1 :])[0]:
+            kept, last = conversations.find_messages(items, said)
+            if again and 0 < kept == len(said) and read(items[last + 1 :])[0]:
                 return Run(ADOPTED + items[last].id, conversation.id, time.time(), "completed")
-            if last is not None:
-                given = []
+        given = [as_item(message) for message in said[kept:]]
         body = self._requests.body(conversation, messages, options, turn_id)
         body |= {"conversation": conversation.id, "background": True, "store": True}
         try:

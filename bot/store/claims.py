@@ -143,6 +143,7 @@ def parse_conversation(thread: Thread, fields: Mapping[str, str]) -> Conversatio
         user_id=fields["user_id"],
         created_at=float(fields["created_at"]),
         last_item_id=fields.get("last_item_id", ""),
+        owed=decode(tuple[Message, ...], fields.get("owed") or "[]"),
     )
 
 

@@ -1,6 +1,6 @@
 """Which conversation a thread has, and our own record of it, from which a lost one is rebuilt."""
 
-from bot.models import Conversation, Record, Thread, decode, encode
+from bot.models import Conversation, Message, Record, Thread, decode, encode
 from bot.store.claims import Claim, pairs, parse_conversation
 from bot.store.inbox import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
@@ -28,6 +28,7 @@ class Conversations:
             "user_id": conversation.user_id,
             "created_at": repr(conversation.created_at),
             "last_item_id": conversation.last_item_id,
+            "owed": encode(conversation.owed, tuple[Message, ...]),
         }
         await self._link.run(
             "save",

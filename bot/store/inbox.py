@@ -152,17 +152,19 @@ class Inbox:
         records: Sequence[Record] = (),
         usage: Usage | None = None,
         last_item_id: str = "",
+        owed: Sequence[Message] | None = None,
     ) -> None:
         """End the turn: its messages are answered.
 
-        Along with that, `records` go to our own record of the conversation, `usage` to its counts.
+        Along with that, `records` go to our own record of the conversation, `usage` to its counts,
+        and `owed`, where it is given, replaces what the conversation is owed.
         """
-        await self._settle(claim, None, records, usage or Usage(), last_item_id)
+        await self._settle(claim, None, records, usage or Usage(), last_item_id, owed)
 
     async def bury(self, claim: Claim, reason: str, *, records: Sequence[Record] = ()) -> None:
         """End the turn without an answer: its messages go to the dead letters."""
         letter = DeadLetter.of(claim, reason)
-        await self._settle(claim, letter, records, Usage(), "")
+        await self._settle(claim, letter, records, Usage(), "", None)
 
     async def _settle(
         self,
@@ -171,6 +173,7 @@ class Inbox:
         records: Sequence[Record],
         usage: Usage,
         last_item_id: str,
+        owed: Sequence[Message] | None,
     ) -> None:
         keys, thread = self._keys, claim.thread
         people = dict.fromkeys(message.user_id for message in claim.messages)
@@ -200,6 +203,7 @@ class Inbox:
             RECORDS,
             RECORD_BYTES,
             TOMBSTONE_SECONDS,
+            encode(tuple(owed), tuple[Message, ...]) if owed is not None else "",
         )
 
     async def depth(self) -> Depth:

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos --seed N --minutes M`: a storm over the bot's processes, and its figures."""
+"""`python -m tests.chaos --seed N --minutes M`: a storm over the bot's processes, with figures."""
 
 import argparse
 import asyncio

@@ -23,8 +23,8 @@ from tests.redis_server import RedisServer, run_server
 from tests.stories.town import wait_until
 
 WORD = re.compile(r"\bw\d{6}\b")
-TIME_FACTOR = 0.05
-"""Slack's retries come after 50 ms, 3 s and 15 s."""
+TIME_FACTOR = 0.1
+"""Slack's retries come after 100 ms, 6 s and 30 s."""
 LONG_TAIL = "\n\n".join(f"Paragraph {n}. " + "blah " * 120 for n in range(24))
 """Makes an answer of two posts."""
 
@@ -101,7 +101,10 @@ class City:
             depth = await self.store.inbox.depth()
             return depth.waiting + depth.claimed + depth.later == 0
 
-        await wait_until(idle, timeout)
+        try:
+            await wait_until(idle, timeout)
+        except TimeoutError:
+            raise TimeoutError(f"no rest: {await self.store.inbox.depth()}") from None
 
     def delivered(self, said: Said) -> list[Delivery]:
         """The deliveries of a message that the bot has acknowledged."""
@@ -124,7 +127,7 @@ def chatty(seed: int, *, seconds: tuple[float, float], long: float, failing: flo
         tail = f"\n\n{LONG_TAIL}" if chance.random() < long else ""
         made = Answer(f"turn {prompt.turn}: {words}{tail}\n\nThe end.", piece=2000)
         if chance.random() < failing:
-            made = Answer(status="failed", error_code="invalid_prompt")
+            made = Answer(status="failed", error_code="server_error")
         return replace(made, seconds=chance.uniform(*seconds))
 
     return answer
@@ -161,6 +164,7 @@ async def open_city(
             "PORT": str(port),
             "REDIS_URL": redis.url,
             "BOT_STATE_DIR": str(directory),
+            "BOT_FOLLOW_UPS": "always",
         }
         city = City(slack, fake, redis, store, directory, engine, own | environment)
         try:

@@ -267,6 +267,22 @@ async def test_what_was_finished_while_nobody_looked_is_delivered(fake: FakeOpen
         assert (await last_update(other, late, conversation)).status == "completed"
 
 
+@pytest.mark.parametrize("leaves", ["nothing", "input"])
+async def test_what_a_failed_run_has_not_left_goes_along_with_the_next_one(
+    fake: FakeOpenAI, leaves: Any
+) -> None:
+    fake.options.leaves = leaves
+    fake.answer = [failed()]
+    owed = (said("same words"), said("same words"))
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        with pytest.raises(RunFailed, match="server_error"):
+            await last_update(engine, await start(engine, conversation, *owed), conversation)
+        conversation = replace(conversation, owed=owed)
+        update = await ask(engine, conversation, "and more", turn_id="turn-2")
+    assert update.text == "turn 1: same words | same words | and more"
+
+
 async def test_errors_between_polls_are_waited_out(fake: FakeOpenAI) -> None:
     fake.answer = after_polls("Hello", 3)
     for kind in ("rate_limit", "server_error", "overloaded", "bad_gateway", "drop_before"):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bot.apology import FRESH_START, NOTHING_TO_FORGET
-from tests.fakes.openai import after_polls, held
+from tests.fakes.openai import after_polls, failed, held
 from tests.stories.town import Town
 
 
@@ -217,3 +217,15 @@ async def test_a_long_answer_arrives_whole_and_in_order(town: Town) -> None:
     parts = await town.replies("#general", root, 4)
     assert all(len(part) <= 12_000 for part in parts)
     assert "\n\n".join(parts).split() == " ".join(paragraphs).split()
+
+
+async def test_what_was_said_before_a_failure_is_known_afterwards(town: Town) -> None:
+    town.fake.answer = [failed(), failed("invalid_prompt")]
+    root = await town.ask("#general", "@bot my name is Ada")
+    await town.ask("#general", "something bad", thread_ts=root)
+    await town.ask("#general", "what is my name?", thread_ts=root)
+    answers = await town.replies("#general", root, 3)
+    assert answers[2] == "turn 1: my name is Ada | what is my name?"
+    await town.ask("#general", "and again?", thread_ts=root)
+    answers = await town.replies("#general", root, 4)
+    assert answers[3] == "turn 2: my name is Ada | what is my name? | and again?"

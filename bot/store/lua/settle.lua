@@ -1,7 +1,7 @@
 -- End a turn: drop its messages and its journal, keep its record, let the thread rest or go on.
 -- KEYS  thread, inbox, turn, ready, interrupts, conversation, record, idle, dead, recent...
 -- ARGV  claim, name of the thread, thread_ts, newest item, counts, records, name of the dead
---       letter, dead letter, records kept, bytes of them kept, seconds to keep a tombstone
+--       letter, dead letter, records kept, bytes of them kept, seconds to keep a tombstone, owed ('': as before)
 --       (counts: a JSON object of increments; records: a JSON list; no dead letter: '')
 local thread, inbox, turn, ready, interrupts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local conversation, record, idle, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
@@ -20,6 +20,9 @@ local function touch()
   end
   if last_item_id ~= '' then
     redis.call('HSET', conversation, 'last_item_id', last_item_id)
+  end
+  if ARGV[12] ~= '' then
+    redis.call('HSET', conversation, 'owed', ARGV[12])
   end
   redis.call('ZADD', idle, used_at, name)
   for i = 10, #KEYS do
