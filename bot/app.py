@@ -27,6 +27,7 @@ from bot.slack.reply import Replies
 from bot.slack.server import add_events_route, build_app, open_socket_mode
 from bot.slack.threads import Threads
 from bot.store import Store, open_store
+from bot.trace import open_tracing
 from bot.turn import Desk
 from bot.worker import Worker
 
@@ -77,6 +78,7 @@ async def open_bot(
 ) -> AsyncIterator[Bot]:
     """The running bot. On leaving, it first hears no more, then hands unfinished work over."""
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(open_tracing(settings.otel_exporter_otlp_endpoint))
         store = await stack.enter_async_context(
             open_store(
                 settings.redis_url,

@@ -85,6 +85,8 @@ class Message:
     """The person's own team: differs from the thread's in Slack Connect channels."""
     kind: MessageKind = "message"
     files: tuple[File, ...] = ()
+    trace: str = ""
+    """The trace of its delivery, as `bot.trace.current` tells it."""
 
 
 @dataclass(frozen=True, slots=True)

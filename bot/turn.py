@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from bot import metrics
+from bot import metrics, trace
 from bot.apology import FRESH_START, NOTHING_TO_FORGET, apology, stopped, with_note
 from bot.budget import Budget
 from bot.context import STEP as HEARD
@@ -144,16 +144,17 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
         lambda again: engine.start(conversation, messages, options, turn_id=turn.id, again=again),
     )
     update, has_text = Update(run.status), False
-    async with _stoppable(engine, run, interrupt):
-        interrupt.waiting = True
-        async for update in engine.follow(run, conversation):
-            interrupt.waiting = False
-            if update.text and not has_text:
-                has_text = True
-                metrics.first_text_seconds.observe(time.time() - float(messages[-1].ts))
-            await reply.show(update)
+    with trace.span("follow", run_id=run.id):
+        async with _stoppable(engine, run, interrupt):
             interrupt.waiting = True
-        interrupt.waiting = False
+            async for update in engine.follow(run, conversation):
+                interrupt.waiting = False
+                if update.text and not has_text:
+                    has_text = True
+                    metrics.first_text_seconds.observe(time.time() - float(messages[-1].ts))
+                await reply.show(update)
+                interrupt.waiting = True
+            interrupt.waiting = False
     cancelled = update.status == "cancelled"
     return Answer(
         stopped(update.text) if cancelled else update.text,

@@ -9,12 +9,13 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
 from structlog.contextvars import bind_contextvars
 
-from bot import metrics
+from bot import metrics, trace
 from bot.engines.polling import error_backoff
 from bot.errors import BotError, Retry, StoreUnavailable, Superseded, Undeliverable
 from bot.log import log
@@ -157,7 +158,8 @@ class Worker:
             await self._bury(turn, "crashed")
             return
         try:
-            answer = await take_turn(turn, self._desk, interrupt)
+            with _span_of(claim):
+                answer = await take_turn(turn, self._desk, interrupt)
         except Undeliverable as error:
             log.warning("turn_undeliverable", reason=error.reason, **facts)
             metrics.turns.labels("undeliverable").inc()
@@ -286,6 +288,21 @@ class Worker:
             log.error("not_handed_over", error=str(error))
         else:
             log.info("handed_over", threads=count)
+
+
+def _span_of(claim: Claim) -> AbstractContextManager[object]:
+    """The turn, in the trace of the message that it answers last; the other ones are linked."""
+    *others, last = (message.trace for message in claim.messages)
+    return trace.span(
+        "turn",
+        parent=last,
+        links=[other for other in others if other],
+        kind="consumer",
+        slack_thread=claim.thread.key,
+        turn_id=claim.turn_id,
+        turn_messages=len(claim.messages),
+        turn_attempt=claim.attempt,
+    )
 
 
 def account(answer: Answer) -> dict[str, Any]:

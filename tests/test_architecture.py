@@ -14,7 +14,16 @@ VENDORS = {
     "redis": "bot.store",
 }
 
-GROUND = {"bot", "bot.models", "bot.errors", "bot.settings", "bot.log", "bot.checks", "bot.metrics"}
+GROUND = {
+    "bot",
+    "bot.models",
+    "bot.errors",
+    "bot.settings",
+    "bot.log",
+    "bot.checks",
+    "bot.metrics",
+    "bot.trace",
+}
 LEAVES = {"bot.store", "bot.tools", "bot.slack.render", "bot.engines.polling", "bot.apology"}
 LOOKS = {"bot.slack.threads"}
 CENTRE = {
@@ -46,6 +55,7 @@ ALLOWED = {
     "bot.apology": GROUND,
     "bot.checks": set(),
     "bot.metrics": GROUND,
+    "bot.trace": {"bot"},
     "bot.health": GROUND | {"bot.store"},
     "bot.store": GROUND | {"bot.store"},
     "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.render"} | {"bot.engines"},

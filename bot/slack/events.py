@@ -11,7 +11,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.async_context import AsyncBoltContext
 
-from bot import metrics
+from bot import metrics, trace
 from bot.log import log
 from bot.models import File, FollowUps, Message, MessageKind, Thread
 from bot.slack.client import Identity
@@ -118,6 +118,7 @@ class Listeners:
             user_team_id=event.get("user_team") or event.get("team") or "",
             kind=parse_kind(text),
             files=files,
+            trace=trace.current(),
         )
 
 

@@ -16,7 +16,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import metrics
+from bot import metrics, trace
 from bot.log import log
 from bot.settings import Settings
 from bot.slack.client import Identity
@@ -38,7 +38,8 @@ class MeasuredApp(AsyncApp):
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         """What Bolt calls for every request of Slack."""
         began = time.perf_counter()
-        response = await super().async_dispatch(req)
+        with trace.span("slack request", kind="server", slack_transport=req.mode):
+            response = await super().async_dispatch(req)
         seconds = time.perf_counter() - began
         metrics.acks.labels(req.mode, response.status).observe(seconds)
         return response

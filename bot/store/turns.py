@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
+from bot import trace
 from bot.log import log
 from bot.models import Conversation, decode, encode
 from bot.store.claims import Claim
@@ -51,7 +52,7 @@ class Turn:
         `work(again)` is told whether an earlier attempt may have done the step without living to
         record it: then it looks before it acts. `kind` is the type of what it gives.
         """
-        with self._step():
+        with self._step(step):
             again = await self._intend(step)
             if again is not None:
                 began = time.monotonic()
@@ -63,7 +64,7 @@ class Turn:
         self, work: Callable[[bool], Awaitable[Conversation]], step: str = "begin"
     ) -> Conversation:
         """Like `once`, for the step that makes the conversation: it becomes the thread's, too."""
-        with self._step():
+        with self._step(step):
             again = await self._intend(step)
             if again is not None:
                 began = time.monotonic()
@@ -88,10 +89,11 @@ class Turn:
         log.debug("step_done", thread=self.claim.thread.key, turn=self.id, step=step, ms=ms)
 
     @contextmanager
-    def _step(self) -> Iterator[None]:
+    def _step(self, name: str) -> Iterator[None]:
         self._running += 1
         try:
-            yield
+            with trace.span(name.partition(":")[0], step=name):
+                yield
         finally:
             self._running -= 1
 

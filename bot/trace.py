@@ -1,0 +1,116 @@
+"""One trace from Slack's event to the posted answer, over all processes that take part.
+
+Where no endpoint is configured nothing is imported, and a span costs one call. The context of the
+trace travels in the message (`Message.trace`). Spans hold ids, counts and times, never texts.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Literal
+
+from bot import __version__
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, Tracer
+
+SERVICE = "threadbot"
+EXPORT_SECONDS = 3.0
+"""For one attempt to send; the end of a process does not wait longer for a silent collector."""
+
+Kind = Literal["server", "internal", "consumer"]
+Value = str | int | float
+
+_tracer: "Tracer | None" = None
+_nothing = nullcontext()
+
+
+@asynccontextmanager
+async def open_tracing(endpoint: str | None) -> AsyncIterator[None]:
+    """Send spans to an OTLP endpoint (`http://host:4318`) until the end of the block.
+
+    The other OTEL_* variables (headers, sampler, resource attributes) are read by the SDK.
+    """
+    global _tracer
+    if endpoint is None:
+        yield
+        return
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    attributes: dict[str, str | int] = {"service.version": __version__, "process.pid": os.getpid()}
+    if "OTEL_SERVICE_NAME" not in os.environ:
+        attributes["service.name"] = SERVICE
+    provider = TracerProvider(resource=Resource.create(attributes), shutdown_on_exit=False)
+    exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_SECONDS)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    before, _tracer = _tracer, provider.get_tracer("bot", __version__)
+    try:
+        yield
+    finally:
+        _tracer = before
+        await asyncio.to_thread(provider.shutdown)
+
+
+def span(
+    name: str,
+    *,
+    parent: str = "",
+    links: Collection[str] = (),
+    kind: Kind = "internal",
+    **attributes: Value,
+) -> AbstractContextManager[object]:
+    """A span around a block; underscores in the names of attributes become dots.
+
+    `parent` and `links` are what `current` gave, perhaps in another process; without a parent the
+    span belongs to the one around it.
+    """
+    if _tracer is None:
+        return _nothing
+    return _span(_tracer, name, parent, links, kind, attributes)
+
+
+def current() -> str:
+    """The span around us as a W3C `traceparent`; "" where there is none."""
+    if _tracer is None:
+        return ""
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier)
+    return carrier.get("traceparent", "")
+
+
+@contextmanager
+def _span(
+    tracer: "Tracer",
+    name: str,
+    parent: str,
+    links: Collection[str],
+    kind: Kind,
+    attributes: dict[str, Value],
+) -> "Iterator[Span]":
+    from opentelemetry.trace import Link, SpanKind, StatusCode, get_current_span
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    def context(traceparent: str):  # type: ignore[no-untyped-def]
+        return TraceContextTextMapPropagator().extract({"traceparent": traceparent})
+
+    with tracer.start_as_current_span(
+        name,
+        context=context(parent) if parent else None,
+        links=[Link(get_current_span(context(link)).get_span_context()) for link in links],
+        kind=SpanKind[kind.upper()],
+        attributes={key.replace("_", "."): value for key, value in attributes.items()},
+        # The words of an exception may hold a text.
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as started:
+        try:
+            yield started
+        except BaseException as error:
+            started.set_status(StatusCode.ERROR, type(error).__name__)
+            raise

@@ -1,0 +1,101 @@
+"""Traces: one from Slack's event to the posted answer, over all processes; no cost when off."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bot import trace
+from tests.fakes.openai import held
+from tests.ops.collector import open_collector
+from tests.ops.processes import PATIENCE, ROOT, open_process, open_site
+from tests.ops.servers import find_port
+from tests.stories.town import open_town
+
+WORDS = "swordfish"
+
+
+async def test_one_trace_leads_from_slack_through_two_processes_to_the_post(
+    redis_url: str,
+) -> None:
+    async with (
+        open_collector() as collector,
+        open_site(redis_url) as site,
+        open_process(site, "web", OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint) as web,
+        open_process(site, "worker", OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint) as worker,
+    ):
+        root = await site.slack.user("alice").says("#general", f"@bot {WORDS}")
+        await site.slack.wait_for(lambda: site.slack.replies("#general", root), PATIENCE)
+        assert [(await process.end())[0] for process in (web, worker)] == [0, 0]
+        pids = {web.process.pid, worker.process.pid}
+    (turn,) = collector.named("turn")
+    ours = [span for span in collector.spans if span.trace_id == turn.trace_id]
+    assert {span.name for span in ours} >= {
+        *("slack request", "turn"),
+        *("conversation", "run", "follow", "part"),
+    }
+    assert {span.pid for span in ours} == pids
+    assert {span.service for span in ours} == {"threadbot"}
+    (request,) = [span for span in ours if span.name == "slack request"]
+    assert (request.parent_id, turn.parent_id) == ("", request.span_id)
+    steps = [span for span in ours if span.pid == turn.pid and span is not turn]
+    assert {span.parent_id for span in steps} == {turn.span_id}
+    assert turn.attributes["slack.thread"].endswith(root)
+    assert WORDS.encode() not in collector.raw
+
+
+async def test_a_turn_of_several_messages_is_linked_to_all_of_them(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with (
+        open_collector() as collector,
+        open_town(redis_url, tmp_path, otel_exporter_otlp_endpoint=collector.endpoint) as town,
+    ):
+        town.fake.answer = [held("first")]
+        alice = town.slack.user("alice")
+        root = await alice.says("#general", "@bot start")
+        await town.slack.wait_for(lambda: town.fake.working)
+        for text in ("one", "two", "three"):
+            await alice.says("#general", f"@bot {text}", thread_ts=root)
+        await town.slack.settled()
+        town.fake.finish()
+        await town.replies("#general", root, 2)
+    last = max(collector.named("turn"), key=lambda span: span.attributes["turn.messages"])
+    assert last.attributes["turn.messages"] == "3"
+    assert len({last.trace_id, *last.links}) == 3
+
+
+async def test_a_failed_step_is_told_by_its_kind_only(redis_url: str, tmp_path: Path) -> None:
+    async with (
+        open_collector() as collector,
+        open_town(redis_url, tmp_path, otel_exporter_otlp_endpoint=collector.endpoint) as town,
+    ):
+        town.fake.fault("error", "POST", "/responses", message=f"no {WORDS} here")
+        await town.ask("#general", "@bot hello")
+    assert "RunFailed" in {span.error for span in collector.named("run")}
+    assert WORDS.encode() not in collector.raw
+
+
+async def test_a_collector_that_is_gone_keeps_nobody_waiting(redis_url: str) -> None:
+    endpoint = f"http://127.0.0.1:{find_port()}"
+    async with (
+        open_site(redis_url) as site,
+        open_process(site, "run", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as bot,
+    ):
+        root = await site.slack.user("alice").says("#general", f"@bot {WORDS}")
+        await site.slack.wait_for(lambda: site.slack.replies("#general", root), PATIENCE)
+        code, seconds = await bot.end()
+    assert code == 0
+    assert seconds < 10
+    assert WORDS not in bot.log.decode()
+    assert len(bot.lines) < 50
+
+
+def test_without_an_endpoint_nothing_is_imported_and_nothing_made() -> None:
+    # redis-py imports a part of the SDK by itself, for metrics that nobody has switched on.
+    code = "import sys, bot.app; print([n for n in sys.modules if 'otlp' in n or 'sdk.trace' in n])"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "[]\n"
+    assert trace.current() == ""
+    assert trace.span("a", parent="b") is trace.span("c")
