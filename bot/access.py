@@ -3,6 +3,7 @@
 from bot.models import Message
 from bot.settings import Settings
 from bot.slack.people import Person
+from bot.store.channel_settings import ChannelSettings
 
 GUEST = "it does not answer guests"
 OUTSIDER = "it does not answer people of other workspaces"
@@ -12,38 +13,57 @@ TEAM = "it may not be used from your workspace"
 
 
 def refusal(
-    message: Message, person: Person | None, settings: Settings, *, guests: bool = False
+    message: Message, person: Person | None, settings: Settings, channel: ChannelSettings
 ) -> str:
     """Why the author of a message may not use the bot; "" where nothing speaks against it.
 
-    Deny goes before allow. Who is named in `BOT_ALLOW_PEOPLE` is welcome as a guest or outsider,
-    too; `guests` says that this channel is open to guests. `person` is None while Slack does not
-    tell who it is: then the event's own word for the author's workspace decides.
+    Deny goes before allow. Who is named in `BOT_ALLOW_PEOPLE` or by the channel's admins is welcome
+    as a guest or outsider, too. `person` is None while Slack does not tell who it is: then the
+    event's own word for the author's workspace decides.
     """
     if message.user_id in settings.bot_admins:
         return ""
     teams = {message.user_team_id, person.team_id if person else ""} - {""}
     teams = teams or {message.thread.team_id}
-    channel_id = message.thread.channel_id
+    return (
+        _denial(message, teams, settings)
+        or _omission(message, teams, settings, channel)
+        or _strangeness(message, person, settings, channel)
+    )
+
+
+def _denial(message: Message, teams: set[str], settings: Settings) -> str:
     if message.user_id in settings.bot_deny_people:
         return PERSON
-    if channel_id in settings.bot_deny_channels:
+    if message.thread.channel_id in settings.bot_deny_channels:
         return CHANNEL
-    if teams & settings.bot_deny_teams:
-        return TEAM
-    if settings.bot_allow_channels and channel_id not in settings.bot_allow_channels:
+    return TEAM if teams & settings.bot_deny_teams else ""
+
+
+def _omission(
+    message: Message, teams: set[str], settings: Settings, channel: ChannelSettings
+) -> str:
+    channels, people = settings.bot_allow_channels, settings.bot_allow_people
+    if channels and message.thread.channel_id not in channels:
         return CHANNEL
     if settings.bot_allow_teams and not teams & settings.bot_allow_teams:
         return TEAM
-    if settings.bot_allow_people:
-        return "" if message.user_id in settings.bot_allow_people else PERSON
-    return _of_strangers(message, person, settings, guests)
+    if people and message.user_id not in people:
+        return PERSON
+    if channel.users == "people" and message.user_id not in channel.people:
+        return PERSON
+    return ""
 
 
-def _of_strangers(message: Message, person: Person | None, settings: Settings, guests: bool) -> str:
+def _strangeness(
+    message: Message, person: Person | None, settings: Settings, channel: ChannelSettings
+) -> str:
+    named = message.user_id in settings.bot_allow_people or message.user_id in channel.people
+    if named or channel.users == "guests":
+        return ""
     if not settings.bot_allow_outsiders and is_outsider(message, person):
         return OUTSIDER
-    if person is not None and person.is_guest and not (guests or settings.bot_allow_guests):
+    if person is not None and person.is_guest and not settings.bot_allow_guests:
         return GUEST
     return ""
 

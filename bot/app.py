@@ -43,6 +43,7 @@ class Bot:
 
     store: Store
     engine: Engine | None
+    people: People
     address: tuple[str, int] | None
     work: asyncio.Task[None] | None = None
 
@@ -117,7 +118,7 @@ async def open_bot(
         address = None
         if port is not None:
             address = await stack.enter_async_context(_listening(site, settings.bot_host, port))
-        yield Bot(store, engine, address, work)
+        yield Bot(store, engine, people, address, work)
 
 
 def _desk(

@@ -3,14 +3,15 @@
 The decision is made once a turn: it stands in the journal where it is not simply yes.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bot.access import refusal
 from bot.budget import Budget
-from bot.models import Message
+from bot.models import Message, RunOptions
 from bot.settings import Settings
 from bot.slack.people import People
 from bot.store import Store, Turn
+from bot.store.channel_settings import ChannelSettings
 
 TOLD_AGAIN_AFTER = 30 * 86400
 """Seconds until somebody who is refused in a thread hears it a second time."""
@@ -23,6 +24,8 @@ class Admission:
     admitted: tuple[str, ...]
     note: str = ""
     reason: str = ""
+    options: RunOptions = field(default_factory=RunOptions)
+    """What the channel wants of the run; read anew each time, not kept in the journal."""
 
 
 class Gate:
@@ -41,25 +44,29 @@ class Gate:
         """
         known = turn.recall("admission", Admission)
         claim = turn.claim
+        thread = claim.thread
+        channel = await self._store.channels.find(thread.team_id, thread.channel_id)
         if known is None and claim.intents:
-            return Admission(tuple(message.ts for message in claim.messages))
-        admission = known or await self._decide(turn)
+            known = Admission(tuple(message.ts for message in claim.messages))
+        admission = known or await self._decide(turn, channel)
         left = tuple(m for m in claim.messages if m.ts in admission.admitted)
         if known is None and (admission.note or len(left) < len(claim.messages)):
             await turn.note("admission", admission)
         if left:
             turn.claim = replace(claim, messages=left)
-        return admission
+        return replace(admission, options=self._options(channel))
 
     async def hears(self, message: Message) -> bool:
         """Whether what somebody said in between may reach the model: not of whom is refused."""
-        return not await self._refusal(message)
+        thread = message.thread
+        channel = await self._store.channels.find(thread.team_id, thread.channel_id)
+        return not await self._refusal(message, channel)
 
-    async def _decide(self, turn: Turn) -> Admission:
+    async def _decide(self, turn: Turn, channel: ChannelSettings) -> Admission:
         admitted: list[Message] = []
         refused: dict[str, str] = {}
         for message in turn.claim.messages:
-            reason = await self._refusal(message)
+            reason = await self._refusal(message, channel)
             if reason:
                 refused[message.user_id] = reason
             else:
@@ -77,9 +84,16 @@ class Gate:
         ts = tuple(message.ts for message in admitted)
         return Admission(ts, "\n\n".join(notes), "access" if refused else "")
 
-    async def _refusal(self, message: Message) -> str:
+    async def _refusal(self, message: Message, channel: ChannelSettings) -> str:
         person = await self._people.find(message.user_id)
-        return refusal(message, person, self._settings)
+        return refusal(message, person, self._settings, channel)
+
+    def _options(self, channel: ChannelSettings) -> RunOptions:
+        """A channel's own instructions are added to those of the deployment."""
+        instructions = ""
+        if channel.instructions:
+            instructions = f"{self._settings.bot_instructions}\n\n{channel.instructions}"
+        return RunOptions(model=channel.model, instructions=instructions)
 
     async def _words(self, reason: str) -> str:
         whom = await self._people.whom_to_ask()

@@ -81,6 +81,7 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
     if turn.claim.messages[-1].kind == "errand":
         return await carry_out(turn, desk.office)
     admission = await desk.gate.admit(turn)
+    desk = replace(desk, options=admission.options)
     if not admission.admitted:
         return await turn_away(turn, desk, admission)
     last = turn.claim.messages[-1]

@@ -60,7 +60,7 @@ ALLOWED = {
     "bot.store": GROUND | {"bot.store"},
     "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.render"} | {"bot.engines"},
     "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.apology"},
-    "bot.access": GROUND | {"bot.slack.people"},
+    "bot.access": GROUND | {"bot.slack.people", "bot.store"},
     "bot.context": GROUND | LEAVES | {"bot.gate", "bot.slack.threads"},
     "bot.prices": GROUND,
     "bot.budget": GROUND | LEAVES | {"bot.prices"},

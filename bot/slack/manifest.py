@@ -52,7 +52,7 @@ def manifest(url: str | None = None) -> dict[str, Any]:
                 ],
             },
             "app_home": {
-                "home_tab_enabled": False,
+                "home_tab_enabled": True,
                 "messages_tab_enabled": True,
                 "messages_tab_read_only_enabled": False,
             },

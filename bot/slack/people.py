@@ -67,6 +67,10 @@ class People:
             self._known.popitem(last=False)
         return person
 
+    def forget(self, user_id: str) -> None:
+        """Ask Slack anew the next time."""
+        self._known.pop(user_id, None)
+
     async def is_admin(self, user_id: str) -> bool:
         """Whether the person runs this bot (`BOT_ADMINS`) or the workspace."""
         if user_id in self._admins:

@@ -19,10 +19,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import metrics, trace
 from bot.log import log
 from bot.settings import Settings
+from bot.slack.channel_modal import ChannelModal
 from bot.slack.client import Identity
 from bot.slack.commands import COMMANDS, Ask, Command
 from bot.slack.errands import ErrandButtons
 from bot.slack.events import Listeners, installation
+from bot.slack.home import Home
 from bot.slack.people import People
 from bot.slack.shortcuts import Buttons
 from bot.store import Store
@@ -69,6 +71,9 @@ def build_app(
         process_before_response=True,  # by default Bolt says 200 before the listener has run
         attaching_conversation_kwargs_enabled=False,
     )
+    home = Home(store, people, client)
+    home.register(app)
+    ChannelModal(store, people, client, home).register(app)
     Listeners(store, identity, settings.bot_follow_ups).register(app)
     Buttons(store).register(app)
     ErrandButtons(store).register(app)

@@ -59,7 +59,7 @@ class Buttons:
         )
         ours = await self._store.conversations.is_ours(thread)
         if ours:
-            await self._reset(thread, shortcut["user"]["id"], shortcut["trigger_id"])
+            await ask_reset(self._store, thread, shortcut["user"]["id"], shortcut["trigger_id"])
         await ack()
         if not ours:
             await respond(NOT_OURS)
@@ -75,15 +75,14 @@ class Buttons:
         """Pressed in the list that `/reset` offers; only the person's own installation counts."""
         thread = Thread.parse(action["value"])
         if thread.team_id == installation(context):
-            await self._reset(thread, body["user"]["id"], body["trigger_id"])
+            await ask_reset(self._store, thread, body["user"]["id"], body["trigger_id"])
         await ack()
         await respond(RESET, replace_original=True)
 
-    async def _reset(self, thread: Thread, user_id: str, trigger_id: str) -> None:
-        """Put the reset into the thread's inbox, behind everything that was said until now."""
-        message = Message(
-            thread, f"{time.time():.6f}", user_id, "", event_id=trigger_id, kind="reset"
-        )
-        await self._store.inbox.deliver(message)
-        await self._store.inbox.interrupt(thread, "reset")
-        log.info("reset_asked", thread=thread.key)
+
+async def ask_reset(store: Store, thread: Thread, user_id: str, trigger_id: str) -> None:
+    """Put the reset into the thread's inbox, behind everything that was said until now."""
+    message = Message(thread, f"{time.time():.6f}", user_id, "", event_id=trigger_id, kind="reset")
+    await store.inbox.deliver(message)
+    await store.inbox.interrupt(thread, "reset")
+    log.info("reset_asked", thread=thread.key)

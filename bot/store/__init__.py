@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from bot.store.channel_settings import ChannelBook, ChannelSettings
+from bot.store.channel_settings import Channels, ChannelSettings
 from bot.store.claims import Amendment, Beat, Claim, Delivery, Depth, Entry, Interrupt, ThreadState
 from bot.store.conversations import Conversations
 from bot.store.dead import DeadLetter, DeadLetters
@@ -25,8 +25,8 @@ __all__ = [
     "Amendment",
     "Background",
     "Beat",
-    "ChannelBook",
     "ChannelSettings",
+    "Channels",
     "Claim",
     "Conversations",
     "DeadLetter",
@@ -60,7 +60,6 @@ class Store:
     keys: Keys
     inbox: Inbox
     talk: Talk
-    channels: ChannelBook
     workers: Workers
     turns: Turns
     conversations: Conversations
@@ -68,6 +67,7 @@ class Store:
     pace: Pace
     marks: Marks
     spending: Spending
+    channels: Channels
 
     @property
     def redis(self) -> "Redis":
@@ -99,7 +99,6 @@ async def open_store(
             keys=keys,
             inbox=Inbox(link, pulse, keys),
             talk=Talk(link, keys),
-            channels=ChannelBook(link, keys),
             workers=Workers(pulse, keys),
             turns=Turns(link, keys, conversations),
             conversations=conversations,
@@ -107,6 +106,7 @@ async def open_store(
             pace=Pace(link, keys),
             marks=Marks(link, keys),
             spending=Spending(link, keys),
+            channels=Channels(link, keys),
         )
     finally:
         await link.close()

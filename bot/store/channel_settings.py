@@ -1,21 +1,45 @@
-"""What a channel has set for itself; what it leaves open is the deployment's setting."""
+"""What a channel's admins have set for it, every version kept with who made it and when."""
 
+import time
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal
 
-from bot.models import FollowUps
+from bot.models import FollowUps, decode, encode
 from bot.store.keys import Keys
 from bot.store.link import Link
+
+Users = Literal["members", "guests", "people"]
+
+VERSIONS_KEPT = 50
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """The settings of one channel; None: as the deployment has it."""
+    """How the bot behaves in a channel; what is empty or None is as the deployment's settings say.
 
+    `follow_ups`: in its own threads the bot answers without a mention `always`, while `one_person`
+    talks, or to `mentions` only. `users`: who may use it: `members` of the workspace, `guests`
+    and people of other workspaces, too, or only the named `people`.
+    """
+
+    instructions: str = ""
+    model: str = ""
     follow_ups: FollowUps | None = None
+    users: Users = "members"
+    people: tuple[str, ...] = ()
 
 
-class ChannelBook:
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One state of a channel's settings; `number` counts from 1, `at` is in epoch seconds."""
+
+    number: int
+    user_id: str
+    at: float
+    settings: ChannelSettings
+
+
+class Channels:
     """The settings of all channels."""
 
     def __init__(self, link: Link, keys: Keys) -> None:
@@ -23,15 +47,35 @@ class ChannelBook:
         self._keys = keys
 
     async def find(self, team_id: str, channel_id: str) -> ChannelSettings:
-        value = await self._link.execute(
-            "HGET", self._keys.channel(team_id, channel_id), "follow_ups"
-        )
-        return ChannelSettings(cast(FollowUps, value) if value else None)
+        """The settings that hold now; the defaults where nobody has set any."""
+        versions = await self.versions(team_id, channel_id, 1)
+        return versions[0].settings if versions else ChannelSettings()
 
-    async def set_follow_ups(self, team_id: str, channel_id: str, rule: FollowUps | None) -> None:
-        """Choose which replies are answered without a mention; None: as the deployment has it."""
-        key = self._keys.channel(team_id, channel_id)
-        if rule is None:
-            await self._link.execute("HDEL", key, "follow_ups")
-        else:
-            await self._link.execute("HSET", key, "follow_ups", rule)
+    async def versions(self, team_id: str, channel_id: str, count: int = 10) -> list[Version]:
+        """The newest versions, the newest first."""
+        key = self._key(team_id, channel_id)
+        lines = await self._link.execute("LRANGE", key, 0, count - 1)
+        return [decode(Version, line) for line in lines]
+
+    async def save(
+        self, team_id: str, channel_id: str, settings: ChannelSettings, *, user_id: str, after: int
+    ) -> bool:
+        """Make a new version, unless somebody else did since version `after` (0: none yet)."""
+        version = Version(after + 1, user_id, time.time(), settings)
+        saved = await self._link.run(
+            "configure",
+            (
+                self._key(team_id, channel_id),
+                self._keys.name("channels", team_id),
+                self._keys.channel(team_id, channel_id),
+            ),
+            *(after, encode(version), channel_id, VERSIONS_KEPT, settings.follow_ups or ""),
+        )
+        return bool(saved)
+
+    async def configured(self, team_id: str) -> list[str]:
+        """The channels that have settings of their own."""
+        return sorted(await self._link.execute("SMEMBERS", self._keys.name("channels", team_id)))
+
+    def _key(self, team_id: str, channel_id: str) -> str:
+        return self._keys.name("settings", team_id, channel_id)

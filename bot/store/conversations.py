@@ -6,6 +6,8 @@ from bot.store.inbox import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
 from bot.store.link import Link
 
+BATCH = 100
+
 
 class Conversations:
     """Thread -> Conversation. Writes raise Superseded once the claim is no longer ours."""
@@ -37,14 +39,13 @@ class Conversations:
                 keys.turn(thread),
                 keys.conversation(thread),
                 keys.idle,
-                keys.recent(thread.team_id, thread.channel_id, conversation.user_id),
+                keys.recent(thread.team_id, conversation.user_id),
             ),
             claim.fence,
             thread.key,
-            thread.thread_ts,
+            f"{thread.channel_id}:{thread.thread_ts}",
             step,
             encode(conversation) if step else "",
-            TOMBSTONE_SECONDS,
             *(part for field in fields.items() for part in field),
         )
 
@@ -76,17 +77,32 @@ class Conversations:
         )
 
     async def recent(
-        self, team_id: str, channel_id: str, user_id: str, limit: int = 10
+        self, team_id: str, user_id: str, *, channel_id: str = "", limit: int | None = 10
     ) -> list[Conversation]:
-        """The conversations of a channel that a person wrote in, the last used one first."""
-        key = self._keys.recent(team_id, channel_id, user_id)
-        stamps = await self._link.execute("ZREVRANGE", key, 0, -1)
-        threads = [Thread(team_id, channel_id, ts) for ts in stamps]
-        found = await self._link.execute_many(
-            [("HGETALL", self._keys.conversation(thread)) for thread in threads]
-        )
-        conversations = map(parse_conversation, threads, found)
-        return [conversation for conversation in conversations if conversation][:limit]
+        """The conversations that a person wrote in, the last used one first; all without a limit.
+
+        What has been forgotten since is taken off the person's list on the way.
+        """
+        key = self._keys.recent(team_id, user_id)
+        places = await self._link.execute("ZREVRANGE", key, 0, -1)
+        found: list[Conversation] = []
+        for start in range(0, len(places), BATCH):
+            batch = [Thread(team_id, *place.split(":")) for place in places[start : start + BATCH]]
+            fields = await self._link.execute_many(
+                [("HGETALL", self._keys.conversation(thread)) for thread in batch]
+            )
+            known = list(map(parse_conversation, batch, fields))
+            gone = [
+                f"{thread.channel_id}:{thread.thread_ts}"
+                for thread, conversation in zip(batch, known, strict=True)
+                if conversation is None
+            ]
+            if gone:
+                await self._link.execute("ZREM", key, *gone)
+            found += [c for c in known if c and channel_id in ("", c.thread.channel_id)]
+            if limit is not None and len(found) >= limit:
+                return found[:limit]
+        return found
 
     async def idle(self, before: float, limit: int = 100) -> list[Thread]:
         """Threads whose conversation was last used before a time (epoch seconds)."""

@@ -93,9 +93,9 @@ class Keys:
         """List of the lines of our own record of the conversation."""
         return self.name("record", thread.key)
 
-    def recent(self, team_id: str, channel_id: str, user_id: str) -> str:
-        """Sorted set of thread_ts by last use: a person's conversations in a channel."""
-        return self.name("recent", team_id, channel_id, user_id)
+    def recent(self, team_id: str, user_id: str) -> str:
+        """Sorted set of `channel:thread_ts` by last use: the conversations a person wrote in."""
+        return self.name("recent", team_id, user_id)
 
     def seen(self, message: Message) -> tuple[str, ...]:
         """The marks by which a second delivery of a message is known."""

@@ -171,11 +171,11 @@ async def test_the_conversations_of_a_person_come_newest_first(store: Store) -> 
     claim = await taken(store, "9.0", of=threads[0])
     await store.inbox.settle(claim)
 
-    recent = await store.conversations.recent("T1", "C1", "U1")
+    recent = await store.conversations.recent("T1", "U1")
     assert [found.thread for found in recent] == [threads[0], threads[2], threads[1]]
-    assert len(await store.conversations.recent("T1", "C1", "U1", limit=2)) == 2
-    assert await store.conversations.recent("T1", "C1", "U2") == []
-    assert await store.conversations.recent("T1", "C2", "U1") == []
+    assert len(await store.conversations.recent("T1", "U1", limit=2)) == 2
+    assert await store.conversations.recent("T1", "U2") == []
+    assert await store.conversations.recent("T1", "U1", channel_id="C9") == []
 
 
 async def test_a_person_who_joins_a_conversation_finds_it_among_the_recent_ones(
@@ -185,7 +185,7 @@ async def test_a_person_who_joins_a_conversation_finds_it_among_the_recent_ones(
     await store.inbox.deliver(replace(message("2.0"), user_id="U2"))
     await store.inbox.settle(await take_one(store))
 
-    [found] = await store.conversations.recent("T1", "C1", "U2")
+    [found] = await store.conversations.recent("T1", "U2")
     assert found.user_id == "U1"
 
 
@@ -195,15 +195,18 @@ async def test_a_forgotten_conversation_is_not_among_the_recent_ones(store: Stor
     await store.conversations.forget(claim)
     await store.inbox.settle(claim)
 
-    assert await store.conversations.recent("T1", "C1", "U1") == []
+    assert await store.conversations.recent("T1", "U1") == []
 
 
-async def test_recent_conversations_are_bounded_per_person(store: Store) -> None:
-    for number in range(1, 61):
+async def test_what_is_gone_leaves_the_list_of_recent_ones_when_it_is_read(store: Store) -> None:
+    for number in range(1, 4):
         await begun(store, of=Thread("T1", "C1", f"{number}.0"))
         await store.redis.delete(*await keys_of(store, "seen:"))
+    await store.redis.delete(store.keys.conversation(Thread("T1", "C1", "2.0")))
 
-    assert len(await store.conversations.recent("T1", "C1", "U1", limit=100)) == 50
+    found = await store.conversations.recent("T1", "U1", limit=None)
+    assert [c.thread.thread_ts for c in found] == ["3.0", "1.0"]
+    assert await store.redis.zcard(store.keys.recent("T1", "U1")) == 2
 
 
 async def test_idle_conversations_are_found_by_their_last_use(store: Store) -> None:

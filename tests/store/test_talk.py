@@ -7,6 +7,7 @@ import pytest
 
 from bot.models import FollowUps, Message
 from bot.store import Address, Background, Store
+from bot.store.channel_settings import ChannelSettings
 from bot.store.talk import EARLY_SECONDS, OVERHEARD_MESSAGES
 from tests.store.scenes import deliver, keys_of, message, stamps, take_one
 
@@ -112,7 +113,9 @@ async def test_an_edit_that_mentions_the_bot_makes_it_a_question(store: Store) -
 async def test_what_the_channel_has_set_counts_before_the_deployment(store: Store) -> None:
     first = by("U1", "1.0")
     await hear(store, first, "mention")
-    await store.channels.set_follow_ups(first.thread.team_id, first.thread.channel_id, "mentions")
+    where = (first.thread.team_id, first.thread.channel_id)
+    never = ChannelSettings(follow_ups="mentions")
+    assert await store.channels.save(*where, never, user_id="U1", after=0)
     assert await hear(store, by("U1", "2.0"), rule="always") == "overheard"
-    await store.channels.set_follow_ups(first.thread.team_id, first.thread.channel_id, None)
+    assert await store.channels.save(*where, ChannelSettings(), user_id="U1", after=1)
     assert await hear(store, by("U1", "3.0"), rule="always") == "new"

@@ -10,6 +10,7 @@ from bot.access import GUEST, OUTSIDER, PERSON, refusal
 from bot.models import Message, Thread
 from bot.settings import Settings
 from bot.slack.people import Person
+from bot.store.channel_settings import ChannelSettings
 from tests.stories.town import Town, open_town
 
 
@@ -97,14 +98,14 @@ def settings(**given: object) -> Settings:
 def test_deny_goes_before_allow(
     given: dict[str, object], person: Person | None, reason: str
 ) -> None:
-    assert refusal(HERE, person, settings(**given)) == reason
+    assert refusal(HERE, person, settings(**given), ChannelSettings()) == reason
 
 
 def test_the_events_own_word_decides_while_users_info_fails() -> None:
     foreign = Message(HERE.thread, "1.0", "U9", "hi", user_team_id="T9")
-    assert refusal(foreign, None, settings()) == OUTSIDER
+    assert refusal(foreign, None, settings(), ChannelSettings()) == OUTSIDER
 
 
 def test_people_of_the_same_organisation_are_no_outsiders() -> None:
     grid = Message(Thread("E1", "C1", "1.0"), "1.0", "U1", "hi", user_team_id="T7")
-    assert refusal(grid, Person("U1", "Una", "T7", "E1"), settings()) == ""
+    assert refusal(grid, Person("U1", "Una", "T7", "E1"), settings(), ChannelSettings()) == ""

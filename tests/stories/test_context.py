@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bot.models import FollowUps
+from bot.store.channel_settings import ChannelSettings
 from tests.stories.town import Town, open_town, words
 
 
@@ -85,7 +86,8 @@ async def test_a_channel_can_have_every_reply_answered_or_none(town: Town) -> No
     for rule, answers in rules:
         channel = town.slack.add_channel(rule, ["alice", "bob"]).id
         team = town.slack.workspace.team_id
-        await town.bot.store.channels.set_follow_ups(team, channel, rule)
+        settings = ChannelSettings(follow_ups=rule)
+        assert await town.bot.store.channels.save(team, channel, settings, user_id="U1", after=0)
         root = await town.ask(channel, "@bot one")
         for who in ("alice", "bob"):
             await town.slack.user(who).says(channel, "two", thread_ts=root)

@@ -18,14 +18,16 @@ NONE = (
 
 async def answer(ask: Ask) -> Answer:
     """Offer the person's most recent conversations of this channel, each with a button."""
-    recent = await ask.store.conversations.recent(ask.team_id, ask.channel_id, ask.user_id, OFFERED)
+    recent = await ask.store.conversations.recent(
+        ask.team_id, ask.user_id, channel_id=ask.channel_id, limit=OFFERED
+    )
     if not recent:
         return {"text": NONE}
     text = "Which conversation shall I forget?"
     blocks: list[dict[str, Any]] = [section(text)]
     for conversation in recent:
         history = await ask.store.conversations.history(conversation.thread)
-        blocks.append(_row(conversation, history[0].text if history else ""))
+        blocks.append(conversation_row(conversation, history[0].text if history else ""))
     return {"text": text, "blocks": blocks}
 
 
@@ -34,17 +36,21 @@ def section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
 
 
-def _row(conversation: Conversation, first_words: str) -> dict[str, Any]:
+def conversation_row(
+    conversation: Conversation, first_words: str, action_id: str = ACTION, *, place: bool = False
+) -> dict[str, Any]:
+    """A conversation by its first words and its age, with a button to reset it."""
     title = " ".join(first_words.split())[:70] or "(no text)"
     when = f"<!date^{int(conversation.created_at)}^{{date_short_pretty}} {{time}}|earlier>"
     button = {
         "type": "button",
-        "action_id": ACTION,
+        "action_id": action_id,
         "text": {"type": "plain_text", "text": "Reset"},
         "value": conversation.thread.key,
         "accessibility_label": f"Reset the conversation: {title}"[:75],
     }
-    return section(f"*{escape_mrkdwn(title)}*\n{when}") | {"accessory": button}
+    where = f"<#{conversation.thread.channel_id}>, " if place else ""
+    return section(f"*{escape_mrkdwn(title)}*\n{where}{when}") | {"accessory": button}
 
 
 COMMAND = Command("/reset", "Forget a conversation of yours and start afresh", answer)

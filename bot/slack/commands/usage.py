@@ -6,6 +6,7 @@ from typing import Any
 from bot.slack.commands.command import Answer, Ask, Command
 from bot.slack.commands.reset import section
 from bot.slack.errands import errand_button
+from bot.store import Store
 from bot.store.errands import Errand
 from bot.store.usage import Scope, Spent, day_of
 
@@ -14,7 +15,7 @@ TOP = 5
 
 async def answer(ask: Ask) -> Answer:
     """Today and this month, with a button for a picture."""
-    text = await own_usage(ask)
+    text = await own_usage(ask.store, ask.team_id, ask.user_id)
     blocks = [section(text), _row("chart", "Send me a chart")]
     if await ask.people.is_admin(ask.user_id):
         blocks.append(section(await _top(ask, "channel", "Channels")))
@@ -23,11 +24,11 @@ async def answer(ask: Ask) -> Answer:
     return {"text": text, "blocks": blocks}
 
 
-async def own_usage(ask: Ask) -> str:
+async def own_usage(store: Store, team_id: str, user_id: str) -> str:
     """The person's usage in mrkdwn."""
     day = day_of(time.time())
-    today, month = await ask.store.spending.sums(
-        ask.team_id, [("person", ask.user_id, day), ("person", ask.user_id, day[:7])]
+    today, month = await store.spending.sums(
+        team_id, [("person", user_id, day), ("person", user_id, day[:7])]
     )
     return f"*Your usage*\nToday: {render_spent(today)}\nThis month: {render_spent(month)}"
 

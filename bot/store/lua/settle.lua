@@ -1,11 +1,11 @@
 -- End a turn: drop its messages and its journal, keep its record, let the thread rest or go on.
 -- KEYS  thread, inbox, turn, ready, interrupts, conversation, record, idle, dead, recent...
--- ARGV  claim, name of the thread, thread_ts, newest item, counts, records, name of the dead
+-- ARGV  claim, name of the thread, channel:thread_ts, newest item, counts, records, name of the dead
 --       letter, dead letter, records kept, bytes of them kept, seconds to keep a tombstone, owed ('': as before)
 --       (counts: a JSON object of increments; records: a JSON list; no dead letter: '')
 local thread, inbox, turn, ready, interrupts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local conversation, record, idle, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
-local claim, name, thread_ts, last_item_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local claim, name, place, last_item_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local most, most_bytes, tombstone = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
 
 local function touch()
@@ -26,9 +26,7 @@ local function touch()
   end
   redis.call('ZADD', idle, used_at, name)
   for i = 10, #KEYS do
-    redis.call('ZADD', KEYS[i], used_at, thread_ts)
-    redis.call('ZREMRANGEBYRANK', KEYS[i], 0, -51)
-    redis.call('EXPIRE', KEYS[i], tombstone)
+    redis.call('ZADD', KEYS[i], used_at, place)
   end
 end
 

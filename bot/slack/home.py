@@ -1,0 +1,120 @@
+"""App Home: what the bot can do, a person's conversations and usage, and for admins the channels.
+
+Slack's limits: 100 blocks a view, https://docs.slack.dev/surfaces/app-home.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.context.async_context import AsyncBoltContext
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import BotError
+from bot.log import log
+from bot.models import Thread
+from bot.slack.client import slack_errors
+from bot.slack.commands.help import TEXT
+from bot.slack.commands.reset import conversation_row, section
+from bot.slack.commands.usage import own_usage
+from bot.slack.errands import errand_button
+from bot.slack.events import installation
+from bot.slack.people import People
+from bot.slack.shortcuts import ask_reset
+from bot.store import Store
+
+RESET = "home_reset"
+CONFIGURE = "configure_channel"
+EDIT = "edit_channel"
+RECENT = 10
+CHANNELS = 20
+
+Payload = Mapping[str, Any]
+Block = dict[str, Any]
+
+
+async def is_home_tab(event: Payload) -> bool:
+    """Both tabs of the app tell of their opening by the same event."""
+    return event.get("tab") == "home"
+
+
+class Home:
+    """The listeners of App Home."""
+
+    def __init__(self, store: Store, people: People, client: AsyncWebClient) -> None:
+        self._store = store
+        self._people = people
+        self._client = client
+
+    def register(self, app: AsyncApp) -> None:
+        """Hang them on the app, before other listeners of `app_home_opened`."""
+        app.event("app_home_opened", matchers=[is_home_tab])(self.app_home_opened)
+        app.action(RESET)(self.reset)
+
+    async def app_home_opened(self, event: Payload, context: AsyncBoltContext) -> None:
+        """Show the person how things stand."""
+        await self.publish(installation(context), event["user"])
+
+    async def reset(
+        self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
+    ) -> None:
+        """A conversation is to be forgotten: gone from the list at once, from the server soon."""
+        thread, team_id = Thread.parse(action["value"]), installation(context)
+        if thread.team_id == team_id:
+            await ask_reset(self._store, thread, body["user"]["id"], body["trigger_id"])
+        await ack()
+        await self.publish(team_id, body["user"]["id"], without=thread)
+
+    async def publish(self, team_id: str, user_id: str, *, without: Thread | None = None) -> None:
+        """Write a person's App Home anew; that Slack does not take it is no reason to fail."""
+        view = {"type": "home", "blocks": await self._blocks(team_id, user_id, without)}
+        try:
+            with slack_errors():
+                await self._client.views_publish(user_id=user_id, view=view)
+        except (BotError, SlackApiError) as error:
+            log.warning("home_not_published", user=user_id, error=str(error)[:100])
+
+    async def _blocks(self, team_id: str, user_id: str, without: Thread | None) -> list[Block]:
+        blocks = [section(TEXT), {"type": "divider"}]
+        blocks += await self._conversations(team_id, user_id, without)
+        blocks += [
+            {"type": "divider"},
+            section(await own_usage(self._store, team_id, user_id)),
+            {"type": "actions", "elements": [errand_button("chart", "Send me a chart")]},
+        ]
+        if await self._people.is_admin(user_id):
+            blocks += [{"type": "divider"}, *await self._channels(team_id)]
+        return blocks
+
+    async def _conversations(
+        self, team_id: str, user_id: str, without: Thread | None
+    ) -> list[Block]:
+        found = await self._store.conversations.recent(team_id, user_id, limit=RECENT)
+        rows = []
+        for conversation in found:
+            if conversation.thread != without:
+                history = await self._store.conversations.history(conversation.thread)
+                first = history[0].text if history else ""
+                rows.append(conversation_row(conversation, first, RESET, place=True))
+        return [section("*Your conversations*"), *(rows or [section("None yet.")])]
+
+    async def _channels(self, team_id: str) -> list[Block]:
+        picker = {
+            "type": "conversations_select",
+            "action_id": CONFIGURE,
+            "placeholder": {"type": "plain_text", "text": "Choose a channel"},
+            "filter": {"include": ["public", "private"], "exclude_bot_users": True},
+        }
+        blocks = [section("*Settings of channels*") | {"accessory": picker}]
+        for channel_id in (await self._store.channels.configured(team_id))[:CHANNELS]:
+            (version,) = await self._store.channels.versions(team_id, channel_id, 1)
+            button = {
+                "type": "button",
+                "action_id": EDIT,
+                "text": {"type": "plain_text", "text": "Edit"},
+                "value": channel_id,
+            }
+            words = f"<#{channel_id}>: version {version.number}, by <@{version.user_id}>"
+            blocks.append(section(words) | {"accessory": button})
+        return blocks
