@@ -27,6 +27,7 @@ from bot.slack.reply import Replies
 from bot.slack.server import add_events_route, build_app, open_socket_mode
 from bot.slack.threads import Threads
 from bot.store import Store, open_store
+from bot.throttle import Throttle
 from bot.trace import open_tracing
 from bot.turn import Desk
 from bot.worker import Worker
@@ -126,8 +127,9 @@ def _desk(
 ) -> Desk:
     store = office.store
     budget = Budget(store, settings, load_prices(settings.bot_prices))
+    throttle = Throttle(store, settings)
     gate = Gate(store, office.people, budget, settings)
-    return Desk(store, engine, replies, threads, RunOptions(), gate, budget, office)
+    return Desk(store, engine, replies, threads, RunOptions(), gate, budget, office, throttle)
 
 
 @asynccontextmanager

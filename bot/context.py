@@ -59,6 +59,15 @@ async def gather(turn: Turn, store: Store, threads: Threads, gate: Gate) -> Hear
     return await turn.once(STEP, Heard, work)
 
 
+async def recollect(turn: Turn, threads: Threads) -> list[Record]:
+    """What was said in the thread before this turn, by Slack: for where our own record is gone."""
+    asked = turn.claim.messages
+    lines = await threads.said_before(turn.claim.thread, asked[0].ts)
+    speakers = _speakers(lines, asked)
+    names = await threads.names(_mentioned(lines, asked) | speakers - {""})
+    return [_record(line, names, several=len(speakers) > 1) for line in lines]
+
+
 def _speakers(before: Iterable[Line], messages: Iterable[Message]) -> set[str]:
     others = {line.user_id or line.name for line in before if not line.ours}
     return others | {message.user_id for message in messages}

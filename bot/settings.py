@@ -92,6 +92,11 @@ class Settings(BaseSettings):
     bot_concurrency: int = Field(
         2000, ge=1, description="Most threads that one worker answers at the same time."
     )
+    bot_runs_per_minute: int | None = Field(
+        None,
+        ge=1,
+        description="Most runs that all workers together start in a minute; absent: no limit.",
+    )
     bot_run_deadline: float = Field(
         600, gt=0, description="Seconds after which an unfinished run is cancelled."
     )

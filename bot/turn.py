@@ -15,7 +15,7 @@ from bot import metrics, trace
 from bot.apology import FRESH_START, NOTHING_TO_FORGET, apology, stopped, with_note
 from bot.budget import Budget
 from bot.context import STEP as HEARD
-from bot.context import Heard, gather
+from bot.context import Heard, gather, recollect
 from bot.engines import Engine
 from bot.engines.polling import error_backoff
 from bot.errands import Office, carry_out
@@ -27,6 +27,7 @@ from bot.slack.reply import Replies, Reply
 from bot.slack.threads import Threads
 from bot.store import Store
 from bot.store.turns import Turn
+from bot.throttle import Throttle
 
 OUTAGES = frozenset(
     {
@@ -70,6 +71,7 @@ class Desk:
     gate: Gate
     budget: Budget
     office: Office
+    throttle: Throttle
 
 
 async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
@@ -125,6 +127,7 @@ async def ask(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Ans
                 await _start_over(turn, keep=KEPT_OF_AN_OVERFULL_CONVERSATION)
         raise RunFailed("failed", "conversation_gone")
     except RunFailed as error:
+        await desk.throttle.failed(turn, error)
         return Answer(apology(error), outcome=error.status, reason=error.reason)
 
 
@@ -135,15 +138,20 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
     messages = heard.messages
     conversation = await _conversation(turn, desk, generation, heard)
     for message in messages:
-        await _append(turn, engine, conversation, message, generation)
-    if interrupt.raised.is_set() and turn.recall(f"run:{generation}", Run) is None:
+        await _append(turn, desk, conversation, message, generation)
+    step = f"run:{generation}"
+    if step not in turn.claim.intents:
+        interrupt.waiting = True
+        await desk.throttle.wait(interrupt.raised)
+        interrupt.waiting = False
+    if interrupt.raised.is_set() and turn.recall(step, Run) is None:
         return Answer(stopped(""), outcome="cancelled", reason=interrupt.reason)
     options = replace(desk.options, user_id=messages[-1].user_id)
-    run = await turn.once(
-        f"run:{generation}",
-        Run,
-        lambda again: engine.start(conversation, messages, options, turn_id=turn.id, again=again),
-    )
+
+    async def start(again: bool) -> Run:
+        return await engine.start(conversation, messages, options, turn_id=turn.id, again=again)
+
+    run = await desk.throttle.once(turn, step, Run, start)
     update, has_text = Update(run.status), False
     with trace.span("follow", run_id=run.id):
         async with _stoppable(engine, run, interrupt):
@@ -169,13 +177,15 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
 
 
 async def _append(
-    turn: Turn, engine: Engine, conversation: Conversation, message: Message, generation: int
+    turn: Turn, desk: Desk, conversation: Conversation, message: Message, generation: int
 ) -> None:
+    engine = desk.engine
+
     async def append(again: bool) -> str:
         return await engine.append(conversation, message, turn_id=turn.id, again=again)
 
     if engine.appends:
-        await turn.once(f"append:{generation}:{message.ts}", str, append)
+        await desk.throttle.once(turn, f"append:{generation}:{message.ts}", str, append)
 
 
 async def _conversation(turn: Turn, desk: Desk, generation: int, heard: Heard) -> Conversation:
@@ -186,7 +196,10 @@ async def _conversation(turn: Turn, desk: Desk, generation: int, heard: Heard) -
         return known
 
     async def begin(_: bool) -> Conversation:
-        history = [*await desk.store.conversations.history(thread), *heard.before]
+        history = await desk.store.conversations.history(thread)
+        if not history and known is not None:
+            history = await recollect(turn, desk.threads)
+        history += heard.before
         keep = turn.recall("keep", int)
         if keep is not None:
             history = history[-keep:]

@@ -185,7 +185,9 @@ class Worker:
         if counts and claim.attempt + 1 >= self._settings.bot_attempts:
             await self._bury(turn, error.reason)
             return
-        after = error.after if error.after is not None else 2.0**claim.attempt
+        waited = time.time() - claim.taken_at
+        after = error.after if error.after is not None else backoff(claim.attempt, waited)
+        after = min(after, PATIENCE)
         metrics.retries.labels(metrics.kind(error.reason)).inc()
         log.warning(
             "turn_delayed",
@@ -325,6 +327,11 @@ def _times(claim: Claim, seconds: float) -> dict[str, Any]:
         "attempt": claim.attempt,
         "crashes": claim.crashes,
     }
+
+
+def backoff(attempt: int, waited: float) -> float:
+    """Seconds until the next attempt, also where attempts do not count and only time goes by."""
+    return max(2.0**attempt, min(waited / 4, 30.0))
 
 
 class _Work:

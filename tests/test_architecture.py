@@ -30,6 +30,7 @@ CENTRE = {
     "bot.turn",
     "bot.gate",
     "bot.budget",
+    "bot.throttle",
     "bot.prices",
     "bot.errands",
     "bot.cleanup",
@@ -63,6 +64,7 @@ ALLOWED = {
     "bot.access": GROUND | {"bot.slack.people", "bot.store"},
     "bot.context": GROUND | LEAVES | {"bot.gate", "bot.slack.threads"},
     "bot.prices": GROUND,
+    "bot.throttle": GROUND | LEAVES,
     "bot.budget": GROUND | LEAVES | {"bot.prices"},
     "bot.gate": GROUND | LEAVES | {"bot.access", "bot.budget", "bot.slack.people"},
     "bot.chart": set(),
@@ -73,7 +75,7 @@ ALLOWED = {
     "bot.turn": GROUND
     | LEAVES
     | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands"}
-    | {"bot.context", *LOOKS},
+    | {"bot.context", "bot.throttle", *LOOKS},
     "bot.doctor": GROUND | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks"},
     "bot.worker": GROUND | LEAVES | {"bot.turn"},
     "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker", "bot.health"},

@@ -25,7 +25,11 @@ class Pace:
         """Grant nothing for `seconds`: the other side said when to come back."""
         if seconds > 0:
             await self._link.run("pace", (self._keys.bucket(bucket),), 1 / rate, burst, seconds)
-            await self._link.run("rest", (self._keys.rest(bucket),), seconds)
+            await self.rest(bucket, seconds)
+
+    async def rest(self, bucket: str, seconds: float) -> None:
+        """Like `pause`, for those only who ask `resting`."""
+        await self._link.run("rest", (self._keys.rest(bucket),), seconds)
 
     async def resting(self, bucket: str) -> float:
         """For how many more seconds a pause holds."""

@@ -74,6 +74,10 @@ class Turn:
                 self._tell(step, began)
         return decode(Conversation, self._steps[step])
 
+    async def retract(self, step: str) -> None:
+        """Forget that a step was begun: it is known to have done nothing."""
+        await self._link.run("retract", self._names, self.claim.fence, step)
+
     def recall(self, step: str, kind: type[T]) -> T | None:
         """What a step gave, or None where it was not done."""
         return decode(kind, self._steps[step]) if step in self._steps else None

@@ -1,0 +1,104 @@
+"""How fast runs are started: as fast as the AI server takes them, over all processes.
+
+A limit of our own (`BOT_RUNS_PER_MINUTE`) keeps a burst from becoming a storm of refusals. Where
+the server refuses all the same it says how long to wait, and all who would start a run wait.
+https://developers.openai.com/api/docs/guides/rate-limits
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from bot.errors import RateLimited, RunFailed
+from bot.log import log
+from bot.settings import Settings
+from bot.store import Store, Turn
+
+T = TypeVar("T")
+
+AFTER_A_PAUSE = 10.0
+"""Runs per second that go on after a pause, of those that waited for its end."""
+PAUSE = 2.0
+"""Seconds to wait where the server does not say."""
+LONGEST_PAUSE = 120.0
+QUOTA_PAUSE = 60
+"""Seconds in which nothing is asked of a server whose budget for us is used up."""
+FOR_THE_ADMIN = frozenset({"insufficient_quota", "authentication", "permission", "model_not_found"})
+"""What only the person who runs the bot can mend."""
+TOLD_AGAIN_AFTER = 60
+
+
+class Throttle:
+    """The pace of the runs of one engine and model."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        model = settings.openai_assistant_id or settings.openai_model
+        self._runs = f"run:{settings.bot_engine}:{model}"
+        self._quota = f"quota:{settings.bot_engine}:{model}"
+        self._is_limited = settings.bot_runs_per_minute is not None
+        self._rate, self._burst = rate_and_burst(settings.bot_runs_per_minute)
+
+    async def wait(self, interrupted: asyncio.Event) -> None:
+        """Wait until a run may be started, or until nobody wants it any more.
+
+        Raises RunFailed while the server's quota for us is used up.
+        """
+        waits = [asyncio.create_task(self._wait()), asyncio.create_task(interrupted.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if waits[0].done():
+                waits[0].result()
+        finally:
+            while not all(wait.done() for wait in waits):
+                for wait in waits:
+                    wait.cancel()
+                await asyncio.wait(waits, timeout=0.2)
+
+    async def _wait(self) -> None:
+        pace = self._store.pace
+        if await pace.resting(self._quota):
+            raise RunFailed("failed", "insufficient_quota")
+        if self._is_limited or await pace.resting(self._runs):
+            await pace.wait(self._runs, self._rate, self._burst)
+
+    async def once(
+        self, turn: Turn, step: str, kind: Any, work: Callable[[bool], Awaitable[T]]
+    ) -> T:
+        """`turn.once` for a call of the AI server. Where it refuses the call for its rate, all
+        others wait, too, and the step counts as not begun: there is nothing to look for later.
+        """
+
+        async def do(again: bool) -> T:
+            try:
+                return await work(again)
+            except RateLimited as error:
+                await self._pause(error)
+                if not again:
+                    await turn.retract(step)
+                raise
+
+        return await turn.once(step, kind, do)
+
+    async def _pause(self, error: RateLimited) -> None:
+        seconds = min(error.after if error.after is not None else PAUSE, LONGEST_PAUSE)
+        await self._store.pace.pause(self._runs, seconds, self._rate, self._burst)
+
+    async def failed(self, turn: Turn, error: RunFailed) -> None:
+        """Tell the log, once a minute, what people cannot mend; leave a server without quota be."""
+        if error.reason not in FOR_THE_ADMIN:
+            return
+        pace = self._store.pace
+        if error.reason == "insufficient_quota" and not await pace.resting(self._quota):
+            await pace.rest(self._quota, QUOTA_PAUSE)
+        mark = f"told:{error.reason}:{self._runs}"
+        if await self._store.marks.take(mark, turn.id, TOLD_AGAIN_AFTER):
+            log.error("ai_server_refuses", reason=error.reason, detail=error.detail)
+
+
+def rate_and_burst(per_minute: int | None) -> tuple[float, int]:
+    """Runs per second and runs at once, which together stay within so many in any minute."""
+    if per_minute is None:
+        return AFTER_A_PAUSE, 1
+    burst = max(1, per_minute // 60)
+    return max(per_minute - burst, per_minute / 2) / 60, burst

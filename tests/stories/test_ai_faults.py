@@ -1,0 +1,402 @@
+"""The AI server misbehaves: people get their answer or an honest word, once, and pay once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from itertools import repeat
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from bot import throttle, worker
+from bot.apology import WORDS
+from bot.engines import assistants, errors, polling, responses
+from bot.models import Record
+from tests.fakes.openai import (
+    Answer,
+    Call,
+    Prompt,
+    calling,
+    expired,
+    failed,
+    held,
+    incomplete,
+    never,
+)
+from tests.stories.town import Town, open_town, wait_until
+
+RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
+CONVERSATIONS = {"responses": "/conversations", "assistants": "/threads"}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for engine in (responses.ResponsesEngine, assistants.AssistantsEngine):
+        defaults = {"delays": lambda: repeat(0.02), "errors": lambda: repeat(0.02)}
+        monkeypatch.setattr(engine.__init__, "__kwdefaults__", defaults)
+    monkeypatch.setattr(errors, "LOCK_PAUSE", 0.1)
+    monkeypatch.setattr(throttle, "PAUSE", 0.1)
+    monkeypatch.setattr(throttle, "AFTER_A_PAUSE", 200.0)
+    monkeypatch.setattr(worker, "BEAT", 0.05)
+    monkeypatch.setattr(worker, "backoff", lambda attempt, waited: 0.05)
+
+
+@pytest.fixture(params=["responses", "assistants"])
+async def ai_town(
+    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path
+) -> AsyncIterator[Town]:
+    """A town for each engine that speaks to a server."""
+    async with open_town(
+        redis_url, tmp_path, engine=request.param, socket_mode=False, bot_streaming=False
+    ) as town:
+        yield town
+
+
+def runs(town: Town) -> int:
+    """Runs that took effect: what is billed."""
+    return town.fake.created(RUNS[town.settings.bot_engine])
+
+
+def attempts(town: Town) -> int:
+    """Runs that were asked for, refused ones included."""
+    return sum(
+        request.method == "POST"
+        and request.path.endswith("/runs" if town.settings.bot_engine == "assistants" else "onses")
+        for request in town.fake.requests
+    )
+
+
+def texts(town: Town) -> list[list[str]]:
+    """What people said, per conversation on the server, as it stands there."""
+    if town.settings.bot_engine == "responses":
+        return [
+            ["".join(p["text"] for p in i["content"]) for i in c.items if i.get("role") == "user"]
+            for c in town.fake.conversations.values()
+        ]
+    return [
+        [m["content"][0]["text"]["value"] for m in t.messages if m["role"] == "user"]
+        for t in town.fake.threads.values()
+    ]
+
+
+@pytest.mark.parametrize("retry_after", [None, 0.3])
+async def test_a_rate_limit_is_waited_out_and_looked_up_by_nobody(
+    ai_town: Town, retry_after: float | None
+) -> None:
+    town = ai_town
+    town.fake.fault("rate_limit", "POST", RUNS[town.settings.bot_engine], retry_after=retry_after)
+    root = await town.ask("#general", "@bot hi")
+    assert await town.replies("#general", root) == ["turn 1: hi"]
+    assert (runs(town), attempts(town)) == (1, 2)
+    assert [r for r in town.fake.requests if r.path.endswith("/items")] == []
+    assert await town.bot.store.dead.list() == ()
+
+
+async def test_one_refusal_for_its_rate_holds_back_the_runs_of_all_threads(ai_town: Town) -> None:
+    town = ai_town
+    path = RUNS[town.settings.bot_engine]
+    town.fake.fault("rate_limit", "POST", path, retry_after=1.5)
+    alice = town.slack.user("alice")
+    first = await alice.says("#general", "@bot first")
+    await wait_until(lambda: _true(attempts(town) == 1))
+    spots = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(20)]
+    roots = [await alice.says(spot, "@bot hi") for spot in spots]
+    await town.slack.settled()
+    for spot, root in zip(spots, roots, strict=True):
+        assert await town.replies(spot, root) == ["turn 1: hi"]
+    await town.replies("#general", first)
+    assert (runs(town), attempts(town)) == (21, 22)
+
+
+async def test_a_server_that_asks_for_patience_without_end_is_given_up(
+    ai_town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = ai_town
+    monkeypatch.setattr(worker, "PATIENCE", 0.5)
+    path = RUNS[town.settings.bot_engine]
+    town.fake.fault("rate_limit", "POST", path, times=None, retry_after=0.05)
+    root = await town.ask("#general", "@bot hi")
+    assert WORDS["dead"] in (await town.replies("#general", root))[0]
+    [letter] = await town.bot.store.dead.list()
+    assert letter.reason == "rate_limit_exceeded"
+    assert attempts(town) > town.settings.bot_attempts
+    assert runs(town) == 0
+
+
+async def test_a_lock_whose_run_is_lost_has_an_end_too(
+    ai_town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = ai_town
+    monkeypatch.setattr(worker, "PATIENCE", 0.5)
+    path = RUNS[town.settings.bot_engine]
+    code = "conversation_locked"
+    town.fake.fault("error", "POST", path, times=None, code=code, message="Locked.")
+    root = await town.ask("#general", "@bot hi")
+    assert WORDS["dead"] in (await town.replies("#general", root))[0]
+    assert [letter.reason for letter in await town.bot.store.dead.list()] == [code]
+
+
+async def test_without_quota_each_person_is_told_once_the_log_once_and_the_server_left_alone(
+    ai_town: Town,
+) -> None:
+    town = ai_town
+    town.fake.fault("quota", "POST", RUNS[town.settings.bot_engine], times=None)
+    with capture_logs() as logs:
+        roots = [await town.ask("#general", f"@bot {number}") for number in range(4)]
+        for root in roots:
+            assert await town.replies("#general", root) == [f"⚠️ {WORDS['insufficient_quota']}"]
+    assert attempts(town) == 1
+    refused = [line for line in logs if line["event"] == "ai_server_refuses"]
+    assert [(line["log_level"], line["reason"]) for line in refused] == [
+        ("error", "insufficient_quota")
+    ]
+    assert await town.bot.store.dead.list() == ()
+
+
+async def test_once_there_is_quota_again_the_conversation_goes_on(
+    ai_town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = ai_town
+    monkeypatch.setattr(throttle, "QUOTA_PAUSE", 0.3)
+    town.fake.fault("quota", "POST", RUNS[town.settings.bot_engine])
+    root = await town.ask("#general", "@bot one")
+    await asyncio.sleep(0.3)
+    await town.ask("#general", "two", thread_ts=root)
+    assert (await town.replies("#general", root, 2))[1].endswith("two")
+
+
+@pytest.mark.parametrize("kind", ["server_error", "overloaded", "bad_gateway", "drop_before"])
+@pytest.mark.parametrize("path", ["run", "conversation", "look"])
+async def test_a_fault_before_the_effect_is_got_over_at_any_call(
+    ai_town: Town, kind: str, path: str
+) -> None:
+    town = ai_town
+    engine = town.settings.bot_engine
+    town.fake.answer = [held("the answer")]
+    if path == "look":
+        town.fake.fault(kind, "GET", times=3)  # type: ignore[arg-type]
+    else:
+        where = (RUNS if path == "run" else CONVERSATIONS)[engine]
+        town.fake.fault(kind, "POST", where, times=2)  # type: ignore[arg-type]
+    root = await town.slack.user("alice").says("#general", "@bot hi")
+    await town.slack.wait_for(lambda: town.fake.working, 20)
+    if path == "look":
+        await wait_until(lambda: _true(sum(r.fault is not None for r in town.fake.requests) == 3))
+    town.fake.finish()
+    assert await town.replies("#general", root) == ["the answer"]
+    assert runs(town) == 1
+    assert texts(town) == [["hi"]]
+
+
+@pytest.mark.parametrize("path", ["run", "message", "conversation"])
+async def test_a_fault_behind_the_effect_makes_nothing_happen_twice(
+    ai_town: Town, path: str
+) -> None:
+    """The connection breaks after the server did what it was asked: it is looked for."""
+    town = ai_town
+    engine = town.settings.bot_engine
+    if path == "message" and engine == "responses":
+        pytest.skip("messages travel with the run")
+    where = {"run": RUNS, "conversation": CONVERSATIONS}.get(
+        path, {"assistants": "/threads/*/messages"}
+    )[engine]
+    town.fake.answer = [held("the answer")]
+    town.fake.fault("drop_after", "POST", where)
+    root = await town.slack.user("alice").says("#general", "@bot hi")
+    await town.slack.wait_for(lambda: town.fake.working, 20)
+    town.fake.finish()
+    assert await town.replies("#general", root) == ["the answer"]
+    assert runs(town) == 1
+    assert [said for said in texts(town) if said] == [["hi"]]
+
+
+async def test_while_another_run_holds_the_conversation_the_message_waits(ai_town: Town) -> None:
+    town = ai_town
+    engine = town.settings.bot_engine
+    root = await town.ask("#general", "@bot one")
+    message = (
+        "Another process is currently operating on this conversation."
+        if engine == "responses"
+        else "Thread thread_1 already has an active run run_1."
+    )
+    code = "conversation_locked" if engine == "responses" else None
+    town.fake.fault("error", "POST", RUNS[engine], times=3, code=code, message=message)
+    await town.ask("#general", "two", thread_ts=root)
+    assert (await town.replies("#general", root, 2))[1] == "turn 2: one | two"
+    assert runs(town) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        (failed("server_error"), "server_error"),
+        (failed("rate_limit_exceeded"), "rate_limit_exceeded"),
+        (incomplete("max_output_tokens"), "max_output_tokens"),
+        (incomplete("content_filter"), "content_filter"),
+        (incomplete("max_output_tokens", "This much and"), "max_output_tokens"),
+    ],
+)
+async def test_a_run_that_fails_is_told_with_what_there_is_and_the_thread_goes_on(
+    ai_town: Town, answer: Answer, shown: str
+) -> None:
+    town = ai_town
+    town.fake.answer = [answer]
+    root = await town.ask("#general", "@bot one")
+    [told] = await town.replies("#general", root)
+    assert WORDS[shown] in told
+    assert told.startswith(answer.text or "⚠️")
+    assert runs(town) == 1
+    await town.ask("#general", "two", thread_ts=root)
+    assert "two" in (await town.replies("#general", root, 2))[1]
+
+
+async def test_a_run_that_expires_or_is_cancelled_from_outside_is_told(ai_town: Town) -> None:
+    town = ai_town
+    town.fake.answer = [expired(), held("never to be seen")]
+    root = await town.ask("#general", "@bot one")
+    assert "⚠️" in (await town.replies("#general", root))[0]
+    await town.slack.user("alice").says("#general", "two", thread_ts=root)
+    await town.slack.wait_for(lambda: town.fake.working)
+    for work in town.fake.working:
+        work.cancel()
+    told = (await town.replies("#general", root, 2))[1]
+    assert "Stopped" in told
+    assert runs(town) == 2
+
+
+async def test_a_run_that_never_ends_is_cancelled_at_its_deadline(
+    redis_url: str, tmp_path: Path
+) -> None:
+    for engine in RUNS:
+        async with open_town(redis_url, tmp_path, engine=engine, bot_run_deadline=0.6) as town:
+            town.fake.answer = [never()]
+            root = await town.ask("#general", "@bot one")
+            assert WORDS["deadline"] in (await town.replies("#general", root))[0]
+            assert town.fake.working == []
+            await town.ask("#general", "two", thread_ts=root)
+            assert len(await town.replies("#general", root, 2)) == 2
+
+
+async def _conversation_id(town: Town, root: str) -> str:
+    conversation = await town.bot.store.conversations.find(town.key("#general", root))
+    assert conversation is not None
+    return conversation.id
+
+
+async def test_a_vanished_conversation_is_rebuilt_from_our_record_and_nobody_notices(
+    ai_town: Town,
+) -> None:
+    town = ai_town
+    root = await town.ask("#general", "@bot 0")
+    for number in range(1, 12):
+        await town.ask("#general", f"{number}", thread_ts=root)
+    before = await _conversation_id(town, root)
+    town.fake.vanish(before)
+    await town.ask("#general", "and now?", thread_ts=root)
+    answers = await town.replies("#general", root, 13)
+    said = [*map(str, range(12)), "and now?"]
+    assert answers[-1] == f"turn 13: {' | '.join(said)}"
+    assert texts(town) == [said]  # 24 lines: more than go into one call
+    assert await _conversation_id(town, root) != before
+    assert [r for r in town.slack.calls if r.method == "conversations.replies"] == []
+    await town.ask("#general", "on", thread_ts=root)
+    assert (await town.replies("#general", root, 14))[-1].startswith("turn 14")
+
+
+async def test_without_a_record_a_vanished_conversation_is_rebuilt_from_slack(
+    ai_town: Town,
+) -> None:
+    town = ai_town
+    root = await town.ask("#general", "@bot my name is Ada")
+    await town.ask("#general", "and I like tea", thread_ts=root)
+    thread = town.key("#general", root)
+    await town.bot.store.redis.delete(town.bot.store.keys.record(thread))
+    town.fake.vanish(await _conversation_id(town, root))
+    await town.ask("#general", "who am I?", thread_ts=root)
+    last = (await town.replies("#general", root, 3))[-1]
+    assert [word in last for word in ("Ada", "tea", "who am I?")] == [True] * 3
+    assert runs(town) == 3
+
+
+async def test_a_conversation_that_vanishes_under_a_run_is_rebuilt_once(ai_town: Town) -> None:
+    town = ai_town
+    root = await town.ask("#general", "@bot one")
+    town.fake.answer = [held("never to be seen")]
+    await town.slack.user("alice").says("#general", "two", thread_ts=root)
+    await town.slack.wait_for(lambda: town.fake.working)
+    town.fake.vanish(await _conversation_id(town, root))
+    town.fake.runs.clear()
+    town.fake.responses.clear()
+    answers = await town.replies("#general", root, 2)
+    assert len(answers) == 2
+    assert await town.bot.store.dead.list() == ()
+    await town.ask("#general", "three", thread_ts=root)
+    assert "three" in (await town.replies("#general", root, 3))[2]
+
+
+async def test_a_tool_call_that_nobody_answered_does_not_brick_the_thread(ai_town: Town) -> None:
+    town = ai_town
+
+    def said(prompt: Prompt) -> str:
+        return " | ".join(prompt.user_messages)
+
+    town.fake.answer = [calling(Call("weather", '{"city": "Rome"}')), said, said]
+    root = await town.ask("#general", "@bot one")
+    assert len(await town.replies("#general", root)) == 1
+    await town.ask("#general", "two", thread_ts=root)
+    assert (await town.replies("#general", root, 2))[1].endswith("two")
+    assert await town.bot.store.dead.list() == ()
+
+
+async def test_runs_are_started_at_the_pace_that_is_set_and_nobody_starves(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Forty threads ask again and again; the forty-first is not behind all of their questions."""
+    async with open_town(redis_url, tmp_path, socket_mode=False, bot_runs_per_minute=900) as town:
+        rate, burst = throttle.rate_and_burst(900)
+        spots = [town.slack.add_channel(f"c{n}", ["alice", "bob"]).id for n in range(41)]
+        *busy, quiet = spots
+        alice = town.slack.user("alice")
+        roots = {spot: await alice.says(spot, "@bot 0") for spot in busy}
+        for number in range(1, 4):
+            for spot in busy:
+                await alice.says(spot, str(number), thread_ts=roots[spot])
+        loop = asyncio.get_running_loop()
+        began, before = loop.time(), runs(town)
+        root = await town.ask(quiet, "@bot me too", who="bob")
+        waited, between = loop.time() - began, runs(town) - before
+        assert await town.replies(quiet, root) == ["turn 1: me too"]
+        assert between <= burst + 2 * len(busy)
+        for spot in busy:
+            await town.rests(spot, roots[spot])
+            assert "3" in (await town.replies(spot, roots[spot]))[-1]
+        starts = sorted(r.time for r in town.fake.requests if r.path == "/responses")
+        for first, later in zip(starts, starts[burst + 15 :], strict=False):
+            assert later - first >= 15 / rate - 0.5
+        assert waited < 15
+
+
+async def test_the_record_of_a_rebuilt_conversation_is_what_was_said(ai_town: Town) -> None:
+    town = ai_town
+    root = await town.ask("#general", "@bot one")
+    town.fake.vanish(await _conversation_id(town, root))
+    await town.ask("#general", "two", thread_ts=root)
+    record: list[Record] = await town.bot.store.conversations.history(town.key("#general", root))
+    assert [(line.role, line.text) for line in record] == [
+        ("user", "one"),
+        ("assistant", "turn 1: one"),
+        ("user", "two"),
+        ("assistant", "turn 2: one | two"),
+    ]
+
+
+def test_pace_and_burst_together_keep_to_the_limit_of_any_minute() -> None:
+    for per_minute in (1, 2, 10, 60, 500, 10_000):
+        rate, burst = throttle.rate_and_burst(per_minute)
+        assert rate > 0
+        assert rate * 60 + burst <= per_minute or per_minute == 1
+    assert next(polling.cadence()) > 0
+
+
+async def _true(value: bool) -> bool:
+    return value
