@@ -39,6 +39,10 @@ NOTHING_TO_FORGET = (
     "For an older conversation, write `reset` in its thread, or use `/reset`."
 )
 STOPPED = "_Stopped._"
+NOTHING_TO_STOP = "There is nothing to stop: I am not answering anything here."
+NOTHING_TO_ANSWER = "There is no question of yours here that I could answer again. Please ask anew."
+AGAIN_PLEASE = "Please answer my last question once more, in a different and better way."
+"""What the model is asked when a person presses "Answer again"."""
 
 
 def apology(error: RunFailed) -> str:

@@ -98,7 +98,14 @@ async def open_bot(
         if work_part:
             engine = await stack.enter_async_context(engines(settings))
             office = Office(store, Letters(client), people)
-            replies, threads = Replies(client, store.pace), Threads(client, people, identity)
+            replies = Replies(
+                client,
+                store,
+                bot_id=identity.bot_id,
+                live=settings.bot_streaming,
+                feedback=settings.bot_feedback,
+            )
+            threads = Threads(client, people, identity)
             desk = _desk(settings, engine, replies, threads, office)
             worker = Worker(desk, settings)
             probes["worker"] = _alive(worker)

@@ -76,7 +76,7 @@ class Gate:
             mark = f"refused:{turn.claim.thread.key}:{user_id}"
             if await self._store.marks.take(mark, turn.id, TOLD_AGAIN_AFTER):
                 notes.append(await self._words(reason))
-        if admitted and admitted[-1].kind == "message":
+        if admitted and admitted[-1].kind in ("message", "again"):
             verdict = await self._budget.check(admitted[-1], turn.id)
             if verdict.refusal:
                 return Admission((), "\n\n".join([*notes, verdict.refusal]), "limit")

@@ -13,8 +13,9 @@ from pydantic_core import PydanticSerializationError
 
 T = TypeVar("T")
 
-MessageKind = Literal["message", "reset", "errand"]
-"""`message` is something a person wrote; `reset` ends the conversation at this point of it.
+MessageKind = Literal["message", "reset", "stop", "again", "errand"]
+"""`message` is something a person wrote; `reset` ends the conversation at this point of it, `stop`
+the answer that is being made; `again` asks for another answer to the last question.
 
 An `errand` is work asked for outside of threads: see `bot.errands`.
 """
@@ -240,3 +241,4 @@ class Answer:
     model: str = ""
     note: str = ""
     """Said below the answer, and no part of the conversation: a warning, a refusal."""
+    run_id: str = ""

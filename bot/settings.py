@@ -108,6 +108,9 @@ class Settings(BaseSettings):
         description="Replies answered without a mention, where the channel sets nothing else: "
         "`always`, `one_person` (until somebody else writes), `mentions` (none).",
     )
+    bot_feedback: bool = Field(
+        True, description="Put 👍, 👎 and *Answer again* under the last answer of a thread."
+    )
     bot_gather_seconds: float = Field(
         0.25, ge=0, description="Seconds a new message waits for others that belong before it."
     )

@@ -12,7 +12,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from bot import metrics, trace
-from bot.apology import FRESH_START, NOTHING_TO_FORGET, apology, stopped, with_note
+from bot.apology import (
+    AGAIN_PLEASE,
+    FRESH_START,
+    NOTHING_TO_ANSWER,
+    NOTHING_TO_FORGET,
+    apology,
+    stopped,
+    with_note,
+)
 from bot.budget import Budget
 from bot.context import STEP as HEARD
 from bot.context import Heard, gather, recollect
@@ -82,21 +90,22 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
     """
     if turn.claim.messages[-1].kind == "errand":
         return await carry_out(turn, desk.office)
+    if all(message.kind == "stop" for message in turn.claim.messages):
+        await desk.store.inbox.settle(turn.claim)
+        return Answer("", outcome="stop")
     admission = await desk.gate.admit(turn)
     desk = replace(desk, options=admission.options)
     if not admission.admitted:
         return await turn_away(turn, desk, admission)
     last = turn.claim.messages[-1]
+    turn.claim = replace(turn.claim, messages=questions(turn))
     async with desk.replies.open(turn, last) as reply:
         answer = turn.recall("answer", Answer)
         if answer is None:
-            if last.kind == "reset":
-                answer = await forget(turn, desk)
-            else:
-                answer = await ask(turn, desk, reply, interrupt)
+            answer = await answer_to(last, turn, desk, reply, interrupt)
             answer = replace(answer, text=well_formed(answer.text), note=admission.note)
             await turn.note("answer", answer)
-        await reply.finish(with_note(answer), answer.citations)
+        await reply.finish(replace(answer, text=with_note(answer)))
     await record(turn, desk, answer)
     return answer
 
@@ -105,9 +114,31 @@ async def turn_away(turn: Turn, desk: Desk, admission: Admission) -> Answer:
     """Tell people why they get no answer, where they have not been told."""
     if admission.note:
         async with desk.replies.open(turn, turn.claim.messages[-1]) as reply:
-            await reply.finish(admission.note)
+            await reply.finish(Answer(admission.note, outcome="refused"))
     await desk.store.inbox.settle(turn.claim)
     return Answer(admission.note, outcome="refused", reason=admission.reason)
+
+
+async def answer_to(
+    last: Message, turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt
+) -> Answer:
+    """What comes of the messages: the last one says what is wanted."""
+    if last.kind == "reset":
+        return await forget(turn, desk)
+    if last.kind == "stop":
+        return Answer(stopped(""), outcome="cancelled", reason="stop")
+    if turn.claim.conversation is None and turn.claim.messages[-1].kind == "again":
+        return Answer(NOTHING_TO_ANSWER, outcome="nothing")
+    return await ask(turn, desk, reply, interrupt)
+
+
+def questions(turn: Turn) -> tuple[Message, ...]:
+    """What is to be answered. A wish for another answer is a question where there is no other."""
+    messages = turn.claim.messages
+    if messages[-1].kind != "again":
+        return messages
+    asked = tuple(message for message in messages if message.kind == "message")
+    return asked or (replace(messages[-1], text=AGAIN_PLEASE),)
 
 
 async def ask(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Answer:
@@ -173,6 +204,7 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
         usage=update.usage,
         last_item_id="" if cancelled else update.last_item_id,
         model=update.model,
+        run_id=run.id,
     )
 
 
@@ -261,13 +293,13 @@ async def forget(turn: Turn, desk: Desk) -> Answer:
 async def give_up(turn: Turn, desk: Desk) -> None:
     """Tell the person that nothing more will come of these messages."""
     async with desk.replies.open(turn, turn.claim.messages[-1]) as reply:
-        await reply.finish(apology(RunFailed("failed", "dead")))
+        await reply.finish(Answer(apology(RunFailed("failed", "dead")), outcome="failed"))
 
 
 async def record(turn: Turn, desk: Desk, answer: Answer) -> None:
     """Settle, keeping what was said for a rebuild, and where the conversation stands."""
     messages = turn.claim.messages
-    if answer.outcome == "reset":
+    if answer.outcome in ("reset", "nothing"):
         await desk.store.inbox.settle(turn.claim)
         return
     await desk.budget.account(turn, answer)

@@ -131,7 +131,8 @@ class Worker:
                 return
             work.claim = claim
             metrics.queue_seconds.observe(max(0.0, time.time() - entry.since))
-            await self._carry_out(self._desk.store.turns.open(claim), work.interrupt)
+            work.turn = self._desk.store.turns.open(claim)
+            await self._carry_out(work.turn, work.interrupt)
         except Superseded:
             log.info("claim_superseded", thread=entry.thread.key)
         except StoreUnavailable as error:
@@ -280,7 +281,7 @@ class Worker:
         """Turns that wait for their run can go at once; the others finish their step."""
         deadline = time.monotonic() + LAST_WORDS
         while self._work and time.monotonic() < deadline:
-            self._cancel(lambda work: work.claim is None or work.interrupt.waiting)
+            self._cancel(lambda work: work.claim is None or work.can_go)
             await asyncio.wait([w.task for w in self._work.values()], timeout=0.05)
 
     async def _hand_over(self) -> None:
@@ -341,7 +342,13 @@ class _Work:
         self.entry = entry
         self.interrupt = Interrupt()
         self.claim: Claim | None = None
+        self.turn: Turn | None = None
         self.task: asyncio.Task[None]
+
+    @property
+    def can_go(self) -> bool:
+        """Whether nothing is under way that would have to be looked up afterwards."""
+        return self.interrupt.waiting and not (self.turn and self.turn.in_step)
 
 
 async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:

@@ -4,24 +4,35 @@ A listener returns when what it heard is durably stored; only then is the event 
 (`process_before_response`). An exception becomes a 500 and Slack delivers again.
 """
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.async_context import AsyncBoltContext
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics, trace
+from bot.apology import NOTHING_TO_STOP
+from bot.errors import BotError
 from bot.log import log
 from bot.models import File, FollowUps, Message, MessageKind, Thread
-from bot.slack.client import Identity
+from bot.slack.client import Identity, slack_errors
+from bot.slack.pane import Pane
 from bot.slack.text import parse_text
-from bot.store import Address, Store
+from bot.store import Address, Hearing, Store
 
 SPOKEN = frozenset({None, "file_share", "thread_broadcast"})
 """Subtypes of `message` that a person has written; the other ones are Slack's own notices."""
 
 RESET_WORDS = frozenset({"reset", "/reset", "!reset"})
+STOP_WORDS = frozenset({"stop", "/stop", "!stop"})
+STOPPED_AT_ONCE = 5
+"""Threads of a DM that a `stop` at its top ends: each message there opens a thread of its own."""
+TELLING = 1.0
+"""Seconds that telling a person something may take before Slack has its acknowledgement."""
 
 CALLED = "Hello!"
 """What a mention without a word says: AI servers take no empty message."""
@@ -44,11 +55,17 @@ class Listeners:
     """The listeners of events, named as Slack names them."""
 
     def __init__(
-        self, store: Store, identity: Identity, follow_ups: FollowUps = "one_person"
+        self,
+        store: Store,
+        client: AsyncWebClient,
+        identity: Identity,
+        follow_ups: FollowUps = "one_person",
     ) -> None:
         self._store = store
+        self._client = client
         self._follow_ups = follow_ups
         self._identity = identity
+        self._pane = Pane(store, client)
         self._mention = re.compile(rf"<@{re.escape(identity.user_id)}(\|[^>]*)?>")
 
     def register(self, app: AsyncApp) -> None:
@@ -75,8 +92,10 @@ class Listeners:
             thread = Thread(installation(context), event["channel"], event["thread_ts"])
             await self._store.inbox.interrupt(thread, "stop")
 
-    async def app_home_opened(self) -> None:
-        """Acknowledged: an event without a listener counts as a failed delivery."""
+    async def app_home_opened(self, event: Payload, context: AsyncBoltContext) -> None:
+        """Somebody looks at the bot: its home, or its messages."""
+        if event.get("tab") == "messages" and event.get("channel") and event.get("user"):
+            await self._pane.opened(installation(context), event["channel"], event["user"])
 
     async def _hear(
         self, event: Payload, body: Payload, context: AsyncBoltContext, address: Address
@@ -87,8 +106,8 @@ class Listeners:
         if not address and message.ts == message.thread.thread_ts:
             return
         heard = await self._store.talk.hear(message, address, self._follow_ups)
-        if heard.verdict == "new" and message.kind == "reset":
-            await self._store.inbox.interrupt(message.thread, "reset")
+        if heard.verdict == "new":
+            await self._attend_to(message, heard)
         if heard.verdict in ("overheard", "ignored"):
             return
         new = heard.verdict == "new"
@@ -100,6 +119,49 @@ class Listeners:
             ts=message.ts,
             kind=message.kind,
             waiting=heard.waiting,
+        )
+
+    async def _attend_to(self, message: Message, heard: Hearing) -> None:
+        """What cannot wait until the message's turn has come."""
+        if message.kind == "reset":
+            await self._store.inbox.interrupt(message.thread, "reset")
+        elif message.kind == "stop":
+            if not await self._stop(message) and heard.waiting <= 1:
+                await self._tell_nothing_to_stop(message)
+        elif heard.active:
+            await self._tell_queued(message.thread, heard.waiting)
+
+    async def _stop(self, message: Message) -> bool:
+        """Whether something was under way: in the thread, or anywhere in the DM at its top."""
+        thread = message.thread
+        threads = {thread}
+        if thread.channel_id.startswith("D") and message.ts == thread.thread_ts:
+            recent = await self._store.conversations.recent(
+                thread.team_id, thread.channel_id, message.user_id, STOPPED_AT_ONCE
+            )
+            threads |= {conversation.thread for conversation in recent}
+        stopped = [await self._store.inbox.interrupt(each, "stop") for each in threads]
+        return any(stopped)
+
+    async def _tell_nothing_to_stop(self, message: Message) -> None:
+        thread = message.thread
+        await _tell(
+            self._client.chat_postEphemeral(
+                channel=thread.channel_id,
+                user=message.user_id,
+                text=NOTHING_TO_STOP,
+                thread_ts=thread.thread_ts,
+            )
+        )
+
+    async def _tell_queued(self, thread: Thread, waiting: int) -> None:
+        """A message waits behind the answer that is being made."""
+        await _tell(
+            self._client.assistant_threads_setStatus(
+                channel_id=thread.channel_id,
+                thread_ts=thread.thread_ts,
+                status=f"is answering… queued ({waiting})",
+            )
         )
 
     def _parse(self, event: Payload, body: Payload, context: AsyncBoltContext) -> Message:
@@ -120,6 +182,16 @@ class Listeners:
             files=files,
             trace=trace.current(),
         )
+
+
+async def _tell(call: Awaitable[object]) -> None:
+    """Something that is only for the eye: it fails without a sound, and is not waited for long."""
+    try:
+        async with asyncio.timeout(TELLING):
+            with slack_errors():
+                await call
+    except (TimeoutError, BotError, SlackApiError) as error:
+        log.debug("not_told", error=str(error)[:100])
 
 
 def installation(context: AsyncBoltContext) -> str:
@@ -147,7 +219,8 @@ def is_spoken(event: Payload) -> bool:
 
 def parse_kind(text: str) -> MessageKind:
     """A word alone can be an order to the bot instead of something to answer."""
-    return "reset" if text.lower().rstrip(".!") in RESET_WORDS else "message"
+    word = text.lower().rstrip(".!")
+    return "reset" if word in RESET_WORDS else "stop" if word in STOP_WORDS else "message"
 
 
 def parse_files(files: Any) -> tuple[File, ...]:

@@ -10,6 +10,7 @@ import yaml
 
 from bot.slack.commands import COMMANDS
 from bot.slack.events import EVENTS
+from bot.slack.pane import PROMPTS
 from bot.slack.server import EVENTS_PATH
 from bot.slack.shortcuts import SHORTCUTS
 
@@ -28,12 +29,6 @@ SCOPES = (
     "im:write",  # conversations.open: direct messages of its own accord
     "mpim:history",  # message.mpim
     "users:read",  # users.info: names, guests, people of other workspaces, admins
-)
-
-PROMPTS = (
-    ("What can you do?", "What can you do for me?"),
-    ("Draft a message", "Help me write a short, friendly message to my team about "),
-    ("Explain something", "Explain to me in simple words: "),
 )
 
 

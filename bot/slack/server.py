@@ -24,6 +24,7 @@ from bot.slack.client import Identity
 from bot.slack.commands import COMMANDS, Ask, Command
 from bot.slack.errands import ErrandButtons
 from bot.slack.events import Listeners, installation
+from bot.slack.feedback import AnswerButtons
 from bot.slack.home import Home
 from bot.slack.people import People
 from bot.slack.shortcuts import Buttons
@@ -74,9 +75,10 @@ def build_app(
     home = Home(store, people, client)
     home.register(app)
     ChannelModal(store, people, client, home).register(app)
-    Listeners(store, identity, settings.bot_follow_ups).register(app)
+    Listeners(store, client, identity, settings.bot_follow_ups).register(app)
     Buttons(store).register(app)
     ErrandButtons(store).register(app)
+    AnswerButtons(store).register(app)
     for command in COMMANDS:
         app.command(command.name)(_command_listener(command, store, people))
 

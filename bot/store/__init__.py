@@ -10,6 +10,7 @@ from bot.store.channel_settings import Channels, ChannelSettings
 from bot.store.claims import Amendment, Beat, Claim, Delivery, Depth, Entry, Interrupt, ThreadState
 from bot.store.conversations import Conversations
 from bot.store.dead import DeadLetter, DeadLetters
+from bot.store.feedback import Feedback, FeedbackBook
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 from bot.store.link import Link, open_link
@@ -34,6 +35,8 @@ __all__ = [
     "Delivery",
     "Depth",
     "Entry",
+    "Feedback",
+    "FeedbackBook",
     "Hearing",
     "Inbox",
     "Interrupt",
@@ -68,6 +71,7 @@ class Store:
     marks: Marks
     spending: Spending
     channels: Channels
+    feedback: FeedbackBook
 
     @property
     def redis(self) -> "Redis":
@@ -107,6 +111,7 @@ async def open_store(
             marks=Marks(link, keys),
             spending=Spending(link, keys),
             channels=Channels(link, keys),
+            feedback=FeedbackBook(link, keys),
         )
     finally:
         await link.close()

@@ -97,6 +97,19 @@ class Keys:
         """Sorted set of `channel:thread_ts` by last use: the conversations a person wrote in."""
         return self.name("recent", team_id, user_id)
 
+    @property
+    def feedback(self) -> str:
+        """Hash of what people said of answers, by turn and person."""
+        return self.name("feedback")
+
+    def latest(self, thread: Thread) -> str:
+        """The turn whose answer is the last one of the thread."""
+        return self.name("latest", thread.key)
+
+    def greeted(self, team_id: str) -> str:
+        """Set of the people who know us."""
+        return self.name("greeted", team_id)
+
     def seen(self, message: Message) -> tuple[str, ...]:
         """The marks by which a second delivery of a message is known."""
         thread = message.thread

@@ -21,6 +21,11 @@ class Pace:
         key = self._keys.bucket(bucket)
         return float(await self._link.run("pace", (key,), 1 / rate, burst, 0))
 
+    async def grant(self, bucket: str, rate: float, burst: int = 1, *, leave: int = 0) -> bool:
+        """Take one grant if it is due at once and `leave` more are left over: nobody waits."""
+        key = self._keys.bucket(bucket)
+        return float(await self._link.run("pace", (key,), 1 / rate, burst, 0, leave)) >= 0
+
     async def pause(self, bucket: str, seconds: float, rate: float, burst: int = 1) -> None:
         """Grant nothing for `seconds`: the other side said when to come back."""
         if seconds > 0:

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.client import Identity
 from bot.slack.commands import COMMANDS
@@ -34,7 +35,17 @@ METHOD_SCOPES = {
     "auth_test": set(),
     "apps_connections_open": set(),  # by the app-level token
     "chat_postMessage": {"chat:write"},
+    "chat_postEphemeral": {"chat:write"},
+    "chat_update": {"chat:write"},
+    "chat_delete": {"chat:write"},
+    "chat_startStream": {"chat:write"},
+    "chat_appendStream": {"chat:write"},
+    "chat_stopStream": {"chat:write"},
     "assistant_threads_setStatus": {"chat:write"},
+    "assistant_threads_setTitle": {"assistant:write"},
+    "assistant_threads_setSuggestedPrompts": {"assistant:write"},
+    "agents_sessions_setStatus": {"chat:write"},
+    "views_open": set(),
     "conversations_replies": HISTORY,
     "conversations_open": {"im:write"},
     "files_upload_v2": {"files:write"},
@@ -86,7 +97,8 @@ def test_every_subscribed_event_has_a_listener_and_every_listener_its_event() ->
             return lambda listener: listener
 
     identity = Identity("T", "", "U", "B", "")
-    Listeners(cast(Store, None), identity).register(cast(AsyncApp, Recorder()))
+    client = cast(AsyncWebClient, None)
+    Listeners(cast(Store, None), client, identity).register(cast(AsyncApp, Recorder()))
     assert heard == {event.split(".")[0] for event in EVENTS}
 
 

@@ -25,16 +25,16 @@ local function earlier(a, b)
   return x < y
 end
 
--- All that waits, in Slack's order; what stands behind the last reset is for the next turn.
+-- All that waits, in Slack's order. What stands behind the last reset is for the next turn; where
+-- there is none, what stands behind the last stop, or the last wish for another answer.
 local function new_batch()
   local list = redis.call('HKEYS', inbox)
   table.sort(list, earlier)
-  local last = 0
+  local last_of = {}
   for i, message in ipairs(read(list)) do
-    if cjson.decode(message).kind == 'reset' then
-      last = i
-    end
+    last_of[cjson.decode(message).kind] = i
   end
+  local last = last_of.reset or last_of.stop or last_of.again or 0
   if last > 0 then
     for i = #list, last + 1, -1 do
       list[i] = nil

@@ -1,0 +1,54 @@
+"""What Slack lets all our streams of a workspace do in a minute, shared by all processes.
+
+Slack counts each method by itself, in any window of a minute: `burst` grants and the steady rate
+together stay within its tier (https://docs.slack.dev/apis/web-api/rate-limits).
+"""
+
+from dataclasses import dataclass
+
+from bot.store.pace import Pace
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How often something may be done: `per_minute` steadily, and `burst` at once."""
+
+    name: str
+    per_minute: float
+    burst: int
+
+
+STARTS = Allowance("start", 16, 4)  # chat.startStream, tier 2: 20 a minute
+STOPS = Allowance("stop", 16, 4)  # chat.stopStream, tier 2
+APPENDS = Allowance("append", 85, 15)  # chat.appendStream, tier 4: 100
+EDITS = Allowance("edit", 36, 12)  # chat.update, tier 3: 50
+SESSIONS = Allowance("session", 18, 6)  # agents.sessions.setStatus, tier 3, and two calls each
+
+LAST_EDITS = 4
+"""Edits that are kept for the end of answers: what is on the way can wait, the end cannot."""
+LAST_APPENDS = 5
+
+
+class Budget:
+    """The allowances of one workspace."""
+
+    def __init__(self, pace: Pace, team_id: str) -> None:
+        self._pace = pace
+        self._team_id = team_id
+
+    async def grant(self, allowance: Allowance, *, leave: int = 0) -> bool:
+        """Whether it may be done now, with `leave` more left over; if not, let it be."""
+        return await self._pace.grant(*self._bucket(allowance), leave=leave)
+
+    async def wait(self, allowance: Allowance) -> float:
+        """Take a place in the queue: the seconds until it may be done."""
+        return await self._pace.acquire(*self._bucket(allowance))
+
+    async def pause(self, allowance: Allowance, seconds: float) -> None:
+        """Slack said when to come back."""
+        bucket, rate, burst = self._bucket(allowance)
+        await self._pace.pause(bucket, seconds, rate, burst)
+
+    def _bucket(self, allowance: Allowance) -> tuple[str, float, int]:
+        name = f"{allowance.name}:{self._team_id}"
+        return name, allowance.per_minute / 60, allowance.burst

@@ -1,0 +1,225 @@
+"""The messages of one answer: posted, streamed, edited, and found again. Each call is one request.
+
+Every message bears the turn and its part in its metadata, by which it is found where the outcome of
+a post is unknown. A stream gets its metadata only when it is stopped: one that was started, and
+lost before its `ts` could be written down, is known as the message of ours that has none.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import Retry
+from bot.log import log
+from bot.models import Message
+from bot.slack.channels import post_in_turn
+from bot.slack.client import Uncertain, error_code, slack_errors
+from bot.slack.render import blocks, fallback
+from bot.store.pace import Pace
+
+Json = dict[str, Any]
+
+METADATA_EVENT = "bot_answer"
+SETTLING = 1.0
+"""Seconds until a post that Slack has taken can be read back, before an uncertain one is looked up.
+"""
+TRIES = 3
+MOST_TEXT = 4000
+"""Characters of `text` that chat.update takes."""
+
+
+ENDED = frozenset({"message_not_in_streaming_state", "stopped_by_user", "message_not_found"})
+
+
+def is_ended(error: SlackApiError) -> bool:
+    """Whether a stream is over, by its age or by a person, so that the message can be edited."""
+    return error_code(error) in ENDED
+
+
+class Chat:
+    """The answer of one turn, as the messages that it is made of. All raise as `slack_errors`."""
+
+    def __init__(
+        self, client: AsyncWebClient, pace: Pace, message: Message, turn_id: str, bot_id: str = ""
+    ) -> None:
+        self._client = client
+        self._pace = pace
+        self._message = message
+        self._turn_id = turn_id
+        self._bot_id = bot_id
+        self.thread = message.thread
+
+    async def post(
+        self, text: str, part: int, *, again: bool = False, extras: Sequence[Json] = ()
+    ) -> str:
+        """Post a part once, also where an earlier attempt may have done so; returns its `ts`."""
+        for _ in range(TRIES):
+            if again and (found := await self.find(part)):
+                return found
+            try:
+                return await post_in_turn(
+                    self._pace, self.thread, lambda: self._send(text, part, extras)
+                )
+            except Uncertain:
+                again = True
+                await asyncio.sleep(SETTLING)
+        raise Retry("slack_post_uncertain")
+
+    async def _send(self, text: str, part: int, extras: Sequence[Json]) -> str:
+        answer = await self._with_blocks(
+            self._client.chat_postMessage,
+            text,
+            extras,
+            channel=self.thread.channel_id,
+            thread_ts=self.thread.thread_ts,
+            metadata=self._metadata(part),
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+        return str(answer["ts"])
+
+    async def update(self, ts: str, text: str, part: int, *, extras: Sequence[Json] = ()) -> None:
+        """Put a text in the place of a message's text. Repeating it changes nothing."""
+        await self._with_blocks(
+            self._client.chat_update,
+            text,
+            extras,
+            channel=self.thread.channel_id,
+            ts=ts,
+            metadata=self._metadata(part),
+        )
+
+    async def _with_blocks(
+        self, call: Callable[..., Any], text: str, extras: Sequence[Json], **message: Any
+    ) -> Any:
+        """A Slack that knows not all of our blocks gets fewer: last of all, plain text."""
+        plain = text[:MOST_TEXT] if "ts" in message else text
+        attempts: list[Json] = [{"text": fallback(text), "blocks": [*blocks(text), *extras]}]
+        if extras:
+            attempts.append({"text": fallback(text), "blocks": blocks(text)})
+        attempts.append({"text": plain})
+        with slack_errors():
+            for attempt in attempts[:-1]:
+                try:
+                    return await call(**message, **attempt)
+                except SlackApiError as error:
+                    if "block" not in error_code(error):
+                        raise
+                    log.warning("blocks_refused", error=error_code(error))
+            return await call(**message, **attempts[-1])
+
+    async def delete(self, ts: str) -> None:
+        """Take a message away; one that is gone is no error."""
+        with slack_errors():
+            try:
+                await self._client.chat_delete(channel=self.thread.channel_id, ts=ts)
+            except SlackApiError as error:
+                if error_code(error) != "message_not_found":
+                    raise
+
+    async def start(self, chunks: Sequence[Json]) -> str:
+        """Begin a stream; returns its `ts`. Always for the person's own team."""
+        message = self._message
+        with slack_errors():
+            answer = await self._client.chat_startStream(
+                channel=self.thread.channel_id,
+                thread_ts=self.thread.thread_ts,
+                recipient_team_id=message.user_team_id or self.thread.team_id,
+                recipient_user_id=message.user_id,
+                chunks=list(chunks),
+            )
+        return str(answer["ts"])
+
+    async def append(self, ts: str, chunks: Sequence[Json]) -> None:
+        """Add to a stream."""
+        with slack_errors():
+            await self._client.chat_appendStream(
+                channel=self.thread.channel_id, ts=ts, chunks=list(chunks)
+            )
+
+    async def stop(
+        self,
+        ts: str,
+        part: int,
+        *,
+        chunks: Sequence[Json] = (),
+        extras: Sequence[Json] = (),
+        last: bool = False,
+    ) -> None:
+        """End a stream. With the `last` one the thread's session is no more at work."""
+        message: Json = {"metadata": self._metadata(part)}
+        if chunks:
+            message["chunks"] = list(chunks)
+        attempts = [message]
+        if last:
+            attempts.insert(0, message | {"session_status": "active"})
+        if extras:
+            attempts.insert(0, attempts[0] | {"blocks": list(extras)})
+        with slack_errors():
+            for attempt in attempts:
+                try:
+                    await self._client.chat_stopStream(
+                        channel=self.thread.channel_id, ts=ts, **attempt
+                    )
+                    return
+                except SlackApiError as error:
+                    if is_ended(error) or attempt is attempts[-1]:
+                        raise
+                    log.warning("stop_refused", error=error_code(error))
+
+    async def find(self, part: int) -> str | None:
+        """The `ts` of a part of this turn that Slack holds already."""
+        wanted = (METADATA_EVENT, self._turn_id, part)
+        async for message in self._replies():
+            metadata = message.get("metadata") or {}
+            payload = metadata.get("event_payload") or {}
+            if (metadata.get("event_type"), payload.get("turn"), payload.get("part")) == wanted:
+                return str(message["ts"])
+        return None
+
+    async def find_orphan(self, known: Sequence[str]) -> str | None:
+        """The `ts` of a stream of this turn that was started but never written down.
+
+        It is a plain message of ours, newer than the question and without metadata: a thread has
+        one turn at a time, and all that earlier ones have streamed bears metadata.
+        """
+        found = None
+        async for message in self._replies():
+            if (
+                message.get("bot_id") == self._bot_id
+                and not message.get("metadata")
+                and not message.get("subtype")
+                and not message.get("files")
+                and message["ts"] not in known
+                and message["ts"] > self._message.ts
+            ):
+                found = str(message["ts"])
+        return found
+
+    async def _replies(self) -> AsyncIterator[Json]:
+        """The thread from the question on."""
+        cursor = ""
+        while True:
+            with slack_errors():
+                page = await self._client.conversations_replies(
+                    channel=self.thread.channel_id,
+                    ts=self.thread.thread_ts,
+                    oldest=self._message.ts,
+                    include_all_metadata=True,
+                    limit=200,
+                    cursor=cursor or None,
+                )
+            for message in page["messages"]:
+                yield message
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                return
+
+    def _metadata(self, part: int) -> Json:
+        return {
+            "event_type": METADATA_EVENT,
+            "event_payload": {"turn": self._turn_id, "part": part},
+        }

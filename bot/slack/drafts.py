@@ -1,0 +1,107 @@
+"""The messages of an answer that were begun before the answer was whole, in the turn's journal.
+
+Whoever takes the turn up again finishes these messages and begins no second ones.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from bot.slack.chat import Chat
+from bot.store.turns import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One message. `ts` is "" where Slack would not have it.
+
+    `end` is the offset in the answer, as it was rendered, at which the message ends, and -1 while
+    it is open; `mark` knows the text up to there again.
+    """
+
+    ts: str
+    streamed: bool = True
+    end: int = -1
+    mark: str = ""
+
+
+class Drafts:
+    """The drafts of one turn, in order."""
+
+    def __init__(self, turn: Turn, chat: Chat) -> None:
+        self._turn = turn
+        self._chat = chat
+        self._all: list[Draft] = []
+        self._recovered = False
+
+    @property
+    def shown(self) -> list[Draft]:
+        """Those that are in Slack; the place of each is the number of its part."""
+        return [draft for draft in self._all if draft.ts]
+
+    @property
+    def open(self) -> Draft | None:
+        """The last one, if more text may go into it."""
+        shown = self.shown
+        return shown[-1] if shown and shown[-1].end < 0 else None
+
+    async def recover(self) -> bool:
+        """Find what earlier workers have begun; one that they could not write down, too.
+
+        Whether there is something; the second time there is nothing to recover.
+        """
+        if self._recovered:
+            return False
+        while not self._recovered:
+            step = self._step(len(self._all))
+            draft = self._turn.recall(step, Draft)
+            if draft is None and step in self._turn.claim.intents:
+                draft = await self._turn.once(step, Draft, self._find)
+            if draft is None:
+                self._recovered = True
+            else:
+                self._all.append(draft)
+        return bool(self.shown)
+
+    async def _find(self, _: bool) -> Draft:
+        found = await self._chat.find(len(self.shown))
+        if found:
+            return Draft(found, streamed=False)
+        known = [draft.ts for draft in self.shown]
+        return Draft(await self._chat.find_orphan(known) or "")
+
+    async def begin(self, work: Callable[[], Awaitable[Draft]]) -> Draft:
+        """Begin one more: the intent is written first, and its `ts` as soon as it is known."""
+
+        async def attempt(again: bool) -> Draft:
+            found = await self._find(again) if again else None
+            return found if found and found.ts else await work()
+
+        draft = await self._turn.once(self._step(len(self._all)), Draft, attempt)
+        self._all.append(draft)
+        return draft
+
+    async def close(self, text: str, end: int) -> None:
+        """The last one is full: it ends at this offset of the text."""
+        number = max(n for n, draft in enumerate(self._all) if draft.ts)
+        closed = replace(self._all[number], end=end, mark=mark(text[:end]))
+        await self._turn.note(self._step(number), closed)
+        self._all[number] = closed
+
+    def kept(self, text: str) -> tuple[int, int]:
+        """How many of the first ones hold their share of this very text, and where it goes on."""
+        count = position = 0
+        for draft in self.shown:
+            if draft.end < 0 or mark(text[: draft.end]) != draft.mark:
+                break
+            count, position = count + 1, draft.end
+        return count, position
+
+    @staticmethod
+    def _step(number: int) -> str:
+        return f"draft:{number}"
+
+
+def mark(text: str) -> str:
+    """A few characters by which a text is known again."""
+    return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,187 @@
+"""The listeners of the buttons under answers: 👍, 👎 and their note, "Answer again", "Stop"."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
+from slack_bolt.context.async_context import AsyncBoltContext
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.apology import NOTHING_TO_STOP
+from bot.log import log
+from bot.models import Message, Thread
+from bot.slack.buttons import ADD_NOTE, AGAIN, FEEDBACK, STOP, parse_about
+from bot.slack.client import slack_errors
+from bot.slack.events import installation
+from bot.store import Feedback, Store
+
+Payload = Mapping[str, Any]
+Json = dict[str, Any]
+
+NOTE_VIEW = "feedback_note"
+NOTE_LENGTH = 3000
+THANKS = "Thank you! I have noted that this answer was good."
+NOT_THE_LAST = "There is a newer answer in this thread. Write what you would like instead."
+
+
+class AnswerButtons:
+    """Votes are stored before they are acknowledged: Slack sends no click twice."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def register(self, app: AsyncApp) -> None:
+        """Hang the listeners on the app."""
+        app.action(FEEDBACK)(self.voted)
+        app.action(ADD_NOTE)(self.wants_to_add_a_note)
+        app.view(NOTE_VIEW)(self.noted)
+        app.action(AGAIN)(self.answer_again)
+        app.action(STOP)(self.stop)
+
+    async def voted(
+        self,
+        ack: AsyncAck,
+        action: Payload,
+        body: Payload,
+        context: AsyncBoltContext,
+        client: AsyncWebClient,
+        respond: AsyncRespond,
+    ) -> None:
+        """👍 or 👎. What was wrong is asked for, what was good can be told."""
+        vote, _, about = action["value"].partition(":")
+        feedback = _feedback(vote, about, thread_of(body, context).key, body["user"]["id"])
+        await self._store.feedback.save(feedback)
+        log.info("feedback_given", thread=feedback.thread.key, turn=feedback.turn_id, vote=vote)
+        await ack()
+        if vote == "negative":
+            await _ask_for_note(client, body["trigger_id"], feedback)
+        else:
+            await respond(THANKS, blocks=_thanks(feedback), replace_original=False)
+
+    async def wants_to_add_a_note(
+        self, ack: AsyncAck, action: Payload, body: Payload, client: AsyncWebClient
+    ) -> None:
+        """Pressed under our thanks."""
+        about = json.loads(action["value"])
+        await ack()
+        await _ask_for_note(client, body["trigger_id"], _feedback(**about))
+
+    async def noted(self, ack: AsyncAck, view: Payload, body: Payload) -> None:
+        """The note of a vote, written in the modal."""
+        about = json.loads(view["private_metadata"])
+        note = view["state"]["values"]["note"]["note"].get("value") or ""
+        if about["user_id"] == body["user"]["id"]:
+            await self._store.feedback.save(_feedback(**about, note=note))
+        await ack()
+
+    async def answer_again(
+        self,
+        ack: AsyncAck,
+        action: Payload,
+        body: Payload,
+        context: AsyncBoltContext,
+        respond: AsyncRespond,
+    ) -> None:
+        """A wish like a message: it waits in the thread's inbox. One for each answer."""
+        turn_id, _ = parse_about(action["value"])
+        thread, user = thread_of(body, context), body["user"]
+        is_last = await self._store.feedback.is_last(thread, turn_id)
+        if is_last:
+            await self._store.inbox.deliver(
+                Message(
+                    thread,
+                    action["action_ts"],
+                    user["id"],
+                    "",
+                    event_id=f"again:{turn_id}",
+                    user_team_id=user.get("team_id") or "",
+                    kind="again",
+                )
+            )
+        await ack()
+        if not is_last:
+            await respond(NOT_THE_LAST, replace_original=False)
+
+    async def stop(
+        self, ack: AsyncAck, body: Payload, context: AsyncBoltContext, respond: AsyncRespond
+    ) -> None:
+        """Pressed under an answer that is being made."""
+        found = await self._store.inbox.interrupt(thread_of(body, context), "stop")
+        await ack()
+        if not found:
+            await respond(NOTHING_TO_STOP, replace_original=False)
+
+
+def thread_of(body: Payload, context: AsyncBoltContext) -> Thread:
+    """The thread of the message in which something was pressed."""
+    container = body["container"]
+    message = body.get("message") or {}
+    thread_ts = container.get("thread_ts") or message.get("thread_ts") or container["message_ts"]
+    return Thread(installation(context), container["channel_id"], thread_ts)
+
+
+def _feedback(vote: str, about: str, thread: str, user_id: str, note: str = "") -> Feedback:
+    turn_id, run_id = parse_about(about)
+    good = vote == "positive"
+    return Feedback(
+        turn_id=turn_id,
+        run_id=run_id,
+        thread=Thread.parse(thread),
+        user_id=user_id,
+        vote="positive" if good else "negative",
+        at=time.time(),
+        note=note,
+    )
+
+
+def _about(feedback: Feedback) -> str:
+    """All that `_feedback` needs, as a button or a modal carries it."""
+    return json.dumps(
+        {
+            "vote": feedback.vote,
+            "about": f"{feedback.turn_id}:{feedback.run_id}",
+            "thread": feedback.thread.key,
+            "user_id": feedback.user_id,
+        }
+    )
+
+
+def _thanks(feedback: Feedback) -> list[Json]:
+    button = {
+        "type": "button",
+        "action_id": ADD_NOTE,
+        "text": {"type": "plain_text", "text": "Add a note"},
+        "value": _about(feedback),
+    }
+    words = {"type": "section", "text": {"type": "mrkdwn", "text": THANKS}, "accessory": button}
+    return [words]
+
+
+async def _ask_for_note(client: AsyncWebClient, trigger_id: str, feedback: Feedback) -> None:
+    asked = "What was good?" if feedback.vote == "positive" else "What was wrong or missing?"
+    view = {
+        "type": "modal",
+        "callback_id": NOTE_VIEW,
+        "private_metadata": _about(feedback),
+        "title": {"type": "plain_text", "text": "Your feedback"},
+        "submit": {"type": "plain_text", "text": "Send"},
+        "close": {"type": "plain_text", "text": "No note"},
+        "blocks": [
+            {
+                "type": "input",
+                "block_id": "note",
+                "optional": True,
+                "label": {"type": "plain_text", "text": asked},
+                "element": {
+                    "type": "plain_text_input",
+                    "action_id": "note",
+                    "multiline": True,
+                    "max_length": NOTE_LENGTH,
+                },
+            }
+        ],
+    }
+    with slack_errors():
+        await client.views_open(trigger_id=trigger_id, view=view)

@@ -1,0 +1,47 @@
+"""The agent pane: what a person sees who opens the bot, and the first words to somebody new."""
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import BotError
+from bot.log import log
+from bot.slack.client import slack_errors
+from bot.store import Store
+
+PROMPTS = (
+    ("What can you do?", "What can you do for me?"),
+    ("Draft a message", "Help me write a short, friendly message to my team about "),
+    ("Explain something", "Explain to me in simple words: "),
+)
+"""(title, message); Slack shows four at most. The manifest has them, too."""
+
+GREETING = (
+    "Hello! Ask me anything here: each message of yours opens a conversation of its own, in its "
+    "thread. In channels, invite me and mention me.\n"
+    "In a thread, write `stop` to stop me and `reset` to start afresh; `/bot-help` says the rest."
+)
+
+
+class Pane:
+    """Shows itself once in the life of this process, greets once for ever."""
+
+    def __init__(self, store: Store, client: AsyncWebClient) -> None:
+        self._store = store
+        self._client = client
+        self._seen: set[str] = set()
+
+    async def opened(self, team_id: str, channel_id: str, user_id: str) -> None:
+        """Somebody has opened the messages of the bot."""
+        if channel_id in self._seen:
+            return
+        self._seen.add(channel_id)
+        try:
+            with slack_errors():
+                await self._client.assistant_threads_setSuggestedPrompts(
+                    channel_id=channel_id,
+                    prompts=[{"title": title, "message": message} for title, message in PROMPTS],
+                )
+                if await self._store.feedback.greet(team_id, user_id):
+                    await self._client.chat_postMessage(channel=channel_id, text=GREETING)
+        except (BotError, SlackApiError) as error:
+            log.info("pane_not_set", error=str(error)[:100])

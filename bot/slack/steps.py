@@ -1,0 +1,67 @@
+"""What the assistant does on its way to the answer, as cards in a stream and as a status line."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bot.models import Step
+
+ROOM = 500
+"""Characters of all titles in one message: they count towards what a stream takes in all."""
+LONGEST_TITLE = 80
+
+
+class Cards:
+    """The `task_update` chunks of one streamed message."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Step] = {}
+        self._titles: dict[str, str] = {}
+        self._room = ROOM
+
+    def is_news(self, steps: Sequence[Step]) -> bool:
+        """Whether there is anything that `chunks` has not been told."""
+        return any(self._known.get(step.id) != step for step in steps)
+
+    def chunks(self, steps: Sequence[Step]) -> list[dict[str, Any]]:
+        """The cards that are new or have changed since the last call."""
+        news = [step for step in steps if self._known.get(step.id) != step]
+        self._known |= {step.id: step for step in news}
+        return [_card(step) for step in news if self._has_room(step)]
+
+    def close(self) -> list[dict[str, Any]]:
+        """The end of all that is still at work."""
+        steps = working(list(self._known.values()))
+        return self.chunks([replace(step, status="complete") for step in steps])
+
+    def _has_room(self, step: Step) -> bool:
+        title = _title(step)
+        if self._titles.get(step.id) != title:
+            if len(title) > self._room:
+                return False
+            self._room -= len(title)
+            self._titles[step.id] = title
+        return True
+
+
+def working(steps: Sequence[Step]) -> list[Step]:
+    """The steps that go on in the next message."""
+    return [step for step in steps if step.status in ("pending", "in_progress")]
+
+
+def _title(step: Step) -> str:
+    title = " ".join(step.title.split()).replace("<", "‹").replace(">", "›")
+    return title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 1]}…"
+
+
+def _card(step: Step) -> dict[str, Any]:
+    return {"type": "task_update", "id": step.id, "title": _title(step), "status": step.status}
+
+
+def status_of(steps: Sequence[Step]) -> str:
+    """The newest step that is at work, as Slack's status line has it behind our name; or ""."""
+    at_work = working(steps)
+    if not at_work:
+        return ""
+    title = _title(at_work[-1])
+    return f"is {title[:1].lower()}{title[1:]}…"

@@ -1,0 +1,132 @@
+"""One streamed message of an answer: what Slack has of it, and how it ends.
+
+Slack ends a stream about five minutes after its start and takes 12,000 characters in all of it;
+afterwards the message can be edited only, and before it cannot (`streaming_state_conflict`).
+https://docs.slack.dev/reference/methods/chat.startStream
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import Retry
+from bot.log import log
+from bot.models import Step
+from bot.slack.budget import APPENDS, STOPS, Budget
+from bot.slack.chat import TRIES, Chat, is_ended
+from bot.slack.client import Uncertain, error_code
+from bot.slack.steps import Cards
+
+Json = dict[str, Any]
+
+LIMIT = 11_000
+"""Characters of text in one streamed message; 500 more are for the titles of steps."""
+OLD = 200.0
+"""Seconds after which a message ends with the next paragraph, "younger than 4 minutes"."""
+TOO_OLD = 230.0
+LONG_WAIT = 0.5
+"""Seconds of waiting for a stop that are worth a request, so that the text is there before it."""
+
+
+class Stream:
+    """A stream that this process has started."""
+
+    def __init__(self, chat: Chat, budget: Budget, part: int) -> None:
+        self.ts = ""
+        self.text = ""
+        """All that Slack has taken."""
+        self.sure = True
+        """Whether it is known what Slack has taken."""
+        self._chat = chat
+        self._budget = budget
+        self._part = part
+        self._cards = Cards()
+        self._began = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._began
+
+    def is_news(self, steps: Sequence[Step]) -> bool:
+        """Whether there is anything in the steps that was not shown."""
+        return self._cards.is_news(steps)
+
+    async def start(self, text: str, steps: Sequence[Step]) -> None:
+        """Begin the message."""
+        self.ts = await self._chat.start(self._chunks(text, steps))
+        self.text = text
+
+    async def append(self, text: str, steps: Sequence[Step]) -> None:
+        """Add to the message. Raises Retry where Slack has taken nothing."""
+        chunks = self._chunks(text, steps)
+        if not chunks:
+            return
+        try:
+            await self._chat.append(self.ts, chunks)
+        except Uncertain:
+            self.sure = False
+            raise
+        self.text += text
+
+    async def end(
+        self, text: str, *, extras: Sequence[Json] = (), last: bool = False, steps: Sequence[Step]
+    ) -> bool:
+        """End the message, which then is to hold `text`; False where it has to be edited for that.
+
+        Raises Retry where Slack keeps it open.
+        """
+        rest = text[len(self.text) :]
+        # Slack may drop white space at the beginning of a piece.
+        exact = self.sure and text.startswith(self.text) and not rest[:1].isspace()
+        chunks = self._chunks(rest if exact else "", steps) + self._cards.close()
+        wait = await self._budget.wait(STOPS)
+        if wait > LONG_WAIT:
+            chunks, exact = await self._append_before(chunks, exact)
+            await asyncio.sleep(wait)
+        for _ in range(TRIES):
+            try:
+                await self._chat.stop(self.ts, self._part, chunks=chunks, extras=extras, last=last)
+                return exact
+            except Uncertain:
+                chunks, exact = [], False
+            except Retry as error:
+                await self._budget.pause(STOPS, error.after or 1)
+                await asyncio.sleep(error.after or 1)
+            except SlackApiError as error:
+                if is_ended(error):
+                    return False
+                log.warning("stop_refused", error=error_code(error))
+                chunks, exact = [], False
+        raise Retry("slack_stream_open", counts=False)
+
+    async def _append_before(self, chunks: list[Json], exact: bool) -> tuple[list[Json], bool]:
+        """All is said now, if Slack lets us; the end follows when it is due."""
+        if not chunks or not await self._budget.grant(APPENDS):
+            return chunks, exact
+        try:
+            await self._chat.append(self.ts, chunks)
+        except Uncertain:
+            return [], False
+        except (Retry, SlackApiError):
+            return chunks, exact
+        return [], exact
+
+    def _chunks(self, text: str, steps: Sequence[Step]) -> list[Json]:
+        words = [{"type": "markdown_text", "text": text}] if text else []
+        return [*self._cards.chunks(steps), *words]
+
+
+async def stop_quietly(chat: Chat, budget: Budget, ts: str, part: int) -> None:
+    """End a stream that somebody else may have left open. Raises Retry where Slack is in the way.
+
+    One that is over already is none of our concern.
+    """
+    await asyncio.sleep(await budget.wait(STOPS))
+    try:
+        await chat.stop(ts, part)
+    except SlackApiError as error:
+        log.debug("stream_was_over", error=error_code(error))

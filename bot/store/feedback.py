@@ -1,0 +1,67 @@
+"""What people think of answers: one line for each person and answer, and their notes."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.models import Thread, decode, encode
+from bot.store.keys import Keys
+from bot.store.link import Link
+
+LATEST_SECONDS = 90 * 86400
+SCANNED = 500
+
+Vote = Literal["positive", "negative"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person said of the answer of one turn. `run_id` is the server's id of the answer:
+    `resp_...` or `run_...`; `at` in epoch seconds."""
+
+    turn_id: str
+    run_id: str
+    thread: Thread
+    user_id: str
+    vote: Vote
+    at: float
+    note: str = ""
+
+
+class FeedbackBook:
+    """All that people said, and which answer of a thread is the last one."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def save(self, feedback: Feedback) -> None:
+        """Keep it, in the place of what this person said of this answer before."""
+        field = f"{feedback.turn_id}:{feedback.user_id}"
+        await self._link.execute("HSET", self._keys.feedback, field, encode(feedback))
+
+    async def list(self) -> list[Feedback]:
+        """Everything, in the order of time."""
+        found: dict[str, str] = {}
+        cursor = "0"
+        while True:
+            cursor, page = await self._link.execute(
+                "HSCAN", self._keys.feedback, cursor, "COUNT", SCANNED
+            )
+            found |= page
+            if str(cursor) == "0":
+                break
+        return sorted((decode(Feedback, line) for line in found.values()), key=lambda f: f.at)
+
+    async def answered(self, thread: Thread, turn_id: str) -> None:
+        """This turn's answer is the last one of the thread by now."""
+        name = self._keys.latest(thread)
+        await self._link.execute("SET", name, turn_id, "EX", LATEST_SECONDS)
+
+    async def is_last(self, thread: Thread, turn_id: str) -> bool:
+        """Whether no other answer has come after this turn's."""
+        return bool(await self._link.execute("GET", self._keys.latest(thread)) == turn_id)
+
+    async def greet(self, team_id: str, user_id: str) -> bool:
+        """Whether this person has never been greeted; from now on they have."""
+        name = self._keys.greeted(team_id)
+        return bool(await self._link.execute("SADD", name, user_id))
