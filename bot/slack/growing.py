@@ -139,17 +139,6 @@ class GrowingAnswer:
         """The rest. The last Append ends its message, also if it adds nothing."""
         return list(self._lay_out(text, final=True))
 
-    def end_message(self) -> Append | None:
-        """End the message that is being written where it stands; None where nothing is in it."""
-        if self.diverged or len(self._shown) <= self.starts[-1]:
-            return None
-        splitter = Splitter(outline(self._shown), self._limit)
-        append = self._append(splitter.part(self.starts[-1], len(self._shown)), ends=True)
-        if append is not None:
-            self.starts.append(len(self._shown))
-            self._sent = ""
-        return append
-
     def _lay_out(self, text: str, final: bool) -> Iterator[Append]:
         if not text.startswith(self._shown):
             self.diverged = self.diverged or final or len(text) >= len(self._shown)

@@ -15,12 +15,13 @@ from slack_sdk.errors import SlackApiError
 from bot.errors import Retry, Undeliverable
 from bot.log import log
 from bot.models import Step, Update
+from bot.slack.ageing import AgeingAnswer
 from bot.slack.budget import APPENDS, EDITS, LAST_APPENDS, LAST_EDITS, STARTS, Budget
 from bot.slack.buttons import stop_block
 from bot.slack.chat import SETTLING, Chat
 from bot.slack.client import Uncertain, error_code
 from bot.slack.drafts import Draft, Drafts
-from bot.slack.growing import Append, GrowingAnswer, stable_prefix
+from bot.slack.growing import Append, stable_prefix
 from bot.slack.neutral import neutralise
 from bot.slack.render import blocks
 from bot.slack.split import LIMIT as WHOLE_LIMIT
@@ -57,7 +58,7 @@ class Live:
         self._news = asyncio.Event()
         self._at_work = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self._growing = GrowingAnswer(LIMIT)
+        self._growing = AgeingAnswer(LIMIT)
         self._waiting: list[Append] = []
         """What is laid out, and not yet sent."""
         self._stream: Stream | None = None

@@ -1,0 +1,21 @@
+"""A growing answer whose messages also end because they are getting old."""
+
+from bot.slack.growing import Append, GrowingAnswer
+from bot.slack.outline import outline
+from bot.slack.split import Splitter
+
+
+class AgeingAnswer(GrowingAnswer):
+    """Like GrowingAnswer; the message that is being written can be ended at any time."""
+
+    def end_message(self) -> Append | None:
+        """End the message where it stands; None where nothing is in it."""
+        shown, start = self._shown, self.starts[-1]
+        if self.diverged or len(shown) <= start:
+            return None
+        part = Splitter(outline(shown), self._limit).part(start, len(shown))
+        append = self._append(part, ends=True)
+        if append is not None:
+            self.starts.append(part.end)
+            self._sent = ""
+        return append
