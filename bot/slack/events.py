@@ -137,7 +137,10 @@ class Listeners:
         threads = {thread}
         if thread.channel_id.startswith("D") and message.ts == thread.thread_ts:
             recent = await self._store.conversations.recent(
-                thread.team_id, thread.channel_id, message.user_id, STOPPED_AT_ONCE
+                thread.team_id,
+                message.user_id,
+                channel_id=thread.channel_id,
+                limit=STOPPED_AT_ONCE,
             )
             threads |= {conversation.thread for conversation in recent}
         stopped = [await self._store.inbox.interrupt(each, "stop") for each in threads]

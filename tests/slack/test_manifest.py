@@ -50,7 +50,6 @@ METHOD_SCOPES = {
     "conversations_open": {"im:write"},
     "files_upload_v2": {"files:write"},
     "users_info": {"users:read"},
-    "views_open": set(),
     "views_publish": set(),
 }
 FEATURE_SCOPES = {"agent_view": {"assistant:write"}, "slash_commands": {"commands"}}
