@@ -26,7 +26,7 @@ export class ChannelPane {
     });
     this.element = h("main", { class: "channel" },
       h("header", { class: "bar" },
-        iconButton("menu", "Channels and people", () => { here.menu = !here.menu; changed(); }, { class: "icon-button narrow-only" }),
+        iconButton("menu", "Show channels and people", () => { here.menu = !here.menu; changed(); }, { class: "icon-button narrow-only" }),
         this.title, this.about, h("span", { class: "grow" }), this.tabs),
       this.home.element, this.list.element, this.prompts.element, this.composer.element);
   }

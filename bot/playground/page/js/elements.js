@@ -1,6 +1,6 @@
 // Interactive elements of Block Kit. `use(element, value)` reports what the person does with them.
 
-import { h } from "./dom.js";
+import { h, icon } from "./dom.js";
 import { renderMrkdwn, plain, safeLink } from "./slack_text.js";
 import { channelName, here, myChannels, people, userName, world } from "./state.js";
 
@@ -27,17 +27,7 @@ const ELEMENTS = {
   },
   feedback_buttons: (element, use) =>
     h("span", { class: "feedback", role: "group", "aria-label": "Feedback" },
-      ["positive", "negative"].map((side) => {
-        const { text, accessibility_label: label } = element[`${side}_button`];
-        return h("button", {
-          type: "button",
-          class: "icon-button",
-          title: text.text,
-          "aria-label": label ?? text.text,
-          "data-focus": `${element.action_id}-${side}`,
-          onclick: () => use(element, side),
-        }, side === "positive" ? "👍" : "👎");
-      })),
+      ["positive", "negative"].map((side) => feedbackButton(element, side, use))),
   icon_button: (element, use) =>
     h("button", {
       type: "button",
@@ -69,6 +59,24 @@ const ELEMENTS = {
   url_text_input: (element) => textInput(element, "url"),
   number_input: (element) => textInput(element, "number"),
 };
+
+function feedbackButton(element, side, use) {
+  const { text, accessibility_label: label } = element[`${side}_button`];
+  const give = (event) => {
+    for (const button of event.currentTarget.parentElement.children) button.setAttribute("aria-pressed", "false");
+    event.currentTarget.setAttribute("aria-pressed", "true");
+    use(element, side);
+  };
+  return h("button", {
+    type: "button",
+    class: "icon-button",
+    title: text.text,
+    "aria-label": label ?? text.text,
+    "aria-pressed": "false",
+    "data-focus": `${element.action_id}-${side}`,
+    onclick: give,
+  }, icon(side === "positive" ? "up" : "down"));
+}
 
 function confirmed(element) {
   const ask = element.confirm;

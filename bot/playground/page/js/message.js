@@ -86,7 +86,7 @@ function body(channel, message) {
     shown.unshift(h("small", { class: "hint" }, "replied to a thread"));
   }
   return h("div", { class: "body" }, shown,
-    isStreaming(channel, message.ts) ? h("span", { class: "caret", role: "img", "aria-label": "still writing" }) : null,
+    isStreaming(channel, message.ts) ? h("span", { class: "hidden-text" }, "still writing") : null,
     (message.attachments ?? []).map(attachment),
     message.files?.length ? h("div", { class: "files" }, message.files.map(file)) : null);
 }

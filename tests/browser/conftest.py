@@ -1,0 +1,103 @@
+"""A Chromium per test, and pages of workspaces in it."""
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.playground import LocalSlack, open_workspace
+from bot.playground.web_page import page_url
+from bot.slack.manifest import manifest
+from tests.playground.bolt import make_client
+from tests.stories.town import Town, open_town
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-first-run", "--mute-audio"),
+]
+WIDE, NARROW = 1280, 390
+Opener = Callable[..., Awaitable[Page]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker("browser")
+            if CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason="no Chromium on this machine"))
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            yield chromium
+        finally:
+            await chromium.close()
+
+
+@pytest.fixture
+async def open_page(browser: Browser) -> AsyncIterator[Opener]:
+    """Opens an address at a width, in a scheme of colours. No script may fail on any of them."""
+    broken: list[str] = []
+
+    async def opened(url: str, width: int = WIDE, scheme: str = "light") -> Page:
+        context = await browser.new_context(
+            viewport={"width": width, "height": 800},
+            color_scheme="dark" if scheme == "dark" else "light",
+            locale="en-GB",
+        )
+        context.set_default_timeout(15_000)
+        page = await context.new_page()
+        page.on("pageerror", lambda error: broken.append(str(error)))
+        page.on("console", lambda m: broken.append(m.text) if "Content Security" in m.text else None)
+        await page.goto(url)
+        await page.locator(".sidebar").wait_for(state="attached")
+        return page
+
+    yield opened
+    assert broken == []
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[LocalSlack]:
+    """A workspace without an app: the tests play its part by the Web API."""
+    async with open_workspace(time_factor=0.01) as workspace:
+        workspace.manifest = manifest()
+        yield workspace
+
+
+@pytest.fixture
+def client(slack: LocalSlack) -> AsyncWebClient:
+    return make_client(slack)
+
+
+@pytest.fixture
+async def page(slack: LocalSlack, open_page: Opener) -> Page:
+    return await open_page(page_url(slack))
+
+
+@asynccontextmanager
+async def open_shown_town(redis_url: str, directory: Path) -> AsyncIterator[Town]:
+    async with open_town(redis_url, directory, bot_gather_seconds=0.02) as town:
+        town.slack.manifest = manifest()
+        yield town
+
+
+@pytest.fixture
+async def town(redis_url: str, tmp_path: Path) -> AsyncIterator[Town]:
+    """The whole bot, with a fake AI server."""
+    async with open_shown_town(redis_url, tmp_path) as town:
+        yield town
+
+
+@pytest.fixture
+async def town_page(town: Town, open_page: Opener) -> Page:
+    return await open_page(page_url(town.slack))
