@@ -57,7 +57,9 @@ async def open_page(browser: Browser) -> AsyncIterator[Opener]:
         context.set_default_timeout(15_000)
         page = await context.new_page()
         page.on("pageerror", lambda error: broken.append(str(error)))
-        page.on("console", lambda m: broken.append(m.text) if "Content Security" in m.text else None)
+        page.on(
+            "console", lambda m: broken.append(m.text) if "Content Security" in m.text else None
+        )
         await page.goto(url)
         await page.locator(".sidebar").wait_for(state="attached")
         return page
