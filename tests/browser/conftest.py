@@ -43,6 +43,10 @@ async def browser() -> AsyncIterator[Browser]:
             await chromium.close()
 
 
+def is_refusal(text: str) -> bool:
+    return "Content Security Policy" in text
+
+
 @pytest.fixture
 async def open_page(browser: Browser) -> AsyncIterator[Opener]:
     """Opens an address at a width, in a scheme of colours. No script may fail on any of them."""

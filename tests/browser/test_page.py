@@ -5,6 +5,7 @@ import re
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
@@ -88,7 +89,7 @@ async def test_an_agent_shows_status_title_prompts_and_session(
     await page.get_by_role("button", name="Summarise").click()
     await expect(in_thread(page, "Summarise the week")).to_be_visible()
     [root] = slack.messages(dm)
-    where = {"channel_id": dm, "thread_ts": root.ts}
+    where: dict[str, Any] = {"channel_id": dm, "thread_ts": root.ts}
     await client.assistant_threads_setTitle(**where, title="The week")
     await client.assistant_threads_setStatus(**where, status="is thinking…")
     await expect(page.get_by_role("heading", name="The week")).to_be_visible()
@@ -195,7 +196,7 @@ async def test_a_click_opens_a_modal_and_what_is_filled_in_arrives(
     slack: LocalSlack, client: AsyncWebClient, page: Page
 ) -> None:
     app = make_app(slack)
-    submitted: asyncio.Future[dict[str, object]] = asyncio.get_running_loop().create_future()
+    submitted: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
     element = {"type": "plain_text_input", "action_id": "note", "multiline": True}
     options = [{"text": {"type": "plain_text", "text": "Wrong"}, "value": "wrong"}]
     choice = {"type": "static_select", "action_id": "kind", "options": options}
@@ -241,17 +242,17 @@ async def test_a_click_opens_a_modal_and_what_is_filled_in_arrives(
         await dialog.get_by_role("button", name="Send").click()
         await expect(dialog).to_be_hidden()
         values = await submitted
-    assert values["kind"]["kind"]["selected_option"]["value"] == "wrong"  # type: ignore[index]
-    assert values["note"]["note"]["value"] == "it was too short"  # type: ignore[index]
+    assert values["kind"]["kind"]["selected_option"]["value"] == "wrong"
+    assert values["note"]["note"]["value"] == "it was too short"
 
 
-def _input(block_id: str, label: str, element: dict[str, object]) -> dict[str, object]:
+def _input(block_id: str, label: str, element: dict[str, Any]) -> dict[str, Any]:
     text = {"type": "plain_text", "text": label}
     return {"type": "input", "block_id": block_id, "label": text, "element": element}
 
 
-def _feedback() -> list[dict[str, object]]:
-    def half(text: str) -> dict[str, object]:
+def _feedback() -> list[dict[str, Any]]:
+    def half(text: str) -> dict[str, Any]:
         return {"text": {"type": "plain_text", "text": text}, "value": text.lower()}
 
     element = {
@@ -381,5 +382,5 @@ async def test_every_control_has_a_name(slack: LocalSlack, page: Page) -> None:
     await slack.user("bob").says("#general", "hello")
     await open_thread(page, "hello")
     for role in ("button", "textbox", "combobox", "checkbox", "radio", "link"):
-        for control in await page.get_by_role(role).all():  # type: ignore[arg-type]
+        for control in await page.get_by_role(role).all():
             await expect(control).to_have_accessible_name(re.compile(r"\S"))
