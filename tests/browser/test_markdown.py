@@ -1,7 +1,6 @@
 # ruff: noqa: E501 - the cases are easier to read in one line each
 """Markdown and mrkdwn as the page renders them: structure, and nothing but text."""
 
-import json
 import random
 from typing import Any
 
@@ -15,24 +14,26 @@ RENDER = """async ({module, name, text}) => {
   return root.innerHTML;
 }"""
 SCAFFOLD = "tabindex role aria-label scope class disabled target rel data-language type aria-level"
-STRIP = """(html) => {
+STRIP = """({html, names}) => {
   const root = new DOMParser().parseFromString(html, "text/html").body;
   for (const node of root.querySelectorAll("*"))
-    for (const name of %s) node.removeAttribute(name);
+    for (const name of names) node.removeAttribute(name);
   return root.innerHTML;
-}""" % json.dumps(SCAFFOLD.split())
+}"""
 
 
 async def markdown(page: Page, text: str) -> str:
-    given = {"module": "markdown", "name": "renderMarkdown", "text": text}
-    html: str = await page.evaluate(STRIP, await page.evaluate(RENDER, given))
-    return html
+    return await render(page, "markdown", "renderMarkdown", text)
 
 
 async def mrkdwn(page: Page, text: str) -> str:
-    given = {"module": "slack_text", "name": "renderMrkdwn", "text": text}
-    html: str = await page.evaluate(STRIP, await page.evaluate(RENDER, given))
-    return html
+    return await render(page, "slack_text", "renderMrkdwn", text)
+
+
+async def render(page: Page, module: str, name: str, text: str) -> str:
+    html = await page.evaluate(RENDER, {"module": module, "name": name, "text": text})
+    stripped: str = await page.evaluate(STRIP, {"html": html, "names": SCAFFOLD.split()})
+    return stripped
 
 
 CASES = [
