@@ -12,6 +12,7 @@ import click
 from bot import __version__, log, settings
 from bot.errors import BotError, ConfigError
 
+COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
 EXIT_FAILED = 1
 EXIT_CONFIG = 78
 EXIT_UNAVAILABLE = 69
@@ -114,7 +115,9 @@ def doctor(url: str, as_json: bool, release: bool) -> None:
 
     def tell(line: doctor_.Line) -> None:
         if not as_json:
-            click.echo(doctor_.render_line(line))
+            level = line.finding.level
+            text = doctor_.render_line(line).removeprefix(level)
+            click.echo(click.style(level, fg=COLOURS[level]) + text)
 
     log.configure("ERROR")
     lines = asyncio.run(doctor_.examine(Path(".env"), url=url, release=release, tell=tell))

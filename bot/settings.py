@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     slack_app_token: SecretStr | None = Field(
         None, description="App-level token (`xapp-…`). Present: Socket Mode. Absent: HTTP."
     )
+    slack_config_token: SecretStr | None = Field(
+        None,
+        description="Configuration token (`xoxe.xoxp-…`, good for 12 hours): with it `bot doctor` "
+        "compares the app's event subscriptions.",
+    )
     slack_api_url: str = Field(
         "https://slack.com/api/",
         description="Base of Slack's Web API; GovSlack: `https://slack-gov.com/api/`.",

@@ -82,6 +82,7 @@ class LocalSlack:
             workspace, tokens, faults, self.rates, self.sockets, self.interactions
         )
         self.web_api.scopes, self.web_api.events = scopes, events
+        self.web_api.events_url = events_url
         self.base_url = ""
         self.manifest: Json = {}
         """The app's manifest, for what the page offers: commands, shortcuts, suggested prompts."""
@@ -106,6 +107,11 @@ class LocalSlack:
         return self.tokens.app
 
     @property
+    def config_token(self) -> str:
+        """A person's configuration token, for `apps.manifest.export`."""
+        return self.tokens.config
+
+    @property
     def signing_secret(self) -> str:
         return self.tokens.signing_secret
 
@@ -116,7 +122,7 @@ class LocalSlack:
 
     @events_url.setter
     def events_url(self, url: str | None) -> None:
-        self.http.url = url
+        self.http.url = self.web_api.events_url = url
 
     @property
     def clock(self) -> Clock:

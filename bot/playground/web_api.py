@@ -33,6 +33,7 @@ class Tokens:
     bot: str
     app: str
     signing_secret: str
+    config: str = "xoxe.xoxp-playground"
 
 
 @dataclass
@@ -75,6 +76,7 @@ class WebApi:
     ) -> None:
         self.scopes: frozenset[str] | None = None
         self.events: frozenset[str] | None = None
+        self.events_url: str | None = None
         self.base_url = ""
         self.calls: deque[CallRecord] = deque(maxlen=KEPT)
         self._number = 0
@@ -135,7 +137,11 @@ class WebApi:
             return method
         if not token:
             raise SlackError("not_authed")
-        kinds = {self._tokens.bot: "bot", self._tokens.app: "app"}
+        kinds = {
+            self._tokens.bot: "bot",
+            self._tokens.app: "app",
+            self._tokens.config: "config",
+        }
         if token not in kinds:
             raise SlackError("invalid_auth")
         if method.token not in ("any", kinds[token]):
@@ -149,6 +155,7 @@ class WebApi:
             args,
             self.scopes,
             self.events,
+            self.events_url,
             self.base_url,
             self._sockets.issue_ticket,
         )

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -14,6 +15,7 @@ from bot.checks import Check, Finding, failed, judge_clock, ok, skipped, warning
 from bot.errors import BotError
 from bot.settings import Settings
 from bot.slack.client import error_code, open_client, slack_errors
+from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
 from bot.slack.server import EVENTS_PATH
 
@@ -58,6 +60,7 @@ class SlackChecks:
         self._clock = clock
         self._headers: Mapping[str, str] = {}
         self._asked_at = 0.0
+        self._bot_id = ""
 
     def all(self) -> tuple[Check, ...]:
         """In the order in which they make sense to a reader."""
@@ -71,7 +74,7 @@ class SlackChecks:
             Check("slack token", self.token),
             Check("slack scopes", self.scopes, needs),
             way_in,
-            Check("slack events", self.events),
+            Check("slack events", self.events, needs),
             Check("slack clock", self.time, needs),
             Check("webhook", self.webhook),
         )
@@ -91,7 +94,8 @@ class SlackChecks:
                 return failed(f"Slack refuses SLACK_BOT_TOKEN: {code}", _mend(code))
             return failed(f"Slack does not answer: {code}", _UNREACHABLE)
         self._headers = {name.lower(): value for name, value in answer.headers.items()}
-        if not answer.get("bot_id"):
+        self._bot_id = str(answer.get("bot_id") or "")
+        if not self._bot_id:
             return failed("SLACK_BOT_TOKEN is no bot's", _MENDS["invalid_auth"])
         return ok(f"@{answer.get('user')} in {answer.get('team')} ({answer.get('url')})")
 
@@ -136,11 +140,43 @@ class SlackChecks:
         return ok("looks right; the first event from Slack tells")
 
     async def events(self) -> Finding:
-        """Slack shows an app's subscriptions to none of its own tokens."""
-        return skipped(
-            "Slack shows subscriptions only to a person: compare App Manifest in the app's "
-            "settings with `bot manifest`"
+        """Whether the app hears what the code listens to.
+
+        Slack shows an app's subscriptions to none of the app's own tokens, only to a person's
+        configuration token: https://docs.slack.dev/reference/methods/apps.manifest.export.
+        """
+        config = self._settings.slack_config_token
+        if config is None:
+            return skipped(
+                "Slack shows subscriptions only to a person: set SLACK_CONFIG_TOKEN for this "
+                "check, or compare App Manifest in the app's settings with `bot manifest`"
+            )
+        client = AsyncWebClient(
+            token=config.get_secret_value(),
+            base_url=self._client.base_url,
+            session=self._client.session,
+            retry_handlers=[],
         )
+        try:
+            with slack_errors():
+                answer = await client.apps_manifest_export(app_id=await self._app_id())
+        except (SlackApiError, BotError) as error:
+            code = error_code(error) if isinstance(error, SlackApiError) else str(error)
+            return failed(
+                f"Slack does not show the app's manifest: {code.removeprefix('slack_')}",
+                "make a new configuration token (they last 12 hours): "
+                "https://api.slack.com/apps → Your App Configuration Tokens",
+            )
+        return judge_manifest(answer.get("manifest") or {}, self._settings.socket_mode, self._url)
+
+    async def _app_id(self) -> str:
+        """The app-level token holds it; else the bot's own entry does."""
+        token = self._settings.slack_app_token
+        found = re.match(r"xapp-\d+-(A[A-Z0-9]+)-", token.get_secret_value()) if token else None
+        if found:
+            return found[1]
+        answer = await self._client.bots_info(bot=self._bot_id)
+        return str(answer["bot"]["app_id"])
 
     async def time(self) -> Finding:
         """Whether Slack's clock and ours agree; over HTTP it decides on every signature."""
@@ -168,6 +204,25 @@ class SlackChecks:
             mend = "is the web process running, and the address right?"
             return failed(f"{address} does not answer: {type(error).__name__}", mend)
         return judge_webhook(address, status)
+
+
+def judge_manifest(there: Mapping[str, Any], socket_mode: bool, url: str) -> Finding:
+    """Hold the app's own manifest, as Slack has it, against what this deployment needs."""
+    settings = there.get("settings") or {}
+    subscribed = settings.get("event_subscriptions") or {}
+    missing = sorted(set(EVENTS) - set(subscribed.get("bot_events") or ()))
+    mend = f"put the output of `bot manifest` into {_APP_PAGE} → App Manifest, and save"
+    if missing:
+        return failed(f"not subscribed to: {', '.join(missing)}", mend)
+    if bool(settings.get("socket_mode_enabled")) != socket_mode:
+        has, has_not = ("HTTP", "Socket Mode") if socket_mode else ("Socket Mode", "HTTP")
+        mend = "set or unset SLACK_APP_TOKEN, or change Socket Mode in the app's settings"
+        return failed(f"Slack sends by {has}, the bot listens by {has_not}", mend)
+    address = url.rstrip("/") + EVENTS_PATH
+    if not socket_mode and url and subscribed.get("request_url") != address:
+        mend = mend.replace("manifest`", f"manifest --url {url}`")
+        return failed(f"Slack sends to {subscribed.get('request_url')}, not to {address}", mend)
+    return ok(f"all {len(EVENTS)} of the manifest")
 
 
 def judge_webhook(address: str, status: int) -> Finding:

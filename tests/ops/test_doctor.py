@@ -20,6 +20,7 @@ from bot.checks import Finding
 from bot.playground.local_slack import LocalSlack
 from bot.playground.server import open_workspace
 from bot.settings import Settings
+from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES, render_manifest
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.ops.servers import open_page, run_redis, run_tls_redis
@@ -252,6 +253,36 @@ async def test_a_slack_that_cannot_be_reached_is_told() -> None:
     found = await findings(bot.slack.checks.open_checks(given))
     assert found["slack token"].level == "failed"
     assert "SLACK_API_URL" in found["slack token"].mend
+
+
+async def test_with_a_configuration_token_subscriptions_are_compared() -> None:
+    async with open_workspace(scopes=SCOPES, events=EVENTS) as slack:
+        given: dict[str, Any] = {"slack_config_token": slack.config_token}
+        found = await examine_slack(slack, **given)
+        assert found["slack events"].level == "ok"
+
+        slack.events_url = "https://elsewhere.example.com/slack/events"
+        found = await examine_slack(slack, **given)
+        assert found["slack events"].level == "failed"
+        assert "by HTTP" in found["slack events"].text
+
+        given |= {"slack_app_token": None, "slack_signing_secret": slack.signing_secret}
+        found = await examine_slack(slack, "http://127.0.0.1:1", **given)
+        assert found["slack events"].level == "failed"
+        assert "elsewhere" in found["slack events"].text
+        assert "--url http://127.0.0.1:1" in found["slack events"].mend
+
+        found = await examine_slack(slack, slack_config_token="xoxe.xoxp-old")
+        assert found["slack events"].level == "failed"
+        assert "12 hours" in found["slack events"].mend
+
+
+async def test_missing_subscriptions_are_named() -> None:
+    events = set(EVENTS) - {"message.im", "app_mention"}
+    async with open_workspace(scopes=SCOPES, events=events) as slack:
+        found = await examine_slack(slack, slack_config_token=slack.config_token)
+    assert found["slack events"].text == "not subscribed to: app_mention, message.im"
+    assert "App Manifest" in found["slack events"].mend
 
 
 async def test_over_http_the_signing_secret_has_its_shape(slack: LocalSlack) -> None:

@@ -170,7 +170,7 @@ async def test_tiers_and_the_posting_limit_hold_when_they_are_switched_on() -> N
 def test_every_method_that_bots_need_is_there() -> None:
     needed = {
         *("auth.test", "api.test", "team.info", "bots.info", "users.info", "users.list"),
-        *("users.conversations", "apps.connections.open", "files.info"),
+        *("users.conversations", "apps.connections.open", "apps.manifest.export", "files.info"),
         *(f"conversations.{name}" for name in ("info", "list", "history", "replies")),
         *(f"conversations.{name}" for name in ("members", "open", "join")),
         *(f"chat.{name}" for name in ("postMessage", "postEphemeral", "update", "delete")),

@@ -34,6 +34,8 @@ HISTORY = {"channels:history", "groups:history", "im:history", "mpim:history"}
 METHOD_SCOPES = {
     "auth_test": set(),
     "apps_connections_open": set(),  # by the app-level token
+    "apps_manifest_export": set(),  # by a configuration token
+    "bots_info": {"users:read"},
     "chat_postMessage": {"chat:write"},
     "chat_postEphemeral": {"chat:write"},
     "chat_update": {"chat:write"},

@@ -1,4 +1,4 @@
-"""auth.test, api.test, team.info, apps.connections.open."""
+"""auth.test, api.test, team.info, apps.connections.open, apps.manifest.export."""
 
 from bot.playground.errors import SlackError
 from bot.playground.methods.call import Call, Method
@@ -43,9 +43,26 @@ def apps_connections_open(call: Call) -> Json:
     return {"url": f"ws://{host}/link/?ticket={call.issue_ticket()}&app_id={call.workspace.app_id}"}
 
 
+def apps_manifest_export(call: Call) -> Json:
+    """What the workspace knows of the app's manifest: its scopes and its subscriptions."""
+    if call.args.require("app_id") != call.workspace.app_id:
+        raise SlackError("invalid_app_id")
+    manifest = {
+        "display_information": {"name": call.workspace.bot.name},
+        "oauth_config": {"scopes": {"bot": sorted(call.scopes or ())}},
+        "settings": {
+            "event_subscriptions": {"bot_events": sorted(call.events or ())}
+            | ({"request_url": call.events_url} if call.events_url else {}),
+            "socket_mode_enabled": call.events_url is None,
+        },
+    }
+    return {"manifest": manifest}
+
+
 METHODS = {
     "api.test": Method(api_test, 4, token="any"),
     "auth.test": Method(auth_test, "special", token="any"),
     "team.info": Method(team_info, 3, ("team:read",)),
     "apps.connections.open": Method(apps_connections_open, 3, token="app"),
+    "apps.manifest.export": Method(apps_manifest_export, 3, token="config"),
 }

@@ -28,6 +28,7 @@ class Call:
     args: Arguments
     scopes: frozenset[str] | None
     events: frozenset[str] | None
+    events_url: str | None
     base_url: str
     issue_ticket: Callable[[], str]
     warnings: list[str] = field(default_factory=list)
@@ -80,4 +81,4 @@ class Method:
     run: Callable[[Call], Json]
     tier: Tier
     scopes: tuple[str, ...] = ()
-    token: Literal["bot", "app", "any"] = "bot"
+    token: Literal["bot", "app", "config", "any"] = "bot"
