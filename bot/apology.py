@@ -1,5 +1,7 @@
 """What people are told when there is no whole answer: short, honest, with what to do next."""
 
+from collections.abc import Iterable
+
 from bot.errors import RunFailed
 from bot.models import Answer
 
@@ -31,6 +33,7 @@ WORDS = {
     "dead": "I tried several times and could not answer this. Your message is kept, "
     "and the person who runs this bot can have me try again.",
 }
+IMAGE = "The AI service could not make sense of an image. Try another format or a smaller one."
 OTHERWISE = f"Something went wrong on the way to the answer. {AGAIN}"
 
 FRESH_START = "Done: I have forgotten this conversation. Your next message starts afresh."
@@ -47,13 +50,20 @@ AGAIN_PLEASE = "Please answer my last question once more, in a different and bet
 
 def apology(error: RunFailed) -> str:
     """Markdown for Slack: what had been written so far, and what happened to the rest."""
-    words = f"⚠️ {WORDS.get(error.reason, OTHERWISE)}"
+    otherwise = IMAGE if "image" in error.reason else OTHERWISE
+    words = f"⚠️ {WORDS.get(error.reason, otherwise)}"
     return f"{error.text}\n\n{words}" if error.text else words
 
 
 def stopped(text: str) -> str:
     """The text so far, marked as stopped."""
     return f"{text}\n\n{STOPPED}" if text else STOPPED
+
+
+def unread(files: Iterable[str]) -> str:
+    """What is said of files that were left out: each with why."""
+    listed = ", ".join(files)
+    return f"⚠️ I could not read {listed}." if listed else ""
 
 
 def with_note(answer: Answer) -> str:

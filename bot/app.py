@@ -21,6 +21,7 @@ from bot.models import RunOptions
 from bot.prices import load_prices
 from bot.settings import Settings
 from bot.slack.client import Identity, identify, open_client
+from bot.slack.files import Files
 from bot.slack.letters import Letters
 from bot.slack.people import People
 from bot.slack.reply import Replies
@@ -106,7 +107,7 @@ async def open_bot(
                 feedback=settings.bot_feedback,
             )
             threads = Threads(client, people, identity)
-            desk = _desk(settings, engine, replies, threads, office)
+            desk = _desk(settings, engine, replies, threads, Files(client), office)
             worker = Worker(desk, settings)
             probes["worker"] = _alive(worker)
             work = await stack.enter_async_context(_working(worker))
@@ -130,13 +131,20 @@ async def open_bot(
 
 
 def _desk(
-    settings: Settings, engine: Engine, replies: Replies, threads: Threads, office: Office
+    settings: Settings,
+    engine: Engine,
+    replies: Replies,
+    threads: Threads,
+    files: Files,
+    office: Office,
 ) -> Desk:
     store = office.store
     budget = Budget(store, settings, load_prices(settings.bot_prices))
     throttle = Throttle(store, settings)
     gate = Gate(store, office.people, budget, settings)
-    return Desk(store, engine, replies, threads, RunOptions(), gate, budget, office, throttle)
+    return Desk(
+        store, engine, replies, threads, files, RunOptions(), gate, budget, office, throttle
+    )
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from bot.apology import (
 from bot.budget import Budget
 from bot.context import STEP as HEARD
 from bot.context import Heard, gather, recollect
+from bot.enclosures import Offered, load_files, offering, unread_note
 from bot.engines import Engine
 from bot.engines.polling import error_backoff
 from bot.errands import Office, carry_out
@@ -31,6 +32,7 @@ from bot.errors import ConversationGone, Retry, RunFailed
 from bot.gate import Admission, Gate
 from bot.log import log
 from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update, well_formed
+from bot.slack.files import Files
 from bot.slack.reply import Replies, Reply
 from bot.slack.threads import Threads
 from bot.store import Store
@@ -75,6 +77,7 @@ class Desk:
     engine: Engine
     replies: Replies
     threads: Threads
+    files: Files
     options: RunOptions
     gate: Gate
     budget: Budget
@@ -103,7 +106,8 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
         answer = turn.recall("answer", Answer)
         if answer is None:
             answer = await answer_to(last, turn, desk, reply, interrupt)
-            answer = replace(answer, text=well_formed(answer.text), note=admission.note)
+            note = "\n\n".join(filter(None, [admission.note, unread_note(turn)]))
+            answer = replace(answer, text=well_formed(answer.text), note=note)
             await turn.note("answer", answer)
         await reply.finish(replace(answer, text=with_note(answer)))
     await record(turn, desk, answer)
@@ -168,8 +172,9 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
     heard = await gather(turn, desk.store, desk.threads, desk.gate)
     messages = heard.messages
     conversation = await _conversation(turn, desk, generation, heard)
+    files = await load_files(turn, desk.files, engine.reads, f"run:{generation}")
     for message in messages:
-        await _append(turn, desk, conversation, message, generation)
+        await _append(turn, desk, conversation, message, generation, files)
     step = f"run:{generation}"
     if step not in turn.claim.intents:
         interrupt.waiting = True
@@ -180,7 +185,13 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
     options = replace(desk.options, user_id=messages[-1].user_id)
 
     async def start(again: bool) -> Run:
-        return await engine.start(conversation, messages, options, turn_id=turn.id, again=again)
+        return await offering(
+            turn,
+            files,
+            lambda chosen: engine.start(
+                conversation, messages, options, turn_id=turn.id, again=again, files=chosen
+            ),
+        )
 
     run = await desk.throttle.once(turn, step, Run, start)
     update, has_text = Update(run.status), False
@@ -209,12 +220,28 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
 
 
 async def _append(
-    turn: Turn, desk: Desk, conversation: Conversation, message: Message, generation: int
+    turn: Turn,
+    desk: Desk,
+    conversation: Conversation,
+    message: Message,
+    generation: int,
+    files: Offered,
 ) -> None:
     engine = desk.engine
 
     async def append(again: bool) -> str:
-        return await engine.append(conversation, message, turn_id=turn.id, again=again)
+        ours = {message.ts: files[message.ts]} if message.ts in files else {}
+        return await offering(
+            turn,
+            ours,
+            lambda chosen: engine.append(
+                conversation,
+                message,
+                turn_id=turn.id,
+                again=again,
+                files=chosen.get(message.ts, ()),
+            ),
+        )
 
     if engine.appends:
         await desk.throttle.once(turn, f"append:{generation}:{message.ts}", str, append)

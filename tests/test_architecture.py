@@ -24,8 +24,15 @@ GROUND = {
     "bot.metrics",
     "bot.trace",
 }
-LEAVES = {"bot.store", "bot.tools", "bot.slack.render", "bot.engines.polling", "bot.apology"}
-LOOKS = {"bot.slack.threads"}
+LEAVES = {
+    "bot.store",
+    "bot.tools",
+    "bot.slack.render",
+    "bot.engines.polling",
+    "bot.apology",
+    "bot.media",
+}
+LOOKS = {"bot.slack.threads", "bot.slack.files"}
 CENTRE = {
     "bot.turn",
     "bot.gate",
@@ -75,7 +82,7 @@ ALLOWED = {
     "bot.turn": GROUND
     | LEAVES
     | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands"}
-    | {"bot.context", "bot.throttle", *LOOKS},
+    | {"bot.context", "bot.enclosures", "bot.throttle", *LOOKS},
     "bot.doctor": GROUND | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks"},
     "bot.worker": GROUND | LEAVES | {"bot.turn"},
     "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker", "bot.health"},

@@ -5,10 +5,11 @@ Calls that change something may be repeated after a crash or a timeout: `again=T
 earlier attempt of this very step may have reached the server, and the engine looks before it acts.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from bot.media import Attachment, FileKind
 from bot.models import Conversation, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
 
@@ -19,13 +20,21 @@ class Engine(Protocol):
     name: str
     appends: bool
     """Whether `append` stores messages; else they travel with the run, and it is not called."""
+    reads: frozenset[FileKind]
+    """The kinds of files that it can hand to a model."""
 
     async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
         """Open a conversation, filled with `history` in order; returns its id."""
         ...
 
     async def append(
-        self, conversation: Conversation, message: Message, *, turn_id: str, again: bool
+        self,
+        conversation: Conversation,
+        message: Message,
+        *,
+        turn_id: str,
+        again: bool,
+        files: Sequence[Attachment] = (),
     ) -> str:
         """Store one message and return the id it got (an engine that `appends` only)."""
         ...
@@ -38,9 +47,11 @@ class Engine(Protocol):
         *,
         turn_id: str,
         again: bool,
+        files: Mapping[str, Sequence[Attachment]] | None = None,
     ) -> Run:
         """Start the run that answers `messages`, the same that were appended for this turn.
 
+        `files` are those of the messages, by their ts (where the engine does not `append`).
         Returns as soon as the run has an id, so that it can be saved. What `options` leaves empty
         is the engine's own: the settings', or the assistant's. With `again` the run of an earlier
         attempt is adopted if there is one; while the server is still at work on one that cannot be

@@ -5,7 +5,7 @@ OpenAI itself has retired it (August 2026); other servers go on with it. Here, a
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from itertools import chain
@@ -18,12 +18,14 @@ from openai.types.beta import Thread as ServerThread
 from openai.types.beta.threads import Message as ServerMessage
 from openai.types.beta.threads import Run as ServerRun
 
+from bot.engines.attachments import message_content
 from bot.engines.client import LOOK, STREAMS, open_client
 from bot.engines.errors import checked, vendor_errors
 from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
-from bot.engines.runs import WORKING, RunDraft, finish, text_of_message
+from bot.engines.runs import WORKING, RunDraft, finish, text_of
 from bot.engines.streams import LiveStream, LiveStreams, batches
 from bot.errors import BotError, ConfigError, ConversationGone, Retry, RunFailed
+from bot.media import Attachment, FileKind
 from bot.models import Citation, Conversation, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
 
@@ -51,6 +53,7 @@ class AssistantsEngine:
 
     name = "assistants"
     appends = True
+    reads: frozenset[FileKind] = frozenset({"image", "document", "text"})
 
     def __init__(
         self,
@@ -63,8 +66,8 @@ class AssistantsEngine:
         if settings.openai_assistant_id is None:
             raise ConfigError("OPENAI_ASSISTANT_ID", "is not set")
         self._assistant_id = settings.openai_assistant_id
+        self._client = client
         self._threads = client.beta.threads
-        self._files = client.files
         self._settings = settings
         self._delays = delays
         self._errors = errors
@@ -96,17 +99,25 @@ class AssistantsEngine:
         return thread_id
 
     async def append(
-        self, conversation: Conversation, message: Message, *, turn_id: str, again: bool
+        self,
+        conversation: Conversation,
+        message: Message,
+        *,
+        turn_id: str,
+        again: bool,
+        files: Sequence[Attachment] = (),
     ) -> str:
         if again:
             found = await self._find_message(conversation, message)
             if found is not None:
                 return str(found.id)
+        text = message.text or NO_TEXT
+        content = await message_content(self._client, text, files) if files else {"content": text}
         with vendor_errors():
             created = await self._threads.messages.create(
                 conversation.id,
                 role="user",
-                content=message.text or NO_TEXT,
+                **content,
                 metadata={"turn": turn_id, "slack_ts": message.ts, "slack_user": message.user_id},
             )
         return checked(ServerMessage, created).id
@@ -119,6 +130,7 @@ class AssistantsEngine:
         *,
         turn_id: str,
         again: bool,
+        files: Mapping[str, Sequence[Attachment]] | None = None,
     ) -> Run:
         """With `again`, a run that was started for this turn is adopted, whatever became of it.
 
@@ -199,7 +211,7 @@ class AssistantsEngine:
         for found in listed:
             if _metadata(found).get("slack_ts") == message.ts:
                 return found
-        alike = [m for m in listed if not _metadata(m) and text_of_message(m) == message.text]
+        alike = [m for m in listed if not _metadata(m) and text_of(m.content[0]) == message.text]
         if not alike:
             return None
         with vendor_errors():
@@ -328,7 +340,7 @@ class AssistantsEngine:
         for file_id in dict.fromkeys(citation.file_id for citation in citations):
             with suppress(BotError), vendor_errors(missing="file"):
                 if file_id:
-                    found = await self._files.retrieve(file_id, timeout=LOOK)
+                    found = await self._client.files.retrieve(file_id, timeout=LOOK)
                     names[file_id] = found.filename
         return tuple(replace(c, filename=names.get(c.file_id or "")) for c in citations)
 

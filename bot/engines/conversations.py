@@ -96,7 +96,8 @@ def find_messages(items: Sequence[Item], messages: Sequence[Message]) -> tuple[i
     the last of these stands (-1: none is there).
     """
     said = [index for index, item in enumerate(items) if is_message(item, "user")]
-    texts = ["".join(text_of(part) for part in parts_of(items[index])) for index in said]
+    # The words of a message come first in it, its files behind them.
+    texts = ["".join(text_of(part) for part in parts_of(items[index])[:1]) for index in said]
     wanted = [message.text for message in messages]
     for count in range(min(len(wanted), len(said)), 0, -1):
         if texts[-count:] == wanted[:count]:

@@ -10,12 +10,13 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bot.errors import ConversationGone, RunFailed
+from bot.media import Attachment, FileKind
 from bot.models import Conversation, Message, Record, Run, RunOptions, Thread, Update, Usage
 from bot.settings import Settings
 
@@ -57,6 +58,7 @@ class EchoEngine:
 
     name = "echo"
     appends = True
+    reads: frozenset[FileKind] = frozenset({"image", "document", "audio", "text"})
 
     def __init__(
         self,
@@ -93,7 +95,13 @@ class EchoEngine:
         return conversation_id
 
     async def append(
-        self, conversation: Conversation, message: Message, *, turn_id: str, again: bool
+        self,
+        conversation: Conversation,
+        message: Message,
+        *,
+        turn_id: str,
+        again: bool,
+        files: Sequence[Attachment] = (),
     ) -> str:
         """A message is known by its `ts`: a second time changes nothing."""
 
@@ -120,6 +128,7 @@ class EchoEngine:
         *,
         turn_id: str,
         again: bool,
+        files: Mapping[str, Sequence[Attachment]] | None = None,
     ) -> Run:
         """A run is known by its turn: a second time finds the first one."""
 

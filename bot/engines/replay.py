@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from bot.engines.answer import Draft
 from bot.engines.errors import checked, vendor_errors
 from bot.engines.requests import Requests, as_item
 from bot.errors import ConversationGone, RunFailed
+from bot.media import Attachment
 from bot.models import Conversation, Message, Record, Run, RunOptions, Update
 from bot.settings import Settings
 
@@ -73,13 +74,15 @@ class Replay:
         *,
         turn_id: str,
         again: bool,
+        files: Mapping[str, Sequence[Attachment]] | None = None,
     ) -> Run:
         """Begins to work at once; whatever goes wrong is raised by `follow`."""
         memory = self._memory(conversation.id)
         if again and memory.work is not None and memory.work.turn_id == turn_id:
             return memory.work.run
         draft = Draft()
-        given = [as_item(message) for message in (*conversation.owed, *messages)]
+        said = (*conversation.owed, *messages)
+        given = [as_item(message, (files or {}).get(message.ts, ())) for message in said]
         body = self._requests.body(conversation, messages, options, turn_id)
         body |= {"input": [*memory.items, *given], "store": False, "stream": True}
         task = asyncio.get_running_loop().create_task(self._work(memory, body, given, draft))

@@ -6,10 +6,12 @@ from typing import Any, cast
 
 from openai import AsyncOpenAI
 
+from bot.engines.attachments import input_part
 from bot.engines.client import CREATE
 from bot.engines.errors import vendor_errors
 from bot.errors import RunFailed
 from bot.log import log
+from bot.media import Attachment
 from bot.models import Conversation, Message, RunOptions
 from bot.settings import Settings
 
@@ -69,7 +71,7 @@ class Requests:
                 self._refused.add(named[0])
 
 
-def as_item(message: Message) -> dict[str, Any]:
-    """A Slack message as an item of the input."""
-    content = [{"type": "input_text", "text": message.text}]
+def as_item(message: Message, files: Sequence[Attachment] = ()) -> dict[str, Any]:
+    """A Slack message as an item of the input: its words come first."""
+    content = [{"type": "input_text", "text": message.text}, *map(input_part, files)]
     return {"type": "message", "role": "user", "content": content}

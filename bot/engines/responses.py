@@ -5,7 +5,7 @@ messages with it. The server keeps input and output together once the response h
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from itertools import chain
 from typing import Any
@@ -25,6 +25,7 @@ from bot.engines.requests import Requests, as_item
 from bot.engines.streams import LiveStream, LiveStreams, batches
 from bot.errors import BotError, Retry, RunFailed
 from bot.log import log
+from bot.media import Attachment, FileKind
 from bot.models import Conversation, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
 
@@ -52,6 +53,7 @@ class ResponsesEngine:
 
     name = "responses"
     appends = False
+    reads: frozenset[FileKind] = frozenset({"image", "document", "audio", "text"})
 
     def __init__(
         self,
@@ -87,7 +89,13 @@ class ResponsesEngine:
         return self._replay.begin(history)
 
     async def append(
-        self, conversation: Conversation, message: Message, *, turn_id: str, again: bool
+        self,
+        conversation: Conversation,
+        message: Message,
+        *,
+        turn_id: str,
+        again: bool,
+        files: Sequence[Attachment] = (),
     ) -> str:
         """The messages go with the run."""
         return ""
@@ -100,6 +108,7 @@ class ResponsesEngine:
         *,
         turn_id: str,
         again: bool,
+        files: Mapping[str, Sequence[Attachment]] | None = None,
     ) -> Run:
         """What the conversation is owed goes along. With `again`, an answer that is already there
         is adopted, and messages that are already there are not sent a second time. While the server
@@ -107,7 +116,9 @@ class ResponsesEngine:
         answer can be adopted.
         """
         if conversation.id.startswith(REPLAYED):
-            return self._replay.start(conversation, messages, options, turn_id=turn_id, again=again)
+            return self._replay.start(
+                conversation, messages, options, turn_id=turn_id, again=again, files=files
+            )
         said = (*conversation.owed, *messages)
         kept = 0
         if (again and messages) or conversation.owed:
@@ -115,7 +126,7 @@ class ResponsesEngine:
             kept, last = conversations.find_messages(items, said)
             if again and 0 < kept == len(said) and read(items[last + 1 :])[0]:
                 return Run(ADOPTED + items[last].id, conversation.id, time.time(), "completed")
-        given = [as_item(message) for message in said[kept:]]
+        given = [as_item(message, (files or {}).get(message.ts, ())) for message in said[kept:]]
         body = self._requests.body(conversation, messages, options, turn_id)
         body |= {"conversation": conversation.id, "background": True, "store": True}
         try:

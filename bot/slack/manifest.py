@@ -23,6 +23,7 @@ SCOPES = (
     "channels:history",  # message.channels; conversations.replies
     "chat:write",  # chat.postMessage, assistant.threads.setStatus
     "commands",  # slash commands and shortcuts
+    "files:read",  # url_private of files; files.info
     "files:write",  # charts and exports, in direct messages
     "groups:history",  # message.groups
     "im:history",  # message.im

@@ -53,6 +53,7 @@ METHOD_SCOPES = {
     "files_upload_v2": {"files:write"},
     "users_info": {"users:read"},
     "views_publish": set(),
+    "files_info": {"files:read"},
 }
 FEATURE_SCOPES = {"agent_view": {"assistant:write"}, "slash_commands": {"commands"}}
 

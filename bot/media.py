@@ -1,0 +1,69 @@
+"""Which files a model can be shown, and as what. Pure."""
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Literal
+
+FileKind = Literal["image", "document", "audio", "text", ""]
+"""`text` is put into the message itself; an empty word: nothing that a model could read."""
+
+INLINE_BYTES = 60_000
+"""Text files above this size are handed over as documents."""
+
+IMAGES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
+AUDIO = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav"}
+DOCUMENTS = {
+    ".pdf": "application/pdf",
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".doc": "application/msword",
+    ".ppt": "application/vnd.ms-powerpoint",
+    ".xls": "application/vnd.ms-excel",
+    ".odt": "application/vnd.oasis.opendocument.text",
+    ".rtf": "application/rtf",
+}
+_TEXTS = """
+json xml yaml x-yaml toml javascript x-javascript typescript sql x-sh x-httpd-php x-python x-ndjson
+"""
+TEXTS = frozenset(f"application/{name}" for name in _TEXTS.split())
+_CODE = """
+c cc cfg clj conf cpp cs css csv dart diff env ex go graphql h hcl hpp hs htm html ini ipynb java
+js json jsonl jsx kt less log lua md ml mjs patch php pl properties proto ps1 py r rb rs rst scala
+scss sh sql svelte swift tex tf toml ts tsv tsx txt vue xml yaml yml zig
+"""
+CODE = frozenset(f".{ending}" for ending in _CODE.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file of a message with its bytes. It never goes into Redis."""
+
+    name: str
+    mimetype: str
+    kind: FileKind
+    data: bytes
+
+    @property
+    def text(self) -> str:
+        """The words of a text file; what is no UTF-8 is replaced."""
+        return self.data.decode("utf-8-sig", errors="replace")
+
+
+def file_kind(name: str, mimetype: str, size: int) -> FileKind:
+    """What a file is to a model, by what Slack says of it."""
+    ending = PurePath(name.lower()).suffix
+    if mimetype in IMAGES:
+        return "image"
+    if mimetype in AUDIO:
+        return "audio"
+    if ending in DOCUMENTS or mimetype in DOCUMENTS.values():
+        return "document"
+    if mimetype.startswith("text/") or mimetype in TEXTS or ending in CODE:
+        return "text" if size <= INLINE_BYTES else "document"
+    return ""
+
+
+def inlined(attachment: Attachment) -> str:
+    """A text file as it stands in a message."""
+    return f'<file name="{attachment.name}">\n{attachment.text}\n</file>'

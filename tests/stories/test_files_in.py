@@ -1,0 +1,125 @@
+"""Files that people attach reach the model, or the answer says why not."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.playground.shapes import file_json
+from bot.slack.events import parse_files
+from bot.slack.files import ELSEWHERE, MOST_BYTES, NO_SCOPE, TOO_LARGE, UNREADABLE, Files
+from tests.stories.town import Town, open_town
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
+
+
+def content(town: Town) -> list[dict[str, Any]]:
+    """What the newest message of the conversation was made of."""
+    asked = [r.body for r in town.fake.requests if r.method == "POST" and r.path == "/responses"]
+    parts: list[dict[str, Any]] = asked[-1]["input"][-1]["content"]
+    return parts
+
+
+async def test_an_image_is_shown_to_the_model(town: Town) -> None:
+    await ask_with(town, "@bot what is it?", {"cat.png": PNG})
+    words, image = content(town)
+    assert words == {"type": "input_text", "text": "what is it?\n(files: cat.png)"}
+    assert (image["type"], image["detail"]) == ("input_image", "auto")
+    assert base64.b64decode(image["image_url"].partition(",")[2]) == PNG
+
+
+async def test_documents_go_as_files_and_texts_as_words(town: Town) -> None:
+    files = {"a.pdf": b"%PDF-1.7 ...", "b.py": "print('ä')".encode(), "c.txt": b"x" * 70_000}
+    await ask_with(town, "@bot review", files)
+    _, document, code, text = content(town)
+    assert (document["type"], document["filename"]) == ("input_file", "a.pdf")
+    assert document["file_data"].startswith("data:application/pdf;base64,")
+    assert code == {"type": "input_text", "text": "<file name=\"b.py\">\nprint('ä')\n</file>"}
+    assert (text["type"], text["filename"]) == ("input_file", "c.txt")
+
+
+async def test_a_file_without_a_word_is_enough(town: Town) -> None:
+    dm = town.slack.user("alice").dm()
+    ts = await town.slack.user("alice").says(dm, "", files={"cat.png": PNG})
+    (answer,) = await town.replies(dm, ts)
+    assert answer == "turn 1: (files: cat.png)"
+
+
+async def test_an_assistant_gets_them_through_the_files_api(assistants_town: Town) -> None:
+    town = assistants_town
+    await ask_with(
+        town, "@bot look", {"cat.png": PNG, "a.pdf": b"%PDF", "t.csv": b"a,b\n" * 20_000}
+    )
+    made = {file.filename: file for file in town.fake.files.values()}
+    assert {name: file.purpose for name, file in made.items()} == {
+        "cat.png": "vision",
+        "a.pdf": "assistants",
+        "t.csv": "assistants",
+    }
+    assert all(file.expires_at for file in made.values())
+    (thread,) = town.fake.threads.values()
+    message = thread.messages[0]
+    assert message["content"][1]["image_file"]["file_id"] == made["cat.png"].id
+    tools = {a["file_id"]: a["tools"][0]["type"] for a in message["attachments"]}
+    assert tools == {made["a.pdf"].id: "file_search", made["t.csv"].id: "code_interpreter"}
+
+
+async def test_what_cannot_be_read_is_named_in_the_answer(any_town: Town) -> None:
+    files = {"all.zip": b"PK", "big.png": b"x" * (MOST_BYTES + 1), "cat.png": PNG}
+    answer = await ask_with(any_town, "@bot look", files)
+    assert answer.endswith(f"⚠️ I could not read all.zip ({UNREADABLE}), big.png ({TOO_LARGE}).")
+
+
+async def test_a_login_page_is_no_file(town: Town) -> None:
+    await town.slack.user("alice").says("#random", "look", files={"cat.png": PNG})
+    (shape,) = [file_json(town.slack.workspace, f) for f in town.slack.workspace.files.values()]
+    async with aiohttp.ClientSession() as session:
+        stranger = AsyncWebClient("xoxb-other", town.slack.api_url, session=session)
+        loaded = await Files(stranger).load(parse_files([shape]), {"image"})
+    assert loaded.attachments == ()
+    assert loaded.unread == (f"cat.png ({NO_SCOPE})",)
+
+
+async def test_a_stub_of_slack_connect_is_looked_up(town: Town) -> None:
+    await town.slack.user("alice").says("#random", "look", files={"cat.png": PNG})
+    (file_id,) = town.slack.workspace.files
+    stub = parse_files([{"id": file_id, "mode": "file_access", "file_access": "check_file_info"}])
+    async with aiohttp.ClientSession() as session:
+        client = AsyncWebClient(town.slack.bot_token, town.slack.api_url, session=session)
+        (attachment,) = (await Files(client).load(stub, {"image"})).attachments
+    assert (attachment.name, attachment.data) == ("cat.png", PNG)
+
+
+async def test_a_model_that_takes_no_files_is_asked_without_them(town: Town) -> None:
+    town.fake.fault("error", "POST", "/responses", message="Invalid value: 'input_image'.")
+    answer = await ask_with(town, "@bot look", {"cat.png": PNG})
+    assert answer == (
+        "turn 1: look\n(files: cat.png)\n\n"
+        "⚠️ I could not read cat.png (the AI model does not take it)."
+    )
+
+
+async def test_the_token_is_shown_to_slack_only(town: Town) -> None:
+    town.slack.workspace.files_url = "https://files.example.com"
+    answer = await ask_with(town, "@bot look", {"cat.png": PNG})
+    assert answer.endswith(f"cat.png ({ELSEWHERE}).")
+
+
+async def test_no_bytes_of_files_come_into_redis(redis_url: str, tmp_path: Path) -> None:
+    async with open_town(redis_url, tmp_path) as town:
+        town.fake.answer = ["I see."]
+        await ask_with(town, "@bot look", {"notes.txt": b"top secret words"})
+        assert "top secret words" in content(town)[1]["text"]
+        redis = town.bot.store.redis
+        async for key in redis.scan_iter(match="*story-*"):
+            kind = await redis.type(key)
+            whole = await (redis.lrange(key, 0, -1) if kind == "list" else redis.dump(key))
+            assert "top secret words" not in str(whole)
+
+
+async def ask_with(town: Town, text: str, files: dict[str, bytes]) -> str:
+    """Ask with files attached; returns the answer."""
+    ts = await town.slack.user("alice").says("#general", text, files=files)
+    return (await town.replies("#general", ts))[0]
