@@ -69,6 +69,8 @@ ALLOWED = {
     "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.render"} | {"bot.engines"},
     "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.apology"},
     "bot.access": GROUND | {"bot.slack.people", "bot.store"},
+    "bot.media": set(),
+    "bot.enclosures": GROUND | LEAVES | {"bot.slack.files"},
     "bot.context": GROUND | LEAVES | {"bot.gate", "bot.slack.threads"},
     "bot.prices": GROUND,
     "bot.throttle": GROUND | LEAVES,
