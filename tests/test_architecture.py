@@ -67,7 +67,7 @@ ALLOWED = {
     "bot.health": GROUND | {"bot.store"},
     "bot.store": GROUND | {"bot.store"},
     "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.render"} | {"bot.engines"},
-    "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.apology"},
+    "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.apology", "bot.media"},
     "bot.access": GROUND | {"bot.slack.people", "bot.store"},
     "bot.media": set(),
     "bot.enclosures": GROUND | LEAVES | {"bot.slack.files"},
