@@ -148,7 +148,7 @@ def report(slack: LocalSlack, entry: dict[str, Any]) -> None:
     event, ms, status = entry["event"], entry.get("ms"), str(entry.get("status", ""))
     began = datetime.fromisoformat(entry["timestamp"]).timestamp() - (ms or 0) / 1000
     named = f"{event.replace('_', ' ')} {entry.get('step', '')}".rstrip()
-    details = (f"{name}: {value}" for name, value in entry.items() if name not in SHOWN)
+    details = (f"{name}: {value}" for name, value in entry.items() if name not in SHOWN and value)
     taken = entry["messages"] if event == "turn_taken" else ()
     slack.trace(
         SOURCES.get(event, "turn"),

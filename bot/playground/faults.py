@@ -9,7 +9,10 @@ MethodFaultKind = Literal["rate_limit", "server_error", "drop_before", "drop_aft
 
 @dataclass
 class MethodFault:
-    """The next `times` calls of a Web API method ("*": of any) go wrong in one way."""
+    """The next `times` calls of a Web API method go wrong in one way.
+
+    `method` may name several, with blanks between them; "*" stands for any.
+    """
 
     method: str
     kind: MethodFaultKind
@@ -63,7 +66,7 @@ class Faults:
     def take(self, method: str) -> MethodFault | None:
         """The fault that this call meets, used up by one."""
         for fault in self.methods:
-            if fault.method in (method, "*"):
+            if fault.method == "*" or method in fault.method.split():
                 fault.times -= 1
                 if fault.times <= 0:
                     self.methods.remove(fault)

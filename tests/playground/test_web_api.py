@@ -93,6 +93,16 @@ async def test_a_rate_limit_fault_is_met_once_and_then_over(
     assert [message.text for message in slack.messages("#general")] == ["y"]
 
 
+async def test_a_fault_of_several_methods_is_met_by_whichever_is_called(
+    slack: LocalSlack, client: AsyncWebClient
+) -> None:
+    slack.faults.refuse("auth.test users.info", "fatal_error")
+    assert (await client.api_test())["ok"]
+    with refuses("fatal_error"):
+        await client.users_info(user=slack.bot.id)
+    assert (await client.auth_test())["ok"]
+
+
 async def test_the_sdks_retry_handler_understands_the_rate_limit(slack: LocalSlack) -> None:
     slack.faults.rate_limit("auth.test", retry_after=0)
     handler = AsyncRateLimitErrorRetryHandler(max_retry_count=1)

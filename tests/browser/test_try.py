@@ -1,0 +1,113 @@
+"""`bot try` as a person starts it: the page, the bot's processes, faults, and the next day."""
+
+import asyncio
+import re
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import Opener
+from tests.browser.hands import in_channel, in_thread, open_thread, reply, say
+from tests.test_cli import environment
+
+SLOW = 40_000
+"""Milliseconds: a worker counts as dead after eight seconds, and its successor has to start."""
+
+
+class Program:
+    """A running `bot try --browser`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self.process = process
+        self.url = url
+
+    async def leave(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+@asynccontextmanager
+async def bot_try(directory: Path, *options: str) -> AsyncIterator[Program]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bot", "try", "--browser", *options),
+        cwd=directory,
+        env=environment(),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield Program(process, await _address(process))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def _address(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    async with asyncio.timeout(50):
+        async for line in process.stdout:
+            if found := re.search(rb"http://127\.0\.0\.1:\d+/\?token=\S+", line):
+                return found.group().decode()
+    raise AssertionError("bot try ended without an address")
+
+
+@pytest.mark.timeout(120)
+async def test_everything_is_remembered_until_a_fresh_start(
+    tmp_path: Path, open_page: Opener
+) -> None:
+    async with bot_try(tmp_path) as first:
+        page = await open_page(first.url)
+        await say(page, "@bot my name is Ada")
+        await open_thread(page, "my name is Ada")
+        await expect(in_thread(page, "1 message")).to_be_visible()
+        assert await first.leave() == 0
+        await expect(page.locator(".connection")).to_have_text("reconnecting…")
+        kept = tmp_path / ".bot" / "page.json"
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        async with bot_try(tmp_path) as second:
+            assert second.url == first.url  # the page that is still open goes on
+            await expect(page.locator(".connection")).to_have_text("")
+            await reply(page, "what is my name?")
+            await expect(in_thread(page, "2 messages")).to_be_visible()
+            assert await second.leave() == 0
+    async with bot_try(tmp_path, "--fresh") as third:
+        page = await open_page(third.url)
+        await expect(in_channel(page, "my name is Ada")).to_have_count(0)
+
+
+@pytest.mark.timeout(120)
+async def test_nothing_is_lost_under_faults(tmp_path: Path, open_page: Opener) -> None:
+    async with bot_try(tmp_path) as program:
+        page = await open_page(program.url)
+        await page.get_by_role("button", name="Faults").click()
+        await page.get_by_role("switch", name="Deliver twice").click()
+        await _next_time(page, "429 from Slack")
+        await _next_time(page, "Error of the AI server")
+        await say(page, "@bot " + "count these words " * 12)
+        await open_thread(page, "count these words")
+        await expect(page.locator(".thread .status")).to_contain_text("thinking")
+        await page.get_by_role("button", name="Kill").click()
+        await expect(in_thread(page, "1 message")).to_be_visible(timeout=SLOW)
+        await reply(page, "and again")
+        await expect(in_thread(page, "2 messages")).to_be_visible(timeout=SLOW)
+        assert await page.locator(".thread article").count() == 4
+        await page.get_by_role("button", name="What happened").click()
+        await page.get_by_role("checkbox", name="Whole thread").check()
+        steps = page.locator(".steps")
+        for told in ("SIGKILL", "ratelimited", "ai request refused", "message seen before"):
+            await expect(steps).to_contain_text(told)
+
+
+async def _next_time(page: Page, title: str) -> None:
+    row = page.locator(".switch-row").filter(has_text=title)
+    await row.get_by_role("button", name="Next time").click()
