@@ -62,7 +62,7 @@ def main() -> None:
     except ConfigError as error:
         sys.exit(str(error))
     configure("INFO")
-    logging.getLogger("slack_bolt").setLevel(logging.ERROR)  # it warns of SLACK_BOT_TOKEN itself
+    os.environ.pop("SLACK_BOT_TOKEN", None)  # Bolt would warn that it does not use it
     logging.getLogger("bot").setLevel(logging.DEBUG)
     threading.Thread(target=_end_with_our_starter, daemon=True).start()
     work = part == "worker"

@@ -98,7 +98,7 @@ async def test_a_fault_of_several_methods_is_met_by_whichever_is_called(
 ) -> None:
     slack.faults.refuse("auth.test users.info", "fatal_error")
     assert (await client.api_test())["ok"]
-    with refuses("fatal_error"):
+    with refused("fatal_error"):
         await client.users_info(user=slack.bot.id)
     assert (await client.auth_test())["ok"]
 
