@@ -141,6 +141,60 @@ def usage(as_csv: bool, days: int) -> None:
         click.echo(report.render_total(rows))
 
 
+@commands.group()
+def dead() -> None:
+    """Look at the messages that were given up; try them again or throw them away."""
+
+
+@dead.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="For machines: one JSON list.")
+@click.option("--texts", is_flag=True, help="Show what people wrote, too.")
+def list_(as_json: bool, texts: bool) -> None:
+    """Print them, the oldest first, with the reason of each."""
+    from bot import dead as dead_
+
+    letters = asyncio.run(dead_.list_letters(settings.load()))
+    render = dead_.render_json if as_json else dead_.render_table
+    click.echo(render(letters, texts=texts))
+
+
+@dead.command()
+@click.argument("ids", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All of them.")
+def retry(ids: tuple[str, ...], every: bool) -> None:
+    """Put them back into their threads, to be answered after all."""
+    from bot import dead as dead_
+
+    _tell_unknown(
+        asyncio.run(dead_.retry_letters(settings.load(), _wanted(ids, every), every=every))
+    )
+
+
+@dead.command()
+@click.argument("ids", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All of them.")
+def drop(ids: tuple[str, ...], every: bool) -> None:
+    """Throw them away for good."""
+    from bot import dead as dead_
+
+    _tell_unknown(
+        asyncio.run(dead_.drop_letters(settings.load(), _wanted(ids, every), every=every))
+    )
+
+
+def _wanted(ids: tuple[str, ...], every: bool) -> tuple[str, ...]:
+    if bool(ids) == every:
+        raise click.UsageError("Give the ids that `bot dead list` shows, or --all.")
+    return ids
+
+
+def _tell_unknown(ids: list[str]) -> None:
+    for id in ids:
+        click.echo(f"bot: there is no dead letter {id}", err=True)
+    if ids:
+        sys.exit(EXIT_FAILED)
+
+
 def _serve(*, web_part: bool, work_part: bool) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level, loaded.secrets)

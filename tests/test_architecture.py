@@ -85,6 +85,7 @@ ALLOWED = {
     | LEAVES
     | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands"}
     | {"bot.context", "bot.enclosures", "bot.throttle", *LOOKS},
+    "bot.dead": GROUND | LEAVES,
     "bot.doctor": GROUND | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks"},
     "bot.worker": GROUND | LEAVES | {"bot.turn"},
     "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker", "bot.health"},

@@ -1,0 +1,90 @@
+"""`bot dead`: the messages that were given up, and what to do with them.
+
+Texts of messages are shown only where they are asked for.
+"""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.settings import Settings
+from bot.store import DeadLetter, DeadLetters, open_store
+
+
+@asynccontextmanager
+async def open_dead(settings: Settings) -> AsyncIterator[DeadLetters]:
+    """The dead letters in the settings' own Redis."""
+    async with open_store(
+        settings.redis_url,
+        prefix=settings.bot_redis_prefix,
+        tls_verify=settings.redis_tls_verify,
+        connections=settings.bot_redis_connections,
+    ) as store:
+        yield store.dead
+
+
+async def list_letters(settings: Settings) -> tuple[DeadLetter, ...]:
+    """All of them, the oldest first."""
+    async with open_dead(settings) as dead:
+        return await dead.list()
+
+
+async def retry_letters(settings: Settings, ids: Sequence[str], *, every: bool) -> list[str]:
+    """Put letters back into their threads, where a worker answers them; returns unknown ids."""
+    async with open_dead(settings) as dead:
+        wanted = [letter.id for letter in await dead.list()] if every else ids
+        return [id for id in wanted if not await dead.retry(id)]
+
+
+async def drop_letters(settings: Settings, ids: Sequence[str], *, every: bool) -> list[str]:
+    """Throw letters away; returns unknown ids."""
+    async with open_dead(settings) as dead:
+        wanted = [letter.id for letter in await dead.list()] if every else ids
+        return [id for id in wanted if not await dead.drop(id)]
+
+
+def render_table(letters: Sequence[DeadLetter], *, texts: bool) -> str:
+    """A line for each letter; below it, if wished, a line for each of its messages."""
+    if not letters:
+        return "No dead letters."
+    rows = [("ID", "SINCE (UTC)", "CHANNEL", "THREAD", "MESSAGES", "ATTEMPTS", "REASON")]
+    for letter in letters:
+        since = datetime.fromtimestamp(letter.at, UTC).strftime("%Y-%m-%d %H:%M")
+        thread, count = letter.thread, str(len(letter.messages))
+        attempts = f"{letter.attempts}+{letter.crashes}" if letter.crashes else str(letter.attempts)
+        where = (thread.channel_id, thread.thread_ts)
+        rows.append((letter.id, since, *where, count, attempts, letter.reason))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for number, row in enumerate(rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join(cells).rstrip())
+        if texts and number:
+            messages = letters[number - 1].messages
+            lines += [f"    {message.user_id}: {message.text}" for message in messages]
+    return "\n".join(lines)
+
+
+def render_json(letters: Sequence[DeadLetter], *, texts: bool) -> str:
+    """A list of objects, one for each letter."""
+    return json.dumps([_as_json(letter, texts=texts) for letter in letters], ensure_ascii=False)
+
+
+def _as_json(letter: DeadLetter, *, texts: bool) -> dict[str, Any]:
+    messages = [
+        {"ts": message.ts, "user_id": message.user_id} | ({"text": message.text} if texts else {})
+        for message in letter.messages
+    ]
+    return {
+        "id": letter.id,
+        "at": letter.at,
+        "team_id": letter.thread.team_id,
+        "channel_id": letter.thread.channel_id,
+        "thread_ts": letter.thread.thread_ts,
+        "reason": letter.reason,
+        "attempts": letter.attempts,
+        "crashes": letter.crashes,
+        "messages": messages,
+    }

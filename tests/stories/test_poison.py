@@ -1,0 +1,200 @@
+"""A message that fails again and again ends in the dead letters, and holds up nobody else."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from bot import dead, worker
+from bot.apology import WORDS
+from bot.errors import Retry, Undeliverable
+from bot.models import Answer
+from bot.store import Turn
+from bot.turn import Desk, Interrupt, take_turn
+from tests.stories.town import Town, open_town, wait_until
+from tests.test_cli import run_bot
+
+BACKOFF = worker.backoff
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "BEAT", 0.05)
+    monkeypatch.setattr(worker, "backoff", lambda attempt, waited: 0.05)
+
+
+def poison(town: Town) -> None:
+    """From now on the server breaks on every run, until `town.fake.faults.clear()`."""
+    town.fake.fault("server_error", "POST", "/responses", times=None)
+
+
+def attempts(town: Town) -> int:
+    return sum(r.method == "POST" and r.path == "/responses" for r in town.fake.requests)
+
+
+async def bury_one(town: Town) -> str:
+    """A question that nobody could answer; returns the root of its thread."""
+    poison(town)
+    root = await town.ask("#general", "@bot the secret question")
+    await town.replies("#general", root)
+    town.fake.faults.clear()
+    return root
+
+
+async def test_after_five_failures_the_person_is_told_and_the_letter_kept(town: Town) -> None:
+    root = await bury_one(town)
+    assert WORDS["dead"] in (await town.replies("#general", root))[0]
+    assert attempts(town) == 5
+    [letter] = await town.bot.store.dead.list()
+    assert (letter.reason, letter.attempts) == ("status 500", 5)
+    assert [message.text for message in letter.messages] == ["the secret question"]
+    assert letter.thread == town.key("#general", root)
+
+
+async def test_what_came_in_meanwhile_is_answered_next(town: Town) -> None:
+    poison(town)
+    alice = town.slack.user("alice")
+    root = await alice.says("#general", "@bot poison")
+    await wait_until(lambda: _reached(town, 2))
+    await alice.says("#general", "and this?", thread_ts=root)
+    await town.slack.wait_for(lambda: town.slack.replies("#general", root), 20)
+    town.fake.faults.clear()
+    answers = await town.replies("#general", root, 2)
+    assert WORDS["dead"] in answers[0]
+    assert "and this?" in answers[1]
+    assert len(await town.bot.store.dead.list()) == 1
+
+
+async def _reached(town: Town, count: int) -> bool:
+    return attempts(town) >= count
+
+
+async def test_a_letter_that_is_tried_again_is_answered_in_its_thread(town: Town) -> None:
+    root = await bury_one(town)
+    [letter] = await dead.list_letters(town.settings)
+    assert await dead.retry_letters(town.settings, [letter.id], every=False) == []
+    answers = await town.replies("#general", root, 2)
+    assert answers[1].endswith("the secret question")
+    assert await dead.list_letters(town.settings) == ()
+    await town.ask("#general", "thanks", thread_ts=root)
+    assert "the secret question | thanks" in (await town.replies("#general", root, 3))[2]
+
+
+async def test_a_letter_that_fails_again_is_kept_again(town: Town) -> None:
+    root = await bury_one(town)
+    poison(town)
+    await dead.retry_letters(town.settings, (), every=True)
+    assert len(await town.replies("#general", root, 2)) == 2
+    [letter] = await dead.list_letters(town.settings)
+    assert letter.attempts == 5
+    assert attempts(town) == 10
+
+
+async def test_the_list_shows_reasons_and_only_on_request_what_people_wrote(town: Town) -> None:
+    await bury_one(town)
+    letters = await dead.list_letters(town.settings)
+    [letter] = letters
+    for hidden in (dead.render_table(letters, texts=False), dead.render_json(letters, texts=False)):
+        assert letter.id in hidden
+        assert "status 500" in hidden
+        assert "secret" not in hidden
+    assert "the secret question" in dead.render_table(letters, texts=True)
+    [told] = json.loads(dead.render_json(letters, texts=True))
+    assert told["messages"][0]["text"] == "the secret question"
+    assert dead.render_table((), texts=True) == "No dead letters."
+
+
+async def test_the_command_line_lists_retries_and_drops(town: Town, tmp_path: Path) -> None:
+    root = await bury_one(town)
+    [letter] = await dead.list_letters(town.settings)
+    given = {
+        "SLACK_BOT_TOKEN": "xoxb-1",
+        "SLACK_APP_TOKEN": "xapp-1",
+        "BOT_ENGINE": "echo",
+        "REDIS_URL": town.settings.redis_url,
+        "BOT_REDIS_PREFIX": town.settings.bot_redis_prefix,
+    }
+
+    async def run(*arguments: str) -> tuple[int, str]:
+        done = await asyncio.to_thread(run_bot, "dead", *arguments, cwd=tmp_path, **given)
+        return done.returncode, done.stdout + done.stderr
+
+    code, table = await run("list")
+    assert code == 0
+    assert re.search(rf"^{letter.id} .* 1 +5 +status 500$", table, re.MULTILINE)
+    assert json.loads((await run("list", "--json"))[1])[0]["id"] == letter.id
+    assert (await run("retry"))[0] == 2
+    assert (await run("retry", "nonsense"))[0] == 1
+    assert await run("retry", letter.id) == (0, "")
+    assert len(await town.replies("#general", root, 2)) == 2
+    assert await run("drop", letter.id) == (1, f"bot: there is no dead letter {letter.id}\n")
+    assert await run("list") == (0, "No dead letters.\n")
+
+
+async def test_a_bug_of_ours_is_poison_too(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> Answer:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(worker, "take_turn", broken)
+    root = await town.slack.user("alice").says("#general", "@bot hi")
+    assert WORDS["dead"] in (await town.replies("#general", root))[0]
+    assert [letter.reason for letter in await town.bot.store.dead.list()] == [
+        "bug:ZeroDivisionError"
+    ]
+
+
+@pytest.mark.parametrize("error", [Retry("slack_500"), Undeliverable("is_archived")])
+async def test_where_even_the_apology_fails_the_letter_is_kept(
+    town: Town, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(worker, "give_up", fail)
+    poison(town)
+    root = await town.slack.user("alice").says("#general", "@bot hi")
+
+    async def buried() -> bool:
+        return len(await town.bot.store.dead.list()) == 1
+
+    await wait_until(buried)
+    await town.rests("#general", root)
+
+
+async def test_bad_threads_do_not_slow_a_good_one(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thirty threads fail all the time; a good one is answered as if it were alone."""
+    failures: list[str] = []
+
+    async def fail_the_bad(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
+        if "bad" in turn.claim.messages[-1].text:
+            failures.append(turn.id)
+            raise Retry("status 500")
+        return await take_turn(turn, desk, interrupt)
+
+    monkeypatch.setattr(worker, "take_turn", fail_the_bad)
+    async with open_town(redis_url, tmp_path, socket_mode=False, bot_attempts=1000) as town:
+        *bad, good = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(31)]
+        for spot in bad:
+            await town.slack.user("alice").says(spot, "@bot bad")
+        await wait_until(lambda: _many(failures, 90))
+        began = asyncio.get_running_loop().time()
+        root = await town.ask(good, "@bot good")
+        assert asyncio.get_running_loop().time() - began < 3
+        assert await town.replies(good, root) == ["turn 1: good"]
+        await wait_until(lambda: _many(failures, 180))
+        assert len(set(failures)) == 30
+
+
+async def _many(failures: list[str], count: int) -> bool:
+    return len(failures) >= count
+
+
+@pytest.mark.parametrize(
+    ("attempt", "waited", "seconds"), [(0, 0, 1), (3, 14, 8), (0, 60, 15), (0, 800, 30)]
+)
+def test_attempts_come_ever_later(attempt: int, waited: float, seconds: float) -> None:
+    assert BACKOFF(attempt, waited) == seconds
