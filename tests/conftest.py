@@ -3,9 +3,21 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 
 from bot.store import Store
 from tests.redis_server import RedisServer, open_clean_store, run_server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_tracebacks() -> None:
+    """Without `bot.log.configure` structlog draws a traceback for seconds, blocking the loop."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
+    )
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics, trace
+from bot.errors import BotError
 from bot.log import log
 from bot.settings import Settings
 from bot.slack.channel_modal import ChannelModal
@@ -89,7 +90,7 @@ def build_app(
             error=type(error).__name__,
             event_id=body.get("event_id"),
             kind=body.get("type") or body.get("command"),
-            exc_info=error,
+            exc_info=None if isinstance(error, BotError) else error,
         )
 
     return app
