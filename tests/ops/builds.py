@@ -12,7 +12,7 @@ import pytest
 
 from tests.ops.processes import ROOT
 
-BUILD_SECONDS = 100
+BUILD_SECONDS = 200
 QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 

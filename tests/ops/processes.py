@@ -24,7 +24,7 @@ from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.ops.servers import find_port
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 40.0
+PATIENCE = 60.0
 
 
 @dataclass

@@ -1,11 +1,13 @@
 """The image and the compose file. No Docker runs here: they are read, and the steps carried out."""
 
+import asyncio
 import re
 import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from bot.cli import commands
@@ -69,13 +71,16 @@ def test_what_the_image_copies_is_there_and_is_sent_to_the_builder() -> None:
                 assert any(fnmatch(name, pattern) for pattern in sent), name
 
 
+@pytest.mark.timeout(400)
 async def test_the_steps_of_the_image_build_a_bot_that_runs(tmp_path: Path, redis_url: str) -> None:
     venv = tmp_path / ".venv"
     syncs = [line for line in values("RUN") if "uv sync" in line]
     copies = [line.split()[:-1] for line in values("COPY") if "--from" not in line]
     for names, sync in zip(copies, syncs, strict=True):
         copy_files(tmp_path, names)
-        uv_sync(tmp_path, *sync.split("uv sync")[1].split(), environment=venv)
+        await asyncio.to_thread(
+            uv_sync, tmp_path, *sync.split("uv sync")[1].split(), environment=venv
+        )
     (elsewhere := tmp_path / "data").mkdir()
     (tmp_path / "bot").rename(tmp_path / "gone")
     given = {"PATH": f"{venv / 'bin'}:/usr/bin:/bin", "PYTHONPATH": ""}
@@ -84,9 +89,9 @@ async def test_the_steps_of_the_image_build_a_bot_that_runs(tmp_path: Path, redi
         open_process(site, "run", directory=elsewhere, command=("bot", "run"), **given) as bot,
     ):
         environment = site.environment | given | {"PORT": bot.url.rpartition(":")[2]}
-        assert probe(venv, elsewhere, environment) == 0
+        assert await asyncio.to_thread(probe, venv, elsewhere, environment) == 0
         await bot.end()
-        assert probe(venv, elsewhere, environment) == 1
+        assert await asyncio.to_thread(probe, venv, elsewhere, environment) == 1
 
 
 def probe(venv: Path, directory: Path, environment: dict[str, str]) -> int:

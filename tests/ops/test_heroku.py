@@ -33,6 +33,7 @@ def app_json() -> dict[str, Any]:
     return found
 
 
+@pytest.mark.timeout(400)
 async def test_a_clean_clone_is_built_released_started_and_stopped(tmp_path: Path) -> None:
     app = copy_clone(tmp_path / "app")
     python = tmp_path / "python"
