@@ -109,7 +109,8 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
             note = "\n\n".join(filter(None, [admission.note, unread_note(turn)]))
             answer = replace(answer, text=well_formed(answer.text), note=note)
             await turn.note("answer", answer)
-        await reply.finish(replace(answer, text=with_note(answer)))
+        with trace.span("post", answer_outcome=answer.outcome):
+            await reply.finish(replace(answer, text=with_note(answer)))
     await record(turn, desk, answer)
     return answer
 

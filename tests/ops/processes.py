@@ -22,6 +22,7 @@ from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.ops.servers import find_port
+from tests.stories.town import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60.0
@@ -60,6 +61,15 @@ class Process:
                 assert self.process.returncode is None, self.log.decode()
                 assert time.monotonic() - began < PATIENCE, self.log.decode()
                 await asyncio.sleep(0.02)
+
+    async def said(self, event: str, times: int = 1) -> None:
+        """Wait until its log has told an event so often."""
+        wanted = f'"event": "{event}"'.encode()
+
+        async def told() -> bool:
+            return self.log.count(wanted) >= times
+
+        await wait_until(told, PATIENCE)
 
     async def end(self) -> tuple[int, float]:
         """Send SIGTERM; returns the exit code and the seconds until the end."""

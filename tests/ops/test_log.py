@@ -62,6 +62,7 @@ async def test_a_whole_conversation_at_debug_tells_no_word_and_no_secret(
         if not socket_mode:
             site.slack.events_url = f"{bot.url}/slack/events"
         await talk(site)
+        await bot.said("turn_answered", times=3)
         code, _ = await bot.end()
     assert code == 0
     told = bot.log.decode()
