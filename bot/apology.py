@@ -1,6 +1,7 @@
 """What people are told when there is no whole answer: short, honest, with what to do next."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from bot.errors import RunFailed
 from bot.models import Answer
@@ -69,3 +70,11 @@ def unread(files: Iterable[str]) -> str:
 def with_note(answer: Answer) -> str:
     """The whole of what is posted: the answer, and below it what is to be said besides."""
     return "\n\n".join(part for part in (answer.text, answer.note) if part)
+
+
+def fresh_start(last_used: float | None) -> str:
+    """That the conversation was archived; `last_used` in epoch seconds, None: it was not."""
+    if last_used is None:
+        return ""
+    day = datetime.fromtimestamp(last_used, UTC).strftime("%d %B %Y")
+    return f"ℹ️ I no longer have what was said here until {day}: this is a fresh start."

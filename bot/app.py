@@ -10,6 +10,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from bot.budget import Budget
+from bot.cleanup import Sweeper, Swept
 from bot.engines import Engine, open_engine
 from bot.engines.polling import error_backoff
 from bot.errands import Office
@@ -98,7 +99,7 @@ async def open_bot(
         engine, work = None, None
         if work_part:
             engine = await stack.enter_async_context(engines(settings))
-            office = Office(store, Letters(client), people)
+            office = Office(store, engine, Letters(client), people, identity.url)
             replies = Replies(
                 client,
                 store,
@@ -111,6 +112,8 @@ async def open_bot(
             worker = Worker(desk, settings)
             probes["worker"] = _alive(worker)
             work = await stack.enter_async_context(_working(worker))
+            sweeper = Sweeper(store, engine, settings.bot_retention_days)
+            await stack.enter_async_context(_sweeping(sweeper))
         if web_part:
             slack = build_app(settings, store, client, identity, people)
             if settings.socket_mode:
@@ -142,8 +145,19 @@ def _desk(
     budget = Budget(store, settings, load_prices(settings.bot_prices))
     throttle = Throttle(store, settings)
     gate = Gate(store, office.people, budget, settings)
+    rollover = settings.bot_rollover_messages
     return Desk(
-        store, engine, replies, threads, files, RunOptions(), gate, budget, office, throttle
+        store,
+        engine,
+        replies,
+        threads,
+        files,
+        RunOptions(),
+        gate,
+        budget,
+        office,
+        throttle,
+        rollover,
     )
 
 
@@ -155,6 +169,31 @@ async def _working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
     finally:
         worker.leave()
         await task
+
+
+@asynccontextmanager
+async def _sweeping(sweeper: Sweeper) -> AsyncIterator[None]:
+    task = asyncio.create_task(sweeper.keep_sweeping())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_engine) -> Swept:
+    """Sweep once, now. Raises Retry while another process sweeps."""
+    async with (
+        open_store(
+            settings.redis_url,
+            prefix=settings.bot_redis_prefix,
+            tls_verify=settings.redis_tls_verify,
+            connections=settings.bot_redis_connections,
+        ) as store,
+        engines(settings) as engine,
+    ):
+        sweeper = Sweeper(store, engine, settings.bot_retention_days)
+        return await (sweeper.preview() if dry_run else sweeper.sweep_now())
 
 
 @asynccontextmanager

@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 
-from bot.models import Answer, Message
+from bot.models import Answer, Message, Usage
 from bot.prices import Price, microdollars
 from bot.settings import Settings
 from bot.store import Store, Turn
 from bot.store.usage import Scope, day_of
 
 WARN_AT = 0.8
+SUMMARY_USAGE = "summary:usage"
+"""Step of a turn's journal: what summing up its conversation took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Budget:
 
     async def account(self, turn: Turn, answer: Answer) -> None:
         """Count what an answer took, on the account of who asked last; a retry counts nothing."""
-        usage = answer.usage
+        usage = _together(answer.usage, turn.recall(SUMMARY_USAGE, Usage))
         if usage is None:
             return
         model = answer.model or self._settings.openai_model
@@ -121,6 +123,12 @@ class Budget:
             f"⚠️ {_owner(limit.scope)} limit of {limit.shown} is reached. "
             f"It renews on {when}, in {left}: please ask again then."
         )
+
+
+def _together(first: Usage | None, second: Usage | None) -> Usage | None:
+    if first is None or second is None:
+        return first or second
+    return Usage(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))
 
 
 def _places(message: Message) -> list[tuple[Scope, str]]:

@@ -128,6 +128,22 @@ def doctor(url: str, as_json: bool, release: bool) -> None:
 
 
 @commands.command()
+@click.option("--dry-run", is_flag=True, help="Only count what would go.")
+def sweep(dry_run: bool) -> None:
+    """Archive idle conversations and delete what no thread points to, now."""
+    from bot.app import sweep as sweep_
+
+    loaded = settings.load()
+    log.configure(loaded.bot_log_level)
+    swept = asyncio.run(sweep_(loaded, dry_run=dry_run))
+    if dry_run:
+        click.echo(f"{swept.archived} idle conversations would be archived,")
+        click.echo(f"{swept.deleted} would be deleted from the AI server (orphans included)")
+    else:
+        click.echo(f"{swept.archived} archived, {swept.deleted} deleted, {swept.kept} kept")
+
+
+@commands.command()
 @click.option("--csv", "as_csv", is_flag=True, help="One line for each day, channel and person.")
 @click.option("--days", default=31, show_default=True, type=click.IntRange(1, 400))
 def usage(as_csv: bool, days: int) -> None:

@@ -3,9 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from bot.engines import Engine
 from bot.errors import Undeliverable
+from bot.export import export_conversations
 from bot.log import log
 from bot.models import Answer, Message
+from bot.oblivion import forget_conversations, forget_letters
 from bot.report import person_chart, team_chart
 from bot.slack.letters import Letters
 from bot.slack.people import People
@@ -17,8 +20,11 @@ class Office:
     """What errands are carried out with."""
 
     store: Store
+    engine: Engine
     letters: Letters
     people: People
+    url: str
+    """The workspace's address, `https://example.slack.com/`."""
 
 
 async def carry_out(turn: Turn, office: Office) -> Answer:
@@ -56,7 +62,39 @@ async def send_team_chart(turn: Turn, office: Office, message: Message) -> None:
     )
 
 
+async def export(turn: Turn, office: Office, message: Message) -> None:
+    """The person's own conversations, as a JSON file."""
+    team_id, user_id = message.thread.team_id, message.user_id
+    content = await export_conversations(office.store, team_id, user_id, office.url)
+    await office.letters.send_file(user_id, "conversations.json", content, "Your conversations")
+
+
+async def reset_all(turn: Turn, office: Office, message: Message) -> None:
+    """Forget all conversations that the person wrote in."""
+    count = await forget_conversations(turn, office.store, office.engine, message.user_id)
+    await office.letters.send(message.user_id, f"Done: {_conversations(count)} reset.")
+
+
+async def forget_me(turn: Turn, office: Office, message: Message) -> None:
+    """The same, and no name in the usage counts any more."""
+    count = await forget_conversations(turn, office.store, office.engine, message.user_id)
+    await forget_letters(office.store, message.thread.team_id, message.user_id)
+    await office.store.spending.forget(message.thread.team_id, message.user_id)
+    await office.letters.send(
+        message.user_id,
+        f"Done: {_conversations(count)} deleted, here and on the AI server, and your name is off "
+        "the usage counts.",
+    )
+
+
+def _conversations(count: int) -> str:
+    return "1 conversation" if count == 1 else f"{count} conversations"
+
+
 ERRANDS: Mapping[str, Callable[[Turn, Office, Message], Awaitable[None]]] = {
     "chart": send_chart,
     "team_chart": send_team_chart,
+    "export": export,
+    "reset_all": reset_all,
+    "forget_me": forget_me,
 }

@@ -111,6 +111,8 @@ class Conversation:
     created_at: float
     last_item_id: str = ""
     """The newest item the engine is known to hold: what follows it is of a later turn."""
+    messages: int = 0
+    """How many messages of people it holds."""
     owed: tuple[Message, ...] = ()
     """Messages of turns that failed or were stopped. A server that takes messages with their run
     may have kept none of them: the next run brings along what is missing."""

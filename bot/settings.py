@@ -142,6 +142,12 @@ class Settings(BaseSettings):
     bot_allow_outsiders: bool = Field(
         False, description="Whether people of other workspaces (Slack Connect) may use the bot."
     )
+    bot_retention_days: int = Field(
+        30, ge=0, description="Days without a message after which a conversation goes; 0: never."
+    )
+    bot_rollover_messages: int = Field(
+        50, ge=1, description="Messages after which a conversation is summed up in a new one."
+    )
     bot_prices: Path | None = Field(
         None, description="TOML file with the prices of models; see `examples/prices.toml`."
     )

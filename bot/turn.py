@@ -18,6 +18,7 @@ from bot.apology import (
     NOTHING_TO_ANSWER,
     NOTHING_TO_FORGET,
     apology,
+    fresh_start,
     stopped,
     with_note,
 )
@@ -32,6 +33,7 @@ from bot.errors import ConversationGone, Retry, RunFailed
 from bot.gate import Admission, Gate
 from bot.log import log
 from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update, well_formed
+from bot.rollover import shorten
 from bot.slack.files import Files
 from bot.slack.reply import Replies, Reply
 from bot.slack.threads import Threads
@@ -49,7 +51,8 @@ OUTAGES = frozenset(
 MOST_OWED = 20
 CONVERSATIONS_PER_TURN = 2
 """A conversation that the engine has lost is rebuilt once; a second loss is told to the person."""
-KEPT_OF_AN_OVERFULL_CONVERSATION = 10
+OVERFULL, ARCHIVED = "overfull", "archived"
+"""Steps of the journal: the conversation has to be shortened; it is a fresh start."""
 
 
 @dataclass(slots=True)
@@ -83,6 +86,8 @@ class Desk:
     budget: Budget
     office: Office
     throttle: Throttle
+    rollover_messages: int
+    """How many messages a conversation may hold before it is summed up in a new one."""
 
 
 async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
@@ -106,7 +111,8 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
         answer = turn.recall("answer", Answer)
         if answer is None:
             answer = await answer_to(last, turn, desk, reply, interrupt)
-            note = "\n\n".join(filter(None, [admission.note, unread_note(turn)]))
+            fresh = fresh_start(turn.recall(ARCHIVED, float))
+            note = "\n\n".join(filter(None, [fresh, admission.note, unread_note(turn)]))
             answer = replace(answer, text=well_formed(answer.text), note=note)
             await turn.note("answer", answer)
         with trace.span("post", answer_outcome=answer.outcome):
@@ -153,14 +159,12 @@ async def ask(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Ans
             try:
                 return await _run(turn, desk, reply, interrupt)
             except ConversationGone:
-                await _start_over(turn, keep=None)
+                await _start_over(turn)
             except RunFailed as error:
-                if (
-                    error.reason != "context_length_exceeded"
-                    or turn.recall("keep", int) is not None
-                ):
+                if error.reason != "context_length_exceeded" or turn.recall(OVERFULL, bool):
                     raise
-                await _start_over(turn, keep=KEPT_OF_AN_OVERFULL_CONVERSATION)
+                await turn.note(OVERFULL, True)
+                await _start_over(turn)
         raise RunFailed("failed", "conversation_gone")
     except RunFailed as error:
         await desk.throttle.failed(turn, error)
@@ -252,35 +256,38 @@ async def _conversation(turn: Turn, desk: Desk, generation: int, heard: Heard) -
     """The thread's conversation; begun, and filled from our own record, where there is none."""
     thread, asker = turn.claim.thread, turn.claim.messages[0].user_id
     known = turn.claim.conversation
-    if generation == 0 and known is not None and known.engine == desk.engine.name:
+    is_full = bool(known and known.messages >= desk.rollover_messages) and generation == 0
+    if generation == 0 and known and known.engine == desk.engine.name and not is_full:
         return known
+    records: list[Record] = []
 
     async def begin(_: bool) -> Conversation:
+        if turn.claim.archived:
+            await turn.note(ARCHIVED, turn.claim.archived)
         history = await desk.store.conversations.history(thread)
         if not history and known is not None:
             history = await recollect(turn, desk.threads)
-        history += heard.before
-        keep = turn.recall("keep", int)
-        if keep is not None:
-            history = history[-keep:]
+        if is_full or turn.recall(OVERFULL, bool):
+            history = await shorten(turn, desk.engine, desk.store, history, desk.options)
+            records[:] = history
         user_id = known.user_id if known else asker
+        conversation_id = await desk.engine.begin(thread, user_id, [*history, *heard.before])
+        await desk.store.archive.watch(desk.engine.name, conversation_id)
         return Conversation(
-            id=await desk.engine.begin(thread, user_id, history),
+            id=conversation_id,
             engine=desk.engine.name,
             thread=thread,
             user_id=user_id,
             created_at=known.created_at if known else time.time(),
         )
 
-    return await turn.begin(begin, f"conversation:{generation}")
+    return await turn.begin(begin, f"conversation:{generation}", records)
 
 
-async def _start_over(turn: Turn, *, keep: int | None) -> None:
-    """Go on in a new conversation, filled with the record, or the newest `keep` lines of it."""
+async def _start_over(turn: Turn) -> None:
+    """Go on in a new conversation, filled with our record, shortened where it was overfull."""
     generation = (turn.recall("rebuild", int) or 0) + 1
-    log.warning("conversation_rebuilt", thread=turn.claim.thread.key, turn=turn.id, keep=keep)
-    if keep is not None:
-        await turn.note("keep", keep)
+    log.warning("conversation_rebuilt", thread=turn.claim.thread.key, turn=turn.id)
     await turn.note("rebuild", generation)
 
 
@@ -320,7 +327,11 @@ async def forget(turn: Turn, desk: Desk) -> Answer:
 
 async def give_up(turn: Turn, desk: Desk) -> None:
     """Tell the person that nothing more will come of these messages."""
-    async with desk.replies.open(turn, turn.claim.messages[-1]) as reply:
+    last = turn.claim.messages[-1]
+    if last.kind == "errand":
+        await desk.office.letters.send(last.user_id, apology(RunFailed("failed", "dead")))
+        return
+    async with desk.replies.open(turn, last) as reply:
         await reply.finish(Answer(apology(RunFailed("failed", "dead")), outcome="failed"))
 
 
@@ -352,7 +363,8 @@ def owed(turn: Turn, answer: Answer, messages: tuple[Message, ...]) -> tuple[Mes
     if answer.outcome == "completed":
         return ()
     before = turn.claim.conversation
-    if before is None or turn.recall("rebuild", int) is not None:
+    begun = turn.recall("conversation:0", Conversation) or turn.recall("rebuild", int)
+    if before is None or begun:
         carried: tuple[Message, ...] = ()  # begun in this turn: it holds our record
     else:
         carried = before.owed

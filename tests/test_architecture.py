@@ -76,14 +76,19 @@ ALLOWED = {
     "bot.throttle": GROUND | LEAVES,
     "bot.budget": GROUND | LEAVES | {"bot.prices"},
     "bot.gate": GROUND | LEAVES | {"bot.access", "bot.budget", "bot.slack.people"},
+    "bot.rollover": GROUND | LEAVES | {"bot.budget", "bot.engines"},
+    "bot.cleanup": GROUND | LEAVES | {"bot.engines"},
     "bot.chart": set(),
+    "bot.oblivion": GROUND | LEAVES | {"bot.engines"},
+    "bot.export": GROUND | LEAVES | {"bot.slack.commands.conversations"},
     "bot.report": GROUND | LEAVES | {"bot.chart", "bot.slack.people"},
     "bot.errands": GROUND
     | LEAVES
-    | {"bot.engines", "bot.report", "bot.slack.letters", "bot.slack.people"},
+    | {"bot.engines", "bot.report", "bot.export", "bot.oblivion", "bot.slack.letters"}
+    | {"bot.slack.people"},
     "bot.turn": GROUND
     | LEAVES
-    | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands"}
+    | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands", "bot.rollover"}
     | {"bot.context", "bot.enclosures", "bot.throttle", *LOOKS},
     "bot.dead": GROUND | LEAVES,
     "bot.doctor": GROUND | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks"},

@@ -15,6 +15,7 @@ from bot.errors import BotError
 from bot.log import log
 from bot.models import Thread
 from bot.slack.client import slack_errors
+from bot.slack.commands import forget_me
 from bot.slack.commands.help import TEXT
 from bot.slack.commands.reset import conversation_row, section
 from bot.slack.commands.usage import own_usage
@@ -29,6 +30,12 @@ CONFIGURE = "configure_channel"
 EDIT = "edit_channel"
 RECENT = 10
 CHANNELS = 20
+
+BUTTONS = [
+    errand_button("chart", "Send me a chart"),
+    errand_button("export", "Export my conversations"),
+    errand_button("forget_me", "Forget me", confirm=forget_me.TEXT, danger=True),
+]
 
 Payload = Mapping[str, Any]
 Block = dict[str, Any]
@@ -81,7 +88,7 @@ class Home:
         blocks += [
             {"type": "divider"},
             section(await own_usage(self._store, team_id, user_id)),
-            {"type": "actions", "elements": [errand_button("chart", "Send me a chart")]},
+            {"type": "actions", "elements": BUTTONS},
         ]
         if await self._people.is_admin(user_id):
             blocks += [{"type": "divider"}, *await self._channels(team_id)]

@@ -81,7 +81,7 @@ def build_app(
     ErrandButtons(store).register(app)
     AnswerButtons(store).register(app)
     for command in COMMANDS:
-        app.command(command.name)(_command_listener(command, store, people))
+        app.command(command.name)(_command_listener(command, store, people, identity.url))
 
     @app.error
     async def error(error: Exception, body: Mapping[str, Any]) -> None:
@@ -96,7 +96,7 @@ def build_app(
     return app
 
 
-def _command_listener(command: Command, store: Store, people: People) -> Any:
+def _command_listener(command: Command, store: Store, people: People, url: str) -> Any:
     async def listen(ack: AsyncAck, body: Mapping[str, Any], context: AsyncBoltContext) -> None:
         ask = Ask(
             team_id=installation(context),
@@ -105,6 +105,7 @@ def _command_listener(command: Command, store: Store, people: People) -> Any:
             text=body.get("text") or "",
             store=store,
             people=people,
+            url=url,
         )
         await ack(**await command.answer(ask), response_type="ephemeral")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from bot.store.archive import Archive
 from bot.store.channel_settings import Channels, ChannelSettings
 from bot.store.claims import Amendment, Beat, Claim, Delivery, Depth, Entry, Interrupt, ThreadState
 from bot.store.conversations import Conversations
@@ -13,6 +14,7 @@ from bot.store.dead import DeadLetter, DeadLetters
 from bot.store.feedback import Feedback, FeedbackBook
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
+from bot.store.lease import Leases
 from bot.store.link import Link, open_link
 from bot.store.marks import Marks
 from bot.store.pace import Pace
@@ -24,6 +26,7 @@ from bot.store.workers import Workers
 __all__ = [
     "Address",
     "Amendment",
+    "Archive",
     "Background",
     "Beat",
     "ChannelSettings",
@@ -40,6 +43,7 @@ __all__ = [
     "Hearing",
     "Inbox",
     "Interrupt",
+    "Leases",
     "Marks",
     "Pace",
     "Spending",
@@ -72,6 +76,8 @@ class Store:
     spending: Spending
     channels: Channels
     feedback: FeedbackBook
+    archive: Archive
+    leases: Leases
 
     @property
     def redis(self) -> "Redis":
@@ -112,6 +118,8 @@ async def open_store(
             spending=Spending(link, keys),
             channels=Channels(link, keys),
             feedback=FeedbackBook(link, keys),
+            archive=Archive(link, keys),
+            leases=Leases(link, keys),
         )
     finally:
         await link.close()

@@ -55,6 +55,8 @@ class Claim:
     steps: Mapping[str, str] = field(default_factory=dict, compare=False)
     intents: frozenset[str] = frozenset()
     conversation: Conversation | None = None
+    archived: float = 0.0
+    """When a conversation that was archived meanwhile was last used, in epoch seconds."""
 
     @property
     def resumed(self) -> bool:
@@ -129,6 +131,7 @@ def parse_claim(
         steps={name[1:]: value for name, value in turn.items() if name.startswith("=")},
         intents=frozenset(name[1:] for name in turn if name.startswith("?")),
         conversation=parse_conversation(entry.thread, conversation),
+        archived=float(conversation.get("archived", 0)),
     )
 
 
@@ -143,6 +146,7 @@ def parse_conversation(thread: Thread, fields: Mapping[str, str]) -> Conversatio
         user_id=fields["user_id"],
         created_at=float(fields["created_at"]),
         last_item_id=fields.get("last_item_id", ""),
+        messages=int(fields.get("messages", 0)),
         owed=decode(tuple[Message, ...], fields.get("owed") or "[]"),
     )
 

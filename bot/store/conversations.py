@@ -1,5 +1,8 @@
 """Which conversation a thread has, and our own record of it, from which a lost one is rebuilt."""
 
+import json
+from collections.abc import Sequence
+
 from bot.models import Conversation, Message, Record, Thread, decode, encode
 from bot.store.claims import Claim, pairs, parse_conversation
 from bot.store.inbox import TOMBSTONE_SECONDS
@@ -21,8 +24,19 @@ class Conversations:
         fields = await self._link.execute("HGETALL", self._keys.conversation(thread))
         return parse_conversation(thread, fields)
 
-    async def save(self, claim: Claim, conversation: Conversation, *, step: str = "") -> None:
-        """Give the thread its conversation; `step` of the turn is recorded along with it."""
+    async def save(
+        self,
+        claim: Claim,
+        conversation: Conversation,
+        *,
+        step: str = "",
+        records: Sequence[Record] = (),
+    ) -> None:
+        """Give the thread its conversation; `step` of the turn is recorded along with it.
+
+        `records`, where there are any, replace our own record. One that the thread had before
+        becomes an orphan, and the counts begin anew.
+        """
         keys, thread = self._keys, claim.thread
         fields = {
             "id": conversation.id,
@@ -40,12 +54,16 @@ class Conversations:
                 keys.conversation(thread),
                 keys.idle,
                 keys.recent(thread.team_id, conversation.user_id),
+                keys.orphans,
+                keys.record(thread),
             ),
             claim.fence,
             thread.key,
             f"{thread.channel_id}:{thread.thread_ts}",
             step,
             encode(conversation) if step else "",
+            f"{conversation.engine}|{conversation.id}",
+            json.dumps([encode(record) for record in records]) if records else "",
             *(part for field in fields.items() for part in field),
         )
 
@@ -68,6 +86,13 @@ class Conversations:
         """Our own record of the conversation, the oldest line first."""
         lines = await self._link.execute("LRANGE", self._keys.record(thread), 0, -1)
         return [decode(Record, line) for line in lines]
+
+    async def texts(self, threads: Sequence[Thread]) -> list[list[str]]:
+        """What people and the bot said in some conversations, in one round trip."""
+        found = await self._link.execute_many(
+            [("LRANGE", self._keys.record(thread), 0, -1) for thread in threads]
+        )
+        return [[decode(Record, line).text for line in lines] for lines in found]
 
     async def is_ours(self, thread: Thread) -> bool:
         """Whether the bot is part of this thread: it answered there, or is about to."""

@@ -9,14 +9,20 @@ from typing import Literal
 from bot.models import Message, Thread
 from bot.store.inbox import Inbox
 
-Errand = Literal["chart", "team_chart", "export", "forget_me"]
+Errand = Literal["chart", "team_chart", "export", "reset_all", "forget_me"]
 
 PLACE = "errands"
 """Stands where a thread's ts would: the errands of a person are a thread of their own."""
 
 
+def place(team_id: str, user_id: str) -> Thread:
+    """Where the errands of a person wait."""
+    return Thread(team_id, user_id, PLACE)
+
+
 async def ask(inbox: Inbox, errand: Errand, team_id: str, user_id: str, event_id: str) -> None:
     """Put an errand into the person's inbox; the same `event_id` asks once."""
-    thread = Thread(team_id, user_id, PLACE)
     ts = f"{time.time():.6f}"
-    await inbox.deliver(Message(thread, ts, user_id, errand, event_id, kind="errand"))
+    await inbox.deliver(
+        Message(place(team_id, user_id), ts, user_id, errand, event_id, kind="errand")
+    )

@@ -61,6 +61,11 @@ class Keys:
         """Sorted set of threads with a conversation by the time of its last use."""
         return self.name("idle")
 
+    @property
+    def orphans(self) -> str:
+        """Sorted set of remote conversations without a thread, by when they may be deleted."""
+        return self.name("orphans")
+
     def inbox(self, thread: Thread) -> str:
         """Hash of the thread's messages by ts, waiting and taken."""
         return self.name("inbox", thread.key)

@@ -11,6 +11,10 @@ class Marks:
         self._link = link
         self._keys = keys
 
+    async def is_free(self, name: str) -> bool:
+        """Whether nobody has taken the mark."""
+        return not await self._link.execute("EXISTS", self._keys.name("mark", name))
+
     async def take(self, name: str, owner: str, seconds: int) -> bool:
         """Whether the mark is `owner`'s, now or since an earlier call.
 

@@ -1,13 +1,13 @@
 """The journal of a turn: a turn that is taken up again goes on where it stopped."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from bot import trace
 from bot.log import log
-from bot.models import Conversation, decode, encode
+from bot.models import Conversation, Record, decode, encode
 from bot.store.claims import Claim
 from bot.store.conversations import Conversations
 from bot.store.keys import Keys
@@ -61,15 +61,21 @@ class Turn:
         return cast(T, decode(kind, self._steps[step]))
 
     async def begin(
-        self, work: Callable[[bool], Awaitable[Conversation]], step: str = "begin"
+        self,
+        work: Callable[[bool], Awaitable[Conversation]],
+        step: str = "begin",
+        records: Sequence[Record] = (),
     ) -> Conversation:
-        """Like `once`, for the step that makes the conversation: it becomes the thread's, too."""
+        """Like `once`, for the step that makes the conversation: it becomes the thread's, too.
+
+        `records`, which `work` may fill, replace our own record of it.
+        """
         with self._step(step):
             again = await self._intend(step)
             if again is not None:
                 began = time.monotonic()
                 conversation = await work(again)
-                await self._conversations.save(self.claim, conversation, step=step)
+                await self._conversations.save(self.claim, conversation, step=step, records=records)
                 self._steps[step] = encode(conversation)
                 self._tell(step, began)
         return decode(Conversation, self._steps[step])

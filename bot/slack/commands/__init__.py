@@ -3,9 +3,15 @@
 To add one: write a module with a `COMMAND`, name it in `COMMANDS`; the manifest follows.
 """
 
-from bot.slack.commands import help, reset, usage
+from bot.slack.commands import conversations, forget_me, help, reset, usage
 from bot.slack.commands.command import Ask, Command
 
-COMMANDS: tuple[Command, ...] = (reset.COMMAND, usage.COMMAND, help.COMMAND)
+COMMANDS: tuple[Command, ...] = (
+    reset.COMMAND,
+    conversations.COMMAND,
+    usage.COMMAND,
+    forget_me.COMMAND,
+    help.COMMAND,
+)
 
 __all__ = ["COMMANDS", "Ask", "Command"]

@@ -18,6 +18,8 @@ class Ask:
     text: str
     store: Store
     people: People
+    url: str = ""
+    """The workspace's address, `https://example.slack.com/`."""
 
 
 Answer = dict[str, Any]

@@ -37,9 +37,17 @@ def section(text: str) -> dict[str, Any]:
 
 
 def conversation_row(
-    conversation: Conversation, first_words: str, action_id: str = ACTION, *, place: bool = False
+    conversation: Conversation,
+    first_words: str,
+    action_id: str = ACTION,
+    *,
+    place: bool = False,
+    link: str = "",
 ) -> dict[str, Any]:
-    """A conversation by its first words and its age, with a button to reset it."""
+    """A conversation by its first words and its age, with a button to reset it.
+
+    With `place` it names the channel, with `link` it leads to the thread.
+    """
     title = " ".join(first_words.split())[:70] or "(no text)"
     when = f"<!date^{int(conversation.created_at)}^{{date_short_pretty}} {{time}}|earlier>"
     button = {
@@ -50,7 +58,10 @@ def conversation_row(
         "accessibility_label": f"Reset the conversation: {title}"[:75],
     }
     where = f"<#{conversation.thread.channel_id}>, " if place else ""
-    return section(f"*{escape_mrkdwn(title)}*\n{where}{when}") | {"accessory": button}
+    headline = escape_mrkdwn(title)
+    if link:
+        headline = f"<{link}|{headline.replace('|', '¦')}>"
+    return section(f"*{headline}*\n{where}{when}") | {"accessory": button}
 
 
 COMMAND = Command("/reset", "Forget a conversation of yours and start afresh", answer)

@@ -1,0 +1,71 @@
+"""Makes a long conversation short: a summary by the model, and the newest lines as they are."""
+
+from collections.abc import Sequence
+
+from bot.budget import SUMMARY_USAGE
+from bot.engines import Engine
+from bot.errors import ConversationGone, RunFailed
+from bot.log import log
+from bot.models import Conversation, Message, Record, Run, RunOptions, Usage
+from bot.store import Store, Turn
+
+KEPT_LINES = 10
+SUMMARY = "summary"
+"""Step of the turn's journal: the text."""
+
+ASK = (
+    "Summarise our conversation so far for yourself: facts, names, numbers, decisions, open "
+    "questions and wishes, in the language it was held in, in 300 words at most. Write nothing "
+    "but the summary."
+)
+HEAD = "Summary of our conversation before this point:\n"
+
+
+async def shorten(
+    turn: Turn, engine: Engine, store: Store, history: Sequence[Record], options: RunOptions
+) -> list[Record]:
+    """What a new conversation begins with. Where no summary is to be had, the newest lines do."""
+    newest = list(history[-KEPT_LINES:])
+    if len(history) <= KEPT_LINES:
+        return newest
+    summary = turn.recall(SUMMARY, str)
+    if summary is None:
+        try:
+            summary = await _summarize(turn, engine, store, history, options)
+        except (RunFailed, ConversationGone) as error:
+            log.warning("not_summarized", thread=turn.claim.thread.key, error=str(error)[:100])
+            summary = ""
+        await turn.note(SUMMARY, summary)
+    head = [Record("assistant", HEAD + summary, newest[0].ts)] if summary else []
+    return [*head, *newest]
+
+
+async def _summarize(
+    turn: Turn, engine: Engine, store: Store, history: Sequence[Record], options: RunOptions
+) -> str:
+    """Ask the model in a conversation of its own; every step is journaled, as those of answers."""
+    last, thread, turn_id = turn.claim.messages[-1], turn.claim.thread, f"{turn.id}:summary"
+
+    async def begin(_: bool) -> Conversation:
+        conversation_id = await engine.begin(thread, last.user_id, history)
+        await store.archive.watch(engine.name, conversation_id)
+        return Conversation(conversation_id, engine.name, thread, last.user_id, turn.claim.taken_at)
+
+    conversation = await turn.once("summary:conversation", Conversation, begin)
+    question = Message(thread, last.ts, last.user_id, ASK)
+
+    async def append(again: bool) -> str:
+        return await engine.append(conversation, question, turn_id=turn_id, again=again)
+
+    async def start(again: bool) -> Run:
+        return await engine.start(conversation, [question], options, turn_id=turn_id, again=again)
+
+    if engine.appends:
+        await turn.once("summary:append", str, append)
+    run = await turn.once("summary:run", Run, start)
+    text, usage = "", None
+    async for update in engine.follow(run, conversation):
+        text, usage = update.text, update.usage
+    await turn.note(SUMMARY_USAGE, usage or Usage())
+    await store.archive.discard(engine.name, conversation.id)
+    return text.strip()

@@ -1,0 +1,143 @@
+"""The end of conversations: idle ones become tombstones, and what has no thread is deleted.
+
+`orphans` holds remote conversations that no thread points to, by the time from which they may be
+deleted: those that were just begun (until they are mapped), archived, or replaced by another one.
+So a crash at any point leaves none behind.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.models import Conversation, Thread
+from bot.store.inbox import TOMBSTONE_SECONDS
+from bot.store.keys import Keys
+from bot.store.link import Link
+
+UNMAPPED_SECONDS = 3600
+"""How long a turn may take from the beginning of a conversation to its mapping."""
+
+Fate = Literal["archived", "busy", "used"]
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A conversation on the server that no thread points to."""
+
+    engine: str
+    conversation_id: str
+
+    @property
+    def name(self) -> str:
+        """As it stands in Redis."""
+        return f"{self.engine}|{self.conversation_id}"
+
+    @classmethod
+    def parse(cls, name: str) -> "Orphan":
+        """Read what `name` wrote."""
+        engine, _, conversation_id = name.partition("|")
+        return cls(engine, conversation_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A conversation that may be archived; `used_at` in epoch seconds."""
+
+    thread: Thread
+    used_at: float
+    orphan: Orphan | None
+    """What remains of it on the server; None where its facts are gone already."""
+    user_id: str
+
+
+class Archive:
+    """Idle conversations and orphans."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def watch(self, engine: str, conversation_id: str) -> None:
+        """A conversation was begun and is not mapped yet: an orphan, should it never be."""
+        await self._due(Orphan(engine, conversation_id), time.time() + UNMAPPED_SECONDS)
+
+    async def postpone(self, orphan: Orphan, seconds: float) -> None:
+        """Try to delete it later."""
+        await self._due(orphan, time.time() + seconds)
+
+    async def discard(self, engine: str, conversation_id: str) -> None:
+        """A conversation has served its turn: the sweep deletes it."""
+        await self._due(Orphan(engine, conversation_id), time.time())
+
+    async def _due(self, orphan: Orphan, at: float) -> None:
+        await self._link.execute("ZADD", self._keys.orphans, repr(at), orphan.name)
+
+    async def orphans(self, limit: int) -> list[Orphan]:
+        """Some of those that may be deleted now."""
+        names = await self._link.execute(
+            *("ZRANGEBYSCORE", self._keys.orphans, "-inf", repr(time.time()), "LIMIT", 0, limit)
+        )
+        return [Orphan.parse(name) for name in names]
+
+    async def bury(self, orphans: Sequence[Orphan]) -> None:
+        """They are deleted on the server: forget them."""
+        if orphans:
+            await self._link.execute("ZREM", self._keys.orphans, *(o.name for o in orphans))
+
+    async def count(self, before: float) -> tuple[int, int]:
+        """How many conversations were last used before a time; how many orphans are due."""
+        idle, orphans = await self._link.execute_many(
+            [
+                ("ZCOUNT", self._keys.idle, "-inf", f"({before!r}"),
+                ("ZCOUNT", self._keys.orphans, "-inf", repr(time.time())),
+            ]
+        )
+        return int(idle), int(orphans)
+
+    async def idle(self, before: float, limit: int, skip: int = 0) -> list[Idle]:
+        """Conversations last used before a time, the longest idle first, in two round trips."""
+        flat = await self._link.execute(
+            *("ZRANGEBYSCORE", self._keys.idle, "-inf", f"({before!r}", "WITHSCORES"),
+            *("LIMIT", skip, limit),
+        )
+        threads = [Thread.parse(name) for name in flat[::2]]
+        facts = await self._link.execute_many(
+            [("HMGET", self._keys.conversation(t), "engine", "id", "user_id") for t in threads]
+        )
+        return [
+            Idle(thread, float(used_at), Orphan(engine, id_) if id_ else None, user_id or "")
+            for thread, used_at, (engine, id_, user_id) in zip(
+                threads, flat[1::2], facts, strict=True
+            )
+        ]
+
+    async def archive(self, found: Sequence[Idle], before: float) -> list[Fate]:
+        """Turn conversations into tombstones, unless they are in use again; one round trip."""
+        fates: list[Fate] = await self._link.run_many(
+            "archive", [self._call(idle, repr(before)) for idle in found]
+        )
+        return fates
+
+    async def forget(self, conversations: Sequence[Conversation]) -> list[Fate]:
+        """The same at somebody's wish, however lately they were used; `busy`: a turn is at work."""
+        found = [Idle(c.thread, 0, Orphan(c.engine, c.id), c.user_id) for c in conversations]
+        fates: list[Fate] = await self._link.run_many(
+            "archive", [self._call(idle, "+inf") for idle in found]
+        )
+        return fates
+
+    def _call(self, idle: Idle, before: str) -> tuple[Sequence[str], Sequence[str | int]]:
+        keys, thread = self._keys, idle.thread
+        names = (
+            keys.thread(thread),
+            keys.conversation(thread),
+            keys.record(thread),
+            keys.idle,
+            keys.orphans,
+            keys.recent(thread.team_id, idle.user_id),
+            keys.speakers(thread),
+            keys.overheard(thread),
+        )
+        place = f"{thread.channel_id}:{thread.thread_ts}"
+        return names, (thread.key, place, before, TOMBSTONE_SECONDS)

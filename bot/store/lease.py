@@ -1,0 +1,21 @@
+"""A lease: work that one process does at a time, all over the deployment."""
+
+from bot.store.keys import Keys
+from bot.store.link import Link
+
+
+class Leases:
+    """Leases by name."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def take(self, name: str, owner: str, seconds: float) -> bool:
+        """Take a free lease, or prolong one's own; False while somebody else has it."""
+        key = self._keys.name("lease", name)
+        return bool(await self._link.run("lease", (key,), owner, int(seconds * 1000)))
+
+    async def give_back(self, name: str, owner: str) -> None:
+        """End one's own lease."""
+        await self._link.run("lease", (self._keys.name("lease", name),), owner, 0)

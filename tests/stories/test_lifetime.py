@@ -1,0 +1,182 @@
+"""Conversations end: archived when nobody uses them, summed up when they grow long."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.cleanup import Sweeper
+from bot.engines.echo import EchoEngine
+from bot.errors import Retry, RunFailed
+from bot.models import Thread
+from bot.store import Store
+from tests.fakes.openai import failed
+from tests.store.scenes import conversation, deliver, take_one
+from tests.stories.town import Town, open_town
+
+DAY = 86400.0
+
+
+@asynccontextmanager
+async def closing_echo() -> AsyncIterator[EchoEngine]:
+    engine = EchoEngine(":memory:")
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+async def age(store: Store, thread: Thread, days: float) -> None:
+    """Let a conversation have been idle for so long."""
+    await store.redis.zadd(store.keys.idle, {thread.key: time.time() - days * DAY})
+
+
+def sweeper(town: Town) -> Sweeper:
+    assert town.bot.engine is not None
+    return Sweeper(town.bot.store, town.bot.engine, 30, pause=0)
+
+
+async def test_an_idle_conversation_goes_and_the_thread_starts_afresh(any_town: Town) -> None:
+    town = any_town
+    root = await town.ask("#general", "@bot the word is swordfish")
+    other = await town.ask("#random", "@bot hello")
+    store, thread = town.bot.store, town.key("#general", root)
+    known = await store.conversations.find(thread)
+    assert known is not None
+    await age(store, thread, 31)
+    assert (await sweeper(town).preview()).archived == 1
+
+    swept = await sweeper(town).sweep_now()
+    assert (swept.archived, swept.deleted, swept.kept) == (1, 1, 0)
+    assert known.id not in {**town.fake.conversations, **town.fake.threads}
+    assert await store.conversations.find(thread) is None
+    assert await store.conversations.history(thread) == []
+    assert await store.conversations.find(town.key("#random", other)) is not None
+
+    await town.ask("#general", "what is the word?", thread_ts=root)
+    answer = (await town.replies("#general", root, 2))[1]
+    assert "swordfish" not in answer
+    assert "I no longer have what was said here until" in answer
+    await town.ask("#general", "sure?", thread_ts=root)
+    assert "I no longer have" not in (await town.replies("#general", root, 3))[2]
+
+
+async def test_a_second_sweep_finds_nothing_and_a_daily_one_waits_for_the_day(town: Town) -> None:
+    root = await town.ask("#general", "@bot hello")
+    await age(town.bot.store, town.key("#general", root), 31)
+    first = await sweeper(town).sweep_in_turn()
+    assert first is not None
+    assert first.archived == 1
+    again = await sweeper(town).sweep_now()
+    assert (again.archived, again.deleted) == (0, 0)
+    root = await town.ask("#general", "@bot hello")
+    await age(town.bot.store, town.key("#general", root), 31)
+    later = await sweeper(town).sweep_in_turn()
+    assert later is not None
+    assert later.archived == 0
+
+
+async def test_one_process_sweeps_at_a_time(store: Store) -> None:
+    async with closing_echo() as engine:
+        await store.leases.take("sweep", "another", 60)
+        assert await Sweeper(store, engine, 30).sweep_in_turn() is None
+        with pytest.raises(Retry):
+            await Sweeper(store, engine, 30).sweep_now()
+        await store.leases.give_back("sweep", "somebody else")
+        assert await Sweeper(store, engine, 30).sweep_in_turn() is None
+        await store.leases.give_back("sweep", "another")
+        assert await Sweeper(store, engine, 30).sweep_in_turn() is not None
+
+
+async def test_a_thread_with_something_to_do_is_left_alone(store: Store) -> None:
+    async with closing_echo() as engine:
+        await deliver(store, "1.0")
+        claim = await take_one(store)
+        await store.conversations.save(claim, conversation())
+        await age(store, claim.thread, 31)
+        assert (await Sweeper(store, engine, 30, pause=0).sweep_now()).archived == 0
+        await store.inbox.settle(claim)
+        await age(store, claim.thread, 31)
+        assert (await Sweeper(store, engine, 30, pause=0).sweep_now()).archived == 1
+
+
+async def test_what_was_begun_and_never_mapped_is_removed_later(store: Store) -> None:
+    async with closing_echo() as engine:
+        orphan = await engine.begin(Thread("T1", "C1", "1.0"), "U1")
+        await store.archive.watch("echo", orphan)
+        assert (await Sweeper(store, engine, 30, pause=0).sweep_now()).deleted == 0
+        await store.redis.zadd(store.keys.orphans, {f"echo|{orphan}": time.time() - 1})
+        assert (await Sweeper(store, engine, 30, pause=0).sweep_now()).deleted == 1
+        assert await store.redis.zcard(store.keys.orphans) == 0
+
+
+async def test_what_the_server_does_not_delete_is_tried_again_later(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with closing_echo() as engine:
+
+        async def refuse(conversation_id: str) -> None:
+            raise RunFailed("failed", "server_error")
+
+        monkeypatch.setattr(engine, "delete", refuse)
+        await store.archive.discard("echo", "one")
+        await store.archive.discard("assistants", "of another engine")
+        swept = await Sweeper(store, engine, 30, pause=0).sweep_now()
+        assert (swept.deleted, swept.kept) == (0, 2)
+        assert await store.redis.zcard(store.keys.orphans) == 2
+        assert await store.archive.orphans(10) == []
+
+
+async def test_a_long_conversation_is_summed_up_in_a_new_one(
+    redis_url: str, tmp_path: Path, engine_name: str
+) -> None:
+    given: dict[str, Any] = {"engine": engine_name, "bot_rollover_messages": 12}
+    async with open_town(redis_url, tmp_path, **given) as town:
+        root = await town.ask("#general", "@bot number 0")
+        for number in range(1, 12):
+            await town.ask("#general", f"number {number}", thread_ts=root)
+        store, thread = town.bot.store, town.key("#general", root)
+        before = await store.conversations.find(thread)
+        assert before is not None
+        assert before.messages == 12
+        await town.ask("#general", "and now?", thread_ts=root)
+        after = await store.conversations.find(thread)
+        assert after is not None
+        assert (after.id != before.id, after.messages) == (True, 1)
+        assert (after.created_at, after.user_id) == (before.created_at, before.user_id)
+        answer = (await town.replies("#general", root, 13))[12]
+        assert "and now?" in answer
+        assert "number 11" in answer
+        record = await store.conversations.history(thread)
+        assert record[0].text.startswith("Summary of our conversation")
+        assert "number 1" in record[0].text
+        assert len(record) == 1 + 10 + 2
+
+        swept = await sweeper(town).sweep_now()
+        assert swept.deleted == 2  # the old one, and the one in which it was summed up
+        assert before.id not in {**town.fake.conversations, **town.fake.threads}
+        await town.ask("#general", "still there?", thread_ts=root)
+        assert "and now?" in (await town.replies("#general", root, 14))[13]
+
+
+@pytest.fixture(params=["responses", "assistants", "echo"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def test_where_no_summary_is_to_be_had_the_newest_lines_go_on(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_town(redis_url, tmp_path, bot_rollover_messages=6) as town:
+        root = await town.ask("#general", "@bot number 0")
+        for number in range(1, 6):
+            await town.ask("#general", f"number {number}", thread_ts=root)
+        town.fake.answer = [failed("server_error"), "fine"]
+        await town.ask("#general", "and now?", thread_ts=root)
+        assert (await town.replies("#general", root, 7))[6] == "fine"
+        record = await town.bot.store.conversations.history(town.key("#general", root))
+        assert [line.text for line in record][-2:] == ["and now?", "fine"]
+        assert not record[0].text.startswith("Summary")
