@@ -13,9 +13,10 @@ from pydantic_core import PydanticSerializationError
 
 T = TypeVar("T")
 
-MessageKind = Literal["message", "reset", "stop", "again", "errand"]
+MessageKind = Literal["message", "reset", "stop", "again", "retract", "errand"]
 """`message` is something a person wrote; `reset` ends the conversation at this point of it, `stop`
-the answer that is being made; `again` asks for another answer to the last question.
+the answer that is being made; `again` asks for another answer to the last question, and
+`retract` takes the message whose ts it bears out of the conversation.
 
 An `errand` is work asked for outside of threads: see `bot.errands`.
 """

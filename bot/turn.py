@@ -33,6 +33,7 @@ from bot.errors import ConversationGone, Retry, RunFailed
 from bot.gate import Admission, Gate
 from bot.log import log
 from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update, well_formed
+from bot.retraction import retract
 from bot.rollover import shorten
 from bot.slack.files import Files
 from bot.slack.reply import Replies, Reply
@@ -101,10 +102,19 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
     if all(message.kind == "stop" for message in turn.claim.messages):
         await desk.store.inbox.settle(turn.claim)
         return Answer("", outcome="stop")
+    orders = [message for message in turn.claim.messages if message.kind == "retract"]
+    if len(orders) == len(turn.claim.messages):
+        await retract(turn, desk.store, desk.engine, orders)
+        conversation = turn.claim.conversation
+        await desk.store.inbox.settle(turn.claim, owed=conversation.owed if conversation else None)
+        return Answer("", outcome="retracted")
+    said = tuple(message for message in turn.claim.messages if message.kind != "retract")
+    turn.claim = replace(turn.claim, messages=said)
     admission = await desk.gate.admit(turn)
     desk = replace(desk, options=admission.options)
     if not admission.admitted:
         return await turn_away(turn, desk, admission)
+    await retract(turn, desk.store, desk.engine, orders)
     last = turn.claim.messages[-1]
     turn.claim = replace(turn.claim, messages=questions(turn))
     async with desk.replies.open(turn, last) as reply:

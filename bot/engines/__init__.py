@@ -72,6 +72,12 @@ class Engine(Protocol):
         """Ask for the end of a run; one that has ended already is left as it is."""
         ...
 
+    async def retract(
+        self, conversation: Conversation, history: Sequence[Record], ts: str, *, again: bool
+    ) -> None:
+        """Delete the message of a person with this `ts`; `history` is our record with it."""
+        ...
+
     async def delete(self, conversation_id: str) -> None:
         """Delete a conversation with all it holds; one that is gone already is no error."""
         ...

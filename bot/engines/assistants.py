@@ -22,6 +22,7 @@ from bot.engines.attachments import message_content
 from bot.engines.client import LOOK, STREAMS, open_client
 from bot.engines.errors import checked, vendor_errors
 from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
+from bot.engines.retraction import find_place
 from bot.engines.runs import WORKING, RunDraft, finish, text_of
 from bot.engines.streams import LiveStream, LiveStreams, batches
 from bot.errors import BotError, ConfigError, ConversationGone, Retry, RunFailed
@@ -189,6 +190,24 @@ class AssistantsEngine:
     async def cancel(self, run: Run) -> None:
         with vendor_errors(), suppress(openai.BadRequestError, openai.NotFoundError):
             await self._threads.runs.cancel(run.id, thread_id=run.conversation_id, timeout=LOOK)
+
+    async def retract(
+        self, conversation: Conversation, history: Sequence[Record], ts: str, *, again: bool
+    ) -> None:
+        place = find_place(history, ts)
+        if place is None:
+            return
+        with vendor_errors():
+            listed = self._threads.messages.list(
+                conversation.id, order="asc", limit=100, timeout=LOOK
+            )
+            said: list[Any] = [message async for message in listed if message.role == "user"]
+        marked = [message for message in said if _metadata(message).get("slack_ts") == ts]
+        alike = [message for message in said if _words_of(message) == (place.text or NO_TEXT)]
+        gone = marked[0] if marked else place.among(alike, again=again)
+        if gone is not None:
+            with vendor_errors(), suppress(openai.NotFoundError):
+                await self._threads.messages.delete(gone.id, thread_id=conversation.id)
 
     async def delete(self, conversation_id: str) -> None:
         with vendor_errors(), suppress(openai.NotFoundError):
@@ -359,6 +378,10 @@ class AssistantsEngine:
             if message.role == "assistant"
             and (message.run_id == run.id or (not message.run_id and index > asked))
         ]
+
+
+def _words_of(message: Any) -> str:
+    return text_of(message.content[0]) if message.content else ""
 
 
 def _metadata(thing: Any) -> dict[str, str]:

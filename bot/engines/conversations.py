@@ -10,6 +10,7 @@ from openai import AsyncOpenAI, omit
 from bot.engines.answer import Item, is_message, parts_of, text_of
 from bot.engines.client import LOOK
 from bot.engines.errors import vendor_errors
+from bot.engines.retraction import Place
 from bot.errors import ConversationGone, RunFailed
 from bot.models import Conversation, Message, Record, Thread
 
@@ -96,8 +97,7 @@ def find_messages(items: Sequence[Item], messages: Sequence[Message]) -> tuple[i
     the last of these stands (-1: none is there).
     """
     said = [index for index, item in enumerate(items) if is_message(item, "user")]
-    # The words of a message come first in it, its files behind them.
-    texts = ["".join(text_of(part) for part in parts_of(items[index])[:1]) for index in said]
+    texts = [words_of(items[index]) for index in said]
     wanted = [message.text for message in messages]
     for count in range(min(len(wanted), len(said)), 0, -1):
         if texts[-count:] == wanted[:count]:
@@ -118,6 +118,20 @@ async def excuses(client: AsyncOpenAI, conversation_id: str) -> list[dict[str, A
         for item in items
         if item.type in _OUTPUTS and item.call_id not in answered
     ]
+
+
+async def retract(client: AsyncOpenAI, conversation_id: str, place: Place, *, again: bool) -> None:
+    """Delete the item of a message that a person has deleted."""
+    items = await items_after(client, conversation_id, "")
+    alike = [item for item in items if is_message(item, "user") and words_of(item) == place.text]
+    item = place.among(alike, again=again)
+    if item is not None:
+        await _delete_item(client, conversation_id, item.id)
+
+
+def words_of(message: Item) -> str:
+    """What a person wrote: the words come first in a message, its files behind them."""
+    return "".join(text_of(part) for part in parts_of(message)[:1])
 
 
 async def erase(client: AsyncOpenAI, conversation_id: str) -> None:

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bot.engines.retraction import find_place
 from bot.errors import ConversationGone, RunFailed
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, Message, Record, Run, RunOptions, Thread, Update, Usage
@@ -180,6 +181,25 @@ class EchoEngine:
             now = time.time()
             if cancelled is None and self._said(answer, now - began) != answer:
                 db.execute("UPDATE runs SET cancelled = ? WHERE id = ?", (now, run.id))
+
+        await self._do(write)
+
+    async def retract(
+        self, conversation: Conversation, history: Sequence[Record], ts: str, *, again: bool
+    ) -> None:
+        place = find_place(history, ts)
+        if place is None:
+            return
+
+        def write(db: sqlite3.Connection) -> None:
+            rows = db.execute(
+                "SELECT number FROM messages WHERE conversation = ? AND role = 'user'"
+                " AND text = ? ORDER BY number",
+                (conversation.id, place.text),
+            ).fetchall()
+            gone = place.among(rows, again=again)
+            if gone is not None:
+                db.execute("DELETE FROM messages WHERE number = ?", gone)
 
         await self._do(write)
 

@@ -19,6 +19,7 @@ from openai.types.responses import Response
 from bot.engines.answer import Draft
 from bot.engines.errors import checked, vendor_errors
 from bot.engines.requests import Requests, as_item
+from bot.engines.retraction import Place
 from bot.errors import ConversationGone, RunFailed
 from bot.media import Attachment
 from bot.models import Conversation, Message, Record, Run, RunOptions, Update
@@ -119,6 +120,16 @@ class Replay:
         if memory is not None and memory.work is not None and memory.work.run.id == run.id:
             memory.work.task.cancel()
 
+    def retract(self, conversation_id: str, place: Place, *, again: bool) -> None:
+        memory = self._memory(conversation_id)
+        alike = [
+            item
+            for item in memory.items
+            if item["role"] == "user" and _words_of(item["content"]) == place.text
+        ]
+        gone = place.among(alike, again=again)
+        memory.items = [item for item in memory.items if item is not gone]
+
     def delete(self, conversation_id: str) -> None:
         memory = self._memories.pop(conversation_id, None)
         if memory is not None and memory.work is not None:
@@ -155,6 +166,10 @@ class Replay:
                 return
             if memory.work is None or memory.work.task.done():
                 del self._memories[conversation_id]
+
+
+def _words_of(content: Any) -> str:
+    return str(content if isinstance(content, str) else content[0]["text"])
 
 
 def _as_item(role: str, text: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
 from bot.engines.replay import PREFIX as REPLAYED
 from bot.engines.replay import Replay
 from bot.engines.requests import Requests, as_item
+from bot.engines.retraction import find_place
 from bot.engines.streams import LiveStream, LiveStreams, batches
 from bot.errors import BotError, Retry, RunFailed
 from bot.log import log
@@ -166,6 +167,17 @@ class ResponsesEngine:
             self._replay.cancel(run)
         elif not run.id.startswith(ADOPTED):
             await self._cancel(run.id)
+
+    async def retract(
+        self, conversation: Conversation, history: Sequence[Record], ts: str, *, again: bool
+    ) -> None:
+        place = find_place(history, ts)
+        if place is None:
+            return
+        if conversation.id.startswith(REPLAYED):
+            self._replay.retract(conversation.id, place, again=again)
+        else:
+            await conversations.retract(self._client, conversation.id, place, again=again)
 
     async def delete(self, conversation_id: str) -> None:
         if conversation_id.startswith(REPLAYED):

@@ -19,6 +19,7 @@ from bot.apology import NOTHING_TO_STOP
 from bot.errors import BotError
 from bot.log import log
 from bot.models import File, FollowUps, Message, MessageKind, Thread
+from bot.slack.changes import Changes
 from bot.slack.client import Identity, slack_errors
 from bot.slack.pane import Pane
 from bot.slack.text import parse_text
@@ -65,6 +66,7 @@ class Listeners:
         self._client = client
         self._follow_ups = follow_ups
         self._identity = identity
+        self._changes = Changes(store, client, self._parse_spoken)
         self._pane = Pane(store, client)
         self._mention = re.compile(rf"<@{re.escape(identity.user_id)}(\|[^>]*)?>")
 
@@ -74,6 +76,7 @@ class Listeners:
         app.event("message")(self.message)
         app.event("agent_session_stopped")(self.agent_session_stopped)
         app.event("app_home_opened")(self.app_home_opened)
+        self._changes.register(app)
 
     async def app_mention(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
         """Somebody calls the bot by name. The twin `message` event is the same message."""
@@ -81,6 +84,12 @@ class Listeners:
 
     async def message(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
         """Something was written where the bot is: for us in a DM, a mention or our own thread."""
+        if event.get("subtype") == "message_changed":
+            await self._changes.changed(event, body, context)
+            return
+        if event.get("subtype") == "message_deleted":
+            await self._changes.deleted(event, body, context)
+            return
         direct = event.get("channel_type") == "im"
         mentioned = bool(self._mention.search(event.get("text") or ""))
         address: Address = "direct" if direct else "mention" if mentioned else ""
@@ -166,6 +175,12 @@ class Listeners:
                 status=f"is answering… queued ({waiting})",
             )
         )
+
+    def _parse_spoken(
+        self, event: Payload, body: Payload, context: AsyncBoltContext
+    ) -> Message | None:
+        is_ours = event.get("user") == self._identity.user_id
+        return self._parse(event, body, context) if is_spoken(event) and not is_ours else None
 
     def _parse(self, event: Payload, body: Payload, context: AsyncBoltContext) -> Message:
         files = parse_files(event.get("files") or ())

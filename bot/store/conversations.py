@@ -82,6 +82,12 @@ class Conversations:
         flat = await self._link.run("forget", names, claim.fence, thread.key, TOMBSTONE_SECONDS)
         return parse_conversation(thread, pairs(flat))
 
+    async def retract(self, claim: Claim, ts: str) -> None:
+        """Take a person's message out of our own record."""
+        keys, thread = self._keys, claim.thread
+        names = (keys.thread(thread), keys.conversation(thread), keys.record(thread))
+        await self._link.run("retract", names, claim.fence, ts)
+
     async def history(self, thread: Thread) -> list[Record]:
         """Our own record of the conversation, the oldest line first."""
         lines = await self._link.execute("LRANGE", self._keys.record(thread), 0, -1)

@@ -78,6 +78,10 @@ class Keys:
         """Hash of messages by ts that were not for us, or not yet."""
         return self.name("overheard", thread.key)
 
+    def edited(self, thread: Thread, ts: str) -> str:
+        """An edited question that was answered before the edit."""
+        return self.name("edited", thread.key, ts)
+
     def channel(self, team_id: str, channel_id: str) -> str:
         """Hash of a channel's own settings."""
         return self.name("channel", team_id, channel_id)

@@ -18,6 +18,7 @@ EARLY_SECONDS = 90
 a minute."""
 OVERHEARD_SECONDS = 30 * 86400
 OVERHEARD_MESSAGES = 50
+EDIT_SECONDS = 86400
 OVERHEARD_CHARS = 4_000
 STEP = "background"
 
@@ -119,6 +120,28 @@ class Talk:
         step = decode(_Step, value)
         overheard = tuple(decode(Message, message) for message in step.overheard)
         return Background(overheard, step.speakers, step.first)
+
+    async def revise(self, message: Message) -> bool:
+        """Put an edited text in the place of one that was overheard; False where there is none."""
+        return await self._amend(message.thread, message.ts, encode(message))
+
+    async def withdraw(self, thread: Thread, ts: str) -> bool:
+        """Forget a deleted message that was only overheard; False where there is none."""
+        return await self._amend(thread, ts, "")
+
+    async def _amend(self, thread: Thread, ts: str, message: str) -> bool:
+        names = (self._keys.overheard(thread),)
+        return bool(await self._link.run("amend_overheard", names, ts, message))
+
+    async def keep_edit(self, message: Message) -> None:
+        """Remember an edited question for a day, in case it is to be answered again."""
+        key = self._keys.edited(message.thread, message.ts)
+        await self._link.execute("SET", key, encode(message), "EX", EDIT_SECONDS)
+
+    async def edited(self, thread: Thread, ts: str) -> Message | None:
+        """An edited question, once: it is forgotten."""
+        found = await self._link.execute("GETDEL", self._keys.edited(thread, ts))
+        return decode(Message, found) if found else None
 
     async def note_speakers(self, thread: Thread, spoke_at: Mapping[str, str]) -> None:
         """Remember who wrote in the thread, and when, before the bot was called."""

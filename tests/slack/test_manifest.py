@@ -98,6 +98,9 @@ def test_every_subscribed_event_has_a_listener_and_every_listener_its_event() ->
             heard.add(name)
             return lambda listener: listener
 
+        def action(self, name: str) -> Callable[[object], object]:
+            return lambda listener: listener
+
     identity = Identity("T", "", "U", "B", "")
     client = cast(AsyncWebClient, None)
     Listeners(cast(Store, None), client, identity).register(cast(AsyncApp, Recorder()))

@@ -1,8 +1,14 @@
--- Take back that a step was begun: it is known to have done nothing.
--- KEYS  thread, turn
--- ARGV  claim, step
+-- Take a person's message out of our own record.
+-- KEYS  thread, conversation, record
+-- ARGV  claim, ts of the message
 if not holds(KEYS[1], ARGV[1]) then
   return SUPERSEDED
 end
-redis.call('HDEL', KEYS[2], '?' .. ARGV[2])
+for _, line in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do
+  local record = cjson.decode(line)
+  if record.role == 'user' and record.ts == ARGV[2] then
+    redis.call('LREM', KEYS[3], 1, line)
+    redis.call('HINCRBY', KEYS[2], 'record_bytes', -#line)
+  end
+end
 return redis.status_reply('OK')

@@ -1,0 +1,38 @@
+"""Which of the messages that a server holds is the one that a person has deleted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bot.models import Record
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message stands: `text` occurs `count` times, and this is the `last`-last of them."""
+
+    text: str
+    last: int
+    count: int
+
+    def among(self, alike: Sequence[T], *, again: bool) -> T | None:
+        """The message among those with its text; None where it is gone already.
+
+        With `again` an earlier attempt may have deleted it: then there is one less than before.
+        """
+        if len(alike) < self.last or (again and len(alike) < self.count):
+            return None
+        return alike[-self.last]
+
+
+def find_place(history: Sequence[Record], ts: str) -> Place | None:
+    """Find a person's message by its `ts` in our record of a conversation."""
+    said = [record for record in history if record.role == "user"]
+    numbers = [number for number, record in enumerate(said) if record.ts == ts]
+    if not numbers:
+        return None
+    text = said[numbers[0]].text
+    alike = [number for number, record in enumerate(said) if record.text == text]
+    return Place(text, len(alike) - alike.index(numbers[0]), len(alike))
