@@ -8,9 +8,12 @@ import signal
 import sys
 from pathlib import Path
 
+import yaml
+
 from bot.playground.local_slack import LocalSlack
 from bot.playground.model import Json
 from bot.playground.server import open_workspace
+from bot.playground.web_page import page_url
 
 
 def settings(slack: LocalSlack) -> dict[str, str]:
@@ -22,16 +25,21 @@ def settings(slack: LocalSlack) -> dict[str, str]:
         "SLACK_SIGNING_SECRET": slack.signing_secret,
         "PLAYGROUND_CONTROL_URL": f"{slack.base_url}/_control",
         "PLAYGROUND_CONTROL_TOKEN": slack.control_token,
+        "PLAYGROUND_PAGE": page_url(slack),
     }
 
 
-async def serve(port: int, events_url: str | None, state_file: Path | None) -> None:
+async def serve(
+    port: int, events_url: str | None, state_file: Path | None, manifest_file: Path | None
+) -> None:
     """Run until SIGINT or SIGTERM; with a state file go on from it and write it at the end."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     state = _load(state_file)
     async with open_workspace(port=port, events_url=events_url, state=state) as slack:
+        if manifest_file is not None:
+            slack.manifest = yaml.safe_load(manifest_file.read_text())
         for name, value in settings(slack).items():
             sys.stdout.write(f"{name}={value}\n")
         sys.stdout.flush()
@@ -56,9 +64,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 takes a free one")
     parser.add_argument("--events-url", help="the bot's request URL; without it: Socket Mode")
     parser.add_argument("--state", type=Path, help="a file to keep the workspace in")
+    parser.add_argument(
+        "--manifest", type=Path, help="the app's manifest, for what the page offers"
+    )
     options = parser.parse_args(arguments)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(options.port, options.events_url, options.state))
+        asyncio.run(serve(options.port, options.events_url, options.state, options.manifest))
 
 
 if __name__ == "__main__":

@@ -152,10 +152,11 @@ class Control:
         await response.prepare(request)
         subscription = self._slack.workspace.changes.subscribe(int(after) if after else None)
         async with contextlib.aclosing(subscription) as feed:
-            async for change in feed:
-                data = json.dumps(change.as_json())
-                frame = f"id: {change.number}\nevent: {change.kind}\ndata: {data}\n\n"
-                await response.write(frame.encode())
+            with contextlib.suppress(ConnectionResetError):  # the watcher has left
+                async for change in feed:
+                    data = json.dumps(change.as_json())
+                    frame = f"id: {change.number}\nevent: {change.kind}\ndata: {data}\n\n"
+                    await response.write(frame.encode())
         return response
 
 

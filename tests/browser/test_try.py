@@ -14,6 +14,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Opener
 from tests.browser.hands import in_channel, in_thread, open_thread, reply, say
+from tests.fakes.openai import after_polls, open_fake_openai
 from tests.test_cli import environment
 
 SLOW = 40_000
@@ -35,11 +36,11 @@ class Program:
 
 
 @asynccontextmanager
-async def bot_try(directory: Path, *options: str) -> AsyncIterator[Program]:
+async def bot_try(directory: Path, *options: str, **given: str) -> AsyncIterator[Program]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bot", "try", "--browser", *options),
         cwd=directory,
-        env=environment(),
+        env=environment(**given),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
@@ -106,6 +107,34 @@ async def test_nothing_is_lost_under_faults(tmp_path: Path, open_page: Opener) -
         steps = page.locator(".steps")
         for told in ("SIGKILL", "ratelimited", "ai request refused", "message seen before"):
             await expect(steps).to_contain_text(told)
+
+
+@pytest.mark.timeout(120)
+async def test_the_requests_to_the_ai_server_are_shown_with_their_status(
+    tmp_path: Path, open_page: Opener
+) -> None:
+    async with open_fake_openai() as fake:
+        fake.answer = [after_polls("first", 3), after_polls("second", 0)]
+        fake.fault("rate_limit", "POST", "/responses", retry_after=1)
+        given = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": fake.api_key}
+        async with bot_try(tmp_path, BOT_STREAMING="false", **given) as program:
+            page = await open_page(program.url)
+            await say(page, "@bot hello")
+            await open_thread(page, "hello")
+            await expect(in_thread(page, "first")).to_be_visible(timeout=SLOW)
+            await reply(page, "and now?")
+            await expect(in_thread(page, "second")).to_be_visible(timeout=SLOW)
+            await page.get_by_role("button", name="What happened").click()
+            requests = page.locator(".step.ai")
+            await expect(requests.filter(has_text="POST /v1/responses").first).to_be_visible()
+            shown = await requests.all_inner_texts()
+    rows = [" ".join(text.split()) for text in shown]
+    asked = [row for row in rows if "POST /v1/responses" in row]
+    assert ["429" in asked[0], "200" in asked[-1]] == [True, True]
+    polls = [row for row in rows if "GET /v1/responses/" in row and "200" in row]
+    first = next(iter(fake.responses))
+    sent = [r for r in fake.requests if r.method == "GET" and r.path == f"/responses/{first}"]
+    assert len(polls) == len(sent) >= 3
 
 
 async def _next_time(page: Page, title: str) -> None:

@@ -21,7 +21,7 @@ class Program:
 
     async def read_settings(self) -> None:
         assert self.process.stdout is not None
-        while "PLAYGROUND_CONTROL_TOKEN" not in self.settings:
+        while "PLAYGROUND_PAGE" not in self.settings:
             line = (await self.process.stdout.readline()).decode()
             assert line, "the process ended"
             name, _, value = line.strip().partition("=")
@@ -44,9 +44,9 @@ class Program:
         return self.process.returncode
 
 
-async def start(state: Path) -> Program:
+async def start(state: Path, *options: str) -> Program:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot.playground", "--state", str(state)),
+        *(sys.executable, "-m", "bot.playground", "--state", str(state), *options),
         stdout=asyncio.subprocess.PIPE,
     )
     program = Program(process)
@@ -82,3 +82,18 @@ async def test_it_serves_keeps_its_state_and_goes_on(
     reply = await second.act("bob", "says", channel="#general", text="I do", thread_ts=str(ts))
     assert float(str(reply)) > float(str(ts))
     assert await second.stop() == 0
+
+
+async def test_it_serves_the_page_and_what_the_manifest_offers(
+    tmp_path: Path, programs: list[Program]
+) -> None:
+    manifest = tmp_path / "manifest.yml"
+    manifest.write_text("features: {slash_commands: [{command: /parrot, description: Say it}]}")
+    program = await start(tmp_path / "workspace.json", "--manifest", str(manifest))
+    programs.append(program)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        async with session.get(program.settings["PLAYGROUND_PAGE"]) as response:
+            assert (response.status, response.content_type) == (200, "text/html")
+        async with session.get(f"{program.settings['PLAYGROUND_CONTROL_URL']}/state") as response:
+            features = (await response.json())["manifest"]["features"]
+    assert features["slash_commands"][0]["command"] == "/parrot"

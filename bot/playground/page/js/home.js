@@ -17,7 +17,7 @@ export class HomeView {
     this.sign = sign;
     const use = (element, value) =>
       interact("clicks_in_view", { action_id: element.action_id, value, view_id: view.id }, element.text?.text ?? "The action");
-    replace(this.element, view ? h("div", { class: "home-blocks" }, renderBlocks(view.blocks, use)) : nothing());
+    replace(this.element, view ? h("div", { class: "home-blocks body" }, renderBlocks(view.blocks, use)) : nothing());
   }
 }
 

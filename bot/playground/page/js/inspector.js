@@ -72,9 +72,9 @@ function stepsOf(asked, messages, steps) {
   const turn = steps.find((step) => step.messages?.includes(asked.ts));
   const next = messages.find((message) => !message.bot_id && message.ts > asked.ts);
   const end = next ? Number(next.ts) : Infinity;
-  const after = turn ? steps.find((step) => step.messages && step.at > turn.at && step.turn !== turn.turn) : null;
+  const after = turn ? steps.find((step) => step.messages?.length && step.at > turn.at && step.turn !== turn.turn) : null;
   return steps.filter((step) => {
-    if (step.ts) return step.ts === asked.ts || (step.about === "app" && within(step));
+    if (step.ts) return step.ts === asked.ts;
     return within(step);
   });
   function within(step) {
@@ -88,7 +88,7 @@ function row(step, start) {
   const [name, title] = SOURCES[step.source] ?? [step.source, ""];
   const good = step.ok === undefined || step.ok;
   return h("li", { class: `step ${step.source} ${good ? "" : "bad"}` },
-    h("span", { class: "when" }, `+${seconds(step.at - start)}`),
+    h("span", { class: "when", title: "seconds since the first step" }, `+${seconds(step.at - start)}`),
     h("span", { class: "source", title }, name),
     h("span", { class: "what" }, h("code", null, step.title), step.detail ? h("small", null, ` ${step.detail}`) : null),
     h("span", { class: "result" },
@@ -96,6 +96,6 @@ function row(step, start) {
       step.ms != null ? h("small", null, `${step.ms < 10 ? step.ms.toFixed(1) : Math.round(step.ms)} ms`) : null));
 }
 
-const seconds = (value) => (value < 10 ? `${value.toFixed(2)} s` : `${value.toFixed(1)} s`);
+const seconds = (value) => value.toFixed(value < 10 ? 2 : 1);
 
 const short = (text) => (text.length > 60 ? `${text.slice(0, 60)}…` : text).replace(/<@(\w+)>/g, (_, id) => `@${userName(id)}`);

@@ -5,7 +5,7 @@ import { doAct, interact } from "./doing.js";
 import { h, icon, iconButton } from "./dom.js";
 import { showEmoji } from "./emoji.js";
 import { openMenu, openReactions } from "./menu.js";
-import { goThread, stopEditing } from "./places.js";
+import { chooseMessage, goThread, stopEditing } from "./places.js";
 import { asTyped, renderMrkdwn } from "./slack_text.js";
 import { agent, here, isReply, isStreaming, listThread, userName, world } from "./state.js";
 import { showDay, showTime, showWhole } from "./time.js";
@@ -45,6 +45,7 @@ function article(channel, message, inThread) {
     class: classes.filter(Boolean).join(" "),
     "aria-label": `${name}, ${showTime(message.ts)}`,
     tabindex: "-1",
+    onclick: (event) => inThread && !event.target.closest("button, a, input, textarea, select") && chooseMessage(message.ts),
   },
     message.compact
       ? h("time", { class: "gutter", title: showWhole(message.ts) }, showTime(message.ts))

@@ -34,7 +34,7 @@ export class Modal {
     this.form = h("form", { onsubmit: (event) => { event.preventDefault(); this.submit(); }, novalidate: true },
       h("header", { class: "bar" }, h("h2", { id: "modal-title" }, plain(view.title?.text ?? "")), h("span", { class: "grow" }),
         iconButton("close", "Close", () => this.close())),
-      h("div", { class: "modal-body" }, renderBlocks(view.blocks, use)),
+      h("div", { class: "modal-body body" }, renderBlocks(view.blocks, use)),
       h("footer", null,
         h("button", { type: "button", class: "button", onclick: () => this.close() }, plain(view.close?.text ?? "Cancel")),
         view.submit ? h("button", { type: "submit", class: "button primary" }, plain(view.submit.text)) : null));

@@ -1,7 +1,7 @@
 // Going from place to place. The address's fragment keeps the place over a reload.
 
 import { act } from "./api.js";
-import { changed, channelName, here, isAppDm, myChannels, people, world } from "./state.js";
+import { changed, channelName, here, isAppDm, listThread, myChannels, people, world } from "./state.js";
 import { readUntil } from "./unread.js";
 
 const SPEAKER = "playground-speaker";
@@ -92,8 +92,17 @@ export function showSteps(message) {
 
 export function togglePanel(panel) {
   here.panel = here.panel === panel ? "" : panel;
-  if (here.panel === "steps") here.chosen = here.thread;
+  if (here.panel === "steps") here.chosen = lastQuestion();
   here.menu = false;
+  changed();
+}
+
+const lastQuestion = () =>
+  listThread(here.channel, here.thread).filter((message) => !message.bot_id).at(-1)?.ts ?? here.thread;
+
+export function chooseMessage(ts) {
+  if (here.panel !== "steps") return;
+  here.chosen = ts;
   changed();
 }
 
