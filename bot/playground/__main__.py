@@ -38,8 +38,7 @@ async def serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     state = _load(state_file)
     async with open_workspace(port=port, events_url=events_url, state=state) as slack:
-        if manifest_file is not None:
-            slack.manifest = yaml.safe_load(manifest_file.read_text())
+        slack.manifest = _load_manifest(manifest_file)
         for name, value in settings(slack).items():
             sys.stdout.write(f"{name}={value}\n")
         sys.stdout.flush()
@@ -53,6 +52,12 @@ def _load(path: Path | None) -> Json | None:
         return None
     state: Json = json.loads(path.read_text())
     return state
+
+
+def _load_manifest(path: Path | None) -> Json:
+    """YAML, of which JSON is a part."""
+    manifest: Json = yaml.safe_load(path.read_text()) if path else {}
+    return manifest
 
 
 def _save(path: Path, state: Json) -> None:
