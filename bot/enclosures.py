@@ -47,7 +47,7 @@ async def offering(turn: Turn, files: Offered, work: Callable[[Offered], Awaitab
         except RunFailed as error:
             if error.reason != "bad_request":
                 raise
-            log.warning("files_refused", turn=turn.id, detail=error.detail)
+            log.warning("files_refused", turn=turn.id, reason=error.reason)
         else:
             await _note_refused(turn, files, attempt)
             return result

@@ -139,7 +139,7 @@ class RedisChecks:
             mend = "look into the worker's log" if depth.workers else "start a worker: bot worker"
             return warning(f"{text}; the oldest waits for {depth.oldest_age:.0f} s", mend)
         if depth.dead:
-            mend = "the log lines `messages_dead` say why they were given up"
+            mend = "`bot dead list` says why they were given up, `bot dead retry` tries again"
             return warning(f"{text}; {depth.dead} dead letters", mend)
         return ok(text)
 

@@ -22,9 +22,11 @@ from bot.playground.server import open_workspace
 from bot.settings import Settings
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES, render_manifest
+from bot.store import Store
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.ops.servers import open_page, run_redis, run_tls_redis
 from tests.redis_server import find_executables, run_server
+from tests.store import scenes
 from tests.stories.town import open_town
 
 
@@ -183,6 +185,27 @@ def test_a_nearly_full_redis_is_a_warning() -> None:
     found = bot.store.checks.judge_eviction(info)
     assert found.level == "warning"
     assert "90 %" in found.text
+
+
+async def test_messages_that_wait_or_were_given_up_are_told(
+    store: Store, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"bot_redis_prefix": store.keys.prefix}
+    await scenes.deliver(store, "1.1")
+    await store.inbox.bury(await scenes.take_one(store), "crashed")
+    found = await examine_redis(redis_url, **given)
+    assert found["queue"].level == "warning"
+    assert "1 dead letters" in found["queue"].text
+    assert "bot dead" in found["queue"].mend
+
+    monkeypatch.setattr("bot.store.checks.WAITING_TOO_LONG", -1.0)
+    await scenes.deliver(store, "1.2")
+    found = await examine_redis(redis_url, **given)
+    assert "1 waiting" in found["queue"].text
+    assert "bot worker" in found["queue"].mend
+    await store.workers.beat("anna", 60)
+    found = await examine_redis(redis_url, **given)
+    assert "log" in found["queue"].mend
 
 
 async def test_clocks_that_are_apart_are_told(redis_url: str, slack: LocalSlack) -> None:
