@@ -56,6 +56,7 @@ class Worker:
         self._bereft: list[Message] = []
         """Messages that we were answering when Redis lost its data: to be delivered again."""
         self._beaten_at = 0.0
+        self._clock: asyncio.TimerHandle | None = None
 
     @property
     def busy(self) -> int:
@@ -71,11 +72,14 @@ class Worker:
         """Work until `leave` is called; then hand over what is unfinished, and return."""
         await self._begin_to_beat()
         beats = asyncio.create_task(self._keep_beating())
+        self._look_at_the_clock()
         try:
             await self._keep_claiming()
             await self._finish_last_words()
         finally:
             await _end([beats])
+            if self._clock is not None:
+                self._clock.cancel()
             await _end([work.task for work in self._work.values()])
             await self._hand_over()
 
@@ -211,8 +215,9 @@ class Worker:
         await self._inbox.bury(claim, reason)
 
     async def _beat(self) -> None:
+        began = time.monotonic()
         beat = await self._workers.beat(self.name, LIFE)
-        self._beaten_at = time.monotonic()
+        self._beaten_at = began
         if beat.data_lost:
             claims = [work.claim for work in self._work.values() if work.claim]
             self._bereft += [message for claim in claims for message in claim.messages]
@@ -242,22 +247,29 @@ class Worker:
                 return
 
     async def _keep_beating(self) -> None:
-        beats, last = 0, time.monotonic()
+        beats = 0
         while True:
             await asyncio.sleep(BEAT)
             try:
                 await self._beat()
                 beats += 1
-                last = time.monotonic()
                 if beats % RESCUE_EVERY == 0:
                     await self._rescue()
             except StoreUnavailable as error:
                 log.error("heartbeat_missed", error=str(error))
-                if time.monotonic() - last > LIFE:
-                    # By now others may have taken our threads: let go before we write anything.
-                    self._cancel(lambda _: True)
             except Exception:
                 log.exception("heartbeat_broke")
+
+    def _look_at_the_clock(self) -> None:
+        """Let all threads go when we may be taken for dead: Redis is away, or we were frozen.
+
+        A timer of the event loop and no task: after a pause of the process the loop runs it before
+        any turn goes on, so that a turn which others have by now writes nothing more.
+        """
+        if self._work and time.monotonic() - self._beaten_at > LIFE - BEAT:
+            log.error("turns_let_go", threads=len(self._work))
+            self._cancel(lambda _: True)
+        self._clock = asyncio.get_running_loop().call_later(BEAT, self._look_at_the_clock)
 
     async def _rescue(self) -> None:
         """Take up what the dead have left, and what is ours in Redis's eyes only: threads that we

@@ -1,0 +1,84 @@
+"""Holds a worker's requests at chosen moments of its turns."""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from tests.chaos.city import City
+from tests.chaos.processes import BotProcess
+from tests.chaos.relays import Dropped, Moment, open_http_relay, open_redis_relay
+from tests.stories.town import wait_until
+
+
+@dataclass(frozen=True)
+class Point:
+    """A moment of a turn: the n-th time that a step is taken, before or after its effect."""
+
+    step: str
+    number: int
+    moment: Moment
+
+
+@dataclass
+class Gatekeeper:
+    """Writes down the steps of each channel's turn, and holds some of them, until the kill."""
+
+    points: dict[str, Point] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
+    steps: dict[str, list[Point]] = field(default_factory=lambda: defaultdict(list))
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    drops: bool = True
+    """Whether what was held is cut off in the end, as when the worker is gone; else it goes on."""
+    _counts: Counter[tuple[str, str, Moment]] = field(default_factory=Counter)
+
+    async def __call__(self, moment: Moment, step: str, channels: frozenset[str]) -> None:
+        for channel in channels:
+            self._counts[channel, step, moment] += 1
+            point = Point(step, self._counts[channel, step, moment], moment)
+            self.steps[channel].append(point)
+            if self.points.get(channel) == point:
+                self.held.add(channel)
+        if channels & self.held:
+            await self.let_go.wait()
+            if self.drops:
+                raise Dropped
+
+    async def hold_all(self, but: int = 0) -> None:
+        """Wait until every turn is held at its point."""
+
+        async def are_held() -> bool:
+            return len(self.held) >= len(self.points) - but
+
+        try:
+            await wait_until(are_held)
+        except TimeoutError:
+            missed = [p for channel, p in self.points.items() if channel not in self.held]
+            raise AssertionError(f"never came to {missed}") from None
+
+
+@asynccontextmanager
+async def watched_worker(city: City, gatekeeper: Gatekeeper) -> AsyncIterator[BotProcess]:
+    """A worker of which every request to Redis, Slack and the AI server passes the gatekeeper."""
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(open_redis_relay(city.redis.socket, gatekeeper))
+        ai = await stack.enter_async_context(
+            open_http_relay("ai", city.fake.base_url.removesuffix("/v1"), gatekeeper)
+        )
+        slack = await stack.enter_async_context(
+            open_http_relay("slack", city.slack.base_url, gatekeeper)
+        )
+        [worker] = await city.start(
+            "worker",
+            REDIS_URL=redis.url,
+            OPENAI_BASE_URL=f"{ai.url}/v1",
+            SLACK_API_URL=f"{slack.url}/api/",
+            BOT_REDIS_CONNECTIONS="300",
+        )
+        try:
+            yield worker
+        finally:
+            if worker.alive:
+                await worker.kill()
+            gatekeeper.let_go.set()

@@ -1,0 +1,79 @@
+"""A worker that is told to leave (SIGTERM) with many runs under way, beside one that stays."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from statistics import median
+
+from tests.chaos.city import City
+from tests.fakes.openai import echo, held
+from tests.stories.town import wait_until
+
+
+@dataclass(frozen=True)
+class Leave:
+    """How it went: `seconds` until the process was gone, `times` from the hand-over until each run
+    was asked for by the other worker."""
+
+    count: int
+    handed_over: int
+    seconds: float
+    times: list[float]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.count} runs: {self.handed_over} handed over, left in {self.seconds:.1f} s, "
+            f"asked for again after the hand-over: p50 {median(self.times):.2f} s, "
+            f"max {max(self.times):.2f} s"
+        )
+
+
+async def ask_many(city: City, count: int) -> None:
+    """As many threads with a run under way."""
+    city.fake.answer = lambda prompt: held(echo(prompt))
+    for channel in city.new_channels(count):
+        await city.say(channel)
+
+    async def all_run() -> bool:
+        return len(city.fake.working) == count
+
+    await wait_until(all_run, 120)
+
+
+async def asked_again(city: City, since: float, patience: float) -> list[float]:
+    """How long after a time each run was asked for, in seconds, once all of them were."""
+    waiting = {work.id for work in city.fake.working}
+    times: list[float] = []
+    seen = len(city.fake.requests)
+    while seen and city.fake.requests[seen - 1].time >= since:
+        seen -= 1
+
+    async def all_were() -> bool:
+        nonlocal seen
+        for request in city.fake.requests[seen:]:
+            run_id = request.path.rpartition("/")[2]
+            if run_id in waiting and request.time > since:
+                waiting.discard(run_id)
+                times.append(request.time - since)
+        seen = len(city.fake.requests)
+        return not waiting
+
+    await wait_until(all_were, patience)
+    return times
+
+
+async def leave(city: City, count: int) -> Leave:
+    """Have a worker leave with `count` runs under way."""
+    await city.start("web")
+    [leaver] = await city.start("worker")
+    await ask_many(city, count)
+    await city.start("worker")
+    leaving = asyncio.create_task(leaver.leave())
+
+    async def is_handed_over() -> bool:
+        return bool(leaver.told("handed_over"))
+
+    await wait_until(is_handed_over)
+    times = await asked_again(city, time.time(), 60)
+    seconds = await leaving
+    return Leave(count, leaver.told("handed_over")[0]["threads"], seconds, times)
