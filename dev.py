@@ -63,6 +63,13 @@ def test(*arguments: str) -> None:
     run(program("pytest"), *(arguments or ("-n", "auto")))
 
 
+def chaos(*arguments: str) -> None:
+    """Kill the bot's processes, count what is lost: --seed N --minutes M --kills K."""
+    install_for_tests()
+    setup()
+    run(program("python"), "-m", "tests.chaos", *arguments)
+
+
 def install_for_tests() -> None:
     """A browser and the oldest and newest servers we support, as far as this machine allows."""
     install_debian({"redis-server": "redis-server", "chromium": "chromium"})
@@ -141,6 +148,7 @@ WORDS: dict[str, Callable[..., None]] = {
     "types": types,
     "generate": generate,
     "test": test,
+    "chaos": chaos,
 }
 
 

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos.city import open_city
+from tests.chaos.leaving import Leave, leave
 from tests.chaos.storm import Plan, Report, Storm
 
 
@@ -15,6 +16,12 @@ async def storm(directory: Path, engine: str, plan: Plan) -> Report:
     """One storm from beginning to end."""
     async with open_city(directory, engine=engine, seed=plan.seed) as city:
         return await Storm(city, plan).run()
+
+
+async def depart(directory: Path, engine: str, runs: int) -> Leave:
+    """One worker leaves."""
+    async with open_city(directory, engine=engine) as city:
+        return await leave(city, runs)
 
 
 def main() -> None:
@@ -25,13 +32,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=12, help="how many people talk")
     parser.add_argument("--engine", choices=["responses", "assistants"], default="responses")
     parser.add_argument("--logs", type=Path, help="where to keep the logs of the processes")
+    parser.add_argument(
+        "--leave", type=int, metavar="RUNS", help="no storm: SIGTERM with RUNS runs"
+    )
     given = parser.parse_args()
     seed = random.randrange(1 << 31) if given.seed is None else given.seed
     plan = Plan(seed, given.minutes * 60, given.kills, given.threads)
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as directory:
         logs = given.logs or Path(directory)
         logs.mkdir(parents=True, exist_ok=True)
+        if given.leave:
+            sys.stdout.write(f"{asyncio.run(depart(logs, given.engine, given.leave))}\n")
+            return
         sys.stdout.write(f"seed {seed}, engine {given.engine}\n")
+        sys.stdout.flush()
         report = asyncio.run(storm(logs, given.engine, plan))
     sys.stdout.write(f"{report}\n")
     if not report.verdict.is_clean:

@@ -67,6 +67,7 @@ class Storm:
         self._report = Report()
         self._began = time.monotonic()
         self._orphans: list[tuple[str, float]] = []
+        self._spells: list[asyncio.Task[None]] = []
         self._web: BotProcess
         self._workers: list[BotProcess] = []
 
@@ -116,7 +117,7 @@ class Storm:
     async def _act(self) -> None:
         acts: list[tuple[int, str, Act]] = [
             (60, "kill worker", self._kill_worker),
-            (15, "kill web", self._kill_web),
+            (20, "kill web", self._kill_web),
             (8, "kill redis", self._kill_redis),
             (8, "freeze worker", self._freeze_worker),
             (3, "freeze web", self._freeze_web),
@@ -149,12 +150,8 @@ class Storm:
 
     async def _kill_web(self) -> None:
         await self._web.kill()
-        await self._start_web()
-
-    async def _start_web(self) -> None:
         self._web = self._city.process("web")
         await self._web.start()
-        await self._web.ready()
 
     async def _kill_redis(self) -> None:
         redis = self._city.redis
@@ -171,8 +168,12 @@ class Storm:
 
     async def _freeze(self, process: BotProcess, seconds: float) -> None:
         process.freeze()
-        await asyncio.sleep(seconds)
-        process.thaw()
+
+        async def wake() -> None:
+            await asyncio.sleep(seconds)
+            process.thaw()
+
+        self._spells.append(asyncio.create_task(wake()))
 
     async def _fault_slack(self) -> None:
         faults = self._city.slack.faults
@@ -191,6 +192,7 @@ class Storm:
     async def _calm(self) -> None:
         """Everything works again; each thread hears one more message, and all come to rest."""
         city = self._city
+        await asyncio.gather(*self._spells)
         city.slack.faults.clear()
         city.fake.faults.clear()
         city.fake.answer = chatty(self._plan.seed, seconds=(0, 0.3), long=0)
