@@ -28,6 +28,7 @@ from bot.slack.people import People
 from bot.slack.reply import Replies
 from bot.slack.server import add_events_route, build_app, open_socket_mode
 from bot.slack.threads import Threads
+from bot.slack.waiting import marking
 from bot.store import Store, open_store
 from bot.throttle import Throttle
 from bot.trace import open_tracing
@@ -115,6 +116,7 @@ async def open_bot(
             sweeper = Sweeper(store, engine, settings.bot_retention_days)
             await stack.enter_async_context(_sweeping(sweeper))
         if web_part:
+            await stack.enter_async_context(marking(client, store.inbox))
             slack = build_app(settings, store, client, identity, people)
             if settings.socket_mode:
                 probes["socket"] = await stack.enter_async_context(

@@ -213,6 +213,13 @@ class Inbox:
         waiting, claimed, later, dead, workers, age = await self._link.run("depth", names)
         return Depth(waiting, claimed, later, dead, workers, age / 1000)
 
+    async def unattended(self, seconds: float, most: int = 200) -> list[Thread]:
+        """Threads with which no living worker has been busy for so long, `most` of each kind."""
+        keys = self._keys
+        names = (keys.ready, keys.later, keys.workers)
+        found = await self._link.run("unattended", names, seconds, most)
+        return [Thread.parse(name) for name in found]
+
     async def state(self, thread: Thread) -> ThreadState:
         """One thread as it stands, for people who look into it and for tests."""
         keys = self._keys

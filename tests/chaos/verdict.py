@@ -64,13 +64,21 @@ async def judge(city: City) -> Verdict:
     for (channel, thread_ts), messages in said.items():
         await _judge_memory(city, channel, thread_ts, messages, verdict)
         _judge_answers(city, channel, thread_ts, messages, runs, verdict)
-        if city.slack.agent_thread(channel, thread_ts).status:
-            verdict.complain("stuck", f"{channel} {thread_ts}: its status is on")
+        _judge_surroundings(city, channel, thread_ts, verdict)
         if (await city.store.inbox.state(city.thread(channel, thread_ts))).state != "idle":
             verdict.complain("stuck", f"{channel} {thread_ts}: is not idle")
     for letter in await city.store.dead.list():
         verdict.complain("dead", f"{letter.thread.key}: {letter.reason}")
     return verdict
+
+
+def _judge_surroundings(city: City, channel: str, thread_ts: str, verdict: Verdict) -> None:
+    agent, where = city.slack.agent_thread(channel, thread_ts), f"{channel} {thread_ts}"
+    if agent.status or (agent.session and agent.session.status == "processing"):
+        verdict.complain("stuck", f"{where}: {agent}")
+    for message in city.slack.replies(channel, thread_ts):
+        if message.stream and message.stream.state == "streaming":
+            verdict.complain("stuck", f"{where}: {message.ts} is still streaming")
 
 
 def runs_by_turn(city: City) -> dict[str, list[dict[str, Any]]]:

@@ -215,3 +215,19 @@ async def test_delivery_goes_on_while_a_thread_is_moved(store: Store) -> None:
 async def _consumers(store: Store) -> list[str]:
     [ready] = await keys_of(store, "ready")
     return [consumer["name"] for consumer in await store.redis.xinfo_consumers(ready, "workers")]
+
+
+async def test_unattended_is_what_waits_what_the_dead_hold_and_what_comes_later(
+    store: Store,
+) -> None:
+    names = ["1.0", "2.0", "3.0", "4.0"]
+    for worker, name in zip(("anna", "bert", "carl"), names, strict=False):
+        await store.workers.beat(worker, 60)
+        await deliver(store, name, of=thread(name))
+        claim = await take_one(store, worker)
+    await store.inbox.release(claim, 30, "busy")
+    await deliver(store, "4.0", of=thread("4.0"))
+    await die(store, "bert")
+
+    assert set(await store.inbox.unattended(0)) == {thread(name) for name in names[1:]}
+    assert await store.inbox.unattended(20) == [thread("3.0")]

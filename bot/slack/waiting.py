@@ -1,0 +1,71 @@
+"""The mark on messages that wait: no worker is there, all are busy, or the next attempt is far.
+
+The web part sets it, for a message that is stored may have to wait until a worker is there at all.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import BotError, StoreUnavailable
+from bot.log import log
+from bot.models import Thread
+from bot.slack.client import slack_errors
+from bot.slack.status import REFRESH
+from bot.store import Inbox
+
+WAITING = "is busy: your message waits its turn…"
+GRACE = 5.0
+"""Seconds that a message may wait without a mark."""
+LOOK_EVERY = 3.0
+MARKS_PER_LOOK = 20
+"""Slack takes 600 a minute, and the workers set some as well."""
+
+
+@asynccontextmanager
+async def marking(client: AsyncWebClient, inbox: Inbox) -> AsyncIterator[None]:
+    """Inside the block, threads with which nobody is busy bear the mark."""
+    task = asyncio.create_task(_keep_marking(client, inbox))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _keep_marking(client: AsyncWebClient, inbox: Inbox) -> None:
+    marked: dict[Thread, float] = {}
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        try:
+            waiting = set(await inbox.unattended(GRACE))
+            marked = {thread: at for thread, at in marked.items() if thread in waiting}
+            due = [t for t in waiting if time.monotonic() - marked.get(t, -REFRESH) >= REFRESH]
+            for thread in due[:MARKS_PER_LOOK]:
+                marked[thread] = time.monotonic()
+                await _mark(client, inbox, thread)
+        except StoreUnavailable as error:
+            log.debug("not_marked", error=str(error))
+        except Exception:
+            log.exception("marking_broke")
+
+
+async def _mark(client: AsyncWebClient, inbox: Inbox, thread: Thread) -> None:
+    await _set_status(client, thread, WAITING)
+    # Where the answer came in this very moment, nothing else would take the mark away.
+    if (await inbox.state(thread)).state == "idle":
+        await _set_status(client, thread, "")
+
+
+async def _set_status(client: AsyncWebClient, thread: Thread, status: str) -> None:
+    try:
+        with slack_errors():
+            await client.assistant_threads_setStatus(
+                channel_id=thread.channel_id, thread_ts=thread.thread_ts, status=status
+            )
+    except (BotError, SlackApiError) as error:
+        log.debug("not_marked", thread=thread.key, error=str(error)[:100])

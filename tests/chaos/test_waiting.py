@@ -1,0 +1,25 @@
+"""No worker is there: people see that their messages wait, and get their answers later."""
+
+from pathlib import Path
+
+import pytest
+
+from bot.slack.waiting import WAITING
+from tests.chaos.city import open_city
+from tests.chaos.verdict import judge
+
+pytestmark = pytest.mark.chaos
+
+
+@pytest.mark.timeout(120)
+async def test_what_waits_for_a_worker_bears_a_mark_until_it_is_answered(tmp_path: Path) -> None:
+    async with open_city(tmp_path) as city:
+        await city.start("web")
+        [channel] = city.new_channels(1)
+        said = [await city.say(channel) for _ in range(3)]
+        agents = [city.slack.agent_thread(channel, message.ts) for message in said]
+        await city.slack.wait_for(lambda: all(a.status == WAITING for a in agents), 30)
+        await city.start("worker")
+        await city.rests()
+        verdict = await judge(city)
+        assert verdict.is_clean, str(verdict)
