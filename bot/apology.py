@@ -42,6 +42,8 @@ NOTHING_TO_FORGET = (
     "There is nothing to forget here yet: every new thread starts afresh anyway. "
     "For an older conversation, write `reset` in its thread, or use `/reset`."
 )
+HERE = "Here it is:"
+"""What is said with files where the model says nothing."""
 STOPPED = "_Stopped._"
 NOTHING_TO_STOP = "There is nothing to stop: I am not answering anything here."
 NOTHING_TO_ANSWER = "There is no question of yours here that I could answer again. Please ask anew."
@@ -59,6 +61,12 @@ def apology(error: RunFailed) -> str:
 def stopped(text: str) -> str:
     """The text so far, marked as stopped."""
     return f"{text}\n\n{STOPPED}" if text else STOPPED
+
+
+def unattached(files: Iterable[str]) -> str:
+    """What is said of files that the model has made and that are lost."""
+    listed = ", ".join(files)
+    return f"⚠️ I could not attach {listed}." if listed else ""
 
 
 def unread(files: Iterable[str]) -> str:

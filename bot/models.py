@@ -171,6 +171,15 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class MadeFile:
+    """A file that the model has made: an image, or what its code left in a container."""
+
+    id: str
+    name: str
+    container_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """Something the assistant does on its way to the answer: a search, a tool call."""
 
@@ -191,6 +200,7 @@ class Update:
     text: str = ""
     steps: tuple[Step, ...] = ()
     citations: tuple[Citation, ...] = ()
+    files: tuple[MadeFile, ...] = ()
     usage: Usage | None = None
     last_item_id: str = ""
     model: str = ""
@@ -242,6 +252,8 @@ class Answer:
     usage: Usage | None = None
     last_item_id: str = ""
     model: str = ""
+    files: tuple[str, ...] = ()
+    """Ids of the files that are shown below it, as Slack knows them."""
     note: str = ""
     """Said below the answer, and no part of the conversation: a warning, a refusal."""
     run_id: str = ""

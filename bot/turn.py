@@ -15,11 +15,13 @@ from bot import metrics, trace
 from bot.apology import (
     AGAIN_PLEASE,
     FRESH_START,
+    HERE,
     NOTHING_TO_ANSWER,
     NOTHING_TO_FORGET,
     apology,
     fresh_start,
     stopped,
+    unattached,
     with_note,
 )
 from bot.budget import Budget
@@ -31,6 +33,7 @@ from bot.engines.polling import error_backoff
 from bot.errands import Office, carry_out
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.gate import Admission, Gate
+from bot.handouts import fetch, missing, share
 from bot.log import log
 from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update, well_formed
 from bot.retraction import retract
@@ -122,11 +125,13 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
         if answer is None:
             answer = await answer_to(last, turn, desk, reply, interrupt)
             fresh = fresh_start(turn.recall(ARCHIVED, float))
-            note = "\n\n".join(filter(None, [fresh, admission.note, unread_note(turn)]))
+            lost = unattached(missing(turn))
+            note = "\n\n".join(filter(None, [fresh, admission.note, unread_note(turn), lost]))
             answer = replace(answer, text=well_formed(answer.text), note=note)
             await turn.note("answer", answer)
         with trace.span("post", answer_outcome=answer.outcome):
             await reply.finish(replace(answer, text=with_note(answer)))
+        await share(turn, desk.files, turn.claim.thread, answer.files)
     await record(turn, desk, answer)
     return answer
 
@@ -222,11 +227,14 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
                 interrupt.waiting = True
             interrupt.waiting = False
     cancelled = update.status == "cancelled"
+    files_made = await fetch(turn, engine, desk.files, run, update.files)
+    text = update.text if update.text.strip() or not files_made else HERE
     return Answer(
-        stopped(update.text) if cancelled else update.text,
+        stopped(text) if cancelled else text,
         outcome=update.status,
         reason=interrupt.reason,
         citations=update.citations,
+        files=files_made,
         usage=update.usage,
         last_item_id="" if cancelled else update.last_item_id,
         model=update.model,

@@ -70,6 +70,7 @@ ALLOWED = {
     "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.apology", "bot.media"},
     "bot.access": GROUND | {"bot.slack.people", "bot.store"},
     "bot.media": set(),
+    "bot.handouts": GROUND | LEAVES | {"bot.engines", "bot.slack.files"},
     "bot.retraction": GROUND | LEAVES | {"bot.engines"},
     "bot.enclosures": GROUND | LEAVES | {"bot.slack.files"},
     "bot.context": GROUND | LEAVES | {"bot.gate", "bot.slack.threads"},
@@ -90,7 +91,7 @@ ALLOWED = {
     "bot.turn": GROUND
     | LEAVES
     | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands", "bot.rollover"}
-    | {"bot.context", "bot.enclosures", "bot.retraction", "bot.throttle", *LOOKS},
+    | {"bot.context", "bot.enclosures", "bot.handouts", "bot.retraction", "bot.throttle", *LOOKS},
     "bot.dead": GROUND | LEAVES,
     "bot.doctor": GROUND | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks"},
     "bot.worker": GROUND | LEAVES | {"bot.turn"},

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from bot.media import Attachment, FileKind
-from bot.models import Conversation, Message, Record, Run, RunOptions, Thread, Update
+from bot.models import Conversation, MadeFile, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
 
 
@@ -70,6 +70,10 @@ class Engine(Protocol):
 
     async def cancel(self, run: Run) -> None:
         """Ask for the end of a run; one that has ended already is left as it is."""
+        ...
+
+    async def fetch(self, run: Run, file: MadeFile) -> bytes:
+        """The bytes of a file that the run has made. Raises RunFailed where it is gone."""
         ...
 
     async def retract(

@@ -1,5 +1,6 @@
 """The answer of a response: its text, sources and steps, whole or as far as it is written."""
 
+import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +9,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 
 from bot.engines.errors import DETAIL_CHARS
 from bot.errors import RunFailed
-from bot.models import Citation, RunStatus, Step, Update, Usage
+from bot.models import Citation, MadeFile, RunStatus, Step, Update, Usage
 
 # Items and events are read by their attributes, not by their classes: servers leave out what the
 # SDK's types promise, and the SDK passes on unknown kinds unchecked.
@@ -104,14 +105,16 @@ class Draft:
             code = (error and error.code) or "server_error"
             detail = ((error and error.message) or "")[:DETAIL_CHARS]
             raise RunFailed("failed", code, text=text, detail=detail)
-        if status == "completed" and not text.strip():
-            raise RunFailed(status, "empty")
         items = list(self.items.values())
+        files = made_files(items)
+        if status == "completed" and not text.strip() and not files:
+            raise RunFailed(status, "empty")
         return Update(
             status,
             text,
             steps=_steps(items),
             citations=citations,
+            files=files,
             usage=_usage(response),
             last_item_id=(getattr(items[-1], "id", None) or "") if items else "",
             model=getattr(response, "model", None) or "",
@@ -153,6 +156,29 @@ def read(items: Iterable[Item]) -> tuple[str, tuple[Citation, ...]]:
 
 def read_text(items: Iterable[Item]) -> str:
     return read(items)[0]
+
+
+def made_files(items: Iterable[Item]) -> tuple[MadeFile, ...]:
+    """What the model has drawn, and the files of its code that the answer names; each once."""
+    found: dict[str, MadeFile] = {}
+    for item in items:
+        if getattr(item, "type", "") == "image_generation_call" and getattr(item, "result", None):
+            ending = getattr(item, "output_format", None) or "png"
+            found[item.id] = MadeFile(item.id, f"image.{ending}")
+        for part in parts_of(item) if is_message(item, "assistant") else ():
+            for note in _notes(part):
+                if getattr(note, "type", "") == "container_file_citation":
+                    name = note.filename or note.file_id
+                    found[note.file_id] = MadeFile(note.file_id, name, note.container_id)
+    return tuple(found.values())
+
+
+def read_image(items: Iterable[Item], item_id: str) -> bytes:
+    """The bytes of an image that the model has drawn. Raises RunFailed where it is not there."""
+    for item in items:
+        if getattr(item, "id", None) == item_id and getattr(item, "result", None):
+            return base64.b64decode(item.result)
+    raise RunFailed("failed", "file_not_found")
 
 
 def is_message(item: Item, role: str) -> bool:

@@ -27,7 +27,17 @@ from bot.engines.runs import WORKING, RunDraft, finish, text_of
 from bot.engines.streams import LiveStream, LiveStreams, batches
 from bot.errors import BotError, ConfigError, ConversationGone, Retry, RunFailed
 from bot.media import Attachment, FileKind
-from bot.models import Citation, Conversation, Message, Record, Run, RunOptions, Thread, Update
+from bot.models import (
+    Citation,
+    Conversation,
+    MadeFile,
+    Message,
+    Record,
+    Run,
+    RunOptions,
+    Thread,
+    Update,
+)
 from bot.settings import Settings
 
 MESSAGES_PER_CALL = 20
@@ -190,6 +200,11 @@ class AssistantsEngine:
     async def cancel(self, run: Run) -> None:
         with vendor_errors(), suppress(openai.BadRequestError, openai.NotFoundError):
             await self._threads.runs.cancel(run.id, thread_id=run.conversation_id, timeout=LOOK)
+
+    async def fetch(self, run: Run, file: MadeFile) -> bytes:
+        with vendor_errors(missing="file"):
+            content = await self._client.files.content(file.id)
+            return await content.aread()
 
     async def retract(
         self, conversation: Conversation, history: Sequence[Record], ts: str, *, again: bool

@@ -18,7 +18,17 @@ from typing import Any, TypeVar
 from bot.engines.retraction import find_place
 from bot.errors import ConversationGone, RunFailed
 from bot.media import Attachment, FileKind
-from bot.models import Conversation, Message, Record, Run, RunOptions, Thread, Update, Usage
+from bot.models import (
+    Conversation,
+    MadeFile,
+    Message,
+    Record,
+    Run,
+    RunOptions,
+    Thread,
+    Update,
+    Usage,
+)
 from bot.settings import Settings
 
 T = TypeVar("T")
@@ -183,6 +193,9 @@ class EchoEngine:
                 db.execute("UPDATE runs SET cancelled = ? WHERE id = ?", (now, run.id))
 
         await self._do(write)
+
+    async def fetch(self, run: Run, file: MadeFile) -> bytes:
+        raise RunFailed("failed", "file_not_found")
 
     async def retract(
         self, conversation: Conversation, history: Sequence[Record], ts: str, *, again: bool

@@ -120,6 +120,11 @@ class Replay:
         if memory is not None and memory.work is not None and memory.work.run.id == run.id:
             memory.work.task.cancel()
 
+    def items(self, run: Run) -> list[Any]:
+        """What a run has brought forth."""
+        work = self._memory(run.conversation_id).work
+        return list(work.draft.items.values()) if work and work.run.id == run.id else []
+
     def retract(self, conversation_id: str, place: Place, *, again: bool) -> None:
         memory = self._memory(conversation_id)
         alike = [

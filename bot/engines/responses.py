@@ -15,7 +15,15 @@ from openai import AsyncOpenAI, AsyncStream, omit
 from openai.types.responses import Response, ResponseStreamEvent
 
 from bot.engines import conversations
-from bot.engines.answer import WORKING, Draft, Item, is_message, read
+from bot.engines.answer import (
+    WORKING,
+    Draft,
+    Item,
+    is_message,
+    made_files,
+    read,
+    read_image,
+)
 from bot.engines.client import CREATE, LOOK, STREAMS, open_client
 from bot.engines.errors import checked, vendor_errors
 from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
@@ -27,7 +35,7 @@ from bot.engines.streams import LiveStream, LiveStreams, batches
 from bot.errors import BotError, Retry, RunFailed
 from bot.log import log
 from bot.media import Attachment, FileKind
-from bot.models import Conversation, Message, Record, Run, RunOptions, Thread, Update
+from bot.models import Conversation, MadeFile, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
 
 ADOPTED = "item:"
@@ -167,6 +175,21 @@ class ResponsesEngine:
             self._replay.cancel(run)
         elif not run.id.startswith(ADOPTED):
             await self._cancel(run.id)
+
+    async def fetch(self, run: Run, file: MadeFile) -> bytes:
+        if file.container_id:
+            with vendor_errors(missing="file"):
+                content = await self._client.containers.files.content.retrieve(
+                    file.id, container_id=file.container_id
+                )
+                return await content.aread()
+        if run.id.startswith(REPLAYED):
+            return read_image(self._replay.items(run), file.id)
+        if run.id.startswith(ADOPTED):
+            last = run.id.removeprefix(ADOPTED)
+            items = await conversations.items_after(self._client, run.conversation_id, last)
+            return read_image(items, file.id)
+        return read_image((await self._fetch(run.id)).output, file.id)
 
     async def retract(
         self, conversation: Conversation, history: Sequence[Record], ts: str, *, again: bool
@@ -336,4 +359,5 @@ def _update_of(items: Sequence[Item], otherwise: RunFailed) -> Update:
         raise otherwise
     if any(getattr(item, "status", None) == "incomplete" for item in items):
         raise RunFailed("incomplete", "incomplete", text=text)
-    return Update("completed", text, citations=citations, last_item_id=items[-1].id)
+    files = made_files(items)
+    return Update("completed", text, citations=citations, files=files, last_item_id=items[-1].id)

@@ -9,7 +9,7 @@ from openai.types.beta.threads import Run
 
 from bot.engines.errors import DETAIL_CHARS
 from bot.errors import RunFailed
-from bot.models import Citation, RunStatus, Step, Update, Usage
+from bot.models import Citation, MadeFile, RunStatus, Step, Update, Usage
 
 WORKING = frozenset({"queued", "in_progress", "cancelling"})
 
@@ -94,6 +94,22 @@ def read(messages: Iterable[Any]) -> tuple[str, tuple[Citation, ...]]:
     return text, tuple(citations)
 
 
+def made_files(messages: Iterable[Any]) -> tuple[MadeFile, ...]:
+    """Images, and the files to which the text links; each once."""
+    found: dict[str, MadeFile] = {}
+    for message in messages:
+        for part in getattr(message, "content", None) or ():
+            image = getattr(part, "image_file", None)
+            if image is not None:
+                found[image.file_id] = MadeFile(image.file_id, "image.png")
+            for note in getattr(getattr(part, "text", None), "annotations", None) or ():
+                path = getattr(note, "file_path", None)
+                if path is not None:
+                    name = note.text.rpartition("/")[2] or path.file_id
+                    found[path.file_id] = MadeFile(path.file_id, name)
+    return tuple(found.values())
+
+
 def finish(run: Run, messages: list[Any], draft: RunDraft) -> Update:
     """The last update of a run that has ended. Raises RunFailed where it has no whole answer."""
     text, citations = read(messages)
@@ -106,13 +122,15 @@ def finish(run: Run, messages: list[Any], draft: RunDraft) -> Update:
         code = (error and error.code) or run.status
         detail = ((error and error.message) or "")[:DETAIL_CHARS]
         raise RunFailed(run.status, code, text=text, detail=detail)
-    if run.status == "completed" and not text.strip():
+    files = made_files(messages)
+    if run.status == "completed" and not text.strip() and not files:
         raise RunFailed("completed", "empty")
     return Update(
         run.status,
         text,
         steps=tuple(draft.steps.values()),
         citations=citations,
+        files=files,
         usage=_usage(run),
         last_item_id=messages[-1].id if messages else "",
         model=getattr(run, "model", None) or "",

@@ -16,8 +16,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import BotError
 from bot.log import log
 from bot.media import Attachment, file_kind
-from bot.models import File
-from bot.slack.client import slack_errors
+from bot.models import File, Thread
+from bot.slack.client import error_code, slack_errors
 
 MOST_BYTES = 20 * 1024 * 1024
 """Of one file. Base64 makes it a third larger; AI servers take 50 MB in a request."""
@@ -52,8 +52,12 @@ class _Unreadable(Exception):
     """Why a file cannot be had; the words are for people."""
 
 
+class NotTaken(Exception):
+    """Slack does not take a file; `str` is its word for why."""
+
+
 class Files:
-    """Gets the files of messages."""
+    """Gets the files of messages, and puts others into threads."""
 
     def __init__(self, client: AsyncWebClient) -> None:
         self._client = client
@@ -76,6 +80,52 @@ class Files:
                 room -= len(attachment.data)
                 attachments.append(attachment)
         return Loaded(tuple(attachments), tuple(unread))
+
+    async def upload(self, name: str, data: bytes) -> str:
+        """Give Slack a file that nobody sees until it is shared; returns its id.
+
+        Raises NotTaken, and Retry where it may go better later.
+        """
+        try:
+            with slack_errors():
+                ticket = await self._client.files_getUploadURLExternal(
+                    filename=name, length=len(data)
+                )
+                assert self._client.session is not None
+                async with self._client.session.post(
+                    ticket["upload_url"], data=data, timeout=TIMEOUT
+                ) as response:
+                    response.raise_for_status()
+        except SlackApiError as error:
+            raise NotTaken(error_code(error)) from None
+        return str(ticket["file_id"])
+
+    async def share(self, thread: Thread, file_id: str, *, again: bool) -> None:
+        """Show an uploaded file in a thread, unless an earlier attempt has done it (`again`).
+
+        Raises NotTaken, Undeliverable, and Retry where it may go better later.
+        """
+        try:
+            with slack_errors():
+                if again and await self._is_shared(file_id):
+                    return
+                await self._client.files_completeUploadExternal(
+                    files=[{"id": file_id}],
+                    channel_id=thread.channel_id,
+                    thread_ts=thread.thread_ts,
+                )
+        except SlackApiError as error:
+            raise NotTaken(error_code(error)) from None
+
+    async def _is_shared(self, file_id: str) -> bool:
+        """Slack knows a file only once its upload is complete, and sharing completes it."""
+        try:
+            answer = await self._client.files_info(file=file_id)
+        except SlackApiError as error:
+            if error_code(error) == "file_not_found":
+                return False
+            raise
+        return bool(answer["file"].get("shares", True))
 
     async def _load(self, file: File, kinds: Collection[str], most: int) -> Attachment:
         if not file.url:

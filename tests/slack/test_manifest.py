@@ -54,6 +54,8 @@ METHOD_SCOPES = {
     "users_info": {"users:read"},
     "views_publish": set(),
     "files_info": {"files:read"},
+    "files_getUploadURLExternal": {"files:write"},
+    "files_completeUploadExternal": {"files:write"},
 }
 FEATURE_SCOPES = {"agent_view": {"assistant:write"}, "slash_commands": {"commands"}}
 

@@ -1,0 +1,68 @@
+"""What the model makes besides words comes into the thread, once."""
+
+from bot.apology import HERE
+from bot.playground.model import File
+from tests.fakes.openai import Answer, parts
+from tests.stories.town import Town, words
+
+PNG = b"\x89PNG\r\n\x1a\n drawn"
+
+
+def shown(town: Town, root: str) -> list[File]:
+    """The files in a thread, in order."""
+    messages = town.slack.replies("#general", root)
+    return [town.slack.workspace.files[i] for message in messages for i in message.file_ids]
+
+
+async def test_an_image_that_the_model_draws_is_posted(town: Town) -> None:
+    town.fake.answer = [Answer("A cat.", items=(parts.image(PNG, "webp"),))]
+    root = await town.ask("#general", "@bot draw a cat")
+    assert (await town.replies("#general", root, 2))[0] == "A cat."
+    (file,) = shown(town, root)
+    assert (file.name, file.content) == ("image.webp", PNG)
+
+
+async def test_an_image_without_a_word_is_an_answer(town: Town) -> None:
+    town.fake.answer = [Answer(calls=(), items=(parts.image(PNG),), text=" ")]
+    root = await town.ask("#general", "@bot draw a cat")
+    assert (await town.replies("#general", root, 2))[0] == HERE
+    assert len(shown(town, root)) == 1
+
+
+async def test_files_of_the_code_interpreter_are_fetched_at_once(town: Town) -> None:
+    file_id = town.fake.add_container_file("cntr_1", "table.csv", b"a,b\n1,2\n")
+    text = "See [the table](sandbox:/mnt/data/table.csv)."
+    note = parts.container_file_citation("cntr_1", file_id, "table.csv", 4, 44)
+    town.fake.answer = [Answer(text, annotations=(note, note))]
+    root = await town.ask("#general", "@bot a table")
+    assert "sandbox:" not in (await town.replies("#general", root, 2))[0]
+    (file,) = shown(town, root)
+    assert (file.name, file.content) == ("table.csv", b"a,b\n1,2\n")
+
+
+async def test_a_file_that_is_gone_is_named(town: Town) -> None:
+    note = parts.container_file_citation("cntr_gone", "cfile_1", "table.csv", 0, 3)
+    town.fake.answer = [Answer("See.", annotations=(note,))]
+    root = await town.ask("#general", "@bot a table")
+    (answer,) = await town.replies("#general", root)
+    assert "I could not attach table.csv." in answer
+
+
+async def test_an_assistant_s_files_come_too(assistants_town: Town) -> None:
+    town = assistants_town
+    drawn, made = town.fake.add_file("x.png", PNG), town.fake.add_file("a.csv", b"1,2")
+    link = "sandbox:/mnt/data/a.csv"
+    note = parts.thread_file_path(link, 10, made)
+    town.fake.answer = [Answer(f"See [it]({link}).", annotations=(note,), files=(drawn,))]
+    root = await town.ask("#general", "@bot draw")
+    await town.replies("#general", root, 3)
+    assert sorted(file.name for file in shown(town, root)) == ["a.csv", "image.png"]
+
+
+async def test_a_file_is_shared_once_where_slack_s_answer_was_lost(town: Town) -> None:
+    town.slack.faults.drop("files.completeUploadExternal", after_effect=True)
+    town.fake.answer = [Answer("A cat.", items=(parts.image(PNG),))]
+    root = await town.slack.user("alice").says("#general", "@bot draw a cat")
+    await town.replies("#general", root, 2)
+    assert words(town.slack.replies("#general", root)[0]) == "A cat."
+    assert len(shown(town, root)) == 1
