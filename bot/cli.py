@@ -211,6 +211,22 @@ def _tell_unknown(ids: list[str]) -> None:
         sys.exit(EXIT_FAILED)
 
 
+@commands.group()
+def feedback() -> None:
+    """What people think of the answers."""
+
+
+@feedback.command(name="export")
+@click.option("--format", "kind", type=click.Choice(["csv", "jsonl"]), default="csv")
+def export_feedback(kind: str) -> None:
+    """Print all feedback with its notes and the id of the answer it is about."""
+    from bot import feedback as feedback_
+
+    found = asyncio.run(feedback_.fetch(settings.load()))
+    render = feedback_.render_csv if kind == "csv" else feedback_.render_jsonl
+    click.echo(render(found), nl=False)
+
+
 def _serve(*, web_part: bool, work_part: bool) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level, loaded.secrets)

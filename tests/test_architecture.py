@@ -83,6 +83,7 @@ ALLOWED = {
     "bot.chart": set(),
     "bot.oblivion": GROUND | LEAVES | {"bot.engines"},
     "bot.export": GROUND | LEAVES | {"bot.slack.commands.conversations"},
+    "bot.feedback": GROUND | LEAVES,
     "bot.report": GROUND | LEAVES | {"bot.chart", "bot.slack.people"},
     "bot.errands": GROUND
     | LEAVES

@@ -154,21 +154,21 @@ class Chat:
         if chunks:
             message["chunks"] = list(chunks)
         attempts = [message]
-        if last:
-            attempts.insert(0, message | {"session_status": "active"})
         if extras:
-            attempts.insert(0, attempts[0] | {"blocks": list(extras)})
-        with slack_errors():
-            for attempt in attempts:
-                try:
+            attempts.insert(0, message | {"blocks": list(extras)})
+        if last:
+            attempts.insert(0, attempts[0] | {"session_status": "active"})
+        for attempt in attempts:
+            try:
+                with slack_errors():
                     await self._client.chat_stopStream(
                         channel=self.thread.channel_id, ts=ts, **attempt
                     )
-                    return
-                except SlackApiError as error:
-                    if is_ended(error) or attempt is attempts[-1]:
-                        raise
-                    log.warning("stop_refused", error=error_code(error))
+                return
+            except SlackApiError as error:
+                if is_ended(error) or attempt is attempts[-1]:
+                    raise
+                log.warning("stop_refused", error=error_code(error))
 
     async def find(self, part: int) -> str | None:
         """The `ts` of a part of this turn that Slack holds already."""

@@ -1,0 +1,49 @@
+"""What people think of answers, for those who look into it elsewhere: CSV and JSON lines."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from bot.settings import Settings
+from bot.store import Feedback, open_store
+
+COLUMNS = ("at", "vote", "note", "user_id", "thread", "turn_id", "run_id")
+
+
+async def fetch(settings: Settings) -> list[Feedback]:
+    """All feedback, the oldest first, from the settings' own Redis."""
+    async with open_store(
+        settings.redis_url,
+        prefix=settings.bot_redis_prefix,
+        tls_verify=settings.redis_tls_verify,
+        connections=settings.bot_redis_connections,
+    ) as store:
+        return await store.feedback.list()
+
+
+def render_csv(feedback: Sequence[Feedback]) -> str:
+    """A table with a header. Notes are as people wrote them: open it as text, not as formulas."""
+    out = io.StringIO()
+    table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(map(_row, feedback))
+    return out.getvalue()
+
+
+def render_jsonl(feedback: Sequence[Feedback]) -> str:
+    """One JSON object a line."""
+    return "".join(json.dumps(_row(each), ensure_ascii=False) + "\n" for each in feedback)
+
+
+def _row(feedback: Feedback) -> dict[str, str]:
+    return {
+        "at": datetime.fromtimestamp(feedback.at, UTC).isoformat(timespec="seconds"),
+        "vote": feedback.vote,
+        "note": feedback.note,
+        "user_id": feedback.user_id,
+        "thread": feedback.thread.key,
+        "turn_id": feedback.turn_id,
+        "run_id": feedback.run_id,
+    }

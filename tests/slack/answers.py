@@ -1,0 +1,138 @@
+"""One answer in a local Slack, driven by workers that may be killed at any of their requests."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.models import Answer, Message, Step, Thread, Update
+from bot.playground.local_slack import LocalSlack
+from bot.playground.model import Message as Posted
+from bot.playground.server import open_workspace
+from bot.slack.reply import Replies, Reply
+from bot.store import Store
+from bot.store.turns import Turn
+from tests.stories.town import words
+
+CHANNEL = "#general"
+
+
+@dataclass
+class Wire:
+    """The way to Slack: counts the calls for messages and cuts it off at one of them."""
+
+    kill_at: int = -1
+    after: bool = False
+    calls: list[str] = field(default_factory=list)
+    dead: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def client(self, slack: LocalSlack, session: aiohttp.ClientSession) -> AsyncWebClient:
+        wire = self
+
+        class Client(AsyncWebClient):
+            async def api_call(self, api_method: str, **given: Any) -> Any:
+                if not api_method.startswith(("chat.", "conversations.")):
+                    return await super().api_call(api_method, **given)
+                await wire.pass_by(len(wire.calls), after=False)
+                wire.calls.append(api_method)
+                number = len(wire.calls) - 1
+                answer = await super().api_call(api_method, **given)
+                await wire.pass_by(number, after=True)
+                return answer
+
+        return Client(
+            token=slack.bot_token, base_url=slack.api_url, session=session, retry_handlers=[]
+        )
+
+    async def pass_by(self, number: int, *, after: bool) -> None:
+        """From the fatal moment on nothing comes back any more."""
+        if number == self.kill_at and after == self.after:
+            self.dead.set()
+        if self.dead.is_set():
+            await asyncio.Event().wait()
+
+
+@dataclass
+class Scene:
+    """A question in a thread, and the workers that come to answer it."""
+
+    slack: LocalSlack
+    store: Store
+    session: aiohttp.ClientSession
+    root: str
+    thread: Thread
+    workers: int = 0
+
+    @property
+    def replies(self) -> list[Posted]:
+        return self.slack.replies(CHANNEL, self.root)
+
+    @property
+    def texts(self) -> list[str]:
+        return [words(message) for message in self.replies]
+
+    async def take(self) -> Turn:
+        """The turn, for a new worker; the one before it is dead."""
+        if self.workers:
+            await self.store.workers.hand_over(f"w{self.workers}")
+        self.workers += 1
+        name = f"w{self.workers}"
+        entries = await self.store.inbox.claim(name, 1, 1)
+        claim = await self.store.inbox.take(entries[0], name)
+        assert claim is not None
+        return self.store.turns.open(claim)
+
+    async def answer(self, text: str, wire: Wire, *, step: int, streaming: bool = True) -> None:
+        """One worker's life: it shows the answer growing by `step` characters and finishes it.
+
+        Returns when it has done so, or at the moment of its death.
+        """
+        turn = await self.take()
+        life = asyncio.create_task(self._live(turn, text, wire, step, streaming))
+        death = asyncio.create_task(wire.dead.wait())
+        await asyncio.wait([life, death], return_when=asyncio.FIRST_COMPLETED)
+        killed = wire.dead.is_set()
+        for task in (life, death):
+            task.cancel()
+        await asyncio.wait([life, death])
+        if not killed:
+            life.result()
+
+    async def _live(self, turn: Turn, text: str, wire: Wire, step: int, streaming: bool) -> None:
+        bot_id = self.slack.bot.bot_id or ""
+        client = wire.client(self.slack, self.session)
+        replies = Replies(client, self.store, bot_id=bot_id, live=streaming)
+        async with replies.open(turn, turn.claim.messages[-1]) as reply:
+            for end in range(step, len(text), step):
+                await show(reply, text[:end], wire)
+            await reply.finish(Answer(text, run_id="resp_1"))
+
+
+async def show(reply: Reply, text: str, wire: Wire) -> None:
+    """Show a text and wait until it had its chance."""
+    before = len(wire.calls)
+    await reply.show(Update("in_progress", text, steps=(Step("s1", "Searching the web"),)))
+    for _ in range(15):
+        await asyncio.sleep(0.002)
+        if len(wire.calls) > before:
+            return
+
+
+@asynccontextmanager
+async def open_scene(store: Store, **workspace: Any) -> AsyncIterator[Scene]:
+    """A question that waits to be answered."""
+    async with open_workspace(**workspace) as slack, aiohttp.ClientSession() as session:
+        root = await slack.user("alice").says(CHANNEL, "@bot hi")
+        channel = slack.channel(CHANNEL).id
+        thread = Thread(slack.workspace.team_id, channel, root)
+        user = slack.user("alice").id
+        await store.inbox.deliver(
+            Message(thread, root, user, "hi", user_team_id=slack.workspace.team_id)
+        )
+        scene = Scene(slack, store, session, root, thread)
+        yield scene
+        await store.inbox.settle((await scene.take()).claim)

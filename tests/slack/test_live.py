@@ -1,0 +1,191 @@
+"""Answers that are shown while they are written: in the end Slack holds exactly the answer."""
+
+import gzip
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from bot.slack import budget, live, status
+from bot.slack.budget import Allowance
+from bot.slack.render import render
+from bot.slack.split import parts
+from bot.store import Store
+from tests.slack.answers import Scene, Wire, open_scene
+
+ANSWERS = Path(__file__).parents[3] / "shared" / "data" / "model-answers.jsonl.gz"
+PROSE = "\n\n".join(f"Paragraph {n} has **bold** words and `code`." for n in range(12))
+CODE = "Look:\n\n```python\n" + "\n".join(f"line_{n} = {n}" for n in range(60)) + "\n```\n\nDone."
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pauses, and budgets that are never short."""
+    for name in ("STARTS", "STOPS", "APPENDS", "EDITS"):
+        plenty = Allowance(name.lower(), 1e6, 1000)
+        for module in (budget, live):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, plenty)
+    monkeypatch.setattr("bot.slack.stream.STOPS", Allowance("stops", 1e6, 1000))
+    monkeypatch.setattr("bot.slack.stream.APPENDS", Allowance("appends", 1e6, 1000))
+    for name in ("SHORT", "APPEND_EVERY", "EDIT_EVERY"):
+        monkeypatch.setattr(live, name, 0.0)
+    monkeypatch.setattr(live, "SETTLING", 0.0)
+    monkeypatch.setattr("bot.slack.chat.SETTLING", 0.0)
+    monkeypatch.setattr(status, "SESSION_AFTER", 60.0)
+    monkeypatch.setattr("bot.slack.channels.POSTS_PER_SECOND", 1000.0)
+
+
+def is_whole(scene: Scene, answer: str) -> None:
+    """The messages are the answer, part for part, each with the mark of its place."""
+    text = render(answer)
+    shown = scene.texts
+    assert "".join(shown).split() == "".join(text).split() or len(shown) > 1
+    if len(shown) == 1:
+        assert shown == [part.text for part in parts(text)]
+    payloads = [(message.metadata or {}).get("event_payload", {}) for message in scene.replies]
+    assert [payload.get("part") for payload in payloads] == list(range(len(shown)))
+    assert len({payload.get("turn") for payload in payloads}) == 1
+    assert not any(m.stream and m.stream.state == "streaming" for m in scene.replies)
+    kinds = [[block["type"] for block in message.blocks] for message in scene.replies]
+    assert "context_actions" in kinds[-1]
+    assert not any("context_actions" in some for some in kinds[:-1])
+
+
+async def test_an_answer_is_streamed_and_ends_with_its_buttons(store: Store) -> None:
+    async with open_scene(store) as scene:
+        wire = Wire()
+        await scene.answer(PROSE, wire, step=100)
+        assert wire.calls[0] == "chat.startStream"
+        assert "chat.appendStream" in wire.calls
+        assert wire.calls[-1] == "chat.stopStream"
+        is_whole(scene, PROSE)
+        start = next(call for call in scene.slack.calls if call.method == "chat.startStream")
+        assert start.args["recipient_team_id"] == scene.slack.workspace.team_id
+        assert start.args["recipient_user_id"] == scene.slack.user("alice").id
+
+
+@pytest.mark.parametrize("text", [PROSE, CODE], ids=["prose", "code"])
+@pytest.mark.parametrize("refused", ["", "unknown_method"], ids=["streamed", "edited"])
+async def test_killed_at_any_request_another_worker_finishes_the_same_message(
+    store: Store, text: str, refused: str
+) -> None:
+    async with open_scene(store) as scene:
+        wire = Wire()
+        if refused:
+            scene.slack.faults.refuse("chat.startStream", refused)
+        await scene.answer(text, wire, step=150)
+    assert len(wire.calls) > 3
+    for kill_at in range(len(wire.calls)):
+        for after in (False, True):
+            async with open_scene(store) as scene:
+                if refused:
+                    scene.slack.faults.refuse("chat.startStream", refused, times=9)
+                first = Wire(kill_at, after)
+                await scene.answer(text, first, step=150)
+                second = Wire()
+                await scene.answer(text, second, step=150)
+                assert len(scene.replies) == 1, (kill_at, after, first.calls, second.calls)
+                is_whole(scene, text)
+
+
+async def test_killed_several_times_at_random_it_is_whole_in_the_end(store: Store) -> None:
+    chance = random.Random(7)
+    for number in range(12):
+        async with open_scene(store) as scene:
+            step = chance.randint(40, 300)
+            for _ in range(chance.randint(1, 4)):
+                wire = Wire(chance.randint(0, 6), chance.random() < 0.5)
+                await scene.answer(PROSE, wire, step=step)
+                if not wire.dead.is_set():
+                    break
+            else:
+                await scene.answer(PROSE, Wire(), step=step)
+            assert len(scene.replies) == 1, number
+            is_whole(scene, PROSE)
+
+
+@pytest.mark.skipif(not ANSWERS.exists(), reason="the answers of models are not at hand")
+async def test_real_answers_are_streamed_to_the_letter(store: Store) -> None:
+    with gzip.open(ANSWERS, "rt") as lines:
+        answers = [json.loads(line) for line in lines]
+    texts = [answer["output"] for answer in answers]
+    chance = random.Random(1)
+    for text in chance.sample([text for text in texts if text.strip()], 25):
+        async with open_scene(store) as scene:
+            await scene.answer(text, Wire(), step=max(40, len(text) // 12))
+            is_whole(scene, text)
+
+
+async def test_a_long_answer_rolls_over_and_its_fence_is_opened_again(store: Store) -> None:
+    code = "```python\n" + "\n".join(f"value_{n} = {n}  # a line" for n in range(900)) + "\n```"
+    async with open_scene(store) as scene:
+        wire = Wire()
+        await scene.answer(code, wire, step=1500)
+        assert len(scene.replies) >= 2
+        assert wire.calls.count("chat.startStream") >= 2
+        is_whole(scene, code)
+        for text in scene.texts:
+            assert text.startswith("```python\n")
+            assert text.endswith("\n```")
+            assert len(text) <= 11_500
+        lines = [line for text in scene.texts for line in text.split("\n")[1:-1]]
+        assert lines == code.split("\n")[1:-1]
+
+
+async def test_an_old_stream_ends_and_the_next_message_goes_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "OLD", 0.0)
+    async with open_scene(store) as scene:
+        await scene.answer(PROSE, Wire(), step=120)
+        assert len(scene.replies) > 1
+        is_whole(scene, PROSE)
+        assert "\n\n".join(scene.texts).split() == PROSE.split()
+
+
+@pytest.mark.parametrize("state", ["expired", "stopped_by_user"])
+async def test_a_stream_that_slack_has_ended_is_finished_by_editing(
+    store: Store, state: str
+) -> None:
+    code = {"expired": "message_not_in_streaming_state"}.get(state, state)
+    async with open_scene(store) as scene:
+        scene.slack.faults.refuse("chat.appendStream", code)
+        wire = Wire()
+        await scene.answer(PROSE, wire, step=150)
+        assert len(scene.replies) == 1
+        assert wire.calls[-1] == "chat.update"
+        is_whole(scene, PROSE)
+
+
+@pytest.mark.parametrize(
+    "method", ["chat.startStream", "chat.appendStream", "chat.stopStream", "chat.update"]
+)
+@pytest.mark.parametrize("kind", ["lost answer", "lost call", "429", "500", "refused"])
+async def test_whatever_goes_wrong_with_a_call_the_answer_is_whole_and_once(
+    store: Store, method: str, kind: str
+) -> None:
+    async with open_scene(store) as scene:
+        faults = scene.slack.faults
+        if kind == "429":
+            faults.rate_limit(method, retry_after=1)
+        elif kind == "500":
+            faults.server_error(method)
+        elif kind == "refused":
+            faults.refuse(method, "some_error")
+        else:
+            faults.drop(method, after_effect=kind == "lost answer")
+        if method == "chat.update":
+            faults.refuse("chat.startStream", "feature_not_enabled", times=9)
+        await scene.answer(PROSE, Wire(), step=150)
+        assert len(scene.replies) == 1
+        is_whole(scene, PROSE)
+
+
+async def test_without_streaming_it_is_one_post(store: Store) -> None:
+    async with open_scene(store) as scene:
+        wire = Wire()
+        await scene.answer(PROSE, wire, step=100, streaming=False)
+        assert wire.calls == ["chat.postMessage"]
+        is_whole(scene, PROSE)

@@ -1,0 +1,115 @@
+"""What hangs under an answer: 👍, 👎 with a note, and the wish for another answer."""
+
+import csv
+import io
+import json
+
+from click.testing import CliRunner
+
+from bot.cli import commands
+from bot.feedback import render_csv, render_jsonl
+from tests.fakes.openai import held
+from tests.stories.town import Town
+
+
+async def given(town: Town) -> list[tuple[str, str, str]]:
+    """(vote, note, run id) of all feedback."""
+    found = await town.bot.store.feedback.list()
+    return [(feedback.vote, feedback.note, feedback.run_id) for feedback in found]
+
+
+async def answered(town: Town) -> tuple[str, str]:
+    """A thread with an answer: the ts of its root and of the answer."""
+    root = await town.ask("#general", "@bot hi")
+    return root, town.slack.replies("#general", root)[0].ts
+
+
+async def test_a_thumb_up_is_kept_with_the_answer_s_id(town: Town) -> None:
+    _, answer = await answered(town)
+    alice = town.slack.user("alice")
+    delivery = await alice.clicks("#general", answer, "feedback", "positive")
+    assert delivery.state == "acknowledged"
+    (run_id,) = town.fake.responses
+    assert await given(town) == [("positive", "", run_id)]
+
+
+async def test_good_words_can_be_added_to_a_thumb_up(town: Town) -> None:
+    _, answer = await answered(town)
+    alice = town.slack.user("alice")
+    await alice.clicks("#general", answer, "feedback", "positive")
+    (thanks,) = alice.ephemerals("#general")
+    await alice.clicks("#general", thanks.ts, "feedback_note")
+    await alice.submits({"note": "just right"})
+    assert [(vote, note) for vote, note, _ in await given(town)] == [("positive", "just right")]
+
+
+async def test_a_thumb_down_asks_what_was_wrong(town: Town) -> None:
+    _, answer = await answered(town)
+    alice = town.slack.user("alice")
+    await alice.clicks("#general", answer, "feedback", "negative")
+    assert [vote for vote, _, _ in await given(town)] == ["negative"]
+    assert len(alice.modals) == 1
+    await alice.submits({"note": "too <short>"})
+    assert [(vote, note) for vote, note, _ in await given(town)] == [("negative", "too <short>")]
+    assert not alice.modals
+
+
+async def test_a_person_may_think_again_and_others_have_their_own_voice(town: Town) -> None:
+    _, answer = await answered(town)
+    alice, bob = town.slack.user("alice"), town.slack.user("bob")
+    await alice.clicks("#general", answer, "feedback", "positive")
+    await bob.clicks("#general", answer, "feedback", "positive")
+    await alice.clicks("#general", answer, "feedback", "negative")
+    votes = {f.user_id: f.vote for f in await town.bot.store.feedback.list()}
+    assert votes == {alice.id: "negative", bob.id: "positive"}
+
+
+async def test_feedback_is_exported_as_lines_and_as_a_table(town: Town) -> None:
+    _, answer = await answered(town)
+    alice = town.slack.user("alice")
+    await alice.clicks("#general", answer, "feedback", "negative")
+    await alice.submits({"note": 'a "quoted", note'})
+    feedback = await town.bot.store.feedback.list()
+    (row,) = csv.DictReader(io.StringIO(render_csv(feedback)))
+    (line,) = map(json.loads, render_jsonl(feedback).splitlines())
+    for exported in (row, line):
+        assert exported["note"] == 'a "quoted", note'
+        assert exported["vote"] == "negative"
+        assert exported["user_id"] == alice.id
+        assert exported["run_id"].startswith("resp_")
+
+
+def test_the_export_is_a_command() -> None:
+    result = CliRunner().invoke(commands, ["feedback", "export", "--help"])
+    assert result.exit_code == 0
+    assert "jsonl" in result.output
+
+
+async def test_an_answer_can_be_asked_for_again_once(town: Town) -> None:
+    root, answer = await answered(town)
+    town.fake.answer = [held("a better one")]
+    alice = town.slack.user("alice")
+    await alice.clicks("#general", answer, "answer_again")
+    await alice.clicks("#general", answer, "answer_again")
+    await town.slack.wait_for(lambda: town.fake.working)
+    town.fake.finish()
+    answers = await town.replies("#general", root, 2)
+    assert answers == ["turn 1: hi", "a better one"]
+    assert town.fake.created("/responses") == 2
+
+
+async def test_only_the_last_answer_is_given_again(town: Town) -> None:
+    root, answer = await answered(town)
+    await town.ask("#general", "more", thread_ts=root)
+    alice = town.slack.user("alice")
+    await alice.clicks("#general", answer, "answer_again")
+    await town.rests("#general", root)
+    assert len(town.slack.replies("#general", root)) == 2
+    (told,) = alice.ephemerals("#general")
+    assert "newer answer" in told.text
+
+
+async def test_what_is_no_answer_has_no_buttons(town: Town) -> None:
+    root = await town.ask("#general", "@bot reset")
+    (message,) = town.slack.replies("#general", root)
+    assert [block["type"] for block in message.blocks] == ["markdown"]

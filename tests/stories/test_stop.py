@@ -1,0 +1,105 @@
+"""Stopping an answer: by a word, by Slack's own button, by ours; and what a stop says otherwise."""
+
+import pytest
+
+from bot.apology import NOTHING_TO_STOP
+from tests.fakes.openai import held
+from tests.stories.town import Town, wait_until, words
+
+PROSE = " ".join(f"word{n}" for n in range(200))
+
+
+async def begun(town: Town, channel: str, root: str) -> None:
+    """Until some of the answer is to be seen."""
+
+    async def shown() -> bool:
+        return any("word1" in words(m) for m in town.slack.replies(channel, root))
+
+    await wait_until(shown)
+
+
+@pytest.mark.parametrize("way", ["word", "mention", "native"])
+async def test_an_answer_that_is_stopped_keeps_what_it_said(town: Town, way: str) -> None:
+    town.fake.answer = [held(PROSE, after=30)]
+    alice = town.slack.user("alice")
+    root = await alice.says("#general", "@bot count")
+    await begun(town, "#general", root)
+    if way == "native":
+        await alice.stops("#general", root)
+    else:
+        order = "stop" if way == "word" else "@bot Stop!"
+        await alice.says("#general", order, thread_ts=root)
+    (answer,) = await town.replies("#general", root)
+    assert answer.startswith("word0 word1 ")
+    assert answer.endswith("\n\n_Stopped._")
+    assert town.fake.working == []
+    assert len(town.slack.replies("#general", root)) == 1
+    assert not alice.ephemerals()
+    session = town.slack.agent_thread("#general", root).session
+    assert session is None or session.status == "active"
+
+
+async def test_a_stop_at_the_top_of_a_direct_message_ends_what_is_going_on_there(
+    town: Town,
+) -> None:
+    town.fake.answer = [held(PROSE, after=30)]
+    alice = town.slack.user("alice")
+    root = await alice.says(alice.dm(), "count")
+    await begun(town, alice.dm(), root)
+    await alice.says(alice.dm(), "stop")
+    (answer,) = await town.replies(alice.dm(), root)
+    assert answer.endswith("_Stopped._")
+    assert not alice.ephemerals()
+
+
+async def test_a_stop_with_nothing_to_stop_is_answered_kindly_and_only_to_the_asker(
+    town: Town,
+) -> None:
+    root = await town.ask("#general", "@bot hi")
+    alice = town.slack.user("alice")
+    await alice.says("#general", "stop", thread_ts=root)
+    await town.rests("#general", root)
+    (told,) = alice.ephemerals("#general")
+    assert told.text == NOTHING_TO_STOP
+    assert len(town.slack.replies("#general", root)) == 1
+    assert town.fake.created("/responses") == 1
+
+
+async def test_where_slack_has_no_stop_button_the_growing_answer_has_one(town: Town) -> None:
+    town.slack.faults.refuse("chat.startStream", "unknown_method")
+    town.fake.answer = [held(PROSE, after=30)]
+    alice = town.slack.user("alice")
+    root = await alice.says("#general", "@bot count")
+    await begun(town, "#general", root)
+    (message,) = town.slack.replies("#general", root)
+    await alice.clicks("#general", message.ts, "stop_answer")
+    (answer,) = await town.replies("#general", root)
+    assert answer.endswith("_Stopped._")
+    (message,) = town.slack.replies("#general", root)
+    assert "stop_answer" not in str(message.blocks)
+
+
+async def test_after_a_stop_the_next_question_is_answered(town: Town) -> None:
+    town.fake.answer = [held(PROSE, after=30), "here I am"]
+    alice = town.slack.user("alice")
+    root = await alice.says("#general", "@bot count")
+    await begun(town, "#general", root)
+    await alice.says("#general", "stop", thread_ts=root)
+    await alice.says("#general", "still there?", thread_ts=root)
+    assert (await town.replies("#general", root, 2))[1] == "here I am"
+
+
+async def test_a_message_that_waits_is_seen_to_wait(town: Town) -> None:
+    town.fake.answer = [held("done")]
+    alice = town.slack.user("alice")
+    root = await alice.says("#general", "@bot think")
+    await town.slack.wait_for(lambda: town.fake.working)
+    await alice.says("#general", "and this", thread_ts=root)
+    await alice.says("#general", "and that", thread_ts=root)
+    status = "is answering… queued (2)"
+    await town.slack.wait_for(
+        lambda: town.slack.agent_thread("#general", root).status == status, 10
+    )
+    town.fake.finish()
+    await town.replies("#general", root, 2)
+    assert town.slack.agent_thread("#general", root).status == ""
