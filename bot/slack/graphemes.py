@@ -36,20 +36,21 @@ def _can_break(text: str, offset: int) -> bool:
     if not 0 < offset < len(text):
         return True
     before, after = text[offset - 1], text[offset]
-    if before in "\\" or (before, after) in (("\r", "\n"), ("`", "`")):
+    if before == "\\" or before + after in ("\r\n", "``"):
         return False
     if _extends(after) or before == _JOINER or unicodedata.combining(before) == 9:
         return False
     if _is_flag(before) and _is_flag(after):
         return _flags_before(text, offset) % 2 == 0
-    return not (_is_jamo(before) and _is_jamo(after)) and not _in_entity(text, offset)
+    return not _in_entity(text, offset)
 
 
 def _extends(character: str) -> bool:
-    """Marks, variation selectors, skin tones, tags, joiners: they belong to what stands before."""
+    """Marks, vowels of Hangul, skin tones, tags, joiners: they belong to what stands before."""
     return (
         unicodedata.category(character) in ("Mn", "Me", "Mc")
         or character in (_JOINER, "\u200c")
+        or "\u1160" <= character <= "\u11ff"
         or "\U0001f3fb" <= character <= "\U0001f3ff"
         or "\U000e0020" <= character <= "\U000e007f"
     )
@@ -64,10 +65,6 @@ def _flags_before(text: str, offset: int) -> int:
     while first and _is_flag(text[first - 1]):
         first -= 1
     return offset - first
-
-
-def _is_jamo(character: str) -> bool:
-    return "\u1100" <= character <= "\u11ff"
 
 
 def _in_entity(text: str, offset: int) -> bool:

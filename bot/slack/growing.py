@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bot.slack.graphemes import size
 from bot.slack.inline import Kind as Inline
-from bot.slack.inline import Piece, pieces
+from bot.slack.inline import Piece, atoms, pieces
 from bot.slack.outline import Kind, Line, Outline, outline
 from bot.slack.split import LIMIT, Part, Splitter
 
@@ -17,39 +17,55 @@ _FULL = 0.85
 blocks that would otherwise be cut."""
 _REACH = 100  # characters of an unfinished word, tag or mark that are held back
 
-_BLANK_LINE = re.compile(r"(?:\r\n?|\n)[ \t]*[\r\n]")
-_MARKERS_ONLY = re.compile(r"[\s>#*+=~`|:_.)\d-]*")
+_BLANK_LINE = re.compile(r"(?:\r\n?+|\n)[ \t]*[\r\n]")
+_MARKERS_ONLY = re.compile(r"[ \t>#*+=~`|:_.)\d-]*")
 _TAIL = re.compile(
     r"(?: \\ | ! | @\w* | &\#?\w* | [*_~]+ | 【[^】\r\n]* | <\S* | [^\W_][\w'’.,-]* )\Z",
     re.VERBOSE | re.ASCII,
 )
 _LABELLED = re.compile(r"<[a-z]+:[^\s<>|]+\|[^<>\r\n|]*\Z", re.IGNORECASE)
-_TARGET_SO_FAR = re.compile(r"(?:\((?:[^()\r\n]|\([^()\r\n]*\)?)*)?\Z")
-_EMPHASIS = ("**", "~~")
+_TARGET_SO_FAR = re.compile(r"(?:\((?:[^()\[\r\n]|\([^()\[\r\n]*+\)?)*+)?\Z")
+_EMPHASIS = (re.compile(r"\*\*"), re.compile("~~"))
+_BY_LINE = (Kind.ROW, Kind.OPENER, Kind.CODE, Kind.CLOSER)
 
 
 def stable_prefix(markdown: str) -> int:
     """How much of a growing text can be shown: so much as nothing that follows will change.
 
-    Held back are the last word, and what may yet become a link, a code span, bold, a fence, a row
-    of a table. The character at the returned offset is not white space, since Slack may drop white
-    space where a piece of a stream begins. What `neutralise` makes of the prefix only grows.
+    Held back are the last word, and what may yet become a link, a code span, bold, a fence; of code
+    and tables the last line. The character at the returned offset is not white space, since Slack
+    may drop white space where a piece of a stream begins. What `neutralise` makes of the prefix
+    only grows.
     """
     found = outline(markdown)
-    offset = len(markdown.rstrip())
-    if not offset:
+    end = len(markdown.rstrip())
+    if not end:
         return 0
-    number = found.number(offset - 1)
-    line = found.lines[number]
-    holds = [_tail(found, line, offset), _line_hold(found, number)]
-    if line.kind in (Kind.PROSE, Kind.HEADING) and not _BLANK_LINE.search(markdown, offset):
-        holds += _inline_holds(found, line)
-    return _next_visible(markdown, min(holds))
-
-
-def _next_visible(text: str, offset: int) -> int:
-    while text[offset].isspace():
+    line = found.lines[found.number(end - 1)]
+    if _may_be_marker(found, line):  # or go on with the paragraph above
+        offset = _settled(outline(markdown[: line.start]), line.start)
+    else:
+        offset = _settled(found, _tail(found, line, end))
+    while markdown[offset].isspace():
         offset += 1
+    return offset
+
+
+def _may_be_marker(found: Outline, line: Line) -> bool:
+    unfinished = line.end == len(found.text) and line.kind not in _BY_LINE
+    return unfinished and bool(_MARKERS_ONLY.fullmatch(found.text, line.start))
+
+
+def _settled(found: Outline, offset: int) -> int:
+    """The offset, or where something begins before it that is not complete yet."""
+    end = len(found.text.rstrip())
+    if not end:
+        return offset
+    number = found.number(end - 1)
+    line = found.lines[number]
+    offset = min(offset, _line_hold(found, number))
+    if line.kind in (Kind.PROSE, Kind.HEADING):
+        offset = _inline_hold(found, line, offset, open=not _BLANK_LINE.search(found.text, end))
     return offset
 
 
@@ -62,38 +78,40 @@ def _tail(found: Outline, line: Line, end: int) -> int:
 def _line_hold(found: Outline, number: int) -> int:
     """The start of the line if only the whole of it can be understood."""
     line, text = found.lines[number], found.text_of(number)
-    if number < len(found.lines) - 1:
-        return line.end
+    if line.kind is Kind.HEADER:
+        return found.lines[line.first].start
     if line.kind is Kind.PROSE and text.lstrip(" \t>").startswith("|"):
         return found.lines[max(line.first, number - 1)].start  # perhaps the header of a table
-    rows = (Kind.HEADER, Kind.ROW, Kind.OPENER)
-    if text.endswith("\n") or not (line.kind in rows or _MARKERS_ONLY.fullmatch(text)):
-        return line.end
-    return line.start
+    if line.kind in _BY_LINE or _MARKERS_ONLY.fullmatch(text.rstrip()):
+        return line.start
+    return len(found.text)
 
 
-def _inline_holds(found: Outline, line: Line) -> Iterator[int]:
-    """Where something begins in the last paragraph that is not complete yet."""
+def _inline_hold(found: Outline, line: Line, offset: int, open: bool) -> int:
+    """The offset, or the start of a link, a code span or the like that it would cut."""
     text = found.text
-    tokens = pieces(text, found.lines[line.first].start, len(text))
-    yield from (token.start for token in tokens if token.kind is Inline.TICKS)
-    if line.end < len(text) or text.endswith("\n"):
-        return
-    last = [token for token in tokens if token.start >= line.start]
-    yield from _open_brackets(text, last)
-    label = text.rfind("<", line.start)
-    if label >= 0 and _LABELLED.match(text, label):
-        yield label
+    tokens = pieces(text, found.lines[line.first].start, line.end)
+    holds = [offset]
+    if open:
+        holds += [token.start for token in tokens if token.kind is Inline.TICKS]
+    if line.end == len(text) and not text.endswith("\n"):
+        last = [token for token in tokens if token.start >= line.start]
+        holds += [*_open_brackets(text, last), *_open_emphasis(text, line.start, tokens)]
+        label = text.rfind("<", line.start)
+        if label >= 0 and _LABELLED.match(text, label):
+            holds.append(label)
+    offset = min(holds)
+    whole = [*atoms(tokens), *(token for token in tokens if token.kind is not Inline.LINE)]
+    return min([offset, *(token.start for token in whole if token.start < offset < token.end)])
+
+
+def _open_emphasis(text: str, start: int, tokens: list[Piece]) -> Iterator[int]:
     code = [token for token in tokens if token.kind is Inline.CODE]
-    for mark in _EMPHASIS:
-        marks = [m.start() for m in re.finditer(re.escape(mark), text[line.start :])]
-        outside = [
-            line.start + mark
-            for mark in marks
-            if not any(span.start <= line.start + mark < span.end for span in code)
-        ]
-        if len(outside) % 2:
-            yield outside[-1]
+    for emphasis in _EMPHASIS:
+        marks = [mark.start() for mark in emphasis.finditer(text, start)]
+        marks = [mark for mark in marks if not any(span.start < mark < span.end for span in code)]
+        if len(marks) % 2:
+            yield marks[-1]
 
 
 def _open_brackets(text: str, tokens: list[Piece]) -> Iterator[int]:
@@ -162,11 +180,10 @@ class GrowingAnswer:
         message = part.text if ends else part.open_text
         if size(message) > self._limit:
             message = message.rstrip()  # blank lines at the edge do not count, and do not show
-        if message.startswith(self._sent):
-            added = message[len(self._sent) :]
-        elif message.rstrip() == self._sent.rstrip():
-            added = ""
-        else:
+        if not message.startswith(self._sent.rstrip()):
             return None
+        # The indentation of a next line that came to lie in another message may have been sent.
+        sent = self._sent if message.startswith(self._sent) else self._sent.rstrip()
+        added = message[len(sent) :]
         self._sent += added
         return Append(added, ends)

@@ -20,11 +20,13 @@ from urllib.parse import quote
 from bot.slack.inline import Kind as Inline
 from bot.slack.inline import Piece, is_destination, pieces
 from bot.slack.outline import PREFIX, Fence, Kind, Outline, outline
+from bot.slack.seams import LONGEST_RUN
 
 ZERO_WIDTH_SPACE = "\u200b"
 _CONTROL = re.compile(r"<(?=![a-z]+[\^|>]|@[A-Z0-9]+[|>]|#[A-Z0-9]+[|>])")
 _AUTOLINK = re.compile(r"<([^|>]+)\|([^>]*)>")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: no request can carry it
+_PROSE = (Kind.PROSE, Kind.HEADING, Kind.HEADER, Kind.ROW)
 _LONGEST_SURE_FENCE = 200
 """A longer opening line may be cut by the splitter, and what follows it would be code no more."""
 
@@ -37,7 +39,7 @@ def neutralise(markdown: str) -> str:
     found = outline(_SURROGATE.sub("\ufffd", markdown))
     return "".join(
         _prose(found, first, end)
-        if found.lines[first].kind in (Kind.PROSE, Kind.HEADING, Kind.HEADER, Kind.ROW)
+        if found.lines[first].kind in _PROSE and not found.lines[first].blank
         else _code(found, first, end)
         for first, end in found.units()
     )
@@ -48,10 +50,15 @@ def escape(text: str) -> str:
     return text.replace("<", "&lt;").replace(">", "&gt;")
 
 
+def defuse(code: str) -> str:
+    """Code in which Slack's control sequences are broken by an invisible character."""
+    return _CONTROL.sub(f"<{ZERO_WIDTH_SPACE}", code) if "<" in code else code
+
+
 def _code(found: Outline, first: int, end: int) -> str:
     text = found.text[found.lines[first].start : found.lines[end - 1].end]
     fence = found.lines[first].fence
-    return text if fence and _surely_code(fence) else _broken(text)
+    return text if fence and _surely_code(fence) else defuse(text)
 
 
 def _surely_code(fence: Fence) -> bool:
@@ -59,8 +66,9 @@ def _surely_code(fence: Fence) -> bool:
     return fence.marker[0] == "`" and "<" not in fence.info and size <= _LONGEST_SURE_FENCE
 
 
-def _broken(code: str) -> str:
-    return _CONTROL.sub(f"<{ZERO_WIDTH_SPACE}", code) if "<" in code else code
+def _surely_span(span: str) -> bool:
+    run = len(span) - len(span.lstrip("`"))
+    return run <= LONGEST_RUN and "\n" not in span and "\r" not in span
 
 
 def _prose(found: Outline, first: int, end: int) -> str:
@@ -69,8 +77,16 @@ def _prose(found: Outline, first: int, end: int) -> str:
     prefix = PREFIX.match(text, start, stop)
     position = prefix.end() if prefix else start
     out = [text[start:position]]
+    sure = True
     for piece in pieces(text, position, stop):
-        out += (text[position : piece.start], _spelled(text, piece))
+        out.append(text[position : piece.start])
+        if piece.kind in (Inline.CODE, Inline.TICKS):
+            raw = text[piece.start : piece.end]
+            # Backticks that a parser may pair in another way put all that follow in doubt.
+            sure = sure and piece.kind is Inline.CODE and _surely_span(raw)
+            out.append(raw if sure else defuse(raw))
+        else:
+            out.append(_spelled(text, piece))
         position = piece.end
     out.append(text[position:stop])
     return "".join(out)
@@ -83,8 +99,6 @@ def _spelled(text: str, piece: Piece) -> str:
             return escape(raw)
         case Inline.ESCAPE:
             return escape(raw[1]) if raw[1] in "<>" else raw
-        case Inline.CODE:
-            return _broken(raw) if "\n" in raw or "\r" in raw else raw
         case Inline.AUTOLINK:
             return _autolink(raw)
         case Inline.MENTION:
@@ -111,8 +125,10 @@ def _link(text: str, piece: Piece, raw: str) -> str:
         return ""
     if piece.kind is Inline.OPEN:
         return "["
-    title = f" {escape(piece.title)}" if piece.title else ""
     label = "image" if piece.image and _bare(text, piece) else ""
+    if not raw[2:].lstrip().startswith("<"):
+        return label + escape(raw)
+    title = f" {escape(piece.title)}" if piece.title else ""
     return f"{label}]({destination(piece.url)}{title})"
 
 

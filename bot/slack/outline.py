@@ -118,6 +118,8 @@ def outline(text: str) -> Outline:
     for token in _parser().parse(whole):
         if token.map:
             _mark(found, token, lines[token.map[0] : token.map[1]])
+    if lines and lines[-1].blank and not text.endswith(("\n", "\r")):
+        _go_on(lines)
     return found
 
 
@@ -127,12 +129,17 @@ def continuation(prefix: str) -> str:
 
 
 def dedent(text: str, columns: int) -> str:
-    """Take indentation off the lines of a list that was cut, down to where that list ends."""
+    """Take indentation off the lines of a list that was cut.
+
+    Where the text comes back to an outer list, its lines lose no more than they have.
+    """
     if not columns:
         return text
     lines = _LINE.findall(text)
     for number, line in enumerate(lines):
-        if line.strip() and indentation(line) < columns:
+        if line.strip():
+            columns = min(columns, indentation(line))
+        if not columns:
             break
         lines[number] = _cut_indentation(line, columns)
     return "".join(lines)
@@ -185,6 +192,13 @@ def _mark(found: Outline, token: Token, lines: list[Line]) -> None:
         case "blockquote_open":
             for line in lines:
                 line.quotes += 1
+
+
+def _go_on(lines: list[Line]) -> None:
+    """Let a last line that is only indentation so far belong to the code above it."""
+    fence = lines[-2].fence if len(lines) > 1 else None
+    if fence and not fence.closed:
+        lines[-1].kind, lines[-1].first, lines[-1].fence = Kind.CODE, fence.first, fence
 
 
 def _set(lines: Iterable[Line], kind: Kind, first: int) -> None:

@@ -7,10 +7,12 @@ import re
 
 from bot.slack.inline import Kind as Inline
 from bot.slack.inline import Piece, pieces
+from bot.slack.neutral import ZERO_WIDTH_SPACE
 from bot.slack.outline import PREFIX, Kind, Outline, outline
 
 _HEADING = re.compile(r"#{1,6}[ \t]+")
 _RULE = re.compile(r"[ \t]*([-*_=])(?:[ \t]*\1)*[ \t]*")
+_QUOTED = re.compile(r"(?:[ \t]*> ?)+")
 _BULLET = re.compile(r"[-+*](?=[ \t])")
 _TASK = re.compile(r"\[([ xX])\](?=[ \t])")
 _EMPHASIS = re.compile(r"\*{1,3}(?=\S)|(?<=\S)\*{1,3}|~~|(?<!\w)_{1,3}(?=\S)|(?<=\S)_{1,3}(?!\w)")
@@ -24,8 +26,8 @@ def plain(markdown: str, limit: int) -> str:
     Code keeps its content, links their text, images their description.
     """
     found = outline(markdown[: _HEAD + 4 * limit])
-    words = " ".join(_unit(found, first, end) for first, end in found.units()).split()
-    return shorten(" ".join(words), limit)
+    text = " ".join(_unit(found, first, end) for first, end in found.units())
+    return shorten(" ".join(text.replace(ZERO_WIDTH_SPACE, "").split()), limit)
 
 
 def shorten(text: str, limit: int) -> str:
@@ -43,7 +45,7 @@ def _unit(found: Outline, first: int, end: int) -> str:
     if begin.kind in (Kind.OPENER, Kind.CLOSER):
         return ""
     if begin.kind in (Kind.CODE, Kind.INDENTED):
-        return text
+        return _QUOTED.sub("", text, 1) if begin.quotes else text
     prefix = PREFIX.match(text)
     marks = prefix[0] if prefix else ""
     text = text[len(marks) :]

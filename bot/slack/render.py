@@ -13,7 +13,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from bot.slack.neutral import ZERO_WIDTH_SPACE, neutralise
+from bot.slack.graphemes import size
+from bot.slack.neutral import ZERO_WIDTH_SPACE, defuse, neutralise
 from bot.slack.plain import plain
 from bot.slack.sources import Citation, with_sources
 from bot.slack.split import LIMIT, Part, join, parts
@@ -32,6 +33,8 @@ __all__ = [
     "with_sources",
 ]
 
+SLACK_LIMIT = 12_000
+"""Characters of all `markdown` blocks of a payload together, says Slack's reference."""
 NO_TEXT = "(an answer without text)"
 _BROADCAST = re.compile(r"(?<![\w/])@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
 
@@ -44,10 +47,12 @@ def render(answer: str, citations: Sequence[Citation] = ()) -> str:
 def blocks(text: str) -> list[dict[str, Any]]:
     """The text of one part as Block Kit.
 
-    Neutralised here in any case: whatever was cut or put together before, no answer leaves
-    without passing this line. It changes nothing in what `render` has made safe.
+    Neutralised here in any case, whatever was cut or put together before. It changes nothing in
+    what `render` has made safe, but for code that lost its other end to a cut; should that grow
+    too long, only what could ping is broken.
     """
-    return [{"type": "markdown", "text": neutralise(text)}]
+    safe = neutralise(text)
+    return [{"type": "markdown", "text": safe if size(safe) <= SLACK_LIMIT else defuse(text)}]
 
 
 def fallback(markdown: str, limit: int = 250) -> str:

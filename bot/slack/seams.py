@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from dataclasses import dataclass
 
 from bot.slack.inline import Kind as Inline
 from bot.slack.inline import Piece, atoms, pieces
 from bot.slack.outline import PREFIX, Fence, Kind, Line, Outline, continuation, indentation
+
+_HASHES = re.compile(r"#{1,6}[ \t]")
 
 LONGEST_RUN = 8
 """Backticks around a code span that is closed and opened again where it must be cut."""
@@ -78,10 +81,10 @@ class Seams:
         )
 
     def _in_table(self, line: Line) -> Seam:
-        header = "".join(
-            continuation(self._prefix(number)) + self._outline.text_of(number).lstrip(" \t>")
-            for number in (line.first, line.first + 1)
-        )
+        header = ""
+        for number in (line.first, line.first + 1):
+            prefix = self._prefix(number)
+            header += continuation(prefix) + self._outline.text_of(number)[len(prefix) :]
         return Seam(opening=header, dedent=indentation(header) if line.lists else 0)
 
     def _in_line(self, number: int, offset: int) -> Seam:
@@ -92,7 +95,10 @@ class Seams:
             code = self._outline.text[atom.start : atom.end]
             ticks = "`" * (len(code) - len(code.lstrip("`")))
         ticks = ticks if len(ticks) <= LONGEST_RUN else ""
-        return Seam(ticks, "> " * line.quotes + ticks, self._content_column(line))
+        column = self._content_column(line)
+        hashes = _HASHES.match(self._outline.text, line.start + len(self._prefix(number)))
+        marks = hashes[0] if hashes and line.kind is Kind.HEADING else ""
+        return Seam(ticks, " " * column + "> " * line.quotes + marks + ticks, dedent=column)
 
     def _between_lines(self, number: int) -> Seam:
         line = self._outline.lines[number]

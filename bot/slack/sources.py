@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from bot.models import Citation
 from bot.slack.neutral import destination
-from bot.slack.outline import Kind, Outline, outline
+from bot.slack.outline import PREFIX, Kind, Outline, outline
 from bot.slack.seams import Seams
 
 __all__ = ["HEADING", "Citation", "with_sources"]
@@ -17,6 +17,7 @@ HEADING = "**Sources**"
 _LINK = re.compile(r"\(?\[[^\]\r\n]*\]\((?P<url>[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)\)\)?")
 _MARK = re.compile(r"【[^】\r\n]*】")
 _TRACKING = re.compile(r"(?<=[?&])utm_source=[^&#]*&?|#.*$|[?&](?=utm_source=[^&#]*(?:#|$))")
+_MARKS = re.compile(rf"{PREFIX.pattern}(?:#{{1,6}}[ \t]+)?")
 _WEB = re.compile(r"https?://\S", re.IGNORECASE)
 
 
@@ -61,7 +62,7 @@ def _place(citation: Citation, found: Outline, seams: Seams) -> tuple[int, int] 
     cited = text[start:end]
     if not cited.startswith("sandbox:") and (cited == mark or _is_note(cited, citation)):
         return start, end
-    return _gap(end, start, found, seams)
+    return _gap(end, found, seams)
 
 
 def _is_note(cited: str, citation: Citation) -> bool:
@@ -72,22 +73,37 @@ def _is_note(cited: str, citation: Citation) -> bool:
     return bool(_MARK.fullmatch(cited))
 
 
-def _gap(offset: int, start: int, found: Outline, seams: Seams) -> tuple[int, int] | None:
+def _gap(offset: int, found: Outline, seams: Seams) -> tuple[int, int] | None:
     """The nearest place for a note from this offset on: not in a link, a code span, a border."""
     text = found.text
-    while offset > start and text[offset - 1].isspace():
+    while offset and text[offset - 1].isspace():
         offset -= 1
-    if not found.lines:
-        return offset, offset
+    if not offset:
+        return None
     number = found.number(max(0, offset - 1))
     line = found.lines[number]
-    if line.fence or line.kind is Kind.INDENTED:
+    if not _can_hold_notes(found, number) or offset <= _content(found, number):
         return None
     if atom := seams.atom(number, offset):
         offset = atom.end
-    if line.kind is Kind.ROW and not text[offset : line.end].strip(" |\r\n"):
+    in_table = line.kind in (Kind.HEADER, Kind.ROW)
+    if in_table and not text[offset : line.end].strip(" |\r\n"):
         offset = line.start + len(text[line.start : offset].rstrip(" |"))
     return offset, offset
+
+
+def _can_hold_notes(found: Outline, number: int) -> bool:
+    """Whether the line is text: no code, no rule, no border of a table."""
+    line = found.lines[number]
+    code = line.fence is not None or line.kind is Kind.INDENTED
+    return not code and bool(re.search(r"\w", found.text_of(number)))
+
+
+def _content(found: Outline, number: int) -> int:
+    """Where the text of the line begins, behind its list markers, quote marks and hashes."""
+    line = found.lines[number]
+    marks = _MARKS.match(found.text, line.start, line.end)
+    return marks.end() if marks else line.start
 
 
 def _note(number: int, citation: Citation) -> str:
@@ -102,7 +118,7 @@ def _annotated(text: str, notes: dict[tuple[int, int], list[str]]) -> str:
         stop = min(end, reached)
         begin = start if end <= reached else stop  # a stretch that is cited twice goes once
         before = " " if text[:begin].endswith(("!", "\\")) else ""
-        after = " " if text[stop : stop + 1] in ("(", "[", ":") and note.endswith("]") else ""
+        after = " " if text[stop : stop + 1] in ("(", ":") and note.endswith("]") else ""
         text = text[:begin] + before + note + after + text[stop:]
         reached = begin
     return text

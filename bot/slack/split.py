@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.slack.graphemes import grapheme_break, size, within
-from bot.slack.outline import PREFIX, Kind, Outline, dedent, outline
+from bot.slack.outline import PREFIX, Kind, Line, Outline, dedent, outline
 from bot.slack.seams import LONGEST_RUN, Seams
 
 LIMIT = 11_500
@@ -24,6 +24,7 @@ _BLANKS = re.compile(r"\s*")
 _WORD_END = re.compile(r"\s+|[、。，．；：！？…」』）】]+")
 
 # How much a place to break at is disliked, against the share of the message that it leaves empty.
+_NEVER = 4.0  # between the two lines of a table's header: it would be a table no more
 _POOR = 2.0  # between a heading and its text, a header and its rows: if nothing else is left
 _WORD = 0.7  # between two words of a paragraph
 _LINE = 0.6  # between two lines of code or of a paragraph, two rows
@@ -54,15 +55,17 @@ class Part:
     @property
     def open_text(self) -> str:
         """The text so far of a message that is still being written."""
-        blanks = None if self.opening else _LEADING_BLANKS.match(self.source)
-        source = self.source[blanks.end() :] if blanks else self.source
-        return dedent(self.opening + source, self.dedent)
+        return self._with("")
 
     @property
     def text(self) -> str:
         """The text to post; blank only if the whole answer is."""
-        text = self.open_text if self.closing else self.open_text.rstrip()
-        return text + self.closing
+        return self._with(self.closing) if self.closing else self.open_text.rstrip()
+
+    def _with(self, closing: str) -> str:
+        blanks = None if self.opening else _LEADING_BLANKS.match(self.source)
+        source = self.source[blanks.end() :] if blanks else self.source
+        return dedent(self.opening + source + closing, self.dedent)
 
 
 def parts(markdown: str, limit: int = LIMIT, start: int = 0) -> tuple[Part, ...]:
@@ -109,6 +112,7 @@ class Splitter:
         self._limit = limit
         # An opening and a closing of different seams leave a third of a message to its text.
         self._seams = Seams(outline, room=limit // 3)
+        self._known = (0, 0)  # an offset, and the size of all the text before it
         self._sizes = [0]  # of all the text before each line
         for line in outline.lines:
             self._sizes.append(self._sizes[-1] + size(self._text[line.start : line.end]))
@@ -117,9 +121,13 @@ class Splitter:
         """The part that begins at `start`.
 
         It goes to `at_least` or beyond: so far its message has been written already. Where it is
-        `full` (a share of the limit) it ends with the next good block, even if more would fit.
+        `full` (a share of the limit) it ends with the next block, or half the way from there to
+        the limit with the next line, even if more would fit.
         """
         seam = self._seams.at(start)
+        line = self._outline.lines[self._outline.number(at_least)]
+        if not self._text[line.start : at_least].strip():
+            at_least = line.start  # indentation alone binds no line to the message
         end = self._end(start, size(seam.opening), max(at_least, start + 1), full)
         closing = self._seams.at(end).closing
         return Part(start, self._text[start:end], seam.opening, closing, seam.dedent)
@@ -144,7 +152,11 @@ class Splitter:
     def _size_before(self, offset: int) -> int:
         number = self._outline.number(offset)
         start = self._outline.lines[number].start
-        return self._sizes[number] + size(self._text[start:offset])
+        near, before = self._known  # in a very long line, counting starts where it stopped
+        if not start <= near <= offset:
+            near, before = start, self._sizes[number]
+        self._known = offset, before + size(self._text[near:offset])
+        return self._known[1]
 
     def _size_at(self, search: _Search, number: int) -> int:
         """The size of the message if it ends before this line; trailing blanks are not posted."""
@@ -163,16 +175,19 @@ class Splitter:
         dislike = self._dislike(number, search.last)
         if not search.place or share - dislike >= search.score:
             search.place, search.score = place, share - dislike
-        if share >= search.full and dislike <= _NESTED:
+        enough = search.full if dislike <= _NESTED else (1 + search.full) / 2
+        if share >= enough and dislike <= _LINE:
             search.enough = place
 
     def _dislike(self, number: int, last: int) -> float:
         line, above = self._outline.lines[number], self._outline.lines[last]
         if line.kind is Kind.CODE:
             return _POOR if above.kind is Kind.OPENER else _BLANK if above.blank else _LINE
-        if line.kind is Kind.CLOSER or above.kind is Kind.HEADING:
+        if line.kind is Kind.CLOSER or _heads(above, line):
             return _POOR
-        if line.kind in (Kind.HEADER, Kind.ROW) and number > line.first:
+        if line.kind is Kind.HEADER and number > line.first:
+            return _NEVER
+        if line.kind is Kind.ROW:
             return _POOR if above.kind is Kind.HEADER else _LINE
         if line.level is None:
             return _LINE
@@ -192,11 +207,16 @@ class Splitter:
         word, broken = self._word_end(number, start, furthest, search.at_least)
         if place := word or (search.place if prose else 0) or broken or search.place:
             return place
-        place = max(search.at_least, start + 1, grapheme_break(self._text, start, furthest))
-        return place if self._text[place : line.end].strip() else max(place, line.end)
+        visible = start + len(self._text[start : line.end].rstrip())
+        if furthest >= visible:  # only blanks are left over: fine, but in a fence they count
+            furthest = visible - 1 if line.fence else line.end
+        place = line.end if furthest == line.end else grapheme_break(self._text, start, furthest)
+        return max(search.at_least, start + 1, place)
 
     def _room(self, search: _Search, start: int, end: int) -> int:
-        closing = max(LONGEST_RUN, len(self._seams.at(min(start + 1, end - 1)).closing))
+        """What is left from `start` on if the cut may need any closing that a cut here can need."""
+        inside, behind = self._seams.at(min(start + 1, end - 1)), self._seams.at(end)
+        closing = max(LONGEST_RUN, len(inside.closing), len(behind.closing))
         return self._limit - (self._size_before(start) - search.base) - closing
 
     def _fits_alone(self, number: int) -> bool:
@@ -213,12 +233,19 @@ class Splitter:
         broken = 0
         ends = list(_WORD_END.finditer(self._text, begin, min(furthest + 1, line.end)))
         for end in reversed(ends):
-            blanks = _BLANKS.match(self._text, end.end(), line.end)
+            cuts = bool(line.fence or self._seams.atom(number, end.end()))
+            blanks = None if cuts else _BLANKS.match(self._text, end.end(), line.end)
             place = blanks.end() if blanks else end.end()
-            fits = end.start() <= furthest if end[0].isspace() else end.end() <= furthest
-            if not fits or end.start() == begin or place < at_least:
+            shown = end.start() if end[0].isspace() and not cuts else end.end()
+            if shown > furthest or end.start() == begin or place < at_least:
                 continue
-            if line.fence or not self._seams.atom(number, end.end()):
+            if line.fence or not cuts:
                 return place, place
             broken = broken or place
         return 0, broken
+
+
+def _heads(above: Line, line: Line) -> bool:
+    """Whether the line above is a heading over this one, and not in a list or quote that ended."""
+    inside = line.lists >= above.lists and line.quotes >= above.quotes
+    return above.kind is Kind.HEADING and inside

@@ -1,0 +1,146 @@
+"""What is shown of an answer while it is written is never taken back, and ends as the answer."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.slack.graphemes import size
+from bot.slack.growing import Append, GrowingAnswer, stable_prefix
+from bot.slack.neutral import neutralise
+from bot.slack.split import LIMIT, parts
+from tests.slack.documents import answers, code, documents, texts, thorough
+
+
+@pytest.mark.parametrize(
+    ("so_far", "shown"),
+    [
+        ("", ""),
+        ("  \n ", ""),
+        ("Hello wor", "Hello "),
+        ("Hello world. ", "Hello "),
+        ("Hello `world`", "Hello "),
+        ("See [the do", "See "),
+        ("See [the docs](https://a.exa", "See "),
+        ("See [the docs](https://a.example) f", "See [the docs](https://a.example) "),
+        ("Run `make te", "Run "),
+        ("It is **very impor", "It is "),
+        ("It is **very** impor", "It is **very** "),
+        ("Ask <https://a.example|the peo", "Ask "),
+        ("Tell @chan", "Tell "),
+        ("As said 【4:0†sou", "As said "),
+        ("Text:\n\n``", "Text:\n\n"),
+        ("Text:\n\n```pyth", "Text:\n\n"),
+        ("Text:\n\n```python\nx = 1\n  ret", "Text:\n\n```python\nx = 1\n"),
+        ("Text:\n\n```python\n", "Text:\n\n"),
+        ("```python\nx = 1\n```\n", "```python\nx = 1\n"),
+        ("```python\nx = 1\n``", "```python\nx = 1\n"),
+        ("- one\n- ", "- one\n"),
+        ("Text\n\n## ", "Text\n\n"),
+        ("Table:\n\n| a | b |\n|--", "Table:\n\n"),
+        ("| a | b |\n|---|---|\n| 1 | 2", "| a | b |\n|---|---|\n"),
+    ],
+)
+def test_only_what_is_settled_is_shown(so_far: str, shown: str) -> None:
+    prefix = so_far[: stable_prefix(so_far)]
+    assert prefix.rstrip() == shown.rstrip()
+    assert so_far.startswith(prefix)
+
+
+@thorough
+@given(texts)
+def test_what_is_shown_only_grows(markdown: str) -> None:
+    whole, shown = neutralise(markdown), 0
+    for end in range(len(markdown) + 1):
+        stable = stable_prefix(markdown[:end])
+        assert stable <= end
+        assert stable == 0 or not markdown[stable].isspace()
+        shown = max(shown, stable)
+        assert whole.startswith(neutralise(markdown[:stable]))
+
+
+def written(markdown: str, limit: int, ends: list[int]) -> list[str]:
+    """The messages of an answer that arrives in pieces which end at these offsets."""
+    growing, messages = GrowingAnswer(limit), [""]
+
+    def add(appends: list[Append]) -> None:
+        for append in appends:
+            messages[-1] += append.text
+            assert size(messages[-1]) <= limit
+            if append.ends:
+                messages.append("")
+
+    for end in ends:
+        add(growing.advance(neutralise(markdown[: stable_prefix(markdown[:end])])))
+    add(growing.finish(neutralise(markdown)))
+    assert not growing.diverged
+    assert messages.pop() == ""
+    return messages
+
+
+def test_an_answer_grows_message_by_message() -> None:
+    answer = "Code:\n\n```sh\n" + "".join(f"echo {number}\n" for number in range(20)) + "```\nDone."
+    messages = written(answer, 100, list(range(len(answer))))
+    assert messages[0].startswith("Code:\n\n```sh\necho 0\n")
+    assert all(message.startswith("```sh\necho") for message in messages[1:-1])
+    assert all(message.endswith("\n```") for message in messages[:-1])
+    assert messages[-1].endswith("Done.")
+    assert "".join(map(code, messages)) == code(answer)
+
+
+def test_a_message_that_is_nearly_full_ends_with_a_block() -> None:
+    answer = "\n\n".join(["word " * 18, "more " * 18])
+    assert written(answer, 100, list(range(len(answer)))) == [
+        "word " * 18 + "\n\n",
+        "more " * 18,
+    ] or (
+        [message.strip() for message in written(answer, 100, list(range(len(answer))))]
+        == [("word " * 18).strip(), ("more " * 18).strip()]
+    )
+
+
+def test_an_answer_without_pieces_is_what_its_parts_are() -> None:
+    answer = "\n\n".join(f"Paragraph {number} of the answer." for number in range(30))
+    assert written(answer, 200, []) == [part.text for part in parts(answer, 200)]
+
+
+def test_a_text_that_does_not_go_on_from_what_was_shown_is_not_appended() -> None:
+    growing = GrowingAnswer()
+    assert growing.advance("The sky is blue and ") == [Append("The sky is blue and ")]
+    assert growing.finish("The sky[1] is blue and wide.") == []
+    assert growing.diverged
+
+
+def test_a_shorter_text_is_waited_out() -> None:
+    growing = GrowingAnswer()
+    growing.advance("one two ")
+    assert growing.advance("one ") == []
+    assert growing.advance("one two three ") == [Append("three ")]
+    assert not growing.diverged
+
+
+def test_the_starts_of_its_messages_let_another_process_finish() -> None:
+    answer = "\n\n".join(f"Paragraph {number} of the answer." for number in range(30))
+    growing = GrowingAnswer(200)
+    growing.advance(answer[:500])
+    rest = parts(answer, 200, start=growing.starts[-1])
+    assert answer[: growing.starts[-1]] + "".join(part.source for part in rest) == answer
+
+
+@thorough
+@given(documents, st.sampled_from((64, 150, 400, LIMIT)), st.randoms(use_true_random=False))
+def test_a_growing_answer_is_appended_only_and_within_the_limit(
+    markdown: str, limit: int, chance: random.Random
+) -> None:
+    ends = sorted(chance.randrange(len(markdown) + 1) for _ in range(20))
+    written(markdown, limit, ends)
+
+
+def test_answers_of_real_models_grow_into_their_messages() -> None:
+    chance = random.Random(1)
+    for answer in answers():
+        ends = sorted(chance.randrange(len(answer) + 1) for _ in range(25))
+        for limit in (1000, LIMIT):
+            messages = written(answer, limit, ends)
+            assert "".join(map(code, messages)).split() == code(neutralise(answer)).split()

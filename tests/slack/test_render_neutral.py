@@ -1,0 +1,146 @@
+"""Model text pings nobody, and stays what it is."""
+
+import re
+
+import pytest
+from hypothesis import given
+
+from bot.slack.neutral import neutralise
+from tests.slack.documents import (
+    answers,
+    code,
+    documents,
+    parsed,
+    seen,
+    specifications,
+    texts,
+    thorough,
+)
+
+CONTROL = re.compile(r"<(![a-z]+[|>^]|[@#][A-Z]\w+[|>])")
+
+
+@pytest.mark.parametrize(
+    ("written", "posted"),
+    [
+        ("<!channel> and <!here|here>", "&lt;!channel&gt; and &lt;!here|here&gt;"),
+        ("<!everyone> <!subteam^S1|@team>", "&lt;!everyone&gt; &lt;!subteam^S1|@team&gt;"),
+        ("<@U024BE7LH> in <#C024BE7LR>", "&lt;@U024BE7LH&gt; in &lt;#C024BE7LR&gt;"),
+        ("@channel, @Here (@everyone)", "@\u200bchannel, @\u200bHere (@\u200beveryone)"),
+        ("me@here.com, @hereby, /@here", "me@here.com, @hereby, /@here"),
+        ("a < b && c > d -> e", "a &lt; b && c &gt; d -&gt; e"),
+        ("R&D &lt;b&gt; &amp; &copy;", "R&D &lt;b&gt; &amp; &copy;"),
+        ("a <b>bold</b><br>", "a &lt;b&gt;bold&lt;/b&gt;&lt;br&gt;"),
+        (r"\<!here\> \* \\<", r"&lt;!here&gt; \* \\&lt;"),
+        ("<div>\n<!channel>\n</div>", "&lt;div&gt;\n&lt;!channel&gt;\n&lt;/div&gt;"),
+    ],
+)
+def test_what_could_ping_or_link_is_shown_as_it_was_written(written: str, posted: str) -> None:
+    assert neutralise(written) == posted
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "<https://a.example/x?a=1&b=2>",
+        "<mailto:a@b.example> <a@b.example>",
+        '[text](https://a.example/?q=a&b=c_(d) "title")',
+        "> quote\n> > deeper\n>without a blank",
+        "- [x] done\n- [ ] open\n  1. one\n  2. two\n     > quote in a list",
+        "| a | b |\n|:--|--:|\n| 1 | 2 |",
+        r"$E = mc^2$, \(x_1 \cdot y\), \[ \frac{a}{b} \] and $$\sum_i a_i$$",
+        "# Title\n\n**bold** *it* ~~no~~ `code`\n\n---\n",
+        "```html\n<!-- <!channel> -->\n<@U024BE7LH>\n```",
+        "``<!here> ` `` and `a < b`",
+        "- item\n\n      ```\n      <T>\n      ```",
+    ],
+)
+def test_markdown_that_slack_knows_is_left_alone(markdown: str) -> None:
+    assert neutralise(markdown) == markdown
+
+
+@pytest.mark.parametrize(
+    ("written", "posted"),
+    [
+        ("![a chart](https://a.example/c.png)", "[a chart](https://a.example/c.png)"),
+        ("![](https://a.example/c.png)", "[image](https://a.example/c.png)"),
+        ("[![build](/b.svg)](/ci)", "[build](/ci)"),
+        ("![dot](data:image/png;base64,AAAA)", "dot"),
+        ("[the file](sandbox:/mnt/data/my file.csv) is ready", "the file is ready"),
+        ("![plot](sandbox:/mnt/data/p.png)", "plot"),
+        ("<https://a.example/x|the [docs]>", r"[the \[docs\]](https://a.example/x)"),
+        ("[t](<https://a.example/a b>)", "[t](https://a.example/a%20b)"),
+        ("as it says【4:0†source】.", "as it says."),
+        ("`![a](b)` and `【4:0†source】`", "`![a](b)` and `【4:0†source】`"),
+    ],
+)
+def test_what_slack_cannot_show_becomes_a_link_or_its_text(written: str, posted: str) -> None:
+    assert neutralise(written) == posted
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "~~~\n<!channel>\n~~~",
+        "    <!channel>",
+        "`over\n<!channel> lines`",
+        "```<!channel>\nx\n```",
+        "`over\nlines` and `<@U024BE7LH>`",
+    ],
+)
+def test_code_that_slack_may_take_for_prose_is_broken_invisibly(markdown: str) -> None:
+    posted = neutralise(markdown)
+    assert not CONTROL.search(posted)
+    assert posted.replace("\u200b", "") == markdown
+
+
+def test_half_a_character_does_not_stop_an_answer() -> None:
+    assert neutralise("a \ud83d b") == "a \ufffd b"
+
+
+@thorough
+@given(texts)
+def test_neutralising_twice_changes_nothing(markdown: str) -> None:
+    once = neutralise(markdown)
+    assert neutralise(once) == once
+
+
+def assert_harmless(markdown: str) -> None:
+    for token in parsed(neutralise(markdown), "entity"):
+        if token.type in ("text", "text_special"):
+            assert "<" not in token.content
+        if token.type == "code_block" or (token.type == "fence" and token.markup[0] == "~"):
+            assert not CONTROL.search(token.content)
+
+
+@thorough
+@given(texts)
+def test_no_angle_bracket_is_left_outside_code(markdown: str) -> None:
+    assert_harmless(markdown)
+
+
+@thorough
+@given(documents)
+def test_people_see_the_words_that_were_written(markdown: str) -> None:
+    assert seen(neutralise(markdown)) == seen(markdown)
+
+
+@thorough
+@given(documents)
+def test_code_in_fences_is_kept(markdown: str) -> None:
+    assert code(neutralise(markdown)).replace("\u200b", "") == code(markdown)
+
+
+def test_answers_of_real_models_are_harmless_and_keep_their_code() -> None:
+    for answer in answers():
+        assert_harmless(answer)
+        assert code(neutralise(answer)) == code(answer)
+        assert neutralise(neutralise(answer)) == neutralise(answer)
+
+
+def test_the_examples_of_the_specifications_are_harmless() -> None:
+    examples = specifications()
+    assert len(examples) > 700
+    for example in examples:
+        assert_harmless(example)
+        assert neutralise(neutralise(example)) == neutralise(example)

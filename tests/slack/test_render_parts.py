@@ -1,0 +1,237 @@
+"""An answer of any length is split where it looks right, and nothing of it is lost."""
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bot.slack.graphemes import size
+from bot.slack.neutral import neutralise
+from bot.slack.outline import dedent
+from bot.slack.split import LIMIT, Part, join, parts
+from tests.slack.documents import (
+    answers,
+    code,
+    documents,
+    parsed,
+    specifications,
+    texts,
+    thorough,
+    tidy_documents,
+)
+
+PROSE = "The quick brown fox jumps over the lazy dog. " * 3
+limits = st.sampled_from((64, 65, 80, 120, 200, 400, 1000, LIMIT))
+
+
+def posted(markdown: str, limit: int) -> list[str]:
+    return [part.text for part in parts(markdown, limit)]
+
+
+def test_a_short_answer_is_one_part() -> None:
+    assert parts("Hello *there*.\n") == (Part(0, "Hello *there*.\n"),)
+    assert posted("Hello *there*.\n", LIMIT) == ["Hello *there*."]
+
+
+def test_an_empty_answer_has_no_parts() -> None:
+    assert parts("") == ()
+
+
+def test_a_limit_that_leaves_no_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 64"):
+        parts("text", 63)
+
+
+def test_paragraphs_stay_whole() -> None:
+    answer = f"{PROSE}\n\n{PROSE}\n\n{PROSE}"
+    assert posted(answer, 300) == [f"{PROSE}\n\n{PROSE}".strip(), PROSE.strip()]
+
+
+def test_a_fence_is_closed_and_opened_again() -> None:
+    lines = [f"line_{number} = {number}" for number in range(12)]
+    answer = "\n".join(["Code:", "", "```python title=x", *lines, "```", "", "Done."])
+    assert posted(answer, 120) == [
+        "\n".join(["Code:", "", "```python title=x", *lines[:8], "```"]),
+        "\n".join(["```python title=x", *lines[8:], "```", "", "Done."]),
+    ]
+
+
+def test_a_fence_in_a_quoted_list_keeps_its_place_and_marker() -> None:
+    lines = [f">   line {number}" for number in range(20)]
+    answer = "\n".join(["> - ~~~~sh", *lines, ">   ~~~~"])
+    first, second = posted(answer, 150)
+    assert first.endswith(">   line 10\n>   ~~~~")
+    assert second.startswith(">   ~~~~sh\n>   line 11\n")
+    assert code("\n".join(posted(answer, 150))) == code(answer)
+
+
+def test_a_fence_left_open_is_closed() -> None:
+    assert posted("```\na", LIMIT) == ["```\na\n```"]
+    assert posted("- ```\n  a\n", LIMIT) == ["- ```\n  a\n  ```"]
+
+
+def test_a_blank_line_in_code_is_the_better_place() -> None:
+    answer = "```\n" + "a\n" * 34 + "\n" + "b\n" * 20 + "```"
+    assert posted(answer, 80)[0] == "```\n" + "a\n" * 34 + "\n```"
+
+
+def test_a_table_goes_on_under_its_header() -> None:
+    header = "| Name | Number |\n|:-----|-------:|\n"
+    rows = [f"| row {number} | {number} |\n" for number in range(10)]
+    first, second = posted(f"Table:\n\n{header}{''.join(rows)}", 120)
+    assert first == f"Table:\n\n{header}{''.join(rows[:5])}".strip()
+    assert second == f"{header}{''.join(rows[5:])}".strip()
+
+
+def test_a_header_is_not_left_without_rows() -> None:
+    header = "| Name | Number |\n|:-----|-------:|\n"
+    answer = f"{'word ' * 15}\n\n{header}" + "| a row | of the table |\n" * 4
+    assert posted(answer, 128)[0] == ("word " * 15).strip()
+
+
+def test_list_items_stay_whole_and_a_cut_list_loses_its_indentation() -> None:
+    nested = [f"    - nested {'item ' * 4}{number}" for number in range(6)]
+    answer = "\n".join(["1. first", *nested, "2. second"])
+    first, second = posted(answer, 150)
+    assert first.endswith("item 3")
+    assert second == f"- nested {'item ' * 4}4\n- nested {'item ' * 4}5\n2. second"
+
+
+def test_a_heading_stays_with_its_text_and_a_lead_in_with_its_list() -> None:
+    answer = f"{PROSE}\n\n## Heading\n\n{PROSE}"
+    assert posted(answer, 160)[1].startswith("## Heading")
+    answer = f"{PROSE}\n\nThe points are:\n\n- {'a long point ' * 9}"
+    assert posted(answer, 190)[1].startswith("The points are:")
+
+
+def test_a_long_paragraph_is_cut_between_words() -> None:
+    for text in posted("word " * 100, 64):
+        assert set(text.split()) == {"word"}
+
+
+def test_a_cut_paragraph_stays_in_its_quote() -> None:
+    for text in posted("> " + "word " * 40, 80):
+        assert re.fullmatch(r"> (word ?)+", text)
+
+
+def test_links_and_code_spans_stay_whole() -> None:
+    link = "[a link of some words](https://a.example/some/path)"
+    first, second = posted(f"{'word ' * 10}{link} and `code in a span`.", 90)
+    assert first == ("word " * 10).strip()
+    assert second == f"{link} and `code in a span`."
+
+
+def test_a_code_span_longer_than_a_message_is_closed_and_opened_again() -> None:
+    for text in posted("``" + "a `b` " * 30 + "``", 64):
+        assert re.fullmatch(r"``.+``", text)
+
+
+def test_chinese_is_cut_behind_its_punctuation() -> None:
+    first, *_ = posted("一二三四五六七八九十，" * 20, 100)
+    assert first.endswith("十，")
+
+
+@pytest.mark.parametrize(
+    "character",
+    ["👩‍👩‍👧‍👦", "👍🏽", "🇩🇪", "e\u0301", "नि", "\u1112\u1161\u11ab", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "&lt;", "\\*"],
+)
+def test_an_overlong_word_is_cut_between_characters(character: str) -> None:
+    for shift in range(3):
+        texts = posted("x" * shift + character * 80, 64)
+        assert len(texts) > 1
+        for text in texts:
+            assert text.strip("x").replace(character, "") == ""
+
+
+def test_length_is_measured_in_utf_16() -> None:
+    assert size("a😀") == 3
+    assert all(len(text.encode("utf-16-le")) <= 128 for text in posted("😀" * 500, 64))
+
+
+def test_blank_lines_without_end_cost_nothing() -> None:
+    assert posted("a" + "\n" * 5000 + "b", 64) == ["a", "b"]
+    assert posted("\n" * 5000 + "a" + " " * 5000 + "b", 64) == ["a", "b"]
+
+
+def test_parts_can_be_had_from_an_offset_on() -> None:
+    answer = "```sh\n" + "echo\n" * 30 + "```"
+    whole = parts(answer, 100)
+    assert parts(answer, 100, start=whole[1].start) == whole[1:]
+
+
+def assert_whole(markdown: str, limit: int) -> None:
+    found = parts(markdown, limit)
+    assert join(found) == markdown
+    for part in found:
+        assert size(part.text) <= limit
+        assert part.text.strip() or not markdown.strip()
+        assert part.end == part.start + len(part.source)
+        shown = dedent(part.opening + part.source + part.closing, part.dedent)
+        assert part.text.strip() == shown.strip()
+
+
+@thorough
+@given(texts, limits)
+@example("\n\n  \n", 64)
+def test_the_parts_are_the_answer_and_within_the_limit(markdown: str, limit: int) -> None:
+    assert_whole(markdown, limit)
+
+
+def assert_words_whole(markdown: str, limit: int) -> None:
+    """A word is cut only if it would hardly fit into a message of its own."""
+    for part in parts(markdown, limit)[1:]:
+        before = re.search(r"\S*\Z", markdown[: part.start])
+        after = re.match(r"\S*", markdown[part.start :])
+        assert before
+        assert after
+        if before[0] and after[0] and before[0][-1] not in "，。":
+            assert size(before[0] + after[0]) > limit // 2
+
+
+@thorough
+@given(documents, limits)
+def test_words_stay_whole(markdown: str, limit: int) -> None:
+    assert_words_whole(markdown, limit)
+
+
+def cells(markdown: str) -> list[str]:
+    """What the rows of all tables hold, without their headers."""
+    found, body = [], False
+    for token in parsed(markdown):
+        body = token.type == "tbody_open" or (body and token.type != "tbody_close")
+        if body and token.type == "inline":
+            found.append(token.content)
+    return found
+
+
+@thorough
+@given(tidy_documents, st.sampled_from((300, 500, 1000)))
+def test_code_and_tables_survive_the_cut(markdown: str, limit: int) -> None:
+    safe = neutralise(markdown)
+    texts = posted(safe, limit)
+    assert "".join(map(code, texts)).split() == code(safe).split()
+    assert [cell for text in texts for cell in cells(text)] == cells(safe)
+
+
+def test_answers_of_real_models_are_whole_at_every_limit() -> None:
+    for answer in answers():
+        safe = neutralise(answer)
+        for limit in (64, 500, 3000, LIMIT):
+            assert_whole(safe, limit)
+        assert_words_whole(safe, 500)
+
+
+def test_answers_of_real_models_keep_their_code_and_tables() -> None:
+    for answer in answers():
+        safe = neutralise(answer)
+        for limit in (1000, 3000):
+            texts = posted(safe, limit)
+            assert "".join(map(code, texts)).split() == code(safe).split()
+            assert [cell for text in texts for cell in cells(text)] == cells(safe)
+
+
+def test_the_examples_of_the_specifications_are_whole() -> None:
+    for markdown in [*specifications(), "\n\n".join(specifications())]:
+        for limit in (64, 200, LIMIT):
+            assert_whole(markdown, limit)
