@@ -112,7 +112,7 @@ class Conversation:
     created_at: float
     last_item_id: str = ""
     """The newest item the engine is known to hold: what follows it is of a later turn."""
-    messages: int = 0
+    messages: int = field(default=0, compare=False)
     """How many messages of people it holds."""
     owed: tuple[Message, ...] = ()
     """Messages of turns that failed or were stopped. A server that takes messages with their run

@@ -1,5 +1,7 @@
 """Conversations end: archived when nobody uses them, summed up when they grow long."""
 
+import asyncio
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +18,7 @@ from bot.store import Store
 from tests.fakes.openai import failed
 from tests.store.scenes import conversation, deliver, take_one
 from tests.stories.town import Town, open_town
+from tests.test_cli import run_bot
 
 DAY = 86400.0
 
@@ -180,3 +183,46 @@ async def test_where_no_summary_is_to_be_had_the_newest_lines_go_on(
         record = await town.bot.store.conversations.history(town.key("#general", root))
         assert [line.text for line in record][-2:] == ["and now?", "fine"]
         assert not record[0].text.startswith("Summary")
+
+
+async def test_when_the_context_overflows_the_conversation_is_summed_up(town: Town) -> None:
+    root = await town.ask("#general", "@bot number 0")
+    for number in range(1, 6):
+        await town.ask("#general", f"number {number}", thread_ts=root)
+    (before,) = town.fake.conversations
+    town.fake.answer = [failed("context_length_exceeded"), "many numbers", "fine"]
+    await town.ask("#general", "and now?", thread_ts=root)
+    assert (await town.replies("#general", root, 7))[6] == "fine"
+    record = await town.bot.store.conversations.history(town.key("#general", root))
+    assert record[0].text.endswith("many numbers")
+    assert [line.text for line in record][-2:] == ["and now?", "fine"]
+    assert (await sweeper(town).sweep_now()).deleted == 2
+    assert before not in town.fake.conversations
+
+
+@pytest.mark.timeout(180)
+async def test_the_commands_sweep_and_count(town: Town, tmp_path: Path) -> None:
+    root = await town.ask("#general", "@bot hello")
+    await age(town.bot.store, town.key("#general", root), 31)
+    given = {
+        "SLACK_BOT_TOKEN": town.slack.bot_token,
+        "SLACK_SIGNING_SECRET": town.slack.signing_secret,
+        "OPENAI_API_KEY": town.fake.api_key,
+        "OPENAI_BASE_URL": town.fake.base_url,
+        "REDIS_URL": town.settings.redis_url,
+        "BOT_REDIS_PREFIX": town.settings.bot_redis_prefix,
+        "BOT_LOG_LEVEL": "ERROR",
+    }
+
+    async def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return await asyncio.to_thread(run_bot, *arguments, cwd=tmp_path, **given)
+
+    told = await run("sweep", "--dry-run")
+    assert told.stdout.startswith("1 idle conversations would be archived")
+    told = await run("sweep")
+    assert told.stdout == "1 archived, 1 deleted, 0 kept\n"
+    assert town.fake.conversations == {}
+    told = await run("usage", "--csv", "--days", "2")
+    header, row = told.stdout.splitlines()
+    assert header.startswith("day,team_id,channel_id,user_id,turns")
+    assert town.slack.user("alice").id in row

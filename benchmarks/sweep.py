@@ -1,0 +1,162 @@
+"""What a year costs: `python -m benchmarks.sweep [CONVERSATIONS]`.
+
+Fills a Redis server of its own with idle conversations, copies of one that went through the store's
+own scripts, and sweeps them with an engine that has nothing to delete. Prints: Redis bytes for an
+idle conversation and for the tombstone that it becomes, time, memory and Redis round trips of the
+sweep, and what it costs to account a turn. The time that the AI server takes to delete is not in
+it; the sweep's own pace for that is printed beside.
+"""
+
+import asyncio
+import resource
+import sys
+import time
+from typing import Any, cast
+
+from bot.cleanup import BATCH, DELETES_AT_ONCE, Sweeper
+from bot.engines import Engine
+from bot.models import Conversation, Message, Record, Thread, Usage
+from bot.store import Claim, Store, open_store
+from tests.redis_server import RedisServer, run_server
+
+FILL_BATCH = 1000
+PEOPLE = 500
+ACCOUNTED = 5000
+QUESTION = "How do I get the report of last month into the shared folder? " * 2
+ANSWER = "Open the report, choose Share, and pick the folder. " * 10
+
+
+class Nothing:
+    """An engine with nothing to delete."""
+
+    name = "nothing"
+
+    async def delete(self, conversation_id: str) -> None:
+        """There is nothing."""
+
+
+def round_trips(server: RedisServer) -> int:
+    """How many requests the server has read (Redis 7 and newer)."""
+    with server.client() as client:
+        return int(client.info("stats").get("total_reads_processed", 0))
+
+
+def used_memory(server: RedisServer) -> int:
+    """Bytes."""
+    with server.client() as client:
+        return int(client.info("memory")["used_memory"])
+
+
+async def one_turn(store: Store, thread: Thread) -> Claim:
+    """A thread with one answered message, as the worker leaves it."""
+    await store.inbox.deliver(Message(thread, thread.thread_ts, "U0000000", QUESTION))
+    (entry,) = await store.inbox.claim("bench", 1, 1)
+    claim = await store.inbox.take(entry, "bench")
+    assert claim is not None
+    conversation_id = "conv_" + "0" * 48
+    conversation = Conversation(conversation_id, "nothing", thread, "U0000000", time.time())
+    await store.conversations.save(claim, conversation)
+    said = [
+        Record("user", QUESTION, thread.thread_ts, "U0000000"),
+        Record("assistant", ANSWER, thread.thread_ts),
+    ]
+    await store.inbox.settle(
+        claim, records=said, usage=Usage(900, 0, 300, 100), last_item_id="msg_" + "0" * 48
+    )
+    return claim
+
+
+async def fill(store: Store, count: int) -> None:
+    """Copy the one real conversation into `count` others, idle for 31 days and more."""
+    real = Thread("T00000000", "C00000000", f"{time.time():.6f}")
+    await one_turn(store, real)
+    keys = store.keys
+    fields = await store.redis.hgetall(keys.conversation(real))  # type: ignore[misc]
+    lines = await store.redis.lrange(keys.record(real), 0, -1)  # type: ignore[misc]
+    old = time.time() - 31 * 86400
+    for start in range(0, count, FILL_BATCH):
+        commands: list[list[Any]] = []
+        for number in range(start, min(start + FILL_BATCH, count)):
+            user = f"U{number % PEOPLE:07d}"
+            thread = Thread("T00000000", f"C{number % 50:08d}", f"{old - number:.6f}")
+            facts = fields | {"id": f"conv_{number:048d}", "user_id": user}
+            flat = [part for pair in facts.items() for part in pair]
+            place = f"{thread.channel_id}:{thread.thread_ts}"
+            commands += [
+                ["HSET", keys.conversation(thread), *flat],
+                ["RPUSH", keys.record(thread), *lines],
+                ["ZADD", keys.idle, repr(old - number), thread.key],
+                ["ZADD", keys.recent(thread.team_id, user), repr(old - number), place],
+            ]
+        await store.link.execute_many(commands)
+
+
+async def measure_sweep(server: RedisServer, store: Store, count: int) -> None:
+    """Fill, sweep, and print what it took."""
+    empty = used_memory(server)
+    await fill(store, count)
+    full = used_memory(server)
+    print(f"{count:,} idle conversations of one question and one answer each")
+    print(f"  Redis bytes     {(full - empty) / count:,.0f} for each")
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sweeper = Sweeper(store, cast(Engine, Nothing()), 30, pause=0)
+    before, began = round_trips(server), time.monotonic()
+    preview = await sweeper.preview()
+    seconds = time.monotonic() - began
+    print(f"  dry run         {preview.archived:,} found in {seconds * 1000:.1f} ms")
+    began = time.monotonic()
+    swept = await sweeper.sweep_now()
+    seconds = time.monotonic() - began
+    trips = round_trips(server) - before
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - megabytes
+    print(f"  sweep           {swept.archived:,} archived, {swept.deleted:,} deleted")
+    print(f"  time            {seconds:.1f} s, the AI server's own not counted")
+    print(f"  memory          {grown:.1f} MB more at its peak ({megabytes:.0f} MB before)")
+    print(f"  Redis           {trips:,} round trips")
+    print(f"  tombstones      {(used_memory(server) - empty) / count:,.0f} bytes each, for 90 days")
+    paced = count / DELETES_AT_ONCE * 0.2 / 60
+    print(f"  pace            {DELETES_AT_ONCE / 0.2:.0f} deletions a second: {paced:.0f} minutes")
+    print(f"  in batches of   {BATCH}")
+
+
+async def measure_accounting(server: RedisServer, store: Store) -> None:
+    """Account turns, one after the other."""
+    claims = []
+    for number in range(ACCOUNTED):
+        thread = Thread("T00000000", f"C{number % 50:08d}", f"{1_900_000_000 + number}.000000")
+        await store.inbox.deliver(Message(thread, thread.thread_ts, f"U{number % 500:07d}", "hi"))
+        (entry,) = await store.inbox.claim("bench", 1, 1)
+        claim = await store.inbox.take(entry, "bench")
+        assert claim is not None
+        claims.append(claim)
+    usage = Usage(900, 512, 300, 100)
+    memory, trips, began = used_memory(server), round_trips(server), time.monotonic()
+    for claim in claims:
+        await store.spending.account(claim, claim.messages[0].user_id, usage, 240)
+    seconds = time.monotonic() - began
+    trips = round_trips(server) - trips
+    with server.client() as client:
+        stats = client.info("commandstats")["cmdstat_evalsha"]
+    print(f"accounting of {ACCOUNTED:,} turns, one after the other")
+    print(
+        f"  a turn          {seconds / ACCOUNTED * 1000:.2f} ms, {trips / ACCOUNTED:.1f} round trip"
+    )
+    print(f"  scripts so far  {stats['usec_per_call']:.0f} µs each in Redis, on average")
+    people = PEOPLE * 50
+    grown = (used_memory(server) - memory) / 1024
+    print(
+        f"  Redis memory    {grown:,.0f} KB for {PEOPLE} people in 50 channels ({people:,} at most)"
+    )
+
+
+async def main() -> None:
+    """All of it."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    with run_server() as server:
+        async with open_store(server.url, prefix="bench") as store:
+            await measure_sweep(server, store, count)
+            await measure_accounting(server, store)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
