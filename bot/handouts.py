@@ -1,6 +1,8 @@
 """What the model has made besides words: fetched at once, and put into the thread."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 from bot.engines import Engine
 from bot.errors import BotError, StoreUnavailable, Superseded
@@ -10,7 +12,45 @@ from bot.slack.files import Files, NotTaken
 from bot.store.turns import Turn
 
 MOST_FILES = 10
+SNIPPET_CHARS = 10_000
+"""Code from this length on is attached as a file, too."""
+ENDINGS = {
+    "bash": "sh",
+    "c": "c",
+    "c++": "cpp",
+    "cpp": "cpp",
+    "csharp": "cs",
+    "css": "css",
+    "csv": "csv",
+    "go": "go",
+    "html": "html",
+    "java": "java",
+    "javascript": "js",
+    "js": "js",
+    "json": "json",
+    "kotlin": "kt",
+    "markdown": "md",
+    "php": "php",
+    "py": "py",
+    "python": "py",
+    "ruby": "rb",
+    "rust": "rs",
+    "sh": "sh",
+    "sql": "sql",
+    "swift": "swift",
+    "ts": "ts",
+    "tsx": "tsx",
+    "typescript": "ts",
+    "xml": "xml",
+    "yaml": "yaml",
+    "yml": "yaml",
+}
 STEP = "unattached"
+
+_CODE = re.compile(
+    r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#.-]*)[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 async def fetch(
@@ -24,21 +64,50 @@ async def fetch(
     ids: list[str] = []
     lost: list[str] = []
     for index, file in enumerate([*made][:MOST_FILES]):
-
-        async def bring(_: bool, file: MadeFile = file) -> str:
-            try:
-                return await files.upload(file.name, await engine.fetch(run, file))
-            except (StoreUnavailable, Superseded):
-                raise
-            except (BotError, NotTaken) as error:
-                log.warning("file_not_fetched", turn=turn.id, error=str(error)[:100])
-                return ""
-
-        file_id = await turn.once(f"file:{index}", str, bring)
+        read = partial(engine.fetch, run, file)
+        file_id = await _bring(turn, files, f"file:{index}", file.name, read)
         (ids if file_id else lost).append(file_id or file.name)
     if lost:
         await turn.note(STEP, lost)
     return tuple(ids)
+
+
+async def snippets(turn: Turn, files: Files, text: str) -> tuple[str, ...]:
+    """Bring the answer's long code to Slack as files, too: in a message it is cut in pieces."""
+    ids = []
+    for index, (name, code) in enumerate(long_code(text)[:MOST_FILES]):
+
+        async def read(code: str = code) -> bytes:
+            return code.encode()
+
+        ids.append(await _bring(turn, files, f"code:{index}", name, read))
+    return tuple(filter(None, ids))
+
+
+def long_code(text: str) -> list[tuple[str, str]]:
+    """The fenced code that is too long for one message: names for it as files, and the code."""
+    found = [match for match in _CODE.finditer(text) if len(match["code"]) >= SNIPPET_CHARS]
+    return [
+        (f"code{number}.{ENDINGS.get(match['language'].lower(), 'txt')}", match["code"])
+        for number, match in enumerate(found, 1)
+    ]
+
+
+async def _bring(
+    turn: Turn, files: Files, step: str, name: str, read: Callable[[], Awaitable[bytes]]
+) -> str:
+    """Upload a file without showing it; its id, or nothing where it cannot be had."""
+
+    async def bring(_: bool) -> str:
+        try:
+            return await files.upload(name, await read())
+        except (StoreUnavailable, Superseded):
+            raise
+        except (BotError, NotTaken) as error:
+            log.warning("file_not_fetched", turn=turn.id, error=str(error)[:100])
+            return ""
+
+    return await turn.once(step, str, bring)
 
 
 async def share(turn: Turn, files: Files, thread: Thread, ids: Iterable[str]) -> None:

@@ -33,7 +33,7 @@ from bot.engines.polling import error_backoff
 from bot.errands import Office, carry_out
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.gate import Admission, Gate
-from bot.handouts import fetch, missing, share
+from bot.handouts import fetch, missing, share, snippets
 from bot.log import log
 from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update, well_formed
 from bot.retraction import retract
@@ -228,6 +228,7 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
             interrupt.waiting = False
     cancelled = update.status == "cancelled"
     files_made = await fetch(turn, engine, desk.files, run, update.files)
+    files_made += await snippets(turn, desk.files, update.text)
     text = update.text if update.text.strip() or not files_made else HERE
     return Answer(
         stopped(text) if cancelled else text,

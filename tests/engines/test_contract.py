@@ -199,3 +199,25 @@ async def test_deleting_twice_is_no_error(engine: Engine) -> None:
     conversation = await begin(engine)
     await engine.delete(conversation.id)
     await engine.delete(conversation.id)
+
+
+async def test_a_retracted_message_is_gone_and_its_like_stays(engine: Engine) -> None:
+    conversation = await begin(engine)
+    first, second = said("same"), said("same")
+    for number, message in enumerate((first, second)):
+        run = await start(engine, conversation, message, turn_id=f"turn-{number}")
+        update = await last_update(engine, run, conversation)
+        conversation = replace(conversation, last_item_id=update.last_item_id)
+    history = [Record("user", message.text, message.ts) for message in (first, second)]
+    await engine.retract(conversation, history, second.ts, again=False)
+    await engine.retract(conversation, history, second.ts, again=True)
+    later = await ask(engine, conversation, "bye", turn_id="turn-3")
+    assert later.text.count("same") == 1
+
+
+async def test_what_is_not_in_the_record_is_not_retracted(engine: Engine) -> None:
+    conversation = await begin(engine)
+    await ask(engine, conversation, "hello")
+    await engine.retract(conversation, [Record("user", "hello", "1.0")], "2.0", again=False)
+    later = await ask(engine, conversation, "bye", turn_id="turn-2")
+    assert later.text.count("hello") == 1

@@ -66,3 +66,13 @@ async def test_a_file_is_shared_once_where_slack_s_answer_was_lost(town: Town) -
     await town.replies("#general", root, 2)
     assert words(town.slack.replies("#general", root)[0]) == "A cat."
     assert len(shown(town, root)) == 1
+
+
+async def test_long_code_is_a_file_too(town: Town) -> None:
+    code = "".join(f"print({number})\n" for number in range(1200))
+    town.fake.answer = [Answer(f"Here:\n\n```python\n{code}```\n\nand\n\n```\nshort\n```\n")]
+    root = await town.slack.user("alice").says("#general", "@bot write it")
+    await town.slack.wait_for(lambda: shown(town, root), 20)
+    await town.rests("#general", root)
+    (file,) = shown(town, root)
+    assert (file.name, file.content.decode()) == ("code1.py", code)
