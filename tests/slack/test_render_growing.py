@@ -49,14 +49,13 @@ def test_only_what_is_settled_is_shown(so_far: str, shown: str) -> None:
 
 
 @thorough
-@given(texts)
-def test_what_is_shown_only_grows(markdown: str) -> None:
-    whole, shown = neutralise(markdown), 0
-    for end in range(len(markdown) + 1):
+@given(texts, st.integers(0, 30))
+def test_what_is_shown_only_grows(markdown: str, first: int) -> None:
+    whole = neutralise(markdown)
+    for end in range(first, len(markdown) + 1, 1 + len(markdown) // 30):
         stable = stable_prefix(markdown[:end])
         assert stable <= end
         assert stable == 0 or not markdown[stable].isspace()
-        shown = max(shown, stable)
         assert whole.startswith(neutralise(markdown[:stable]))
 
 
@@ -91,13 +90,9 @@ def test_an_answer_grows_message_by_message() -> None:
 
 def test_a_message_that_is_nearly_full_ends_with_a_block() -> None:
     answer = "\n\n".join(["word " * 18, "more " * 18])
-    assert written(answer, 100, list(range(len(answer)))) == [
-        "word " * 18 + "\n\n",
-        "more " * 18,
-    ] or (
-        [message.strip() for message in written(answer, 100, list(range(len(answer))))]
-        == [("word " * 18).strip(), ("more " * 18).strip()]
-    )
+    first, second = written(answer, 100, list(range(len(answer))))
+    assert set(first.split()) == {"word"}
+    assert set(second.split()) == {"more"}
 
 
 def test_an_answer_without_pieces_is_what_its_parts_are() -> None:
@@ -139,8 +134,7 @@ def test_a_growing_answer_is_appended_only_and_within_the_limit(
 
 def test_answers_of_real_models_grow_into_their_messages() -> None:
     chance = random.Random(1)
-    for answer in answers():
-        ends = sorted(chance.randrange(len(answer) + 1) for _ in range(25))
-        for limit in (1000, LIMIT):
-            messages = written(answer, limit, ends)
-            assert "".join(map(code, messages)).split() == code(neutralise(answer)).split()
+    for number, answer in enumerate(answers()):
+        ends = sorted(chance.randrange(len(answer) + 1) for _ in range(8))
+        messages = written(answer, LIMIT if number % 2 else 1000, ends)
+        assert "".join(map(code, messages)).split() == code(neutralise(answer)).split()
