@@ -132,6 +132,7 @@ class Storm:
     async def _kill_worker(self) -> None:
         index = self._chance.randrange(len(self._workers))
         victim = self._workers[index]
+        await victim.ready()  # else a slow machine would do nothing but start processes
         await victim.kill()
         at = time.time()
         self._workers[index] = self._city.process("worker")
@@ -149,6 +150,7 @@ class Storm:
                     self._orphans.append((work.id, at))
 
     async def _kill_web(self) -> None:
+        await self._web.ready()
         await self._web.kill()
         self._web = self._city.process("web")
         await self._web.start()

@@ -12,12 +12,11 @@ from tests.stories.town import wait_until
 pytestmark = pytest.mark.chaos
 
 
-@pytest.mark.parametrize("engine", ["responses", "assistants"])
 @pytest.mark.timeout(120)
-async def test_a_worker_that_wakes_up_late_writes_nothing_more(engine: str, tmp_path: Path) -> None:
+async def test_a_worker_that_wakes_up_late_writes_nothing_more(tmp_path: Path) -> None:
     gatekeeper = Gatekeeper(drops=False)
     async with (
-        open_city(tmp_path, engine=engine) as city,
+        open_city(tmp_path) as city,
         watched_worker(city, gatekeeper) as sleeper,
     ):
         city.fake.answer = chatty(0, seconds=(0.1, 0.1), long=0)
@@ -47,6 +46,6 @@ async def test_a_worker_that_wakes_up_late_writes_nothing_more(engine: str, tmp_
             await city.say(channel, thread_ts)
         await city.rests()
         verdict = await judge(city)
-        print(*gatekeeper.points.values(), f"{engine}: {verdict}", sep="\n")  # noqa: T201
+        print(*gatekeeper.points.values(), verdict, sep="\n")  # noqa: T201
         assert len(gatekeeper.points) >= 7
         assert verdict.is_clean, str(verdict)
