@@ -63,15 +63,23 @@ class Replies:
         except (Retry, asyncio.CancelledError):
             raise
         except BaseException:
+            await _stop(keeping)
             await status.clear(session_ended=False)
             raise
         else:
+            await _stop(keeping)
             await status.clear(session_ended=live.session_ended)
         finally:
             tasks = [keeping, *live.abandon()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _stop(keeping: asyncio.Task[None]) -> None:
+    """Nothing is to be set any more behind what clears it."""
+    keeping.cancel()
+    await asyncio.wait([keeping])
 
 
 class Reply:

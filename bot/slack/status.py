@@ -142,7 +142,8 @@ class Status:
         if self._refused.knows("session", self._thread.channel_id):
             return
         if await self._budget.grant(SESSIONS):
-            self._in_session = await self._session("processing")
+            self._in_session = True  # also where we never hear what Slack has made of it
+            await self._session("processing")
 
     async def _session(self, status: str) -> bool:
         return await self._attempt(
