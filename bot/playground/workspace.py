@@ -37,6 +37,8 @@ class Workspace(State):
     """One team with one app installed in it, and its feed of changes."""
 
     changes: Changes = field(default_factory=Changes)
+    strays: bool = False
+    """A reply to a thread that is gone appears in the channel, as some apps report of Slack."""
 
     # Users and channels
 
@@ -84,10 +86,7 @@ class Workspace(State):
     # Messages
 
     def check_thread(self, channel_id: str, thread_ts: str | None) -> None:
-        """Refuse a `thread_ts` that is no root.
-
-        Slack is laxer: apps report posts to lost threads that appear in the channel instead.
-        """
+        """Refuse a `thread_ts` that is no root."""
         if thread_ts is None:
             return
         root = self.find_message(channel_id, thread_ts)

@@ -12,7 +12,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import Retry
+from bot.errors import Retry, Undeliverable
 from bot.log import log
 from bot.models import Message
 from bot.slack.channels import post_in_turn
@@ -79,7 +79,26 @@ class Chat:
             unfurl_links=False,
             unfurl_media=False,
         )
-        return str(answer["ts"])
+        ts, message = str(answer["ts"]), answer.get("message")
+        if message and not message.get("thread_ts"):
+            await self._take_back_a_stray(ts, part)
+        return ts
+
+    async def _take_back_a_stray(self, ts: str, part: int) -> None:
+        """Where a thread's root is gone, Slack may show the reply in the channel instead. Looking
+        for the root before every post would cost a call of a scarce kind; so we look at what Slack
+        says it did, and make sure before anything is deleted.
+        """
+        await asyncio.sleep(SETTLING)
+        try:
+            if await self.find(part):
+                return
+        except Retry:
+            return
+        except Undeliverable:
+            log.info("thread_gone", thread=self.thread.key)
+        await self.delete(ts)
+        raise Undeliverable("thread_not_found")
 
     async def update(self, ts: str, text: str, part: int, *, extras: Sequence[Json] = ()) -> None:
         """Put a text in the place of a message's text. Repeating it changes nothing."""

@@ -201,7 +201,10 @@ async def test_what_slack_never_takes_is_settled_and_the_next_message_works(
     assert await town.replies("#general", root) == ["turn 2: one | two"]
 
 
-async def test_an_answer_to_a_deleted_question_goes_nowhere(town: Town) -> None:
+@pytest.mark.parametrize("strays", [False, True])
+async def test_an_answer_to_a_deleted_question_goes_nowhere(town: Town, strays: bool) -> None:
+    """Slack refuses it, or shows it in the channel: then it is taken back."""
+    town.slack.workspace.strays = strays
     town.fake.answer = [held("never to be seen")]
     alice = town.slack.user("alice")
     root = await alice.says("#general", "@bot think")

@@ -99,6 +99,8 @@ def new_message(call: Call, channel: Channel, content: Content) -> Message:
     """A message of the bot, not yet posted."""
     workspace = call.workspace
     thread_ts = call.args.get("thread_ts") or None
+    if workspace.strays and thread_ts and not workspace.find_message(channel.id, thread_ts):
+        thread_ts = None
     workspace.check_thread(channel.id, thread_ts)
     if any(call.args.get(name) for name in ("username", "icon_emoji", "icon_url")):
         call.demand_scope("chat:write.customize")
