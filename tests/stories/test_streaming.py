@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot.playground.model import Message
-from tests.fakes.openai import slow
+from tests.fakes.openai import Answer, parts, slow
 from tests.stories.town import Town, open_town, wait_until, words
 
 LONG = "\n\n".join(f"Paragraph {n} says **something** of its own." for n in range(40))
@@ -47,3 +47,29 @@ async def test_a_quick_answer_is_one_post(town: Town) -> None:
     root = await town.ask("#general", "@bot hi")
     await town.rests("#general", root)
     assert methods(town) == ["chat.postMessage"]
+
+
+async def test_what_the_assistant_does_is_seen_as_cards(town: Town) -> None:
+    answer = Answer(LONG, items=(parts.web_search("tides"),), seconds=3)
+    town.fake.answer = [answer]
+    root = await town.slack.user("alice").says("#general", "@bot look it up")
+    assert await town.replies("#general", root) == [LONG]
+    (message,) = town.slack.replies("#general", root)
+    (card,) = [block for block in message.blocks if block["type"] == "task_card"]
+    assert card["title"] == "Searching the web: tides"
+    assert card["status"] == "complete"
+
+
+async def test_the_next_answer_is_streamed_though_slack_has_refused_one_group(town: Town) -> None:
+    alice = town.slack.user("alice")
+    group = alice.dm("bob")
+    town.fake.answer = lambda _: slow(LONG, 3)
+    first = await alice.says(group, "@bot tell us")
+    assert await town.replies(group, first) == [LONG]
+    assert "chat.update" in methods(town)
+    second = await alice.says("#general", "@bot tell me")
+    assert await town.replies("#general", second) == [LONG]
+    assert methods(town)[-1] == "chat.stopStream"
+    third = await alice.says(group, "@bot once more")
+    assert await town.replies(group, third) == [LONG]
+    assert methods(town).count("chat.startStream") == 2
