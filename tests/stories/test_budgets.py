@@ -1,0 +1,49 @@
+"""Slack's limits, at more answers at once than its budgets allow to stream."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.openai import Answer, slow
+from tests.stories.town import open_town, words
+
+TIERS = {
+    "chat.startStream": 20,
+    "chat.stopStream": 20,
+    "chat.appendStream": 100,
+    "chat.update": 50,
+    "agents.sessions.setStatus": 50,
+}
+"""Calls a minute: https://docs.slack.dev/apis/web-api/rate-limits"""
+ANSWERS = 60
+PATIENCE = 90.0
+
+
+@pytest.mark.timeout(150)
+async def test_sixty_answers_at_once_keep_to_slack_s_budgets(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """The local Slack refuses what is too much; nothing is ever refused, and nothing is missing."""
+    async with open_town(redis_url, tmp_path) as town:
+        slack = town.slack
+        slack.rates.enabled = True
+        text = "\n\n".join(f"Paragraph {n} of an answer." for n in range(60))
+        town.fake.answer = lambda _: slow(Answer(text, piece=200), 4)
+        alice = slack.user("alice")
+        channels = [slack.add_channel(f"c{n}", ["alice"]).id for n in range(ANSWERS)]
+        roots = await asyncio.gather(*(alice.says(c, "@bot tell me") for c in channels))
+        pairs = list(zip(channels, roots, strict=True))
+        for channel, root in pairs:
+            await slack.wait_for(lambda c=channel, r=root: slack.replies(c, r), PATIENCE)  # type: ignore[misc]
+        for channel, root in pairs:
+            await town.rests(channel, root)
+            (message,) = slack.replies(channel, root)
+            assert words(message) == text
+        assert [call for call in slack.calls if call.status == 429] == []
+        counts = Counter(call.method for call in slack.calls)
+        for method, most in TIERS.items():
+            assert counts[method] <= most, counts
+        assert counts["chat.startStream"] >= 4
+        assert counts["chat.startStream"] + counts["chat.postMessage"] == ANSWERS
