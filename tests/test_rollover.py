@@ -1,0 +1,53 @@
+"""Summing up is journaled: after a crash it goes on where it stopped."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from bot.engines.echo import EchoEngine
+from bot.errors import Retry
+from bot.models import Conversation, Record, Run, RunOptions, Thread, Update
+from bot.rollover import HEAD, KEPT_LINES, shorten
+from bot.store import Store
+from tests.store.scenes import deliver, take_one
+
+
+class Interrupted(EchoEngine):
+    """An engine that counts what is begun, and breaks off the first time it is followed."""
+
+    begun = 0
+    broken = False
+
+    async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
+        self.begun += 1
+        return await super().begin(thread, user_id, history)
+
+    async def follow(self, run: Run, conversation: Conversation) -> AsyncIterator[Update]:
+        if not self.broken:
+            self.broken = True
+            raise Retry("broken off")
+        async for update in super().follow(run, conversation):
+            yield update
+
+
+async def test_a_summary_that_was_broken_off_is_taken_up_again(store: Store) -> None:
+    engine = Interrupted(":memory:", first=0, word=0)
+    history = [Record("user", f"line {number}", f"{number}.0", "U1") for number in range(20)]
+    try:
+        await deliver(store, "1.0")
+        claim = await take_one(store)
+        with pytest.raises(Retry):
+            await shorten(store.turns.open(claim), engine, store, history, RunOptions())
+        await store.inbox.release(claim, 0, "broken off")
+        await store.workers.beat("anna", 60)
+        again = await take_one(store)
+        lines = await shorten(store.turns.open(again), engine, store, history, RunOptions())
+    finally:
+        engine.close()
+    assert again.turn_id == claim.turn_id
+    assert engine.begun == 1
+    assert lines[0].text.startswith(HEAD)
+    assert "line 3" in lines[0].text
+    assert lines[1:] == history[-KEPT_LINES:]
+    (orphan,) = await store.archive.orphans(10)
+    assert orphan.engine == "echo"
