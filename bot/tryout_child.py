@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from bot.settings import Settings, load
 
 FAIL_NEXT_RUN = "fail-next-run"
 """The file in the state directory that makes the next run fail, once."""
+LAST_SECONDS = 15.0
 
 
 class FailingEngine:
@@ -73,6 +75,8 @@ def _end_with_our_starter() -> None:
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(LAST_SECONDS)  # its Redis is going, too: not everything can be put in order
+    os._exit(1)
 
 
 if __name__ == "__main__":

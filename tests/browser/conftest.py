@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground import LocalSlack, open_workspace
@@ -20,7 +20,10 @@ FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--no-first-run", "--mute-audio"),
 ]
-WIDE, NARROW = 1280, 390
+WIDE = 1280
+PATIENCE = 20_000
+"""Milliseconds: several Chromiums on a small machine are slow."""
+expect.set_options(timeout=PATIENCE)
 Opener = Callable[..., Awaitable[Page]]
 
 
@@ -58,7 +61,7 @@ async def open_page(browser: Browser) -> AsyncIterator[Opener]:
             color_scheme="dark" if scheme == "dark" else "light",
             locale="en-GB",
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         page = await context.new_page()
         page.on("pageerror", lambda error: broken.append(str(error)))
         page.on(

@@ -376,6 +376,10 @@ async def test_everything_can_be_done_with_the_keyboard(slack: LocalSlack, page:
     await expect(in_thread(page, "hands off the mouse")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page.locator(".thread")).to_be_hidden()
+    await page.get_by_role("radio", name="alice").focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_role("radio", name="bob")).to_be_checked()
+    await expect(page.get_by_role("radio", name="bob")).to_be_focused()
 
 
 async def test_every_control_has_a_name(slack: LocalSlack, page: Page) -> None:

@@ -6,6 +6,7 @@ from bot.apology import FRESH_START
 from bot.playground.web_page import page_url
 from tests.browser.conftest import Opener
 from tests.browser.hands import choose, in_channel, in_thread, open_thread, reply, say, speak_as
+from tests.fakes.openai import held
 from tests.stories.town import Town
 
 TABLE = "Here:\n\n| Step | Hours |\n|---|--:|\n| Prepare | 2 |\n\n```python\nprint(1)\n```"
@@ -68,6 +69,7 @@ async def test_the_reset_command_offers_buttons_to_its_user_only(town_page: Page
     await expect(offered).to_have_count(0)
     await speak_as(town_page, "alice")
     await offered.get_by_role("button", name="Reset").first.click()
+    await expect(in_channel(town_page, "I forget that conversation")).to_be_visible()
     await open_thread(town_page, "remember me")
     await expect(in_thread(town_page, FRESH_START)).to_be_visible()
 
@@ -88,6 +90,19 @@ async def test_tables_and_code_are_rendered(town: Town, town_page: Page) -> None
     await expect(thread.get_by_role("columnheader", name="Hours")).to_be_visible()
     await expect(thread.get_by_role("cell", name="2", exact=True)).to_be_visible()
     await expect(thread.get_by_role("region", name="Code, python")).to_have_text("print(1)")
+
+
+async def test_an_answer_grows_until_its_reader_stops_it(town: Town, town_page: Page) -> None:
+    town.fake.answer = held("One word after the other, and no end of it in sight", after=6)
+    await say(town_page, "@bot tell me a story")
+    await open_thread(town_page, "tell me a story")
+    await expect(town_page.locator(".thread .streaming")).to_contain_text("One word")
+    await town_page.get_by_role("button", name="Stop").click()
+    await expect(in_thread(town_page, "Stopped.")).to_contain_text("One word")
+    await expect(town_page.get_by_role("button", name="Stop")).to_be_hidden()
+    town.fake.answer = "Something shorter."
+    await reply(town_page, "something shorter then")
+    await expect(in_thread(town_page, "Something shorter.")).to_be_visible()
 
 
 async def test_a_direct_message_opens_a_thread_of_its_own(town_page: Page) -> None:

@@ -65,7 +65,9 @@ function swap(before, after) {
   const focused = before.contains(document.activeElement) ? document.activeElement : null;
   before.replaceWith(after);
   const name = focused?.dataset.focus;
-  if (name) after.querySelector(`[data-focus="${CSS.escape(name)}"]`)?.focus();
+  if (!name) return;
+  const same = `[data-focus="${CSS.escape(name)}"]`;
+  (after.matches(same) ? after : after.querySelector(same))?.focus();
 }
 
 export function replace(parent, ...children) {

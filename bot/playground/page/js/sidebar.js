@@ -17,7 +17,7 @@ export class Sidebar {
     this.state = h("span", { class: "connection", role: "status" });
     this.channels = h("ul");
     this.direct = h("ul");
-    this.speakers = h("div", { class: "speakers", role: "radiogroup", "aria-label": "Speak as" });
+    this.speakers = h("div", { class: "speakers", role: "radiogroup", "aria-label": "Speak as", onkeydown: (event) => this.turn(event) });
     this.faults = h("button", { type: "button", class: "row", onclick: () => togglePanel("faults") }, icon("bolt"), "Faults");
     this.add = iconButton("plus", "New group message with the app", (event) => this.newGroup(event.currentTarget));
     this.element = h("nav", { class: "sidebar", "aria-label": "Channels and people" },
@@ -42,9 +42,21 @@ export class Sidebar {
       sign: (user) => `${user.name}${user.id === here.speaker}`,
       build: (user) => h("button", {
         type: "button", role: "radio", "aria-checked": String(user.id === here.speaker), "data-focus": user.id,
+        tabindex: user.id === here.speaker ? "0" : "-1",
         title: `Speak as ${userName(user.id)}`, onclick: () => speakAs(user.id),
       }, avatar(user.id), h("span", null, userName(user.id))),
     });
+  }
+
+  // Radio buttons: arrows choose, Tab goes past the group.
+  turn(event) {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const all = people();
+    const next = all[(all.findIndex((user) => user.id === here.speaker) + step + all.length) % all.length];
+    speakAs(next.id);
+    this.speakers.querySelector(`[data-focus="${next.id}"]`)?.focus();
   }
 
   list(parent, channels) {
