@@ -82,7 +82,7 @@ class Turn:
 
     async def retract(self, step: str) -> None:
         """Forget that a step was begun: it is known to have done nothing."""
-        await self._link.run("retract", self._names, self.claim.fence, step)
+        await self._link.run("unbegin", self._names, self.claim.fence, step)
 
     def recall(self, step: str, kind: type[T]) -> T | None:
         """What a step gave, or None where it was not done."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.errors import Superseded
+from bot.errors import Retry, Superseded
 from bot.models import Conversation, Run
 from bot.store import Claim, Store
 from tests.store.scenes import conversation, deliver, die, rescue, take_one, thread
@@ -166,3 +166,23 @@ async def test_the_journal_ends_with_its_turn(store: Store) -> None:
 
     claim = await take_one(store)
     assert (claim.steps, claim.intents, claim.resumed) == ({}, frozenset(), False)
+
+
+async def test_a_step_that_is_taken_back_was_not_begun(store: Store) -> None:
+    await deliver(store, "1.0")
+    turn = store.turns.open(await take_one(store))
+    heard: list[bool] = []
+
+    async def fail(again: bool) -> str:
+        heard.append(again)
+        raise Retry("429")
+
+    for _ in range(2):
+        with pytest.raises(Retry):
+            await turn.once("run", str, fail)
+        await turn.retract("run")
+    with pytest.raises(Retry):
+        await turn.once("run", str, fail)
+    with pytest.raises(Retry):
+        await turn.once("run", str, fail)
+    assert heard == [False, False, False, True]

