@@ -125,8 +125,9 @@ async def test_the_requests_to_the_ai_server_are_shown_with_their_status(
             await reply(page, "and now?")
             await expect(in_thread(page, "second")).to_be_visible(timeout=SLOW)
             await page.get_by_role("button", name="What happened").click()
+            await page.get_by_role("checkbox", name="Whole thread").check()
             requests = page.locator(".step.ai")
-            await expect(requests.filter(has_text="POST /v1/responses").first).to_be_visible()
+            await expect(requests.filter(has_text="POST /v1/responses")).to_have_count(3)
             shown = await requests.all_inner_texts()
     rows = [" ".join(text.split()) for text in shown]
     asked = [row for row in rows if "POST /v1/responses" in row]
