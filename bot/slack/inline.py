@@ -14,6 +14,10 @@ from enum import Enum, auto
 
 from bot.slack.outline import NEWLINE
 
+BROADCAST = r"(?<![\w/])@(?=(?:channel|here|everyone|group)\b)"
+"""The @ of a mention of many. Slack resolves it only where it is asked to find names (`link_names`,
+`parse=full`); it is broken all the same."""
+
 _SPECIAL = re.compile(
     r"""
       (?P<ESCAPE> \\[!-/:-@\[-`{-~] )
@@ -23,11 +27,9 @@ _SPECIAL = re.compile(
     | (?P<ANGLE> [<>] )
     | (?P<OPEN> !?\[ )
     | (?P<CLOSE> \] )
-    | (?P<MENTION> (?<![\w/])@(?=(?:channel|here|everyone|group)\b) )
     | (?P<MARK> 【\d[\d:]{0,20}†[^】\r\n]{0,80}】 )
-    | (?P<LINE> """
-    + NEWLINE.pattern
-    + ")",
+    """
+    + rf"| (?P<MENTION> {BROADCAST} ) | (?P<LINE> {NEWLINE.pattern} )",
     re.VERBOSE | re.IGNORECASE,
 )
 _URL = r"(?:[^\s()<>\\]|\\\S)*+"

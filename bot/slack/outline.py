@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import cache
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -160,6 +161,7 @@ def _cut_indentation(line: str, columns: int) -> str:
     return ""
 
 
+@cache
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.disable(["html_block", "reference"])

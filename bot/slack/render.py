@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.slack.graphemes import size
+from bot.slack.inline import BROADCAST
 from bot.slack.neutral import ZERO_WIDTH_SPACE, defuse, neutralise
 from bot.slack.plain import plain
 from bot.slack.sources import Citation, with_sources
@@ -36,7 +37,7 @@ __all__ = [
 SLACK_LIMIT = 12_000
 """Characters of all `markdown` blocks of a payload together, says Slack's reference."""
 NO_TEXT = "(an answer without text)"
-_BROADCAST = re.compile(r"(?<![\w/])@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
+_BROADCAST = re.compile(BROADCAST, re.IGNORECASE)
 
 
 def render(answer: str, citations: Sequence[Citation] = ()) -> str:

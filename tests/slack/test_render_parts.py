@@ -167,6 +167,9 @@ def assert_whole(markdown: str, limit: int) -> None:
         assert size(part.text) <= limit
         assert part.text.strip() or not markdown.strip()
         assert part.end == part.start + len(part.source)
+        assert not part.closing.strip("`~> \t\n")
+        for added in re.split(r"[\r\n]+", part.opening):
+            assert added.strip("`~># \t") in markdown  # an info string, a header, or nothing
         shown = dedent(part.opening + part.source + part.closing, part.dedent)
         assert part.text.strip() == shown.strip()
 
