@@ -60,7 +60,10 @@ def test(*arguments: str) -> None:
     install_for_tests()
     lint()
     types()
-    run(program("pytest"), *(arguments or ("-n", "auto")))
+    tests = [program("pytest"), *(arguments or ("-n", "auto"))]
+    if subprocess.call(tests, cwd=ROOT, env=environment()):
+        print("dev.py: once more, one after the other: what failed beside all the others")
+        run(program("pytest"), "--last-failed", "--last-failed-no-failures=none")
 
 
 def chaos(*arguments: str) -> None:
