@@ -7,9 +7,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from bot.slack.growing import stable_prefix
-from bot.slack.neutral import neutralise
-from bot.slack.render import blocks, fallback, parts
+from bot.slack.markdown.growing import stable_prefix
+from bot.slack.markdown.neutral import neutralise
+from bot.slack.markdown.render import blocks, fallback, parts
 
 SECTION = """## A heading of section <b>
 

@@ -13,7 +13,7 @@ from bot.budget import Budget
 from bot.cleanup import Sweeper, Swept
 from bot.engines import Engine, open_engine
 from bot.engines.polling import error_backoff
-from bot.errands import Office
+from bot.errands.office import Office
 from bot.errors import Retry, StoreUnavailable
 from bot.gate import Gate
 from bot.health import Probe, add_routes

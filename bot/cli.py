@@ -68,16 +68,16 @@ def worker() -> None:
 @click.option("--fresh", is_flag=True, help="Forget what earlier tries left.")
 def try_(play: Path | None, browser: bool | None, fresh: bool) -> None:
     """Try the bot in a local Slack: no workspace, no key, no Redis needed."""
-    from bot import tryout, tryout_page
     from bot.playground.script import ScriptError
+    from bot.tryout import page, place
 
     if browser is None:
         browser = sys.stdin.isatty()
     try:
         if play:
-            asyncio.run(tryout.play(play, fresh=fresh))
+            asyncio.run(place.play(play, fresh=fresh))
         else:
-            asyncio.run(tryout_page.serve(fresh=fresh) if browser else tryout.chat(fresh=fresh))
+            asyncio.run(page.serve(fresh=fresh) if browser else place.chat(fresh=fresh))
     except ScriptError as error:
         raise click.UsageError(str(error)) from None
 
@@ -148,7 +148,7 @@ def sweep(dry_run: bool) -> None:
 @click.option("--days", default=31, show_default=True, type=click.IntRange(1, 400))
 def usage(as_csv: bool, days: int) -> None:
     """Print what was spent in the newest days (UTC)."""
-    from bot import report
+    from bot.errands import report
 
     rows = asyncio.run(report.fetch_rows(settings.load(), days))
     if as_csv:

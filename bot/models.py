@@ -18,7 +18,7 @@ MessageKind = Literal["message", "reset", "stop", "again", "retract", "errand"]
 the answer that is being made; `again` asks for another answer to the last question, and
 `retract` takes the message whose ts it bears out of the conversation.
 
-An `errand` is work asked for outside of threads: see `bot.errands`.
+An `errand` is work asked for outside of threads: see `bot/errands`.
 """
 
 FollowUps = Literal["always", "one_person", "mentions"]

@@ -30,7 +30,7 @@ from bot.context import Heard, gather, recollect
 from bot.enclosures import Offered, load_files, offering, unread_note
 from bot.engines import Engine
 from bot.engines.polling import error_backoff
-from bot.errands import Office, carry_out
+from bot.errands.office import Office, carry_out
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.gate import Admission, Gate
 from bot.handouts import fetch, missing, share, snippets

@@ -5,13 +5,18 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import structlog
 
+from bot.log import log
 from bot.store import Store
 from tests.redis_server import RedisServer, open_clean_store, run_server
 
 
-@pytest.fixture(scope="session", autouse=True)
-def plain_tracebacks() -> None:
-    """Without `bot.log.configure` structlog draws a traceback for seconds, blocking the loop."""
+@pytest.fixture(autouse=True)
+def plain_log() -> None:
+    """The log of a test, whatever `bot.log.configure` did in the one before.
+
+    Without this structlog draws a traceback for seconds, blocking the loop.
+    """
+    vars(log).pop("bind", None)  # where a logger keeps the first configuration that it saw
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -27,7 +27,7 @@ GROUND = {
 LEAVES = {
     "bot.store",
     "bot.tools",
-    "bot.slack.render",
+    "bot.slack.markdown",
     "bot.engines.polling",
     "bot.apology",
     "bot.media",
@@ -46,9 +46,6 @@ CENTRE = {
 ROOTS = {
     "bot.cli",
     "bot.tryout",
-    "bot.tryout_child",
-    "bot.tryout_page",
-    "bot.tryout_programs",
     "bot.generate",
     "bot.probe",
     "bot.__main__",
@@ -66,8 +63,9 @@ ALLOWED = {
     "bot.trace": {"bot"},
     "bot.health": GROUND | {"bot.store"},
     "bot.store": GROUND | {"bot.store"},
-    "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.render"} | {"bot.engines"},
+    "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.markdown"} | {"bot.engines"},
     "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.apology", "bot.media"},
+    "bot.slack.markdown": {"bot.models", "bot.slack.markdown"},
     "bot.access": GROUND | {"bot.slack.people", "bot.store"},
     "bot.media": set(),
     "bot.handouts": GROUND | LEAVES | {"bot.engines", "bot.slack.files"},
@@ -80,15 +78,11 @@ ALLOWED = {
     "bot.gate": GROUND | LEAVES | {"bot.access", "bot.budget", "bot.slack.people"},
     "bot.rollover": GROUND | LEAVES | {"bot.budget", "bot.engines"},
     "bot.cleanup": GROUND | LEAVES | {"bot.engines"},
-    "bot.chart": set(),
-    "bot.oblivion": GROUND | LEAVES | {"bot.engines"},
-    "bot.export": GROUND | LEAVES | {"bot.slack.commands.conversations"},
     "bot.feedback": GROUND | LEAVES,
-    "bot.report": GROUND | LEAVES | {"bot.chart", "bot.slack.people"},
     "bot.errands": GROUND
     | LEAVES
-    | {"bot.engines", "bot.report", "bot.export", "bot.oblivion", "bot.slack.letters"}
-    | {"bot.slack.people"},
+    | {"bot.errands", "bot.engines", "bot.slack.letters", "bot.slack.people"}
+    | {"bot.slack.commands.conversations"},
     "bot.turn": GROUND
     | LEAVES
     | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands", "bot.rollover"}
@@ -153,7 +147,8 @@ def test_vendors_stay_in_their_folders(module: str) -> None:
 def test_a_module_imports_only_what_lies_below_it(module: str) -> None:
     place = rule_for(module)
     if place is None:
-        assert module in ROOTS | GROUND, f"{module} has no place in the rules"
+        known = any(within(module, root) for root in ROOTS | GROUND - {"bot"})
+        assert known or module == "bot", f"{module} has no place in the rules"
         return
     for name in imports(MODULES[module]):
         if name.split(".")[0] == "bot":

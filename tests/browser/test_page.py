@@ -114,6 +114,7 @@ async def test_messages_are_edited_and_deleted_by_their_author(
     slack: LocalSlack, page: Page
 ) -> None:
     await say(page, "a frist try")
+    await expect(in_channel(page, "a frist try")).to_be_visible()
     await page.locator(".channel .composer textarea").press("ArrowUp")
     editor = page.get_by_role("textbox", name="Edit message")
     await expect(editor).to_have_value("a frist try")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bot.slack import budget, live, status
-from bot.slack.budget import Allowance
-from bot.slack.render import render
-from bot.slack.split import parts
+from bot.slack import status
+from bot.slack.markdown.render import render
+from bot.slack.markdown.split import parts
+from bot.slack.streaming import budget, live
+from bot.slack.streaming.budget import Allowance
 from bot.store import Store
 from tests.slack.answers import Scene, Wire, open_scene
 
@@ -27,12 +28,12 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
         for module in (budget, live):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, plenty)
-    monkeypatch.setattr("bot.slack.stream.STOPS", Allowance("stops", 1e6, 1000))
-    monkeypatch.setattr("bot.slack.stream.APPENDS", Allowance("appends", 1e6, 1000))
+    monkeypatch.setattr("bot.slack.streaming.stream.STOPS", Allowance("stops", 1e6, 1000))
+    monkeypatch.setattr("bot.slack.streaming.stream.APPENDS", Allowance("appends", 1e6, 1000))
     for name in ("SHORT", "APPEND_EVERY", "EDIT_EVERY"):
         monkeypatch.setattr(live, name, 0.0)
     monkeypatch.setattr(live, "SETTLING", 0.0)
-    monkeypatch.setattr("bot.slack.chat.SETTLING", 0.0)
+    monkeypatch.setattr("bot.slack.streaming.chat.SETTLING", 0.0)
     monkeypatch.setattr(status, "SESSION_AFTER", 60.0)
     monkeypatch.setattr("bot.slack.channels.POSTS_PER_SECOND", 1000.0)
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.graphemes import size
-from bot.slack.neutral import neutralise
-from bot.slack.render import (
+from bot.slack.markdown.graphemes import size
+from bot.slack.markdown.neutral import neutralise
+from bot.slack.markdown.render import (
     NO_TEXT,
     SLACK_LIMIT,
     blocks,

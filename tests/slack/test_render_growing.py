@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.graphemes import size
-from bot.slack.growing import Append, GrowingAnswer, stable_prefix
-from bot.slack.neutral import neutralise
-from bot.slack.split import LIMIT, parts
+from bot.slack.markdown.graphemes import size
+from bot.slack.markdown.growing import Append, GrowingAnswer, stable_prefix
+from bot.slack.markdown.neutral import neutralise
+from bot.slack.markdown.split import LIMIT, parts
 from tests.slack.documents import answers, code, documents, texts, thorough
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.render import render
-from bot.slack.sources import Citation, with_sources
+from bot.slack.markdown.render import render
+from bot.slack.markdown.sources import Citation, with_sources
 from tests.slack.documents import code, documents, texts, thorough
 
 

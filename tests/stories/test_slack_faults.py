@@ -12,7 +12,8 @@ import pytest
 
 from bot.app import open_bot
 from bot.playground.posting import post as say
-from bot.slack import channels, chat, live
+from bot.slack import channels
+from bot.slack.streaming import chat, live
 from tests.fakes.openai import held
 from tests.stories.test_deliveries import post
 from tests.stories.town import Town, open_town, wait_until, words

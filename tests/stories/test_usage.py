@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from bot.budget import _next_month, _span, _tomorrow
-from bot.chart import Bars, draw_chart
+from bot.errands.chart import Bars, draw_chart
+from bot.errands.report import fetch_rows, render_total, write_csv
 from bot.errors import ConfigError
 from bot.models import Usage
 from bot.prices import Price, load_prices, microdollars
-from bot.report import fetch_rows, render_total, write_csv
 from bot.store import Store
 from bot.store.usage import Spent, day_of
 from tests.store.scenes import deliver, take_one

@@ -4,7 +4,7 @@ from typing import Any
 
 from bot.models import Conversation
 from bot.slack.commands.command import Answer, Ask, Command
-from bot.slack.render import escape_mrkdwn
+from bot.slack.markdown.render import escape_mrkdwn
 
 ACTION = "reset_conversation"
 """The `action_id` of the buttons; their value is the thread's key."""

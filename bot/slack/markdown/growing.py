@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.slack.graphemes import size
-from bot.slack.inline import Kind as Inline
-from bot.slack.inline import Piece, atoms, pieces
-from bot.slack.outline import Kind, Line, Outline, outline
-from bot.slack.split import LIMIT, Part, Splitter
+from bot.slack.markdown.graphemes import size
+from bot.slack.markdown.inline import Kind as Inline
+from bot.slack.markdown.inline import Piece, atoms, pieces
+from bot.slack.markdown.outline import Kind, Line, Outline, outline
+from bot.slack.markdown.split import LIMIT, Part, Splitter
 
 _FULL = 0.85
 """The share of a message from which on it ends with the next block: the rest of the limit is for

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from bot.engines import Engine
+from bot.errands.export import export_conversations
+from bot.errands.oblivion import forget_conversations, forget_letters
+from bot.errands.report import person_chart, team_chart
 from bot.errors import Undeliverable
-from bot.export import export_conversations
 from bot.log import log
 from bot.models import Answer, Message
-from bot.oblivion import forget_conversations, forget_letters
-from bot.report import person_chart, team_chart
 from bot.slack.letters import Letters
 from bot.slack.people import People
 from bot.store import Store, Turn

@@ -18,7 +18,7 @@ import click
 from bot.errors import ConfigError
 from bot.models import Thread
 from bot.playground.local_slack import LocalSlack
-from bot.tryout import Place
+from bot.tryout.place import Place
 
 START_SECONDS = 40.0
 RESTART_SECONDS = 0.3
@@ -93,7 +93,7 @@ class Program:
         given = {name.upper(): str(value) for name, value in self._place.given.items()}
         given["BOT_STATE_DIR"] = str(self._place.directory.absolute())
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bot.tryout_child", self._part),
+            *(sys.executable, "-m", "bot.tryout.child", self._part),
             stdin=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=os.environ | given,

@@ -15,20 +15,20 @@ from slack_sdk.errors import SlackApiError
 from bot.errors import Retry, Undeliverable
 from bot.log import log
 from bot.models import Step, Update
-from bot.slack.ageing import AgeingAnswer
-from bot.slack.budget import APPENDS, EDITS, LAST_APPENDS, LAST_EDITS, STARTS, Budget
 from bot.slack.buttons import stop_block
-from bot.slack.chat import SETTLING, Chat
 from bot.slack.client import Uncertain, error_code
-from bot.slack.drafts import Draft, Drafts
-from bot.slack.growing import Append, stable_prefix
-from bot.slack.neutral import neutralise
-from bot.slack.render import blocks
-from bot.slack.split import LIMIT as WHOLE_LIMIT
-from bot.slack.split import Part, parts
+from bot.slack.markdown.growing import Append, stable_prefix
+from bot.slack.markdown.neutral import neutralise
+from bot.slack.markdown.render import blocks
+from bot.slack.markdown.split import LIMIT as WHOLE_LIMIT
+from bot.slack.markdown.split import Part, parts
 from bot.slack.status import Refused, Status
-from bot.slack.steps import status_of, working
-from bot.slack.stream import LIMIT, OLD, TOO_OLD, Stream, stop_quietly
+from bot.slack.streaming.ageing import AgeingAnswer
+from bot.slack.streaming.budget import APPENDS, EDITS, LAST_APPENDS, LAST_EDITS, STARTS, Budget
+from bot.slack.streaming.chat import SETTLING, Chat
+from bot.slack.streaming.drafts import Draft, Drafts
+from bot.slack.streaming.steps import status_of, working
+from bot.slack.streaming.stream import LIMIT, OLD, TOO_OLD, Stream, stop_quietly
 from bot.store.turns import Turn
 
 Json = dict[str, Any]

@@ -17,7 +17,7 @@ from bot.log import log
 from bot.models import Message
 from bot.slack.channels import post_in_turn
 from bot.slack.client import Uncertain, error_code, slack_errors
-from bot.slack.render import blocks, fallback
+from bot.slack.markdown.render import blocks, fallback
 from bot.store.pace import Pace
 
 Json = dict[str, Any]

@@ -1,4 +1,4 @@
-"""One half of the bot for `bot try`: `python -m bot.tryout_child web|worker`.
+"""One half of the bot for `bot try`: `python -m bot.tryout.child web|worker`.
 
 It is `bot web` or `bot worker`, but for three things: it logs its steps at DEBUG as JSON, it ends
 with the program that started it, and its AI server can be made to fail from outside.

@@ -13,12 +13,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from bot.slack.graphemes import size
-from bot.slack.inline import BROADCAST
-from bot.slack.neutral import ZERO_WIDTH_SPACE, defuse, neutralise
-from bot.slack.plain import plain
-from bot.slack.sources import Citation, with_sources
-from bot.slack.split import LIMIT, Part, join, parts
+from bot.slack.markdown.graphemes import size
+from bot.slack.markdown.inline import BROADCAST
+from bot.slack.markdown.neutral import ZERO_WIDTH_SPACE, defuse, neutralise
+from bot.slack.markdown.plain import plain
+from bot.slack.markdown.sources import Citation, with_sources
+from bot.slack.markdown.split import LIMIT, Part, join, parts
 
 __all__ = [
     "LIMIT",

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from bot.models import Citation
-from bot.slack.neutral import destination
-from bot.slack.outline import PREFIX, Kind, Outline, outline
-from bot.slack.seams import Seams
+from bot.slack.markdown.neutral import destination
+from bot.slack.markdown.outline import PREFIX, Kind, Outline, outline
+from bot.slack.markdown.seams import Seams
 
 __all__ = ["HEADING", "Citation", "with_sources"]
 

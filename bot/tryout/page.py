@@ -20,9 +20,9 @@ from bot.app import stop_on_signals
 from bot.playground.switches import Switch
 from bot.playground.web_page import page_url
 from bot.slack.manifest import manifest
-from bot.tryout import Place, engine_line, open_place, state_directory
-from bot.tryout_child import FAIL_NEXT_RUN
-from bot.tryout_programs import Program, open_program
+from bot.tryout.child import FAIL_NEXT_RUN
+from bot.tryout.place import Place, engine_line, open_place, state_directory
+from bot.tryout.programs import Program, open_program
 
 ADDRESS = "page.json"
 """Where port and token are kept: a page that is still open goes on after a restart."""

@@ -1,8 +1,8 @@
 """A growing answer whose messages also end because they are getting old."""
 
-from bot.slack.growing import Append, GrowingAnswer
-from bot.slack.outline import outline
-from bot.slack.split import Splitter
+from bot.slack.markdown.growing import Append, GrowingAnswer
+from bot.slack.markdown.outline import outline
+from bot.slack.markdown.split import Splitter
 
 
 class AgeingAnswer(GrowingAnswer):

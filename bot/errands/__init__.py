@@ -1,0 +1,1 @@
+"""What people ask for outside of threads: charts, exports, to be forgotten."""

@@ -1,0 +1,1 @@
+"""`bot try`: the whole bot in a local Slack on this machine, in the terminal or on a page."""
