@@ -42,9 +42,9 @@ class Keys:
         return self.name("workers")
 
     @property
-    def steady(self) -> str:
-        """Sorted set of workers by the time from which they may judge others dead."""
-        return self.name("steady")
+    def pulse(self) -> str:
+        """Hash: when any worker was last heard, from when on silent ones count as dead."""
+        return self.name("pulse")
 
     @property
     def epoch(self) -> str:

@@ -28,7 +28,7 @@ class Workers:
         keys = self._keys
         late, epoch, due, interrupts = await self._link.run(
             "beat",
-            (keys.workers, keys.steady, keys.later, keys.interrupts, keys.epoch),
+            (keys.workers, keys.pulse, keys.later, keys.interrupts, keys.epoch),
             worker,
             ttl,
             WAKE_AT_ONCE,
@@ -49,11 +49,11 @@ class Workers:
     async def rescue(self, worker: str, limit: int = MOVE_AT_ONCE) -> int:
         """Make up to `limit` threads of workers that no longer beat ready again.
 
-        `worker` is who asks: it is to have beaten for one `ttl` without a gap, for else it is the
-        server or we ourselves who were away, and not the others. Returns how many were moved.
+        `worker` is who asks. Nobody is moved until the server has heard somebody without a pause
+        for one `ttl`, for else it was the server that was away. Returns how many were moved.
         """
         keys, moved = self._keys, 0
-        for gone in await self._link.run("dead", (keys.workers, keys.steady, keys.ready), worker):
+        for gone in await self._link.run("dead", (keys.workers, keys.pulse, keys.ready), worker):
             moved += await self._requeue(await self._pending(gone, limit - moved), crashed=True)
             if moved >= limit:
                 break
@@ -116,4 +116,4 @@ class Workers:
 
     async def _retire(self, worker: str) -> None:
         keys = self._keys
-        await self._link.run("retire", (keys.workers, keys.steady, keys.ready), worker)
+        await self._link.run("retire", (keys.workers, keys.ready), worker)

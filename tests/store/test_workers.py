@@ -83,10 +83,20 @@ async def test_nobody_is_judged_right_after_the_server_was_away(store: Store) ->
     await deliver(store, "1.0")
     await take_one(store, "anna")
     await die(store, "anna")
+    await store.redis.hincrbyfloat(store.keys.pulse, "heard", -TTL)
     await store.workers.beat("bert", TTL)
 
     assert await store.workers.rescue("bert") == 0
-    assert await store.workers.rescue("a stranger") == 0
+
+
+async def test_a_new_worker_may_judge_where_others_were_heard_all_the_time(store: Store) -> None:
+    await store.workers.beat("carl", 0)
+    await deliver(store, "1.0")
+    await take_one(store, "anna")
+    await die(store, "anna")
+    await store.workers.beat("bert", TTL)
+
+    assert await store.workers.rescue("bert") == 1
 
 
 async def test_rescue_goes_in_steps_and_leaves_no_dead_worker_behind(store: Store) -> None:

@@ -1,10 +1,10 @@
 -- Name the consumers that no longer beat.
--- KEYS  workers, steady, ready
+-- KEYS  workers, pulse, ready
 -- ARGV  worker that asks
-local workers, steady, ready = KEYS[1], KEYS[2], KEYS[3]
+local workers, pulse, ready = KEYS[1], KEYS[2], KEYS[3]
 
 local time = now()
-local may_judge_from = redis.call('ZSCORE', steady, ARGV[1])
+local may_judge_from = redis.call('HGET', pulse, 'judge_from')
 if not may_judge_from or tonumber(may_judge_from) > time then
   return {}
 end
