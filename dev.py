@@ -68,7 +68,7 @@ def test(*arguments: str) -> None:
 
 
 def chaos(*arguments: str) -> None:
-    """Kill the bot's processes, count what is lost: --seed N --minutes M --kills K."""
+    """Kill the bot's processes, count what is lost: --seed N --minutes M --kills K, or --help."""
     install_for_tests()
     setup()
     run(program("python"), "-m", "tests.chaos", *arguments)

@@ -9,13 +9,21 @@ from pathlib import Path
 
 from tests.chaos.city import open_city
 from tests.chaos.leaving import Leave, leave
+from tests.chaos.outages import gone_for, survive
 from tests.chaos.storm import Plan, Report, Storm
+from tests.chaos.verdict import Verdict
 
 
 async def storm(directory: Path, engine: str, plan: Plan) -> Report:
     """One storm from beginning to end."""
     async with open_city(directory, engine=engine, seed=plan.seed) as city:
         return await Storm(city, plan).run()
+
+
+async def outage(directory: Path, engine: str, seconds: float) -> Verdict:
+    """Redis is gone for a while."""
+    async with open_city(directory, engine=engine) as city:
+        return await survive(city, gone_for(seconds))
 
 
 async def depart(directory: Path, engine: str, runs: int) -> Leave:
@@ -35,6 +43,9 @@ def main() -> None:
     parser.add_argument(
         "--leave", type=int, metavar="RUNS", help="no storm: SIGTERM with RUNS runs"
     )
+    parser.add_argument(
+        "--redis-gone", type=float, metavar="SECONDS", help="no storm: Redis is away"
+    )
     given = parser.parse_args()
     seed = random.randrange(1 << 31) if given.seed is None else given.seed
     plan = Plan(seed, given.minutes * 60, given.kills, given.threads)
@@ -44,6 +55,10 @@ def main() -> None:
         if given.leave:
             sys.stdout.write(f"{asyncio.run(depart(logs, given.engine, given.leave))}\n")
             return
+        if given.redis_gone:
+            verdict = asyncio.run(outage(logs, given.engine, given.redis_gone))
+            sys.stdout.write(f"Redis gone for {given.redis_gone:g} s: {verdict}\n")
+            sys.exit(not verdict.is_clean)
         sys.stdout.write(f"seed {seed}, engine {given.engine}\n")
         sys.stdout.flush()
         report = asyncio.run(storm(logs, given.engine, plan))

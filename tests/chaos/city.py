@@ -69,10 +69,12 @@ class City:
             await process.ready()
         return started
 
-    async def say(self, channel_id: str, thread_ts: str = "", *, who: str = "alice") -> Said:
+    async def say(
+        self, channel_id: str, thread_ts: str = "", *, who: str = "alice", mention: bool = False
+    ) -> Said:
         """A new message: in a thread, or a mention that opens one."""
         word = f"w{len(self.said):06}"
-        text = word if thread_ts else f"@bot {word}"
+        text = f"@bot {word}" if mention or not thread_ts else word
         ts = await self.slack.user(who).says(channel_id, text, thread_ts=thread_ts or None)
         said = Said(channel_id, thread_ts or ts, ts, word)
         self.said.append(said)

@@ -1,0 +1,73 @@
+"""What may become of a Redis under the bot, and whether anything is lost over it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from tests.chaos.city import City, chatty
+from tests.chaos.verdict import Verdict, judge
+from tests.redis_server import RedisServer
+
+Outage = Callable[[RedisServer], Awaitable[None]]
+
+
+def gone_for(seconds: float) -> Outage:
+    """The process is killed, and started with what it had written down."""
+
+    async def gone(redis: RedisServer) -> None:
+        await asyncio.to_thread(redis.kill)
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(redis.start)
+
+    return gone
+
+
+async def hangs_for_four_seconds(redis: RedisServer) -> None:
+    redis.freeze()
+    await asyncio.sleep(4)
+    redis.thaw()
+
+
+async def is_a_replica_for_a_while(redis: RedisServer) -> None:
+    with redis.client() as client:
+        client.replicaof("127.0.0.1", "1")
+        await asyncio.sleep(4)
+        client.replicaof("no", "one")
+
+
+async def takes_no_connections_for_a_while(redis: RedisServer) -> None:
+    with redis.client() as client:
+        client.config_set("maxclients", 1)
+        client.client_kill_filter(_type="normal", skipme=True)
+        await asyncio.sleep(4)
+        client.config_set("maxclients", 1000)
+
+
+async def survive(city: City, outage: Outage) -> Verdict:
+    """Start the bot, talk while Redis fails, and judge when every thread had one more answer."""
+    city.fake.answer = chatty(0, seconds=(0.1, 2), long=0)
+    await city.start("web", "worker")
+    talking = asyncio.create_task(talk(city, city.new_channels(3), 4))
+    await asyncio.sleep(0.5)
+    await outage(city.redis)
+    await talking
+    await city.rests(90)
+    return await answer_everybody_once_more(city)
+
+
+async def talk(city: City, channels: list[str], seconds: float) -> None:
+    """A message in some thread every tenth of a second."""
+    for number in range(int(seconds * 10)):
+        threads = city.threads[-len(channels) :]
+        if number < len(channels):
+            await city.say(channels[number])
+        else:
+            await city.say(*threads[number % len(threads)])
+        await asyncio.sleep(0.1)
+
+
+async def answer_everybody_once_more(city: City) -> Verdict:
+    """All threads get one more answer, in which all that was ever said in them must be."""
+    for channel, thread_ts in city.threads:
+        await city.say(channel, thread_ts)
+    await city.rests(120)
+    return await judge(city)
