@@ -2,13 +2,14 @@
 
 One process does it at a time. Whatever was done is done in Redis, so the next one goes on where a
 sweep stopped: idle conversations leave their index one by one, orphans when the server has deleted
-them.
+them. What is old is told by Redis's clock, since that is what wrote down the last use: a machine
+whose own clock is wrong must not archive what is in use.
 """
 
 import asyncio
 import secrets
-import time
 from dataclasses import dataclass
+from typing import Literal
 
 from bot.engines import Engine
 from bot.errors import BotError, ConversationGone, Retry, StoreUnavailable
@@ -19,9 +20,14 @@ from bot.store.archive import Orphan
 BATCH = 100
 DELETES_AT_ONCE = 4
 LEASE, LEASE_SECONDS = "sweep", 120.0
+DELETE_SECONDS = 60.0
+"""For one conversation, so that the lease outlives it; what is left of a large one goes later."""
 DAY = 86400.0
 LOOK_EVERY = 600.0
 TRY_AGAIN_AFTER = 3600.0
+
+Fate = Literal["gone", "refused", "unanswered"]
+"""What became of an orphan. `unanswered`: the server is away, too slow, or wants to be left be."""
 
 
 @dataclass(slots=True)
@@ -62,7 +68,7 @@ class Sweeper:
         if not await self._lease():
             return None
         try:
-            today = f"swept:{int(time.time() // DAY)}"
+            today = f"swept:{int(await self._store.now() // DAY)}"
             is_due = await self._store.marks.is_free(today)
             swept = await self.sweep(idle=is_due)
             if is_due:
@@ -83,14 +89,14 @@ class Sweeper:
     async def _lease(self) -> bool:
         return await self._store.leases.take(LEASE, self._owner, LEASE_SECONDS)
 
-    @property
-    def before(self) -> float:
-        """Conversations last used before this time are archived; 0 days keep them for ever."""
-        return time.time() - self._days * DAY if self._days else 0.0
+    async def _keep_lease(self) -> None:
+        if not await self._lease():
+            raise Retry("another process sweeps")
 
     async def preview(self) -> Swept:
         """What would go, changing nothing."""
-        idle, orphans = await self._store.archive.count(self.before)
+        now = await self._store.now()
+        idle, orphans = await self._store.archive.count(self._before(now), now)
         return Swept(archived=idle, deleted=idle + orphans)
 
     async def sweep(self, *, idle: bool = True) -> Swept:
@@ -102,40 +108,47 @@ class Sweeper:
         log.info("swept", archived=swept.archived, deleted=swept.deleted, kept=swept.kept)
         return swept
 
+    def _before(self, now: float) -> float:
+        """Conversations last used before this time are archived; 0 days keep them for ever."""
+        return now - self._days * DAY if self._days else 0.0
+
     async def _archive(self, swept: Swept) -> None:
-        before, skip = self.before, 0
+        before, skip = self._before(await self._store.now()), 0
         while found := await self._store.archive.idle(before, BATCH, skip):
             fates = await self._store.archive.archive(found, before)
             swept.archived += fates.count("archived")
             skip += fates.count("busy")
-            if not await self._lease():
-                raise Retry("another process sweeps")
+            await self._keep_lease()
 
     async def _delete(self, swept: Swept) -> None:
-        while orphans := await self._store.archive.orphans(BATCH):
+        while orphans := await self._store.archive.orphans(BATCH, await self._store.now()):
             for start in range(0, len(orphans), DELETES_AT_ONCE):
-                batch = orphans[start : start + DELETES_AT_ONCE]
-                gone = await asyncio.gather(*map(self._delete_one, batch))
-                done = [orphan for orphan, is_gone in zip(batch, gone, strict=True) if is_gone]
-                await self._store.archive.bury(done)
-                swept.deleted += len(done)
-                swept.kept += len(batch) - len(done)
+                await self._keep_lease()
+                group = orphans[start : start + DELETES_AT_ONCE]
+                fates = await asyncio.gather(*map(self._delete_one, group))
+                gone = [o for o, fate in zip(group, fates, strict=True) if fate == "gone"]
+                await self._store.archive.bury(gone)
+                swept.deleted += len(gone)
+                swept.kept += len(group) - len(gone)
+                if set(fates) == {"unanswered"}:
+                    log.warning("ai_server_away", deleted=swept.deleted, kept=swept.kept)
+                    return
                 await asyncio.sleep(self._pause)
-            if not await self._lease():
-                raise Retry("another process sweeps")
 
-    async def _delete_one(self, orphan: Orphan) -> bool:
-        """Whether it is gone from the server; else it is tried again in an hour."""
-        if orphan.engine == self._engine.name:
-            try:
+    async def _delete_one(self, orphan: Orphan) -> Fate:
+        """Delete it from the server; what stays there is tried again in an hour."""
+        if orphan.engine != self._engine.name:
+            await self._store.archive.postpone(orphan, 7 * DAY)
+            return "refused"
+        try:
+            async with asyncio.timeout(DELETE_SECONDS):
                 await self._engine.delete(orphan.conversation_id)
-                return True
-            except ConversationGone:
-                return True
-            except StoreUnavailable:
-                raise
-            except BotError as error:
-                log.warning("orphan_kept", error=str(error)[:100])
-        after = TRY_AGAIN_AFTER if orphan.engine == self._engine.name else 7 * DAY
-        await self._store.archive.postpone(orphan, after)
-        return False
+            return "gone"
+        except ConversationGone:
+            return "gone"
+        except StoreUnavailable:
+            raise
+        except (BotError, TimeoutError) as error:
+            log.warning("orphan_kept", error=str(error)[:100] or "too slow")
+            await self._store.archive.postpone(orphan, TRY_AGAIN_AFTER)
+            return "unanswered" if isinstance(error, Retry | TimeoutError) else "refused"

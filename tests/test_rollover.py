@@ -49,5 +49,5 @@ async def test_a_summary_that_was_broken_off_is_taken_up_again(store: Store) -> 
     assert lines[0].text.startswith(HEAD)
     assert "line 3" in lines[0].text
     assert lines[1:] == history[-KEPT_LINES:]
-    (orphan,) = await store.archive.orphans(10)
+    (orphan,) = await store.archive.orphans(10, await store.now())
     assert orphan.engine == "echo"

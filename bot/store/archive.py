@@ -2,10 +2,9 @@
 
 `orphans` holds remote conversations that no thread points to, by the time from which they may be
 deleted: those that were just begun (until they are mapped), archived, or replaced by another one.
-So a crash at any point leaves none behind.
+So a crash at any point leaves none behind. All times are those of Redis's clock.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -60,23 +59,20 @@ class Archive:
 
     async def watch(self, engine: str, conversation_id: str) -> None:
         """A conversation was begun and is not mapped yet: an orphan, should it never be."""
-        await self._due(Orphan(engine, conversation_id), time.time() + UNMAPPED_SECONDS)
-
-    async def postpone(self, orphan: Orphan, seconds: float) -> None:
-        """Try to delete it later."""
-        await self._due(orphan, time.time() + seconds)
+        await self.postpone(Orphan(engine, conversation_id), UNMAPPED_SECONDS)
 
     async def discard(self, engine: str, conversation_id: str) -> None:
         """A conversation has served its turn: the sweep deletes it."""
-        await self._due(Orphan(engine, conversation_id), time.time())
+        await self.postpone(Orphan(engine, conversation_id), 0)
 
-    async def _due(self, orphan: Orphan, at: float) -> None:
-        await self._link.execute("ZADD", self._keys.orphans, repr(at), orphan.name)
+    async def postpone(self, orphan: Orphan, seconds: float) -> None:
+        """Let an orphan be deleted in so many seconds from now."""
+        await self._link.run("orphan", (self._keys.orphans,), seconds, orphan.name)
 
-    async def orphans(self, limit: int) -> list[Orphan]:
-        """Some of those that may be deleted now."""
+    async def orphans(self, limit: int, now: float) -> list[Orphan]:
+        """Some of those that may be deleted by now."""
         names = await self._link.execute(
-            *("ZRANGEBYSCORE", self._keys.orphans, "-inf", repr(time.time()), "LIMIT", 0, limit)
+            *("ZRANGEBYSCORE", self._keys.orphans, "-inf", repr(now), "LIMIT", 0, limit)
         )
         return [Orphan.parse(name) for name in names]
 
@@ -85,12 +81,12 @@ class Archive:
         if orphans:
             await self._link.execute("ZREM", self._keys.orphans, *(o.name for o in orphans))
 
-    async def count(self, before: float) -> tuple[int, int]:
-        """How many conversations were last used before a time; how many orphans are due."""
+    async def count(self, before: float, now: float) -> tuple[int, int]:
+        """How many conversations were last used before a time; how many orphans are due by now."""
         idle, orphans = await self._link.execute_many(
             [
                 ("ZCOUNT", self._keys.idle, "-inf", f"({before!r}"),
-                ("ZCOUNT", self._keys.orphans, "-inf", repr(time.time())),
+                ("ZCOUNT", self._keys.orphans, "-inf", repr(now)),
             ]
         )
         return int(idle), int(orphans)

@@ -130,7 +130,7 @@ async def test_what_the_server_does_not_delete_is_tried_again_later(
         swept = await Sweeper(store, engine, 30, pause=0).sweep_now()
         assert (swept.deleted, swept.kept) == (0, 2)
         assert await store.redis.zcard(store.keys.orphans) == 2
-        assert await store.archive.orphans(10) == []
+        assert await store.archive.orphans(10, await store.now()) == []
 
 
 async def test_a_long_conversation_is_summed_up_in_a_new_one(

@@ -1,0 +1,129 @@
+"""The sweep where things are not as they should be: servers away or slow, clocks, kills."""
+
+import asyncio
+import time
+
+import pytest
+
+from bot import cleanup
+from bot.cleanup import DELETES_AT_ONCE, Sweeper
+from bot.errors import Retry
+from tests.stories.test_lifetime import DAY, age, sweeper
+from tests.stories.town import Town, wait_until
+
+MANY = 3 * DELETES_AT_ONCE
+
+
+async def idle_ones(town: Town, count: int = MANY) -> set[str]:
+    """So many conversations that nobody has used for long; their ids at the AI server."""
+    alice = town.slack.user("alice")
+    spots = [town.slack.add_channel(f"c{number}", ["alice"]).id for number in range(count)]
+    roots = [await alice.says(spot, "@bot hello") for spot in spots]
+    for spot, root in zip(spots, roots, strict=True):
+        await town.replies(spot, root)
+        await age(town.bot.store, town.key(spot, root), 31)
+    return set(town.fake.conversations)
+
+
+async def orphans(town: Town) -> int:
+    """How many wait for their deletion, now or later."""
+    return int(await town.bot.store.redis.zcard(town.bot.store.keys.orphans))
+
+
+@pytest.mark.parametrize("kind", ["overloaded", "rate_limit", "drop_before"])
+async def test_a_server_that_is_away_is_left_be_and_swept_when_it_is_back(
+    town: Town, kind: str
+) -> None:
+    there = await idle_ones(town)
+    town.fake.fault(kind, "GET", times=None)  # type: ignore[arg-type]
+    before = len(town.fake.requests)
+    swept = await sweeper(town).sweep_now()
+    assert (swept.archived, swept.deleted, swept.kept) == (MANY, 0, DELETES_AT_ONCE)
+    assert len(town.fake.requests) - before == DELETES_AT_ONCE
+    assert await orphans(town) == MANY
+
+    town.fake.faults.clear()
+    assert (await sweeper(town).sweep_now()).deleted == MANY - DELETES_AT_ONCE
+    assert len(there & set(town.fake.conversations)) == DELETES_AT_ONCE  # due in an hour
+
+
+async def test_one_that_the_server_will_not_delete_does_not_hold_up_the_others(town: Town) -> None:
+    there = sorted(await idle_ones(town))
+    town.fake.fault("server_error", "GET", f"/conversations/{there[0]}/items", times=None)
+    swept = await sweeper(town).sweep_now()
+    assert (swept.deleted, swept.kept) == (MANY - 1, 1)
+    assert list(town.fake.conversations) == there[:1]
+
+
+async def test_a_deletion_that_hangs_ends_before_the_lease(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cleanup.DELETE_SECONDS < cleanup.LEASE_SECONDS
+    monkeypatch.setattr(cleanup, "DELETE_SECONDS", 0.2)
+    await idle_ones(town, 1)
+    town.fake.fault("hang_before", "GET")
+    swept = await sweeper(town).sweep_now()
+    assert (swept.deleted, swept.kept) == (0, 1)
+
+
+async def test_a_sweep_whose_lease_was_lost_stops(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await idle_ones(town)
+    store, first = town.bot.store, sweeper(town)
+    town.fake.fault("delay", "GET", times=None, seconds=0.3)
+    work = asyncio.create_task(first.sweep_now())
+    await wait_until(lambda: _any_deleted(town))
+    await store.redis.set(store.keys.name("lease", "sweep"), "another")
+    with pytest.raises(Retry, match="another process"):
+        await work
+    assert await orphans(town) > 0
+
+
+async def _any_deleted(town: Town) -> bool:
+    return len(town.fake.conversations) < MANY
+
+
+async def test_a_sweep_that_was_killed_is_finished_by_the_next_one(town: Town) -> None:
+    await idle_ones(town)
+    town.fake.fault("delay", "GET", times=None, seconds=0.2)
+    work = asyncio.create_task(sweeper(town).sweep_in_turn())
+    await wait_until(lambda: _any_deleted(town))
+    work.cancel()
+    await asyncio.wait([work])
+    town.fake.faults.clear()
+    again = await sweeper(town).sweep_in_turn()
+    assert again is not None
+    assert town.fake.conversations == {}
+    assert await orphans(town) == 0
+
+
+async def test_a_machine_whose_clock_is_wrong_archives_nothing_that_is_in_use(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = await town.ask("#general", "@bot hello")
+    store, engine = town.bot.store, town.bot.engine
+    assert engine is not None
+    await store.archive.watch(engine.name, "just begun")
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 40 * DAY)
+    swept = await Sweeper(store, engine, 30, pause=0).sweep_now()
+    assert (swept.archived, swept.deleted, swept.kept) == (0, 0, 0)
+    assert await store.conversations.find(town.key("#general", root)) is not None
+
+
+async def test_a_conversation_that_is_used_between_look_and_archive_stays(town: Town) -> None:
+    await idle_ones(town, 2)
+    store = town.bot.store
+    before = await store.now() - 30 * DAY
+    found = await store.archive.idle(before, 10)
+    await store.redis.zadd(store.keys.idle, {found[0].thread.key: await store.now()})
+    assert await store.archive.archive(found, before) == ["used", "archived"]
+    assert await store.conversations.find(found[0].thread) is not None
+
+
+async def test_no_retention_keeps_conversations_for_ever(town: Town) -> None:
+    await idle_ones(town, 1)
+    assert town.bot.engine is not None
+    swept = await Sweeper(town.bot.store, town.bot.engine, 0, pause=0).sweep_now()
+    assert swept.archived == 0
