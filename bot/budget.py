@@ -1,7 +1,7 @@
 """Counts what turns spend, and holds it against the limits before a run."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +12,7 @@ from bot.store import Store, Turn
 from bot.store.usage import Scope, day_of
 
 WARN_AT = 0.8
+LIMITED: tuple[Scope, ...] = ("person", "channel")
 SUMMARY_USAGE = "summary:usage"
 """Step of a turn's journal: what summing up its conversation took."""
 
@@ -35,6 +36,16 @@ class _Limit:
     shown: str
     renewal: float
     period: str
+
+    @property
+    def is_reached(self) -> bool:
+        """Nothing more may run. Requests are counted before, what they take is known after."""
+        return self.used > self.most if self.what == "requests" else self.used >= self.most
+
+    @property
+    def is_near(self) -> bool:
+        """So near that a warning is due; of requests there is none: a minute is soon over."""
+        return self.what != "requests" and self.used >= WARN_AT * self.most
 
 
 class Budget:
@@ -63,37 +74,42 @@ class Budget:
         await self._store.spending.account(turn.claim, asker, usage, cost)
 
     async def check(self, message: Message, turn_id: str) -> Verdict:
-        """Hold a request against the limits of its author and its channel, and count it."""
+        """Hold a request against the limits of its author and its channel, and count it.
+
+        What the author's limits refuse is not counted for the channel: others talk there, too.
+        """
         warnings = []
-        for limit in [limit async for limit in self._limits(message)]:
-            if limit.used > limit.most or (limit.used >= limit.most and limit.what != "requests"):
-                return Verdict(refusal=self._refusal(limit))
-            near = limit.used >= WARN_AT * limit.most and limit.what != "requests"
-            if near and await self._is_first(limit, message, turn_id):
-                warnings.append(_warning(limit))
+        for scope in LIMITED:
+            for limit in await self._limits(message, scope):
+                if limit.is_reached:
+                    return Verdict(refusal=self._refusal(limit))
+                if limit.is_near and await self._is_first(limit, message, turn_id):
+                    warnings.append(_warning(limit))
         return Verdict(warning="\n\n".join(warnings))
 
-    async def _limits(self, message: Message) -> AsyncIterator[_Limit]:
-        team_id, now = message.thread.team_id, self._clock()
-        for scope, name in _places(message):
-            requests, tokens, cost = self._most(scope)
+    async def _limits(self, message: Message, scope: Scope) -> list[_Limit]:
+        team_id, name, now = message.thread.team_id, _name(message, scope), self._clock()
+        requests, tokens, cost = self._most(scope)
+        limits = []
+        if requests is not None:
             minute = int(now // 60)
-            if requests is not None:
-                count = await self._store.spending.count_request(team_id, scope, name, minute)
-                shown = f"{requests} requests a minute"
-                yield _Limit(scope, "requests", count, requests, shown, (minute + 1) * 60, "")
-            if tokens is None and cost is None:
-                continue
-            day = day_of(now)
-            today, month = await self._store.spending.sums(
-                team_id, [(scope, name, day), (scope, name, day[:7])]
-            )
-            if tokens is not None:
-                shown = f"{tokens:,} tokens a day"
-                yield _Limit(scope, "tokens", today.tokens, tokens, shown, _tomorrow(now), day)
-            if cost is not None:
-                shown = f"${cost:,.2f} a month"
-                yield _Limit(scope, "cost", month.dollars, cost, shown, _next_month(now), day[:7])
+            count = await self._store.spending.count_request(team_id, scope, name, minute)
+            shown = f"{requests} requests a minute"
+            limits.append(_Limit(scope, "requests", count, requests, shown, (minute + 1) * 60, ""))
+        if tokens is None and cost is None:
+            return limits
+        day = day_of(now)
+        today, month = await self._store.spending.sums(
+            team_id, [(scope, name, day), (scope, name, day[:7])]
+        )
+        if tokens is not None:
+            shown = f"{tokens:,} tokens a day"
+            limits.append(_Limit(scope, "tokens", today.tokens, tokens, shown, _tomorrow(now), day))
+        if cost is not None:
+            shown = f"${cost:,.2f} a month"
+            renewal = _next_month(now)
+            limits.append(_Limit(scope, "cost", month.dollars, cost, shown, renewal, day[:7]))
+        return limits
 
     def _most(self, scope: Scope) -> tuple[int | None, int | None, float | None]:
         settings = self._settings
@@ -110,8 +126,7 @@ class Budget:
         )
 
     async def _is_first(self, limit: _Limit, message: Message, turn_id: str) -> bool:
-        name = dict(_places(message))[limit.scope]
-        team_id = message.thread.team_id
+        team_id, name = message.thread.team_id, _name(message, limit.scope)
         mark = f"warned:{team_id}:{limit.scope}:{name}:{limit.what}:{limit.period}"
         seconds = max(60, int(limit.renewal - self._clock()) + 60)
         return await self._store.marks.take(mark, turn_id, seconds)
@@ -131,8 +146,8 @@ def _together(first: Usage | None, second: Usage | None) -> Usage | None:
     return Usage(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))
 
 
-def _places(message: Message) -> list[tuple[Scope, str]]:
-    return [("person", message.user_id), ("channel", message.thread.channel_id)]
+def _name(message: Message, scope: Scope) -> str:
+    return message.user_id if scope == "person" else message.thread.channel_id
 
 
 def _owner(scope: Scope) -> str:

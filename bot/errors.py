@@ -11,7 +11,7 @@ BotError
 '- StoreUnavailable        Redis does not answer or refuses writes: nothing was acknowledged
 """
 
-from bot.models import RunStatus
+from bot.models import RunStatus, Usage
 
 
 class BotError(Exception):
@@ -56,15 +56,27 @@ class RunFailed(BotError):
 
     `reason` is a stable word for what happened (`expired`, `max_output_tokens`, `content_filter`,
     `insufficient_quota`, `context_length_exceeded`, `deadline`, ... or OpenAI's error code);
-    `text` what had been written by then, `detail` the server's words for the log.
+    `text` what had been written by then, `detail` the server's words for the log, `usage` and
+    `model` what it took all the same, where the server tells.
     """
 
-    def __init__(self, status: RunStatus, reason: str, *, text: str = "", detail: str = "") -> None:
+    def __init__(
+        self,
+        status: RunStatus,
+        reason: str,
+        *,
+        text: str = "",
+        detail: str = "",
+        usage: Usage | None = None,
+        model: str = "",
+    ) -> None:
         super().__init__(f"{status}: {reason}" + (f" ({detail})" if detail else ""))
         self.status = status
         self.reason = reason
         self.text = text
         self.detail = detail
+        self.usage = usage
+        self.model = model
 
 
 class Undeliverable(BotError):

@@ -34,6 +34,8 @@ async def shorten(
             summary = await _summarize(turn, engine, store, history, options)
         except (RunFailed, ConversationGone) as error:
             log.warning("not_summarized", thread=turn.claim.thread.key, error=str(error)[:100])
+            if isinstance(error, RunFailed) and error.usage is not None:
+                await turn.note(SUMMARY_USAGE, error.usage)
             summary = ""
         await turn.note(SUMMARY, summary)
     head = [Record("assistant", HEAD + summary, newest[0].ts)] if summary else []

@@ -183,7 +183,13 @@ async def ask(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Ans
         raise RunFailed("failed", "conversation_gone")
     except RunFailed as error:
         await desk.throttle.failed(turn, error)
-        return Answer(apology(error), outcome=error.status, reason=error.reason)
+        return Answer(
+            apology(error),
+            outcome=error.status,
+            reason=error.reason,
+            usage=error.usage,
+            model=error.model,
+        )
 
 
 async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Answer:

@@ -97,27 +97,29 @@ class Draft:
         if response is None:
             raise ValueError("the run has not ended")
         text, citations = read(self.items.values())
+        usage, model = _usage(response), getattr(response, "model", None) or ""
         if status == "incomplete":
             details = response.incomplete_details
-            raise RunFailed(status, (details and details.reason) or "incomplete", text=text)
+            reason = (details and details.reason) or "incomplete"
+            raise RunFailed(status, reason, text=text, usage=usage, model=model)
         if status not in ("completed", "cancelled"):
             error = response.error
             code = (error and error.code) or "server_error"
             detail = ((error and error.message) or "")[:DETAIL_CHARS]
-            raise RunFailed("failed", code, text=text, detail=detail)
+            raise RunFailed("failed", code, text=text, detail=detail, usage=usage, model=model)
         items = list(self.items.values())
         files = made_files(items)
         if status == "completed" and not text.strip() and not files:
-            raise RunFailed(status, "empty")
+            raise RunFailed(status, "empty", usage=usage, model=model)
         return Update(
             status,
             text,
             steps=_steps(items),
             citations=citations,
             files=files,
-            usage=_usage(response),
+            usage=usage,
             last_item_id=(getattr(items[-1], "id", None) or "") if items else "",
-            model=getattr(response, "model", None) or "",
+            model=model,
         )
 
     def _content(self, event: Any) -> list[Any]:

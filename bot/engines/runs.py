@@ -114,26 +114,28 @@ def finish(run: Run, messages: list[Any], draft: RunDraft) -> Update:
     """The last update of a run that has ended. Raises RunFailed where it has no whole answer."""
     text, citations = read(messages)
     text = text or draft.text
+    usage, model = _usage(run), getattr(run, "model", None) or ""
     if run.status == "incomplete":
         details = run.incomplete_details
-        raise RunFailed("incomplete", (details and details.reason) or "incomplete", text=text)
+        reason = (details and details.reason) or "incomplete"
+        raise RunFailed("incomplete", reason, text=text, usage=usage, model=model)
     if run.status not in ("completed", "cancelled"):
         error = run.last_error
         code = (error and error.code) or run.status
         detail = ((error and error.message) or "")[:DETAIL_CHARS]
-        raise RunFailed(run.status, code, text=text, detail=detail)
+        raise RunFailed(run.status, code, text=text, detail=detail, usage=usage, model=model)
     files = made_files(messages)
     if run.status == "completed" and not text.strip() and not files:
-        raise RunFailed("completed", "empty")
+        raise RunFailed("completed", "empty", usage=usage, model=model)
     return Update(
         run.status,
         text,
         steps=tuple(draft.steps.values()),
         citations=citations,
         files=files,
-        usage=_usage(run),
+        usage=usage,
         last_item_id=messages[-1].id if messages else "",
-        model=getattr(run, "model", None) or "",
+        model=model,
     )
 
 
