@@ -23,6 +23,7 @@ from bot.slack.changes import Changes
 from bot.slack.client import Identity, slack_errors
 from bot.slack.pane import Pane
 from bot.slack.text import parse_text
+from bot.slack.threads import spoke_in
 from bot.store import Address, Hearing, Store
 
 SPOKEN = frozenset({None, "file_share", "thread_broadcast"})
@@ -115,6 +116,10 @@ class Listeners:
         if not address and message.ts == message.thread.thread_ts:
             return
         heard = await self._store.talk.hear(message, address, self._follow_ups)
+        if heard.verdict == "strange":
+            ours = await spoke_in(self._client, self._identity, message.thread)
+            await self._store.talk.adopt(message.thread, ours=ours)
+            heard = await self._store.talk.hear(message, address, self._follow_ups)
         if heard.verdict == "new":
             await self._attend_to(message, heard)
         if heard.verdict in ("overheard", "ignored"):

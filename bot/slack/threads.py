@@ -9,7 +9,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import BotError, Retry
+from bot.errors import BotError, Retry, Undeliverable
 from bot.log import log
 from bot.models import Thread
 from bot.slack.client import Identity, slack_errors
@@ -108,6 +108,29 @@ class Threads:
             files=files,
             ours=message.get("user") == self._identity.user_id,
         )
+
+
+async def spoke_in(client: AsyncWebClient, identity: Identity, thread: Thread) -> bool:
+    """Whether the bot wrote in a thread. Raises Retry where Slack cannot tell now."""
+    cursor = ""
+    for _ in range(MOST_PAGES):
+        try:
+            with slack_errors():
+                answer = await client.conversations_replies(
+                    channel=thread.channel_id,
+                    ts=thread.thread_ts,
+                    limit=PAGE,
+                    cursor=cursor or None,
+                )
+        except (Undeliverable, SlackApiError) as error:
+            log.warning("thread_not_read", thread=thread.key, error=str(error)[:100])
+            return False
+        if any(message.get("user") == identity.user_id for message in answer["messages"]):
+            return True
+        cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
+        if not cursor:
+            break
+    return False
 
 
 def _fitting(root: list[Line], lines: Iterable[Line]) -> list[Line]:

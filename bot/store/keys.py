@@ -43,7 +43,7 @@ class Keys:
 
     @property
     def pulse(self) -> str:
-        """Hash: when any worker was last heard, from when on silent ones count as dead."""
+        """Hash: when a worker was first and last heard, and from when on silent ones are dead."""
         return self.name("pulse")
 
     @property
@@ -73,6 +73,10 @@ class Keys:
     def speakers(self, thread: Thread) -> str:
         """Hash of who wrote in the thread by their newest ts, and who mentioned us when."""
         return self.name("speakers", thread.key)
+
+    def adopted(self, thread: Thread) -> str:
+        """Whether a thread that is older than our data is `ours` or of `others`, by Slack."""
+        return self.name("adopted", thread.key)
 
     def overheard(self, thread: Thread) -> str:
         """Hash of messages by ts that were not for us, or not yet."""

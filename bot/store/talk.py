@@ -29,10 +29,12 @@ class Hearing:
 
     `new`: it waits for its answer. `seen`: it was heard before. `overheard`: not for the bot, but
     in one of its threads, so that it is kept for the next turn. `ignored`: none of its business.
+    `strange`: in a thread that is older than all that we know, as after a loss of data; who finds
+    out in Slack whether the bot is in that thread says so with `adopt` and asks again.
     `waiting` and `active` are those of `Delivery`.
     """
 
-    verdict: Literal["new", "seen", "overheard", "ignored"]
+    verdict: Literal["new", "seen", "overheard", "ignored", "strange"]
     waiting: int
     active: bool
 
@@ -84,6 +86,8 @@ class Talk:
                 keys.speakers(thread),
                 keys.overheard(thread),
                 keys.channel(thread.team_id, thread.channel_id),
+                keys.pulse,
+                keys.adopted(thread),
                 *keys.seen(message),
             ),
             message.ts,
@@ -97,8 +101,14 @@ class Talk:
             OVERHEARD_SECONDS,
             TOMBSTONE_SECONDS,
             OVERHEARD_MESSAGES,
+            thread.thread_ts,
         )
         return Hearing(verdict, waiting, bool(active))
+
+    async def adopt(self, thread: Thread, *, ours: bool) -> None:
+        """Remember whether a strange thread is one of ours."""
+        whose = "ours" if ours else "others"
+        await self._link.execute("SET", self._keys.adopted(thread), whose, "EX", OVERHEARD_SECONDS)
 
     async def catch_up(self, turn: Turn) -> Background:
         """What the turn should know; given out once, and the same again to the same turn."""

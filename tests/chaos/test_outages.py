@@ -74,8 +74,8 @@ async def test_a_redis_that_lost_its_data_is_told_of_and_worked_with(tmp_path: P
 
         await wait_until(is_told)
         first = list(city.said)
-        for said in first:
-            again = await city.say(said.channel_id, said.thread_ts, mention=True)
+        for said, mention in zip(first, (True, False, False), strict=True):
+            again = await city.say(said.channel_id, said.thread_ts, mention=mention)
             await city.rests()
             *_, answer = city.slack.replies(said.channel_id, said.thread_ts)
             shown = str(answer.blocks) + answer.text

@@ -1,5 +1,6 @@
 """What is for the bot, what it overhears, and what is none of its business, in any order."""
 
+import time
 from dataclasses import replace
 from itertools import permutations
 
@@ -9,7 +10,7 @@ from bot.models import FollowUps, Message
 from bot.store import Address, Background, Store
 from bot.store.channel_settings import ChannelSettings
 from bot.store.talk import EARLY_SECONDS, OVERHEARD_MESSAGES
-from tests.store.scenes import deliver, keys_of, message, stamps, take_one
+from tests.store.scenes import deliver, keys_of, message, stamps, take_one, thread
 
 
 def by(user_id: str, ts: str) -> Message:
@@ -27,9 +28,22 @@ async def catch_up(store: Store) -> Background:
 
 
 async def test_a_thread_that_is_not_ours_is_none_of_our_business(store: Store) -> None:
+    await store.redis.hset(store.keys.pulse, "born", "0")
     assert await hear(store, message("2.0"), rule="always") == "ignored"
-    [key] = await keys_of(store)
+    [key] = await keys_of(store, "overheard")
     assert 0 < await store.redis.ttl(key) <= EARLY_SECONDS
+
+
+async def test_a_thread_older_than_all_we_know_may_be_ours_all_the_same(store: Store) -> None:
+    await store.workers.beat("anna", 1)
+    old, new = thread("1.0"), thread(f"{time.time() + 60:.6f}")
+    assert await hear(store, message("2.0", of=old)) == "strange"
+    assert await hear(store, message("9999999999.0", of=new)) == "ignored"
+    await store.talk.adopt(old, ours=False)
+    assert await hear(store, message("2.0", of=old)) == "ignored"
+    await store.talk.adopt(old, ours=True)
+    assert await hear(store, message("2.0", of=old)) == "new"
+    assert await hear(store, message("2.0", of=old)) == "seen"
 
 
 @pytest.mark.parametrize(

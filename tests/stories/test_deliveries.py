@@ -138,3 +138,27 @@ async def test_under_load_every_event_is_acknowledged_at_once_and_answered_once(
     for (channel, _), root in zip(asked, roots, strict=True):
         await town.rests(channel, root)
         assert len(town.slack.replies(channel, root)) == 1
+
+
+async def test_where_the_data_was_lost_slack_is_asked_whose_an_old_thread_is(town: Town) -> None:
+    ours = await town.ask("#general", "@bot hi")
+    theirs = await town.slack.user("alice").says("#general", "just between us")
+    await town.bot.store.redis.delete(*[key async for key in town.bot.store.redis.scan_iter("*")])
+
+    async def beats_again() -> bool:
+        return bool(await town.bot.store.redis.hget(town.bot.store.keys.pulse, "born"))
+
+    await wait_until(beats_again)
+    town.slack.faults.rate_limit("conversations.replies", times=1)
+    for text in ("one", "two"):
+        await town.slack.user("alice").says("#general", text, thread_ts=theirs)
+    await town.slack.user("alice").says("#general", "still there?", thread_ts=ours)
+    *_, answer = await town.replies("#general", ours, 2)
+    assert answer.endswith("hi | still there?")
+    await town.slack.settled()
+    assert town.slack.replies("#general", theirs) == []
+    looks = [
+        call.error == "ok" for call in town.slack.calls if call.method == "conversations.replies"
+    ]
+    assert looks.count(False) == 1
+    assert looks.count(True) == 3  # once for each thread, and for what had been said in ours

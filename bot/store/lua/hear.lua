@@ -1,16 +1,19 @@
 -- Decide whether a message is for us, and keep it accordingly, once: in the inbox, or aside as
 -- something that was overheard in a thread of ours.
--- KEYS  inbox, thread, turn, ready, conversation, speakers, overheard, channel, seen marks...
+-- KEYS  inbox, thread, turn, ready, conversation, speakers, overheard, channel, pulse, adopted,
+--       seen marks...
 -- ARGV  ts, message, name of the thread, user, how it is addressed ('direct', 'mention' or ''),
 --       what holds for follow-ups unless the channel says otherwise, seconds to remember the marks,
 --       to keep what may come before its mention, what was overheard, and who spoke; how many
---       messages are kept aside
--- Gives {'new' | 'seen' | 'overheard' | 'ignored', how many wait, a turn is under way}.
+--       messages are kept aside; ts of the thread's root
+-- Gives {'new' | 'seen' | 'overheard' | 'ignored' | 'strange', how many wait, a turn is under way}.
 local inbox, thread, turn, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local conversation, speakers, overheard, channel = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local pulse, adopted = KEYS[9], KEYS[10]
+local FIRST_MARK = 11
 local ts, name, address, follow_ups = ARGV[1], ARGV[3], ARGV[5], ARGV[6]
 local seen_seconds, early_seconds, kept_seconds = ARGV[7], ARGV[8], ARGV[9]
-local speaker_seconds, most = ARGV[10], tonumber(ARGV[11])
+local speaker_seconds, most, root = ARGV[10], tonumber(ARGV[11]), tonumber(ARGV[12])
 
 local function heard(verdict)
   return {verdict, redis.call('HLEN', inbox) - #taken(turn), redis.call('EXISTS', turn)}
@@ -18,7 +21,7 @@ end
 
 -- What was only overheard can still be addressed to us by an edit.
 local function is_seen()
-  for i = 9, #KEYS do
+  for i = FIRST_MARK, #KEYS do
     local mark = redis.call('GET', KEYS[i])
     if mark and not (mark == 'overheard' and address ~= '') then
       return true
@@ -73,6 +76,11 @@ local function is_for_us(user, at)
   return rule == 'always' or (rule == 'one_person' and is_alone(user, tonumber(at)))
 end
 
+-- Where the data was lost, the thread may be one of ours all the same.
+local function is_older_than_our_data()
+  return root < tonumber(redis.call('HGET', pulse, 'born') or math.huge)
+end
+
 local function deliver(at, message, marks)
   redis.call('HSET', inbox, at, message)
   if redis.call('EXISTS', thread) == 0 then
@@ -111,16 +119,17 @@ local function catch_up()
 end
 
 local marks = {}
-for i = 9, #KEYS do
+for i = FIRST_MARK, #KEYS do
   marks[#marks + 1] = KEYS[i]
 end
 if is_seen() then
   return heard('seen')
 end
-if address == '' and redis.call('EXISTS', conversation, thread) == 0 then
+local whose = redis.call('GET', adopted)
+if address == '' and redis.call('EXISTS', conversation, thread) == 0 and whose ~= 'ours' then
   keep(ts, ARGV[2], ARGV[4], marks)
   redis.call('EXPIRE', overheard, early_seconds)
-  return heard('ignored')
+  return heard(not whose and is_older_than_our_data() and 'strange' or 'ignored')
 end
 -- What stands before the first mention is read from Slack.
 if address == '' and tonumber(ts) < tonumber(redis.call('HGET', speakers, '@first') or 0) then
