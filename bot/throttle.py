@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from bot.errors import RateLimited, RunFailed
 from bot.log import log
+from bot.models import Thread
 from bot.settings import Settings
 from bot.store import Store, Turn
 
@@ -39,28 +40,29 @@ class Throttle:
         self._is_limited = settings.bot_runs_per_minute is not None
         self._rate, self._burst = rate_and_burst(settings.bot_runs_per_minute)
 
-    async def wait(self, interrupted: asyncio.Event) -> None:
+    async def wait(self, turn: Turn, interrupted: asyncio.Event) -> None:
         """Wait until a run may be started, or until nobody wants it any more.
 
         Raises RunFailed while the server's quota for us is used up.
         """
-        waits = [asyncio.create_task(self._wait()), asyncio.create_task(interrupted.wait())]
+        granted = asyncio.create_task(self._wait(turn.claim.thread))
+        waits = [granted, asyncio.create_task(interrupted.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            if waits[0].done():
-                waits[0].result()
+            if granted.done():
+                granted.result()
         finally:
             while not all(wait.done() for wait in waits):
                 for wait in waits:
                     wait.cancel()
                 await asyncio.wait(waits, timeout=0.2)
 
-    async def _wait(self) -> None:
+    async def _wait(self, thread: Thread) -> None:
         pace = self._store.pace
         if await pace.resting(self._quota):
             raise RunFailed("failed", "insufficient_quota")
         if self._is_limited or await pace.resting(self._runs):
-            await pace.wait(self._runs, self._rate, self._burst)
+            await pace.wait(self._runs, thread.key, self._rate, self._burst)
 
     async def once(
         self, turn: Turn, step: str, kind: Any, work: Callable[[bool], Awaitable[T]]

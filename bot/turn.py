@@ -204,7 +204,7 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
     step = f"run:{generation}"
     if step not in turn.claim.intents:
         interrupt.waiting = True
-        await desk.throttle.wait(interrupt.raised)
+        await desk.throttle.wait(turn, interrupt.raised)
         interrupt.waiting = False
     if interrupt.raised.is_set() and turn.recall(step, Run) is None:
         return Answer(stopped(""), outcome="cancelled", reason=interrupt.reason)

@@ -26,7 +26,7 @@ async def post_in_turn(pace: Pace, thread: Thread, post: Callable[[], Awaitable[
     """
     bucket, waited = f"post:{thread.team_id}:{thread.channel_id}", 0.0
     while True:
-        await pace.wait(bucket, POSTS_PER_SECOND, POSTS_BURST)
+        await pace.wait(bucket, thread.key, POSTS_PER_SECOND, POSTS_BURST)
         try:
             return await post()
         except RateLimited as error:

@@ -52,7 +52,7 @@ class Replies:
 
         When the turn comes back later or goes to another worker, the status stays.
         """
-        budget = Budget(self._store.pace, message.thread.team_id)
+        budget = Budget(self._store.pace, message.thread)
         status = Status(self._client, budget, self._refused, message, resumed=turn.claim.resumed)
         chat = Chat(self._client, self._store.pace, message, turn.id, self._bot_id)
         live = Live(turn, chat, budget, self._refused, status)

@@ -135,6 +135,10 @@ class Keys:
         """Time stamp of a token bucket."""
         return self.name("pace", name)
 
+    def places(self, name: str) -> str:
+        """Sorted set of those who wait for a token bucket, by when they are served."""
+        return self.name("places", name)
+
     def rest(self, name: str) -> str:
         """There while a pause of a token bucket holds."""
         return self.name("rest", name)

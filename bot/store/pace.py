@@ -13,24 +13,29 @@ class Pace:
         self._link = link
         self._keys = keys
 
-    async def acquire(self, bucket: str, rate: float, burst: int = 1) -> float:
+    async def acquire(self, bucket: str, who: str, rate: float, burst: int = 1) -> float:
         """Take one grant of `rate` per second; returns the seconds to wait until it is due.
 
-        Up to `burst` grants are due at once after a pause. Grants come in the order of asking.
+        Up to `burst` grants are due at once after a pause. Grants come in the order of asking; who
+        asks again while waiting keeps the place, so that a crash costs neither it nor the others.
         """
-        key = self._keys.bucket(bucket)
-        return float(await self._link.run("pace", (key,), 1 / rate, burst, 0))
+        return await self._pace(bucket, rate, burst, 0, who)
 
     async def grant(self, bucket: str, rate: float, burst: int = 1, *, leave: int = 0) -> bool:
         """Take one grant if it is due at once and `leave` more are left over: nobody waits."""
-        key = self._keys.bucket(bucket)
-        return float(await self._link.run("pace", (key,), 1 / rate, burst, 0, leave)) >= 0
+        return await self._pace(bucket, rate, burst, 0, "", leave) >= 0
 
     async def pause(self, bucket: str, seconds: float, rate: float, burst: int = 1) -> None:
         """Grant nothing for `seconds`: the other side said when to come back."""
         if seconds > 0:
-            await self._link.run("pace", (self._keys.bucket(bucket),), 1 / rate, burst, seconds)
+            await self._pace(bucket, rate, burst, seconds, "")
             await self.rest(bucket, seconds)
+
+    async def _pace(
+        self, bucket: str, rate: float, burst: int, pause: float, who: str, *leave: int
+    ) -> float:
+        names = (self._keys.bucket(bucket), self._keys.places(bucket))
+        return float(await self._link.run("pace", names, 1 / rate, burst, pause, who, *leave))
 
     async def rest(self, bucket: str, seconds: float) -> None:
         """Like `pause`, for those only who ask `resting`."""
@@ -41,9 +46,9 @@ class Pace:
         milliseconds = int(await self._link.execute("PTTL", self._keys.rest(bucket)))
         return max(0.0, milliseconds / 1000)
 
-    async def wait(self, bucket: str, rate: float, burst: int = 1) -> None:
+    async def wait(self, bucket: str, who: str, rate: float, burst: int = 1) -> None:
         """Take one grant and sleep until it is due; no grant from before a pause outlasts it."""
-        while wait := await self.acquire(bucket, rate, burst):
+        while wait := await self.acquire(bucket, who, rate, burst):
             await asyncio.sleep(wait)
             if not await self.resting(bucket):
                 return

@@ -42,7 +42,7 @@ ACTIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "find": lambda store: store.conversations.find(thread()),
     "history": lambda store: store.conversations.history(thread()),
     "dead": lambda store: store.dead.list(),
-    "pace": lambda store: store.pace.acquire("posts", 1),
+    "pace": lambda store: store.pace.acquire("posts", "a", 1),
 }
 
 
@@ -157,7 +157,7 @@ async def test_what_was_accepted_is_finished_also_without_memory(own_server: Red
         first, second, third = await take_all(store)
         assert await store.turns.open(first).once("run", str, _run) == "run_1"
         await store.conversations.save(first, conversation(of=first.thread))
-        assert await store.pace.acquire("posts", 1) == 0
+        assert await store.pace.acquire("posts", "a", 1) == 0
         await store.inbox.settle(first, records=[Record("user", "hi", "9.0")])
         await store.inbox.release(second, 600, "429")
         await store.inbox.interrupt(second.thread, "stop")

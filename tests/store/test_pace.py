@@ -9,27 +9,44 @@ from bot.store import Store
 
 
 async def test_a_burst_is_granted_at_once_and_the_rest_in_turn(store: Store) -> None:
-    waits = [await store.pace.acquire("posts", rate=1, burst=3) for _ in range(6)]
+    waits = [await store.pace.acquire("posts", f"{n}", rate=1, burst=3) for n in range(6)]
 
     assert waits[:3] == [0, 0, 0]
     assert waits[3:] == pytest.approx([1, 2, 3], abs=0.2)
 
 
 async def test_nobody_is_granted_the_same_moment(store: Store) -> None:
-    waits = await asyncio.gather(*(store.pace.acquire("posts", rate=10) for _ in range(20)))
+    waits = await asyncio.gather(*(store.pace.acquire("posts", f"{n}", rate=10) for n in range(20)))
 
     assert sorted(waits) == pytest.approx([number / 10 for number in range(20)], abs=0.2)
 
 
+async def test_who_asks_again_while_waiting_keeps_the_place(store: Store) -> None:
+    for who in ("first", "second", "third"):
+        await store.pace.acquire("posts", who, rate=1)
+    again = [await store.pace.acquire("posts", "third", rate=1) for _ in range(50)]
+
+    assert again == pytest.approx([2] * 50, abs=0.2)
+    assert await store.pace.acquire("posts", "fourth", rate=1) == pytest.approx(3, abs=0.2)
+
+
+async def test_a_place_is_used_once(store: Store) -> None:
+    await store.pace.acquire("posts", "a", rate=20)
+    await store.pace.wait("posts", "b", rate=20)
+    waits = [await store.pace.acquire("posts", "b", rate=20) for _ in range(2)]
+
+    assert waits == pytest.approx([0.05, 0.05], abs=0.03)
+
+
 async def test_buckets_do_not_share(store: Store) -> None:
-    await store.pace.acquire("C1", rate=1)
-    assert await store.pace.acquire("C2", rate=1) == 0
-    assert await store.pace.acquire("C1", rate=1) > 0
+    await store.pace.acquire("C1", "a", rate=1)
+    assert await store.pace.acquire("C2", "a", rate=1) == 0
+    assert await store.pace.acquire("C1", "a", rate=1) > 0
 
 
 async def test_a_pause_holds_everyone_back(store: Store) -> None:
     await store.pace.pause("posts", 5, rate=1, burst=3)
-    waits = [await store.pace.acquire("posts", rate=1, burst=3) for _ in range(2)]
+    waits = [await store.pace.acquire("posts", who, rate=1, burst=3) for who in "ab"]
 
     assert waits == pytest.approx([5, 6], abs=0.2)
 
@@ -38,20 +55,20 @@ async def test_a_shorter_pause_does_not_end_a_longer_one(store: Store) -> None:
     await store.pace.pause("posts", 30, rate=1)
     await store.pace.pause("posts", 5, rate=1)
 
-    assert await store.pace.acquire("posts", rate=1) > 25
+    assert await store.pace.acquire("posts", "a", rate=1) > 25
 
 
 async def test_grants_come_back_with_time(store: Store) -> None:
-    assert await store.pace.acquire("posts", rate=100) == 0
-    wait = await store.pace.acquire("posts", rate=100)
+    assert await store.pace.acquire("posts", "a", rate=100) == 0
+    wait = await store.pace.acquire("posts", "a", rate=100)
     await asyncio.sleep(wait + 0.02)
 
-    assert await store.pace.acquire("posts", rate=100) == 0
+    assert await store.pace.acquire("posts", "a", rate=100) == 0
 
 
 async def test_who_waits_already_waits_for_the_end_of_a_pause_too(store: Store) -> None:
-    await store.pace.acquire("posts", rate=10)
-    waiting = asyncio.create_task(store.pace.wait("posts", rate=10))
+    await store.pace.acquire("posts", "a", rate=10)
+    waiting = asyncio.create_task(store.pace.wait("posts", "b", rate=10))
     await asyncio.sleep(0)
     began = time.monotonic()
     await store.pace.pause("posts", 0.5, rate=10)

@@ -6,6 +6,7 @@ together stay within its tier (https://docs.slack.dev/apis/web-api/rate-limits).
 
 from dataclasses import dataclass
 
+from bot.models import Thread
 from bot.store.pace import Pace
 
 
@@ -30,11 +31,11 @@ LAST_APPENDS = 5
 
 
 class Budget:
-    """The allowances of one workspace."""
+    """The allowances of one workspace, for the answers of one thread."""
 
-    def __init__(self, pace: Pace, team_id: str) -> None:
+    def __init__(self, pace: Pace, thread: Thread) -> None:
         self._pace = pace
-        self._team_id = team_id
+        self._thread = thread
 
     async def grant(self, allowance: Allowance, *, leave: int = 0) -> bool:
         """Whether it may be done now, with `leave` more left over; if not, let it be."""
@@ -42,7 +43,8 @@ class Budget:
 
     async def wait(self, allowance: Allowance) -> float:
         """Take a place in the queue: the seconds until it may be done."""
-        return await self._pace.acquire(*self._bucket(allowance))
+        bucket, rate, burst = self._bucket(allowance)
+        return await self._pace.acquire(bucket, self._thread.key, rate, burst)
 
     async def pause(self, allowance: Allowance, seconds: float) -> None:
         """Slack said when to come back."""
@@ -50,5 +52,5 @@ class Budget:
         await self._pace.pause(bucket, seconds, rate, burst)
 
     def _bucket(self, allowance: Allowance) -> tuple[str, float, int]:
-        name = f"{allowance.name}:{self._team_id}"
+        name = f"{allowance.name}:{self._thread.team_id}"
         return name, allowance.per_minute / 60, allowance.burst

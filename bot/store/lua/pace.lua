@@ -1,14 +1,20 @@
 -- A token bucket as one time stamp (GCRA): when the next grant would be due at the plain rate.
--- KEYS  bucket
+-- KEYS  bucket, places (who waits, by when each one's grant is due)
 -- ARGV  seconds per grant, grants at once, seconds from now in which nothing is granted
---       (more than 0: this call asks for no grant but for a pause), and, where the caller does not
---       wait, how many more grants must be left over
+--       (more than 0: this call asks for no grant but for a pause), who asks, and, where the caller
+--       does not wait, how many more grants must be left over
 -- Gives the seconds to wait, as a string; -1 where nothing was granted to one who does not wait.
+local bucket, places = KEYS[1], KEYS[2]
 local interval, burst, pause = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local leave = tonumber(ARGV[4])
+local who, leave = ARGV[4], tonumber(ARGV[5])
 
+-- Who waits already and asks again, as a turn does that another worker goes on with, keeps its place.
 local time = now()
-local due = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), time)
+local place = tonumber(redis.call('ZSCORE', places, who))
+if place and place > time then
+  return string.format('%.6f', place - time)
+end
+local due = math.max(tonumber(redis.call('GET', bucket) or 0), time)
 if pause > 0 then
   due = math.max(due, time + pause + interval * (burst - 1))
 else
@@ -17,7 +23,13 @@ end
 if leave and due + interval * leave - time - interval * burst > 0 then
   return '-1'
 end
-insist(KEYS[1])
-redis.call('SET', KEYS[1], string.format('%.6f', due),
-  'PX', math.ceil((due - time + 1) * 1000))
-return string.format('%.6f', math.max(0, due - time - interval * burst))
+local wait = math.max(0, due - time - interval * burst)
+local ms = math.ceil((due - time + 1) * 1000)
+insist(bucket)
+redis.call('SET', bucket, string.format('%.6f', due), 'PX', ms)
+if wait > 0 and who ~= '' then
+  redis.call('ZREMRANGEBYSCORE', places, '-inf', string.format('%.6f', time))
+  redis.call('ZADD', places, string.format('%.6f', time + wait), who)
+  redis.call('PEXPIRE', places, ms)
+end
+return string.format('%.6f', wait)
