@@ -20,6 +20,7 @@ import bot.store.checks
 from bot import settings as setting
 from bot.checks import Check, Finding, failed, ok, skipped, warning
 from bot.errors import ConfigError
+from bot.prices import find_price, load_prices
 from bot.settings import Settings
 
 CHECK_SECONDS = 40.0
@@ -54,7 +55,7 @@ async def examine(env_file: Path | None, *, url: str, release: bool, tell: Tell)
     except ConfigError:
         return lines
     async with AsyncExitStack() as stack:
-        checks: list[Check] = []
+        checks = [Check("prices", _constantly(look_at_prices(settings)))]
         for opened in (
             bot.store.checks.open_checks(settings),
             bot.slack.checks.open_checks(settings, url or settings.bot_public_url or ""),
@@ -116,6 +117,24 @@ def look_at_settings(env_file: Path | None) -> Finding:
         return warning(f"unknown: {', '.join(unknown)}", "mend the name or take it out")
     way = "Socket Mode" if settings.socket_mode else "HTTP"
     return ok(f"{len(settings.model_fields_set)} set; {settings.bot_engine} engine, {way}")
+
+
+def look_at_prices(settings: Settings) -> Finding:
+    """Whether the price of the model is known: without it no limit in dollars is ever reached."""
+    if settings.bot_prices is None:
+        return skipped("no BOT_PRICES: tokens are counted, money is not")
+    try:
+        prices = load_prices(settings.bot_prices)
+    except ConfigError as error:
+        return failed(str(error), "see examples/prices.toml")
+    model = settings.openai_model
+    if settings.bot_engine == "assistants" and "openai_model" not in settings.model_fields_set:
+        return ok(f"of {len(prices)} models; which one answers is the assistant's choice")
+    if find_price(prices, model) is None:
+        limited = settings.bot_limit_person_cost or settings.bot_limit_channel_cost
+        judge = failed if limited else warning
+        return judge(f"{model} has none: it counts as free", f"add [{model}] to BOT_PRICES")
+    return ok(f"of {len(prices)} models, {model} among them")
 
 
 def find_unknown(environment: Mapping[str, str], env_file: Path | None) -> list[str]:

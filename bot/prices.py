@@ -19,9 +19,9 @@ from bot.models import Usage
 class Price(BaseModel, frozen=True, extra="forbid"):
     """What a model costs; a dollar for a million tokens is a microdollar for one."""
 
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
-    cached: float | None = Field(None, ge=0)
+    input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
+    cached: float | None = Field(None, ge=0, allow_inf_nan=False)
 
 
 _FILE: TypeAdapter[dict[str, Price]] = TypeAdapter(dict[str, Price])
@@ -32,25 +32,30 @@ def load_prices(path: Path | None) -> Mapping[str, Price]:
     if path is None:
         return {}
     try:
-        return _FILE.validate_python(tomllib.loads(path.read_text()))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError("BOT_PRICES", f"{path} cannot be read: {error}") from None
+        return _FILE.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise ConfigError("BOT_PRICES", f"{path}: {where}: {error.errors()[0]['msg']}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError("BOT_PRICES", f"{path} cannot be read: {error}") from None
 
 
-def microdollars(prices: Mapping[str, Price], model: str, usage: Usage) -> int | None:
-    """The cost of a run; None where the model's price is not known.
+def find_price(prices: Mapping[str, Price], model: str) -> Price | None:
+    """The price of a model, if it is known.
 
     A dated name (`gpt-6-luna-2026-09-22`) has the price of the longest name it begins with.
     """
     named = [name for name in prices if model == name or model.startswith(f"{name}-")]
-    if not named:
+    return prices[max(named, key=len)] if named else None
+
+
+def microdollars(prices: Mapping[str, Price], model: str, usage: Usage) -> int | None:
+    """The cost of a run; None where the model's price is not known."""
+    price = find_price(prices, model)
+    if price is None:
         return None
-    price = prices[max(named, key=len)]
     cached = price.input if price.cached is None else price.cached
-    fresh = usage.input_tokens - usage.cached_tokens
+    fresh = max(0, usage.input_tokens - usage.cached_tokens)
     return round(
         fresh * price.input + usage.cached_tokens * cached + usage.output_tokens * price.output
     )

@@ -4,12 +4,20 @@
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -26,8 +34,22 @@ def _split(value: object) -> object:
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
-Ids = Annotated[frozenset[str], NoDecode, BeforeValidator(_split)]
-"""Ids of Slack, written with commas or spaces between them."""
+def _ids_of(what: str, letters: str) -> AfterValidator:
+    """A name in the place of an id would match nobody, and a rule that denies would never hold."""
+
+    def check(ids: frozenset[str]) -> frozenset[str]:
+        for each in sorted(ids):
+            if not re.fullmatch(f"[{letters}][A-Z0-9]+", each):
+                raise ValueError(f"{each!r} is no id of a {what} ({letters[0]}…)")
+        return ids
+
+    return AfterValidator(check)
+
+
+# Written with commas or spaces between them.
+PersonIds = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), _ids_of("person", "UW")]
+TeamIds = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), _ids_of("workspace", "TE")]
+ChannelIds = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), _ids_of("channel", "CGD")]
 
 
 class Settings(BaseSettings):
@@ -122,22 +144,22 @@ class Settings(BaseSettings):
     bot_attempts: int = Field(
         5, ge=1, description="Failures after which a message goes to the dead letters."
     )
-    bot_admins: Ids = Field(
+    bot_admins: PersonIds = Field(
         frozenset(),
         description="Who runs this bot: user ids (`U…`), with commas. Refusals name them.",
     )
-    bot_allow_teams: Ids = Field(
+    bot_allow_teams: TeamIds = Field(
         frozenset(), description="Workspaces (`T…`) whose people may use the bot; empty: all."
     )
-    bot_allow_channels: Ids = Field(
+    bot_allow_channels: ChannelIds = Field(
         frozenset(), description="Channels (`C…`) in which the bot answers; empty: all."
     )
-    bot_allow_people: Ids = Field(
+    bot_allow_people: PersonIds = Field(
         frozenset(), description="People (`U…`) who may use the bot; empty: all."
     )
-    bot_deny_teams: Ids = Field(frozenset(), description="Workspaces whose people may not.")
-    bot_deny_channels: Ids = Field(frozenset(), description="Channels in which it does not.")
-    bot_deny_people: Ids = Field(frozenset(), description="People who may not.")
+    bot_deny_teams: TeamIds = Field(frozenset(), description="Workspaces whose people may not.")
+    bot_deny_channels: ChannelIds = Field(frozenset(), description="Channels in which it does not.")
+    bot_deny_people: PersonIds = Field(frozenset(), description="People who may not.")
     bot_allow_guests: bool = Field(False, description="Whether guests may use the bot.")
     bot_allow_outsiders: bool = Field(
         False, description="Whether people of other workspaces (Slack Connect) may use the bot."
@@ -280,6 +302,10 @@ def _problems_together(settings: Settings) -> Iterator[ConfigError]:
         yield ConfigError(
             "SLACK_SIGNING_SECRET", "is not set (or set SLACK_APP_TOKEN for Socket Mode)"
         )
+    for owner in ("person", "channel"):
+        if getattr(settings, f"bot_limit_{owner}_cost") and settings.bot_prices is None:
+            problem = f"is not set, and BOT_LIMIT_{owner.upper()}_COST would never be reached"
+            yield ConfigError("BOT_PRICES", problem)
     if settings.bot_engine == "echo":
         return
     if settings.openai_api_key is None and settings.openai_base_url is None:

@@ -88,7 +88,8 @@ ALLOWED = {
     | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands", "bot.rollover"}
     | {"bot.context", "bot.enclosures", "bot.handouts", "bot.retraction", "bot.throttle", *LOOKS},
     "bot.dead": GROUND | LEAVES,
-    "bot.doctor": GROUND | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks"},
+    "bot.doctor": GROUND
+    | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks", "bot.prices"},
     "bot.worker": GROUND | LEAVES | {"bot.turn"},
     "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker", "bot.health"},
 }

@@ -59,6 +59,13 @@ def test_an_app_token_means_socket_mode_and_needs_no_signing_secret(
         ("REDIS_URL", "http://host"),
         ("PORT", "many"),
         ("BOT_RUN_DEADLINE", "0"),
+        ("BOT_RETENTION_DAYS", "-1"),
+        ("BOT_ADMINS", "@alice"),
+        ("BOT_DENY_PEOPLE", "U012AB, mallory"),
+        ("BOT_ALLOW_PEOPLE", "<@U012AB>"),
+        ("BOT_ALLOW_CHANNELS", "#general"),
+        ("BOT_DENY_CHANNELS", "U012AB"),
+        ("BOT_ALLOW_TEAMS", "acme"),
     ],
 )
 def test_a_missing_or_wrong_value_is_named(
@@ -68,6 +75,13 @@ def test_a_missing_or_wrong_value_is_named(
         load_with(monkeypatch, **{variable: value})
     assert caught.value.variable == variable
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("owner", ["PERSON", "CHANNEL"])
+def test_a_limit_in_dollars_needs_prices(monkeypatch: pytest.MonkeyPatch, owner: str) -> None:
+    with pytest.raises(ConfigError, match="BOT_PRICES"):
+        load_with(monkeypatch, **{f"BOT_LIMIT_{owner}_COST": "5"})
+    assert load_with(monkeypatch, BOT_PRICES="prices.toml").bot_prices is not None
 
 
 def test_the_assistants_engine_needs_an_assistant(monkeypatch: pytest.MonkeyPatch) -> None:

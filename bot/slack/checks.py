@@ -73,6 +73,7 @@ class SlackChecks:
         return (
             Check("slack token", self.token),
             Check("slack scopes", self.scopes, needs),
+            Check("admins", self.admins, needs),
             way_in,
             Check("slack events", self.events, needs),
             Check("slack clock", self.time, needs),
@@ -110,6 +111,26 @@ class SlackChecks:
             mend = f"add under {_APP_PAGE} → OAuth & Permissions, then Reinstall to Workspace"
             return failed(f"missing: {', '.join(missing)}", mend)
         return ok(f"all {len(SCOPES)} of the manifest")
+
+    async def admins(self) -> Finding:
+        """Whether those who run the bot are people whom Slack knows."""
+        unknown = []
+        for user_id in sorted(self._settings.bot_admins):
+            try:
+                with slack_errors():
+                    answer = await self._client.users_info(user=user_id)
+            except (SlackApiError, BotError) as error:
+                code = error_code(error) if isinstance(error, SlackApiError) else str(error)
+                unknown.append(f"{user_id} ({code.removeprefix('slack_')})")
+            else:
+                if answer["user"].get("deleted"):
+                    unknown.append(f"{user_id} (deactivated)")
+        if unknown:
+            mend = "copy the id anew: the person's profile in Slack → ⋮ → Copy member ID"
+            return warning(f"BOT_ADMINS names {', '.join(unknown)}", mend)
+        if not self._settings.bot_admins:
+            return skipped("no BOT_ADMINS: who is refused does not hear whom to ask")
+        return ok(f"{len(self._settings.bot_admins)} in BOT_ADMINS")
 
     async def app_token(self) -> Finding:
         """Whether Socket Mode can be opened."""

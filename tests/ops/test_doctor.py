@@ -231,6 +231,7 @@ async def test_a_whole_slack_app_is_in_order(slack: LocalSlack) -> None:
     assert levels == {
         "slack token": "ok",
         "slack scopes": "ok",
+        "admins": "skipped",
         "slack app token": "ok",
         "slack events": "skipped",
         "slack clock": "ok",
@@ -261,6 +262,16 @@ async def test_a_removed_app_is_to_be_installed_again(slack: LocalSlack, code: s
     slack.faults.refuse("auth.test", code)
     found = await examine_slack(slack)
     assert "install the app again" in found["slack token"].mend
+
+
+async def test_admins_whom_slack_does_not_know_are_named(slack: LocalSlack) -> None:
+    alice = slack.user("alice").id
+    found = await examine_slack(slack, bot_admins=f"{alice}, U0NOBODY")
+    assert found["admins"].level == "warning"
+    assert "U0NOBODY (user_not_found)" in found["admins"].text
+    assert alice not in found["admins"].text
+    assert (await examine_slack(slack, bot_admins=alice))["admins"].level == "ok"
+    assert (await examine_slack(slack))["admins"].level == "skipped"
 
 
 async def test_a_wrong_app_token_is_told(slack: LocalSlack) -> None:
@@ -428,6 +439,26 @@ def test_all_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
     ended = run_bot(tmp_path, "doctor", SLACK_BOT_TOKEN="xoxp-no", PORT="many", BOT_ENGINE="llama")
     assert all(name in ended.stdout for name in ("SLACK_BOT_TOKEN", "PORT", "BOT_ENGINE"))
     assert "xoxp-no" not in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "level", "words"),
+    [
+        ({}, "ok", "gpt-6-luna among them"),
+        ({"openai_model": "llama"}, "warning", "counts as free"),
+        ({"openai_model": "llama", "bot_limit_person_cost": 5}, "failed", "counts as free"),
+        ({"bot_prices": Path("nowhere.toml")}, "failed", "cannot be read"),
+        ({"bot_prices": None}, "skipped", "money is not"),
+        ({"bot_engine": "assistants"}, "ok", "the assistant's choice"),
+    ],
+)
+def test_prices_that_do_not_fit_the_model_are_told(
+    given: dict[str, Any], level: str, words: str
+) -> None:
+    prices = Path(__file__).parents[2] / "examples" / "prices.toml"
+    finding = doctor.look_at_prices(settings(**({"bot_prices": prices} | given)))
+    assert finding.level == level
+    assert words in finding.text
 
 
 def test_names_that_nobody_reads_are_told_with_the_likely_one(tmp_path: Path) -> None:

@@ -181,8 +181,10 @@ def test_prices_are_those_of_the_longest_name(tmp_path: Path) -> None:
     assert microdollars(prices, "gpt-5", usage) == 110
     assert microdollars(prices, "llama", usage) is None
     assert load_prices(None) == {}
-    for text in ("[gpt", "[gpt]\ninput = 1", "[gpt]\ninput = -1\noutput = 1"):
-        (tmp_path / "prices.toml").write_text(text)
+    assert microdollars(prices, "gpt-5", Usage(10, 50, 0, 0)) == 50  # cached beside, not within
+    broken = ("[gpt", "[gpt]\ninput = 1", "[gpt]\ninput = -1\noutput = 1", "gpt = 3", "# \xe9")
+    for text in (*broken, "[gpt]\ninput = inf\noutput = 1", "[gpt]\ninput = 1\noutput = nan"):
+        (tmp_path / "prices.toml").write_text(text, encoding="latin-1")
         with pytest.raises(ConfigError, match="BOT_PRICES"):
             load_prices(tmp_path / "prices.toml")
     assert "gpt-6-luna" in load_prices(Path(__file__).parents[2] / "examples" / "prices.toml")
