@@ -1,0 +1,98 @@
+"""Workers are killed while they stream many answers; in the end each is there once, to the letter.
+
+It is always the one with most answers in its hands that dies; others take over when it has been
+dead for eight seconds. The answers and the moments of the kills are drawn from a seed.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bot.slack.markdown.render import render
+from bot.slack.streaming.stream import LIMIT
+from tests.chaos.city import City, open_city
+from tests.chaos.processes import BotProcess
+from tests.chaos.verdict import parts_by_turn, runs_by_turn
+from tests.fakes.openai import Answer
+from tests.stories.town import wait_until
+
+pytestmark = pytest.mark.chaos
+
+SIZES = (2_000, LIMIT + 2_000, 5_000)
+"""Characters of the answers; the second one is of two messages."""
+SECONDS = (12.0, 22.0, 30.0)
+"""What each takes, from the first word to the last: some end while nobody listens."""
+KILLS = 3
+MOMENT = (0.5, 2.5)
+"""Seconds from when a worker has the answers in its hands until it dies."""
+
+CODE = "```python\nfor line in lines:\n    print(line)\n```"
+LIST = "- first\n  - *within* it\n- second, with `code`\n- [ ] third"
+TABLE = "| name | count |\n|---|---|\n| apples | 3 |\n| pears | 4 |"
+
+
+def write(chance: random.Random, size: int) -> str:
+    """An answer of all kinds of blocks."""
+    blocks = ["# An answer"]
+    while sum(map(len, blocks)) < size:
+        words = (f"word{chance.randrange(1000)}" for _ in range(chance.randint(10, 60)))
+        prose = " ".join(words) + ", **all of it** & `a < b`."
+        blocks.append(chance.choice((prose, prose, prose, CODE, LIST, TABLE)))
+    return "\n\n".join([*blocks, "The end."])
+
+
+async def busiest(city: City) -> tuple[BotProcess, int]:
+    """The worker with most answers in its hands, and how many; once no dead one has any."""
+    held: Counter[BotProcess] = Counter()
+
+    async def are_all_alive() -> bool:
+        held.clear()
+        for where in city.threads:
+            state = await city.store.inbox.state(city.thread(*where))
+            held.update(p for p in city.processes if f":{p.pid}:" in state.worker)
+            if state.state == "ready":
+                return False
+        return all(process.alive for process in held)
+
+    await wait_until(are_all_alive, 30)
+    [(worker, count)] = held.most_common(1)
+    return worker, count
+
+
+@pytest.mark.parametrize("engine", ["responses", "assistants"])
+@pytest.mark.timeout(120)
+async def test_answers_whose_workers_are_killed_at_random_moments_are_whole_in_the_end(
+    engine: str, tmp_path: Path
+) -> None:
+    chance = random.Random(5)
+    texts = [write(chance, size) for size in SIZES * 2]
+    lengths = zip(texts, SECONDS * 2, strict=True)
+    async with open_city(tmp_path, engine=engine) as city:
+        city.fake.answer = [Answer(text, seconds=seconds, piece=40) for text, seconds in lengths]
+        await city.start("web", "worker")
+        group = city.slack.user("alice").dm("bob")  # Slack streams in none: posted and edited
+        for channel in [*city.new_channels(len(SIZES)), *[group] * len(SIZES)]:
+            await city.say(channel)
+        struck = []
+        for _ in range(KILLS):
+            await city.start("worker")
+            worker, count = await busiest(city)
+            await asyncio.sleep(chance.uniform(*MOMENT))
+            await worker.kill()
+            struck.append(count)
+        await city.rests()
+        shown = []
+        for where in city.threads:
+            messages = city.slack.replies(*where)
+            [parts] = parts_by_turn(messages).values()
+            assert [number for number, _ in parts] == list(range(len(messages)))
+            assert not [m.ts for m in messages if m.stream and m.stream.state == "streaming"]
+            shown.append("\n\n".join(text for _, text in parts))
+        print(f"{engine}: answers struck by each kill: {struck}")  # noqa: T201
+        assert sum(struck) > len(texts)
+        assert {"chat.startStream", "chat.update"} <= {call.method for call in city.slack.calls}
+        assert sorted(shown) == sorted(render(text) for text in texts)
+        assert [len(runs) for runs in runs_by_turn(city).values()] == [1] * len(texts)
