@@ -146,6 +146,38 @@ async def test_an_old_stream_ends_and_the_next_message_goes_on(
         assert "\n\n".join(scene.texts).split() == PROSE.split()
 
 
+def cards(scene: Scene) -> list[tuple[str, str]]:
+    """Title and status of the cards, message by message."""
+    blocks = [block for message in scene.replies for block in message.blocks]
+    return [(b["title"], b["status"]) for b in blocks if b["type"] == "task_card"]
+
+
+@pytest.mark.parametrize("kill_at", [1, 2, 3])
+@pytest.mark.parametrize("step", [100, len(PROSE)], ids=["shows more", "only finishes"])
+async def test_the_cards_stay_when_another_worker_finishes_the_message(
+    store: Store, kill_at: int, step: int
+) -> None:
+    async with open_scene(store) as scene:
+        await scene.answer(PROSE, Wire(kill_at), step=100)
+        assert cards(scene) == [("Searching the web", "in_progress")]
+        second = Wire()
+        await scene.answer(PROSE, second, step=step)
+        assert second.calls[-1] == "chat.update"
+        assert cards(scene) == [("Searching the web", "complete")]
+        is_whole(scene, PROSE)
+
+
+async def test_a_slack_that_takes_no_cards_in_an_edit_gets_the_answer_without(
+    store: Store,
+) -> None:
+    async with open_scene(store) as scene:
+        await scene.answer(PROSE, Wire(1), step=100)
+        scene.slack.faults.refuse("chat.update", "invalid_blocks")
+        await scene.answer(PROSE, Wire(), step=len(PROSE))
+        assert cards(scene) == []
+        is_whole(scene, PROSE)
+
+
 @pytest.mark.parametrize("state", ["expired", "stopped_by_user"])
 async def test_a_stream_that_slack_has_ended_is_finished_by_editing(
     store: Store, state: str
@@ -157,6 +189,7 @@ async def test_a_stream_that_slack_has_ended_is_finished_by_editing(
         await scene.answer(PROSE, wire, step=150)
         assert len(scene.replies) == 1
         assert wire.calls[-1] == "chat.update"
+        assert cards(scene) == [("Searching the web", "complete")]
         is_whole(scene, PROSE)
 
 

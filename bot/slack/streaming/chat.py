@@ -100,25 +100,42 @@ class Chat:
         await self.delete(ts)
         raise Undeliverable("thread_not_found")
 
-    async def update(self, ts: str, text: str, part: int, *, extras: Sequence[Json] = ()) -> None:
-        """Put a text in the place of a message's text. Repeating it changes nothing."""
+    async def update(
+        self,
+        ts: str,
+        text: str,
+        part: int,
+        *,
+        cards: Sequence[Json] = (),
+        extras: Sequence[Json] = (),
+    ) -> None:
+        """Put this in the place of all that a message holds. Repeating it changes nothing."""
         await self._with_blocks(
             self._client.chat_update,
             text,
             extras,
+            cards,
             channel=self.thread.channel_id,
             ts=ts,
             metadata=self._metadata(part),
         )
 
     async def _with_blocks(
-        self, call: Callable[..., Any], text: str, extras: Sequence[Json], **message: Any
+        self,
+        call: Callable[..., Any],
+        text: str,
+        extras: Sequence[Json],
+        cards: Sequence[Json] = (),
+        **message: Any,
     ) -> Any:
         """A Slack that knows not all of our blocks gets fewer: last of all, plain text."""
         plain = text[:MOST_TEXT] if "ts" in message else text
-        attempts: list[Json] = [{"text": fallback(text), "blocks": [*blocks(text), *extras]}]
+        layouts = [blocks(text)]
         if extras:
-            attempts.append({"text": fallback(text), "blocks": blocks(text)})
+            layouts.insert(0, [*layouts[0], *extras])
+        if cards:
+            layouts.insert(0, [*cards, *layouts[0]])
+        attempts: list[Json] = [{"text": fallback(text), "blocks": each} for each in layouts]
         attempts.append({"text": plain})
         with slack_errors():
             for attempt in attempts[:-1]:

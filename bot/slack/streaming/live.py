@@ -27,7 +27,7 @@ from bot.slack.streaming.ageing import AgeingAnswer
 from bot.slack.streaming.budget import APPENDS, EDITS, LAST_APPENDS, LAST_EDITS, STARTS, Budget
 from bot.slack.streaming.chat import SETTLING, Chat
 from bot.slack.streaming.drafts import Draft, Drafts
-from bot.slack.streaming.steps import status_of, working
+from bot.slack.streaming.steps import card_blocks, ended, status_of, working
 from bot.slack.streaming.stream import LIMIT, OLD, TOO_OLD, Stream, stop_quietly
 from bot.store.turns import Turn
 
@@ -38,6 +38,8 @@ SHORT = 1.0
 APPEND_EVERY = 1.0
 EDIT_EVERY = 3.0
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+STEPS = "steps"
+"""Step of the journal: what the cards of the first streamed message show."""
 
 
 class Live:
@@ -117,6 +119,7 @@ class Live:
                 await self._edit(_visible(update.text))
                 return True
             if self._streams and not self._refused.knows("stream", self._chat.thread.channel_id):
+                await self._note_steps(update.steps)
                 await self._go_on_streaming(update)
                 return False
             if update.text.strip():
@@ -141,6 +144,16 @@ class Live:
         self._news.set()
 
     # Streaming
+
+    async def _note_steps(self, steps: Sequence[Step]) -> None:
+        """Who edits the message after us has to bring its cards along, and may not know them."""
+        if steps and tuple(steps) != self._turn.recall(STEPS, tuple[Step, ...]):
+            await self._turn.note(STEPS, tuple(steps), tuple[Step, ...])
+
+    def _cards(self, part: int, *, at_work: bool = False) -> list[Json]:
+        """The cards of a streamed message that is edited. The first one has them all."""
+        steps = self._update.steps or self._turn.recall(STEPS, tuple[Step, ...]) or ()
+        return card_blocks(steps if at_work else ended(steps)) if part == 0 else []
 
     async def _go_on_streaming(self, update: Update) -> None:
         text = _visible(update.text)
@@ -218,7 +231,7 @@ class Live:
         part = len(self._drafts.shown) - 1
         ended = await stream.end(self._full, steps=working(self._update.steps))
         if not ended:
-            await self._rewrite(stream.ts, self._full, part)
+            await self._rewrite(stream.ts, self._full, part, self._cards(part))
         await self._drafts.close(text, self._growing.starts[len(self._drafts.shown)])
 
     # Editing
@@ -252,8 +265,9 @@ class Live:
         if draft.streamed and not self._edited:
             await stop_quietly(self._chat, self._budget, draft.ts, part)
         ends = len(pieces) > 1
+        cards = self._cards(part, at_work=True) if draft.streamed else []
         extras = [] if ends else [stop_block()]
-        await self._chat.update(draft.ts, pieces[0].text, part, extras=extras)
+        await self._chat.update(draft.ts, pieces[0].text, part, cards=cards, extras=extras)
         self._edited = pieces[0].text
         if ends:
             await self._drafts.close(text, pieces[0].end)
@@ -301,7 +315,8 @@ class Live:
                     return draft.ts
             elif draft.streamed and draft.end < 0 and not self._edited:
                 await stop_quietly(self._chat, self._budget, draft.ts, part)
-            await self._rewrite(draft.ts, piece.text, part, extras)
+            cards = self._cards(part) if draft.streamed else []
+            await self._rewrite(draft.ts, piece.text, part, cards, extras)
         except SlackApiError as error:
             if error_code(error) == "streaming_state_conflict":
                 raise Retry("slack_stream_open", after=5, counts=False) from error
@@ -310,9 +325,11 @@ class Live:
             return await self._post(piece, part, extras)
         return draft.ts
 
-    async def _rewrite(self, ts: str, text: str, part: int, extras: Sequence[Json] = ()) -> None:
+    async def _rewrite(
+        self, ts: str, text: str, part: int, cards: Sequence[Json], extras: Sequence[Json] = ()
+    ) -> None:
         await asyncio.sleep(await self._budget.wait(EDITS))
-        await self._chat.update(ts, text, part, extras=extras)
+        await self._chat.update(ts, text, part, cards=cards, extras=extras)
 
     async def _take_back(self, draft: Draft, part: int) -> None:
         """The answer became shorter than what was shown of it."""

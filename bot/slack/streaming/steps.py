@@ -9,6 +9,8 @@ from bot.models import Step
 ROOM = 500
 """Characters of all titles in one message: they count towards what a stream takes in all."""
 LONGEST_TITLE = 80
+MOST_BLOCKS = 40
+"""Slack takes 50 blocks in a message; the text and the buttons are some, too."""
 
 
 class Cards:
@@ -31,8 +33,7 @@ class Cards:
 
     def close(self) -> list[dict[str, Any]]:
         """The end of all that is still at work."""
-        steps = working(list(self._known.values()))
-        return self.chunks([replace(step, status="complete") for step in steps])
+        return self.chunks(ended(working(list(self._known.values()))))
 
     def _has_room(self, step: Step) -> bool:
         title = _title(step)
@@ -47,6 +48,25 @@ class Cards:
 def working(steps: Sequence[Step]) -> list[Step]:
     """The steps that go on in the next message."""
     return [step for step in steps if step.status in ("pending", "in_progress")]
+
+
+def ended(steps: Sequence[Step]) -> list[Step]:
+    """The same steps when nothing is at work any more."""
+    return [replace(step, status="complete") if working([step]) else step for step in steps]
+
+
+def card_blocks(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """The same cards for a message that is edited: an edit has to bring along all of it."""
+    cards = Cards().chunks(steps)[:MOST_BLOCKS]
+    return [
+        {
+            "type": "task_card",
+            "task_id": card["id"],
+            "title": card["title"],
+            "status": card["status"],
+        }
+        for card in cards
+    ]
 
 
 def _title(step: Step) -> str:
