@@ -16,7 +16,7 @@ from tests.chaos.verdict import Verdict
 
 async def storm(directory: Path, engine: str, plan: Plan) -> Report:
     """One storm from beginning to end."""
-    async with open_city(directory, engine=engine, seed=plan.seed) as city:
+    async with open_city(directory, engine=engine, seed=plan.seed, BOT_LOG_LEVEL="DEBUG") as city:
         return await Storm(city, plan).run()
 
 

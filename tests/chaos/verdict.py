@@ -33,6 +33,8 @@ class Verdict:
     stuck: int = 0
     dead: int = 0
     complaints: list[str] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
+    """Of each thread with a complaint: how it stands in Redis, and how Slack delivered it."""
 
     @property
     def is_clean(self) -> bool:
@@ -46,7 +48,7 @@ class Verdict:
     def __str__(self) -> str:
         counts = {k: v for k, v in vars(self).items() if isinstance(v, int)}
         lines = [", ".join(f"{name} {count}" for name, count in counts.items())]
-        return "\n".join([*lines, *self.complaints[:40]])
+        return "\n".join([*lines, *self.complaints[:40], *self.evidence[:60]])
 
 
 async def judge(city: City) -> Verdict:
@@ -65,11 +67,28 @@ async def judge(city: City) -> Verdict:
         await _judge_memory(city, channel, thread_ts, messages, verdict)
         _judge_answers(city, channel, thread_ts, messages, runs, verdict)
         _judge_surroundings(city, channel, thread_ts, verdict)
+        if any(f"{channel} {thread_ts}" in complaint for complaint in verdict.complaints):
+            verdict.evidence += await _evidence(city, channel, thread_ts)
         if (await city.store.inbox.state(city.thread(channel, thread_ts))).state != "idle":
             verdict.complain("stuck", f"{channel} {thread_ts}: is not idle")
     for letter in await city.store.dead.list():
         verdict.complain("dead", f"{letter.thread.key}: {letter.reason}")
     return verdict
+
+
+async def _evidence(city: City, channel: str, thread_ts: str) -> list[str]:
+    thread = city.thread(channel, thread_ts)
+    lines = [f"{thread.key}: {await city.store.inbox.state(thread)}"]
+    for said in city.said:
+        if (said.channel_id, said.thread_ts) == (channel, thread_ts):
+            tries = [
+                f"{delivery.name} {attempt.sent_at - float(said.ts):+.3f} s {attempt.status}"
+                for delivery in city.slack.deliveries
+                if (delivery.channel_id, delivery.ts) == (channel, said.ts)
+                for attempt in delivery.attempts
+            ]
+            lines.append(f"  {said.word} {said.ts}: {'; '.join(tries)}")
+    return lines
 
 
 def _judge_surroundings(city: City, channel: str, thread_ts: str, verdict: Verdict) -> None:
