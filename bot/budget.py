@@ -132,11 +132,12 @@ class Budget:
         return await self._store.marks.take(mark, turn_id, seconds)
 
     def _refusal(self, limit: _Limit) -> str:
-        when = datetime.fromtimestamp(limit.renewal, UTC).strftime("%d %B %Y, %H:%M UTC")
-        left = _span(limit.renewal - self._clock())
+        left = limit.renewal - self._clock()
+        day = datetime.fromtimestamp(limit.renewal, UTC).strftime("on %d %B %Y, %H:%M UTC, ")
+        when = f"{day if left > 3600 else ''}in {_span(left)}"
         return (
             f"⚠️ {_owner(limit.scope)} limit of {limit.shown} is reached. "
-            f"It renews on {when}, in {left}: please ask again then."
+            f"It renews {when}: please ask again then."
         )
 
 

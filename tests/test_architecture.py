@@ -82,7 +82,7 @@ ALLOWED = {
     "bot.errands": GROUND
     | LEAVES
     | {"bot.errands", "bot.engines", "bot.slack.letters", "bot.slack.people"}
-    | {"bot.slack.commands.conversations"},
+    | {"bot.slack.rows"},
     "bot.turn": GROUND
     | LEAVES
     | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands", "bot.rollover"}

@@ -1,4 +1,4 @@
-"""A small picture of bars, as PNG."""
+"""A small picture of columns and bars, as PNG."""
 
 import io
 from collections.abc import Sequence
@@ -6,37 +6,77 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-WIDTH, BAR, LABEL = 640, 18, 150
-PAPER, INK, PALE, BLUE = "#ffffff", "#1d1c1d", "#616061", "#1264a3"
+WIDTH, MARGIN = 720, 24
+HEADLINE, LETTERS = 22, 16
+"""Sizes of type: Slack shows the picture at half its size."""
+COLUMNS, SLOTS = 170, 31
+"""Height of the tallest column; a month has room for this many."""
+BAR, LABEL, NUMBER = 22, 190, 90
+PAPER, INK, PALE, BLUE, LINE = "#ffffff", "#1d1c1d", "#616061", "#1264a3", "#dddddd"
 
 
 @dataclass(frozen=True, slots=True)
-class Bars:
-    """One part of a chart: a headline, and a bar for each label."""
+class Series:
+    """One part of a chart: a headline, and labels with their values."""
 
     title: str
     rows: Sequence[tuple[str, int]]
 
 
-def draw_chart(parts: Sequence[Bars]) -> bytes:
-    """The parts one below the other; numbers stand behind their bars."""
-    parts = [part for part in parts if part.rows]
-    height = 20 + sum(36 + (BAR + 6) * len(part.rows) for part in parts)
+def draw_chart(days: Series, *tops: Series) -> bytes:
+    """Columns for the days of a month, labelled by number, and below them bars for each top."""
+    shown = [top for top in tops if top.rows]
+    height = 2 * MARGIN + HEADLINE + 60 + COLUMNS
+    height += sum(HEADLINE + 34 + (BAR + 10) * len(top.rows) for top in shown)
     image = Image.new("RGB", (WIDTH, height), PAPER)
     pen = ImageDraw.Draw(image)
-    headline, small = ImageFont.load_default(16), ImageFont.load_default(13)
-    top = 10
-    for part in parts:
-        pen.text((12, top), part.title, INK, headline)
-        top += 28
-        longest = max(1, *(value for _, value in part.rows))
-        for label, value in part.rows:
-            pen.text((12, top), label[:20], PALE, small)
-            right = LABEL + int((WIDTH - LABEL - 100) * value / longest)
-            pen.rectangle((LABEL, top, max(right, LABEL + 1), top + BAR - 3), BLUE)
-            pen.text((right + 6, top), f"{value:,}", INK, small)
-            top += BAR + 6
-        top += 8
+    top = _draw_columns(pen, days, MARGIN)
+    for series in shown:
+        top = _draw_bars(pen, series, top)
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def _draw_columns(pen: ImageDraw.ImageDraw, days: Series, top: int) -> int:
+    """Returns where the next part begins. The largest column says its number."""
+    pen.text((MARGIN, top), days.title, INK, ImageFont.load_default(HEADLINE))
+    small, slot = ImageFont.load_default(LETTERS), (WIDTH - 2 * MARGIN) / SLOTS
+    largest = max((value for _, value in days.rows), default=0)
+    ground = top + HEADLINE + 34 + COLUMNS
+    pen.line((MARGIN, ground, WIDTH - MARGIN, ground), LINE, 2)
+    for place, (label, value) in enumerate(days.rows):
+        left = MARGIN + slot * place
+        middle = left + slot / 2
+        if value:
+            tall = max(2, COLUMNS * value / largest)
+            pen.rectangle((left + 3, ground - tall, left + slot - 4, ground), BLUE)
+        if value and value == largest:
+            anchor, at = ("rs", left + slot) if place > SLOTS / 2 else ("ls", left)
+            pen.text((at, ground - COLUMNS - 8), f"{value:,}", INK, small, anchor=anchor)
+        if place == 0 or (place + 1) % 5 == 0:
+            pen.text((middle, ground + 6), label, PALE, small, anchor="ma")
+    return ground + LETTERS + 26
+
+
+def _draw_bars(pen: ImageDraw.ImageDraw, series: Series, top: int) -> int:
+    pen.text((MARGIN, top), series.title, INK, ImageFont.load_default(HEADLINE))
+    small = ImageFont.load_default(LETTERS)
+    top += HEADLINE + 14
+    largest = max(1, *(value for _, value in series.rows))
+    for label, value in series.rows:
+        middle = top + BAR / 2
+        pen.text((MARGIN, middle), _fitting(label, small), PALE, small, anchor="lm")
+        right = LABEL + (WIDTH - LABEL - NUMBER - MARGIN) * value / largest
+        pen.rectangle((LABEL, top, max(right, LABEL + 2), top + BAR), BLUE)
+        pen.text((right + 10, middle), f"{value:,}", INK, small, anchor="lm")
+        top += BAR + 10
+    return top + 20
+
+
+def _fitting(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    room, shown = LABEL - MARGIN - 10, label
+    while font.getlength(shown) > room:
+        label = label[:-1]
+        shown = f"{label.rstrip()}…"
+    return shown

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 
-from bot.slack.commands.conversations import permalink
+from bot.slack.rows import permalink
 from bot.store import Store
 
 

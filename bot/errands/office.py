@@ -12,6 +12,7 @@ from bot.log import log
 from bot.models import Answer, Message
 from bot.slack.letters import Letters
 from bot.slack.people import People
+from bot.slack.rows import place
 from bot.store import Store, Turn
 
 
@@ -56,10 +57,11 @@ async def send_team_chart(turn: Turn, office: Office, message: Message) -> None:
     """Days, channels and people of the workspace; for admins."""
     if not await office.people.is_admin(message.user_id):
         return
-    picture = await team_chart(office.store, office.people, message.thread.team_id)
-    await office.letters.send_file(
-        message.user_id, "usage.png", picture, "Usage of this workspace this month"
-    )
+    team_id = message.thread.team_id
+    picture, channels = await team_chart(office.store, office.people, team_id)
+    names = [f"channel {rank}: {place(channel_id)}" for rank, channel_id in enumerate(channels, 1)]
+    comment = "\n".join(["Usage of this workspace this month", *names])
+    await office.letters.send_file(message.user_id, "usage.png", picture, comment)
 
 
 async def export(turn: Turn, office: Office, message: Message) -> None:

@@ -7,44 +7,54 @@ from dataclasses import asdict, astuple
 from datetime import UTC, date, datetime, timedelta
 from typing import TextIO
 
-from bot.errands.chart import Bars, draw_chart
+from bot.errands.chart import Series, draw_chart
 from bot.settings import Settings
 from bot.slack.people import People
 from bot.store import Store, open_store
-from bot.store.usage import KINDS, Row, Scope, Spent, day_of
+from bot.store.usage import FORGOTTEN, KINDS, Row, Scope, Spent, day_of
 
 TOP = 5
 
 
 async def person_chart(store: Store, team_id: str, user_id: str) -> bytes:
     """Tokens by day of this month, of one person."""
-    return draw_chart([await _days(store, team_id, "person", user_id)])
+    return draw_chart(await _days(store, team_id, "person", user_id))
 
 
-async def team_chart(store: Store, people: People, team_id: str) -> bytes:
-    """Tokens of the workspace by day of this month, and who and where spent the most."""
+async def team_chart(store: Store, people: People, team_id: str) -> tuple[bytes, list[str]]:
+    """Tokens of the workspace by day of this month, and who and where spent the most.
+
+    Slack tells us no channel's name, so that the picture numbers them; their ids come along.
+    """
     month = day_of(time.time())[:7]
-    parts = [await _days(store, team_id, "team", "")]
-    scopes: Sequence[tuple[Scope, str]] = (("channel", "Channels"), ("person", "People"))
-    for scope, title in scopes:
-        ids = await store.spending.top(team_id, scope, month, TOP)
-        sums = await store.spending.sums(team_id, [(scope, name, month) for name in ids])
-        names = [await _name(people, scope, name) for name in ids]
-        tokens = [spent.tokens for spent in sums]
-        parts.append(Bars(f"{title}: tokens this month", list(zip(names, tokens, strict=True))))
-    return draw_chart(parts)
+    days = await _days(store, team_id, "team", "")
+    channels = await _top(store, team_id, "channel", month)
+    persons = await _top(store, team_id, "person", month)
+    numbered = [(f"channel {rank}", tokens) for rank, (_, tokens) in enumerate(channels, 1)]
+    named = [(await _name(people, user_id), tokens) for user_id, tokens in persons]
+    picture = draw_chart(days, Series("Channels", numbered), Series("People", named))
+    return picture, [channel_id for channel_id, _ in channels]
 
 
-async def _name(people: People, scope: Scope, name: str) -> str:
-    person = await people.find(name) if scope == "person" and name.startswith(("U", "W")) else None
-    return person.name if person else name
+async def _top(store: Store, team_id: str, scope: Scope, month: str) -> list[tuple[str, int]]:
+    """Ids and their tokens, the most first."""
+    ids = await store.spending.top(team_id, scope, month, TOP)
+    sums = await store.spending.sums(team_id, [(scope, name, month) for name in ids])
+    return [(name, spent.tokens) for name, spent in zip(ids, sums, strict=True)]
 
 
-async def _days(store: Store, team_id: str, scope: Scope, name: str) -> Bars:
+async def _name(people: People, user_id: str) -> str:
+    person = await people.find(user_id) if user_id != FORGOTTEN else None
+    return person.name if person else user_id
+
+
+async def _days(store: Store, team_id: str, scope: Scope, name: str) -> Series:
     today = datetime.now(UTC).date()
-    days = [day.isoformat() for day in _span(today.replace(day=1), today)]
-    sums = await store.spending.sums(team_id, [(scope, name, day) for day in days])
-    return Bars("Tokens by day", [(day, s.tokens) for day, s in zip(days, sums, strict=True)])
+    days = list(_span(today.replace(day=1), today))
+    sums = await store.spending.sums(team_id, [(scope, name, day.isoformat()) for day in days])
+    title = f"Tokens by day, {today:%B %Y}"
+    rows = [(str(day.day), spent.tokens) for day, spent in zip(days, sums, strict=True)]
+    return Series(title, rows)
 
 
 def _span(first: date, last: date) -> Iterator[date]:

@@ -166,7 +166,11 @@ def state_json(slack: LocalSlack) -> Json:
     slack.expire()
     return {
         "last_change": workspace.changes.last_number,
-        "team": {"id": workspace.team_id, "name": workspace.team_name},
+        "team": {
+            "id": workspace.team_id,
+            "name": workspace.team_name,
+            "url": workspace.url,
+        },
         "bot": user_json(workspace, workspace.bot),
         "users": [user_json(workspace, user) for user in workspace.users.values()],
         "channels": [

@@ -10,19 +10,17 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.context.async_context import AsyncBoltContext
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import BotError
 from bot.log import log
 from bot.models import Message, Thread
-from bot.slack.client import slack_errors
+from bot.slack.whispers import whisper
 from bot.store import Store
 
 Payload = Mapping[str, Any]
 
 ACTION = "answer_edited"
-OFFER = "You have edited your question."
+OFFER = "You have edited your question. Shall I answer it again?"
 TOO_LATE = "I no longer have that question. Please ask it again."
 
 
@@ -81,20 +79,11 @@ class Changes:
             "text": {"type": "plain_text", "text": "Answer again"},
             "value": f"{message.ts} {thread.key}",
         }
-        try:
-            with slack_errors():
-                await self._client.chat_postEphemeral(
-                    channel=thread.channel_id,
-                    user=message.user_id,
-                    thread_ts=thread.thread_ts,
-                    text=OFFER,
-                    blocks=[
-                        {"type": "section", "text": {"type": "plain_text", "text": OFFER}},
-                        {"type": "actions", "elements": [button]},
-                    ],
-                )
-        except (BotError, SlackApiError) as error:
-            log.info("offer_not_made", thread=thread.key, error=str(error)[:100])
+        blocks: list[dict[str, Any]] = [
+            {"type": "section", "text": {"type": "plain_text", "text": OFFER}},
+            {"type": "actions", "elements": [button]},
+        ]
+        await whisper(self._client, thread, message.user_id, OFFER, blocks)
 
     async def answer_again(
         self,

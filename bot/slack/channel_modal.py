@@ -14,8 +14,9 @@ from bot.log import log
 from bot.models import FollowUps
 from bot.slack.client import slack_errors
 from bot.slack.events import installation
-from bot.slack.home import CONFIGURE, EDIT, Home
+from bot.slack.home import CONFIGURE, EDIT, Home, render_version
 from bot.slack.people import People
+from bot.slack.rows import section
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Users, Version
 
@@ -34,8 +35,11 @@ FOLLOW_UPS: Mapping[FollowUps | None, str] = {
 USERS: Mapping[Users, str] = {
     "members": "Everyone in the workspace",
     "guests": "Guests and other workspaces, too",
-    "people": "Only the people below",
+    "people": "Only the people named below",
 }
+INSTRUCTIONS_HINT = "What the assistant is told here, besides what it is told everywhere."
+MODEL_HINT = "Without one: the model that answers everywhere."
+PEOPLE_HINT = "Whoever is named may use the bot also as a guest or from another workspace."
 
 Payload = Mapping[str, Any]
 
@@ -84,7 +88,7 @@ class ChannelModal:
             await _refuse(ack, "instructions", "Only admins may change this.")
             return
         if settings.users == "people" and not settings.people:
-            await _refuse(ack, "people", "Name somebody, or let everyone use it.")
+            await _refuse(ack, "people", "Name somebody here, or choose above who else may use it.")
             return
         saved = await self._store.channels.save(
             team_id, about["channel"], settings, user_id=user_id, after=about["version"]
@@ -113,25 +117,26 @@ def render_modal(channel_id: str, versions: list[Version]) -> dict[str, Any]:
     people: dict[str, Any] = {"type": "multi_users_select", "action_id": "people"}
     if settings.people:
         people["initial_users"] = list(settings.people)
-    about = {"type": "mrkdwn", "text": f"*<#{channel_id}>*, effective from the next message"}
     blocks: list[dict[str, Any]] = [
-        {"type": "section", "text": about},
-        _input("instructions", "Instructions for this channel", instructions),
-        _input("model", "Model (empty: the default)", _text("model", settings.model)),
+        section(f"*<#{channel_id}>*: what you save holds from the next message on."),
+        _input("instructions", "Instructions", instructions, hint=INSTRUCTIONS_HINT),
+        _input("model", "Model", _text("model", settings.model), hint=MODEL_HINT),
         _input(
             "follow_ups",
             "Messages without a mention",
             _select("follow_ups", FOLLOW_UPS, settings.follow_ups),
+            optional=False,
         ),
-        _input("users", "Who may use the bot", _select("users", USERS, settings.users)),
-        _input("people", "These people", people),
+        _input(
+            "users",
+            "Who may use the bot",
+            _select("users", USERS, settings.users),
+            optional=False,
+        ),
+        _input("people", "Named people", people, hint=PEOPLE_HINT),
     ]
     if versions:
-        lines = [
-            f"version {v.number}: <@{v.user_id}>, <!date^{int(v.at)}^{{date_short}} {{time}}|then>"
-            for v in versions
-        ]
-        words = [{"type": "mrkdwn", "text": "\n".join(lines)}]
+        words = [{"type": "mrkdwn", "text": "\n".join(map(render_version, versions))}]
         blocks.append({"type": "context", "elements": words})
     return {
         "type": "modal",
@@ -144,14 +149,17 @@ def render_modal(channel_id: str, versions: list[Version]) -> dict[str, Any]:
     }
 
 
-def _input(block_id: str, label: str, element: dict[str, Any]) -> dict[str, Any]:
-    return {
+def _input(
+    block_id: str, label: str, element: dict[str, Any], *, hint: str = "", optional: bool = True
+) -> dict[str, Any]:
+    block = {
         "type": "input",
         "block_id": block_id,
-        "optional": True,
+        "optional": optional,
         "label": {"type": "plain_text", "text": label},
         "element": element,
     }
+    return block | ({"hint": {"type": "plain_text", "text": hint}} if hint else {})
 
 
 def _text(action_id: str, value: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from bot.slack.client import Identity, slack_errors
 from bot.slack.pane import Pane
 from bot.slack.text import parse_text
 from bot.slack.threads import spoke_in
+from bot.slack.whispers import whisper
 from bot.store import Address, Hearing, Store
 
 SPOKEN = frozenset({None, "file_share", "thread_broadcast"})
@@ -161,15 +162,7 @@ class Listeners:
         return any(stopped)
 
     async def _tell_nothing_to_stop(self, message: Message) -> None:
-        thread = message.thread
-        await _tell(
-            self._client.chat_postEphemeral(
-                channel=thread.channel_id,
-                user=message.user_id,
-                text=NOTHING_TO_STOP,
-                thread_ts=thread.thread_ts,
-            )
-        )
+        await _tell(whisper(self._client, message.thread, message.user_id, NOTHING_TO_STOP))
 
     async def _tell_queued(self, thread: Thread, waiting: int) -> None:
         """A message waits behind the answer that is being made."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
+from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -15,6 +15,7 @@ from bot.models import Message, Thread
 from bot.slack.buttons import ADD_NOTE, AGAIN, FEEDBACK, STOP, parse_about
 from bot.slack.client import slack_errors
 from bot.slack.events import installation
+from bot.slack.whispers import whisper
 from bot.store import Feedback, Store
 
 Payload = Mapping[str, Any]
@@ -47,7 +48,6 @@ class AnswerButtons:
         body: Payload,
         context: AsyncBoltContext,
         client: AsyncWebClient,
-        respond: AsyncRespond,
     ) -> None:
         """👍 or 👎. What was wrong is asked for, what was good can be told."""
         vote, _, about = action["value"].partition(":")
@@ -58,7 +58,8 @@ class AnswerButtons:
         if vote == "negative":
             await _ask_for_note(client, body["trigger_id"], feedback)
         else:
-            await respond(THANKS, blocks=_thanks(feedback), replace_original=False)
+            blocks = _thanks(feedback)
+            await whisper(client, feedback.thread, feedback.user_id, THANKS, blocks)
 
     async def wants_to_add_a_note(
         self, ack: AsyncAck, action: Payload, body: Payload, client: AsyncWebClient
@@ -82,7 +83,7 @@ class AnswerButtons:
         action: Payload,
         body: Payload,
         context: AsyncBoltContext,
-        respond: AsyncRespond,
+        client: AsyncWebClient,
     ) -> None:
         """A wish like a message: it waits in the thread's inbox. One for each answer."""
         turn_id, _ = parse_about(action["value"])
@@ -102,16 +103,17 @@ class AnswerButtons:
             )
         await ack()
         if not is_last:
-            await respond(NOT_THE_LAST, replace_original=False)
+            await whisper(client, thread, user["id"], NOT_THE_LAST)
 
     async def stop(
-        self, ack: AsyncAck, body: Payload, context: AsyncBoltContext, respond: AsyncRespond
+        self, ack: AsyncAck, body: Payload, context: AsyncBoltContext, client: AsyncWebClient
     ) -> None:
         """Pressed under an answer that is being made."""
-        found = await self._store.inbox.interrupt(thread_of(body, context), "stop")
+        thread = thread_of(body, context)
+        found = await self._store.inbox.interrupt(thread, "stop")
         await ack()
         if not found:
-            await respond(NOTHING_TO_STOP, replace_original=False)
+            await whisper(client, thread, body["user"]["id"], NOTHING_TO_STOP)
 
 
 def thread_of(body: Payload, context: AsyncBoltContext) -> Thread:

@@ -28,7 +28,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
 REDIRECTS = 3
 DELAYS = (0.5, 2.0)
 
-UNREADABLE = "a kind of file that I cannot read"
+UNREADABLE = "not a kind of file that I know"
 TOO_LARGE = "too large for me"
 TOO_MANY = "too many files at once"
 ELSEWHERE = "kept outside of Slack, where I cannot get at it"

@@ -16,14 +16,15 @@ from bot.log import log
 from bot.models import Thread
 from bot.slack.client import slack_errors
 from bot.slack.commands import forget_me
-from bot.slack.commands.help import TEXT
-from bot.slack.commands.reset import conversation_row, section
+from bot.slack.commands.help import HEADING, TEXT
 from bot.slack.commands.usage import own_usage
 from bot.slack.errands import errand_button
 from bot.slack.events import installation
 from bot.slack.people import People
+from bot.slack.rows import conversation_row, section
 from bot.slack.shortcuts import ask_reset
 from bot.store import Store
+from bot.store.channel_settings import ChannelSettings, Version
 
 RESET = "home_reset"
 CONFIGURE = "configure_channel"
@@ -31,11 +32,12 @@ EDIT = "edit_channel"
 RECENT = 10
 CHANNELS = 20
 
-BUTTONS = [
-    errand_button("chart", "Send me a chart"),
+CONVERSATION_BUTTONS = [
     errand_button("export", "Export my conversations"),
     errand_button("forget_me", "Forget me", confirm=forget_me.TEXT, danger=True),
 ]
+DIVIDER = {"type": "divider"}
+NONE = "None yet. Write to me under _Messages_, or mention me in a channel."
 
 Payload = Mapping[str, Any]
 Block = dict[str, Any]
@@ -49,10 +51,12 @@ async def is_home_tab(event: Payload) -> bool:
 class Home:
     """The listeners of App Home."""
 
-    def __init__(self, store: Store, people: People, client: AsyncWebClient) -> None:
+    def __init__(self, store: Store, people: People, client: AsyncWebClient, url: str) -> None:
+        """`url` is the workspace's address, to which the conversations' links lead."""
         self._store = store
         self._people = people
         self._client = client
+        self._url = url
 
     def register(self, app: AsyncApp) -> None:
         """Hang them on the app, before other listeners of `app_home_opened`."""
@@ -83,28 +87,32 @@ class Home:
             log.warning("home_not_published", user=user_id, error=str(error)[:100])
 
     async def _blocks(self, team_id: str, user_id: str, without: Thread | None) -> list[Block]:
-        blocks = [section(TEXT), {"type": "divider"}]
-        blocks += await self._conversations(team_id, user_id, without)
-        blocks += [
-            {"type": "divider"},
+        blocks = [
+            _header(HEADING),
+            section(TEXT),
+            DIVIDER,
+            _header("Your conversations"),
+            *(await self._conversations(team_id, user_id, without) or [section(NONE)]),
+            {"type": "actions", "elements": CONVERSATION_BUTTONS},
+            DIVIDER,
+            _header("Your usage"),
             section(await own_usage(self._store, team_id, user_id)),
-            {"type": "actions", "elements": BUTTONS},
+            {"type": "actions", "elements": [errand_button("chart", "Send me a chart")]},
         ]
         if await self._people.is_admin(user_id):
-            blocks += [{"type": "divider"}, *await self._channels(team_id)]
+            blocks += await self._channels(team_id)
         return blocks
 
     async def _conversations(
         self, team_id: str, user_id: str, without: Thread | None
     ) -> list[Block]:
-        found = await self._store.conversations.recent(team_id, user_id, limit=RECENT)
-        rows = []
-        for conversation in found:
-            if conversation.thread != without:
-                history = await self._store.conversations.history(conversation.thread)
-                first = history[0].text if history else ""
-                rows.append(conversation_row(conversation, first, RESET, place=True))
-        return [section("*Your conversations*"), *(rows or [section("None yet.")])]
+        recent = await self._store.conversations.recent(team_id, user_id, limit=RECENT)
+        found = [conversation for conversation in recent if conversation.thread != without]
+        histories = await self._store.conversations.histories([each.thread for each in found])
+        return [
+            conversation_row(conversation, records, RESET, url=self._url)
+            for conversation, records in zip(found, histories, strict=True)
+        ]
 
     async def _channels(self, team_id: str) -> list[Block]:
         picker = {
@@ -113,7 +121,8 @@ class Home:
             "placeholder": {"type": "plain_text", "text": "Choose a channel"},
             "filter": {"include": ["public", "private"], "exclude_bot_users": True},
         }
-        blocks = [section("*Settings of channels*") | {"accessory": picker}]
+        about = "Instructions, model, follow-ups, and who may use me there."
+        blocks = [DIVIDER, _header("Settings of channels"), section(about) | {"accessory": picker}]
         for channel_id in (await self._store.channels.configured(team_id))[:CHANNELS]:
             (version,) = await self._store.channels.versions(team_id, channel_id, 1)
             button = {
@@ -122,6 +131,37 @@ class Home:
                 "text": {"type": "plain_text", "text": "Edit"},
                 "value": channel_id,
             }
-            words = f"<#{channel_id}>: version {version.number}, by <@{version.user_id}>"
+            words = f"*<#{channel_id}>*: {_summary(version.settings)}\n{render_version(version)}"
             blocks.append(section(words) | {"accessory": button})
         return blocks
+
+
+def render_version(version: Version) -> str:
+    """Who made a version of a channel's settings, and when."""
+    when = f"<!date^{int(version.at)}^{{date_short_pretty}} {{time}}|then>"
+    return f"version {version.number} by <@{version.user_id}>, {when}"
+
+
+def _summary(settings: ChannelSettings) -> str:
+    """What a channel has of its own."""
+    users = {
+        "members": "",
+        "guests": "guests and other workspaces, too",
+        "people": "only " + ", ".join(f"<@{user_id}>" for user_id in settings.people),
+    }
+    follow_ups = {
+        "always": "answers every message",
+        "one_person": "answers while one person talks",
+        "mentions": "answers mentions only",
+    }
+    parts = (
+        "own instructions" if settings.instructions else "",
+        f"`{settings.model}`" if settings.model else "",
+        follow_ups[settings.follow_ups] if settings.follow_ups else "",
+        users[settings.users],
+    )
+    return "; ".join(filter(None, parts)) or "as everywhere"
+
+
+def _header(text: str) -> Block:
+    return {"type": "header", "text": {"type": "plain_text", "text": text}}

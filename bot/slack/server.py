@@ -73,7 +73,7 @@ def build_app(
         process_before_response=True,  # by default Bolt says 200 before the listener has run
         attaching_conversation_kwargs_enabled=False,
     )
-    home = Home(store, people, client)
+    home = Home(store, people, client, identity.url)
     home.register(app)
     ChannelModal(store, people, client, home).register(app)
     Listeners(store, client, identity, settings.bot_follow_ups).register(app)

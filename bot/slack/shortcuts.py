@@ -7,11 +7,13 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.context.async_context import AsyncBoltContext
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.log import log
 from bot.models import Message, Thread
-from bot.slack.commands.reset import ACTION
 from bot.slack.events import installation
+from bot.slack.rows import RESET as RESET_ROW
+from bot.slack.whispers import whisper
 from bot.store import Store
 
 Payload = Mapping[str, Any]
@@ -45,10 +47,15 @@ class Buttons:
         app.shortcut({"type": "message_action", "callback_id": SHORTCUTS[0].callback_id})(
             self.reset_shortcut
         )
-        app.action(ACTION)(self.reset_button)
+        app.action(RESET_ROW)(self.reset_button)
 
     async def reset_shortcut(
-        self, ack: AsyncAck, shortcut: Payload, context: AsyncBoltContext, respond: AsyncRespond
+        self,
+        ack: AsyncAck,
+        shortcut: Payload,
+        context: AsyncBoltContext,
+        client: AsyncWebClient,
+        respond: AsyncRespond,
     ) -> None:
         """Chosen in the menu of a message, in a thread or at its root."""
         message = shortcut["message"]
@@ -57,12 +64,13 @@ class Buttons:
             shortcut["channel"]["id"],
             message.get("thread_ts") or message["ts"],
         )
+        user_id = shortcut["user"]["id"]
         ours = await self._store.conversations.is_ours(thread)
         if ours:
-            await ask_reset(self._store, thread, shortcut["user"]["id"], shortcut["trigger_id"])
+            await ask_reset(self._store, thread, user_id, shortcut["trigger_id"])
         await ack()
-        if not ours:
-            await respond(NOT_OURS)
+        if not ours and not await whisper(client, thread, user_id, NOT_OURS):
+            await respond(NOT_OURS)  # works in the channels, too, that we are no member of
 
     async def reset_button(
         self,

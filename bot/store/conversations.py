@@ -93,12 +93,12 @@ class Conversations:
         lines = await self._link.execute("LRANGE", self._keys.record(thread), 0, -1)
         return [decode(Record, line) for line in lines]
 
-    async def texts(self, threads: Sequence[Thread]) -> list[list[str]]:
-        """What people and the bot said in some conversations, in one round trip."""
+    async def histories(self, threads: Sequence[Thread]) -> list[list[Record]]:
+        """`history` of several conversations, in one round trip."""
         found = await self._link.execute_many(
             [("LRANGE", self._keys.record(thread), 0, -1) for thread in threads]
         )
-        return [[decode(Record, line).text for line in lines] for lines in found]
+        return [[decode(Record, line) for line in lines] for lines in found]
 
     async def is_ours(self, thread: Thread) -> bool:
         """Whether the bot is part of this thread: it answered there, or is about to."""

@@ -154,7 +154,7 @@ async def test_help_says_what_the_bot_can_do(town: Town) -> None:
     alice = town.slack.user("alice")
     await alice.slash("/bot-help", channel="#general")
     (answer,) = alice.ephemerals("#general")
-    assert "Mention me" in answer.text
+    assert "mention me in a channel" in answer.text
 
 
 @pytest.mark.parametrize("engine_fixture", ["any_town"])

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from bot.playground.model import Message
+from bot.slack.commands.conversations import NONE_SUCH
 from bot.store import errands
 from bot.store.usage import FORGOTTEN, day_of
 from tests.fakes.openai import held
@@ -51,7 +52,7 @@ async def test_conversations_are_found_by_words_of_any_of_their_messages(town: T
     shown = str((await listed(town, "alice", "siamese CATS")).blocks)
     assert "about cats" in shown
     assert "about dogs" not in shown
-    assert (await listed(town, "alice", "elephants")).text.startswith("I know of no")
+    assert (await listed(town, "alice", "elephants")).text == NONE_SUCH
 
 
 async def test_one_is_reset_from_the_list_or_all(town: Town) -> None:

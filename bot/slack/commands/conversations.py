@@ -1,16 +1,19 @@
 """`/conversations`: a person's own threads with links; find them by words; reset them."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from bot.models import Conversation
+from bot.models import Record
 from bot.slack.commands.command import Answer, Ask, Command
-from bot.slack.commands.reset import conversation_row, section
 from bot.slack.errands import errand_button
+from bot.slack.rows import conversation_row, section
 
 LISTED = 10
 SEARCHED = 200
 """Conversations whose record is looked through for words: Slack waits for three seconds only."""
 
+NONE = "You have no conversation with me yet. Mention me in a channel, or write to me directly."
+NONE_SUCH = "None of your conversations holds these words."
 CONFIRM_RESET_ALL = (
     "I forget all conversations that you wrote in. Their threads stay in Slack; the next message "
     "in each starts afresh."
@@ -23,30 +26,25 @@ async def answer(ask: Ask) -> Answer:
     found = await ask.store.conversations.recent(
         ask.team_id, ask.user_id, limit=SEARCHED if words else LISTED
     )
-    texts = await ask.store.conversations.texts([conversation.thread for conversation in found])
+    histories = await ask.store.conversations.histories([each.thread for each in found])
     pairs = [
-        (conversation, lines)
-        for conversation, lines in zip(found, texts, strict=True)
-        if all(word in "\n".join(lines).lower() for word in words)
+        (conversation, records)
+        for conversation, records in zip(found, histories, strict=True)
+        if _holds(records, words)
     ]
     if not pairs:
-        return {"text": "I know of no such conversation of yours."}
+        return {"text": NONE_SUCH if words else NONE}
     text = "Your conversations" + (f" with “{ask.text.strip()}”" if words else "")
     blocks: list[dict[str, Any]] = [section(f"*{text}*")]
-    for conversation, lines in pairs[:LISTED]:
-        link = permalink(ask.url, conversation)
-        first = lines[0] if lines else ""
-        blocks.append(conversation_row(conversation, first, place=True, link=link))
+    blocks += [conversation_row(*pair, url=ask.url) for pair in pairs[:LISTED]]
     reset_all = errand_button("reset_all", "Reset all", confirm=CONFIRM_RESET_ALL, danger=True)
     blocks.append({"type": "actions", "elements": [reset_all, errand_button("export", "Export")]})
     return {"text": text, "blocks": blocks}
 
 
-def permalink(url: str, conversation: Conversation) -> str:
-    """The address of a thread's root; `url` is the workspace's, as `auth.test` tells it."""
-    thread = conversation.thread
-    root = thread.thread_ts.replace(".", "")
-    return f"{url.rstrip('/')}/archives/{thread.channel_id}/p{root}"
+def _holds(records: Sequence[Record], words: Sequence[str]) -> bool:
+    said = "\n".join(record.text for record in records).lower()
+    return all(word in said for word in words)
 
 
 COMMAND = Command(

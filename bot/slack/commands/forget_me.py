@@ -1,8 +1,8 @@
 """`/forget-me`: delete all that the bot keeps of a person; asked twice."""
 
 from bot.slack.commands.command import Answer, Ask, Command
-from bot.slack.commands.reset import section
 from bot.slack.errands import errand_button
+from bot.slack.rows import section
 
 TEXT = (
     "I delete every conversation that you wrote in, here and on the AI server, and take your name "

@@ -1,13 +1,7 @@
 """`/reset`: Slack allows no commands in threads, so the person chooses the conversation."""
 
-from typing import Any
-
-from bot.models import Conversation
 from bot.slack.commands.command import Answer, Ask, Command
-from bot.slack.markdown.render import escape_mrkdwn
-
-ACTION = "reset_conversation"
-"""The `action_id` of the buttons; their value is the thread's key."""
+from bot.slack.rows import conversation_row, section
 
 OFFERED = 5
 NONE = (
@@ -24,44 +18,9 @@ async def answer(ask: Ask) -> Answer:
     if not recent:
         return {"text": NONE}
     text = "Which conversation shall I forget?"
-    blocks: list[dict[str, Any]] = [section(text)]
-    for conversation in recent:
-        history = await ask.store.conversations.history(conversation.thread)
-        blocks.append(conversation_row(conversation, history[0].text if history else ""))
-    return {"text": text, "blocks": blocks}
-
-
-def section(text: str) -> dict[str, Any]:
-    """A paragraph in Slack's own mrkdwn."""
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
-
-
-def conversation_row(
-    conversation: Conversation,
-    first_words: str,
-    action_id: str = ACTION,
-    *,
-    place: bool = False,
-    link: str = "",
-) -> dict[str, Any]:
-    """A conversation by its first words and its age, with a button to reset it.
-
-    With `place` it names the channel, with `link` it leads to the thread.
-    """
-    title = " ".join(first_words.split())[:70] or "(no text)"
-    when = f"<!date^{int(conversation.created_at)}^{{date_short_pretty}} {{time}}|earlier>"
-    button = {
-        "type": "button",
-        "action_id": action_id,
-        "text": {"type": "plain_text", "text": "Reset"},
-        "value": conversation.thread.key,
-        "accessibility_label": f"Reset the conversation: {title}"[:75],
-    }
-    where = f"<#{conversation.thread.channel_id}>, " if place else ""
-    headline = escape_mrkdwn(title)
-    if link:
-        headline = f"<{link}|{headline.replace('|', '¦')}>"
-    return section(f"*{headline}*\n{where}{when}") | {"accessory": button}
+    histories = await ask.store.conversations.histories([each.thread for each in recent])
+    rows = map(conversation_row, recent, histories)
+    return {"text": text, "blocks": [section(text), *rows]}
 
 
 COMMAND = Command("/reset", "Forget a conversation of yours and start afresh", answer)

@@ -4,18 +4,18 @@ import time
 from typing import Any
 
 from bot.slack.commands.command import Answer, Ask, Command
-from bot.slack.commands.reset import section
 from bot.slack.errands import errand_button
+from bot.slack.rows import place, section
 from bot.store import Store
 from bot.store.errands import Errand
-from bot.store.usage import Scope, Spent, day_of
+from bot.store.usage import FORGOTTEN, Scope, Spent, day_of
 
 TOP = 5
 
 
 async def answer(ask: Ask) -> Answer:
     """Today and this month, with a button for a picture."""
-    text = await own_usage(ask.store, ask.team_id, ask.user_id)
+    text = f"*Your usage*\n{await own_usage(ask.store, ask.team_id, ask.user_id)}"
     blocks = [section(text), _row("chart", "Send me a chart")]
     if await ask.people.is_admin(ask.user_id):
         blocks.append(section(await _top(ask, "channel", "Channels")))
@@ -30,17 +30,22 @@ async def own_usage(store: Store, team_id: str, user_id: str) -> str:
     today, month = await store.spending.sums(
         team_id, [("person", user_id, day), ("person", user_id, day[:7])]
     )
-    return f"*Your usage*\nToday: {render_spent(today)}\nThis month: {render_spent(month)}"
+    return f"Today: {render_spent(today)}\nThis month: {render_spent(month)}"
 
 
 def render_spent(spent: Spent) -> str:
-    """A sum in words; money only where a price is known."""
-    words = (
-        f"{spent.turns:,} answers, {spent.tokens:,} tokens "
-        f"({spent.input_tokens:,} in, {spent.cached_tokens:,} of them cached; "
-        f"{spent.output_tokens:,} out, {spent.reasoning_tokens:,} of them reasoning)"
-    )
+    """A sum in words: what is nothing is left out, money also where no price is known."""
+    if not spent.turns:
+        return "nothing yet"
+    answers = "1 answer" if spent.turns == 1 else f"{spent.turns:,} answers"
+    given = f"{spent.input_tokens:,} in" + _part(spent.cached_tokens, "cached")
+    made = f"{spent.output_tokens:,} out" + _part(spent.reasoning_tokens, "reasoning")
+    words = f"{answers}, {spent.tokens:,} tokens ({given}; {made})"
     return f"{words}, ${spent.dollars:,.4f}" if spent.microdollars else words
+
+
+def _part(count: int, what: str) -> str:
+    return f", {count:,} of them {what}" if count else ""
 
 
 async def _top(ask: Ask, scope: Scope, title: str) -> str:
@@ -48,16 +53,16 @@ async def _top(ask: Ask, scope: Scope, title: str) -> str:
     ids = await ask.store.spending.top(ask.team_id, scope, month, TOP)
     sums = await ask.store.spending.sums(ask.team_id, [(scope, name, month) for name in ids])
     lines = [
-        f"{place}. {_mention(name)}: {render_spent(spent)}"
-        for place, (name, spent) in enumerate(zip(ids, sums, strict=True), 1)
+        f"{rank}. {_name(scope, name)}: {render_spent(spent)}"
+        for rank, (name, spent) in enumerate(zip(ids, sums, strict=True), 1)
     ]
     return "\n".join([f"*{title}, this month*", *(lines or ["nothing yet"])])
 
 
-def _mention(name: str) -> str:
-    if name.startswith(("U", "W")):
-        return f"<@{name}>"
-    return f"<#{name}>" if name.startswith(("C", "G")) else f"direct messages ({name})"
+def _name(scope: Scope, name: str) -> str:
+    if scope == "channel":
+        return place(name)
+    return "people who wished to be forgotten" if name == FORGOTTEN else f"<@{name}>"
 
 
 def _row(errand: Errand, label: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import { Completion } from "./complete.js";
 import { doAct, interact, notify } from "./doing.js";
 import { h, icon, iconButton, keyed } from "./dom.js";
+import { world } from "./state.js";
 
 export class Composer {
   // `where()` gives {channel, thread}; `edit()` opens the last own message for editing.
@@ -24,7 +25,7 @@ export class Composer {
       onchange: () => { this.add(this.picker.files); this.picker.value = ""; } });
     this.list = h("ul", { class: "attached" });
     this.broadcast = h("input", { type: "checkbox" });
-    this.also = h("label", { class: "also", hidden: true }, this.broadcast, " Also send to the channel");
+    this.also = h("label", { class: "also", hidden: true }, this.broadcast, " ", this.alsoWhere = h("span"));
     this.button = h("button", { type: "submit", class: "send", "aria-label": "Send", title: "Send (Enter)" }, icon("send"));
     this.completion = new Completion(this.text, () => this.where());
     this.element = h("form", {
@@ -45,6 +46,7 @@ export class Composer {
     this.text.placeholder = placeholder;
     this.text.setAttribute("aria-label", placeholder);
     this.also.hidden = !thread;
+    this.alsoWhere.textContent = world.channels.get(channel)?.type === "im" ? "Also send as direct message" : "Also send to the channel";
     if (place === this.place) return;
     this.drafts.set(this.place, this.text.value);
     this.place = place;

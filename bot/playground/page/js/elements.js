@@ -42,14 +42,14 @@ const ELEMENTS = {
   static_select: (element, use) => select(element, [prompt(element), ...options(element)], use),
   external_select: (element, use) => select(element, [prompt(element)], use),
   users_select: (element, use) =>
-    select(element, [prompt(element), ...people().map((user) => option(user.id, userName(user.id)))], use),
+    select(element, [prompt(element), ...people().map((user) => option(user.id, userName(user.id), user.id === element.initial_user))], use),
   conversations_select: (element, use) => channelSelect(element, use),
   channels_select: (element, use) => channelSelect(element, use),
   multi_static_select: (element, use) => choices(element, "checkbox", use),
   checkboxes: (element, use) => choices(element, "checkbox", use),
   radio_buttons: (element, use) => choices(element, "radio", use),
   multi_users_select: (element, use) =>
-    choices({ ...element, options: people().map((user) => ({ value: user.id, text: { type: "plain_text", text: userName(user.id) } })) }, "checkbox", use),
+    choices({ ...element, options: people().map(asOption), initial_options: (element.initial_users ?? []).map((value) => ({ value })) }, "checkbox", use),
   datepicker: (element, use) => field(element, "date", element.initial_date, use),
   timepicker: (element, use) => field(element, "time", element.initial_time, use),
   datetimepicker: (element, use) => field(element, "number", element.initial_date_time, use),
@@ -106,7 +106,10 @@ function select(element, children, use, label) {
 
 const channelSelect = (element, use) =>
   select(element, [prompt(element), ...myChannels().map((channel) =>
-    option(channel.id, channel.type === "im" ? channelName(channel) : `#${channelName(channel)}`))], use);
+    option(channel.id, channel.type === "im" ? channelName(channel) : `#${channelName(channel)}`,
+      channel.id === (element.initial_conversation ?? element.initial_channel)))], use);
+
+const asOption = (user) => ({ value: user.id, text: { type: "plain_text", text: userName(user.id) } });
 
 function choices(element, type, use) {
   const initial = new Set(

@@ -18,7 +18,7 @@ export function signMessage(channel, message, inThread) {
   const replies = inThread || isReply(message) ? [] : listThread(channel, message.ts).slice(1);
   const status = agent(channel, message.ts);
   return JSON.stringify([
-    message, isStreaming(channel, message.ts), inThread, here.speaker, here.editing === message.ts,
+    message, isStreaming(channel, message.ts), inThread, here.speaker, isEdited(message, inThread),
     here.chosen === message.ts && here.panel === "steps", here.thread === message.ts,
     replies.length, replies.at(-1)?.ts, countUnreadReplies(channel, message.ts),
     inThread ? null : [status?.status, status?.title], message.compact, message.fresh, message.day,
@@ -53,7 +53,7 @@ function article(channel, message, inThread) {
     h("div", { class: "content" },
       message.compact ? null : head(message, name),
       message.is_ephemeral ? h("div", { class: "only-you" }, icon("eye"), " Only visible to you") : null,
-      here.editing === message.ts && own ? editor(channel, message) : body(channel, message),
+      own && isEdited(message, inThread) ? editor(channel, message) : body(channel, message),
       reactions(channel, message),
       inThread ? null : replyBar(channel, message)),
     message.is_ephemeral || message.subtype === "tombstone" ? null : toolbar(channel, message, inThread, own));
@@ -66,6 +66,10 @@ export function avatar(id) {
   const hue = [...user.id].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % 6;
   return h("span", { class: `avatar hue-${hue}`, "aria-hidden": "true" }, userName(id).slice(0, 1).toUpperCase());
 }
+
+// The root of an open thread stands in both panes; it is edited in one.
+const isEdited = (message, inThread) =>
+  here.editing === message.ts && (inThread || here.thread !== message.ts);
 
 function head(message, name) {
   const user = world.users.get(message.user);
@@ -82,7 +86,12 @@ function body(channel, message) {
   const shown = message.blocks?.length
     ? renderBlocks(message.blocks, use)
     : message.text ? [h("div", { class: "text" }, renderMrkdwn(message.text))] : [];
-  if (message.edited) shown.push(h("small", { class: "edited" }, "(edited)"));
+  if (message.edited) {
+    const edited = h("small", { class: "edited" }, "(edited)");
+    const last = shown.at(-1)?.matches(".rich-text, .markdown, .text") ? shown.at(-1) : null;
+    if (last) (last.lastElementChild?.matches("div, p") ? last.lastElementChild : last).append(edited);
+    else shown.push(edited);
+  }
   if (message.subtype === "thread_broadcast" && !here.thread) {
     shown.unshift(h("small", { class: "hint" }, "replied to a thread"));
   }
@@ -130,9 +139,9 @@ function reactions(channel, message) {
 }
 
 function replyBar(channel, message) {
-  const replies = listThread(channel, message.ts).slice(1);
+  const replies = listThread(channel, message.ts).slice(1).filter((reply) => !reply.is_ephemeral);
   const status = agent(channel, message.ts);
-  const title = status?.title ? h("span", { class: "thread-title" }, status.title) : null;
+  const title = status?.title && !begins(message, status.title) ? h("span", { class: "thread-title" }, status.title) : null;
   const working = status?.status
     ? h("span", { class: "working" }, `${userName(world.bot.id)} ${status.status}`) : null;
   if (!replies.length && !working) return title;
@@ -145,6 +154,9 @@ function replyBar(channel, message) {
     unread ? h("span", { class: "unread" }, `${unread} new`) : null,
     working ?? (replies.length ? h("span", { class: "last" }, `Last ${showTime(replies.at(-1).ts)}`) : null))];
 }
+
+// A thread that is called by its first words need not say them twice.
+const begins = (message, title) => asTyped(message.text).replace(/\s+/g, " ").startsWith(title.replace(/…$/, ""));
 
 function toolbar(channel, message, inThread, own) {
   const react = iconButton("smile", "Add a reaction", (event) =>

@@ -65,11 +65,13 @@ export class Modal {
       this.showErrors(Object.fromEntries(missing.map((block) => [block.block_id, "Please complete this required field."])));
       return;
     }
+    this.showErrors({});
     await interact("submits", { values: this.collect(), view_id: this.view.id }, plain(this.view.submit?.text ?? "Submit").join(""));
   }
 
   showErrors(errors) {
     for (const old of this.form.querySelectorAll(".error")) old.remove();
+    for (const old of this.form.querySelectorAll("[aria-invalid]")) old.removeAttribute("aria-invalid");
     for (const [block, text] of Object.entries(errors)) {
       const node = this.form.querySelector(`[data-input="${CSS.escape(block)}"]`);
       node?.after(h("div", { class: "error", role: "alert" }, text));

@@ -10,9 +10,18 @@ const ENTITIES = { "&lt;": "<", "&gt;": ">", "&amp;": "&" };
 export const unescapeText = (text) => text.replace(/&(?:lt|gt|amp);/g, (name) => ENTITIES[name]);
 
 export function safeLink(url, ...label) {
+  const place = placeOf(url);
+  if (place) return h("a", { href: place }, ...label);
   const href = /^(https?:|mailto:)/i.test(url) ? url : null;
   if (!href) return h("span", null, ...label);
   return h("a", { href, target: "_blank", rel: "noopener noreferrer" }, ...label);
+}
+
+// The fragment of the page for a permalink of this workspace, or null.
+function placeOf(url) {
+  if (!world.team.url || !url.startsWith(`${world.team.url}archives/`)) return null;
+  const match = /\/archives\/(\w+)\/p(\d+)(\d{6})(?:\?(?:.*&)?thread_ts=([\d.]+))?/.exec(url);
+  return match && `#/${match[1]}/${match[4] ?? `${match[2]}.${match[3]}`}`;
 }
 
 export function mention(id) {

@@ -7,7 +7,7 @@ import { h, icon, iconButton, replace } from "./dom.js";
 import { MessageList } from "./message_list.js";
 import { closeThread, togglePanel } from "./places.js";
 import { Prompts } from "./prompts.js";
-import { agent, channelName, here, isStreaming, listThread, userName, world } from "./state.js";
+import { agent, channelName, here, isAppDm, isStreaming, listThread, userName, world } from "./state.js";
 import { markRead } from "./unread.js";
 
 const LOADING_SECONDS = 3;
@@ -42,7 +42,8 @@ export class ThreadPane {
     const { channel, thread } = here;
     const messages = listThread(channel, thread);
     const title = agent(channel, thread)?.title || agent(channel, thread)?.session?.title;
-    replace(this.title, title || "Thread", h("small", null, channelName(world.channels.get(channel))));
+    const place = world.channels.get(channel);
+    replace(this.title, h("span", { title }, title || "Thread"), title && isAppDm(place) ? null : h("small", null, channelName(place)));
     this.list.show(channel, messages, { inThread: true, place: `${channel}/${thread}`, label: "Messages in this thread" });
     this.steps.setAttribute("aria-pressed", String(here.panel === "steps"));
     this.prompts.show(channel, thread, false);

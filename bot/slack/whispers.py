@@ -1,0 +1,38 @@
+"""Words in a thread that one person alone sees."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import BotError
+from bot.log import log
+from bot.models import Thread
+from bot.slack.client import slack_errors
+
+
+async def whisper(
+    client: AsyncWebClient,
+    thread: Thread,
+    user_id: str,
+    text: str,
+    blocks: Sequence[dict[str, Any]] = (),
+) -> bool:
+    """Whether Slack took it; that it did not is no reason to fail.
+
+    A response URL is no use for this: what it is given appears in the channel, not in the thread.
+    """
+    try:
+        with slack_errors():
+            await client.chat_postEphemeral(
+                channel=thread.channel_id,
+                user=user_id,
+                thread_ts=thread.thread_ts,
+                text=text,
+                blocks=list(blocks) or None,
+            )
+    except (BotError, SlackApiError) as error:
+        log.info("not_whispered", thread=thread.key, error=str(error)[:100])
+        return False
+    return True
