@@ -37,7 +37,7 @@ async def ask_many(city: City, count: int) -> None:
     async def all_run() -> bool:
         return len(city.fake.working) == count
 
-    await wait_until(all_run, 120)
+    await wait_until(all_run, 60 + count / 2)
 
 
 async def asked_again(city: City, since: float, patience: float) -> list[float]:
