@@ -4,6 +4,7 @@ https://docs.slack.dev/reference/objects/file-object
 """
 
 import asyncio
+import io
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,8 @@ MOST_BYTES_TOGETHER = 30 * 1024 * 1024
 MOST_FILES = 10
 HOSTS = (".slack.com", ".slack-gov.com", ".slack-files.com")
 TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
+SLOWEST = 500_000
+"""Bytes a second with which an upload may go on."""
 REDIRECTS = 3
 DELAYS = (0.5, 2.0)
 
@@ -92,8 +95,12 @@ class Files:
                     filename=name, length=len(data)
                 )
                 assert self._client.session is not None
+                patience = aiohttp.ClientTimeout(total=60 + len(data) / SLOWEST, connect=5)
                 async with self._client.session.post(
-                    ticket["upload_url"], data=data, timeout=TIMEOUT
+                    # a stream, which is sent in pieces: bytes would hold up all others
+                    ticket["upload_url"],
+                    data=io.BytesIO(data),
+                    timeout=patience,
                 ) as response:
                     response.raise_for_status()
         except SlackApiError as error:

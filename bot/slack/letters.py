@@ -5,6 +5,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Undeliverable
 from bot.slack.client import error_code, slack_errors
+from bot.slack.files import Files, NotTaken
 
 
 class Letters:
@@ -12,6 +13,7 @@ class Letters:
 
     def __init__(self, client: AsyncWebClient) -> None:
         self._client = client
+        self._files = Files(client)
 
     async def send(self, user_id: str, text: str) -> None:
         """A message in Slack's mrkdwn."""
@@ -26,10 +28,15 @@ class Letters:
         """A file with a comment above it."""
         channel_id = await self._direct(user_id)
         try:
+            file_id = await self._files.upload(name, content)
             with slack_errors():
-                await self._client.files_upload_v2(
-                    channel=channel_id, filename=name, content=content, initial_comment=comment
+                await self._client.files_completeUploadExternal(
+                    files=[{"id": file_id, "title": name}],
+                    channel_id=channel_id,
+                    initial_comment=comment,
                 )
+        except NotTaken as error:
+            raise Undeliverable(str(error)) from error
         except SlackApiError as error:
             raise Undeliverable(error_code(error)) from error
 

@@ -5,6 +5,7 @@ import time
 from functools import partial
 from typing import Any
 
+from bot.errands.export import export_conversations
 from bot.playground.model import Message
 from bot.slack.commands.conversations import NONE_SUCH
 from bot.store import errands
@@ -52,6 +53,9 @@ async def test_conversations_are_found_by_words_of_any_of_their_messages(town: T
     shown = str((await listed(town, "alice", "siamese CATS")).blocks)
     assert "about cats" in shown
     assert "about dogs" not in shown
+    many = "Siamese " * 400 + "&"  # more than Slack shows in a paragraph
+    await town.ask("#general", "&", thread_ts=root)
+    assert "about cats" in str((await listed(town, "alice", many)).blocks)
     assert (await listed(town, "alice", "elephants")).text == NONE_SUCH
 
 
@@ -117,6 +121,21 @@ async def test_the_export_holds_what_was_said(town: Town) -> None:
     assert conversation["thread_ts"] == root
     said = [(line["role"], line["text"]) for line in conversation["messages"]]
     assert said == [("user", "about cats"), ("assistant", "turn 1: about cats")]
+
+
+async def test_an_export_of_many_is_one_document(town: Town) -> None:
+    store, team_id = town.bot.store, town.slack.workspace.team_id
+    nothing = await export_conversations(store, team_id, "U0NOBODY", "https://x.slack.com/")
+    assert json.loads(nothing)["conversations"] == []
+    channels = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(3)]
+    for channel in channels:
+        await town.ask(channel, '@bot "quoted", ünïcode 🎉 and\nlines')
+    alice = town.slack.user("alice").id
+    exported = json.loads(await export_conversations(store, team_id, alice, "https://x.slack.com"))
+    assert (exported["user_id"], exported["team_id"]) == (alice, team_id)
+    found = exported["conversations"]
+    assert [conversation["channel_id"] for conversation in found] == channels[::-1]
+    assert found[0]["messages"][0]["text"] == '"quoted", ünïcode 🎉 and\nlines'
 
 
 async def test_an_errand_leaves_nothing_to_do(town: Town) -> None:

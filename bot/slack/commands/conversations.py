@@ -6,6 +6,7 @@ from typing import Any
 from bot.models import Record
 from bot.slack.commands.command import Answer, Ask, Command
 from bot.slack.errands import errand_button
+from bot.slack.markdown.render import escape_mrkdwn
 from bot.slack.rows import conversation_row, section
 
 LISTED = 10
@@ -34,8 +35,8 @@ async def answer(ask: Ask) -> Answer:
     ]
     if not pairs:
         return {"text": NONE_SUCH if words else NONE}
-    text = "Your conversations" + (f" with “{ask.text.strip()}”" if words else "")
-    blocks: list[dict[str, Any]] = [section(f"*{text}*")]
+    text = "Your conversations" + (f" with “{ask.text.strip()[:100]}”" if words else "")
+    blocks: list[dict[str, Any]] = [section(f"*{escape_mrkdwn(text)}*")]
     blocks += [conversation_row(*pair, url=ask.url) for pair in pairs[:LISTED]]
     reset_all = errand_button("reset_all", "Reset all", confirm=CONFIRM_RESET_ALL, danger=True)
     blocks.append({"type": "actions", "elements": [reset_all, errand_button("export", "Export")]})
