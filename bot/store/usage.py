@@ -153,8 +153,14 @@ class Spending:
         used = keys.name("used", team_id, user_id)
         for member in await self._link.execute("SMEMBERS", used):
             day, channel_id = member.split(":")
-            names = (used, self._rows(team_id, day), self._top(team_id, "person", day[:7]))
-            args = (member, channel_id, user_id, FORGOTTEN, *KINDS)
+            names = (
+                used,
+                self._rows(team_id, day),
+                self._top(team_id, "person", day[:7]),
+                self._sum(team_id, "person", FORGOTTEN, day),
+                self._sum(team_id, "person", FORGOTTEN, day[:7]),
+            )
+            args = (member, channel_id, user_id, FORGOTTEN, SUMS_SECONDS, *KINDS)
             await self._link.run("anonymize", names, *args)
 
     def _rows(self, team_id: str, day: str) -> str:

@@ -94,6 +94,12 @@ async def test_forget_me_deletes_here_and_on_the_server_and_counts(any_town: Tow
     people = await store.spending.top(team_id, "person", day_of(time.time())[:7], 10)
     assert alice.id not in people
     assert FORGOTTEN in people
+    chief = town.slack.add_user("chief", is_admin=True)
+    await chief.joins("#general")
+    await chief.slash("/usage")
+    shown = str(chief.ephemerals("#general")[0].blocks)
+    assert alice.id not in shown
+    assert "people who wished to be forgotten: 3 answers" in shown
 
 
 async def test_forget_me_waits_for_the_turn_that_is_at_work(town: Town) -> None:
