@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 
@@ -95,6 +96,8 @@ def manifest(url: str | None, check: Path | None) -> None:
     """Print the app manifest for Slack."""
     from bot.slack.manifest import diff_manifest, render_manifest
 
+    if url is not None and not re.match(r"https://[^/\s]", url):
+        raise click.UsageError("Slack sends to https addresses only: --url https://your.host")
     if check is None:
         click.echo(render_manifest(url), nl=False)
         return

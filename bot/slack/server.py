@@ -1,6 +1,7 @@
 """The Bolt app with all its listeners, and the two ways in: signed HTTP and Socket Mode."""
 
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.async_context import AsyncBoltContext
+from slack_bolt.logger.messages import warning_client_prioritized_and_token_skipped
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
@@ -30,6 +32,11 @@ from bot.slack.home import Home
 from bot.slack.people import People
 from bot.slack.shortcuts import Buttons
 from bot.store import Store
+
+# We give Bolt a client on purpose, and that the token is in the environment as well is no news.
+logging.getLogger("slack_bolt.AsyncApp").addFilter(
+    lambda record: record.getMessage() != warning_client_prioritized_and_token_skipped()
+)
 
 EVENTS_PATH = "/slack/events"
 LARGEST_BODY = 1024 * 1024

@@ -87,6 +87,8 @@ async def test_a_whole_conversation_at_debug_tells_no_word_and_no_secret(
     assert 0 <= first["waited"] < PATIENCE
     assert {"turn", "messages", "characters", "timestamp", "level"} <= first.keys()
     assert {line["event"] for line in bot.lines} >= {"ready", "message_delivered", "turn_delayed"}
+    ready = next(n for n, line in enumerate(bot.lines) if line["event"] == "ready")
+    assert {line["level"] for line in bot.lines[:ready]} <= {"info", "debug"}  # a quiet start
 
 
 async def test_a_bug_is_told_by_its_place_and_not_by_its_words(

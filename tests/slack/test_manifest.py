@@ -9,9 +9,11 @@ from typing import cast
 import jsonschema
 import pytest
 import yaml
+from click.testing import CliRunner
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.cli import commands
 from bot.slack.client import Identity
 from bot.slack.commands import COMMANDS
 from bot.slack.events import EVENTS, Listeners
@@ -126,3 +128,10 @@ def test_over_http_every_address_is_the_events_path() -> None:
     text = render_manifest("https://bot.example.com/")
     assert text.count("https://bot.example.com/slack/events") == 2 + len(COMMANDS)
     assert generated["settings"]["socket_mode_enabled"] is False
+
+
+@pytest.mark.parametrize("url", ["http://bot.example.com", "bot.example.com", "https://"])
+def test_an_address_that_slack_would_not_take_is_refused(url: str) -> None:
+    ended = CliRunner().invoke(commands, ["manifest", "--url", url])
+    assert ended.exit_code == 2
+    assert "https" in ended.output
