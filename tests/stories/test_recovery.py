@@ -53,8 +53,7 @@ async def test_conversations_are_found_by_words_of_any_of_their_messages(town: T
     shown = str((await listed(town, "alice", "siamese CATS")).blocks)
     assert "about cats" in shown
     assert "about dogs" not in shown
-    many = "Siamese " * 400 + "&"  # more than Slack shows in a paragraph
-    await town.ask("#general", "&", thread_ts=root)
+    many = "Siamese " * 400  # more than Slack takes in a paragraph
     assert "about cats" in str((await listed(town, "alice", many)).blocks)
     assert (await listed(town, "alice", "elephants")).text == NONE_SUCH
 
