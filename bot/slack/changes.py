@@ -102,7 +102,7 @@ class Changes:
             return
         await self._retract(message)
         await self._store.inbox.deliver(
-            replace(message, ts=_now(), event_id=str(body["trigger_id"]))
+            replace(message, ts=action["action_ts"], event_id=str(body["trigger_id"]))
         )
         await ack()
         await respond(delete_original=True)
@@ -121,7 +121,7 @@ class Changes:
         await store.inbox.deliver(
             Message(
                 thread,
-                _now(),
+                f"{time.time():.6f}",
                 message.user_id,
                 message.ts,
                 event_id=f"retract:{thread.key}:{message.ts}",
@@ -134,7 +134,3 @@ class Changes:
     def register(self, app: AsyncApp) -> None:
         """Hang the button's listener on the app."""
         app.action(ACTION)(self.answer_again)
-
-
-def _now() -> str:
-    return f"{time.time():.6f}"

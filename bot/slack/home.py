@@ -73,7 +73,8 @@ class Home:
         """A conversation is to be forgotten: gone from the list at once, from the server soon."""
         thread, team_id = Thread.parse(action["value"]), installation(context)
         if thread.team_id == team_id:
-            await ask_reset(self._store, thread, body["user"]["id"], body["trigger_id"])
+            at, trigger_id = action["action_ts"], body["trigger_id"]
+            await ask_reset(self._store, thread, body["user"]["id"], at, trigger_id)
         await ack()
         await self.publish(team_id, body["user"]["id"], without=thread)
 

@@ -1,6 +1,5 @@
 """The message shortcut and the buttons: ways to reset a conversation by hand."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +66,8 @@ class Buttons:
         user_id = shortcut["user"]["id"]
         ours = await self._store.conversations.is_ours(thread)
         if ours:
-            await ask_reset(self._store, thread, user_id, shortcut["trigger_id"])
+            at, trigger_id = shortcut["action_ts"], shortcut["trigger_id"]
+            await ask_reset(self._store, thread, user_id, at, trigger_id)
         await ack()
         if not ours and not await whisper(client, thread, user_id, NOT_OURS):
             await respond(NOT_OURS)  # works in the channels, too, that we are no member of
@@ -83,14 +83,17 @@ class Buttons:
         """Pressed in the list that `/reset` offers; only the person's own installation counts."""
         thread = Thread.parse(action["value"])
         if thread.team_id == installation(context):
-            await ask_reset(self._store, thread, body["user"]["id"], body["trigger_id"])
+            at, trigger_id = action["action_ts"], body["trigger_id"]
+            await ask_reset(self._store, thread, body["user"]["id"], at, trigger_id)
         await ack()
         await respond(RESET, replace_original=True)
 
 
-async def ask_reset(store: Store, thread: Thread, user_id: str, trigger_id: str) -> None:
-    """Put the reset into the thread's inbox, behind everything that was said until now."""
-    message = Message(thread, f"{time.time():.6f}", user_id, "", event_id=trigger_id, kind="reset")
-    await store.inbox.deliver(message)
+async def ask_reset(store: Store, thread: Thread, user_id: str, at: str, trigger_id: str) -> None:
+    """Put the reset into the thread's inbox, behind everything that was said until then.
+
+    `at` is the `action_ts`: Slack's clock orders the thread, ours may be ahead of it.
+    """
+    await store.inbox.deliver(Message(thread, at, user_id, "", event_id=trigger_id, kind="reset"))
     await store.inbox.interrupt(thread, "reset")
     log.info("reset_asked", thread=thread.key)

@@ -11,6 +11,8 @@ from bot.slack.reply import METADATA_EVENT
 from tests.chaos.city import WORD, City, Said
 from tests.stories.town import words
 
+UNKNOWN = "unknown "
+
 
 @dataclass
 class Verdict:
@@ -29,6 +31,7 @@ class Verdict:
     answers_lost: int = 0
     answers_doubled: int = 0
     answers_cut: int = 0
+    unmarked: int = 0
     unanswered: int = 0
     stuck: int = 0
     dead: int = 0
@@ -183,6 +186,8 @@ def _judge_answers(
             wanted = output_of(city, ours[turn])
             if numbers != list(range(len(numbers))) or text.split() != wanted.split():
                 verdict.complain("answers_cut", f"{where}: turn {turn}, parts {numbers}")
+        if turn.startswith(UNKNOWN):
+            verdict.complain("unmarked", f"{where}: {text[:40]} bears no mark of its turn")
     for turn in ours.keys() - posted.keys():
         verdict.complain("answers_lost", f"{where}: turn {turn} has a run and no answer")
     for message in messages:
@@ -199,7 +204,7 @@ def parts_by_turn(replies: Iterable[Message]) -> dict[str, list[tuple[int, str]]
             payload = metadata["event_payload"]
             turns[payload["turn"]].append((int(payload["part"]), words(message)))
         else:
-            turns[f"unknown {message.ts}"].append((0, words(message)))
+            turns[f"{UNKNOWN}{message.ts}"].append((0, words(message)))
     return turns
 
 

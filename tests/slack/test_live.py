@@ -4,16 +4,19 @@ import gzip
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.slack import status
 from bot.slack.markdown.render import render
 from bot.slack.markdown.split import parts
+from bot.slack.reply import METADATA_EVENT
 from bot.slack.streaming import budget, live
 from bot.slack.streaming.budget import Allowance
 from bot.store import Store
-from tests.slack.answers import Scene, Wire, open_scene
+from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
+from tests.stories.town import words
 
 ANSWERS = Path(__file__).parents[3] / "shared" / "data" / "model-answers.jsonl.gz"
 PROSE = "\n\n".join(f"Paragraph {n} has **bold** words and `code`." for n in range(12))
@@ -89,6 +92,27 @@ async def test_killed_at_any_request_another_worker_finishes_the_same_message(
                 await scene.answer(text, second, step=150)
                 assert len(scene.replies) == 1, (kill_at, after, first.calls, second.calls)
                 is_whole(scene, text)
+
+
+async def test_a_lost_stream_is_told_from_all_else_that_stands_in_the_thread(store: Store) -> None:
+    async with open_scene(store) as scene:
+        slack = scene.slack
+        thread: dict[str, Any] = {"channel": scene.thread.channel_id, "thread_ts": scene.root}
+        bot = Wire().client(slack, scene.session)
+        await scene.answer(PROSE, Wire(0, after=True), step=100)
+        lost = scene.replies[0]
+        await slack.user("bob").says(CHANNEL, "me too", thread_ts=scene.root)
+        await bot.files_upload_v2(filename="chart.png", content=b"png", **thread)
+        other_turn = {"event_type": METADATA_EVENT, "event_payload": {"turn": "t", "part": 0}}
+        await bot.chat_postMessage(text="an answer", metadata=other_turn, **thread)
+        alice = slack.user("alice").id
+        await bot.chat_postEphemeral(text="There is nothing to stop.", user=alice, **thread)
+        await scene.answer(PROSE, Wire(), step=100)
+        marks = [(message.metadata or {}).get("event_payload") for message in scene.replies]
+        assert scene.replies[0].ts == lost.ts
+        assert words(scene.replies[0]) == render(PROSE)
+        assert [mark and mark["part"] for mark in marks] == [0, None, 0]
+        assert marks[2] == other_turn["event_payload"]
 
 
 async def test_killed_several_times_at_random_it_is_whole_in_the_end(store: Store) -> None:

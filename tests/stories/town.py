@@ -130,6 +130,20 @@ async def open_town(
         if not socket_mode:
             slack.events_url = f"{town.url}/slack/events"
         yield town
+        assert not unmarked(slack)
+
+
+def unmarked(slack: LocalSlack) -> list[str]:
+    """What the bot has posted in threads that bears no mark, so that a later worker could take it
+    for a stream of its own that was lost: neither metadata nor files, and no stream any more."""
+    messages = [m for each in slack.workspace.messages.values() for m in each.values()]
+    return [
+        message.text
+        for message in messages
+        if message.user_id == slack.bot.id and message.is_reply
+        if not message.metadata and not message.file_ids
+        if not message.stream or message.stream.state != "streaming"
+    ]
 
 
 def now_ts() -> str:

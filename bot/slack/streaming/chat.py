@@ -219,8 +219,8 @@ class Chat:
     async def find_orphan(self, known: Sequence[str]) -> str | None:
         """The `ts` of a stream of this turn that was started but never written down.
 
-        It is a plain message of ours, newer than the question and without metadata: a thread has
-        one turn at a time, and all that earlier ones have streamed bears metadata.
+        It is a message of ours, newer than the question and without metadata. There is no other:
+        all that we post in threads bears metadata, but files, and a stream gets it with its end.
         """
         found = None
         async for message in self._replies():
