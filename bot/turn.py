@@ -63,11 +63,13 @@ OVERFULL, ARCHIVED = "overfull", "archived"
 class Interrupt:
     """A person's wish to end the turn that is at work: `stop` or `reset`.
 
-    `waiting` tells the other way that the turn does nothing but wait for its run.
+    Two things it tells the other way: `waiting`, that the turn does nothing but wait for its run or
+    for leave to start it, and `begun`, that there is a run, or an answer without one.
     """
 
     reason: str = ""
     waiting: bool = False
+    begun: bool = False
     raised: asyncio.Event = field(default_factory=asyncio.Event)
 
     def set(self, reason: str) -> None:
@@ -129,6 +131,7 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
             note = "\n\n".join(filter(None, [fresh, admission.note, unread_note(turn), lost]))
             answer = replace(answer, text=well_formed(answer.text), note=note)
             await turn.note("answer", answer)
+        interrupt.begun = True
         with trace.span("post", answer_outcome=answer.outcome):
             await reply.finish(replace(answer, text=with_note(answer)))
         await share(turn, desk.files, turn.claim.thread, answer.files)
@@ -220,6 +223,7 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
         )
 
     run = await desk.throttle.once(turn, step, Run, start)
+    interrupt.begun = True
     update, has_text = Update(run.status), False
     with trace.span("follow", run_id=run.id):
         async with _stoppable(engine, run, interrupt):

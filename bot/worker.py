@@ -31,7 +31,11 @@ RESCUE_EVERY = 2
 """Heartbeats between two looks for the dead."""
 STRAY = 5.0
 """Seconds after which a thread that is ours in Redis's eyes only counts as astray."""
-CLAIMED_AT_ONCE = 100
+BEGINNING_AT_ONCE = 100
+"""Turns without a run yet. The burst behind them waits where other workers can have it: a thousand
+turns that all begin together would get in each other's way until Redis seems not to answer."""
+LOOK_AGAIN = 0.05
+"""Seconds after which a worker with that many looks for room again."""
 BLOCK = 1.0
 LAST_WORDS = 5.0
 """Seconds that a turn which is just writing to Slack is given when the worker leaves."""
@@ -64,6 +68,13 @@ class Worker:
         return len(self._work)
 
     @property
+    def room(self) -> int:
+        """How many more threads may be claimed now."""
+        beginning = sum(work.is_beginning for work in self._work.values())
+        free = self._settings.bot_concurrency - self.busy
+        return min(free, BEGINNING_AT_ONCE - beginning)
+
+    @property
     def is_alive(self) -> bool:
         """Whether Redis heard of us lately: else the others take our threads for abandoned."""
         return time.monotonic() - self._beaten_at < LIFE
@@ -90,13 +101,12 @@ class Worker:
     async def _keep_claiming(self) -> None:
         backoff = error_backoff()
         while not self._leaving.is_set():
-            free = self._settings.bot_concurrency - self.busy
-            if free <= 0:
+            if (room := self.room) <= 0:
                 self._freed.clear()
-                await _first(self._freed.wait(), self._leaving.wait())
+                await _first(self._freed.wait(), self._leaving.wait(), asyncio.sleep(LOOK_AGAIN))
                 continue
             try:
-                entries = await self._claim(min(free, CLAIMED_AT_ONCE))
+                entries = await self._claim(room)
                 backoff = error_backoff()
             except StoreUnavailable as error:
                 log.error("redis_unavailable", error=str(error))
@@ -356,6 +366,10 @@ class _Work:
         self.claim: Claim | None = None
         self.turn: Turn | None = None
         self.task: asyncio.Task[None]
+
+    @property
+    def is_beginning(self) -> bool:
+        return not (self.interrupt.begun or self.interrupt.waiting)
 
     @property
     def can_go(self) -> bool:

@@ -7,9 +7,9 @@ import pytest
 from bot import worker
 from bot.errors import StoreUnavailable
 from bot.store import Claim, Entry, Inbox
-from tests.fakes.openai import held
+from tests.fakes.openai import echo, held
 from tests.redis_server import run_server
-from tests.stories.town import Town, open_town
+from tests.stories.town import Town, open_town, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +54,33 @@ async def test_entries_that_never_arrived_are_found_again_and_again(
     root = await town.ask("#general", "@bot hi")
     assert await town.replies("#general", root) == ["turn 1: hi"]
     assert len(set(lost)) == 3
+
+
+async def test_turns_that_wait_for_their_run_make_room_for_others(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "BEGINNING_AT_ONCE", 1)
+    town.fake.answer = lambda prompt: held(echo(prompt))
+    roots = [await town.slack.user("alice").says("#general", f"@bot {n}") for n in range(5)]
+    await town.slack.wait_for(lambda: len(town.fake.working) == len(roots))
+    town.fake.finish()
+    for number, root in enumerate(roots):
+        assert await town.replies("#general", root) == [f"turn 1: {number}"]
+
+
+async def test_turns_without_a_run_yet_are_few_and_the_others_stay_where_all_can_take_them(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "BEGINNING_AT_ONCE", 2)
+    town.fake.fault("hang_before", "POST", seconds=60, times=None)
+    for n in range(5):
+        await town.slack.user("alice").says("#general", f"@bot {n}")
+
+    async def share() -> bool:
+        depth = await town.bot.store.inbox.depth()
+        return (depth.claimed, depth.waiting) == (2, 3)
+
+    await wait_until(share)
 
 
 async def test_what_is_being_answered_survives_the_loss_of_all_data(tmp_path: Path) -> None:
