@@ -11,7 +11,11 @@ INLINE_BYTES = 60_000
 """Text files above this size are handed over as documents."""
 
 IMAGES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
-AUDIO = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav"}
+AUDIO = {
+    **dict.fromkeys(("audio/mpeg", "audio/mp3"), "mp3"),
+    **dict.fromkeys(("audio/wav", "audio/wave", "audio/x-wav", "audio/vnd.wave"), "wav"),
+}
+"""The formats that `input_audio` knows. Slack's voice messages are MP4 and none of them."""
 DOCUMENTS = {
     ".pdf": "application/pdf",
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",

@@ -245,10 +245,16 @@ def parse_files(files: Any) -> tuple[File, ...]:
         File(
             id=file["id"],
             name=file.get("name") or file.get("title") or "",
-            mimetype=file.get("mimetype") or "",
+            mimetype=_mimetype(file),
             size=file.get("size") or 0,
             url=file.get("url_private_download") or file.get("url_private") or "",
         )
         for file in files
         if file.get("id") and file.get("mode") != "tombstone"
     )
+
+
+def _mimetype(file: Payload) -> str:
+    """Slack calls voice messages `video/mp4` as often as `audio/mp4`."""
+    kind = str(file.get("mimetype") or "")
+    return kind.replace("video/", "audio/") if file.get("subtype") == "slack_audio" else kind

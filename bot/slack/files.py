@@ -32,6 +32,7 @@ REDIRECTS = 3
 DELAYS = (0.5, 2.0)
 
 UNREADABLE = "not a kind of file that I know"
+UNHEARD = "a recording that I cannot listen to"
 TOO_LARGE = "too large for me"
 TOO_MANY = "too many files at once"
 ELSEWHERE = "kept outside of Slack, where I cannot get at it"
@@ -139,7 +140,7 @@ class Files:
             file = await self._look_up(file)
         kind = file_kind(file.name, file.mimetype, file.size)
         if kind not in kinds or not kind:
-            raise _Unreadable(UNREADABLE)
+            raise _Unreadable(UNHEARD if file.mimetype.startswith("audio/") else UNREADABLE)
         if file.size > most:
             raise _Unreadable(TOO_LARGE)
         for delay in (*DELAYS, None):

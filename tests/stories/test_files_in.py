@@ -9,9 +9,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.shapes import file_json
 from bot.slack.events import parse_files
-from bot.slack.files import ELSEWHERE, MOST_BYTES, NO_SCOPE, TOO_LARGE, UNREADABLE, Files
+from bot.slack.files import ELSEWHERE, MOST_BYTES, NO_SCOPE, TOO_LARGE, UNHEARD, UNREADABLE, Files
 from tests.stories.town import Town, open_town
 
+MP3 = b"ID3" + bytes(range(100))
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
 
 
@@ -38,6 +39,44 @@ async def test_documents_go_as_files_and_texts_as_words(town: Town) -> None:
     assert document["file_data"].startswith("data:application/pdf;base64,")
     assert code == {"type": "input_text", "text": "<file name=\"b.py\">\nprint('ä')\n</file>"}
     assert (text["type"], text["filename"]) == ("input_file", "c.txt")
+
+
+async def test_a_model_that_hears_is_given_the_sound(town: Town) -> None:
+    town.fake.options.hears = True
+    files = {"song.mp3": MP3, "call.wav": b"RIFF....WAVE"}
+    answer = await ask_with(town, "@bot listen", files)
+    assert answer == "turn 1: listen\n(files: song.mp3, call.wav)"
+    _, *sounds = content(town)
+    heard = [sound["input_audio"] for sound in sounds]
+    assert [sound["format"] for sound in heard] == ["mp3", "wav"]
+    assert base64.b64decode(heard[0]["data"]) == MP3
+
+
+async def test_a_model_that_hears_nothing_is_asked_without_the_sound_only(town: Town) -> None:
+    answer = await ask_with(town, "@bot look and listen", {"song.mp3": MP3, "cat.png": PNG})
+    assert answer.endswith("⚠️ I could not read song.mp3 (the AI model does not take it).")
+    assert [part["type"] for part in content(town)] == ["input_text", "input_image"]
+
+
+async def test_a_voice_message_is_answered_and_named_as_not_heard(any_town: Town) -> None:
+    dm = any_town.slack.user("alice").dm()
+    ts = await any_town.slack.user("alice").says(dm, "", files={"audio_message.m4a": b"ftypM4A"})
+    (answer,) = await any_town.replies(dm, ts)
+    assert answer == (
+        f"turn 1: (files: audio_message.m4a)\n\n⚠️ I could not read audio_message.m4a ({UNHEARD})."
+    )
+
+
+async def test_an_assistant_names_sound_as_not_heard(assistants_town: Town) -> None:
+    answer = await ask_with(assistants_town, "@bot listen", {"song.mp3": MP3})
+    assert answer.endswith(f"song.mp3 ({UNHEARD}).")
+    assert assistants_town.fake.files == {}
+
+
+def test_a_voice_message_that_slack_calls_a_video_is_a_recording() -> None:
+    voice = {"id": "F1", "subtype": "slack_audio", "mimetype": "video/mp4"}
+    film = {"id": "F2", "mimetype": "video/mp4"}
+    assert [file.mimetype for file in parse_files([voice, film])] == ["audio/mp4", "video/mp4"]
 
 
 async def test_a_file_without_a_word_is_enough(town: Town) -> None:

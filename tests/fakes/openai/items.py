@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any
 
+from openai.types.responses.response_input_audio_param import ResponseInputAudioParam
+
 from .answers import Answer, Json, Said
 from .errors import ApiError, invalid
+from .parameters import find_problem
 
 _PREFIXES = {
     "message": "msg",
@@ -32,6 +35,25 @@ def from_input(given: Any, new_id: NewId) -> list[Json]:
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
     return [_complete(deepcopy(item), new_id) for item in given]
+
+
+def without_sound(body: Any) -> Any:
+    """The body less its `input_audio` parts; raises ApiError for a bad one."""
+    if not isinstance(body, dict) or not isinstance(body.get("input"), list):
+        return body
+    return {**body, "input": [_silenced(item) for item in body["input"]]}
+
+
+def _silenced(item: Any) -> Any:
+    if not isinstance(item, dict) or not isinstance(item.get("content"), list):
+        return item
+    parts = item["content"]
+    sounds = [part for part in parts if part.get("type") == "input_audio"]
+    for sound in sounds:
+        problem = find_problem(sound, ResponseInputAudioParam)
+        if problem is not None:
+            raise problem.as_error()
+    return {**item, "content": [part for part in parts if part not in sounds]}
 
 
 def _complete(item: Json, new_id: NewId) -> Json:

@@ -36,6 +36,8 @@ class Options:
     responses: bool = True
     conversations: bool = True
     assistants: bool = True
+    hears: bool = False
+    """Messages may have `input_audio` parts, which OpenAI's own server does not take here."""
     bare: bool = False
     """24-hex ids without prefix, null usage and expires_at, as at open-assistant-api."""
 

@@ -17,7 +17,14 @@ from .errors import (
     not_found,
     too_long_for_context,
 )
-from .items import count_tokens, find_unanswered_call, from_input, is_message_of, text_of
+from .items import (
+    count_tokens,
+    find_unanswered_call,
+    from_input,
+    is_message_of,
+    text_of,
+    without_sound,
+)
 from .limits import too_long
 from .options import Options
 from .pages import page
@@ -45,8 +52,11 @@ class Responses:
         ]
 
     async def create(self, request: web.Request) -> web.StreamResponse:
-        body = self._state.check_body(
-            request[BODY], response_create_params.ResponseCreateParams, "CreateResponse"
+        body = request[BODY]
+        self._state.check_body(
+            without_sound(body) if self._options.hears else body,
+            response_create_params.ResponseCreateParams,
+            "CreateResponse",
         )
         self._check(body)
         work = self._open_work(body)
