@@ -20,6 +20,7 @@ def append(workspace: Workspace, message: Message, markdown: str, chunks: list[J
     stream = live(message)
     text = check_room(stream, markdown, chunks)
     stream.length += len(text)
+    _say(stream, markdown)
     for chunk in chunks:
         _apply(stream, chunk)
     _show(workspace, message, message.text + text)
@@ -28,7 +29,7 @@ def append(workspace: Workspace, message: Message, markdown: str, chunks: list[J
 def check_room(stream: Stream, markdown: str, chunks: list[Json]) -> str:
     """The text that the pieces would add; raises SlackError where the stream cannot take them."""
     text = markdown
-    blocks = len(stream.chunk_blocks)
+    blocks = sum(block["type"] != "markdown" for block in stream.chunk_blocks)
     for chunk in chunks:
         required = CHUNKS.get(str(chunk.get("type")))
         if required is None or required not in chunk:
@@ -92,13 +93,22 @@ def stop_by_user(workspace: Workspace, user_id: str, channel_id: str, thread_ts:
 def _show(workspace: Workspace, message: Message, text: str) -> None:
     stream = message.stream
     assert stream is not None
-    markdown = [{"type": "markdown", "text": text}] if text else []
-    blocks = markdown + stream.chunk_blocks + stream.final_blocks
-    workspace.change(message, text=text, blocks=blocks)
+    workspace.change(message, text=text, blocks=stream.chunk_blocks + stream.final_blocks)
+
+
+def _say(stream: Stream, text: str) -> None:
+    """Text grows where it is; behind a card it begins anew, as in Slack's timeline."""
+    if text and stream.chunk_blocks and stream.chunk_blocks[-1]["type"] == "markdown":
+        last = stream.chunk_blocks.pop()
+        text = last["text"] + text
+    if text:
+        stream.chunk_blocks.append({"type": "markdown", "text": text})
 
 
 def _apply(stream: Stream, chunk: Json) -> None:
-    if chunk["type"] == "task_update":
+    if chunk["type"] == "markdown_text":
+        _say(stream, str(chunk["text"]))
+    elif chunk["type"] == "task_update":
         _update_task(stream, chunk)
     elif chunk["type"] == "plan_update":
         plans = [block for block in stream.chunk_blocks if block["type"] == "plan"]

@@ -40,3 +40,23 @@ def in_channel(page: Page, text: str) -> Locator:
 
 def in_thread(page: Page, text: str) -> Locator:
     return page.locator(".thread article").filter(has_text=text)
+
+
+async def go_to(page: Page, name: str) -> None:
+    """Go to a channel, or to the app's messages."""
+    await page.get_by_role("navigation").get_by_role("button", name=name).click()
+
+
+async def open_home(page: Page) -> Locator:
+    """The app's Home tab."""
+    await go_to(page, "threadbot")
+    await page.get_by_role("tab", name="Home").click()
+    return page.get_by_role("tabpanel", name="Home")
+
+
+async def command(page: Page, text: str) -> None:
+    """Give a slash command in the channel."""
+    box = page.locator(".channel .composer textarea")
+    await box.fill(text)
+    await box.press("Escape")  # the offered completions
+    await box.press("Enter")

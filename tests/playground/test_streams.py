@@ -157,6 +157,22 @@ async def test_task_updates_replace_their_status_and_append_their_output(
     assert context["type"] == "context"
 
 
+async def test_cards_stand_where_they_came_between_the_texts(
+    slack: LocalSlack, client: AsyncWebClient, thread: Thread
+) -> None:
+    stream = await thread.start(client)
+    search = TaskUpdateChunk(id="t1", title="Search", status="in_progress")
+    await client.chat_appendStream(**stream, chunks=[search, MarkdownTextChunk(text="one")])
+    await client.chat_appendStream(**stream, markdown_text=" and")
+    code = TaskUpdateChunk(id="t2", title="Code", status="complete")
+    done = TaskUpdateChunk(id="t1", title="Search", status="complete")
+    await client.chat_appendStream(**stream, chunks=[done, code, MarkdownTextChunk(text=" two")])
+    [message] = slack.replies("#general", thread.ts)
+    shown = [block.get("title") or block["text"] for block in message.blocks]
+    assert shown == ["Search", "one and", "Code", " two"]
+    assert message.text == "one and two"
+
+
 async def test_a_stream_takes_fifty_blocks_in_chunks_and_fifty_at_its_end(
     client: AsyncWebClient, thread: Thread
 ) -> None:

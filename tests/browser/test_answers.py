@@ -1,0 +1,210 @@
+"""Answers as a person sees them come, with the real bot behind the page."""
+
+import asyncio
+from pathlib import Path
+
+from playwright.async_api import Page, expect
+
+from bot.apology import NOTHING_TO_STOP, STOPPED
+from bot.slack.changes import OFFER
+from bot.slack.feedback import NOT_THE_LAST
+from bot.slack.files import UNREADABLE
+from bot.slack.pane import GREETING
+from tests.browser.hands import (
+    choose,
+    go_to,
+    in_channel,
+    in_thread,
+    open_thread,
+    reply,
+    say,
+    speak_as,
+)
+from tests.browser.test_page import png
+from tests.fakes.openai import Answer, held, parts
+from tests.stories.town import Town
+
+TIDES = """## The tides
+
+The sea rises **twice a day**, since the moon pulls on it.
+
+| Place | Metres |
+|:--|--:|
+| Cuxhaven | 3.1 |
+
+1. The moon pulls
+   - on the near side
+2. The earth turns
+
+```python
+height = 3.1 * math.cos(hours)
+```
+
+In all $F = G \\frac{m_1 m_2}{r^2}$ it is.
+"""
+CITED = TIDES.index("The sea"), TIDES.index("on it.") + len("on it.")
+
+
+async def test_an_answer_is_seen_to_come_and_is_whole_in_the_end(
+    town: Town, town_page: Page
+) -> None:
+    sources = (
+        parts.url_citation(*CITED, "https://example.com/tides", "Tides, explained"),
+        parts.file_citation("file-1", "handbook.pdf", CITED[1]),
+    )
+    tools = (parts.web_search("tides today"), parts.code("cntr_1", "print(1)"))
+    town.fake.answer = [held(Answer(TIDES, annotations=sources, items=tools), after=8), "No water."]
+    await say(town_page, "@bot why are there tides?")
+    await expect(in_channel(town_page, "why are there")).to_contain_text("threadbot is thinking…")
+    await open_thread(town_page, "why are there tides?")
+    thread = town_page.locator(".thread")
+    growing = thread.locator(".streaming")
+    await expect(growing).to_contain_text("twice a day")
+    cards = growing.locator(".task-card")
+    await expect(cards).to_have_text(["✓Searching the web: tides today", "✓Running code"])
+    await expect(growing).not_to_contain_text("Cuxhaven")
+
+    await reply(town_page, "and on Mars?")
+    await reply(town_page, "and on Venus?")
+    await expect(thread.locator(".status")).to_have_text("threadbot is answering… queued (2)")
+    town.fake.finish()
+    await expect(in_thread(town_page, "No water.")).to_be_visible()
+    await expect(thread.locator(".status")).to_be_empty()
+
+    answer = in_thread(town_page, "The tides")
+    await expect(answer.get_by_role("cell", name="3.1")).to_be_visible()
+    await expect(answer.locator("ol > li > ul > li")).to_have_text("on the near side")
+    await expect(answer.get_by_role("region", name="Code, python")).to_contain_text("math.cos")
+    await expect(answer).to_contain_text(r"$F = G \frac{m_1 m_2}{r^2}$")
+    for name in ("[1]", "Tides, explained"):
+        link = answer.get_by_role("link", name=name)
+        await expect(link).to_have_attribute("href", "https://example.com/tides")
+    await expect(answer.locator("ol").last).to_contain_text("handbook.pdf")
+
+
+async def test_a_tool_at_work_is_named_beside_the_stop_button(town: Town, town_page: Page) -> None:
+    town.fake.answer = [held(Answer("Found.", items=(parts.web_search("tides"),)))]
+    await say(town_page, "@bot look it up")
+    await open_thread(town_page, "look it up")
+    await expect(town_page.locator(".thread .task-card")).to_contain_text("Searching the web")
+    await reply(town_page, "stop")
+    await expect(in_thread(town_page, "Stopped.")).to_be_visible()
+    await expect(town_page.get_by_role("button", name="Stop")).to_be_hidden()
+    await reply(town_page, "stop")
+    told = in_thread(town_page, NOTHING_TO_STOP)
+    await expect(told).to_contain_text("Only visible to you")
+
+
+async def test_what_was_said_stays_where_the_answer_is_stopped(town: Town, town_page: Page) -> None:
+    town.slack.faults.refuse("chat.startStream", "unknown_method")
+    town.fake.answer = [held("One word after the other, and no end of it in sight", after=3)]
+    await say(town_page, "@bot tell me a story")
+    await open_thread(town_page, "tell me a story")
+    growing = in_thread(town_page, "One word after the other")
+    await growing.get_by_role("button", name="Stop").click()
+    await expect(growing.locator("em")).to_have_text(STOPPED.strip("_"))
+    await expect(growing.get_by_role("button", name="Stop")).to_have_count(0)
+
+
+async def test_a_person_says_what_they_think_and_asks_for_another_answer(
+    town: Town, town_page: Page
+) -> None:
+    town.fake.answer = ["The first answer.", "The second answer."]
+    await say(town_page, "@bot hi")
+    await open_thread(town_page, "hi")
+    first = in_thread(town_page, "The first answer.")
+    await first.get_by_role("button", name="Good answer").click()
+    await in_thread(town_page, "Thank you!").get_by_role("button", name="Add a note").click()
+    await _fill_in(town_page, "What was good?", "Short and friendly.")
+    await first.get_by_role("button", name="Answer again").click()
+    second = in_thread(town_page, "The second answer.")
+    await second.get_by_role("button", name="Bad answer").click()
+    await _fill_in(town_page, "What was wrong or missing?", "Too short.")
+    await expect(town_page.locator(".channel .count")).to_have_text("2 replies")
+    await first.get_by_role("button", name="Answer again").click()
+    await expect(in_thread(town_page, NOT_THE_LAST)).to_be_visible()
+    given = {(f.vote, f.note) for f in await town.bot.store.feedback.list()}
+    assert given == {("positive", "Short and friendly."), ("negative", "Too short.")}
+
+
+async def _fill_in(page: Page, label: str, note: str) -> None:
+    dialog = page.get_by_role("dialog", name="Your feedback")
+    await dialog.get_by_label(label).fill(note)
+    await dialog.get_by_role("button", name="Send").click()
+    await expect(dialog).to_be_hidden()
+
+
+async def test_files_go_in_and_come_out(town: Town, town_page: Page, tmp_path: Path) -> None:
+    drawn = Answer("A dot, larger.", items=(parts.image(png()),))
+    town.fake.answer = [held("I have looked."), drawn]
+    files = {"dot.png": png(), "a.pdf": b"%PDF-1.7", "notes.txt": b"two words", "all.zip": b"PK"}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    await town_page.locator(".channel input[type=file]").set_input_files(
+        [tmp_path / name for name in files]
+    )
+    await say(town_page, "@bot what is in these?")
+    await open_thread(town_page, "what is in these?")
+    await town.slack.wait_for(lambda: town.fake.working)
+    asked = next(r.body for r in town.fake.requests if r.path == "/responses")
+    kinds = [part["type"] for part in asked["input"][-1]["content"]]
+    assert kinds == ["input_text", "input_image", "input_file", "input_text"]
+    town.fake.finish()
+    answer = in_thread(town_page, "I have looked.")
+    await expect(answer).to_contain_text(f"I could not read all.zip ({UNREADABLE}).")
+    await reply(town_page, "draw it larger")
+    shown = town_page.locator(".thread").get_by_role("img", name="image.png")
+    await expect(shown).to_be_visible()
+    assert await shown.evaluate("async (image) => (await image.decode(), image.naturalWidth)") == 1
+    said = await town_page.locator(".thread article").all_inner_texts()
+    assert ["A dot, larger." in said[-2], "image.png" in said[-1]] == [True, True]
+
+
+async def test_an_edited_question_is_answered_anew_and_a_deleted_one_forgotten(
+    town_page: Page,
+) -> None:
+    town_page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await say(town_page, "@bot capital of Austria?")
+    await open_thread(town_page, "capital of Austria?")
+    await expect(in_thread(town_page, "turn 1")).to_be_visible()
+    await choose(town_page, in_thread(town_page, "capital of Austria?").first, "Edit message")
+    editor = town_page.get_by_role("textbox", name="Edit message")
+    await editor.fill("@bot capital of Australia?")
+    await editor.press("Enter")
+    offer = in_thread(town_page, OFFER)
+    await offer.get_by_role("button", name="Answer again").click()
+    await expect(in_thread(town_page, "turn 2: capital of Australia?")).to_be_visible()
+    await expect(offer).to_have_count(0)
+
+    await reply(town_page, "the password is swordfish")
+    await expect(in_thread(town_page, "turn 3")).to_be_visible()
+    await choose(town_page, in_thread(town_page, "swordfish").first, "Delete message")
+    await expect(in_thread(town_page, "swordfish")).to_have_count(1)  # the answer, which repeats it
+    await reply(town_page, "what do you know?")
+    known = in_thread(town_page, "turn 4: capital of Australia? | what do you know?")
+    await expect(known).to_be_visible()
+
+
+async def test_called_in_the_middle_of_a_thread_it_knows_who_said_what(town_page: Page) -> None:
+    await say(town_page, "the deploy is red")
+    await open_thread(town_page, "the deploy is red")
+    await speak_as(town_page, "bob")
+    await reply(town_page, "works on my machine")
+    await speak_as(town_page, "alice")
+    await reply(town_page, "@bot what do we do?")
+    known = "alice: the deploy is red | bob: works on my machine | alice: what do we do?"
+    await expect(in_thread(town_page, known)).to_be_visible()
+
+
+async def test_the_agent_pane_greets_and_its_prompts_are_sent(town: Town, town_page: Page) -> None:
+    await go_to(town_page, "threadbot")
+    greeting = GREETING.partition("\n")[0]
+    await expect(in_channel(town_page, greeting)).to_have_count(1)
+    await town_page.get_by_role("button", name="Draft a message").click()
+    asked = "Help me write a short, friendly message. Ask me first what it is about."
+    await expect(in_thread(town_page, f"turn 1: {asked}")).to_be_visible()
+    title = town_page.locator(".thread").get_by_role("heading", name="Help me write a short")
+    await expect(title).to_have_text("Help me write a short, friendly message. Ask me first what…")
+    await go_to(town_page, "general")
+    await go_to(town_page, "threadbot")
+    await expect(in_channel(town_page, greeting)).to_have_count(1)
