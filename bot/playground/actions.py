@@ -30,9 +30,12 @@ def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
                 yield block, element
 
 
-def find_element(blocks: list[Json], action_id: str) -> tuple[Json, Json]:
+def find_element(
+    blocks: list[Json], action_id: str, block_id: str | None = None
+) -> tuple[Json, Json]:
+    """The first with this id, or the one in a block: rows may have a button of one id each."""
     for block, element in elements(blocks):
-        if element["action_id"] == action_id:
+        if element["action_id"] == action_id and block_id in (None, block.get("block_id")):
             return block, element
     raise SlackError("action_not_found")
 

@@ -168,14 +168,20 @@ class Person:
         )
 
     async def clicks(
-        self, channel: str, ts: str, action_id: str, value: str | None = None
+        self,
+        channel: str,
+        ts: str,
+        action_id: str,
+        value: str | None = None,
+        block_id: str | None = None,
     ) -> Delivery:
         """Use an element of a message: press a button, or choose `value` in a select.
 
-        The two halves of feedback buttons are chosen by "positive" or "negative".
+        The two halves of feedback buttons are chosen by "positive" or "negative". Of several
+        elements with one action_id the first is used, or that of `block_id`.
         """
         message = self._visible(self._channel(channel).id, ts)
-        block, element = find_element(message.blocks, action_id)
+        block, element = find_element(message.blocks, action_id, block_id)
         action = make_action(block, element, value, self._workspace.clock.next_ts())
         payload = payloads.block_action(
             self._workspace,
@@ -211,11 +217,15 @@ class Person:
         return view
 
     async def clicks_in_view(
-        self, action_id: str, value: str | None = None, view_id: str | None = None
+        self,
+        action_id: str,
+        value: str | None = None,
+        view_id: str | None = None,
+        block_id: str | None = None,
     ) -> Delivery:
-        """Use an element of the topmost modal, or of another view such as App Home."""
+        """Use an element, as in `clicks`, of the topmost modal or of a view such as App Home."""
         view = self._view(view_id)
-        block, element = find_element(view.payload["blocks"], action_id)
+        block, element = find_element(view.payload["blocks"], action_id, block_id)
         action = make_action(block, element, value, self._workspace.clock.next_ts())
         payload = payloads.view_action(self._workspace, self._interactions, self.user, view, action)
         return await self._deliveries.send_interaction("interactive", action_id, payload)

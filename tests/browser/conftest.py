@@ -4,6 +4,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
@@ -94,8 +95,9 @@ async def page(slack: LocalSlack, open_page: Opener) -> Page:
 
 
 @asynccontextmanager
-async def open_shown_town(redis_url: str, directory: Path) -> AsyncIterator[Town]:
-    async with open_town(redis_url, directory, bot_gather_seconds=0.02) as town:
+async def open_shown_town(redis_url: str, directory: Path, **given: Any) -> AsyncIterator[Town]:
+    """`given` are settings of the bot."""
+    async with open_town(redis_url, directory, bot_gather_seconds=0.02, **given) as town:
         town.slack.manifest = manifest()
         yield town
 

@@ -75,6 +75,15 @@ def test_an_option_that_is_not_offered_cannot_be_chosen() -> None:
         make_action(block, item, "green", "1.000001")
 
 
+def test_of_several_buttons_with_one_id_the_one_of_the_block_is_found() -> None:
+    buttons = [element("button", value=value) for value in ("first", "second")]
+    blocks = [{"block_id": button["value"], "elements": [button]} for button in buttons]
+    assert find_element(blocks, "it")[1]["value"] == "first"
+    assert find_element(blocks, "it", "second")[1]["value"] == "second"
+    with pytest.raises(SlackError, match="action_not_found"):
+        find_element(blocks, "it", "third")
+
+
 def test_buttons_have_no_state() -> None:
     button = element("button", text={"type": "plain_text", "text": "x"}, value="v")
     blocks = [{"type": "actions", "block_id": "block", "elements": [button]}]

@@ -5,9 +5,10 @@ import { image, renderElement, renderText } from "./elements.js";
 import { renderMarkdown, table } from "./markdown.js";
 import { renderRichText } from "./rich_text.js";
 
+// `use(element, value, block_id)` reports what the person does.
 export const renderBlocks = (blocks, use) =>
   blocks.map((block) =>
-    BLOCKS[block.type]?.(block, use) ?? h("div", { class: "unknown" }, `[${block.type} block]`));
+    BLOCKS[block.type]?.(block, (element, value) => use(element, value, block.block_id)) ?? h("div", { class: "unknown" }, `[${block.type} block]`));
 
 const BLOCKS = {
   markdown: (block) => h("div", { class: "markdown" }, renderMarkdown(block.text)),

@@ -15,8 +15,8 @@ export class HomeView {
     const sign = JSON.stringify([view?.id, view?.hash, here.speaker]);
     if (sign === this.sign) return;
     this.sign = sign;
-    const use = (element, value) =>
-      interact("clicks_in_view", { action_id: element.action_id, value, view_id: view.id }, element.text?.text ?? "The action");
+    const use = (element, value, block_id) =>
+      interact("clicks_in_view", { action_id: element.action_id, value, block_id, view_id: view.id }, element.text?.text ?? "The action");
     replace(this.element, view ? h("div", { class: "home-blocks body" }, renderBlocks(view.blocks, use)) : nothing());
   }
 }

@@ -81,8 +81,8 @@ function head(message, name) {
 
 function body(channel, message) {
   if (message.subtype === "tombstone") return h("div", { class: "gone" }, "This message was deleted.");
-  const use = (element, value) =>
-    interact("clicks", { channel, ts: message.ts, action_id: element.action_id, value }, element.text?.text ?? "The action");
+  const use = (element, value, block_id) =>
+    interact("clicks", { channel, ts: message.ts, action_id: element.action_id, value, block_id }, element.text?.text ?? "The action");
   const shown = message.blocks?.length
     ? renderBlocks(message.blocks, use)
     : message.text ? [h("div", { class: "text" }, renderMrkdwn(message.text))] : [];

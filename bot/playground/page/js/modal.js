@@ -29,8 +29,8 @@ export class Modal {
   build(view) {
     this.view = view;
     const typed = this.values ?? {};
-    const use = (element, value) =>
-      interact("clicks_in_view", { action_id: element.action_id, value, view_id: view.id }, element.text?.text ?? "The action");
+    const use = (element, value, block_id) =>
+      interact("clicks_in_view", { action_id: element.action_id, value, block_id, view_id: view.id }, element.text?.text ?? "The action");
     this.form = h("form", { onsubmit: (event) => { event.preventDefault(); this.submit(); }, novalidate: true },
       h("header", { class: "bar" }, h("h2", { id: "modal-title" }, plain(view.title?.text ?? "")), h("span", { class: "grow" }),
         iconButton("close", "Close", () => this.close())),
