@@ -62,9 +62,8 @@ async def test_a_voice_message_is_answered_and_named_as_not_heard(any_town: Town
     dm = any_town.slack.user("alice").dm()
     ts = await any_town.slack.user("alice").says(dm, "", files={"audio_message.m4a": b"ftypM4A"})
     (answer,) = await any_town.replies(dm, ts)
-    assert answer == (
-        f"turn 1: (files: audio_message.m4a)\n\n⚠️ I could not read audio_message.m4a ({UNHEARD})."
-    )
+    assert "(files: audio_message.m4a)" in answer
+    assert answer.endswith(f"\n\n⚠️ I could not read audio_message.m4a ({UNHEARD}).")
 
 
 async def test_an_assistant_names_sound_as_not_heard(assistants_town: Town) -> None:
