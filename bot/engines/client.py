@@ -12,8 +12,11 @@ from openai import AsyncOpenAI
 from bot.log import log
 from bot.settings import Settings
 
-REQUESTS = 64
-"""Requests at the same time: enough to poll 2,000 runs every five seconds at 150 ms each."""
+LOOKS = 64
+"""Reading requests at the same time: enough to poll 2,000 runs every five seconds at 150 ms each."""
+
+ACTS = 32
+"""Other requests at the same time: what begins does not queue behind all the polls."""
 
 STREAMS = 100
 """Connections that may be streams at the same time. Further runs are polled."""
@@ -23,7 +26,7 @@ CREATE = httpx2.Timeout(60, connect=5)
 
 
 class _GatedClient(httpx2.AsyncClient):
-    """Lets `REQUESTS` requests through at a time, a stream only until it begins.
+    """Lets `LOOKS` and `ACTS` through at a time, a stream only until it begins.
 
     The connection pool would queue them too, but it goes through its whole queue and all its
     connections for every single request. At DEBUG each request is logged with its outcome.
@@ -31,10 +34,11 @@ class _GatedClient(httpx2.AsyncClient):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._gate = asyncio.Semaphore(REQUESTS)
+        self._looks = asyncio.Semaphore(LOOKS)
+        self._acts = asyncio.Semaphore(ACTS)
 
     async def send(self, request: httpx2.Request, *args: Any, **options: Any) -> httpx2.Response:
-        async with self._gate:
+        async with self._looks if request.method == "GET" else self._acts:
             began, status = time.monotonic(), "no answer"
             try:
                 response = await super().send(request, *args, **options)
@@ -54,7 +58,9 @@ async def open_client(settings: Settings) -> AsyncIterator[AsyncOpenAI]:
     repeated POST after a timeout could be a second message or a second bill.
     """
     key = settings.openai_api_key
-    limits = httpx2.Limits(max_connections=REQUESTS + STREAMS, max_keepalive_connections=REQUESTS)
+    limits = httpx2.Limits(
+        max_connections=LOOKS + ACTS + STREAMS, max_keepalive_connections=LOOKS
+    )
     client = AsyncOpenAI(
         api_key=key.get_secret_value() if key is not None else "none",
         base_url=settings.openai_base_url,
