@@ -47,7 +47,8 @@ class Idle:
     used_at: float
     orphan: Orphan | None
     """What remains of it on the server; None where its facts are gone already."""
-    user_id: str
+    people: frozenset[str]
+    """Who wrote in it, as far as is known: it goes off their lists."""
 
 
 class Archive:
@@ -98,15 +99,26 @@ class Archive:
             *("LIMIT", skip, limit),
         )
         threads = [Thread.parse(name) for name in flat[::2]]
-        facts = await self._link.execute_many(
-            [("HMGET", self._keys.conversation(t), "engine", "id", "user_id") for t in threads]
-        )
+        known = await self._look(threads)
         return [
-            Idle(thread, float(used_at), Orphan(engine, id_) if id_ else None, user_id or "")
-            for thread, used_at, (engine, id_, user_id) in zip(
-                threads, flat[1::2], facts, strict=True
-            )
+            Idle(thread, float(used_at), *facts)
+            for thread, used_at, facts in zip(threads, flat[1::2], known, strict=True)
         ]
+
+    async def _look(self, threads: Sequence[Thread]) -> list[tuple[Orphan | None, frozenset[str]]]:
+        """What some conversations have on the server, and who wrote in them; one round trip."""
+        keys = self._keys
+        flat = await self._link.execute_many(
+            [("HMGET", keys.conversation(t), "engine", "id", "user_id") for t in threads]
+            + [("HKEYS", keys.speakers(t)) for t in threads]
+        )
+        known = []
+        for (engine, id_, user_id), spoke in zip(
+            flat[: len(threads)], flat[len(threads) :], strict=True
+        ):
+            people = frozenset(who for who in (user_id, *spoke) if who and not who.startswith("@"))
+            known.append((Orphan(engine, id_) if id_ else None, people))
+        return known
 
     async def archive(self, found: Sequence[Idle], before: float) -> list[Fate]:
         """Turn conversations into tombstones, unless they are in use again; one round trip."""
@@ -117,7 +129,8 @@ class Archive:
 
     async def forget(self, conversations: Sequence[Conversation]) -> list[Fate]:
         """The same at somebody's wish, however lately they were used; `busy`: a turn is at work."""
-        found = [Idle(c.thread, 0, Orphan(c.engine, c.id), c.user_id) for c in conversations]
+        known = await self._look([c.thread for c in conversations])
+        found = [Idle(c.thread, 0, *facts) for c, facts in zip(conversations, known, strict=True)]
         fates: list[Fate] = await self._link.run_many(
             "archive", [self._call(idle, "+inf") for idle in found]
         )
@@ -131,9 +144,9 @@ class Archive:
             keys.record(thread),
             keys.idle,
             keys.orphans,
-            keys.recent(thread.team_id, idle.user_id),
             keys.speakers(thread),
             keys.overheard(thread),
+            *(keys.recent(thread.team_id, user_id) for user_id in sorted(idle.people)),
         )
         place = f"{thread.channel_id}:{thread.thread_ts}"
         return names, (thread.key, place, before, TOMBSTONE_SECONDS)

@@ -8,6 +8,7 @@ import pytest
 from bot import cleanup
 from bot.cleanup import DELETES_AT_ONCE, Sweeper
 from bot.errors import Retry
+from tests.store.scenes import keys_of
 from tests.stories.test_lifetime import DAY, age, sweeper
 from tests.stories.town import Town, wait_until
 
@@ -127,3 +128,20 @@ async def test_no_retention_keeps_conversations_for_ever(town: Town) -> None:
     assert town.bot.engine is not None
     swept = await Sweeper(town.bot.store, town.bot.engine, 0, pause=0).sweep_now()
     assert swept.archived == 0
+
+
+async def test_what_was_archived_is_on_nobody_s_list(town: Town) -> None:
+    root = await town.ask("#general", "@bot hello")
+    await town.ask("#general", "@bot me too", who="bob", thread_ts=root)
+    store, thread = town.bot.store, town.key("#general", root)
+    assert len(await keys_of(store, "recent:")) == 2
+    await age(store, thread, 31)
+    assert (await sweeper(town).sweep_now()).archived == 1
+    assert await keys_of(store, "recent:") == []
+    assert [
+        key for key in await keys_of(store) if root in key and await _is_for_ever(town, key)
+    ] == []
+
+
+async def _is_for_ever(town: Town, key: str) -> bool:
+    return bool(await town.bot.store.redis.ttl(key) == -1)
