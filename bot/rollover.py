@@ -1,6 +1,7 @@
 """Makes a long conversation short: a summary by the model, and the newest lines as they are."""
 
 from collections.abc import Sequence
+from contextlib import aclosing
 
 from bot.budget import SUMMARY_USAGE
 from bot.engines import Engine
@@ -66,8 +67,9 @@ async def _summarize(
         await turn.once("summary:append", str, append)
     run = await turn.once("summary:run", Run, start)
     text, usage = "", None
-    async for update in engine.follow(run, conversation):
-        text, usage = update.text, update.usage
+    async with aclosing(engine.follow(run, conversation)) as updates:
+        async for update in updates:
+            text, usage = update.text, update.usage
     await turn.note(SUMMARY_USAGE, usage or Usage())
     await store.archive.discard(engine.name, conversation.id)
     return text.strip()

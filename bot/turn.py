@@ -8,7 +8,7 @@ the same text, the part that was not posted yet.
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from bot import metrics, trace
@@ -226,9 +226,12 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
     interrupt.begun = True
     update, has_text = Update(run.status), False
     with trace.span("follow", run_id=run.id):
-        async with _stoppable(engine, run, interrupt):
+        async with (
+            _stoppable(engine, run, interrupt),
+            aclosing(engine.follow(run, conversation)) as updates,
+        ):
             interrupt.waiting = True
-            async for update in engine.follow(run, conversation):
+            async for update in updates:
                 interrupt.waiting = False
                 if update.text and not has_text:
                     has_text = True

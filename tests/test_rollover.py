@@ -1,6 +1,6 @@
 """Summing up is journaled: after a crash it goes on where it stopped."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
@@ -22,7 +22,7 @@ class Interrupted(EchoEngine):
         self.begun += 1
         return await super().begin(thread, user_id, history)
 
-    async def follow(self, run: Run, conversation: Conversation) -> AsyncIterator[Update]:
+    async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         if not self.broken:
             self.broken = True
             raise Retry("broken off")

@@ -5,7 +5,7 @@ Calls that change something may be repeated after a crash or a timeout: `again=T
 earlier attempt of this very step may have reached the server, and the engine looks before it acts.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -59,12 +59,13 @@ class Engine(Protocol):
         """
         ...
 
-    def follow(self, run: Run, conversation: Conversation) -> AsyncIterator[Update]:
+    def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         """Progress until the run has ended; may be begun anew by another process at any time.
 
         The last update is `completed` (or `cancelled`, where `cancel` was called). Every other end
         raises RunFailed. Past the deadline the run is cancelled and RunFailed("deadline") raised.
-        ConversationGone means that the run is lost with what it belonged to.
+        ConversationGone means that the run is lost with what it belonged to. Whoever does not read
+        it to the end closes it (`aclosing`): a stream hangs on it.
         """
         ...
 

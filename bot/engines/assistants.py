@@ -173,7 +173,7 @@ class AssistantsEngine:
         first = await self._read_first(live)
         return Run(first.id, conversation.id, started_at, first.status)
 
-    async def follow(self, run: Run, conversation: Conversation) -> AsyncIterator[Update]:
+    async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         deadline = run.started_at + self._settings.bot_run_deadline
         live, draft = self._streams.take(run.id) or (None, RunDraft())
         if live is not None:

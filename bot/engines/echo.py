@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -163,7 +163,7 @@ class EchoEngine:
 
         return await self._do(write)
 
-    async def follow(self, run: Run, conversation: Conversation) -> AsyncIterator[Update]:
+    async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         """How much has been said follows from the time alone: any process sees the same."""
         shown = None
         while True:

@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,7 +92,7 @@ class Replay:
         memory.work = _Work(run, turn_id, draft, task)
         return run
 
-    async def follow(self, run: Run) -> AsyncIterator[Update]:
+    async def follow(self, run: Run) -> AsyncGenerator[Update, None]:
         memory = self._memory(run.conversation_id)
         work = memory.work
         if work is None or work.run.id != run.id:

@@ -146,10 +146,11 @@ class ResponsesEngine:
         excuses = await conversations.excuses(self._client, conversation.id)
         return await self._open(conversation, body, [*excuses, *given])
 
-    async def follow(self, run: Run, conversation: Conversation) -> AsyncIterator[Update]:
+    async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         if run.id.startswith(REPLAYED):
-            async for update in self._replay.follow(run):
-                yield update
+            async with aclosing(self._replay.follow(run)) as updates:
+                async for update in updates:
+                    yield update
             return
         if run.id.startswith(ADOPTED):
             yield await self._read_adopted(run)

@@ -16,8 +16,8 @@ from bot.slack.streaming.stream import LIMIT
 from tests.chaos.city import City, open_city
 from tests.chaos.processes import BotProcess
 from tests.chaos.verdict import parts_by_turn, runs_by_turn
-from tests.fakes.openai import Answer
-from tests.stories.town import wait_until
+from tests.fakes.openai import Answer, held
+from tests.stories.town import wait_until, words
 
 pytestmark = pytest.mark.chaos
 
@@ -96,3 +96,33 @@ async def test_answers_whose_workers_are_killed_at_random_moments_are_whole_in_t
         assert {"chat.startStream", "chat.update"} <= {call.method for call in city.slack.calls}
         assert sorted(shown) == sorted(render(text) for text in texts)
         assert [len(runs) for runs in runs_by_turn(city).values()] == [1] * len(texts)
+
+
+@pytest.mark.parametrize("engine", ["responses", "assistants"])
+@pytest.mark.timeout(120)
+async def test_a_worker_that_is_told_to_leave_hangs_up_and_the_next_one_goes_on(
+    engine: str, tmp_path: Path
+) -> None:
+    text = write(random.Random(6), 3_000)
+    async with open_city(tmp_path, engine=engine) as city:
+        city.fake.answer = [held(text, after=100)]
+        _, worker = await city.start("web", "worker")
+        [channel] = city.new_channels(1)
+        said = await city.say(channel)
+        await city.slack.wait_for(lambda: city.slack.replies(channel, said.thread_ts), 30)
+        [begun] = city.slack.replies(channel, said.thread_ts)
+        assert await worker.leave() < 10
+        await wait_until(lambda: _no_request_is_open(city), 5)
+        assert begun.text
+        assert text.startswith(begun.text)
+        await city.start("worker")
+        city.fake.finish()
+        await city.rests()
+        [message] = city.slack.replies(channel, said.thread_ts)
+        assert message.ts == begun.ts
+        assert words(message) == render(text)
+        assert [len(runs) for runs in runs_by_turn(city).values()] == [1]
+
+
+async def _no_request_is_open(city: City) -> bool:
+    return not city.fake.open_requests

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -162,17 +164,32 @@ async def test_streams_beyond_the_limit_are_polled(
     assert streamed == [True, None]
 
 
-async def test_a_follower_that_leaves_frees_its_stream(fake: FakeOpenAI) -> None:
+@pytest.mark.parametrize("leaves", ["cancelled", "failing"])
+@pytest.mark.parametrize("opened", [open_responses_on, open_assistants_on])
+async def test_a_follower_that_leaves_hangs_up(
+    fake: FakeOpenAI, opened: Callable[..., Any], leaves: str
+) -> None:
     fake.answer = held(TEXT, after=2)
-    async with open_responses_on(fake) as engine:
+    async with opened(fake) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
-        reading = asyncio.create_task(last_update(engine, run, conversation))
-        await wait_until(lambda: fake.responses[run.id].said != "")
-        reading.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await reading
-        assert not engine._streams.open
+        has_text = asyncio.Event()
+
+        async def read() -> None:
+            async with aclosing(engine.follow(run, conversation)) as updates:
+                async for update in updates:
+                    if update.text and leaves == "failing":
+                        raise ValueError(update.text)
+                    if update.text:
+                        has_text.set()
+
+        reading = asyncio.create_task(read())
+        if leaves == "cancelled":
+            await has_text.wait()
+            reading.cancel()
+        await asyncio.wait([reading])
+        assert reading.cancelled() or isinstance(reading.exception(), ValueError)
+        await wait_until(lambda: not fake.open_requests)
         fake.finish()
         assert (await last_update(engine, run, conversation)).text == TEXT
 

@@ -33,6 +33,7 @@ async def test_an_answer_that_is_stopped_keeps_what_it_said(town: Town, way: str
     assert answer.startswith("word0 word1 ")
     assert answer.endswith("\n\n_Stopped._")
     assert town.fake.working == []
+    await town.slack.wait_for(lambda: not town.fake.open_requests)
     assert len(town.slack.replies("#general", root)) == 1
     assert not alice.ephemerals()
     session = town.slack.agent_thread("#general", root).session

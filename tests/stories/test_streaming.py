@@ -1,11 +1,13 @@
 """Answers that people watch while they are written, and what becomes of them when things break."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from bot.playground.changes import Change
 from bot.playground.model import Message
-from tests.fakes.openai import Answer, parts, slow
+from tests.fakes.openai import Answer, held, parts, slow
 from tests.stories.town import Town, open_town, wait_until, words
 
 LONG = "\n\n".join(f"Paragraph {n} says **something** of its own." for n in range(40))
@@ -14,6 +16,12 @@ LONG = "\n\n".join(f"Paragraph {n} says **something** of its own." for n in rang
 def methods(town: Town, prefix: str = "chat.") -> list[str]:
     """The Slack methods that were called, those of messages only."""
     return [call.method for call in town.slack.calls if call.method.startswith(prefix)]
+
+
+def looks(town: Town) -> int:
+    """How often the run was asked for after it was begun: polled, or its stream opened again."""
+    runs = [work.id for work in (*town.fake.responses.values(), *town.fake.runs.values())]
+    return sum(request.path.rpartition("/")[2] in runs for request in town.fake.requests)
 
 
 def texts(messages: list[Message]) -> list[str]:
@@ -41,6 +49,30 @@ async def test_a_longer_answer_grows_in_one_stream(
         (message,) = town.slack.replies("#general", root)
         assert message.metadata is not None
         assert message.metadata["event_payload"]["part"] == 0
+
+
+@pytest.mark.parametrize("engine", ["responses", "assistants"])
+async def test_what_was_shown_stays_while_a_broken_stream_is_made_up_for(
+    engine: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with open_town(redis_url, tmp_path, engine=engine) as town:
+        path = "/responses" if engine == "responses" else "/threads/*/runs"
+        town.fake.fault("drop_stream", "POST", path, events=40)
+        town.fake.answer = [held(LONG, after=100)]
+        root = await town.slack.user("alice").says("#general", "@bot tell me")
+        shown: list[str] = []
+
+        def look(_: Change) -> None:
+            shown.extend(texts(town.slack.replies("#general", root)))
+
+        stop = town.slack.workspace.changes.observe(look)
+        await town.slack.wait_for(lambda: any(shown), 20)
+        await town.slack.wait_for(lambda: looks(town) >= 2, 20)
+        town.fake.finish()
+        assert await town.replies("#general", root) == [LONG]
+        stop()
+        assert all(later.startswith(earlier) for earlier, later in pairwise(shown))
+        assert len(set(shown)) > 1
 
 
 async def test_a_quick_answer_is_one_post(town: Town) -> None:

@@ -46,6 +46,11 @@ class FakeOpenAI(State):
         everything = [*self.responses.values(), *self.runs.values()]
         return [work for work in everything if not work.is_over]
 
+    @property
+    def open_requests(self) -> list[Request]:
+        """Those that are being answered now; a stream is, as long as the client reads it."""
+        return [request for request in self.requests if request.open]
+
     def finish(self, answer: Answer | str | None = None) -> None:
         """Ends everything that is being worked on (held, slow, never ending)."""
         for work in self.working:
@@ -163,6 +168,8 @@ class FakeOpenAI(State):
             response = await self._serve(request, handler, record, fault)
         except ApiError as error:
             response = error.as_response(self.options.error_style)
+        finally:
+            record.open = False
         if not response.prepared:
             response.headers["x-request-id"] = self.new_id("req")
         record.status = response.status if record.fault not in LOSING else 0

@@ -38,6 +38,8 @@ class Request:
     status: int = 0
     took_effect: bool = False
     fault: str | None = None
+    open: bool = True
+    """Whether it is being answered, or its stream is still read."""
 
 
 @dataclass
