@@ -45,6 +45,7 @@ def in_thread(page: Page, text: str) -> Locator:
 async def go_to(page: Page, name: str) -> None:
     """Go to a channel, or to the app's messages."""
     await page.get_by_role("navigation").get_by_role("button", name=name).click()
+    await page.get_by_role("heading", level=1, name=name).wait_for()
 
 
 async def open_home(page: Page) -> Locator:

@@ -35,6 +35,19 @@ def test_a_file_becomes_a_plain_note() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "offset", "noted"),
+    [
+        ("As the report says.", 9, "As the report[1] says."),
+        ("Ünïcode wörds 2026.", 10, "Ünïcode wörds[1] 2026."),
+        ("潮汐由月球引起。", 2, "潮汐[1]由月球引起。"),
+    ],
+)
+def test_a_note_stands_behind_its_word(text: str, offset: int, noted: str) -> None:
+    citation = Citation(offset, offset, "", file_id="file-1", filename="report.pdf")
+    assert with_sources(text, [citation]).startswith(noted)
+
+
 def test_one_source_has_one_number() -> None:
     text = "One. Two. Three."
     citations = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from bot.models import Citation
@@ -80,6 +81,8 @@ def _gap(offset: int, found: Outline, seams: Seams) -> tuple[int, int] | None:
         offset -= 1
     if not offset:
         return None
+    while offset < len(text) and all(map(_is_spelled, text[offset - 1 : offset + 1])):
+        offset += 1  # to the end of the word
     number = found.number(max(0, offset - 1))
     line = found.lines[number]
     if not _can_hold_notes(found, number) or offset <= _content(found, number):
@@ -90,6 +93,11 @@ def _gap(offset: int, found: Outline, seams: Seams) -> tuple[int, int] | None:
     if in_table and not text[offset : line.end].strip(" |\r\n"):
         offset = line.start + len(text[line.start : offset].rstrip(" |"))
     return offset, offset
+
+
+def _is_spelled(character: str) -> bool:
+    """Whether it is part of a word between spaces; Chinese and its like have none."""
+    return unicodedata.category(character) in ("Ll", "Lu", "Lt", "Nd")
 
 
 def _can_hold_notes(found: Outline, number: int) -> bool:

@@ -52,7 +52,7 @@ export class ChannelPane {
     this.list.show(here.channel, roots, { inThread: false, place: here.channel, newSince: here.newSince, label: `Messages in ${name}` });
     replace(this.list.tail, roots.length ? null : welcome(app, name));
     this.prompts.show(app ? here.channel : "", "", roots.length === 0);
-    this.composer.show(app ? `Message ${name}` : `Message ${channel?.name ? "#" : ""}${name}`);
+    this.composer.show(app ? `Message ${name}` : `Message ${["channel", "group"].includes(channel?.type) ? "#" : ""}${name}`);
     if (document.visibilityState === "visible") markRead(here.channel, roots.at(-1)?.ts);
   }
 

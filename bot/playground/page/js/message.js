@@ -141,7 +141,7 @@ function reactions(channel, message) {
 function replyBar(channel, message) {
   const replies = listThread(channel, message.ts).slice(1).filter((reply) => !reply.is_ephemeral);
   const status = agent(channel, message.ts);
-  const title = status?.title && !begins(message, status.title) ? h("span", { class: "thread-title" }, status.title) : null;
+  const title = status?.title && !holds(message, status.title) ? h("span", { class: "thread-title" }, status.title) : null;
   const working = status?.status
     ? h("span", { class: "working" }, `${userName(world.bot.id)} ${status.status}`) : null;
   if (!replies.length && !working) return title;
@@ -156,7 +156,7 @@ function replyBar(channel, message) {
 }
 
 // A thread that is called by its first words need not say them twice.
-const begins = (message, title) => asTyped(message.text).replace(/\s+/g, " ").startsWith(title.replace(/…$/, ""));
+const holds = (message, title) => asTyped(message.text).replace(/\s+/g, " ").includes(title.replace(/…$/, ""));
 
 function toolbar(channel, message, inThread, own) {
   const react = iconButton("smile", "Add a reaction", (event) =>

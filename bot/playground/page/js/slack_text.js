@@ -29,8 +29,11 @@ export function mention(id) {
   return h("span", { class: mine ? "mention mine" : "mention" }, `@${userName(id)}`);
 }
 
-export const channelLink = (id) =>
-  h("span", { class: "mention" }, `#${channelName(world.channels.get(id)) || id}`);
+export function channelLink(id) {
+  const channel = world.channels.get(id);
+  const sign = ["im", "mpim"].includes(channel?.type) ? "" : "#";
+  return h("span", { class: "mention" }, `${sign}${channelName(channel) || id}`);
+}
 
 export const broadcast = (range) => h("span", { class: "mention broad" }, `@${range}`);
 
