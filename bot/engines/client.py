@@ -13,10 +13,10 @@ from bot.log import log
 from bot.settings import Settings
 
 LOOKS = 64
-"""Reading requests at the same time: enough to poll 2,000 runs every five seconds at 150 ms each."""
+"""Reading requests at once: enough to poll 2,000 runs every five seconds at 150 ms each."""
 
 ACTS = 32
-"""Other requests at the same time: what begins does not queue behind all the polls."""
+"""Other requests at once: what begins does not queue behind all the polls."""
 
 STREAMS = 100
 """Connections that may be streams at the same time. Further runs are polled."""
@@ -58,9 +58,7 @@ async def open_client(settings: Settings) -> AsyncIterator[AsyncOpenAI]:
     repeated POST after a timeout could be a second message or a second bill.
     """
     key = settings.openai_api_key
-    limits = httpx2.Limits(
-        max_connections=LOOKS + ACTS + STREAMS, max_keepalive_connections=LOOKS
-    )
+    limits = httpx2.Limits(max_connections=LOOKS + ACTS + STREAMS, max_keepalive_connections=LOOKS)
     client = AsyncOpenAI(
         api_key=key.get_secret_value() if key is not None else "none",
         base_url=settings.openai_base_url,

@@ -16,10 +16,15 @@ class Pace:
     async def acquire(self, bucket: str, who: str, rate: float, burst: int = 1) -> float:
         """Take one grant of `rate` per second; returns the seconds to wait until it is due.
 
-        Up to `burst` grants are due at once after a pause. Grants come in the order of asking; who
-        asks again while waiting keeps the place, so that a crash costs neither it nor the others.
+        Up to `burst` grants are due at once after a pause. Grants come in the order of asking. Who
+        has to wait and asks again keeps the place, until `use`, so that a crash costs neither it
+        nor the others.
         """
         return await self._pace(bucket, rate, burst, 0, who)
+
+    async def use(self, bucket: str, who: str) -> None:
+        """The wait is over: the next grant is another one."""
+        await self._link.execute("ZREM", self._keys.places(bucket), who)
 
     async def grant(self, bucket: str, rate: float, burst: int = 1, *, leave: int = 0) -> bool:
         """Take one grant if it is due at once and `leave` more are left over: nobody waits."""
@@ -50,5 +55,6 @@ class Pace:
         """Take one grant and sleep until it is due; no grant from before a pause outlasts it."""
         while wait := await self.acquire(bucket, who, rate, burst):
             await asyncio.sleep(wait)
+            await self.use(bucket, who)
             if not await self.resting(bucket):
                 return

@@ -38,6 +38,17 @@ async def test_a_place_is_used_once(store: Store) -> None:
     assert waits == pytest.approx([0.05, 0.05], abs=0.03)
 
 
+async def test_a_place_that_came_up_while_nobody_was_there_is_still_good(store: Store) -> None:
+    await store.pace.acquire("posts", "a", rate=10)
+    wait = await store.pace.acquire("posts", "b", rate=10)
+    await store.pace.acquire("posts", "c", rate=10)
+    await asyncio.sleep(wait + 0.02)
+    waits = [await store.pace.acquire("posts", "b", rate=10) for _ in range(2)]
+
+    assert waits[0] == 0
+    assert waits[1] > 0.1
+
+
 async def test_buckets_do_not_share(store: Store) -> None:
     await store.pace.acquire("C1", "a", rate=1)
     assert await store.pace.acquire("C2", "a", rate=1) == 0

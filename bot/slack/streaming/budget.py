@@ -4,6 +4,7 @@ Slack counts each method by itself, in any window of a minute: `burst` grants an
 together stay within its tier (https://docs.slack.dev/apis/web-api/rate-limits).
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from bot.models import Thread
@@ -41,10 +42,16 @@ class Budget:
         """Whether it may be done now, with `leave` more left over; if not, let it be."""
         return await self._pace.grant(*self._bucket(allowance), leave=leave)
 
-    async def wait(self, allowance: Allowance) -> float:
-        """Take a place in the queue: the seconds until it may be done."""
+    async def place(self, allowance: Allowance) -> float:
+        """Take a place in the queue; the seconds until it may be done. 0: now, without `wait`."""
         bucket, rate, burst = self._bucket(allowance)
         return await self._pace.acquire(bucket, self._thread.key, rate, burst)
+
+    async def wait(self, allowance: Allowance) -> None:
+        """Wait until it may be done, in the thread's place if it has one."""
+        if seconds := await self.place(allowance):
+            await asyncio.sleep(seconds)
+            await self._pace.use(self._bucket(allowance)[0], self._thread.key)
 
     async def pause(self, allowance: Allowance, seconds: float) -> None:
         """Slack said when to come back."""

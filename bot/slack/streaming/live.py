@@ -262,8 +262,8 @@ class Live:
         if not await self._budget.grant(EDITS, leave=LAST_EDITS):
             self._news.set()
             return
-        if draft.streamed and not self._edited:
-            await stop_quietly(self._chat, self._budget, draft.ts, part)
+        if draft.streamed:
+            await self._stop(draft, part)
         ends = len(pieces) > 1
         cards = self._cards(part, at_work=True) if draft.streamed else []
         extras = [] if ends else [stop_block()]
@@ -313,8 +313,8 @@ class Live:
                 self.session_ended = ended
                 if ended:
                     return draft.ts
-            elif draft.streamed and draft.end < 0 and not self._edited:
-                await stop_quietly(self._chat, self._budget, draft.ts, part)
+            elif draft.streamed and draft.end < 0:
+                await self._stop(draft, part)
             cards = self._cards(part) if draft.streamed else []
             await self._rewrite(draft.ts, piece.text, part, cards, extras)
         except SlackApiError as error:
@@ -328,14 +328,21 @@ class Live:
     async def _rewrite(
         self, ts: str, text: str, part: int, cards: Sequence[Json], extras: Sequence[Json] = ()
     ) -> None:
-        await asyncio.sleep(await self._budget.wait(EDITS))
+        await self._budget.wait(EDITS)
         await self._chat.update(ts, text, part, cards=cards, extras=extras)
 
     async def _take_back(self, draft: Draft, part: int) -> None:
         """The answer became shorter than what was shown of it."""
         if draft.streamed and draft.end < 0:
-            await stop_quietly(self._chat, self._budget, draft.ts, part)
+            await self._stop(draft, part)
         await self._chat.delete(draft.ts)
+
+    async def _stop(self, draft: Draft, part: int) -> None:
+        """End a stream that an earlier worker may have left open; once, since stops are scarce."""
+        step = f"stopped:{draft.ts}"
+        if not self._turn.recall(step, bool):
+            await stop_quietly(self._chat, self._budget, draft.ts, part)
+            await self._turn.note(step, True)
 
 
 def _visible(text: str) -> str:

@@ -83,10 +83,11 @@ class Stream:
         # Slack may drop white space at the beginning of a piece.
         exact = self.sure and text.startswith(self.text) and not rest[:1].isspace()
         chunks = self._chunks(rest if exact else "", steps) + self._cards.close()
-        wait = await self._budget.wait(STOPS)
+        wait = await self._budget.place(STOPS)
         if wait > LONG_WAIT:
             chunks, exact = await self._append_before(chunks, exact)
-            await asyncio.sleep(wait)
+        if wait:
+            await self._budget.wait(STOPS)
         for _ in range(TRIES):
             try:
                 await self._chat.stop(self.ts, self._part, chunks=chunks, extras=extras, last=last)
@@ -125,7 +126,7 @@ async def stop_quietly(chat: Chat, budget: Budget, ts: str, part: int) -> None:
 
     One that is over already is none of our concern.
     """
-    await asyncio.sleep(await budget.wait(STOPS))
+    await budget.wait(STOPS)
     try:
         await chat.stop(ts, part)
     except SlackApiError as error:

@@ -8,11 +8,16 @@ local bucket, places = KEYS[1], KEYS[2]
 local interval, burst, pause = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local who, leave = ARGV[4], tonumber(ARGV[5])
 
--- Who waits already and asks again, as a turn does that another worker goes on with, keeps its place.
+-- Who waits already and asks again, as a turn does that another worker goes on with, keeps its place,
+-- also where it came up while nobody was there.
+local GRACE = 15
 local time = now()
 local place = tonumber(redis.call('ZSCORE', places, who))
 if place and place > time then
   return string.format('%.6f', place - time)
+elseif place and place > time - GRACE then
+  redis.call('ZREM', places, who)
+  return '0'
 end
 local due = math.max(tonumber(redis.call('GET', bucket) or 0), time)
 if pause > 0 then
@@ -28,8 +33,8 @@ local ms = math.ceil((due - time + 1) * 1000)
 insist(bucket)
 redis.call('SET', bucket, string.format('%.6f', due), 'PX', ms)
 if wait > 0 and who ~= '' then
-  redis.call('ZREMRANGEBYSCORE', places, '-inf', string.format('%.6f', time))
+  redis.call('ZREMRANGEBYSCORE', places, '-inf', string.format('%.6f', time - GRACE))
   redis.call('ZADD', places, string.format('%.6f', time + wait), who)
-  redis.call('PEXPIRE', places, ms)
+  redis.call('PEXPIRE', places, ms + GRACE * 1000)
 end
 return string.format('%.6f', wait)
