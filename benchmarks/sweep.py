@@ -3,20 +3,24 @@
 Fills a Redis server of its own with idle conversations, copies of one that went through the store's
 own scripts, and sweeps them with an engine that has nothing to delete. Prints: Redis bytes for an
 idle conversation and for the tombstone that it becomes, time, memory and Redis round trips of the
-sweep, and what it costs to account a turn. The time that the AI server takes to delete is not in
-it; the sweep's own pace for that is printed beside.
+sweep, what it costs to account a turn, and the report of as many turns in a month. The time that
+the AI server takes to delete is not in it; the sweep's own pace for that is printed beside.
 """
 
 import asyncio
+import io
 import resource
 import sys
 import time
+from datetime import date, timedelta
 from typing import Any, cast
 
 from bot.cleanup import BATCH, DELETES_AT_ONCE, Sweeper
 from bot.engines import Engine
+from bot.errands.report import write_csv
 from bot.models import Conversation, Message, Record, Thread, Usage
 from bot.store import Claim, Store, open_store
+from bot.store.usage import KINDS
 from tests.redis_server import RedisServer, run_server
 
 FILL_BATCH = 1000
@@ -149,6 +153,30 @@ async def measure_accounting(server: RedisServer, store: Store) -> None:
     )
 
 
+async def measure_report(server: RedisServer, store: Store, count: int) -> None:
+    """`bot usage --csv` of as many turns, each on a row of its own as far as days allow."""
+    days = [date(2026, 10, 1) + timedelta(days=number) for number in range(31)]
+    await store.redis.sadd(store.keys.name("teams"), "T00000000")  # type: ignore[misc]
+    for start in range(0, count, FILL_BATCH):
+        commands: list[list[Any]] = []
+        for number in range(start, min(start + FILL_BATCH, count)):
+            key = store.keys.name("usage", "T00000000", days[number % 31].isoformat())
+            row = f"C{number // 31 % 50:08d}:U{number // 31 // 50 % PEOPLE:07d}"
+            commands += [["HINCRBY", key, f"{row}:{kind}", 100] for kind in KINDS]
+        await store.link.execute_many(commands)
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    trips, began = round_trips(server), time.monotonic()
+    rows = await store.spending.rows(days)
+    file = io.StringIO()
+    write_csv(rows, file)
+    seconds = time.monotonic() - began
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - megabytes
+    print(f"report of {count:,} turns in 31 days")
+    print(f"  rows            {len(rows):,}, {len(file.getvalue()) / 1e6:.1f} MB of CSV")
+    print(f"  time            {seconds:.1f} s, {round_trips(server) - trips} round trips")
+    print(f"  memory          {grown:.1f} MB more at its peak ({megabytes:.0f} MB before)")
+
+
 async def main() -> None:
     """All of it."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
@@ -156,6 +184,7 @@ async def main() -> None:
         async with open_store(server.url, prefix="bench") as store:
             await measure_sweep(server, store, count)
             await measure_accounting(server, store)
+            await measure_report(server, store, count)
 
 
 if __name__ == "__main__":

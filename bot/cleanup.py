@@ -8,6 +8,7 @@ whose own clock is wrong must not archive what is in use.
 
 import asyncio
 import secrets
+import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +21,7 @@ from bot.store.archive import Orphan
 BATCH = 100
 DELETES_AT_ONCE = 4
 LEASE, LEASE_SECONDS = "sweep", 120.0
+RENEW_AFTER = 30.0
 DELETE_SECONDS = 60.0
 """For one conversation, so that the lease outlives it; what is left of a large one goes later."""
 DAY = 86400.0
@@ -51,6 +53,7 @@ class Sweeper:
         self._days = retention_days
         self._pause = pause
         self._owner = secrets.token_hex(8)
+        self._leased_at = 0.0
 
     async def keep_sweeping(self) -> None:
         """Look every ten minutes: orphans are deleted each time, idle conversations once a day."""
@@ -87,10 +90,12 @@ class Sweeper:
             await self._store.leases.give_back(LEASE, self._owner)
 
     async def _lease(self) -> bool:
+        self._leased_at = time.monotonic()
         return await self._store.leases.take(LEASE, self._owner, LEASE_SECONDS)
 
     async def _keep_lease(self) -> None:
-        if not await self._lease():
+        due = time.monotonic() - self._leased_at >= RENEW_AFTER
+        if due and not await self._lease():
             raise Retry("another process sweeps")
 
     async def preview(self) -> Swept:

@@ -59,7 +59,7 @@ async def test_one_that_the_server_will_not_delete_does_not_hold_up_the_others(t
 async def test_a_deletion_that_hangs_ends_before_the_lease(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert cleanup.DELETE_SECONDS < cleanup.LEASE_SECONDS
+    assert cleanup.RENEW_AFTER + cleanup.DELETE_SECONDS < cleanup.LEASE_SECONDS
     monkeypatch.setattr(cleanup, "DELETE_SECONDS", 0.2)
     await idle_ones(town, 1)
     town.fake.fault("hang_before", "GET")
@@ -70,6 +70,7 @@ async def test_a_deletion_that_hangs_ends_before_the_lease(
 async def test_a_sweep_whose_lease_was_lost_stops(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cleanup, "RENEW_AFTER", 0.0)
     await idle_ones(town)
     store, first = town.bot.store, sweeper(town)
     town.fake.fault("delay", "GET", times=None, seconds=0.3)
