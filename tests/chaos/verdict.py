@@ -28,6 +28,8 @@ class Verdict:
     """Messages that Slack delivered only after a later one of their thread: no promise is broken
     where the later one was answered first."""
     second_runs: int = 0
+    failed_runs_repeated: int = 0
+    """Runs that failed on the server while their id was lost, which nobody can find there."""
     answers_lost: int = 0
     answers_doubled: int = 0
     answers_cut: int = 0
@@ -64,8 +66,12 @@ async def judge(city: City) -> Verdict:
     runs = runs_by_turn(city)
     verdict.runs = sum(map(len, runs.values()))
     for turn, made in runs.items():
-        if len(made) > 1:
-            verdict.complain("second_runs", f"turn {turn}: {len(made)} runs")
+        billed = [run for run in made if run["status"] != "failed"]
+        if len(billed) > 1:
+            ended = ", ".join(run["status"] for run in made)
+            verdict.complain("second_runs", f"turn {turn}: {len(made)} runs: {ended}")
+        elif len(made) > 1:
+            verdict.failed_runs_repeated += len(made) - 1
     for (channel, thread_ts), messages in said.items():
         await _judge_memory(city, channel, thread_ts, messages, verdict)
         _judge_answers(city, channel, thread_ts, messages, runs, verdict)
