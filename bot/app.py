@@ -14,7 +14,7 @@ from bot.cleanup import Sweeper, Swept
 from bot.engines import Engine, open_engine
 from bot.engines.polling import error_backoff
 from bot.errands.office import Office
-from bot.errors import Retry, StoreUnavailable
+from bot.errors import ConfigError, Retry, StoreUnavailable
 from bot.gate import Gate
 from bot.health import Probe, add_routes
 from bot.log import log
@@ -82,6 +82,7 @@ async def open_bot(
     engines: Engines = open_engine,
 ) -> AsyncIterator[Bot]:
     """The running bot. On leaving, it first hears no more, then hands unfinished work over."""
+    prices = load_prices(settings.bot_prices)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(open_tracing(settings.otel_exporter_otlp_endpoint))
         store = await stack.enter_async_context(
@@ -109,7 +110,8 @@ async def open_bot(
                 feedback=settings.bot_feedback,
             )
             threads = Threads(client, people, identity)
-            desk = _desk(settings, engine, replies, threads, Files(client), office)
+            budget = Budget(store, settings, prices)
+            desk = _desk(settings, budget, engine, replies, threads, Files(client), office)
             worker = Worker(desk, settings)
             probes["worker"] = _alive(worker)
             work = await stack.enter_async_context(_working(worker))
@@ -131,12 +133,15 @@ async def open_bot(
         port = settings.port if web_part else settings.bot_health_port
         address = None
         if port is not None:
-            address = await stack.enter_async_context(_listening(site, settings.bot_host, port))
+            variable = "PORT" if web_part else "BOT_HEALTH_PORT"
+            listening = _listening(site, settings.bot_host, port, variable)
+            address = await stack.enter_async_context(listening)
         yield Bot(store, engine, people, address, work)
 
 
 def _desk(
     settings: Settings,
+    budget: Budget,
     engine: Engine,
     replies: Replies,
     threads: Threads,
@@ -144,7 +149,6 @@ def _desk(
     office: Office,
 ) -> Desk:
     store = office.store
-    budget = Budget(store, settings, load_prices(settings.bot_prices))
     throttle = Throttle(store, settings)
     gate = Gate(store, office.people, budget, settings)
     rollover = settings.bot_rollover_messages
@@ -199,11 +203,17 @@ async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_en
 
 
 @asynccontextmanager
-async def _listening(site: web.Application, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
+async def _listening(
+    site: web.Application, host: str, port: int, variable: str
+) -> AsyncIterator[tuple[str, int]]:
     runner = web.AppRunner(site, access_log=None, shutdown_timeout=5)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            where = f"cannot listen at {host}:{port}"
+            raise ConfigError(variable, f"{where}: {error.strerror}") from None
         host, port = runner.addresses[0][:2]
         log.info("listening", host=host, port=port)
         yield host, port

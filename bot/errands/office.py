@@ -1,6 +1,7 @@
 """Carries out what people asked for outside of threads; answers come as direct messages."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bot.engines import Engine
@@ -14,6 +15,8 @@ from bot.slack.letters import Letters
 from bot.slack.people import People
 from bot.slack.rows import place
 from bot.store import Store, Turn
+
+REFUSED = "⚠️ Slack does not take what I have for you: {}. Tell whoever runs this bot."
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ async def carry_out(turn: Turn, office: Office) -> Answer:
             await turn.once(f"errand:{message.ts}", bool, _doing(turn, office, message))
         except Undeliverable as error:
             log.warning("errand_undeliverable", errand=message.text, reason=error.reason)
+            with suppress(Undeliverable):
+                await office.letters.send(message.user_id, REFUSED.format(error.reason))
     await office.store.inbox.settle(turn.claim)
     return Answer("", outcome="errand")
 

@@ -10,6 +10,8 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot import metrics
+from bot.app import open_bot
+from bot.errors import ConfigError
 from tests.fakes.openai import after_polls
 from tests.ops.processes import open_process, open_site
 from tests.redis_server import run_server
@@ -87,6 +89,21 @@ async def test_metrics_on_the_public_port_need_their_token(redis_url: str, tmp_p
         assert (await get(town, "/metrics"))[0] == 401
         assert (await get(town, "/metrics", Authorization="Bearer wrong"))[0] == 401
         assert (await get(town, "/metrics", **BEARER))[0] == 200
+
+
+async def test_a_port_that_is_taken_is_told_in_one_line(town: Town) -> None:
+    assert town.bot.address is not None
+    settings = town.settings.model_copy(update={"port": town.bot.address[1]})
+    with pytest.raises(ConfigError, match="^PORT: cannot listen"):
+        async with open_bot(settings):
+            pass
+
+
+async def test_prices_that_cannot_be_read_are_told_before_anything_else(town: Town) -> None:
+    nowhere = {"bot_prices": Path("nowhere.toml"), "redis_url": "redis://127.0.0.1:1/0"}
+    with pytest.raises(ConfigError, match="BOT_PRICES"):
+        async with open_bot(town.settings.model_copy(update=nowhere), work_part=False):
+            pass
 
 
 async def test_without_a_token_the_public_port_has_no_metrics(town: Town) -> None:

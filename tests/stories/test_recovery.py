@@ -143,6 +143,13 @@ async def test_an_export_of_many_is_one_document(town: Town) -> None:
     assert found[0]["messages"][0]["text"] == '"quoted", ünïcode 🎉 and\nlines'
 
 
+async def test_a_file_that_slack_does_not_take_is_told(town: Town) -> None:
+    alice, team_id = town.slack.user("alice"), town.slack.workspace.team_id
+    town.slack.web_api.scopes = frozenset(town.slack.web_api.scopes or ()) - {"files:write"}
+    await errands.ask(town.bot.store.inbox, "export", team_id, alice.id, "e1")
+    assert "missing_scope" in await letter_to(town, "alice")
+
+
 async def test_an_errand_leaves_nothing_to_do(town: Town) -> None:
     alice, team_id = town.slack.user("alice"), town.slack.workspace.team_id
     await errands.ask(town.bot.store.inbox, "export", team_id, alice.id, "e1")
