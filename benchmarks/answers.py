@@ -41,13 +41,13 @@ async def watch_answer(bench: Bench, seconds: float, times: Times) -> None:
     """Ask once, and look at everything that changes until the answer is whole."""
     slack = bench.slack
     channel = slack.add_channel(f"c{len(slack.workspace.channels)}", ["alice"]).id
-    asked = time.monotonic()
+    asked = time.time()
     calls = len(slack.calls)
     root = await slack.user("alice").says(channel, "@bot tell me")
     seen: dict[str, float] = {}
 
     def look(_: Change) -> None:
-        now = time.monotonic() - asked
+        now = time.time() - asked
         if slack.agent_thread(channel, root).status:
             seen.setdefault("sign", now)
         texts = [words(message) for message in slack.replies(channel, root)]
@@ -64,8 +64,15 @@ async def watch_answer(bench: Bench, seconds: float, times: Times) -> None:
     await asyncio.sleep(0.5)  # what comes after the answer counts, too
     times.sign.append(seen.get("sign", seen["text"]))
     times.text.append(seen["text"])
-    times.lag.append(seen["whole"] - seconds)
+    times.lag.append(seen["whole"] + asked - await began(bench) - seconds)
     times.calls += Counter(call.method for call in slack.calls[calls:])
+
+
+async def began(bench: Bench) -> float:
+    """When the model began to work on the newest answer."""
+    runs = ("/responses", "/runs")
+    requests = await bench.fake.requests()
+    return max(r["time"] for r in requests if r["method"] == "POST" and r["path"].endswith(runs))
 
 
 async def measure(engine: str, answers: int, seconds: float, *, streaming: bool) -> None:
