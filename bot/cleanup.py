@@ -1,4 +1,4 @@
-"""The daily sweep: archives idle conversations and deletes what no thread points to.
+"""The daily sweep: archives idle conversations, drops old feedback, deletes what is of no thread.
 
 One process does it at a time. Whatever was done is done in Redis, so the next one goes on where a
 sweep stopped: idle conversations leave their index one by one, orphans when the server has deleted
@@ -9,7 +9,7 @@ whose own clock is wrong must not archive what is in use.
 import asyncio
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from bot.engines import Engine
@@ -40,6 +40,8 @@ class Swept:
     deleted: int = 0
     kept: int = 0
     """Orphans that could not be deleted now, or belong to another engine."""
+    feedback: int = 0
+    """Votes and notes that were as old as the conversations that go."""
 
 
 class Sweeper:
@@ -101,8 +103,10 @@ class Sweeper:
     async def preview(self) -> Swept:
         """What would go, changing nothing."""
         now = await self._store.now()
-        idle, orphans = await self._store.archive.count(self._before(now), now)
-        return Swept(archived=idle, deleted=idle + orphans)
+        before = self._before(now)
+        idle, orphans = await self._store.archive.count(before, now)
+        old = [feedback for feedback in await self._store.feedback.list() if feedback.at < before]
+        return Swept(archived=idle, deleted=idle + orphans, feedback=len(old))
 
     async def sweep(self, *, idle: bool = True) -> Swept:
         """Archive (with `idle`) and delete; the lease is the caller's."""
@@ -110,7 +114,7 @@ class Sweeper:
         if idle:
             await self._archive(swept)
         await self._delete(swept)
-        log.info("swept", archived=swept.archived, deleted=swept.deleted, kept=swept.kept)
+        log.info("swept", **asdict(swept))
         return swept
 
     def _before(self, now: float) -> float:
@@ -124,6 +128,7 @@ class Sweeper:
             swept.archived += fates.count("archived")
             skip += fates.count("busy")
             await self._keep_lease()
+        swept.feedback = await self._store.feedback.expire(before)
 
     async def _delete(self, swept: Swept) -> None:
         while orphans := await self._store.archive.orphans(BATCH, await self._store.now()):

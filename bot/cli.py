@@ -142,8 +142,10 @@ def sweep(dry_run: bool) -> None:
     if dry_run:
         click.echo(f"{swept.archived} idle conversations would be archived,")
         click.echo(f"{swept.deleted} would be deleted from the AI server (orphans included)")
+        click.echo(f"{swept.feedback} votes and notes of feedback would go")
     else:
         click.echo(f"{swept.archived} archived, {swept.deleted} deleted, {swept.kept} kept")
+        click.echo(f"{swept.feedback} votes and notes of feedback gone")
 
 
 @commands.command()

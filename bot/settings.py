@@ -165,7 +165,10 @@ class Settings(BaseSettings):
         False, description="Whether people of other workspaces (Slack Connect) may use the bot."
     )
     bot_retention_days: int = Field(
-        30, ge=0, description="Days without a message after which a conversation goes; 0: never."
+        30,
+        ge=0,
+        description="Days without a message after which a conversation goes, and days after which "
+        "feedback does; 0: never.",
     )
     bot_rollover_messages: int = Field(
         50, ge=1, description="Messages after which a conversation is summed up in a new one."

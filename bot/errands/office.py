@@ -83,14 +83,16 @@ async def reset_all(turn: Turn, office: Office, message: Message) -> None:
 
 
 async def forget_me(turn: Turn, office: Office, message: Message) -> None:
-    """The same, and no name in the usage counts any more."""
+    """The same, what they thought of answers, and no name in the usage counts any more."""
     count = await forget_conversations(turn, office.store, office.engine, message.user_id)
-    await forget_letters(office.store, message.thread.team_id, message.user_id)
-    await office.store.spending.forget(message.thread.team_id, message.user_id)
+    team_id, user_id = message.thread.team_id, message.user_id
+    await forget_letters(office.store, team_id, user_id)
+    await office.store.feedback.forget(team_id, user_id)
+    await office.store.spending.forget(team_id, user_id)
     await office.letters.send(
         message.user_id,
-        f"Done: {_conversations(count)} deleted, here and on the AI server, and your name is off "
-        "the usage counts.",
+        f"Done: {_conversations(count)} deleted, here and on the AI server, and so is your "
+        "feedback; your name is off the usage counts.",
     )
 
 

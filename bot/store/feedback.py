@@ -1,5 +1,6 @@
 """What people think of answers: one line for each person and answer, and their notes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,6 +42,24 @@ class FeedbackBook:
 
     async def list(self) -> list[Feedback]:
         """Everything, in the order of time."""
+        return sorted((await self._all()).values(), key=lambda feedback: feedback.at)
+
+    async def expire(self, before: float) -> int:
+        """Throw away what was said before this time; returns how much."""
+        return await self._drop(lambda feedback: feedback.at < before)
+
+    async def forget(self, team_id: str, user_id: str) -> None:
+        """Throw away what a person said, and that the person was ever greeted."""
+        await self._drop(lambda f: (f.thread.team_id, f.user_id) == (team_id, user_id))
+        await self._link.execute("SREM", self._keys.greeted(team_id), user_id)
+
+    async def _drop(self, is_meant: Callable[[Feedback], bool]) -> int:
+        meant = [field for field, each in (await self._all()).items() if is_meant(each)]
+        if meant:
+            await self._link.execute("HDEL", self._keys.feedback, *meant)
+        return len(meant)
+
+    async def _all(self) -> dict[str, Feedback]:
         found: dict[str, str] = {}
         cursor = "0"
         while True:
@@ -50,7 +69,7 @@ class FeedbackBook:
             found |= page
             if str(cursor) == "0":
                 break
-        return sorted((decode(Feedback, line) for line in found.values()), key=lambda f: f.at)
+        return {field: decode(Feedback, line) for field, line in found.items()}
 
     async def answered(self, thread: Thread, turn_id: str) -> None:
         """This turn's answer is the last one of the thread by now."""

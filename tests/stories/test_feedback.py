@@ -85,6 +85,22 @@ def test_the_export_is_a_command() -> None:
     assert "jsonl" in result.output
 
 
+async def test_what_a_person_thought_is_forgotten_with_the_person(town: Town) -> None:
+    _, answer = await answered(town)
+    alice, bob = town.slack.user("alice"), town.slack.user("bob")
+    await alice.opens_home("messages")
+    await alice.clicks("#general", answer, "feedback", "negative")
+    await alice.submits({"note": "too short"})
+    await bob.clicks("#general", answer, "feedback", "positive")
+    await alice.slash("/forget-me")
+    *_, offer = alice.ephemerals("#general")
+    await alice.clicks("#general", offer.ts, "errand:forget_me")
+    dm = alice.dm()
+    await town.slack.wait_for(lambda: "feedback" in town.slack.messages(dm)[-1].text, 20)
+    assert [vote for vote, _, _ in await given(town)] == ["positive"]
+    assert await town.bot.store.feedback.greet(town.slack.workspace.team_id, alice.id)
+
+
 async def test_an_answer_can_be_asked_for_again_once(town: Town) -> None:
     root, answer = await answered(town)
     town.fake.answer = [held("a better one")]

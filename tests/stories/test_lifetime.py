@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from bot.cleanup import Sweeper
 from bot.engines.echo import EchoEngine
 from bot.errors import Retry, RunFailed
 from bot.models import Thread
-from bot.store import Store
+from bot.store import Feedback, Store
 from tests.fakes.openai import failed
 from tests.store.scenes import conversation, deliver, take_one
 from tests.stories.town import Town, open_town
@@ -80,6 +81,22 @@ async def test_a_second_sweep_finds_nothing_and_a_daily_one_waits_for_the_day(to
     later = await sweeper(town).sweep_in_turn()
     assert later is not None
     assert later.archived == 0
+
+
+async def test_feedback_goes_when_it_is_as_old_as_conversations_may_be(store: Store) -> None:
+    now = await store.now()
+    thread = Thread("T1", "C1", "1.0")
+    old = Feedback("t1", "resp_1", thread, "U1", "negative", now - 31 * DAY, "my words")
+    new = replace(old, turn_id="t2", at=now - 29 * DAY)
+    await store.feedback.save(old)
+    await store.feedback.save(new)
+    async with closing_echo() as engine:
+        for_ever = await Sweeper(store, engine, 0).sweep_now()
+        assert (for_ever.feedback, await store.feedback.list()) == (0, [old, new])
+        sweeper = Sweeper(store, engine, 30)
+        assert (await sweeper.preview()).feedback == 1
+        assert (await sweeper.sweep_now()).feedback == 1
+        assert await store.feedback.list() == [new]
 
 
 async def test_one_process_sweeps_at_a_time(store: Store) -> None:
@@ -220,7 +237,7 @@ async def test_the_commands_sweep_and_count(town: Town, tmp_path: Path) -> None:
     told = await run("sweep", "--dry-run")
     assert told.stdout.startswith("1 idle conversations would be archived")
     told = await run("sweep")
-    assert told.stdout == "1 archived, 1 deleted, 0 kept\n"
+    assert told.stdout == ("1 archived, 1 deleted, 0 kept\n0 votes and notes of feedback gone\n")
     assert town.fake.conversations == {}
     told = await run("usage", "--csv", "--days", "2")
     header, row = told.stdout.splitlines()

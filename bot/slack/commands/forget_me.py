@@ -5,8 +5,9 @@ from bot.slack.errands import errand_button
 from bot.slack.rows import section
 
 TEXT = (
-    "I delete every conversation that you wrote in, here and on the AI server, and take your name "
-    "off the usage counts. What you wrote in Slack stays in Slack. This cannot be undone."
+    "I delete every conversation that you wrote in, here and on the AI server, and your feedback "
+    "on answers, and take your name off the usage counts. What you wrote in Slack stays in Slack. "
+    "This cannot be undone."
 )
 
 
