@@ -337,6 +337,7 @@ def account(answer: Answer) -> dict[str, Any]:
         "outcome": answer.outcome,
         "reason": answer.reason or None,
         "model": answer.model or None,
+        "run": answer.run_id or None,
         "characters": len(answer.text),
         **asdict(usage),
     }

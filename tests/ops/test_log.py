@@ -82,6 +82,7 @@ async def test_a_whole_conversation_at_debug_tells_no_word_and_no_secret(
     assert first["input_tokens"] > 0
     assert first["output_tokens"] > 0
     assert first["model"] == "gpt-6-luna"
+    assert first["run"].startswith("resp_")
     assert first["attempt"] == 1
     assert 0 < first["seconds"] < PATIENCE
     assert 0 <= first["waited"] < PATIENCE

@@ -47,6 +47,20 @@ async def test_a_request_that_waits_for_the_server_counts_once(
         assert "limit of 3 requests" in (await town.replies("#general", root, 4))[3]
 
 
+async def test_of_requests_at_the_same_moment_no_more_run_than_the_limit(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_town(redis_url, tmp_path, bot_limit_person_requests=3) as town:
+        alice = town.slack.user("alice")
+        spots = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(8)]
+        roots = await asyncio.gather(*(alice.says(spot, "@bot hello") for spot in spots))
+        answers = [
+            (await town.replies(spot, root))[0] for spot, root in zip(spots, roots, strict=True)
+        ]
+        assert sum("limit of 3 requests" in answer for answer in answers) == 5
+        assert town.fake.created("/responses") == 3
+
+
 async def test_what_one_person_is_refused_leaves_the_channel_to_the_others(
     redis_url: str, tmp_path: Path
 ) -> None:
