@@ -31,6 +31,8 @@ CONFIGURE = "configure_channel"
 EDIT = "edit_channel"
 RECENT = 10
 CHANNELS = 20
+NAMED = 5
+"""People of a channel who are named: a paragraph has room for 3,000 characters."""
 
 CONVERSATION_BUTTONS = [
     errand_button("export", "Export my conversations"),
@@ -145,10 +147,13 @@ def render_version(version: Version) -> str:
 
 def _summary(settings: ChannelSettings) -> str:
     """What a channel has of its own."""
+    named = [f"<@{user_id}>" for user_id in settings.people[:NAMED]]
+    if len(settings.people) > NAMED:
+        named.append(f"{len(settings.people) - NAMED} more")
     users = {
         "members": "",
         "guests": "guests and other workspaces, too",
-        "people": "only " + ", ".join(f"<@{user_id}>" for user_id in settings.people),
+        "people": f"only {', '.join(named)}",
     }
     follow_ups = {
         "always": "answers every message",

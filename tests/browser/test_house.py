@@ -1,6 +1,7 @@
 """What a person finds around the conversations: App Home, commands, refusals; the bot is real."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -154,14 +155,23 @@ async def test_conversations_are_found_and_everything_of_a_person_is_forgotten(
     await found.get_by_role("link", name="about dogs").click()
     await expect(page.get_by_role("heading", name="random", exact=True)).to_be_visible()
     await expect(in_thread(page, "turn 1: about dogs")).to_be_visible()
+    await go_to(page, "general")
+    await found.get_by_role("button", name="Export").click()
+    await go_to(page, "threadbot")
+    async with page.expect_download() as download:
+        await in_channel(page, "Your conversations").get_by_role("link").click()
+    exported = json.loads((await (await download.value).path()).read_text())
+    said = [each["messages"][0]["text"] for each in exported["conversations"]]
+    assert said == ["about dogs", "about cats"]
 
+    await go_to(page, "general")
     await command(page, "/forget-me")
     button = in_channel(page, "This cannot be undone.").get_by_role("button", name="Forget me")
     page.once("dialog", lambda dialog: asyncio.ensure_future(dialog.dismiss()))
     await button.click()
-    await expect(in_channel(page, ASKED)).to_have_count(0)
     page.once("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
     await button.click()
+    await expect(in_channel(page, ASKED)).to_have_count(2)  # for the export, and after the yes
     await go_to(page, "threadbot")
     await expect(in_channel(page, "Done: 2 conversations deleted")).to_be_visible()
     assert managed.fake.conversations == {}

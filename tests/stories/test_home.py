@@ -108,6 +108,23 @@ async def test_what_is_wrong_in_the_modal_is_said_there(managed: Town) -> None:
     assert "Somebody has changed this" in chief.modals[-1].errors["instructions"]
 
 
+async def test_home_says_in_a_line_what_each_channel_has_of_its_own(managed: Town) -> None:
+    town, team_id = managed, managed.slack.workspace.team_id
+    many = tuple(f"U{number:09d}" for number in range(300))
+    for name, settings in (
+        ("#general", ChannelSettings("Be brief.", "gpt", "mentions", "people", many)),
+        ("#random", ChannelSettings(users="guests")),
+    ):
+        channel_id = town.slack.channel(name).id
+        assert await town.bot.store.channels.save(
+            team_id, channel_id, settings, user_id=many[0], after=0
+        )
+    shown = await home_of(town, "chief")
+    people = ", ".join(f"<@{user_id}>" for user_id in many[:5])
+    assert f"own instructions; `gpt`; answers mentions only; only {people}, 295 more" in shown
+    assert ">*: guests and other workspaces, too\\n" in shown
+
+
 async def test_others_than_admins_change_nothing(managed: Town) -> None:
     town, chief = managed, managed.slack.user("chief")
     channel_id = town.slack.channel("#general").id
