@@ -123,15 +123,17 @@ async def show(reply: Reply, text: str, wire: Wire) -> None:
 
 
 @asynccontextmanager
-async def open_scene(store: Store, **workspace: Any) -> AsyncIterator[Scene]:
-    """A question that waits to be answered."""
+async def open_scene(
+    store: Store, *, user_team_id: str = "", **workspace: Any
+) -> AsyncIterator[Scene]:
+    """A question that waits to be answered; its asker may be of another workspace."""
     async with open_workspace(**workspace) as slack, aiohttp.ClientSession() as session:
         root = await slack.user("alice").says(CHANNEL, "@bot hi")
         channel = slack.channel(CHANNEL).id
         thread = Thread(slack.workspace.team_id, channel, root)
         user = slack.user("alice").id
         await store.inbox.deliver(
-            Message(thread, root, user, "hi", user_team_id=slack.workspace.team_id)
+            Message(thread, root, user, "hi", user_team_id=user_team_id or thread.team_id)
         )
         scene = Scene(slack, store, session, root, thread)
         yield scene

@@ -70,6 +70,14 @@ async def test_an_answer_is_streamed_and_ends_with_its_buttons(store: Store) -> 
         assert start.args["recipient_user_id"] == scene.slack.user("alice").id
 
 
+async def test_a_stream_is_for_the_person_s_own_team(store: Store) -> None:
+    async with open_scene(store, user_team_id="T0OUTSIDE") as scene:
+        await scene.answer(PROSE, Wire(), step=100)
+        (start,) = [call for call in scene.slack.calls if call.method == "chat.startStream"]
+        assert start.args["recipient_team_id"] == "T0OUTSIDE"
+        is_whole(scene, PROSE)
+
+
 @pytest.mark.parametrize("text", [PROSE, CODE], ids=["prose", "code"])
 @pytest.mark.parametrize("refused", ["", "unknown_method"], ids=["streamed", "edited"])
 async def test_killed_at_any_request_another_worker_finishes_the_same_message(

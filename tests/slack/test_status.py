@@ -1,0 +1,94 @@
+"""The status line and the session around an answer: there at once, kept alive, gone in the end."""
+
+from collections.abc import Callable
+
+import pytest
+
+from bot.models import Answer
+from bot.playground.changes import Change
+from bot.slack import status
+from bot.slack.reply import Replies
+from bot.slack.status import THINKING
+from bot.store import Store
+from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
+
+
+def calls(scene: Scene, method: str) -> list[str]:
+    """What a method was told of the status, call by call."""
+    return [call.args["status"] for call in scene.slack.calls if call.method == method]
+
+
+def around(scene: Scene) -> tuple[str, str]:
+    """The status line, and the state of the session."""
+    agent = scene.slack.agent_thread(CHANNEL, scene.root)
+    return agent.status, agent.session.status if agent.session else ""
+
+
+async def reply_after(scene: Scene, until: Callable[[], bool], answer: str) -> None:
+    """Answer once a condition holds; "" for a turn that fails without a word."""
+    turn = await scene.take()
+    client = Wire().client(scene.slack, scene.session)
+    replies = Replies(client, scene.store, live=False)
+    async with replies.open(turn, turn.claim.messages[-1]) as reply:
+        await scene.slack.wait_for(until, 10)
+        if not answer:
+            raise ValueError("a turn that breaks")
+        await reply.finish(Answer(answer))
+
+
+async def test_the_status_is_there_before_the_answer_and_goes_with_it(store: Store) -> None:
+    async with open_scene(store) as scene:
+        seen: list[tuple[str, int]] = []
+
+        def look(_: Change) -> None:
+            seen.append((around(scene)[0], len(scene.replies)))
+
+        stop = scene.slack.workspace.changes.observe(look)
+        await reply_after(scene, lambda: around(scene)[0] == THINKING, "here I am")
+        stop()
+        assert seen[0] == (THINKING, 0)
+        assert seen[-1] == ("", 1)
+
+
+async def test_the_status_is_set_again_before_it_lapses(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert status.REFRESH < 120
+    monkeypatch.setattr(status, "REFRESH", 0.05)
+    async with open_scene(store) as scene:
+        method = "assistant.threads.setStatus"
+        await reply_after(scene, lambda: len(calls(scene, method)) > 4, "here I am")
+        assert set(calls(scene, method)) == {THINKING}
+        assert scene.slack.calls[-1].method == "chat.postMessage"
+
+
+async def test_a_turn_that_breaks_leaves_no_status_and_no_session_at_work(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "SESSION_AFTER", 0.0)
+    async with open_scene(store) as scene:
+        with pytest.raises(ValueError, match="breaks"):
+            await reply_after(scene, lambda: around(scene) == (THINKING, "processing"), "")
+        assert around(scene) == ("", "active")
+
+
+async def test_a_session_is_at_work_until_the_answer_is_there(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "SESSION_AFTER", 0.0)
+    async with open_scene(store) as scene:
+        await reply_after(scene, lambda: around(scene)[1] == "processing", "here I am")
+        assert calls(scene, "agents.sessions.setStatus") == ["processing", "active"]
+        assert around(scene) == ("", "active")
+
+
+async def test_a_slack_without_sessions_is_asked_once_and_answers_come_all_the_same(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "SESSION_AFTER", 0.0)
+    async with open_scene(store) as scene:
+        method = "agents.sessions.setStatus"
+        scene.slack.faults.refuse(method, "unknown_method")
+        await reply_after(scene, lambda: bool(calls(scene, method)), "here I am")
+        assert scene.texts == ["here I am"]
+        assert calls(scene, method) == ["processing"]
