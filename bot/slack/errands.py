@@ -1,7 +1,7 @@
 """Buttons that ask for an errand: a chart, an export, to be forgotten."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
@@ -41,10 +41,13 @@ def errand_button(
 
 
 class ErrandButtons:
-    """The listener of all such buttons."""
+    """The listener of all such buttons. `told_at_home` says in App Home what was asked there."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, told_at_home: Callable[[str, str, errands.Errand], Awaitable[None]]
+    ) -> None:
         self._store = store
+        self._told_at_home = told_at_home
 
     def register(self, app: AsyncApp) -> None:
         """Hang it on the app."""
@@ -60,11 +63,11 @@ class ErrandButtons:
     ) -> None:
         """Pressed in an answer to a command, or in App Home (which has no response URL)."""
         errand = cast(errands.Errand, action["value"])
-        user_id = body["user"]["id"]
-        await errands.ask(
-            self._store.inbox, errand, installation(context), user_id, body["trigger_id"]
-        )
+        user_id, team_id = body["user"]["id"], installation(context)
+        await errands.ask(self._store.inbox, errand, team_id, user_id, body["trigger_id"])
         log.info("errand_asked", errand=errand, user=user_id)
         await ack()
         if body.get("response_url"):
             await respond(ASKED, replace_original=False)
+        else:
+            await self._told_at_home(team_id, user_id, errand)

@@ -3,7 +3,7 @@
 Slack's limits: 100 blocks a view, https://docs.slack.dev/surfaces/app-home.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -18,13 +18,14 @@ from bot.slack.client import slack_errors
 from bot.slack.commands import forget_me
 from bot.slack.commands.help import HEADING, TEXT
 from bot.slack.commands.usage import own_usage
-from bot.slack.errands import errand_button
+from bot.slack.errands import ASKED, errand_button
 from bot.slack.events import installation
 from bot.slack.people import People
 from bot.slack.rows import conversation_row, section
 from bot.slack.shortcuts import ask_reset
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Version
+from bot.store.errands import Errand
 
 RESET = "home_reset"
 CONFIGURE = "configure_channel"
@@ -34,15 +35,16 @@ CHANNELS = 20
 NAMED = 5
 """People of a channel who are named: a paragraph has room for 3,000 characters."""
 
-CONVERSATION_BUTTONS = [
-    errand_button("export", "Export my conversations"),
-    errand_button("forget_me", "Forget me", confirm=forget_me.TEXT, danger=True),
-]
-DIVIDER = {"type": "divider"}
-NONE = "None yet. Write to me under _Messages_, or mention me in a channel."
-
 Payload = Mapping[str, Any]
 Block = dict[str, Any]
+
+ERRANDS: Mapping[Errand, Block] = {
+    "export": errand_button("export", "Export my conversations"),
+    "forget_me": errand_button("forget_me", "Forget me", confirm=forget_me.TEXT, danger=True),
+    "chart": errand_button("chart", "Send me a chart"),
+}
+DIVIDER = {"type": "divider"}
+NONE = "None yet. Write to me under _Messages_, or mention me in a channel."
 
 
 async def is_home_tab(event: Payload) -> bool:
@@ -80,27 +82,41 @@ class Home:
         await ack()
         await self.publish(team_id, body["user"]["id"], without=thread)
 
-    async def publish(self, team_id: str, user_id: str, *, without: Thread | None = None) -> None:
+    async def tell_asked(self, team_id: str, user_id: str, errand: Errand) -> None:
+        """Say below the button that was pressed that its errand is on its way."""
+        await self.publish(team_id, user_id, asked=errand)
+
+    async def publish(
+        self,
+        team_id: str,
+        user_id: str,
+        *,
+        without: Thread | None = None,
+        asked: Errand | None = None,
+    ) -> None:
         """Write a person's App Home anew; that Slack does not take it is no reason to fail."""
-        view = {"type": "home", "blocks": await self._blocks(team_id, user_id, without)}
+        blocks = await self._blocks(team_id, user_id, without, asked)
+        view = {"type": "home", "blocks": blocks}
         try:
             with slack_errors():
                 await self._client.views_publish(user_id=user_id, view=view)
         except (BotError, SlackApiError) as error:
             log.warning("home_not_published", user=user_id, error=str(error)[:100])
 
-    async def _blocks(self, team_id: str, user_id: str, without: Thread | None) -> list[Block]:
+    async def _blocks(
+        self, team_id: str, user_id: str, without: Thread | None, asked: Errand | None
+    ) -> list[Block]:
         blocks = [
             _header(HEADING),
             section(TEXT),
             DIVIDER,
             _header("Your conversations"),
             *(await self._conversations(team_id, user_id, without) or [section(NONE)]),
-            {"type": "actions", "elements": CONVERSATION_BUTTONS},
+            *_errands(("export", "forget_me"), asked),
             DIVIDER,
             _header("Your usage"),
             section(await own_usage(self._store, team_id, user_id)),
-            {"type": "actions", "elements": [errand_button("chart", "Send me a chart")]},
+            *_errands(("chart",), asked),
         ]
         if await self._people.is_admin(user_id):
             blocks += await self._channels(team_id)
@@ -167,6 +183,13 @@ def _summary(settings: ChannelSettings) -> str:
         users[settings.users],
     )
     return "; ".join(filter(None, parts)) or "as everywhere"
+
+
+def _errands(errands: Sequence[Errand], asked: Errand | None) -> list[Block]:
+    """Their buttons, and a word below them where one was pressed."""
+    note = {"type": "context", "elements": [{"type": "mrkdwn", "text": ASKED}]}
+    buttons = {"type": "actions", "elements": [ERRANDS[errand] for errand in errands]}
+    return [buttons, note] if asked in errands else [buttons]
 
 
 def _header(text: str) -> Block:

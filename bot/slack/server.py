@@ -85,7 +85,7 @@ def build_app(
     ChannelModal(store, people, client, home).register(app)
     Listeners(store, client, identity, settings.bot_follow_ups).register(app)
     Buttons(store).register(app)
-    ErrandButtons(store).register(app)
+    ErrandButtons(store, home.tell_asked).register(app)
     AnswerButtons(store).register(app)
     for command in COMMANDS:
         app.command(command.name)(_command_listener(command, store, people, identity.url))

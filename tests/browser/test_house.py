@@ -65,6 +65,8 @@ async def test_home_leads_to_conversations_and_resets_them(managed: Town, page: 
 
     await home.get_by_role("button", name="Reset the conversation: about cats").click()
     await expect(rows).to_have_count(1)
+    await home.get_by_role("button", name="Send me a chart").click()
+    await expect(home.locator(".actions + .context")).to_have_text(ASKED)
     await rows.get_by_role("link", name="about birds").click()
     await expect(in_thread(page, "turn 1: about birds")).to_be_visible()
     await go_to(page, "general")
