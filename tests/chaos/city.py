@@ -167,6 +167,8 @@ async def open_city(
             "REDIS_URL": redis.url,
             "BOT_STATE_DIR": str(directory),
             "BOT_FOLLOW_UPS": "always",
+            # A conversation is judged by the words in it, which a summary would not hold.
+            "BOT_ROLLOVER_MESSAGES": "100000",
         }
         city = City(slack, fake, redis, store, directory, engine, own | environment)
         try:

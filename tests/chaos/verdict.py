@@ -24,6 +24,10 @@ class Verdict:
     lost: int = 0
     doubled: int = 0
     reordered: int = 0
+    given_up: int = 0
+    """Messages that Slack could deliver at none of its tries."""
+    never_called: int = 0
+    """Messages of threads whose mention of the bot Slack has given up: they are not for the bot."""
     delivered_late: int = 0
     """Messages that Slack delivered only after a later one of their thread: no promise is broken
     where the later one was answered first."""
@@ -61,8 +65,13 @@ async def judge(city: City) -> Verdict:
     verdict = Verdict(messages=len(city.said), threads=len(city.threads))
     said: dict[tuple[str, str], list[Said]] = defaultdict(list)
     for message in city.said:
-        if city.delivered(message):
-            said[message.channel_id, message.thread_ts].append(message)
+        thread = message.channel_id, message.thread_ts
+        if not city.delivered(message):
+            verdict.given_up += 1
+        elif message.ts == message.thread_ts or thread in said:
+            said[thread].append(message)
+        else:
+            verdict.never_called += 1
     runs = runs_by_turn(city)
     verdict.runs = sum(map(len, runs.values()))
     for turn, made in runs.items():
