@@ -63,25 +63,9 @@ class Verdict:
 async def judge(city: City) -> Verdict:
     """Look at everything, once the city rests."""
     verdict = Verdict(messages=len(city.said), threads=len(city.threads))
-    said: dict[tuple[str, str], list[Said]] = defaultdict(list)
-    for message in city.said:
-        thread = message.channel_id, message.thread_ts
-        if not city.delivered(message):
-            verdict.given_up += 1
-        elif message.ts == message.thread_ts or thread in said:
-            said[thread].append(message)
-        else:
-            verdict.never_called += 1
     runs = runs_by_turn(city)
-    verdict.runs = sum(map(len, runs.values()))
-    for turn, made in runs.items():
-        billed = [run for run in made if run["status"] != "failed"]
-        if len(billed) > 1:
-            ended = ", ".join(run["status"] for run in made)
-            verdict.complain("second_runs", f"turn {turn}: {len(made)} runs: {ended}")
-        elif len(made) > 1:
-            verdict.failed_runs_repeated += len(made) - 1
-    for (channel, thread_ts), messages in said.items():
+    _judge_bills(runs, verdict)
+    for (channel, thread_ts), messages in said_to_the_bot(city, verdict).items():
         await _judge_memory(city, channel, thread_ts, messages, verdict)
         _judge_answers(city, channel, thread_ts, messages, runs, verdict)
         _judge_surroundings(city, channel, thread_ts, verdict)
@@ -92,6 +76,31 @@ async def judge(city: City) -> Verdict:
     for letter in await city.store.dead.list():
         verdict.complain("dead", f"{letter.thread.key}: {letter.reason}")
     return verdict
+
+
+def said_to_the_bot(city: City, verdict: Verdict) -> dict[tuple[str, str], list[Said]]:
+    """What was delivered, by thread, where the mention that opened the thread was."""
+    said: dict[tuple[str, str], list[Said]] = defaultdict(list)
+    for message in city.said:
+        thread = message.channel_id, message.thread_ts
+        if not city.delivered(message):
+            verdict.given_up += 1
+        elif message.ts == message.thread_ts or thread in said:
+            said[thread].append(message)
+        else:
+            verdict.never_called += 1
+    return said
+
+
+def _judge_bills(runs: dict[str, list[dict[str, Any]]], verdict: Verdict) -> None:
+    verdict.runs = sum(map(len, runs.values()))
+    for turn, made in runs.items():
+        billed = [run for run in made if run["status"] != "failed"]
+        if len(billed) > 1:
+            ended = ", ".join(run["status"] for run in made)
+            verdict.complain("second_runs", f"turn {turn}: {len(made)} runs: {ended}")
+        elif len(made) > 1:
+            verdict.failed_runs_repeated += len(made) - 1
 
 
 async def _evidence(city: City, channel: str, thread_ts: str) -> list[str]:
