@@ -73,6 +73,7 @@ async def poll(
         if is_done:
             metrics.observe_lag(getattr(state, "completed_at", None))
         yield state
+        del state  # thousands wait here at the same time: what they saw is not kept meanwhile
         if is_done:
             return
         if clock() >= deadline:

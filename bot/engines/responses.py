@@ -311,6 +311,7 @@ class ResponsesEngine:
             async with aclosing(states):
                 async for response in states:
                     draft.take_state(response)
+                    del response  # as in `poll`
                     if draft.ended is None:
                         yield draft.update()
         except DeadlinePassed:
