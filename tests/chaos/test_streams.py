@@ -124,5 +124,25 @@ async def test_a_worker_that_is_told_to_leave_hangs_up_and_the_next_one_goes_on(
         assert [len(runs) for runs in runs_by_turn(city).values()] == [1]
 
 
+@pytest.mark.timeout(60)
+async def test_a_stop_that_web_hears_ends_the_run_that_another_process_follows(
+    tmp_path: Path,
+) -> None:
+    async with open_city(tmp_path) as city:
+        city.fake.answer = [held(write(random.Random(7), 3_000), after=100)]
+        await city.start("web", "worker", "worker")
+        [channel] = city.new_channels(1)
+        said = await city.say(channel)
+        await city.slack.wait_for(lambda: city.slack.replies(channel, said.thread_ts), 30)
+        await city.slack.user("alice").says(channel, "stop", thread_ts=said.thread_ts)
+        await city.rests()
+        [message] = city.slack.replies(channel, said.thread_ts)
+        assert words(message).startswith("# An answer\n\n")
+        assert words(message).endswith("\n\n_Stopped._")
+        [[run]] = runs_by_turn(city).values()
+        assert run["status"] == "cancelled"
+        await wait_until(lambda: _no_request_is_open(city), 5)
+
+
 async def _no_request_is_open(city: City) -> bool:
     return not city.fake.open_requests

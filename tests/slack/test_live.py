@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from bot.models import Step
 from bot.slack import status
 from bot.slack.markdown.render import render
 from bot.slack.markdown.split import parts
 from bot.slack.reply import METADATA_EVENT
 from bot.slack.streaming import budget, live
 from bot.slack.streaming.budget import Allowance
+from bot.slack.streaming.steps import ROOM, Cards
+from bot.slack.streaming.stream import LIMIT
 from bot.store import Store
 from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
 from tests.stories.town import words
@@ -197,6 +200,17 @@ async def test_the_cards_stay_when_another_worker_finishes_the_message(
         assert second.calls[-1] == "chat.update"
         assert cards(scene) == [("Searching the web", "complete")]
         is_whole(scene, PROSE)
+
+
+def test_the_titles_of_many_cards_leave_the_text_its_room() -> None:
+    cards = Cards()
+    steps = [Step(f"s{n}", f"Searching the web: {n} " + "x" * 200) for n in range(60)]
+    told = [card for n in range(60) for card in cards.chunks(steps[: n + 1])]
+    assert len(told) > 4
+    titles = {card["id"]: card["title"] for card in told + cards.close()}
+    assert sum(map(len, titles.values())) <= ROOM
+    assert LIMIT + ROOM <= 11_500
+    assert all(len(title) <= 80 for title in titles.values())
 
 
 async def test_a_slack_that_takes_no_cards_in_an_edit_gets_the_answer_without(

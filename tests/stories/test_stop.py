@@ -19,7 +19,9 @@ async def begun(town: Town, channel: str, root: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["word", "mention", "native"])
-async def test_an_answer_that_is_stopped_keeps_what_it_said(town: Town, way: str) -> None:
+@pytest.mark.parametrize("any_town", ["responses", "assistants"], indirect=True)
+async def test_an_answer_that_is_stopped_keeps_what_it_said(any_town: Town, way: str) -> None:
+    town = any_town
     town.fake.answer = [held(PROSE, after=30)]
     alice = town.slack.user("alice")
     root = await alice.says("#general", "@bot count")
