@@ -4,6 +4,7 @@ The web part sets it, for a message that is stored may have to wait until a work
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ WAITING = "is busy: your message waits its turn…"
 GRACE = 5.0
 """Seconds that a message may wait without a mark."""
 LOOK_EVERY = 3.0
+NEVER = -math.inf
 MARKS_PER_LOOK = 20
 """Slack takes 600 a minute, and the workers set some as well."""
 
@@ -43,8 +45,11 @@ async def _keep_marking(client: AsyncWebClient, inbox: Inbox) -> None:
         await asyncio.sleep(LOOK_EVERY)
         try:
             waiting = set(await inbox.unattended(GRACE))
-            marked = {thread: at for thread, at in marked.items() if thread in waiting}
-            due = [t for t in waiting if time.monotonic() - marked.get(t, -REFRESH) >= REFRESH]
+            for thread in [thread for thread in marked if thread not in waiting]:
+                marked[thread] = NEVER
+                if await _unmark(client, inbox, thread):
+                    del marked[thread]
+            due = [t for t in waiting if time.monotonic() - marked.get(t, NEVER) >= REFRESH]
             for thread in due[:MARKS_PER_LOOK]:
                 marked[thread] = time.monotonic()
                 await _mark(client, inbox, thread)
@@ -59,6 +64,15 @@ async def _mark(client: AsyncWebClient, inbox: Inbox, thread: Thread) -> None:
     # Where the answer came in this very moment, nothing else would take the mark away.
     if (await inbox.state(thread)).state == "idle":
         await _set_status(client, thread, "")
+
+
+async def _unmark(client: AsyncWebClient, inbox: Inbox, thread: Thread) -> bool:
+    """Take the mark away where nothing is to do any more; an answer did so by itself, but not all
+    that waits is answered: a "stop", a deletion. Whether that is settled."""
+    if (await inbox.state(thread)).state != "idle":
+        return False
+    await _set_status(client, thread, "")
+    return True
 
 
 async def _set_status(client: AsyncWebClient, thread: Thread, status: str) -> None:
