@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot.budget import Budget
 from tests.fakes.openai import incomplete
 from tests.stories.test_ai_faults import RUNS
 from tests.stories.test_usage import priced_town, spent_by
@@ -15,11 +16,10 @@ from tests.stories.town import Town, open_town
 
 
 @pytest.fixture(autouse=True)
-async def _early_in_a_minute() -> None:
-    """All requests of a test are to fall into one minute."""
+def _one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All requests of a test fall into one minute."""
     now = time.time()
-    if now % 60 > 45:
-        await asyncio.sleep(60.1 - now % 60)
+    monkeypatch.setattr(Budget.__init__, "__defaults__", (lambda: now,))
 
 
 @pytest.fixture(params=["responses", "assistants"])
