@@ -1,7 +1,8 @@
-"""A Chromium per test, and pages of workspaces in it."""
+"""A Chromium per process, and for each test its own pages of workspaces in it."""
 
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from bot.playground import LocalSlack, open_workspace
 from bot.playground.web_page import page_url
 from bot.slack.manifest import manifest
 from tests.playground.bolt import make_client
-from tests.stories.town import Town, open_town
+from tests.stories.town import Town, open_town, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--no-first-run", "--mute-audio"),
+    *("--disable-dev-shm-usage", "--disable-renderer-backgrounding", "--hide-scrollbars"),
 ]
 WIDE = 1280
 PATIENCE = 20_000
@@ -37,14 +39,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="no Chromium on this machine"))
 
 
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a running Chromium, in which it says where it is to be reached."""
+    folder = tmp_path_factory.mktemp("chromium")
+    assert CHROMIUM is not None
+    command = [CHROMIUM, *FLAGS, "--remote-debugging-port=0", f"--user-data-dir={folder}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    yield folder
+    process.terminate()
+    process.wait()
+
+
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
+async def browser(chromium: Path) -> AsyncIterator[Browser]:
+    """Contexts that a test opens in it are closed behind it."""
+
+    async def address() -> list[str]:
+        told = chromium / "DevToolsActivePort"
+        lines = told.read_text().splitlines() if told.exists() else []
+        return lines if len(lines) == 2 else []
+
+    port, path = await wait_until(address)
     async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = await playwright.chromium.connect_over_cdp(f"ws://127.0.0.1:{port}{path}")
         try:
-            yield chromium
+            yield browser
         finally:
-            await chromium.close()
+            await browser.close()
 
 
 def is_refusal(text: str) -> bool:
