@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from bot.models import Step
+from bot.models import Answer, Step, Update
 from bot.slack import status
 from bot.slack.markdown.render import render
 from bot.slack.markdown.split import parts
-from bot.slack.reply import METADATA_EVENT
+from bot.slack.reply import METADATA_EVENT, Replies
 from bot.slack.streaming import budget, live
 from bot.slack.streaming.budget import Allowance
 from bot.slack.streaming.steps import ROOM, Cards
-from bot.slack.streaming.stream import LIMIT
+from bot.slack.streaming.stream import LIMIT, OLD, TOO_OLD
 from bot.store import Store
 from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
 from tests.stories.town import words
@@ -222,6 +222,29 @@ async def test_a_slack_that_takes_no_cards_in_an_edit_gets_the_answer_without(
         await scene.answer(PROSE, Wire(), step=len(PROSE))
         assert cards(scene) == []
         is_whole(scene, PROSE)
+
+
+async def test_a_message_ends_before_slack_ends_it_though_the_model_is_silent(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "TOO_OLD", 0.2)
+    assert max(OLD, TOO_OLD) < 240
+    async with open_scene(store) as scene:
+        wire = Wire()
+        replies = Replies(
+            wire.client(scene.slack, scene.session), store, bot_id=scene.slack.bot.bot_id or ""
+        )
+        turn = await scene.take()
+        async with replies.open(turn, turn.claim.messages[-1]) as reply:
+            await reply.show(Update("in_progress", PROSE[:200]))
+            await scene.slack.wait_for(lambda: wire.calls[-1:] == ["chat.stopStream"], 10)
+            assert wire.calls[0] == "chat.startStream"
+            (first,) = scene.texts
+            assert PROSE.startswith(first.rstrip())
+            await reply.finish(Answer(PROSE, run_id="resp_1"))
+        assert len(scene.replies) == 2
+        is_whole(scene, PROSE)
+        assert scene.texts[0] == first
 
 
 @pytest.mark.parametrize("state", ["expired", "stopped_by_user"])
