@@ -52,7 +52,8 @@ OUTAGES = frozenset(
     }
 )
 """Reasons of a failed run that lie with the server: what was said is as good as before."""
-MOST_OWED = 20
+MOST_OWED = 200
+"""Messages that a conversation may lack: a server that fails for days is not to fill Redis."""
 CONVERSATIONS_PER_TURN = 2
 """A conversation that the engine has lost is rebuilt once; a second loss is told to the person."""
 OVERFULL, ARCHIVED = "overfull", "archived"

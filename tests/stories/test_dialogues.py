@@ -19,6 +19,21 @@ async def test_a_mention_is_answered_in_its_thread_and_remembered(any_town: Town
     assert "what is my name?" in answers[1]
 
 
+async def test_all_of_a_long_batch_is_known_after_its_run_has_failed(town: Town) -> None:
+    town.fake.answer = [held("patience"), failed()]
+    root = await town.slack.user("alice").says("#general", "@bot first")
+    await town.slack.wait_for(lambda: town.fake.working)
+    said = [f"word {number}" for number in range(30)]
+    for text in said:
+        await town.slack.user("alice").says("#general", text, thread_ts=root)
+    await town.slack.settled()
+    town.fake.finish()
+    await town.rests("#general", root)
+    await town.ask("#general", "and now?", thread_ts=root)
+    *_, answer = await town.replies("#general", root, 3)
+    assert [text for text in said if text not in answer] == []
+
+
 async def test_the_same_over_both_ways_that_events_take(each_way_town: Town) -> None:
     root = await each_way_town.ask("#general", "@bot one")
     await each_way_town.ask("#general", "two", thread_ts=root)
