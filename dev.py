@@ -61,7 +61,8 @@ def test(*arguments: str) -> None:
     lint()
     types()
     side_by_side = str(2 * (os.cpu_count() or 1))  # most of them wait for something
-    tests = [program("pytest"), *(arguments or ("-n", side_by_side))]
+    workers = ("-n", side_by_side, "--dist", "worksteal")
+    tests = [program("pytest"), *(arguments or workers)]
     if subprocess.call(tests, cwd=ROOT, env=environment()):
         print("dev.py: once more, one after the other: what failed beside all the others")
         run(program("pytest"), "--last-failed", "--last-failed-no-failures=none")

@@ -20,6 +20,9 @@ from bot.slack.streaming.budget import SESSIONS, Budget
 THINKING = "is thinking…"
 REFRESH = 90.0
 """Seconds; Slack lets a status lapse after two minutes."""
+RESUMED_AFTER = 5.0
+"""Seconds after which a turn that another worker began sets its status again. The old one still
+stands, and a worker that takes up a thousand turns looks at their runs first."""
 SESSION_AFTER = 1.0
 """Seconds after which an answer is long enough for Slack's own row, with its Stop button."""
 TITLE_LENGTH = 60
@@ -71,11 +74,15 @@ class Status:
         self._words = THINKING
         self._changed = asyncio.Event()
         self._shown = False
+        self._resumed = resumed
         self._in_session = resumed  # another process may have begun it
 
     async def keep(self) -> None:
         """Say that the bot is at work, again and again, until the task is cancelled."""
-        await self._set(self._words)
+        if self._resumed:
+            await asyncio.sleep(RESUMED_AFTER)
+        if not self._shown:
+            await self._set(self._words)
         await self._set_title()
         try:
             async with asyncio.timeout(SESSION_AFTER):

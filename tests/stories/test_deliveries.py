@@ -152,6 +152,7 @@ async def test_where_the_data_was_lost_slack_is_asked_whose_an_old_thread_is(tow
     town.slack.faults.rate_limit("conversations.replies", times=1)
     for text in ("one", "two"):
         await town.slack.user("alice").says("#general", text, thread_ts=theirs)
+        await town.slack.settled()
     await town.slack.user("alice").says("#general", "still there?", thread_ts=ours)
     *_, answer = await town.replies("#general", ours, 2)
     assert answer.endswith("hi | still there?")
