@@ -5,6 +5,7 @@ refusal is for good.
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,9 +21,9 @@ from bot.slack.streaming.budget import SESSIONS, Budget
 THINKING = "is thinking…"
 REFRESH = 90.0
 """Seconds; Slack lets a status lapse after two minutes."""
-RESUMED_AFTER = 5.0
-"""Seconds after which a turn that another worker began sets its status again. The old one still
-stands, and a worker that takes up a thousand turns looks at their runs first."""
+RESUMED_AFTER = (5.0, 20.0)
+"""Seconds, at least and at most, after which a turn that another worker began sets its status
+again. The old one still stands, and who takes up a thousand turns looks at their runs first."""
 SESSION_AFTER = 1.0
 """Seconds after which an answer is long enough for Slack's own row, with its Stop button."""
 TITLE_LENGTH = 60
@@ -80,7 +81,7 @@ class Status:
     async def keep(self) -> None:
         """Say that the bot is at work, again and again, until the task is cancelled."""
         if self._resumed:
-            await asyncio.sleep(RESUMED_AFTER)
+            await asyncio.sleep(random.uniform(*RESUMED_AFTER))
         if not self._shown:
             await self._set(self._words)
         await self._set_title()
