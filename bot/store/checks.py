@@ -114,7 +114,9 @@ class RedisChecks:
 
     async def persistence(self) -> Finding:
         """Whether what was acknowledged to Slack outlives a restart of the server."""
-        return judge_persistence(self._info, await self._config("save"))
+        return judge_persistence(
+            self._info, await self._config("save"), await self._config("appendfsync")
+        )
 
     async def connections(self) -> Finding:
         """Whether all processes of a deploy get their connections."""
@@ -202,14 +204,19 @@ def judge_eviction(info: Info) -> Finding:
     return ok("noeviction")
 
 
-def judge_persistence(info: Info, save: str | None) -> Finding:
-    """`save` is the server's setting of snapshots, None where it does not tell."""
+def judge_persistence(info: Info, save: str | None, fsync: str | None) -> Finding:
+    """`save` and `fsync` are the server's settings of snapshots and of how often it writes to the
+    disk for certain; None where it does not tell."""
     if info.get("aof_last_write_status", "ok") != "ok" or (
         info.get("rdb_last_bgsave_status", "ok") != "ok"
     ):
         return failed("Redis cannot write its data to disk", "free disk space; see Redis's own log")
     if int(info.get("aof_enabled", 0)):
-        return ok("append-only file")
+        if fsync == "always":
+            return ok("append-only file, complete at any moment")
+        return ok(
+            "append-only file; a crash of Redis may lose two seconds (not so: appendfsync always)"
+        )
     mend = "redis-cli config set appendonly yes (Heroku: a premium plan)"
     if save:
         return warning("snapshots only: a crash of Redis loses the last minutes", mend)

@@ -102,7 +102,7 @@ def probe(venv: Path, directory: Path, environment: dict[str, str]) -> int:
 def test_compose_keeps_what_was_acknowledged() -> None:
     redis = compose()["services"]["redis"]
     command = " ".join(redis["command"])
-    assert "--appendonly yes" in command
+    assert "--appendonly yes --appendfsync always" in command
     assert "--maxmemory-policy noeviction" in command
     assert redis["volumes"] == ["redis:/data"]
     assert "redis" in compose()["volumes"]

@@ -32,7 +32,7 @@ async def test_the_server_is_durable_and_reachable_by_socket_only(tmp_path: Path
         for name, value in {
             "port": "0",
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "always",
             "maxmemory-policy": "noeviction",
             "dir": str(tmp_path),
         }.items():
