@@ -75,6 +75,7 @@ class Status:
         self._words = THINKING
         self._changed = asyncio.Event()
         self._shown = False
+        self._late = False
         self._resumed = resumed
         self._in_session = resumed  # another process may have begun it
 
@@ -82,8 +83,7 @@ class Status:
         """Say that the bot is at work, again and again, until the task is cancelled."""
         if self._resumed:
             await asyncio.sleep(random.uniform(*RESUMED_AFTER))
-        if not self._shown:
-            await self._set(self._words)
+        await self._say()
         await self._set_title()
         try:
             async with asyncio.timeout(SESSION_AFTER):
@@ -100,8 +100,15 @@ class Status:
             except TimeoutError:
                 pass
             self._changed.clear()
-            if not self._shown:
-                await self._set(self._words)
+            await self._say()
+
+    async def _say(self) -> None:
+        """Set the status, unless a message is there. One that is on the way while the message
+        comes may get to Slack behind it, and would stay."""
+        if not self._shown:
+            self._late = True
+            await self._set(self._words)
+            self._late = self._shown
 
     def say(self, words: str) -> None:
         """What the bot is doing now."""
@@ -115,7 +122,7 @@ class Status:
 
     async def clear(self, *, session_ended: bool) -> None:
         """The end. Slack clears the status with our post; without one it is taken back here."""
-        if not self._shown:
+        if self._late or not self._shown:
             await self._set("")
         if self._in_session and not session_ended:
             await self._session("active")

@@ -168,7 +168,7 @@ async def _judge_memory(
     for before, after in combinations(known, 2):
         if remote.index(before.word) < remote.index(after.word):
             continue
-        if _heard_at(city, before) > _heard_at(city, after):
+        if _heard_at(city, before) > _tried_at(city, after):
             verdict.delivered_late += 1
         else:
             verdict.complain("reordered", f"{where}: {before.word} {after.word} in {remote}")
@@ -180,6 +180,11 @@ def _heard_at(city: City, said: Said) -> float:
         delivery.attempts[-1].sent_at + (delivery.attempts[-1].ms or 0) / 1000
         for delivery in city.delivered(said)
     )
+
+
+def _tried_at(city: City, said: Said) -> float:
+    """When Slack first tried to deliver a message: since then it may be stored."""
+    return min(delivery.attempts[0].sent_at for delivery in city.delivered(said))
 
 
 def _judge_answers(
