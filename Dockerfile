@@ -2,14 +2,14 @@
 
 FROM python:3.13-slim AS build
 COPY --from=ghcr.io/astral-sh/uv:0.13.8 /uv /bin/uv
-ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_CACHE_DIR=/uv-cache
 WORKDIR /app
 # The dependencies first: they change less often than the code, and stay in their layer.
 COPY pyproject.toml uv.lock README.md ./
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/uv-cache \
     uv sync --locked --no-default-groups --no-install-project
 COPY bot bot
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/uv-cache \
     uv sync --locked --no-default-groups --no-editable
 
 FROM python:3.13-slim

@@ -16,7 +16,7 @@ from tests.ops.builds import copy_files, uv_sync
 from tests.ops.processes import ROOT, open_process, open_site
 
 OF_THE_IMAGE = {"PATH", "PYTHONUNBUFFERED", "UV_COMPILE_BYTECODE", "UV_LINK_MODE"}
-OF_THE_IMAGE |= {"UV_PYTHON_DOWNLOADS"}
+OF_THE_IMAGE |= {"UV_CACHE_DIR", "UV_PYTHON_DOWNLOADS"}
 
 
 def instructions() -> list[tuple[str, str]]:
