@@ -72,7 +72,9 @@ async def began(bench: Bench) -> float:
     """When the model began to work on the newest answer."""
     runs = ("/responses", "/runs")
     requests = await bench.fake.requests()
-    return max(r["time"] for r in requests if r["method"] == "POST" and r["path"].endswith(runs))
+    return max(
+        float(r["time"]) for r in requests if r["method"] == "POST" and r["path"].endswith(runs)
+    )
 
 
 async def measure(engine: str, answers: int, seconds: float, *, streaming: bool) -> None:

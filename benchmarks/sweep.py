@@ -75,8 +75,8 @@ async def fill(store: Store, count: int) -> None:
     real = Thread("T00000000", "C00000000", f"{time.time():.6f}")
     await one_turn(store, real)
     keys = store.keys
-    fields = await store.redis.hgetall(keys.conversation(real))  # type: ignore[misc]
-    lines = await store.redis.lrange(keys.record(real), 0, -1)  # type: ignore[misc]
+    fields = await store.redis.hgetall(keys.conversation(real))
+    lines = await store.redis.lrange(keys.record(real), 0, -1)
     old = time.time() - 31 * 86400
     for start in range(0, count, FILL_BATCH):
         commands: list[list[Any]] = []
@@ -156,7 +156,7 @@ async def measure_accounting(server: RedisServer, store: Store) -> None:
 async def measure_report(server: RedisServer, store: Store, count: int) -> None:
     """`bot usage --csv` of as many turns, each on a row of its own as far as days allow."""
     days = [date(2026, 10, 1) + timedelta(days=number) for number in range(31)]
-    await store.redis.sadd(store.keys.name("teams"), "T00000000")  # type: ignore[misc]
+    await store.redis.sadd(store.keys.name("teams"), "T00000000")
     for start in range(0, count, FILL_BATCH):
         commands: list[list[Any]] = []
         for number in range(start, min(start + FILL_BATCH, count)):
