@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from bot import __version__
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
 
 SERVICE = "threadbot"
@@ -96,7 +97,7 @@ def _span(
     from opentelemetry.trace import Link, SpanKind, StatusCode, get_current_span
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    def context(traceparent: str):  # type: ignore[no-untyped-def]
+    def context(traceparent: str) -> "Context":
         return TraceContextTextMapPropagator().extract({"traceparent": traceparent})
 
     with tracer.start_as_current_span(

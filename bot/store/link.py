@@ -82,7 +82,7 @@ class Link:
     async def execute(self, *command: str | int | float) -> Any:
         """Run one command."""
         return await self._answered(
-            lambda: self.redis.execute_command(*command)  # type: ignore[no-untyped-call]
+            lambda: self.redis.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's gap
         )
 
     async def execute_many(self, commands: Sequence[Sequence[str | int | float]]) -> list[Any]:

@@ -198,7 +198,7 @@ async def _stop(client: "Redis") -> None:
 async def _answer(client: "Redis", *command: str) -> str:
     """What the server says, be it an error; empty where there is none behind the socket."""
     try:
-        return str(await client.execute_command(*command))  # type: ignore[no-untyped-call]
+        return str(await client.execute_command(*command))  # type: ignore[no-untyped-call]  # redis-py's gap
     except (ResponseError, BusyLoadingError) as error:
         return str(error) or "error"
     except (RedisError, OSError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Page, expect
+from slack_bolt.async_app import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground import LocalSlack
@@ -213,13 +214,13 @@ async def test_a_click_opens_a_modal_and_what_is_filled_in_arrives(
     }
 
     @app.action("feedback")
-    async def feedback(ack, body, client) -> None:  # type: ignore[no-untyped-def]
+    async def feedback(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
         await ack()
         assert body["actions"][0]["value"] == "bad"
         await client.views_open(trigger_id=body["trigger_id"], view=modal)
 
     @app.view("why")
-    async def why(ack, view) -> None:  # type: ignore[no-untyped-def]
+    async def why(ack: AsyncAck, view: dict[str, Any]) -> None:
         values = view["state"]["values"]
         if values["note"]["note"]["value"] == "too short":
             await ack(response_action="errors", errors={"note": "A little more, please."})
@@ -286,7 +287,7 @@ async def test_app_home_is_shown_and_its_buttons_work(
     section = {"type": "section", "text": {"type": "mrkdwn", "text": "*2* conversations"}}
 
     @app.action("new")
-    async def new(ack, body, client) -> None:  # type: ignore[no-untyped-def]
+    async def new(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
         await ack()
         done = {"type": "section", "text": {"type": "mrkdwn", "text": "A new one"}}
         await client.views_publish(
