@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -59,36 +60,18 @@ class Threads:
         """
         root: list[Line] = []
         lines: deque[Line] = deque(maxlen=MOST_MESSAGES - 1)
-        cursor = ""
-        for _ in range(MOST_PAGES):
-            page = await self._replies(thread, ts, cursor)
-            for message in page.get("messages") or ():
+        try:
+            async for message in read_replies(
+                self._client, thread, patient=True, most_pages=MOST_PAGES, latest=ts
+            ):
                 line = self._line(message) if float(message["ts"]) < float(ts) else None
                 if line is not None and line.ts == thread.thread_ts:
                     root = [line]
                 elif line is not None:
                     lines.append(line)
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
-                break
-        return _fitting(root, lines)
-
-    async def _replies(self, thread: Thread, ts: str, cursor: str) -> Payload:
-        try:
-            answer = await _patiently(
-                lambda: self._client.conversations_replies(
-                    channel=thread.channel_id,
-                    ts=thread.thread_ts,
-                    latest=ts,
-                    limit=PAGE,
-                    cursor=cursor or None,
-                )
-            )
         except (BotError, SlackApiError) as error:
             log.warning("thread_not_read", thread=thread.key, error=str(error)[:100])
-            return {}
-        page: Payload = answer.data
-        return page
+        return _fitting(root, lines)
 
     def _line(self, message: Payload) -> Line | None:
         if message.get("subtype") in ("tombstone", "channel_join", "group_join"):
@@ -112,25 +95,46 @@ class Threads:
 
 async def spoke_in(client: AsyncWebClient, identity: Identity, thread: Thread) -> bool:
     """Whether the bot wrote in a thread. Raises Retry where Slack cannot tell now."""
+    try:
+        async for message in read_replies(client, thread, most_pages=MOST_PAGES):
+            if message.get("user") == identity.user_id:
+                return True
+    except (Undeliverable, SlackApiError) as error:
+        log.warning("thread_not_read", thread=thread.key, error=str(error)[:100])
+    return False
+
+
+async def read_replies(
+    client: AsyncWebClient,
+    thread: Thread,
+    *,
+    patient: bool = False,
+    most_pages: int | None = None,
+    **options: Any,
+) -> AsyncIterator[Payload]:
+    """The messages of a thread, the oldest first, with the root on every page.
+
+    `patient` sits through a short wait that Slack asks for; `options` are more of
+    `conversations.replies`. Raises what `slack_errors` does.
+    """
     cursor = ""
-    for _ in range(MOST_PAGES):
-        try:
-            with slack_errors():
-                answer = await client.conversations_replies(
-                    channel=thread.channel_id,
-                    ts=thread.thread_ts,
-                    limit=PAGE,
-                    cursor=cursor or None,
-                )
-        except (Undeliverable, SlackApiError) as error:
-            log.warning("thread_not_read", thread=thread.key, error=str(error)[:100])
-            return False
-        if any(message.get("user") == identity.user_id for message in answer["messages"]):
-            return True
+    for _ in count() if most_pages is None else range(most_pages):
+
+        async def page(cursor: str = cursor) -> Any:
+            return await client.conversations_replies(
+                channel=thread.channel_id,
+                ts=thread.thread_ts,
+                limit=PAGE,
+                cursor=cursor or None,
+                **options,
+            )
+
+        answer = await (_patiently(page) if patient else _plainly(page))
+        for message in answer["messages"]:
+            yield message
         cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
         if not cursor:
-            break
-    return False
+            return
 
 
 def _fitting(root: list[Line], lines: Iterable[Line]) -> list[Line]:
@@ -146,14 +150,17 @@ def _fitting(root: list[Line], lines: Iterable[Line]) -> list[Line]:
     return root + chosen[::-1]
 
 
-async def _patiently(call: Any) -> Any:
+async def _patiently(call: Callable[[], Awaitable[Any]]) -> Any:
     """Call, and once more after a short wait where Slack asks for one."""
     try:
-        with slack_errors():
-            return await call()
+        return await _plainly(call)
     except Retry as error:
         if error.after is None or error.after > LONGEST_WAIT:
             raise
         await asyncio.sleep(error.after)
+    return await _plainly(call)
+
+
+async def _plainly(call: Callable[[], Awaitable[Any]]) -> Any:
     with slack_errors():
         return await call()

@@ -6,7 +6,7 @@ lost before its `ts` could be written down, is known as the message of ours that
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -18,6 +18,7 @@ from bot.models import Message
 from bot.slack.channels import post_in_turn
 from bot.slack.client import Uncertain, error_code, slack_errors
 from bot.slack.markdown.render import blocks, fallback
+from bot.slack.threads import read_replies
 from bot.store.pace import Pace
 
 Json = dict[str, Any]
@@ -235,24 +236,11 @@ class Chat:
                 found = str(message["ts"])
         return found
 
-    async def _replies(self) -> AsyncIterator[Json]:
+    def _replies(self) -> AsyncIterator[Mapping[str, Any]]:
         """The thread from the question on."""
-        cursor = ""
-        while True:
-            with slack_errors():
-                page = await self._client.conversations_replies(
-                    channel=self.thread.channel_id,
-                    ts=self.thread.thread_ts,
-                    oldest=self._message.ts,
-                    include_all_metadata=True,
-                    limit=200,
-                    cursor=cursor or None,
-                )
-            for message in page["messages"]:
-                yield message
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
-                return
+        return read_replies(
+            self._client, self.thread, oldest=self._message.ts, include_all_metadata=True
+        )
 
     def _metadata(self, part: int) -> Json:
         return {
