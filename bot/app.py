@@ -29,7 +29,7 @@ from bot.slack.reply import Replies
 from bot.slack.server import add_events_route, build_app, open_socket_mode
 from bot.slack.threads import Threads
 from bot.slack.waiting import marking
-from bot.store import Store, open_store
+from bot.store import Store, open_own_store
 from bot.throttle import Throttle
 from bot.trace import open_tracing
 from bot.turn import Desk
@@ -85,14 +85,7 @@ async def open_bot(
     prices = load_prices(settings.bot_prices)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(open_tracing(settings.otel_exporter_otlp_endpoint))
-        store = await stack.enter_async_context(
-            open_store(
-                settings.redis_url,
-                prefix=settings.bot_redis_prefix,
-                tls_verify=settings.redis_tls_verify,
-                connections=settings.bot_redis_connections,
-            )
-        )
+        store = await stack.enter_async_context(open_own_store(settings))
         await _patiently(store.ping)
         client = await stack.enter_async_context(open_client(settings))
         identity = await _patiently(lambda: identify(client))
@@ -190,12 +183,7 @@ async def _sweeping(sweeper: Sweeper) -> AsyncIterator[None]:
 async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_engine) -> Swept:
     """Sweep once, now. Raises Retry while another process sweeps."""
     async with (
-        open_store(
-            settings.redis_url,
-            prefix=settings.bot_redis_prefix,
-            tls_verify=settings.redis_tls_verify,
-            connections=settings.bot_redis_connections,
-        ) as store,
+        open_own_store(settings) as store,
         engines(settings) as engine,
     ):
         sweeper = Sweeper(store, engine, settings.bot_retention_days)

@@ -10,18 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.settings import Settings
-from bot.store import DeadLetter, DeadLetters, open_store
+from bot.store import DeadLetter, DeadLetters, open_own_store
 
 
 @asynccontextmanager
 async def open_dead(settings: Settings) -> AsyncIterator[DeadLetters]:
     """The dead letters in the settings' own Redis."""
-    async with open_store(
-        settings.redis_url,
-        prefix=settings.bot_redis_prefix,
-        tls_verify=settings.redis_tls_verify,
-        connections=settings.bot_redis_connections,
-    ) as store:
+    async with open_own_store(settings) as store:
         yield store.dead
 
 

@@ -7,19 +7,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bot.settings import Settings
-from bot.store import Feedback, open_store
+from bot.store import Feedback, open_own_store
 
 COLUMNS = ("at", "vote", "note", "user_id", "thread", "turn_id", "run_id")
 
 
 async def fetch(settings: Settings) -> list[Feedback]:
     """All feedback, the oldest first, from the settings' own Redis."""
-    async with open_store(
-        settings.redis_url,
-        prefix=settings.bot_redis_prefix,
-        tls_verify=settings.redis_tls_verify,
-        connections=settings.bot_redis_connections,
-    ) as store:
+    async with open_own_store(settings) as store:
         return await store.feedback.list()
 
 

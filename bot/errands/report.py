@@ -10,7 +10,7 @@ from typing import TextIO
 from bot.errands.chart import Series, draw_chart
 from bot.settings import Settings
 from bot.slack.people import People
-from bot.store import Store, open_store
+from bot.store import Store, open_own_store
 from bot.store.usage import FORGOTTEN, KINDS, Row, Scope, Spent, day_of
 
 TOP = 5
@@ -66,12 +66,7 @@ def _span(first: date, last: date) -> Iterator[date]:
 async def fetch_rows(settings: Settings, days: int) -> list[Row]:
     """The rows of the newest `days` days, today included, from the settings' own Redis."""
     today = datetime.now(UTC).date()
-    async with open_store(
-        settings.redis_url,
-        prefix=settings.bot_redis_prefix,
-        tls_verify=settings.redis_tls_verify,
-        connections=settings.bot_redis_connections,
-    ) as store:
+    async with open_own_store(settings) as store:
         return await store.spending.rows(_span(today - timedelta(days=days - 1), today))
 
 

@@ -1,11 +1,12 @@
 """The store: everything that outlives a process, in Redis. The only folder that imports redis."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from bot.settings import Settings
 from bot.store.archive import Archive
 from bot.store.channel_settings import Channels, ChannelSettings
 from bot.store.claims import Amendment, Beat, Claim, Delivery, Depth, Entry, Interrupt, ThreadState
@@ -92,6 +93,16 @@ class Store:
         """The time by Redis's clock, which writes down when things were used."""
         seconds, microseconds = await self.link.execute("TIME")
         return int(seconds) + int(microseconds) / 1e6
+
+
+def open_own_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
+    """Open the store that the settings name."""
+    return open_store(
+        settings.redis_url,
+        prefix=settings.bot_redis_prefix,
+        tls_verify=settings.redis_tls_verify,
+        connections=settings.bot_redis_connections,
+    )
 
 
 @asynccontextmanager
