@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
-from itertools import chain
 from typing import Any, cast
 
 import openai
@@ -71,7 +70,7 @@ class AssistantsEngine:
         client: AsyncOpenAI,
         settings: Settings,
         *,
-        delays: Callable[[], Iterator[float]] = cadence,
+        delays: Callable[[float], Iterator[float]] = cadence,
         errors: Callable[[], Iterator[float]] = error_backoff,
     ) -> None:
         if settings.openai_assistant_id is None:
@@ -321,12 +320,10 @@ class AssistantsEngine:
     ) -> AsyncGenerator[Update, None]:
         if draft.run is not None and draft.status not in WORKING:
             return
-        is_fresh = time.time() - run.started_at < 1
-        delays = self._delays() if is_fresh else chain((0.0,), self._delays())
         states = poll(
             lambda: self._fetch(run),
             lambda state: state.status not in WORKING,
-            delays=delays,
+            delays=self._delays(time.time() - run.started_at),
             errors=self._errors,
             deadline=deadline,
         )

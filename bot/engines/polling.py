@@ -21,14 +21,25 @@ class DeadlinePassed(Exception):
 
 
 def cadence(
-    first: float = 1.0, factor: float = 1.5, cap: float = 5.0, jitter: float = 0.15
+    age: float = 0.0,
+    *,
+    first: float = 1.0,
+    factor: float = 1.5,
+    cap: float = 5.0,
+    jitter: float = 0.15,
 ) -> Iterator[float]:
     """Seconds between two polls: `first`, then `factor` times more up to `cap`, without end.
 
     Each is spread by up to `jitter` of it to both sides, so that runs which began together do not
-    poll together.
+    poll together. What has an `age` of `first` seconds or more, because it was streamed or polled
+    elsewhere until now, is looked at at once, and then as often as if it had been polled all along.
     """
     delay = first
+    if age >= first:
+        yield 0.0
+    while age >= delay and delay < cap:
+        age -= delay
+        delay = min(delay * factor, cap)
     while True:
         yield delay * random.uniform(1 - jitter, 1 + jitter)
         delay = min(delay * factor, cap)

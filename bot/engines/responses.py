@@ -7,7 +7,6 @@ messages with it. The server keeps input and output together once the response h
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
-from itertools import chain
 from typing import Any
 
 import openai
@@ -69,7 +68,7 @@ class ResponsesEngine:
         client: AsyncOpenAI,
         settings: Settings,
         *,
-        delays: Callable[[], Iterator[float]] = cadence,
+        delays: Callable[[float], Iterator[float]] = cadence,
         errors: Callable[[], Iterator[float]] = error_backoff,
     ) -> None:
         self._client = client
@@ -298,12 +297,10 @@ class ResponsesEngine:
     async def _poll(self, run: Run, draft: Draft, deadline: float) -> AsyncGenerator[Update, None]:
         if draft.ended is not None:
             return
-        is_fresh = time.time() - run.started_at < 1
-        delays = self._delays() if is_fresh else chain((0.0,), self._delays())
         states = poll(
             lambda: self._fetch(run.id),
             lambda response: response.status not in WORKING,
-            delays=delays,
+            delays=self._delays(time.time() - run.started_at),
             errors=self._errors,
             deadline=deadline,
         )

@@ -34,7 +34,7 @@ def settings_for(fake: FakeOpenAI, **changes: Any) -> Settings:
     return Settings(_env_file=None, **values)
 
 
-def no_wait() -> Iterator[float]:
+def no_wait(_age: float = 0.0) -> Iterator[float]:
     return repeat(0.005)
 
 

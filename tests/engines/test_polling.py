@@ -66,6 +66,21 @@ def test_the_cadence_grows_to_its_cap() -> None:
     assert delays == [1.0, 1.5, 2.25, 3.375, 5.0, 5.0, 5.0]
 
 
+@pytest.mark.parametrize(
+    ("age", "delays"),
+    [
+        (0.9, [1.0, 1.5, 2.25, 3.375, 5.0]),
+        (1.0, [0.0, 1.5, 2.25, 3.375, 5.0]),
+        (4.0, [0.0, 2.25, 3.375, 5.0, 5.0]),
+        (5000.0, [0.0, 5.0, 5.0, 5.0, 5.0]),
+    ],
+)
+def test_who_comes_later_looks_at_once_and_then_at_the_pace_of_that_age(
+    age: float, delays: list[float]
+) -> None:
+    assert list(islice(cadence(age, jitter=0), 5)) == delays
+
+
 def test_the_cadence_is_spread() -> None:
     firsts = {next(cadence()) for _ in range(200)}
     assert len(firsts) > 100

@@ -32,7 +32,7 @@ CONVERSATIONS = {"responses": "/conversations", "assistants": "/threads"}
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for engine in (responses.ResponsesEngine, assistants.AssistantsEngine):
-        defaults = {"delays": lambda: repeat(0.02), "errors": lambda: repeat(0.02)}
+        defaults = {"delays": lambda age: repeat(0.02), "errors": lambda: repeat(0.02)}
         monkeypatch.setattr(engine.__init__, "__kwdefaults__", defaults)
     monkeypatch.setattr(errors, "LOCK_PAUSE", 0.1)
     monkeypatch.setattr(throttle, "PAUSE", 0.1)
