@@ -1,6 +1,7 @@
 """The composition root: opens store, Slack and engine in order, and runs them."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -65,6 +66,8 @@ async def serve(
     """
     stop = stop_on_signals()
     async with open_bot(settings, web_part=web_part, work_part=work_part, engines=engines) as bot:
+        gc.collect()
+        gc.freeze()  # what lives now lives on: the collector need not go through it again and again
         log.info("ready", web=web_part, worker=work_part, socket_mode=settings.socket_mode)
         stopped = asyncio.create_task(stop.wait())
         ends = [stopped] if bot.work is None else [stopped, bot.work]
