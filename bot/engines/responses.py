@@ -4,6 +4,7 @@ A Slack thread is a conversation; a turn is one background response on it, which
 messages with it. The server keeps input and output together once the response has completed.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
@@ -43,11 +44,15 @@ ADOPTED = "item:"
 UPDATE_SECONDS = 0.2
 SILENCE_SECONDS = 30.0
 USELESS_STREAMS = 3
+REOPENED_AT_ONCE = 8
+"""Streams that are opened again at the same time: who takes up a thousand runs looks at all of them
+before most streams begin."""
 
 
 @asynccontextmanager
 async def open_responses(settings: Settings) -> AsyncIterator["ResponsesEngine"]:
     """Open the engine on the server that the settings name and close it in the end."""
+    Response.model_rebuild()  # else the SDK does it at the first answer, and all others wait
     async with open_client(settings) as client:
         engine = ResponsesEngine(client, settings)
         try:
@@ -72,10 +77,12 @@ class ResponsesEngine:
         errors: Callable[[], Iterator[float]] = error_backoff,
     ) -> None:
         self._client = client
+        self._responses = client.responses  # named now: the SDK imports it at this moment
         self._settings = settings
         self._delays = delays
         self._errors = errors
         self._streams = LiveStreams[ResponseStreamEvent, Draft](STREAMS)
+        self._reopening = asyncio.Semaphore(REOPENED_AT_ONCE)
         self._requests = Requests(client, settings)
         self._replay = Replay(self._requests, settings)
         self._server_remembers = True
@@ -284,13 +291,14 @@ class ResponsesEngine:
             draft.take_state(await self._fetch(run.id))
             if draft.ended is not None:
                 return None
-            with vendor_errors(missing="run"):
-                stream = await self._client.responses.retrieve(
-                    run.id,
-                    stream=True,
-                    starting_after=draft.seen if draft.seen >= 0 else omit,
-                    timeout=CREATE,
-                )
+            async with self._reopening:
+                with vendor_errors(missing="run"):
+                    stream = await self._responses.retrieve(
+                        run.id,
+                        stream=True,
+                        starting_after=draft.seen if draft.seen >= 0 else omit,
+                        timeout=CREATE,
+                    )
             return self._streams.add(stream)
         return None
 
@@ -325,14 +333,14 @@ class ResponsesEngine:
 
     async def _fetch(self, response_id: str) -> Response:
         with vendor_errors(missing="run"):
-            response = await self._client.responses.retrieve(response_id, timeout=LOOK)
+            response = await self._responses.retrieve(response_id, timeout=LOOK)
         return checked(Response, response)
 
     async def _cancel(self, response_id: str) -> Response | None:
         """The response as it ended; None where the server will not cancel or does not know it."""
         with vendor_errors(missing="run"):
             try:
-                response = await self._client.responses.cancel(response_id, timeout=LOOK)
+                response = await self._responses.cancel(response_id, timeout=LOOK)
             except (openai.BadRequestError, openai.ConflictError, openai.NotFoundError):
                 return None
         return checked(Response, response)
