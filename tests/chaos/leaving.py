@@ -1,13 +1,16 @@
 """A worker that is told to leave (SIGTERM) with many runs under way, beside one that stays."""
 
 import asyncio
-import time
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import median
 
 from tests.chaos.city import City
 from tests.fakes.openai import echo, held
 from tests.stories.town import wait_until
+
+NAME = "openai-project"
+"""A header by which a worker is known at the AI server."""
 
 
 @dataclass(frozen=True)
@@ -40,23 +43,21 @@ async def ask_many(city: City, count: int) -> None:
     await wait_until(all_run, 60 + count / 2)
 
 
-async def asked_again(city: City, since: float, patience: float) -> list[float]:
-    """How long after a time each run was asked for, in seconds, once all of them were."""
+async def asked_again(city: City, who: str, patience: float) -> dict[str, float]:
+    """When each run was asked for first by the worker of that name, in epoch seconds, once all of
+    them were."""
     waiting = {work.id for work in city.fake.working}
-    times: list[float] = []
-    seen = len(city.fake.requests)
-    while seen and city.fake.requests[seen - 1].time >= since:
-        seen -= 1
+    times: dict[str, float] = {}
+    seen = 0
 
     async def all_were() -> bool:
         nonlocal seen
         for request in city.fake.requests[seen:]:
             run_id = request.path.rpartition("/")[2]
-            if run_id in waiting and request.time > since:
-                waiting.discard(run_id)
-                times.append(request.time - since)
+            if run_id in waiting and request.headers.get(NAME) == who:
+                times.setdefault(run_id, request.time)
         seen = len(city.fake.requests)
-        return not waiting
+        return len(times) == len(waiting)
 
     await wait_until(all_were, patience)
     return times
@@ -67,13 +68,11 @@ async def leave(city: City, count: int) -> Leave:
     await city.start("web")
     [leaver] = await city.start("worker")
     await ask_many(city, count)
-    await city.start("worker")
+    await city.start("worker", OPENAI_PROJECT_ID="heir")
     leaving = asyncio.create_task(leaver.leave())
-
-    async def is_handed_over() -> bool:
-        return bool(leaver.told("handed_over"))
-
-    await wait_until(is_handed_over)
-    times = await asked_again(city, time.time(), 60)
+    times = await asked_again(city, "heir", 60)
     seconds = await leaving
-    return Leave(count, leaver.told("handed_over")[0]["threads"], seconds, times)
+    [handed_over] = leaver.told("handed_over")
+    since = datetime.fromisoformat(handed_over["timestamp"]).timestamp()
+    waits = [max(0.0, time - since) for time in times.values()]
+    return Leave(count, handed_over["threads"], seconds, waits)
