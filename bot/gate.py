@@ -44,8 +44,7 @@ class Gate:
         """
         known = turn.recall("admission", Admission)
         claim = turn.claim
-        thread = claim.thread
-        channel = await self._store.channels.find(thread.team_id, thread.channel_id)
+        channel = claim.settings
         if known is None and claim.intents:
             known = Admission(tuple(message.ts for message in claim.messages))
         admission = known or await self._decide(turn, channel)

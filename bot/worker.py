@@ -107,13 +107,16 @@ class Worker:
                 continue
             try:
                 entries = await self._claim(room)
+                begun = [entry for entry in entries if entry.begun]
+                claims = await self._inbox.take_all(begun, self.name)
                 backoff = error_backoff()
             except StoreUnavailable as error:
                 log.error("redis_unavailable", error=str(error))
                 await _first(asyncio.sleep(next(backoff)), self._leaving.wait())
                 continue
             for entry in entries:
-                self._begin(entry)
+                if not entry.begun or entry.id in claims:
+                    self._begin(entry, claims.get(entry.id))
 
     async def _claim(self, most: int) -> list[Entry]:
         """Wait for ready threads, no longer than until we leave (`_hand_over` finds the rest)."""
@@ -123,8 +126,8 @@ class Worker:
         await _end([leaving] if claim.done() else [leaving, claim])
         return [] if claim.cancelled() else claim.result()
 
-    def _begin(self, entry: Entry) -> None:
-        work = _Work(entry)
+    def _begin(self, entry: Entry, claim: Claim | None) -> None:
+        work = _Work(entry, claim)
         work.task = asyncio.create_task(self._take(entry, work))
         self._work[entry.id] = work
         metrics.turns_active.inc()
@@ -139,13 +142,13 @@ class Worker:
         """One claim, from the entry to the settlement."""
         bind_contextvars(thread=entry.thread.key)  # for all that this task logs
         try:
-            await asyncio.sleep(self._time_to_gather(entry))
-            claim = await self._inbox.take(entry, self.name)
-            if claim is None:
+            if work.claim is None:
+                await asyncio.sleep(self._time_to_gather(entry))
+                work.claim = await self._inbox.take(entry, self.name)
+            if work.claim is None:
                 return
-            work.claim = claim
             metrics.queue_seconds.observe(max(0.0, time.time() - entry.since))
-            work.turn = self._desk.store.turns.open(claim)
+            work.turn = self._desk.store.turns.open(work.claim)
             await self._carry_out(work.turn, work.interrupt)
         except Superseded:
             log.info("claim_superseded", thread=entry.thread.key)
@@ -361,10 +364,10 @@ def backoff(attempt: int, waited: float) -> float:
 class _Work:
     """A thread that is being answered."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: Entry, claim: Claim | None) -> None:
         self.entry = entry
+        self.claim = claim
         self.interrupt = Interrupt()
-        self.claim: Claim | None = None
         self.turn: Turn | None = None
         self.task: asyncio.Task[None]
 

@@ -1,6 +1,7 @@
 """What a channel's admins have set for it, every version kept with who made it and when."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,13 +49,11 @@ class Channels:
 
     async def find(self, team_id: str, channel_id: str) -> ChannelSettings:
         """The settings that hold now; the defaults where nobody has set any."""
-        versions = await self.versions(team_id, channel_id, 1)
-        return versions[0].settings if versions else ChannelSettings()
+        return newest(await self._lines(team_id, channel_id, 1))
 
     async def versions(self, team_id: str, channel_id: str, count: int = 10) -> list[Version]:
         """The newest versions, the newest first."""
-        key = self._key(team_id, channel_id)
-        lines = await self._link.execute("LRANGE", key, 0, count - 1)
+        lines = await self._lines(team_id, channel_id, count)
         return [decode(Version, line) for line in lines]
 
     async def save(
@@ -65,7 +64,7 @@ class Channels:
         saved = await self._link.run(
             "configure",
             (
-                self._key(team_id, channel_id),
+                self._keys.settings(team_id, channel_id),
                 self._keys.name("channels", team_id),
                 self._keys.channel(team_id, channel_id),
             ),
@@ -77,5 +76,12 @@ class Channels:
         """The channels that have settings of their own."""
         return sorted(await self._link.execute("SMEMBERS", self._keys.name("channels", team_id)))
 
-    def _key(self, team_id: str, channel_id: str) -> str:
-        return self._keys.name("settings", team_id, channel_id)
+    async def _lines(self, team_id: str, channel_id: str, count: int) -> list[str]:
+        key = self._keys.settings(team_id, channel_id)
+        lines: list[str] = await self._link.execute("LRANGE", key, 0, count - 1)
+        return lines
+
+
+def newest(lines: Sequence[str]) -> ChannelSettings:
+    """The settings in the first of a channel's versions; the defaults where there is none."""
+    return decode(Version, lines[0]).settings if lines else ChannelSettings()

@@ -1,10 +1,11 @@
 """What the inbox speaks of: deliveries, entries, claims, the state of a thread."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from bot.models import Conversation, Message, Thread, decode
+from bot.store.channel_settings import ChannelSettings, newest
 
 Interrupt = Literal["stop", "reset"]
 Amendment = Literal["waiting", "taken", "absent"]
@@ -22,10 +23,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A thread that was read from the stream of ready threads, and is ours to take."""
+    """A thread that was read from the stream of ready threads, and is ours to take.
+
+    `begun`: somebody had its turn before, so that there is nothing to gather.
+    """
 
     thread: Thread
     id: str
+    begun: bool = False
 
     @property
     def since(self) -> float:
@@ -57,6 +62,8 @@ class Claim:
     conversation: Conversation | None = None
     archived: float = 0.0
     """When a conversation that was archived meanwhile was last used, in epoch seconds."""
+    settings: ChannelSettings = field(default_factory=ChannelSettings)
+    """What holds in the thread's channel."""
 
     @property
     def resumed(self) -> bool:
@@ -113,11 +120,10 @@ def pairs(flat: list[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def parse_claim(
-    entry: Entry, fence: str, worker: str, reply: tuple[list[str], list[str], list[str], list[str]]
-) -> Claim:
+def parse_claim(entry: Entry, fence: str, worker: str, reply: Sequence[list[str]]) -> Claim:
     """Read what the script `take` gave."""
-    messages, turn, thread, conversation = reply[0], *map(pairs, reply[1:])
+    messages, settings = reply[0], reply[4]
+    turn, thread, conversation = map(pairs, reply[1:4])
     return Claim(
         thread=entry.thread,
         entry=entry.id,
@@ -132,6 +138,7 @@ def parse_claim(
         intents=frozenset(name[1:] for name in turn if name.startswith("?")),
         conversation=parse_conversation(entry.thread, conversation),
         archived=float(conversation.get("archived", 0)),
+        settings=newest(settings),
     )
 
 
@@ -162,4 +169,8 @@ def parse_entries(
     """Read the reply to XREADGROUP on one stream. Entries that were deleted are left out."""
     if not reply:
         return []
-    return [Entry(Thread.parse(fields["thread"]), entry) for entry, fields in reply[0][1] if fields]
+    return [
+        Entry(Thread.parse(fields["thread"]), entry, begun=fields.get("begun") == "1")
+        for entry, fields in reply[0][1]
+        if fields
+    ]

@@ -118,23 +118,38 @@ class Inbox:
 
         None where the entry is no longer the thread's, or nothing waits any more.
         """
-        keys, thread, fence = self._keys, entry.thread, secrets.token_hex(8)
-        reply = await self._link.run(
-            "take",
-            (
-                keys.thread(thread),
-                keys.inbox(thread),
-                keys.turn(thread),
-                keys.ready,
-                keys.interrupts,
-                keys.conversation(thread),
-            ),
-            entry.id,
-            fence,
-            worker,
-            thread.key,
-        )
+        fence = secrets.token_hex(8)
+        reply = await self._link.run("take", self._of(entry), *_taking(entry, fence, worker))
         return parse_claim(entry, fence, worker, reply) if reply else None
+
+    async def take_all(self, entries: Sequence[Entry], worker: str) -> dict[str, Claim]:
+        """Take many in one round trip; returns the claims by the entry, of those that `take` gives
+        one for."""
+        fences = [secrets.token_hex(8) for _ in entries]
+        replies = await self._link.run_many(
+            "take",
+            [
+                (self._of(entry), _taking(entry, fence, worker))
+                for entry, fence in zip(entries, fences, strict=True)
+            ],
+        )
+        return {
+            entry.id: parse_claim(entry, fence, worker, reply)
+            for entry, fence, reply in zip(entries, fences, replies, strict=True)
+            if reply
+        }
+
+    def _of(self, entry: Entry) -> tuple[str, ...]:
+        keys, thread = self._keys, entry.thread
+        return (
+            keys.thread(thread),
+            keys.inbox(thread),
+            keys.turn(thread),
+            keys.ready,
+            keys.interrupts,
+            keys.conversation(thread),
+            keys.settings(thread.team_id, thread.channel_id),
+        )
 
     async def release(self, claim: Claim, after: float, reason: str, *, counts: bool = True) -> int:
         """Come back to the same turn in `after` seconds. Returns the failures so far."""
@@ -244,6 +259,10 @@ class Inbox:
             reason=busy.get("reason", ""),
             interrupt=interrupt or "",
         )
+
+
+def _taking(entry: Entry, fence: str, worker: str) -> tuple[str, ...]:
+    return entry.id, fence, worker, entry.thread.key
 
 
 def _state(busy: dict[str, str], due: str | None) -> Literal["idle", "ready", "claimed", "later"]:

@@ -66,6 +66,10 @@ class Keys:
         """Sorted set of remote conversations without a thread, by when they may be deleted."""
         return self.name("orphans")
 
+    def settings(self, team_id: str, channel_id: str) -> str:
+        """List of the versions of a channel's settings, the newest first."""
+        return self.name("settings", team_id, channel_id)
+
     def inbox(self, thread: Thread) -> str:
         """Hash of the thread's messages by ts, waiting and taken."""
         return self.name("inbox", thread.key)

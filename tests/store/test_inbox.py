@@ -7,7 +7,7 @@ import pytest
 
 from bot.errors import Superseded
 from bot.models import File, Message
-from bot.store import Delivery, Store, ThreadState
+from bot.store import ChannelSettings, Claim, Delivery, Entry, Store, ThreadState
 from tests.store.scenes import (
     claim_entries,
     deliver,
@@ -166,6 +166,53 @@ async def test_an_entry_that_is_no_longer_the_threads_gives_no_claim(store: Stor
 
     assert await store.inbox.take(entry, "anna") is None
     assert stamps(await take_one(store, "bert")) == ["1.0"]
+
+
+async def test_many_are_taken_together(store: Store) -> None:
+    threads = [thread(f"{number}.0") for number in range(1, 4)]
+    for one in threads:
+        await deliver(store, one.thread_ts, of=one)
+    entries = await claim_entries(store, "anna")
+    await store.inbox.settle(await _taken(store, entries[1]))
+
+    claims = await store.inbox.take_all(entries, "anna")
+    assert list(claims) == [entries[0].id, entries[2].id]
+    assert [stamps(claim) for claim in claims.values()] == [["1.0"], ["3.0"]]
+    assert await store.workers.held(list(claims.values())) == list(claims.values())
+    assert await store.inbox.take_all([], "anna") == {}
+
+
+async def _taken(store: Store, entry: Entry) -> Claim:
+    claim = await store.inbox.take(entry, "anna")
+    assert claim is not None
+    return claim
+
+
+async def test_an_entry_tells_whether_its_turn_was_begun(store: Store) -> None:
+    await deliver(store, "1.0", of=thread("1.0"))
+    await deliver(store, "2.0", of=thread("2.0"))
+    first, _ = await claim_entries(store, "anna")
+    await _taken(store, first)
+    await store.workers.hand_over("anna")
+
+    entries = await claim_entries(store, "bert")
+    assert {entry.thread: entry.begun for entry in entries} == {
+        thread("1.0"): True,
+        thread("2.0"): False,
+    }
+
+
+async def test_a_claim_brings_what_was_set_for_the_channel(store: Store) -> None:
+    await deliver(store, "1.0")
+    assert (await take_one(store)).settings == ChannelSettings()
+
+    for number, model in enumerate(("old", "new")):
+        settings = ChannelSettings(model=model, people=("U1",))
+        await store.channels.save(
+            thread().team_id, thread().channel_id, settings, user_id="U1", after=number
+        )
+    await store.workers.hand_over("anna")
+    assert (await take_one(store)).settings == settings
 
 
 async def test_whoever_takes_an_entry_last_holds_it(store: Store) -> None:

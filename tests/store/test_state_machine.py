@@ -123,11 +123,15 @@ class Machine(RuleBasedStateMachine):
             self.take(age)
 
     @precondition(lambda self: self.reads)
-    @rule(age=ages)
-    def take(self, age: int) -> None:
+    @rule(age=ages, together=st.booleans())
+    def take(self, age: int, together: bool = False) -> None:
         read = self.reads[-1 - age % len(self.reads)]
         model = self.model.threads[read.entry.thread]
-        claim = self.do(self.store.inbox.take(read.entry, read.worker))
+        if together:
+            claims = self.do(self.store.inbox.take_all([read.entry], read.worker))
+            claim = claims.get(read.entry.id)
+        else:
+            claim = self.do(self.store.inbox.take(read.entry, read.worker))
         if read.moves != model.moves:
             assert claim is None
         elif not model.messages:

@@ -7,8 +7,9 @@ local thread, ready, entry, name = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local is_current = redis.call('HGET', thread, 'entry') == entry
 if is_current then
   insist(thread)
-  enter(ready, thread, name)
-  if ARGV[3] == '1' and redis.call('HEXISTS', thread, 'claim') == 1 then
+  local begun = redis.call('HEXISTS', thread, 'claim') == 1
+  enter(ready, thread, name, begun)
+  if ARGV[3] == '1' and begun then
     redis.call('HINCRBY', thread, 'crashes', 1)
   end
   redis.call('HDEL', thread, 'claim', 'worker')

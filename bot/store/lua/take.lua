@@ -1,8 +1,9 @@
 -- Turn a stream entry into a claim: the messages of the turn that was begun, or a new batch.
--- KEYS  thread, inbox, turn, ready, interrupts, conversation
+-- KEYS  thread, inbox, turn, ready, interrupts, conversation, settings of the channel
 -- ARGV  entry, claim, worker, name of the thread
 -- Gives nil where the entry is no longer the thread's, or nothing waits; else
--- {messages, turn, thread, conversation}, the last three as flat lists of fields and values.
+-- {messages, turn, thread, conversation, settings}: the three in the middle as flat lists of fields
+-- and values, the settings as a list of their newest version.
 local thread, inbox, turn, ready, interrupts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local entry, claim, worker, name = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
@@ -63,4 +64,4 @@ if #messages == 0 then
 end
 redis.call('HSET', thread, 'claim', claim, 'worker', worker)
 return {messages, redis.call('HGETALL', turn), redis.call('HGETALL', thread),
-  redis.call('HGETALL', KEYS[6])}
+  redis.call('HGETALL', KEYS[6]), redis.call('LRANGE', KEYS[7], 0, 0)}
