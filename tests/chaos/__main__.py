@@ -61,12 +61,15 @@ def main() -> None:
             sys.exit(not verdict.is_clean)
         sys.stdout.write(f"seed {seed}, engine {given.engine}\n")
         sys.stdout.flush()
-        report = asyncio.run(storm(logs, given.engine, plan))
+        again = plan.command(given.engine)
+        try:
+            report = asyncio.run(storm(logs, given.engine, plan))
+        except Exception:
+            sys.stderr.write(f"The storm broke off. Again: {again}\n")
+            raise
     sys.stdout.write(f"{report}\n")
     if not report.verdict.is_clean:
-        again = f"--seed {seed} --minutes {given.minutes:g} --kills {given.kills}"
-        again += f" --threads {given.threads} --engine {given.engine}"
-        sys.exit(f"Promises were broken. Again: python3 dev.py chaos {again}")
+        sys.exit(f"Promises were broken. Again: {again}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from tests.chaos.verdict import Verdict, judge
 
 CALM_PATIENCE = 600.0
 """Seconds until all rests: Slack lets us end no more than twenty streams a minute."""
+LEAVE_WITHIN = 20.0
+"""Seconds; ten are promised on a machine that is not at war."""
 Act = Callable[[], Awaitable[None]]
 
 
@@ -32,6 +34,13 @@ class Plan:
     threads: int = 12
     pause: tuple[float, float] = (0.5, 3.0)
     """Seconds between two acts of violence."""
+
+    def command(self, engine: str) -> str:
+        """What brings the same kind of storm again."""
+        return (
+            f"python3 dev.py chaos --seed {self.seed} --minutes {self.seconds / 60:.3g}"
+            f" --kills {self.kills} --threads {self.threads} --engine {engine}"
+        )
 
 
 @dataclass
@@ -122,6 +131,8 @@ class Storm:
             (8, "kill redis", self._kill_redis),
             (8, "freeze worker", self._freeze_worker),
             (3, "freeze web", self._freeze_web),
+            (6, "deploy worker", self._deploy_worker),
+            (6, "shuffle deliveries", self._shuffle_deliveries),
             (5, "slack fault", self._fault_slack),
             (5, "ai fault", self._fault_ai),
         ]
@@ -155,6 +166,30 @@ class Storm:
         await self._web.kill()
         self._web = self._city.process("web")
         await self._web.start()
+
+    async def _deploy_worker(self) -> None:
+        """An old process leaves (SIGTERM) while a new one comes."""
+        index = self._chance.randrange(len(self._workers))
+        old = self._workers[index]
+        await old.ready()
+        if old.frozen:
+            return
+        self._workers[index] = self._city.process("worker")
+        await self._workers[index].start()
+        self._spells.append(asyncio.create_task(_leave(old)))
+
+    async def _shuffle_deliveries(self) -> None:
+        """For a while Slack delivers all of it twice, late, and the twins the other way round."""
+        faults = self._city.slack.faults
+        faults.deliver_twice = faults.reverse_twins = True
+        faults.delay = (0.0, 0.6)
+
+        async def settle() -> None:
+            await asyncio.sleep(self._chance.uniform(1, 4))
+            faults.deliver_twice = faults.reverse_twins = False
+            faults.delay = (0.0, 0.0)
+
+        self._spells.append(asyncio.create_task(settle()))
 
     async def _kill_redis(self) -> None:
         redis = self._city.redis
@@ -216,3 +251,8 @@ class Storm:
             if later:
                 times.append(min(later))
         return times
+
+
+async def _leave(process: BotProcess) -> None:
+    seconds = await process.leave()
+    assert seconds < LEAVE_WITHIN, f"a worker took {seconds:.1f} s to leave"

@@ -4,18 +4,44 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos import __main__ as command
 from tests.chaos.city import open_city
-from tests.chaos.storm import Plan, Storm
+from tests.chaos.storm import Plan, Report, Storm
+from tests.chaos.verdict import Verdict
 
 pytestmark = pytest.mark.chaos
 
-PLAN = Plan(seed=1, seconds=25, threads=6)
+PLAN = Plan(seed=1, seconds=25, kills=6, threads=6)
 
 
 @pytest.mark.timeout(170)
-async def test_nothing_is_lost_doubled_or_reordered_in_a_storm(tmp_path: Path) -> None:
-    async with open_city(tmp_path, seed=PLAN.seed) as city:
+@pytest.mark.parametrize("engine", ["responses", "assistants"])
+async def test_nothing_is_lost_doubled_or_reordered_in_a_storm(tmp_path: Path, engine: str) -> None:
+    print(PLAN.command(engine))  # noqa: T201
+    async with open_city(tmp_path, engine=engine, seed=PLAN.seed) as city:
         report = await Storm(city, PLAN).run()
     print(report)  # noqa: T201
-    assert report.kills > 0
-    assert report.verdict.is_clean, f"{PLAN}: {report}"
+    assert report.acts["kill worker"] > 0
+    assert report.acts["kill web"] > 0
+    assert report.verdict.messages > report.verdict.given_up + report.verdict.never_called
+    assert report.verdict.is_clean, report.verdict
+
+
+@pytest.mark.parametrize("outcome", ["unclean", "broken off"])
+def test_a_storm_that_breaks_a_promise_says_how_to_have_it_again(
+    outcome: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def storm(directory: Path, engine: str, plan: Plan) -> Report:
+        if outcome == "broken off":
+            raise TimeoutError("no rest")
+        verdict = Verdict()
+        verdict.complain("lost", "C1 1.0: w000001")
+        return Report(verdict=verdict)
+
+    monkeypatch.setattr(command, "storm", storm)
+    monkeypatch.setattr("sys.argv", ["chaos", "--seed", "7", "--engine", "assistants"])
+    with pytest.raises((SystemExit, TimeoutError)) as ended:
+        command.main()
+    told = f"{ended.value}{capsys.readouterr().err}"
+    assert "python3 dev.py chaos --seed 7 --minutes 1 --kills 0 --threads 12" in told
+    assert "--engine assistants" in told

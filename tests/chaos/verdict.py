@@ -1,9 +1,11 @@
 """The verdict over a city: what was lost, doubled or reordered, there and in Slack."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
+from pathlib import Path
 from typing import Any
 
 from bot.playground.model import Message
@@ -12,6 +14,8 @@ from tests.chaos.city import WORD, City, Said
 from tests.stories.town import words
 
 UNKNOWN = "unknown "
+BROKEN_PROMISES = "BROKEN_PROMISES"
+"""Environment variable: a file for what is complained of. A second run does not take it back."""
 
 
 @dataclass
@@ -37,6 +41,7 @@ class Verdict:
     answers_lost: int = 0
     answers_doubled: int = 0
     answers_cut: int = 0
+    answers_reordered: int = 0
     unmarked: int = 0
     unanswered: int = 0
     stuck: int = 0
@@ -63,11 +68,12 @@ class Verdict:
 async def judge(city: City) -> Verdict:
     """Look at everything, once the city rests."""
     verdict = Verdict(messages=len(city.said), threads=len(city.threads))
-    runs = runs_by_turn(city)
-    _judge_bills(runs, verdict)
+    runs, asked = runs_by_turn(city), asked_by_turn(city)
+    _judge_bills(runs, asked, verdict)
     for (channel, thread_ts), messages in said_to_the_bot(city, verdict).items():
         await _judge_memory(city, channel, thread_ts, messages, verdict)
-        _judge_answers(city, channel, thread_ts, messages, runs, verdict)
+        _judge_answers(city, channel, thread_ts, messages, runs, asked, verdict)
+        _judge_order(city, channel, thread_ts, messages, asked, verdict)
         _judge_surroundings(city, channel, thread_ts, verdict)
         if any(f"{channel} {thread_ts}" in complaint for complaint in verdict.complaints):
             verdict.evidence += await _evidence(city, channel, thread_ts)
@@ -75,7 +81,14 @@ async def judge(city: City) -> Verdict:
             verdict.complain("stuck", f"{channel} {thread_ts}: is not idle")
     for letter in await city.store.dead.list():
         verdict.complain("dead", f"{letter.thread.key}: {letter.reason}")
+    _keep(verdict)
     return verdict
+
+
+def _keep(verdict: Verdict) -> None:
+    if verdict.complaints and (file := os.environ.get(BROKEN_PROMISES)):
+        with Path(file).open("a") as promises:
+            promises.write(f"{verdict}\n")
 
 
 def said_to_the_bot(city: City, verdict: Verdict) -> dict[tuple[str, str], list[Said]]:
@@ -92,8 +105,27 @@ def said_to_the_bot(city: City, verdict: Verdict) -> dict[tuple[str, str], list[
     return said
 
 
-def _judge_bills(runs: dict[str, list[dict[str, Any]]], verdict: Verdict) -> None:
+def asked_by_turn(city: City) -> dict[str, list[str]]:
+    """The words that went to the AI server in each turn, from the requests that took effect. The
+    last one is that of the message which the turn answers."""
+    asked: dict[str, list[str]] = defaultdict(list)
+    for request in city.fake.requests:
+        body = request.body if isinstance(request.body, dict) else {}
+        turn = (body.get("metadata") or {}).get("turn")
+        said = body.get("input") or body.get("content")
+        if turn and said and request.took_effect:
+            asked[turn] += [word for word in WORD.findall(str(said)) if word not in asked[turn]]
+    return asked
+
+
+def _judge_bills(
+    runs: dict[str, list[dict[str, Any]]], asked: dict[str, list[str]], verdict: Verdict
+) -> None:
     verdict.runs = sum(map(len, runs.values()))
+    answered = {turn: asked[turn][-1] for turn in runs if asked.get(turn)}
+    for word, count in Counter(answered.values()).items():
+        if count > 1:
+            verdict.complain("second_runs", f"{word} was answered in {count} turns")
     for turn, made in runs.items():
         billed = [run for run in made if run["status"] != "failed"]
         if len(billed) > 1:
@@ -193,6 +225,7 @@ def _judge_answers(
     thread_ts: str,
     messages: list[Said],
     runs: dict[str, list[dict[str, Any]]],
+    asked: dict[str, list[str]],
     verdict: Verdict,
 ) -> None:
     where = f"{channel} {thread_ts}"
@@ -204,13 +237,15 @@ def _judge_answers(
         if body["metadata"].get("slack_thread", "").endswith(f"{channel}:{thread_ts}")
         or (not body["metadata"].get("slack_thread") and turn in posted)
     }
+    sent = {word for words in asked.values() for word in words}
     heard: set[str] = set()
     for turn, parts in posted.items():
         numbers = [number for number, _ in parts]
         if len(set(numbers)) < len(numbers):
             verdict.complain("answers_doubled", f"{where}: turn {turn} has parts {numbers}")
         text = "\n\n".join(text for _, text in parts)
-        heard.update(WORD.findall(text))
+        heard.update(asked.get(turn, ()))
+        heard.update(word for word in WORD.findall(text) if word not in sent)
         if turn in ours and ours[turn]["status"] == "completed":
             wanted = output_of(city, ours[turn])
             if numbers != list(range(len(numbers))) or text.split() != wanted.split():
@@ -222,6 +257,25 @@ def _judge_answers(
     for message in messages:
         if message.word not in heard:
             verdict.complain("unanswered", f"{where}: {message.word}")
+
+
+def _judge_order(
+    city: City,
+    channel: str,
+    thread_ts: str,
+    messages: list[Said],
+    asked: dict[str, list[str]],
+    verdict: Verdict,
+) -> None:
+    """Answers stand in the order of the messages that they answer."""
+    said = {message.word: message for message in messages}
+    turns = parts_by_turn(city.slack.replies(channel, thread_ts))
+    answered = [said[asked[turn][-1]] for turn in turns if asked.get(turn)]
+    for above, below in pairwise(answered):
+        in_order = float(above.ts) <= float(below.ts)
+        if not in_order and _heard_at(city, below) <= _tried_at(city, above):
+            where = f"{channel} {thread_ts}"
+            verdict.complain("answers_reordered", f"{where}: {above.word} over {below.word}")
 
 
 def parts_by_turn(replies: Iterable[Message]) -> dict[str, list[tuple[int, str]]]:
