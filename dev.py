@@ -63,9 +63,14 @@ def test(*arguments: str) -> None:
     side_by_side = str(2 * (os.cpu_count() or 1))  # most of them wait for something
     workers = ("-n", side_by_side, "--dist", "worksteal")
     tests = [program("pytest"), *(arguments or workers)]
-    if subprocess.call(tests, cwd=ROOT, env=environment()):
+    broken = TOOLS / "broken-promises"
+    broken.unlink(missing_ok=True)
+    env = environment() | {"BROKEN_PROMISES": str(broken)}
+    if subprocess.call(tests, cwd=ROOT, env=env):
         print("dev.py: once more, one after the other: what failed beside all the others")
         run(program("pytest"), "--last-failed", "--last-failed-no-failures=none")
+    if broken.exists():
+        sys.exit(f"dev.py: something was lost, doubled or out of order:\n{broken.read_text()}")
 
 
 def chaos(*arguments: str) -> None:
