@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import httpx2
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
@@ -21,6 +22,11 @@ ACTS = 32
 
 STREAMS = 100
 """Connections that may be streams at the same time. Further runs are polled."""
+
+KEPT_SECONDS = 3.0
+
+WRITE_SECONDS = 60.0
+"""What a request with a body may take beyond its read timeout: aiohttp sets no limit to sending."""
 
 LOOK = httpx2.Timeout(15, connect=5, pool=60)
 CREATE = httpx2.Timeout(60, connect=5)
@@ -43,13 +49,24 @@ class _GatedClient(DefaultAioHttpClient):
         async with self._looks if request.method == "GET" else self._acts:
             began, status = time.monotonic(), "no answer"
             try:
-                response = await super().send(request, *args, **options)
+                async with asyncio.timeout(_limit(request)):
+                    response = await super().send(request, *args, **options)
                 status = str(response.status_code)
+            except TimeoutError as error:
+                raise httpx2.WriteTimeout("the request was not taken", request=request) from error
+            except aiohttp.ClientError as error:
+                raise httpx2.RemoteProtocolError(str(error), request=request) from error
             finally:
                 ms = round((time.monotonic() - began) * 1000, 1)
                 path = f"{request.method} {request.url.path}"
                 log.debug("ai_request", request=path, status=status, ms=ms)
             return response
+
+
+def _limit(request: httpx2.Request) -> float | None:
+    """Seconds for the whole of a request that has a body."""
+    read = request.extensions.get("timeout", {}).get("read")
+    return None if request.method == "GET" or read is None else read + WRITE_SECONDS
 
 
 @asynccontextmanager
@@ -58,10 +75,15 @@ async def open_client(settings: Settings) -> AsyncIterator[AsyncOpenAI]:
 
     It repeats no POST by itself: no request of the protocol carries an idempotency key, so that a
     repeated one after a timeout could be a second message or a second bill. (aiohttp repeats a GET
-    or DELETE whose kept connection turns out to be closed.)
+    or DELETE once whose connection broke before the answer began.) Kept connections are closed
+    sooner than common servers close them, so that a POST does not run into a closed one.
     """
     key = settings.openai_api_key
-    limits = httpx2.Limits(max_connections=LOOKS + ACTS + STREAMS, max_keepalive_connections=LOOKS)
+    limits = httpx2.Limits(
+        max_connections=LOOKS + ACTS + STREAMS,
+        max_keepalive_connections=LOOKS,
+        keepalive_expiry=KEPT_SECONDS,
+    )
     client = AsyncOpenAI(
         api_key=key.get_secret_value() if key is not None else "none",
         base_url=settings.openai_base_url,

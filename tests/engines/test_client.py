@@ -1,0 +1,88 @@
+"""The SDK's client over aiohttp: what it raises where a server does not speak HTTP as it should."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from openai import AsyncOpenAI
+
+from bot.engines import client as client_module
+from bot.engines.client import open_client
+from bot.engines.errors import vendor_errors
+from bot.errors import Retry
+from bot.settings import Settings
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+LARGE = "x" * 20_000_000
+"""More than the sockets between two processes hold."""
+
+
+@asynccontextmanager
+async def open_server(handler: Handler) -> AsyncIterator[AsyncOpenAI]:
+    """A client of a server that does with each connection as `handler` does."""
+    server = await asyncio.start_server(handler, "127.0.0.1")
+    host, port = server.sockets[0].getsockname()
+    settings = Settings(
+        _env_file=None,
+        slack_bot_token="xoxb-test",
+        slack_app_token="xapp-test",
+        openai_api_key="sk-test",
+        openai_base_url=f"http://{host}:{port}/v1",
+    )
+    try:
+        async with open_client(settings) as client:
+            yield client
+    finally:
+        server.close()
+
+
+async def send(client: AsyncOpenAI, text: str) -> None:
+    with vendor_errors():
+        await client.responses.create(model="m", input=text, timeout=0.5)
+
+
+async def test_a_server_that_does_not_take_the_request_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = asyncio.Event()
+
+    async def read_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    monkeypatch.setattr(client_module, "WRITE_SECONDS", 0.2)
+    async with open_server(read_nothing) as client, asyncio.timeout(10):
+        with pytest.raises(Retry, match="timeout"):
+            await send(client, LARGE)
+        over.set()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"this is no HTTP\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"",
+    ],
+)
+async def test_what_is_no_http_is_tried_again_later(answer: bytes) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async with open_server(speak) as client:
+        with pytest.raises(Retry):
+            await send(client, "hi")
+
+
+async def test_where_nobody_listens_it_is_tried_again_later() -> None:
+    async with open_server(_hang_up) as client:
+        unheard = client.with_options(base_url="http://127.0.0.1:9/v1")
+        with pytest.raises(Retry):
+            await send(unheard, "hi")
+
+
+async def _hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
