@@ -47,6 +47,8 @@ USELESS_STREAMS = 3
 REOPENED_AT_ONCE = 8
 """Streams that are opened again at the same time: who takes up a thousand runs looks at all of them
 before most streams begin."""
+REOPEN_PATIENCE = 5.0
+"""Seconds to wait for that. Then a run is polled."""
 
 
 @asynccontextmanager
@@ -291,7 +293,9 @@ class ResponsesEngine:
             draft.take_state(await self._fetch(run.id))
             if draft.ended is not None:
                 return None
-            async with self._reopening:
+            if not await self._may_reopen():
+                return None
+            try:
                 with vendor_errors(missing="run"):
                     stream = await self._responses.retrieve(
                         run.id,
@@ -299,8 +303,17 @@ class ResponsesEngine:
                         starting_after=draft.seen if draft.seen >= 0 else omit,
                         timeout=CREATE,
                     )
+            finally:
+                self._reopening.release()
             return self._streams.add(stream)
         return None
+
+    async def _may_reopen(self) -> bool:
+        try:
+            async with asyncio.timeout(REOPEN_PATIENCE):
+                return await self._reopening.acquire()
+        except TimeoutError:
+            return False
 
     async def _poll(self, run: Run, draft: Draft, deadline: float) -> AsyncGenerator[Update, None]:
         if draft.ended is not None:
