@@ -44,7 +44,7 @@ class Gate:
         """
         known = turn.recall("admission", Admission)
         claim = turn.claim
-        channel = claim.settings
+        channel = claim.channel
         if known is None and claim.intents:
             known = Admission(tuple(message.ts for message in claim.messages))
         admission = known or await self._decide(turn, channel)

@@ -8,9 +8,10 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from structlog.contextvars import bind_contextvars
@@ -55,6 +56,7 @@ class Worker:
         self._workers = desk.store.workers
         self._settings = settings
         self._work: dict[str, _Work] = {}
+        self._batches: set[_Batch] = set()
         self._freed = asyncio.Event()
         self._leaving = asyncio.Event()
         self._bereft: list[Message] = []
@@ -92,6 +94,7 @@ class Worker:
             if self._clock is not None:
                 self._clock.cancel()
             await _end([work.task for work in self._work.values()])
+            await _end(self._batches)
             await self._hand_over()
 
     def leave(self) -> None:
@@ -107,16 +110,12 @@ class Worker:
                 continue
             try:
                 entries = await self._claim(room)
-                begun = [entry for entry in entries if entry.begun]
-                claims = await self._inbox.take_all(begun, self.name)
                 backoff = error_backoff()
             except StoreUnavailable as error:
                 log.error("redis_unavailable", error=str(error))
                 await _first(asyncio.sleep(next(backoff)), self._leaving.wait())
                 continue
-            for entry in entries:
-                if not entry.begun or entry.id in claims:
-                    self._begin(entry, claims.get(entry.id))
+            self._begin(entries)
 
     async def _claim(self, most: int) -> list[Entry]:
         """Wait for ready threads, no longer than until we leave (`_hand_over` finds the rest)."""
@@ -126,25 +125,31 @@ class Worker:
         await _end([leaving] if claim.done() else [leaving, claim])
         return [] if claim.cancelled() else claim.result()
 
-    def _begin(self, entry: Entry, claim: Claim | None) -> None:
-        work = _Work(entry, claim)
-        work.task = asyncio.create_task(self._take(entry, work))
-        self._work[entry.id] = work
-        metrics.turns_active.inc()
-        work.task.add_done_callback(lambda _: self._end(entry))
+    def _begin(self, entries: Sequence[Entry]) -> None:
+        """Turns that were begun before are taken together: a thousand come when a worker leaves."""
+        begun = [entry for entry in entries if entry.begun]
+        together = asyncio.create_task(self._inbox.take_all(begun, self.name)) if begun else None
+        if together:
+            self._batches.add(together)
+            together.add_done_callback(self._batches.discard)
+        for entry in entries:
+            work = _Work(entry)
+            work.task = asyncio.create_task(self._take(work, together if entry.begun else None))
+            self._work[entry.id] = work
+            metrics.turns_active.inc()
+            work.task.add_done_callback(partial(self._end, entry))
 
-    def _end(self, entry: Entry) -> None:
+    def _end(self, entry: Entry, _: object) -> None:
         del self._work[entry.id]
         metrics.turns_active.dec()
         self._freed.set()
 
-    async def _take(self, entry: Entry, work: "_Work") -> None:
+    async def _take(self, work: "_Work", together: "_Batch | None") -> None:
         """One claim, from the entry to the settlement."""
+        entry = work.entry
         bind_contextvars(thread=entry.thread.key)  # for all that this task logs
         try:
-            if work.claim is None:
-                await asyncio.sleep(self._time_to_gather(entry))
-                work.claim = await self._inbox.take(entry, self.name)
+            work.claim = await self._claim_to(entry, together)
             if work.claim is None:
                 return
             metrics.queue_seconds.observe(max(0.0, time.time() - entry.since))
@@ -155,6 +160,21 @@ class Worker:
         except StoreUnavailable as error:
             # The entry stays ours in Redis and is rescued when Redis is back.
             log.error("turn_left", thread=entry.thread.key, error=str(error))
+        except Exception as error:
+            # Left in Redis likewise, for one who can read it: a newer version, after a deploy.
+            log.exception("thread_unreadable", error=type(error).__name__)
+
+    async def _claim_to(self, entry: Entry, together: "_Batch | None") -> Claim | None:
+        if together:
+            try:
+                return (await asyncio.shield(together)).get(entry.id)
+            except StoreUnavailable:
+                raise
+            except Exception:
+                log.exception("not_taken_together")  # each on its own, then
+        else:
+            await asyncio.sleep(self._time_to_gather(entry))
+        return await self._inbox.take(entry, self.name)
 
     def _time_to_gather(self, entry: Entry) -> float:
         """Wait for what was said at the same moment and may arrive a little later."""
@@ -361,13 +381,16 @@ def backoff(attempt: int, waited: float) -> float:
     return max(2.0**attempt, min(waited / 4, 30.0))
 
 
+_Batch = asyncio.Task[dict[str, Claim]]
+
+
 class _Work:
     """A thread that is being answered."""
 
-    def __init__(self, entry: Entry, claim: Claim | None) -> None:
+    def __init__(self, entry: Entry) -> None:
         self.entry = entry
-        self.claim = claim
         self.interrupt = Interrupt()
+        self.claim: Claim | None = None
         self.turn: Turn | None = None
         self.task: asyncio.Task[None]
 

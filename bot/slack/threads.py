@@ -130,7 +130,7 @@ async def read_replies(
             )
 
         answer = await (_patiently(page) if patient else _plainly(page))
-        for message in answer["messages"]:
+        for message in answer.get("messages") or ():
             yield message
         cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
         if not cursor:

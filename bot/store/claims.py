@@ -25,7 +25,7 @@ class Delivery:
 class Entry:
     """A thread that was read from the stream of ready threads, and is ours to take.
 
-    `begun`: somebody had its turn before, so that there is nothing to gather.
+    `begun`: a worker that is gone had its turn, so that there is nothing to gather.
     """
 
     thread: Thread
@@ -62,8 +62,13 @@ class Claim:
     conversation: Conversation | None = None
     archived: float = 0.0
     """When a conversation that was archived meanwhile was last used, in epoch seconds."""
-    settings: ChannelSettings = field(default_factory=ChannelSettings)
-    """What holds in the thread's channel."""
+    settings: tuple[str, ...] = ()
+    """The newest version of what was set for the channel, if there is any, as JSON."""
+
+    @property
+    def channel(self) -> ChannelSettings:
+        """What holds in the thread's channel."""
+        return newest(self.settings)
 
     @property
     def resumed(self) -> bool:
@@ -138,7 +143,7 @@ def parse_claim(entry: Entry, fence: str, worker: str, reply: Sequence[list[str]
         intents=frozenset(name[1:] for name in turn if name.startswith("?")),
         conversation=parse_conversation(entry.thread, conversation),
         archived=float(conversation.get("archived", 0)),
-        settings=newest(settings),
+        settings=tuple(settings),
     )
 
 

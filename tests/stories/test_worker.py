@@ -1,5 +1,6 @@
 """What a worker does about threads that went astray, and about a server that lost its data."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,45 @@ async def test_a_thread_of_which_the_worker_lost_sight_is_answered_all_the_same(
     root = await town.ask("#general", "@bot hi")
     assert await town.replies("#general", root) == ["turn 1: hi"]
     assert taken == [root]  # and then with all that were begun before: `take_all`
+
+
+async def test_what_cannot_be_taken_together_is_taken_one_by_one(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[str] = []
+    take = Inbox.take
+
+    async def lose_the_first(inbox: Inbox, entry: Entry, name: str) -> Claim | None:
+        claim = await take(inbox, entry, name)
+        if not entry.begun:
+            lost.append(entry.thread.thread_ts)
+            raise StoreUnavailable("the reply was lost on its way")
+        return claim
+
+    async def stumble(inbox: Inbox, entries: Sequence[Entry], name: str) -> dict[str, Claim]:
+        raise ValueError("one of them cannot be read")
+
+    monkeypatch.setattr(Inbox, "take", lose_the_first)
+    monkeypatch.setattr(Inbox, "take_all", stumble)
+    alice = town.slack.user("alice")
+    roots = [await alice.says("#general", f"@bot {word}") for word in ("one", "two")]
+    for root, word in zip(roots, ("one", "two"), strict=True):
+        assert await town.replies("#general", root) == [f"turn 1: {word}"]
+    assert sorted(lost) == roots
+
+
+async def test_a_thread_that_cannot_be_read_does_not_stop_the_others(town: Town) -> None:
+    store = town.bot.store
+    broken = await town.ask("#general", "@bot one")
+    assert await town.replies("#general", broken) == ["turn 1: one"]
+    inbox = store.keys.inbox(town.key("#general", broken))
+    await store.redis.hset(inbox, "1.0", '{"kind": "of a version of tomorrow"}')
+    await town.slack.user("alice").says("#general", "@bot two", thread_ts=broken)
+    other = await town.ask("#general", "@bot three")
+    assert await town.replies("#general", other) == ["turn 1: three"]
+    await store.redis.hdel(inbox, "1.0")
+    replies = await town.replies("#general", broken, count=2)
+    assert replies == ["turn 1: one", "turn 2: one | two"]
 
 
 async def test_entries_that_never_arrived_are_found_again_and_again(

@@ -24,7 +24,7 @@ local function holds(thread, claim)
   return redis.call('HGET', thread, 'claim') == claim
 end
 
--- Give the thread its one entry in the stream, at the end. `begun` tells that its messages are taken.
+-- Give the thread its one entry in the stream, at the end. `begun`: its turn was taken.
 local function enter(ready, thread, name, begun)
   local entry = redis.call('XADD', ready, '*', 'thread', name, 'begun', begun and 1 or 0)
   redis.call('HSET', thread, 'entry', entry)
