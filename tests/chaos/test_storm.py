@@ -11,7 +11,7 @@ from tests.chaos.verdict import Verdict
 
 pytestmark = pytest.mark.chaos
 
-PLAN = Plan(seed=1, seconds=25, kills=6, threads=6)
+PLAN = Plan(seed=28, seconds=20, kills=5, threads=6)
 
 
 @pytest.mark.timeout(170)
