@@ -23,7 +23,7 @@ from bot.engines.errors import checked, vendor_errors
 from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
 from bot.engines.retraction import find_place
 from bot.engines.runs import WORKING, RunDraft, finish, text_of
-from bot.engines.streams import LiveStream, LiveStreams, batches
+from bot.engines.streams import UPDATE_SECONDS, LiveStream, LiveStreams, batches, patience
 from bot.errors import BotError, ConfigError, ConversationGone, Retry, RunFailed
 from bot.media import Attachment, FileKind
 from bot.models import (
@@ -43,8 +43,6 @@ MESSAGES_PER_CALL = 20
 NEWEST_MESSAGES = 20
 NEWEST_RUNS = 5
 NO_TEXT = "(a message without text)"
-UPDATE_SECONDS = 0.2
-SILENCE_SECONDS = 30.0
 
 
 @asynccontextmanager
@@ -305,8 +303,7 @@ class AssistantsEngine:
         self, live: LiveStream[AssistantStreamEvent], draft: RunDraft, deadline: float
     ) -> AsyncGenerator[Update, None]:
         """Read the stream as long as it goes; there is no way to take it up again."""
-        silence = max(0.0, min(SILENCE_SECONDS, deadline - time.time()))
-        news = batches(aiter(live), interval=UPDATE_SECONDS, silence=silence)
+        news = batches(aiter(live), interval=UPDATE_SECONDS, silence=patience(deadline))
         with suppress(Retry):
             async with aclosing(live), aclosing(news):
                 async for events in news:

@@ -20,6 +20,7 @@ from bot.engines.answer import Draft
 from bot.engines.errors import checked, vendor_errors
 from bot.engines.requests import Requests, as_item
 from bot.engines.retraction import Place
+from bot.engines.streams import UPDATE_SECONDS
 from bot.errors import ConversationGone, RunFailed
 from bot.media import Attachment
 from bot.models import Conversation, Message, Record, Run, RunOptions, Update
@@ -27,7 +28,6 @@ from bot.settings import Settings
 
 PREFIX = "replay_"
 MOST_CONVERSATIONS = 5000
-UPDATE_SECONDS = 0.2
 
 
 @dataclass

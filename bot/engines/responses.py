@@ -31,7 +31,7 @@ from bot.engines.replay import PREFIX as REPLAYED
 from bot.engines.replay import Replay
 from bot.engines.requests import Requests, as_item
 from bot.engines.retraction import find_place
-from bot.engines.streams import LiveStream, LiveStreams, batches
+from bot.engines.streams import UPDATE_SECONDS, LiveStream, LiveStreams, batches, patience
 from bot.errors import BotError, Retry, RunFailed
 from bot.log import log
 from bot.media import Attachment, FileKind
@@ -41,8 +41,6 @@ from bot.settings import Settings
 ADOPTED = "item:"
 """Begins the id of a run of which only its items in the conversation are known."""
 
-UPDATE_SECONDS = 0.2
-SILENCE_SECONDS = 30.0
 USELESS_STREAMS = 3
 REOPENED_AT_ONCE = 8
 """Streams that are opened again at the same time: who takes up a thousand runs looks at all of them
@@ -266,7 +264,7 @@ class ResponsesEngine:
             if live is None:
                 return
             seen, opened = draft.seen, time.monotonic()
-            silence = max(0.0, min(SILENCE_SECONDS, deadline - time.time()))
+            silence = patience(deadline)
             news = batches(aiter(live), interval=UPDATE_SECONDS, silence=silence)
             with suppress(Retry):
                 async with aclosing(live), aclosing(news):
@@ -278,7 +276,7 @@ class ResponsesEngine:
             live = None
             if draft.ended is not None:
                 return
-            was_silent = time.monotonic() - opened >= SILENCE_SECONDS
+            was_silent = time.monotonic() - opened >= silence
             useless = 0 if was_silent or draft.seen > seen else useless + 1
 
     async def _reopen(

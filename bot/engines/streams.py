@@ -1,6 +1,7 @@
 """Event streams: those that are held open between start and follow, and reading them in batches."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
@@ -13,6 +14,15 @@ E = TypeVar("E")
 D = TypeVar("D")
 
 UNCLAIMED_SECONDS = 60.0
+UPDATE_SECONDS = 0.2
+"""What comes within so many seconds makes one update."""
+SILENCE_SECONDS = 30.0
+"""Seconds without an event after which a stream is taken for broken."""
+
+
+def patience(deadline: float) -> float:
+    """Seconds to wait for the next event of a run that ends by `deadline`, in epoch seconds."""
+    return max(0.0, min(SILENCE_SECONDS, deadline - time.time()))
 
 
 class LiveStream(Generic[E]):

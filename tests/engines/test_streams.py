@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from bot.engines import assistants as assistants_module
 from bot.engines import responses as responses_module
 from bot.engines import streams as streams_module
 from bot.engines.streams import batches
@@ -137,7 +136,7 @@ async def test_a_stream_that_ends_at_once_again_and_again_is_given_up(fake: Fake
 
 
 async def test_silence_is_looked_into(fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responses_module, "SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(streams_module, "SILENCE_SECONDS", 0.05)
     fake.answer = held(TEXT, after=1)
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
@@ -249,7 +248,7 @@ async def test_a_run_s_answer_grows(fake: FakeOpenAI) -> None:
 
 
 async def test_a_silent_run_is_polled(fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assistants_module, "SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(streams_module, "SILENCE_SECONDS", 0.05)
     fake.answer = held(TEXT, after=1)
     async with open_assistants_on(fake) as engine:
         conversation = await begin(engine)
