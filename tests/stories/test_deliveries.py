@@ -6,11 +6,13 @@ import hmac
 import io
 import json
 import time
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from bot.playground.delivery import Attempt
 from tests.redis_server import run_server
 from tests.stories.town import Town, open_town, wait_until
 
@@ -96,19 +98,77 @@ async def test_bad_bodies_are_refused_and_the_process_lives(
     assert await town.replies("#general", root) == ["turn 1: still there?"]
 
 
-async def test_shuffled_and_late_deliveries_are_answered_once_in_order(town: Town) -> None:
-    town.slack.faults.delay = (0.0, 0.04)
+@pytest.mark.parametrize("engine", ["responses", "assistants"])
+async def test_what_arrives_shuffled_is_gathered_and_answered_once_in_slack_s_order(
+    engine: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with open_town(redis_url, tmp_path, engine=engine, bot_gather_seconds=1.0) as town:
+        root = await town.ask("#general", "@bot start")
+        town.slack.faults.delay = (0.0, 0.3)
+        said = await say_numbers(town, root)
+        assert await town.replies("#general", root, 2) == [
+            "turn 1: start",
+            "turn 2: start | n0 | n1 | n2 | n3 | n4 | n5",
+        ]
+        arrived = sorted(said, key=lambda ts: first_try(town, ts).sent_at)
+        assert arrived != said
+        assert len(town.fake.prompts) == 2
+
+
+@pytest.mark.parametrize("engine", ["responses", "assistants"])
+async def test_what_arrives_too_late_to_be_gathered_is_answered_once_behind_what_was_there(
+    engine: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with open_town(redis_url, tmp_path, engine=engine) as town:
+        root = await town.ask("#general", "@bot start")
+        town.slack.faults.delay = (0.0, 1.5)
+        said = await say_numbers(town, root)
+        await town.slack.settled()
+        await town.rests("#general", root)
+        heard = [prompt.user_messages for prompt in town.fake.prompts]
+        answers = [f"turn {turn}: {' | '.join(words)}" for turn, words in enumerate(heard, 1)]
+        assert await town.replies("#general", root) == answers
+        assert sorted(heard[-1]) == ["n0", "n1", "n2", "n3", "n4", "n5", "start"]
+        turns = [later[len(earlier) :] for earlier, later in pairwise(heard)]
+        assert len(turns) > 1
+        assert all(list(words) == sorted(words) for words in turns)
+        tries = [first_try(town, ts) for ts in said]
+        order = [int(word.removeprefix("n")) for word in heard[-1][1:]]
+        for first, second in combinations(order, 2):
+            if first > second:
+                assert tries[first].sent_at < tries[second].sent_at + (tries[second].ms or 0) / 1000
+
+
+@pytest.mark.parametrize("engine", ["responses", "assistants"])
+async def test_a_message_that_arrives_when_its_successor_was_answered_gets_the_next_answer(
+    engine: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with open_town(redis_url, tmp_path, engine=engine) as town:
+        root = await town.ask("#general", "@bot start")
+        alice, faults = town.slack.user("alice"), town.slack.faults
+        faults.delay = (3.0, 3.0)
+        late = await alice.says("#general", "late", thread_ts=root)
+        faults.delay = (0.0, 0.0)
+        await alice.says("#general", "prompt", thread_ts=root)
+        await town.slack.wait_for(lambda: len(town.slack.replies("#general", root)) == 2)
+        assert not [d for d in town.slack.deliveries if d.ts == late and d.attempts]
+        assert await town.replies("#general", root, 3) == [
+            "turn 1: start",
+            "turn 2: start | prompt",
+            "turn 3: start | prompt | late",
+        ]
+        assert len(town.fake.prompts) == 3
+
+
+async def say_numbers(town: Town, root: str) -> list[str]:
+    """Six messages in a thread, at once."""
     alice = town.slack.user("alice")
-    root = await town.ask("#general", "@bot start")
-    for number in range(6):
-        await alice.says("#general", f"n{number}", thread_ts=root)
-    await town.slack.settled()
-    await town.rests("#general", root)
-    last = (await town.replies("#general", root, 2))[-1]
-    assert sorted(last.removeprefix(last[: last.index("start")]).split(" | ")) == [
-        *(f"n{number}" for number in range(6)),
-        "start",
-    ]
+    return [await alice.says("#general", f"n{n}", thread_ts=root) for n in range(6)]
+
+
+def first_try(town: Town, ts: str) -> Attempt:
+    """How Slack first brought a message to the bot."""
+    return next(d for d in town.slack.deliveries if d.ts == ts).attempts[0]
 
 
 async def test_while_redis_is_gone_slack_is_told_and_delivers_again(tmp_path: Path) -> None:
