@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from itertools import cycle
 
 import pytest
 
-from bot.store import Store
+from bot.store import Store, open_store
 
 
 async def test_a_burst_is_granted_at_once_and_the_rest_in_turn(store: Store) -> None:
@@ -87,3 +88,26 @@ async def test_who_waits_already_waits_for_the_end_of_a_pause_too(store: Store) 
     await waiting
     assert time.monotonic() - began >= 0.45
     assert await store.pace.resting("posts") == 0
+
+
+async def test_two_processes_share_the_rate_and_the_order(redis_url: str, store: Store) -> None:
+    """They ask by turns, then all of them wait."""
+    rate, burst, names = 20, 4, [f"{n:02}" for n in range(40)]
+    async with open_store(redis_url, prefix=store.keys.prefix) as other:
+        began = time.monotonic()
+        for name, process in zip(names, cycle((store, other))):
+            await process.pace.acquire("runs", name, rate, burst)
+        places = await store.redis.zrange(store.keys.places("runs"), 0, -1)
+        assert places == names[burst:]
+
+        async def wait(number: int, process: Store) -> float:
+            await process.pace.wait("runs", names[number], rate, burst)
+            return time.monotonic() - began
+
+        waiting = range(burst, len(names))
+        times = await asyncio.gather(
+            *(wait(number, process) for number, process in zip(waiting, cycle((other, store))))
+        )
+        for number, granted in zip(waiting, times, strict=True):
+            due = (number - burst + 1) / rate
+            assert due <= granted < due + 1
