@@ -1,0 +1,34 @@
+"""Two workers start runs at the pace that is set, together, however many want one at once."""
+
+from pathlib import Path
+
+import pytest
+
+from bot.throttle import rate_and_burst
+from tests.chaos.city import open_city
+from tests.chaos.verdict import judge
+
+pytestmark = pytest.mark.chaos
+
+PER_MINUTE = 180
+THREADS = 20
+
+
+@pytest.mark.timeout(120)
+async def test_the_runs_of_two_workers_keep_to_one_pace(tmp_path: Path) -> None:
+    limit = {"BOT_RUNS_PER_MINUTE": str(PER_MINUTE), "BOT_CONCURRENCY": "10"}
+    async with open_city(tmp_path, **limit) as city:
+        _, *workers = await city.start("web", "worker", "worker")
+        for channel in city.new_channels(THREADS):
+            await city.say(channel)
+        await city.rests()
+        verdict = await judge(city)
+        assert verdict.is_clean, str(verdict)
+        assert verdict.runs == THREADS
+        assert all(len(worker.told("turn_answered")) >= THREADS / 4 for worker in workers)
+        rate, burst = rate_and_burst(PER_MINUTE)
+        times = sorted(r.time for r in city.fake.requests if r.path == "/responses")
+        said = min(float(said.ts) for said in city.said)
+        for number, time in enumerate(times[burst:], 1):
+            assert time >= said + number / rate
+        assert times[-1] < said + THREADS / rate + 10
