@@ -10,7 +10,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import BotError, Retry, Undeliverable
+from bot.errors import Retry, Undeliverable
 from bot.log import log
 from bot.models import Thread
 from bot.slack.client import Identity, slack_errors
@@ -22,7 +22,7 @@ MOST_PAGES = 10
 MOST_MESSAGES = 50
 MOST_CHARS = 20_000
 LONGEST_WAIT = 5.0
-"""Seconds that Slack may ask us to wait before we do without."""
+"""Seconds that Slack may ask us to wait on the spot."""
 
 Payload = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ class Line:
 
 
 class Threads:
-    """Looks into threads. What cannot be had is done without: it only helps to understand."""
+    """Looks into threads. What Slack will never give is done without: the answer matters more."""
 
     def __init__(self, client: AsyncWebClient, people: People, identity: Identity) -> None:
         self._client = client
@@ -56,7 +56,8 @@ class Threads:
         """The root, and the newest of what was said in the thread before `ts`, in order.
 
         At most 50 messages and 20,000 characters: Slack gives the oldest first, so that a long
-        thread is read through. It repeats the root on every page.
+        thread is read through. It repeats the root on every page. Raises Retry where Slack cannot
+        tell now: an answer that comes later is better than one that has forgotten.
         """
         root: list[Line] = []
         lines: deque[Line] = deque(maxlen=MOST_MESSAGES - 1)
@@ -69,7 +70,7 @@ class Threads:
                     root = [line]
                 elif line is not None:
                     lines.append(line)
-        except (BotError, SlackApiError) as error:
+        except (Undeliverable, SlackApiError) as error:
             log.warning("thread_not_read", thread=thread.key, error=str(error)[:100])
         return _fitting(root, lines)
 

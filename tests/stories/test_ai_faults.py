@@ -12,6 +12,7 @@ from bot import throttle, worker
 from bot.apology import WORDS
 from bot.engines import assistants, errors, polling, responses
 from bot.models import Record
+from bot.slack import channels, threads
 from tests.fakes.openai import (
     Answer,
     Call,
@@ -35,6 +36,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         defaults = {"delays": lambda age: repeat(0.02), "errors": lambda: repeat(0.02)}
         monkeypatch.setattr(engine.__init__, "__kwdefaults__", defaults)
     monkeypatch.setattr(errors, "LOCK_PAUSE", 0.1)
+    monkeypatch.setattr(channels, "POSTS_PER_SECOND", 50.0)
     monkeypatch.setattr(throttle, "PAUSE", 0.1)
     monkeypatch.setattr(throttle, "AFTER_A_PAUSE", 200.0)
     monkeypatch.setattr(worker, "BEAT", 0.05)
@@ -66,17 +68,22 @@ def attempts(town: Town) -> int:
     )
 
 
-def texts(town: Town) -> list[list[str]]:
-    """What people said, per conversation on the server, as it stands there."""
+def dialogues(town: Town) -> list[list[tuple[str, str]]]:
+    """Who said what, per conversation on the server, as it stands there."""
     if town.settings.bot_engine == "responses":
         return [
-            ["".join(p["text"] for p in i["content"]) for i in c.items if i.get("role") == "user"]
+            [(i["role"], "".join(p["text"] for p in i["content"])) for i in c.items if "role" in i]
             for c in town.fake.conversations.values()
         ]
     return [
-        [m["content"][0]["text"]["value"] for m in t.messages if m["role"] == "user"]
+        [(m["role"], "".join(p["text"]["value"] for p in m["content"])) for m in t.messages]
         for t in town.fake.threads.values()
     ]
+
+
+def texts(town: Town) -> list[list[str]]:
+    """What people said, per conversation on the server."""
+    return [[text for role, text in said if role == "user"] for said in dialogues(town)]
 
 
 @pytest.mark.parametrize("retry_after", [None, 0.3])
@@ -279,8 +286,8 @@ async def test_a_run_that_never_ends_is_cancelled_at_its_deadline(
             assert len(await town.replies("#general", root, 2)) == 2
 
 
-async def _conversation_id(town: Town, root: str) -> str:
-    conversation = await town.bot.store.conversations.find(town.key("#general", root))
+async def _conversation_id(town: Town, root: str, channel: str = "#general") -> str:
+    conversation = await town.bot.store.conversations.find(town.key(channel, root))
     assert conversation is not None
     return conversation.id
 
@@ -305,19 +312,36 @@ async def test_a_vanished_conversation_is_rebuilt_from_our_record_and_nobody_not
     assert (await town.replies("#general", root, 14))[-1].startswith("turn 14")
 
 
+@pytest.mark.parametrize("trouble", ["none", "5xx", "429 twice", "429 for long"])
 async def test_without_a_record_a_vanished_conversation_is_rebuilt_from_slack(
-    ai_town: Town,
+    ai_town: Town, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
+    """What Slack cannot give at the moment is waited for: the thread is told whole, or not yet."""
     town = ai_town
-    root = await town.ask("#general", "@bot my name is Ada")
-    await town.ask("#general", "and I like tea", thread_ts=root)
-    thread = town.key("#general", root)
+    dm = town.slack.user("alice").dm()
+    root = await town.ask(dm, "0")
+    for number in range(1, 12):
+        await town.ask(dm, f"{number}", thread_ts=root)
+    before, thread = await _conversation_id(town, root, dm), town.key(dm, root)
     await town.bot.store.redis.delete(town.bot.store.keys.record(thread))
-    town.fake.vanish(await _conversation_id(town, root))
-    await town.ask("#general", "who am I?", thread_ts=root)
-    last = (await town.replies("#general", root, 3))[-1]
-    assert [word in last for word in ("Ada", "tea", "who am I?")] == [True] * 3
-    assert runs(town) == 3
+    town.fake.vanish(before)
+    match trouble:
+        case "5xx":
+            town.slack.faults.server_error("conversations.replies", status=503)
+        case "429 twice":
+            town.slack.faults.rate_limit("conversations.replies", times=2, retry_after=0.05)
+        case "429 for long":
+            monkeypatch.setattr(threads, "LONGEST_WAIT", 0.01)
+            town.slack.faults.rate_limit("conversations.replies", retry_after=0.05)
+    await town.ask(dm, "and now?", thread_ts=root)
+    asked = [*map(str, range(12)), "and now?"]
+    expected = [f"turn {n}: {' | '.join(asked[:n])}" for n in range(1, 14)]
+    assert await town.replies(dm, root, 13) == expected
+    lines = [[("user", a), ("assistant", b)] for a, b in zip(asked, expected, strict=True)]
+    assert dialogues(town) == [[line for pair in lines for line in pair]]
+    assert await _conversation_id(town, root, dm) != before
+    assert runs(town) == 13
+    assert town.slack.faults.methods == []
 
 
 async def test_a_conversation_that_vanishes_under_a_run_is_rebuilt_once(ai_town: Town) -> None:

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from bot import worker
 from bot.models import FollowUps
 from bot.store.channel_settings import ChannelSettings
 from tests.stories.town import Town, open_town, words
@@ -54,6 +57,17 @@ async def test_a_thread_that_cannot_be_read_is_answered_all_the_same(town: Town)
     town.slack.faults.refuse("conversations.replies", "missing_scope")
     await town.ask("#general", "@bot hello", thread_ts=root)
     assert await town.replies("#general", root) == ["turn 1: hello"]
+
+
+async def test_a_thread_that_cannot_be_read_just_now_is_answered_with_what_was_said(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "backoff", lambda attempt, waited: 0.05)
+    monkeypatch.setattr(worker, "BEAT", 0.05)
+    root = await town.slack.user("alice").says("#general", "the deploy is red")
+    town.slack.faults.server_error("conversations.replies", times=2)
+    await town.ask("#general", "@bot hello", thread_ts=root)
+    assert await town.replies("#general", root) == ["turn 1: the deploy is red | hello"]
 
 
 async def test_mentions_in_a_text_become_names(town: Town) -> None:
