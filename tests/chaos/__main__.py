@@ -27,7 +27,7 @@ async def outage(directory: Path, engine: str, seconds: float) -> Verdict:
 
 
 async def depart(directory: Path, engine: str, runs: int) -> Leave:
-    """One worker leaves."""
+    """One worker leaves, another one answers."""
     async with open_city(directory, engine=engine) as city:
         return await leave(city, runs)
 
@@ -53,7 +53,10 @@ def main() -> None:
         logs = given.logs or Path(directory)
         logs.mkdir(parents=True, exist_ok=True)
         if given.leave:
-            sys.stdout.write(f"{asyncio.run(depart(logs, given.engine, given.leave))}\n")
+            left = asyncio.run(depart(logs, given.engine, given.leave))
+            sys.stdout.write(f"{left}\n")
+            if broken := left.broken():
+                sys.exit("\n".join(["Promises were broken.", *broken]))
             return
         if given.redis_gone:
             verdict = asyncio.run(outage(logs, given.engine, given.redis_gone))

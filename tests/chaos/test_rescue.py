@@ -10,42 +10,45 @@ from tests.chaos.city import open_city
 from tests.chaos.leaving import ask_many, leave
 from tests.chaos.verdict import judge
 
-pytestmark = pytest.mark.chaos
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.parametrize("engine", ["responses", "assistants"]),
+    pytest.mark.timeout(120),
+]
 
 SOON = 15.0
 """Seconds after the end of a run in which a rescued answer is there."""
 
 
-@pytest.mark.timeout(120)
-async def test_the_runs_of_a_killed_worker_are_followed_to_their_answers(tmp_path: Path) -> None:
-    async with open_city(tmp_path) as city:
-        await city.start("web")
-        [victim] = await city.start("worker")
+async def test_the_runs_of_a_killed_worker_are_followed_to_their_answers(
+    engine: str, tmp_path: Path
+) -> None:
+    async with open_city(tmp_path, engine=engine) as city:
+        _, victim, _ = await city.start("web", "worker", "worker")
         await ask_many(city, 20)
+        states = [await city.store.inbox.state(city.thread(*where)) for where in city.threads]
+        orphans = sum(f":{victim.pid}:" in state.worker for state in states)
         await victim.kill()
         killed = time.time()
         city.fake.finish()  # the worst moment: nobody is there to see it
-        await city.start("worker")
         await city.rests()
         answered = [city.slack.replies(*where)[-1].ts for where in city.threads]
         waits = [float(ts) - killed for ts in answered]
-        print(f"answered after the kill: p50 {median(waits):.1f}, max {max(waits):.1f} s")  # noqa: T201
+        print(  # noqa: T201
+            f"{orphans} orphans; answered after the kill: "
+            f"p50 {median(waits):.1f}, max {max(waits):.1f} s"
+        )
+        assert orphans
         assert max(waits) < SOON
         verdict = await judge(city)
         assert verdict.is_clean, str(verdict)
         assert verdict.runs == 20
 
 
-@pytest.mark.timeout(170)
-async def test_a_worker_that_is_told_to_leave_hands_its_runs_over_at_once(tmp_path: Path) -> None:
-    async with open_city(tmp_path) as city:
-        left = await leave(city, 50)
-        print(left)  # noqa: T201
-        assert left.seconds < 10
-        assert left.handed_over == left.count
-        assert max(left.times) < SOON  # 2 s on a machine that has nothing else to do
-        city.fake.finish()
-        await city.rests()
-        verdict = await judge(city)
-        assert verdict.is_clean, str(verdict)
-        assert verdict.runs == left.count
+async def test_a_worker_that_is_told_to_leave_hands_its_runs_over_at_once(
+    engine: str, tmp_path: Path
+) -> None:
+    async with open_city(tmp_path, engine=engine) as city:
+        left = await leave(city, 30)
+    print(left)  # noqa: T201
+    assert left.broken(SOON) == []  # far less on a machine that has nothing else to do
