@@ -74,6 +74,7 @@ class Status:
         self._thread = message.thread
         self._words = THINKING
         self._changed = asyncio.Event()
+        self._coming = False
         self._shown = False
         self._late = False
         self._resumed = resumed
@@ -108,13 +109,17 @@ class Status:
         if not self._shown:
             self._late = True
             await self._set(self._words)
-            self._late = self._shown
+            self._late = self._coming
 
     def say(self, words: str) -> None:
         """What the bot is doing now."""
         if words and words != self._words:
             self._words = words
             self._changed.set()
+
+    def coming(self) -> None:
+        """A message is on its way, and may be there before we hear of it."""
+        self._coming = True
 
     def shown(self) -> None:
         """A message is there: Slack has cleared the status, and it stays so."""

@@ -211,6 +211,7 @@ class Live:
                 self._refuse(error)
             return Draft(stream.ts)
 
+        self._status.coming()
         draft = await self._drafts.begin(start)
         if stream.ts and draft.ts == stream.ts:
             self._stream, self._full = stream, text
@@ -247,6 +248,7 @@ class Live:
             ts = await self._chat.post(pieces[0].text, part, extras=[stop_block()])
             return Draft(ts, streamed=False)
 
+        self._status.coming()
         await self._drafts.begin(post)
         self._edited = pieces[0].text
         self._status.shown()
@@ -286,6 +288,7 @@ class Live:
         drafts, (count, start) = self._drafts.shown, self._drafts.kept(text)
         pieces = parts(text, LIMIT if drafts else WHOLE_LIMIT, start)
         done = [draft.ts for draft in drafts[:count]]
+        self._status.coming()
         for part, piece in enumerate(pieces, count):
             own = extras if part == count + len(pieces) - 1 else ()
             if part < len(drafts):
