@@ -54,10 +54,13 @@ class Leave:
 
 
 async def ask_many(city: City, count: int) -> None:
-    """As many threads with a run under way."""
+    """As many threads with a run under way. They are said no faster than web takes them: what
+    Slack gives up would not be judged."""
     city.fake.answer = lambda prompt: held(echo(prompt))
-    for channel in city.new_channels(count):
+    for number, channel in enumerate(city.new_channels(count), 1):
         await city.say(channel)
+        if number % 50 == 0:
+            await city.slack.settled(30)
 
     async def all_run() -> bool:
         return len(city.fake.working) == count
