@@ -1,0 +1,42 @@
+"""New processes take the place of the old ones while people talk."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.city import chatty, open_city
+from tests.chaos.leaving import GONE
+from tests.chaos.outages import answer_everybody_once_more, talk
+
+pytestmark = pytest.mark.chaos
+
+
+@pytest.mark.timeout(120)
+async def test_a_deploy_while_people_talk_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    async with open_city(tmp_path) as city:
+        city.fake.answer = chatty(0, seconds=(0.5, 4), long=0)
+        old_web, old_worker = await city.start("web", "worker")
+        talking = asyncio.create_task(talk(city, city.new_channels(5), 60))
+        [new_worker] = await city.start("worker")
+        seconds = await asyncio.gather(old_web.leave(), old_worker.leave())
+        before = len(city.said)
+        await city.start("web")  # it has the port of the old one: meanwhile Slack is refused
+        between = city.said[before:]
+        await asyncio.sleep(1)
+        talking.cancel()
+        await asyncio.wait([talking])
+        await city.rests(90)
+        verdict = await answer_everybody_once_more(city)
+        [handed_over] = old_worker.told("handed_over")
+        print(  # noqa: T201
+            f"left in {max(seconds):.1f} s, {handed_over['threads']} threads handed over, "
+            f"{len(between)} messages said while no web was there; {verdict}"
+        )
+        assert max(seconds) < GONE
+        assert handed_over["threads"] > 0
+        assert old_worker.told("turn_answered")
+        assert new_worker.told("turn_answered")
+        assert between
+        assert verdict.given_up == verdict.never_called == 0
+        assert verdict.is_clean, str(verdict)
