@@ -25,6 +25,10 @@ It may wait, and it may raise Dropped: then the connection is cut.
 
 CHANNEL = re.compile(rb"[CDG]\d{9}X")
 SERVER_ID = re.compile(r"\b(?:conv|resp|thread|run|msg)_[0-9a-f]{8,}")
+TS = re.compile(r":\d{10}\.\d{6}$")
+JOURNAL = frozenset({"begin", "record"})
+JOURNAL_STEP = 5
+"""Where their step is: behind the script, the number of keys, two keys and the fence."""
 MORE_THAN_ALL = 1 << 20
 
 
@@ -104,9 +108,14 @@ class RedisRelay:
                 _ = way.cancelled() or way.exception()
 
     def _name(self, raw: bytes) -> str:
-        parts = raw.split(b"\r\n", 5)
-        command = parts[2].decode().upper()
-        return self._scripts.get(parts[4].decode(), command) if command == "EVALSHA" else command
+        """The command or the script, with its step of the journal, if any: "record run:0"."""
+        command, *arguments = raw.split(b"\r\n", 16)[2::2]
+        if command.upper() != b"EVALSHA":
+            return command.decode().upper()
+        script = self._scripts.get(arguments[0].decode(), "EVALSHA")
+        if script not in JOURNAL:
+            return script
+        return f"{script} {TS.sub('', arguments[JOURNAL_STEP].decode())}"
 
     async def close(self) -> None:
         for task in self._connections:

@@ -2,7 +2,8 @@
 
 One turn is watched through relays to learn its steps. Then as many turns as there are steps run
 side by side, each of them held at another step: before its request has reached the server, or when
-the server has done its work and the answer is still on its way. Then the worker is killed.
+the server has done its work and the answer is still on its way. Then the worker is killed. Not all
+turns take the same steps, so what was missed is tried once more.
 """
 
 from pathlib import Path
@@ -11,9 +12,28 @@ import pytest
 
 from tests.chaos.city import City, chatty, open_city
 from tests.chaos.gatekeeper import Gatekeeper, Point, watched_worker
+from tests.chaos.processes import BotProcess
+from tests.chaos.relays import open_redis_relay
 from tests.chaos.verdict import judge
 
 pytestmark = pytest.mark.chaos
+
+POSTS = [
+    *[("slack POST /api/chat.postMessage", n) for n in (1, 2)],
+    *[(f"record part:{n}", 1) for n in (0, 1)],
+]
+STEPS = {
+    "responses": [("ai POST /v1/responses", 1), ("record run:0", 1), *POSTS],
+    "assistants": [
+        *[("ai POST /v1/threads/*/messages", n) for n in (1, 2)],
+        *[("record append:0", n) for n in (1, 2)],
+        ("ai POST /v1/threads/*/runs", 1),
+        ("record run:0", 1),
+        *POSTS,
+    ],
+}
+"""The steps that must be among them: the appends, the start of the run, its id,
+the posts and their records."""
 
 
 async def learn_steps(city: City, gatekeeper: Gatekeeper) -> list[Point]:
@@ -25,37 +45,82 @@ async def learn_steps(city: City, gatekeeper: Gatekeeper) -> list[Point]:
     return list(dict.fromkeys(gatekeeper.steps[channel]))
 
 
+async def kill_at(
+    points: list[Point], city: City, gatekeeper: Gatekeeper, victim: BotProcess
+) -> set[Point]:
+    """Kill the worker with a turn held at each of the points; returns those where one was."""
+    # The answer to a claim holds up all that come after it: that one is the last.
+    points = sorted(points, key=lambda point: point.step == "XREADGROUP")
+    gatekeeper.points = dict(zip(city.new_channels(len(points)), points, strict=True))
+    for channel, point in gatekeeper.points.items():
+        if point.step == "XREADGROUP":
+            await gatekeeper.hold_all(but=1)
+        root = await city.say(channel)
+        await city.say(channel, root.thread_ts)
+    await gatekeeper.hold_all()
+    await victim.kill()
+    gatekeeper.let_go.set()
+    return {gatekeeper.points[channel] for channel in gatekeeper.held}
+
+
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
 @pytest.mark.timeout(170)
 async def test_a_worker_killed_at_any_step_leaves_nothing_undone_or_done_twice(
     engine: str, tmp_path: Path
 ) -> None:
-    gatekeeper = Gatekeeper()
-    async with (
-        open_city(tmp_path, engine=engine, BOT_GATHER_SECONDS="0.8") as city,
-        watched_worker(city, gatekeeper) as victim,
-    ):
+    async with open_city(tmp_path, engine=engine, BOT_GATHER_SECONDS="0.8") as city:
         city.fake.answer = chatty(0, seconds=(0.2, 0.2), long=1)
         await city.start("web")
-        points = await learn_steps(city, gatekeeper)
-        # The answer to a claim holds up all that come after it: that one is the last.
-        points.sort(key=lambda point: point.step == "XREADGROUP")
-        gatekeeper.points = dict(zip(city.new_channels(len(points)), points, strict=True))
-        for channel, point in gatekeeper.points.items():
-            if point.step == "XREADGROUP":
-                await gatekeeper.hold_all(but=1)
-            root = await city.say(channel)
-            await city.say(channel, root.thread_ts)
-        await gatekeeper.hold_all()
-        await victim.kill()
-        gatekeeper.let_go.set()
+        points: list[Point] = []
+        missed: list[Point] = []
+        for _ in range(2):
+            gatekeeper = Gatekeeper()
+            async with watched_worker(city, gatekeeper) as victim:
+                points = points or await learn_steps(city, gatekeeper)
+                held = await kill_at(missed or points, city, gatekeeper, victim)
+            missed = [point for point in missed or points if point not in held]
+            if not missed:
+                break
         await city.start("worker")
         await city.rests()
         for channel, thread_ts in city.threads:
             await city.say(channel, thread_ts)
         await city.rests()
         verdict = await judge(city)
-        held = [point for channel, point in gatekeeper.points.items() if channel in gatekeeper.held]
-        print(*held, f"{engine}: killed at {len(held)} points; {verdict}", sep="\n")  # noqa: T201
-        assert len(held) > 0.8 * len(points)
+        print(*points, f"{engine}: killed at all but {len(missed)}; {verdict}", sep="\n")  # noqa: T201
+        assert not missed
+        for step, number in STEPS[engine]:
+            assert Point(step, number, "before") in points
+            assert Point(step, number, "after") in points
+        assert verdict.is_clean, str(verdict)
+
+
+@pytest.mark.timeout(120)
+async def test_web_killed_before_or_after_it_stored_a_message_hears_of_it_again(
+    tmp_path: Path,
+) -> None:
+    gatekeeper = Gatekeeper()
+    async with open_city(tmp_path) as city, open_redis_relay(city.redis.socket, gatekeeper) as link:
+        city.fake.answer = chatty(0, seconds=(0.1, 0.1), long=0)
+        [web] = await city.start("web", REDIS_URL=link.url)
+        first, *channels = city.new_channels(3)
+        await city.say(first)  # it loads the script
+        await city.slack.settled()
+        points = [Point("hear", 1, "before"), Point("hear", 1, "after")]
+        gatekeeper.points = dict(zip(channels, points, strict=True))
+        said = [await city.say(channel) for channel in channels]
+        await gatekeeper.hold_all()
+        states = [await city.store.inbox.state(city.thread(*where)) for where in city.threads]
+        assert [state.state for state in states] == ["ready", "idle", "ready"]
+        await web.kill()
+        gatekeeper.let_go.set()
+        await city.start("web", "worker")
+        await city.rests()
+        tries = [len(delivery.attempts) for each in said for delivery in city.delivered(each)]
+        verdict = await judge(city)
+        print(verdict)  # noqa: T201
+        assert len(tries) == 4, "each message and its mention"
+        assert min(tries) > 1
+        assert verdict.runs == 3
+        assert verdict.given_up == 0
         assert verdict.is_clean, str(verdict)
