@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -43,7 +43,18 @@ LAST_WORDS = 5.0
 MOST_CRASHES = 25
 """Workers that may die over one batch of messages before it is taken for poison."""
 PATIENCE = 900.0
-"""Seconds that a server may ask us to wait, all in all, before its wishes count as failures."""
+"""Seconds that a server may ask us to wait, all in all, before its wishes count as failures; and
+that an apology is tried."""
+GIVEN_UP = "given_up"
+"""Step of the journal: the messages were given up, so that there is only the apology left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Why a turn was given up, and when."""
+
+    reason: str
+    at: float
 
 
 class Worker:
@@ -192,8 +203,11 @@ class Worker:
             attempt=claim.attempt,
             crashes=claim.crashes,
         )
+        if given_up := turn.recall(GIVEN_UP, GivenUp):
+            await self._bury(turn, given_up)
+            return
         if claim.crashes > MOST_CRASHES:
-            await self._bury(turn, "crashed")
+            await self._give_up(turn, "crashed")
             return
         try:
             with _span_of(claim):
@@ -219,13 +233,16 @@ class Worker:
     async def _come_back(self, turn: Turn, error: Retry) -> None:
         """Leave the thread for a while, or give its messages up after too many failures."""
         claim = turn.claim
-        counts = error.counts or time.time() - claim.taken_at > PATIENCE
-        if counts and claim.attempt + 1 >= self._settings.bot_attempts:
-            await self._bury(turn, error.reason)
-            return
         waited = time.time() - claim.taken_at
-        after = error.after if error.after is not None else backoff(claim.attempt, waited)
-        after = min(after, PATIENCE)
+        counts = error.counts or waited > PATIENCE
+        if counts and claim.attempt + 1 >= self._settings.bot_attempts:
+            await self._give_up(turn, error.reason)
+            return
+        await self._release(turn, error, backoff(claim.attempt, waited), counts=counts)
+
+    async def _release(self, turn: Turn, error: Retry, pace: float, *, counts: bool) -> None:
+        claim = turn.claim
+        after = min(error.after if error.after is not None else pace, PATIENCE)
         metrics.retries.labels(metrics.kind(error.reason)).inc()
         log.warning(
             "turn_delayed",
@@ -237,15 +254,27 @@ class Worker:
         )
         await self._inbox.release(claim, after, error.reason, counts=counts)
 
-    async def _bury(self, turn: Turn, reason: str) -> None:
-        claim = turn.claim
-        log.error("messages_dead", thread=claim.thread.key, turn=turn.id, reason=reason)
-        metrics.turns.labels("dead").inc()
+    async def _give_up(self, turn: Turn, reason: str) -> None:
+        given_up = GivenUp(reason, time.time())
+        await turn.note(GIVEN_UP, given_up)
+        await self._bury(turn, given_up)
+
+    async def _bury(self, turn: Turn, given_up: GivenUp) -> None:
+        """Apologize, as soon as Slack takes it, and put the messages to the dead letters."""
+        claim, facts = turn.claim, {"thread": turn.claim.thread.key, "turn": turn.id}
         try:
             await give_up(turn, self._desk)
-        except (Retry, Undeliverable) as error:
-            log.error("apology_undelivered", thread=claim.thread.key, error=str(error))
-        await self._inbox.bury(claim, reason)
+        except (StoreUnavailable, Superseded):
+            raise
+        except Exception as error:
+            waited = time.time() - given_up.at
+            if isinstance(error, Retry) and waited < PATIENCE:
+                await self._release(turn, error, backoff(0, waited), counts=False)
+                return
+            log.error("apology_undelivered", error=str(error)[:100], **facts)
+        log.error("messages_dead", reason=given_up.reason, **facts)
+        metrics.turns.labels("dead").inc()
+        await self._inbox.bury(claim, given_up.reason)
 
     async def _beat(self) -> None:
         began = time.monotonic()

@@ -3,20 +3,35 @@
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot import dead, worker
 from bot.apology import WORDS
-from bot.errors import Retry, Undeliverable
+from bot.errors import Retry, StoreUnavailable, Undeliverable
 from bot.models import Answer
 from bot.store import Turn
 from bot.turn import Desk, Interrupt, take_turn
+from tests.fakes.openai.faults import path_matches
 from tests.stories.town import Town, open_town, wait_until
 from tests.test_cli import run_bot
 
 BACKOFF = worker.backoff
+RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
+one_engine = pytest.mark.parametrize("town", ["responses"], indirect=True)
+
+
+@pytest.fixture(params=RUNS)
+async def town(
+    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path
+) -> AsyncIterator[Town]:
+    """A town for each engine that speaks to a server."""
+    async with open_town(redis_url, tmp_path, engine=request.param, socket_mode=False) as town:
+        yield town
 
 
 @pytest.fixture(autouse=True)
@@ -27,11 +42,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def poison(town: Town) -> None:
     """From now on the server breaks on every run, until `town.fake.faults.clear()`."""
-    town.fake.fault("server_error", "POST", "/responses", times=None)
+    town.fake.fault("server_error", "POST", RUNS[town.settings.bot_engine], times=None)
 
 
 def attempts(town: Town) -> int:
-    return sum(r.method == "POST" and r.path == "/responses" for r in town.fake.requests)
+    """Runs that were asked for, refused ones included."""
+    asked = RUNS[town.settings.bot_engine]
+    return sum(r.method == "POST" and path_matches(asked, r.path) for r in town.fake.requests)
 
 
 async def bury_one(town: Town) -> str:
@@ -92,6 +109,7 @@ async def test_a_letter_that_fails_again_is_kept_again(town: Town) -> None:
     assert attempts(town) == 10
 
 
+@one_engine
 async def test_the_list_shows_reasons_and_only_on_request_what_people_wrote(town: Town) -> None:
     await bury_one(town)
     letters = await dead.list_letters(town.settings)
@@ -106,9 +124,8 @@ async def test_the_list_shows_reasons_and_only_on_request_what_people_wrote(town
     assert dead.render_table((), texts=True) == "No dead letters."
 
 
-async def test_the_command_line_lists_retries_and_drops(town: Town, tmp_path: Path) -> None:
-    root = await bury_one(town)
-    [letter] = await dead.list_letters(town.settings)
+async def bot_dead(town: Town, directory: Path, *arguments: str) -> tuple[int, str]:
+    """`bot dead ...` as people type it: the exit code, and what it says."""
     given = {
         "SLACK_BOT_TOKEN": "xoxb-1",
         "SLACK_APP_TOKEN": "xapp-1",
@@ -116,21 +133,37 @@ async def test_the_command_line_lists_retries_and_drops(town: Town, tmp_path: Pa
         "REDIS_URL": town.settings.redis_url,
         "BOT_REDIS_PREFIX": town.settings.bot_redis_prefix,
     }
+    done = await asyncio.to_thread(run_bot, "dead", *arguments, cwd=directory, **given)
+    return done.returncode, done.stdout + done.stderr
 
-    async def run(*arguments: str) -> tuple[int, str]:
-        done = await asyncio.to_thread(run_bot, "dead", *arguments, cwd=tmp_path, **given)
-        return done.returncode, done.stdout + done.stderr
 
-    code, table = await run("list")
+@one_engine
+async def test_the_command_line_lists_and_retries(town: Town, tmp_path: Path) -> None:
+    root = await bury_one(town)
+    [letter] = await dead.list_letters(town.settings)
+    code, table = await bot_dead(town, tmp_path, "list")
     assert code == 0
     assert re.search(rf"^{letter.id} .* 1 +5 +status 500$", table, re.MULTILINE)
-    assert json.loads((await run("list", "--json"))[1])[0]["id"] == letter.id
-    assert (await run("retry"))[0] == 2
-    assert (await run("retry", "nonsense"))[0] == 1
-    assert await run("retry", letter.id) == (0, "")
+    assert json.loads((await bot_dead(town, tmp_path, "list", "--json"))[1])[0]["id"] == letter.id
+    assert (await bot_dead(town, tmp_path, "retry"))[0] == 2
+    assert (await bot_dead(town, tmp_path, "retry", "nonsense"))[0] == 1
+    assert await bot_dead(town, tmp_path, "retry", letter.id) == (0, "")
     assert len(await town.replies("#general", root, 2)) == 2
-    assert await run("drop", letter.id) == (1, f"bot: there is no dead letter {letter.id}\n")
-    assert await run("list") == (0, "No dead letters.\n")
+    assert await bot_dead(town, tmp_path, "list") == (0, "No dead letters.\n")
+
+
+@one_engine
+async def test_the_command_line_drops_a_letter_for_good(town: Town, tmp_path: Path) -> None:
+    root = await bury_one(town)
+    [letter] = await dead.list_letters(town.settings)
+    assert await bot_dead(town, tmp_path, "drop", letter.id) == (0, "")
+    assert await dead.list_letters(town.settings) == ()
+    unknown = f"bot: there is no dead letter {letter.id}\n"
+    assert await bot_dead(town, tmp_path, "drop", letter.id) == (1, unknown)
+    assert await bot_dead(town, tmp_path, "retry", letter.id) == (1, unknown)
+    assert attempts(town) == 5
+    await town.ask("#general", "and now?", thread_ts=root)
+    assert (await town.replies("#general", root, 2))[1].endswith("and now?")
 
 
 async def test_a_bug_of_ours_is_poison_too(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,22 +178,87 @@ async def test_a_bug_of_ours_is_poison_too(town: Town, monkeypatch: pytest.Monke
     ]
 
 
-@pytest.mark.parametrize("error", [Retry("slack_500"), Undeliverable("is_archived")])
-async def test_where_even_the_apology_fails_the_letter_is_kept(
+async def test_a_message_that_kills_its_workers_is_given_up_and_the_next_one_answered(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "backoff", lambda attempt, waited: 1000.0)
+    poison(town)
+    root = await town.slack.user("alice").says("#general", "@bot deadly")
+    thread, store = town.key("#general", root), town.bot.store
+
+    async def waits() -> bool:
+        return (await store.inbox.state(thread)).state == "later"
+
+    await wait_until(waits)
+    town.fake.faults.clear()
+    await store.redis.hset(store.keys.thread(thread), "crashes", str(worker.MOST_CRASHES + 1))
+    await store.inbox.interrupt(thread, "stop")
+    assert await town.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
+    [letter] = await store.dead.list()
+    assert (letter.reason, letter.crashes) == ("crashed", worker.MOST_CRASHES + 1)
+    assert [message.text for message in letter.messages] == ["deadly"]
+    assert attempts(town) == 1
+    await town.ask("#general", "harmless", thread_ts=root)
+    assert (await town.replies("#general", root, 2))[1].endswith("harmless")
+
+
+@one_engine
+@pytest.mark.parametrize("error", [Retry("slack_500"), Undeliverable("is_archived"), KeyError("x")])
+async def test_where_even_the_apology_fails_for_good_the_letter_is_kept(
     town: Town, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     async def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(worker, "give_up", fail)
+    monkeypatch.setattr(worker, "PATIENCE", 0.5)
     poison(town)
-    root = await town.slack.user("alice").says("#general", "@bot hi")
+    with capture_logs() as logs:
+        root = await town.slack.user("alice").says("#general", "@bot hi")
 
-    async def buried() -> bool:
-        return len(await town.bot.store.dead.list()) == 1
+        async def buried() -> bool:
+            return len(await town.bot.store.dead.list()) == 1
 
-    await wait_until(buried)
-    await town.rests("#general", root)
+        await wait_until(buried)
+        await town.rests("#general", root)
+    told = [line["event"] for line in logs if line["log_level"] == "error"]
+    assert told == ["apology_undelivered", "messages_dead"]
+
+
+async def test_an_apology_that_slack_does_not_take_now_is_made_later(town: Town) -> None:
+    poison(town)
+    town.slack.faults.server_error("chat.postMessage", times=2, status=503)
+    town.slack.faults.rate_limit("chat.postMessage", retry_after=0.1)
+    town.slack.faults.drop("chat.postMessage", after_effect=True)
+    with capture_logs() as logs:
+        root = await bury_one(town)
+    assert await town.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
+    assert town.slack.faults.methods == []
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["messages_dead"]
+    [letter] = await town.bot.store.dead.list()
+    assert (letter.reason, letter.attempts, attempts(town)) == ("status 500", 5, 5)
+    await town.ask("#general", "and now?", thread_ts=root)
+    assert (await town.replies("#general", root, 2))[1].endswith("and now?")
+
+
+@one_engine
+async def test_a_worker_that_dies_after_its_apology_leaves_only_the_burial_to_do(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "STRAY", 0.05)
+    inbox, failures = town.bot.store.inbox, [StoreUnavailable("away")]
+    bury = inbox.bury
+
+    async def bury_later(*given: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await bury(*given)
+
+    monkeypatch.setattr(inbox, "bury", bury_later)
+    root = await bury_one(town)
+    assert await town.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
+    assert len(await town.bot.store.dead.list()) == 1
+    assert attempts(town) == 5
 
 
 async def test_bad_threads_do_not_slow_a_good_one(
