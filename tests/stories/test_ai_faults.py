@@ -11,9 +11,13 @@ from structlog.testing import capture_logs
 
 from bot import throttle, worker
 from bot.apology import STOPPED, WORDS
+from bot.app import open_bot
 from bot.engines import assistants, client, errors, polling, requests, responses
+from bot.models import Answer as Said
 from bot.models import Record
 from bot.slack import channels, threads
+from bot.store import Turn
+from bot.turn import Desk, Interrupt, take_turn
 from tests.fakes.openai import (
     Answer,
     Call,
@@ -172,6 +176,28 @@ async def test_without_quota_each_person_is_told_once_the_log_once_and_the_serve
     assert [(line["log_level"], line["reason"]) for line in refused] == [
         ("error", "insufficient_quota")
     ]
+    assert await town.bot.store.dead.list() == ()
+
+
+async def test_two_workers_without_quota_ask_and_tell_the_log_once_between_them(
+    ai_town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town, workers = ai_town, set[str]()
+
+    async def noting(turn: Turn, desk: Desk, interrupt: Interrupt) -> Said:
+        workers.add(turn.claim.worker)
+        return await take_turn(turn, desk, interrupt)
+
+    monkeypatch.setattr(worker, "take_turn", noting)
+    town.fake.fault("quota", "POST", RUNS[town.settings.bot_engine], times=None)
+    with capture_logs() as logs:
+        async with open_bot(town.settings, web_part=False):
+            roots = [await town.ask("#general", f"@bot {number}") for number in range(8)]
+    for root in roots:
+        assert await town.replies("#general", root) == [f"⚠️ {WORDS['insufficient_quota']}"]
+    assert len(workers) == 2
+    assert attempts(town) == 1
+    assert [line["event"] for line in logs].count("ai_server_refuses") == 1
     assert await town.bot.store.dead.list() == ()
 
 
