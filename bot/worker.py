@@ -72,6 +72,9 @@ class Worker:
         self._leaving = asyncio.Event()
         self._bereft: list[Message] = []
         """Messages that we were answering when Redis lost its data: to be delivered again."""
+        self._left: list[Message] = []
+        """Messages of turns that Redis refused or was not there for: others answer them, unless the
+        next heartbeat tells that Redis has lost them."""
         self._beaten_at = 0.0
         self._clock: asyncio.TimerHandle | None = None
 
@@ -167,9 +170,11 @@ class Worker:
             work.turn = self._desk.store.turns.open(work.claim)
             await self._carry_out(work.turn, work.interrupt)
         except Superseded:
+            self._left += work.messages
             log.info("claim_superseded", thread=entry.thread.key)
         except StoreUnavailable as error:
             # The entry stays ours in Redis and is rescued when Redis is back.
+            self._left += work.messages
             log.error("turn_left", thread=entry.thread.key, error=str(error))
         except Exception as error:
             # Left in Redis likewise, for one who can read it: a newer version, after a deploy.
@@ -277,12 +282,12 @@ class Worker:
         await self._inbox.bury(claim, given_up.reason)
 
     async def _beat(self) -> None:
-        began = time.monotonic()
+        began, left = time.monotonic(), list(self._left)
         beat = await self._workers.beat(self.name, LIFE)
         self._beaten_at = began
+        del self._left[: len(left)]
         if beat.data_lost:
-            claims = [work.claim for work in self._work.values() if work.claim]
-            self._bereft += [message for claim in claims for message in claim.messages]
+            self._bereft += left + self._messages()
             log.error("redis_lost_its_data", saved=len(self._bereft))
             await _end([work.task for work in self._work.values()])
         while self._bereft:
@@ -295,6 +300,10 @@ class Worker:
             reason = beat.interrupts.get(work.entry.thread.key)
             if reason:
                 work.interrupt.set(reason)
+
+    def _messages(self) -> list[Message]:
+        """What we are answering."""
+        return [message for work in self._work.values() for message in work.messages]
 
     async def _begin_to_beat(self) -> None:
         """Nothing is claimed before the first beat, or we would be taken for dead."""
@@ -330,6 +339,7 @@ class Worker:
         """
         if self._work and time.monotonic() - self._beaten_at > LIFE - BEAT:
             log.error("turns_let_go", threads=len(self._work))
+            self._left += self._messages()
             self._cancel(lambda _: True)
         self._clock = asyncio.get_running_loop().call_later(BEAT, self._look_at_the_clock)
 
@@ -422,6 +432,10 @@ class _Work:
         self.claim: Claim | None = None
         self.turn: Turn | None = None
         self.task: asyncio.Task[None]
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        return self.claim.messages if self.claim else ()
 
     @property
     def is_beginning(self) -> bool:
