@@ -1,10 +1,12 @@
 """Redis goes away, comes back empty, refuses writes or connections, or is slow: under real load."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.city import chatty, open_city
+from tests.chaos.city import WORD, City, Said, chatty, open_city
 from tests.chaos.outages import (
     Outage,
     answer_everybody_once_more,
@@ -16,7 +18,9 @@ from tests.chaos.outages import (
     talk,
 )
 from tests.chaos.relays import open_redis_relay
-from tests.stories.town import wait_until
+from tests.chaos.verdict import remote_words
+from tests.fakes.openai import echo, held
+from tests.stories.town import wait_until, words
 
 pytestmark = pytest.mark.chaos
 
@@ -56,28 +60,51 @@ async def test_a_slow_redis_makes_answers_slow_and_nothing_else(tmp_path: Path) 
         assert verdict.is_clean, str(verdict)
 
 
+@pytest.mark.parametrize(("engine", "seconds"), [("responses", 0), ("assistants", 9)])
 @pytest.mark.timeout(120)
-async def test_a_redis_that_lost_its_data_is_told_of_and_worked_with(tmp_path: Path) -> None:
-    async with open_city(tmp_path) as city:
-        city.fake.answer = chatty(0, seconds=(1, 1), long=0)
+async def test_a_redis_that_lost_its_data_is_told_of_and_worked_with(
+    engine: str, seconds: float, tmp_path: Path
+) -> None:
+    async with open_city(tmp_path, engine=engine, BOT_CONCURRENCY="3") as city:
+        city.fake.answer = lambda prompt: held(echo(prompt))
         _, worker = await city.start("web", "worker")
-        channels = city.new_channels(3)
-        for channel in channels:
-            await city.say(channel)
-        await city.rests()
-        city.redis.kill()
+        under_way = [await city.say(channel) for channel in city.new_channels(3)]
+        await wait_until(all_run(city, 3))
+        [channel] = city.new_channels(1)
+        unclaimed = await city.say(channel)
+        await city.slack.settled()
+        assert (await city.store.inbox.depth()).waiting == 1
+        city.fake.answer = chatty(0, seconds=(0.1, 0.1), long=0)
+        await asyncio.to_thread(city.redis.kill)
         city.redis.lose_data()
-        city.redis.start()
+        await asyncio.sleep(seconds)  # after seven a worker lets its turns go
+        await asyncio.to_thread(city.redis.start)
 
-        async def is_told() -> bool:
-            return bool(worker.told("redis_lost_its_data"))
-
-        await wait_until(is_told)
-        first = list(city.said)
-        for said, mention in zip(first, (True, False, False), strict=True):
-            again = await city.say(said.channel_id, said.thread_ts, mention=mention)
+        await city.slack.wait_for(lambda: all(heard(city, said) for said in under_way), 30)
+        await city.rests()
+        city.fake.finish()  # the runs that nobody knows of any more
+        await city.rests()
+        [told] = worker.told("redis_lost_its_data")
+        assert told["saved"] == 3
+        for said in under_way:
+            assert heard(city, said) == [[said.word]]
+        assert heard(city, unclaimed) == [], "nobody else had it"
+        for said in (*under_way, unclaimed):
+            again = await city.say(said.channel_id, said.thread_ts, mention=said is unclaimed)
             await city.rests()
-            *_, answer = city.slack.replies(said.channel_id, said.thread_ts)
-            shown = str(answer.blocks) + answer.text
-            assert said.word in shown, "read anew in Slack"
-            assert again.word in shown
+            assert heard(city, said)[-1] == [said.word, again.word], "read anew in Slack"
+            words = await remote_words(city, said.channel_id, said.thread_ts)
+            assert words == [said.word, again.word]
+
+
+def all_run(city: City, count: int) -> Callable[[], Awaitable[bool]]:
+    async def do_run() -> bool:
+        return len(city.fake.working) == count
+
+    return do_run
+
+
+def heard(city: City, said: Said) -> list[list[str]]:
+    """The words of people in each answer of a thread."""
+    replies = city.slack.replies(said.channel_id, said.thread_ts)
+    return [WORD.findall(words(message)) for message in replies]
