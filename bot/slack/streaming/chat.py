@@ -61,15 +61,20 @@ class Chat:
             if again and (found := await self.find(part)):
                 return found
             try:
-                return await post_in_turn(
+                ts, strayed = await post_in_turn(
                     self._pace, self.thread, lambda: self._send(text, part, extras)
                 )
             except Uncertain:
                 again = True
                 await asyncio.sleep(SETTLING)
+            else:
+                if strayed:
+                    await self._take_back_a_stray(ts, part)
+                return ts
         raise Retry("slack_post_uncertain")
 
-    async def _send(self, text: str, part: int, extras: Sequence[Json]) -> str:
+    async def _send(self, text: str, part: int, extras: Sequence[Json]) -> tuple[str, bool]:
+        """Post once; the `ts`, and whether Slack put the message elsewhere than in the thread."""
         answer = await self._with_blocks(
             self._client.chat_postMessage,
             text,
@@ -80,10 +85,8 @@ class Chat:
             unfurl_links=False,
             unfurl_media=False,
         )
-        ts, message = str(answer["ts"]), answer.get("message")
-        if message and not message.get("thread_ts"):
-            await self._take_back_a_stray(ts, part)
-        return ts
+        message = answer.get("message")
+        return str(answer["ts"]), bool(message and not message.get("thread_ts"))
 
     async def _take_back_a_stray(self, ts: str, part: int) -> None:
         """Where a thread's root is gone, Slack may show the reply in the channel instead. Looking
@@ -149,13 +152,20 @@ class Chat:
             return await call(**message, **attempts[-1])
 
     async def delete(self, ts: str) -> None:
-        """Take a message away; one that is gone is no error."""
-        with slack_errors():
+        """Take a message away; one that is gone is no error, so it may be tried again."""
+        for left in reversed(range(TRIES)):
             try:
-                await self._client.chat_delete(channel=self.thread.channel_id, ts=ts)
+                with slack_errors():
+                    await self._client.chat_delete(channel=self.thread.channel_id, ts=ts)
+                return
             except SlackApiError as error:
                 if error_code(error) != "message_not_found":
                     raise
+                return
+            except Retry as error:
+                if not left:
+                    raise
+                await asyncio.sleep(error.after or SETTLING)
 
     async def start(self, chunks: Sequence[Json]) -> str:
         """Begin a stream; returns its `ts`. Always for the person's own team."""
