@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from bot.engines import Engine
-from bot.errors import BotError, StoreUnavailable, Superseded
+from bot.errors import BotError, RateLimited, StoreUnavailable, Superseded
 from bot.log import log
 from bot.models import MadeFile, Run, Thread
 from bot.slack.files import Files, NotTaken
@@ -96,12 +96,15 @@ def long_code(text: str) -> list[tuple[str, str]]:
 async def _bring(
     turn: Turn, files: Files, step: str, name: str, read: Callable[[], Awaitable[bytes]]
 ) -> str:
-    """Upload a file without showing it; its id, or nothing where it cannot be had."""
+    """Upload a file without showing it; its id, or nothing where it cannot be had.
+
+    Raises RateLimited: the turn comes back for it.
+    """
 
     async def bring(_: bool) -> str:
         try:
             return await files.upload(name, await read())
-        except (StoreUnavailable, Superseded):
+        except (RateLimited, StoreUnavailable, Superseded):
             raise
         except (BotError, NotTaken) as error:
             log.warning("file_not_fetched", turn=turn.id, error=str(error)[:100])

@@ -14,7 +14,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import BotError
+from bot.errors import BotError, RateLimited
 from bot.log import log
 from bot.media import Attachment, file_kind
 from bot.models import File, Thread
@@ -68,7 +68,7 @@ class Files:
         self._own = urlsplit(client.base_url)
 
     async def load(self, files: Iterable[File], kinds: Collection[str]) -> Loaded:
-        """Download the files that are of these kinds; never raises for a file."""
+        """Download the files that are of these kinds; raises nothing for a file but RateLimited."""
         attachments: list[Attachment] = []
         unread: list[str] = []
         room = MOST_BYTES_TOGETHER
@@ -161,6 +161,8 @@ class Files:
         except SlackApiError as error:
             code = error.response.get("error")
             raise _Unreadable(NO_SCOPE if code == "missing_scope" else GONE) from None
+        except RateLimited:
+            raise
         except BotError:
             raise _Unreadable(NO_LUCK) from None
         found: Mapping[str, Any] = answer["file"]
