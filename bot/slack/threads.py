@@ -152,14 +152,16 @@ def _fitting(root: list[Line], lines: Iterable[Line]) -> list[Line]:
 
 
 async def _patiently(call: Callable[[], Awaitable[Any]]) -> Any:
-    """Call, and once more after a short wait where Slack asks for one."""
-    try:
-        return await _plainly(call)
-    except Retry as error:
-        if error.after is None or error.after > LONGEST_WAIT:
-            raise
-        await asyncio.sleep(error.after)
-    return await _plainly(call)
+    """Call, and again after each wait that Slack asks for, as long as they are short together."""
+    patience = LONGEST_WAIT
+    while True:
+        try:
+            return await _plainly(call)
+        except Retry as error:
+            if error.after is None or error.after > patience:
+                raise
+            patience -= max(1.0, error.after)
+            await asyncio.sleep(error.after)
 
 
 async def _plainly(call: Callable[[], Awaitable[Any]]) -> Any:
