@@ -25,7 +25,7 @@ GREETING = (
 
 
 class Pane:
-    """Shows itself once in the life of this process, greets once for ever."""
+    """Shows itself once in the life of this process, when Slack takes it, greets once for ever."""
 
     def __init__(self, store: Store, client: AsyncWebClient) -> None:
         self._store = store
@@ -46,4 +46,5 @@ class Pane:
                 if await self._store.feedback.greet(team_id, user_id):
                     await self._client.chat_postMessage(channel=channel_id, text=GREETING)
         except (BotError, SlackApiError) as error:
+            self._seen.discard(channel_id)
             log.info("pane_not_set", error=str(error)[:100])
