@@ -1,0 +1,152 @@
+"""Slack answers 429 to each method that the bot uses: the answer comes all the same, once."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from bot.app import open_bot
+from bot.slack import status
+from bot.slack.pane import GREETING
+from tests.fakes.openai import Answer, held, parts, slow
+from tests.stories.test_files_in import PNG
+from tests.stories.test_files_out import shown
+from tests.stories.test_recovery import letter_to
+from tests.stories.town import Town, open_town, words
+
+Story = Callable[[Town], Awaitable[object]]
+
+LONG = "\n\n".join(f"Paragraph {n} says **something** of its own." for n in range(40))
+
+
+async def is_answered(town: Town) -> None:
+    root = await town.ask("#general", "@bot hi")
+    assert await town.replies("#general", root) == ["turn 1: hi"]
+
+
+async def is_answered_at_length(town: Town) -> None:
+    town.fake.answer = [slow(LONG, 2.5)]
+    root = await town.slack.user("alice").says("#general", "@bot tell me")
+    assert await town.replies("#general", root) == [LONG]
+
+
+async def is_answered_by_edits(town: Town) -> None:
+    town.slack.faults.refuse("chat.startStream", "feature_not_enabled")
+    await is_answered_at_length(town)
+
+
+async def is_answered_in_the_pane(town: Town) -> None:
+    dm = town.slack.user("alice").dm()
+    root = await town.ask(dm, "hi")
+    assert await town.replies(dm, root) == ["turn 1: hi"]
+
+
+async def is_answered_where_others_spoke(town: Town) -> None:
+    root = await town.slack.user("bob").says("#general", "the sky is green")
+    await town.ask("#general", "@bot is it?", thread_ts=root)
+    [answer] = await town.replies("#general", root)
+    assert "the sky is green" in answer
+    assert answer.endswith("is it?")
+
+
+async def gets_a_drawing(town: Town) -> None:
+    town.fake.answer = [Answer("A cat.", items=(parts.image(PNG),))]
+    root = await town.ask("#general", "@bot draw a cat")
+    assert await town.replies("#general", root, 2) == ["A cat.", ""]
+    assert [file.content for file in shown(town, root)] == [PNG]
+
+
+async def shows_a_picture_of_another_workspace(town: Town) -> None:
+    town.slack.channel("#general").is_ext_shared = True
+    alice, files = town.slack.user("alice"), {"cat.png": PNG}
+    root = await alice.says("#general", "@bot look", files=files)
+    assert await town.replies("#general", root) == ["turn 1: look"]
+    assert "input_image" in str(town.fake.requests[-1].body)
+
+
+async def takes_a_stray_back(town: Town) -> None:
+    town.slack.workspace.strays = True
+    town.fake.answer = [held("never to be seen")]
+    alice = town.slack.user("alice")
+    root = await alice.says("#general", "@bot think")
+    await town.slack.wait_for(lambda: town.fake.working)
+    await alice.deletes("#general", root)
+    town.fake.finish()
+    await town.rests("#general", root)
+    assert not any("never" in words(message) for message in town.slack.messages("#general"))
+
+
+async def gets_a_letter(town: Town) -> None:
+    await town.ask("#general", "@bot hi")
+    alice = town.slack.user("alice")
+    await alice.slash("/forget-me")
+    (answer,) = alice.ephemerals("#general")
+    await alice.clicks("#general", answer.ts, "errand:forget_me")
+    assert (await letter_to(town, "alice")).startswith("Done: 1 conversation deleted")
+
+
+STORIES: dict[str, Story] = {
+    "chat.postMessage": is_answered,
+    "assistant.threads.setStatus": is_answered,
+    "chat.startStream": is_answered_at_length,
+    "chat.appendStream": is_answered_at_length,
+    "chat.stopStream": is_answered_at_length,
+    "agents.sessions.setStatus": is_answered_at_length,
+    "chat.update": is_answered_by_edits,
+    "assistant.threads.setTitle": is_answered_in_the_pane,
+    "conversations.replies": is_answered_where_others_spoke,
+    "users.info": is_answered_where_others_spoke,
+    "files.getUploadURLExternal": gets_a_drawing,
+    "files.completeUploadExternal": gets_a_drawing,
+    "files.info": shows_a_picture_of_another_workspace,
+    "chat.delete": takes_a_stray_back,
+    "conversations.open": gets_a_letter,
+}
+
+
+@pytest.mark.parametrize("method", STORIES)
+async def test_the_answer_comes_once_whichever_method_slack_refuses_for_its_rate(
+    town: Town, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(status, "SESSION_AFTER", 0.2)
+    town.slack.faults.rate_limit(method, times=2, retry_after=0.2)
+    await STORIES[method](town)
+    assert set(refused(town)) == {method}
+    assert len(town.fake.prompts) == 1
+    assert await town.bot.store.dead.list() == ()
+
+
+async def test_home_and_pane_come_with_the_next_look_where_slack_refused_the_first(
+    town: Town,
+) -> None:
+    methods = ["views.publish", "assistant.threads.setSuggestedPrompts"]
+    for method in methods:
+        town.slack.faults.rate_limit(method)
+    alice = town.slack.user("alice")
+    for _ in range(2):
+        for tab in ("home", "messages"):
+            await alice.opens_home(tab)
+            await town.slack.settled()
+    assert refused(town) == methods
+    assert alice.home is not None
+    assert town.slack.agent_thread(alice.dm(), "").prompts
+    assert [m.text for m in town.slack.messages(alice.dm())] == [GREETING]
+
+
+async def test_a_bot_that_slack_lets_wait_at_its_start_begins_a_little_later(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_town(redis_url, tmp_path) as town:
+        methods = ["auth.test", "apps.connections.open"]
+        for method in methods:
+            town.slack.faults.rate_limit(method)
+        async with open_bot(town.settings, work_part=False):
+            await town.slack.wait_for(lambda: town.slack.sockets.connections == 2, 20)
+            assert refused(town) == methods
+            await is_answered(town)
+            assert len(town.fake.prompts) == 1
+
+
+def refused(town: Town) -> list[str]:
+    """The calls that met a 429, in order."""
+    return [call.method for call in town.slack.calls if call.status == 429]
