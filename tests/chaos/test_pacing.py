@@ -16,8 +16,9 @@ THREADS = 20
 
 @pytest.mark.timeout(120)
 async def test_the_runs_of_two_workers_keep_to_one_pace(tmp_path: Path) -> None:
-    limit = {"BOT_RUNS_PER_MINUTE": str(PER_MINUTE), "BOT_CONCURRENCY": "10"}
-    async with open_city(tmp_path, **limit) as city:
+    async with open_city(
+        tmp_path, BOT_RUNS_PER_MINUTE=str(PER_MINUTE), BOT_CONCURRENCY="10"
+    ) as city:
         _, *workers = await city.start("web", "worker", "worker")
         for channel in city.new_channels(THREADS):
             await city.say(channel)

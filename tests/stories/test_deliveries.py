@@ -68,6 +68,45 @@ async def test_a_retry_long_after_the_answer_changes_nothing(town: Town) -> None
     assert len(town.slack.replies("#general", root)) == 1
 
 
+async def test_a_delivery_that_comes_again_25_hours_later_changes_nothing(town: Town) -> None:
+    root = await town.ask("#general", "@bot hi")
+    await town.ask("#general", "more", thread_ts=root)
+    events = [d for d in town.slack.deliveries if d.kind == "events_api"]
+    assert {d.name for d in events} == {"app_mention", "message.channels"}
+    await age(town, 25 * 3600)
+    for delivery in events:
+        assert (await post(town, json.dumps(delivery.payload).encode()))[0] == 200
+    await town.rests("#general", root)
+    assert await town.replies("#general", root) == ["turn 1: hi", "turn 2: hi | more"]
+    assert len(town.fake.prompts) == 2
+
+
+async def age(town: Town, seconds: int) -> None:
+    """Let Redis forget what it would forget in so much time."""
+    redis = town.bot.store.redis
+    keys = [key async for key in redis.scan_iter(f"{{{town.settings.bot_redis_prefix}}}*")]
+    for key in keys:
+        if (left := await redis.pttl(key)) >= 0:
+            await redis.pexpire(key, max(0, left - seconds * 1000))
+
+
+@pytest.mark.parametrize("engine", ["responses", "assistants"])
+async def test_what_arrives_before_the_mention_that_opened_the_thread_is_answered_along_with_it(
+    engine: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with open_town(redis_url, tmp_path, engine=engine) as town:
+        alice, faults = town.slack.user("alice"), town.slack.faults
+        faults.delay = (1.5, 1.5)
+        root = await alice.says("#general", "@bot start")
+        faults.delay = (0.0, 0.0)
+        more = await alice.says("#general", "more", thread_ts=root)
+        await town.slack.wait_for(lambda: any(a.status == 200 for a in tries(town, more)))
+        assert not tries(town, root)
+        await town.slack.settled()
+        assert await town.replies("#general", root) == ["turn 1: start | more"]
+        assert len(town.fake.prompts) == 1
+
+
 async def test_forged_and_stale_signatures_are_refused(town: Town) -> None:
     body = json.dumps({"type": "event_callback", "event": {"type": "message"}}).encode()
     assert (await post(town, body, secret="wrong"))[0] == 401
@@ -110,7 +149,7 @@ async def test_what_arrives_shuffled_is_gathered_and_answered_once_in_slack_s_or
             "turn 1: start",
             "turn 2: start | n0 | n1 | n2 | n3 | n4 | n5",
         ]
-        arrived = sorted(said, key=lambda ts: first_try(town, ts).sent_at)
+        arrived = sorted(said, key=lambda ts: tries(town, ts)[0].sent_at)
         assert arrived != said
         assert len(town.fake.prompts) == 2
 
@@ -132,11 +171,12 @@ async def test_what_arrives_too_late_to_be_gathered_is_answered_once_behind_what
         turns = [later[len(earlier) :] for earlier, later in pairwise(heard)]
         assert len(turns) > 1
         assert all(list(words) == sorted(words) for words in turns)
-        tries = [first_try(town, ts) for ts in said]
+        first = [tries(town, ts)[0] for ts in said]
         order = [int(word.removeprefix("n")) for word in heard[-1][1:]]
-        for first, second in combinations(order, 2):
-            if first > second:
-                assert tries[first].sent_at < tries[second].sent_at + (tries[second].ms or 0) / 1000
+        for one, other in combinations(order, 2):
+            if one > other:
+                acknowledged = first[other].sent_at + (first[other].ms or 0) / 1000
+                assert first[one].sent_at < acknowledged
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
@@ -151,7 +191,7 @@ async def test_a_message_that_arrives_when_its_successor_was_answered_gets_the_n
         faults.delay = (0.0, 0.0)
         await alice.says("#general", "prompt", thread_ts=root)
         await town.slack.wait_for(lambda: len(town.slack.replies("#general", root)) == 2)
-        assert not [d for d in town.slack.deliveries if d.ts == late and d.attempts]
+        assert not tries(town, late)
         assert await town.replies("#general", root, 3) == [
             "turn 1: start",
             "turn 2: start | prompt",
@@ -166,9 +206,9 @@ async def say_numbers(town: Town, root: str) -> list[str]:
     return [await alice.says("#general", f"n{n}", thread_ts=root) for n in range(6)]
 
 
-def first_try(town: Town, ts: str) -> Attempt:
-    """How Slack first brought a message to the bot."""
-    return next(d for d in town.slack.deliveries if d.ts == ts).attempts[0]
+def tries(town: Town, ts: str) -> list[Attempt]:
+    """How Slack has brought a message to the bot, by now."""
+    return [attempt for d in town.slack.deliveries if d.ts == ts for attempt in d.attempts]
 
 
 async def test_while_redis_is_gone_slack_is_told_and_delivers_again(tmp_path: Path) -> None:

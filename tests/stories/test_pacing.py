@@ -50,8 +50,13 @@ def started(town: Town) -> list[Request]:
 async def test_who_comes_late_is_served_within_one_round_of_those_who_always_ask_more(
     redis_url: str, tmp_path: Path, concurrency: int
 ) -> None:
-    limits = {"bot_runs_per_minute": PER_MINUTE, "bot_concurrency": concurrency}
-    async with open_town(redis_url, tmp_path, socket_mode=False, **limits) as town:
+    async with open_town(
+        redis_url,
+        tmp_path,
+        socket_mode=False,
+        bot_runs_per_minute=PER_MINUTE,
+        bot_concurrency=concurrency,
+    ) as town:
         rate, burst = throttle.rate_and_burst(PER_MINUTE)
         alice, slack = town.slack.user("alice"), town.slack
         with asking_on_and_on(town, BUSY) as busy:
