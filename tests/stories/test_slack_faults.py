@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from bot.app import open_bot
 from bot.playground.posting import post as say
@@ -200,6 +201,64 @@ async def test_what_slack_never_takes_is_settled_and_the_next_message_works(
     assert await town.bot.store.dead.list() == ()
     await town.ask("#general", "two", thread_ts=root)
     assert await town.replies("#general", root) == ["turn 2: one | two"]
+
+
+@pytest.mark.parametrize("error", ["channel_not_found", "is_archived", "not_in_channel"])
+@pytest.mark.parametrize("growing", [False, True], ids=["at once", "while it grows"])
+async def test_what_slack_never_takes_of_a_streamed_answer_is_settled_and_the_next_message_works(
+    redis_url: str, tmp_path: Path, error: str, growing: bool
+) -> None:
+    async with open_town(redis_url, tmp_path) as town:
+        alice, slack = town.slack.user("alice"), town.slack
+        town.fake.answer = [held(LONG, after=40)]
+        with capture_logs() as logs:
+            if not growing:
+                refuse_posts(town, error)
+            root = await alice.says("#general", "@bot one")
+            if growing:
+                await slack.wait_for(lambda: slack.replies("#general", root))
+                refuse_posts(town, error)
+            else:
+                await slack.wait_for(lambda: calls(town, "chat.startStream")[error])
+            town.fake.finish()
+            await town.rests("#general", root)
+        [told] = [line for line in logs if line["event"] == "turn_undeliverable"]
+        assert told["reason"] == error
+        assert len(slack.replies("#general", root)) == growing
+        agent = slack.agent_thread("#general", root)
+        assert agent.status == ""
+        assert agent.session is None or agent.session.status == "active"
+        assert await town.bot.store.dead.list() == ()
+        slack.faults.clear()
+        await town.ask("#general", "two", thread_ts=root)
+        assert (await town.replies("#general", root))[-1] == "turn 2: one | two"
+        assert len(town.fake.prompts) == 2
+
+
+def refuse_posts(town: Town, error: str) -> None:
+    """No message comes or changes any more."""
+    names = ("startStream", "appendStream", "stopStream", "postMessage", "update")
+    town.slack.faults.refuse(" ".join(f"chat.{name}" for name in names), error, times=1000)
+
+
+async def test_an_answer_whose_question_is_deleted_while_it_grows_is_finished_and_is_forgotten(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_town(redis_url, tmp_path) as town:
+        alice, slack = town.slack.user("alice"), town.slack
+        town.fake.answer = [held(LONG, after=40)]
+        root = await alice.says("#general", "@bot think")
+        await slack.wait_for(lambda: slack.replies("#general", root))
+        await alice.deletes("#general", root)
+        await slack.settled()
+        town.fake.finish()
+        parts = await town.replies("#general", root)
+        assert "\n\n".join(parts).split() == LONG.split()
+        assert slack.agent_thread("#general", root).status == ""
+        assert await town.bot.store.dead.list() == ()
+        await town.ask("#general", "@bot and now?", thread_ts=root)
+        assert "think" not in town.fake.prompts[-1].user_messages
+        assert len(town.fake.prompts) == 2
 
 
 @pytest.mark.parametrize("strays", [False, True])
