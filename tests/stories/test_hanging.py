@@ -1,0 +1,41 @@
+"""The AI server hangs in one conversation: nobody else notices."""
+
+from pathlib import Path
+
+import pytest
+
+from bot.engines import client
+from bot.engines.requests import Requests
+from tests.fakes.openai import Request
+from tests.stories.town import Town, open_town
+
+PATIENCE = 5.0
+"""Seconds until a request is given up; a minute for real."""
+RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
+
+
+@pytest.mark.parametrize("engine", RUNS)
+async def test_a_thread_whose_run_hangs_slows_no_other_and_gets_its_answer(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    monkeypatch.setattr(client, "CREATE", PATIENCE)
+    monkeypatch.setattr(Requests.create, "__defaults__", (PATIENCE,))
+    async with open_town(redis_url, tmp_path, engine=engine) as town:
+        alice, slack = town.slack.user("alice"), town.slack
+        root = await town.ask("#general", "@bot one")
+        town.fake.fault("hang_before", "POST", RUNS[engine])
+        await alice.says("#general", "two", thread_ts=root)
+        await slack.wait_for(lambda: hanging(town))
+        spots = [slack.add_channel(f"c{n}", ["alice"]).id for n in range(10)]
+        asked = [(spot, await alice.says(spot, f"@bot {spot}")) for spot in spots]
+        for spot, thread_ts in asked:
+            assert await town.replies(spot, thread_ts) == [f"turn 1: {spot}"]
+        assert hanging(town)
+        assert await town.replies("#general", root, 2) == ["turn 1: one", "turn 2: one | two"]
+        assert len(town.fake.prompts) == len(asked) + 2
+        assert await town.bot.store.dead.list() == ()
+
+
+def hanging(town: Town) -> list[Request]:
+    """The requests that the server leaves without an answer."""
+    return [request for request in town.fake.open_requests if request.fault == "hang_before"]
