@@ -35,6 +35,8 @@ class SocketMode:
         self._tickets: set[str] = set()
         self._turn = 0
         self.ever_opened = False
+        self.turned_away = 0
+        """Clients that found all places taken."""
 
     @property
     def connections(self) -> int:
@@ -55,6 +57,7 @@ class SocketMode:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         if len(self._connections) >= MAX_CONNECTIONS:
+            self.turned_away += 1
             await socket.send_json(self._disconnect("too_many_websockets"))
             await socket.close()
             return socket

@@ -322,6 +322,8 @@ async def test_ten_connections_share_the_events_and_each_is_answered_once(
         roots = [(spot, await alice.says(spot, f"@bot {spot}")) for spot in spots * 4]
         for spot, root in roots:
             assert await town.replies(spot, root) == [f"turn 1: {spot}"]
+        assert len(town.fake.prompts) == len(roots)
+        assert town.slack.sockets.turned_away == 0
 
 
 async def test_a_bot_that_finds_all_sockets_taken_gets_through_once_one_is_free(
@@ -335,6 +337,8 @@ async def test_a_bot_that_finds_all_sockets_taken_gets_through_once_one_is_free(
             await session.ws_connect(link + town.slack.sockets.issue_ticket()) for _ in range(9)
         ]
         await stack.enter_async_context(open_bot(town.settings, work_part=False))
+        await town.slack.wait_for(lambda: town.slack.sockets.turned_away, 20)
+        assert town.slack.sockets.connections == 10
         for ghost in ghosts:
             await ghost.close()
 
@@ -342,5 +346,7 @@ async def test_a_bot_that_finds_all_sockets_taken_gets_through_once_one_is_free(
             return town.slack.sockets.connections == 2
 
         await wait_until(connected)
-        root = await town.ask("#general", "@bot hi")
-        assert await town.replies("#general", root) == ["turn 1: hi"]
+        roots = [await town.ask("#general", f"@bot {number}") for number in range(4)]
+        for number, root in enumerate(roots):
+            assert await town.replies("#general", root) == [f"turn 1: {number}"]
+        assert len(town.fake.prompts) == 4
