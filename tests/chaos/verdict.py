@@ -270,7 +270,8 @@ def _judge_order(
     """Answers stand in the order of the messages that they answer."""
     said = {message.word: message for message in messages}
     turns = parts_by_turn(city.slack.replies(channel, thread_ts))
-    answered = [said[asked[turn][-1]] for turn in turns if asked.get(turn)]
+    last = [asked[turn][-1] for turn in turns if asked.get(turn)]
+    answered = [said[word] for word in last if word in said]  # the rest: Slack gave up a stored one
     for above, below in pairwise(answered):
         in_order = float(above.ts) <= float(below.ts)
         if not in_order and _heard_at(city, below) <= _tried_at(city, above):
