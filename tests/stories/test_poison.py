@@ -160,7 +160,6 @@ async def test_the_command_line_drops_a_letter_for_good(town: Town, tmp_path: Pa
     assert await dead.list_letters(town.settings) == ()
     unknown = f"bot: there is no dead letter {letter.id}\n"
     assert await bot_dead(town, tmp_path, "drop", letter.id) == (1, unknown)
-    assert await bot_dead(town, tmp_path, "retry", letter.id) == (1, unknown)
     assert attempts(town) == 5
     await town.ask("#general", "and now?", thread_ts=root)
     assert (await town.replies("#general", root, 2))[1].endswith("and now?")
