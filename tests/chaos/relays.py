@@ -56,6 +56,11 @@ class RedisRelay:
         """A held answer must not look like a dead server, hence the timeout."""
         return f"redis://127.0.0.1:{self.port}/0?socket_timeout=60"
 
+    async def lead_to(self, socket: Path) -> None:
+        """From now on the server is this one; the connections to the other are cut."""
+        self._socket = socket
+        await self.close()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a bot."""
         task = asyncio.current_task()

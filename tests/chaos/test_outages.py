@@ -20,6 +20,7 @@ from tests.chaos.outages import (
 from tests.chaos.relays import open_redis_relay
 from tests.chaos.verdict import remote_words
 from tests.fakes.openai import echo, held
+from tests.redis_server import RedisServer, run_server
 from tests.stories.town import wait_until, words
 
 pytestmark = pytest.mark.chaos
@@ -43,8 +44,33 @@ async def test_nothing_acknowledged_is_lost_whatever_redis_does(
         verdict = await survive(city, outage)
         print(verdict)  # noqa: T201
         assert verdict.is_clean, str(verdict)
-        statuses = {a.status for d in city.slack.deliveries for a in d.attempts}
-        assert statuses <= {200, 500, None}
+        assert_refused(city, None if outage is hangs_for_four_seconds else 500)
+
+
+@pytest.mark.timeout(120)
+async def test_nothing_acknowledged_is_lost_in_a_fail_over_and_back(tmp_path: Path) -> None:
+    with run_server() as replica:
+        with replica.client() as client:
+            client.replicaof("127.0.0.1", "1")
+        async with open_city(tmp_path) as city, open_redis_relay(city.redis.socket) as relay:
+            city.environment["REDIS_URL"] = relay.url
+
+            async def fails_over(redis: RedisServer) -> None:
+                await relay.lead_to(replica.socket)
+                await asyncio.sleep(4)
+                await relay.lead_to(redis.socket)
+
+            verdict = await survive(city, fails_over)
+            print(verdict)  # noqa: T201
+            assert verdict.is_clean, str(verdict)
+            assert_refused(city)
+
+
+def assert_refused(city: City, status: int | None = 500) -> None:
+    """Slack was told of the outage: by this status, None where it had no answer in time."""
+    statuses = {a.status for d in city.slack.deliveries for a in d.attempts}
+    assert status in statuses
+    assert statuses <= {200, 500, status}
 
 
 @pytest.mark.timeout(120)
