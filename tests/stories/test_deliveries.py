@@ -211,20 +211,29 @@ def tries(town: Town, ts: str) -> list[Attempt]:
     return [attempt for d in town.slack.deliveries if d.ts == ts for attempt in d.attempts]
 
 
-async def test_while_redis_is_gone_slack_is_told_and_delivers_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("socket_mode", "reason"), [(False, "http_error"), (True, "timeout")], ids=["http", "socket"]
+)
+async def test_while_redis_is_gone_slack_is_told_and_delivers_again(
+    socket_mode: bool, reason: str, tmp_path: Path
+) -> None:
     with run_server() as server:
-        async with open_town(server.url, tmp_path, socket_mode=False) as town:
+        async with open_town(server.url, tmp_path, socket_mode=socket_mode) as town:
+            town.slack.deliveries_to_app.ack_seconds = 1
             root = await town.ask("#general", "@bot before")
             server.kill()
-            await town.slack.user("alice").says("#general", "during", thread_ts=root)
+            ts = await town.slack.user("alice").says("#general", "during", thread_ts=root)
+            [during] = [d for d in town.slack.deliveries if d.ts == ts]
 
             async def refused() -> bool:
-                return any(a.status == 500 for d in town.slack.deliveries for a in d.attempts)
+                return any(attempt.reason == reason for attempt in during.attempts)
 
             await wait_until(refused)
+            assert during.state == "pending"
             server.start()
             answers = await town.replies("#general", root, 2)
             assert answers == ["turn 1: before", "turn 2: before | during"]
+            assert during.state == "acknowledged"
 
 
 async def test_under_load_every_event_is_acknowledged_at_once_and_answered_once(town: Town) -> None:
