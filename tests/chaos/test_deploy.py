@@ -8,6 +8,8 @@ import pytest
 from tests.chaos.city import chatty, open_city
 from tests.chaos.leaving import GONE
 from tests.chaos.outages import answer_everybody_once_more, talk
+from tests.chaos.processes import BotProcess
+from tests.stories.town import wait_until
 
 pytestmark = pytest.mark.chaos
 
@@ -18,6 +20,7 @@ async def test_a_deploy_while_people_talk_loses_and_doubles_nothing(tmp_path: Pa
         city.fake.answer = chatty(0, seconds=(0.5, 4), long=0)
         old_web, old_worker = await city.start("web", "worker")
         talking = asyncio.create_task(talk(city, city.new_channels(5), 60))
+        await wait_until(lambda: _has_answered(old_worker), 30)
         [new_worker] = await city.start("worker")
         seconds = await asyncio.gather(old_web.leave(), old_worker.leave())
         before = len(city.said)
@@ -35,8 +38,11 @@ async def test_a_deploy_while_people_talk_loses_and_doubles_nothing(tmp_path: Pa
         )
         assert max(seconds) < GONE
         assert handed_over["threads"] > 0
-        assert old_worker.told("turn_answered")
         assert new_worker.told("turn_answered")
         assert between
         assert verdict.given_up == verdict.never_called == 0
         assert verdict.is_clean, str(verdict)
+
+
+async def _has_answered(worker: BotProcess) -> bool:
+    return bool(worker.told("turn_answered"))
