@@ -119,7 +119,7 @@ class Inbox:
         None where the entry is no longer the thread's, or nothing waits any more.
         """
         fence = secrets.token_hex(8)
-        reply = await self._link.run("take", self._of(entry), *_taking(entry, fence, worker))
+        reply = await self._link.run("take", self._to_take(entry), *_taking(entry, fence, worker))
         return parse_claim(entry, fence, worker, reply) if reply else None
 
     async def take_all(self, entries: Sequence[Entry], worker: str) -> dict[str, Claim]:
@@ -129,7 +129,7 @@ class Inbox:
         replies = await self._link.run_many(
             "take",
             [
-                (self._of(entry), _taking(entry, fence, worker))
+                (self._to_take(entry), _taking(entry, fence, worker))
                 for entry, fence in zip(entries, fences, strict=True)
             ],
         )
@@ -139,8 +139,12 @@ class Inbox:
             if reply
         }
 
-    def _of(self, entry: Entry) -> tuple[str, ...]:
-        keys, thread = self._keys, entry.thread
+    def _to_take(self, entry: Entry) -> tuple[str, ...]:
+        thread = entry.thread
+        return *self._of(thread), self._keys.settings(thread.team_id, thread.channel_id)
+
+    def _of(self, thread: Thread) -> tuple[str, ...]:
+        keys = self._keys
         return (
             keys.thread(thread),
             keys.inbox(thread),
@@ -148,7 +152,6 @@ class Inbox:
             keys.ready,
             keys.interrupts,
             keys.conversation(thread),
-            keys.settings(thread.team_id, thread.channel_id),
         )
 
     async def release(self, claim: Claim, after: float, reason: str, *, counts: bool = True) -> int:
@@ -196,12 +199,7 @@ class Inbox:
         await self._link.run(
             "settle",
             (
-                keys.thread(thread),
-                keys.inbox(thread),
-                keys.turn(thread),
-                keys.ready,
-                keys.interrupts,
-                keys.conversation(thread),
+                *self._of(thread),
                 keys.record(thread),
                 keys.idle,
                 keys.dead,
