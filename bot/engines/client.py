@@ -24,6 +24,7 @@ STREAMS = 100
 """Connections that may be streams at the same time. Further runs are polled."""
 
 KEPT_SECONDS = 3.0
+"""How long an idle connection is kept; common servers close theirs after five."""
 
 WRITE_SECONDS = 60.0
 """What a request with a body may take beyond its read timeout: aiohttp sets no limit to sending."""
