@@ -63,6 +63,7 @@ def test(*arguments: str) -> None:
     side_by_side = str(2 * (os.cpu_count() or 1))  # most of them wait for something
     workers = ("-n", side_by_side, "--dist", "worksteal")
     tests = [program("pytest"), *(arguments or workers)]
+    TOOLS.mkdir(exist_ok=True)
     broken = TOOLS / "broken-promises"
     broken.unlink(missing_ok=True)
     env = environment() | {"BROKEN_PROMISES": str(broken)}
