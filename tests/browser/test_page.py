@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Page, expect
-from slack_bolt.async_app import AsyncAck
+from slack_bolt.async_app import AsyncAck, AsyncRespond
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground import LocalSlack
@@ -295,7 +295,7 @@ async def test_app_home_is_shown_and_its_buttons_work(
         )
 
     @app.event("app_home_opened")
-    async def opened(event, client) -> None:  # type: ignore[no-untyped-def]
+    async def opened(event: dict[str, Any], client: AsyncWebClient) -> None:
         view = {"type": "home", "blocks": [section | {"accessory": button}]}
         if event["tab"] == "home":
             await client.views_publish(user_id=event["user"], view=view)
@@ -319,7 +319,7 @@ async def test_a_select_in_a_message_reports_its_choice(
     select = {"type": "static_select", "action_id": "length", "options": options}
 
     @app.action("length")
-    async def length(ack, action, respond) -> None:  # type: ignore[no-untyped-def]
+    async def length(ack: AsyncAck, action: dict[str, Any], respond: AsyncRespond) -> None:
         await ack()
         await respond(f"You chose {action['selected_option']['value']}", replace_original=True)
 

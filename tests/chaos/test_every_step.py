@@ -87,7 +87,7 @@ async def test_a_worker_killed_at_any_step_leaves_nothing_undone_or_done_twice(
             await city.say(channel, thread_ts)
         await city.rests()
         verdict = await judge(city)
-        print(*points, f"{engine}: killed at all but {len(missed)}; {verdict}", sep="\n")  # noqa: T201
+        print(*points, f"{engine}: killed at all but {len(missed)}; {verdict}", sep="\n")  # noqa: T201 - for who reads the run
         assert not missed
         for step, number in STEPS[engine]:
             assert Point(step, number, "before") in points
@@ -118,7 +118,7 @@ async def test_web_killed_before_or_after_it_stored_a_message_hears_of_it_again(
         await city.rests()
         tries = [len(delivery.attempts) for each in said for delivery in city.delivered(each)]
         verdict = await judge(city)
-        print(verdict)  # noqa: T201
+        print(verdict)  # noqa: T201 - for who reads the run
         assert len(tries) == 4, "each message and its mention"
         assert min(tries) > 1
         assert verdict.runs == 3

@@ -49,6 +49,6 @@ async def test_a_worker_that_wakes_up_late_writes_nothing_more(engine: str, tmp_
             await city.say(channel, thread_ts)
         await city.rests()
         verdict = await judge(city)
-        print(*gatekeeper.points.values(), verdict, sep="\n")  # noqa: T201
+        print(*gatekeeper.points.values(), verdict, sep="\n")  # noqa: T201 - for who reads the run
         assert len(gatekeeper.held) >= 7
         assert verdict.is_clean, str(verdict)

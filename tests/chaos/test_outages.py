@@ -42,7 +42,7 @@ async def test_nothing_acknowledged_is_lost_whatever_redis_does(
 ) -> None:
     async with open_city(tmp_path) as city:
         verdict = await survive(city, outage)
-        print(verdict)  # noqa: T201
+        print(verdict)  # noqa: T201 - for who reads the run
         assert verdict.is_clean, str(verdict)
         assert_refused(city, None if outage is hangs_for_four_seconds else 500)
 
@@ -61,7 +61,7 @@ async def test_nothing_acknowledged_is_lost_in_a_fail_over_and_back(tmp_path: Pa
                 await relay.lead_to(redis.socket)
 
             verdict = await survive(city, fails_over)
-            print(verdict)  # noqa: T201
+            print(verdict)  # noqa: T201 - for who reads the run
             assert verdict.is_clean, str(verdict)
             assert_refused(city)
 

@@ -34,7 +34,7 @@ async def test_the_runs_of_a_killed_worker_are_followed_to_their_answers(
         await city.rests()
         answered = [city.slack.replies(*where)[-1].ts for where in city.threads]
         waits = [float(ts) - killed for ts in answered]
-        print(  # noqa: T201
+        print(  # noqa: T201 - for who reads the run
             f"{orphans} orphans; answered after the kill: "
             f"p50 {median(waits):.1f}, max {max(waits):.1f} s"
         )
@@ -50,5 +50,5 @@ async def test_a_worker_that_is_told_to_leave_hands_its_runs_over_at_once(
 ) -> None:
     async with open_city(tmp_path, engine=engine) as city:
         left = await leave(city, 30)
-    print(left)  # noqa: T201
+    print(left)  # noqa: T201 - for who reads the run
     assert left.broken(SOON) == []  # far less on a machine that has nothing else to do

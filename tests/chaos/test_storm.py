@@ -17,10 +17,10 @@ PLAN = Plan(seed=28, seconds=20, kills=5, threads=6)
 @pytest.mark.timeout(170)
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
 async def test_nothing_is_lost_doubled_or_reordered_in_a_storm(tmp_path: Path, engine: str) -> None:
-    print(PLAN.command(engine))  # noqa: T201
+    print(PLAN.command(engine))  # noqa: T201 - for who reads the run
     async with open_city(tmp_path, engine=engine, seed=PLAN.seed) as city:
         report = await Storm(city, PLAN).run()
-    print(report)  # noqa: T201
+    print(report)  # noqa: T201 - for who reads the run
     assert report.acts["kill worker"] > 0
     assert report.acts["kill web"] > 0
     assert report.verdict.messages > report.verdict.given_up + report.verdict.never_called

@@ -91,7 +91,7 @@ async def test_answers_whose_workers_are_killed_at_random_moments_are_whole_in_t
             assert [number for number, _ in parts] == list(range(len(messages)))
             assert not [m.ts for m in messages if m.stream and m.stream.state == "streaming"]
             shown.append("\n\n".join(text for _, text in parts))
-        print(f"{engine}: answers struck by each kill: {struck}")  # noqa: T201
+        print(f"{engine}: answers struck by each kill: {struck}")  # noqa: T201 - for who reads the run
         assert sum(struck) > len(texts)
         assert {"chat.startStream", "chat.update"} <= {call.method for call in city.slack.calls}
         assert sorted(shown) == sorted(render(text) for text in texts)
