@@ -8,11 +8,11 @@ import pytest
 from bot.app import open_bot
 from bot.slack import status
 from bot.slack.pane import GREETING
-from tests.fakes.openai import Answer, held, parts, slow
+from tests.fakes.openai import Answer, parts, slow
 from tests.stories.test_files_in import PNG
 from tests.stories.test_files_out import shown
 from tests.stories.test_recovery import letter_to
-from tests.stories.town import Town, open_town, words
+from tests.stories.town import Town, delete_while_answering, open_town, words
 
 Story = Callable[[Town], Awaitable[object]]
 
@@ -66,13 +66,7 @@ async def shows_a_picture_of_another_workspace(town: Town) -> None:
 
 async def takes_a_stray_back(town: Town) -> None:
     town.slack.workspace.strays = True
-    town.fake.answer = [held("never to be seen")]
-    alice = town.slack.user("alice")
-    root = await alice.says("#general", "@bot think")
-    await town.slack.wait_for(lambda: town.fake.working)
-    await alice.deletes("#general", root)
-    town.fake.finish()
-    await town.rests("#general", root)
+    await delete_while_answering(town, "never to be seen")
     assert not any("never" in words(message) for message in town.slack.messages("#general"))
 
 

@@ -17,7 +17,7 @@ from bot.slack import channels
 from bot.slack.streaming import chat, live
 from tests.fakes.openai import held
 from tests.stories.test_deliveries import post
-from tests.stories.town import Town, open_town, wait_until, words
+from tests.stories.town import Town, delete_while_answering, open_town, wait_until, words
 
 LONG = "\n\n".join(f"Paragraph {n}. " + "word " * 80 for n in range(60))
 """An answer of three posts."""
@@ -265,13 +265,7 @@ async def test_an_answer_whose_question_is_deleted_while_it_grows_is_finished_an
 async def test_an_answer_to_a_deleted_question_goes_nowhere(town: Town, strays: bool) -> None:
     """Slack refuses it, or shows it in the channel: then it is taken back."""
     town.slack.workspace.strays = strays
-    town.fake.answer = [held("never to be seen")]
-    alice = town.slack.user("alice")
-    root = await alice.says("#general", "@bot think")
-    await town.slack.wait_for(lambda: town.fake.working)
-    await alice.deletes("#general", root)
-    town.fake.finish()
-    await town.rests("#general", root)
+    await delete_while_answering(town, "never to be seen")
     said = [words(message) for message in town.slack.messages("#general")]
     assert not any("never to be seen" in text for text in said)
     assert await town.bot.store.dead.list() == ()

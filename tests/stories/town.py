@@ -18,7 +18,7 @@ from bot.settings import Settings
 from bot.slack.commands import COMMANDS
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
-from tests.fakes.openai import FakeOpenAI, open_fake_openai
+from tests.fakes.openai import FakeOpenAI, held, open_fake_openai
 
 PATIENCE = 20.0
 
@@ -82,6 +82,17 @@ def words(message: Message) -> str:
     """What a person reads: the markdown blocks, else the text."""
     texts = [block["text"] for block in message.blocks if block["type"] == "markdown"]
     return "\n\n".join(texts) or message.text
+
+
+async def delete_while_answering(town: Town, answer: str) -> None:
+    """Alice asks in #general and deletes her question while the model works on its answer."""
+    town.fake.answer = [held(answer)]
+    alice = town.slack.user("alice")
+    root = await alice.says("#general", "@bot think")
+    await town.slack.wait_for(lambda: town.fake.working)
+    await alice.deletes("#general", root)
+    town.fake.finish()
+    await town.rests("#general", root)
 
 
 @asynccontextmanager
