@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 from prometheus_client import generate_latest
 
-from bot import log, metrics, trace
 from bot.models import Answer, Usage
+from bot.telemetry import log, metrics, trace
 from tests.ops.processes import open_process, open_site
 from tests.redis_server import run_server
 

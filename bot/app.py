@@ -18,7 +18,6 @@ from bot.errands.office import Office
 from bot.errors import ConfigError, Retry, StoreUnavailable
 from bot.gate import Gate
 from bot.health import Probe, add_routes
-from bot.log import log
 from bot.models import RunOptions
 from bot.prices import load_prices
 from bot.settings import Settings
@@ -31,8 +30,9 @@ from bot.slack.server import add_events_route, build_app, open_socket_mode
 from bot.slack.threads import Threads
 from bot.slack.waiting import marking
 from bot.store import Store, open_own_store
+from bot.telemetry.log import log
+from bot.telemetry.trace import open_tracing
 from bot.throttle import Throttle
-from bot.trace import open_tracing
 from bot.turn import Desk
 from bot.worker import Worker
 

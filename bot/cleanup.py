@@ -14,9 +14,9 @@ from typing import Literal
 
 from bot.engines import Engine
 from bot.errors import BotError, ConversationGone, Retry, StoreUnavailable
-from bot.log import log
 from bot.store import Store
 from bot.store.archive import Orphan
+from bot.telemetry.log import log
 
 BATCH = 100
 DELETES_AT_ONCE = 4

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
-from bot import __version__, log, settings
+from bot import __version__, settings
 from bot.errors import BotError, ConfigError
+from bot.telemetry import log
 
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
 EXIT_FAILED = 1

@@ -5,10 +5,10 @@ from typing import TypeVar
 
 from bot.apology import unread
 from bot.errors import RunFailed
-from bot.log import log
 from bot.media import Attachment
 from bot.slack.files import Files
 from bot.store.turns import Turn
+from bot.telemetry.log import log
 
 T = TypeVar("T")
 

@@ -6,10 +6,10 @@ from functools import partial
 
 from bot.engines import Engine
 from bot.errors import BotError, RateLimited, StoreUnavailable, Superseded
-from bot.log import log
 from bot.models import MadeFile, Run, Thread
 from bot.slack.files import Files, NotTaken
 from bot.store.turns import Turn
+from bot.telemetry.log import log
 
 MOST_FILES = 10
 SNIPPET_CHARS = 10_000

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from bot import metrics
 from bot.errors import StoreUnavailable
 from bot.store import Store
+from bot.telemetry import metrics
 
 PROBE_SECONDS = 2.0
 

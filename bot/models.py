@@ -88,7 +88,7 @@ class Message:
     kind: MessageKind = "message"
     files: tuple[File, ...] = ()
     trace: str = ""
-    """The trace of its delivery, as `bot.trace.current` tells it."""
+    """The trace of its delivery, as `bot.telemetry.trace.current` tells it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from contextlib import aclosing
 from bot.budget import SUMMARY_USAGE
 from bot.engines import Engine
 from bot.errors import ConversationGone, RunFailed
-from bot.log import log
 from bot.models import Conversation, Message, Record, Run, RunOptions, Usage
 from bot.store import Store, Turn
+from bot.telemetry.log import log
 
 KEPT_LINES = 10
 SUMMARY = "summary"

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from bot.errors import RateLimited, RunFailed
-from bot.log import log
 from bot.models import Thread
 from bot.settings import Settings
 from bot.store import Store, Turn
+from bot.telemetry.log import log
 
 T = TypeVar("T")
 

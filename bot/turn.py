@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from bot import metrics, trace
 from bot.apology import (
     AGAIN_PLEASE,
     FRESH_START,
@@ -34,7 +33,6 @@ from bot.errands.office import Office, carry_out
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.gate import Admission, Gate
 from bot.handouts import fetch, missing, share, snippets
-from bot.log import log
 from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update, well_formed
 from bot.retraction import retract
 from bot.rollover import shorten
@@ -43,6 +41,8 @@ from bot.slack.reply import Replies, Reply
 from bot.slack.threads import Threads
 from bot.store import Store
 from bot.store.turns import Turn
+from bot.telemetry import metrics, trace
+from bot.telemetry.log import log
 from bot.throttle import Throttle
 
 OUTAGES = frozenset(

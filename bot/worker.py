@@ -16,13 +16,13 @@ from typing import Any
 
 from structlog.contextvars import bind_contextvars
 
-from bot import metrics, trace
 from bot.engines.polling import error_backoff
 from bot.errors import BotError, Retry, StoreUnavailable, Superseded, Undeliverable
-from bot.log import log
 from bot.models import Answer, Message, Usage
 from bot.settings import Settings
 from bot.store import Claim, Entry, Turn
+from bot.telemetry import metrics, trace
+from bot.telemetry.log import log
 from bot.turn import Desk, Interrupt, give_up, take_turn
 
 BEAT = 1.0

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import structlog
 
-from bot.log import log
 from bot.store import Store
+from bot.telemetry.log import log
 from tests.redis_server import RedisServer, open_clean_store, run_server
 
 
 @pytest.fixture(autouse=True)
 def plain_log() -> None:
-    """The log of a test, whatever `bot.log.configure` did in the one before.
+    """The log of a test, whatever `bot.telemetry.log.configure` did in the one before.
 
     Without this structlog draws a traceback for seconds, blocking the loop.
     """

@@ -10,8 +10,8 @@ import aiohttp
 import httpx2
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from bot.log import log
 from bot.settings import Settings
+from bot.telemetry.log import log
 
 LOOKS = 128
 """Reading requests at once: enough to look at 1,000 runs that were handed over within two seconds,

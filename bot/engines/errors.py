@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import openai
 
-from bot import metrics
 from bot.errors import BotError, ConversationGone, RateLimited, Retry, RunFailed
+from bot.telemetry import metrics
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import TypeVar
 
-from bot import metrics
 from bot.errors import Retry
+from bot.telemetry import metrics
 
 T = TypeVar("T")
 

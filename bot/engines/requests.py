@@ -10,10 +10,10 @@ from bot.engines.attachments import input_part
 from bot.engines.client import CREATE
 from bot.engines.errors import vendor_errors
 from bot.errors import RunFailed
-from bot.log import log
 from bot.media import Attachment
 from bot.models import Conversation, Message, RunOptions
 from bot.settings import Settings
+from bot.telemetry.log import log
 
 OPTIONAL = ("stream", "prompt_cache_key", "safety_identifier", "truncation", "metadata", "store")
 """Fields that are left out once a server has refused them."""

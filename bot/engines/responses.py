@@ -33,10 +33,10 @@ from bot.engines.requests import Requests, as_item
 from bot.engines.retraction import find_place
 from bot.engines.streams import UPDATE_SECONDS, LiveStream, LiveStreams, batches, patience
 from bot.errors import BotError, Retry, RunFailed
-from bot.log import log
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
+from bot.telemetry.log import log
 
 ADOPTED = "item:"
 """Begins the id of a run of which only its items in the conversation are known."""

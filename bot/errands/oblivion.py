@@ -4,10 +4,10 @@ from contextlib import suppress
 
 from bot.engines import Engine
 from bot.errors import ConversationGone, Retry, RunFailed
-from bot.log import log
 from bot.models import Conversation
 from bot.store import Store, Turn
 from bot.store.archive import Orphan
+from bot.telemetry.log import log
 
 BATCH = 100
 COME_BACK_AFTER = 2.0

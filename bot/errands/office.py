@@ -9,12 +9,12 @@ from bot.errands.export import export_conversations
 from bot.errands.oblivion import forget_conversations, forget_letters
 from bot.errands.report import person_chart, team_chart
 from bot.errors import Undeliverable
-from bot.log import log
 from bot.models import Answer, Message
 from bot.slack.letters import Letters
 from bot.slack.people import People
 from bot.slack.rows import place
 from bot.store import Store, Turn
+from bot.telemetry.log import log
 
 REFUSED = "⚠️ Slack does not take what I have for you: {}. Tell whoever runs this bot."
 

@@ -12,10 +12,10 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.log import log
 from bot.models import Message, Thread
 from bot.slack.whispers import whisper
 from bot.store import Store
+from bot.telemetry.log import log
 
 Payload = Mapping[str, Any]
 

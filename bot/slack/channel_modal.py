@@ -10,7 +10,6 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
-from bot.log import log
 from bot.models import FollowUps
 from bot.slack.client import slack_errors
 from bot.slack.events import installation
@@ -19,6 +18,7 @@ from bot.slack.people import People
 from bot.slack.rows import section
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Users, Version
+from bot.telemetry.log import log
 
 CALLBACK = "channel_settings"
 INSTRUCTIONS_LENGTH = 3000

@@ -8,9 +8,9 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import metrics
 from bot.errors import ConfigError, RateLimited, Retry, Undeliverable
 from bot.settings import Settings
+from bot.telemetry import metrics
 
 TIMEOUT = aiohttp.ClientTimeout(total=20, connect=5)
 

@@ -7,9 +7,9 @@ from typing import Any, cast
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.context.async_context import AsyncBoltContext
 
-from bot.log import log
 from bot.slack.events import installation
 from bot.store import Store, errands
+from bot.telemetry.log import log
 
 Payload = Mapping[str, Any]
 

@@ -14,10 +14,8 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import metrics, trace
 from bot.apology import NOTHING_TO_STOP
 from bot.errors import BotError
-from bot.log import log
 from bot.models import File, FollowUps, Message, MessageKind, Thread
 from bot.slack.changes import Changes
 from bot.slack.client import Identity, slack_errors
@@ -26,6 +24,8 @@ from bot.slack.text import parse_text
 from bot.slack.threads import spoke_in
 from bot.slack.whispers import whisper
 from bot.store import Address, Hearing, Store
+from bot.telemetry import metrics, trace
+from bot.telemetry.log import log
 
 SPOKEN = frozenset({None, "file_share", "thread_broadcast"})
 """Subtypes of `message` that a person has written; the other ones are Slack's own notices."""

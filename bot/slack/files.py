@@ -15,10 +15,10 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError, RateLimited
-from bot.log import log
 from bot.media import Attachment, file_kind
 from bot.models import File, Thread
 from bot.slack.client import error_code, slack_errors
+from bot.telemetry.log import log
 
 MOST_BYTES = 20 * 1024 * 1024
 """Of one file. Base64 makes it a third larger; AI servers take 50 MB in a request."""

@@ -12,7 +12,6 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
-from bot.log import log
 from bot.models import Thread
 from bot.slack.client import slack_errors
 from bot.slack.commands import forget_me
@@ -26,6 +25,7 @@ from bot.slack.shortcuts import ask_reset
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Version
 from bot.store.errands import Errand
+from bot.telemetry.log import log
 
 RESET = "home_reset"
 CONFIGURE = "configure_channel"

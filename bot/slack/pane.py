@@ -4,9 +4,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
-from bot.log import log
 from bot.slack.client import slack_errors
 from bot.store import Store
+from bot.telemetry.log import log
 
 PROMPTS = (
     ("What can you do?", "What can you do for me?"),

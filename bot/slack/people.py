@@ -9,8 +9,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
-from bot.log import log
 from bot.slack.client import error_code, slack_errors
+from bot.telemetry.log import log
 
 FRESH_SECONDS = 600.0
 FAILED_SECONDS = 30.0

@@ -18,9 +18,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import metrics, trace
 from bot.errors import BotError
-from bot.log import log
 from bot.settings import Settings
 from bot.slack.channel_modal import ChannelModal
 from bot.slack.client import Identity
@@ -32,6 +30,8 @@ from bot.slack.home import Home
 from bot.slack.people import People
 from bot.slack.shortcuts import Buttons
 from bot.store import Store
+from bot.telemetry import metrics, trace
+from bot.telemetry.log import log
 
 # We give Bolt a client on purpose, and that the token is in the environment as well is no news.
 logging.getLogger("slack_bolt.AsyncApp").addFilter(

@@ -13,10 +13,10 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError, Undeliverable
-from bot.log import log
 from bot.models import Message
 from bot.slack.client import error_code, slack_errors
 from bot.slack.streaming.budget import SESSIONS, Budget
+from bot.telemetry.log import log
 
 THINKING = "is thinking…"
 REFRESH = 90.0

@@ -11,11 +11,11 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Retry, Undeliverable
-from bot.log import log
 from bot.models import Thread
 from bot.slack.client import Identity, slack_errors
 from bot.slack.people import People
 from bot.slack.text import parse_text
+from bot.telemetry.log import log
 
 PAGE = 200
 MOST_PAGES = 10

@@ -13,11 +13,11 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError, StoreUnavailable
-from bot.log import log
 from bot.models import Thread
 from bot.slack.client import slack_errors
 from bot.slack.status import REFRESH
 from bot.store import Inbox
+from bot.telemetry.log import log
 
 WAITING = "is busy: your message waits its turn…"
 GRACE = 5.0

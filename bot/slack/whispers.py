@@ -7,9 +7,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
-from bot.log import log
 from bot.models import Thread
 from bot.slack.client import slack_errors
+from bot.telemetry.log import log
 
 
 async def whisper(

@@ -15,8 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from bot import metrics
 from bot.errors import ConfigError, StoreUnavailable, Superseded
+from bot.telemetry import metrics
 
 T = TypeVar("T")
 

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-from bot import trace
-from bot.log import log
 from bot.models import Conversation, Record, decode, encode
 from bot.store.claims import Claim
 from bot.store.conversations import Conversations
 from bot.store.keys import Keys
 from bot.store.link import Link
+from bot.telemetry import trace
+from bot.telemetry.log import log
 
 T = TypeVar("T")
 

@@ -19,8 +19,8 @@ from typing import Any, cast
 from bot.app import serve
 from bot.engines import Engine, open_engine
 from bot.errors import ConfigError, Retry
-from bot.log import configure, log
 from bot.settings import Settings, load
+from bot.telemetry.log import configure, log
 
 FAIL_NEXT_RUN = "fail-next-run"
 """The file in the state directory that makes the next run fail, once."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bot import log
 from bot.app import Bot, open_bot
 from bot.models import Thread
 from bot.playground.local_slack import LocalSlack
@@ -25,6 +24,7 @@ from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
 from bot.slack.shortcuts import SHORTCUTS
 from bot.store.server import open_server
+from bot.telemetry import log
 
 SIDE_BY_SIDE = 8
 """Conversations that `--play` has going at the same time."""

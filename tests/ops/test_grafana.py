@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.metrics import REGISTRY
+from bot.telemetry.metrics import REGISTRY
 
 DASHBOARD = Path(__file__).parent.parent.parent / "docs" / "grafana.json"
 

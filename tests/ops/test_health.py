@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot import metrics
 from bot.app import open_bot
 from bot.errors import ConfigError
+from bot.telemetry import metrics
 from tests.fakes.openai import after_polls
 from tests.ops.processes import open_process, open_site
 from tests.redis_server import run_server

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bot import log
 from bot.models import Message, decode
 from bot.settings import Settings
+from bot.telemetry import log
 from tests.ops.processes import PATIENCE, Site, open_process, open_site
 from tests.stories.town import open_town
 

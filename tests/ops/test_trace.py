@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bot import trace
+from bot.telemetry import trace
 from tests.fakes.openai import held
 from tests.ops.collector import open_collector
 from tests.ops.processes import PATIENCE, ROOT, open_process, open_site

@@ -13,13 +13,13 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Retry, Undeliverable
-from bot.log import log
 from bot.models import Message
 from bot.slack.channels import post_in_turn
 from bot.slack.client import Uncertain, error_code, slack_errors
 from bot.slack.markdown.render import blocks, fallback
 from bot.slack.threads import read_replies
 from bot.store.pace import Pace
+from bot.telemetry.log import log
 
 Json = dict[str, Any]
 

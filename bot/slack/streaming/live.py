@@ -13,7 +13,6 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry, Undeliverable
-from bot.log import log
 from bot.models import Step, Update
 from bot.slack.buttons import stop_block
 from bot.slack.client import Uncertain, error_code
@@ -30,6 +29,7 @@ from bot.slack.streaming.drafts import Draft, Drafts
 from bot.slack.streaming.steps import card_blocks, ended, status_of, working
 from bot.slack.streaming.stream import LIMIT, OLD, TOO_OLD, Stream, stop_quietly
 from bot.store.turns import Turn
+from bot.telemetry.log import log
 
 Json = dict[str, Any]
 
