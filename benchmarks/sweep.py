@@ -15,12 +15,12 @@ import time
 from datetime import date, timedelta
 from typing import Any, cast
 
-from bot.cleanup import BATCH, DELETES_AT_ONCE, Sweeper
 from bot.engines import Engine
 from bot.errands.report import write_csv
 from bot.models import Conversation, Message, Record, Thread, Usage
 from bot.store import Claim, Store, open_store
 from bot.store.usage import KINDS
+from bot.sweeper import BATCH, DELETES_AT_ONCE, Sweeper
 from tests.redis_server import RedisServer, run_server
 
 FILL_BATCH = 1000

@@ -11,7 +11,6 @@ from typing import TypeVar
 from aiohttp import web
 
 from bot.budget import Budget
-from bot.cleanup import Sweeper, Swept
 from bot.engines import Engine, open_engine
 from bot.engines.polling import error_backoff
 from bot.errands.office import Office
@@ -30,6 +29,7 @@ from bot.slack.server import add_events_route, build_app, open_socket_mode
 from bot.slack.threads import Threads
 from bot.slack.waiting import marking
 from bot.store import Store, open_own_store
+from bot.sweeper import Sweeper, Swept
 from bot.telemetry.log import log
 from bot.telemetry.trace import open_tracing
 from bot.throttle import Throttle

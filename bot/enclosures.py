@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
-from bot.apology import unread
 from bot.errors import RunFailed
 from bot.media import Attachment
 from bot.slack.files import Files
 from bot.store.turns import Turn
 from bot.telemetry.log import log
+from bot.texts.answers import unread
 
 T = TypeVar("T")
 

@@ -11,18 +11,6 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from bot.apology import (
-    AGAIN_PLEASE,
-    FRESH_START,
-    HERE,
-    NOTHING_TO_ANSWER,
-    NOTHING_TO_FORGET,
-    apology,
-    fresh_start,
-    stopped,
-    unattached,
-    with_note,
-)
 from bot.budget import Budget
 from bot.context import STEP as HEARD
 from bot.context import Heard, gather, recollect
@@ -43,6 +31,18 @@ from bot.store import Store
 from bot.store.turns import Turn
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
+from bot.texts.answers import (
+    AGAIN_PLEASE,
+    FRESH_START,
+    HERE,
+    NOTHING_TO_ANSWER,
+    NOTHING_TO_FORGET,
+    apology,
+    fresh_start,
+    stopped,
+    unattached,
+    with_note,
+)
 from bot.throttle import Throttle
 
 OUTAGES = frozenset(

@@ -29,7 +29,7 @@ LEAVES = {
     "bot.tools",
     "bot.slack.markdown",
     "bot.engines.polling",
-    "bot.apology",
+    "bot.texts.answers",
     "bot.media",
 }
 LOOKS = {"bot.slack.threads", "bot.slack.files"}
@@ -40,7 +40,7 @@ CENTRE = {
     "bot.throttle",
     "bot.prices",
     "bot.errands",
-    "bot.cleanup",
+    "bot.sweeper",
     "bot.doctor",
 }
 ROOTS = {
@@ -57,14 +57,14 @@ ALLOWED = {
     "bot.errors": GROUND,
     "bot.settings": GROUND,
     "bot.telemetry.log": GROUND,
-    "bot.apology": GROUND,
+    "bot.texts.answers": GROUND,
     "bot.checks": set(),
     "bot.telemetry.metrics": GROUND,
     "bot.telemetry.trace": {"bot"},
     "bot.health": GROUND | {"bot.store"},
     "bot.store": GROUND | {"bot.store"},
     "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.markdown"} | {"bot.engines"},
-    "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.apology", "bot.media"},
+    "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.texts.answers", "bot.media"},
     "bot.slack.markdown": {"bot.models", "bot.slack.markdown"},
     "bot.access": GROUND | {"bot.slack.people", "bot.store"},
     "bot.media": set(),
@@ -77,7 +77,7 @@ ALLOWED = {
     "bot.budget": GROUND | LEAVES | {"bot.prices"},
     "bot.gate": GROUND | LEAVES | {"bot.access", "bot.budget", "bot.slack.people"},
     "bot.rollover": GROUND | LEAVES | {"bot.budget", "bot.engines"},
-    "bot.cleanup": GROUND | LEAVES | {"bot.engines"},
+    "bot.sweeper": GROUND | LEAVES | {"bot.engines"},
     "bot.feedback": GROUND | LEAVES,
     "bot.errands": GROUND
     | LEAVES

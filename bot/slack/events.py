@@ -14,7 +14,6 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.apology import NOTHING_TO_STOP
 from bot.errors import BotError
 from bot.models import File, FollowUps, Message, MessageKind, Thread
 from bot.slack.changes import Changes
@@ -26,6 +25,7 @@ from bot.slack.whispers import whisper
 from bot.store import Address, Hearing, Store
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
+from bot.texts.answers import NOTHING_TO_STOP
 
 SPOKEN = frozenset({None, "file_share", "thread_broadcast"})
 """Subtypes of `message` that a person has written; the other ones are Slack's own notices."""

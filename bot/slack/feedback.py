@@ -9,7 +9,6 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.apology import NOTHING_TO_STOP
 from bot.models import Message, Thread
 from bot.slack.buttons import ADD_NOTE, AGAIN, FEEDBACK, STOP, parse_about
 from bot.slack.client import slack_errors
@@ -17,6 +16,7 @@ from bot.slack.events import installation
 from bot.slack.whispers import whisper
 from bot.store import Feedback, Store
 from bot.telemetry.log import log
+from bot.texts.answers import NOTHING_TO_STOP
 
 Payload = Mapping[str, Any]
 Json = dict[str, Any]

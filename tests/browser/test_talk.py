@@ -2,8 +2,8 @@
 
 from playwright.async_api import Page, expect
 
-from bot.apology import FRESH_START
 from bot.playground.web_page import page_url
+from bot.texts.answers import FRESH_START
 from tests.browser.conftest import Opener
 from tests.browser.hands import choose, in_channel, in_thread, open_thread, reply, say, speak_as
 from tests.fakes.openai import held

@@ -10,13 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot import throttle, worker
-from bot.apology import STOPPED, WORDS
 from bot.app import open_bot
 from bot.engines import assistants, client, errors, polling, requests, responses
 from bot.models import Answer as Said
 from bot.models import Record
 from bot.slack import channels, threads
 from bot.store import Turn
+from bot.texts.answers import STOPPED, WORDS
 from bot.turn import Desk, Interrupt, take_turn
 from tests.fakes.openai import (
     Answer,

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.apology import FRESH_START, NOTHING_TO_FORGET
+from bot.texts.answers import FRESH_START, NOTHING_TO_FORGET
 from tests.fakes.openai import after_polls, failed, held
 from tests.stories.town import Town
 

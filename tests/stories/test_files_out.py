@@ -1,7 +1,7 @@
 """What the model makes besides words comes into the thread, once."""
 
-from bot.apology import HERE
 from bot.playground.model import File
+from bot.texts.answers import HERE
 from tests.fakes.openai import Answer, parts
 from tests.stories.town import Town, words
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from bot.cleanup import Sweeper
 from bot.engines.echo import EchoEngine
 from bot.errors import Retry, RunFailed
 from bot.models import Thread
 from bot.store import Feedback, Store
+from bot.sweeper import Sweeper
 from tests.fakes.openai import failed
 from tests.store.scenes import conversation, deliver, take_one
 from tests.stories.town import Town, open_town

@@ -11,10 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot import dead, worker
-from bot.apology import WORDS
 from bot.errors import Retry, StoreUnavailable, Undeliverable
 from bot.models import Answer
 from bot.store import Turn
+from bot.texts.answers import WORDS
 from bot.turn import Desk, Interrupt, take_turn
 from tests.fakes.openai.faults import path_matches
 from tests.stories.town import Town, open_town, wait_until

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.apology import NOTHING_TO_STOP
+from bot.texts.answers import NOTHING_TO_STOP
 from tests.fakes.openai import held
 from tests.stories.town import Town, wait_until, words
 

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from bot import cleanup
-from bot.cleanup import DELETES_AT_ONCE, Sweeper
+from bot import sweeper
 from bot.errors import Retry
+from bot.sweeper import DELETES_AT_ONCE, Sweeper
 from tests.store.scenes import keys_of
 from tests.stories.test_lifetime import DAY, age, sweeper
 from tests.stories.town import Town, wait_until
@@ -60,8 +60,8 @@ async def test_one_that_the_server_will_not_delete_does_not_hold_up_the_others(t
 async def test_a_deletion_that_hangs_ends_before_the_lease(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert cleanup.RENEW_AFTER + cleanup.DELETE_SECONDS < cleanup.LEASE_SECONDS
-    monkeypatch.setattr(cleanup, "DELETE_SECONDS", 0.2)
+    assert sweeper.RENEW_AFTER + sweeper.DELETE_SECONDS < sweeper.LEASE_SECONDS
+    monkeypatch.setattr(sweeper, "DELETE_SECONDS", 0.2)
     await idle_ones(town, 1)
     town.fake.fault("hang_before", "GET")
     swept = await sweeper(town).sweep_now()
@@ -71,7 +71,7 @@ async def test_a_deletion_that_hangs_ends_before_the_lease(
 async def test_a_sweep_whose_lease_was_lost_stops(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cleanup, "RENEW_AFTER", 0.0)
+    monkeypatch.setattr(sweeper, "RENEW_AFTER", 0.0)
     await idle_ones(town)
     store, first = town.bot.store, sweeper(town)
     town.fake.fault("delay", "GET", times=None, seconds=0.3)
