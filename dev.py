@@ -52,7 +52,7 @@ def types() -> None:
 def generate() -> None:
     """Write manifest.yml and the README's table of settings anew."""
     setup()
-    run(program("python"), "-m", "bot.generate")
+    run(program("python"), "-m", "bot.cli.generate")
 
 
 def test(*arguments: str) -> None:

@@ -1,7 +1,7 @@
 """What a check of a deployment is: a name, a call, and a finding that says how to mend it.
 
 The checks themselves stand beside what they look at: `bot.store.checks`, `bot.slack.checks`,
-`bot.engines.checks`. `bot.doctor` runs them one by one.
+`bot.engines.checks`. `bot.cli.doctor` runs them one by one.
 """
 
 from collections.abc import Awaitable, Callable

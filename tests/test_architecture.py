@@ -41,12 +41,12 @@ CENTRE = {
     "bot.prices",
     "bot.errands",
     "bot.sweeper",
-    "bot.doctor",
+    "bot.cli.doctor",
 }
 ROOTS = {
-    "bot.cli",
+    "bot.cli.main",
     "bot.tryout",
-    "bot.generate",
+    "bot.cli.generate",
     "bot.probe",
     "bot.__main__",
 }
@@ -78,7 +78,7 @@ ALLOWED = {
     "bot.gate": GROUND | LEAVES | {"bot.access", "bot.budget", "bot.slack.people"},
     "bot.rollover": GROUND | LEAVES | {"bot.budget", "bot.engines"},
     "bot.sweeper": GROUND | LEAVES | {"bot.engines"},
-    "bot.feedback": GROUND | LEAVES,
+    "bot.cli.feedback": GROUND | LEAVES,
     "bot.errands": GROUND
     | LEAVES
     | {"bot.errands", "bot.engines", "bot.slack.letters", "bot.slack.people"}
@@ -87,8 +87,8 @@ ALLOWED = {
     | LEAVES
     | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands", "bot.rollover"}
     | {"bot.context", "bot.enclosures", "bot.handouts", "bot.retraction", "bot.throttle", *LOOKS},
-    "bot.dead": GROUND | LEAVES,
-    "bot.doctor": GROUND
+    "bot.cli.dead": GROUND | LEAVES,
+    "bot.cli.doctor": GROUND
     | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks", "bot.prices"},
     "bot.worker": GROUND | LEAVES | {"bot.turn"},
     "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker", "bot.health"},

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.cli import commands
+from bot.cli.main import commands
 from bot.settings import Settings
 from tests.ops.builds import copy_files, uv_sync
 from tests.ops.processes import ROOT, open_process, open_site

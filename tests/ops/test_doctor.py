@@ -15,8 +15,8 @@ import pytest
 import bot.engines.checks
 import bot.slack.checks
 import bot.store.checks
-from bot import doctor
 from bot.checks import Finding
+from bot.cli import doctor
 from bot.playground.local_slack import LocalSlack
 from bot.playground.server import open_workspace
 from bot.settings import Settings

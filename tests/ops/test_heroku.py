@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot import settings
-from bot.cli import commands
+from bot.cli.main import commands
 from bot.settings import Settings
 from tests.ops.builds import copy_clone, uv_sync
 from tests.ops.processes import PATIENCE, ROOT, open_process, open_site

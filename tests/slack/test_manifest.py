@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.cli import commands
+from bot.cli.main import commands
 from bot.slack.client import Identity
 from bot.slack.commands import COMMANDS
 from bot.slack.events import EVENTS, Listeners

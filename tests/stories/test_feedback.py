@@ -6,8 +6,8 @@ import json
 
 from click.testing import CliRunner
 
-from bot.cli import commands
-from bot.feedback import render_csv, render_jsonl
+from bot.cli.feedback import render_csv, render_jsonl
+from bot.cli.main import commands
 from tests.fakes.openai import held
 from tests.stories.town import Town
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bot import dead, worker
+from bot import worker
+from bot.cli import dead
 from bot.errors import Retry, StoreUnavailable, Undeliverable
 from bot.models import Answer
 from bot.store import Turn

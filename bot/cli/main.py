@@ -115,7 +115,7 @@ def manifest(url: str | None, check: Path | None) -> None:
 @click.option("--release", is_flag=True, help="Judge as Heroku's release step needs it.")
 def doctor(url: str, as_json: bool, release: bool) -> None:
     """Check everything a deployment needs; say how to mend what is wrong. 1 if anything failed."""
-    from bot import doctor as doctor_
+    from bot.cli import doctor as doctor_
 
     def tell(line: doctor_.Line) -> None:
         if not as_json:
@@ -173,7 +173,7 @@ def dead() -> None:
 @click.option("--texts", is_flag=True, help="Show what people wrote, too.")
 def list_(as_json: bool, texts: bool) -> None:
     """Print them, the oldest first, with the reason of each."""
-    from bot import dead as dead_
+    from bot.cli import dead as dead_
 
     letters = asyncio.run(dead_.list_letters(settings.load()))
     render = dead_.render_json if as_json else dead_.render_table
@@ -185,7 +185,7 @@ def list_(as_json: bool, texts: bool) -> None:
 @click.option("--all", "every", is_flag=True, help="All of them.")
 def retry(ids: tuple[str, ...], every: bool) -> None:
     """Put them back into their threads, to be answered after all."""
-    from bot import dead as dead_
+    from bot.cli import dead as dead_
 
     _tell_unknown(
         asyncio.run(dead_.retry_letters(settings.load(), _wanted(ids, every), every=every))
@@ -197,7 +197,7 @@ def retry(ids: tuple[str, ...], every: bool) -> None:
 @click.option("--all", "every", is_flag=True, help="All of them.")
 def drop(ids: tuple[str, ...], every: bool) -> None:
     """Throw them away for good."""
-    from bot import dead as dead_
+    from bot.cli import dead as dead_
 
     _tell_unknown(
         asyncio.run(dead_.drop_letters(settings.load(), _wanted(ids, every), every=every))
@@ -226,7 +226,7 @@ def feedback() -> None:
 @click.option("--format", "kind", type=click.Choice(["csv", "jsonl"]), default="csv")
 def export_feedback(kind: str) -> None:
     """Print all feedback with its notes and the id of the answer it is about."""
-    from bot import feedback as feedback_
+    from bot.cli import feedback as feedback_
 
     found = asyncio.run(feedback_.fetch(settings.load()))
     render = feedback_.render_csv if kind == "csv" else feedback_.render_jsonl
