@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from typing import Any, cast
 
 from bot.engines import Engine
-from bot.errands.report import write_csv
+from bot.jobs.report import write_csv
 from bot.models import Conversation, Message, Record, Thread, Usage
 from bot.store import Claim, Store, open_store
 from bot.store.usage import KINDS

@@ -13,10 +13,10 @@ from aiohttp import web
 from bot.budget import Budget
 from bot.engines import Engine, open_engine
 from bot.engines.polling import error_backoff
-from bot.errands.office import Office
 from bot.errors import ConfigError, Retry, StoreUnavailable
 from bot.gate import Gate
 from bot.health import Probe, add_routes
+from bot.jobs.run import Office
 from bot.models import RunOptions
 from bot.prices import load_prices
 from bot.settings import Settings

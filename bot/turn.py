@@ -17,10 +17,10 @@ from bot.context import Heard, gather, recollect
 from bot.enclosures import Offered, load_files, offering, unread_note
 from bot.engines import Engine
 from bot.engines.polling import error_backoff
-from bot.errands.office import Office, carry_out
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.gate import Admission, Gate
 from bot.handouts import fetch, missing, share, snippets
+from bot.jobs.run import Office, carry_out
 from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update, well_formed
 from bot.retraction import retract
 from bot.rollover import shorten

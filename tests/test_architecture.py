@@ -39,7 +39,7 @@ CENTRE = {
     "bot.budget",
     "bot.throttle",
     "bot.prices",
-    "bot.errands",
+    "bot.jobs",
     "bot.sweeper",
     "bot.cli.doctor",
 }
@@ -79,13 +79,13 @@ ALLOWED = {
     "bot.rollover": GROUND | LEAVES | {"bot.budget", "bot.engines"},
     "bot.sweeper": GROUND | LEAVES | {"bot.engines"},
     "bot.cli.feedback": GROUND | LEAVES,
-    "bot.errands": GROUND
+    "bot.jobs": GROUND
     | LEAVES
-    | {"bot.errands", "bot.engines", "bot.slack.letters", "bot.slack.people"}
+    | {"bot.jobs", "bot.engines", "bot.slack.letters", "bot.slack.people"}
     | {"bot.slack.rows"},
     "bot.turn": GROUND
     | LEAVES
-    | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.errands", "bot.rollover"}
+    | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.jobs", "bot.rollover"}
     | {"bot.context", "bot.enclosures", "bot.handouts", "bot.retraction", "bot.throttle", *LOOKS},
     "bot.cli.dead": GROUND | LEAVES,
     "bot.cli.doctor": GROUND

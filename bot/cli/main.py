@@ -154,7 +154,7 @@ def sweep(dry_run: bool) -> None:
 @click.option("--days", default=31, show_default=True, type=click.IntRange(1, 400))
 def usage(as_csv: bool, days: int) -> None:
     """Print what was spent in the newest days (UTC)."""
-    from bot.errands import report
+    from bot.jobs import report
 
     rows = asyncio.run(report.fetch_rows(settings.load(), days))
     if as_csv:

@@ -5,7 +5,7 @@ import time
 from functools import partial
 from typing import Any
 
-from bot.errands.export import export_conversations
+from bot.jobs.export import export_conversations
 from bot.playground.model import Message
 from bot.slack.commands.conversations import NONE_SUCH
 from bot.store import errands

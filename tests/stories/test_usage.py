@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from bot.budget import Budget, _next_month, _span, _tomorrow
-from bot.errands.chart import Series, draw_chart
-from bot.errands.report import fetch_rows, render_total, write_csv
 from bot.errors import ConfigError
+from bot.jobs.chart import Series, draw_chart
+from bot.jobs.report import fetch_rows, render_total, write_csv
 from bot.models import Usage
 from bot.prices import Price, load_prices, microdollars
 from bot.store import Store

@@ -5,10 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from bot.engines import Engine
-from bot.errands.export import export_conversations
-from bot.errands.oblivion import forget_conversations, forget_letters
-from bot.errands.report import person_chart, team_chart
 from bot.errors import Undeliverable
+from bot.jobs.export import export_conversations
+from bot.jobs.forget import forget_conversations, forget_letters
+from bot.jobs.report import person_chart, team_chart
 from bot.models import Answer, Message
 from bot.slack.letters import Letters
 from bot.slack.people import People

@@ -7,7 +7,7 @@ from dataclasses import asdict, astuple
 from datetime import UTC, date, datetime, timedelta
 from typing import TextIO
 
-from bot.errands.chart import Series, draw_chart
+from bot.jobs.chart import Series, draw_chart
 from bot.settings import Settings
 from bot.slack.people import People
 from bot.store import Store, open_own_store
