@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from bot.slack.markdown.growing import stable_prefix
-from bot.slack.markdown.neutral import neutralise
 from bot.slack.markdown.render import blocks, fallback, parts
+from bot.slack.markdown.sanitize import neutralise
 
 SECTION = """## A heading of section <b>
 

@@ -21,8 +21,8 @@ from bot.models import RunOptions
 from bot.prices import load_prices
 from bot.settings import Settings
 from bot.slack.client import Identity, identify, open_client
+from bot.slack.direct_messages import Letters
 from bot.slack.files import Files
-from bot.slack.letters import Letters
 from bot.slack.people import People
 from bot.slack.reply import Replies
 from bot.slack.server import add_events_route, build_app, open_socket_mode

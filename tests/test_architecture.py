@@ -81,7 +81,7 @@ ALLOWED = {
     "bot.cli.feedback": GROUND | LEAVES,
     "bot.jobs": GROUND
     | LEAVES
-    | {"bot.jobs", "bot.engines", "bot.slack.letters", "bot.slack.people"}
+    | {"bot.jobs", "bot.engines", "bot.slack.direct_messages", "bot.slack.people"}
     | {"bot.slack.rows"},
     "bot.turn": GROUND
     | LEAVES

@@ -10,7 +10,7 @@ from bot.jobs.export import export_conversations
 from bot.jobs.forget import forget_conversations, forget_letters
 from bot.jobs.report import person_chart, team_chart
 from bot.models import Answer, Message
-from bot.slack.letters import Letters
+from bot.slack.direct_messages import Letters
 from bot.slack.people import People
 from bot.slack.rows import place
 from bot.store import Store, Turn

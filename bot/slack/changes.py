@@ -13,7 +13,7 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.models import Message, Thread
-from bot.slack.whispers import whisper
+from bot.slack.ephemerals import whisper
 from bot.store import Store
 from bot.telemetry.log import log
 

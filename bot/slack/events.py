@@ -18,10 +18,10 @@ from bot.errors import BotError
 from bot.models import File, FollowUps, Message, MessageKind, Thread
 from bot.slack.changes import Changes
 from bot.slack.client import Identity, slack_errors
+from bot.slack.ephemerals import whisper
 from bot.slack.pane import Pane
 from bot.slack.text import parse_text
 from bot.slack.threads import spoke_in
-from bot.slack.whispers import whisper
 from bot.store import Address, Hearing, Store
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log

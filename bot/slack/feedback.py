@@ -12,8 +12,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.models import Message, Thread
 from bot.slack.buttons import ADD_NOTE, AGAIN, FEEDBACK, STOP, parse_about
 from bot.slack.client import slack_errors
+from bot.slack.ephemerals import whisper
 from bot.slack.events import installation
-from bot.slack.whispers import whisper
 from bot.store import Feedback, Store
 from bot.telemetry.log import log
 from bot.texts.answers import NOTHING_TO_STOP

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.slack.markdown.graphemes import size
-from bot.slack.markdown.neutral import neutralise
 from bot.slack.markdown.render import (
     NO_TEXT,
     SLACK_LIMIT,
@@ -17,6 +16,7 @@ from bot.slack.markdown.render import (
     parts,
     render,
 )
+from bot.slack.markdown.sanitize import neutralise
 from tests.slack.documents import answers, documents, texts, thorough
 
 

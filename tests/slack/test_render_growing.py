@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.growing import Append, GrowingAnswer, stable_prefix
-from bot.slack.markdown.neutral import neutralise
+from bot.slack.markdown.sanitize import neutralise
 from bot.slack.markdown.split import LIMIT, parts
 from tests.slack.documents import answers, code, documents, texts, thorough
 

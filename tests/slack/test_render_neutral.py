@@ -5,7 +5,7 @@ import re
 import pytest
 from hypothesis import given
 
-from bot.slack.markdown.neutral import neutralise
+from bot.slack.markdown.sanitize import neutralise
 from tests.slack.documents import (
     answers,
     code,

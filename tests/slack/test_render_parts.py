@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bot.slack.markdown.blocks import dedent
 from bot.slack.markdown.graphemes import size
-from bot.slack.markdown.neutral import neutralise
-from bot.slack.markdown.outline import dedent
+from bot.slack.markdown.sanitize import neutralise
 from bot.slack.markdown.split import LIMIT, Part, join, parts
 from tests.slack.documents import (
     answers,

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bot.slack.markdown.blocks import Kind, Line, Outline, outline
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, atoms, pieces
-from bot.slack.markdown.outline import Kind, Line, Outline, outline
 from bot.slack.markdown.split import LIMIT, Part, Splitter
 
 _FULL = 0.85

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from bot.slack.markdown.outline import NEWLINE
+from bot.slack.markdown.blocks import NEWLINE
 
 BROADCAST = r"(?<![\w/])@(?=(?:channel|here|everyone|group)\b)"
 """The @ of a mention of many. Slack resolves it only where it is asked to find names (`link_names`,

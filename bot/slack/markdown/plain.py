@@ -5,10 +5,10 @@ from __future__ import annotations
 import html
 import re
 
+from bot.slack.markdown.blocks import PREFIX, Kind, Outline, outline
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, pieces
-from bot.slack.markdown.neutral import ZERO_WIDTH_SPACE
-from bot.slack.markdown.outline import PREFIX, Kind, Outline, outline
+from bot.slack.markdown.sanitize import ZERO_WIDTH_SPACE
 
 _HEADING = re.compile(r"#{1,6}[ \t]+")
 _RULE = re.compile(r"[ \t]*([-*_=])(?:[ \t]*\1)*[ \t]*")

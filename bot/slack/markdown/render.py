@@ -15,8 +15,8 @@ from typing import Any
 
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.inline import BROADCAST
-from bot.slack.markdown.neutral import ZERO_WIDTH_SPACE, defuse, neutralise
 from bot.slack.markdown.plain import plain
+from bot.slack.markdown.sanitize import ZERO_WIDTH_SPACE, defuse, neutralise
 from bot.slack.markdown.sources import Citation, with_sources
 from bot.slack.markdown.split import LIMIT, Part, join, parts
 

@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from bot.models import Citation
-from bot.slack.markdown.neutral import destination
-from bot.slack.markdown.outline import PREFIX, Kind, Outline, outline
-from bot.slack.markdown.seams import Seams
+from bot.slack.markdown.blocks import PREFIX, Kind, Outline, outline
+from bot.slack.markdown.breaks import Seams
+from bot.slack.markdown.sanitize import destination
 
 __all__ = ["HEADING", "Citation", "with_sources"]
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bot.slack.markdown.blocks import PREFIX, Kind, Line, Outline, dedent, outline
+from bot.slack.markdown.breaks import LONGEST_RUN, Seams
 from bot.slack.markdown.graphemes import grapheme_break, size, within
-from bot.slack.markdown.outline import PREFIX, Kind, Line, Outline, dedent, outline
-from bot.slack.markdown.seams import LONGEST_RUN, Seams
 
 LIMIT = 11_500
 """Characters of one message. Slack takes 12,000 in all `markdown` blocks of a payload, and as many

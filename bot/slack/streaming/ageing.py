@@ -1,7 +1,7 @@
 """A growing answer whose messages also end because they are getting old."""
 
+from bot.slack.markdown.blocks import outline
 from bot.slack.markdown.growing import Append, GrowingAnswer
-from bot.slack.markdown.outline import outline
 from bot.slack.markdown.split import Splitter
 
 

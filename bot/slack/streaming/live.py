@@ -17,8 +17,8 @@ from bot.models import Step, Update
 from bot.slack.buttons import stop_block
 from bot.slack.client import Uncertain, error_code
 from bot.slack.markdown.growing import Append, stable_prefix
-from bot.slack.markdown.neutral import neutralise
 from bot.slack.markdown.render import blocks
+from bot.slack.markdown.sanitize import neutralise
 from bot.slack.markdown.split import LIMIT as WHOLE_LIMIT
 from bot.slack.markdown.split import Part, parts
 from bot.slack.status import Refused, Status

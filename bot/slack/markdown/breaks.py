@@ -6,9 +6,9 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from bot.slack.markdown.blocks import PREFIX, Fence, Kind, Line, Outline, continuation, indentation
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, atoms, pieces
-from bot.slack.markdown.outline import PREFIX, Fence, Kind, Line, Outline, continuation, indentation
 
 _HASHES = re.compile(r"#{1,6}[ \t]")
 

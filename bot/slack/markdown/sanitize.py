@@ -17,10 +17,10 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from bot.slack.markdown.blocks import PREFIX, Fence, Kind, Outline, outline
+from bot.slack.markdown.breaks import LONGEST_RUN
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, is_destination, pieces
-from bot.slack.markdown.outline import PREFIX, Fence, Kind, Outline, outline
-from bot.slack.markdown.seams import LONGEST_RUN
 
 ZERO_WIDTH_SPACE = "\u200b"
 _CONTROL = re.compile(r"<(?=![a-z]+[\^|>]|@[A-Z0-9]+[|>]|#[A-Z0-9]+[|>])")
