@@ -20,14 +20,14 @@ from bot.jobs.run import Office
 from bot.models import RunOptions
 from bot.prices import load_prices
 from bot.settings import Settings
+from bot.slack.answer.reply import Replies
+from bot.slack.answer.waiting import marking
 from bot.slack.client import Identity, identify, open_client
 from bot.slack.direct_messages import Letters
 from bot.slack.files import Files
 from bot.slack.people import People
-from bot.slack.reply import Replies
 from bot.slack.server import add_events_route, build_app, open_socket_mode
 from bot.slack.threads import Threads
-from bot.slack.waiting import marking
 from bot.store import Store, open_own_store
 from bot.sweeper import Sweeper, Swept
 from bot.telemetry.log import log

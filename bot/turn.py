@@ -24,8 +24,8 @@ from bot.jobs.run import Office, carry_out
 from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update, well_formed
 from bot.retraction import retract
 from bot.rollover import shorten
+from bot.slack.answer.reply import Replies, Reply
 from bot.slack.files import Files
-from bot.slack.reply import Replies, Reply
 from bot.slack.threads import Threads
 from bot.store import Store
 from bot.store.turns import Turn

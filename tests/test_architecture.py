@@ -85,7 +85,14 @@ ALLOWED = {
     | {"bot.slack.rows"},
     "bot.turn": GROUND
     | LEAVES
-    | {"bot.engines", "bot.slack.reply", "bot.gate", "bot.budget", "bot.jobs", "bot.rollover"}
+    | {
+        "bot.engines",
+        "bot.slack.answer.reply",
+        "bot.gate",
+        "bot.budget",
+        "bot.jobs",
+        "bot.rollover",
+    }
     | {"bot.context", "bot.enclosures", "bot.handouts", "bot.retraction", "bot.throttle", *LOOKS},
     "bot.cli.dead": GROUND | LEAVES,
     "bot.cli.doctor": GROUND

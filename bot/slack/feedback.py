@@ -10,7 +10,7 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.models import Message, Thread
-from bot.slack.buttons import ADD_NOTE, AGAIN, FEEDBACK, STOP, parse_about
+from bot.slack.answer.buttons import ADD_NOTE, AGAIN, FEEDBACK, STOP, parse_about
 from bot.slack.client import slack_errors
 from bot.slack.ephemerals import whisper
 from bot.slack.events import installation

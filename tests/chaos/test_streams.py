@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.slack.answer.stream import LIMIT
 from bot.slack.markdown.render import render
-from bot.slack.streaming.stream import LIMIT
 from tests.chaos.city import City, open_city
 from tests.chaos.processes import BotProcess
 from tests.chaos.verdict import parts_by_turn, runs_by_turn

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.slack.waiting import WAITING
+from bot.slack.answer.waiting import WAITING
 from tests.chaos.city import open_city
 from tests.chaos.verdict import judge
 

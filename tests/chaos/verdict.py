@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.playground.model import Message
-from bot.slack.reply import METADATA_EVENT
+from bot.slack.answer.reply import METADATA_EVENT
 from tests.chaos.city import WORD, City, Said
 from tests.stories.town import words
 

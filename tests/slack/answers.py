@@ -13,7 +13,7 @@ from bot.models import Answer, Message, Step, Thread, Update
 from bot.playground.local_slack import LocalSlack
 from bot.playground.model import Message as Posted
 from bot.playground.server import open_workspace
-from bot.slack.reply import Replies, Reply
+from bot.slack.answer.reply import Replies, Reply
 from bot.store import Store
 from bot.store.turns import Turn
 from tests.stories.town import words

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from bot.models import Answer, Step, Update
-from bot.slack import status
+from bot.slack.answer import live, rate_limits, status
+from bot.slack.answer.rate_limits import Allowance
+from bot.slack.answer.reply import METADATA_EVENT, Replies
+from bot.slack.answer.steps import ROOM, Cards
+from bot.slack.answer.stream import LIMIT, OLD, TOO_OLD
 from bot.slack.markdown.render import render
 from bot.slack.markdown.split import parts
-from bot.slack.reply import METADATA_EVENT, Replies
-from bot.slack.streaming import budget, live
-from bot.slack.streaming.budget import Allowance
-from bot.slack.streaming.steps import ROOM, Cards
-from bot.slack.streaming.stream import LIMIT, OLD, TOO_OLD
 from bot.store import Store
 from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
 from tests.stories.town import words
@@ -34,14 +33,14 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
         for module in (budget, live):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, plenty)
-    monkeypatch.setattr("bot.slack.streaming.stream.STOPS", Allowance("stops", 1e6, 1000))
-    monkeypatch.setattr("bot.slack.streaming.stream.APPENDS", Allowance("appends", 1e6, 1000))
+    monkeypatch.setattr("bot.slack.answer.stream.STOPS", Allowance("stops", 1e6, 1000))
+    monkeypatch.setattr("bot.slack.answer.stream.APPENDS", Allowance("appends", 1e6, 1000))
     for name in ("SHORT", "APPEND_EVERY", "EDIT_EVERY"):
         monkeypatch.setattr(live, name, 0.0)
     monkeypatch.setattr(live, "SETTLING", 0.0)
-    monkeypatch.setattr("bot.slack.streaming.chat.SETTLING", 0.0)
+    monkeypatch.setattr("bot.slack.answer.chat.SETTLING", 0.0)
     monkeypatch.setattr(status, "SESSION_AFTER", 60.0)
-    monkeypatch.setattr("bot.slack.channels.POSTS_PER_SECOND", 1000.0)
+    monkeypatch.setattr("bot.slack.answer.post_rate.POSTS_PER_SECOND", 1000.0)
 
 
 def is_whole(scene: Scene, answer: str) -> None:

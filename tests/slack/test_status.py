@@ -6,9 +6,9 @@ import pytest
 
 from bot.models import Answer
 from bot.playground.changes import Change
-from bot.slack import status
-from bot.slack.reply import Replies
-from bot.slack.status import THINKING
+from bot.slack.answer import status
+from bot.slack.answer.reply import Replies
+from bot.slack.answer.status import THINKING
 from bot.store import Store
 from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.slack import waiting
-from bot.slack.waiting import WAITING, marking
+from bot.slack.answer import waiting
+from bot.slack.answer.waiting import WAITING, marking
 from bot.store import Store
 from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
 

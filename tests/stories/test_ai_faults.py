@@ -14,7 +14,8 @@ from bot.app import open_bot
 from bot.engines import assistants, client, errors, polling, requests, responses
 from bot.models import Answer as Said
 from bot.models import Record
-from bot.slack import channels, threads
+from bot.slack import threads
+from bot.slack.answer import post_rate
 from bot.store import Turn
 from bot.texts.answers import STOPPED, WORDS
 from bot.turn import Desk, Interrupt, take_turn
@@ -43,7 +44,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         defaults = {"delays": lambda age: repeat(0.02), "errors": lambda: repeat(0.02)}
         monkeypatch.setattr(engine.__init__, "__kwdefaults__", defaults)
     monkeypatch.setattr(errors, "LOCK_PAUSE", 0.1)
-    monkeypatch.setattr(channels, "POSTS_PER_SECOND", 50.0)
+    monkeypatch.setattr(post_rate, "POSTS_PER_SECOND", 50.0)
     monkeypatch.setattr(throttle, "PAUSE", 0.1)
     monkeypatch.setattr(throttle, "AFTER_A_PAUSE", 200.0)
     monkeypatch.setattr(worker, "BEAT", 0.05)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import open_bot
-from bot.slack import status
+from bot.slack.answer import status
 from bot.slack.pane import GREETING
 from tests.fakes.openai import Answer, parts, slow
 from tests.stories.test_files_in import PNG

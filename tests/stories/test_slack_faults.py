@@ -13,8 +13,7 @@ from structlog.testing import capture_logs
 
 from bot.app import open_bot
 from bot.playground.posting import post as say
-from bot.slack import channels
-from bot.slack.streaming import chat, live
+from bot.slack.answer import chat, live, post_rate
 from tests.fakes.openai import held
 from tests.stories.test_deliveries import post
 from tests.stories.town import Town, delete_while_answering, open_town, wait_until, words
@@ -73,7 +72,7 @@ async def test_every_event_delivered_again_after_a_reset_changes_nothing(town: T
 async def test_a_storm_of_429_on_every_method_delays_and_loses_nothing(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool
 ) -> None:
-    monkeypatch.setattr(channels, "POSTS_PER_SECOND", 20.0)
+    monkeypatch.setattr(post_rate, "POSTS_PER_SECOND", 20.0)
     async with open_town(redis_url, tmp_path, socket_mode=False, bot_streaming=streaming) as town:
         await storm_of_429(town)
 
@@ -100,7 +99,7 @@ async def test_one_refusal_for_its_rate_holds_back_all_threads_of_the_channel(
 ) -> None:
     """Twenty threads; without a common pause each of them would meet the limit by itself."""
     scaled = seconds / 20
-    monkeypatch.setattr(channels, "POSTS_PER_SECOND", 40.0)
+    monkeypatch.setattr(post_rate, "POSTS_PER_SECOND", 40.0)
     town.fake.answer = [held(f"answer {number}") for number in range(20)]
     alice = town.slack.user("alice")
     roots = [await alice.says("#general", f"@bot {number}") for number in range(20)]
@@ -117,7 +116,7 @@ async def test_one_refusal_for_its_rate_holds_back_all_threads_of_the_channel(
     channel = town.slack.channel("#general").id
     refused = next(c for c in town.slack.calls if c.error == "ratelimited")
     before = [c for c in posted if c.args["channel"] == channel and c.at < refused.at + scaled]
-    assert len(before) <= channels.POSTS_BURST
+    assert len(before) <= post_rate.POSTS_BURST
     assert len(town.slack.replies("#random", elsewhere)) == 1
 
 

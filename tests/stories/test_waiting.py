@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.slack import channels, waiting
-from bot.slack.status import THINKING
-from bot.slack.waiting import WAITING
+from bot.slack.answer import post_rate, waiting
+from bot.slack.answer.status import THINKING
+from bot.slack.answer.waiting import WAITING
 from tests.fakes.openai import echo, held
 from tests.stories.town import Town, open_town, wait_until
 
@@ -50,7 +50,7 @@ async def test_while_slack_takes_no_posts_a_status_is_there_until_the_answer_is(
     town: Town, monkeypatch: pytest.MonkeyPatch, patience: float, seen: set[str]
 ) -> None:
     """The pause is short beside Slack's own, and so is what a post sits through of it."""
-    monkeypatch.setattr(channels, "PATIENCE", patience)
+    monkeypatch.setattr(post_rate, "PATIENCE", patience)
     town.slack.faults.rate_limit("chat.postMessage", retry_after=3)
     root = await town.slack.user("alice").says("#general", "@bot hi")
     await town.slack.wait_for(lambda: any(c.status == 429 for c in town.slack.calls))

@@ -14,10 +14,10 @@ from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry
 from bot.models import Step
+from bot.slack.answer.chat import TRIES, Chat, is_ended
+from bot.slack.answer.rate_limits import APPENDS, STOPS, Budget
+from bot.slack.answer.steps import Cards
 from bot.slack.client import Uncertain, error_code
-from bot.slack.streaming.budget import APPENDS, STOPS, Budget
-from bot.slack.streaming.chat import TRIES, Chat, is_ended
-from bot.slack.streaming.steps import Cards
 from bot.telemetry.log import log
 
 Json = dict[str, Any]

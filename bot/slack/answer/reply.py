@@ -12,12 +12,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Retry
 from bot.models import Answer, Message, Update
-from bot.slack.buttons import under
+from bot.slack.answer.buttons import under
+from bot.slack.answer.chat import METADATA_EVENT, Chat
+from bot.slack.answer.live import Live
+from bot.slack.answer.rate_limits import Budget
+from bot.slack.answer.status import Refused, Status
 from bot.slack.markdown.render import render
-from bot.slack.status import Refused, Status
-from bot.slack.streaming.budget import Budget
-from bot.slack.streaming.chat import METADATA_EVENT, Chat
-from bot.slack.streaming.live import Live
 from bot.store import Store
 from bot.store.turns import Turn
 

@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Retry, Undeliverable
 from bot.models import Message
-from bot.slack.channels import post_in_turn
+from bot.slack.answer.post_rate import post_in_turn
 from bot.slack.client import Uncertain, error_code, slack_errors
 from bot.slack.markdown.render import blocks, fallback
 from bot.slack.threads import read_replies

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from bot.slack.streaming.chat import Chat
+from bot.slack.answer.chat import Chat
 from bot.store.turns import Turn
 
 

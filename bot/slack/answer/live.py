@@ -14,20 +14,20 @@ from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry, Undeliverable
 from bot.models import Step, Update
-from bot.slack.buttons import stop_block
+from bot.slack.answer.ageing import AgeingAnswer
+from bot.slack.answer.buttons import stop_block
+from bot.slack.answer.chat import SETTLING, Chat
+from bot.slack.answer.drafts import Draft, Drafts
+from bot.slack.answer.rate_limits import APPENDS, EDITS, LAST_APPENDS, LAST_EDITS, STARTS, Budget
+from bot.slack.answer.status import Refused, Status
+from bot.slack.answer.steps import card_blocks, ended, status_of, working
+from bot.slack.answer.stream import LIMIT, OLD, TOO_OLD, Stream, stop_quietly
 from bot.slack.client import Uncertain, error_code
 from bot.slack.markdown.growing import Append, stable_prefix
 from bot.slack.markdown.render import blocks
 from bot.slack.markdown.sanitize import neutralise
 from bot.slack.markdown.split import LIMIT as WHOLE_LIMIT
 from bot.slack.markdown.split import Part, parts
-from bot.slack.status import Refused, Status
-from bot.slack.streaming.ageing import AgeingAnswer
-from bot.slack.streaming.budget import APPENDS, EDITS, LAST_APPENDS, LAST_EDITS, STARTS, Budget
-from bot.slack.streaming.chat import SETTLING, Chat
-from bot.slack.streaming.drafts import Draft, Drafts
-from bot.slack.streaming.steps import card_blocks, ended, status_of, working
-from bot.slack.streaming.stream import LIMIT, OLD, TOO_OLD, Stream, stop_quietly
 from bot.store.turns import Turn
 from bot.telemetry.log import log
 

@@ -14,8 +14,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError, Undeliverable
 from bot.models import Message
+from bot.slack.answer.rate_limits import SESSIONS, Budget
 from bot.slack.client import error_code, slack_errors
-from bot.slack.streaming.budget import SESSIONS, Budget
 from bot.telemetry.log import log
 
 THINKING = "is thinking…"

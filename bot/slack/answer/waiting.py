@@ -14,8 +14,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError, StoreUnavailable
 from bot.models import Thread
+from bot.slack.answer.status import REFRESH
 from bot.slack.client import slack_errors
-from bot.slack.status import REFRESH
 from bot.store import Inbox
 from bot.telemetry.log import log
 
