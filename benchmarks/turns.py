@@ -20,8 +20,8 @@ from pathlib import Path
 
 from bot.playground.local_slack import LocalSlack
 from bot.playground.server import open_workspace
-from bot.slack.commands import COMMANDS
 from bot.slack.events import EVENTS
+from bot.slack.surfaces.commands import COMMANDS
 from tests.fakes.openai import RemoteFake, start_fake_openai
 from tests.redis_server import RedisServer, run_server
 from tests.stories.town import wait_until

@@ -82,7 +82,7 @@ ALLOWED = {
     "bot.jobs": GROUND
     | LEAVES
     | {"bot.jobs", "bot.engines", "bot.slack.direct_messages", "bot.slack.people"}
-    | {"bot.slack.rows"},
+    | {"bot.slack.surfaces.blocks"},
     "bot.turn": GROUND
     | LEAVES
     | {

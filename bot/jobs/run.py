@@ -12,7 +12,7 @@ from bot.jobs.report import person_chart, team_chart
 from bot.models import Answer, Message
 from bot.slack.direct_messages import Letters
 from bot.slack.people import People
-from bot.slack.rows import place
+from bot.slack.surfaces.blocks import place
 from bot.store import Store, Turn
 from bot.telemetry.log import log
 

@@ -19,7 +19,7 @@ from bot.models import File, FollowUps, Message, MessageKind, Thread
 from bot.slack.changes import Changes
 from bot.slack.client import Identity, slack_errors
 from bot.slack.ephemerals import whisper
-from bot.slack.pane import Pane
+from bot.slack.surfaces.assistant_thread import Pane
 from bot.slack.text import parse_text
 from bot.slack.threads import spoke_in
 from bot.store import Address, Hearing, Store

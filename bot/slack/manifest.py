@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from bot.slack.commands import COMMANDS
 from bot.slack.events import EVENTS
-from bot.slack.pane import PROMPTS
 from bot.slack.server import EVENTS_PATH
-from bot.slack.shortcuts import SHORTCUTS
+from bot.slack.surfaces.assistant_thread import PROMPTS
+from bot.slack.surfaces.commands import COMMANDS
+from bot.slack.surfaces.shortcuts import SHORTCUTS
 
 NAME = "Assistant"
 DESCRIPTION = "An AI assistant that answers in threads and remembers each of them."

@@ -20,15 +20,15 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
 from bot.settings import Settings
-from bot.slack.channel_modal import ChannelModal
 from bot.slack.client import Identity
-from bot.slack.commands import COMMANDS, Ask, Command
-from bot.slack.errands import ErrandButtons
 from bot.slack.events import Listeners, installation
-from bot.slack.feedback import AnswerButtons
-from bot.slack.home import Home
 from bot.slack.people import People
-from bot.slack.shortcuts import Buttons
+from bot.slack.surfaces.channel_modal import ChannelModal
+from bot.slack.surfaces.commands import COMMANDS, Ask, Command
+from bot.slack.surfaces.feedback import AnswerButtons
+from bot.slack.surfaces.home import Home
+from bot.slack.surfaces.job_buttons import ErrandButtons
+from bot.slack.surfaces.shortcuts import Buttons
 from bot.store import Store
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log

@@ -19,10 +19,10 @@ from bot.playground.script import Script, read_scripts
 from bot.playground.server import open_workspace
 from bot.playground.terminal import Terminal, show_thread
 from bot.settings import Settings, load, read
-from bot.slack.commands import COMMANDS
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
-from bot.slack.shortcuts import SHORTCUTS
+from bot.slack.surfaces.commands import COMMANDS
+from bot.slack.surfaces.shortcuts import SHORTCUTS
 from bot.store.server import open_server
 from bot.telemetry import log
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from playwright.async_api import Page, expect
 
 from bot.slack.changes import OFFER
-from bot.slack.feedback import NOT_THE_LAST
 from bot.slack.files import UNREADABLE
-from bot.slack.pane import GREETING
+from bot.slack.surfaces.assistant_thread import GREETING
+from bot.slack.surfaces.feedback import NOT_THE_LAST
 from bot.texts.answers import NOTHING_TO_STOP, STOPPED
 from tests.browser.hands import (
     choose,

@@ -13,9 +13,9 @@ from bot.models import Thread
 from bot.playground.delivery import Delivery
 from bot.playground.local_slack import LocalSlack
 from bot.playground.server import open_workspace
-from bot.slack.commands import COMMANDS
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
+from bot.slack.surfaces.commands import COMMANDS
 from bot.store import Store, open_store
 from tests.chaos.processes import BotProcess, Part
 from tests.fakes.openai import Answer, FakeOpenAI, Prompt, open_fake_openai

@@ -17,9 +17,9 @@ import aiohttp
 
 from bot.playground.local_slack import LocalSlack
 from bot.playground.server import open_workspace
-from bot.slack.commands import COMMANDS
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
+from bot.slack.surfaces.commands import COMMANDS
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.ops.servers import find_port
 from tests.stories.town import wait_until

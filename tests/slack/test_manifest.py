@@ -15,9 +15,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.cli.main import commands
 from bot.slack.client import Identity
-from bot.slack.commands import COMMANDS
 from bot.slack.events import EVENTS, Listeners
 from bot.slack.manifest import SCOPES, manifest, render_manifest
+from bot.slack.surfaces.commands import COMMANDS
 from bot.store import Store
 
 ROOT = Path(__file__).parent.parent.parent

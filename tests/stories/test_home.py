@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.playground.actions import default_state
-from bot.slack.channel_modal import parse_settings, render_modal
+from bot.slack.surfaces.channel_modal import parse_settings, render_modal
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Version
 from bot.texts.answers import FRESH_START

@@ -1,6 +1,6 @@
 """The agent pane: prompts, a greeting once, a title for each thread."""
 
-from bot.slack.pane import GREETING, PROMPTS
+from bot.slack.surfaces.assistant_thread import GREETING, PROMPTS
 from tests.stories.town import Town
 
 

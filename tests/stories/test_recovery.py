@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.jobs.export import export_conversations
 from bot.playground.model import Message
-from bot.slack.commands.conversations import NONE_SUCH
+from bot.slack.surfaces.commands.conversations import NONE_SUCH
 from bot.store import errands
 from bot.store.usage import FORGOTTEN, day_of
 from tests.fakes.openai import held

@@ -15,9 +15,9 @@ from bot.playground.local_slack import LocalSlack
 from bot.playground.model import Message
 from bot.playground.server import open_workspace
 from bot.settings import Settings
-from bot.slack.commands import COMMANDS
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
+from bot.slack.surfaces.commands import COMMANDS
 from tests.fakes.openai import FakeOpenAI, held, open_fake_openai
 
 PATIENCE = 20.0

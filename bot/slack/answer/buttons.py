@@ -8,7 +8,7 @@ FEEDBACK = "feedback"
 ADD_NOTE = "feedback_note"
 AGAIN = "answer_again"
 STOP = "stop_answer"
-"""The `action_id`s; the listeners are in `bot.slack.feedback`."""
+"""The `action_id`s; the listeners are in `bot.slack.surfaces.feedback`."""
 
 
 def under(turn_id: str, run_id: str) -> list[Json]:

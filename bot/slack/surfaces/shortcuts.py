@@ -11,7 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.models import Message, Thread
 from bot.slack.ephemerals import whisper
 from bot.slack.events import installation
-from bot.slack.rows import RESET as RESET_ROW
+from bot.slack.surfaces.blocks import RESET as RESET_ROW
 from bot.store import Store
 from bot.telemetry.log import log
 

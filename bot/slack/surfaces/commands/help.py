@@ -1,6 +1,6 @@
 """`/bot-help`: what the bot can do."""
 
-from bot.slack.commands.command import Answer, Ask, Command
+from bot.slack.surfaces.commands.command import Answer, Ask, Command
 
 HEADING = "What I can do"
 TEXT = """\

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.models import Record
-from bot.slack.commands.command import Answer, Ask, Command
-from bot.slack.errands import errand_button
 from bot.slack.markdown.render import escape_mrkdwn
-from bot.slack.rows import conversation_row, section
+from bot.slack.surfaces.blocks import conversation_row, section
+from bot.slack.surfaces.commands.command import Answer, Ask, Command
+from bot.slack.surfaces.job_buttons import errand_button
 
 LISTED = 10
 SEARCHED = 200

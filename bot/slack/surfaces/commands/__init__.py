@@ -3,8 +3,8 @@
 To add one: write a module with a `COMMAND`, name it in `COMMANDS`; the manifest follows.
 """
 
-from bot.slack.commands import conversations, forget_me, help, reset, usage
-from bot.slack.commands.command import Ask, Command
+from bot.slack.surfaces.commands import conversations, forget_me, help, reset, usage
+from bot.slack.surfaces.commands.command import Ask, Command
 
 COMMANDS: tuple[Command, ...] = (
     reset.COMMAND,

@@ -1,7 +1,7 @@
 """`/reset`: Slack allows no commands in threads, so the person chooses the conversation."""
 
-from bot.slack.commands.command import Answer, Ask, Command
-from bot.slack.rows import conversation_row, section
+from bot.slack.surfaces.blocks import conversation_row, section
+from bot.slack.surfaces.commands.command import Answer, Ask, Command
 
 OFFERED = 5
 NONE = (

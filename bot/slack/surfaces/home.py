@@ -14,14 +14,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import BotError
 from bot.models import Thread
 from bot.slack.client import slack_errors
-from bot.slack.commands import forget_me
-from bot.slack.commands.help import HEADING, TEXT
-from bot.slack.commands.usage import own_usage
-from bot.slack.errands import ASKED, errand_button
 from bot.slack.events import installation
 from bot.slack.people import People
-from bot.slack.rows import conversation_row, section
-from bot.slack.shortcuts import ask_reset
+from bot.slack.surfaces.blocks import conversation_row, section
+from bot.slack.surfaces.commands import forget_me
+from bot.slack.surfaces.commands.help import HEADING, TEXT
+from bot.slack.surfaces.commands.usage import own_usage
+from bot.slack.surfaces.job_buttons import ASKED, errand_button
+from bot.slack.surfaces.shortcuts import ask_reset
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Version
 from bot.store.errands import Errand

@@ -1,8 +1,8 @@
 """`/forget-me`: delete all that the bot keeps of a person; asked twice."""
 
-from bot.slack.commands.command import Answer, Ask, Command
-from bot.slack.errands import errand_button
-from bot.slack.rows import section
+from bot.slack.surfaces.blocks import section
+from bot.slack.surfaces.commands.command import Answer, Ask, Command
+from bot.slack.surfaces.job_buttons import errand_button
 
 TEXT = (
     "I delete every conversation that you wrote in, here and on the AI server, and your feedback "

@@ -13,9 +13,9 @@ from bot.errors import BotError
 from bot.models import FollowUps
 from bot.slack.client import slack_errors
 from bot.slack.events import installation
-from bot.slack.home import CONFIGURE, EDIT, Home, render_version
 from bot.slack.people import People
-from bot.slack.rows import section
+from bot.slack.surfaces.blocks import section
+from bot.slack.surfaces.home import CONFIGURE, EDIT, Home, render_version
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Users, Version
 from bot.telemetry.log import log
