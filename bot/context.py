@@ -12,7 +12,7 @@ from bot.gate import Gate
 from bot.models import Message, Record
 from bot.slack.threads import Line, Threads
 from bot.store import Store
-from bot.store.turns import Turn
+from bot.store.journal import Turn
 
 STEP = "heard"
 _REFERENCE = re.compile(r"@([UW][A-Z0-9]{6,})\b")

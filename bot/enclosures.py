@@ -6,7 +6,7 @@ from typing import TypeVar
 from bot.errors import RunFailed
 from bot.media import Attachment
 from bot.slack.files import Files
-from bot.store.turns import Turn
+from bot.store.journal import Turn
 from bot.telemetry.log import log
 from bot.texts.answers import unread
 

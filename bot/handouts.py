@@ -8,7 +8,7 @@ from bot.engines import Engine
 from bot.errors import BotError, RateLimited, StoreUnavailable, Superseded
 from bot.models import MadeFile, Run, Thread
 from bot.slack.files import Files, NotTaken
-from bot.store.turns import Turn
+from bot.store.journal import Turn
 from bot.telemetry.log import log
 
 MOST_FILES = 10

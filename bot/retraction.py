@@ -8,7 +8,7 @@ from bot.engines import Engine
 from bot.errors import ConversationGone
 from bot.models import Message
 from bot.store import Store
-from bot.store.turns import Turn
+from bot.store.journal import Turn
 
 
 async def retract(turn: Turn, store: Store, engine: Engine, orders: Iterable[Message]) -> None:

@@ -28,7 +28,7 @@ from bot.slack.answer.reply import Replies, Reply
 from bot.slack.files import Files
 from bot.slack.threads import Threads
 from bot.store import Store
-from bot.store.turns import Turn
+from bot.store.journal import Turn
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
 from bot.texts.answers import (

@@ -10,17 +10,17 @@ from bot.settings import Settings
 from bot.store.archive import Archive
 from bot.store.channel_settings import Channels, ChannelSettings
 from bot.store.claims import Amendment, Beat, Claim, Delivery, Depth, Entry, Interrupt, ThreadState
+from bot.store.connection import Link, open_link
 from bot.store.conversations import Conversations
 from bot.store.dead import DeadLetter, DeadLetters
 from bot.store.feedback import Feedback, FeedbackBook
+from bot.store.flags import Marks
 from bot.store.inbox import Inbox
+from bot.store.journal import Turn, Turns
 from bot.store.keys import Keys
 from bot.store.lease import Leases
-from bot.store.link import Link, open_link
-from bot.store.marks import Marks
 from bot.store.pace import Pace
-from bot.store.talk import Address, Background, Hearing, Talk
-from bot.store.turns import Turn, Turns
+from bot.store.routing import Address, Background, Hearing, Talk
 from bot.store.usage import Spending
 from bot.store.workers import Workers
 

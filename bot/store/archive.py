@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.models import Conversation, Thread
+from bot.store.connection import Link
 from bot.store.inbox import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
-from bot.store.link import Link
 
 UNMAPPED_SECONDS = 3600
 """How long a turn may take from the beginning of a conversation to its mapping."""

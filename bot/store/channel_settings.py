@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.models import FollowUps, decode, encode
+from bot.store.connection import Link
 from bot.store.keys import Keys
-from bot.store.link import Link
 
 Users = Literal["members", "guests", "people"]
 

@@ -12,9 +12,9 @@ from bot.checks import Check, Finding, failed, judge_clock, ok, skipped, warning
 from bot.errors import StoreUnavailable
 from bot.settings import Settings
 from bot.store.claims import pairs
+from bot.store.connection import Link, open_link
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
-from bot.store.link import Link, open_link
 
 OLDEST = (6, 2)
 """`XPENDING ... IDLE` and the scripts need it."""

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from bot.models import Conversation, Message, Record, Thread, decode, encode
 from bot.store.claims import Claim, pairs, parse_conversation
+from bot.store.connection import Link
 from bot.store.inbox import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
-from bot.store.link import Link
 
 BATCH = 100
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from bot.models import Message, Thread, decode, encode
 from bot.store.claims import Claim
+from bot.store.connection import Link
 from bot.store.keys import Keys
-from bot.store.link import Link
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.models import Thread, decode, encode
+from bot.store.connection import Link
 from bot.store.keys import Keys
-from bot.store.link import Link
 
 LATEST_SECONDS = 90 * 86400
 SCANNED = 500

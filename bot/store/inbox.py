@@ -24,9 +24,9 @@ from bot.store.claims import (
     parse_claim,
     parse_entries,
 )
+from bot.store.connection import CALL_TIMEOUT, Link, NoGroup
 from bot.store.dead import DeadLetter
 from bot.store.keys import GROUP, Keys
-from bot.store.link import CALL_TIMEOUT, Link, NoGroup
 
 # Slack delivers again up to 25 hours later.
 SEEN_SECONDS = 26 * 3600

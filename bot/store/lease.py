@@ -1,7 +1,7 @@
 """A lease: work that one process does at a time, all over the deployment."""
 
+from bot.store.connection import Link
 from bot.store.keys import Keys
-from bot.store.link import Link
 
 
 class Leases:

@@ -2,8 +2,8 @@
 
 import asyncio
 
+from bot.store.connection import Link
 from bot.store.keys import Keys
-from bot.store.link import Link
 
 
 class Pace:

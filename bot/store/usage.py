@@ -12,8 +12,8 @@ from typing import Literal
 
 from bot.models import Usage
 from bot.store.claims import Claim, pairs
+from bot.store.connection import Link
 from bot.store.keys import Keys
-from bot.store.link import Link
 
 Scope = Literal["team", "channel", "person"]
 

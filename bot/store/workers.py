@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 
 from bot.models import Thread
 from bot.store.claims import Beat, Claim, Entry, pairs, parse_entries, parse_interrupts
+from bot.store.connection import Link, NoGroup
 from bot.store.keys import GROUP, Keys
-from bot.store.link import Link, NoGroup
 
 WAKE_AT_ONCE = 1000
 MOVE_AT_ONCE = 500

@@ -13,7 +13,7 @@ from typing import Literal
 import aiohttp
 from aiohttp import web
 
-from bot.store import link
+from bot.store import connection
 
 Moment = Literal["before", "after"]
 
@@ -148,12 +148,12 @@ def find_channels(raw: bytes) -> frozenset[str]:
 
 
 def _script_names() -> Iterator[str]:
-    folder = Path(link.__file__).parent / "lua"
+    folder = Path(connection.__file__).parent / "lua"
     return (path.stem for path in folder.glob("*.lua") if path.stem != "prelude")
 
 
 def _sha(script: str) -> str:
-    return hashlib.sha1(link._source(script).encode()).hexdigest()
+    return hashlib.sha1(connection._source(script).encode()).hexdigest()
 
 
 class HttpRelay:

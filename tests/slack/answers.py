@@ -15,7 +15,7 @@ from bot.playground.model import Message as Posted
 from bot.playground.server import open_workspace
 from bot.slack.answer.reply import Replies, Reply
 from bot.store import Store
-from bot.store.turns import Turn
+from bot.store.journal import Turn
 from tests.stories.town import words
 
 CHANNEL = "#general"

@@ -9,7 +9,7 @@ import pytest
 from bot.models import FollowUps, Message
 from bot.store import Address, Background, Store
 from bot.store.channel_settings import ChannelSettings
-from bot.store.talk import EARLY_SECONDS, OVERHEARD_MESSAGES
+from bot.store.routing import EARLY_SECONDS, OVERHEARD_MESSAGES
 from tests.store.scenes import deliver, keys_of, message, stamps, take_one, thread
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from bot.jobs.export import export_conversations
 from bot.playground.model import Message
 from bot.slack.surfaces.commands.conversations import NONE_SUCH
-from bot.store import errands
+from bot.store import jobs
 from bot.store.usage import FORGOTTEN, day_of
 from tests.fakes.openai import held
 from tests.stories.test_usage import files_for
@@ -108,7 +108,7 @@ async def test_forget_me_waits_for_the_turn_that_is_at_work(town: Town) -> None:
     await alice.says("#general", "think long", thread_ts=root)
     await town.slack.wait_for(lambda: town.fake.working)
     team_id = town.slack.workspace.team_id
-    await errands.ask(town.bot.store.inbox, "forget_me", team_id, alice.id, "e1")
+    await jobs.ask(town.bot.store.inbox, "forget_me", team_id, alice.id, "e1")
     assert (await letter_to(town, "alice")).startswith("Done: 1 conversation deleted")
     assert town.fake.conversations == {}
 
@@ -146,17 +146,17 @@ async def test_an_export_of_many_is_one_document(town: Town) -> None:
 async def test_a_file_that_slack_does_not_take_is_told(town: Town) -> None:
     alice, team_id = town.slack.user("alice"), town.slack.workspace.team_id
     town.slack.web_api.scopes = frozenset(town.slack.web_api.scopes or ()) - {"files:write"}
-    await errands.ask(town.bot.store.inbox, "export", team_id, alice.id, "e1")
+    await jobs.ask(town.bot.store.inbox, "export", team_id, alice.id, "e1")
     assert "missing_scope" in await letter_to(town, "alice")
 
 
 async def test_an_errand_leaves_nothing_to_do(town: Town) -> None:
     alice, team_id = town.slack.user("alice"), town.slack.workspace.team_id
-    await errands.ask(town.bot.store.inbox, "export", team_id, alice.id, "e1")
+    await jobs.ask(town.bot.store.inbox, "export", team_id, alice.id, "e1")
     await town.slack.wait_for(lambda: files_for(town, alice.dm()), PATIENCE)
 
     async def idle() -> bool:
-        state = await town.bot.store.inbox.state(errands.place(team_id, alice.id))
+        state = await town.bot.store.inbox.state(jobs.place(team_id, alice.id))
         return state.state == "idle"
 
     assert await wait_until(idle)

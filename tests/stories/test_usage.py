@@ -126,12 +126,12 @@ def files_for(town: Town, channel: str) -> list[Any]:
 
 
 async def test_a_chart_of_the_workspace_is_for_admins_only(town: Town) -> None:
-    from bot.store import errands
+    from bot.store import jobs
 
     alice = town.slack.user("alice")
     team_id = town.slack.workspace.team_id
-    await errands.ask(town.bot.store.inbox, "team_chart", team_id, alice.id, "e1")
-    await errands.ask(town.bot.store.inbox, "chart", team_id, alice.id, "e2")
+    await jobs.ask(town.bot.store.inbox, "team_chart", team_id, alice.id, "e1")
+    await jobs.ask(town.bot.store.inbox, "chart", team_id, alice.id, "e2")
     await town.slack.wait_for(lambda: files_for(town, alice.dm()))
     assert len(files_for(town, alice.dm())) == 1
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from bot.slack.answer.chat import Chat
-from bot.store.turns import Turn
+from bot.store.journal import Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from bot.slack.markdown.render import blocks
 from bot.slack.markdown.sanitize import neutralise
 from bot.slack.markdown.split import LIMIT as WHOLE_LIMIT
 from bot.slack.markdown.split import Part, parts
-from bot.store.turns import Turn
+from bot.store.journal import Turn
 from bot.telemetry.log import log
 
 Json = dict[str, Any]

@@ -19,7 +19,7 @@ from bot.slack.answer.rate_limits import Budget
 from bot.slack.answer.status import Refused, Status
 from bot.slack.markdown.render import render
 from bot.store import Store
-from bot.store.turns import Turn
+from bot.store.journal import Turn
 
 __all__ = ["METADATA_EVENT", "Replies", "Reply"]
 

@@ -24,7 +24,7 @@ from bot.slack.surfaces.job_buttons import ASKED, errand_button
 from bot.slack.surfaces.shortcuts import ask_reset
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Version
-from bot.store.errands import Errand
+from bot.store.jobs import Errand
 from bot.telemetry.log import log
 
 RESET = "home_reset"

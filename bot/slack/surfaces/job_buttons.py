@@ -8,7 +8,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.context.async_context import AsyncBoltContext
 
 from bot.slack.events import installation
-from bot.store import Store, errands
+from bot.store import Store, jobs
 from bot.telemetry.log import log
 
 Payload = Mapping[str, Any]
@@ -19,7 +19,7 @@ ASKED = "On its way: I answer in a direct message."
 
 
 def errand_button(
-    errand: errands.Errand, label: str, *, confirm: str = "", danger: bool = False
+    errand: jobs.Errand, label: str, *, confirm: str = "", danger: bool = False
 ) -> dict[str, Any]:
     """The button; with `confirm`, Slack asks that question first."""
     button: dict[str, Any] = {
@@ -44,7 +44,7 @@ class ErrandButtons:
     """The listener of all such buttons. `told_at_home` says in App Home what was asked there."""
 
     def __init__(
-        self, store: Store, told_at_home: Callable[[str, str, errands.Errand], Awaitable[None]]
+        self, store: Store, told_at_home: Callable[[str, str, jobs.Errand], Awaitable[None]]
     ) -> None:
         self._store = store
         self._told_at_home = told_at_home
@@ -62,9 +62,9 @@ class ErrandButtons:
         respond: AsyncRespond,
     ) -> None:
         """Pressed in an answer to a command, or in App Home (which has no response URL)."""
-        errand = cast(errands.Errand, action["value"])
+        errand = cast(jobs.Errand, action["value"])
         user_id, team_id = body["user"]["id"], installation(context)
-        await errands.ask(self._store.inbox, errand, team_id, user_id, body["trigger_id"])
+        await jobs.ask(self._store.inbox, errand, team_id, user_id, body["trigger_id"])
         log.info("errand_asked", errand=errand, user=user_id)
         await ack()
         if body.get("response_url"):

@@ -7,7 +7,7 @@ from bot.slack.surfaces.blocks import place, section
 from bot.slack.surfaces.commands.command import Answer, Ask, Command
 from bot.slack.surfaces.job_buttons import errand_button
 from bot.store import Store
-from bot.store.errands import Errand
+from bot.store.jobs import Errand
 from bot.store.usage import FORGOTTEN, Scope, Spent, day_of
 
 TOP = 5

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bot.models import FollowUps, Message, Thread, decode, encode
+from bot.store.connection import Link
 from bot.store.inbox import SEEN_SECONDS, TOMBSTONE_SECONDS
+from bot.store.journal import Turn
 from bot.store.keys import Keys
-from bot.store.link import Link
-from bot.store.turns import Turn
 
 Address = Literal["direct", "mention", ""]
 """How a message calls the bot: it is written to it alone, names it, or neither."""

@@ -1,7 +1,7 @@
 """Marks: things that are to happen once in a while, whoever comes first."""
 
+from bot.store.connection import Link
 from bot.store.keys import Keys
-from bot.store.link import Link
 
 
 class Marks:

@@ -7,9 +7,9 @@ from typing import Any, TypeVar, cast
 
 from bot.models import Conversation, Record, decode, encode
 from bot.store.claims import Claim
+from bot.store.connection import Link
 from bot.store.conversations import Conversations
 from bot.store.keys import Keys
-from bot.store.link import Link
 from bot.telemetry import trace
 from bot.telemetry.log import log
 
