@@ -10,15 +10,12 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from bot.budget import Budget
 from bot.engines import Engine, open_engine
 from bot.engines.polling import error_backoff
 from bot.errors import ConfigError, Retry, StoreUnavailable
-from bot.gate import Gate
 from bot.health import Probe, add_routes
 from bot.jobs.run import Office
 from bot.models import RunOptions
-from bot.prices import load_prices
 from bot.settings import Settings
 from bot.slack.answer.reply import Replies
 from bot.slack.answer.waiting import marking
@@ -32,8 +29,11 @@ from bot.store import Store, open_own_store
 from bot.sweeper import Sweeper, Swept
 from bot.telemetry.log import log
 from bot.telemetry.trace import open_tracing
-from bot.throttle import Throttle
-from bot.turn import Desk
+from bot.turn.gate import Gate
+from bot.turn.limits import Budget
+from bot.turn.prices import load_prices
+from bot.turn.throttle import Throttle
+from bot.turn.turn import Desk
 from bot.worker import Worker
 
 T = TypeVar("T")

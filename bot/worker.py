@@ -23,7 +23,7 @@ from bot.settings import Settings
 from bot.store import Claim, Entry, Turn
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
-from bot.turn import Desk, Interrupt, give_up, take_turn
+from bot.turn.turn import Desk, Interrupt, give_up, take_turn
 
 BEAT = 1.0
 LIFE = 8.0

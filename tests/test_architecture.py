@@ -34,11 +34,11 @@ LEAVES = {
 }
 LOOKS = {"bot.slack.threads", "bot.slack.files"}
 CENTRE = {
-    "bot.turn",
-    "bot.gate",
-    "bot.budget",
-    "bot.throttle",
-    "bot.prices",
+    "bot.turn.turn",
+    "bot.turn.gate",
+    "bot.turn.limits",
+    "bot.turn.throttle",
+    "bot.turn.prices",
     "bot.jobs",
     "bot.sweeper",
     "bot.cli.doctor",
@@ -66,38 +66,45 @@ ALLOWED = {
     "bot.engines": GROUND | LEAVES - {"bot.store", "bot.slack.markdown"} | {"bot.engines"},
     "bot.slack": GROUND | {"bot.store", "bot.slack", "bot.texts.answers", "bot.media"},
     "bot.slack.markdown": {"bot.models", "bot.slack.markdown"},
-    "bot.access": GROUND | {"bot.slack.people", "bot.store"},
+    "bot.turn.access": GROUND | {"bot.slack.people", "bot.store"},
     "bot.media": set(),
-    "bot.handouts": GROUND | LEAVES | {"bot.engines", "bot.slack.files"},
-    "bot.retraction": GROUND | LEAVES | {"bot.engines"},
-    "bot.enclosures": GROUND | LEAVES | {"bot.slack.files"},
-    "bot.context": GROUND | LEAVES | {"bot.gate", "bot.slack.threads"},
-    "bot.prices": GROUND,
-    "bot.throttle": GROUND | LEAVES,
-    "bot.budget": GROUND | LEAVES | {"bot.prices"},
-    "bot.gate": GROUND | LEAVES | {"bot.access", "bot.budget", "bot.slack.people"},
-    "bot.rollover": GROUND | LEAVES | {"bot.budget", "bot.engines"},
+    "bot.turn.files_out": GROUND | LEAVES | {"bot.engines", "bot.slack.files"},
+    "bot.turn.retraction": GROUND | LEAVES | {"bot.engines"},
+    "bot.turn.files_in": GROUND | LEAVES | {"bot.slack.files"},
+    "bot.turn.context": GROUND | LEAVES | {"bot.turn.gate", "bot.slack.threads"},
+    "bot.turn.prices": GROUND,
+    "bot.turn.throttle": GROUND | LEAVES,
+    "bot.turn.limits": GROUND | LEAVES | {"bot.turn.prices"},
+    "bot.turn.gate": GROUND | LEAVES | {"bot.turn.access", "bot.turn.limits", "bot.slack.people"},
+    "bot.turn.rollover": GROUND | LEAVES | {"bot.turn.limits", "bot.engines"},
     "bot.sweeper": GROUND | LEAVES | {"bot.engines"},
     "bot.cli.feedback": GROUND | LEAVES,
     "bot.jobs": GROUND
     | LEAVES
     | {"bot.jobs", "bot.engines", "bot.slack.direct_messages", "bot.slack.people"}
     | {"bot.slack.surfaces.blocks"},
-    "bot.turn": GROUND
+    "bot.turn.turn": GROUND
     | LEAVES
     | {
         "bot.engines",
         "bot.slack.answer.reply",
-        "bot.gate",
-        "bot.budget",
+        "bot.turn.gate",
+        "bot.turn.limits",
         "bot.jobs",
-        "bot.rollover",
+        "bot.turn.rollover",
     }
-    | {"bot.context", "bot.enclosures", "bot.handouts", "bot.retraction", "bot.throttle", *LOOKS},
+    | {
+        "bot.turn.context",
+        "bot.turn.files_in",
+        "bot.turn.files_out",
+        "bot.turn.retraction",
+        "bot.turn.throttle",
+        *LOOKS,
+    },
     "bot.cli.dead": GROUND | LEAVES,
     "bot.cli.doctor": GROUND
-    | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks", "bot.prices"},
-    "bot.worker": GROUND | LEAVES | {"bot.turn"},
+    | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks", "bot.turn.prices"},
+    "bot.worker": GROUND | LEAVES | {"bot.turn.turn"},
     "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker", "bot.health"},
 }
 

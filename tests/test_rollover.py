@@ -7,8 +7,8 @@ import pytest
 from bot.engines.echo import EchoEngine
 from bot.errors import Retry
 from bot.models import Conversation, Record, Run, RunOptions, Thread, Update
-from bot.rollover import HEAD, KEPT_LINES, shorten
 from bot.store import Store
+from bot.turn.rollover import HEAD, KEPT_LINES, shorten
 from tests.store.scenes import deliver, take_one
 
 

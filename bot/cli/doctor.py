@@ -20,8 +20,8 @@ import bot.store.checks
 from bot import settings as setting
 from bot.checks import Check, Finding, failed, ok, skipped, warning
 from bot.errors import ConfigError
-from bot.prices import find_price, load_prices
 from bot.settings import Settings
+from bot.turn.prices import find_price, load_prices
 
 CHECK_SECONDS = 40.0
 """After that a check that hangs is given up."""

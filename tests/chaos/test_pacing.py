@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.throttle import rate_and_burst
+from bot.turn.throttle import rate_and_burst
 from tests.chaos.city import open_city
 from tests.chaos.verdict import judge
 

@@ -102,7 +102,7 @@ async def test_a_bug_is_told_by_its_place_and_not_by_its_words(
 
     async with open_town(redis_url, tmp_path, engine="echo", bot_attempts=1) as town:
         with monkeypatch.context() as patch:
-            patch.setattr("bot.turn._run", broken)
+            patch.setattr("bot.turn.turn._run", broken)
             root = await town.slack.user("alice").says("#general", "@bot hello")
             await town.replies("#general", root)
     (bug,) = [line for line in lines(written) if line["event"] == "turn_broke"]

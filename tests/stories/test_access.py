@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bot.access import GUEST, OUTSIDER, PERSON, refusal
 from bot.models import Message, Thread
 from bot.settings import Settings
 from bot.slack.people import Person
 from bot.store.channel_settings import ChannelSettings
+from bot.turn.access import GUEST, OUTSIDER, PERSON, refusal
 from tests.stories.town import Town, open_town
 
 

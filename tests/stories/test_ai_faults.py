@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from bot import throttle, worker
+from bot import worker
 from bot.app import open_bot
 from bot.engines import assistants, client, errors, polling, requests, responses
 from bot.models import Answer as Said
@@ -18,7 +18,8 @@ from bot.slack import threads
 from bot.slack.answer import post_rate
 from bot.store import Turn
 from bot.texts.answers import STOPPED, WORDS
-from bot.turn import Desk, Interrupt, take_turn
+from bot.turn import throttle
+from bot.turn.turn import Desk, Interrupt, take_turn
 from tests.fakes.openai import (
     Answer,
     Call,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.budget import Budget
+from bot.turn.limits import Budget
 from tests.fakes.openai import incomplete
 from tests.stories.test_ai_faults import RUNS
 from tests.stories.test_usage import priced_town, spent_by

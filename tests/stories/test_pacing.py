@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot import throttle
 from bot.playground.changes import Change
+from bot.turn import throttle
 from tests.fakes.openai import Request
 from tests.stories.town import Town, open_town
 

@@ -16,7 +16,7 @@ from bot.errors import Retry, StoreUnavailable, Undeliverable
 from bot.models import Answer
 from bot.store import Turn
 from bot.texts.answers import WORDS
-from bot.turn import Desk, Interrupt, take_turn
+from bot.turn.turn import Desk, Interrupt, take_turn
 from tests.fakes.openai.faults import path_matches
 from tests.stories.town import Town, open_town, wait_until
 from tests.test_cli import run_bot

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from bot.budget import Budget, _next_month, _span, _tomorrow
 from bot.errors import ConfigError
 from bot.jobs.chart import Series, draw_chart
 from bot.jobs.report import fetch_rows, render_total, write_csv
 from bot.models import Usage
-from bot.prices import Price, load_prices, microdollars
 from bot.store import Store
 from bot.store.usage import Spent, day_of
+from bot.turn.limits import Budget, _next_month, _span, _tomorrow
+from bot.turn.prices import Price, load_prices, microdollars
 from tests.store.scenes import deliver, take_one
 from tests.stories.town import Town, open_town
 

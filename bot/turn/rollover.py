@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from contextlib import aclosing
 
-from bot.budget import SUMMARY_USAGE
 from bot.engines import Engine
 from bot.errors import ConversationGone, RunFailed
 from bot.models import Conversation, Message, Record, Run, RunOptions, Usage
 from bot.store import Store, Turn
 from bot.telemetry.log import log
+from bot.turn.limits import SUMMARY_USAGE
 
 KEPT_LINES = 10
 SUMMARY = "summary"

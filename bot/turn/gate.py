@@ -5,13 +5,13 @@ The decision is made once a turn: it stands in the journal where it is not simpl
 
 from dataclasses import dataclass, field, replace
 
-from bot.access import refusal
-from bot.budget import Budget
 from bot.models import Message, RunOptions
 from bot.settings import Settings
 from bot.slack.people import People
 from bot.store import Store, Turn
 from bot.store.channel_settings import ChannelSettings
+from bot.turn.access import refusal
+from bot.turn.limits import Budget
 
 TOLD_AGAIN_AFTER = 30 * 86400
 """Seconds until somebody who is refused in a thread hears it a second time."""

@@ -1,4 +1,4 @@
-"""Who may use the bot, and where. Rules only; `bot.gate` asks them before a run."""
+"""Who may use the bot, and where. Rules only; `bot.turn.gate` asks them before a run."""
 
 from bot.models import Message
 from bot.settings import Settings

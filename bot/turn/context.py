@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from bot.gate import Gate
 from bot.models import Message, Record
 from bot.slack.threads import Line, Threads
 from bot.store import Store
 from bot.store.journal import Turn
+from bot.turn.gate import Gate
 
 STEP = "heard"
 _REFERENCE = re.compile(r"@([UW][A-Z0-9]{6,})\b")

@@ -6,10 +6,10 @@ from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 
 from bot.models import Answer, Message, Usage
-from bot.prices import Price, microdollars
 from bot.settings import Settings
 from bot.store import Store, Turn
 from bot.store.usage import Scope, day_of
+from bot.turn.prices import Price, microdollars
 
 WARN_AT = 0.8
 LIMITED: tuple[Scope, ...] = ("person", "channel")

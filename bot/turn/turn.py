@@ -11,19 +11,11 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from bot.budget import Budget
-from bot.context import STEP as HEARD
-from bot.context import Heard, gather, recollect
-from bot.enclosures import Offered, load_files, offering, unread_note
 from bot.engines import Engine
 from bot.engines.polling import error_backoff
 from bot.errors import ConversationGone, Retry, RunFailed
-from bot.gate import Admission, Gate
-from bot.handouts import fetch, missing, share, snippets
 from bot.jobs.run import Office, carry_out
 from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Update, well_formed
-from bot.retraction import retract
-from bot.rollover import shorten
 from bot.slack.answer.reply import Replies, Reply
 from bot.slack.files import Files
 from bot.slack.threads import Threads
@@ -43,7 +35,15 @@ from bot.texts.answers import (
     unattached,
     with_note,
 )
-from bot.throttle import Throttle
+from bot.turn.context import STEP as HEARD
+from bot.turn.context import Heard, gather, recollect
+from bot.turn.files_in import Offered, load_files, offering, unread_note
+from bot.turn.files_out import fetch, missing, share, snippets
+from bot.turn.gate import Admission, Gate
+from bot.turn.limits import Budget
+from bot.turn.retraction import retract
+from bot.turn.rollover import shorten
+from bot.turn.throttle import Throttle
 
 OUTAGES = frozenset(
     {

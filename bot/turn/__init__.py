@@ -1,0 +1,1 @@
+"""One turn: messages in, answer out."""
