@@ -34,7 +34,7 @@ from bot.turn.limits import Budget
 from bot.turn.prices import load_prices
 from bot.turn.throttle import Throttle
 from bot.turn.turn import Desk
-from bot.worker import Worker
+from bot.worker.loop import Worker
 
 T = TypeVar("T")
 Engines = Callable[[Settings], AbstractAsyncContextManager[Engine]]

@@ -104,8 +104,11 @@ ALLOWED = {
     "bot.cli.dead": GROUND | LEAVES,
     "bot.cli.doctor": GROUND
     | {"bot.engines.checks", "bot.slack.checks", "bot.store.checks", "bot.turn.prices"},
-    "bot.worker": GROUND | LEAVES | {"bot.turn.turn"},
-    "bot.app": GROUND | LEAVES | CENTRE | {"bot.engines", "bot.slack", "bot.worker", "bot.health"},
+    "bot.worker.loop": GROUND | LEAVES | {"bot.turn.turn"},
+    "bot.app": GROUND
+    | LEAVES
+    | CENTRE
+    | {"bot.engines", "bot.slack", "bot.worker.loop", "bot.health"},
 }
 
 

@@ -70,7 +70,7 @@ async def test_without_redis_a_process_lives_and_is_not_ready(tmp_path: Path) ->
 async def test_a_worker_whose_heart_stands_still_is_not_ready(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.worker.LIFE", -1.0)
+    monkeypatch.setattr("bot.worker.loop.LIFE", -1.0)
     status, text = await get(town, "/readyz")
     assert status == 503
     assert json.loads(text)["worker"] == "failed"

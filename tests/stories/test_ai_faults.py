@@ -9,7 +9,6 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from bot import worker
 from bot.app import open_bot
 from bot.engines import assistants, client, errors, polling, requests, responses
 from bot.models import Answer as Said
@@ -20,6 +19,7 @@ from bot.store import Turn
 from bot.texts.answers import STOPPED, WORDS
 from bot.turn import throttle
 from bot.turn.turn import Desk, Interrupt, take_turn
+from bot.worker import loop
 from tests.fakes.openai import (
     Answer,
     Call,
@@ -48,8 +48,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(post_rate, "POSTS_PER_SECOND", 50.0)
     monkeypatch.setattr(throttle, "PAUSE", 0.1)
     monkeypatch.setattr(throttle, "AFTER_A_PAUSE", 200.0)
-    monkeypatch.setattr(worker, "BEAT", 0.05)
-    monkeypatch.setattr(worker, "backoff", lambda attempt, waited: 0.05)
+    monkeypatch.setattr(loop, "BEAT", 0.05)
+    monkeypatch.setattr(loop, "backoff", lambda attempt, waited: 0.05)
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ async def test_a_server_that_asks_for_patience_without_end_is_given_up(
     ai_town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     town = ai_town
-    monkeypatch.setattr(worker, "PATIENCE", 0.5)
+    monkeypatch.setattr(loop, "PATIENCE", 0.5)
     path = RUNS[town.settings.bot_engine]
     town.fake.fault("rate_limit", "POST", path, times=None, retry_after=0.05)
     root = await town.ask("#general", "@bot hi")
@@ -155,7 +155,7 @@ async def test_a_lock_whose_run_is_lost_has_an_end_too(
     ai_town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     town = ai_town
-    monkeypatch.setattr(worker, "PATIENCE", 0.5)
+    monkeypatch.setattr(loop, "PATIENCE", 0.5)
     path = RUNS[town.settings.bot_engine]
     code = "conversation_locked"
     town.fake.fault("error", "POST", path, times=None, code=code, message="Locked.")
@@ -190,7 +190,7 @@ async def test_two_workers_without_quota_ask_and_tell_the_log_once_between_them(
         workers.add(turn.claim.worker)
         return await take_turn(turn, desk, interrupt)
 
-    monkeypatch.setattr(worker, "take_turn", noting)
+    monkeypatch.setattr(loop, "take_turn", noting)
     town.fake.fault("quota", "POST", RUNS[town.settings.bot_engine], times=None)
     with capture_logs() as logs:
         async with open_bot(town.settings, web_part=False):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bot import worker
 from bot.models import FollowUps
 from bot.store.channel_settings import ChannelSettings
+from bot.worker import loop
 from tests.stories.town import Town, open_town, words
 
 
@@ -62,8 +62,8 @@ async def test_a_thread_that_cannot_be_read_is_answered_all_the_same(town: Town)
 async def test_a_thread_that_cannot_be_read_just_now_is_answered_with_what_was_said(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "backoff", lambda attempt, waited: 0.05)
-    monkeypatch.setattr(worker, "BEAT", 0.05)
+    monkeypatch.setattr(loop, "backoff", lambda attempt, waited: 0.05)
+    monkeypatch.setattr(loop, "BEAT", 0.05)
     root = await town.slack.user("alice").says("#general", "the deploy is red")
     town.slack.faults.server_error("conversations.replies", times=2)
     await town.ask("#general", "@bot hello", thread_ts=root)

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bot import worker
 from bot.cli import dead
 from bot.errors import Retry, StoreUnavailable, Undeliverable
 from bot.models import Answer
 from bot.store import Turn
 from bot.texts.answers import WORDS
 from bot.turn.turn import Desk, Interrupt, take_turn
+from bot.worker import loop
 from tests.fakes.openai.faults import path_matches
 from tests.stories.town import Town, open_town, wait_until
 from tests.test_cli import run_bot
 
-BACKOFF = worker.backoff
+BACKOFF = loop.backoff
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 one_engine = pytest.mark.parametrize("town", ["responses"], indirect=True)
 
@@ -37,8 +37,8 @@ async def town(
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "BEAT", 0.05)
-    monkeypatch.setattr(worker, "backoff", lambda attempt, waited: 0.05)
+    monkeypatch.setattr(loop, "BEAT", 0.05)
+    monkeypatch.setattr(loop, "backoff", lambda attempt, waited: 0.05)
 
 
 def poison(town: Town) -> None:
@@ -170,7 +170,7 @@ async def test_a_bug_of_ours_is_poison_too(town: Town, monkeypatch: pytest.Monke
     async def broken(*_: object) -> Answer:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(worker, "take_turn", broken)
+    monkeypatch.setattr(loop, "take_turn", broken)
     root = await town.slack.user("alice").says("#general", "@bot hi")
     assert WORDS["dead"] in (await town.replies("#general", root))[0]
     assert [letter.reason for letter in await town.bot.store.dead.list()] == [
@@ -181,7 +181,7 @@ async def test_a_bug_of_ours_is_poison_too(town: Town, monkeypatch: pytest.Monke
 async def test_a_message_that_kills_its_workers_is_given_up_and_the_next_one_answered(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "backoff", lambda attempt, waited: 1000.0)
+    monkeypatch.setattr(loop, "backoff", lambda attempt, waited: 1000.0)
     poison(town)
     root = await town.slack.user("alice").says("#general", "@bot deadly")
     thread, store = town.key("#general", root), town.bot.store
@@ -191,11 +191,11 @@ async def test_a_message_that_kills_its_workers_is_given_up_and_the_next_one_ans
 
     await wait_until(waits)
     town.fake.faults.clear()
-    await store.redis.hset(store.keys.thread(thread), "crashes", str(worker.MOST_CRASHES + 1))
+    await store.redis.hset(store.keys.thread(thread), "crashes", str(loop.MOST_CRASHES + 1))
     await store.inbox.interrupt(thread, "stop")
     assert await town.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
     [letter] = await store.dead.list()
-    assert (letter.reason, letter.crashes) == ("crashed", worker.MOST_CRASHES + 1)
+    assert (letter.reason, letter.crashes) == ("crashed", loop.MOST_CRASHES + 1)
     assert [message.text for message in letter.messages] == ["deadly"]
     assert attempts(town) == 1
     await town.ask("#general", "harmless", thread_ts=root)
@@ -210,8 +210,8 @@ async def test_where_even_the_apology_fails_for_good_the_letter_is_kept(
     async def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(worker, "give_up", fail)
-    monkeypatch.setattr(worker, "PATIENCE", 0.5)
+    monkeypatch.setattr(loop, "give_up", fail)
+    monkeypatch.setattr(loop, "PATIENCE", 0.5)
     poison(town)
     with capture_logs() as logs:
         root = await town.slack.user("alice").says("#general", "@bot hi")
@@ -245,7 +245,7 @@ async def test_an_apology_that_slack_does_not_take_now_is_made_later(town: Town)
 async def test_a_worker_that_dies_after_its_apology_leaves_only_the_burial_to_do(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "STRAY", 0.05)
+    monkeypatch.setattr(loop, "STRAY", 0.05)
     inbox, failures = town.bot.store.inbox, [StoreUnavailable("away")]
     bury = inbox.bury
 
@@ -273,7 +273,7 @@ async def test_bad_threads_do_not_slow_a_good_one(
             raise Retry("status 500")
         return await take_turn(turn, desk, interrupt)
 
-    monkeypatch.setattr(worker, "take_turn", fail_the_bad)
+    monkeypatch.setattr(loop, "take_turn", fail_the_bad)
     async with open_town(redis_url, tmp_path, socket_mode=False, bot_attempts=1000) as town:
         *bad, good = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(31)]
         for spot in bad:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bot import worker
 from bot.errors import StoreUnavailable
 from bot.store import Claim, Entry, Inbox
+from bot.worker import loop
 from tests.fakes.openai import echo, held
 from tests.redis_server import run_server
 from tests.stories.town import Town, open_town, wait_until
@@ -15,8 +15,8 @@ from tests.stories.town import Town, open_town, wait_until
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "BEAT", 0.05)
-    monkeypatch.setattr(worker, "STRAY", 0.3)
+    monkeypatch.setattr(loop, "BEAT", 0.05)
+    monkeypatch.setattr(loop, "STRAY", 0.3)
 
 
 async def test_a_thread_of_which_the_worker_lost_sight_is_answered_all_the_same(
@@ -99,7 +99,7 @@ async def test_entries_that_never_arrived_are_found_again_and_again(
 async def test_turns_that_wait_for_their_run_make_room_for_others(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BEGINNING_AT_ONCE", 1)
+    monkeypatch.setattr(loop, "BEGINNING_AT_ONCE", 1)
     town.fake.answer = lambda prompt: held(echo(prompt))
     roots = [await town.slack.user("alice").says("#general", f"@bot {n}") for n in range(5)]
     await town.slack.wait_for(lambda: len(town.fake.working) == len(roots))
@@ -111,7 +111,7 @@ async def test_turns_that_wait_for_their_run_make_room_for_others(
 async def test_turns_without_a_run_yet_are_few_and_the_others_stay_where_all_can_take_them(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BEGINNING_AT_ONCE", 2)
+    monkeypatch.setattr(loop, "BEGINNING_AT_ONCE", 2)
     town.fake.fault("hang_before", "POST", seconds=60, times=None)
     for n in range(5):
         await town.slack.user("alice").says("#general", f"@bot {n}")
