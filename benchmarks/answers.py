@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.turns import Bench, open_bench
 from bot.playground.changes import Change
-from tests.stories.town import words
+from tests.world import words
 
 TEXT = "\n\n".join(f"Paragraph {n} of an answer that people wait for." for n in range(40))
 

@@ -24,8 +24,8 @@ from bot.slack.events import EVENTS
 from bot.slack.surfaces.commands import COMMANDS
 from tests.fakes.openai import RemoteFake, start_fake_openai
 from tests.redis_server import RedisServer, run_server
-from tests.stories.town import wait_until
 from tests.test_cli import environment, healthy
+from tests.world import wait_until
 
 MODEL_SECONDS = 1.0
 TURNS = 3

@@ -14,7 +14,7 @@ import pytest
 
 from bot.playground.server import open_workspace
 from tests.fakes.openai import held, open_fake_openai
-from tests.stories.town import wait_until, words
+from tests.world import wait_until, words
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,7 +9,7 @@ from bot.errors import Retry
 from bot.models import Conversation, Record, Run, RunOptions, Thread, Update
 from bot.store import Store
 from bot.turn.rollover import HEAD, KEPT_LINES, shorten
-from tests.store.scenes import deliver, take_one
+from tests.store.builders import deliver, take_one
 
 
 class Interrupted(EchoEngine):

@@ -15,7 +15,7 @@ from bot.playground import LocalSlack, open_workspace
 from bot.playground.web_page import page_url
 from bot.slack.manifest import manifest
 from tests.playground.bolt import make_client
-from tests.stories.town import Town, open_town, wait_until
+from tests.world import Town, open_town, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [

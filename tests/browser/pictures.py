@@ -13,7 +13,7 @@ from playwright.async_api import Page, async_playwright, expect
 from bot.playground.web_page import page_url
 from bot.tryout.page import open_page
 from tests.browser.conftest import CHROMIUM, FLAGS
-from tests.browser.hands import in_thread, open_thread, reply, say, speak_as
+from tests.browser.page_actions import in_thread, open_thread, reply, say, speak_as
 from tests.fakes.openai import Prompt, open_fake_openai
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"

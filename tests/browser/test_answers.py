@@ -10,7 +10,7 @@ from bot.slack.files import UNREADABLE
 from bot.slack.surfaces.assistant_thread import GREETING
 from bot.slack.surfaces.feedback import NOT_THE_LAST
 from bot.texts.answers import NOTHING_TO_STOP, STOPPED
-from tests.browser.hands import (
+from tests.browser.page_actions import (
     choose,
     go_to,
     in_channel,
@@ -22,7 +22,7 @@ from tests.browser.hands import (
 )
 from tests.browser.test_page import png
 from tests.fakes.openai import Answer, held, parts
-from tests.stories.town import Town
+from tests.world import Town
 
 TIDES = """## The tides
 

@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.playground import LocalSlack
 from bot.playground.web_page import page_url
 from tests.browser.conftest import Opener
-from tests.browser.hands import (
+from tests.browser.page_actions import (
     choose,
     in_channel,
     in_thread,

@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Opener
-from tests.browser.hands import in_channel, in_thread, open_thread, reply, say
+from tests.browser.page_actions import in_channel, in_thread, open_thread, reply, say
 from tests.fakes.openai import after_polls, open_fake_openai
 from tests.test_cli import environment
 

@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.city import open_city
 from tests.chaos.leaving import Leave, leave
 from tests.chaos.outages import gone_for, survive
+from tests.chaos.processes_world import open_city
 from tests.chaos.storm import Plan, Report, Storm
 from tests.chaos.verdict import Verdict
 

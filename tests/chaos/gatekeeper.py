@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from tests.chaos.city import City
 from tests.chaos.processes import BotProcess
+from tests.chaos.processes_world import City
 from tests.chaos.relays import Dropped, Moment, open_http_relay, open_redis_relay
-from tests.stories.town import wait_until
+from tests.world import wait_until
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from datetime import datetime
 from math import inf
 from statistics import median
 
-from tests.chaos.city import City
+from tests.chaos.processes_world import City
 from tests.chaos.verdict import Verdict, judge
 from tests.fakes.openai import echo, held
-from tests.stories.town import wait_until
+from tests.world import wait_until
 
 NAME = "openai-project"
 """A header by which a worker is known at the AI server."""

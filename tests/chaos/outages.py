@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from tests.chaos.city import City, chatty
+from tests.chaos.processes_world import City, chatty
 from tests.chaos.verdict import Verdict, judge
 from tests.redis_server import RedisServer
 

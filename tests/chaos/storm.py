@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from tests.chaos.city import City, chatty
 from tests.chaos.processes import BotProcess
+from tests.chaos.processes_world import City, chatty
 from tests.chaos.verdict import Verdict, judge
 
 CALM_PATIENCE = 600.0

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.city import chatty, open_city
 from tests.chaos.leaving import GONE
 from tests.chaos.outages import answer_everybody_once_more, talk
 from tests.chaos.processes import BotProcess
-from tests.stories.town import wait_until
+from tests.chaos.processes_world import chatty, open_city
+from tests.world import wait_until
 
 pytestmark = pytest.mark.chaos
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.city import City, chatty, open_city
 from tests.chaos.gatekeeper import Gatekeeper, Point, watched_worker
 from tests.chaos.processes import BotProcess
+from tests.chaos.processes_world import City, chatty, open_city
 from tests.chaos.relays import open_redis_relay
 from tests.chaos.verdict import judge
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.city import chatty, open_city
 from tests.chaos.gatekeeper import Gatekeeper, watched_worker
+from tests.chaos.processes_world import chatty, open_city
 from tests.chaos.verdict import judge
-from tests.stories.town import wait_until
+from tests.world import wait_until
 
 pytestmark = pytest.mark.chaos
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.city import WORD, City, Said, chatty, open_city
 from tests.chaos.outages import (
     Outage,
     answer_everybody_once_more,
@@ -17,11 +16,12 @@ from tests.chaos.outages import (
     takes_no_connections_for_a_while,
     talk,
 )
+from tests.chaos.processes_world import WORD, City, Said, chatty, open_city
 from tests.chaos.relays import open_redis_relay
 from tests.chaos.verdict import remote_words
 from tests.fakes.openai import echo, held
 from tests.redis_server import RedisServer, run_server
-from tests.stories.town import wait_until, words
+from tests.world import wait_until, words
 
 pytestmark = pytest.mark.chaos
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot.turn.throttle import rate_and_burst
-from tests.chaos.city import open_city
+from tests.chaos.processes_world import open_city
 from tests.chaos.verdict import judge
 
 pytestmark = pytest.mark.chaos

@@ -6,8 +6,8 @@ from statistics import median
 
 import pytest
 
-from tests.chaos.city import open_city
 from tests.chaos.leaving import ask_many, leave
+from tests.chaos.processes_world import open_city
 from tests.chaos.verdict import judge
 
 pytestmark = [

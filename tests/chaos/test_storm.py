@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import __main__ as command
-from tests.chaos.city import open_city
+from tests.chaos.processes_world import open_city
 from tests.chaos.storm import Plan, Report, Storm
 from tests.chaos.verdict import Verdict
 

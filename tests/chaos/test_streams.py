@@ -13,11 +13,11 @@ import pytest
 
 from bot.slack.answer.stream import LIMIT
 from bot.slack.markdown.render import render
-from tests.chaos.city import City, open_city
 from tests.chaos.processes import BotProcess
+from tests.chaos.processes_world import City, open_city
 from tests.chaos.verdict import parts_by_turn, runs_by_turn
 from tests.fakes.openai import Answer, held
-from tests.stories.town import wait_until, words
+from tests.world import wait_until, words
 
 pytestmark = pytest.mark.chaos
 

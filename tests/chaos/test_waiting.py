@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot.slack.answer.waiting import WAITING
-from tests.chaos.city import open_city
+from tests.chaos.processes_world import open_city
 from tests.chaos.verdict import judge
 
 pytestmark = pytest.mark.chaos

@@ -10,8 +10,8 @@ from typing import Any
 
 from bot.playground.model import Message
 from bot.slack.answer.reply import METADATA_EVENT
-from tests.chaos.city import WORD, City, Said
-from tests.stories.town import words
+from tests.chaos.processes_world import WORD, City, Said
+from tests.world import words
 
 UNKNOWN = "unknown "
 BROKEN_PROMISES = "BROKEN_PROMISES"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stories.town import Town, open_town
+from tests.world import Town, open_town
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from bot.slack.manifest import SCOPES
 from bot.slack.surfaces.commands import COMMANDS
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.ops.servers import find_port
-from tests.stories.town import wait_until
+from tests.world import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60.0

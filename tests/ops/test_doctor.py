@@ -26,8 +26,8 @@ from bot.store import Store
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.ops.servers import open_page, run_redis, run_tls_redis
 from tests.redis_server import find_executables, run_server
-from tests.store import scenes
-from tests.stories.town import open_town
+from tests.store import builders
+from tests.world import open_town
 
 
 def settings(**given: Any) -> Settings:
@@ -191,15 +191,15 @@ async def test_messages_that_wait_or_were_given_up_are_told(
     store: Store, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = {"bot_redis_prefix": store.keys.prefix}
-    await scenes.deliver(store, "1.1")
-    await store.inbox.bury(await scenes.take_one(store), "crashed")
+    await builders.deliver(store, "1.1")
+    await store.inbox.bury(await builders.take_one(store), "crashed")
     found = await examine_redis(redis_url, **given)
     assert found["queue"].level == "warning"
     assert "1 dead letters" in found["queue"].text
     assert "bot dead" in found["queue"].mend
 
     monkeypatch.setattr("bot.store.checks.WAITING_TOO_LONG", -1.0)
-    await scenes.deliver(store, "1.2")
+    await builders.deliver(store, "1.2")
     found = await examine_redis(redis_url, **given)
     assert "1 waiting" in found["queue"].text
     assert "bot worker" in found["queue"].mend

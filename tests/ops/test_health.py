@@ -15,7 +15,7 @@ from bot.telemetry import metrics
 from tests.fakes.openai import after_polls
 from tests.ops.processes import open_process, open_site
 from tests.redis_server import run_server
-from tests.stories.town import Town, open_town, wait_until
+from tests.world import Town, open_town, wait_until
 
 TOKEN = "a-token-for-the-scraper"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

@@ -15,7 +15,7 @@ from bot.models import Message, decode
 from bot.settings import Settings
 from bot.telemetry import log
 from tests.ops.processes import PATIENCE, Site, open_process, open_site
-from tests.stories.town import open_town
+from tests.world import open_town
 
 WORDS = "the launch code is 0451-swordfish"
 ANSWER = "never tell anybody about marmalade"

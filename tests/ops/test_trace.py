@@ -9,7 +9,7 @@ from tests.fakes.openai import held
 from tests.ops.collector import open_collector
 from tests.ops.processes import PATIENCE, ROOT, open_process, open_site
 from tests.ops.servers import find_port
-from tests.stories.town import open_town
+from tests.world import open_town
 
 WORDS = "swordfish"
 

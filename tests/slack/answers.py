@@ -16,7 +16,7 @@ from bot.playground.server import open_workspace
 from bot.slack.answer.reply import Replies, Reply
 from bot.store import Store
 from bot.store.journal import Turn
-from tests.stories.town import words
+from tests.world import words
 
 CHANNEL = "#general"
 

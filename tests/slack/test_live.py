@@ -18,7 +18,7 @@ from bot.slack.markdown.render import render
 from bot.slack.markdown.split import parts
 from bot.store import Store
 from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
-from tests.stories.town import words
+from tests.world import words
 
 ANSWERS = Path(__file__).parents[3] / "shared" / "data" / "model-answers.jsonl.gz"
 PROSE = "\n\n".join(f"Paragraph {n} has **bold** words and `code`." for n in range(12))

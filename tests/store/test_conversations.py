@@ -7,7 +7,7 @@ import pytest
 from bot.errors import Superseded
 from bot.models import Record, Thread, Usage
 from bot.store import Claim, Store
-from tests.store.scenes import (
+from tests.store.builders import (
     conversation,
     deliver,
     die,

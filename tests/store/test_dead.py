@@ -1,7 +1,7 @@
 """Dead letters: what failed for good is kept, and the thread goes on."""
 
 from bot.store import Store
-from tests.store.scenes import deliver, message, stamps, take_all, take_one, thread
+from tests.store.builders import deliver, message, stamps, take_all, take_one, thread
 
 
 async def test_buried_messages_are_kept_with_their_reason(store: Store) -> None:

@@ -8,7 +8,7 @@ import pytest
 from bot.errors import Superseded
 from bot.models import File, Message
 from bot.store import ChannelSettings, Claim, Delivery, Entry, Store, ThreadState
-from tests.store.scenes import (
+from tests.store.builders import (
     claim_entries,
     deliver,
     die,

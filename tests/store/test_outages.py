@@ -13,7 +13,7 @@ from bot.errors import ConfigError, StoreUnavailable, Superseded
 from bot.models import Record
 from bot.store import Store, connection, open_store
 from tests.redis_server import RedisServer, find_executables, run_server
-from tests.store.scenes import (
+from tests.store.builders import (
     claim_entries,
     conversation,
     deliver,

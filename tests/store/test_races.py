@@ -7,7 +7,7 @@ from collections import defaultdict
 from bot.errors import Superseded
 from bot.models import Thread
 from bot.store import Store
-from tests.store.scenes import TTL, deliver, message, stamps, take_one, thread
+from tests.store.builders import TTL, deliver, message, stamps, take_one, thread
 
 Answers = dict[Thread, list[str]]
 

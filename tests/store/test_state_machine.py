@@ -21,8 +21,8 @@ from bot.errors import Superseded
 from bot.models import Thread
 from bot.store import Claim, Entry, Interrupt, Store, ThreadState
 from tests.redis_server import RedisServer, open_clean_store
+from tests.store.builders import TTL, message, stamps, thread
 from tests.store.model import InboxModel, ThreadModel
-from tests.store.scenes import TTL, message, stamps, thread
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import pytest
 
 from bot.errors import Superseded
 from bot.store import Store
-from tests.store.scenes import (
+from tests.store.builders import (
     TTL,
     claim_entries,
     deliver,

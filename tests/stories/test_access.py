@@ -11,7 +11,7 @@ from bot.settings import Settings
 from bot.slack.people import Person
 from bot.store.channel_settings import ChannelSettings
 from bot.turn.access import GUEST, OUTSIDER, PERSON, refusal
-from tests.stories.town import Town, open_town
+from tests.world import Town, open_town
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from tests.fakes.openai import (
     incomplete,
     never,
 )
-from tests.stories.town import Town, open_town, wait_until
+from tests.world import Town, open_town, wait_until
 
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 CONVERSATIONS = {"responses": "/conversations", "assistants": "/threads"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.openai import Answer, slow
-from tests.stories.town import open_town, words
+from tests.world import open_town, words
 
 TIERS = {
     "chat.startStream": 20,

@@ -3,7 +3,7 @@
 from bot.playground.model import Message
 from bot.slack.changes import ACTION
 from tests.fakes.openai import held
-from tests.stories.town import Town
+from tests.world import Town
 
 
 def offers(town: Town) -> list[Message]:

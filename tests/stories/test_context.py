@@ -7,7 +7,7 @@ import pytest
 from bot.models import FollowUps
 from bot.store.channel_settings import ChannelSettings
 from bot.worker import loop
-from tests.stories.town import Town, open_town, words
+from tests.world import Town, open_town, words
 
 
 async def test_called_in_the_middle_of_a_thread_it_knows_what_was_said_before(

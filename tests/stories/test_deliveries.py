@@ -14,7 +14,7 @@ import pytest
 
 from bot.playground.delivery import Attempt
 from tests.redis_server import run_server
-from tests.stories.town import Town, open_town, wait_until
+from tests.world import Town, open_town, wait_until
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from bot.texts.answers import FRESH_START, NOTHING_TO_FORGET
 from tests.fakes.openai import after_polls, failed, held
-from tests.stories.town import Town
+from tests.world import Town
 
 
 async def test_a_mention_is_answered_in_its_thread_and_remembered(any_town: Town) -> None:

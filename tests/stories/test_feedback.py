@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from bot.cli.feedback import render_csv, render_jsonl
 from bot.cli.main import commands
 from tests.fakes.openai import held
-from tests.stories.town import Town
+from tests.world import Town
 
 
 async def given(town: Town) -> list[tuple[str, str, str]]:

@@ -10,7 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.playground.shapes import file_json
 from bot.slack.events import parse_files
 from bot.slack.files import ELSEWHERE, MOST_BYTES, NO_SCOPE, TOO_LARGE, UNHEARD, UNREADABLE, Files
-from tests.stories.town import Town, open_town
+from tests.world import Town, open_town
 
 MP3 = b"ID3" + bytes(range(100))
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))

@@ -3,7 +3,7 @@
 from bot.playground.model import File
 from bot.texts.answers import HERE
 from tests.fakes.openai import Answer, parts
-from tests.stories.town import Town, words
+from tests.world import Town, words
 
 PNG = b"\x89PNG\r\n\x1a\n drawn"
 

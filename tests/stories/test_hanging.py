@@ -7,7 +7,7 @@ import pytest
 from bot.engines import client
 from bot.engines.requests import Requests
 from tests.fakes.openai import Request
-from tests.stories.town import Town, open_town
+from tests.world import Town, open_town
 
 PATIENCE = 5.0
 """Seconds until a request is given up; a minute for real."""

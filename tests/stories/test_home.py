@@ -12,7 +12,7 @@ from bot.slack.surfaces.channel_modal import parse_settings, render_modal
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Version
 from bot.texts.answers import FRESH_START
-from tests.stories.town import Town, open_town
+from tests.world import Town, open_town
 
 
 @pytest.fixture

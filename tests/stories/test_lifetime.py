@@ -17,9 +17,9 @@ from bot.models import Thread
 from bot.store import Feedback, Store
 from bot.sweeper import Sweeper
 from tests.fakes.openai import failed
-from tests.store.scenes import conversation, deliver, take_one
-from tests.stories.town import Town, open_town
+from tests.store.builders import conversation, deliver, take_one
 from tests.test_cli import run_bot
+from tests.world import Town, open_town
 
 DAY = 86400.0
 

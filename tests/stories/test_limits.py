@@ -12,7 +12,7 @@ from bot.turn.limits import Budget
 from tests.fakes.openai import incomplete
 from tests.stories.test_ai_faults import RUNS
 from tests.stories.test_usage import priced_town, spent_by
-from tests.stories.town import Town, open_town
+from tests.world import Town, open_town
 
 
 @pytest.fixture(autouse=True)

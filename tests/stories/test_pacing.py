@@ -11,7 +11,7 @@ import pytest
 from bot.playground.changes import Change
 from bot.turn import throttle
 from tests.fakes.openai import Request
-from tests.stories.town import Town, open_town
+from tests.world import Town, open_town
 
 PER_MINUTE = 900
 BUSY = 40

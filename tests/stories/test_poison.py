@@ -18,8 +18,8 @@ from bot.texts.answers import WORDS
 from bot.turn.turn import Desk, Interrupt, take_turn
 from bot.worker import loop
 from tests.fakes.openai.faults import path_matches
-from tests.stories.town import Town, open_town, wait_until
 from tests.test_cli import run_bot
+from tests.world import Town, open_town, wait_until
 
 BACKOFF = loop.backoff
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}

@@ -12,7 +12,7 @@ from tests.fakes.openai import Answer, parts, slow
 from tests.stories.test_files_in import PNG
 from tests.stories.test_files_out import shown
 from tests.stories.test_recovery import letter_to
-from tests.stories.town import Town, delete_while_answering, open_town, words
+from tests.world import Town, delete_while_answering, open_town, words
 
 Story = Callable[[Town], Awaitable[object]]
 

@@ -12,7 +12,7 @@ from bot.store import jobs
 from bot.store.usage import FORGOTTEN, day_of
 from tests.fakes.openai import held
 from tests.stories.test_usage import files_for
-from tests.stories.town import PATIENCE, Town, wait_until
+from tests.world import PATIENCE, Town, wait_until
 
 
 def letters(town: Town, who: str) -> list[Message]:

@@ -16,7 +16,7 @@ from bot.playground.posting import post as say
 from bot.slack.answer import chat, live, post_rate
 from tests.fakes.openai import held
 from tests.stories.test_deliveries import post
-from tests.stories.town import Town, delete_while_answering, open_town, wait_until, words
+from tests.world import Town, delete_while_answering, open_town, wait_until, words
 
 LONG = "\n\n".join(f"Paragraph {n}. " + "word " * 80 for n in range(60))
 """An answer of three posts."""

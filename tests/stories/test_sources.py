@@ -1,7 +1,7 @@
 """What an answer rests on is shown; what the model says besides its answer is not."""
 
 from tests.fakes.openai import Answer, Said, parts
-from tests.stories.town import Town
+from tests.world import Town
 
 
 async def test_web_sources_become_numbered_links(town: Town) -> None:

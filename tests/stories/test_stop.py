@@ -4,7 +4,7 @@ import pytest
 
 from bot.texts.answers import NOTHING_TO_STOP
 from tests.fakes.openai import held
-from tests.stories.town import Town, wait_until, words
+from tests.world import Town, wait_until, words
 
 PROSE = " ".join(f"word{n}" for n in range(200))
 

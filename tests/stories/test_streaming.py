@@ -8,7 +8,7 @@ import pytest
 from bot.playground.changes import Change
 from bot.playground.model import Message
 from tests.fakes.openai import Answer, held, parts, slow
-from tests.stories.town import Town, open_town, wait_until, words
+from tests.world import Town, open_town, wait_until, words
 
 LONG = "\n\n".join(f"Paragraph {n} says **something** of its own." for n in range(40))
 

@@ -8,9 +8,9 @@ import pytest
 from bot import sweeper
 from bot.errors import Retry
 from bot.sweeper import DELETES_AT_ONCE, Sweeper
-from tests.store.scenes import keys_of
+from tests.store.builders import keys_of
 from tests.stories.test_lifetime import DAY, age, sweeper
-from tests.stories.town import Town, wait_until
+from tests.world import Town, wait_until
 
 MANY = 3 * DELETES_AT_ONCE
 

@@ -21,8 +21,8 @@ from bot.store import Store
 from bot.store.usage import Spent, day_of
 from bot.turn.limits import Budget, _next_month, _span, _tomorrow
 from bot.turn.prices import Price, load_prices, microdollars
-from tests.store.scenes import deliver, take_one
-from tests.stories.town import Town, open_town
+from tests.store.builders import deliver, take_one
+from tests.world import Town, open_town
 
 PRICES = """
 [gpt]

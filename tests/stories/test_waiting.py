@@ -8,7 +8,7 @@ from bot.slack.answer import post_rate, waiting
 from bot.slack.answer.status import THINKING
 from bot.slack.answer.waiting import WAITING
 from tests.fakes.openai import echo, held
-from tests.stories.town import Town, open_town, wait_until
+from tests.world import Town, open_town, wait_until
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from bot.store import Claim, Entry, Inbox
 from bot.worker import loop
 from tests.fakes.openai import echo, held
 from tests.redis_server import run_server
-from tests.stories.town import Town, open_town, wait_until
+from tests.world import Town, open_town, wait_until
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,17 @@ from playwright.async_api import Page, expect
 from bot.playground.web_page import page_url
 from bot.texts.answers import FRESH_START
 from tests.browser.conftest import Opener
-from tests.browser.hands import choose, in_channel, in_thread, open_thread, reply, say, speak_as
+from tests.browser.page_actions import (
+    choose,
+    in_channel,
+    in_thread,
+    open_thread,
+    reply,
+    say,
+    speak_as,
+)
 from tests.fakes.openai import held
-from tests.stories.town import Town
+from tests.world import Town
 
 TABLE = "Here:\n\n| Step | Hours |\n|---|--:|\n| Prepare | 2 |\n\n```python\nprint(1)\n```"
 

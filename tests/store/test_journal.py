@@ -7,7 +7,7 @@ import pytest
 from bot.errors import Retry, Superseded
 from bot.models import Conversation, Run
 from bot.store import Claim, Store
-from tests.store.scenes import conversation, deliver, die, rescue, take_one, thread
+from tests.store.builders import conversation, deliver, die, rescue, take_one, thread
 
 RUN = Run("run_1", "conv_1", started_at=1_800_000_000.5)
 

@@ -1,7 +1,7 @@
 """The agent pane: prompts, a greeting once, a title for each thread."""
 
 from bot.slack.surfaces.assistant_thread import GREETING, PROMPTS
-from tests.stories.town import Town
+from tests.world import Town
 
 
 async def test_who_opens_the_messages_finds_prompts_and_is_greeted_once(town: Town) -> None:

@@ -16,7 +16,7 @@ from bot.slack.surfaces.job_buttons import ASKED
 from bot.texts.answers import FRESH_START
 from bot.turn.access import GUEST, OUTSIDER
 from tests.browser.conftest import Opener, open_shown_town
-from tests.browser.hands import (
+from tests.browser.page_actions import (
     command,
     go_to,
     in_channel,
@@ -28,7 +28,7 @@ from tests.browser.hands import (
     speak_as,
 )
 from tests.stories.test_usage import PRICES
-from tests.stories.town import Town
+from tests.world import Town
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from bot.store import Store, open_store
 from tests.chaos.processes import BotProcess, Part
 from tests.fakes.openai import Answer, FakeOpenAI, Prompt, open_fake_openai
 from tests.redis_server import RedisServer, run_server
-from tests.stories.town import wait_until
+from tests.world import wait_until
 
 WORD = re.compile(r"\bw\d{6}\b")
 TIME_FACTOR = 0.1

@@ -10,7 +10,7 @@ from bot.models import FollowUps, Message
 from bot.store import Address, Background, Store
 from bot.store.channel_settings import ChannelSettings
 from bot.store.routing import EARLY_SECONDS, OVERHEARD_MESSAGES
-from tests.store.scenes import deliver, keys_of, message, stamps, take_one, thread
+from tests.store.builders import deliver, keys_of, message, stamps, take_one, thread
 
 
 def by(user_id: str, ts: str) -> Message:
