@@ -6,6 +6,7 @@ ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_CACHE_D
 WORKDIR /app
 # The dependencies first: they change less often than the code, and stay in their layer.
 COPY pyproject.toml uv.lock README.md ./
+COPY local_slack/pyproject.toml local_slack/
 RUN --mount=type=cache,target=/uv-cache \
     uv sync --locked --no-default-groups --no-install-project
 COPY bot bot

@@ -37,10 +37,11 @@ def format_() -> None:
 
 
 def lint() -> None:
-    """Check style and format."""
+    """Check style, format and the rules of import."""
     setup()
     run(program("ruff"), "check", ".")
     run(program("ruff"), "format", "--check", ".")
+    run(program("lint-imports"))
 
 
 def types() -> None:

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from benchmarks.turns import Bench, open_bench
-from bot.playground.changes import Change
+from local_slack.workspace.changes import Change
 from tests.world import words
 
 TEXT = "\n\n".join(f"Paragraph {n} of an answer that people wait for." for n in range(40))

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bot.playground.local_slack import LocalSlack
-from bot.playground.server import open_workspace
 from bot.slack.events import EVENTS
 from bot.slack.surfaces.commands import COMMANDS
+from local_slack.local_slack import LocalSlack
+from local_slack.server import open_workspace
 from tests.fakes.openai import RemoteFake, start_fake_openai
 from tests.redis_server import RedisServer, run_server
 from tests.test_cli import environment, healthy

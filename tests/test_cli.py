@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.playground.server import open_workspace
+from local_slack.server import open_workspace
 from tests.fakes.openai import held, open_fake_openai
 from tests.world import wait_until, words
 

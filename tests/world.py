@@ -11,13 +11,13 @@ from uuid import uuid4
 
 from bot.app import Bot, open_bot
 from bot.models import Thread
-from bot.playground.local_slack import LocalSlack
-from bot.playground.model import Message
-from bot.playground.server import open_workspace
 from bot.settings import Settings
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
 from bot.slack.surfaces.commands import COMMANDS
+from local_slack.local_slack import LocalSlack
+from local_slack.server import open_workspace
+from local_slack.workspace.model import Message
 from tests.fakes.openai import FakeOpenAI, held, open_fake_openai
 
 PATIENCE = 20.0

@@ -70,8 +70,8 @@ def worker() -> None:
 @click.option("--fresh", is_flag=True, help="Forget what earlier tries left.")
 def try_(play: Path | None, browser: bool | None, fresh: bool) -> None:
     """Try the bot in a local Slack: no workspace, no key, no Redis needed."""
-    from bot.playground.script import ScriptError
     from bot.tryout import page, place
+    from local_slack.script import ScriptError
 
     if browser is None:
         browser = sys.stdin.isatty()

@@ -16,13 +16,13 @@ from pathlib import Path
 import click
 
 from bot.app import stop_on_signals
-from bot.playground.switches import Switch
-from bot.playground.web_page import page_url
 from bot.slack.manifest import manifest
 from bot.telemetry import log
 from bot.tryout.child import FAIL_NEXT_RUN
 from bot.tryout.place import Place, engine_line, open_place, state_directory
 from bot.tryout.programs import Program, open_program
+from local_slack.control.web_page import page_url
+from local_slack.switches import Switch
 
 ADDRESS = "page.json"
 """Where port and token are kept: a page that is still open goes on after a restart."""

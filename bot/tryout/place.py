@@ -14,10 +14,6 @@ from typing import Any
 
 from bot.app import Bot, open_bot
 from bot.models import Thread
-from bot.playground.local_slack import LocalSlack
-from bot.playground.script import Script, read_scripts
-from bot.playground.server import open_workspace
-from bot.playground.terminal import Terminal, show_thread
 from bot.settings import Settings, load, read
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
@@ -25,6 +21,10 @@ from bot.slack.surfaces.commands import COMMANDS
 from bot.slack.surfaces.shortcuts import SHORTCUTS
 from bot.store.server import open_server
 from bot.telemetry import log
+from local_slack.local_slack import LocalSlack
+from local_slack.script import Script, read_scripts
+from local_slack.server import open_workspace
+from local_slack.terminal import Terminal, show_thread
 
 SIDE_BY_SIDE = 8
 """Conversations that `--play` has going at the same time."""

@@ -17,8 +17,8 @@ import click
 
 from bot.errors import ConfigError
 from bot.models import Thread
-from bot.playground.local_slack import LocalSlack
 from bot.tryout.place import Place
+from local_slack.local_slack import LocalSlack
 
 START_SECONDS = 40.0
 RESTART_SECONDS = 0.3

@@ -11,10 +11,10 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.playground import LocalSlack, open_workspace
-from bot.playground.web_page import page_url
 from bot.slack.manifest import manifest
-from tests.playground.bolt import make_client
+from local_slack import LocalSlack, open_workspace
+from local_slack.control.web_page import page_url
+from local_slack.tests.bolt import make_client
 from tests.world import Town, open_town, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from playwright.async_api import Page, async_playwright, expect
 
-from bot.playground.web_page import page_url
 from bot.tryout.page import open_page
+from local_slack.control.web_page import page_url
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.page_actions import in_thread, open_thread, reply, say, speak_as
 from tests.fakes.openai import Prompt, open_fake_openai

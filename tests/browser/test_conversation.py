@@ -2,8 +2,8 @@
 
 from playwright.async_api import Page, expect
 
-from bot.playground.web_page import page_url
 from bot.texts.answers import FRESH_START
+from local_slack.control.web_page import page_url
 from tests.browser.conftest import Opener
 from tests.browser.page_actions import (
     choose,

@@ -11,8 +11,9 @@ from playwright.async_api import Page, expect
 from slack_bolt.async_app import AsyncAck, AsyncRespond
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.playground import LocalSlack
-from bot.playground.web_page import page_url
+from local_slack import LocalSlack
+from local_slack.control.web_page import page_url
+from local_slack.tests.bolt import connected, make_app
 from tests.browser.conftest import Opener
 from tests.browser.page_actions import (
     choose,
@@ -23,7 +24,6 @@ from tests.browser.page_actions import (
     say,
     speak_as,
 )
-from tests.playground.bolt import connected, make_app
 
 
 def png() -> bytes:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from bot.playground.web_page import page_url
 from bot.slack.surfaces.commands.conversations import NONE_SUCH
 from bot.slack.surfaces.home import NONE
 from bot.slack.surfaces.job_buttons import ASKED
 from bot.texts.answers import FRESH_START
 from bot.turn.access import GUEST, OUTSIDER
+from local_slack.control.web_page import page_url
 from tests.browser.conftest import Opener, open_shown_town
 from tests.browser.page_actions import (
     command,

@@ -10,13 +10,13 @@ from socket import socket
 from typing import Any
 
 from bot.models import Thread
-from bot.playground.delivery import Delivery
-from bot.playground.local_slack import LocalSlack
-from bot.playground.server import open_workspace
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
 from bot.slack.surfaces.commands import COMMANDS
 from bot.store import Store, open_store
+from local_slack.delivery.delivery import Delivery
+from local_slack.local_slack import LocalSlack
+from local_slack.server import open_workspace
 from tests.chaos.processes import BotProcess, Part
 from tests.fakes.openai import Answer, FakeOpenAI, Prompt, open_fake_openai
 from tests.redis_server import RedisServer, run_server

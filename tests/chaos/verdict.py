@@ -8,8 +8,8 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
-from bot.playground.model import Message
 from bot.slack.answer.reply import METADATA_EVENT
+from local_slack.workspace.model import Message
 from tests.chaos.processes_world import WORD, City, Said
 from tests.world import words
 

@@ -15,11 +15,11 @@ from uuid import uuid4
 
 import aiohttp
 
-from bot.playground.local_slack import LocalSlack
-from bot.playground.server import open_workspace
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
 from bot.slack.surfaces.commands import COMMANDS
+from local_slack.local_slack import LocalSlack
+from local_slack.server import open_workspace
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.ops.servers import find_port
 from tests.world import wait_until

@@ -74,13 +74,12 @@ def test_what_the_image_copies_is_there_and_is_sent_to_the_builder() -> None:
 @pytest.mark.timeout(400)
 async def test_the_steps_of_the_image_build_a_bot_that_runs(tmp_path: Path, redis_url: str) -> None:
     venv = tmp_path / ".venv"
-    syncs = [line for line in values("RUN") if "uv sync" in line]
-    copies = [line.split()[:-1] for line in values("COPY") if "--from" not in line]
-    for names, sync in zip(copies, syncs, strict=True):
-        copy_files(tmp_path, names)
-        await asyncio.to_thread(
-            uv_sync, tmp_path, *sync.split("uv sync")[1].split(), environment=venv
-        )
+    for word, line in instructions():
+        if word == "COPY" and "--from" not in line:
+            copy_files(tmp_path, line.split()[:-1])
+        elif word == "RUN" and "uv sync" in line:
+            options = line.split("uv sync")[1].split()
+            await asyncio.to_thread(uv_sync, tmp_path, *options, environment=venv)
     (elsewhere := tmp_path / "data").mkdir()
     (tmp_path / "bot").rename(tmp_path / "gone")
     given = {"PATH": f"{venv / 'bin'}:/usr/bin:/bin", "PYTHONPATH": ""}

@@ -17,12 +17,12 @@ import bot.slack.checks
 import bot.store.checks
 from bot.checks import Finding
 from bot.cli import doctor
-from bot.playground.local_slack import LocalSlack
-from bot.playground.server import open_workspace
 from bot.settings import Settings
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES, render_manifest
 from bot.store import Store
+from local_slack.local_slack import LocalSlack
+from local_slack.server import open_workspace
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.ops.servers import open_page, run_redis, run_tls_redis
 from tests.redis_server import find_executables, run_server

@@ -10,12 +10,12 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.models import Answer, Message, Step, Thread, Update
-from bot.playground.local_slack import LocalSlack
-from bot.playground.model import Message as Posted
-from bot.playground.server import open_workspace
 from bot.slack.answer.reply import Replies, Reply
 from bot.store import Store
 from bot.store.journal import Turn
+from local_slack.local_slack import LocalSlack
+from local_slack.server import open_workspace
+from local_slack.workspace.model import Message as Posted
 from tests.world import words
 
 CHANNEL = "#general"

@@ -30,7 +30,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses, and budgets that are never short."""
     for name in ("STARTS", "STOPS", "APPENDS", "EDITS"):
         plenty = Allowance(name.lower(), 1e6, 1000)
-        for module in (budget, live):
+        for module in (rate_limits, live):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, plenty)
     monkeypatch.setattr("bot.slack.answer.stream.STOPS", Allowance("stops", 1e6, 1000))

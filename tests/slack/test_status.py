@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from bot.models import Answer
-from bot.playground.changes import Change
 from bot.slack.answer import status
 from bot.slack.answer.reply import Replies
 from bot.slack.answer.status import THINKING
 from bot.store import Store
+from local_slack.workspace.changes import Change
 from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
 
 

@@ -1,7 +1,7 @@
 """People edit and delete what they wrote: before, while and after it is answered."""
 
-from bot.playground.model import Message
 from bot.slack.changes import ACTION
+from local_slack.workspace.model import Message
 from tests.fakes.openai import held
 from tests.world import Town
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.playground.delivery import Attempt
+from local_slack.delivery.delivery import Attempt
 from tests.redis_server import run_server
 from tests.world import Town, open_town, wait_until
 

@@ -7,9 +7,9 @@ from typing import Any
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.playground.shapes import file_json
 from bot.slack.events import parse_files
 from bot.slack.files import ELSEWHERE, MOST_BYTES, NO_SCOPE, TOO_LARGE, UNHEARD, UNREADABLE, Files
+from local_slack.workspace.shapes import file_json
 from tests.world import Town, open_town
 
 MP3 = b"ID3" + bytes(range(100))

@@ -1,7 +1,7 @@
 """What the model makes besides words comes into the thread, once."""
 
-from bot.playground.model import File
 from bot.texts.answers import HERE
+from local_slack.workspace.model import File
 from tests.fakes.openai import Answer, parts
 from tests.world import Town, words
 

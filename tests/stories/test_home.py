@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bot.playground.actions import default_state
 from bot.slack.surfaces.channel_modal import parse_settings, render_modal
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Version
 from bot.texts.answers import FRESH_START
+from local_slack.actions import default_state
 from tests.world import Town, open_town
 
 

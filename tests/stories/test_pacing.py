@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.playground.changes import Change
 from bot.turn import throttle
+from local_slack.workspace.changes import Change
 from tests.fakes.openai import Request
 from tests.world import Town, open_town
 

@@ -6,10 +6,10 @@ from functools import partial
 from typing import Any
 
 from bot.jobs.export import export_conversations
-from bot.playground.model import Message
 from bot.slack.surfaces.commands.conversations import NONE_SUCH
 from bot.store import jobs
 from bot.store.usage import FORGOTTEN, day_of
+from local_slack.workspace.model import Message
 from tests.fakes.openai import held
 from tests.stories.test_usage import files_for
 from tests.world import PATIENCE, Town, wait_until

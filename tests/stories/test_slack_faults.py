@@ -12,8 +12,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.app import open_bot
-from bot.playground.posting import post as say
 from bot.slack.answer import chat, live, post_rate
+from local_slack.workspace.posting import post as say
 from tests.fakes.openai import held
 from tests.stories.test_deliveries import post
 from tests.world import Town, delete_while_answering, open_town, wait_until, words

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.playground.changes import Change
-from bot.playground.model import Message
+from local_slack.workspace.changes import Change
+from local_slack.workspace.model import Message
 from tests.fakes.openai import Answer, held, parts, slow
 from tests.world import Town, open_town, wait_until, words
 

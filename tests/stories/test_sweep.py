@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bot import sweeper
+from bot import sweeper as sweep_module
 from bot.errors import Retry
 from bot.sweeper import DELETES_AT_ONCE, Sweeper
 from tests.store.builders import keys_of
@@ -60,8 +60,8 @@ async def test_one_that_the_server_will_not_delete_does_not_hold_up_the_others(t
 async def test_a_deletion_that_hangs_ends_before_the_lease(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert sweeper.RENEW_AFTER + sweeper.DELETE_SECONDS < sweeper.LEASE_SECONDS
-    monkeypatch.setattr(sweeper, "DELETE_SECONDS", 0.2)
+    assert sweep_module.RENEW_AFTER + sweep_module.DELETE_SECONDS < sweep_module.LEASE_SECONDS
+    monkeypatch.setattr(sweep_module, "DELETE_SECONDS", 0.2)
     await idle_ones(town, 1)
     town.fake.fault("hang_before", "GET")
     swept = await sweeper(town).sweep_now()
@@ -71,7 +71,7 @@ async def test_a_deletion_that_hangs_ends_before_the_lease(
 async def test_a_sweep_whose_lease_was_lost_stops(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeper, "RENEW_AFTER", 0.0)
+    monkeypatch.setattr(sweep_module, "RENEW_AFTER", 0.0)
     await idle_ones(town)
     store, first = town.bot.store, sweeper(town)
     town.fake.fault("delay", "GET", times=None, seconds=0.3)

@@ -1,0 +1,28 @@
+"""The Web API, one module per family. METHODS is the index: name -> handler, scopes, tier."""
+
+from local_slack.api.methods import (
+    agents,
+    apps,
+    chat,
+    conversations,
+    files,
+    reactions,
+    streams,
+    users,
+    views,
+)
+from local_slack.api.methods.call import Method
+
+METHODS: dict[str, Method] = {
+    **apps.METHODS,
+    **users.METHODS,
+    **conversations.METHODS,
+    **chat.METHODS,
+    **streams.METHODS,
+    **reactions.METHODS,
+    **views.METHODS,
+    **agents.METHODS,
+    **files.METHODS,
+}
+
+__all__ = ["METHODS"]

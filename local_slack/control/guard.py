@@ -1,0 +1,71 @@
+"""Who may drive a workspace: only requests to its own address, from no other origin; the page and
+the control API are for the holder of its token."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from local_slack.local_slack import LocalSlack
+
+OWN_SITE = (None, "same-origin", "none")
+"""`Sec-Fetch-Site` of requests that the page itself, a person's hand or a program makes."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def refuse_strangers(slack: LocalSlack) -> Middleware:
+    """A middleware that refuses, at every address, what a page of another site may have sent.
+
+    The tokens of the Web API need not be secret here, so that the API is protected as well.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        port = slack.base_url.rpartition(":")[2]
+        hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
+        origin = request.headers.get("Origin")
+        if request.host not in hosts or origin not in (None, *(f"http://{h}" for h in hosts)):
+            return web.json_response({"error": "forbidden"}, status=403)
+        return await handler(request)
+
+    return middleware
+
+
+class Guard:
+    """Lets the holder of the token pass, to the page and the control API.
+
+    The token comes as `Authorization: Bearer`, as `?token=`, or in the cookie that the page was
+    given. Cookies know no ports, so a page of another server on this machine would send ours along:
+    the cookie counts only where the browser says that the request is of our own origin.
+    """
+
+    def __init__(self, slack: LocalSlack) -> None:
+        self._slack = slack
+
+    @property
+    def cookie(self) -> str:
+        """Its name; each workspace has its own, since cookies know no ports."""
+        return f"playground_{self._slack.base_url.rpartition(':')[2]}"
+
+    def refuse(self, request: web.Request) -> web.Response | None:
+        """401 without the token, None for who may pass."""
+        if self.is_token(_given(request)) or self._has_cookie(request):
+            return None
+        return web.json_response({"error": "unauthorized"}, status=401)
+
+    def is_token(self, given: str | None) -> bool:
+        token = self._slack.control_token
+        return given is not None and secrets.compare_digest(given.encode(), token.encode())
+
+    def _has_cookie(self, request: web.Request) -> bool:
+        own = request.headers.get("Sec-Fetch-Site") in OWN_SITE
+        return own and self.is_token(request.cookies.get(self.cookie))
+
+
+def _given(request: web.Request) -> str | None:
+    header = request.headers.get("Authorization")
+    if header is not None:
+        return header.removeprefix("Bearer ")
+    return request.query.get("token")

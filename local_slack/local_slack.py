@@ -1,0 +1,281 @@
+"""A running workspace as a test or a program holds it: its people, its content, its logs."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from local_slack.api.rates import Rates
+from local_slack.api.web_api import CallRecord, Tokens, WebApi
+from local_slack.delivery.delivery import Answer, Deliveries, Delivery
+from local_slack.delivery.faults import Faults
+from local_slack.delivery.http_events import HttpEvents
+from local_slack.delivery.interactions import Interactions
+from local_slack.delivery.socket_mode import SocketMode
+from local_slack.people import Person
+from local_slack.switches import Switch
+from local_slack.traces import Trace, steps_of
+from local_slack.workspace.agents import agent_thread, expire_statuses
+from local_slack.workspace.clock import Clock
+from local_slack.workspace.model import AgentThread, Channel, Json, Message, User
+from local_slack.workspace.rich_text import find_pings
+from local_slack.workspace.shapes import permalink
+from local_slack.workspace.snapshot import snapshot
+from local_slack.workspace.streams import expire_streams
+from local_slack.workspace.workspace import Workspace
+
+Value = TypeVar("Value")
+KEPT_TRACES = 20_000
+
+
+class Route:
+    """Chooses the transport as Slack does: Socket Mode once the app has turned to it."""
+
+    def __init__(self, http: HttpEvents, sockets: SocketMode) -> None:
+        self.http = http
+        self.sockets = sockets
+
+    async def send(
+        self, delivery: Delivery, timeout: float, retry_num: int, retry_reason: str
+    ) -> Answer:
+        transport = self.sockets if self.http.url is None else self.http
+        return await transport.send(delivery, timeout, retry_num, retry_reason)
+
+
+class LocalSlack:
+    """A running workspace. `open_workspace` makes one."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        tokens: Tokens,
+        faults: Faults,
+        *,
+        events: frozenset[str] | None,
+        scopes: frozenset[str] | None,
+        commands: frozenset[str] | None,
+        events_url: str | None,
+        time_factor: float,
+        ack_seconds: float,
+        rate_limits: bool,
+    ) -> None:
+        self.workspace = workspace
+        self.tokens = tokens
+        self.faults = faults
+        self.control_token = secrets.token_urlsafe(18)
+        self.http = HttpEvents(tokens.signing_secret, events_url)
+        self.sockets = SocketMode(workspace.app_id)
+        self.rates = Rates(workspace.clock, enabled=rate_limits)
+        self.interactions = Interactions(workspace)
+        self.deliveries_to_app = Deliveries(
+            workspace,
+            Route(self.http, self.sockets),
+            faults,
+            events=events,
+            time_factor=time_factor,
+            ack_seconds=ack_seconds,
+        )
+        self.web_api = WebApi(
+            workspace, tokens, faults, self.rates, self.sockets, self.interactions
+        )
+        self.web_api.scopes, self.web_api.events = scopes, events
+        self.web_api.events_url = events_url
+        self.base_url = ""
+        self.manifest: Json = {}
+        """The app's manifest, for what the page offers: commands, shortcuts, suggested prompts."""
+        self.switches: dict[str, Switch] = {}
+        self._traces: deque[Trace] = deque(maxlen=KEPT_TRACES)
+        self._trace_number = 0
+        self._commands = commands
+
+    # What an app needs to know
+
+    @property
+    def api_url(self) -> str:
+        """For `AsyncWebClient(base_url=...)`."""
+        return f"{self.base_url}/api/"
+
+    @property
+    def bot_token(self) -> str:
+        return self.tokens.bot
+
+    @property
+    def app_token(self) -> str:
+        return self.tokens.app
+
+    @property
+    def config_token(self) -> str:
+        """A person's configuration token, for `apps.manifest.export`."""
+        return self.tokens.config
+
+    @property
+    def signing_secret(self) -> str:
+        return self.tokens.signing_secret
+
+    @property
+    def events_url(self) -> str | None:
+        """Where events go by HTTP; None: through Socket Mode. May be set at any time."""
+        return self.http.url
+
+    @events_url.setter
+    def events_url(self, url: str | None) -> None:
+        self.http.url = self.web_api.events_url = url
+
+    @property
+    def clock(self) -> Clock:
+        return self.workspace.clock
+
+    # People and places
+
+    @property
+    def bot(self) -> User:
+        return self.workspace.bot
+
+    def user(self, name: str) -> Person:
+        """The person of this name (or id); raises SlackError("user_not_found")."""
+        return Person(
+            self.workspace.get_user(name),
+            self.workspace,
+            self.deliveries_to_app,
+            self.interactions,
+            self._commands,
+        )
+
+    def add_user(self, name: str, **fields: Any) -> Person:
+        """A new user; `is_guest=True`, `is_bot=True`, `team_id=...` and the like."""
+        user = User(self.workspace.new_id("U"), name, **fields)
+        if user.is_bot and user.bot_id is None:
+            user.bot_id = self.workspace.new_id("B")
+            user.app_id = user.app_id or self.workspace.new_id("A")
+        self.workspace.add_user(user)
+        return self.user(user.id)
+
+    def channel(self, name: str) -> Channel:
+        """By "#name" or id; raises SlackError("channel_not_found")."""
+        return self.workspace.find_channel(name) or self.workspace.get_channel(name)
+
+    def add_channel(
+        self, name: str, members: Iterable[str] = (), *, private: bool = False, bot: bool = True
+    ) -> Channel:
+        """A new channel with these people and, by default, the bot."""
+        ids = [self.workspace.get_user(member).id for member in members]
+        if bot:
+            ids.append(self.bot.id)
+        channel = Channel(self.workspace.new_id("C"), "group" if private else "channel", name, ids)
+        return self.workspace.add_channel(channel)
+
+    # What is there
+
+    def messages(self, channel: str) -> list[Message]:
+        """All messages of a channel, replies too, in order."""
+        return list(self.workspace.messages[self.channel(channel).id].values())
+
+    def thread(self, channel: str, ts: str) -> list[Message]:
+        """The root and its replies, in order."""
+        return self.workspace.thread(self.channel(channel).id, ts)
+
+    def replies(self, channel: str, ts: str) -> list[Message]:
+        """What the bot has written in a thread, in order."""
+        thread = self.thread(channel, ts)
+        return [message for message in thread if message.user_id == self.bot.id]
+
+    def agent_thread(self, channel: str, ts: str) -> AgentThread:
+        """Status line, title, prompts and session of a thread."""
+        self.expire()
+        return agent_thread(self.workspace, self.channel(channel).id, ts)
+
+    def pings(self, message: Message) -> set[str]:
+        """Whom a message notifies: user ids, "here", "channel", "everyone", "subteam^…"."""
+        return set(find_pings([message.text, message.blocks, message.attachments]))
+
+    def permalink(self, message: Message) -> str:
+        return permalink(self.workspace, message)
+
+    @property
+    def calls(self) -> list[CallRecord]:
+        """The Web API calls so far, in order, without tokens."""
+        return list(self.web_api.calls)
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """All payloads sent to the app, with their attempts."""
+        return list(self.deliveries_to_app.log)
+
+    # What the app tells of itself
+
+    def trace(self, source: str, title: str, *, at: float | None = None, **fields: Any) -> None:
+        """Report a step inside the app for "What happened"; the fields are those of `Trace`.
+
+        `at` is real time in seconds since the epoch; by default it is now.
+        """
+        self._trace_number += 1
+        offset = self.clock.now() - time.time()
+        at = self.clock.now() if at is None else at + offset
+        trace = Trace(number=self._trace_number, source=source, title=title, at=at, **fields)
+        self._traces.append(trace)
+        self.workspace.changes.publish("trace", **trace.as_json())
+
+    def steps(self, channel: str, thread_ts: str) -> list[Json]:
+        """What was reported of a thread: deliveries, calls and traces, in order."""
+        channel_id = self.channel(channel).id
+        traces = list(self._traces)
+        return steps_of(self.workspace, channel_id, thread_ts, self.deliveries, self.calls, traces)
+
+    def add_switch(self, switch: Switch) -> None:
+        """Offer a button on the page's panel of faults."""
+        self.switches[switch.name] = switch
+        self._tell_switches()
+
+    def set_switch(self, name: str, state: str) -> None:
+        """Show another word beside a button."""
+        self.switches[name].state = state
+        self._tell_switches()
+
+    def _tell_switches(self) -> None:
+        told = [switch.as_json() for switch in self.switches.values()]
+        self.workspace.changes.publish("switches", switches=told)
+
+    def snapshot(self) -> Json:
+        """The state as a JSON dict; give it to `open_workspace(state=...)`."""
+        return snapshot(self.workspace)
+
+    # Time
+
+    def expire(self) -> None:
+        """End the streams and status lines whose time is over (also done twice a second)."""
+        expire_streams(self.workspace)
+        expire_statuses(self.workspace)
+
+    async def wait_for(self, predicate: Callable[[], Value], timeout: float = 5.0) -> Value:
+        """The first true value of `predicate`, asked again after every change; TimeoutError."""
+        changed = asyncio.Event()
+        stop = self.workspace.changes.observe(lambda change: changed.set())
+        try:
+            async with asyncio.timeout(timeout):
+                while not (value := predicate()):
+                    changed.clear()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(0.05):
+                            await changed.wait()
+                return value
+        finally:
+            stop()
+
+    def begin(self, base_url: str) -> None:
+        """Tell all parts the address at which they are served."""
+        self.base_url = base_url
+        self.web_api.base_url = self.interactions.base_url = base_url
+        self.workspace.files_url = base_url
+
+    async def settled(self, timeout: float = 5.0) -> None:
+        """Wait until every delivery so far is acknowledged or given up."""
+        await self.wait_for(lambda: not self.deliveries_to_app.pending, timeout)
+
+    async def close(self) -> None:
+        """Stop delivering; pending deliveries are dropped."""
+        await self.deliveries_to_app.close()
+        await self.sockets.cut()
+        await self.http.close()

@@ -1,0 +1,22 @@
+"""Buttons of the app on the page's panel of faults: what else may be broken, the app knows."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from local_slack.workspace.model import Json
+
+
+@dataclass
+class Switch:
+    """A button; `press` does what it says. `state` is a word about it, shown beside it."""
+
+    name: str
+    title: str
+    description: str
+    button: str
+    press: Callable[[], Awaitable[None]]
+    state: str = ""
+
+    def as_json(self) -> Json:
+        names = ("name", "title", "description", "button", "state")
+        return {name: getattr(self, name) for name in names}

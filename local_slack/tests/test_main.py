@@ -1,0 +1,99 @@
+"""`python -m local_slack` as another program starts it."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+
+class Program:
+    """The running process and the settings that it printed."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.settings: dict[str, str] = {}
+
+    async def read_settings(self) -> None:
+        assert self.process.stdout is not None
+        while "PLAYGROUND_PAGE" not in self.settings:
+            line = (await self.process.stdout.readline()).decode()
+            assert line, "the process ended"
+            name, _, value = line.strip().partition("=")
+            self.settings[name] = value
+
+    async def act(self, user: str, act: str, **args: str) -> object:
+        headers = {"Authorization": f"Bearer {self.settings['PLAYGROUND_CONTROL_TOKEN']}"}
+        url = f"{self.settings['PLAYGROUND_CONTROL_URL']}/acts"
+        body = {"user": user, "act": act, "args": args}
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(url, json=body) as response,
+        ):
+            return (await response.json())["result"]
+
+    async def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+async def start(state: Path, *options: str) -> Program:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "local_slack", "--state", str(state), *options),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    program = Program(process)
+    await program.read_settings()
+    return program
+
+
+@pytest.fixture
+async def programs() -> AsyncIterator[list[Program]]:
+    started: list[Program] = []
+    yield started
+    for program in started:
+        if program.process.returncode is None:
+            await program.stop()
+
+
+async def test_it_serves_keeps_its_state_and_goes_on(
+    tmp_path: Path, programs: list[Program]
+) -> None:
+    state = tmp_path / "workspace.json"
+    first = await start(state)
+    programs.append(first)
+    client = AsyncWebClient(
+        token=first.settings["SLACK_BOT_TOKEN"], base_url=first.settings["SLACK_API_URL"]
+    )
+    team = (await client.auth_test())["team_id"]
+    ts = await first.act("alice", "says", channel="#general", text="remember me")
+    assert await first.stop() == 0
+    assert json.loads(state.read_text())["team_id"] == team
+
+    second = await start(state)
+    programs.append(second)
+    reply = await second.act("bob", "says", channel="#general", text="I do", thread_ts=str(ts))
+    assert float(str(reply)) > float(str(ts))
+    assert await second.stop() == 0
+
+
+async def test_it_serves_the_page_and_what_the_manifest_offers(
+    tmp_path: Path, programs: list[Program]
+) -> None:
+    manifest = tmp_path / "manifest.yml"
+    manifest.write_text("features: {slash_commands: [{command: /parrot, description: Say it}]}")
+    program = await start(tmp_path / "workspace.json", "--manifest", str(manifest))
+    programs.append(program)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        async with session.get(program.settings["PLAYGROUND_PAGE"]) as response:
+            assert (response.status, response.content_type) == (200, "text/html")
+        async with session.get(f"{program.settings['PLAYGROUND_CONTROL_URL']}/state") as response:
+            features = (await response.json())["manifest"]["features"]
+    assert features["slash_commands"][0]["command"] == "/parrot"

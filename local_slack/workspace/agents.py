@@ -1,0 +1,78 @@
+"""What an agent shows around a thread: status line, suggested prompts, title, session."""
+
+from local_slack.workspace.errors import SlackError
+from local_slack.workspace.model import AgentThread, Json, Session
+from local_slack.workspace.workspace import Workspace
+
+STATUS_SECONDS = 120.0
+SESSION_STATUSES = ("active", "processing", "suspended", "closed")
+
+
+def agent_thread(workspace: Workspace, channel_id: str, thread_ts: str) -> AgentThread:
+    """The agent's side of a thread; "" stands for the top of a DM."""
+    key = (channel_id, thread_ts)
+    if key not in workspace.agent_threads:
+        workspace.agent_threads[key] = AgentThread(channel_id, thread_ts)
+    return workspace.agent_threads[key]
+
+
+def thread_json(thread: AgentThread) -> Json:
+    session = thread.session
+    return {
+        "channel_id": thread.channel_id,
+        "thread_ts": thread.thread_ts,
+        "status": thread.status,
+        "loading_messages": list(thread.loading_messages),
+        "title": thread.title,
+        "prompts": list(thread.prompts),
+        "prompts_title": thread.prompts_title,
+        "session": vars(session).copy() if session else None,
+    }
+
+
+def tell(workspace: Workspace, thread: AgentThread) -> None:
+    workspace.changes.publish("agent_thread", **thread_json(thread))
+
+
+def set_status(
+    workspace: Workspace, channel_id: str, thread_ts: str, status: str, loading: list[str]
+) -> None:
+    """Show a status line for two minutes, or clear it with ""."""
+    thread = agent_thread(workspace, channel_id, thread_ts)
+    thread.status, thread.loading_messages = status, loading if status else []
+    thread.status_until = workspace.clock.now() + STATUS_SECONDS
+    tell(workspace, thread)
+
+
+def clear_status(workspace: Workspace, channel_id: str, thread_ts: str | None) -> None:
+    """What a post of the app does by itself."""
+    thread = workspace.agent_threads.get((channel_id, thread_ts or ""))
+    if thread is not None and thread.status:
+        set_status(workspace, channel_id, thread.thread_ts, "", [])
+
+
+def expire_statuses(workspace: Workspace) -> None:
+    now = workspace.clock.now()
+    for thread in tuple(workspace.agent_threads.values()):
+        if thread.status and now >= thread.status_until:
+            set_status(workspace, thread.channel_id, thread.thread_ts, "", [])
+
+
+def set_session(
+    workspace: Workspace,
+    channel_id: str,
+    thread_ts: str,
+    status: str,
+    *,
+    title: str = "",
+    initiator: str | None = None,
+) -> Session:
+    """Set the status of a session, which begins with the first one. Title only at the start."""
+    if status not in SESSION_STATUSES:
+        raise SlackError("invalid_status")
+    thread = agent_thread(workspace, channel_id, thread_ts)
+    if thread.session is None:
+        thread.session = Session(status, title, initiator)
+    thread.session.status = status
+    tell(workspace, thread)
+    return thread.session
