@@ -92,7 +92,7 @@ async def fill(store: Store, count: int) -> None:
                 ["ZADD", keys.idle, repr(old - number), thread.key],
                 ["ZADD", keys.recent(thread.team_id, user), repr(old - number), place],
             ]
-        await store.link.execute_many(commands)
+        await store.connection.execute_many(commands)
 
 
 async def measure_sweep(server: RedisServer, store: Store, count: int) -> None:
@@ -163,7 +163,7 @@ async def measure_report(server: RedisServer, store: Store, count: int) -> None:
             key = store.keys.name("usage", "T00000000", days[number % 31].isoformat())
             row = f"C{number // 31 % 50:08d}:U{number // 31 // 50 % PEOPLE:07d}"
             commands += [["HINCRBY", key, f"{row}:{kind}", 100] for kind in KINDS]
-        await store.link.execute_many(commands)
+        await store.connection.execute_many(commands)
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     trips, began = round_trips(server), time.monotonic()
     rows = await store.spending.rows(days)

@@ -10,7 +10,7 @@ from bot.settings import Settings
 from bot.store.archive import Archive
 from bot.store.channel_settings import Channels, ChannelSettings
 from bot.store.claims import Amendment, Beat, Claim, Delivery, Depth, Entry, Interrupt, ThreadState
-from bot.store.connection import Link, open_link
+from bot.store.connection import Connection, open_connection
 from bot.store.conversations import Conversations
 from bot.store.dead import DeadLetter, DeadLetters
 from bot.store.feedback import Feedback, FeedbackBook
@@ -64,7 +64,7 @@ PULSE_CONNECTIONS = 2
 class Store:
     """What the bot keeps in Redis. Everything raises StoreUnavailable while Redis is away."""
 
-    link: Link
+    connection: Connection
     keys: Keys
     inbox: Inbox
     talk: Talk
@@ -83,15 +83,15 @@ class Store:
     @property
     def redis(self) -> "Redis":
         """Redis itself, for what nothing here offers."""
-        return self.link.redis
+        return self.connection.redis
 
     async def ping(self) -> None:
         """Ask Redis for a sign of life. Raises StoreUnavailable."""
-        await self.link.execute("PING")
+        await self.connection.execute("PING")
 
     async def now(self) -> float:
         """The time by Redis's clock, which writes down when things were used."""
-        seconds, microseconds = await self.link.execute("TIME")
+        seconds, microseconds = await self.connection.execute("TIME")
         return int(seconds) + int(microseconds) / 1e6
 
 
@@ -116,27 +116,29 @@ async def open_store(
     """
     keys = Keys(prefix)
     # A worker's pulse and its blocking read never queue up behind the work of its turns.
-    pulse = open_link(url, tls_verify=tls_verify, connections=PULSE_CONNECTIONS)
-    link = open_link(url, tls_verify=tls_verify, connections=connections - PULSE_CONNECTIONS)
-    conversations = Conversations(link, keys)
+    pulse = open_connection(url, keys, tls_verify=tls_verify, connections=PULSE_CONNECTIONS)
+    connection = open_connection(
+        url, keys, tls_verify=tls_verify, connections=connections - PULSE_CONNECTIONS
+    )
+    conversations = Conversations(connection, keys)
     try:
         yield Store(
-            link=link,
+            connection=connection,
             keys=keys,
-            inbox=Inbox(link, pulse, keys),
-            talk=Talk(link, keys),
+            inbox=Inbox(connection, pulse, keys),
+            talk=Talk(connection, keys),
             workers=Workers(pulse, keys),
-            turns=Turns(link, keys, conversations),
+            turns=Turns(connection, keys, conversations),
             conversations=conversations,
-            dead=DeadLetters(link, keys),
-            pace=Pace(link, keys),
-            marks=Marks(link, keys),
-            spending=Spending(link, keys),
-            channels=Channels(link, keys),
-            feedback=FeedbackBook(link, keys),
-            archive=Archive(link, keys),
-            leases=Leases(link, keys),
+            dead=DeadLetters(connection, keys),
+            pace=Pace(connection, keys),
+            marks=Marks(connection, keys),
+            spending=Spending(connection, keys),
+            channels=Channels(connection, keys),
+            feedback=FeedbackBook(connection, keys),
+            archive=Archive(connection, keys),
+            leases=Leases(connection, keys),
         )
     finally:
-        await link.close()
+        await connection.close()
         await pulse.close()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.models import Conversation, Thread
-from bot.store.connection import Link
+from bot.store.connection import Connection
 from bot.store.inbox import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
 
@@ -54,8 +54,8 @@ class Idle:
 class Archive:
     """Idle conversations and orphans."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
         self._keys = keys
 
     async def watch(self, engine: str, conversation_id: str) -> None:
@@ -68,11 +68,11 @@ class Archive:
 
     async def postpone(self, orphan: Orphan, seconds: float) -> None:
         """Let an orphan be deleted in so many seconds from now."""
-        await self._link.run("orphan", (self._keys.orphans,), seconds, orphan.name)
+        await self._connection.run("orphan", (self._keys.orphans,), seconds, orphan.name)
 
     async def orphans(self, limit: int, now: float) -> list[Orphan]:
         """Some of those that may be deleted by now."""
-        names = await self._link.execute(
+        names = await self._connection.execute(
             *("ZRANGEBYSCORE", self._keys.orphans, "-inf", repr(now), "LIMIT", 0, limit)
         )
         return [Orphan.parse(name) for name in names]
@@ -80,11 +80,11 @@ class Archive:
     async def bury(self, orphans: Sequence[Orphan]) -> None:
         """They are deleted on the server: forget them."""
         if orphans:
-            await self._link.execute("ZREM", self._keys.orphans, *(o.name for o in orphans))
+            await self._connection.execute("ZREM", self._keys.orphans, *(o.name for o in orphans))
 
     async def count(self, before: float, now: float) -> tuple[int, int]:
         """How many conversations were last used before a time; how many orphans are due by now."""
-        idle, orphans = await self._link.execute_many(
+        idle, orphans = await self._connection.execute_many(
             [
                 ("ZCOUNT", self._keys.idle, "-inf", f"({before!r}"),
                 ("ZCOUNT", self._keys.orphans, "-inf", repr(now)),
@@ -94,7 +94,7 @@ class Archive:
 
     async def idle(self, before: float, limit: int, skip: int = 0) -> list[Idle]:
         """Conversations last used before a time, the longest idle first, in two round trips."""
-        flat = await self._link.execute(
+        flat = await self._connection.execute(
             *("ZRANGEBYSCORE", self._keys.idle, "-inf", f"({before!r}", "WITHSCORES"),
             *("LIMIT", skip, limit),
         )
@@ -108,7 +108,7 @@ class Archive:
     async def _look(self, threads: Sequence[Thread]) -> list[tuple[Orphan | None, frozenset[str]]]:
         """What some conversations have on the server, and who wrote in them; one round trip."""
         keys = self._keys
-        flat = await self._link.execute_many(
+        flat = await self._connection.execute_many(
             [("HMGET", keys.conversation(t), "engine", "id", "user_id") for t in threads]
             + [("HKEYS", keys.speakers(t)) for t in threads]
         )
@@ -122,7 +122,7 @@ class Archive:
 
     async def archive(self, found: Sequence[Idle], before: float) -> list[Fate]:
         """Turn conversations into tombstones, unless they are in use again; one round trip."""
-        fates: list[Fate] = await self._link.run_many(
+        fates: list[Fate] = await self._connection.run_many(
             "archive", [self._call(idle, repr(before)) for idle in found]
         )
         return fates
@@ -131,7 +131,7 @@ class Archive:
         """The same at somebody's wish, however lately they were used; `busy`: a turn is at work."""
         known = await self._look([c.thread for c in conversations])
         found = [Idle(c.thread, 0, *facts) for c, facts in zip(conversations, known, strict=True)]
-        fates: list[Fate] = await self._link.run_many(
+        fates: list[Fate] = await self._connection.run_many(
             "archive", [self._call(idle, "+inf") for idle in found]
         )
         return fates

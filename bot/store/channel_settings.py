@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.models import FollowUps, decode, encode
-from bot.store.connection import Link
+from bot.store.connection import Connection
 from bot.store.keys import Keys
 
 Users = Literal["members", "guests", "people"]
@@ -43,8 +43,8 @@ class Version:
 class Channels:
     """The settings of all channels."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
         self._keys = keys
 
     async def find(self, team_id: str, channel_id: str) -> ChannelSettings:
@@ -61,11 +61,11 @@ class Channels:
     ) -> bool:
         """Make a new version, unless somebody else did since version `after` (0: none yet)."""
         version = Version(after + 1, user_id, time.time(), settings)
-        saved = await self._link.run(
+        saved = await self._connection.run(
             "configure",
             (
                 self._keys.settings(team_id, channel_id),
-                self._keys.name("channels", team_id),
+                self._keys.channels(team_id),
                 self._keys.channel(team_id, channel_id),
             ),
             *(after, encode(version), channel_id, VERSIONS_KEPT, settings.follow_ups or ""),
@@ -74,11 +74,11 @@ class Channels:
 
     async def configured(self, team_id: str) -> list[str]:
         """The channels that have settings of their own."""
-        return sorted(await self._link.execute("SMEMBERS", self._keys.name("channels", team_id)))
+        return sorted(await self._connection.execute("SMEMBERS", self._keys.channels(team_id)))
 
     async def _lines(self, team_id: str, channel_id: str, count: int) -> list[str]:
         key = self._keys.settings(team_id, channel_id)
-        lines: list[str] = await self._link.execute("LRANGE", key, 0, count - 1)
+        lines: list[str] = await self._connection.execute("LRANGE", key, 0, count - 1)
         return lines
 
 

@@ -12,7 +12,7 @@ from bot.checks import Check, Finding, failed, judge_clock, ok, skipped, warning
 from bot.errors import StoreUnavailable
 from bot.settings import Settings
 from bot.store.claims import pairs
-from bot.store.connection import Link, open_link
+from bot.store.connection import Connection, open_connection
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 
@@ -53,18 +53,23 @@ async def open_checks(
     settings: Settings, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[tuple[Check, ...]]:
     """The checks, over one connection."""
-    link = open_link(settings.redis_url, tls_verify=settings.redis_tls_verify, connections=1)
+    keys = Keys(settings.bot_redis_prefix)
+    connection = open_connection(
+        settings.redis_url, keys, tls_verify=settings.redis_tls_verify, connections=1
+    )
     try:
-        yield RedisChecks(link, settings, clock).all()
+        yield RedisChecks(connection, settings, clock).all()
     finally:
-        await link.close()
+        await connection.close()
 
 
 class RedisChecks:
     """The checks of one Redis server."""
 
-    def __init__(self, link: Link, settings: Settings, clock: Callable[[], float]) -> None:
-        self._link = link
+    def __init__(
+        self, connection: Connection, settings: Settings, clock: Callable[[], float]
+    ) -> None:
+        self._connection = connection
         self._settings = settings
         self._keys = Keys(settings.bot_redis_prefix)
         self._clock = clock
@@ -87,7 +92,7 @@ class RedisChecks:
     async def server(self) -> Finding:
         """Whether it can be reached, and is new enough."""
         try:
-            self._info = await self._link.execute("INFO")
+            self._info = await self._connection.execute("INFO")
         except (StoreUnavailable, ResponseError) as error:
             return failed(_first_line(error), _mend(error))
         return judge_version(self._info)
@@ -98,10 +103,10 @@ class RedisChecks:
 
     async def writes(self) -> Finding:
         """Whether our scripts may run and write: no replica, no full memory, no missing right."""
-        key = self._keys.name("doctor")
+        key = self._keys.doctor
         script = "return redis.call('SET', KEYS[1], redis.call('TIME')[1], 'EX', 5)"
         try:
-            await self._link.execute("EVAL", script, 1, key)
+            await self._connection.execute("EVAL", script, 1, key)
         except (StoreUnavailable, ResponseError) as error:
             return failed(
                 _first_line(error), "the bot needs a primary server with room, EVAL and all keys"
@@ -128,14 +133,14 @@ class RedisChecks:
 
     async def time(self) -> Finding:
         """Whether the server's clock and ours agree."""
-        seconds, microseconds = await self._link.execute("TIME")
+        seconds, microseconds = await self._connection.execute("TIME")
         theirs = int(seconds) + int(microseconds) / 1e6
         harm = "ages and deadlines of messages will be wrong"
         return judge_clock("Redis", theirs, self._clock(), CLOCK_SECONDS, harm)
 
     async def queue(self) -> Finding:
         """Whether messages wait longer than they should, or were given up."""
-        depth = await Inbox(self._link, self._link, self._keys).depth()
+        depth = await Inbox(self._connection, self._connection, self._keys).depth()
         text = f"{depth.waiting} waiting, {depth.claimed} at work, {depth.workers} workers"
         if depth.oldest_age > WAITING_TOO_LONG:
             mend = "look into the worker's log" if depth.workers else "start a worker: bot worker"
@@ -148,7 +153,7 @@ class RedisChecks:
     async def _config(self, name: str) -> str | None:
         """A setting of the server; None where it may not be asked."""
         try:
-            reply = await self._link.execute("CONFIG", "GET", name)
+            reply = await self._connection.execute("CONFIG", "GET", name)
         except (StoreUnavailable, ResponseError):
             return None
         return pairs(reply).get(name)

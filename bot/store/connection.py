@@ -16,7 +16,9 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from bot.errors import ConfigError, StoreUnavailable, Superseded
+from bot.store.keys import Keys
 from bot.telemetry import metrics
+from bot.telemetry.log import log
 
 T = TypeVar("T")
 
@@ -26,6 +28,7 @@ CONNECT_TIMEOUT = 2.0
 # Seconds to wait for a free connection: thousands of turns may want one at the same moment.
 QUEUE_TIMEOUT = 10.0
 RETRY_DELAY = 0.05
+ASIDE_SECONDS = 30 * 24 * 3600
 
 # Before version 7 the word of an error inside a script stands somewhere in the text.
 _AWAY = re.compile(
@@ -37,8 +40,8 @@ class NoGroup(Exception):
     """The stream or its consumer group is gone: the data was lost."""
 
 
-def open_link(url: str, *, tls_verify: bool, connections: int) -> "Link":
-    """A link of at most so many connections, each opened when it is needed.
+def open_connection(url: str, keys: Keys, *, tls_verify: bool, connections: int) -> "Connection":
+    """A client with at most so many connections, each opened when it is needed.
 
     The pool looks at a connection before it gives it away, so that one which the server closed
     meanwhile (Heroku: after 300 idle seconds) is opened anew. redis-py's own retries and health
@@ -63,27 +66,30 @@ def open_link(url: str, *, tls_verify: bool, connections: int) -> "Link":
     except ValueError:
         # The text of the error may hold a part of the password.
         raise ConfigError("REDIS_URL", "is not a valid address of a Redis server") from None
-    return Link(Redis.from_pool(pool), connections)
+    return Connection(Redis.from_pool(pool), keys, connections)
 
 
-class Link:
+class Connection:
     """Runs commands and the scripts in `lua/`.
 
     Raises StoreUnavailable where Redis cannot be reached or takes no writes, and Superseded where
     a script refused a claim.
     """
 
-    def __init__(self, redis: "Redis", connections: int) -> None:
+    def __init__(self, redis: "Redis", keys: Keys, connections: int) -> None:
         self.redis = redis
+        self._keys = keys
         # The pool's own queue is unfair: under load some would wait for ever.
         self._free = asyncio.Semaphore(connections)
         self._scripts: dict[str, AsyncScript] = {}
 
     async def execute(self, *command: str | int | float) -> Any:
-        """Run one command."""
-        return await self._answered(
-            lambda: self.redis.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's gap
-        )
+        """Run one command. A key of the wrong type is set aside, and the command run again."""
+
+        async def execute() -> Any:
+            return await self.redis.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's gap
+
+        return await self._repaired([str(part) for part in command], execute)
 
     async def execute_many(self, commands: Sequence[Sequence[str | int | float]]) -> list[Any]:
         """Run commands in one round trip."""
@@ -94,11 +100,42 @@ class Link:
                     pipeline.execute_command(*command)
                 return await pipeline.execute()
 
-        return await self._answered(execute)
+        return await self._repaired([str(part) for each in commands for part in each], execute)
 
     async def run(self, script: str, keys: Sequence[str], *args: str | int | float) -> Any:
-        """Run `lua/<script>.lua`."""
-        return await self._answered(lambda: self._script(script)(keys=keys, args=args))
+        """Run `lua/<script>.lua`. A key of the wrong type is set aside, and the script repeated."""
+
+        async def execute() -> Any:
+            return await self._script(script)(keys=keys, args=args)
+
+        return await self._repaired(keys, execute)
+
+    async def _repaired(self, words: Sequence[str], call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await self._answered(call)
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error) or not await self._set_aside(words):
+                raise
+        return await self._answered(call)
+
+    async def _set_aside(self, words: Sequence[str]) -> bool:
+        """Move keys among `words` with the wrong type out of the way; whether there were any.
+
+        Without this one foreign value under a shared name (`ready`, `interrupts`) would stop the
+        whole deployment.
+        """
+        families = {word: family for word in words if (family := self._keys.family(word))}
+        types = await self.execute_many([("TYPE", key) for key in families])
+        wrong = [
+            key
+            for (key, family), found in zip(families.items(), types, strict=True)
+            if found not in ("none", family.type)
+        ]
+        for key in wrong:
+            aside = self._keys.set_aside(key)
+            log.error("redis_key_corrupt", key=key, moved_to=aside)
+            await self.execute_many([("RENAME", key, aside), ("EXPIRE", aside, ASIDE_SECONDS)])
+        return bool(wrong)
 
     async def run_many(
         self, script: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int | float]]]
@@ -111,12 +148,13 @@ class Link:
                     await self._script(script)(keys=keys, args=args, client=pipeline)
                 return await pipeline.execute()
 
-        return await self._answered(run) if calls else []
+        names = [key for keys, _ in calls for key in keys]
+        return await self._repaired(names, run) if calls else []
 
     async def _answered(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call, once more where the connection broke.
 
-        All our scripts bear to run twice: a second `deliver` is a redelivery, a second `settle` is
+        All scripts are idempotent: a second `deliver` is a redelivery, a second `settle` is
         refused. A call that timed out is not repeated: the server has enough to do.
         """
         try:
@@ -129,7 +167,9 @@ class Link:
             metrics.redis_errors.labels(type(error).__name__).inc()
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
         except ResponseError as error:
-            raise _mapped(error) from error
+            if mapped := _mapped(error):
+                raise mapped from error
+            raise
 
     async def _timed(self, call: Callable[[], Awaitable[T]]) -> T:
         if self._free.locked():
@@ -159,7 +199,8 @@ def _source(script: str) -> str:
     return (folder / "prelude.lua").read_text() + (folder / f"{script}.lua").read_text()
 
 
-def _mapped(error: ResponseError) -> Exception:
+def _mapped(error: ResponseError) -> Exception | None:
+    """Our own error for one of Redis's; None where it says that the data or the call is wrong."""
     text = str(error)
     if text.startswith("SUPERSEDED"):
         return Superseded(text)
@@ -169,4 +210,4 @@ def _mapped(error: ResponseError) -> Exception:
     if _AWAY.search(text) or type(error) is not ResponseError:
         metrics.redis_errors.labels(type(error).__name__).inc()
         return StoreUnavailable(f"{type(error).__name__}: {error}")
-    return error
+    return None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from bot.models import Conversation, Message, Record, Thread, decode, encode
 from bot.store.claims import Claim, pairs, parse_conversation
-from bot.store.connection import Link
+from bot.store.connection import Connection
 from bot.store.inbox import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
 
@@ -15,13 +15,13 @@ BATCH = 100
 class Conversations:
     """Thread -> Conversation. Writes raise Superseded once the claim is no longer ours."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
         self._keys = keys
 
     async def find(self, thread: Thread) -> Conversation | None:
         """The thread's conversation. A claim brings it along: `claim.conversation`."""
-        fields = await self._link.execute("HGETALL", self._keys.conversation(thread))
+        fields = await self._connection.execute("HGETALL", self._keys.conversation(thread))
         return parse_conversation(thread, fields)
 
     async def save(
@@ -46,7 +46,7 @@ class Conversations:
             "last_item_id": conversation.last_item_id,
             "owed": encode(conversation.owed, tuple[Message, ...]),
         }
-        await self._link.run(
+        await self._connection.run(
             "save",
             (
                 keys.thread(thread),
@@ -79,23 +79,25 @@ class Conversations:
             keys.record(thread),
             keys.idle,
         )
-        flat = await self._link.run("forget", names, claim.fence, thread.key, TOMBSTONE_SECONDS)
+        flat = await self._connection.run(
+            "forget", names, claim.fence, thread.key, TOMBSTONE_SECONDS
+        )
         return parse_conversation(thread, pairs(flat))
 
     async def retract(self, claim: Claim, ts: str) -> None:
         """Take a person's message out of our own record."""
         keys, thread = self._keys, claim.thread
         names = (keys.thread(thread), keys.conversation(thread), keys.record(thread))
-        await self._link.run("retract", names, claim.fence, ts)
+        await self._connection.run("retract", names, claim.fence, ts)
 
     async def history(self, thread: Thread) -> list[Record]:
         """Our own record of the conversation, the oldest line first."""
-        lines = await self._link.execute("LRANGE", self._keys.record(thread), 0, -1)
+        lines = await self._connection.execute("LRANGE", self._keys.record(thread), 0, -1)
         return [decode(Record, line) for line in lines]
 
     async def histories(self, threads: Sequence[Thread]) -> list[list[Record]]:
         """`history` of several conversations, in one round trip."""
-        found = await self._link.execute_many(
+        found = await self._connection.execute_many(
             [("LRANGE", self._keys.record(thread), 0, -1) for thread in threads]
         )
         return [[decode(Record, line) for line in lines] for lines in found]
@@ -104,7 +106,7 @@ class Conversations:
         """Whether the bot is part of this thread: it answered there, or is about to."""
         keys = self._keys
         return bool(
-            await self._link.execute("EXISTS", keys.conversation(thread), keys.thread(thread))
+            await self._connection.execute("EXISTS", keys.conversation(thread), keys.thread(thread))
         )
 
     async def recent(
@@ -115,11 +117,11 @@ class Conversations:
         What has been forgotten since is taken off the person's list on the way.
         """
         key = self._keys.recent(team_id, user_id)
-        places = await self._link.execute("ZREVRANGE", key, 0, -1)
+        places = await self._connection.execute("ZREVRANGE", key, 0, -1)
         found: list[Conversation] = []
         for start in range(0, len(places), BATCH):
             batch = [Thread(team_id, *place.split(":")) for place in places[start : start + BATCH]]
-            fields = await self._link.execute_many(
+            fields = await self._connection.execute_many(
                 [("HGETALL", self._keys.conversation(thread)) for thread in batch]
             )
             known = list(map(parse_conversation, batch, fields))
@@ -129,7 +131,7 @@ class Conversations:
                 if conversation is None
             ]
             if gone:
-                await self._link.execute("ZREM", key, *gone)
+                await self._connection.execute("ZREM", key, *gone)
             found += [c for c in known if c and channel_id in ("", c.thread.channel_id)]
             if limit is not None and len(found) >= limit:
                 return found[:limit]
@@ -137,14 +139,14 @@ class Conversations:
 
     async def idle(self, before: float, limit: int = 100) -> list[Thread]:
         """Threads whose conversation was last used before a time (epoch seconds)."""
-        names = await self._link.execute(
+        names = await self._connection.execute(
             "ZRANGEBYSCORE", self._keys.idle, "-inf", f"({before}", "LIMIT", 0, limit
         )
         return [Thread.parse(name) for name in names]
 
     async def figures(self, thread: Thread) -> dict[str, int]:
         """Counts of the thread's conversation: turns, messages, tokens by kind."""
-        fields = await self._link.execute("HGETALL", self._keys.conversation(thread))
+        fields = await self._connection.execute("HGETALL", self._keys.conversation(thread))
         return {name: int(fields.get(name, 0)) for name in FIGURES}
 
 

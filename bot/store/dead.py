@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bot.models import Message, Thread, decode, encode
 from bot.store.claims import Claim
-from bot.store.connection import Link
+from bot.store.connection import Connection
 from bot.store.keys import Keys
 
 
@@ -38,18 +38,18 @@ class DeadLetter:
 class DeadLetters:
     """All dead letters. Nothing leaves them by itself."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
         self._keys = keys
 
     async def list(self) -> tuple[DeadLetter, ...]:
         """All letters, the oldest first."""
-        letters = (await self._link.execute("HGETALL", self._keys.dead)).values()
+        letters = (await self._connection.execute("HGETALL", self._keys.dead)).values()
         return tuple(sorted((decode(DeadLetter, text) for text in letters), key=lambda x: x.at))
 
     async def find(self, id: str) -> DeadLetter | None:
         """One letter."""
-        text = await self._link.execute("HGET", self._keys.dead, id)
+        text = await self._connection.execute("HGET", self._keys.dead, id)
         return decode(DeadLetter, text) if text else None
 
     async def retry(self, id: str) -> bool:
@@ -60,8 +60,8 @@ class DeadLetters:
         keys, thread = self._keys, letter.thread
         messages = [part for m in letter.messages for part in (m.ts, encode(m))]
         names = (keys.dead, keys.inbox(thread), keys.thread(thread), keys.ready)
-        return bool(await self._link.run("retry", names, id, thread.key, *messages))
+        return bool(await self._connection.run("retry", names, id, thread.key, *messages))
 
     async def drop(self, id: str) -> bool:
         """Throw a letter away; False where there is no such letter."""
-        return bool(await self._link.execute("HDEL", self._keys.dead, id))
+        return bool(await self._connection.execute("HDEL", self._keys.dead, id))

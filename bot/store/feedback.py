@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.models import Thread, decode, encode
-from bot.store.connection import Link
+from bot.store.connection import Connection
 from bot.store.keys import Keys
 
 LATEST_SECONDS = 90 * 86400
@@ -31,14 +31,14 @@ class Feedback:
 class FeedbackBook:
     """All that people said, and which answer of a thread is the last one."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
         self._keys = keys
 
     async def save(self, feedback: Feedback) -> None:
         """Keep it, in the place of what this person said of this answer before."""
         field = f"{feedback.turn_id}:{feedback.user_id}"
-        await self._link.execute("HSET", self._keys.feedback, field, encode(feedback))
+        await self._connection.execute("HSET", self._keys.feedback, field, encode(feedback))
 
     async def list(self) -> list[Feedback]:
         """Everything, in the order of time."""
@@ -51,19 +51,19 @@ class FeedbackBook:
     async def forget(self, team_id: str, user_id: str) -> None:
         """Throw away what a person said, and that the person was ever greeted."""
         await self._drop(lambda f: (f.thread.team_id, f.user_id) == (team_id, user_id))
-        await self._link.execute("SREM", self._keys.greeted(team_id), user_id)
+        await self._connection.execute("SREM", self._keys.greeted(team_id), user_id)
 
     async def _drop(self, is_meant: Callable[[Feedback], bool]) -> int:
         meant = [field for field, each in (await self._all()).items() if is_meant(each)]
         if meant:
-            await self._link.execute("HDEL", self._keys.feedback, *meant)
+            await self._connection.execute("HDEL", self._keys.feedback, *meant)
         return len(meant)
 
     async def _all(self) -> dict[str, Feedback]:
         found: dict[str, str] = {}
         cursor = "0"
         while True:
-            cursor, page = await self._link.execute(
+            cursor, page = await self._connection.execute(
                 "HSCAN", self._keys.feedback, cursor, "COUNT", SCANNED
             )
             found |= page
@@ -74,13 +74,13 @@ class FeedbackBook:
     async def answered(self, thread: Thread, turn_id: str) -> None:
         """This turn's answer is the last one of the thread by now."""
         name = self._keys.latest(thread)
-        await self._link.execute("SET", name, turn_id, "EX", LATEST_SECONDS)
+        await self._connection.execute("SET", name, turn_id, "EX", LATEST_SECONDS)
 
     async def is_last(self, thread: Thread, turn_id: str) -> bool:
         """Whether no other answer has come after this turn's."""
-        return bool(await self._link.execute("GET", self._keys.latest(thread)) == turn_id)
+        return bool(await self._connection.execute("GET", self._keys.latest(thread)) == turn_id)
 
     async def greet(self, team_id: str, user_id: str) -> bool:
         """Whether this person has never been greeted; from now on they have."""
         name = self._keys.greeted(team_id)
-        return bool(await self._link.execute("SADD", name, user_id))
+        return bool(await self._connection.execute("SADD", name, user_id))

@@ -1,27 +1,27 @@
 """Marks: things that are to happen once in a while, whoever comes first."""
 
-from bot.store.connection import Link
+from bot.store.connection import Connection
 from bot.store.keys import Keys
 
 
 class Marks:
     """Names that somebody has taken for a time."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
         self._keys = keys
 
     async def is_free(self, name: str) -> bool:
         """Whether nobody has taken the mark."""
-        return not await self._link.execute("EXISTS", self._keys.name("mark", name))
+        return not await self._connection.execute("EXISTS", self._keys.flag(name))
 
     async def take(self, name: str, owner: str, seconds: int) -> bool:
         """Whether the mark is `owner`'s, now or since an earlier call.
 
         Asked again by the same owner (a turn that was taken up again) it says the same again.
         """
-        key = self._keys.name("mark", name)
-        _, holder = await self._link.execute_many(
+        key = self._keys.flag(name)
+        _, holder = await self._connection.execute_many(
             [("SET", key, owner, "NX", "EX", seconds), ("GET", key)]
         )
         return bool(holder == owner)

@@ -24,7 +24,7 @@ from bot.store.claims import (
     parse_claim,
     parse_entries,
 )
-from bot.store.connection import CALL_TIMEOUT, Link, NoGroup
+from bot.store.connection import CALL_TIMEOUT, Connection, NoGroup
 from bot.store.dead import DeadLetter
 from bot.store.keys import GROUP, Keys
 
@@ -38,8 +38,8 @@ RECORD_BYTES = 400_000
 class Inbox:
     """The inbox of all threads, for those who deliver and for the workers."""
 
-    def __init__(self, link: Link, pulse: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, pulse: Connection, keys: Keys) -> None:
+        self._connection = connection
         self._pulse = pulse
         self._keys = keys
 
@@ -49,7 +49,7 @@ class Inbox:
         A message is known again by (team, channel, ts) or by its event id for 26 hours.
         """
         keys, thread = self._keys, message.thread
-        new, waiting, active = await self._link.run(
+        new, waiting, active = await self._connection.run(
             "deliver",
             (
                 keys.inbox(thread),
@@ -76,7 +76,7 @@ class Inbox:
     async def _amend(self, thread: Thread, ts: str, message: str) -> Amendment:
         keys = self._keys
         names = (keys.thread(thread), keys.inbox(thread), keys.turn(thread), keys.interrupts)
-        return cast(Amendment, await self._link.run("amend", names, ts, thread.key, message))
+        return cast(Amendment, await self._connection.run("amend", names, ts, thread.key, message))
 
     async def interrupt(self, thread: Thread, reason: Interrupt) -> bool:
         """Ask for the end of the thread's turn; False where none is under way.
@@ -85,7 +85,7 @@ class Inbox:
         """
         keys = self._keys
         names = (keys.turn(thread), keys.interrupts, keys.later)
-        return bool(await self._link.run("interrupt", names, thread.key, reason))
+        return bool(await self._connection.run("interrupt", names, thread.key, reason))
 
     async def claim(self, worker: str, count: int, block: float) -> list[Entry]:
         """Read up to `count` ready threads, waiting up to `block` seconds for the first.
@@ -119,14 +119,16 @@ class Inbox:
         None where the entry is no longer the thread's, or nothing waits any more.
         """
         fence = secrets.token_hex(8)
-        reply = await self._link.run("take", self._to_take(entry), *_taking(entry, fence, worker))
+        reply = await self._connection.run(
+            "take", self._to_take(entry), *_taking(entry, fence, worker)
+        )
         return parse_claim(entry, fence, worker, reply) if reply else None
 
     async def take_all(self, entries: Sequence[Entry], worker: str) -> dict[str, Claim]:
         """Take many in one round trip; returns the claims by the entry, of those that `take` gives
         one for."""
         fences = [secrets.token_hex(8) for _ in entries]
-        replies = await self._link.run_many(
+        replies = await self._connection.run_many(
             "take",
             [
                 (self._to_take(entry), _taking(entry, fence, worker))
@@ -158,7 +160,7 @@ class Inbox:
         """Come back to the same turn in `after` seconds. Returns the failures so far."""
         keys = self._keys
         names = (keys.thread(claim.thread), keys.ready, keys.later)
-        attempts: int = await self._link.run(
+        attempts: int = await self._connection.run(
             "release", names, claim.fence, claim.thread.key, after, int(counts), reason
         )
         return attempts
@@ -196,7 +198,7 @@ class Inbox:
         keys, thread = self._keys, claim.thread
         people = dict.fromkeys(message.user_id for message in claim.messages)
         counts = {"turns": 1, "messages": len(claim.messages)} | asdict(usage)
-        await self._link.run(
+        await self._connection.run(
             "settle",
             (
                 *self._of(thread),
@@ -223,20 +225,20 @@ class Inbox:
         """How much there is to do."""
         keys = self._keys
         names = (keys.ready, keys.later, keys.dead, keys.workers)
-        waiting, claimed, later, dead, workers, age = await self._link.run("depth", names)
+        waiting, claimed, later, dead, workers, age = await self._connection.run("depth", names)
         return Depth(waiting, claimed, later, dead, workers, age / 1000)
 
     async def unattended(self, seconds: float, most: int = 200) -> list[Thread]:
         """Threads with which no living worker has been busy for so long, `most` of each kind."""
         keys = self._keys
         names = (keys.ready, keys.later, keys.workers)
-        found = await self._link.run("unattended", names, seconds, most)
+        found = await self._connection.run("unattended", names, seconds, most)
         return [Thread.parse(name) for name in found]
 
     async def state(self, thread: Thread) -> ThreadState:
         """One thread as it stands, for people who look into it and for tests."""
         keys = self._keys
-        busy, messages, turn, due, interrupt = await self._link.execute_many(
+        busy, messages, turn, due, interrupt = await self._connection.execute_many(
             [
                 ("HGETALL", keys.thread(thread)),
                 ("HKEYS", keys.inbox(thread)),

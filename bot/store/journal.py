@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 from bot.models import Conversation, Record, decode, encode
 from bot.store.claims import Claim
-from bot.store.connection import Link
+from bot.store.connection import Connection
 from bot.store.conversations import Conversations
 from bot.store.keys import Keys
 from bot.telemetry import trace
@@ -19,23 +19,25 @@ T = TypeVar("T")
 class Turns:
     """Opens the journal of a claim."""
 
-    def __init__(self, link: Link, keys: Keys, conversations: Conversations) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, keys: Keys, conversations: Conversations) -> None:
+        self._connection = connection
         self._keys = keys
         self._conversations = conversations
 
     def open(self, claim: Claim) -> "Turn":
         """The journal of the claim's turn, with all that was done before."""
-        return Turn(claim, self._link, self._keys, self._conversations)
+        return Turn(claim, self._connection, self._keys, self._conversations)
 
 
 class Turn:
     """The journal of one turn. Every write raises Superseded once the claim is no longer ours."""
 
-    def __init__(self, claim: Claim, link: Link, keys: Keys, conversations: Conversations) -> None:
+    def __init__(
+        self, claim: Claim, connection: Connection, keys: Keys, conversations: Conversations
+    ) -> None:
         self.claim = claim
         self.id = claim.turn_id
-        self._link = link
+        self._connection = connection
         self._names = (keys.thread(claim.thread), keys.turn(claim.thread))
         self._conversations = conversations
         self._steps = dict(claim.steps)
@@ -82,7 +84,7 @@ class Turn:
 
     async def retract(self, step: str) -> None:
         """Forget that a step was begun: it is known to have done nothing."""
-        await self._link.run("unbegin", self._names, self.claim.fence, step)
+        await self._connection.run("unbegin", self._names, self.claim.fence, step)
 
     def recall(self, step: str, kind: type[T]) -> T | None:
         """What a step gave, or None where it was not done."""
@@ -91,7 +93,7 @@ class Turn:
     async def note(self, step: str, value: object, kind: Any = None) -> None:
         """Write down what a step gave, in the place of what was there."""
         text = encode(value, kind)
-        await self._link.run("record", self._names, self.claim.fence, step, text)
+        await self._connection.run("record", self._names, self.claim.fence, step, text)
         self._steps[step] = text
 
     def _tell(self, step: str, began: float) -> None:
@@ -111,7 +113,7 @@ class Turn:
         """Whether the step was begun before; None where it is done, and recorded."""
         if step in self._steps:
             return None
-        value, again = await self._link.run("begin", self._names, self.claim.fence, step)
+        value, again = await self._connection.run("begin", self._names, self.claim.fence, step)
         if value is None:
             return bool(again)
         self._steps[step] = value

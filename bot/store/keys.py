@@ -1,11 +1,70 @@
-"""The names of all keys in Redis, in one place.
+"""The names of all keys in Redis, in one place, with their types, lifetimes and bounds.
 
 The prefix is the hash tag of every key, so that each script stays within one slot of a cluster.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from bot.models import Message, Thread
+
+RedisType = Literal["string", "hash", "list", "set", "zset", "stream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The keys of one kind: Redis's type, what is in them, how long they live, what bounds them."""
+
+    type: RedisType
+    what: str
+    lifetime: str
+    bound: str
+
+
+FAMILIES = {
+    "ready": Family("stream", "threads to be answered", "for ever", "one entry per busy thread"),
+    "later": Family("zset", "threads by when they come back", "for ever", "one per busy thread"),
+    "interrupts": Family("hash", "stops and resets by thread", "end of the turn", "busy threads"),
+    "workers": Family("zset", "workers by the end of their lease", "a day after it", "workers"),
+    "pulse": Family("hash", "first and last heartbeat", "for ever", "3 fields"),
+    "epoch": Family("string", "random value, new after a loss of data", "for ever", "one value"),
+    "dead": Family("hash", "dead letters", "until retried or dropped", "newest 10,000"),
+    "idle": Family("zset", "conversations by last use", "BOT_RETENTION_DAYS", "conversations"),
+    "orphans": Family("zset", "remote conversations to delete", "until deleted", "conversations"),
+    "settings": Family("list", "versions of a channel's settings", "for ever", "50 versions"),
+    "channels": Family("set", "channels with settings, by team", "for ever", "channels"),
+    "channel": Family("hash", "what routing needs of a channel's settings", "for ever", "1 field"),
+    "inbox": Family(
+        "hash", "messages of a busy thread by ts", "until answered", "what people send"
+    ),
+    "speakers": Family("hash", "newest ts by person in a thread", "30 days", "people in a thread"),
+    "adopted": Family("string", "whether an old thread is ours", "30 days", "one value"),
+    "overheard": Family("hash", "messages that are context only", "90 s or 30 days", "50 messages"),
+    "edited": Family("string", "an edit that may be answered again", "a day", "one message"),
+    "thread": Family("hash", "claim of a busy thread", "until it rests", "7 fields"),
+    "turn": Family("hash", "journal of the turn under way", "until settled", "steps of a turn"),
+    "conversation": Family("hash", "a thread's conversation", "BOT_RETENTION_DAYS", "15 fields"),
+    "record": Family("list", "what was said, for a rebuild", "as its conversation", "by bytes"),
+    "recent": Family("zset", "a person's conversations", "BOT_RETENTION_DAYS", "conversations"),
+    "feedback": Family("hash", "feedback by turn and person", "BOT_RETENTION_DAYS", "feedback"),
+    "latest": Family("string", "turn of a thread's last answer", "30 days", "one value"),
+    "greeted": Family("set", "people who were greeted, by team", "for ever", "people"),
+    "seen": Family("string", "a delivered message", "26 hours", "one value"),
+    "pace": Family("string", "token bucket", "until it is full again", "one value"),
+    "places": Family("zset", "who waits for a token", "until served", "busy threads"),
+    "rest": Family("string", "a pause of a token bucket", "the pause", "one value"),
+    "usage": Family("hash", "usage of a day by channel and person", "400 days", "people, channels"),
+    "used": Family("set", "days and channels of a person", "400 days", "days and channels"),
+    "teams": Family("set", "teams with usage", "for ever", "teams"),
+    "spent": Family("hash", "sums of a day or month", "62 days", "6 fields"),
+    "top": Family("zset", "who used most in a month", "400 days", "people, channels"),
+    "requests": Family("string", "requests of a minute", "2 minutes", "one value"),
+    "mark": Family("string", "something done once in a while", "its own seconds", "one value"),
+    "lease": Family("string", "work of one process at a time", "its own seconds", "one value"),
+    "doctor": Family("string", "probe of bot doctor", "seconds", "one value"),
+    "corrupt": Family("string", "a key of the wrong type, set aside", "30 days", "as it was"),
+}
+"""All families, by the first part of the key behind the prefix."""
 
 GROUP = "workers"
 """The consumer group that reads the stream of ready threads; the scripts know it, too."""
@@ -20,6 +79,15 @@ class Keys:
     def name(self, *parts: str) -> str:
         """Any key of this bot."""
         return ":".join(("{" + self.prefix + "}", *parts))
+
+    def family(self, key: str) -> Family | None:
+        """The family of a key; None for a key that is not ours."""
+        prefix, _, rest = key.partition(":")
+        return FAMILIES.get(rest.partition(":")[0]) if prefix == "{" + self.prefix + "}" else None
+
+    def set_aside(self, key: str) -> str:
+        """Where a key of the wrong type is moved to."""
+        return self.name("corrupt", key.partition(":")[2])
 
     @property
     def ready(self) -> str:
@@ -134,6 +202,48 @@ class Keys:
         if message.event_id:
             marks.append(self.name("seen", message.event_id))
         return tuple(marks)
+
+    def usage(self, team_id: str, day: str) -> str:
+        """Hash of a day's usage: `channel:person:kind` to a count."""
+        return self.name("usage", team_id, day)
+
+    def used(self, team_id: str, user_id: str) -> str:
+        """Set of `day:channel` in which a person's usage was counted."""
+        return self.name("used", team_id, user_id)
+
+    @property
+    def teams(self) -> str:
+        """Set of the teams with usage."""
+        return self.name("teams")
+
+    def spent(self, team_id: str, scope: str, name: str, period: str) -> str:
+        """Hash of the sums of a day or month."""
+        return self.name("spent", team_id, scope, name, period)
+
+    def top(self, team_id: str, scope: str, month: str) -> str:
+        """Sorted set of ids by tokens used in a month."""
+        return self.name("top", team_id, scope, month)
+
+    def requests(self, team_id: str, scope: str, name: str, minute: int) -> str:
+        """Counter of the requests of one minute."""
+        return self.name("requests", team_id, scope, name, str(minute))
+
+    def flag(self, name: str) -> str:
+        """There while something that happens once in a while has happened."""
+        return self.name("mark", name)
+
+    def lease(self, name: str) -> str:
+        """The owner of a lease."""
+        return self.name("lease", name)
+
+    def channels(self, team_id: str) -> str:
+        """Set of a team's channels with settings of their own."""
+        return self.name("channels", team_id)
+
+    @property
+    def doctor(self) -> str:
+        """What `bot doctor` writes and reads back."""
+        return self.name("doctor")
 
     def bucket(self, name: str) -> str:
         """Time stamp of a token bucket."""

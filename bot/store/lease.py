@@ -1,21 +1,21 @@
 """A lease: work that one process does at a time, all over the deployment."""
 
-from bot.store.connection import Link
+from bot.store.connection import Connection
 from bot.store.keys import Keys
 
 
 class Leases:
     """Leases by name."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
         self._keys = keys
 
     async def take(self, name: str, owner: str, seconds: float) -> bool:
         """Take a free lease, or prolong one's own; False while somebody else has it."""
-        key = self._keys.name("lease", name)
-        return bool(await self._link.run("lease", (key,), owner, int(seconds * 1000)))
+        key = self._keys.lease(name)
+        return bool(await self._connection.run("lease", (key,), owner, int(seconds * 1000)))
 
     async def give_back(self, name: str, owner: str) -> None:
         """End one's own lease."""
-        await self._link.run("lease", (self._keys.name("lease", name),), owner, 0)
+        await self._connection.run("lease", (self._keys.lease(name),), owner, 0)

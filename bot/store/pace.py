@@ -2,15 +2,15 @@
 
 import asyncio
 
-from bot.store.connection import Link
+from bot.store.connection import Connection
 from bot.store.keys import Keys
 
 
 class Pace:
     """Grants by name of bucket. The caller sleeps for what it is told, then goes ahead."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
         self._keys = keys
 
     async def acquire(self, bucket: str, who: str, rate: float, burst: int = 1) -> float:
@@ -24,7 +24,7 @@ class Pace:
 
     async def use(self, bucket: str, who: str) -> None:
         """The wait is over: the next grant is another one."""
-        await self._link.execute("ZREM", self._keys.places(bucket), who)
+        await self._connection.execute("ZREM", self._keys.places(bucket), who)
 
     async def grant(self, bucket: str, rate: float, burst: int = 1, *, leave: int = 0) -> bool:
         """Take one grant if it is due at once and `leave` more are left over: nobody waits."""
@@ -40,15 +40,15 @@ class Pace:
         self, bucket: str, rate: float, burst: int, pause: float, who: str, *leave: int
     ) -> float:
         names = (self._keys.bucket(bucket), self._keys.places(bucket))
-        return float(await self._link.run("pace", names, 1 / rate, burst, pause, who, *leave))
+        return float(await self._connection.run("pace", names, 1 / rate, burst, pause, who, *leave))
 
     async def rest(self, bucket: str, seconds: float) -> None:
         """Like `pause`, for those only who ask `resting`."""
-        await self._link.run("rest", (self._keys.rest(bucket),), seconds)
+        await self._connection.run("rest", (self._keys.rest(bucket),), seconds)
 
     async def resting(self, bucket: str) -> float:
         """For how many more seconds a pause holds."""
-        milliseconds = int(await self._link.execute("PTTL", self._keys.rest(bucket)))
+        milliseconds = int(await self._connection.execute("PTTL", self._keys.rest(bucket)))
         return max(0.0, milliseconds / 1000)
 
     async def wait(self, bucket: str, who: str, rate: float, burst: int = 1) -> None:

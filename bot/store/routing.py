@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bot.models import FollowUps, Message, Thread, decode, encode
-from bot.store.connection import Link
+from bot.store.connection import Connection
 from bot.store.inbox import SEEN_SECONDS, TOMBSTONE_SECONDS
 from bot.store.journal import Turn
 from bot.store.keys import Keys
@@ -62,8 +62,8 @@ class _Step:
 class Talk:
     """The talk of all threads, for those who listen and for the turns."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
         self._keys = keys
 
     async def hear(self, message: Message, address: Address, follow_ups: FollowUps) -> Hearing:
@@ -75,7 +75,7 @@ class Talk:
         keys, thread = self._keys, message.thread
         if not address:
             message = replace(message, text=message.text[:OVERHEARD_CHARS])
-        verdict, waiting, active = await self._link.run(
+        verdict, waiting, active = await self._connection.run(
             "hear",
             (
                 keys.inbox(thread),
@@ -108,13 +108,15 @@ class Talk:
     async def adopt(self, thread: Thread, *, ours: bool) -> None:
         """Remember whether a strange thread is one of ours."""
         whose = "ours" if ours else "others"
-        await self._link.execute("SET", self._keys.adopted(thread), whose, "EX", OVERHEARD_SECONDS)
+        await self._connection.execute(
+            "SET", self._keys.adopted(thread), whose, "EX", OVERHEARD_SECONDS
+        )
 
     async def catch_up(self, turn: Turn) -> Background:
         """What the turn should know; given out once, and the same again to the same turn."""
         keys, claim = self._keys, turn.claim
         thread = claim.thread
-        value = await self._link.run(
+        value = await self._connection.run(
             "catch_up",
             (
                 keys.thread(thread),
@@ -141,21 +143,21 @@ class Talk:
 
     async def _amend(self, thread: Thread, ts: str, message: str) -> bool:
         names = (self._keys.overheard(thread),)
-        return bool(await self._link.run("amend_overheard", names, ts, message))
+        return bool(await self._connection.run("amend_overheard", names, ts, message))
 
     async def keep_edit(self, message: Message) -> None:
         """Remember an edited question for a day, in case it is to be answered again."""
         key = self._keys.edited(message.thread, message.ts)
-        await self._link.execute("SET", key, encode(message), "EX", EDIT_SECONDS)
+        await self._connection.execute("SET", key, encode(message), "EX", EDIT_SECONDS)
 
     async def edited(self, thread: Thread, ts: str) -> Message | None:
         """An edited question, once: it is forgotten."""
-        found = await self._link.execute("GETDEL", self._keys.edited(thread, ts))
+        found = await self._connection.execute("GETDEL", self._keys.edited(thread, ts))
         return decode(Message, found) if found else None
 
     async def note_speakers(self, thread: Thread, spoke_at: Mapping[str, str]) -> None:
         """Remember who wrote in the thread, and when, before the bot was called."""
         key = self._keys.speakers(thread)
-        await self._link.execute_many(
+        await self._connection.execute_many(
             [("HSETNX", key, user_id, ts) for user_id, ts in spoke_at.items()]
         )

@@ -12,7 +12,7 @@ from typing import Literal
 
 from bot.models import Usage
 from bot.store.claims import Claim, pairs
-from bot.store.connection import Link
+from bot.store.connection import Connection
 from bot.store.keys import Keys
 
 Scope = Literal["team", "channel", "person"]
@@ -67,8 +67,8 @@ def day_of(seconds: float) -> str:
 class Spending:
     """The counters."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
         self._keys = keys
 
     async def account(self, claim: Claim, user_id: str, usage: Usage, microdollars: int) -> bool:
@@ -83,16 +83,16 @@ class Spending:
         names: list[str] = [
             keys.thread(thread),
             keys.turn(thread),
-            self._rows(team_id, day),
-            keys.name("used", team_id, user_id),
-            self._top(team_id, "channel", month),
-            self._top(team_id, "person", month),
-            keys.name("teams"),
+            self._keys.usage(team_id, day),
+            keys.used(team_id, user_id),
+            self._keys.top(team_id, "channel", month),
+            self._keys.top(team_id, "person", month),
+            keys.teams,
         ]
         for period in (day, month):
-            names.append(self._sum(team_id, "team", "", period))
-            names.append(self._sum(team_id, "channel", channel_id, period))
-            names.append(self._sum(team_id, "person", user_id, period))
+            names.append(self._keys.spent(team_id, "team", "", period))
+            names.append(self._keys.spent(team_id, "channel", channel_id, period))
+            names.append(self._keys.spent(team_id, "person", user_id, period))
         spent = Spent(
             1,
             usage.input_tokens,
@@ -101,7 +101,7 @@ class Spending:
             usage.reasoning_tokens,
             microdollars,
         )
-        counted = await self._link.run(
+        counted = await self._connection.run(
             "account",
             names,
             *(
@@ -120,57 +120,50 @@ class Spending:
 
     async def sums(self, team_id: str, wanted: Sequence[tuple[Scope, str, str]]) -> list[Spent]:
         """Sums by (scope, id, period), the period a day or a month; the id of "team" is ""."""
-        found = await self._link.execute_many(
-            [("HGETALL", self._sum(team_id, *which)) for which in wanted]
+        found = await self._connection.execute_many(
+            [("HGETALL", self._keys.spent(team_id, *which)) for which in wanted]
         )
         return [_parse(fields) for fields in found]
 
     async def count_request(self, team_id: str, scope: Scope, name: str, minute: int) -> int:
         """Count a request; returns how many there have been in this minute (of the epoch)."""
-        key = self._keys.name("requests", team_id, scope, name, str(minute))
-        count, _ = await self._link.execute_many([("INCR", key), ("EXPIRE", key, 120)])
+        key = self._keys.requests(team_id, scope, name, minute)
+        count, _ = await self._connection.execute_many([("INCR", key), ("EXPIRE", key, 120)])
         return int(count)
 
     async def top(self, team_id: str, scope: Scope, month: str, count: int) -> list[str]:
         """The ids that spent the most tokens in a month, the first one most."""
-        key = self._top(team_id, scope, month)
-        found: list[str] = await self._link.execute("ZREVRANGE", key, 0, count - 1)
+        key = self._keys.top(team_id, scope, month)
+        found: list[str] = await self._connection.execute("ZREVRANGE", key, 0, count - 1)
         return found
 
     async def rows(self, days: Iterable[date]) -> list[Row]:
         """All rows of some days, of all workspaces, by day, workspace, channel and person."""
-        teams = sorted(await self._link.execute("SMEMBERS", self._keys.name("teams")))
+        teams = sorted(await self._connection.execute("SMEMBERS", self._keys.teams))
         found: list[Row] = []
         for day in days:
             for team_id in teams:
-                cells = await self._link.execute("HGETALL", self._rows(team_id, day.isoformat()))
+                cells = await self._connection.execute(
+                    "HGETALL", self._keys.usage(team_id, day.isoformat())
+                )
                 found += _parse_rows(day.isoformat(), team_id, cells)
         return found
 
     async def forget(self, team_id: str, user_id: str) -> None:
         """Take a person's name off the rows. The sums of the day and month go by themselves."""
         keys = self._keys
-        used = keys.name("used", team_id, user_id)
-        for member in await self._link.execute("SMEMBERS", used):
+        used = keys.used(team_id, user_id)
+        for member in await self._connection.execute("SMEMBERS", used):
             day, channel_id = member.split(":")
             names = (
                 used,
-                self._rows(team_id, day),
-                self._top(team_id, "person", day[:7]),
-                self._sum(team_id, "person", FORGOTTEN, day),
-                self._sum(team_id, "person", FORGOTTEN, day[:7]),
+                self._keys.usage(team_id, day),
+                self._keys.top(team_id, "person", day[:7]),
+                self._keys.spent(team_id, "person", FORGOTTEN, day),
+                self._keys.spent(team_id, "person", FORGOTTEN, day[:7]),
             )
             args = (member, channel_id, user_id, FORGOTTEN, SUMS_SECONDS, *KINDS)
-            await self._link.run("anonymize", names, *args)
-
-    def _rows(self, team_id: str, day: str) -> str:
-        return self._keys.name("usage", team_id, day)
-
-    def _sum(self, team_id: str, scope: Scope, name: str, period: str) -> str:
-        return self._keys.name("spent", team_id, scope, name, period)
-
-    def _top(self, team_id: str, scope: Scope, month: str) -> str:
-        return self._keys.name("top", team_id, scope, month)
+            await self._connection.run("anonymize", names, *args)
 
 
 def _parse(cells: dict[str, str] | list[str]) -> Spent:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 from bot.models import Thread
 from bot.store.claims import Beat, Claim, Entry, pairs, parse_entries, parse_interrupts
-from bot.store.connection import Link, NoGroup
+from bot.store.connection import Connection, NoGroup
 from bot.store.keys import GROUP, Keys
 
 WAKE_AT_ONCE = 1000
@@ -15,8 +15,8 @@ MOVE_AT_ONCE = 500
 class Workers:
     """All workers, over all processes; a worker is a name that no other process bears."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
         self._keys = keys
         self._epochs: dict[str, str] = {}
 
@@ -26,7 +26,7 @@ class Workers:
         To be called well before `ttl` is over, once a second or so, and before the first `claim`.
         """
         keys = self._keys
-        late, epoch, due, interrupts = await self._link.run(
+        late, epoch, due, interrupts = await self._connection.run(
             "beat",
             (keys.workers, keys.pulse, keys.later, keys.interrupts, keys.epoch),
             worker,
@@ -37,7 +37,7 @@ class Workers:
         before = self._epochs.get(worker)
         self._epochs[worker] = epoch
         threads = [Thread.parse(name) for name in due]
-        await self._link.run_many(
+        await self._connection.run_many(
             "wake", [((keys.thread(t), keys.ready, keys.later), (t.key,)) for t in threads]
         )
         return Beat(
@@ -53,7 +53,9 @@ class Workers:
         for one `ttl`, for else it was the server that was away. Returns how many were moved.
         """
         keys, moved = self._keys, 0
-        for gone in await self._link.run("dead", (keys.workers, keys.pulse, keys.ready), worker):
+        for gone in await self._connection.run(
+            "dead", (keys.workers, keys.pulse, keys.ready), worker
+        ):
             moved += await self._requeue(await self._pending(gone, limit - moved), crashed=True)
             if moved >= limit:
                 break
@@ -67,7 +69,7 @@ class Workers:
         the entries we know of; younger ones than `idle` seconds are left alone. Returns how many.
         """
         names = (self._keys.ready,)
-        strays = await self._link.run("strays", names, worker, int(idle * 1000), *held)
+        strays = await self._connection.run("strays", names, worker, int(idle * 1000), *held)
         entries = [Entry(Thread.parse(name), id) for id, name in pairs(strays).items()]
         return await self._requeue(entries, crashed=False)
 
@@ -89,7 +91,7 @@ class Workers:
 
     async def held(self, claims: Sequence[Claim]) -> list[Claim]:
         """Those of `claims` that are still valid."""
-        fences = await self._link.execute_many(
+        fences = await self._connection.execute_many(
             [("HGET", self._keys.thread(claim.thread), "claim") for claim in claims]
         )
         return [claim for claim, fence in zip(claims, fences, strict=True) if fence == claim.fence]
@@ -98,14 +100,14 @@ class Workers:
         command = ("XREADGROUP", "GROUP", GROUP, worker, "COUNT", count)
         try:
             return parse_entries(
-                await self._link.execute(*command, "STREAMS", self._keys.ready, after)
+                await self._connection.execute(*command, "STREAMS", self._keys.ready, after)
             )
         except NoGroup:
             return []
 
     async def _requeue(self, entries: Sequence[Entry], *, crashed: bool) -> int:
         keys = self._keys
-        moved = await self._link.run_many(
+        moved = await self._connection.run_many(
             "requeue",
             [
                 ((keys.thread(e.thread), keys.ready), (e.id, e.thread.key, int(crashed)))
@@ -116,4 +118,4 @@ class Workers:
 
     async def _retire(self, worker: str) -> None:
         keys = self._keys
-        await self._link.run("retire", (keys.workers, keys.ready), worker)
+        await self._connection.run("retire", (keys.workers, keys.ready), worker)

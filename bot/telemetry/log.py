@@ -26,6 +26,7 @@ _TOKENS = re.compile(
 )
 HIDDEN = "***"
 _FRAMES = 30
+_CAUSES = 20
 
 
 def configure(level: str, secrets: Collection[str] = (), stream: TextIO | None = None) -> None:
@@ -114,20 +115,22 @@ def _tell_exception(
 
 
 def tell(error: BaseException) -> str:
-    """An exception and what led to it, without the words of strangers.
+    """An exception and its causes by type and place, without messages that may quote anything.
 
-    Of our own errors the reason is told, of the system's all: they hold no text of a message.
+    Our own errors add their reason, OSError its message: they contain no text of a person. Bounded
+    in length, also where causes form a circle.
     """
     lines: list[str] = []
+    seen: set[int] = set()
     chain: BaseException | None = error
-    while chain is not None:
+    while chain is not None and id(chain) not in seen and len(seen) < _CAUSES:
+        if seen:
+            lines.append("after")
+        seen.add(id(chain))
         frames = traceback.extract_tb(chain.__traceback__)[-_FRAMES:]
         lines += [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         lines.append(_kind(chain))
-        led = chain.__cause__ or (None if chain.__suppress_context__ else chain.__context__)
-        if led is not None:
-            lines.append("after")
-        chain = led
+        chain = chain.__cause__ or (None if chain.__suppress_context__ else chain.__context__)
     return "\n".join(lines)
 
 

@@ -129,6 +129,10 @@ class Worker:
                 log.error("redis_unavailable", error=str(error))
                 await _first(asyncio.sleep(next(backoff)), self._leaving.wait())
                 continue
+            except Exception as error:
+                log.exception("claim_failed", error=type(error).__name__)
+                await _first(asyncio.sleep(next(backoff)), self._leaving.wait())
+                continue
             self._begin(entries)
 
     async def _claim(self, most: int) -> list[Entry]:

@@ -63,7 +63,7 @@ async def test_without_redis_everything_says_so(action: str, tmp_path: Path) -> 
         "ERR Error running script (call to f_1): @user_script:1: -OOM command not allowed",
         "ERR max number of clients reached",
         "NOAUTH Authentication required.",
-        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "MASTERDOWN Connection with MASTER is down and replica-serve-stale-data is set to 'no'.",
         "BUSY Redis is busy running a script.",
     ],
 )

@@ -6,10 +6,6 @@
 local thread, turn, conversation, speakers, overheard = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local step = '=' .. ARGV[2]
 
-local function earlier(a, b)
-  return tonumber(a) < tonumber(b)
-end
-
 local function array(list)
   return #list == 0 and '[]' or cjson.encode(list)
 end
@@ -43,7 +39,7 @@ local value = '{"overheard":' .. array(messages) .. ',"speakers":' .. array(user
   .. ',"first":' .. tostring(first) .. '}'
 insist(turn)
 redis.call('HSET', turn, step, value)
-if #before > 0 then
-  redis.call('HDEL', overheard, unpack(before))
+for _, ts in ipairs(before) do
+  redis.call('HDEL', overheard, ts)
 end
 return value

@@ -89,19 +89,20 @@ local function deliver(at, message, marks)
   mark_seen(marks, '')
 end
 
-local function keep(at, message, user, marks)
-  local entry = {message = message, user = user, marks = marks}
-  redis.call('HSET', overheard, at, cjson.encode(entry))
-end
-
-local function earlier(a, b)
-  return tonumber(a) < tonumber(b)
-end
-
 local function kept()
   local list = redis.call('HKEYS', overheard)
   table.sort(list, earlier)
   return list
+end
+
+-- At most so many for each thread, the newest, also in threads that are not ours.
+local function keep(at, message, user, marks)
+  local entry = {message = message, user = user, marks = marks}
+  redis.call('HSET', overheard, at, cjson.encode(entry))
+  local list = kept()
+  for i = 1, #list - most do
+    redis.call('HDEL', overheard, list[i])
+  end
 end
 
 -- What was delivered before the mention that it follows.
@@ -144,9 +145,5 @@ if address ~= '' or is_for_us(ARGV[4], ts) then
 end
 keep(ts, ARGV[2], ARGV[4], marks)
 mark_seen(marks, 'overheard')
-local list = kept()
-for i = 1, #list - most do
-  redis.call('HDEL', overheard, list[i])
-end
 redis.call('EXPIRE', overheard, kept_seconds)
 return heard('overheard')

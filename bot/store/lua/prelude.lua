@@ -20,6 +20,15 @@ local function insist(key)
   redis.call('PERSIST', key)
 end
 
+-- Order of Slack's time stamps; equal ones, and what is no number, by their text.
+local function earlier(a, b)
+  local x, y = tonumber(a) or 0, tonumber(b) or 0
+  if x == y then
+    return a < b
+  end
+  return x < y
+end
+
 local function holds(thread, claim)
   return redis.call('HGET', thread, 'claim') == claim
 end

@@ -18,14 +18,6 @@ local function read(list)
   return messages
 end
 
-local function earlier(a, b)
-  local x, y = tonumber(a) or 0, tonumber(b) or 0
-  if x == y then
-    return a < b
-  end
-  return x < y
-end
-
 -- All that waits, in Slack's order. What stands behind the last reset is for the next turn; where
 -- there is none, what stands behind the last stop, or the last wish for another answer.
 local function new_batch()
