@@ -29,6 +29,7 @@ from bot.store import Store, open_own_store
 from bot.sweeper import Sweeper, Swept
 from bot.telemetry.log import log
 from bot.telemetry.trace import open_tracing
+from bot.timing import Timing
 from bot.turn.gate import Gate
 from bot.turn.limits import Budget
 from bot.turn.prices import load_prices
@@ -51,10 +52,6 @@ class Bot:
     people: People
     address: tuple[str, int] | None
     work: asyncio.Task[None] | None = None
-
-
-START_PATIENCE = 30.0
-"""Seconds that Redis and Slack are given to come up beside us."""
 
 
 async def serve(
@@ -83,15 +80,16 @@ async def open_bot(
     web_part: bool = True,
     work_part: bool = True,
     engines: Engines = open_engine,
+    timing: Timing = Timing(),
 ) -> AsyncIterator[Bot]:
     """The running bot. On leaving, it first hears no more, then hands unfinished work over."""
     prices = load_prices(settings.bot_prices)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(open_tracing(settings.otel_exporter_otlp_endpoint))
-        store = await stack.enter_async_context(open_own_store(settings))
-        await _patiently(store.ping)
+        store = await stack.enter_async_context(open_own_store(settings, timing.store))
+        await _patiently(store.ping, timing.start_patience)
         client = await stack.enter_async_context(open_client(settings))
-        identity = await _patiently(lambda: identify(client))
+        identity = await _patiently(lambda: identify(client), timing.start_patience)
         probes: dict[str, Probe] = {"redis": _pinged(store), "slack": _known(identity)}
         people = People(client, admins=settings.bot_admins)
         engine, work = None, None
@@ -107,8 +105,11 @@ async def open_bot(
             )
             threads = Threads(client, people, identity)
             budget = Budget(store, settings, prices)
-            desk = _desk(settings, budget, engine, replies, threads, Files(client), office)
-            worker = Worker(desk, settings)
+            throttle = Throttle(store, settings, timing.throttle)
+            desk = _desk(
+                settings, budget, engine, replies, threads, Files(client), office, throttle
+            )
+            worker = Worker(desk, settings, timing.worker)
             probes["worker"] = _alive(worker)
             work = await stack.enter_async_context(_working(worker))
             sweeper = Sweeper(store, engine, settings.bot_retention_days)
@@ -143,9 +144,9 @@ def _desk(
     threads: Threads,
     files: Files,
     office: Office,
+    throttle: Throttle,
 ) -> Desk:
     store = office.store
-    throttle = Throttle(store, settings)
     gate = Gate(store, office.people, budget, settings)
     rollover = settings.bot_rollover_messages
     return Desk(
@@ -234,9 +235,9 @@ def _alive(worker: Worker) -> Probe:
     return alive
 
 
-async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """Try again while a neighbour is coming up; its last error is raised after START_PATIENCE."""
-    end = asyncio.get_running_loop().time() + START_PATIENCE
+async def _patiently(call: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """Try again while a dependency is starting; its last error is raised after `seconds`."""
+    end = asyncio.get_running_loop().time() + seconds
     for delay in error_backoff():
         try:
             return await call()

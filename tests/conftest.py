@@ -7,6 +7,7 @@ import structlog
 
 from bot.store import Store
 from bot.telemetry.log import log
+from bot.timing import Timing
 from tests.redis_server import RedisServer, open_clean_store, run_server
 
 
@@ -23,6 +24,12 @@ def plain_log() -> None:
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
         ]
     )
+
+
+@pytest.fixture
+def timing() -> Timing:
+    """The timing of the bot under test. A module or a test overrides it where it cannot wait."""
+    return Timing()
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from bot.settings import Settings
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
 from bot.slack.surfaces.commands import COMMANDS
+from bot.timing import Timing
 from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
 from local_slack.workspace.model import Message
@@ -103,6 +104,7 @@ async def open_town(
     engine: str = "responses",
     socket_mode: bool = True,
     fake: dict[str, Any] | None = None,
+    timing: Timing = Timing(),
     **given: Any,
 ) -> AsyncIterator[Town]:
     """A town with the bot up and running. `given` are settings of the bot."""
@@ -136,7 +138,7 @@ async def open_town(
             }
             | given,
         )
-        bot = await stack.enter_async_context(open_bot(settings))
+        bot = await stack.enter_async_context(open_bot(settings, timing=timing))
         town = Town(slack, server, bot, settings)
         if not socket_mode:
             slack.events_url = f"{town.url}/slack/events"

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from redis.asyncio import Redis
 
@@ -23,6 +24,7 @@ from bot.store.pace import Pace
 from bot.store.routing import Address, Background, Hearing, Talk
 from bot.store.usage import Spending
 from bot.store.workers import Workers
+from bot.timing import StoreTiming
 
 __all__ = [
     "Address",
@@ -95,19 +97,27 @@ class Store:
         return int(seconds) + int(microseconds) / 1e6
 
 
-def open_own_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
+def open_own_store(
+    settings: Settings, timing: StoreTiming = StoreTiming()
+) -> AbstractAsyncContextManager[Store]:
     """Open the store that the settings name."""
     return open_store(
         settings.redis_url,
         prefix=settings.bot_redis_prefix,
         tls_verify=settings.redis_tls_verify,
         connections=settings.bot_redis_connections,
+        timing=timing,
     )
 
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, prefix: str = "bot", tls_verify: bool = True, connections: int = 10
+    url: str,
+    *,
+    prefix: str = "bot",
+    tls_verify: bool = True,
+    connections: int = 10,
+    timing: StoreTiming = StoreTiming(),
 ) -> AsyncIterator[Store]:
     """Open the store at a `redis://`, `rediss://` or `unix://` address.
 
@@ -116,10 +126,9 @@ async def open_store(
     """
     keys = Keys(prefix)
     # A worker's pulse and its blocking read never queue up behind the work of its turns.
-    pulse = open_connection(url, keys, tls_verify=tls_verify, connections=PULSE_CONNECTIONS)
-    connection = open_connection(
-        url, keys, tls_verify=tls_verify, connections=connections - PULSE_CONNECTIONS
-    )
+    open_to_url = partial(open_connection, url, keys, tls_verify=tls_verify, timing=timing)
+    pulse = open_to_url(connections=PULSE_CONNECTIONS)
+    connection = open_to_url(connections=connections - PULSE_CONNECTIONS)
     conversations = Conversations(connection, keys)
     try:
         yield Store(

@@ -19,15 +19,10 @@ from bot.errors import ConfigError, StoreUnavailable, Superseded
 from bot.store.keys import Keys
 from bot.telemetry import metrics
 from bot.telemetry.log import log
+from bot.timing import StoreTiming
 
 T = TypeVar("T")
 
-# Seconds for one command, its connection included; a blocking read must end before that.
-CALL_TIMEOUT = 5.0
-CONNECT_TIMEOUT = 2.0
-# Seconds to wait for a free connection: thousands of turns may want one at the same moment.
-QUEUE_TIMEOUT = 10.0
-RETRY_DELAY = 0.05
 ASIDE_SECONDS = 30 * 24 * 3600
 
 # Before version 7 the word of an error inside a script stands somewhere in the text.
@@ -40,7 +35,14 @@ class NoGroup(Exception):
     """The stream or its consumer group is gone: the data was lost."""
 
 
-def open_connection(url: str, keys: Keys, *, tls_verify: bool, connections: int) -> "Connection":
+def open_connection(
+    url: str,
+    keys: Keys,
+    *,
+    tls_verify: bool,
+    connections: int,
+    timing: StoreTiming = StoreTiming(),
+) -> "Connection":
     """A client with at most so many connections, each opened when it is needed.
 
     The pool looks at a connection before it gives it away, so that one which the server closed
@@ -51,7 +53,7 @@ def open_connection(url: str, keys: Keys, *, tls_verify: bool, connections: int)
     options: dict[str, Any] = {
         "max_connections": connections,
         "socket_timeout": None,
-        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_connect_timeout": timing.connect_timeout,
         "health_check_interval": 0,
         "decode_responses": True,
         "protocol": 2,
@@ -66,7 +68,7 @@ def open_connection(url: str, keys: Keys, *, tls_verify: bool, connections: int)
     except ValueError:
         # The text of the error may hold a part of the password.
         raise ConfigError("REDIS_URL", "is not a valid address of a Redis server") from None
-    return Connection(Redis.from_pool(pool), keys, connections)
+    return Connection(Redis.from_pool(pool), keys, connections, timing)
 
 
 class Connection:
@@ -76,8 +78,9 @@ class Connection:
     a script refused a claim.
     """
 
-    def __init__(self, redis: "Redis", keys: Keys, connections: int) -> None:
+    def __init__(self, redis: "Redis", keys: Keys, connections: int, timing: StoreTiming) -> None:
         self.redis = redis
+        self.timing = timing
         self._keys = keys
         # The pool's own queue is unfair: under load some would wait for ever.
         self._free = asyncio.Semaphore(connections)
@@ -161,7 +164,7 @@ class Connection:
             try:
                 return await self._timed(call)
             except RedisConnectionError:
-                await asyncio.sleep(RETRY_DELAY)
+                await asyncio.sleep(self.timing.retry_delay)
             return await self._timed(call)
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             metrics.redis_errors.labels(type(error).__name__).inc()
@@ -173,12 +176,12 @@ class Connection:
 
     async def _timed(self, call: Callable[[], Awaitable[T]]) -> T:
         if self._free.locked():
-            async with asyncio.timeout(QUEUE_TIMEOUT):
+            async with asyncio.timeout(self.timing.queue_timeout):
                 await self._free.acquire()
         else:
             await self._free.acquire()
         try:
-            async with asyncio.timeout(CALL_TIMEOUT):
+            async with asyncio.timeout(self.timing.call_timeout):
                 return await call()
         finally:
             self._free.release()

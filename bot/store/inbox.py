@@ -24,7 +24,7 @@ from bot.store.claims import (
     parse_claim,
     parse_entries,
 )
-from bot.store.connection import CALL_TIMEOUT, Connection, NoGroup
+from bot.store.connection import Connection, NoGroup
 from bot.store.dead import DeadLetter
 from bot.store.keys import GROUP, Keys
 
@@ -92,7 +92,7 @@ class Inbox:
 
         `block` is cut to what the socket's timeout allows; 0 does not wait.
         """
-        block = min(block, CALL_TIMEOUT - 1)
+        block = min(block, self._connection.timing.call_timeout - 1)
         wait = ("BLOCK", max(1, int(block * 1000))) if block > 0 else ()
         command = (
             *("XREADGROUP", "GROUP", GROUP, worker, "COUNT", count),

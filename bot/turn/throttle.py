@@ -14,31 +14,27 @@ from bot.models import Thread
 from bot.settings import Settings
 from bot.store import Store, Turn
 from bot.telemetry.log import log
+from bot.timing import ThrottleTiming
 
 T = TypeVar("T")
 
-AFTER_A_PAUSE = 10.0
-"""Runs per second that go on after a pause, of those that waited for its end."""
-PAUSE = 2.0
-"""Seconds to wait where the server does not say."""
-LONGEST_PAUSE = 120.0
-QUOTA_PAUSE = 60
-"""Seconds in which nothing is asked of a server whose budget for us is used up."""
 FOR_THE_ADMIN = frozenset({"insufficient_quota", "authentication", "permission", "model_not_found"})
 """What only the person who runs the bot can mend."""
-TOLD_AGAIN_AFTER = 60
 
 
 class Throttle:
     """The pace of the runs of one engine and model."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, timing: ThrottleTiming = ThrottleTiming()
+    ) -> None:
         self._store = store
+        self._timing = timing
         model = settings.openai_assistant_id or settings.openai_model
         self._runs = f"run:{settings.bot_engine}:{model}"
         self._quota = f"quota:{settings.bot_engine}:{model}"
         self._is_limited = settings.bot_runs_per_minute is not None
-        self._rate, self._burst = rate_and_burst(settings.bot_runs_per_minute)
+        self._rate, self._burst = rate_and_burst(settings.bot_runs_per_minute, timing)
 
     async def wait(self, turn: Turn, interrupted: asyncio.Event) -> None:
         """Wait until a run may be started, or until nobody wants it any more.
@@ -83,7 +79,9 @@ class Throttle:
         return await turn.once(step, kind, do)
 
     async def _pause(self, error: RateLimited) -> None:
-        seconds = min(error.after if error.after is not None else PAUSE, LONGEST_PAUSE)
+        timing = self._timing
+        seconds = error.after if error.after is not None else timing.pause
+        seconds = min(seconds, timing.longest_pause)
         await self._store.pace.pause(self._runs, seconds, self._rate, self._burst)
 
     async def failed(self, turn: Turn, error: RunFailed) -> None:
@@ -92,15 +90,17 @@ class Throttle:
             return
         pace = self._store.pace
         if error.reason == "insufficient_quota" and not await pace.resting(self._quota):
-            await pace.rest(self._quota, QUOTA_PAUSE)
+            await pace.rest(self._quota, self._timing.quota_pause)
         mark = f"told:{error.reason}:{self._runs}"
-        if await self._store.marks.take(mark, turn.id, TOLD_AGAIN_AFTER):
+        if await self._store.marks.take(mark, turn.id, self._timing.log_again_after):
             log.error("ai_server_refuses", reason=error.reason, detail=error.detail)
 
 
-def rate_and_burst(per_minute: int | None) -> tuple[float, int]:
+def rate_and_burst(
+    per_minute: int | None, timing: ThrottleTiming = ThrottleTiming()
+) -> tuple[float, int]:
     """Runs per second and runs at once, which together stay within so many in any minute."""
     if per_minute is None:
-        return AFTER_A_PAUSE, 1
+        return timing.rate_after_pause, 1
     burst = max(1, per_minute // 60)
     return max(per_minute - burst, per_minute / 2) / 60, burst

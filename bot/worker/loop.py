@@ -23,28 +23,11 @@ from bot.settings import Settings
 from bot.store import Claim, Entry, Turn
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
+from bot.timing import WorkerTiming
 from bot.turn.turn import Desk, Interrupt, give_up, take_turn
 
-BEAT = 1.0
-LIFE = 8.0
-"""Seconds without a heartbeat after which a worker counts as dead."""
-RESCUE_EVERY = 2
-"""Heartbeats between two looks for the dead."""
-STRAY = 5.0
-"""Seconds after which a thread that is ours in Redis's eyes only counts as astray."""
-BEGINNING_AT_ONCE = 100
-"""Turns without a run yet. The burst behind them waits where other workers can have it: a thousand
-turns that all begin together would get in each other's way until Redis seems not to answer."""
-LOOK_AGAIN = 0.05
-"""Seconds after which a worker with that many looks for room again."""
-BLOCK = 1.0
-LAST_WORDS = 5.0
-"""Seconds that a turn which is just writing to Slack is given when the worker leaves."""
 MOST_CRASHES = 25
 """Workers that may die over one batch of messages before it is taken for poison."""
-PATIENCE = 900.0
-"""Seconds that a server may ask us to wait, all in all, before its wishes count as failures; and
-that an apology is tried."""
 GIVEN_UP = "given_up"
 """Step of the journal: the messages were given up, so that there is only the apology left to do."""
 
@@ -60,12 +43,15 @@ class GivenUp:
 class Worker:
     """One worker of one process."""
 
-    def __init__(self, desk: Desk, settings: Settings) -> None:
+    def __init__(
+        self, desk: Desk, settings: Settings, timing: WorkerTiming = WorkerTiming()
+    ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._desk = desk
         self._inbox = desk.store.inbox
         self._workers = desk.store.workers
         self._settings = settings
+        self._timing = timing
         self._work: dict[str, _Work] = {}
         self._batches: set[_Batch] = set()
         self._freed = asyncio.Event()
@@ -88,12 +74,12 @@ class Worker:
         """How many more threads may be claimed now."""
         beginning = sum(work.is_beginning for work in self._work.values())
         free = self._settings.bot_concurrency - self.busy
-        return min(free, BEGINNING_AT_ONCE - beginning)
+        return min(free, self._timing.starting_at_once - beginning)
 
     @property
     def is_alive(self) -> bool:
         """Whether Redis heard of us lately: else the others take our threads for abandoned."""
-        return time.monotonic() - self._beaten_at < LIFE
+        return time.monotonic() - self._beaten_at < self._timing.lifetime
 
     async def run(self) -> None:
         """Work until `leave` is called; then hand over what is unfinished, and return."""
@@ -120,7 +106,9 @@ class Worker:
         while not self._leaving.is_set():
             if (room := self.room) <= 0:
                 self._freed.clear()
-                await _first(self._freed.wait(), self._leaving.wait(), asyncio.sleep(LOOK_AGAIN))
+                await _first(
+                    self._freed.wait(), self._leaving.wait(), asyncio.sleep(self._timing.recheck)
+                )
                 continue
             try:
                 entries = await self._claim(room)
@@ -137,7 +125,7 @@ class Worker:
 
     async def _claim(self, most: int) -> list[Entry]:
         """Wait for ready threads, no longer than until we leave (`_hand_over` finds the rest)."""
-        claim = asyncio.create_task(self._inbox.claim(self.name, most, BLOCK))
+        claim = asyncio.create_task(self._inbox.claim(self.name, most, self._timing.claim_block))
         leaving = asyncio.create_task(self._leaving.wait())
         await asyncio.wait([claim, leaving], return_when=asyncio.FIRST_COMPLETED)
         await _end([leaving] if claim.done() else [leaving, claim])
@@ -243,15 +231,17 @@ class Worker:
         """Leave the thread for a while, or give its messages up after too many failures."""
         claim = turn.claim
         waited = time.time() - claim.taken_at
-        counts = error.counts or waited > PATIENCE
+        counts = error.counts or waited > self._timing.patience
         if counts and claim.attempt + 1 >= self._settings.bot_attempts:
             await self._give_up(turn, error.reason)
             return
-        await self._release(turn, error, backoff(claim.attempt, waited), counts=counts)
+        await self._release(
+            turn, error, backoff(claim.attempt, waited, self._timing), counts=counts
+        )
 
     async def _release(self, turn: Turn, error: Retry, pace: float, *, counts: bool) -> None:
         claim = turn.claim
-        after = min(error.after if error.after is not None else pace, PATIENCE)
+        after = min(error.after if error.after is not None else pace, self._timing.patience)
         metrics.retries.labels(metrics.kind(error.reason)).inc()
         log.warning(
             "turn_delayed",
@@ -277,8 +267,8 @@ class Worker:
             raise
         except Exception as error:
             waited = time.time() - given_up.at
-            if isinstance(error, Retry) and waited < PATIENCE:
-                await self._release(turn, error, backoff(0, waited), counts=False)
+            if isinstance(error, Retry) and waited < self._timing.patience:
+                await self._release(turn, error, backoff(0, waited, self._timing), counts=False)
                 return
             log.error("apology_undelivered", error=str(error)[:100], **facts)
         log.error("messages_dead", reason=given_up.reason, **facts)
@@ -287,7 +277,7 @@ class Worker:
 
     async def _beat(self) -> None:
         began, left = time.monotonic(), list(self._left)
-        beat = await self._workers.beat(self.name, LIFE)
+        beat = await self._workers.beat(self.name, self._timing.lifetime)
         self._beaten_at = began
         del self._left[: len(left)]
         if beat.data_lost:
@@ -324,11 +314,11 @@ class Worker:
     async def _keep_beating(self) -> None:
         beats = 0
         while True:
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(self._timing.heartbeat)
             try:
                 await self._beat()
                 beats += 1
-                if beats % RESCUE_EVERY == 0:
+                if beats % self._timing.rescue_every == 0:
                     await self._rescue()
             except StoreUnavailable as error:
                 log.error("heartbeat_missed", error=str(error))
@@ -341,17 +331,24 @@ class Worker:
         A timer of the event loop and no task: after a pause of the process the loop runs it before
         any turn goes on, so that a turn which others have by now writes nothing more.
         """
-        if self._work and time.monotonic() - self._beaten_at > LIFE - BEAT:
+        if (
+            self._work
+            and time.monotonic() - self._beaten_at > self._timing.lifetime - self._timing.heartbeat
+        ):
             log.error("turns_let_go", threads=len(self._work))
             self._left += self._messages()
             self._cancel(lambda _: True)
-        self._clock = asyncio.get_running_loop().call_later(BEAT, self._look_at_the_clock)
+        self._clock = asyncio.get_running_loop().call_later(
+            self._timing.heartbeat, self._look_at_the_clock
+        )
 
     async def _rescue(self) -> None:
         """Take up what the dead have left, and what is ours in Redis's eyes only: threads that we
         let go when Redis was away, or that it gave us in a reply which never arrived."""
         rescued = await self._workers.rescue(self.name)
-        rescued += await self._workers.rescue_own(self.name, set(self._work), STRAY)
+        rescued += await self._workers.rescue_own(
+            self.name, set(self._work), self._timing.stray_after
+        )
         if rescued:
             log.warning("threads_rescued", threads=rescued)
 
@@ -367,7 +364,7 @@ class Worker:
 
     async def _finish_last_words(self) -> None:
         """Turns that wait for their run can go at once; the others finish their step."""
-        deadline = time.monotonic() + LAST_WORDS
+        deadline = time.monotonic() + self._timing.shutdown_grace
         while self._work and time.monotonic() < deadline:
             self._cancel(lambda work: work.claim is None or work.can_go)
             await asyncio.wait([w.task for w in self._work.values()], timeout=0.05)
@@ -419,9 +416,9 @@ def _times(claim: Claim, seconds: float) -> dict[str, Any]:
     }
 
 
-def backoff(attempt: int, waited: float) -> float:
+def backoff(attempt: int, waited: float, timing: WorkerTiming) -> float:
     """Seconds until the next attempt, also where attempts do not count and only time goes by."""
-    return max(2.0**attempt, min(waited / 4, 30.0))
+    return max(timing.retry_first * 2.0**attempt, min(waited / 4, timing.retry_longest))
 
 
 _Batch = asyncio.Task[dict[str, Claim]]

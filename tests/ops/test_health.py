@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bot.app import open_bot
 from bot.errors import ConfigError
 from bot.telemetry import metrics
+from bot.timing import Timing, WorkerTiming
 from tests.fakes.openai import after_polls
 from tests.ops.processes import open_process, open_site
 from tests.redis_server import run_server
@@ -67,10 +68,8 @@ async def test_without_redis_a_process_lives_and_is_not_ready(tmp_path: Path) ->
             assert "bot_redis_up 1.0" in (await get(town, "/metrics", **BEARER))[1]
 
 
-async def test_a_worker_whose_heart_stands_still_is_not_ready(
-    town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.worker.loop.LIFE", -1.0)
+@pytest.mark.parametrize("timing", [Timing(worker=WorkerTiming(lifetime=-1.0))])
+async def test_a_worker_without_a_heartbeat_is_not_ready(town: Town) -> None:
     status, text = await get(town, "/readyz")
     assert status == 503
     assert json.loads(text)["worker"] == "failed"

@@ -11,7 +11,8 @@ import pytest
 
 from bot.errors import ConfigError, StoreUnavailable, Superseded
 from bot.models import Record
-from bot.store import Store, connection, open_store
+from bot.store import Store, open_store
+from bot.timing import StoreTiming
 from tests.redis_server import RedisServer, find_executables, run_server
 from tests.store.builders import (
     claim_entries,
@@ -193,10 +194,9 @@ async def test_a_full_server_takes_no_more_connections(own_server: RedisServer) 
 
 
 async def test_a_hanging_server_is_given_up_and_found_again(
-    own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    own_server: RedisServer,
 ) -> None:
-    monkeypatch.setattr(connection, "CALL_TIMEOUT", 0.2)
-    async with open_store(own_server.url) as store:
+    async with open_store(own_server.url, timing=StoreTiming(call_timeout=1.5)) as store:
         await store.ping()
         own_server.freeze()
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bot.slack import threads
 from bot.slack.answer import post_rate
 from bot.store import Turn
 from bot.texts.answers import STOPPED, WORDS
+from bot.timing import ThrottleTiming, Timing, WorkerTiming
 from bot.turn import throttle
 from bot.turn.turn import Desk, Interrupt, take_turn
 from bot.worker import loop
@@ -39,6 +41,11 @@ CONVERSATIONS = {"responses": "/conversations", "assistants": "/threads"}
 MESSAGES = {"assistants": "/threads/*/messages"}
 
 
+WORKER = WorkerTiming(heartbeat=0.05, retry_first=0.005, retry_longest=0.05)
+THROTTLE = ThrottleTiming(pause=0.1, rate_after_pause=200.0)
+IMPATIENT = Timing(worker=replace(WORKER, patience=0.5), throttle=THROTTLE)
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for engine in (responses.ResponsesEngine, assistants.AssistantsEngine):
@@ -46,10 +53,11 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(engine.__init__, "__kwdefaults__", defaults)
     monkeypatch.setattr(errors, "LOCK_PAUSE", 0.1)
     monkeypatch.setattr(post_rate, "POSTS_PER_SECOND", 50.0)
-    monkeypatch.setattr(throttle, "PAUSE", 0.1)
-    monkeypatch.setattr(throttle, "AFTER_A_PAUSE", 200.0)
-    monkeypatch.setattr(loop, "BEAT", 0.05)
-    monkeypatch.setattr(loop, "backoff", lambda attempt, waited: 0.05)
+
+
+@pytest.fixture
+def timing() -> Timing:
+    return Timing(worker=WORKER, throttle=THROTTLE)
 
 
 @pytest.fixture
@@ -62,11 +70,16 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=["responses", "assistants"])
 async def ai_town(
-    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path
+    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, timing: Timing
 ) -> AsyncIterator[Town]:
     """A town for each engine that speaks to a server."""
     async with open_town(
-        redis_url, tmp_path, engine=request.param, socket_mode=False, bot_streaming=False
+        redis_url,
+        tmp_path,
+        engine=request.param,
+        socket_mode=False,
+        bot_streaming=False,
+        timing=timing,
     ) as town:
         yield town
 
@@ -116,7 +129,7 @@ async def test_a_rate_limit_is_waited_out_and_looked_up_by_nobody(
     refused, taken = (i for i, r in enumerate(town.fake.requests) if r.path == made and r.body)
     assert taken == refused + 1
     waited = town.fake.requests[taken].time - town.fake.requests[refused].time
-    assert waited >= (retry_after or throttle.PAUSE)
+    assert waited >= (retry_after or THROTTLE.pause)
     assert await town.bot.store.dead.list() == ()
 
 
@@ -136,11 +149,9 @@ async def test_one_refusal_for_its_rate_holds_back_the_runs_of_all_threads(ai_to
     assert (runs(town), attempts(town)) == (21, 22)
 
 
-async def test_a_server_that_asks_for_patience_without_end_is_given_up(
-    ai_town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("timing", [IMPATIENT])
+async def test_a_server_that_asks_for_patience_without_end_is_given_up(ai_town: Town) -> None:
     town = ai_town
-    monkeypatch.setattr(loop, "PATIENCE", 0.5)
     path = RUNS[town.settings.bot_engine]
     town.fake.fault("rate_limit", "POST", path, times=None, retry_after=0.05)
     root = await town.ask("#general", "@bot hi")
@@ -151,11 +162,9 @@ async def test_a_server_that_asks_for_patience_without_end_is_given_up(
     assert runs(town) == 0
 
 
-async def test_a_lock_whose_run_is_lost_has_an_end_too(
-    ai_town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("timing", [IMPATIENT])
+async def test_a_lock_whose_run_is_lost_has_an_end_too(ai_town: Town) -> None:
     town = ai_town
-    monkeypatch.setattr(loop, "PATIENCE", 0.5)
     path = RUNS[town.settings.bot_engine]
     code = "conversation_locked"
     town.fake.fault("error", "POST", path, times=None, code=code, message="Locked.")
@@ -203,11 +212,9 @@ async def test_two_workers_without_quota_ask_and_tell_the_log_once_between_them(
     assert await town.bot.store.dead.list() == ()
 
 
-async def test_once_there_is_quota_again_the_conversation_goes_on(
-    ai_town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("timing", [Timing(WORKER, replace(THROTTLE, quota_pause=0.3))])
+async def test_once_there_is_quota_again_the_conversation_goes_on(ai_town: Town) -> None:
     town = ai_town
-    monkeypatch.setattr(throttle, "QUOTA_PAUSE", 0.3)
     town.fake.fault("quota", "POST", RUNS[town.settings.bot_engine])
     root = await town.ask("#general", "@bot one")
     await asyncio.sleep(0.3)

@@ -6,7 +6,7 @@ import pytest
 
 from bot.models import FollowUps
 from bot.store.channel_settings import ChannelSettings
-from bot.worker import loop
+from bot.timing import Timing, WorkerTiming
 from tests.world import Town, open_town, words
 
 
@@ -59,11 +59,10 @@ async def test_a_thread_that_cannot_be_read_is_answered_all_the_same(town: Town)
     assert await town.replies("#general", root) == ["turn 1: hello"]
 
 
+@pytest.mark.parametrize("timing", [Timing(worker=WorkerTiming(heartbeat=0.05, retry_first=0.05))])
 async def test_a_thread_that_cannot_be_read_just_now_is_answered_with_what_was_said(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+    town: Town,
 ) -> None:
-    monkeypatch.setattr(loop, "backoff", lambda attempt, waited: 0.05)
-    monkeypatch.setattr(loop, "BEAT", 0.05)
     root = await town.slack.user("alice").says("#general", "the deploy is red")
     town.slack.faults.server_error("conversations.replies", times=2)
     await town.ask("#general", "@bot hello", thread_ts=root)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +16,32 @@ from bot.errors import Retry, StoreUnavailable, Undeliverable
 from bot.models import Answer
 from bot.store import Turn
 from bot.texts.answers import WORDS
+from bot.timing import Timing, WorkerTiming
 from bot.turn.turn import Desk, Interrupt, take_turn
 from bot.worker import loop
 from tests.fakes.openai.faults import path_matches
 from tests.test_cli import run_bot
 from tests.world import Town, open_town, wait_until
 
-BACKOFF = loop.backoff
+QUICK = WorkerTiming(heartbeat=0.05, stray_after=0.05, retry_first=0.005, retry_longest=0.05)
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 one_engine = pytest.mark.parametrize("town", ["responses"], indirect=True)
 
 
 @pytest.fixture(params=RUNS)
 async def town(
-    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path
+    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, timing: Timing
 ) -> AsyncIterator[Town]:
     """A town for each engine that speaks to a server."""
-    async with open_town(redis_url, tmp_path, engine=request.param, socket_mode=False) as town:
+    async with open_town(
+        redis_url, tmp_path, engine=request.param, socket_mode=False, timing=timing
+    ) as town:
         yield town
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "BEAT", 0.05)
-    monkeypatch.setattr(loop, "backoff", lambda attempt, waited: 0.05)
+@pytest.fixture
+def timing() -> Timing:
+    return Timing(worker=QUICK)
 
 
 def poison(town: Town) -> None:
@@ -178,10 +181,10 @@ async def test_a_bug_of_ours_is_poison_too(town: Town, monkeypatch: pytest.Monke
     ]
 
 
+@pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, retry_first=1000.0))])
 async def test_a_message_that_kills_its_workers_is_given_up_and_the_next_one_answered(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+    town: Town,
 ) -> None:
-    monkeypatch.setattr(loop, "backoff", lambda attempt, waited: 1000.0)
     poison(town)
     root = await town.slack.user("alice").says("#general", "@bot deadly")
     thread, store = town.key("#general", root), town.bot.store
@@ -203,6 +206,7 @@ async def test_a_message_that_kills_its_workers_is_given_up_and_the_next_one_ans
 
 
 @one_engine
+@pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, patience=0.5))])
 @pytest.mark.parametrize("error", [Retry("slack_500"), Undeliverable("is_archived"), KeyError("x")])
 async def test_where_even_the_apology_fails_for_good_the_letter_is_kept(
     town: Town, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -211,7 +215,6 @@ async def test_where_even_the_apology_fails_for_good_the_letter_is_kept(
         raise error
 
     monkeypatch.setattr(loop, "give_up", fail)
-    monkeypatch.setattr(loop, "PATIENCE", 0.5)
     poison(town)
     with capture_logs() as logs:
         root = await town.slack.user("alice").says("#general", "@bot hi")
@@ -245,7 +248,6 @@ async def test_an_apology_that_slack_does_not_take_now_is_made_later(town: Town)
 async def test_a_worker_that_dies_after_its_apology_leaves_only_the_burial_to_do(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "STRAY", 0.05)
     inbox, failures = town.bot.store.inbox, [StoreUnavailable("away")]
     bury = inbox.bury
 
@@ -262,7 +264,7 @@ async def test_a_worker_that_dies_after_its_apology_leaves_only_the_burial_to_do
 
 
 async def test_bad_threads_do_not_slow_a_good_one(
-    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timing: Timing
 ) -> None:
     """Thirty threads fail all the time; a good one is answered as if it were alone."""
     failures: list[str] = []
@@ -274,7 +276,9 @@ async def test_bad_threads_do_not_slow_a_good_one(
         return await take_turn(turn, desk, interrupt)
 
     monkeypatch.setattr(loop, "take_turn", fail_the_bad)
-    async with open_town(redis_url, tmp_path, socket_mode=False, bot_attempts=1000) as town:
+    async with open_town(
+        redis_url, tmp_path, socket_mode=False, bot_attempts=1000, timing=timing
+    ) as town:
         *bad, good = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(31)]
         for spot in bad:
             await town.slack.user("alice").says(spot, "@bot bad")
@@ -295,4 +299,4 @@ async def _many(failures: list[str], count: int) -> bool:
     ("attempt", "waited", "seconds"), [(0, 0, 1), (3, 14, 8), (0, 60, 15), (0, 800, 30)]
 )
 def test_attempts_come_ever_later(attempt: int, waited: float, seconds: float) -> None:
-    assert BACKOFF(attempt, waited) == seconds
+    assert loop.backoff(attempt, waited, WorkerTiming()) == seconds

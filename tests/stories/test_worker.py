@@ -1,22 +1,24 @@
 """What a worker does about threads that went astray, and about a server that lost its data."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.errors import StoreUnavailable
 from bot.store import Claim, Entry, Inbox
-from bot.worker import loop
+from bot.timing import Timing, WorkerTiming
 from tests.fakes.openai import echo, held
 from tests.redis_server import run_server
 from tests.world import Town, open_town, wait_until
 
+QUICK = WorkerTiming(heartbeat=0.05, stray_after=0.3)
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "BEAT", 0.05)
-    monkeypatch.setattr(loop, "STRAY", 0.3)
+
+@pytest.fixture
+def timing() -> Timing:
+    return Timing(worker=QUICK)
 
 
 async def test_a_thread_of_which_the_worker_lost_sight_is_answered_all_the_same(
@@ -96,10 +98,8 @@ async def test_entries_that_never_arrived_are_found_again_and_again(
     assert len(set(lost)) == 3
 
 
-async def test_turns_that_wait_for_their_run_make_room_for_others(
-    town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "BEGINNING_AT_ONCE", 1)
+@pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, starting_at_once=1))])
+async def test_turns_that_wait_for_their_run_make_room_for_others(town: Town) -> None:
     town.fake.answer = lambda prompt: held(echo(prompt))
     roots = [await town.slack.user("alice").says("#general", f"@bot {n}") for n in range(5)]
     await town.slack.wait_for(lambda: len(town.fake.working) == len(roots))
@@ -108,10 +108,10 @@ async def test_turns_that_wait_for_their_run_make_room_for_others(
         assert await town.replies("#general", root) == [f"turn 1: {number}"]
 
 
+@pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, starting_at_once=2))])
 async def test_turns_without_a_run_yet_are_few_and_the_others_stay_where_all_can_take_them(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+    town: Town,
 ) -> None:
-    monkeypatch.setattr(loop, "BEGINNING_AT_ONCE", 2)
     town.fake.fault("hang_before", "POST", seconds=60, times=None)
     for n in range(5):
         await town.slack.user("alice").says("#general", f"@bot {n}")

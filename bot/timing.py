@@ -1,0 +1,142 @@
+"""Every duration and rate that is not a setting, as values passed down from `bot.app`.
+
+The defaults are what production uses. A test that cannot wait passes its own.
+Durations are in seconds, rates per second.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTiming:
+    """Heartbeats, claims and retries of a worker."""
+
+    heartbeat: float = 1.0
+    lifetime: float = 8.0
+    """A worker without a heartbeat for this long counts as dead."""
+    rescue_every: int = 2
+    """Heartbeats between two rescues."""
+    stray_after: float = 5.0
+    """A thread that is ours only according to Redis is rescued after this long."""
+    starting_at_once: int = 100
+    """Turns without a run yet. A larger burst is left to other workers: a thousand turns that
+    start together overload Redis."""
+    recheck: float = 0.05
+    """How soon a worker at that limit checks for a free slot again."""
+    claim_block: float = 1.0
+    """How long one claim waits for a thread to become ready."""
+    shutdown_grace: float = 5.0
+    """What a turn that is writing to Slack gets to finish its step when the worker leaves."""
+    retry_first: float = 1.0
+    """The pause before the first retry; it doubles with each attempt."""
+    retry_longest: float = 30.0
+    patience: float = 900.0
+    """How long a server may ask us to wait before its requests count as failures."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleTiming:
+    """The pace of runs."""
+
+    rate_after_pause: float = 10.0
+    """Runs per second after a pause."""
+    pause: float = 2.0
+    """The pause after a 429 that names none."""
+    longest_pause: float = 120.0
+    quota_pause: float = 60.0
+    """How long nothing is asked of a server that reports our quota as used up."""
+    log_again_after: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTiming:
+    """Limits of one Redis command."""
+
+    call_timeout: float = 5.0
+    """One command, connecting included; a blocking read must end before."""
+    connect_timeout: float = 2.0
+    queue_timeout: float = 10.0
+    """Waiting for a free connection."""
+    retry_delay: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerTiming:
+    """How an answer is posted, edited and streamed."""
+
+    posts_per_second: float = 1.0
+    """Per channel."""
+    posts_burst: int = 4
+    post_patience: float = 120.0
+    """How long a post waits for its channel's turn."""
+    settling: float = 1.0
+    """How long a call of unknown outcome is given to show in the thread."""
+    append_every: float = 1.0
+    edit_every: float = 3.0
+    stream_old: float = 200.0
+    """A stream this old is continued in a new message at the next good break."""
+    stream_too_old: float = 230.0
+    """A stream this old is continued in a new message at once."""
+    long_wait: float = 0.5
+    status_refresh: float = 90.0
+    session_after: float = 1.0
+    waiting_after: float = 5.0
+    """A message that waits this long for a worker is marked."""
+    waiting_check: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTiming:
+    """Limits of one request to the AI server, and of its streams."""
+
+    read_timeout: float = 15.0
+    create_timeout: float = 60.0
+    connect_timeout: float = 5.0
+    write_timeout: float = 60.0
+    """What a request with a body may take beyond its read timeout."""
+    lock_pause: float = 2.0
+    """The pause before a conversation that the server has locked is tried again."""
+    silence: float = 30.0
+    """A stream without an event for this long counts as broken."""
+    unclaimed: float = 60.0
+    """A stream that no turn has taken over is closed after this long."""
+    reopen_patience: float = 5.0
+    poll_first: float = 1.0
+    poll_longest: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SlackTiming:
+    """Calls to Slack beside the answer."""
+
+    thread_read: float = 5.0
+    """How long reading a thread may wait for Slack's rate limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepTiming:
+    """The sweep of old conversations."""
+
+    delete_timeout: float = 60.0
+    renew_lease: float = 30.0
+    check: float = 600.0
+    retry_after: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The timing of a whole process."""
+
+    worker: WorkerTiming = field(default_factory=WorkerTiming)
+    throttle: ThrottleTiming = field(default_factory=ThrottleTiming)
+    store: StoreTiming = field(default_factory=StoreTiming)
+    answer: AnswerTiming = field(default_factory=AnswerTiming)
+    engine: EngineTiming = field(default_factory=EngineTiming)
+    slack: SlackTiming = field(default_factory=SlackTiming)
+    sweep: SweepTiming = field(default_factory=SweepTiming)
+    start_patience: float = 30.0
+    """How long Redis and Slack may take to come up beside us."""
+    clock: Callable[[], float] = time.time
+    """The time in epoch seconds, for what is counted per day or month."""
