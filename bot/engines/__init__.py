@@ -7,11 +7,32 @@ earlier attempt of this very step may have reached the server, and the engine lo
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A run to be started on a conversation, to answer `messages`."""
+
+    conversation: Conversation
+    messages: Sequence[Message]
+    options: RunOptions
+    """What is empty is up to the engine: the settings apply, or the assistant's own values."""
+    turn_id: str
+    again: bool = False
+    """An earlier attempt to start this very run may have reached the server."""
+    files: Mapping[str, Sequence[Attachment]] = field(default_factory=dict)
+    """The files of the messages by their ts; empty where the engine `appends`."""
+
+    @property
+    def input(self) -> tuple[Message, ...]:
+        """All messages that the run must see: those owed from earlier turns come first."""
+        return (*self.conversation.owed, *self.messages)
 
 
 class Engine(Protocol):
@@ -39,23 +60,12 @@ class Engine(Protocol):
         """Store one message and return the id it got (an engine that `appends` only)."""
         ...
 
-    async def start(
-        self,
-        conversation: Conversation,
-        messages: Sequence[Message],
-        options: RunOptions,
-        *,
-        turn_id: str,
-        again: bool,
-        files: Mapping[str, Sequence[Attachment]] | None = None,
-    ) -> Run:
-        """Start the run that answers `messages`, the same that were appended for this turn.
+    async def start(self, request: RunRequest) -> Run:
+        """Start the run that answers the request's messages, which were appended before.
 
-        `files` are those of the messages, by their ts (where the engine does not `append`).
-        Returns as soon as the run has an id, so that it can be saved. What `options` leaves empty
-        is the engine's own: the settings', or the assistant's. With `again` the run of an earlier
-        attempt is adopted if there is one; while the server is still at work on one that cannot be
-        named, Retry is raised.
+        Returns as soon as the run has an id, so that it can be saved. With `again` the run of an
+        earlier attempt is adopted if there is one. Raises Retry while the server is still working
+        on an earlier run whose id is unknown.
         """
         ...
 

@@ -5,7 +5,7 @@ OpenAI itself has retired it (August 2026); other servers go on with it. Here, a
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
@@ -17,6 +17,7 @@ from openai.types.beta import Thread as ServerThread
 from openai.types.beta.threads import Message as ServerMessage
 from openai.types.beta.threads import Run as ServerRun
 
+from bot.engines import RunRequest
 from bot.engines.attachments import message_content
 from bot.engines.client import LOOK, STREAMS, open_client
 from bot.engines.errors import checked, vendor_errors
@@ -33,7 +34,6 @@ from bot.models import (
     Message,
     Record,
     Run,
-    RunOptions,
     Thread,
     Update,
 )
@@ -130,22 +130,14 @@ class AssistantsEngine:
             )
         return checked(ServerMessage, created).id
 
-    async def start(
-        self,
-        conversation: Conversation,
-        messages: Sequence[Message],
-        options: RunOptions,
-        *,
-        turn_id: str,
-        again: bool,
-        files: Mapping[str, Sequence[Attachment]] | None = None,
-    ) -> Run:
+    async def start(self, request: RunRequest) -> Run:
         """With `again`, a run that was started for this turn is adopted, whatever became of it.
 
         While another run is active the server refuses: Retry.
         """
-        if again:
-            found = await self._find_run(conversation, messages, turn_id)
+        conversation, options = request.conversation, request.options
+        if request.again:
+            found = await self._find_run(conversation, request.messages, request.turn_id)
             if found is not None:
                 began = min(time.time(), float(found.created_at))
                 return Run(found.id, conversation.id, began, found.status)
@@ -159,7 +151,7 @@ class AssistantsEngine:
                         assistant_id=self._assistant_id,
                         model=self._override("openai_model", options.model),
                         instructions=self._override("bot_instructions", options.instructions),
-                        metadata={"turn": turn_id},
+                        metadata={"turn": request.turn_id},
                         stream=(room and self._can_stream) or omit,
                     ),
                 )

@@ -10,11 +10,12 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bot.engines import RunRequest
 from bot.engines.retraction import find_place
 from bot.errors import ConversationGone, RunFailed
 from bot.media import Attachment, FileKind
@@ -24,7 +25,6 @@ from bot.models import (
     Message,
     Record,
     Run,
-    RunOptions,
     Thread,
     Update,
     Usage,
@@ -131,35 +131,28 @@ class EchoEngine:
 
         return await self._do(write)
 
-    async def start(
-        self,
-        conversation: Conversation,
-        messages: Sequence[Message],
-        options: RunOptions,
-        *,
-        turn_id: str,
-        again: bool,
-        files: Mapping[str, Sequence[Attachment]] | None = None,
-    ) -> Run:
+    async def start(self, request: RunRequest) -> Run:
         """A run is known by its turn: a second time finds the first one."""
 
+        conversation_id = request.conversation.id
+
         def write(db: sqlite3.Connection) -> Run:
-            _must_exist(db, conversation.id)
+            _must_exist(db, conversation_id)
             db.execute(
                 "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, NULL)",
                 (
                     f"echo_run_{secrets.token_hex(8)}",
-                    conversation.id,
-                    turn_id,
+                    conversation_id,
+                    request.turn_id,
                     time.time(),
-                    _answer(db, conversation.id),
+                    _answer(db, conversation_id),
                 ),
             )
             run_id, began = db.execute(
                 "SELECT id, began FROM runs WHERE conversation = ? AND turn = ?",
-                (conversation.id, turn_id),
+                (conversation_id, request.turn_id),
             ).fetchone()
-            return Run(run_id, conversation.id, began)
+            return Run(run_id, conversation_id, began)
 
         return await self._do(write)
 

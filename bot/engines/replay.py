@@ -9,21 +9,21 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from openai import AsyncStream, Timeout
 from openai.types.responses import Response
 
+from bot.engines import RunRequest
 from bot.engines.answer import Draft
 from bot.engines.errors import checked, vendor_errors
 from bot.engines.requests import Requests, as_item
 from bot.engines.retraction import Place
 from bot.engines.streams import UPDATE_SECONDS
 from bot.errors import ConversationGone, RunFailed
-from bot.media import Attachment
-from bot.models import Conversation, Message, Record, Run, RunOptions, Update
+from bot.models import Record, Run, Update
 from bot.settings import Settings
 
 PREFIX = "replay_"
@@ -67,24 +67,15 @@ class Replay:
         self._drop_oldest()
         return conversation_id
 
-    def start(
-        self,
-        conversation: Conversation,
-        messages: Sequence[Message],
-        options: RunOptions,
-        *,
-        turn_id: str,
-        again: bool,
-        files: Mapping[str, Sequence[Attachment]] | None = None,
-    ) -> Run:
+    def start(self, request: RunRequest) -> Run:
         """Begins to work at once; whatever goes wrong is raised by `follow`."""
+        conversation, turn_id = request.conversation, request.turn_id
         memory = self._memory(conversation.id)
-        if again and memory.work is not None and memory.work.turn_id == turn_id:
+        if request.again and memory.work is not None and memory.work.turn_id == turn_id:
             return memory.work.run
         draft = Draft()
-        said = (*conversation.owed, *messages)
-        given = [as_item(message, (files or {}).get(message.ts, ())) for message in said]
-        body = self._requests.body(conversation, messages, options, turn_id)
+        given = [as_item(message, request.files.get(message.ts, ())) for message in request.input]
+        body = self._requests.body(request)
         body |= {"input": [*memory.items, *given], "store": False, "stream": True}
         task = asyncio.get_running_loop().create_task(self._work(memory, body, given, draft))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -6,12 +6,13 @@ from typing import Any, cast
 
 from openai import AsyncOpenAI
 
+from bot.engines import RunRequest
 from bot.engines.attachments import input_part
 from bot.engines.client import CREATE
 from bot.engines.errors import vendor_errors
 from bot.errors import RunFailed
 from bot.media import Attachment
-from bot.models import Conversation, Message, RunOptions
+from bot.models import Message
 from bot.settings import Settings
 from bot.telemetry.log import log
 
@@ -30,14 +31,9 @@ class Requests:
     def refuses(self, field: str) -> bool:
         return field in self._refused
 
-    def body(
-        self,
-        conversation: Conversation,
-        messages: Sequence[Message],
-        options: RunOptions,
-        turn_id: str,
-    ) -> dict[str, Any]:
+    def body(self, request: RunRequest) -> dict[str, Any]:
         """What every turn asks for, whatever the server; the input is the caller's to add."""
+        conversation, messages, options = request.conversation, request.messages, request.options
         asker = options.user_id or conversation.user_id
         return {
             "model": options.model or self._settings.openai_model,
@@ -46,7 +42,7 @@ class Requests:
             "prompt_cache_key": conversation.id[-64:],
             "safety_identifier": hashlib.sha256(asker.encode()).hexdigest(),
             "metadata": {
-                "turn": turn_id,
+                "turn": request.turn_id,
                 "slack_thread": conversation.thread.key,
                 "slack_ts": messages[-1].ts if messages else "",
             },

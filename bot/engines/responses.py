@@ -6,7 +6,7 @@ messages with it. The server keeps input and output together once the response h
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ import openai
 from openai import AsyncOpenAI, AsyncStream, omit
 from openai.types.responses import Response, ResponseStreamEvent
 
-from bot.engines import conversations
+from bot.engines import RunRequest, conversations
 from bot.engines.answer import (
     WORKING,
     Draft,
@@ -34,7 +34,7 @@ from bot.engines.retraction import find_place
 from bot.engines.streams import UPDATE_SECONDS, LiveStream, LiveStreams, batches, patience
 from bot.errors import BotError, Retry, RunFailed
 from bot.media import Attachment, FileKind
-from bot.models import Conversation, MadeFile, Message, Record, Run, RunOptions, Thread, Update
+from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
 from bot.settings import Settings
 from bot.telemetry.log import log
 
@@ -115,34 +115,24 @@ class ResponsesEngine:
         """The messages go with the run."""
         return ""
 
-    async def start(
-        self,
-        conversation: Conversation,
-        messages: Sequence[Message],
-        options: RunOptions,
-        *,
-        turn_id: str,
-        again: bool,
-        files: Mapping[str, Sequence[Attachment]] | None = None,
-    ) -> Run:
+    async def start(self, request: RunRequest) -> Run:
         """What the conversation is owed goes along. With `again`, an answer that is already there
         is adopted, and messages that are already there are not sent a second time. While the server
         is at work on an attempt of which the id was lost it refuses another one: Retry, until its
         answer can be adopted.
         """
+        conversation = request.conversation
         if conversation.id.startswith(REPLAYED):
-            return self._replay.start(
-                conversation, messages, options, turn_id=turn_id, again=again, files=files
-            )
-        said = (*conversation.owed, *messages)
+            return self._replay.start(request)
+        said, again = request.input, request.again
         kept = 0
-        if (again and messages) or conversation.owed:
+        if (again and request.messages) or conversation.owed:
             items = await conversations.items_of_turn(self._client, conversation)
             kept, last = conversations.find_messages(items, said)
             if again and 0 < kept == len(said) and read(items[last + 1 :])[0]:
                 return Run(ADOPTED + items[last].id, conversation.id, time.time(), "completed")
-        given = [as_item(message, (files or {}).get(message.ts, ())) for message in said[kept:]]
-        body = self._requests.body(conversation, messages, options, turn_id)
+        given = [as_item(message, request.files.get(message.ts, ())) for message in said[kept:]]
+        body = self._requests.body(request)
         body |= {"conversation": conversation.id, "background": True, "store": True}
         try:
             return await self._open(conversation, body, given)

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from bot.app import serve
-from bot.engines import Engine, open_engine
+from bot.engines import Engine, RunRequest, open_engine
 from bot.errors import ConfigError, Retry
+from bot.models import Run
 from bot.settings import Settings, load
 from bot.telemetry.log import configure, log
 
@@ -40,11 +41,11 @@ class FailingEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    async def start(self, *args: Any, **named: Any) -> Any:
+    async def start(self, request: RunRequest) -> Run:
         try:
             self._flag.unlink()
         except FileNotFoundError:
-            return await self._engine.start(*args, **named)
+            return await self._engine.start(request)
         log.debug("ai_request_refused", status="500", by="the switch of the page")
         raise Retry("status 500")
 

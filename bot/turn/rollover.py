@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import aclosing
 
-from bot.engines import Engine
+from bot.engines import Engine, RunRequest
 from bot.errors import ConversationGone, RunFailed
 from bot.models import Conversation, Message, Record, Run, RunOptions, Usage
 from bot.store import Store, Turn
@@ -61,7 +61,8 @@ async def _summarize(
         return await engine.append(conversation, question, turn_id=turn_id, again=again)
 
     async def start(again: bool) -> Run:
-        return await engine.start(conversation, [question], options, turn_id=turn_id, again=again)
+        request = RunRequest(conversation, [question], options, turn_id, again)
+        return await engine.start(request)
 
     if engine.appends:
         await turn.once("summary:append", str, append)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from bot.engines import Engine
+from bot.engines import Engine, RunRequest
 from bot.engines.polling import error_backoff
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.jobs.run import Office, carry_out
@@ -219,7 +219,7 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
             turn,
             files,
             lambda chosen: engine.start(
-                conversation, messages, options, turn_id=turn.id, again=again, files=chosen
+                RunRequest(conversation, messages, options, turn.id, again, chosen)
             ),
         )
 

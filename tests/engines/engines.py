@@ -6,7 +6,7 @@ from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
-from bot.engines import Engine
+from bot.engines import Engine, RunRequest
 from bot.engines.assistants import AssistantsEngine
 from bot.engines.client import open_client
 from bot.engines.echo import EchoEngine
@@ -92,7 +92,7 @@ async def start(
     """Append and start, as a turn does."""
     for message in messages:
         await engine.append(conversation, message, turn_id=turn_id, again=again)
-    return await engine.start(conversation, messages, OPTIONS, turn_id=turn_id, again=again)
+    return await engine.start(RunRequest(conversation, messages, OPTIONS, turn_id, again=again))
 
 
 async def follow(engine: Engine, run: Run, conversation: Conversation) -> list[Update]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bot.engines import RunRequest
 from bot.engines.assistants import open_assistants
 from bot.errors import ConfigError, ConversationGone, Retry, RunFailed
 from bot.models import Citation, Record, RunOptions, Usage
@@ -114,7 +115,7 @@ async def test_a_turn_can_replace_them(fake: FakeOpenAI) -> None:
         message = said("hello")
         await engine.append(conversation, message, turn_id="turn-1", again=False)
         options = RunOptions(model="m", instructions="i")
-        await engine.start(conversation, [message], options, turn_id="turn-1", again=False)
+        await engine.start(RunRequest(conversation, [message], options, "turn-1"))
     (body,) = bodies(fake, "/runs")
     assert (body["model"], body["instructions"]) == ("m", "i")
 
@@ -292,7 +293,7 @@ async def test_while_a_run_is_active_messages_and_runs_wait(fake: FakeOpenAI) ->
         with pytest.raises(Retry) as append:
             await engine.append(conversation, said("and"), turn_id="turn-2", again=False)
         with pytest.raises(Retry) as run:
-            await engine.start(conversation, [], RunOptions(), turn_id="turn-2", again=True)
+            await engine.start(RunRequest(conversation, [], RunOptions(), "turn-2", again=True))
     assert not append.value.counts
     assert not run.value.counts
 

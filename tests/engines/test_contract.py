@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.engines import Engine
+from bot.engines import Engine, RunRequest
 from bot.errors import ConversationGone
 from bot.models import Record
 from tests.engines.engines import (
@@ -137,7 +137,7 @@ async def test_a_second_appending_changes_nothing(engine: Engine) -> None:
     first = await engine.append(conversation, message, turn_id="turn-1", again=False)
     second = await engine.append(conversation, message, turn_id="turn-1", again=True)
     assert first == second
-    run = await engine.start(conversation, [message], OPTIONS, turn_id="turn-1", again=False)
+    run = await engine.start(RunRequest(conversation, [message], OPTIONS, "turn-1"))
     update = await last_update(engine, run, conversation)
     assert update.text.count("hello") == 1
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from bot.engines import Engine
+from bot.engines import Engine, RunRequest
 from bot.errors import Retry, RunFailed
 from bot.models import Run
 from tests.engines.engines import (
@@ -49,7 +49,7 @@ async def start_a_run(engine: Engine) -> Any:
     conversation = known_as(engine, "conv_1")
     message = said("hello")
     await engine.append(conversation, message, turn_id="turn-1", again=False)
-    return await engine.start(conversation, [message], OPTIONS, turn_id="turn-1", again=False)
+    return await engine.start(RunRequest(conversation, [message], OPTIONS, "turn-1"))
 
 
 async def follow_a_run(engine: Engine) -> Any:

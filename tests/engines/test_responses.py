@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bot.engines import RunRequest
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.models import Citation, Record, RunOptions, Step, Usage
 from tests.engines.engines import (
@@ -72,7 +73,7 @@ async def test_a_turn_is_one_background_response(fake: FakeOpenAI) -> None:
         conversation = await begin(engine)
         one, two = said("first"), said("second")
         options = RunOptions(model="gpt-6.1-sol", instructions="Be kind.", user_id="U9")
-        await engine.start(conversation, [one, two], options, turn_id="turn-7", again=False)
+        await engine.start(RunRequest(conversation, [one, two], options, "turn-7"))
     (body,) = bodies(fake, "/responses")
     assert body.items() >= {
         ("conversation", conversation.id),
@@ -577,5 +578,5 @@ async def test_a_run_without_new_messages_answers_what_is_there(fake: FakeOpenAI
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
         await ask(engine, conversation, "one")
-        run = await engine.start(conversation, [], OPTIONS, turn_id="turn-2", again=False)
+        run = await engine.start(RunRequest(conversation, [], OPTIONS, "turn-2"))
         assert (await last_update(engine, run, conversation)).text == "turn 2: one"
