@@ -7,6 +7,7 @@ from bot.errors import ConversationGone, Retry, RunFailed
 from bot.models import Conversation
 from bot.store import Store, Turn
 from bot.store.archive import Orphan
+from bot.store.steps import forgotten_conversations
 from bot.telemetry.log import log
 
 BATCH = 100
@@ -19,7 +20,7 @@ async def forget_conversations(turn: Turn, store: Store, engine: Engine, user_id
     A thread in which a turn is at work is told to stop and is looked at again: Retry, until none is
     left. What was forgotten before stands in the journal, so that the count is of all of it.
     """
-    team_id, step = turn.claim.thread.team_id, f"forgotten:{user_id}"
+    team_id, step = turn.claim.thread.team_id, forgotten_conversations(user_id)
     busy: list[Conversation] = []
     found = await store.conversations.recent(team_id, user_id, limit=None)
     for start in range(0, len(found), BATCH):
@@ -27,14 +28,14 @@ async def forget_conversations(turn: Turn, store: Store, engine: Engine, user_id
         fates = await store.archive.forget(batch)
         gone = [c for c, fate in zip(batch, fates, strict=True) if fate == "archived"]
         busy += [c for c, fate in zip(batch, fates, strict=True) if fate == "busy"]
-        await turn.note(step, (turn.recall(step, int) or 0) + len(gone))
+        await turn.note(step, (turn.recall(step) or 0) + len(gone))
         for conversation in gone:
             await _delete(store, engine, conversation)
     for conversation in busy:
         await store.inbox.interrupt(conversation.thread, "stop")
     if busy:
         raise Retry("threads_busy", after=COME_BACK_AFTER, counts=False)
-    return turn.recall(step, int) or 0
+    return turn.recall(step) or 0
 
 
 async def forget_letters(store: Store, team_id: str, user_id: str) -> None:

@@ -14,6 +14,7 @@ from bot.slack.direct_messages import Letters
 from bot.slack.people import People
 from bot.slack.surfaces.blocks import place
 from bot.store import Store, Turn
+from bot.store.steps import job
 from bot.telemetry.log import log
 
 REFUSED = "⚠️ Slack does not take what I have for you: {}. Tell whoever runs this bot."
@@ -35,7 +36,7 @@ async def carry_out(turn: Turn, office: Office) -> Answer:
     """Do all errands of the claim, each once, as far as Slack tells; then settle."""
     for message in turn.claim.messages:
         try:
-            await turn.once(f"errand:{message.ts}", bool, _doing(turn, office, message))
+            await turn.once(job(message.ts), _doing(turn, office, message))
         except Undeliverable as error:
             log.warning("errand_undeliverable", errand=message.text, reason=error.reason)
             with suppress(Undeliverable):

@@ -1,15 +1,16 @@
-"""The journal of a turn: a turn that is taken up again goes on where it stopped."""
+"""The journal of a turn (durable execution): a resumed turn continues at its first open step."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from bot.models import Conversation, Record, decode, encode
 from bot.store.claims import Claim
 from bot.store.connection import Connection
 from bot.store.conversations import Conversations
 from bot.store.keys import Keys
+from bot.store.steps import Step
 from bot.telemetry import trace
 from bot.telemetry.log import log
 
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 
 class Turns:
-    """Opens the journal of a claim."""
+    """Opens the journals of claims."""
 
     def __init__(self, connection: Connection, keys: Keys, conversations: Conversations) -> None:
         self._connection = connection
@@ -25,12 +26,12 @@ class Turns:
         self._conversations = conversations
 
     def open(self, claim: Claim) -> "Turn":
-        """The journal of the claim's turn, with all that was done before."""
+        """The journal of the claim's turn, with every step recorded so far."""
         return Turn(claim, self._connection, self._keys, self._conversations)
 
 
 class Turn:
-    """The journal of one turn. Every write raises Superseded once the claim is no longer ours."""
+    """The journal of one turn. Writes raise Superseded once the claim is lost."""
 
     def __init__(
         self, claim: Claim, connection: Connection, keys: Keys, conversations: Conversations
@@ -45,76 +46,84 @@ class Turn:
 
     @property
     def in_step(self) -> bool:
-        """Whether a step is under way now: a bad moment to leave, for it would be looked up."""
+        """Whether a step is running. Leaving now would leave its outcome unknown."""
         return self._running > 0
 
-    async def once(self, step: str, kind: Any, work: Callable[[bool], Awaitable[T]]) -> T:
-        """Do a step, or give what it gave the first time.
+    async def once(self, step: Step[T], work: Callable[[bool], Awaitable[T]]) -> T:
+        """Do a step, or return the value recorded for it.
 
-        `work(again)` is told whether an earlier attempt may have done the step without living to
-        record it: then it looks before it acts. `kind` is the type of what it gives.
+        `work(again)`: with `again` an earlier attempt may have taken effect without being recorded,
+        so the work looks for its result before it repeats it.
         """
-        with self._step(step):
+        with self._span(step):
             again = await self._intend(step)
             if again is not None:
                 began = time.monotonic()
-                await self.note(step, await work(again), kind)
-                self._tell(step, began)
-        return cast(T, decode(kind, self._steps[step]))
+                await self.note(step, await work(again))
+                self._log(step, began)
+        return self._value(step)
 
     async def begin(
         self,
+        step: Step[Conversation],
         work: Callable[[bool], Awaitable[Conversation]],
-        step: str = "begin",
         records: Sequence[Record] = (),
     ) -> Conversation:
-        """Like `once`, for the step that makes the conversation: it becomes the thread's, too.
+        """Like `once`, for a step that creates a conversation: it also becomes the thread's.
 
-        `records`, which `work` may fill, replace our own record of it.
+        `records`, which `work` may fill, replace our own record of the conversation.
         """
-        with self._step(step):
+        with self._span(step):
             again = await self._intend(step)
             if again is not None:
                 began = time.monotonic()
                 conversation = await work(again)
-                await self._conversations.save(self.claim, conversation, step=step, records=records)
-                self._steps[step] = encode(conversation)
-                self._tell(step, began)
-        return decode(Conversation, self._steps[step])
+                name = step.name
+                await self._conversations.save(self.claim, conversation, step=name, records=records)
+                self._steps[name] = encode(conversation)
+                self._log(step, began)
+        return self._value(step)
 
-    async def retract(self, step: str) -> None:
-        """Forget that a step was begun: it is known to have done nothing."""
-        await self._connection.run("unbegin", self._names, self.claim.fence, step)
+    async def undo(self, step: Step[T]) -> None:
+        """Forget that a step was begun: its work is known to have had no effect."""
+        await self._connection.run("unbegin", self._names, self.claim.fence, step.name)
 
-    def recall(self, step: str, kind: type[T]) -> T | None:
-        """What a step gave, or None where it was not done."""
-        return decode(kind, self._steps[step]) if step in self._steps else None
+    def recall(self, step: Step[T]) -> T | None:
+        """The recorded value of a step, or None where it is not done."""
+        return self._value(step) if step.name in self._steps else None
 
-    async def note(self, step: str, value: object, kind: Any = None) -> None:
-        """Write down what a step gave, in the place of what was there."""
-        text = encode(value, kind)
-        await self._connection.run("record", self._names, self.claim.fence, step, text)
-        self._steps[step] = text
+    def is_begun(self, step: Step[T]) -> bool:
+        """Whether an earlier attempt began the step; its outcome may be unknown."""
+        return step.name in self.claim.intents
 
-    def _tell(self, step: str, began: float) -> None:
+    async def note(self, step: Step[T], value: T) -> None:
+        """Record the value of a step; it replaces an earlier one."""
+        text = encode(value, step.type)
+        await self._connection.run("record", self._names, self.claim.fence, step.name, text)
+        self._steps[step.name] = text
+
+    def _value(self, step: Step[T]) -> T:
+        return decode(step.type, self._steps[step.name])
+
+    def _log(self, step: Step[T], began: float) -> None:
         ms = round((time.monotonic() - began) * 1000, 1)
-        log.debug("step_done", thread=self.claim.thread.key, turn=self.id, step=step, ms=ms)
+        log.debug("step_done", thread=self.claim.thread.key, turn=self.id, step=step.name, ms=ms)
 
     @contextmanager
-    def _step(self, name: str) -> Iterator[None]:
+    def _span(self, step: Step[T]) -> Iterator[None]:
         self._running += 1
         try:
-            with trace.span(name.partition(":")[0], step=name):
+            with trace.span(step.name.partition(":")[0], step=step.name):
                 yield
         finally:
             self._running -= 1
 
-    async def _intend(self, step: str) -> bool | None:
-        """Whether the step was begun before; None where it is done, and recorded."""
-        if step in self._steps:
+    async def _intend(self, step: Step[T]) -> bool | None:
+        """Whether an earlier attempt began the step; None where it is done and recorded."""
+        if step.name in self._steps:
             return None
-        value, again = await self._connection.run("begin", self._names, self.claim.fence, step)
+        value, again = await self._connection.run("begin", self._names, self.claim.fence, step.name)
         if value is None:
             return bool(again)
-        self._steps[step] = value
+        self._steps[step.name] = value
         return None

@@ -6,24 +6,16 @@ have to find them.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bot.models import Message, Record
 from bot.slack.threads import Line, Threads
 from bot.store import Store
 from bot.store.journal import Turn
+from bot.store.steps import HEARD, Heard
 from bot.turn.gate import Gate
 
-STEP = "heard"
 _REFERENCE = re.compile(r"@([UW][A-Z0-9]{6,})\b")
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """`before` was said in the thread before the bot came; `messages` are overheard or asked."""
-
-    before: tuple[Record, ...] = ()
-    messages: tuple[Message, ...] = ()
 
 
 async def gather(turn: Turn, store: Store, threads: Threads, gate: Gate) -> Heard:
@@ -56,7 +48,7 @@ async def gather(turn: Turn, store: Store, threads: Threads, gate: Gate) -> Hear
             tuple(_spoken(message, names, several=several) for message in messages),
         )
 
-    return await turn.once(STEP, Heard, work)
+    return await turn.once(HEARD, work)
 
 
 async def recollect(turn: Turn, threads: Threads) -> list[Record]:

@@ -5,8 +5,10 @@ from typing import TypeVar
 
 from bot.errors import RunFailed
 from bot.media import Attachment
+from bot.models import Run
 from bot.slack.files import Files
 from bot.store.journal import Turn
+from bot.store.steps import UNREAD, Step
 from bot.telemetry.log import log
 from bot.texts.answers import unread
 
@@ -15,16 +17,15 @@ T = TypeVar("T")
 Offered = Mapping[str, Sequence[Attachment]]
 """Files by the ts of their message."""
 
-STEP = "unread"
 REFUSED = "the AI model does not take it"
 
 
-async def load_files(turn: Turn, files: Files, kinds: Collection[str], until: str) -> Offered:
+async def load_files(turn: Turn, files: Files, kinds: Collection[str], until: Step[Run]) -> Offered:
     """The files of the messages that are to be answered; none once the step `until` is done.
 
     Those that cannot be read are noted in the journal, for `unread_note`.
     """
-    if turn.recall(until, object) is not None:
+    if turn.recall(until) is not None:
         return {}
     loaded = {}
     for message in turn.claim.messages:
@@ -32,7 +33,7 @@ async def load_files(turn: Turn, files: Files, kinds: Collection[str], until: st
             loaded[message.ts] = await files.load(message.files, kinds)
     if not loaded:
         return {}
-    await turn.note(STEP, [name for found in loaded.values() for name in found.unread])
+    await turn.note(UNREAD, [name for found in loaded.values() for name in found.unread])
     return {ts: found.attachments for ts, found in loaded.items()}
 
 
@@ -71,9 +72,10 @@ async def _note_refused(turn: Turn, files: Offered, taken: Offered) -> None:
         if file not in taken.get(ts, ())
     ]
     if refused:
-        await turn.note(STEP, [*(turn.recall(STEP, list) or []), *refused])
+        await turn.note(UNREAD, [*(turn.recall(UNREAD) or []), *refused])
 
 
 def unread_note(turn: Turn) -> str:
     """What is to be said of files that could not be read; empty where there are none."""
-    return unread(turn.recall(STEP, list) or ())
+    names = turn.recall(UNREAD)
+    return unread(names or ())

@@ -8,7 +8,9 @@ from bot.engines import Engine
 from bot.errors import BotError, RateLimited, StoreUnavailable, Superseded
 from bot.models import MadeFile, Run, Thread
 from bot.slack.files import Files, NotTaken
+from bot.store import steps
 from bot.store.journal import Turn
+from bot.store.steps import Step
 from bot.telemetry.log import log
 
 MOST_FILES = 10
@@ -45,8 +47,6 @@ ENDINGS = {
     "yaml": "yaml",
     "yml": "yaml",
 }
-STEP = "unattached"
-
 _CODE = re.compile(
     r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#.-]*)[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$",
     re.MULTILINE | re.DOTALL,
@@ -65,10 +65,10 @@ async def fetch(
     lost: list[str] = []
     for index, file in enumerate([*made][:MOST_FILES]):
         read = partial(engine.fetch, run, file)
-        file_id = await _bring(turn, files, f"file:{index}", file.name, read)
+        file_id = await _bring(turn, files, steps.made_file(index), file.name, read)
         (ids if file_id else lost).append(file_id or file.name)
     if lost:
-        await turn.note(STEP, lost)
+        await turn.note(steps.UNATTACHED, lost)
     return tuple(ids)
 
 
@@ -80,7 +80,7 @@ async def snippets(turn: Turn, files: Files, text: str) -> tuple[str, ...]:
         async def read(code: str = code) -> bytes:
             return code.encode()
 
-        ids.append(await _bring(turn, files, f"code:{index}", name, read))
+        ids.append(await _bring(turn, files, steps.code_file(index), name, read))
     return tuple(filter(None, ids))
 
 
@@ -94,7 +94,7 @@ def long_code(text: str) -> list[tuple[str, str]]:
 
 
 async def _bring(
-    turn: Turn, files: Files, step: str, name: str, read: Callable[[], Awaitable[bytes]]
+    turn: Turn, files: Files, step: Step[str], name: str, read: Callable[[], Awaitable[bytes]]
 ) -> str:
     """Upload a file without showing it; its id, or nothing where it cannot be had.
 
@@ -110,7 +110,7 @@ async def _bring(
             log.warning("file_not_fetched", turn=turn.id, error=str(error)[:100])
             return ""
 
-    return await turn.once(step, str, bring)
+    return await turn.once(step, bring)
 
 
 async def share(turn: Turn, files: Files, thread: Thread, ids: Iterable[str]) -> None:
@@ -125,9 +125,9 @@ async def share(turn: Turn, files: Files, thread: Thread, ids: Iterable[str]) ->
                 return False
             return True
 
-        await turn.once(f"share:{file_id}", bool, show)
+        await turn.once(steps.shared_file(file_id), show)
 
 
 def missing(turn: Turn) -> list[str]:
     """The names of the files that could not be fetched."""
-    return turn.recall(STEP, list) or []
+    return turn.recall(steps.UNATTACHED) or []

@@ -3,29 +3,19 @@
 The decision is made once a turn: it stands in the journal where it is not simply yes.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from bot.models import Message, RunOptions
 from bot.settings import Settings
 from bot.slack.people import People
 from bot.store import Store, Turn
 from bot.store.channel_settings import ChannelSettings
+from bot.store.steps import ADMISSION, Admission
 from bot.turn.access import refusal
 from bot.turn.limits import Budget
 
 TOLD_AGAIN_AFTER = 30 * 86400
 """Seconds until somebody who is refused in a thread hears it a second time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """`admitted`: the ts of the messages to answer. `note`: what is to be said besides."""
-
-    admitted: tuple[str, ...]
-    note: str = ""
-    reason: str = ""
-    options: RunOptions = field(default_factory=RunOptions)
-    """What the channel wants of the run; read anew each time, not kept in the journal."""
 
 
 class Gate:
@@ -42,7 +32,7 @@ class Gate:
 
         Where none is admitted the claim is left as it is, and there is nothing to run.
         """
-        known = turn.recall("admission", Admission)
+        known = turn.recall(ADMISSION)
         claim = turn.claim
         channel = claim.channel
         if known is None and claim.intents:
@@ -50,7 +40,7 @@ class Gate:
         admission = known or await self._decide(turn, channel)
         left = tuple(m for m in claim.messages if m.ts in admission.admitted)
         if known is None and (admission.note or len(left) < len(claim.messages)):
-            await turn.note("admission", admission)
+            await turn.note(ADMISSION, admission)
         if left:
             turn.claim = replace(claim, messages=left)
         return replace(admission, options=self._options(channel))

@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 from bot.models import Answer, Message, Usage
 from bot.settings import Settings
 from bot.store import Store, Turn
+from bot.store.steps import SUMMARY_USAGE
 from bot.store.usage import Scope, day_of
 from bot.turn.prices import Price, microdollars
 
 WARN_AT = 0.8
 LIMITED: tuple[Scope, ...] = ("person", "channel")
-SUMMARY_USAGE = "summary:usage"
-"""Step of a turn's journal: what summing up its conversation took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Budget:
 
     async def account(self, turn: Turn, answer: Answer) -> None:
         """Count what an answer took, on the account of who asked last; a retry counts nothing."""
-        usage = _together(answer.usage, turn.recall(SUMMARY_USAGE, Usage))
+        usage = _together(answer.usage, turn.recall(SUMMARY_USAGE))
         if usage is None:
             return
         model = answer.model or self._settings.openai_model

@@ -9,6 +9,7 @@ from bot.errors import ConversationGone
 from bot.models import Message
 from bot.store import Store
 from bot.store.journal import Turn
+from bot.store.steps import retraction
 
 
 async def retract(turn: Turn, store: Store, engine: Engine, orders: Iterable[Message]) -> None:
@@ -28,7 +29,7 @@ async def _retract(turn: Turn, store: Store, engine: Engine, order: Message) -> 
         await store.conversations.retract(turn.claim, ts)
         return True
 
-    await turn.once(f"retract:{order.ts}", bool, work)
+    await turn.once(retraction(order.ts), work)
     if conversation is not None:
         owed = tuple(message for message in conversation.owed if message.ts != ts)
         turn.claim = replace(turn.claim, conversation=replace(conversation, owed=owed))

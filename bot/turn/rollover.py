@@ -6,13 +6,10 @@ from contextlib import aclosing
 from bot.engines import Engine, RunRequest
 from bot.errors import ConversationGone, RunFailed
 from bot.models import Conversation, Message, Record, Run, RunOptions, Usage
-from bot.store import Store, Turn
+from bot.store import Store, Turn, steps
 from bot.telemetry.log import log
-from bot.turn.limits import SUMMARY_USAGE
 
 KEPT_LINES = 10
-SUMMARY = "summary"
-"""Step of the turn's journal: the text."""
 
 ASK = (
     "Summarise our conversation so far for yourself: facts, names, numbers, decisions, open "
@@ -29,16 +26,16 @@ async def shorten(
     newest = list(history[-KEPT_LINES:])
     if len(history) <= KEPT_LINES:
         return newest
-    summary = turn.recall(SUMMARY, str)
+    summary = turn.recall(steps.SUMMARY)
     if summary is None:
         try:
             summary = await _summarize(turn, engine, store, history, options)
         except (RunFailed, ConversationGone) as error:
             log.warning("not_summarized", thread=turn.claim.thread.key, error=str(error)[:100])
             if isinstance(error, RunFailed) and error.usage is not None:
-                await turn.note(SUMMARY_USAGE, error.usage)
+                await turn.note(steps.SUMMARY_USAGE, error.usage)
             summary = ""
-        await turn.note(SUMMARY, summary)
+        await turn.note(steps.SUMMARY, summary)
     head = [Record("assistant", HEAD + summary, newest[0].ts)] if summary else []
     return [*head, *newest]
 
@@ -54,7 +51,7 @@ async def _summarize(
         await store.archive.watch(engine.name, conversation_id)
         return Conversation(conversation_id, engine.name, thread, last.user_id, turn.claim.taken_at)
 
-    conversation = await turn.once("summary:conversation", Conversation, begin)
+    conversation = await turn.once(steps.SUMMARY_CONVERSATION, begin)
     question = Message(thread, last.ts, last.user_id, ASK)
 
     async def append(again: bool) -> str:
@@ -65,12 +62,12 @@ async def _summarize(
         return await engine.start(request)
 
     if engine.appends:
-        await turn.once("summary:append", str, append)
-    run = await turn.once("summary:run", Run, start)
+        await turn.once(steps.SUMMARY_APPEND, append)
+    run = await turn.once(steps.SUMMARY_RUN, start)
     text, usage = "", None
     async with aclosing(engine.follow(run, conversation)) as updates:
         async for update in updates:
             text, usage = update.text, update.usage
-    await turn.note(SUMMARY_USAGE, usage or Usage())
+    await turn.note(steps.SUMMARY_USAGE, usage or Usage())
     await store.archive.discard(engine.name, conversation.id)
     return text.strip()

@@ -7,12 +7,13 @@ https://developers.openai.com/api/docs/guides/rate-limits
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bot.errors import RateLimited, RunFailed
 from bot.models import Thread
 from bot.settings import Settings
 from bot.store import Store, Turn
+from bot.store.steps import Step
 from bot.telemetry.log import log
 from bot.timing import ThrottleTiming
 
@@ -60,9 +61,7 @@ class Throttle:
         if self._is_limited or await pace.resting(self._runs):
             await pace.wait(self._runs, thread.key, self._rate, self._burst)
 
-    async def once(
-        self, turn: Turn, step: str, kind: Any, work: Callable[[bool], Awaitable[T]]
-    ) -> T:
+    async def once(self, turn: Turn, step: Step[T], work: Callable[[bool], Awaitable[T]]) -> T:
         """`turn.once` for a call of the AI server. Where it refuses the call for its rate, all
         others wait, too, and the step counts as not begun: there is nothing to look for later.
         """
@@ -73,10 +72,10 @@ class Throttle:
             except RateLimited as error:
                 await self._pause(error)
                 if not again:
-                    await turn.retract(step)
+                    await turn.undo(step)
                 raise
 
-        return await turn.once(step, kind, do)
+        return await turn.once(step, do)
 
     async def _pause(self, error: RateLimited) -> None:
         timing = self._timing

@@ -19,8 +19,9 @@ from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, U
 from bot.slack.answer.reply import Replies, Reply
 from bot.slack.files import Files
 from bot.slack.threads import Threads
-from bot.store import Store
+from bot.store import Store, steps
 from bot.store.journal import Turn
+from bot.store.steps import Admission, Heard
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
 from bot.texts.answers import (
@@ -35,11 +36,10 @@ from bot.texts.answers import (
     unattached,
     with_note,
 )
-from bot.turn.context import STEP as HEARD
-from bot.turn.context import Heard, gather, recollect
+from bot.turn.context import gather, recollect
 from bot.turn.files_in import Offered, load_files, offering, unread_note
 from bot.turn.files_out import fetch, missing, share, snippets
-from bot.turn.gate import Admission, Gate
+from bot.turn.gate import Gate
 from bot.turn.limits import Budget
 from bot.turn.retraction import retract
 from bot.turn.rollover import shorten
@@ -56,8 +56,6 @@ MOST_OWED = 200
 """Messages that a conversation may lack: a server that fails for days is not to fill Redis."""
 CONVERSATIONS_PER_TURN = 2
 """A conversation that the engine has lost is rebuilt once; a second loss is told to the person."""
-OVERFULL, ARCHIVED = "overfull", "archived"
-"""Steps of the journal: the conversation has to be shortened; it is a fresh start."""
 
 
 @dataclass(slots=True)
@@ -124,14 +122,14 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
     last = turn.claim.messages[-1]
     turn.claim = replace(turn.claim, messages=questions(turn))
     async with desk.replies.open(turn, last) as reply:
-        answer = turn.recall("answer", Answer)
+        answer = turn.recall(steps.ANSWER)
         if answer is None:
             answer = await answer_to(last, turn, desk, reply, interrupt)
-            fresh = fresh_start(turn.recall(ARCHIVED, float))
+            fresh = fresh_start(turn.recall(steps.ARCHIVED))
             lost = unattached(missing(turn))
             note = "\n\n".join(filter(None, [fresh, admission.note, unread_note(turn), lost]))
             answer = replace(answer, text=well_formed(answer.text), note=note)
-            await turn.note("answer", answer)
+            await turn.note(steps.ANSWER, answer)
         interrupt.begun = True
         with trace.span("post", answer_outcome=answer.outcome):
             await reply.finish(replace(answer, text=with_note(answer)))
@@ -180,9 +178,9 @@ async def ask(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Ans
             except ConversationGone:
                 await _start_over(turn)
             except RunFailed as error:
-                if error.reason != "context_length_exceeded" or turn.recall(OVERFULL, bool):
+                if error.reason != "context_length_exceeded" or turn.recall(steps.OVERFULL):
                     raise
-                await turn.note(OVERFULL, True)
+                await turn.note(steps.OVERFULL, True)
                 await _start_over(turn)
         raise RunFailed("failed", "conversation_gone")
     except RunFailed as error:
@@ -197,20 +195,20 @@ async def ask(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Ans
 
 
 async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> Answer:
-    generation = turn.recall("rebuild", int) or 0
+    generation = turn.recall(steps.ATTEMPT) or 0
     engine = desk.engine
     heard = await gather(turn, desk.store, desk.threads, desk.gate)
     messages = heard.messages
     conversation = await _conversation(turn, desk, generation, heard)
-    files = await load_files(turn, desk.files, engine.reads, f"run:{generation}")
+    files = await load_files(turn, desk.files, engine.reads, steps.run(generation))
     for message in messages:
         await _append(turn, desk, conversation, message, generation, files)
-    step = f"run:{generation}"
-    if step not in turn.claim.intents:
+    step = steps.run(generation)
+    if not turn.is_begun(step):
         interrupt.waiting = True
         await desk.throttle.wait(turn, interrupt.raised)
         interrupt.waiting = False
-    if interrupt.raised.is_set() and turn.recall(step, Run) is None:
+    if interrupt.raised.is_set() and turn.recall(step) is None:
         return Answer(stopped(""), outcome="cancelled", reason=interrupt.reason)
     options = replace(desk.options, user_id=messages[-1].user_id)
 
@@ -223,7 +221,7 @@ async def _run(turn: Turn, desk: Desk, reply: Reply, interrupt: Interrupt) -> An
             ),
         )
 
-    run = await desk.throttle.once(turn, step, Run, start)
+    run = await desk.throttle.once(turn, step, start)
     interrupt.begun = True
     update, has_text = Update(run.status), False
     with trace.span("follow", run_id=run.id):
@@ -282,7 +280,7 @@ async def _append(
         )
 
     if engine.appends:
-        await desk.throttle.once(turn, f"append:{generation}:{message.ts}", str, append)
+        await desk.throttle.once(turn, steps.append(generation, message.ts), append)
 
 
 async def _conversation(turn: Turn, desk: Desk, generation: int, heard: Heard) -> Conversation:
@@ -296,11 +294,11 @@ async def _conversation(turn: Turn, desk: Desk, generation: int, heard: Heard) -
 
     async def begin(_: bool) -> Conversation:
         if turn.claim.archived:
-            await turn.note(ARCHIVED, turn.claim.archived)
+            await turn.note(steps.ARCHIVED, turn.claim.archived)
         history = await desk.store.conversations.history(thread)
         if not history and known is not None:
             history = await recollect(turn, desk.threads)
-        if is_full or turn.recall(OVERFULL, bool):
+        if is_full or turn.recall(steps.OVERFULL):
             history = await shorten(turn, desk.engine, desk.store, history, desk.options)
             records[:] = history
         user_id = known.user_id if known else asker
@@ -314,14 +312,14 @@ async def _conversation(turn: Turn, desk: Desk, generation: int, heard: Heard) -
             created_at=known.created_at if known else time.time(),
         )
 
-    return await turn.begin(begin, f"conversation:{generation}", records)
+    return await turn.begin(steps.conversation(generation), begin, records)
 
 
 async def _start_over(turn: Turn) -> None:
     """Go on in a new conversation, filled with our record, shortened where it was overfull."""
-    generation = (turn.recall("rebuild", int) or 0) + 1
+    generation = (turn.recall(steps.ATTEMPT) or 0) + 1
     log.warning("conversation_rebuilt", thread=turn.claim.thread.key, turn=turn.id)
-    await turn.note("rebuild", generation)
+    await turn.note(steps.ATTEMPT, generation)
 
 
 @asynccontextmanager
@@ -348,10 +346,10 @@ async def _stoppable(engine: Engine, run: Run, interrupt: Interrupt) -> AsyncIte
 async def forget(turn: Turn, desk: Desk) -> Answer:
     """Forget the thread's conversation, here and on the server."""
     conversation = turn.claim.conversation
-    if conversation is None and turn.recall("forgotten", str) is None:
+    if conversation is None and turn.recall(steps.FORGOTTEN) is None:
         return Answer(NOTHING_TO_FORGET, outcome="reset")
     if conversation is not None:
-        await turn.note("forgotten", conversation.id)
+        await turn.note(steps.FORGOTTEN, conversation.id)
         await desk.engine.delete(conversation.id)
         await desk.store.conversations.forget(turn.claim)
     await desk.store.talk.catch_up(turn)  # what was overheard is forgotten, too
@@ -375,7 +373,7 @@ async def record(turn: Turn, desk: Desk, answer: Answer) -> None:
         await desk.store.inbox.settle(turn.claim)
         return
     await desk.budget.account(turn, answer)
-    heard = turn.recall(HEARD, Heard) or Heard(messages=messages)
+    heard = turn.recall(steps.HEARD) or Heard(messages=messages)
     said = [*heard.before]
     said += [Record("user", m.text, m.ts, m.user_id) for m in heard.messages]
     said.append(Record("assistant", answer.text, messages[-1].ts))
@@ -396,7 +394,7 @@ def owed(turn: Turn, answer: Answer, messages: tuple[Message, ...]) -> tuple[Mes
     if answer.outcome == "completed":
         return ()
     before = turn.claim.conversation
-    begun = turn.recall("conversation:0", Conversation) or turn.recall("rebuild", int)
+    begun = turn.recall(steps.conversation(0)) or turn.recall(steps.ATTEMPT)
     if before is None or begun:
         carried: tuple[Message, ...] = ()  # begun in this turn: it holds our record
     else:

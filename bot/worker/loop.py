@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from bot.errors import BotError, Retry, StoreUnavailable, Superseded, Undelivera
 from bot.models import Answer, Message, Usage
 from bot.settings import Settings
 from bot.store import Claim, Entry, Turn
+from bot.store.steps import GIVEN_UP, GivenUp
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
 from bot.timing import WorkerTiming
@@ -28,16 +29,6 @@ from bot.turn.turn import Desk, Interrupt, give_up, take_turn
 
 MOST_CRASHES = 25
 """Workers that may die over one batch of messages before it is taken for poison."""
-GIVEN_UP = "given_up"
-"""Step of the journal: the messages were given up, so that there is only the apology left to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class GivenUp:
-    """Why a turn was given up, and when."""
-
-    reason: str
-    at: float
 
 
 class Worker:
@@ -200,7 +191,7 @@ class Worker:
             attempt=claim.attempt,
             crashes=claim.crashes,
         )
-        if given_up := turn.recall(GIVEN_UP, GivenUp):
+        if given_up := turn.recall(GIVEN_UP):
             await self._bury(turn, given_up)
             return
         if claim.crashes > MOST_CRASHES:

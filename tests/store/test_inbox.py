@@ -8,6 +8,7 @@ import pytest
 from bot.errors import Superseded
 from bot.models import File, Message
 from bot.store import ChannelSettings, Claim, Delivery, Entry, Store, ThreadState
+from bot.store.steps import Step
 from tests.store.builders import (
     claim_entries,
     deliver,
@@ -126,7 +127,7 @@ async def test_a_thread_that_goes_on_stands_at_the_end_of_the_line(store: Store)
 async def test_only_the_seen_marks_and_the_conversation_outlive_a_turn(store: Store) -> None:
     await deliver(store, "1.0")
     claim = await take_one(store)
-    await store.turns.open(claim).note("run", "run_1")
+    await store.turns.open(claim).note(Step("run", str), "run_1")
     await store.inbox.interrupt(thread(), "stop")
     await store.inbox.settle(claim)
 
@@ -370,7 +371,7 @@ async def test_an_edit_reaches_a_turn_that_waits_with_nothing_done_yet(store: St
 
     claim = await take_one(store)
     assert claim.messages[0].text == "better"
-    await store.turns.open(claim).note("run", "run_1")
+    await store.turns.open(claim).note(Step("run", str), "run_1")
     await store.inbox.release(claim, 0, "429")
     assert await store.inbox.revise(message("1.0", "still better")) == "taken"
 

@@ -7,8 +7,12 @@ import pytest
 from bot.errors import Retry, Superseded
 from bot.models import Conversation, Run
 from bot.store import Claim, Store
+from bot.store.steps import Step, part
 from tests.store.builders import conversation, deliver, die, rescue, take_one, thread
 
+RUN_STEP = Step("run", Run)
+TEXT = Step("run", str)
+BEGIN = Step("begin", Conversation)
 RUN = Run("run_1", "conv_1", started_at=1_800_000_000.5)
 
 
@@ -39,17 +43,17 @@ async def test_a_step_is_done_once(store: Store) -> None:
     work = Work()
     turn = store.turns.open(await taken(store))
 
-    assert [await turn.once("run", Run, work) for _ in range(3)] == [RUN] * 3
+    assert [await turn.once(RUN_STEP, work) for _ in range(3)] == [RUN] * 3
     assert work.told == [False]
 
 
 async def test_a_recorded_step_is_not_done_again_by_another_worker(store: Store) -> None:
-    await store.turns.open(await taken(store)).once("run", Run, Work())
+    await store.turns.open(await taken(store)).once(RUN_STEP, Work())
     work = Work()
     turn = store.turns.open(await taken_over(store))
 
-    assert turn.recall("run", Run) == RUN
-    assert await turn.once("run", Run, work) == RUN
+    assert turn.recall(RUN_STEP) == RUN
+    assert await turn.once(RUN_STEP, work) == RUN
     assert work.told == []
 
 
@@ -59,13 +63,13 @@ async def test_a_step_that_was_begun_and_not_recorded_is_done_knowing_that(store
 
     turn = store.turns.open(await taken(store))
     with pytest.raises(SystemError):
-        await turn.once("run", Run, crash)
+        await turn.once(RUN_STEP, crash)
     claim = await taken_over(store)
     assert claim.intents == {"run"}
     assert claim.resumed
     work = Work()
 
-    assert await store.turns.open(claim).once("run", Run, work) == RUN
+    assert await store.turns.open(claim).once(RUN_STEP, work) == RUN
     assert work.told == [True]
 
 
@@ -75,9 +79,9 @@ async def test_a_second_try_by_the_same_worker_knows_it_too(store: Store) -> Non
 
     turn = store.turns.open(await taken(store))
     with pytest.raises(SystemError):
-        await turn.once("run", Run, crash)
+        await turn.once(RUN_STEP, crash)
     work = Work()
-    await turn.once("run", Run, work)
+    await turn.once(RUN_STEP, work)
 
     assert work.told == [True]
 
@@ -88,7 +92,7 @@ async def test_a_step_is_not_begun_without_a_valid_claim(store: Store) -> None:
     work = Work()
 
     with pytest.raises(Superseded):
-        await turn.once("run", Run, work)
+        await turn.once(RUN_STEP, work)
     assert work.told == []
 
 
@@ -100,31 +104,31 @@ async def test_what_was_done_without_a_valid_claim_is_not_recorded(store: Store)
 
     turn = store.turns.open(await taken(store))
     with pytest.raises(Superseded):
-        await turn.once("run", Run, lose_the_claim)
+        await turn.once(RUN_STEP, lose_the_claim)
 
     again = store.turns.open(await take_one(store, "bert"))
-    assert again.recall("run", Run) is None
+    assert again.recall(RUN_STEP) is None
 
 
 async def test_two_journals_of_one_claim_agree(store: Store) -> None:
     claim = await taken(store)
     first, second = store.turns.open(claim), store.turns.open(claim)
-    await first.once("run", Run, Work())
+    await first.once(RUN_STEP, Work())
     work = Work(replace(RUN, id="run_2"))
 
-    assert await second.once("run", Run, work) == RUN
+    assert await second.once(RUN_STEP, work) == RUN
     assert work.told == []
 
 
 async def test_steps_do_not_mix(store: Store) -> None:
     turn = store.turns.open(await taken(store))
-    await turn.note("part:1", "1.1")
-    await turn.note("part:2", "1.2")
-    await turn.note("part:1", "1.3")
+    await turn.note(part(1), "1.1")
+    await turn.note(part(2), "1.2")
+    await turn.note(part(1), "1.3")
 
     again = store.turns.open(await taken_over(store))
-    assert (again.recall("part:1", str), again.recall("part:2", str)) == ("1.3", "1.2")
-    assert again.recall("part:3", str) is None
+    assert (again.recall(part(1)), again.recall(part(2))) == ("1.3", "1.2")
+    assert again.recall(part(3)) is None
 
 
 async def test_a_turn_tells_whether_it_is_in_the_middle_of_a_step(store: Store) -> None:
@@ -136,7 +140,7 @@ async def test_a_turn_tells_whether_it_is_in_the_middle_of_a_step(store: Store) 
 
     turn = store.turns.open(await taken(store))
     assert not turn.in_step
-    await turn.once("run", Run, look)
+    await turn.once(RUN_STEP, look)
     assert seen == [True]
     assert not turn.in_step
 
@@ -149,18 +153,18 @@ async def test_beginning_a_conversation_makes_it_the_threads(store: Store) -> No
         return conversation()
 
     turn = store.turns.open(await taken(store))
-    assert [await turn.begin(begin), await turn.begin(begin)] == [conversation()] * 2
+    assert [await turn.begin(BEGIN, begin), await turn.begin(BEGIN, begin)] == [conversation()] * 2
     assert await store.conversations.find(thread()) == conversation()
 
     claim = await taken_over(store)
     assert claim.conversation == conversation()
-    assert await store.turns.open(claim).begin(begin) == conversation()
+    assert await store.turns.open(claim).begin(BEGIN, begin) == conversation()
     assert told == [False]
 
 
 async def test_the_journal_ends_with_its_turn(store: Store) -> None:
     claim = await taken(store)
-    await store.turns.open(claim).once("run", Run, Work())
+    await store.turns.open(claim).once(RUN_STEP, Work())
     await store.inbox.settle(claim)
     await deliver(store, "2.0")
 
@@ -179,10 +183,10 @@ async def test_a_step_that_is_taken_back_was_not_begun(store: Store) -> None:
 
     for _ in range(2):
         with pytest.raises(Retry):
-            await turn.once("run", str, fail)
-        await turn.retract("run")
+            await turn.once(TEXT, fail)
+        await turn.undo(TEXT)
     with pytest.raises(Retry):
-        await turn.once("run", str, fail)
+        await turn.once(TEXT, fail)
     with pytest.raises(Retry):
-        await turn.once("run", str, fail)
+        await turn.once(TEXT, fail)
     assert heard == [False, False, False, True]

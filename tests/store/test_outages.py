@@ -12,6 +12,7 @@ import pytest
 from bot.errors import ConfigError, StoreUnavailable, Superseded
 from bot.models import Record
 from bot.store import Store, open_store
+from bot.store.steps import Step
 from bot.timing import StoreTiming
 from tests.redis_server import RedisServer, find_executables, run_server
 from tests.store.builders import (
@@ -86,7 +87,7 @@ async def test_what_was_stored_survives_a_killed_server(own_server: RedisServer)
     async with open_store(own_server.url) as store:
         await deliver(store, "1.0")
         claim = await take_one(store)
-        await store.turns.open(claim).note("run", "run_1")
+        await store.turns.open(claim).note(Step("run", str), "run_1")
         await deliver(store, "2.0")
         own_server.kill()
         with pytest.raises(StoreUnavailable):
@@ -156,7 +157,7 @@ async def test_what_was_accepted_is_finished_also_without_memory(own_server: Red
         assert await rescue(store) == 1
         await store.workers.beat("anna", 60)
         first, second, third = await take_all(store)
-        assert await store.turns.open(first).once("run", str, _run) == "run_1"
+        assert await store.turns.open(first).once(Step("run", str), _run) == "run_1"
         await store.conversations.save(first, conversation(of=first.thread))
         assert await store.pace.acquire("posts", "a", 1) == 0
         await store.inbox.settle(first, records=[Record("user", "hi", "9.0")])

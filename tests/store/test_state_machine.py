@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 from bot.errors import Superseded
 from bot.models import Thread
 from bot.store import Claim, Entry, Interrupt, Store, ThreadState
+from bot.store.steps import Step
 from tests.redis_server import RedisServer, open_clean_store
 from tests.store.builders import TTL, message, stamps, thread
 from tests.store.model import InboxModel, ThreadModel
@@ -166,19 +167,19 @@ class Machine(RuleBasedStateMachine):
             return f"{step} of {claim.fence}"
 
         if step in claim.steps or (self.is_valid(claim) and step in model.steps):
-            recorded = self.do(turn.once(step, str, work))
-            assert recorded == (turn.recall(step, str) or model.steps[step])
+            recorded = self.do(turn.once(Step(step, str), work))
+            assert recorded == (turn.recall(Step(step, str)) or model.steps[step])
             assert told == []
         elif not self.is_valid(claim):
             with pytest.raises(Superseded):
-                self.do(turn.once(step, str, work))
+                self.do(turn.once(Step(step, str), work))
             assert told == []
         else:
             if crash:
                 with pytest.raises(SystemError):
-                    self.do(turn.once(step, str, work))
+                    self.do(turn.once(Step(step, str), work))
             else:
-                model.steps[step] = self.do(turn.once(step, str, work))
+                model.steps[step] = self.do(turn.once(Step(step, str), work))
             assert told == [step in model.intents]
             model.intents.add(step)
 

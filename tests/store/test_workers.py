@@ -6,6 +6,7 @@ import pytest
 
 from bot.errors import Superseded
 from bot.store import Store
+from bot.store.steps import Step
 from tests.store.builders import (
     TTL,
     claim_entries,
@@ -24,7 +25,7 @@ from tests.store.builders import (
 async def test_another_worker_goes_on_with_the_turn_of_a_dead_one(store: Store) -> None:
     await deliver(store, "1.0")
     claim = await take_one(store, "anna")
-    await store.turns.open(claim).note("run", "run_1")
+    await store.turns.open(claim).note(Step("run", str), "run_1")
     await deliver(store, "2.0")
     await die(store, "anna")
     assert await rescue(store) == 1
@@ -32,7 +33,7 @@ async def test_another_worker_goes_on_with_the_turn_of_a_dead_one(store: Store) 
     again = await take_one(store, "bert")
     assert (again.turn_id, again.taken_at) == (claim.turn_id, claim.taken_at)
     assert (stamps(again), again.crashes, again.attempt) == (["1.0"], 1, 0)
-    assert store.turns.open(again).recall("run", str) == "run_1"
+    assert store.turns.open(again).recall(Step("run", str)) == "run_1"
 
 
 async def test_a_worker_that_wakes_up_late_is_refused(store: Store) -> None:
@@ -44,7 +45,7 @@ async def test_a_worker_that_wakes_up_late_is_refused(store: Store) -> None:
     for stage in ("ready", "claimed"):
         assert (await store.inbox.state(thread())).state == stage
         with pytest.raises(Superseded):
-            await store.turns.open(old).note("run", "run_2")
+            await store.turns.open(old).note(Step("run", str), "run_2")
         with pytest.raises(Superseded):
             await store.inbox.settle(old)
         with pytest.raises(Superseded):

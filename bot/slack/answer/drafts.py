@@ -5,24 +5,12 @@ Whoever takes the turn up again finishes these messages and begins no second one
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bot.slack.answer.chat import Chat
 from bot.store.journal import Turn
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """One message. `ts` is "" where Slack would not have it.
-
-    `end` is the offset in the answer, as it was rendered, at which the message ends, and -1 while
-    it is open; `mark` knows the text up to there again.
-    """
-
-    ts: str
-    streamed: bool = True
-    end: int = -1
-    mark: str = ""
+from bot.store.steps import Draft
+from bot.store.steps import draft as draft_step
 
 
 class Drafts:
@@ -53,10 +41,10 @@ class Drafts:
         if self._recovered:
             return False
         while not self._recovered:
-            step = self._step(len(self._all))
-            draft = self._turn.recall(step, Draft)
-            if draft is None and step in self._turn.claim.intents:
-                draft = await self._turn.once(step, Draft, self._find)
+            step = draft_step(len(self._all))
+            draft = self._turn.recall(step)
+            if draft is None and self._turn.is_begun(step):
+                draft = await self._turn.once(step, self._find)
             if draft is None:
                 self._recovered = True
             else:
@@ -77,7 +65,7 @@ class Drafts:
             found = await self._find(again) if again else None
             return found if found and found.ts else await work()
 
-        draft = await self._turn.once(self._step(len(self._all)), Draft, attempt)
+        draft = await self._turn.once(draft_step(len(self._all)), attempt)
         self._all.append(draft)
         return draft
 
@@ -85,7 +73,7 @@ class Drafts:
         """The last one is full: it ends at this offset of the text."""
         number = max(n for n, draft in enumerate(self._all) if draft.ts)
         closed = replace(self._all[number], end=end, mark=mark(text[:end]))
-        await self._turn.note(self._step(number), closed)
+        await self._turn.note(draft_step(number), closed)
         self._all[number] = closed
 
     def kept(self, text: str) -> tuple[int, int]:
@@ -96,10 +84,6 @@ class Drafts:
                 break
             count, position = count + 1, draft.end
         return count, position
-
-    @staticmethod
-    def _step(number: int) -> str:
-        return f"draft:{number}"
 
 
 def mark(text: str) -> str:

@@ -17,7 +17,7 @@ from bot.models import Step, Update
 from bot.slack.answer.ageing import AgeingAnswer
 from bot.slack.answer.buttons import stop_block
 from bot.slack.answer.chat import SETTLING, Chat
-from bot.slack.answer.drafts import Draft, Drafts
+from bot.slack.answer.drafts import Drafts
 from bot.slack.answer.rate_limits import APPENDS, EDITS, LAST_APPENDS, LAST_EDITS, STARTS, Budget
 from bot.slack.answer.status import Refused, Status
 from bot.slack.answer.steps import card_blocks, ended, status_of, working
@@ -28,7 +28,9 @@ from bot.slack.markdown.render import blocks
 from bot.slack.markdown.sanitize import neutralise
 from bot.slack.markdown.split import LIMIT as WHOLE_LIMIT
 from bot.slack.markdown.split import Part, parts
+from bot.store import steps as journal
 from bot.store.journal import Turn
+from bot.store.steps import CARDS, Draft
 from bot.telemetry.log import log
 
 Json = dict[str, Any]
@@ -38,8 +40,6 @@ SHORT = 1.0
 APPEND_EVERY = 1.0
 EDIT_EVERY = 3.0
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
-STEPS = "steps"
-"""Step of the journal: what the cards of the first streamed message show."""
 
 
 class Live:
@@ -147,12 +147,12 @@ class Live:
 
     async def _note_steps(self, steps: Sequence[Step]) -> None:
         """Who edits the message after us has to bring its cards along, and may not know them."""
-        if steps and tuple(steps) != self._turn.recall(STEPS, tuple[Step, ...]):
-            await self._turn.note(STEPS, tuple(steps), tuple[Step, ...])
+        if steps and tuple(steps) != self._turn.recall(CARDS):
+            await self._turn.note(CARDS, tuple(steps))
 
     def _cards(self, part: int, *, at_work: bool = False) -> list[Json]:
         """The cards of a streamed message that is edited. The first one has them all."""
-        steps = self._update.steps or self._turn.recall(STEPS, tuple[Step, ...]) or ()
+        steps = self._update.steps or self._turn.recall(CARDS) or ()
         return card_blocks(steps if at_work else ended(steps)) if part == 0 else []
 
     async def _go_on_streaming(self, update: Update) -> None:
@@ -304,7 +304,7 @@ class Live:
         async def post(again: bool) -> str:
             return await self._chat.post(piece.text, part, again=again, extras=extras)
 
-        return await self._turn.once(f"part:{part}", str, post)
+        return await self._turn.once(journal.part(part), post)
 
     async def _complete(self, draft: Draft, piece: Part, part: int, extras: Sequence[Json]) -> str:
         """Have a message hold its share of the whole answer, whatever is in it by now."""
@@ -342,8 +342,8 @@ class Live:
 
     async def _stop(self, draft: Draft, part: int) -> None:
         """End a stream that an earlier worker may have left open; once, since stops are scarce."""
-        step = f"stopped:{draft.ts}"
-        if not self._turn.recall(step, bool):
+        step = journal.stopped_stream(draft.ts)
+        if not self._turn.recall(step):
             await stop_quietly(self._chat, self._budget, draft.ts, part)
             await self._turn.note(step, True)
 

@@ -1,0 +1,157 @@
+"""The journal steps of a turn: their stored names, and the type of each step's value.
+
+The names and the values are stored in Redis and outlive a deploy: never rename one, and give a new
+field of a value a default. A family of steps is a function of what tells its members apart.
+"""
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Usage
+from bot.models import Step as Card
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[T]):
+    """One step: the name it is stored under and the type of its value."""
+
+    name: str
+    type: type[T]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Which messages of a turn are answered.
+
+    `admitted` holds their ts, `note` what people are told besides the answer, `reason` why messages
+    were refused.
+    """
+
+    admitted: tuple[str, ...]
+    note: str = ""
+    reason: str = ""
+    options: RunOptions = field(default_factory=RunOptions)
+    """The channel's options for the run. Read again on each attempt; the stored ones are unused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the engine is given.
+
+    `before` was said in the thread before the bot joined; `messages` are the questions and what was
+    said between them.
+    """
+
+    before: tuple[Record, ...] = ()
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message of an answer that was posted before the answer was complete.
+
+    `ts` is "" where Slack refused it. `end` is the offset in the rendered answer at which the
+    message ends, or -1 while it is open; `mark` identifies the text up to there.
+    """
+
+    ts: str
+    streamed: bool = True
+    end: int = -1
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Why and when (epoch seconds) a turn was given up."""
+
+    reason: str
+    at: float
+
+
+ADMISSION = Step("admission", Admission)
+HEARD = Step("heard", Heard)
+ATTEMPT = Step("rebuild", int)
+"""How often the conversation was rebuilt in this turn."""
+OVERFULL = Step("overfull", bool)
+"""The conversation has to be shortened."""
+ARCHIVED = Step("archived", float)
+"""When the conversation that was archived meanwhile was last used."""
+ANSWER = Step("answer", Answer)
+FORGOTTEN = Step("forgotten", str)
+"""The id of the conversation that a reset deletes."""
+UNREAD = Step("unread", list[str])
+"""Names of attached files that the model did not get."""
+UNATTACHED = Step("unattached", list[str])
+"""Names of files of the model that could not be attached."""
+CARDS = Step("steps", tuple[Card, ...])
+"""What the cards of the first streamed message show."""
+GIVEN_UP = Step("given_up", GivenUp)
+"""Only the apology is left to do."""
+
+SUMMARY = Step("summary", str)
+SUMMARY_USAGE = Step("summary:usage", Usage)
+SUMMARY_CONVERSATION = Step("summary:conversation", Conversation)
+SUMMARY_APPEND = Step("summary:append", str)
+SUMMARY_RUN = Step("summary:run", Run)
+
+
+def conversation(attempt: int) -> Step[Conversation]:
+    """The conversation of an attempt, where it began one."""
+    return Step(f"conversation:{attempt}", Conversation)
+
+
+def append(attempt: int, ts: str) -> Step[str]:
+    """The id that the AI server gave to the message `ts`."""
+    return Step(f"append:{attempt}:{ts}", str)
+
+
+def run(attempt: int) -> Step[Run]:
+    """The run of an attempt."""
+    return Step(f"run:{attempt}", Run)
+
+
+def retraction(ts: str) -> Step[bool]:
+    """The deletion that the order `ts` asks for."""
+    return Step(f"retract:{ts}", bool)
+
+
+def job(ts: str) -> Step[bool]:
+    """The job that the order `ts` asks for."""
+    return Step(f"errand:{ts}", bool)
+
+
+def forgotten_conversations(user_id: str) -> Step[int]:
+    """How many conversations of a person were deleted so far."""
+    return Step(f"forgotten:{user_id}", int)
+
+
+def made_file(number: int) -> Step[str]:
+    """Slack's id of a file that the model made; "" where it could not be uploaded."""
+    return Step(f"file:{number}", str)
+
+
+def code_file(number: int) -> Step[str]:
+    """Slack's id of a file that holds long code of the answer; "" where it was not uploaded."""
+    return Step(f"code:{number}", str)
+
+
+def shared_file(file_id: str) -> Step[bool]:
+    """Whether a file was shown in the thread."""
+    return Step(f"share:{file_id}", bool)
+
+
+def part(number: int) -> Step[str]:
+    """The `ts` of a message that was posted once the answer was complete."""
+    return Step(f"part:{number}", str)
+
+
+def draft(number: int) -> Step[Draft]:
+    """A message that was posted while the answer was growing."""
+    return Step(f"draft:{number}", Draft)
+
+
+def stopped_stream(ts: str) -> Step[bool]:
+    """Whether the stream of an earlier worker was stopped."""
+    return Step(f"stopped:{ts}", bool)
