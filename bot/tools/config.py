@@ -1,0 +1,167 @@
+"""The file that `BOT_TOOLS` names: MCP servers, policies, built-in tools.
+
+TOML of our own shape, or a standard `.mcp.json` (`mcpServers`). `${NAME}` in a value is replaced
+by the environment variable, so that no secret stands in the file.
+"""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from bot.errors import ConfigError
+
+VARIABLE = "BOT_TOOLS"
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+
+Ask = Literal["never", "writes", "always"]
+"""When a person is asked before a call: never, before tools that may change something, always."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerConfig(_Strict):
+    """One MCP server: `url` (streamable HTTP) or `command` (stdio), and what may be called."""
+
+    url: str | None = None
+    headers: dict[str, str] = {}
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    cwd: Path | None = None
+    ask: Ask = "writes"
+    always_ask: tuple[str, ...] = ()
+    """Tools (patterns such as `delete_*`) before which a person is asked whatever `ask` says."""
+    allow: tuple[str, ...] = ("*",)
+    """Tools that are offered at all."""
+    deny: tuple[str, ...] = ()
+    """Tools that are never offered, also where `allow` names them."""
+    channels: tuple[str, ...] = ()
+    """Channels (`C…`) in which the server is offered; empty: all."""
+    trust_hints: bool = True
+    """Whether the server's own hints (read-only, idempotent) are believed."""
+    timeout: Annotated[float, Field(gt=0, le=600)] = 30.0
+    """Seconds that a call may take, connecting included."""
+    output: Annotated[int, Field(ge=200, le=1_000_000)] = 20_000
+    """Characters of a result that the model gets."""
+
+    @model_validator(mode="after")
+    def _has_one_transport(self) -> "ServerConfig":
+        if (self.url is None) == (self.command is None):
+            raise ValueError("needs either url or command")
+        return self
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("is not an http(s) address")
+        return value
+
+    def offers(self, tool: str, channel_id: str) -> bool:
+        """Whether a tool is offered in a channel. Deny beats allow."""
+        if self.channels and channel_id not in self.channels:
+            return False
+        return matches(tool, self.allow) and not matches(tool, self.deny)
+
+
+class BuiltIn(_Strict):
+    """Tools that the AI server runs itself (Responses only)."""
+
+    web_search: bool = False
+    code_interpreter: bool = False
+    image_generation: bool = False
+    file_search: tuple[str, ...] = ()
+    """Ids of vector stores (`vs_…`)."""
+
+
+class ToolsConfig(_Strict):
+    """Everything in the file. Without a file there are no tools."""
+
+    servers: dict[str, ServerConfig] = {}
+    built_in: BuiltIn = BuiltIn()
+    own: tuple[str, ...] = ()
+    """Names of our own tools that are offered."""
+    rounds: Annotated[int, Field(ge=1, le=50)] = 8
+    """Most rounds of calls in one turn."""
+    calls: Annotated[int, Field(ge=1, le=200)] = 20
+    """Most calls in one turn."""
+
+    @field_validator("servers")
+    @classmethod
+    def _names_are_short(cls, value: dict[str, ServerConfig]) -> dict[str, ServerConfig]:
+        for name in value:
+            if not _SERVER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r}: a server's name is 1 to 32 of A-Z a-z 0-9 _ -")
+        return value
+
+
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a name fits one of the patterns (`*` and `?` as in file names)."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def load_tools(path: Path | None, environment: Mapping[str, str] = os.environ) -> ToolsConfig:
+    """Read the file. Raises ConfigError that names the place in it."""
+    if path is None:
+        return ToolsConfig()
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(VARIABLE, f"{path} cannot be read: {error}") from None
+    try:
+        data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except ValueError as error:
+        raise ConfigError(VARIABLE, f"{path}: {error}") from None
+    if path.suffix == ".json":
+        data = _from_mcp_json(path, data)
+    try:
+        return ToolsConfig.model_validate(_expanded(data, environment, str(path)))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(VARIABLE, f"{path}: {place}: {message}") from None
+
+
+def _from_mcp_json(path: Path, data: Any) -> dict[str, Any]:
+    """`{"mcpServers": {…}}` as desktop clients write it; `type` says what the keys say already."""
+    servers = data.get("mcpServers") if isinstance(data, dict) else None
+    if not isinstance(servers, dict):
+        raise ConfigError(VARIABLE, f"{path}: there is no object mcpServers")
+    kept = {}
+    for name, server in servers.items():
+        if not isinstance(server, dict):
+            raise ConfigError(VARIABLE, f"{path}: mcpServers.{name} is not an object")
+        if not server.get("disabled"):
+            kept[name] = {k: v for k, v in server.items() if k in ServerConfig.model_fields}
+    return {"servers": kept}
+
+
+def _expanded(value: Any, environment: Mapping[str, str], place: str) -> Any:
+    if isinstance(value, dict):
+        return {k: _expanded(v, environment, f"{place}: {k}") for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expanded(each, environment, place) for each in value]
+    if not isinstance(value, str):
+        return value
+
+    def look_up(match: re.Match[str]) -> str:
+        found = environment.get(match[1])
+        if not found:
+            raise ConfigError(VARIABLE, f"{place}: the environment variable {match[1]} is not set")
+        return found
+
+    return _REFERENCE.sub(look_up, value)

@@ -1,0 +1,84 @@
+"""One connection to an MCP server, kept open by a task of its own.
+
+The SDK's client must be entered and left in one task, while turns call it from theirs.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import httpx2
+from mcp import Client, StdioServerParameters
+from mcp.client import Transport
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import Implementation
+
+import bot
+from bot.tools.config import ServerConfig
+
+
+class Connection:
+    """A client of one server. `open` connects; once `closed` is true, a new one is needed."""
+
+    def __init__(self, open_client: Callable[[], AbstractAsyncContextManager[Client]]) -> None:
+        self._open_client = open_client
+        self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        self._leave = asyncio.Event()
+        self._task = asyncio.create_task(self._keep())
+
+    async def open(self) -> Client:
+        """The connected client. Raises what connecting raises."""
+        return await asyncio.shield(self._opened)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended or is about to."""
+        return self._task.done() or self._leave.is_set()
+
+    async def close(self) -> None:
+        """End it; a server process is terminated."""
+        self._leave.set()
+        if not self._opened.done():
+            self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _keep(self) -> None:
+        try:
+            async with self._open_client() as client:
+                self._opened.set_result(client)
+                await self._leave.wait()
+        except BaseException as error:
+            if not self._opened.done():
+                self._opened.set_exception(_plain(error))
+                self._opened.exception()  # read, also where no caller waits any more
+        finally:
+            self._leave.set()
+
+
+def _plain(error: BaseException) -> Exception:
+    """The first cause in a group; a cancellation becomes a ConnectionError."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, Exception) else ConnectionError("closed while connecting")
+
+
+def client_for(config: ServerConfig, pool: httpx2.AsyncBaseTransport) -> Client:
+    """A client that is not connected yet. `pool` is shared by all servers of the process."""
+    info = Implementation(name="threadbot", version=bot.__version__)
+    if config.url is not None:
+        timeout = httpx2.Timeout(config.timeout)
+        http = httpx2.AsyncClient(transport=pool, headers=config.headers, timeout=timeout)
+        return _client(streamable_http_client(config.url, http_client=http), config, info)
+    parameters = StdioServerParameters(
+        command=config.command or "",
+        args=list(config.args),
+        env=dict(config.env) or None,
+        cwd=config.cwd,
+        encoding_error_handler="replace",
+    )
+    return _client(stdio_client(parameters), config, info)
+
+
+def _client(transport: Transport, config: ServerConfig, info: Implementation) -> Client:
+    return Client(transport, client_info=info, read_timeout_seconds=config.timeout)

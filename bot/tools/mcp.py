@@ -1,0 +1,181 @@
+"""The MCP client: lists and calls the tools of the configured servers.
+
+Whatever a server does (slow, down, crashing, endless, malformed) becomes a `Result` for the model
+and never costs the turn or the worker. Protocol: https://modelcontextprotocol.io, revision
+2026-07-28 and, for older servers, the handshake of 2025-11-25 and before; the SDK negotiates.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from mcp import MCPError
+from mcp_types import (
+    CONNECTION_CLOSED,
+    REQUEST_TIMEOUT,
+    CallToolResult,
+    InputRequiredResult,
+    ListToolsResult,
+)
+from mcp_types import Tool as ServerTool
+
+from bot.telemetry.log import log
+from bot.tools.config import ServerConfig
+from bot.tools.connection import Connection, client_for
+from bot.tools.http import BoundedTransport
+from bot.tools.output import cut, render_content
+from bot.tools.tool import Result, Tool
+
+MOST_TOOLS = 500
+MOST_PAGES = 20
+LISTED_FOR = 300.0
+"""Seconds for which a list of tools is used before the server is asked again."""
+FAILED_FOR = 30.0
+"""Seconds for which a server that could not be listed is left alone."""
+IDLE = 600.0
+"""Seconds after which an unused connection is closed."""
+DESCRIPTION = 4_000
+"""Characters of a tool's description that the model gets."""
+
+
+class McpServer:
+    """One configured server."""
+
+    def __init__(self, name: str, config: ServerConfig, pool: BoundedTransport) -> None:
+        self.name = name
+        self.config = config
+        self._pool = pool
+        self._connection: Connection | None = None
+        self._tools: tuple[Tool, ...] = ()
+        self._list_again_at = 0.0
+        self._used_at = time.monotonic()
+        self._listing = asyncio.Lock()
+
+    async def tools(self) -> tuple[Tool, ...]:
+        """Its tools by name; none while it cannot be reached, which is logged."""
+        async with self._listing:
+            if time.monotonic() < self._list_again_at:
+                return self._tools
+            try:
+                async with asyncio.timeout(self.config.timeout):
+                    self._tools = await self._list()
+                self._list_again_at = time.monotonic() + LISTED_FOR
+            except Exception as error:
+                self._tools = ()
+                self._list_again_at = time.monotonic() + FAILED_FOR
+                log.warning("tools_unavailable", server=self.name, error=_kind(error))
+        return self._tools
+
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], answers: Mapping[str, Any] | None = None
+    ) -> Result:
+        """Call a tool. `answers` are the responses to an earlier `input_required`, with its state.
+
+        Never raises but for cancellation.
+        """
+        try:
+            async with asyncio.timeout(self.config.timeout):
+                connection = self._connected()
+                client = await connection.open()
+        except Exception as error:
+            log.warning("tool_server_unreachable", server=self.name, error=_kind(error))
+            return Result(
+                f"The server {self.name} cannot be reached.", is_error=True, outcome="not_run"
+            )
+        try:
+            async with asyncio.timeout(self.config.timeout):
+                found = await client.session.call_tool(
+                    tool,
+                    dict(arguments),
+                    read_timeout_seconds=self.config.timeout,
+                    input_responses=(answers or {}).get("responses"),
+                    request_state=(answers or {}).get("state"),
+                    allow_input_required=True,
+                )
+        except MCPError as error:
+            return await self._refused(error)
+        except Exception as error:
+            await self._drop()
+            return self._unknown(_kind(error))
+        return self._result(found)
+
+    async def close_idle(self) -> None:
+        """Close the connection where nobody has used it for `IDLE` seconds."""
+        if self._connection and time.monotonic() - self._used_at > IDLE:
+            await self._drop()
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._drop()
+
+    def _connected(self) -> Connection:
+        self._used_at = time.monotonic()
+        if self._connection is None or self._connection.closed:
+            self._connection = Connection(lambda: client_for(self.config, self._pool))
+        return self._connection
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            await connection.close()
+
+    async def _list(self) -> tuple[Tool, ...]:
+        client = await self._connected().open()
+        found: list[ServerTool] = []
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            page: ListToolsResult = await client.list_tools(cursor=cursor)
+            found.extend(page.tools)
+            cursor = page.next_cursor
+            if not cursor or len(found) >= MOST_TOOLS:
+                break
+        unique = {tool.name: tool for tool in found[:MOST_TOOLS]}
+        return tuple(self._tool(unique[name]) for name in sorted(unique))
+
+    def _tool(self, tool: ServerTool) -> Tool:
+        hints = tool.annotations
+        trusted = self.config.trust_hints
+        return Tool(
+            name=tool.name,
+            description=cut(tool.description or "", DESCRIPTION),
+            parameters=tool.input_schema or {"type": "object", "properties": {}},
+            server=self.name,
+            title=(tool.title or (hints.title if hints else "") or "")[:80],
+            read_only=bool(trusted and hints and hints.read_only_hint),
+            idempotent=bool(trusted and hints and hints.idempotent_hint),
+            open_world=not (hints and hints.open_world_hint is False),
+        )
+
+    def _result(self, found: CallToolResult | InputRequiredResult) -> Result:
+        if isinstance(found, InputRequiredResult):
+            return Result(
+                "The tool asks the person for input.",
+                outcome="input_required",
+                request=found.model_dump(mode="json", by_alias=True, exclude_none=True),
+            )
+        text = render_content(found.content, found.structured_content, self.config.output)
+        return Result(text, is_error=bool(found.is_error))
+
+    async def _refused(self, error: MCPError) -> Result:
+        """A protocol error: the server said no, or the connection is gone."""
+        if error.code in (CONNECTION_CLOSED, REQUEST_TIMEOUT):
+            await self._drop()
+            return self._unknown("timeout" if error.code == REQUEST_TIMEOUT else "closed")
+        text = cut(f"The server {self.name} refused the call: {error.message}", self.config.output)
+        return Result(text, is_error=True)
+
+    def _unknown(self, reason: str) -> Result:
+        log.warning("tool_outcome_unknown", server=self.name, reason=reason)
+        text = (
+            f"No result came back from {self.name} ({reason}). "
+            "It is not known whether the call took effect."
+        )
+        return Result(text, is_error=True, outcome="unknown")
+
+
+def _kind(error: BaseException) -> str:
+    """The type of an error, for the log: its words may quote anything."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return type(error).__name__

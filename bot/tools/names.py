@@ -1,0 +1,39 @@
+"""Names of functions as the AI server takes them: at most 64 of `[A-Za-z0-9_-]`.
+
+MCP allows 128 characters and dots, and two servers may have tools of the same name. The mapping is
+stable: the same tools give the same names in every process, so that prompt caches stay warm.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from bot.tools.tool import Tool
+
+LONGEST = 64
+_FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
+_HASH = 8
+
+
+def name_functions(tools: Iterable[Tool]) -> dict[str, Tool]:
+    """A function name for each tool, sorted. A name that is too long or not unique gets a hash."""
+    wanted: dict[str, list[Tool]] = {}
+    for tool in tools:
+        wanted.setdefault(_plain(tool), []).append(tool)
+    named: dict[str, Tool] = {}
+    for name, same in wanted.items():
+        for tool in same:
+            fits = len(same) == 1 and len(name) <= LONGEST
+            named[name if fits else _hashed(name, tool)] = tool
+    return dict(sorted(named.items()))
+
+
+def _plain(tool: Tool) -> str:
+    parts = (tool.server, tool.name) if tool.server else (tool.name,)
+    return "__".join(_FOREIGN.sub("_", part) for part in parts) or "tool"
+
+
+def _hashed(name: str, tool: Tool) -> str:
+    identity = f"{tool.server}\0{tool.name}".encode()
+    digest = hashlib.sha256(identity).hexdigest()[:_HASH]
+    return f"{name[: LONGEST - _HASH - 1]}_{digest}"

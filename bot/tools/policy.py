@@ -1,0 +1,29 @@
+"""Whether a call is made, asked about, or refused. Deny beats ask beats allow."""
+
+from typing import Literal
+
+from bot.tools.config import ServerConfig, matches
+from bot.tools.tool import Tool
+
+Decision = Literal["allow", "ask", "deny"]
+
+
+def decide(
+    tool: Tool, config: ServerConfig | None, channel_id: str, *, read_external: bool = False
+) -> Decision:
+    """What happens when the model calls `tool` in a channel.
+
+    `config` is None for our own tools, which read only. `read_external`: the turn has read content
+    that its requester did not write (web, files, other people's text); such content may contain
+    instructions, so a write asks even where the policy allows it.
+    """
+    if config is None:
+        return "allow" if tool.read_only else "ask"
+    if not config.offers(tool.name, channel_id):
+        return "deny"
+    writes = not (tool.read_only and config.trust_hints)
+    if config.ask == "always" or matches(tool.name, config.always_ask):
+        return "ask"
+    if writes and (config.ask == "writes" or read_external):
+        return "ask"
+    return "allow"

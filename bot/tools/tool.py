@@ -1,0 +1,87 @@
+"""What a tool is, what a call of it looks like, and what comes back."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Outcome = Literal["done", "not_run", "unknown", "input_required"]
+"""Whether a call took effect. `unknown`: it was sent and no result came back.
+
+`input_required`: the server asks the person for something first (MCP elicitation)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call. `parameters` is its JSON Schema (type object).
+
+    `server` is the configured name of the MCP server, empty for one of our own tools. The hints
+    are those of MCP's `ToolAnnotations`; a missing hint has MCP's pessimistic default.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    server: str = ""
+    title: str = ""
+    read_only: bool = False
+    idempotent: bool = False
+    open_world: bool = True
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a call whose outcome is unknown may simply be made again."""
+        return self.read_only or self.idempotent
+
+    @property
+    def label(self) -> str:
+        """What people read: `server: tool`, or the tool alone where it is our own."""
+        shown = self.title or self.name
+        return f"{self.server}: {shown}" if self.server else shown
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a call came to. `text` is for the model, bounded in length."""
+
+    text: str
+    is_error: bool = False
+    outcome: Outcome = "done"
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """With `input_required`: the server's questions and its opaque state, as JSON data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf a tool is called, and where."""
+
+    team_id: str
+    channel_id: str
+    thread_ts: str
+    user_id: str
+
+
+OwnCall = Callable[[Mapping[str, Any], Caller], Awaitable[str]]
+"""What one of our own tools does: arguments in, text for the model out.
+
+Raises ValueError for arguments that make no sense; its message goes to the model.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTool:
+    """A tool of this repository: a module in `bot/tools/own` with a `TOOL`."""
+
+    tool: Tool
+    call: OwnCall
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """The arguments as the model wrote them. Raises ValueError where they are no JSON object."""
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise ValueError("the arguments are not valid JSON") from error
+    if not isinstance(value, dict):
+        raise ValueError("the arguments are not a JSON object")
+    return value

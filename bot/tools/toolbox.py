@@ -1,0 +1,124 @@
+"""All tools of the deployment: what is offered in a channel, and the call of one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bot.telemetry.log import log
+from bot.tools.config import ServerConfig, ToolsConfig
+from bot.tools.names import name_functions
+from bot.tools.output import cut
+from bot.tools.policy import Decision, decide
+from bot.tools.tool import Caller, OwnTool, Result, Tool
+
+if TYPE_CHECKING:
+    from bot.tools.mcp import McpServer
+
+OWN_TIMEOUT = 30.0
+OWN_OUTPUT = 20_000
+MOST_FUNCTIONS = 128
+"""Functions that an AI server takes in one request (Assistants: 128)."""
+CLOSE_IDLE_EVERY = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The tools of one channel, by the names of their functions, sorted."""
+
+    functions: Mapping[str, Tool]
+
+    def __bool__(self) -> bool:
+        return bool(self.functions)
+
+
+class Toolbox:
+    """What a worker calls tools with."""
+
+    def __init__(
+        self,
+        config: ToolsConfig,
+        servers: Mapping[str, "McpServer"],
+        own: Mapping[str, OwnTool],
+    ) -> None:
+        self.config = config
+        self._servers = servers
+        self._own = own
+
+    async def offer(self, channel_id: str) -> Offer:
+        """The tools of a channel. A server that cannot be reached is left out."""
+        lists = await asyncio.gather(*(server.tools() for server in self._servers.values()))
+        tools = [own.tool for own in self._own.values()]
+        tools += [
+            tool
+            for server, listed in zip(self._servers.values(), lists, strict=True)
+            for tool in listed
+            if server.config.offers(tool.name, channel_id)
+        ]
+        named = name_functions(tools)
+        if len(named) > MOST_FUNCTIONS:
+            log.warning("tools_left_out", offered=len(named), most=MOST_FUNCTIONS)
+            named = dict(list(named.items())[:MOST_FUNCTIONS])
+        return Offer(named)
+
+    def decide(self, tool: Tool, channel_id: str, *, read_external: bool) -> Decision:
+        """Whether a call of the tool is made, asked about, or refused."""
+        return decide(tool, self._config_of(tool), channel_id, read_external=read_external)
+
+    async def call(
+        self,
+        tool: Tool,
+        arguments: Mapping[str, Any],
+        caller: Caller,
+        answers: Mapping[str, Any] | None = None,
+    ) -> Result:
+        """Call a tool. Every failure is a `Result`."""
+        if tool.server:
+            return await self._servers[tool.server].call(tool.name, arguments, answers)
+        try:
+            async with asyncio.timeout(OWN_TIMEOUT):
+                return Result(cut(await self._own[tool.name].call(arguments, caller), OWN_OUTPUT))
+        except ValueError as error:
+            return Result(cut(str(error), OWN_OUTPUT), is_error=True)
+        except Exception as error:
+            log.exception("own_tool_failed", tool=tool.name, error=type(error).__name__)
+            return Result("The tool failed.", is_error=True, outcome="unknown")
+
+    async def close_idle(self) -> None:
+        """Close connections that have not been used for a while."""
+        for server in self._servers.values():
+            await server.close_idle()
+
+    def _config_of(self, tool: Tool) -> ServerConfig | None:
+        return self.config.servers.get(tool.server)
+
+
+@asynccontextmanager
+async def open_toolbox(
+    config: ToolsConfig, own: Mapping[str, OwnTool] | None = None
+) -> AsyncIterator[Toolbox]:
+    """The toolbox; nothing is connected before a tool is needed. `mcp` is imported only here."""
+    if not config.servers:
+        yield Toolbox(config, {}, own or {})
+        return
+    from bot.tools.http import BoundedTransport
+    from bot.tools.mcp import McpServer
+
+    pool = BoundedTransport()
+    servers = {name: McpServer(name, each, pool) for name, each in config.servers.items()}
+    toolbox = Toolbox(config, servers, own or {})
+    idle = asyncio.create_task(_keep_closing_idle(toolbox))
+    try:
+        yield toolbox
+    finally:
+        idle.cancel()
+        await asyncio.wait([idle])
+        await asyncio.gather(*(server.aclose() for server in servers.values()))
+        await pool.aclose()
+
+
+async def _keep_closing_idle(toolbox: Toolbox) -> None:
+    while True:
+        await asyncio.sleep(CLOSE_IDLE_EVERY)
+        await toolbox.close_idle()
