@@ -5,7 +5,7 @@ from pathlib import Path
 from bot.settings import render_table
 from bot.slack.manifest import render_manifest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TABLE_HEAD = "| variable |"
 
 
