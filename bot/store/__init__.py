@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from bot.settings import Settings
 from bot.store.archive import Archive
+from bot.store.audit import AuditLine, AuditTrail
 from bot.store.channel_settings import Channels, ChannelSettings
 from bot.store.claims import Amendment, Beat, Claim, Delivery, Depth, Entry, Interrupt, ThreadState
 from bot.store.connection import Connection, open_connection
@@ -30,6 +31,8 @@ __all__ = [
     "Address",
     "Amendment",
     "Archive",
+    "AuditLine",
+    "AuditTrail",
     "Background",
     "Beat",
     "ChannelSettings",
@@ -81,6 +84,7 @@ class Store:
     feedback: FeedbackBook
     archive: Archive
     leases: Leases
+    audit: AuditTrail
 
     @property
     def redis(self) -> "Redis":
@@ -105,6 +109,7 @@ def open_own_store(
         settings.redis_url,
         prefix=settings.bot_redis_prefix,
         tls_verify=settings.redis_tls_verify,
+        audit_days=settings.bot_audit_days,
         connections=settings.bot_redis_connections,
         timing=timing,
     )
@@ -118,6 +123,7 @@ async def open_store(
     tls_verify: bool = True,
     connections: int = 10,
     timing: StoreTiming = StoreTiming(),
+    audit_days: int = 0,
 ) -> AsyncIterator[Store]:
     """Open the store at a `redis://`, `rediss://` or `unix://` address.
 
@@ -147,6 +153,7 @@ async def open_store(
             feedback=FeedbackBook(connection, keys),
             archive=Archive(connection, keys),
             leases=Leases(connection, keys),
+            audit=AuditTrail(connection, keys, audit_days),
         )
     finally:
         await connection.close()

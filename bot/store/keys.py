@@ -62,6 +62,8 @@ FAMILIES = {
     "mark": Family("string", "something done once in a while", "its own seconds", "one value"),
     "lease": Family("string", "work of one process at a time", "its own seconds", "one value"),
     "doctor": Family("string", "probe of bot doctor", "seconds", "one value"),
+    "audit": Family("stream", "the audit trail of tool calls", "BOT_AUDIT_DAYS", "tool calls"),
+    "audit_head": Family("string", "hash of the newest audit line", "for ever", "one value"),
     "corrupt": Family("string", "a key of the wrong type, set aside", "30 days", "as it was"),
 }
 """All families, by the first part of the key behind the prefix."""
@@ -239,6 +241,16 @@ class Keys:
     def channels(self, team_id: str) -> str:
         """Set of a team's channels with settings of their own."""
         return self.name("channels", team_id)
+
+    @property
+    def audit(self) -> str:
+        """Stream of the audit trail."""
+        return self.name("audit")
+
+    @property
+    def audit_head(self) -> str:
+        """Hash of the newest line of the audit trail."""
+        return self.name("audit_head")
 
     @property
     def doctor(self) -> str:

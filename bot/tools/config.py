@@ -51,7 +51,9 @@ class ServerConfig(_Strict):
     trust_hints: bool = True
     """Whether the server's own hints (read-only, idempotent) are believed."""
     timeout: Annotated[float, Field(gt=0, le=600)] = 30.0
-    """Seconds that a call may take, connecting included."""
+    """Seconds that a call may take."""
+    connect_timeout: Annotated[float, Field(gt=0, le=600)] = 30.0
+    """Seconds that connecting and listing may take; a server process has to start first."""
     output: Annotated[int, Field(ge=200, le=1_000_000)] = 20_000
     """Characters of a result that the model gets."""
 

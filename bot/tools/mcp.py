@@ -58,7 +58,7 @@ class McpServer:
             if time.monotonic() < self._list_again_at:
                 return self._tools
             try:
-                async with asyncio.timeout(self.config.timeout):
+                async with asyncio.timeout(self.config.connect_timeout):
                     self._tools = await self._list()
                 self._list_again_at = time.monotonic() + LISTED_FOR
             except Exception as error:
@@ -75,7 +75,7 @@ class McpServer:
         Never raises but for cancellation.
         """
         try:
-            async with asyncio.timeout(self.config.timeout):
+            async with asyncio.timeout(self.config.connect_timeout):
                 connection = self._connected()
                 client = await connection.open()
         except Exception as error:

@@ -1,0 +1,64 @@
+"""The audit trail of tool calls, for people and for spreadsheets."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+
+from bot.settings import Settings
+from bot.store import AuditLine, Store, open_own_store
+
+COLUMNS = tuple(field.name for field in fields(AuditLine))
+NEWEST = 20
+_FORMULA = ("=", "+", "-", "@")
+
+
+async def fetch(settings: Settings) -> tuple[list[AuditLine], str]:
+    """All lines, the oldest first, and what is wrong with the chain ("" where nothing is)."""
+    async with open_own_store(settings) as store:
+        return await read(store)
+
+
+async def read(store: Store) -> tuple[list[AuditLine], str]:
+    """All lines of a store, and what is wrong with the chain."""
+    lines: list[AuditLine] = []
+    problem, newest = "", ""
+    async for stored in store.audit.read():
+        lines.append(stored.line)
+        newest = stored.hash
+        if not stored.fits and not problem:
+            problem = f"broken: line {len(lines)} does not follow from the one before it"
+    if not problem and not await store.audit.head_fits(newest):
+        problem = "broken: the newest lines are missing"
+    return lines, problem
+
+
+def render_csv(lines: Sequence[AuditLine]) -> str:
+    """A table with a header. Cells that a spreadsheet would run as a formula get a quote."""
+    out = io.StringIO()
+    table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    for line in lines:
+        table.writerow({name: _cell(name, value) for name, value in asdict(line).items()})
+    return out.getvalue()
+
+
+def render_newest(lines: Sequence[AuditLine]) -> str:
+    """The newest lines, one each."""
+    shown = [
+        f"{_time(line.at)}  {line.user_id}  {line.server or '-'}/{line.tool}  "
+        f"{line.decision} by {line.decided_by}  {line.outcome}  {line.milliseconds} ms"
+        for line in lines[-NEWEST:]
+    ]
+    return "\n".join(shown) or "No tool has been called."
+
+
+def _cell(name: str, value: object) -> object:
+    if name == "at" and isinstance(value, float):
+        return _time(value)
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,107 @@
+"""The audit trail: in order, whole, and broken visibly where someone changed it."""
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.cli.audit import read, render_csv, render_newest
+from bot.store import AuditLine, Store, open_store
+
+LINE = AuditLine(
+    at=1_800_000_000.0,
+    team_id="T1",
+    channel_id="C1",
+    thread_ts="1.0",
+    user_id="U1",
+    turn_id="t",
+    call_id="call_1",
+    server="s",
+    tool="write",
+    arguments_sha256="ab" * 32,
+    decision="allow once",
+    decided_by="U1",
+    outcome="done",
+    milliseconds=7,
+)
+
+
+async def fill(store: Store, count: int, turn_id: str = "t") -> None:
+    for number in range(count):
+        await store.audit.append(replace(LINE, turn_id=turn_id, call_id=f"call_{number}"))
+
+
+async def entries_of(store: Store) -> list[Any]:
+    found: list[Any] = await store.connection.execute("XRANGE", store.keys.audit, "-", "+")
+    return found
+
+
+async def test_lines_come_back_in_order_and_intact(store: Store) -> None:
+    await fill(store, 1_200)
+    lines, problem = await read(store)
+    assert [line.call_id for line in lines] == [f"call_{n}" for n in range(1_200)]
+    assert problem == ""
+
+
+async def test_a_line_that_is_appended_again_after_a_lost_reply_is_there_once(store: Store) -> None:
+    await store.audit.append(LINE)
+    before = (await entries_of(store))[0]
+    names = (store.keys.audit, store.keys.audit_head)
+    text, stored = before[1]["line"], before[1]["hash"]
+    assert await store.connection.run("audit", names, "", stored, text, "") == stored
+    assert len(await entries_of(store)) == 1
+
+
+async def test_an_empty_trail_is_intact(store: Store) -> None:
+    assert await read(store) == ([], "")
+
+
+async def test_lines_of_many_processes_form_one_chain(store: Store) -> None:
+    await asyncio.gather(*(fill(store, 20, f"turn-{n}") for n in range(5)))
+    lines, problem = await read(store)
+    assert len(lines) == 100
+    assert problem == ""
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+async def test_a_line_that_was_taken_out_is_noticed(store: Store, which: int) -> None:
+    await fill(store, 3)
+    entries = await entries_of(store)
+    await store.redis.xdel(store.keys.audit, entries[which][0])
+    _, problem = await read(store)
+    # The oldest lines go by themselves when their time is over.
+    assert problem.startswith("broken") == (which > 0)
+
+
+async def test_a_line_that_was_changed_is_noticed(store: Store) -> None:
+    await fill(store, 2)
+    entries = await entries_of(store)
+    fields = dict(entries[1][1])
+    fields["line"] = fields["line"].replace("allow once", "denied")
+    await store.redis.xdel(store.keys.audit, entries[1][0])
+    await store.redis.xadd(store.keys.audit, fields)
+    _, problem = await read(store)
+    assert problem.startswith("broken")
+
+
+async def test_old_lines_are_dropped(redis_url: str) -> None:
+    async with open_store(redis_url, prefix="audit-old", audit_days=1) as store:
+        old = f"{int((time.time() - 3 * 24 * 3600) * 1000)}-0"
+        for _ in range(300):  # Redis trims whole nodes only
+            await store.redis.xadd(store.keys.audit, {"line": "{}", "hash": "x"}, id=old)
+            old = f"{old.partition('-')[0]}-{int(old.partition('-')[2]) + 1}"
+        await store.audit.append(LINE)
+        assert await store.redis.xlen(store.keys.audit) < 300
+
+
+def test_csv_has_no_cell_that_a_spreadsheet_runs() -> None:
+    table = render_csv([replace(LINE, tool="=cmd()")])
+    assert table.splitlines()[0].startswith("at,team_id,")
+    assert ",'=cmd()," in table
+
+
+def test_people_see_the_newest_lines() -> None:
+    assert "s/write  allow once by U1  done  7 ms" in render_newest([LINE])
+    assert render_newest([]) == "No tool has been called."
