@@ -84,7 +84,7 @@ async def open_workspace(
     )
     slack = LocalSlack(
         workspace,
-        tokens or Tokens("xoxb-playground", "xapp-playground", secrets.token_hex(16)),
+        tokens or Tokens("xoxb-local-slack", "xapp-local-slack", secrets.token_hex(16)),
         faults or Faults(),
         events=None if events is None else frozenset(events),
         scopes=None if scopes is None else frozenset(scopes),

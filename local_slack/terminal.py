@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Mapping
-from datetime import datetime
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.patch_stdout import patch_stdout
@@ -12,6 +11,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 
 from local_slack.local_slack import LocalSlack
+from local_slack.transcript import readable, show_thread, text_of
 from local_slack.workspace.changes import Change
 from local_slack.workspace.errors import SlackError
 from local_slack.workspace.model import Json, Message
@@ -138,7 +138,7 @@ class Terminal:
     def _list_threads(self) -> None:
         for number, root in enumerate(self._threads(), 1):
             replies = len(self._slack.thread(self._channel, root.ts)) - 1
-            self._say(f"{number:3}  {escape(_readable(self._slack, root)[:60])}  ({replies})")
+            self._say(f"{number:3}  {escape(readable(self._slack, root)[:60])}  ({replies})")
 
     async def _quiet(self) -> None:
         """Wait until the bot has nothing more to say (used where the input is a pipe)."""
@@ -169,7 +169,7 @@ class Terminal:
     def _see_message(self, channel: str, message: Json) -> None:
         if message.get("user") != self._slack.bot.id:
             return
-        text = _text(message)
+        text = text_of(message)
         if not text or self._shown.get((channel, message["ts"])) == text:
             return
         self._shown[channel, message["ts"]] = text
@@ -188,32 +188,3 @@ class Terminal:
 
     def _say(self, text: str) -> None:
         self._console.print(text)
-
-
-def show_thread(slack: LocalSlack, channel: str, ts: str, *, title: str = "") -> str:
-    """A thread as plain text: who said what, in order."""
-    lines = [f"── {title} " + "─" * max(0, 70 - len(title))] if title else []
-    for message in slack.thread(channel, ts):
-        name = slack.workspace.get_user(message.user_id).name
-        when = datetime.fromtimestamp(float(message.ts)).astimezone().strftime("%H:%M:%S")
-        lines.append(f"{name} {when}")
-        lines += [f"  {line}" for line in _readable(slack, message).splitlines()]
-    return "\n".join(lines)
-
-
-def _readable(slack: LocalSlack, message: Message) -> str:
-    text = _text({"blocks": message.blocks, "text": message.text})
-    for user in slack.workspace.users.values():
-        text = text.replace(f"<@{user.id}>", f"@{user.name}")
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-
-
-def _text(message: Json) -> str:
-    """The words of a message: its blocks where they have any, else its text."""
-    texts = []
-    for block in message.get("blocks") or []:
-        if block["type"] == "markdown":
-            texts.append(block["text"])
-        elif block["type"] == "section" and "text" in block:
-            texts.append(block["text"]["text"])
-    return "\n\n".join(texts) or message.get("text") or ""

@@ -15,6 +15,8 @@ from bot.errors import BotError, ConfigError
 from bot.telemetry import log
 
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
+TRY_PACKAGES = frozenset({"local_slack", "prompt_toolkit", "rich"})
+TRY_INSTALL = "pip install 'threadbot[try]'"
 EXIT_FAILED = 1
 EXIT_CONFIG = 78
 EXIT_UNAVAILABLE = 69
@@ -70,18 +72,23 @@ def worker() -> None:
 @click.option("--fresh", is_flag=True, help="Forget what earlier tries left.")
 def try_(play: Path | None, browser: bool | None, fresh: bool) -> None:
     """Try the bot in a local Slack: no workspace, no key, no Redis needed."""
-    from bot.tryout import page, place
-    from local_slack.script import ScriptError
-
     if browser is None:
         browser = sys.stdin.isatty()
     try:
-        if play:
-            asyncio.run(place.play(play, fresh=fresh))
-        else:
-            asyncio.run(page.serve(fresh=fresh) if browser else place.chat(fresh=fresh))
-    except ScriptError as error:
-        raise click.UsageError(str(error)) from None
+        from bot.tryout import page, place
+        from local_slack.script import ScriptError
+
+        try:
+            if play:
+                asyncio.run(place.play(play, fresh=fresh))
+            else:
+                asyncio.run(page.serve(fresh=fresh) if browser else place.chat(fresh=fresh))
+        except ScriptError as error:
+            raise click.UsageError(str(error)) from None
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in TRY_PACKAGES:
+            raise
+        raise click.ClickException(f"`bot try` needs {error.name}: {TRY_INSTALL}") from None
 
 
 @commands.command()

@@ -24,7 +24,7 @@ from bot.telemetry import log
 from local_slack.local_slack import LocalSlack
 from local_slack.script import Script, read_scripts
 from local_slack.server import open_workspace
-from local_slack.terminal import Terminal, show_thread
+from local_slack.transcript import show_thread
 
 SIDE_BY_SIDE = 8
 """Conversations that `--play` has going at the same time."""
@@ -52,6 +52,8 @@ class Try:
 
 async def chat(*, fresh: bool) -> None:
     """Talk to the bot in the terminal until the person has enough."""
+    from local_slack.terminal import Terminal  # needs packages that the page does not
+
     async with open_try(fresh=fresh) as town:
         shortcuts = {shortcut.name: shortcut.callback_id for shortcut in SHORTCUTS}
         terminal = Terminal(town.slack, SPEAKER, engine_line(town.settings), shortcuts)
@@ -151,7 +153,7 @@ async def open_place(*, fresh: bool = False, port: int = 0) -> AsyncIterator[Pla
 
 def state_directory() -> Path:
     """Where everything is kept: BOT_STATE_DIR."""
-    return read(slack_bot_token="xoxb-playground").bot_state_dir
+    return read(slack_bot_token="xoxb-local-slack").bot_state_dir
 
 
 @asynccontextmanager

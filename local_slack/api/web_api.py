@@ -33,7 +33,7 @@ class Tokens:
     bot: str
     app: str
     signing_secret: str
-    config: str = "xoxe.xoxp-playground"
+    config: str = "xoxe.xoxp-local-slack"
 
 
 @dataclass

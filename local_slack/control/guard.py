@@ -9,6 +9,7 @@ from aiohttp.typedefs import Middleware
 
 from local_slack.local_slack import LocalSlack
 
+LOOPBACK = ("127.0.0.1", "localhost")
 OWN_SITE = (None, "same-origin", "none")
 """`Sec-Fetch-Site` of requests that the page itself, a person's hand or a program makes."""
 
@@ -24,9 +25,11 @@ def refuse_strangers(slack: LocalSlack) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         port = slack.base_url.rpartition(":")[2]
-        hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
-        origin = request.headers.get("Origin")
-        if request.host not in hosts or origin not in (None, *(f"http://{h}" for h in hosts)):
+        own = [f"{name}:{port}" for name in LOOPBACK]
+        # slack_sdk's built-in Socket Mode client leaves the port out of its Host header.
+        own_host = request.host in (*own, *LOOPBACK)
+        own_origin = request.headers.get("Origin") in (None, *(f"http://{host}" for host in own))
+        if not (own_host and own_origin):
             return web.json_response({"error": "forbidden"}, status=403)
         return await handler(request)
 
@@ -47,7 +50,7 @@ class Guard:
     @property
     def cookie(self) -> str:
         """Its name; each workspace has its own, since cookies know no ports."""
-        return f"playground_{self._slack.base_url.rpartition(':')[2]}"
+        return f"local_slack_{self._slack.base_url.rpartition(':')[2]}"
 
     def refuse(self, request: web.Request) -> web.Response | None:
         """401 without the token, None for who may pass."""

@@ -37,12 +37,12 @@ class HttpEvents:
 
     async def verify_url(self) -> bool:
         """Send `url_verification` as Slack does when a request URL is saved."""
-        challenge: Json = {"token": "x", "challenge": "playground", "type": "url_verification"}
+        challenge: Json = {"token": "x", "challenge": "local-slack", "type": "url_verification"}
         delivery = Delivery(0, "events_api", "url_verification", challenge)
         answer = await self.send(delivery, 3.0, 0, "")
         body = answer.body
         return answer.ok and (body.get("challenge") if isinstance(body, dict) else body) == (
-            "playground"
+            "local-slack"
         )
 
     async def send(

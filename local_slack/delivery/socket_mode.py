@@ -78,7 +78,7 @@ class SocketMode:
             "type": "hello",
             "num_connections": len(self._connections),
             "debug_info": {
-                "host": "applink-playground",
+                "host": "applink-local-slack",
                 "build_number": 1,
                 "approximate_connection_time": 3600,
             },
@@ -89,7 +89,7 @@ class SocketMode:
         return {
             "type": "disconnect",
             "reason": reason,
-            "debug_info": {"host": "applink-playground"},
+            "debug_info": {"host": "applink-local-slack"},
         }
 
     async def refresh(self, *, warn: bool = False) -> None:

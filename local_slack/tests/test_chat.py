@@ -217,7 +217,7 @@ async def test_a_permalink_names_message_and_thread(
     answer = await client.chat_getPermalink(channel=general, message_ts=reply)
     number = reply.replace(".", "")
     assert answer["permalink"] == (
-        f"https://playground.slack.com/archives/{general}/p{number}?thread_ts={root}&cid={general}"
+        f"https://local-slack.slack.com/archives/{general}/p{number}?thread_ts={root}&cid={general}"
     )
 
 

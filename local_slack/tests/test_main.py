@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
+
+from local_slack.__main__ import main
 
 
 class Program:
@@ -21,15 +24,15 @@ class Program:
 
     async def read_settings(self) -> None:
         assert self.process.stdout is not None
-        while "PLAYGROUND_PAGE" not in self.settings:
+        while "LOCAL_SLACK_PAGE" not in self.settings:
             line = (await self.process.stdout.readline()).decode()
             assert line, "the process ended"
             name, _, value = line.strip().partition("=")
             self.settings[name] = value
 
     async def act(self, user: str, act: str, **args: str) -> object:
-        headers = {"Authorization": f"Bearer {self.settings['PLAYGROUND_CONTROL_TOKEN']}"}
-        url = f"{self.settings['PLAYGROUND_CONTROL_URL']}/acts"
+        headers = {"Authorization": f"Bearer {self.settings['LOCAL_SLACK_CONTROL_TOKEN']}"}
+        url = f"{self.settings['LOCAL_SLACK_CONTROL_URL']}/acts"
         body = {"user": user, "act": act, "args": args}
         async with (
             aiohttp.ClientSession(headers=headers) as session,
@@ -92,8 +95,48 @@ async def test_it_serves_the_page_and_what_the_manifest_offers(
     program = await start(tmp_path / "workspace.json", "--manifest", str(manifest))
     programs.append(program)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-        async with session.get(program.settings["PLAYGROUND_PAGE"]) as response:
+        async with session.get(program.settings["LOCAL_SLACK_PAGE"]) as response:
             assert (response.status, response.content_type) == (200, "text/html")
-        async with session.get(f"{program.settings['PLAYGROUND_CONTROL_URL']}/state") as response:
+        async with session.get(f"{program.settings['LOCAL_SLACK_CONTROL_URL']}/state") as response:
             features = (await response.json())["manifest"]["features"]
     assert features["slash_commands"][0]["command"] == "/parrot"
+
+
+async def test_both_names_of_the_request_url_are_known(
+    tmp_path: Path, programs: list[Program]
+) -> None:
+    for name in ("--events", "--events-url"):
+        program = await start(tmp_path / name, name, "http://127.0.0.1:9/slack/events")
+        programs.append(program)
+        assert program.settings["SLACK_APP_TOKEN"] == "", "HTTP instead of Socket Mode"
+
+
+def test_what_cannot_be_used_is_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (not_json := tmp_path / "text.json").write_text("hello")
+    (list_ := tmp_path / "list.json").write_text("[]")
+    (other := tmp_path / "other.json").write_text('{"version": 99}')
+    (damaged := tmp_path / "damaged.json").write_text('{"version": 1, "users": 7}')
+    (manifest := tmp_path / "manifest.yml").write_text("a: [")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for options, expected in (
+            (["--port", port], f"port {port} cannot be used: "),
+            (["--port", "99999"], "must be between 0 and 65535"),
+            (["--port", "abc"], "'abc' is not a number"),
+            (["--events", "localhost:3000"], "'localhost:3000' is not an http(s) URL"),
+            (["--state", str(not_json)], "it holds no JSON"),
+            (["--state", str(list_)], "is not a saved workspace"),
+            (["--state", str(other)], "a snapshot of version 1 is expected"),
+            (["--state", str(damaged)], "the snapshot is damaged"),
+            (["--state", str(tmp_path)], "cannot be read: Is a directory"),
+            (["--manifest", str(manifest)], "cannot be read"),
+            (["--manifest", str(tmp_path / "none.yml")], "cannot be read"),
+        ):
+            with pytest.raises(SystemExit) as ended:
+                main(options)
+            assert ended.value.code == 2
+            assert expected in capsys.readouterr().err.splitlines()[-1], options

@@ -46,9 +46,16 @@ def snapshot(workspace: Workspace) -> Json:
 
 
 def restore(state: Json, clock: Clock | None = None) -> Workspace:
-    """A workspace as it was; raises ValueError for a snapshot of another version."""
+    """A workspace as it was; raises ValueError for a damaged snapshot or another version."""
     if state.get("version") != VERSION:
         raise ValueError(f"a snapshot of version {VERSION} is expected")
+    try:
+        return _restore(state, clock)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"the snapshot is damaged: {error}") from None
+
+
+def _restore(state: Json, clock: Clock | None) -> Workspace:
     names = ("team_id", "team_name", "domain", "app_id")
     workspace = Workspace(**{name: state[name] for name in names}, clock=clock or Clock())
     workspace.created = state["created"]

@@ -14,8 +14,8 @@ class State:
     """One team with one app installed in it. All ids are Slack's kind of ids."""
 
     team_id: str = "T0PLAYGRND"
-    team_name: str = "Playground"
-    domain: str = "playground"
+    team_name: str = "Local Slack"
+    domain: str = "local-slack"
     app_id: str = "A0PLAYGRND"
     clock: Clock = field(default_factory=Clock)
     files_url: str = "http://127.0.0.1"

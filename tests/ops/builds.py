@@ -40,19 +40,39 @@ def copy_files(target: Path, names: Iterable[str]) -> Path:
 
 def uv_sync(directory: Path, *options: str, environment: Path) -> None:
     """`uv sync` with these options, into `environment`, with a Python of this machine."""
-    uv = find_uv()
-    env = {
-        **{name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
-        "UV_PROJECT_ENVIRONMENT": str(environment),
-        "UV_PYTHON_DOWNLOADS": "never",
-    }
+    _run_uv("sync", *options, "--python", _python(), directory=directory, environment=environment)
+
+
+def build_wheels(target: Path) -> tuple[Path, Path]:
+    """The wheels of the bot and of the local Slack, each built from its source distribution."""
+    for source in (ROOT, ROOT / "local_slack"):
+        _run_uv("build", "--quiet", "--out-dir", str(target), directory=source)
+    [bot], [local_slack] = target.glob("threadbot-*.whl"), target.glob("threadbot_local*.whl")
+    return bot, local_slack
+
+
+def install(environment: Path, *requirements: str, find_links: Path) -> None:
+    """Install into a new, empty environment; our own wheels come from `find_links`."""
+    _run_uv("venv", "--quiet", "--python", _python(), str(environment), directory=find_links)
+    options = ("--quiet", "--python", str(environment), "--find-links", str(find_links))
+    _run_uv("pip", "install", *options, *requirements, directory=find_links)
+
+
+def _python() -> str:
+    """The project's Python where the machine has it."""
     version = (ROOT / ".python-version").read_text().strip()
-    found = subprocess.run(
-        [uv, "python", "find", "--no-project", version], capture_output=True, text=True, env=env
-    )
-    python = found.stdout.strip() if found.returncode == 0 else sys.executable
+    command = [find_uv(), "python", "find", "--no-project", version]
+    found = subprocess.run(command, capture_output=True, text=True)
+    return found.stdout.strip() if found.returncode == 0 else sys.executable
+
+
+def _run_uv(*command: str, directory: Path, environment: Path | None = None) -> None:
+    env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    env["UV_PYTHON_DOWNLOADS"] = "never"
+    if environment is not None:
+        env["UV_PROJECT_ENVIRONMENT"] = str(environment)
     ended = subprocess.run(
-        [uv, "sync", *options, "--python", python],
+        [find_uv(), *command],
         cwd=directory,
         env=env,
         capture_output=True,

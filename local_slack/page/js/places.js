@@ -4,7 +4,7 @@ import { act } from "./api.js";
 import { changed, channelName, here, isAppDm, listThread, myChannels, people, world } from "./state.js";
 import { readUntil } from "./unread.js";
 
-const SPEAKER = "playground-speaker";
+const SPEAKER = "local-slack-speaker";
 let metAgent = false;
 
 export function restorePlace() {

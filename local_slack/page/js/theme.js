@@ -1,6 +1,6 @@
 // Light and dark: the system's choice until the person makes one.
 
-const KEY = "playground-theme";
+const KEY = "local-slack-theme";
 const system = matchMedia("(prefers-color-scheme: dark)");
 
 export function applyTheme() {

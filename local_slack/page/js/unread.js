@@ -2,7 +2,7 @@
 
 import { changed, here, isReply, listMessages, rootOf, world } from "./state.js";
 
-const KEY = "playground-read";
+const KEY = "local-slack-read";
 const marks = JSON.parse(localStorage.getItem(KEY) ?? "{}");
 
 const name = (place) => `${world.team.id}/${here.speaker}/${place}`;

