@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.models import Conversation, Record
-from bot.slack.surfaces.blocks import permalink
+from bot.slack.surfaces.conversation_row import permalink
 from bot.store import Store
 
 

@@ -12,12 +12,11 @@ from bot.jobs.report import person_chart, team_chart
 from bot.models import Answer, Message
 from bot.slack.direct_messages import Letters
 from bot.slack.people import People
-from bot.slack.surfaces.blocks import place
+from bot.slack.surfaces.conversation_row import place
 from bot.store import Store, Turn
 from bot.store.steps import job
 from bot.telemetry.log import log
-
-REFUSED = "⚠️ Slack does not take what I have for you: {}. Tell whoever runs this bot."
+from bot.texts import jobs as texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ async def carry_out(turn: Turn, office: Office) -> Answer:
         except Undeliverable as error:
             log.warning("errand_undeliverable", errand=message.text, reason=error.reason)
             with suppress(Undeliverable):
-                await office.letters.send(message.user_id, REFUSED.format(error.reason))
+                await office.letters.send(message.user_id, texts.refused(error.reason))
     await office.store.inbox.settle(turn.claim)
     return Answer("", outcome="errand")
 
@@ -56,7 +55,7 @@ def _doing(turn: Turn, office: Office, message: Message) -> Callable[[bool], Awa
 async def send_chart(turn: Turn, office: Office, message: Message) -> None:
     """The person's own days of this month."""
     picture = await person_chart(office.store, message.thread.team_id, message.user_id)
-    await office.letters.send_file(message.user_id, "usage.png", picture, "Your usage this month")
+    await office.letters.send_file(message.user_id, "usage.png", picture, texts.OWN_CHART)
 
 
 async def send_team_chart(turn: Turn, office: Office, message: Message) -> None:
@@ -65,8 +64,8 @@ async def send_team_chart(turn: Turn, office: Office, message: Message) -> None:
         return
     team_id = message.thread.team_id
     picture, channels = await team_chart(office.store, office.people, team_id)
-    names = [f"channel {rank}: {place(channel_id)}" for rank, channel_id in enumerate(channels, 1)]
-    comment = "\n".join(["Usage of this workspace this month", *names])
+    names = [texts.channel(rank, place(channel_id)) for rank, channel_id in enumerate(channels, 1)]
+    comment = "\n".join([texts.TEAM_CHART, *names])
     await office.letters.send_file(message.user_id, "usage.png", picture, comment)
 
 
@@ -74,13 +73,13 @@ async def export(turn: Turn, office: Office, message: Message) -> None:
     """The person's own conversations, as a JSON file."""
     team_id, user_id = message.thread.team_id, message.user_id
     content = await export_conversations(office.store, team_id, user_id, office.url)
-    await office.letters.send_file(user_id, "conversations.json", content, "Your conversations")
+    await office.letters.send_file(user_id, "conversations.json", content, texts.EXPORT)
 
 
 async def reset_all(turn: Turn, office: Office, message: Message) -> None:
     """Forget all conversations that the person wrote in."""
     count = await forget_conversations(turn, office.store, office.engine, message.user_id)
-    await office.letters.send(message.user_id, f"Done: {_conversations(count)} reset.")
+    await office.letters.send(message.user_id, texts.reset(count))
 
 
 async def forget_me(turn: Turn, office: Office, message: Message) -> None:
@@ -90,15 +89,7 @@ async def forget_me(turn: Turn, office: Office, message: Message) -> None:
     await forget_letters(office.store, team_id, user_id)
     await office.store.feedback.forget(team_id, user_id)
     await office.store.spending.forget(team_id, user_id)
-    await office.letters.send(
-        message.user_id,
-        f"Done: {_conversations(count)} deleted, here and on the AI server, and so is your "
-        "feedback; your name is off the usage counts.",
-    )
-
-
-def _conversations(count: int) -> str:
-    return "1 conversation" if count == 1 else f"{count} conversations"
+    await office.letters.send(message.user_id, texts.forgotten(count))
 
 
 ERRANDS: Mapping[str, Callable[[Turn, Office, Message], Awaitable[None]]] = {

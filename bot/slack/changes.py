@@ -13,15 +13,15 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.models import Message, Thread
+from bot.slack.blocks import actions, button, plain_section
 from bot.slack.ephemerals import whisper
 from bot.store import Store
 from bot.telemetry.log import log
+from bot.texts.edits import ANSWER_AGAIN, OFFER, TOO_LATE
 
 Payload = Mapping[str, Any]
 
 ACTION = "answer_edited"
-OFFER = "You have edited your question. Shall I answer it again?"
-TOO_LATE = "I no longer have that question. Please ask it again."
 
 
 class Changes:
@@ -73,16 +73,8 @@ class Changes:
     async def _offer(self, message: Message) -> None:
         await self._store.talk.keep_edit(message)
         thread = message.thread
-        button = {
-            "type": "button",
-            "action_id": ACTION,
-            "text": {"type": "plain_text", "text": "Answer again"},
-            "value": f"{message.ts} {thread.key}",
-        }
-        blocks: list[dict[str, Any]] = [
-            {"type": "section", "text": {"type": "plain_text", "text": OFFER}},
-            {"type": "actions", "elements": [button]},
-        ]
+        again = button(ANSWER_AGAIN, ACTION, f"{message.ts} {thread.key}")
+        blocks = [plain_section(OFFER), actions(again)]
         await whisper(self._client, thread, message.user_id, OFFER, blocks)
 
     async def answer_again(

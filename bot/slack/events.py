@@ -26,6 +26,7 @@ from bot.store import Address, Hearing, Store
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
 from bot.texts.answers import NOTHING_TO_STOP
+from bot.texts.status import queued
 
 SPOKEN = frozenset({None, "file_share", "thread_broadcast"})
 """Subtypes of `message` that a person has written; the other ones are Slack's own notices."""
@@ -170,7 +171,7 @@ class Listeners:
             self._client.assistant_threads_setStatus(
                 channel_id=thread.channel_id,
                 thread_ts=thread.thread_ts,
-                status=f"is answering… queued ({waiting})",
+                status=queued(waiting),
             )
         )
 

@@ -19,6 +19,18 @@ from bot.media import Attachment, file_kind
 from bot.models import File, Thread
 from bot.slack.client import error_code, slack_errors
 from bot.telemetry.log import log
+from bot.texts.files import (
+    ELSEWHERE,
+    GONE,
+    NO_LUCK,
+    NO_SCOPE,
+    NOT_SHARED,
+    TOO_LARGE,
+    TOO_MANY,
+    UNHEARD,
+    UNNAMED,
+    UNREADABLE,
+)
 
 MOST_BYTES = 20 * 1024 * 1024
 """Of one file. Base64 makes it a third larger; AI servers take 50 MB in a request."""
@@ -30,18 +42,6 @@ SLOWEST = 500_000
 """Bytes a second with which an upload may go on."""
 REDIRECTS = 3
 DELAYS = (0.5, 2.0)
-
-UNREADABLE = "not a kind of file that I know"
-UNHEARD = "a recording that I cannot listen to"
-TOO_LARGE = "too large for me"
-TOO_MANY = "too many files at once"
-ELSEWHERE = "kept outside of Slack, where I cannot get at it"
-GONE = "no longer there"
-NOT_SHARED = "its owner does not share it with me"
-NO_SCOPE = (
-    "Slack does not give it to me: whoever runs this bot must re-install the app with `files:read`"
-)
-NO_LUCK = "Slack did not give it to me"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Files:
                 attachment = await self._load(file, kinds, min(room, MOST_BYTES))
             except _Unreadable as error:
                 log.info("file_not_read", file=file.id, reason=str(error))
-                unread.append(f"{file.name or 'a file'} ({error})")
+                unread.append(f"{file.name or UNNAMED} ({error})")
             else:
                 room -= len(attachment.data)
                 attachments.append(attachment)

@@ -10,9 +10,9 @@ import yaml
 
 from bot.slack.events import EVENTS
 from bot.slack.server import EVENTS_PATH
-from bot.slack.surfaces.assistant_thread import PROMPTS
 from bot.slack.surfaces.commands import COMMANDS
 from bot.slack.surfaces.shortcuts import SHORTCUTS
+from bot.texts.assistant_thread import PROMPTS
 
 NAME = "Assistant"
 DESCRIPTION = "An AI assistant that answers in threads and remembers each of them."

@@ -11,6 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import BotError
 from bot.slack.client import error_code, slack_errors
 from bot.telemetry.log import log
+from bot.texts.access import ADMIN
 
 FRESH_SECONDS = 600.0
 FAILED_SECONDS = 30.0
@@ -84,7 +85,7 @@ class People:
         for user_id in sorted(self._admins)[:3]:
             person = await self.find(user_id)
             names.append(person.name if person else user_id)
-        return " or ".join(names) or "the person who runs this bot"
+        return " or ".join(names) or ADMIN
 
 
 def parse_person(user: dict[str, object]) -> Person:

@@ -1,6 +1,5 @@
 """What people are told when there is no whole answer: short, honest, with what to do next."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from bot.errors import RunFailed
@@ -61,18 +60,6 @@ def apology(error: RunFailed) -> str:
 def stopped(text: str) -> str:
     """The text so far, marked as stopped."""
     return f"{text}\n\n{STOPPED}" if text else STOPPED
-
-
-def unattached(files: Iterable[str]) -> str:
-    """What is said of files that the model has made and that are lost."""
-    listed = ", ".join(files)
-    return f"⚠️ I could not attach {listed}." if listed else ""
-
-
-def unread(files: Iterable[str]) -> str:
-    """What is said of files that were left out: each with why."""
-    listed = ", ".join(files)
-    return f"⚠️ I could not read {listed}." if listed else ""
 
 
 def with_note(answer: Answer) -> str:

@@ -4,12 +4,7 @@ from bot.models import Message
 from bot.settings import Settings
 from bot.slack.people import Person
 from bot.store.channel_settings import ChannelSettings
-
-GUEST = "it does not answer guests"
-OUTSIDER = "it does not answer people of other workspaces"
-PERSON = "you are not among those who may use it"
-CHANNEL = "it may not be used in this channel"
-TEAM = "it may not be used from your workspace"
+from bot.texts.access import CHANNEL, GUEST, OUTSIDER, PERSON, TEAM
 
 
 def refusal(

@@ -10,14 +10,12 @@ from bot.slack.files import Files
 from bot.store.journal import Turn
 from bot.store.steps import UNREAD, Step
 from bot.telemetry.log import log
-from bot.texts.answers import unread
+from bot.texts.files import REFUSED, unread
 
 T = TypeVar("T")
 
 Offered = Mapping[str, Sequence[Attachment]]
 """Files by the ts of their message."""
-
-REFUSED = "the AI model does not take it"
 
 
 async def load_files(turn: Turn, files: Files, kinds: Collection[str], until: Step[Run]) -> Offered:

@@ -11,6 +11,7 @@ from bot.slack.people import People
 from bot.store import Store, Turn
 from bot.store.channel_settings import ChannelSettings
 from bot.store.steps import ADMISSION, Admission
+from bot.texts.access import refused
 from bot.turn.access import refusal
 from bot.turn.limits import Budget
 
@@ -86,4 +87,4 @@ class Gate:
 
     async def _words(self, reason: str) -> str:
         whom = await self._people.whom_to_ask()
-        return f"⚠️ This bot cannot answer you: {reason}. To change that, ask {whom}."
+        return refused(reason, whom)

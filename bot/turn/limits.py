@@ -10,6 +10,7 @@ from bot.settings import Settings
 from bot.store import Store, Turn
 from bot.store.steps import SUMMARY_USAGE
 from bot.store.usage import Scope, day_of
+from bot.texts import limits as texts
 from bot.turn.prices import Price, microdollars
 
 WARN_AT = 0.8
@@ -93,7 +94,7 @@ class Budget:
         if requests is not None:
             minute = int(now // 60)
             count = await self._store.spending.count_request(team_id, scope, name, minute)
-            shown = f"{requests} requests a minute"
+            shown = texts.requests(requests)
             limits.append(_Limit(scope, "requests", count, requests, shown, (minute + 1) * 60, ""))
         if tokens is None and cost is None:
             return limits
@@ -102,10 +103,10 @@ class Budget:
             team_id, [(scope, name, day), (scope, name, day[:7])]
         )
         if tokens is not None:
-            shown = f"{tokens:,} tokens a day"
+            shown = texts.tokens(tokens)
             limits.append(_Limit(scope, "tokens", today.tokens, tokens, shown, _tomorrow(now), day))
         if cost is not None:
-            shown = f"${cost:,.2f} a month"
+            shown = texts.cost(cost)
             renewal = _next_month(now)
             limits.append(_Limit(scope, "cost", month.dollars, cost, shown, renewal, day[:7]))
         return limits
@@ -133,11 +134,8 @@ class Budget:
     def _refusal(self, limit: _Limit) -> str:
         left = limit.renewal - self._clock()
         day = datetime.fromtimestamp(limit.renewal, UTC).strftime("on %d %B %Y, %H:%M UTC, ")
-        when = f"{day if left > 3600 else ''}in {_span(left)}"
-        return (
-            f"⚠️ {_owner(limit.scope)} limit of {limit.shown} is reached. "
-            f"It renews {when}: please ask again then."
-        )
+        when = f"{day if left > 3600 else ''}in {texts.span(left)}"
+        return texts.reached(texts.owner(limit.scope), limit.shown, when)
 
 
 def _together(first: Usage | None, second: Usage | None) -> Usage | None:
@@ -150,13 +148,9 @@ def _name(message: Message, scope: Scope) -> str:
     return message.user_id if scope == "person" else message.thread.channel_id
 
 
-def _owner(scope: Scope) -> str:
-    return "Your" if scope == "person" else "This channel's"
-
-
 def _warning(limit: _Limit) -> str:
     part = int(100 * limit.used / limit.most)
-    return f"⚠️ {part} % of {_owner(limit.scope).lower()} limit of {limit.shown} is used."
+    return texts.near(part, texts.owner(limit.scope), limit.shown)
 
 
 def _tomorrow(now: float) -> float:
@@ -168,12 +162,3 @@ def _next_month(now: float) -> float:
     today = datetime.fromtimestamp(now, UTC)
     first = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return (first + timedelta(days=32)).replace(day=1).timestamp()
-
-
-def _span(seconds: float) -> str:
-    """How long that is, in the largest fitting unit, rounded up."""
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
-        if seconds >= size or size == 1:
-            count = max(1, -int(-seconds // size))
-            return f"{count} {unit}{'s' if count > 1 else ''}"
-    raise AssertionError("every span is some seconds")

@@ -33,9 +33,9 @@ from bot.texts.answers import (
     apology,
     fresh_start,
     stopped,
-    unattached,
     with_note,
 )
+from bot.texts.files import unattached
 from bot.turn.context import gather, recollect
 from bot.turn.files_in import Offered, load_files, offering, unread_note
 from bot.turn.files_out import fetch, missing, share, snippets

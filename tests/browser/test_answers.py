@@ -5,11 +5,11 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from bot.slack.changes import OFFER
-from bot.slack.files import UNREADABLE
-from bot.slack.surfaces.assistant_thread import GREETING
-from bot.slack.surfaces.feedback import NOT_THE_LAST
 from bot.texts.answers import NOTHING_TO_STOP, STOPPED
+from bot.texts.assistant_thread import GREETING
+from bot.texts.buttons import NOT_THE_LAST
+from bot.texts.edits import OFFER
+from bot.texts.files import UNREADABLE
 from tests.browser.page_actions import (
     choose,
     go_to,

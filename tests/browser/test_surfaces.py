@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from bot.slack.surfaces.commands.conversations import NONE_SUCH
-from bot.slack.surfaces.home import NONE
-from bot.slack.surfaces.job_buttons import ASKED
+from bot.texts.access import GUEST, OUTSIDER
 from bot.texts.answers import FRESH_START
-from bot.turn.access import GUEST, OUTSIDER
+from bot.texts.commands import NONE_SUCH
+from bot.texts.home import ASKED, NONE
 from local_slack.control.web_page import page_url
 from tests.browser.conftest import Opener, open_shown_town
 from tests.browser.page_actions import (

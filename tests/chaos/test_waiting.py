@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.slack.answer.waiting import WAITING
+from bot.texts.status import WAITING
 from tests.chaos.processes_world import open_city
 from tests.chaos.verdict import judge
 

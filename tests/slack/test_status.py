@@ -7,8 +7,8 @@ import pytest
 from bot.models import Answer
 from bot.slack.answer import status
 from bot.slack.answer.reply import Replies
-from bot.slack.answer.status import THINKING
 from bot.store import Store
+from bot.texts.status import THINKING
 from local_slack.workspace.changes import Change
 from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
 

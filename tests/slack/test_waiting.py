@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bot.slack.answer import waiting
-from bot.slack.answer.waiting import WAITING, marking
+from bot.slack.answer.waiting import marking
 from bot.store import Store
+from bot.texts.status import WAITING
 from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
 
 

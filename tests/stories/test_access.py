@@ -10,7 +10,8 @@ from bot.models import Message, Thread
 from bot.settings import Settings
 from bot.slack.people import Person
 from bot.store.channel_settings import ChannelSettings
-from bot.turn.access import GUEST, OUTSIDER, PERSON, refusal
+from bot.texts.access import GUEST, OUTSIDER, PERSON
+from bot.turn.access import refusal
 from tests.world import Town, open_town
 
 

@@ -1,6 +1,6 @@
 """The agent pane: prompts, a greeting once, a title for each thread."""
 
-from bot.slack.surfaces.assistant_thread import GREETING, PROMPTS
+from bot.texts.assistant_thread import GREETING, PROMPTS
 from tests.world import Town
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from bot.app import open_bot
 from bot.slack.answer import status
-from bot.slack.surfaces.assistant_thread import GREETING
+from bot.texts.assistant_thread import GREETING
 from tests.fakes.openai import Answer, parts, slow
 from tests.stories.test_files_in import PNG
 from tests.stories.test_files_out import shown

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 from bot.jobs.export import export_conversations
-from bot.slack.surfaces.commands.conversations import NONE_SUCH
 from bot.store import jobs
 from bot.store.usage import FORGOTTEN, day_of
+from bot.texts.commands import NONE_SUCH
 from local_slack.workspace.model import Message
 from tests.fakes.openai import held
 from tests.stories.test_usage import files_for

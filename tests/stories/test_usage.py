@@ -19,7 +19,8 @@ from bot.jobs.report import fetch_rows, render_total, write_csv
 from bot.models import Usage
 from bot.store import Store
 from bot.store.usage import Spent, day_of
-from bot.turn.limits import Budget, _next_month, _span, _tomorrow
+from bot.texts.limits import span
+from bot.turn.limits import Budget, _next_month, _tomorrow
 from bot.turn.prices import Price, load_prices, microdollars
 from tests.store.builders import deliver, take_one
 from tests.world import Town, open_town
@@ -197,7 +198,7 @@ def test_days_and_months_renew_in_utc() -> None:
     now = datetime(2026, 12, 31, 23, 59, 30, tzinfo=UTC).timestamp()
     for renewal in (_tomorrow(now), _next_month(now)):
         assert datetime.fromtimestamp(renewal, UTC) == datetime(2027, 1, 1, tzinfo=UTC)
-    assert [_span(seconds) for seconds in (0.5, 30, 61, 7200, 200_000)] == [
+    assert [span(seconds) for seconds in (0.5, 30, 61, 7200, 200_000)] == [
         "1 second",
         "30 seconds",
         "2 minutes",

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot.slack.answer import post_rate, waiting
-from bot.slack.answer.status import THINKING
-from bot.slack.answer.waiting import WAITING
+from bot.texts.status import THINKING, WAITING
 from tests.fakes.openai import echo, held
 from tests.world import Town, open_town, wait_until
 

@@ -1,8 +1,7 @@
 """What hangs under an answer, as blocks: 👍 and 👎, "Answer again", and "Stop" while it is made."""
 
-from typing import Any
-
-Json = dict[str, Any]
+from bot.slack.blocks import Block, actions, button, feedback_buttons
+from bot.texts import buttons as texts
 
 FEEDBACK = "feedback"
 ADD_NOTE = "feedback_note"
@@ -11,20 +10,12 @@ STOP = "stop_answer"
 """The `action_id`s; the listeners are in `bot.slack.surfaces.feedback`."""
 
 
-def under(turn_id: str, run_id: str) -> list[Json]:
+def under(turn_id: str, run_id: str) -> list[Block]:
     """The buttons under the last part of an answer."""
     about = f"{turn_id}:{run_id}"
-    feedback = {
-        "type": "feedback_buttons",
-        "action_id": FEEDBACK,
-        "positive_button": _half("Good answer", f"positive:{about}"),
-        "negative_button": _half("Bad answer", f"negative:{about}"),
-    }
-    again = _button("Answer again", AGAIN, about)
-    return [
-        {"type": "context_actions", "elements": [feedback]},
-        {"type": "actions", "elements": [again]},
-    ]
+    good, bad = (texts.GOOD, f"positive:{about}"), (texts.BAD, f"negative:{about}")
+    again = button(texts.ANSWER_AGAIN, AGAIN, about)
+    return [feedback_buttons(FEEDBACK, good, bad), actions(again)]
 
 
 def parse_about(value: str) -> tuple[str, str]:
@@ -33,16 +24,6 @@ def parse_about(value: str) -> tuple[str, str]:
     return turn_id, run_id
 
 
-def stop_block() -> Json:
+def stop_block() -> Block:
     """The Stop button of an answer that is posted and edited: there Slack has none of its own."""
-    return {"type": "actions", "elements": [_button("Stop", STOP, "stop")]}
-
-
-def _half(text: str, value: str) -> Json:
-    words = {"type": "plain_text", "text": text}
-    return {"text": words, "value": value, "accessibility_label": text}
-
-
-def _button(text: str, action_id: str, value: str) -> Json:
-    words = {"type": "plain_text", "text": text}
-    return {"type": "button", "action_id": action_id, "text": words, "value": value}
+    return actions(button(texts.STOP, STOP, "stop"))

@@ -17,8 +17,8 @@ from bot.models import Message
 from bot.slack.answer.rate_limits import SESSIONS, Budget
 from bot.slack.client import error_code, slack_errors
 from bot.telemetry.log import log
+from bot.texts.status import THINKING
 
-THINKING = "is thinking…"
 REFRESH = 90.0
 """Seconds; Slack lets a status lapse after two minutes."""
 RESUMED_AFTER = (5.0, 20.0)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot.models import Step
+from bot.slack.blocks import task_card
 
 ROOM = 500
 """Characters of all titles in one message: they count towards what a stream takes in all."""
@@ -58,15 +59,7 @@ def ended(steps: Sequence[Step]) -> list[Step]:
 def card_blocks(steps: Sequence[Step]) -> list[dict[str, Any]]:
     """The same cards for a message that is edited: an edit has to bring along all of it."""
     cards = Cards().chunks(steps)[:MOST_BLOCKS]
-    return [
-        {
-            "type": "task_card",
-            "task_id": card["id"],
-            "title": card["title"],
-            "status": card["status"],
-        }
-        for card in cards
-    ]
+    return [task_card(card["id"], card["title"], card["status"]) for card in cards]
 
 
 def _title(step: Step) -> str:

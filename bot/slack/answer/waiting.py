@@ -18,8 +18,8 @@ from bot.slack.answer.status import REFRESH
 from bot.slack.client import slack_errors
 from bot.store import Inbox
 from bot.telemetry.log import log
+from bot.texts.status import WAITING
 
-WAITING = "is busy: your message waits its turn…"
 GRACE = 5.0
 """Seconds that a message may wait without a mark."""
 LOOK_EVERY = 3.0

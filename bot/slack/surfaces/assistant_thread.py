@@ -7,21 +7,7 @@ from bot.errors import BotError
 from bot.slack.client import slack_errors
 from bot.store import Store
 from bot.telemetry.log import log
-
-PROMPTS = (
-    ("What can you do?", "What can you do for me?"),
-    ("Draft a message", "Help me write a short, friendly message. Ask me first what it is about."),
-    ("Explain something", "Explain something to me in simple words. Ask me first what it is."),
-)
-"""(title, message); Slack shows four at most, and sends the message as it is when one is pressed.
-The manifest has them, too.
-"""
-
-GREETING = (
-    "Hello! Ask me anything here: each message of yours opens a conversation of its own, in its "
-    "thread. In channels, invite me and mention me.\n"
-    "In a thread, write `stop` to stop me and `reset` to start afresh; `/bot-help` says the rest."
-)
+from bot.texts.assistant_thread import GREETING, PROMPTS
 
 
 class Pane:

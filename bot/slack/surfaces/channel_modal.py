@@ -11,35 +11,23 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
 from bot.models import FollowUps
+from bot.slack.blocks import context, input_block, modal, section, select, text_input, users_select
 from bot.slack.client import slack_errors
 from bot.slack.events import installation
 from bot.slack.people import People
-from bot.slack.surfaces.blocks import section
 from bot.slack.surfaces.home import CONFIGURE, EDIT, Home, render_version
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Users, Version
 from bot.telemetry.log import log
+from bot.texts import channel_settings as texts
 
 CALLBACK = "channel_settings"
 INSTRUCTIONS_LENGTH = 3000
 HISTORY = 3
 DEFAULT = "default"
 """Stands for None among the values of a select."""
+FOLLOW_UPS = {value or DEFAULT: label for value, label in texts.FOLLOW_UPS_CHOICES.items()}
 
-FOLLOW_UPS: Mapping[FollowUps | None, str] = {
-    None: "As in other channels",
-    "always": "Answer every message in its threads",
-    "one_person": "Answer without a mention while one person talks",
-    "mentions": "Answer only when mentioned",
-}
-USERS: Mapping[Users, str] = {
-    "members": "Everyone in the workspace",
-    "guests": "Guests and other workspaces, too",
-    "people": "Only the people named below",
-}
-INSTRUCTIONS_HINT = "What the assistant is told here, besides what it is told everywhere."
-MODEL_HINT = "Without one: the model that answers everywhere."
-PEOPLE_HINT = "Whoever is named may use the bot also as a guest or from another workspace."
 
 Payload = Mapping[str, Any]
 
@@ -85,17 +73,16 @@ class ChannelModal:
         about = json.loads(view["private_metadata"])
         settings = parse_settings(view["state"]["values"])
         if not await self._people.is_admin(user_id):
-            await _refuse(ack, "instructions", "Only admins may change this.")
+            await _refuse(ack, "instructions", texts.ADMINS_ONLY)
             return
         if settings.users == "people" and not settings.people:
-            await _refuse(ack, "people", "Name somebody here, or choose above who else may use it.")
+            await _refuse(ack, "people", texts.NOBODY_NAMED)
             return
         saved = await self._store.channels.save(
             team_id, about["channel"], settings, user_id=user_id, after=about["version"]
         )
         if not saved:
-            words = "Somebody has changed this meanwhile: close it and open it again."
-            await _refuse(ack, "instructions", words)
+            await _refuse(ack, "instructions", texts.CHANGED_MEANWHILE)
             return
         log.info("channel_configured", channel=about["channel"], user=user_id)
         await ack()
@@ -110,76 +97,34 @@ def render_modal(channel_id: str, versions: list[Version]) -> dict[str, Any]:
     """The form, filled with the newest version, and below it who made the newest ones."""
     settings = versions[0].settings if versions else ChannelSettings()
     number = versions[0].number if versions else 0
-    instructions = _text("instructions", settings.instructions) | {
-        "multiline": True,
-        "max_length": INSTRUCTIONS_LENGTH,
-    }
-    people: dict[str, Any] = {"type": "multi_users_select", "action_id": "people"}
-    if settings.people:
-        people["initial_users"] = list(settings.people)
-    blocks: list[dict[str, Any]] = [
-        section(f"*<#{channel_id}>*: what you save holds from the next message on."),
-        _input("instructions", "Instructions", instructions, hint=INSTRUCTIONS_HINT),
-        _input("model", "Model", _text("model", settings.model), hint=MODEL_HINT),
-        _input(
-            "follow_ups",
-            "Messages without a mention",
-            _select("follow_ups", FOLLOW_UPS, settings.follow_ups),
-            optional=False,
-        ),
-        _input(
-            "users",
-            "Who may use the bot",
-            _select("users", USERS, settings.users),
-            optional=False,
-        ),
-        _input("people", "Named people", people, hint=PEOPLE_HINT),
+    instructions = text_input(
+        "instructions",
+        value=settings.instructions,
+        multiline=True,
+        max_length=INSTRUCTIONS_LENGTH,
+    )
+    model = text_input("model", value=settings.model)
+    follow_ups = select("follow_ups", FOLLOW_UPS, settings.follow_ups or DEFAULT)
+    users = select("users", texts.USERS_CHOICES, settings.users)
+    people = users_select("people", settings.people)
+    blocks = [
+        section(texts.about(channel_id)),
+        input_block("instructions", texts.INSTRUCTIONS, instructions, hint=texts.INSTRUCTIONS_HINT),
+        input_block("model", texts.MODEL, model, hint=texts.MODEL_HINT),
+        input_block("follow_ups", texts.FOLLOW_UPS, follow_ups, optional=False),
+        input_block("users", texts.USERS, users, optional=False),
+        input_block("people", texts.PEOPLE, people, hint=texts.PEOPLE_HINT),
     ]
     if versions:
-        words = [{"type": "mrkdwn", "text": "\n".join(map(render_version, versions))}]
-        blocks.append({"type": "context", "elements": words})
-    return {
-        "type": "modal",
-        "callback_id": CALLBACK,
-        "private_metadata": json.dumps({"channel": channel_id, "version": number}),
-        "title": {"type": "plain_text", "text": "Channel settings"},
-        "submit": {"type": "plain_text", "text": "Save"},
-        "close": {"type": "plain_text", "text": "Cancel"},
-        "blocks": blocks,
-    }
-
-
-def _input(
-    block_id: str, label: str, element: dict[str, Any], *, hint: str = "", optional: bool = True
-) -> dict[str, Any]:
-    block = {
-        "type": "input",
-        "block_id": block_id,
-        "optional": optional,
-        "label": {"type": "plain_text", "text": label},
-        "element": element,
-    }
-    return block | ({"hint": {"type": "plain_text", "text": hint}} if hint else {})
-
-
-def _text(action_id: str, value: str) -> dict[str, Any]:
-    element: dict[str, Any] = {"type": "plain_text_input", "action_id": action_id}
-    return element | ({"initial_value": value} if value else {})
-
-
-def _select(action_id: str, labels: Mapping[Any, str], chosen: str | None) -> dict[str, Any]:
-    options = [
-        {"text": {"type": "plain_text", "text": label}, "value": value or DEFAULT}
-        for value, label in labels.items()
-    ]
-    return {
-        "type": "static_select",
-        "action_id": action_id,
-        "options": options,
-        "initial_option": next(
-            option for option in options if option["value"] == (chosen or DEFAULT)
-        ),
-    }
+        blocks.append(context("\n".join(map(render_version, versions))))
+    return modal(
+        CALLBACK,
+        texts.TITLE,
+        blocks,
+        submit=texts.SAVE,
+        close=texts.CANCEL,
+        private_metadata=json.dumps({"channel": channel_id, "version": number}),
+    )
 
 
 def parse_settings(values: Mapping[str, Mapping[str, Payload]]) -> ChannelSettings:

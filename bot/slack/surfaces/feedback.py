@@ -11,20 +11,19 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.models import Message, Thread
 from bot.slack.answer.buttons import ADD_NOTE, AGAIN, FEEDBACK, STOP, parse_about
+from bot.slack.blocks import Block, button, input_block, modal, section, text_input
 from bot.slack.client import slack_errors
 from bot.slack.ephemerals import whisper
 from bot.slack.events import installation
 from bot.store import Feedback, Store
 from bot.telemetry.log import log
+from bot.texts import buttons as texts
 from bot.texts.answers import NOTHING_TO_STOP
 
 Payload = Mapping[str, Any]
-Json = dict[str, Any]
 
 NOTE_VIEW = "feedback_note"
 NOTE_LENGTH = 3000
-THANKS = "Thank you! I have noted that this answer was good."
-NOT_THE_LAST = "There is a newer answer in this thread. Write what you would like instead."
 
 
 class AnswerButtons:
@@ -59,7 +58,7 @@ class AnswerButtons:
             await _ask_for_note(client, body["trigger_id"], feedback)
         else:
             blocks = _thanks(feedback)
-            await whisper(client, feedback.thread, feedback.user_id, THANKS, blocks)
+            await whisper(client, feedback.thread, feedback.user_id, texts.THANKS, blocks)
 
     async def wants_to_add_a_note(
         self, ack: AsyncAck, action: Payload, body: Payload, client: AsyncWebClient
@@ -103,7 +102,7 @@ class AnswerButtons:
             )
         await ack()
         if not is_last:
-            await whisper(client, thread, user["id"], NOT_THE_LAST)
+            await whisper(client, thread, user["id"], texts.NOT_THE_LAST)
 
     async def stop(
         self, ack: AsyncAck, body: Payload, context: AsyncBoltContext, client: AsyncWebClient
@@ -150,40 +149,21 @@ def _about(feedback: Feedback) -> str:
     )
 
 
-def _thanks(feedback: Feedback) -> list[Json]:
-    button = {
-        "type": "button",
-        "action_id": ADD_NOTE,
-        "text": {"type": "plain_text", "text": "Add a note"},
-        "value": _about(feedback),
-    }
-    words = {"type": "section", "text": {"type": "mrkdwn", "text": THANKS}, "accessory": button}
-    return [words]
+def _thanks(feedback: Feedback) -> list[Block]:
+    return [section(texts.THANKS, button(texts.ADD_NOTE, ADD_NOTE, _about(feedback)))]
 
 
 async def _ask_for_note(client: AsyncWebClient, trigger_id: str, feedback: Feedback) -> None:
-    asked = "What was good?" if feedback.vote == "positive" else "What was wrong or missing?"
-    view = {
-        "type": "modal",
-        "callback_id": NOTE_VIEW,
-        "private_metadata": _about(feedback),
-        "title": {"type": "plain_text", "text": "Your feedback"},
-        "submit": {"type": "plain_text", "text": "Send"},
-        "close": {"type": "plain_text", "text": "No note"},
-        "blocks": [
-            {
-                "type": "input",
-                "block_id": "note",
-                "optional": True,
-                "label": {"type": "plain_text", "text": asked},
-                "element": {
-                    "type": "plain_text_input",
-                    "action_id": "note",
-                    "multiline": True,
-                    "max_length": NOTE_LENGTH,
-                },
-            }
-        ],
-    }
+    good = feedback.vote == "positive"
+    asked = texts.WHAT_WAS_GOOD if good else texts.WHAT_WAS_WRONG
+    field = text_input("note", multiline=True, max_length=NOTE_LENGTH)
+    view = modal(
+        NOTE_VIEW,
+        texts.NOTE_TITLE,
+        [input_block("note", asked, field)],
+        submit=texts.NOTE_SEND,
+        close=texts.NOTE_SKIP,
+        private_metadata=_about(feedback),
+    )
     with slack_errors():
         await client.views_open(trigger_id=trigger_id, view=view)

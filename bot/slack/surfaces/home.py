@@ -13,38 +13,47 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
 from bot.models import Thread
+from bot.slack.blocks import (
+    DIVIDER,
+    Block,
+    actions,
+    button,
+    channel_select,
+    context,
+    header,
+    home,
+    section,
+)
 from bot.slack.client import slack_errors
 from bot.slack.events import installation
 from bot.slack.people import People
-from bot.slack.surfaces.blocks import conversation_row, section
-from bot.slack.surfaces.commands import forget_me
-from bot.slack.surfaces.commands.help import HEADING, TEXT
 from bot.slack.surfaces.commands.usage import own_usage
-from bot.slack.surfaces.job_buttons import ASKED, errand_button
+from bot.slack.surfaces.conversation_row import conversation_row
+from bot.slack.surfaces.job_buttons import errand_button
 from bot.slack.surfaces.shortcuts import ask_reset
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Version
 from bot.store.jobs import Errand
 from bot.telemetry.log import log
+from bot.texts import channel_settings as channel_texts
+from bot.texts import commands
+from bot.texts import home as texts
 
 RESET = "home_reset"
 CONFIGURE = "configure_channel"
 EDIT = "edit_channel"
 RECENT = 10
 CHANNELS = 20
-NAMED = 5
-"""People of a channel who are named: a paragraph has room for 3,000 characters."""
 
 Payload = Mapping[str, Any]
-Block = dict[str, Any]
 
 ERRANDS: Mapping[Errand, Block] = {
-    "export": errand_button("export", "Export my conversations"),
-    "forget_me": errand_button("forget_me", "Forget me", confirm=forget_me.TEXT, danger=True),
-    "chart": errand_button("chart", "Send me a chart"),
+    "export": errand_button("export", texts.EXPORT),
+    "forget_me": errand_button(
+        "forget_me", texts.FORGET_ME, confirm=commands.FORGET_ME_TEXT, danger=True
+    ),
+    "chart": errand_button("chart", texts.CHART),
 }
-DIVIDER = {"type": "divider"}
-NONE = "None yet. Write to me under _Messages_, or mention me in a channel."
 
 
 async def is_home_tab(event: Payload) -> bool:
@@ -96,10 +105,9 @@ class Home:
     ) -> None:
         """Write a person's App Home anew; that Slack does not take it is no reason to fail."""
         blocks = await self._blocks(team_id, user_id, without, asked)
-        view = {"type": "home", "blocks": blocks}
         try:
             with slack_errors():
-                await self._client.views_publish(user_id=user_id, view=view)
+                await self._client.views_publish(user_id=user_id, view=home(blocks))
         except (BotError, SlackApiError) as error:
             log.warning("home_not_published", user=user_id, error=str(error)[:100])
 
@@ -107,14 +115,14 @@ class Home:
         self, team_id: str, user_id: str, without: Thread | None, asked: Errand | None
     ) -> list[Block]:
         blocks = [
-            _header(HEADING),
-            section(TEXT),
+            header(commands.HELP_HEADING),
+            section(commands.HELP_TEXT),
             DIVIDER,
-            _header("Your conversations"),
-            *(await self._conversations(team_id, user_id, without) or [section(NONE)]),
+            header(texts.CONVERSATIONS),
+            *(await self._conversations(team_id, user_id, without) or [section(texts.NONE)]),
             *_errands(("export", "forget_me"), asked),
             DIVIDER,
-            _header("Your usage"),
+            header(texts.USAGE),
             section(await own_usage(self._store, team_id, user_id)),
             *_errands(("chart",), asked),
         ]
@@ -134,63 +142,37 @@ class Home:
         ]
 
     async def _channels(self, team_id: str) -> list[Block]:
-        picker = {
-            "type": "conversations_select",
-            "action_id": CONFIGURE,
-            "placeholder": {"type": "plain_text", "text": "Choose a channel"},
-            "filter": {"include": ["public", "private"], "exclude_bot_users": True},
-        }
-        about = "Instructions, model, follow-ups, and who may use me there."
-        blocks = [DIVIDER, _header("Settings of channels"), section(about) | {"accessory": picker}]
+        picker = channel_select(CONFIGURE, texts.CHOOSE_CHANNEL)
+        blocks = [DIVIDER, header(texts.CHANNELS), section(texts.CHANNELS_ABOUT, picker)]
         for channel_id in (await self._store.channels.configured(team_id))[:CHANNELS]:
             (version,) = await self._store.channels.versions(team_id, channel_id, 1)
-            button = {
-                "type": "button",
-                "action_id": EDIT,
-                "text": {"type": "plain_text", "text": "Edit"},
-                "value": channel_id,
-            }
             words = f"*<#{channel_id}>*: {_summary(version.settings)}\n{render_version(version)}"
-            blocks.append(section(words) | {"accessory": button})
+            blocks.append(section(words, button(texts.EDIT, EDIT, channel_id)))
         return blocks
 
 
 def render_version(version: Version) -> str:
     """Who made a version of a channel's settings, and when."""
-    when = f"<!date^{int(version.at)}^{{date_short_pretty}} {{time}}|then>"
-    return f"version {version.number} by <@{version.user_id}>, {when}"
+    return channel_texts.version(version.number, version.user_id, version.at)
 
 
 def _summary(settings: ChannelSettings) -> str:
     """What a channel has of its own."""
-    named = [f"<@{user_id}>" for user_id in settings.people[:NAMED]]
-    if len(settings.people) > NAMED:
-        named.append(f"{len(settings.people) - NAMED} more")
     users = {
         "members": "",
-        "guests": "guests and other workspaces, too",
-        "people": f"only {', '.join(named)}",
-    }
-    follow_ups = {
-        "always": "answers every message",
-        "one_person": "answers while one person talks",
-        "mentions": "answers mentions only",
+        "guests": channel_texts.GUESTS_SHORT,
+        "people": channel_texts.people_short(settings.people),
     }
     parts = (
-        "own instructions" if settings.instructions else "",
+        channel_texts.INSTRUCTIONS_SHORT if settings.instructions else "",
         f"`{settings.model}`" if settings.model else "",
-        follow_ups[settings.follow_ups] if settings.follow_ups else "",
+        channel_texts.FOLLOW_UPS_SHORT[settings.follow_ups] if settings.follow_ups else "",
         users[settings.users],
     )
-    return "; ".join(filter(None, parts)) or "as everywhere"
+    return "; ".join(filter(None, parts)) or channel_texts.DEFAULT
 
 
 def _errands(errands: Sequence[Errand], asked: Errand | None) -> list[Block]:
     """Their buttons, and a word below them where one was pressed."""
-    note = {"type": "context", "elements": [{"type": "mrkdwn", "text": ASKED}]}
-    buttons = {"type": "actions", "elements": [ERRANDS[errand] for errand in errands]}
-    return [buttons, note] if asked in errands else [buttons]
-
-
-def _header(text: str) -> Block:
-    return {"type": "header", "text": {"type": "plain_text", "text": text}}
+    buttons = actions(*(ERRANDS[errand] for errand in errands))
+    return [buttons, context(texts.ASKED)] if asked in errands else [buttons]

@@ -7,37 +7,24 @@ from typing import Any, cast
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.context.async_context import AsyncBoltContext
 
+from bot.slack.blocks import Block, button, confirmation
 from bot.slack.events import installation
 from bot.store import Store, jobs
 from bot.telemetry.log import log
+from bot.texts import home as texts
 
 Payload = Mapping[str, Any]
 
 ACTION = "errand:"
 """Begins the `action_id` of the buttons; the errand's name follows."""
-ASKED = "On its way: I answer in a direct message."
 
 
 def errand_button(
     errand: jobs.Errand, label: str, *, confirm: str = "", danger: bool = False
-) -> dict[str, Any]:
+) -> Block:
     """The button; with `confirm`, Slack asks that question first."""
-    button: dict[str, Any] = {
-        "type": "button",
-        "action_id": f"{ACTION}{errand}",
-        "text": {"type": "plain_text", "text": label},
-        "value": errand,
-    }
-    if danger:
-        button["style"] = "danger"
-    if confirm:
-        button["confirm"] = {
-            "title": {"type": "plain_text", "text": label[:100]},
-            "text": {"type": "plain_text", "text": confirm[:300]},
-            "confirm": {"type": "plain_text", "text": "Yes"},
-            "deny": {"type": "plain_text", "text": "No"},
-        }
-    return button
+    asked = confirmation(label, confirm, yes=texts.YES, no=texts.NO) if confirm else None
+    return button(label, f"{ACTION}{errand}", errand, danger=danger, confirm=asked)
 
 
 class ErrandButtons:
@@ -68,6 +55,6 @@ class ErrandButtons:
         log.info("errand_asked", errand=errand, user=user_id)
         await ack()
         if body.get("response_url"):
-            await respond(ASKED, replace_original=False)
+            await respond(texts.ASKED, replace_original=False)
         else:
             await self._told_at_home(team_id, user_id, errand)

@@ -11,14 +11,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.models import Message, Thread
 from bot.slack.ephemerals import whisper
 from bot.slack.events import installation
-from bot.slack.surfaces.blocks import RESET as RESET_ROW
+from bot.slack.surfaces.conversation_row import RESET as RESET_ROW
 from bot.store import Store
 from bot.telemetry.log import log
+from bot.texts import commands as texts
 
 Payload = Mapping[str, Any]
-
-NOT_OURS = "There is no conversation with me in this thread."
-RESET = "Done: I forget that conversation. The next message in its thread starts afresh."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +28,7 @@ class Shortcut:
     description: str
 
 
-SHORTCUTS = (
-    Shortcut("reset_conversation", "Reset conversation", "Forget this thread and start afresh"),
-)
+SHORTCUTS = (Shortcut("reset_conversation", texts.SHORTCUT, texts.SHORTCUT_DESCRIPTION),)
 
 
 class Buttons:
@@ -69,8 +65,10 @@ class Buttons:
             at, trigger_id = shortcut["action_ts"], shortcut["trigger_id"]
             await ask_reset(self._store, thread, user_id, at, trigger_id)
         await ack()
-        if not ours and not await whisper(client, thread, user_id, NOT_OURS):
-            await respond(NOT_OURS)  # works in the channels, too, that we are no member of
+        if not ours and not await whisper(client, thread, user_id, texts.RESET_NOT_OURS):
+            await respond(
+                texts.RESET_NOT_OURS
+            )  # works in the channels, too, that we are no member of
 
     async def reset_button(
         self,
@@ -86,7 +84,7 @@ class Buttons:
             at, trigger_id = action["action_ts"], body["trigger_id"]
             await ask_reset(self._store, thread, body["user"]["id"], at, trigger_id)
         await ack()
-        await respond(RESET, replace_original=True)
+        await respond(texts.RESET_DONE, replace_original=True)
 
 
 async def ask_reset(store: Store, thread: Thread, user_id: str, at: str, trigger_id: str) -> None:

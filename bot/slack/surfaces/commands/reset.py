@@ -1,13 +1,11 @@
 """`/reset`: Slack allows no commands in threads, so the person chooses the conversation."""
 
-from bot.slack.surfaces.blocks import conversation_row, section
+from bot.slack.blocks import section
 from bot.slack.surfaces.commands.command import Answer, Ask, Command
+from bot.slack.surfaces.conversation_row import conversation_row
+from bot.texts import commands as texts
 
 OFFERED = 5
-NONE = (
-    "You have no conversation with me here yet. Inside a thread, write `reset`, or choose "
-    "_Reset conversation_ in the menu of one of its messages."
-)
 
 
 async def answer(ask: Ask) -> Answer:
@@ -16,11 +14,10 @@ async def answer(ask: Ask) -> Answer:
         ask.team_id, ask.user_id, channel_id=ask.channel_id, limit=OFFERED
     )
     if not recent:
-        return {"text": NONE}
-    text = "Which conversation shall I forget?"
+        return {"text": texts.RESET_NONE}
     histories = await ask.store.conversations.histories([each.thread for each in recent])
     rows = map(conversation_row, recent, histories)
-    return {"text": text, "blocks": [section(text), *rows]}
+    return {"text": texts.RESET_WHICH, "blocks": [section(texts.RESET_WHICH), *rows]}
 
 
-COMMAND = Command("/reset", "Forget a conversation of yours and start afresh", answer)
+COMMAND = Command("/reset", texts.RESET, answer)

@@ -1,26 +1,27 @@
 """`/usage`: what a person spent; for admins the top channels and people as well."""
 
 import time
-from typing import Any
 
-from bot.slack.surfaces.blocks import place, section
+from bot.slack.blocks import Block, actions, section
 from bot.slack.surfaces.commands.command import Answer, Ask, Command
+from bot.slack.surfaces.conversation_row import place
 from bot.slack.surfaces.job_buttons import errand_button
 from bot.store import Store
 from bot.store.jobs import Errand
 from bot.store.usage import FORGOTTEN, Scope, Spent, day_of
+from bot.texts import usage as texts
 
 TOP = 5
 
 
 async def answer(ask: Ask) -> Answer:
     """Today and this month, with a button for a picture."""
-    text = f"*Your usage*\n{await own_usage(ask.store, ask.team_id, ask.user_id)}"
-    blocks = [section(text), _row("chart", "Send me a chart")]
+    text = f"{texts.HEADING}\n{await own_usage(ask.store, ask.team_id, ask.user_id)}"
+    blocks = [section(text), _row("chart", texts.CHART)]
     if await ask.people.is_admin(ask.user_id):
-        blocks.append(section(await _top(ask, "channel", "Channels")))
-        blocks.append(section(await _top(ask, "person", "People")))
-        blocks.append(_row("team_chart", "Send me a chart of the workspace"))
+        blocks.append(section(await _top(ask, "channel", texts.CHANNELS)))
+        blocks.append(section(await _top(ask, "person", texts.PEOPLE)))
+        blocks.append(_row("team_chart", texts.TEAM_CHART))
     return {"text": text, "blocks": blocks}
 
 
@@ -30,17 +31,16 @@ async def own_usage(store: Store, team_id: str, user_id: str) -> str:
     today, month = await store.spending.sums(
         team_id, [("person", user_id, day), ("person", user_id, day[:7])]
     )
-    return f"Today: {render_spent(today)}\nThis month: {render_spent(month)}"
+    return texts.own(render_spent(today), render_spent(month))
 
 
 def render_spent(spent: Spent) -> str:
     """A sum in words: what is nothing is left out, money also where no price is known."""
     if not spent.turns:
-        return "nothing yet"
-    answers = "1 answer" if spent.turns == 1 else f"{spent.turns:,} answers"
+        return texts.NOTHING
     given = f"{spent.input_tokens:,} in" + _part(spent.cached_tokens, "cached")
     made = f"{spent.output_tokens:,} out" + _part(spent.reasoning_tokens, "reasoning")
-    words = f"{answers}, {spent.tokens:,} tokens ({given}; {made})"
+    words = f"{texts.answers(spent.turns)}, {spent.tokens:,} tokens ({given}; {made})"
     return f"{words}, ${spent.dollars:,.4f}" if spent.microdollars else words
 
 
@@ -56,17 +56,17 @@ async def _top(ask: Ask, scope: Scope, title: str) -> str:
         f"{rank}. {_name(scope, name)}: {render_spent(spent)}"
         for rank, (name, spent) in enumerate(zip(ids, sums, strict=True), 1)
     ]
-    return "\n".join([f"*{title}, this month*", *(lines or ["nothing yet"])])
+    return "\n".join([texts.top(title), *(lines or [texts.NOTHING])])
 
 
 def _name(scope: Scope, name: str) -> str:
     if scope == "channel":
         return place(name)
-    return "people who wished to be forgotten" if name == FORGOTTEN else f"<@{name}>"
+    return texts.FORGOTTEN if name == FORGOTTEN else f"<@{name}>"
 
 
-def _row(errand: Errand, label: str) -> dict[str, Any]:
-    return {"type": "actions", "elements": [errand_button(errand, label)]}
+def _row(errand: Errand, label: str) -> Block:
+    return actions(errand_button(errand, label))
 
 
-COMMAND = Command("/usage", "What you have used, today and this month", answer)
+COMMAND = Command("/usage", texts.DESCRIPTION, answer)

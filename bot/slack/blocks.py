@@ -1,0 +1,192 @@
+"""Block Kit: one function per block or element that the bot uses. Pure.
+
+https://docs.slack.dev/reference/block-kit. Texts are cut to Slack's limits: a view with one text
+that is too long is refused as a whole.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Block = dict[str, Any]
+
+SECTION_LENGTH = 3000
+HEADER_LENGTH = 150
+LABEL_LENGTH = 75
+CONFIRM_TITLE_LENGTH = 100
+CONFIRM_TEXT_LENGTH = 300
+
+DIVIDER: Block = {"type": "divider"}
+
+
+def section(text: str, accessory: Block | None = None) -> Block:
+    """A paragraph in Slack's own mrkdwn."""
+    block: Block = {"type": "section", "text": _mrkdwn(text, SECTION_LENGTH)}
+    return block | ({"accessory": accessory} if accessory else {})
+
+
+def plain_section(text: str) -> Block:
+    """A paragraph that Slack shows as it is."""
+    return {"type": "section", "text": _plain(text, SECTION_LENGTH)}
+
+
+def header(text: str) -> Block:
+    """A heading."""
+    return {"type": "header", "text": _plain(text, HEADER_LENGTH)}
+
+
+def context(text: str) -> Block:
+    """Small print in mrkdwn."""
+    return {"type": "context", "elements": [_mrkdwn(text, SECTION_LENGTH)]}
+
+
+def actions(*elements: Block) -> Block:
+    """A row of buttons."""
+    return {"type": "actions", "elements": list(elements)}
+
+
+def button(
+    text: str,
+    action_id: str,
+    value: str,
+    *,
+    danger: bool = False,
+    confirm: Block | None = None,
+    accessibility_label: str = "",
+) -> Block:
+    """A button; with `confirm`, Slack asks first."""
+    element: Block = {
+        "type": "button",
+        "action_id": action_id,
+        "text": _plain(text, LABEL_LENGTH),
+        "value": value,
+    }
+    if danger:
+        element["style"] = "danger"
+    if confirm:
+        element["confirm"] = confirm
+    if accessibility_label:
+        element["accessibility_label"] = accessibility_label[:LABEL_LENGTH]
+    return element
+
+
+def confirmation(title: str, text: str, *, yes: str, no: str) -> Block:
+    """The question Slack asks before it takes a click."""
+    return {
+        "title": _plain(title, CONFIRM_TITLE_LENGTH),
+        "text": _plain(text, CONFIRM_TEXT_LENGTH),
+        "confirm": _plain(yes),
+        "deny": _plain(no),
+    }
+
+
+def feedback_buttons(action_id: str, good: tuple[str, str], bad: tuple[str, str]) -> Block:
+    """Thumbs up and thumbs down; `good` and `bad` are (label, value)."""
+    buttons = {
+        "type": "feedback_buttons",
+        "action_id": action_id,
+        "positive_button": _thumb(*good),
+        "negative_button": _thumb(*bad),
+    }
+    return {"type": "context_actions", "elements": [buttons]}
+
+
+def _thumb(label: str, value: str) -> Block:
+    return {"text": _plain(label), "value": value, "accessibility_label": label}
+
+
+def task_card(task_id: str, title: str, status: str) -> Block:
+    """A step of the assistant's work."""
+    return {"type": "task_card", "task_id": task_id, "title": title, "status": status}
+
+
+def text_input(
+    action_id: str, *, value: str = "", multiline: bool = False, max_length: int = 0
+) -> Block:
+    """A field for text."""
+    element: Block = {"type": "plain_text_input", "action_id": action_id}
+    if value:
+        element["initial_value"] = value
+    if multiline:
+        element["multiline"] = True
+    if max_length:
+        element["max_length"] = max_length
+    return element
+
+
+def select(action_id: str, labels: Mapping[str, str], chosen: str) -> Block:
+    """A menu; `labels` are texts by value, `chosen` is one of the values."""
+    options = {value: {"text": _plain(text), "value": value} for value, text in labels.items()}
+    return {
+        "type": "static_select",
+        "action_id": action_id,
+        "options": list(options.values()),
+        "initial_option": options[chosen],
+    }
+
+
+def users_select(action_id: str, chosen: Sequence[str]) -> Block:
+    """A field that takes several people."""
+    element: Block = {"type": "multi_users_select", "action_id": action_id}
+    return element | ({"initial_users": list(chosen)} if chosen else {})
+
+
+def channel_select(action_id: str, placeholder: str) -> Block:
+    """A menu of the channels of the workspace."""
+    return {
+        "type": "conversations_select",
+        "action_id": action_id,
+        "placeholder": _plain(placeholder),
+        "filter": {"include": ["public", "private"], "exclude_bot_users": True},
+    }
+
+
+def input_block(
+    block_id: str, label: str, element: Block, *, hint: str = "", optional: bool = True
+) -> Block:
+    """A field of a form, with its label."""
+    block: Block = {
+        "type": "input",
+        "block_id": block_id,
+        "optional": optional,
+        "label": _plain(label),
+        "element": element,
+    }
+    return block | ({"hint": _plain(hint)} if hint else {})
+
+
+def modal(
+    callback_id: str,
+    title: str,
+    blocks: Sequence[Block],
+    *,
+    submit: str,
+    close: str,
+    private_metadata: str,
+) -> Block:
+    """A form. `private_metadata` comes back with what is submitted."""
+    return {
+        "type": "modal",
+        "callback_id": callback_id,
+        "private_metadata": private_metadata,
+        "title": _plain(title),
+        "submit": _plain(submit),
+        "close": _plain(close),
+        "blocks": list(blocks),
+    }
+
+
+def home(blocks: Sequence[Block]) -> Block:
+    """The view of App Home."""
+    return {"type": "home", "blocks": list(blocks)}
+
+
+def _plain(text: str, most: int = SECTION_LENGTH) -> Block:
+    return {"type": "plain_text", "text": _cut(text, most)}
+
+
+def _mrkdwn(text: str, most: int) -> Block:
+    return {"type": "mrkdwn", "text": _cut(text, most)}
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

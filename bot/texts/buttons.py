@@ -1,0 +1,15 @@
+"""The buttons under answers, and what follows a press."""
+
+GOOD = "Good answer"
+BAD = "Bad answer"
+ANSWER_AGAIN = "Answer again"
+STOP = "Stop"
+
+THANKS = "Thank you! I have noted that this answer was good."
+ADD_NOTE = "Add a note"
+NOTE_TITLE = "Your feedback"
+NOTE_SEND = "Send"
+NOTE_SKIP = "No note"
+WHAT_WAS_GOOD = "What was good?"
+WHAT_WAS_WRONG = "What was wrong or missing?"
+NOT_THE_LAST = "There is a newer answer in this thread. Write what you would like instead."

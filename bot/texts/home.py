@@ -1,0 +1,30 @@
+"""App Home."""
+
+CONVERSATIONS = "Your conversations"
+NONE = "None yet. Write to me under _Messages_, or mention me in a channel."
+EXPORT = "Export my conversations"
+FORGET_ME = "Forget me"
+USAGE = "Your usage"
+CHART = "Send me a chart"
+ASKED = "On its way: I answer in a direct message."
+YES = "Yes"
+NO = "No"
+
+CHANNELS = "Settings of channels"
+CHANNELS_ABOUT = "Instructions, model, follow-ups, and who may use me there."
+CHOOSE_CHANNEL = "Choose a channel"
+EDIT = "Edit"
+
+RESET = "Reset"
+DIRECT_MESSAGE = "direct message"
+NO_TEXT = "(no text)"
+
+
+def date(epoch: float, otherwise: str) -> str:
+    """A date in the reader's own time zone, as Slack's clients write it."""
+    return f"<!date^{int(epoch)}^{{date_short_pretty}} {{time}}|{otherwise}>"
+
+
+def reset_label(title: str) -> str:
+    """What a screen reader says of a Reset button."""
+    return f"Reset the conversation: {title}"

@@ -1,0 +1,32 @@
+"""Direct messages about charts, exports and deletions."""
+
+OWN_CHART = "Your usage this month"
+TEAM_CHART = "Usage of this workspace this month"
+EXPORT = "Your conversations"
+
+
+def refused(reason: str) -> str:
+    """Slack takes neither the file nor the message."""
+    return f"⚠️ Slack does not take what I have for you: {reason}. Tell whoever runs this bot."
+
+
+def reset(count: int) -> str:
+    """The end of "reset all"."""
+    return f"Done: {_conversations(count)} reset."
+
+
+def forgotten(count: int) -> str:
+    """The end of "forget me"."""
+    return (
+        f"Done: {_conversations(count)} deleted, here and on the AI server, and so is your "
+        "feedback; your name is off the usage counts."
+    )
+
+
+def channel(rank: int, name: str) -> str:
+    """Which channel a number in the chart stands for."""
+    return f"channel {rank}: {name}"
+
+
+def _conversations(count: int) -> str:
+    return "1 conversation" if count == 1 else f"{count} conversations"

@@ -1,0 +1,9 @@
+"""What Slack shows behind the bot's name while it works."""
+
+THINKING = "is thinking…"
+WAITING = "is busy: your message waits its turn…"
+
+
+def queued(count: int) -> str:
+    """Messages wait behind the answer that is being made."""
+    return f"is answering… queued ({count})"
