@@ -97,7 +97,7 @@ async def leave(city: City, count: int) -> Leave:
     leaving = asyncio.create_task(leaver.leave())
     times = await asked_again(city, "heir", 60)
     seconds = await leaving
-    [handed_over] = leaver.told("handed_over")
+    [handed_over] = leaver.told("threads_handed_over")
     since = datetime.fromisoformat(handed_over["timestamp"]).timestamp()
     waits = [max(0.0, time - since) for time in times.values()]
     city.fake.finish()

@@ -31,7 +31,7 @@ async def test_a_deploy_while_people_talk_loses_and_doubles_nothing(tmp_path: Pa
         await asyncio.wait([talking])
         await city.rests(90)
         verdict = await answer_everybody_once_more(city)
-        [handed_over] = old_worker.told("handed_over")
+        [handed_over] = old_worker.told("threads_handed_over")
         print(  # noqa: T201 - for who reads the run
             f"left in {max(seconds):.1f} s, {handed_over['threads']} threads handed over, "
             f"{len(between)} messages said while no web was there; {verdict}"

@@ -110,7 +110,7 @@ async def test_a_redis_that_lost_its_data_is_told_of_and_worked_with(
         await city.rests()
         city.fake.finish()  # the runs that nobody knows of any more
         await city.rests()
-        [told] = worker.told("redis_lost_its_data")
+        [told] = worker.told("redis_data_lost")
         assert told["saved"] == 3
         for said in under_way:
             assert heard(city, said) == [[said.word]]

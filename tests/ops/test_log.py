@@ -105,7 +105,7 @@ async def test_a_bug_is_told_by_its_place_and_not_by_its_words(
             patch.setattr("bot.turn.turn._run", broken)
             root = await town.slack.user("alice").says("#general", "@bot hello")
             await town.replies("#general", root)
-    (bug,) = [line for line in lines(written) if line["event"] == "turn_broke"]
+    (bug,) = [line for line in lines(written) if line["event"] == "turn_failed"]
     assert "test_log.py" in bug["exception"]
     assert bug["exception"].endswith("KeyError")
     assert WORDS not in written.getvalue()

@@ -21,7 +21,7 @@ from bot.texts.answers import STOPPED, WORDS
 from bot.timing import ThrottleTiming, Timing, WorkerTiming
 from bot.turn import throttle
 from bot.turn.turn import Desk, Interrupt, take_turn
-from bot.worker import loop
+from bot.worker import attempt
 from tests.fakes.openai import (
     Answer,
     Call,
@@ -199,7 +199,7 @@ async def test_two_workers_without_quota_ask_and_tell_the_log_once_between_them(
         workers.add(turn.claim.worker)
         return await take_turn(turn, desk, interrupt)
 
-    monkeypatch.setattr(loop, "take_turn", noting)
+    monkeypatch.setattr(attempt, "take_turn", noting)
     town.fake.fault("quota", "POST", RUNS[town.settings.bot_engine], times=None)
     with capture_logs() as logs:
         async with open_bot(town.settings, web_part=False):

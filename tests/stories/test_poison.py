@@ -18,7 +18,8 @@ from bot.store import Turn
 from bot.texts.answers import WORDS
 from bot.timing import Timing, WorkerTiming
 from bot.turn.turn import Desk, Interrupt, take_turn
-from bot.worker import loop
+from bot.worker import attempt
+from bot.worker.outcomes import MAX_CRASHES
 from tests.fakes.openai.faults import path_matches
 from tests.test_cli import run_bot
 from tests.world import Town, open_town, wait_until
@@ -173,7 +174,7 @@ async def test_a_bug_of_ours_is_poison_too(town: Town, monkeypatch: pytest.Monke
     async def broken(*_: object) -> Answer:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(loop, "take_turn", broken)
+    monkeypatch.setattr(attempt, "take_turn", broken)
     root = await town.slack.user("alice").says("#general", "@bot hi")
     assert WORDS["dead"] in (await town.replies("#general", root))[0]
     assert [letter.reason for letter in await town.bot.store.dead.list()] == [
@@ -194,11 +195,11 @@ async def test_a_message_that_kills_its_workers_is_given_up_and_the_next_one_ans
 
     await wait_until(waits)
     town.fake.faults.clear()
-    await store.redis.hset(store.keys.thread(thread), "crashes", str(loop.MOST_CRASHES + 1))
+    await store.redis.hset(store.keys.thread(thread), "crashes", str(MAX_CRASHES + 1))
     await store.inbox.interrupt(thread, "stop")
     assert await town.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
     [letter] = await store.dead.list()
-    assert (letter.reason, letter.crashes) == ("crashed", loop.MOST_CRASHES + 1)
+    assert (letter.reason, letter.crashes) == ("crashed", MAX_CRASHES + 1)
     assert [message.text for message in letter.messages] == ["deadly"]
     assert attempts(town) == 1
     await town.ask("#general", "harmless", thread_ts=root)
@@ -214,7 +215,7 @@ async def test_where_even_the_apology_fails_for_good_the_letter_is_kept(
     async def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(loop, "give_up", fail)
+    monkeypatch.setattr(attempt, "give_up", fail)
     poison(town)
     with capture_logs() as logs:
         root = await town.slack.user("alice").says("#general", "@bot hi")
@@ -225,7 +226,7 @@ async def test_where_even_the_apology_fails_for_good_the_letter_is_kept(
         await wait_until(buried)
         await town.rests("#general", root)
     told = [line["event"] for line in logs if line["log_level"] == "error"]
-    assert told == ["apology_undelivered", "messages_dead"]
+    assert told == ["apology_failed", "dead_letter_added"]
 
 
 async def test_an_apology_that_slack_does_not_take_now_is_made_later(town: Town) -> None:
@@ -237,7 +238,7 @@ async def test_an_apology_that_slack_does_not_take_now_is_made_later(town: Town)
         root = await bury_one(town)
     assert await town.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
     assert town.slack.faults.methods == []
-    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["messages_dead"]
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["dead_letter_added"]
     [letter] = await town.bot.store.dead.list()
     assert (letter.reason, letter.attempts, attempts(town)) == ("status 500", 5, 5)
     await town.ask("#general", "and now?", thread_ts=root)
@@ -275,7 +276,7 @@ async def test_bad_threads_do_not_slow_a_good_one(
             raise Retry("status 500")
         return await take_turn(turn, desk, interrupt)
 
-    monkeypatch.setattr(loop, "take_turn", fail_the_bad)
+    monkeypatch.setattr(attempt, "take_turn", fail_the_bad)
     async with open_town(
         redis_url, tmp_path, socket_mode=False, bot_attempts=1000, timing=timing
     ) as town:
@@ -293,10 +294,3 @@ async def test_bad_threads_do_not_slow_a_good_one(
 
 async def _many(failures: list[str], count: int) -> bool:
     return len(failures) >= count
-
-
-@pytest.mark.parametrize(
-    ("attempt", "waited", "seconds"), [(0, 0, 1), (3, 14, 8), (0, 60, 15), (0, 800, 30)]
-)
-def test_attempts_come_ever_later(attempt: int, waited: float, seconds: float) -> None:
-    assert loop.backoff(attempt, waited, WorkerTiming()) == seconds

@@ -1,0 +1,83 @@
+"""The threads that this worker has claimed."""
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any
+
+from bot.models import Message
+from bot.store import Claim, Entry, Turn
+from bot.turn.turn import Interrupt
+
+
+class ActiveThread:
+    """A claimed thread and the task that answers it."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self.interrupt = Interrupt()
+        self.claim: Claim | None = None
+        self.turn: Turn | None = None
+        self.task: asyncio.Task[None]
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        return self.claim.messages if self.claim else ()
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether there is no run yet."""
+        return not (self.interrupt.begun or self.interrupt.waiting)
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Whether no step is under way whose outcome would have to be looked up afterwards."""
+        if self.claim is None:
+            return True
+        return self.interrupt.waiting and not (self.turn and self.turn.in_step)
+
+
+class ActiveThreads(dict[str, ActiveThread]):
+    """The active threads by the id of their entry."""
+
+    @property
+    def messages(self) -> list[Message]:
+        return [message for thread in self.values() for message in thread.messages]
+
+    @property
+    def claims(self) -> list[Claim]:
+        return [thread.claim for thread in self.values() if thread.claim]
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        return [thread.task for thread in self.values()]
+
+    @property
+    def starting(self) -> int:
+        """How many have no run yet."""
+        return sum(thread.is_starting for thread in self.values())
+
+    def cancel(self, which: Callable[[ActiveThread], bool] = lambda _: True) -> None:
+        """Cancel the tasks of the threads for which `which` is true."""
+        for thread in list(self.values()):
+            if which(thread):
+                thread.task.cancel()
+
+
+async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they are done: before Python 3.12 a cancellation can get lost in
+    `asyncio.wait_for`, which redis-py uses."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.2)
+
+
+async def first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    """Wait until one of several coroutines is done, and cancel the others."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,130 @@
+"""The heartbeat of a worker: it keeps the claims, brings interrupts, and finds lost threads."""
+
+import asyncio
+import time
+
+from bot.engines.polling import error_backoff
+from bot.errors import StoreUnavailable
+from bot.models import Message
+from bot.store import Store
+from bot.telemetry.log import log
+from bot.timing import WorkerTiming
+from bot.worker.active import ActiveThreads, end_tasks, first_of
+
+
+class Heartbeat:
+    """Tells Redis once a second that the worker is alive.
+
+    Other workers take over the threads of a worker without a heartbeat, so one that cannot reach
+    Redis in time lets its own threads go.
+    """
+
+    def __init__(
+        self, worker: str, store: Store, active: ActiveThreads, timing: WorkerTiming
+    ) -> None:
+        self._worker = worker
+        self._inbox = store.inbox
+        self._workers = store.workers
+        self._active = active
+        self._timing = timing
+        self._last = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._abandoned: list[Message] = []
+        self._to_redeliver: list[Message] = []
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the last heartbeat is recent enough for the others to respect our claims."""
+        return time.monotonic() - self._last < self._timing.lifetime
+
+    def abandon(self, messages: tuple[Message, ...]) -> None:
+        """Remember messages of a turn that ended without Redis knowing.
+
+        Another worker answers them, unless the next heartbeat finds that Redis has lost them.
+        """
+        self._abandoned += messages
+
+    async def start(self, leaving: asyncio.Event) -> None:
+        """Send the first heartbeat, retrying until `leaving` is set.
+
+        Nothing may be claimed before it: the others would take a claim of an unknown worker over.
+        """
+        for delay in error_backoff():
+            try:
+                await self._beat()
+                break
+            except StoreUnavailable as error:
+                log.error("heartbeat_missed", error=str(error))
+                await first_of(asyncio.sleep(delay), leaving.wait())
+            if leaving.is_set():
+                return
+        self._check_age()
+
+    async def keep_beating(self) -> None:
+        """Beat and rescue until cancelled."""
+        beats = 0
+        try:
+            while True:
+                await asyncio.sleep(self._timing.heartbeat)
+                beats += 1
+                await self._beat_and_rescue(rescue=beats % self._timing.rescue_every == 0)
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    async def _beat_and_rescue(self, *, rescue: bool) -> None:
+        try:
+            await self._beat()
+            if rescue:
+                await self._rescue()
+        except StoreUnavailable as error:
+            log.error("heartbeat_missed", error=str(error))
+        except Exception:
+            log.exception("heartbeat_failed")
+
+    async def _beat(self) -> None:
+        began, abandoned = time.monotonic(), list(self._abandoned)
+        beat = await self._workers.beat(self._worker, self._timing.lifetime)
+        self._last = began
+        del self._abandoned[: len(abandoned)]
+        if beat.data_lost:
+            self._to_redeliver += abandoned + self._active.messages
+            log.error("redis_data_lost", redelivering=len(self._to_redeliver))
+            await end_tasks(self._active.tasks)
+        while self._to_redeliver:
+            await self._inbox.deliver(self._to_redeliver[0])
+            del self._to_redeliver[0]
+        if beat.late:
+            log.error("heartbeat_late")
+            await self._drop_lost_claims()
+        for thread in list(self._active.values()):
+            if reason := beat.interrupts.get(thread.entry.thread.key):
+                thread.interrupt.set(reason)
+
+    def _check_age(self) -> None:
+        """Let all threads go when the others may take us for dead: Redis is unreachable, or the
+        process was frozen.
+
+        A timer of the event loop, not a task: after a pause of the process it runs before any turn
+        continues, so that a turn which another worker has by now writes nothing more.
+        """
+        timing = self._timing
+        if self._active and time.monotonic() - self._last > timing.lifetime - timing.heartbeat:
+            log.error("turns_abandoned", threads=len(self._active))
+            self._abandoned += self._active.messages
+            self._active.cancel()
+        self._timer = asyncio.get_running_loop().call_later(timing.heartbeat, self._check_age)
+
+    async def _rescue(self) -> None:
+        """Requeue threads of dead workers, and those that only Redis counts as ours: threads that
+        we let go while Redis was unreachable, or that were lost in a reply that never arrived."""
+        rescued = await self._workers.rescue(self._worker)
+        rescued += await self._workers.rescue_own(
+            self._worker, set(self._active), self._timing.stray_after
+        )
+        if rescued:
+            log.warning("threads_rescued", threads=rescued)
+
+    async def _drop_lost_claims(self) -> None:
+        held = {claim.entry for claim in await self._workers.held(self._active.claims)}
+        self._active.cancel(lambda thread: bool(thread.claim) and thread.entry.id not in held)
