@@ -85,6 +85,8 @@ UNREAD = Step("unread", list[str])
 """Names of attached files that the model did not get."""
 UNATTACHED = Step("unattached", list[str])
 """Names of files of the model that could not be attached."""
+CUT = Step("cut", int)
+"""How many parts are shown of an answer whose posting was stopped."""
 CARDS = Step("steps", tuple[Card, ...])
 """What the cards of the first streamed message show."""
 GIVEN_UP = Step("given_up", GivenUp)
@@ -145,6 +147,11 @@ def shared_file(file_id: str) -> Step[bool]:
 def part(number: int) -> Step[str]:
     """The `ts` of a message that was posted once the answer was complete."""
     return Step(f"part:{number}", str)
+
+
+def part_limit(number: int) -> Step[int]:
+    """Most characters of this part and of those behind it, since Slack refused a longer one."""
+    return Step(f"limit:{number}", int)
 
 
 def draft(number: int) -> Step[Draft]:

@@ -121,7 +121,7 @@ async def take_turn(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
     await retract(turn, desk.store, desk.engine, orders)
     last = turn.claim.messages[-1]
     turn.claim = replace(turn.claim, messages=questions(turn))
-    async with desk.replies.open(turn, last) as reply:
+    async with desk.replies.open(turn, last, interrupt.raised) as reply:
         answer = turn.recall(steps.ANSWER)
         if answer is None:
             answer = await answer_to(last, turn, desk, reply, interrupt)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local_slack.workspace.errors import SlackError
+from local_slack.workspace.expansion import Bounds, count_blocks
 from local_slack.workspace.model import Json
 
 MAX_BLOCKS = 50
@@ -42,17 +43,30 @@ class BlockError(Exception):
 
 
 def check_message_blocks(
-    blocks: list[Json] | None, *, too_many: str = "invalid_blocks"
+    blocks: list[Json] | None,
+    *,
+    too_many: str = "invalid_blocks",
+    bounds: Bounds | None = None,
 ) -> list[Json]:
     """The blocks with their `block_id`s filled in; raises SlackError as chat.postMessage does."""
     blocks = blocks or []
     if len(blocks) > MAX_BLOCKS:
         raise SlackError(too_many, errors=["no more than 50 items allowed [json-pointer:/blocks]"])
     check_all(blocks, MESSAGE_BLOCKS, "invalid_blocks")
-    markdown = sum(len(block["text"]) for block in blocks if block["type"] == "markdown")
-    if markdown > MAX_MARKDOWN:
+    markdown = [block["text"] for block in blocks if block["type"] == "markdown"]
+    if sum(map(len, markdown)) > MAX_MARKDOWN:
         raise SlackError("msg_blocks_too_long")
+    if bounds:
+        check_markdown("\n\n".join(markdown), bounds, others=len(blocks) - len(markdown))
     return with_ids(blocks)
+
+
+def check_markdown(markdown: str, bounds: Bounds, *, others: int = 0) -> None:
+    """Raise SlackError where Slack would not take this much Markdown beside `others` blocks."""
+    if len(markdown) > bounds.longest_markdown:
+        raise SlackError("msg_too_long")
+    if bounds.expands and others + count_blocks(markdown) > MAX_BLOCKS:
+        raise SlackError("invalid_blocks", errors=["no more than 50 items allowed"])
 
 
 def with_ids(blocks: list[Json]) -> list[Json]:

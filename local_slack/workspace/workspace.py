@@ -10,6 +10,7 @@ from typing import Any
 
 from local_slack.workspace.changes import Changes
 from local_slack.workspace.errors import SlackError
+from local_slack.workspace.expansion import Bounds
 from local_slack.workspace.model import Channel, ChannelType, Json, Message, User
 from local_slack.workspace.shapes import channel_json, message_json, user_json
 from local_slack.workspace.state import State
@@ -39,6 +40,7 @@ class Workspace(State):
     changes: Changes = field(default_factory=Changes)
     strays: bool = False
     """A reply to a thread that is gone appears in the channel, as some apps report of Slack."""
+    bounds: Bounds = field(default_factory=Bounds)
 
     # Users and channels
 

@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Retry, Undeliverable
 from bot.models import Message
+from bot.slack.answer.pages import SMALLEST
 from bot.slack.answer.post_rate import post_in_turn
 from bot.slack.client import Uncertain, error_code, slack_errors
 from bot.slack.markdown.render import blocks, fallback
@@ -30,6 +31,23 @@ SETTLING = 1.0
 TRIES = 3
 MOST_TEXT = 4000
 """Characters of `text` that chat.update takes."""
+
+
+TOO_LARGE = frozenset(
+    {
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "msg_blocks_too_long",
+        "msg_too_long",
+        "too_many_blocks",
+    }
+)
+"""Refusals that a smaller message may avoid: Slack makes blocks of Markdown, at most 50 a message.
+https://docs.slack.dev/reference/methods/chat.postMessage#errors"""
+
+
+class TooLarge(Exception):
+    """Slack refused a message for its size; nothing was posted or changed."""
 
 
 ENDED = frozenset({"message_not_in_streaming_state", "stopped_by_user", "message_not_found"})
@@ -132,24 +150,28 @@ class Chat:
         cards: Sequence[Json] = (),
         **message: Any,
     ) -> Any:
-        """A Slack that knows not all of our blocks gets fewer: last of all, plain text."""
-        plain = text[:MOST_TEXT] if "ts" in message else text
+        """Try with fewer blocks where Slack refuses some of them.
+
+        Raises TooLarge where it refuses the text itself; a text that cannot get any smaller is sent
+        as plain text then.
+        """
         layouts = [blocks(text)]
         if extras:
             layouts.insert(0, [*layouts[0], *extras])
         if cards:
             layouts.insert(0, [*cards, *layouts[0]])
-        attempts: list[Json] = [{"text": fallback(text), "blocks": each} for each in layouts]
-        attempts.append({"text": plain})
         with slack_errors():
-            for attempt in attempts[:-1]:
+            for layout in layouts:
                 try:
-                    return await call(**message, **attempt)
+                    return await call(**message, text=fallback(text), blocks=layout)
                 except SlackApiError as error:
-                    if "block" not in error_code(error):
+                    code = error_code(error)
+                    if "block" not in code and code not in TOO_LARGE:
                         raise
-                    log.warning("blocks_refused", error=error_code(error))
-            return await call(**message, **attempts[-1])
+                    log.warning("blocks_refused", error=code, blocks=len(layout), size=len(text))
+            if len(text) > SMALLEST:
+                raise TooLarge
+            return await call(**message, text=fallback(text, limit=MOST_TEXT))
 
     async def delete(self, ts: str) -> None:
         """Take a message away; one that is gone is no error, so it may be tried again."""

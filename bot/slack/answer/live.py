@@ -16,8 +16,9 @@ from bot.errors import Retry, Undeliverable
 from bot.models import Step, Update
 from bot.slack.answer.ageing import AgeingAnswer
 from bot.slack.answer.buttons import stop_block
-from bot.slack.answer.chat import SETTLING, Chat
+from bot.slack.answer.chat import SETTLING, Chat, TooLarge
 from bot.slack.answer.drafts import Drafts
+from bot.slack.answer.pages import Pages
 from bot.slack.answer.rate_limits import APPENDS, EDITS, LAST_APPENDS, LAST_EDITS, STARTS, Budget
 from bot.slack.answer.status import Refused, Status
 from bot.slack.answer.steps import card_blocks, ended, status_of, working
@@ -30,7 +31,7 @@ from bot.slack.markdown.split import LIMIT as WHOLE_LIMIT
 from bot.slack.markdown.split import Part, parts
 from bot.store import steps as journal
 from bot.store.journal import Turn
-from bot.store.steps import CARDS, Draft
+from bot.store.steps import CARDS, CUT, Draft
 from bot.telemetry.log import log
 
 Json = dict[str, Any]
@@ -46,9 +47,16 @@ class Live:
     """The messages of one answer, from the first words to the last."""
 
     def __init__(
-        self, turn: Turn, chat: Chat, budget: Budget, refused: Refused, status: Status
+        self,
+        turn: Turn,
+        chat: Chat,
+        budget: Budget,
+        refused: Refused,
+        status: Status,
+        stop: asyncio.Event,
     ) -> None:
         self.session_ended = False
+        self._interrupted = stop
         self._turn = turn
         self._chat = chat
         self._budget = budget
@@ -69,6 +77,7 @@ class Live:
         self._streams = True
         """Whether to try streaming for this answer."""
         self._edited = ""
+        self._can_grow = True
 
     def show(self, update: Update) -> None:
         """The answer so far; it is shown when it is time."""
@@ -95,7 +104,7 @@ class Live:
 
     async def _keep_showing(self) -> None:
         await asyncio.sleep(max(0.0, self._began + SHORT - time.monotonic()))
-        while True:
+        while self._can_grow:
             await self._wait_for_news()
             async with self._at_work:
                 edits = await self._show_more(self._update)
@@ -134,6 +143,8 @@ class Live:
             self._leave_stream(error.reason)
         except SlackApiError as error:
             self._leave_stream(error_code(error))
+        except TooLarge:
+            self._can_grow = False  # what is shown stays; `finish` finds the size that Slack takes
         return False
 
     def _leave_stream(self, reason: str) -> None:
@@ -286,25 +297,44 @@ class Live:
         await self.rest()
         await self._drafts.recover()
         drafts, (count, start) = self._drafts.shown, self._drafts.kept(text)
-        pieces = parts(text, LIMIT if drafts else WHOLE_LIMIT, start)
+        pages = Pages(self._turn, text, LIMIT if drafts else WHOLE_LIMIT)
         done = [draft.ts for draft in drafts[:count]]
         self._status.coming()
-        for part, piece in enumerate(pieces, count):
-            own = extras if part == count + len(pieces) - 1 else ()
-            if part < len(drafts):
-                done.append(await self._complete(drafts[part], piece, part, own))
-            else:
-                done.append(await self._post(piece, part, own))
+        while start < len(text) and not await self._is_cut(len(done)):
+            part, piece = len(done), pages.part(len(done), start)
+            own = extras if piece.end >= len(text) else ()
+            try:
+                if part < len(drafts):
+                    done.append(await self._complete(drafts[part], piece, part, own))
+                else:
+                    done.append(await self._post(piece, part, own))
+            except TooLarge:
+                if not await pages.shrink(part, piece):
+                    raise
+                continue
+            start = piece.end
             self._status.shown()
-        for part in range(count + len(pieces), len(drafts)):
+        for part in range(len(done), len(drafts)):
             await self._take_back(drafts[part], part)
         return done
+
+    async def _is_cut(self, part: int) -> bool:
+        """Whether the posting was stopped before this part. The first one is always posted."""
+        cut = self._turn.recall(CUT)
+        if cut is None and part and self._interrupted.is_set():
+            cut = part
+            await self._turn.note(CUT, cut)
+        return cut is not None and part >= cut
 
     async def _post(self, piece: Part, part: int, extras: Sequence[Json]) -> str:
         async def post(again: bool) -> str:
             return await self._chat.post(piece.text, part, again=again, extras=extras)
 
-        return await self._turn.once(journal.part(part), post)
+        try:
+            return await self._turn.once(journal.part(part), post)
+        except TooLarge:
+            await self._turn.undo(journal.part(part))
+            raise
 
     async def _complete(self, draft: Draft, piece: Part, part: int, extras: Sequence[Json]) -> str:
         """Have a message hold its share of the whole answer, whatever is in it by now."""

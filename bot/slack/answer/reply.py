@@ -47,15 +47,19 @@ class Replies:
         self._refused = Refused()
 
     @asynccontextmanager
-    async def open(self, turn: Turn, message: Message) -> AsyncIterator["Reply"]:
+    async def open(
+        self, turn: Turn, message: Message, stop: asyncio.Event | None = None
+    ) -> AsyncIterator["Reply"]:
         """The reply to `message`: the status is on inside the block and gone afterwards.
+
+        Once `stop` is set, no further part of a long answer is posted.
 
         When the turn comes back later or goes to another worker, the status stays.
         """
         budget = Budget(self._store.pace, message.thread)
         status = Status(self._client, budget, self._refused, message, resumed=turn.claim.resumed)
         chat = Chat(self._client, self._store.pace, message, turn.id, self._bot_id)
-        live = Live(turn, chat, budget, self._refused, status)
+        live = Live(turn, chat, budget, self._refused, status, stop or asyncio.Event())
         reply = Reply(turn, live, self._store, shows=self._live, feedback=self._feedback)
         keeping = asyncio.create_task(status.keep())
         try:

@@ -42,11 +42,15 @@ def read_content(call: Call) -> Content:
             raise SlackError("msg_too_long")
         if not markdown:
             raise SlackError("no_text")
-        blocks = check_message_blocks([{"type": "markdown", "text": markdown}])
+        blocks = check_message_blocks(
+            [{"type": "markdown", "text": markdown}], bounds=call.workspace.bounds
+        )
         return Content(markdown, blocks, attachments)
     if not (text or given or attachments):
         raise SlackError("no_text")
-    return Content(text or "", check_message_blocks(given), attachments)
+    return Content(
+        text or "", check_message_blocks(given, bounds=call.workspace.bounds), attachments
+    )
 
 
 def read_metadata(call: Call) -> Json | None:

@@ -3,7 +3,7 @@
 from local_slack.api.methods.call import Call, Method
 from local_slack.api.methods.chat import Content, new_message, postable_channel, read_metadata
 from local_slack.workspace import agents, streams
-from local_slack.workspace.blocks import check_message_blocks
+from local_slack.workspace.blocks import check_markdown, check_message_blocks
 from local_slack.workspace.errors import SlackError
 from local_slack.workspace.model import Json, Message, Stream
 from local_slack.workspace.shapes import message_json
@@ -42,6 +42,7 @@ def start(call: Call) -> Json:
         task_display_mode=call.args.get("task_display_mode") or "timeline",
     )
     streams.check_room(message.stream, markdown, chunks)
+    _check_size(call, message, markdown, chunks)
     workspace.put(message)
     agents.clear_status(workspace, channel.id, message.thread_ts)
     if markdown or chunks:
@@ -57,12 +58,21 @@ def _stream_message(call: Call) -> Message:
     return message
 
 
+def _check_size(call: Call, message: Message, markdown: str, chunks: list[Json]) -> None:
+    """What the message would hold with the new pieces is bounded as a posted message is."""
+    assert message.stream is not None
+    held = [block["text"] for block in message.stream.chunk_blocks if block["type"] == "markdown"]
+    new = [str(chunk["text"]) for chunk in chunks if chunk["type"] == "markdown_text"]
+    check_markdown("".join([*held, markdown or "", *new]), call.workspace.bounds)
+
+
 def append(call: Call) -> Json:
     message = _stream_message(call)
     streams.live(message)
     markdown, chunks = _pieces(call)
     if not markdown and not chunks:
         raise SlackError("no_text")
+    _check_size(call, message, markdown, chunks)
     streams.append(call.workspace, message, markdown, chunks)
     return {"channel": message.channel_id, "ts": message.ts}
 

@@ -1,0 +1,105 @@
+"""Answers that Slack refuses for their size: every word arrives, formatted, in smaller messages."""
+
+import asyncio
+import re
+
+import pytest
+
+from bot.models import Answer
+from bot.slack.answer.pages import SMALLEST
+from bot.slack.answer.reply import Replies
+from bot.store import Store
+from tests.slack.answers import Scene, Wire, open_scene
+from tests.slack.test_live import hurry  # noqa: F401 - no pauses
+
+POINTS = "\n\n".join(f"## Point {n}\n\nWord{n} is **bold** and `code{n}`." for n in range(120))
+PROSE = " ".join(f"word{n}" for n in range(3_000))
+CODE = "```python\n" + "\n".join(f"line_{n} = {n}" for n in range(800)) + "\n```"
+TABLE = "| a | b |\n|---|---|\n" + "\n".join(f"| r{n} | v{n} |" for n in range(600))
+TEXTS = {"points": POINTS, "prose": PROSE, "code": CODE, "table": TABLE}
+
+
+def missing(scene: Scene, text: str) -> list[str]:
+    """The words of the answer that are not in Slack, in order."""
+    shown = "\n".join(scene.texts)
+    return [word for word in re.findall(r"\w{2,}", text) if word not in shown]
+
+
+def is_formatted(scene: Scene) -> bool:
+    """Whether every message is a markdown block: nothing went out as raw text."""
+    return all(any(b["type"] == "markdown" for b in m.blocks) for m in scene.replies)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("way", ["posted", "streamed", "edited"])
+@pytest.mark.parametrize("longest", [3_900, 900])
+async def test_a_part_that_is_too_long_is_sent_in_smaller_pieces(
+    store: Store, name: str, way: str, longest: int
+) -> None:
+    text = TEXTS[name]
+    async with open_scene(store) as scene:
+        scene.slack.workspace.bounds.longest_markdown = longest
+        if way == "edited":
+            scene.slack.faults.refuse("chat.startStream", "unknown_method", times=9)
+        await scene.answer(text, Wire(), step=2_000, streaming=way != "posted")
+        assert missing(scene, text) == []
+        assert is_formatted(scene)
+        assert len(scene.replies) > 1
+
+
+@pytest.mark.parametrize("way", ["posted", "streamed", "edited"])
+async def test_an_answer_of_more_than_fifty_blocks_is_sent_in_several_messages(
+    store: Store, way: str
+) -> None:
+    async with open_scene(store) as scene:
+        scene.slack.workspace.bounds.expands = True
+        if way == "edited":
+            scene.slack.faults.refuse("chat.startStream", "unknown_method", times=9)
+        await scene.answer(POINTS, Wire(), step=500, streaming=way != "posted")
+        assert missing(scene, POINTS) == []
+        assert is_formatted(scene)
+
+
+async def test_killed_at_any_request_the_same_smaller_pieces_are_finished(store: Store) -> None:
+    text = PROSE[:4_000]
+
+    async def answer(wire: Wire) -> Scene:
+        scene.slack.workspace.bounds.longest_markdown = 900
+        await scene.answer(text, wire, step=9_999, streaming=False)
+        return scene
+
+    async with open_scene(store) as scene:
+        whole = Wire()
+        await answer(whole)
+        expected = scene.texts
+    for kill_at in range(len(whole.calls)):
+        for after in (False, True):
+            async with open_scene(store) as scene:
+                await answer(Wire(kill_at, after))
+                await answer(Wire())
+                assert scene.texts == expected, (kill_at, after)
+
+
+async def test_what_slack_refuses_at_any_size_is_sent_as_plain_words(store: Store) -> None:
+    async with open_scene(store) as scene:
+        scene.slack.workspace.bounds.longest_markdown = SMALLEST // 10
+        await scene.answer("A **bold** word.", Wire(), step=99, streaming=False)
+        assert [message.text for message in scene.replies] == ["A bold word."]
+
+
+async def test_a_stop_between_two_parts_ends_the_posting(store: Store) -> None:
+    async with open_scene(store) as scene:
+        scene.slack.workspace.bounds.longest_markdown = 900
+        turn = await scene.take()
+        stop = asyncio.Event()
+        client = Wire().client(scene.slack, scene.session)
+        replies = Replies(client, store, bot_id=scene.slack.bot.bot_id or "", live=False)
+        async with replies.open(turn, turn.claim.messages[-1], stop) as reply:
+            posting = asyncio.create_task(reply.finish(Answer(PROSE, run_id="resp_1")))
+            await scene.slack.wait_for(lambda: len(scene.replies) >= 2)
+            stop.set()
+            done = await posting
+        assert len(done) == len(scene.replies) < 6
+        again = await scene.take()
+        async with replies.open(again, again.claim.messages[-1]) as reply:
+            assert await reply.finish(Answer(PROSE, run_id="resp_1")) == done
