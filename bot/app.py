@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,12 +14,10 @@ from bot.engines import Engine, open_engine
 from bot.engines.polling import error_backoff
 from bot.errors import ConfigError, Retry, StoreUnavailable
 from bot.health import Probe, add_routes
-from bot.jobs.run import Office
-from bot.models import RunOptions
 from bot.settings import Settings
 from bot.slack.answer.reply import Replies
 from bot.slack.answer.waiting import marking
-from bot.slack.client import Identity, identify, open_client
+from bot.slack.client import Identity, SlackClient, identify, open_client
 from bot.slack.direct_messages import Letters
 from bot.slack.files import Files
 from bot.slack.people import People
@@ -31,10 +29,10 @@ from bot.telemetry.log import log
 from bot.telemetry.trace import open_tracing
 from bot.timing import Timing
 from bot.turn.gate import Gate
-from bot.turn.limits import Budget
-from bot.turn.prices import load_prices
-from bot.turn.throttle import Throttle
-from bot.turn.turn import Desk
+from bot.turn.limits import Limits
+from bot.turn.prices import Price, load_prices
+from bot.turn.services import Services
+from bot.turn.throttle import PacedEngine, Throttle
 from bot.worker.loop import Worker
 
 T = TypeVar("T")
@@ -95,21 +93,10 @@ async def open_bot(
         engine, work = None, None
         if work_part:
             engine = await stack.enter_async_context(engines(settings))
-            office = Office(store, engine, Letters(client), people, identity.url)
-            replies = Replies(
-                client,
-                store,
-                bot_id=identity.bot_id,
-                live=settings.bot_streaming,
-                feedback=settings.bot_feedback,
+            services = open_services(
+                settings, timing, store, client, identity, people, engine, prices
             )
-            threads = Threads(client, people, identity)
-            budget = Budget(store, settings, prices)
-            throttle = Throttle(store, settings, timing.throttle)
-            desk = _desk(
-                settings, budget, engine, replies, threads, Files(client), office, throttle
-            )
-            worker = Worker(desk, settings, timing.worker)
+            worker = Worker(services, settings, timing.worker)
             probes["worker"] = _alive(worker)
             work = await stack.enter_async_context(_working(worker))
             sweeper = Sweeper(store, engine, settings.bot_retention_days)
@@ -136,31 +123,39 @@ async def open_bot(
         yield Bot(store, engine, people, address, work)
 
 
-def _desk(
+def open_services(
     settings: Settings,
-    budget: Budget,
+    timing: Timing,
+    store: Store,
+    client: SlackClient,
+    identity: Identity,
+    people: People,
     engine: Engine,
-    replies: Replies,
-    threads: Threads,
-    files: Files,
-    office: Office,
-    throttle: Throttle,
-) -> Desk:
-    store = office.store
-    gate = Gate(store, office.people, budget, settings)
-    rollover = settings.bot_rollover_messages
-    return Desk(
+    prices: Mapping[str, Price],
+) -> Services:
+    """What turns and jobs work with."""
+    limits = Limits(store, settings, prices)
+    throttle = Throttle(store, settings, timing.throttle)
+    replies = Replies(
+        client,
         store,
-        engine,
-        replies,
-        threads,
-        files,
-        RunOptions(),
-        gate,
-        budget,
-        office,
-        throttle,
-        rollover,
+        bot_id=identity.bot_id,
+        live=settings.bot_streaming,
+        feedback=settings.bot_feedback,
+    )
+    return Services(
+        store=store,
+        engine=PacedEngine(engine, throttle),
+        replies=replies,
+        threads=Threads(client, people, identity),
+        files=Files(client),
+        people=people,
+        direct_messages=Letters(client),
+        gate=Gate(store, people, limits, settings),
+        limits=limits,
+        throttle=throttle,
+        rollover_messages=settings.bot_rollover_messages,
+        url=identity.url,
     )
 
 

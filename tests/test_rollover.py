@@ -6,8 +6,9 @@ import pytest
 
 from bot.engines.echo import EchoEngine
 from bot.errors import Retry
-from bot.models import Conversation, Record, Run, RunOptions, Thread, Update
+from bot.models import Conversation, Record, Run, Thread, Update
 from bot.store import Store
+from bot.turn.batch import Request
 from bot.turn.rollover import HEAD, KEPT_LINES, shorten
 from tests.store.builders import deliver, take_one
 
@@ -36,12 +37,13 @@ async def test_a_summary_that_was_broken_off_is_taken_up_again(store: Store) -> 
     try:
         await deliver(store, "1.0")
         claim = await take_one(store)
+        request = Request(claim.messages, None)
         with pytest.raises(Retry):
-            await shorten(store.turns.open(claim), engine, store, history, RunOptions())
+            await shorten(store.turns.open(claim), engine, store, request, history)
         await store.inbox.release(claim, 0, "broken off")
         await store.workers.beat("anna", 60)
         again = await take_one(store)
-        lines = await shorten(store.turns.open(again), engine, store, history, RunOptions())
+        lines = await shorten(store.turns.open(again), engine, store, request, history)
     finally:
         engine.close()
     assert again.turn_id == claim.turn_id

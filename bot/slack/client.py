@@ -12,6 +12,8 @@ from bot.errors import ConfigError, RateLimited, Retry, Undeliverable
 from bot.settings import Settings
 from bot.telemetry import metrics
 
+SlackClient = AsyncWebClient
+"""The client's type, for modules that may not import the SDK."""
 TIMEOUT = aiohttp.ClientTimeout(total=20, connect=5)
 
 UNDELIVERABLE = frozenset(

@@ -169,35 +169,39 @@ class Inbox:
         self,
         claim: Claim,
         *,
+        answered: Sequence[Message] | None = None,
         records: Sequence[Record] = (),
         usage: Usage | None = None,
         last_item_id: str = "",
         owed: Sequence[Message] | None = None,
     ) -> None:
-        """End the turn: its messages are answered.
+        """End the turn: its messages are done.
 
-        Along with that, `records` go to our own record of the conversation, `usage` to its counts,
+        The authors of `answered` (all messages, unless given) become participants of the
+        conversation. Along with that, `records` go to our own record of it, `usage` to its counts,
         and `owed`, where it is given, replaces what the conversation is owed.
         """
-        await self._settle(claim, None, records, usage or Usage(), last_item_id, owed)
+        messages = claim.messages if answered is None else answered
+        await self._settle(claim, None, messages, records, usage or Usage(), last_item_id, owed)
 
     async def bury(self, claim: Claim, reason: str, *, records: Sequence[Record] = ()) -> None:
         """End the turn without an answer: its messages go to the dead letters."""
         letter = DeadLetter.of(claim, reason)
-        await self._settle(claim, letter, records, Usage(), "", None)
+        await self._settle(claim, letter, claim.messages, records, Usage(), "", None)
 
     async def _settle(
         self,
         claim: Claim,
         letter: DeadLetter | None,
+        messages: Sequence[Message],
         records: Sequence[Record],
         usage: Usage,
         last_item_id: str,
         owed: Sequence[Message] | None,
     ) -> None:
         keys, thread = self._keys, claim.thread
-        people = dict.fromkeys(message.user_id for message in claim.messages)
-        counts = {"turns": 1, "messages": len(claim.messages)} | asdict(usage)
+        people = dict.fromkeys(message.user_id for message in messages)
+        counts = {"turns": 1, "messages": len(messages)} | asdict(usage)
         await self._connection.run(
             "settle",
             (

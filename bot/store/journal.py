@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+from bot.errors import BotError
 from bot.models import Conversation, Record, decode, encode
 from bot.store.claims import Claim
 from bot.store.connection import Connection
@@ -49,17 +50,30 @@ class Turn:
         """Whether a step is running. Leaving now would leave its outcome unknown."""
         return self._running > 0
 
-    async def once(self, step: Step[T], work: Callable[[bool], Awaitable[T]]) -> T:
+    async def once(
+        self,
+        step: Step[T],
+        work: Callable[[bool], Awaitable[T]],
+        *,
+        undone_by: type[BotError] | None = None,
+    ) -> T:
         """Do a step, or return the value recorded for it.
 
         `work(again)`: with `again` an earlier attempt may have taken effect without being recorded,
-        so the work looks for its result before it repeats it.
+        so the work looks for its result before it repeats it. The error `undone_by` means that the
+        work had no effect: it leaves the step as if it had not been begun.
         """
         with self._span(step):
             again = await self._intend(step)
             if again is not None:
                 began = time.monotonic()
-                await self.note(step, await work(again))
+                try:
+                    value = await work(again)
+                except BotError as error:
+                    if undone_by and isinstance(error, undone_by) and not again:
+                        await self._undo(step)
+                    raise
+                await self.note(step, value)
                 self._log(step, began)
         return self._value(step)
 
@@ -84,8 +98,7 @@ class Turn:
                 self._log(step, began)
         return self._value(step)
 
-    async def undo(self, step: Step[T]) -> None:
-        """Forget that a step was begun: its work is known to have had no effect."""
+    async def _undo(self, step: Step[T]) -> None:
         await self._connection.run("unbegin", self._names, self.claim.fence, step.name)
 
     def recall(self, step: Step[T]) -> T | None:

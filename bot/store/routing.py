@@ -112,8 +112,8 @@ class Talk:
             "SET", self._keys.adopted(thread), whose, "EX", OVERHEARD_SECONDS
         )
 
-    async def catch_up(self, turn: Turn) -> Background:
-        """What the turn should know; given out once, and the same again to the same turn."""
+    async def catch_up(self, turn: Turn, ts: str) -> Background:
+        """What the turn should know of the time before `ts`; the same for each call of a turn."""
         keys, claim = self._keys, turn.claim
         thread = claim.thread
         value = await self._connection.run(
@@ -127,7 +127,7 @@ class Talk:
             ),
             claim.fence,
             STEP,
-            claim.messages[-1].ts,
+            ts,
         )
         step = decode(_Step, value)
         overheard = tuple(decode(Message, message) for message in step.overheard)

@@ -99,19 +99,29 @@ SUMMARY_APPEND = Step("summary:append", str)
 SUMMARY_RUN = Step("summary:run", Run)
 
 
-def conversation(attempt: int) -> Step[Conversation]:
-    """The conversation of an attempt, where it began one."""
-    return Step(f"conversation:{attempt}", Conversation)
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The steps of one attempt of a turn to get an answer.
 
+    Attempt 0 uses the thread's conversation. Each further one continues in a new conversation,
+    rebuilt from our record, because the engine lost the old one or it was too long.
+    """
 
-def append(attempt: int, ts: str) -> Step[str]:
-    """The id that the AI server gave to the message `ts`."""
-    return Step(f"append:{attempt}:{ts}", str)
+    number: int
 
+    @property
+    def conversation(self) -> Step[Conversation]:
+        """The conversation, where the attempt creates one."""
+        return Step(f"conversation:{self.number}", Conversation)
 
-def run(attempt: int) -> Step[Run]:
-    """The run of an attempt."""
-    return Step(f"run:{attempt}", Run)
+    def append(self, ts: str) -> Step[str]:
+        """The id that the AI server gave to the message `ts`."""
+        return Step(f"append:{self.number}:{ts}", str)
+
+    @property
+    def run(self) -> Step[Run]:
+        """The run."""
+        return Step(f"run:{self.number}", Run)
 
 
 def retraction(ts: str) -> Step[bool]:

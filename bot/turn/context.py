@@ -9,25 +9,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from bot.models import Message, Record
-from bot.slack.threads import Line, Threads
-from bot.store import Store
+from bot.slack.threads import Line
 from bot.store.journal import Turn
 from bot.store.steps import HEARD, Heard
-from bot.turn.gate import Gate
+from bot.turn.batch import Request
+from bot.turn.services import Services
 
 _REFERENCE = re.compile(r"@([UW][A-Z0-9]{6,})\b")
 
 
-async def gather(turn: Turn, store: Store, threads: Threads, gate: Gate) -> Heard:
+async def gather(turn: Turn, services: Services, request: Request) -> Heard:
     """All that the engine should hear in this turn, in Slack's order.
 
     Where several people write in the thread, or others were there before, each message begins
     with its author's name.
     """
-    asked = turn.claim.messages
+    store, threads, asked = services.store, services.threads, request.messages
 
     async def work(_: bool) -> Heard:
-        background = await store.talk.catch_up(turn)
+        background = await store.talk.catch_up(turn, asked[-1].ts)
         before: list[Line] = []
         if background.first and asked[0].ts != asked[0].thread.thread_ts:
             before = await threads.said_before(turn.claim.thread, asked[0].ts)
@@ -37,7 +37,8 @@ async def gather(turn: Turn, store: Store, threads: Threads, gate: Gate) -> Hear
         overheard = [
             message
             for message in background.overheard
-            if message.kind == "message" and float(message.ts) > since and await gate.hears(message)
+            if message.kind == "message" and float(message.ts) > since
+            if await services.gate.hears(message)
         ]
         messages = sorted([*overheard, *asked], key=lambda message: float(message.ts))
         speakers = _speakers(before, messages) | set(background.speakers)
@@ -51,9 +52,9 @@ async def gather(turn: Turn, store: Store, threads: Threads, gate: Gate) -> Hear
     return await turn.once(HEARD, work)
 
 
-async def recollect(turn: Turn, threads: Threads) -> list[Record]:
+async def recollect(turn: Turn, services: Services, request: Request) -> list[Record]:
     """What was said in the thread before this turn, by Slack: for where our own record is gone."""
-    asked = turn.claim.messages
+    threads, asked = services.threads, request.messages
     lines = await threads.said_before(turn.claim.thread, asked[0].ts)
     speakers = _speakers(lines, asked)
     names = await threads.names(_mentioned(lines, asked) | speakers - {""})

@@ -1,11 +1,14 @@
-"""The files of a turn's messages: fetched when they are needed, never kept."""
+"""The files of a turn's messages: downloaded when they are needed, never stored."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
+from bot.engines import Engine, RunRequest
+from bot.engines.wrapper import EngineWrapper
 from bot.errors import RunFailed
 from bot.media import Attachment
-from bot.models import Run
+from bot.models import Conversation, Message, Run
 from bot.slack.files import Files
 from bot.store.journal import Turn
 from bot.store.steps import UNREAD, Step
@@ -18,41 +21,81 @@ Offered = Mapping[str, Sequence[Attachment]]
 """Files by the ts of their message."""
 
 
-async def load_files(turn: Turn, files: Files, kinds: Collection[str], until: Step[Run]) -> Offered:
-    """The files of the messages that are to be answered; none once the step `until` is done.
+async def load_files(
+    turn: Turn, files: Files, messages: Iterable[Message], kinds: Collection[str], until: Step[Run]
+) -> Offered:
+    """The files of the messages; none once the step `until` is done.
 
-    Those that cannot be read are noted in the journal, for `unread_note`.
+    The names of those that cannot be read are recorded, for `unread_note`.
     """
     if turn.recall(until) is not None:
         return {}
-    loaded = {}
-    for message in turn.claim.messages:
-        if message.files:
-            loaded[message.ts] = await files.load(message.files, kinds)
+    loaded = {m.ts: await files.load(m.files, kinds) for m in messages if m.files}
     if not loaded:
         return {}
     await turn.note(UNREAD, [name for found in loaded.values() for name in found.unread])
     return {ts: found.attachments for ts, found in loaded.items()}
 
 
-async def offering(turn: Turn, files: Offered, work: Callable[[Offered], Awaitable[T]]) -> T:
-    """Work with the files; where the server refuses, and so has done nothing, without them:
-    first without audio, then without any. What was left out is noted.
+class FileFallback(EngineWrapper):
+    """Leaves out the files of a request that the server rejects for them.
+
+    A rejected request had no effect. It is sent again without audio, then without any file; the
+    names of what was left out are recorded, for `unread_note`.
     """
-    *attempts, last = _attempts(files)
-    for attempt in attempts:
-        try:
-            result = await work(attempt)
-        except RunFailed as error:
-            if error.reason != "bad_request":
-                raise
-            log.warning("files_refused", turn=turn.id, reason=error.reason)
-        else:
-            await _note_refused(turn, files, attempt)
-            return result
-    result = await work(last)
-    await _note_refused(turn, files, last)
-    return result
+
+    def __init__(self, engine: Engine, turn: Turn) -> None:
+        super().__init__(engine)
+        self._turn = turn
+
+    async def append(
+        self,
+        conversation: Conversation,
+        message: Message,
+        *,
+        turn_id: str,
+        again: bool,
+        files: Sequence[Attachment] = (),
+    ) -> str:
+        async def send(chosen: Offered) -> str:
+            taken = chosen.get(message.ts, ())
+            return await self._engine.append(
+                conversation, message, turn_id=turn_id, again=again, files=taken
+            )
+
+        return await self._send({message.ts: files} if files else {}, send)
+
+    async def start(self, request: RunRequest) -> Run:
+        async def send(chosen: Offered) -> Run:
+            return await self._engine.start(replace(request, files=chosen))
+
+        return await self._send(request.files, send)
+
+    async def _send(self, files: Offered, send: Callable[[Offered], Awaitable[T]]) -> T:
+        *attempts, last = _attempts(files)
+        for attempt in attempts:
+            try:
+                result = await send(attempt)
+            except RunFailed as error:
+                if error.reason != "bad_request":
+                    raise
+                log.warning("files_refused", turn=self._turn.id, reason=error.reason)
+            else:
+                await self._note_refused(files, attempt)
+                return result
+        result = await send(last)
+        await self._note_refused(files, last)
+        return result
+
+    async def _note_refused(self, files: Offered, taken: Offered) -> None:
+        refused = [
+            f"{file.name} ({REFUSED})"
+            for ts, offered in files.items()
+            for file in offered
+            if file not in taken.get(ts, ())
+        ]
+        if refused:
+            await self._turn.note(UNREAD, [*(self._turn.recall(UNREAD) or []), *refused])
 
 
 def _attempts(files: Offered) -> list[Offered]:
@@ -62,18 +105,7 @@ def _attempts(files: Offered) -> list[Offered]:
     return [files, *some, {}] if kinds else [files]
 
 
-async def _note_refused(turn: Turn, files: Offered, taken: Offered) -> None:
-    refused = [
-        f"{file.name} ({REFUSED})"
-        for ts, offered in files.items()
-        for file in offered
-        if file not in taken.get(ts, ())
-    ]
-    if refused:
-        await turn.note(UNREAD, [*(turn.recall(UNREAD) or []), *refused])
-
-
 def unread_note(turn: Turn) -> str:
-    """What is to be said of files that could not be read; empty where there are none."""
+    """What the answer says about files that the model did not get; "" where there are none."""
     names = turn.recall(UNREAD)
     return unread(names or ())

@@ -1,8 +1,9 @@
 """Asked before a run: whose messages of a turn are answered, and what the others are told.
 
-The decision is made once a turn: it stands in the journal where it is not simply yes.
+The decision is made once per turn. It is recorded in the journal unless all are admitted.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.models import Message, RunOptions
@@ -13,7 +14,7 @@ from bot.store.channel_settings import ChannelSettings
 from bot.store.steps import ADMISSION, Admission
 from bot.texts.access import refused
 from bot.turn.access import refusal
-from bot.turn.limits import Budget
+from bot.turn.limits import Limits
 
 TOLD_AGAIN_AFTER = 30 * 86400
 """Seconds until somebody who is refused in a thread hears it a second time."""
@@ -22,29 +23,25 @@ TOLD_AGAIN_AFTER = 30 * 86400
 class Gate:
     """Decides by the settings, by what Slack tells of people and by what was spent."""
 
-    def __init__(self, store: Store, people: People, budget: Budget, settings: Settings) -> None:
+    def __init__(self, store: Store, people: People, limits: Limits, settings: Settings) -> None:
         self._store = store
         self._people = people
-        self._budget = budget
+        self._limits = limits
         self._settings = settings
 
-    async def admit(self, turn: Turn) -> Admission:
-        """Decide about the turn's messages; afterwards its claim holds the admitted ones only.
-
-        Where none is admitted the claim is left as it is, and there is nothing to run.
-        """
-        known = turn.recall(ADMISSION)
+    async def admit(self, turn: Turn, requests: Sequence[Message]) -> Admission:
+        """Decide which of the requests are answered; the decision is made once per turn."""
         claim = turn.claim
-        channel = claim.channel
-        if known is None and claim.intents:
-            known = Admission(tuple(message.ts for message in claim.messages))
-        admission = known or await self._decide(turn, channel)
-        left = tuple(m for m in claim.messages if m.ts in admission.admitted)
-        if known is None and (admission.note or len(left) < len(claim.messages)):
-            await turn.note(ADMISSION, admission)
-        if left:
-            turn.claim = replace(claim, messages=left)
-        return replace(admission, options=self._options(channel))
+        admission = turn.recall(ADMISSION)
+        if admission is None:
+            everything = tuple(message.ts for message in requests)
+            if claim.intents:
+                admission = Admission(everything)
+            else:
+                admission = await self._decide(turn, requests, claim.channel)
+                if admission.note or admission.admitted != everything:
+                    await turn.note(ADMISSION, admission)
+        return replace(admission, options=self._options(claim.channel))
 
     async def hears(self, message: Message) -> bool:
         """Whether what somebody said in between may reach the model: not of whom is refused."""
@@ -52,10 +49,12 @@ class Gate:
         channel = await self._store.channels.find(thread.team_id, thread.channel_id)
         return not await self._refusal(message, channel)
 
-    async def _decide(self, turn: Turn, channel: ChannelSettings) -> Admission:
+    async def _decide(
+        self, turn: Turn, requests: Sequence[Message], channel: ChannelSettings
+    ) -> Admission:
         admitted: list[Message] = []
         refused: dict[str, str] = {}
-        for message in turn.claim.messages:
+        for message in requests:
             reason = await self._refusal(message, channel)
             if reason:
                 refused[message.user_id] = reason
@@ -67,7 +66,7 @@ class Gate:
             if await self._store.marks.take(mark, turn.id, TOLD_AGAIN_AFTER):
                 notes.append(await self._words(reason))
         if admitted and admitted[-1].kind in ("message", "again"):
-            verdict = await self._budget.check(admitted[-1], turn.id)
+            verdict = await self._limits.check(admitted[-1], turn.id)
             if verdict.refusal:
                 return Admission((), "\n\n".join([*notes, verdict.refusal]), "limit")
             notes += [verdict.warning] if verdict.warning else []

@@ -48,8 +48,8 @@ class _Limit:
         return self.what != "requests" and self.used >= WARN_AT * self.most
 
 
-class Budget:
-    """The spending of all turns of this process."""
+class Limits:
+    """The limits of people and channels, and what counts towards them."""
 
     def __init__(
         self,
@@ -63,14 +63,13 @@ class Budget:
         self._prices = prices
         self._clock = clock
 
-    async def account(self, turn: Turn, answer: Answer) -> None:
-        """Count what an answer took, on the account of who asked last; a retry counts nothing."""
+    async def account(self, turn: Turn, answer: Answer, asker: str) -> None:
+        """Charge `asker` for what an answer used, once per turn."""
         usage = _together(answer.usage, turn.recall(SUMMARY_USAGE))
         if usage is None:
             return
         model = answer.model or self._settings.openai_model
         cost = microdollars(self._prices, model, usage) or 0
-        asker = turn.claim.messages[-1].user_id
         await self._store.spending.account(turn.claim, asker, usage, cost)
 
     async def check(self, message: Message, turn_id: str) -> Verdict:

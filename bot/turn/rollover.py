@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from contextlib import aclosing
 
 from bot.engines import Engine, RunRequest
-from bot.errors import ConversationGone, RunFailed
-from bot.models import Conversation, Message, Record, Run, RunOptions, Usage
+from bot.errors import ConversationGone, RateLimited, RunFailed
+from bot.models import Conversation, Message, Record, Run, Usage
 from bot.store import Store, Turn, steps
 from bot.telemetry.log import log
+from bot.turn.batch import Request
 
 KEPT_LINES = 10
 
@@ -20,16 +21,16 @@ HEAD = "Summary of our conversation before this point:\n"
 
 
 async def shorten(
-    turn: Turn, engine: Engine, store: Store, history: Sequence[Record], options: RunOptions
+    turn: Turn, engine: Engine, store: Store, request: Request, history: Sequence[Record]
 ) -> list[Record]:
-    """What a new conversation begins with. Where no summary is to be had, the newest lines do."""
+    """What a new conversation begins with: a summary, if the model gives one, and newest lines."""
     newest = list(history[-KEPT_LINES:])
     if len(history) <= KEPT_LINES:
         return newest
     summary = turn.recall(steps.SUMMARY)
     if summary is None:
         try:
-            summary = await _summarize(turn, engine, store, history, options)
+            summary = await _summarize(turn, engine, store, request, history)
         except (RunFailed, ConversationGone) as error:
             log.warning("not_summarized", thread=turn.claim.thread.key, error=str(error)[:100])
             if isinstance(error, RunFailed) and error.usage is not None:
@@ -41,10 +42,10 @@ async def shorten(
 
 
 async def _summarize(
-    turn: Turn, engine: Engine, store: Store, history: Sequence[Record], options: RunOptions
+    turn: Turn, engine: Engine, store: Store, request: Request, history: Sequence[Record]
 ) -> str:
-    """Ask the model in a conversation of its own; every step is journaled, as those of answers."""
-    last, thread, turn_id = turn.claim.messages[-1], turn.claim.thread, f"{turn.id}:summary"
+    """Ask the model in a conversation of its own; each step is recorded like those of answers."""
+    last, thread, turn_id = request.last, turn.claim.thread, f"{turn.id}:summary"
 
     async def begin(_: bool) -> Conversation:
         conversation_id = await engine.begin(thread, last.user_id, history)
@@ -58,12 +59,13 @@ async def _summarize(
         return await engine.append(conversation, question, turn_id=turn_id, again=again)
 
     async def start(again: bool) -> Run:
-        request = RunRequest(conversation, [question], options, turn_id, again)
-        return await engine.start(request)
+        return await engine.start(
+            RunRequest(conversation, [question], request.options, turn_id, again)
+        )
 
     if engine.appends:
-        await turn.once(steps.SUMMARY_APPEND, append)
-    run = await turn.once(steps.SUMMARY_RUN, start)
+        await turn.once(steps.SUMMARY_APPEND, append, undone_by=RateLimited)
+    run = await turn.once(steps.SUMMARY_RUN, start, undone_by=RateLimited)
     text, usage = "", None
     async with aclosing(engine.follow(run, conversation)) as updates:
         async for update in updates:

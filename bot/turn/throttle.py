@@ -6,18 +6,18 @@ https://developers.openai.com/api/docs/guides/rate-limits
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
+from bot.engines import Engine, RunRequest
+from bot.engines.wrapper import EngineWrapper
 from bot.errors import RateLimited, RunFailed
-from bot.models import Thread
+from bot.media import Attachment
+from bot.models import Conversation, Message, Run, Thread
 from bot.settings import Settings
 from bot.store import Store, Turn
-from bot.store.steps import Step
 from bot.telemetry.log import log
 from bot.timing import ThrottleTiming
-
-T = TypeVar("T")
 
 FOR_THE_ADMIN = frozenset({"insufficient_quota", "authentication", "permission", "model_not_found"})
 """What only the person who runs the bot can mend."""
@@ -61,26 +61,10 @@ class Throttle:
         if self._is_limited or await pace.resting(self._runs):
             await pace.wait(self._runs, thread.key, self._rate, self._burst)
 
-    async def once(self, turn: Turn, step: Step[T], work: Callable[[bool], Awaitable[T]]) -> T:
-        """`turn.once` for a call of the AI server. Where it refuses the call for its rate, all
-        others wait, too, and the step counts as not begun: there is nothing to look for later.
-        """
-
-        async def do(again: bool) -> T:
-            try:
-                return await work(again)
-            except RateLimited as error:
-                await self._pause(error)
-                if not again:
-                    await turn.undo(step)
-                raise
-
-        return await turn.once(step, do)
-
-    async def _pause(self, error: RateLimited) -> None:
-        timing = self._timing
-        seconds = error.after if error.after is not None else timing.pause
-        seconds = min(seconds, timing.longest_pause)
+    async def pause(self, error: RateLimited) -> None:
+        """Let all runs wait for as long as the server asks for."""
+        seconds = error.after if error.after is not None else self._timing.pause
+        seconds = min(seconds, self._timing.longest_pause)
         await self._store.pace.pause(self._runs, seconds, self._rate, self._burst)
 
     async def failed(self, turn: Turn, error: RunFailed) -> None:
@@ -93,6 +77,40 @@ class Throttle:
         mark = f"told:{error.reason}:{self._runs}"
         if await self._store.marks.take(mark, turn.id, self._timing.log_again_after):
             log.error("ai_server_refuses", reason=error.reason, detail=error.detail)
+
+
+class PacedEngine(EngineWrapper):
+    """Lets all runs wait when the server rejects a call for its rate."""
+
+    def __init__(self, engine: Engine, throttle: Throttle) -> None:
+        super().__init__(engine)
+        self._throttle = throttle
+
+    async def append(
+        self,
+        conversation: Conversation,
+        message: Message,
+        *,
+        turn_id: str,
+        again: bool,
+        files: Sequence[Attachment] = (),
+    ) -> str:
+        async with self._pausing():
+            return await self._engine.append(
+                conversation, message, turn_id=turn_id, again=again, files=files
+            )
+
+    async def start(self, request: RunRequest) -> Run:
+        async with self._pausing():
+            return await self._engine.start(request)
+
+    @asynccontextmanager
+    async def _pausing(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except RateLimited as error:
+            await self._throttle.pause(error)
+            raise
 
 
 def rate_and_burst(

@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.models import Message
 from bot.store import Claim, Entry, Turn
-from bot.turn.turn import Interrupt
+from bot.turn.interrupt import Interrupt
 
 
 class ActiveThread:

@@ -13,7 +13,9 @@ from bot.store.steps import GIVEN_UP, GivenUp
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
 from bot.timing import WorkerTiming
-from bot.turn.turn import Desk, Interrupt, give_up, take_turn
+from bot.turn.interrupt import Interrupt
+from bot.turn.services import Services
+from bot.turn.turn import give_up, take_turn
 from bot.worker.outcomes import (
     MAX_CRASHES,
     ComeBack,
@@ -29,9 +31,9 @@ from bot.worker.outcomes import (
 class Attempts:
     """Makes attempts at turns for one worker."""
 
-    def __init__(self, desk: Desk, settings: Settings, timing: WorkerTiming) -> None:
-        self._desk = desk
-        self._inbox = desk.store.inbox
+    def __init__(self, services: Services, settings: Settings, timing: WorkerTiming) -> None:
+        self._services = services
+        self._inbox = services.store.inbox
         self._max_attempts = settings.bot_attempts
         self._timing = timing
 
@@ -53,7 +55,7 @@ class Attempts:
         claim, began = turn.claim, time.monotonic()
         try:
             with _span_of(claim):
-                answer = await take_turn(turn, self._desk, interrupt)
+                answer = await take_turn(turn, self._services, interrupt)
         except (StoreUnavailable, Superseded):
             raise
         except Exception as error:
@@ -93,7 +95,7 @@ class Attempts:
         """Post the apology, as soon as Slack accepts it, and store the dead letter."""
         facts = {"thread": turn.claim.thread.key, "turn": turn.id}
         try:
-            await give_up(turn, self._desk)
+            await give_up(turn, self._services)
         except (StoreUnavailable, Superseded):
             raise
         except Exception as error:

@@ -17,7 +17,7 @@ from bot.store import Claim, Entry
 from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.timing import WorkerTiming
-from bot.turn.turn import Desk
+from bot.turn.services import Services
 from bot.worker.active import ActiveThread, ActiveThreads, end_tasks, first_of
 from bot.worker.attempt import Attempts
 from bot.worker.heartbeat import Heartbeat
@@ -29,16 +29,16 @@ class Worker:
     """One worker of one process."""
 
     def __init__(
-        self, desk: Desk, settings: Settings, timing: WorkerTiming = WorkerTiming()
+        self, services: Services, settings: Settings, timing: WorkerTiming = WorkerTiming()
     ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        self._store = desk.store
-        self._inbox = desk.store.inbox
+        self._store = services.store
+        self._inbox = services.store.inbox
         self._settings = settings
         self._timing = timing
         self._active = ActiveThreads()
-        self._heartbeat = Heartbeat(self.name, desk.store, self._active, timing)
-        self._attempts = Attempts(desk, settings, timing)
+        self._heartbeat = Heartbeat(self.name, services.store, self._active, timing)
+        self._attempts = Attempts(services, settings, timing)
         self._batches: set[_Batch] = set()
         self._freed = asyncio.Event()
         self._leaving = asyncio.Event()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.errors import Retry, Superseded
+from bot.errors import RateLimited, Retry, Superseded
 from bot.models import Conversation, Run
 from bot.store import Claim, Store
 from bot.store.steps import Step, part
@@ -172,21 +172,20 @@ async def test_the_journal_ends_with_its_turn(store: Store) -> None:
     assert (claim.steps, claim.intents, claim.resumed) == ({}, frozenset(), False)
 
 
-async def test_a_step_that_is_taken_back_was_not_begun(store: Store) -> None:
+async def test_a_step_that_had_no_effect_was_not_begun(store: Store) -> None:
     await deliver(store, "1.0")
     turn = store.turns.open(await take_one(store))
     heard: list[bool] = []
 
-    async def fail(again: bool) -> str:
-        heard.append(again)
-        raise Retry("429")
+    async def fail(error: Retry) -> None:
+        async def work(again: bool) -> str:
+            heard.append(again)
+            raise error
 
-    for _ in range(2):
         with pytest.raises(Retry):
-            await turn.once(TEXT, fail)
-        await turn.undo(TEXT)
-    with pytest.raises(Retry):
-        await turn.once(TEXT, fail)
-    with pytest.raises(Retry):
-        await turn.once(TEXT, fail)
-    assert heard == [False, False, False, True]
+            await turn.once(TEXT, work, undone_by=RateLimited)
+
+    for error in (RateLimited("429"), RateLimited("429"), Retry("500"), RateLimited("429")):
+        await fail(error)
+    await fail(Retry("500"))
+    assert heard == [False, False, False, True, True]

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from bot.models import FollowUps, Message
-from bot.store import Address, Background, Store
+from bot.store import Address, Background, Claim, Store
 from bot.store.channel_settings import ChannelSettings
 from bot.store.routing import EARLY_SECONDS, OVERHEARD_MESSAGES
 from tests.store.builders import deliver, keys_of, message, stamps, take_one, thread
@@ -23,8 +23,9 @@ async def hear(
     return (await store.talk.hear(said, address, rule)).verdict
 
 
-async def catch_up(store: Store) -> Background:
-    return await store.talk.catch_up(store.turns.open(await take_one(store)))
+async def catch_up(store: Store, claim: Claim | None = None) -> Background:
+    claim = claim or await take_one(store)
+    return await store.talk.catch_up(store.turns.open(claim), claim.messages[-1].ts)
 
 
 async def test_a_thread_that_is_not_ours_is_none_of_our_business(store: Store) -> None:
@@ -91,12 +92,11 @@ async def test_what_was_overheard_is_given_to_the_next_turn_once(store: Store) -
     await hear(store, by("U1", "3.0"), "mention")
     await hear(store, by("U2", "4.0"))
     claim = await take_one(store)
-    turn = store.turns.open(claim)
-    background = await store.talk.catch_up(turn)
+    background = await catch_up(store, claim)
     assert [message.ts for message in background.overheard] == ["2.0"]
     assert background.speakers == ("U1", "U2")
     assert background.first
-    assert await store.talk.catch_up(turn) == background
+    assert await catch_up(store, claim) == background
 
     await store.inbox.settle(claim)
     await hear(store, by("U1", "5.0"), "mention")
@@ -121,7 +121,7 @@ async def test_an_edit_that_mentions_the_bot_makes_it_a_question(store: Store) -
     assert await hear(store, by("U2", "2.0"), "mention") == "new"
     claim = await take_one(store)
     assert stamps(claim) == ["1.0", "2.0"]
-    assert (await store.talk.catch_up(store.turns.open(claim))).overheard == ()
+    assert (await catch_up(store, claim)).overheard == ()
 
 
 async def test_what_the_channel_has_set_counts_before_the_deployment(store: Store) -> None:

@@ -20,7 +20,9 @@ from bot.store import Turn
 from bot.texts.answers import STOPPED, WORDS
 from bot.timing import ThrottleTiming, Timing, WorkerTiming
 from bot.turn import throttle
-from bot.turn.turn import Desk, Interrupt, take_turn
+from bot.turn.interrupt import Interrupt
+from bot.turn.services import Services
+from bot.turn.turn import take_turn
 from bot.worker import attempt
 from tests.fakes.openai import (
     Answer,
@@ -195,9 +197,9 @@ async def test_two_workers_without_quota_ask_and_tell_the_log_once_between_them(
 ) -> None:
     town, workers = ai_town, set[str]()
 
-    async def noting(turn: Turn, desk: Desk, interrupt: Interrupt) -> Said:
+    async def noting(turn: Turn, services: Services, interrupt: Interrupt) -> Said:
         workers.add(turn.claim.worker)
-        return await take_turn(turn, desk, interrupt)
+        return await take_turn(turn, services, interrupt)
 
     monkeypatch.setattr(attempt, "take_turn", noting)
     town.fake.fault("quota", "POST", RUNS[town.settings.bot_engine], times=None)

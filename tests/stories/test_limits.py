@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.turn.limits import Budget
+from bot.turn.limits import Limits
 from tests.fakes.openai import incomplete
 from tests.stories.test_ai_faults import RUNS
 from tests.stories.test_usage import priced_town, spent_by
@@ -19,7 +19,7 @@ from tests.world import Town, open_town
 def _one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """All requests of a test fall into one minute."""
     now = time.time()
-    monkeypatch.setattr(Budget.__init__, "__defaults__", (lambda: now,))
+    monkeypatch.setattr(Limits.__init__, "__defaults__", (lambda: now,))
 
 
 @pytest.fixture(params=["responses", "assistants"])

@@ -17,7 +17,9 @@ from bot.models import Answer
 from bot.store import Turn
 from bot.texts.answers import WORDS
 from bot.timing import Timing, WorkerTiming
-from bot.turn.turn import Desk, Interrupt, take_turn
+from bot.turn.interrupt import Interrupt
+from bot.turn.services import Services
+from bot.turn.turn import take_turn
 from bot.worker import attempt
 from bot.worker.outcomes import MAX_CRASHES
 from tests.fakes.openai.faults import path_matches
@@ -270,11 +272,11 @@ async def test_bad_threads_do_not_slow_a_good_one(
     """Thirty threads fail all the time; a good one is answered as if it were alone."""
     failures: list[str] = []
 
-    async def fail_the_bad(turn: Turn, desk: Desk, interrupt: Interrupt) -> Answer:
+    async def fail_the_bad(turn: Turn, services: Services, interrupt: Interrupt) -> Answer:
         if "bad" in turn.claim.messages[-1].text:
             failures.append(turn.id)
             raise Retry("status 500")
-        return await take_turn(turn, desk, interrupt)
+        return await take_turn(turn, services, interrupt)
 
     monkeypatch.setattr(attempt, "take_turn", fail_the_bad)
     async with open_town(

@@ -20,7 +20,7 @@ from bot.models import Usage
 from bot.store import Store
 from bot.store.usage import Spent, day_of
 from bot.texts.limits import span
-from bot.turn.limits import Budget, _next_month, _tomorrow
+from bot.turn.limits import Limits, _next_month, _tomorrow
 from bot.turn.prices import Price, load_prices, microdollars
 from tests.store.builders import deliver, take_one
 from tests.world import Town, open_town
@@ -154,7 +154,7 @@ async def test_past_a_limit_nothing_runs_and_the_renewal_is_told(
     words: str,
 ) -> None:
     now = time.time()  # both questions are to fall into one minute
-    monkeypatch.setattr(Budget.__init__, "__defaults__", (lambda: now,))
+    monkeypatch.setattr(Limits.__init__, "__defaults__", (lambda: now,))
     async with priced_town(redis_url, tmp_path, **limit) as town:
         root = await town.ask("#general", "@bot one")
         await town.ask("#general", "two", thread_ts=root)

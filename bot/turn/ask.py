@@ -1,0 +1,163 @@
+"""A question's way through the engine: conversation -> messages -> run -> answer."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+
+from bot.engines import Engine, RunRequest
+from bot.engines.polling import error_backoff
+from bot.errors import ConversationGone, RateLimited, Retry, RunFailed
+from bot.models import Answer, Conversation, Message, Run, Update
+from bot.slack.answer.reply import Reply
+from bot.store import steps
+from bot.store.journal import Turn
+from bot.store.steps import Attempt
+from bot.telemetry import metrics, trace
+from bot.texts.answers import HERE, apology, stopped
+from bot.turn.batch import Request
+from bot.turn.context import gather
+from bot.turn.conversation import open_conversation, start_over
+from bot.turn.files_in import FileFallback, Offered, load_files
+from bot.turn.files_out import fetch, snippets
+from bot.turn.interrupt import Interrupt
+from bot.turn.services import Services
+
+CONVERSATIONS_PER_TURN = 2
+"""A conversation that the engine lost is rebuilt once per turn."""
+
+
+async def ask(
+    turn: Turn, services: Services, request: Request, reply: Reply, interrupt: Interrupt
+) -> Answer:
+    """Get the engine's answer. A run that fails becomes an answer that says so."""
+    try:
+        for _ in range(CONVERSATIONS_PER_TURN):
+            try:
+                return await _run(turn, services, request, reply, interrupt)
+            except ConversationGone:
+                await start_over(turn)
+            except RunFailed as error:
+                if error.reason != "context_length_exceeded" or turn.recall(steps.OVERFULL):
+                    raise
+                await turn.note(steps.OVERFULL, True)
+                await start_over(turn)
+        raise RunFailed("failed", "conversation_gone")
+    except RunFailed as error:
+        await services.throttle.failed(turn, error)
+        return Answer(
+            apology(error),
+            outcome=error.status,
+            reason=error.reason,
+            usage=error.usage,
+            model=error.model,
+        )
+
+
+async def _run(
+    turn: Turn, services: Services, request: Request, reply: Reply, interrupt: Interrupt
+) -> Answer:
+    attempt = Attempt(turn.recall(steps.ATTEMPT) or 0)
+    engine = FileFallback(services.engine, turn)
+    heard = await gather(turn, services, request)
+    conversation = await open_conversation(turn, services, request, heard, attempt)
+    files = await load_files(turn, services.files, request.questions, engine.reads, attempt.run)
+    for message in heard.messages:
+        await _append(turn, engine, conversation, message, attempt, files)
+    if not turn.is_begun(attempt.run):
+        with interrupt.idle():
+            await services.throttle.wait(turn, interrupt.raised)
+    if interrupt.raised.is_set() and turn.recall(attempt.run) is None:
+        return Answer(stopped(""), outcome="cancelled", reason=interrupt.reason)
+    options = replace(request.options, user_id=heard.messages[-1].user_id)
+    order = RunRequest(conversation, heard.messages, options, turn.id, files=files)
+    run = await _start(turn, engine, order, attempt)
+    interrupt.begun = True
+    update = await _follow(engine, run, order, reply, interrupt)
+    return await _finish(turn, services, run, update, interrupt)
+
+
+async def _append(
+    turn: Turn,
+    engine: Engine,
+    conversation: Conversation,
+    message: Message,
+    attempt: Attempt,
+    files: Offered,
+) -> None:
+    async def append(again: bool) -> str:
+        offered = files.get(message.ts, ())
+        return await engine.append(
+            conversation, message, turn_id=turn.id, again=again, files=offered
+        )
+
+    if engine.appends:
+        await turn.once(attempt.append(message.ts), append, undone_by=RateLimited)
+
+
+async def _start(turn: Turn, engine: Engine, order: RunRequest, attempt: Attempt) -> Run:
+    async def start(again: bool) -> Run:
+        return await engine.start(replace(order, again=again))
+
+    return await turn.once(attempt.run, start, undone_by=RateLimited)
+
+
+async def _follow(
+    engine: Engine, run: Run, order: RunRequest, reply: Reply, interrupt: Interrupt
+) -> Update:
+    """Show the answer while it grows; returns the last update."""
+    update, has_text = Update(run.status), False
+    with trace.span("follow", run_id=run.id):
+        async with (
+            _cancelled_by(interrupt, engine, run),
+            aclosing(engine.follow(run, order.conversation)) as updates,
+        ):
+            async for update in interrupt.idle_between(updates):
+                if update.text and not has_text:
+                    has_text = True
+                    metrics.first_text_seconds.observe(time.time() - float(order.messages[-1].ts))
+                await reply.show(update)
+    return update
+
+
+@asynccontextmanager
+async def _cancelled_by(interrupt: Interrupt, engine: Engine, run: Run) -> AsyncIterator[None]:
+    """While inside, an interrupt cancels the run on the server; the block then sees it end."""
+
+    async def cancel() -> None:
+        await interrupt.raised.wait()
+        for delay in error_backoff():
+            try:
+                await engine.cancel(run)
+                return
+            except Retry as error:
+                await asyncio.sleep(error.after or delay)
+
+    watch = asyncio.create_task(cancel())
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await asyncio.wait([watch])
+
+
+async def _finish(
+    turn: Turn, services: Services, run: Run, update: Update, interrupt: Interrupt
+) -> Answer:
+    """The answer of a run that has ended, with its files brought to Slack."""
+    cancelled = update.status == "cancelled"
+    files = await fetch(turn, services.engine, services.files, run, update.files)
+    files += await snippets(turn, services.files, update.text)
+    text = update.text if update.text.strip() or not files else HERE
+    return Answer(
+        stopped(text) if cancelled else text,
+        outcome=update.status,
+        reason=interrupt.reason,
+        citations=update.citations,
+        files=files,
+        usage=update.usage,
+        last_item_id="" if cancelled else update.last_item_id,
+        model=update.model,
+        run_id=run.id,
+    )

@@ -1,0 +1,58 @@
+"""The messages of a claim, sorted once by what is to be done with them."""
+
+from dataclasses import dataclass, field, replace
+
+from bot.models import Conversation, Message, RunOptions
+from bot.store import Claim
+from bot.texts.answers import AGAIN_PLEASE
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The messages of one turn.
+
+    `jobs` run outside of threads, `retractions` delete messages; `requests` are questions and the
+    orders `reset`, `stop` and `again`, in Slack's order: the last one says what is wanted.
+    """
+
+    jobs: tuple[Message, ...] = ()
+    retractions: tuple[Message, ...] = ()
+    requests: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a turn has to answer, once it is known who may ask.
+
+    `conversation` is the thread's conversation as the turn found it, or None.
+    """
+
+    messages: tuple[Message, ...]
+    conversation: Conversation | None
+    options: RunOptions = field(default_factory=RunOptions)
+
+    @property
+    def last(self) -> Message:
+        """The message that says what is wanted."""
+        return self.messages[-1]
+
+    @property
+    def questions(self) -> tuple[Message, ...]:
+        """What the engine is asked.
+
+        A request for another answer is a question only where there is no other one.
+        """
+        if self.last.kind != "again":
+            return self.messages
+        asked = tuple(message for message in self.messages if message.kind == "message")
+        return asked or (replace(self.last, text=AGAIN_PLEASE),)
+
+
+def sort_claim(claim: Claim) -> Batch:
+    """Sort the messages of a claim by what is to be done with them."""
+
+    def of_kind(kind: str) -> tuple[Message, ...]:
+        return tuple(message for message in claim.messages if message.kind == kind)
+
+    requests = tuple(m for m in claim.messages if m.kind not in ("errand", "retract"))
+    return Batch(of_kind("errand"), of_kind("retract"), requests)

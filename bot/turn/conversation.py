@@ -1,0 +1,70 @@
+"""Which conversation a turn runs on; a new one is filled from our own record."""
+
+import time
+
+from bot.models import Conversation, Message, Record
+from bot.store import steps
+from bot.store.journal import Turn
+from bot.store.steps import Attempt, Heard
+from bot.telemetry.log import log
+from bot.turn.batch import Request
+from bot.turn.context import recollect
+from bot.turn.rollover import shorten
+from bot.turn.services import Services
+
+
+async def open_conversation(
+    turn: Turn, services: Services, request: Request, heard: Heard, attempt: Attempt
+) -> Conversation:
+    """The thread's conversation, or a new one filled from our own record."""
+    known = request.conversation
+    is_first = attempt.number == 0
+    is_full = is_first and bool(known and known.messages >= services.rollover_messages)
+    if is_first and known and known.engine == services.engine.name and not is_full:
+        return known
+    records: list[Record] = []
+
+    async def begin(_: bool) -> Conversation:
+        if turn.claim.archived:
+            await turn.note(steps.ARCHIVED, turn.claim.archived)
+        history = await _history(turn, services, request)
+        if is_full or turn.recall(steps.OVERFULL):
+            history = await shorten(turn, services.engine, services.store, request, history)
+            records[:] = history
+        return await _begin(turn, services, request, [*history, *heard.before])
+
+    return await turn.begin(attempt.conversation, begin, records)
+
+
+async def start_over(turn: Turn) -> None:
+    """Make the next attempt, in a new conversation."""
+    log.warning("conversation_rebuilt", thread=turn.claim.thread.key, turn=turn.id)
+    await turn.note(steps.ATTEMPT, (turn.recall(steps.ATTEMPT) or 0) + 1)
+
+
+async def _history(turn: Turn, services: Services, request: Request) -> list[Record]:
+    history = await services.store.conversations.history(turn.claim.thread)
+    if not history and request.conversation is not None:
+        return await recollect(turn, services, request)
+    return history
+
+
+async def _begin(
+    turn: Turn, services: Services, request: Request, history: list[Record]
+) -> Conversation:
+    engine, thread, known = services.engine, turn.claim.thread, request.conversation
+    user_id = known.user_id if known else request.messages[0].user_id
+    conversation_id = await engine.begin(thread, user_id, history)
+    await services.store.archive.watch(engine.name, conversation_id)
+    created_at = known.created_at if known else time.time()
+    return Conversation(conversation_id, engine.name, thread, user_id, created_at)
+
+
+def owed_after(
+    turn: Turn, before: Conversation | None, messages: tuple[Message, ...]
+) -> tuple[Message, ...]:
+    """What the engine may lack after a turn that did not complete: `messages`, and what it lacked
+    before, unless the turn began a conversation, which holds our whole record.
+    """
+    rebuilt = turn.recall(Attempt(0).conversation) or turn.recall(steps.ATTEMPT)
+    return messages if before is None or rebuilt else (*before.owed, *messages)

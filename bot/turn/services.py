@@ -1,0 +1,34 @@
+"""What turns and jobs work with."""
+
+from dataclasses import dataclass
+
+from bot.engines import Engine
+from bot.slack.answer.reply import Replies
+from bot.slack.direct_messages import Letters
+from bot.slack.files import Files
+from bot.slack.people import People
+from bot.slack.threads import Threads
+from bot.store import Store
+from bot.turn.gate import Gate
+from bot.turn.limits import Limits
+from bot.turn.throttle import Throttle
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that is shared by the turns and jobs of a worker."""
+
+    store: Store
+    engine: Engine
+    replies: Replies
+    threads: Threads
+    files: Files
+    people: People
+    direct_messages: Letters
+    gate: Gate
+    limits: Limits
+    throttle: Throttle
+    rollover_messages: int
+    """How many messages a conversation holds before it is summarized in a new one."""
+    url: str
+    """The workspace's address, `https://example.slack.com/`."""
