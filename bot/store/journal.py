@@ -71,7 +71,7 @@ class Turn:
                     value = await work(again)
                 except BotError as error:
                     if undone_by and isinstance(error, undone_by) and not again:
-                        await self._undo(step)
+                        await self.undo(step)
                     raise
                 await self.note(step, value)
                 self._log(step, began)
@@ -98,7 +98,8 @@ class Turn:
                 self._log(step, began)
         return self._value(step)
 
-    async def _undo(self, step: Step[T]) -> None:
+    async def undo(self, step: Step[T]) -> None:
+        """Forget that a step was begun: its work is known to have had no effect."""
         await self._connection.run("unbegin", self._names, self.claim.fence, step.name)
 
     def recall(self, step: Step[T]) -> T | None:
