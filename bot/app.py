@@ -142,6 +142,7 @@ def open_services(
         bot_id=identity.bot_id,
         live=settings.bot_streaming,
         feedback=settings.bot_feedback,
+        messages=settings.bot_answer_messages,
     )
     return Services(
         store=store,
@@ -155,6 +156,7 @@ def open_services(
         limits=limits,
         throttle=throttle,
         rollover_messages=settings.bot_rollover_messages,
+        answer_messages=settings.bot_answer_messages,
         url=identity.url,
     )
 

@@ -130,6 +130,9 @@ class Settings(BaseSettings):
     bot_streaming: bool = Field(
         True, description="Show answers while they are written, where the AI server can."
     )
+    bot_answer_messages: int = Field(
+        10, ge=1, description="Most messages of one answer; a longer one is attached as a file."
+    )
     bot_follow_ups: FollowUps = Field(
         "one_person",
         description="Replies answered without a mention, where the channel sets nothing else: "

@@ -87,6 +87,8 @@ UNATTACHED = Step("unattached", list[str])
 """Names of files of the model that could not be attached."""
 CUT = Step("cut", int)
 """How many parts are shown of an answer whose posting was stopped."""
+WHOLE_ANSWER = Step("file:answer", str)
+"""Slack's id of the file with an answer that is too long; "" where it was not uploaded."""
 CARDS = Step("steps", tuple[Card, ...])
 """What the cards of the first streamed message show."""
 GIVEN_UP = Step("given_up", GivenUp)

@@ -42,6 +42,8 @@ NOTHING_TO_FORGET = (
     "For an older conversation, write `reset` in its thread, or use `/reset`."
 )
 HERE = "Here it is:"
+REST_ATTACHED = "\n\n_The answer is too long to be shown here. All of it is in the file below._"
+REST_LEFT_OUT = "\n\n_The answer is too long. The rest of it is not shown._"
 """What is said with files where the model says nothing."""
 STOPPED = "_Stopped._"
 NOTHING_TO_STOP = "There is nothing to stop: I am not answering anything here."

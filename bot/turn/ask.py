@@ -20,7 +20,7 @@ from bot.turn.batch import Request
 from bot.turn.context import gather
 from bot.turn.conversation import open_conversation, start_over
 from bot.turn.files_in import FileFallback, Offered, load_files
-from bot.turn.files_out import fetch, snippets
+from bot.turn.files_out import fetch, fit, snippets
 from bot.turn.interrupt import Interrupt
 from bot.turn.services import Services
 
@@ -149,7 +149,9 @@ async def _finish(
     cancelled = update.status == "cancelled"
     files = await fetch(turn, services.engine, services.files, run, update.files)
     files += await snippets(turn, services.files, update.text)
-    text = update.text if update.text.strip() or not files else HERE
+    text, whole = await fit(turn, services.files, update.text, services.answer_messages)
+    files += whole
+    text = text if text.strip() or not files else HERE
     return Answer(
         stopped(text) if cancelled else text,
         outcome=update.status,

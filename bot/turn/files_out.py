@@ -8,10 +8,12 @@ from bot.engines import Engine
 from bot.errors import BotError, RateLimited, StoreUnavailable, Superseded
 from bot.models import MadeFile, Run, Thread
 from bot.slack.files import Files, NotTaken
+from bot.slack.markdown.split import LIMIT, parts
 from bot.store import steps
 from bot.store.journal import Turn
 from bot.store.steps import Step
 from bot.telemetry.log import log
+from bot.texts.answers import REST_ATTACHED, REST_LEFT_OUT
 
 MOST_FILES = 10
 SNIPPET_CHARS = 10_000
@@ -131,3 +133,30 @@ async def share(turn: Turn, files: Files, thread: Thread, ids: Iterable[str]) ->
 def missing(turn: Turn) -> list[str]:
     """The names of the files that could not be fetched."""
     return turn.recall(steps.UNATTACHED) or []
+
+
+async def fit(turn: Turn, files: Files, text: str, messages: int) -> tuple[str, tuple[str, ...]]:
+    """What is shown of an answer in so many messages, and the file with all of it.
+
+    Returns the text itself and no file where it fits, or where the file could not be uploaded.
+    """
+    shown = first_messages(text, messages)
+    if shown == text:
+        return text, ()
+
+    async def read() -> bytes:
+        return text.encode()
+
+    file_id = await _bring(turn, files, steps.WHOLE_ANSWER, "answer.md", read)
+    return shown + (REST_ATTACHED if file_id else REST_LEFT_OUT), tuple(filter(None, [file_id]))
+
+
+def first_messages(text: str, messages: int) -> str:
+    """As much of a text as fits into so many messages, cut where a message may end."""
+    if len(text) <= LIMIT:
+        return text
+    shown = parts(text[: (messages + 1) * LIMIT])
+    if len(shown) <= messages:
+        return text
+    last = shown[messages - 1]
+    return text[: last.end].rstrip() + last.closing

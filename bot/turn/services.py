@@ -30,5 +30,7 @@ class Services:
     throttle: Throttle
     rollover_messages: int
     """How many messages a conversation holds before it is summarized in a new one."""
+    answer_messages: int
+    """How many messages an answer may take; the whole of a longer one is attached as a file."""
     url: str
     """The workspace's address, `https://example.slack.com/`."""

@@ -1,9 +1,13 @@
 """What the model makes besides words comes into the thread, once."""
 
+from pathlib import Path
+
+import pytest
+
 from bot.texts.answers import HERE
 from local_slack.workspace.model import File
 from tests.fakes.openai import Answer, parts
-from tests.world import Town, words
+from tests.world import Town, open_town, words
 
 PNG = b"\x89PNG\r\n\x1a\n drawn"
 
@@ -76,3 +80,23 @@ async def test_long_code_is_a_file_too(town: Town) -> None:
     await town.rests("#general", root)
     (file,) = shown(town, root)
     assert (file.name, file.content.decode()) == ("code1.py", code)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_an_answer_that_is_too_long_is_shown_in_part_and_attached_as_a_file(
+    redis_url: str, tmp_path: Path, streaming: bool
+) -> None:
+    text = "\n\n".join(f"Paragraph {n} says something." for n in range(3_000))
+    async with open_town(
+        redis_url, tmp_path, bot_answer_messages=2, bot_streaming=streaming
+    ) as town:
+        town.fake.answer = [Answer(text)]
+        root = await town.slack.user("alice").says("#general", "@bot tell me everything")
+        await town.slack.wait_for(lambda: shown(town, root), 20)
+        await town.rests("#general", root)
+        (file,) = shown(town, root)
+        assert (file.name, file.content.decode()) == ("answer.md", text)
+        messages = [m for m in town.slack.replies("#general", root) if not m.file_ids]
+        assert 2 <= len(messages) <= 3
+        assert words(messages[-1]).endswith("All of it is in the file below._")
+        assert "Paragraph 0 " in words(messages[0])

@@ -7,6 +7,7 @@ connection after the intent was written), it is looked up by its metadata before
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -18,6 +19,7 @@ from bot.slack.answer.live import Live
 from bot.slack.answer.rate_limits import Budget
 from bot.slack.answer.status import Refused, Status
 from bot.slack.markdown.render import render
+from bot.slack.markdown.split import LIMIT
 from bot.store import Store
 from bot.store.journal import Turn
 
@@ -38,7 +40,9 @@ class Replies:
         bot_id: str = "",
         live: bool = True,
         feedback: bool = True,
+        messages: int = 10,
     ) -> None:
+        self._most = messages * LIMIT
         self._client = client
         self._store = store
         self._bot_id = bot_id
@@ -60,7 +64,14 @@ class Replies:
         status = Status(self._client, budget, self._refused, message, resumed=turn.claim.resumed)
         chat = Chat(self._client, self._store.pace, message, turn.id, self._bot_id)
         live = Live(turn, chat, budget, self._refused, status, stop or asyncio.Event())
-        reply = Reply(turn, live, self._store, shows=self._live, feedback=self._feedback)
+        reply = Reply(
+            turn,
+            live,
+            self._store,
+            shows=self._live,
+            feedback=self._feedback,
+            most=self._most,
+        )
         keeping = asyncio.create_task(status.keep())
         try:
             yield reply
@@ -90,18 +101,27 @@ class Reply:
     """The reply of one turn."""
 
     def __init__(
-        self, turn: Turn, live: Live, store: Store, *, shows: bool, feedback: bool
+        self,
+        turn: Turn,
+        live: Live,
+        store: Store,
+        *,
+        shows: bool,
+        feedback: bool,
+        most: int,
     ) -> None:
         self._turn = turn
         self._live = live
         self._store = store
         self._shows = shows
         self._feedback = feedback
+        self._most = most
 
     async def show(self, update: Update) -> None:
-        """Let the person see how far the answer is."""
+        """Let the person see how far the answer is, up to the characters that are ever shown."""
         if self._shows:
-            self._live.show(update)
+            cut = replace(update, text=update.text[: self._most])
+            self._live.show(cut if len(update.text) > self._most else update)
 
     async def finish(self, answer: Answer) -> list[str]:
         """Have the whole answer in Slack, each part of it once; returns their `ts`.
