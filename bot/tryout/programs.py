@@ -5,7 +5,6 @@ Their logs, JSON lines at DEBUG, are read and become the steps of "What happened
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +16,8 @@ import click
 
 from bot.errors import ConfigError
 from bot.models import Thread
-from bot.tryout.place import Place
+from bot.tryout.config import environment
+from bot.tryout.sandbox import Sandbox
 from local_slack.local_slack import LocalSlack
 
 START_SECONDS = 40.0
@@ -40,9 +40,9 @@ SHOWN = frozenset(
 
 
 @asynccontextmanager
-async def open_program(part: str, place: Place) -> AsyncIterator["Program"]:
+async def open_program(part: str, sandbox: Sandbox) -> AsyncIterator["Program"]:
     """Run `web` or `worker` for as long as the block lasts."""
-    program = Program(part, place)
+    program = Program(part, sandbox)
     running = asyncio.create_task(program.run())
     try:
         yield program
@@ -55,10 +55,10 @@ async def open_program(part: str, place: Place) -> AsyncIterator["Program"]:
 class Program:
     """One half of the bot in a process of its own."""
 
-    def __init__(self, part: str, place: Place) -> None:
+    def __init__(self, part: str, sandbox: Sandbox) -> None:
         self.pid = 0
         self._part = part
-        self._place = place
+        self._sandbox = sandbox
         self._process: asyncio.subprocess.Process | None = None
         self._ready = asyncio.Event()
         self._failure = ""
@@ -86,17 +86,17 @@ class Program:
                 self._failure = last
                 self._ready.set()
                 return
-            self._place.slack.trace("fault", f"the {self._part} has ended", status=_ending(code))
+            self._sandbox.slack.trace("fault", f"the {self._part} has ended", status=_ending(code))
             await asyncio.sleep(RESTART_SECONDS)
 
     async def _start(self) -> asyncio.subprocess.Process:
-        given = {name.upper(): str(value) for name, value in self._place.given.items()}
-        given["BOT_STATE_DIR"] = str(self._place.directory.absolute())
+        given = environment(self._sandbox.settings)
+        given["BOT_STATE_DIR"] = str(self._sandbox.directory)
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bot.tryout.child", self._part),
             stdin=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=os.environ | given,
+            env=given,
             start_new_session=True,  # Ctrl-C is for us; we end it when we are done
             limit=LINE_BYTES,
         )
@@ -116,7 +116,7 @@ class Program:
                 continue
             if entry["event"] == "ready":
                 self._ready.set()
-            report(self._place.slack, entry)
+            report(self._sandbox.slack, entry)
             if entry.get("level") in ("warning", "error", "critical"):
                 click.echo(f"{self._part}: {_line(entry)}", err=True)
         return last

@@ -1,0 +1,104 @@
+"""`bot try --terminal` and `--play`: the bot in this process, without the page."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from bot.app import Bot, open_bot
+from bot.models import Thread
+from bot.slack.surfaces.shortcuts import SHORTCUTS
+from bot.telemetry import log
+from bot.tryout.sandbox import SPEAKER, Tell, open_sandbox
+from local_slack.local_slack import LocalSlack
+from local_slack.script import Script, read_scripts
+from local_slack.transcript import show_thread
+
+CONCURRENT = 8
+"""Conversations that `--play` runs at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A local Slack with the bot in it."""
+
+    slack: LocalSlack
+    bot: Bot
+
+    async def answered(self, channel: str, thread_ts: str) -> None:
+        """Return when nothing waits in a thread any more."""
+        thread = Thread(self.slack.workspace.team_id, channel, thread_ts)
+        await self.slack.settled()
+        while True:
+            if (await self.bot.store.inbox.state(thread)).state == "idle":
+                return
+            await asyncio.sleep(0.05)
+
+
+async def chat(*, fresh: bool) -> None:
+    """Talk to the bot in the terminal until the person leaves."""
+    from local_slack.terminal import Terminal  # needs packages that the page does not
+
+    lines: list[str] = []
+    async with open_session(tell=lines.append, fresh=fresh) as session:
+        shortcuts = {shortcut.name: shortcut.callback_id for shortcut in SHORTCUTS}
+        terminal = Terminal(session.slack, SPEAKER, "\n".join(lines), shortcuts)
+        await terminal.run()
+
+
+async def play(file: Path, *, fresh: bool) -> None:
+    """Replay the conversations of a file, several at a time, and print their threads in order."""
+    scripts = read_scripts(file)
+    async with open_session(tell=click.echo, fresh=fresh) as session:
+        stages = [_Stage(_channel(session.slack, f"stage-{n + 1}")) for n in range(CONCURRENT)]
+        tasks = [
+            asyncio.create_task(_converse(session, script, stages[number % CONCURRENT]))
+            for number, script in enumerate(scripts)
+        ]
+        try:
+            for script, task in zip(scripts, tasks, strict=True):
+                channel, ts = await task
+                click.echo(show_thread(session.slack, channel, ts, title=script.title))
+        finally:
+            for task in tasks:
+                task.cancel()
+        click.echo(f"{len(scripts)} conversations, {sum(len(s.turns) for s in scripts)} messages")
+
+
+class _Stage:
+    """A channel for one conversation at a time: Slack takes about one post a second in a channel,
+    and the bot keeps to that."""
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        self.free = asyncio.Lock()
+
+
+def _channel(slack: LocalSlack, name: str) -> str:
+    found = slack.workspace.find_channel(f"#{name}") or slack.add_channel(name, [SPEAKER])
+    return found.id
+
+
+async def _converse(session: Session, script: Script, stage: _Stage) -> tuple[str, str]:
+    """One conversation in one thread; returns its channel and the ts of its root."""
+    person = session.slack.user(SPEAKER)
+    async with stage.free:
+        root = await person.says(stage.channel, f"@bot {script.turns[0]}")
+        await session.answered(stage.channel, root)
+        for turn in script.turns[1:]:
+            await person.says(stage.channel, turn, thread_ts=root)
+            await session.answered(stage.channel, root)
+    return stage.channel, root
+
+
+@asynccontextmanager
+async def open_session(*, tell: Tell, fresh: bool) -> AsyncIterator[Session]:
+    """The local Slack, Redis and the bot; what they hold is kept for the next time."""
+    async with open_sandbox(tell=tell, fresh=fresh) as sandbox:
+        level = sandbox.settings.bot_log_level
+        log.configure("WARNING" if level == "INFO" else level)
+        async with open_bot(sandbox.settings) as bot:
+            yield Session(sandbox.slack, bot)

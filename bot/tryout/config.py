@@ -1,0 +1,155 @@
+"""The settings of `bot try`: what the person set for the bot, and nothing of a deployment.
+
+Whatever the environment and `.env` say, its Slack is the local one and its Redis its own.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from dotenv import dotenv_values
+from pydantic import SecretStr
+from pydantic_core import PydanticUndefined
+
+from bot.settings import Settings, load, read
+from local_slack.local_slack import LocalSlack
+
+OF_A_DEPLOYMENT = (
+    *("slack_", "redis_", "bot_redis_", "port", "bot_host", "bot_public_", "bot_health_"),
+    *("bot_metrics_", "otel_", "bot_admins", "bot_allow_", "bot_deny_"),
+)
+"""How the names of settings begin that say where a deployment is and who may use it."""
+LISTING_SECONDS = 10.0
+NOT_FOR_CHAT = ("embed", "rerank", "whisper", "tts", "moderation", "dall-e", "image")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings for the bot, and what a person should know about them."""
+
+    settings: Settings
+    notes: tuple[str, ...]
+
+
+def state_directory() -> Path:
+    """Where everything is kept: BOT_STATE_DIR."""
+    return _read({}).bot_state_dir
+
+
+async def configure(slack: LocalSlack, redis_url: str) -> Config:
+    """The settings that lead a bot to this Slack and this Redis."""
+    given: dict[str, Any] = {
+        "slack_bot_token": slack.bot_token,
+        "slack_app_token": slack.app_token,
+        "slack_signing_secret": slack.signing_secret,
+        "slack_api_url": slack.api_url,
+        "redis_url": redis_url,
+        "bot_host": "127.0.0.1",
+        "port": 0,
+    }
+    own = _read(given)
+    notes = list(_ignored(own))
+    if not _has_model(own):
+        given["bot_engine"] = "echo"
+    elif own.openai_base_url and not own.model_fields_set & {"openai_model", "openai_assistant_id"}:
+        model, note = await _choose_model(own)
+        notes.append(note)
+        if model:
+            given["openai_model"] = model
+    return Config(load(**_defaults() | given), tuple(notes))
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment of a process that is to have these settings, whatever `.env` says."""
+    names = {name.upper() for name in Settings.model_fields}
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in names}
+    return kept | {
+        name.upper(): _as_text(value)
+        for name in settings.model_fields_set
+        if (value := getattr(settings, name)) is not None
+    }
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, frozenset):
+        return ",".join(sorted(value))
+    return str(value)
+
+
+def _read(given: dict[str, Any]) -> Settings:
+    return read(**_defaults() | given)
+
+
+def _defaults() -> dict[str, Any]:
+    """The default of every setting of a deployment, so that no other value is read."""
+    defaults: dict[str, Any] = {"slack_bot_token": "xoxb-local-slack"}
+    for name, field in Settings.model_fields.items():
+        if name.startswith(OF_A_DEPLOYMENT) and field.default is not PydanticUndefined:
+            defaults[name] = field.default
+    return defaults
+
+
+def _ignored(own: Settings) -> Iterator[str]:
+    """Which variables are set and not used, by name."""
+    given = dotenv_values(".env") | os.environ
+    known = {name for name in Settings.model_fields if name.startswith(OF_A_DEPLOYMENT)}
+    if unused := sorted(name for name, value in given.items() if value and name.lower() in known):
+        yield f"Of a deployment, so not used here: {', '.join(unused)}"
+    if own.placeholders:
+        names = ", ".join(sorted(name.upper() for name in own.placeholders))
+        yield f"Still the placeholder of .env.example, so not used: {names}"
+
+
+def _has_model(own: Settings) -> bool:
+    """Whether something else than the echo engine was chosen, or can answer."""
+    if "bot_engine" in own.model_fields_set:
+        return True
+    return own.openai_api_key is not None or own.openai_base_url is not None
+
+
+async def _choose_model(own: Settings) -> tuple[str, str]:
+    """The first model of a server of one's own, and a line about it; empty where it lists none."""
+    try:
+        names = await _list_models(own)
+    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+        names = []
+    names = [name for name in names if not any(word in name.lower() for word in NOT_FOR_CHAT)]
+    if not names:
+        return "", (
+            f"{own.openai_base_url} does not list its models: set OPENAI_MODEL if "
+            f"{own.openai_model} is none of them."
+        )
+    others = ", ".join(names[1:6])
+    return names[0], f"OPENAI_MODEL is not set: using {names[0]}" + (
+        f"; the server also has {others}." if others else "."
+    )
+
+
+async def _list_models(own: Settings) -> list[str]:
+    key = own.openai_api_key
+    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+    timeout = aiohttp.ClientTimeout(total=LISTING_SECONDS)
+    async with (
+        aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
+        session.get(f"{str(own.openai_base_url).rstrip('/')}/models") as response,
+    ):
+        response.raise_for_status()
+        listed = json.loads(await response.read())
+    return [str(model["id"]) for model in listed["data"]]
+
+
+def describe_engine(settings: Settings) -> str:
+    """What answers, in one line."""
+    if settings.bot_engine == "echo":
+        return (
+            "The echo engine answers: no AI is behind it. Set OPENAI_API_KEY, or OPENAI_BASE_URL "
+            "for a server of your own, to talk to a model."
+        )
+    server = settings.openai_base_url or "OpenAI"
+    return f"{settings.openai_model} answers, by the {settings.bot_engine} engine at {server}."

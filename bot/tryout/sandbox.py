@@ -1,0 +1,90 @@
+"""A local Slack and a Redis for a bot that is tried out, both kept between runs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.errors import ConfigError
+from bot.settings import Settings
+from bot.slack.events import EVENTS
+from bot.slack.manifest import SCOPES
+from bot.slack.surfaces.commands import COMMANDS
+from bot.store.server import open_server
+from bot.tryout.config import configure, describe_engine, state_directory
+from bot.tryout.state_dir import REDIS, WORKSPACE, open_state_dir
+from local_slack.local_slack import LocalSlack
+from local_slack.server import open_workspace
+from local_slack.state_file import load_state, save_state
+
+SAVE_EVERY = 2.0
+SPEAKER = "alice"
+Tell = Callable[[str], None]
+"""Takes a line about what goes on, for the person who started it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A local Slack, and the settings that lead a bot to it. `directory` holds its state."""
+
+    slack: LocalSlack
+    settings: Settings
+    directory: Path
+
+
+@asynccontextmanager
+async def open_sandbox(*, tell: Tell, fresh: bool = False, port: int = 0) -> AsyncIterator[Sandbox]:
+    """The local Slack on this port (0: a free one) and a Redis.
+
+    Raises ConfigError where the state cannot be used, OSError where the port cannot.
+    """
+    with open_state_dir(state_directory(), fresh=fresh) as directory:
+        tell(f"State: {directory} (the workspace, Redis's data); `--fresh` starts without it")
+        async with (
+            _open_slack(directory / WORKSPACE, port) as slack,
+            _open_redis(directory / REDIS, tell) as redis_url,
+        ):
+            config = await configure(slack, redis_url)
+            for note in config.notes:
+                tell(note)
+            tell(describe_engine(config.settings))
+            yield Sandbox(slack, config.settings, directory)
+
+
+@asynccontextmanager
+async def _open_slack(file: Path, port: int) -> AsyncIterator[LocalSlack]:
+    """The workspace of the file, which is kept up to date."""
+    async with AsyncExitStack() as stack:
+        try:
+            opening = open_workspace(
+                port=port,
+                state=load_state(file),
+                events=EVENTS,
+                scopes=SCOPES,
+                commands=[command.name for command in COMMANDS],
+            )
+            slack = await stack.enter_async_context(opening)
+        except ValueError as error:
+            raise ConfigError("BOT_STATE_DIR", f"{error}; start with --fresh") from None
+        slack.workspace.get_user(SPEAKER).is_admin = True
+        saving = asyncio.create_task(_keep_saving(slack, file))
+        stack.callback(saving.cancel)
+        yield slack
+    save_state(file, slack.snapshot())
+
+
+@asynccontextmanager
+async def _open_redis(directory: Path, tell: Tell) -> AsyncIterator[str]:
+    tell("Starting Redis…")
+    async with open_server(directory) as url:
+        yield url
+
+
+async def _keep_saving(slack: LocalSlack, file: Path) -> None:
+    seen = -1
+    while True:
+        if slack.workspace.changes.last_number != seen:
+            seen = slack.workspace.changes.last_number
+            save_state(file, slack.snapshot())
+        await asyncio.sleep(SAVE_EVERY)

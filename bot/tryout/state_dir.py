@@ -1,0 +1,88 @@
+"""The folder in which `bot try` keeps its state between runs.
+
+It carries a marker. Files are deleted by name, and only in a folder that has the marker, so that
+a BOT_STATE_DIR which holds anything else is never harmed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bot.errors import ConfigError
+from bot.store.server import lock
+
+MARKER = ".threadbot-try"
+NOTE = """\
+`bot try` keeps its state in this folder. `bot try --fresh` deletes the files that it wrote here,
+and nothing else.
+"""
+WORKSPACE = "slack.json"
+ADDRESS = "page.json"
+FAIL_NEXT_RUN = "fail-next-run"
+REDIS = "redis"
+LOCK = "lock"
+WRITTEN = (
+    *(WORKSPACE, f"{WORKSPACE}.new", "slack.new", ADDRESS, FAIL_NEXT_RUN),
+    *("echo.db", "echo.db-wal", "echo.db-shm", "echo.db-journal"),
+)
+"""The files of `bot try` and of the echo engine."""
+WRITTEN_BY_REDIS = (
+    *("redis.log", "dump.rdb", "temp-*.rdb", "temp-*.aof", "appendonly.aof"),
+    *("appendonlydir/appendonly.aof.*", "appendonlydir/temp-*"),
+)
+"""Without its socket and its lock, which a server that is still running holds."""
+
+
+@contextmanager
+def open_state_dir(directory: Path, *, fresh: bool) -> Iterator[Path]:
+    """The folder, held by this process only; with `fresh`, without the files of earlier runs.
+
+    Raises ConfigError where it cannot be used: it holds other files, it cannot be written, or
+    another process has it.
+    """
+    directory = directory.absolute()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _mark(directory)
+        with lock(directory):
+            if fresh:
+                _delete_written(directory)
+            yield directory
+    except OSError as error:
+        if error.filename is None or not Path(str(error.filename)).is_relative_to(directory):
+            raise
+        problem = f"{error.filename} cannot be used: {error.strerror}"
+        raise ConfigError("BOT_STATE_DIR", problem) from None
+
+
+def _mark(directory: Path) -> None:
+    """Put the marker into an empty folder, or into one that an earlier version wrote."""
+    if (directory / MARKER).exists():
+        return
+    known = {*WRITTEN, REDIS, LOCK}
+    others = sorted(path.name for path in directory.iterdir() if path.name not in known)
+    if others:
+        shown = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        raise ConfigError(
+            "BOT_STATE_DIR",
+            f"{directory} holds files that `bot try` did not write ({shown}): name an empty folder",
+        )
+    (directory / MARKER).write_text(NOTE)
+
+
+def _delete_written(directory: Path) -> None:
+    """Delete by name; a link is deleted as a link, and what it leads to stays."""
+    for name in WRITTEN:
+        _delete(directory / name)
+    redis = directory / REDIS
+    if redis.is_symlink():
+        redis.unlink()
+    for pattern in WRITTEN_BY_REDIS:
+        for path in redis.glob(pattern):
+            if not path.parent.is_symlink():
+                _delete(path)
+
+
+def _delete(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
