@@ -1,6 +1,5 @@
 """What the model has made besides words: fetched at once, and put into the thread."""
 
-import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
@@ -8,6 +7,7 @@ from bot.engines import Engine
 from bot.errors import BotError, RateLimited, StoreUnavailable, Superseded
 from bot.models import MadeFile, Run, Thread
 from bot.slack.files import Files, NotTaken
+from bot.slack.markdown.code import code_blocks
 from bot.slack.markdown.split import LIMIT, parts
 from bot.store import steps
 from bot.store.journal import Turn
@@ -49,10 +49,6 @@ ENDINGS = {
     "yaml": "yaml",
     "yml": "yaml",
 }
-_CODE = re.compile(
-    r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#.-]*)[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$",
-    re.MULTILINE | re.DOTALL,
-)
 
 
 async def fetch(
@@ -88,10 +84,12 @@ async def snippets(turn: Turn, files: Files, text: str) -> tuple[str, ...]:
 
 def long_code(text: str) -> list[tuple[str, str]]:
     """The fenced code that is too long for one message: names for it as files, and the code."""
-    found = [match for match in _CODE.finditer(text) if len(match["code"]) >= SNIPPET_CHARS]
+    if len(text) < SNIPPET_CHARS:
+        return []
+    found = [block for block in code_blocks(text) if len(block.code) >= SNIPPET_CHARS]
     return [
-        (f"code{number}.{ENDINGS.get(match['language'].lower(), 'txt')}", match["code"])
-        for number, match in enumerate(found, 1)
+        (f"code{number}.{ENDINGS.get(block.language.lower(), 'txt')}", block.code)
+        for number, block in enumerate(found, 1)
     ]
 
 

@@ -154,6 +154,20 @@ def test_blank_lines_without_end_cost_nothing() -> None:
     assert posted("\n" * 5000 + "a" + " " * 5000 + "b", 64) == ["a", "b"]
 
 
+@pytest.mark.parametrize("before", ["", "> ", "- ", "a\n", "```\n", "> ```\n> ", "```\na"])
+@pytest.mark.parametrize("repeated", ["`", "~", " ", "\t", "\n", "\xa0", "> ", "|", "\u0301"])
+@pytest.mark.parametrize("limit", [1000, LIMIT])
+def test_a_character_repeated_without_end_makes_few_parts(
+    before: str, repeated: str, limit: int
+) -> None:
+    for after in ("", "x", "\n```\n"):
+        markdown = before + repeated * 12_500 + after
+        found = parts(markdown, limit)
+        assert len(found) <= 3 + 3 * size(markdown) / limit
+        assert join(found) == markdown
+        assert all(size(part.text) <= limit for part in found)
+
+
 def test_parts_can_be_had_from_an_offset_on() -> None:
     answer = "```sh\n" + "echo\n" * 30 + "```"
     whole = parts(answer, 100)

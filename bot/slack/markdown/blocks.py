@@ -142,7 +142,7 @@ def dedent(text: str, columns: int) -> str:
             columns = min(columns, indentation(line))
         if not columns:
             break
-        lines[number] = _cut_indentation(line, columns)
+        lines[number] = cut_indentation(line, columns)
     return "".join(lines)
 
 
@@ -152,7 +152,8 @@ def indentation(line: str) -> int:
     return len(blanks.expandtabs(4))
 
 
-def _cut_indentation(line: str, columns: int) -> str:
+def cut_indentation(line: str, columns: int) -> str:
+    """The line without its first columns of indentation, as far as it has them."""
     reached = 0
     for position, character in enumerate(line):
         if reached >= columns or character not in " \t":

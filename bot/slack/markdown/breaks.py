@@ -41,20 +41,18 @@ class Seams:
         """The seam at any offset."""
         if offset == 0:
             return Seam()
-        if offset == len(self._outline.text):
-            return self._end()
+        seam = self._end() if offset == len(self._outline.text) else self._within(offset)
+        return seam if len(seam.opening) + len(seam.closing) <= self._room else Seam()
+
+    def _within(self, offset: int) -> Seam:
         number = self._outline.number(offset)
         line = self._outline.lines[number]
         inside = offset > line.start
         if line.fence and (inside or line.kind is not Kind.OPENER):
-            seam = self._in_fence(line.fence, line, inside)
-        elif line.kind is Kind.ROW and not inside:
-            seam = self._in_table(line)
-        elif inside:
-            seam = self._in_line(number, offset)
-        else:
-            seam = self._between_lines(number)
-        return seam if len(seam.opening) + len(seam.closing) <= self._room else Seam()
+            return self._in_fence(line.fence, line, inside)
+        if line.kind is Kind.ROW and not inside:
+            return self._in_table(line)
+        return self._in_line(number, offset) if inside else self._between_lines(number)
 
     def atom(self, number: int, offset: int) -> Piece | None:
         """The code span, autolink or link that a cut at this offset of this line would break."""

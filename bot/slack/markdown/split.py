@@ -19,7 +19,7 @@ LIMIT = 11_500
 in all the pieces of one streamed message."""
 MIN_LIMIT = 64
 
-_LEADING_BLANKS = re.compile(r"(?:[ \t]*(?:\r\n?|\n))+")
+_LEADING_BLANKS = re.compile(r"(?:[^\S\r\n]*+(?:\r\n?|\n))+")
 _BLANKS = re.compile(r"\s*")
 _WORD_END = re.compile(r"\s+|[、。，．；：！？…」』）】]+")
 
@@ -208,8 +208,8 @@ class Splitter:
         if place := word or (search.place if prose else 0) or broken or search.place:
             return place
         visible = start + len(self._text[start : line.end].rstrip())
-        if furthest >= visible:  # only blanks are left over: fine, but in a fence they count
-            furthest = visible - 1 if line.fence else line.end
+        if furthest >= visible:  # only blanks are left over: outside fences they are not posted
+            furthest = furthest if line.fence else line.end
         place = line.end if furthest == line.end else grapheme_break(self._text, start, furthest)
         return max(search.at_least, start + 1, place)
 

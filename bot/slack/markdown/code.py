@@ -1,0 +1,42 @@
+"""The fenced code of a Markdown text."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bot.slack.markdown.blocks import Fence, Kind, Outline, cut_indentation, indentation, outline
+
+_LANGUAGE = re.compile(r"[\w+#.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBlock:
+    """The content of one fence; `language` is the first word behind its opening marker."""
+
+    language: str
+    code: str
+
+
+def code_blocks(markdown: str) -> Iterator[CodeBlock]:
+    """All fenced code, in order. A fence that is never closed reaches to the end of its block."""
+    found = outline(markdown)
+    for line in found.lines:
+        if line.kind is Kind.OPENER and line.fence:
+            yield _read(found, line.fence)
+
+
+def _read(found: Outline, fence: Fence) -> CodeBlock:
+    end = fence.last if fence.closed else fence.last + 1
+    lines = [_content(found.text_of(number), fence) for number in range(fence.first + 1, end)]
+    language = _LANGUAGE.match(fence.info)
+    return CodeBlock(language[0] if language else "", "".join(lines))
+
+
+def _content(line: str, fence: Fence) -> str:
+    """A line of code without the quote marks and the indentation of the blocks around it."""
+    prefix = fence.prefix
+    for _ in range(prefix.count(">")):
+        before, mark, after = line.partition(">")
+        line = after if mark and not before.strip() else line
+    inner = prefix.rpartition(">")[2]
+    return cut_indentation(line, indentation(inner))
