@@ -29,6 +29,7 @@ from local_slack.workspace.workspace import Workspace
 
 Value = TypeVar("Value")
 KEPT_TRACES = 20_000
+SLACKBOT = "USLACKBOT"
 
 
 class Route:
@@ -152,6 +153,12 @@ class LocalSlack:
             user.app_id = user.app_id or self.workspace.new_id("A")
         self.workspace.add_user(user)
         return self.user(user.id)
+
+    def slackbot(self) -> Person:
+        """Slack's own bot, which writes reminders and notices as an ordinary user."""
+        if SLACKBOT not in self.workspace.users:
+            self.workspace.add_user(User(SLACKBOT, "slackbot", "Slackbot"))
+        return self.user(SLACKBOT)
 
     def channel(self, name: str) -> Channel:
         """By "#name" or id; raises SlackError("channel_not_found")."""

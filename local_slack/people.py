@@ -1,6 +1,6 @@
 """People: what a person can do in Slack, as calls that a test or a page makes for them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from local_slack.actions import default_state, find_element, make_action
@@ -69,8 +69,12 @@ class Person:
         thread_ts: str | None = None,
         broadcast: bool = False,
         files: Mapping[str, bytes] | None = None,
+        table: Sequence[Sequence[str]] | None = None,
     ) -> str:
-        """Post a message and return its `ts`. "@bot" and "@name" become real mentions."""
+        """Post a message and return its `ts`. "@bot" and "@name" become real mentions.
+
+        `table` is a table pasted into the message, row by row.
+        """
         message = posting.post(
             self._workspace,
             self.user,
@@ -79,8 +83,62 @@ class Person:
             thread_ts=thread_ts,
             broadcast=broadcast,
             file_ids=self._upload(files or {}),
+            attachments=[posting.table(table)] if table else None,
         )
         return message.ts
+
+    async def forwards(
+        self,
+        source: str,
+        ts: str,
+        channel: str,
+        text: str = "",
+        *,
+        thread_ts: str | None = None,
+    ) -> str:
+        """Share the message `ts` of the channel `source` with another channel; returns the `ts`."""
+        shared = self._workspace.get_message(self._channel(source).id, ts)
+        message = posting.post(
+            self._workspace,
+            self.user,
+            self._channel(channel),
+            self._typed(text),
+            thread_ts=thread_ts,
+            attachments=[posting.forward(self._workspace, shared)],
+        )
+        return message.ts
+
+    async def posts(
+        self,
+        channel: str,
+        text: str = "",
+        *,
+        blocks: Sequence[Json] = (),
+        attachments: Sequence[Json] = (),
+        subtype: str | None = None,
+        thread_ts: str | None = None,
+        bot_id: str | None = None,
+        app_id: str | None = None,
+    ) -> str:
+        """Post exactly this, as an app does, or a feature such as `/me`; returns the `ts`.
+
+        Nothing is parsed, escaped or unfurled. `bot_id` and `app_id` make it the post of an app
+        in this person's name.
+        """
+        where = self._channel(channel)
+        message = Message(
+            where.id,
+            self._workspace.clock.next_ts(),
+            self.id,
+            text,
+            thread_ts=thread_ts,
+            subtype=subtype,
+            blocks=list(blocks),
+            attachments=list(attachments),
+            bot_id=bot_id or self.user.bot_id,
+            app_id=app_id or self.user.app_id,
+        )
+        return posting.post_exactly(self._workspace, self.user, where, message).ts
 
     def _typed(self, text: str) -> str:
         names = {user.name: user.id for user in self._workspace.users.values()}

@@ -64,6 +64,7 @@ async def open_workspace(
     rate_limits: bool = False,
     tokens: Tokens | None = None,
     state: Json | None = None,
+    enterprise_id: str | None = None,
 ) -> AsyncIterator[LocalSlack]:
     """A local Slack with one app installed, on 127.0.0.1.
 
@@ -78,10 +79,12 @@ async def open_workspace(
         ack_seconds: How long Slack waits for an acknowledgement.
         rate_limits: Enforce the tiers and one post per second and channel.
         state: A `snapshot()` to go on from; users and channels come from it.
+        enterprise_id: The Enterprise organization of the workspace.
     """
     workspace = (
         restore(state, clock) if state else found_workspace(clock, bot_name, users, channels)
     )
+    workspace.enterprise_id = enterprise_id or workspace.enterprise_id
     slack = LocalSlack(
         workspace,
         tokens or Tokens("xoxb-local-slack", "xapp-local-slack", secrets.token_hex(16)),

@@ -26,6 +26,8 @@ from local_slack.workspace.views import stack, told
 ACTS = frozenset(
     [
         "says",
+        "forwards",
+        "posts",
         "edits",
         "deletes",
         "reacts",

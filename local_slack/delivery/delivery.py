@@ -127,9 +127,13 @@ class Deliveries:
             for event in events_of(change, self._workspace)
             if self.events is None or event.name in self.events
         ]
-        reverse = self._faults.reverse_twins and len(events) == 2
+        faults = self._faults
+        reverse = faults.reverse_twins and len(events) == 2
+        gap = max(faults.twin_gap, TWIN_GAP if reverse else 0.0)
         for position, event in enumerate(reversed(events) if reverse else events):
-            self.send_event(event, TWIN_GAP * position if reverse else 0.0)
+            if event.name == "app_mention" and faults.mentions_without_files:
+                event.payload.pop("files", None)
+            self.send_event(event, gap * position)
 
     def send_event(self, event: Event, hold: float = 0.0) -> None:
         """Deliver an event in the background, twice if that fault is on."""

@@ -191,6 +191,7 @@ _BUILDERS: dict[str, Callable[[Workspace, Json], list[Event]]] = {
 
 def envelope(workspace: Workspace, event: Event) -> Json:
     """The outer payload. The event gets its `event_id` here, once for all its deliveries."""
+    enterprise = {"enterprise_id": workspace.enterprise_id} if workspace.enterprise_id else {}
     channel = event.payload.get("channel")
     channel_id = channel if isinstance(channel, str) else ""
     shared = channel_id in workspace.channels and workspace.channels[channel_id].is_ext_shared
@@ -198,7 +199,7 @@ def envelope(workspace: Workspace, event: Event) -> Json:
         "token": "verification-token",
         "team_id": workspace.team_id,
         "context_team_id": workspace.team_id,
-        "context_enterprise_id": None,
+        "context_enterprise_id": workspace.enterprise_id,
         "api_app_id": workspace.app_id,
         "event": event.payload,
         "type": "event_callback",
@@ -206,7 +207,7 @@ def envelope(workspace: Workspace, event: Event) -> Json:
         "event_time": int(workspace.clock.now()),
         "authorizations": [
             {
-                "enterprise_id": None,
+                "enterprise_id": workspace.enterprise_id,
                 "team_id": workspace.team_id,
                 "user_id": workspace.bot.id,
                 "is_bot": True,
@@ -215,4 +216,4 @@ def envelope(workspace: Workspace, event: Event) -> Json:
         ],
         "is_ext_shared_channel": shared,
         "event_context": f"4-{event.payload['type']}-{workspace.team_id}-{channel_id}",
-    }
+    } | enterprise

@@ -27,13 +27,16 @@ class Faults:
     """Set the fields at any time.
 
     Deliveries: `deliver_twice` sends every event twice, `reverse_twins` sends `app_mention`
-    before the `message` it belongs to, and `delay` holds each delivery back for a random time
-    between the two bounds in seconds, which shuffles them.
+    before the `message` it belongs to, `twin_gap` holds the later of the two back for that many
+    seconds, `mentions_without_files` leaves the files out of `app_mention`, and `delay` holds each
+    delivery back for a random time between the two bounds in seconds, which shuffles them.
     Web API: the methods below; several faults of one method happen one after the other.
     """
 
     deliver_twice: bool = False
     reverse_twins: bool = False
+    twin_gap: float = 0.0
+    mentions_without_files: bool = False
     delay: tuple[float, float] = (0.0, 0.0)
     methods: list[MethodFault] = field(default_factory=list)
     seed: int = 0
@@ -59,7 +62,8 @@ class Faults:
         self.methods.append(MethodFault(method, "refuse", times, error=error))
 
     def clear(self) -> None:
-        self.deliver_twice = self.reverse_twins = False
+        self.deliver_twice = self.reverse_twins = self.mentions_without_files = False
+        self.twin_gap = 0.0
         self.delay = (0.0, 0.0)
         self.methods.clear()
 

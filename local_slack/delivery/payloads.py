@@ -43,6 +43,7 @@ def slash_command(
 def _interaction(workspace: Workspace, kind: str, user: User) -> Json:
     team_id = user.team_id or workspace.team_id
     person = {"id": user.id, "username": user.name, "name": user.name, "team_id": team_id}
+    enterprise = workspace.enterprise_id
     return {
         "type": kind,
         "team": {"id": workspace.team_id, "domain": workspace.domain},
@@ -50,7 +51,7 @@ def _interaction(workspace: Workspace, kind: str, user: User) -> Json:
         "api_app_id": workspace.app_id,
         "token": "verification-token",
         "is_enterprise_install": False,
-        "enterprise": None,
+        "enterprise": {"id": enterprise, "name": "Local Enterprise"} if enterprise else None,
     }
 
 

@@ -17,6 +17,15 @@ class Heard:
         self._receiver = receiver
 
     @property
+    def bodies(self) -> list[dict[str, Any]]:
+        return [body for _, body in self._receiver.requests]
+
+    @property
+    def types(self) -> list[str]:
+        """In the order of their arrival."""
+        return self._receiver.types
+
+    @property
     def events(self) -> list[dict[str, Any]]:
         events = [body["event"] for _, body in self._receiver.requests]
         return sorted(events, key=lambda event: float(event["event_ts"]))

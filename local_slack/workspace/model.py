@@ -23,6 +23,12 @@ class User:
     app_id: str | None = None
     deleted: bool = False
     team_id: str | None = None
+    """The user's own workspace, where it is another one."""
+    is_stranger: bool | None = None
+    """Slack does not always report it; None: true for users of other workspaces."""
+    enterprise_id: str | None = None
+    """Of an Enterprise organization; the user is then a member of `enterprise_teams`."""
+    enterprise_teams: list[str] = field(default_factory=list)
 
 
 @dataclass

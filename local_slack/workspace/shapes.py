@@ -33,9 +33,24 @@ def user_json(state: State, user: User) -> Json:
     }
     if user.bot_id:
         shape["profile"] |= {"bot_id": user.bot_id, "api_app_id": user.app_id}
-    if user.team_id and user.team_id != state.team_id:
+    elsewhere = bool(user.team_id) and user.team_id != state.team_id
+    if elsewhere if user.is_stranger is None else user.is_stranger:
         shape["is_stranger"] = True
+    if user.enterprise_id:
+        shape["enterprise_user"] = _enterprise_user_json(user)
     return shape
+
+
+def _enterprise_user_json(user: User) -> Json:
+    return {
+        "id": user.id,
+        "enterprise_id": user.enterprise_id,
+        "enterprise_name": "Local Enterprise",
+        "is_admin": False,
+        "is_owner": False,
+        "is_primary_owner": False,
+        "teams": list(user.enterprise_teams),
+    }
 
 
 def channel_json(state: State, channel: Channel) -> Json:

@@ -31,6 +31,7 @@ def snapshot(workspace: Workspace) -> Json:
         "team_name": workspace.team_name,
         "domain": workspace.domain,
         "app_id": workspace.app_id,
+        "enterprise_id": workspace.enterprise_id,
         "created": workspace.created,
         "last_id": next(workspace.counter),
         "users": [asdict(user) for user in workspace.users.values()],
@@ -58,6 +59,7 @@ def restore(state: Json, clock: Clock | None = None) -> Workspace:
 def _restore(state: Json, clock: Clock | None) -> Workspace:
     names = ("team_id", "team_name", "domain", "app_id")
     workspace = Workspace(**{name: state[name] for name in names}, clock=clock or Clock())
+    workspace.enterprise_id = state.get("enterprise_id")
     workspace.created = state["created"]
     workspace.counter = itertools.count(state["last_id"] + 1)
     for user in state["users"]:

@@ -17,6 +17,8 @@ class State:
     team_name: str = "Local Slack"
     domain: str = "local-slack"
     app_id: str = "A0PLAYGRND"
+    enterprise_id: str | None = None
+    """The Enterprise organization that the workspace belongs to."""
     clock: Clock = field(default_factory=Clock)
     files_url: str = "http://127.0.0.1"
     users: dict[str, User] = field(default_factory=dict)

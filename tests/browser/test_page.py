@@ -390,3 +390,21 @@ async def test_every_control_has_a_name(slack: LocalSlack, page: Page) -> None:
     for role in ("button", "textbox", "combobox", "checkbox", "radio", "link"):
         for control in await page.get_by_role(role).all():
             await expect(control).to_have_accessible_name(re.compile(r"\S"))
+
+
+async def test_forwards_tables_and_posts_of_other_apps_are_shown(
+    slack: LocalSlack, page: Page
+) -> None:
+    alice = slack.user("alice")
+    original = await alice.says("#random", "The certificate expires on *Friday*.")
+    await alice.forwards("#random", original, "#general", "look")
+    forward = in_channel(page, "look").locator(".attachment")
+    await expect(forward).to_contain_text("alice")
+    await expect(forward.locator("strong").last).to_have_text("Friday")
+    await alice.says("#general", "numbers", table=[["Region", "Orders"], ["North", "4711"]])
+    await expect(in_channel(page, "numbers").get_by_role("cell", name="4711")).to_be_visible()
+    fields = [{"title": "Service", "value": "checkout"}]
+    alert = {"title": "Latency high", "title_link": "javascript:alert(1)", "fields": fields}
+    await alice.posts("#general", "alert", attachments=[alert])
+    await expect(in_channel(page, "alert").locator(".attachment")).to_contain_text("checkout")
+    await expect(in_channel(page, "alert").locator("a")).to_have_count(0)

@@ -15,6 +15,7 @@ def auth_test(call: Call) -> Json:
         "user_id": workspace.bot.id,
         "bot_id": workspace.bot.bot_id,
         "is_enterprise_install": False,
+        **({"enterprise_id": call.workspace.enterprise_id} if call.workspace.enterprise_id else {}),
     }
 
 

@@ -6,7 +6,7 @@ import { h, icon, iconButton } from "./dom.js";
 import { showEmoji } from "./emoji.js";
 import { openMenu, openReactions } from "./menu.js";
 import { chooseMessage, goThread, stopEditing } from "./places.js";
-import { asTyped, renderMrkdwn } from "./slack_text.js";
+import { asTyped, renderMrkdwn, safeLink } from "./slack_text.js";
 import { agent, here, isReply, isStreaming, listThread, userName, world } from "./state.js";
 import { showDay, showTime, showWhole } from "./time.js";
 import { countUnreadReplies } from "./unread.js";
@@ -97,14 +97,22 @@ function body(channel, message) {
   }
   return h("div", { class: "body" }, shown,
     isStreaming(channel, message.ts) ? h("span", { class: "hidden-text" }, "still writing") : null,
-    (message.attachments ?? []).map(attachment),
+    (message.attachments ?? []).map((item) => attachment(item, use)),
     message.files?.length ? h("div", { class: "files" }, message.files.map(file)) : null);
 }
 
-function attachment(item) {
+// What apps attach, forwarded messages, previews of links, pasted tables.
+function attachment(item, use) {
+  const title = item.title && item.title_link ? safeLink(item.title_link, item.title) : item.title;
   return h("div", { class: "attachment" },
-    item.title ? h("strong", null, item.title) : null,
-    item.text ? h("div", null, renderMrkdwn(item.text)) : null);
+    item.pretext ? h("div", null, renderMrkdwn(item.pretext)) : null,
+    item.author_name ? h("strong", { class: "author" }, item.author_name) : null,
+    title ? h("strong", null, title) : null,
+    item.text ? h("div", null, renderMrkdwn(item.text)) : null,
+    item.fields?.length ? h("div", { class: "fields" }, item.fields.map((field) =>
+      h("div", null, h("strong", null, field.title ?? ""), h("div", null, renderMrkdwn(String(field.value ?? "")))))) : null,
+    item.blocks?.length ? renderBlocks(item.blocks, use) : null,
+    item.footer ? h("small", { class: "hint" }, item.footer) : null);
 }
 
 function file(item) {
