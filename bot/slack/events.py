@@ -25,7 +25,7 @@ from bot.slack.threads import spoke_in
 from bot.store import Address, Hearing, Store
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
-from bot.texts.answers import NOTHING_TO_STOP
+from bot.texts.answers import INBOX_FULL, NOTHING_TO_STOP
 from bot.texts.status import queued
 
 SPOKEN = frozenset({None, "file_share", "thread_broadcast"})
@@ -33,6 +33,8 @@ SPOKEN = frozenset({None, "file_share", "thread_broadcast"})
 
 RESET_WORDS = frozenset({"reset", "/reset", "!reset"})
 STOP_WORDS = frozenset({"stop", "/stop", "!stop"})
+FULL_NOTICE_SECONDS = 60
+_TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 STOPPED_AT_ONCE = 5
 """Threads of a DM that a `stop` at its top ends: each message there opens a thread of its own."""
 TELLING = 1.0
@@ -124,6 +126,9 @@ class Listeners:
             heard = await self._store.talk.hear(message, address, self._follow_ups)
         if heard.verdict == "new":
             await self._attend_to(message, heard)
+        if heard.verdict == "full":
+            await self._refuse(message)
+            return
         if heard.verdict in ("overheard", "ignored"):
             return
         new = heard.verdict == "new"
@@ -161,6 +166,14 @@ class Listeners:
             threads |= {conversation.thread for conversation in recent}
         stopped = [await self._store.inbox.interrupt(each, "stop") for each in threads]
         return any(stopped)
+
+    async def _refuse(self, message: Message) -> None:
+        """The thread's inbox is full: say so, once a minute."""
+        thread = message.thread
+        log.warning("inbox_full", thread=thread.key)
+        notice = f"full:{thread.key}:{message.user_id}"
+        if await self._store.marks.take(notice, message.ts, FULL_NOTICE_SECONDS):
+            await _tell(whisper(self._client, thread, message.user_id, INBOX_FULL))
 
     async def _tell_nothing_to_stop(self, message: Message) -> None:
         await _tell(whisper(self._client, message.thread, message.user_id, NOTHING_TO_STOP))
@@ -229,7 +242,8 @@ def is_spoken(event: Payload) -> bool:
         and event["user"] != "USLACK"
         and not event.get("bot_id")
         and not event.get("bot_profile")
-        and bool(event.get("ts"))
+        and bool(_TS.fullmatch(str(event.get("ts"))))
+        and bool(_TS.fullmatch(str(event.get("thread_ts") or event.get("ts"))))
         and bool(event.get("channel"))
     )
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.models import Conversation, Thread
+from bot.store.claims import pairs
 from bot.store.connection import Connection
+from bot.store.corrupt import read_members
 from bot.store.inbox import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
 
@@ -34,8 +36,10 @@ class Orphan:
 
     @classmethod
     def parse(cls, name: str) -> "Orphan":
-        """Read what `name` wrote."""
+        """Read what `name` wrote. Raises ValueError."""
         engine, _, conversation_id = name.partition("|")
+        if not engine or not conversation_id:
+            raise ValueError("no orphan")
         return cls(engine, conversation_id)
 
 
@@ -75,7 +79,8 @@ class Archive:
         names = await self._connection.execute(
             *("ZRANGEBYSCORE", self._keys.orphans, "-inf", repr(now), "LIMIT", 0, limit)
         )
-        return [Orphan.parse(name) for name in names]
+        found = await read_members(self._connection, self._keys.orphans, names, Orphan.parse)
+        return [orphan for _, orphan in found]
 
     async def bury(self, orphans: Sequence[Orphan]) -> None:
         """They are deleted on the server: forget them."""
@@ -98,11 +103,12 @@ class Archive:
             *("ZRANGEBYSCORE", self._keys.idle, "-inf", f"({before!r}", "WITHSCORES"),
             *("LIMIT", skip, limit),
         )
-        threads = [Thread.parse(name) for name in flat[::2]]
-        known = await self._look(threads)
+        used_at = pairs(flat)
+        found = await read_members(self._connection, self._keys.idle, flat[::2], Thread.parse)
+        known = await self._look([thread for _, thread in found])
         return [
-            Idle(thread, float(used_at), *facts)
-            for thread, used_at, facts in zip(threads, flat[1::2], known, strict=True)
+            Idle(thread, float(used_at[name]), *facts)
+            for (name, thread), facts in zip(found, known, strict=True)
         ]
 
     async def _look(self, threads: Sequence[Thread]) -> list[tuple[Orphan | None, frozenset[str]]]:

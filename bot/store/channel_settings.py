@@ -7,11 +7,14 @@ from typing import Literal
 
 from bot.models import FollowUps, decode, encode
 from bot.store.connection import Connection
+from bot.store.corrupt import read_each
 from bot.store.keys import Keys
 
 Users = Literal["members", "guests", "people"]
 
 VERSIONS_KEPT = 50
+READ_AHEAD = 3
+"""Versions that are read, in case that the newest are corrupt; `take.lua` knows it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,13 @@ class Channels:
 
     async def find(self, team_id: str, channel_id: str) -> ChannelSettings:
         """The settings that hold now; the defaults where nobody has set any."""
-        return newest(await self._lines(team_id, channel_id, 1))
+        return newest(await self._lines(team_id, channel_id, READ_AHEAD))
 
     async def versions(self, team_id: str, channel_id: str, count: int = 10) -> list[Version]:
         """The newest versions, the newest first."""
         lines = await self._lines(team_id, channel_id, count)
-        return [decode(Version, line) for line in lines]
+        key = self._keys.settings(team_id, channel_id)
+        return [version for _, version in read_each(key, lines, _parse)]
 
     async def save(
         self, team_id: str, channel_id: str, settings: ChannelSettings, *, user_id: str, after: int
@@ -83,5 +87,10 @@ class Channels:
 
 
 def newest(lines: Sequence[str]) -> ChannelSettings:
-    """The settings in the first of a channel's versions; the defaults where there is none."""
-    return decode(Version, lines[0]).settings if lines else ChannelSettings()
+    """The settings in the first of a channel's versions; the defaults where none can be read."""
+    found = read_each("settings", lines, _parse)
+    return found[0][1].settings if found else ChannelSettings()
+
+
+def _parse(line: str) -> Version:
+    return decode(Version, line)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from bot.models import Conversation, Message, Thread, decode
 from bot.store.channel_settings import ChannelSettings, newest
+from bot.store.corrupt import read_count, read_each
 
 Interrupt = Literal["stop", "reset"]
 Amendment = Literal["waiting", "taken", "absent"]
@@ -63,7 +64,7 @@ class Claim:
     archived: float = 0.0
     """When a conversation that was archived meanwhile was last used, in epoch seconds."""
     settings: tuple[str, ...] = ()
-    """The newest version of what was set for the channel, if there is any, as JSON."""
+    """The newest versions of the channel's settings as JSON, the newest first."""
 
     @property
     def channel(self) -> ChannelSettings:
@@ -125,10 +126,16 @@ def pairs(flat: list[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def parse_claim(entry: Entry, fence: str, worker: str, reply: Sequence[list[str]]) -> Claim:
-    """Read what the script `take` gave."""
+def parse_claim(
+    entry: Entry,
+    fence: str,
+    worker: str,
+    reply: Sequence[list[str]],
+    conversation: Conversation | None,
+) -> Claim:
+    """Read what the script `take` gave; the conversation is parsed by the caller."""
     messages, settings = reply[0], reply[4]
-    turn, thread, conversation = map(pairs, reply[1:4])
+    turn, thread, kept = map(pairs, reply[1:4])
     return Claim(
         thread=entry.thread,
         entry=entry.id,
@@ -137,12 +144,12 @@ def parse_claim(entry: Entry, fence: str, worker: str, reply: Sequence[list[str]
         turn_id=turn["id"],
         messages=tuple(decode(Message, message) for message in messages),
         taken_at=float(turn["taken_at"]),
-        attempt=int(thread.get("attempts", 0)),
-        crashes=int(thread.get("crashes", 0)),
+        attempt=read_count(entry.thread.key, thread.get("attempts")),
+        crashes=read_count(entry.thread.key, thread.get("crashes")),
         steps={name[1:]: value for name, value in turn.items() if name.startswith("=")},
         intents=frozenset(name[1:] for name in turn if name.startswith("?")),
-        conversation=parse_conversation(entry.thread, conversation),
-        archived=float(conversation.get("archived", 0)),
+        conversation=conversation,
+        archived=float(kept.get("archived", 0)) if conversation is None else 0.0,
         settings=tuple(settings),
     )
 
@@ -165,17 +172,23 @@ def parse_conversation(thread: Thread, fields: Mapping[str, str]) -> Conversatio
 
 def parse_interrupts(flat: list[str]) -> dict[str, Interrupt]:
     """Read the hash of interrupts."""
-    return {thread: cast(Interrupt, reason) for thread, reason in pairs(flat).items()}
+    known = get_args(Interrupt)
+    return {
+        thread: cast(Interrupt, reason) for thread, reason in pairs(flat).items() if reason in known
+    }
 
 
-def parse_entries(
-    reply: list[tuple[str, list[tuple[str, dict[str, str] | None]]]] | None,
-) -> list[Entry]:
-    """Read the reply to XREADGROUP on one stream. Entries that were deleted are left out."""
-    if not reply:
-        return []
-    return [
-        Entry(Thread.parse(fields["thread"]), entry, begun=fields.get("begun") == "1")
-        for entry, fields in reply[0][1]
-        if fields
-    ]
+Row = tuple[str, dict[str, str]]
+"""An entry of a stream: its id and its fields."""
+
+
+def parse_rows(key: str, rows: Sequence[Row]) -> tuple[list[Entry], list[str]]:
+    """Entries of the stream of ready threads, and the ids of corrupt ones."""
+    found = read_each(key, rows, _parse_row)
+    sound = {id for (id, _), _ in found}
+    return [entry for _, entry in found], [id for id, _ in rows if id not in sound]
+
+
+def _parse_row(row: Row) -> Entry:
+    id, fields = row
+    return Entry(Thread.parse(fields["thread"]), id, begun=fields.get("begun") == "1")

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,11 +24,15 @@ from bot.timing import StoreTiming
 T = TypeVar("T")
 
 ASIDE_SECONDS = 30 * 24 * 3600
+# Corrupt keys that one call may find one after the other.
+REPAIRS = 10
 
 # Before version 7 the word of an error inside a script stands somewhere in the text.
 _AWAY = re.compile(
     r"\b(OOM|READONLY|MISCONF|LOADING|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|BUSY)\b"
 )
+
+_CORRUPT = re.compile(r"CORRUPT <(.+?)>")
 
 
 class NoGroup(Exception):
@@ -114,31 +118,51 @@ class Connection:
         return await self._repaired(keys, execute)
 
     async def _repaired(self, words: Sequence[str], call: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await self._answered(call)
-        except ResponseError as error:
-            if "WRONGTYPE" not in str(error) or not await self._set_aside(words):
-                raise
-        return await self._answered(call)
-
-    async def _set_aside(self, words: Sequence[str]) -> bool:
-        """Move keys among `words` with the wrong type out of the way; whether there were any.
+        """Make a call; where Redis finds a corrupt key, set that aside and make it again.
 
         Without this one foreign value under a shared name (`ready`, `interrupts`) would stop the
         whole deployment.
         """
+        for _ in range(REPAIRS):
+            try:
+                return await self._answered(call)
+            except ResponseError as error:
+                bad = await self._corrupt_keys(error, words)
+                if not bad:
+                    raise
+                await self.set_aside(*bad)
+        return await self._answered(call)
+
+    async def _corrupt_keys(self, error: ResponseError, words: Sequence[str]) -> list[str]:
+        """The keys that made a call fail: the one a script names, or those of the wrong type."""
+        if found := _CORRUPT.search(str(error)):
+            return [found[1]]
+        if "WRONGTYPE" not in str(error):
+            return []
         families = {word: family for word in words if (family := self._keys.family(word))}
         types = await self.execute_many([("TYPE", key) for key in families])
-        wrong = [
+        return [
             key
-            for (key, family), found in zip(families.items(), types, strict=True)
-            if found not in ("none", family.type)
+            for (key, family), type_ in zip(families.items(), types, strict=True)
+            if type_ not in ("none", family.type)
         ]
-        for key in wrong:
+
+    async def set_aside(self, *keys: str) -> None:
+        """Move corrupt keys out of the way, where they stay for 30 days."""
+        for key in keys:
             aside = self._keys.set_aside(key)
             log.error("redis_key_corrupt", key=key, moved_to=aside)
-            await self.execute_many([("RENAME", key, aside), ("EXPIRE", aside, ASIDE_SECONDS)])
-        return bool(wrong)
+            await self._answered(partial(self._move, key, aside))
+            if key in (self._keys.ready, self._keys.later):
+                # A worker looks for the threads that were in it.
+                await self.execute("SET", self._keys.recover, "", "EX", ASIDE_SECONDS)
+
+    async def _move(self, key: str, aside: str) -> None:
+        async with self.redis.pipeline(transaction=True) as pipeline:
+            pipeline.rename(key, aside)
+            pipeline.expire(aside, ASIDE_SECONDS)
+            # Another process may have moved it meanwhile.
+            await pipeline.execute(raise_on_error=False)
 
     async def run_many(
         self, script: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int | float]]]

@@ -1,11 +1,12 @@
 """Which conversation a thread has, and our own record of it, from which a lost one is rebuilt."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bot.models import Conversation, Message, Record, Thread, decode, encode
 from bot.store.claims import Claim, pairs, parse_conversation
 from bot.store.connection import Connection
+from bot.store.corrupt import UNREADABLE, read_count, read_each, read_members
 from bot.store.inbox import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
 
@@ -22,7 +23,15 @@ class Conversations:
     async def find(self, thread: Thread) -> Conversation | None:
         """The thread's conversation. A claim brings it along: `claim.conversation`."""
         fields = await self._connection.execute("HGETALL", self._keys.conversation(thread))
-        return parse_conversation(thread, fields)
+        return await self._parse(thread, fields)
+
+    async def _parse(self, thread: Thread, fields: Mapping[str, str]) -> Conversation | None:
+        """The conversation in a hash; None where there is none, or a corrupt one is set aside."""
+        try:
+            return parse_conversation(thread, fields)
+        except UNREADABLE:
+            await self._connection.set_aside(self._keys.conversation(thread))
+            return None
 
     async def save(
         self,
@@ -82,7 +91,7 @@ class Conversations:
         flat = await self._connection.run(
             "forget", names, claim.fence, thread.key, TOMBSTONE_SECONDS
         )
-        return parse_conversation(thread, pairs(flat))
+        return await self._parse(thread, pairs(flat))
 
     async def retract(self, claim: Claim, ts: str) -> None:
         """Take a person's message out of our own record."""
@@ -92,15 +101,18 @@ class Conversations:
 
     async def history(self, thread: Thread) -> list[Record]:
         """Our own record of the conversation, the oldest line first."""
-        lines = await self._connection.execute("LRANGE", self._keys.record(thread), 0, -1)
-        return [decode(Record, line) for line in lines]
+        [found] = await self.histories([thread])
+        return found
 
     async def histories(self, threads: Sequence[Thread]) -> list[list[Record]]:
         """`history` of several conversations, in one round trip."""
         found = await self._connection.execute_many(
             [("LRANGE", self._keys.record(thread), 0, -1) for thread in threads]
         )
-        return [[decode(Record, line) for line in lines] for lines in found]
+        return [
+            [record for _, record in read_each(self._keys.record(thread), lines, _parse_record)]
+            for thread, lines in zip(threads, found, strict=True)
+        ]
 
     async def is_ours(self, thread: Thread) -> bool:
         """Whether the bot is part of this thread: it answered there, or is about to."""
@@ -120,11 +132,15 @@ class Conversations:
         places = await self._connection.execute("ZREVRANGE", key, 0, -1)
         found: list[Conversation] = []
         for start in range(0, len(places), BATCH):
-            batch = [Thread(team_id, *place.split(":")) for place in places[start : start + BATCH]]
+            page = places[start : start + BATCH]
+            members = await read_members(
+                self._connection, key, page, lambda place: Thread.parse(f"{team_id}:{place}")
+            )
+            batch = [thread for _, thread in members]
             fields = await self._connection.execute_many(
                 [("HGETALL", self._keys.conversation(thread)) for thread in batch]
             )
-            known = list(map(parse_conversation, batch, fields))
+            known = [await self._parse(*each) for each in zip(batch, fields, strict=True)]
             gone = [
                 f"{thread.channel_id}:{thread.thread_ts}"
                 for thread, conversation in zip(batch, known, strict=True)
@@ -142,12 +158,18 @@ class Conversations:
         names = await self._connection.execute(
             "ZRANGEBYSCORE", self._keys.idle, "-inf", f"({before}", "LIMIT", 0, limit
         )
-        return [Thread.parse(name) for name in names]
+        found = await read_members(self._connection, self._keys.idle, names, Thread.parse)
+        return [thread for _, thread in found]
 
     async def figures(self, thread: Thread) -> dict[str, int]:
         """Counts of the thread's conversation: turns, messages, tokens by kind."""
-        fields = await self._connection.execute("HGETALL", self._keys.conversation(thread))
-        return {name: int(fields.get(name, 0)) for name in FIGURES}
+        key = self._keys.conversation(thread)
+        fields = await self._connection.execute("HGETALL", key)
+        return {name: read_count(key, fields.get(name)) for name in FIGURES}
+
+
+def _parse_record(line: str) -> Record:
+    return decode(Record, line)
 
 
 FIGURES = (

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bot.models import Message, Thread, decode, encode
 from bot.store.claims import Claim
 from bot.store.connection import Connection
+from bot.store.corrupt import read_each
 from bot.store.keys import Keys
 
 
@@ -44,13 +45,16 @@ class DeadLetters:
 
     async def list(self) -> tuple[DeadLetter, ...]:
         """All letters, the oldest first."""
-        letters = (await self._connection.execute("HGETALL", self._keys.dead)).values()
-        return tuple(sorted((decode(DeadLetter, text) for text in letters), key=lambda x: x.at))
+        key = self._keys.dead
+        texts = (await self._connection.execute("HGETALL", key)).values()
+        letters = [letter for _, letter in read_each(key, texts, _parse)]
+        return tuple(sorted(letters, key=lambda letter: letter.at))
 
     async def find(self, id: str) -> DeadLetter | None:
         """One letter."""
         text = await self._connection.execute("HGET", self._keys.dead, id)
-        return decode(DeadLetter, text) if text else None
+        found = read_each(self._keys.dead, [text] if text else [], _parse)
+        return found[0][1] if found else None
 
     async def retry(self, id: str) -> bool:
         """Put the letter's messages back into their thread; False where there is no such letter."""
@@ -65,3 +69,7 @@ class DeadLetters:
     async def drop(self, id: str) -> bool:
         """Throw a letter away; False where there is no such letter."""
         return bool(await self._connection.execute("HDEL", self._keys.dead, id))
+
+
+def _parse(text: str) -> DeadLetter:
+    return decode(DeadLetter, text)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from bot.models import Thread, decode, encode
 from bot.store.connection import Connection
+from bot.store.corrupt import read_each
 from bot.store.keys import Keys
 
 LATEST_SECONDS = 90 * 86400
@@ -69,7 +70,10 @@ class FeedbackBook:
             found |= page
             if str(cursor) == "0":
                 break
-        return {field: decode(Feedback, line) for field, line in found.items()}
+        return {
+            field: feedback
+            for (field, _), feedback in read_each(self._keys.feedback, found.items(), _parse)
+        }
 
     async def answered(self, thread: Thread, turn_id: str) -> None:
         """This turn's answer is the last one of the thread by now."""
@@ -84,3 +88,7 @@ class FeedbackBook:
         """Whether this person has never been greeted; from now on they have."""
         name = self._keys.greeted(team_id)
         return bool(await self._connection.execute("SADD", name, user_id))
+
+
+def _parse(row: tuple[str, str]) -> Feedback:
+    return decode(Feedback, row[1])

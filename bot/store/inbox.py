@@ -7,12 +7,12 @@ thread's messages to its single entry in it. `prelude.lua` says how.
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Literal, cast
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
 
 from redis.exceptions import ResponseError
 
-from bot.models import Message, Record, Thread, Usage, encode
+from bot.models import Message, Record, Thread, Usage, decode, encode
 from bot.store.claims import (
     Amendment,
     Claim,
@@ -21,12 +21,17 @@ from bot.store.claims import (
     Entry,
     Interrupt,
     ThreadState,
+    pairs,
     parse_claim,
-    parse_entries,
+    parse_conversation,
+    parse_rows,
 )
-from bot.store.connection import Connection, NoGroup
+from bot.store.connection import ASIDE_SECONDS, Connection, NoGroup
+from bot.store.corrupt import UNREADABLE, read_count, read_each
 from bot.store.dead import DeadLetter
 from bot.store.keys import GROUP, Keys
+from bot.store.recovery import recover_places
+from bot.telemetry.log import log
 
 # Slack delivers again up to 25 hours later.
 SEEN_SECONDS = 26 * 3600
@@ -35,18 +40,36 @@ RECORDS = 200
 RECORD_BYTES = 400_000
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is kept at most: messages of one thread in its inbox, with spare room for what is no
+    message (a stop, a reset), and dead letters."""
+
+    messages: int = 1_000
+    spare: int = 100
+    dead_letters: int = 10_000
+
+    def room_for(self, message: Message) -> int:
+        """How many messages of the thread may be kept when this one comes."""
+        return self.messages if message.kind == "message" else self.messages + self.spare
+
+
 class Inbox:
     """The inbox of all threads, for those who deliver and for the workers."""
 
-    def __init__(self, connection: Connection, pulse: Connection, keys: Keys) -> None:
+    def __init__(
+        self, connection: Connection, pulse: Connection, keys: Keys, bounds: Bounds = Bounds()
+    ) -> None:
         self._connection = connection
+        self._bounds = bounds
         self._pulse = pulse
         self._keys = keys
 
     async def deliver(self, message: Message) -> Delivery:
         """Store a message durably, once; afterwards it may be acknowledged to Slack.
 
-        A message is known again by (team, channel, ts) or by its event id for 26 hours.
+        A message is known again by (team, channel, ts) or by its event id for 26 hours. It is not
+        stored, and not new, where too many wait in its thread.
         """
         keys, thread = self._keys, message.thread
         new, waiting, active = await self._connection.run(
@@ -62,8 +85,11 @@ class Inbox:
             encode(message),
             thread.key,
             SEEN_SECONDS,
+            self._bounds.room_for(message),
         )
-        return Delivery(bool(new), waiting, bool(active))
+        if new < 0:
+            log.warning("inbox_full", thread=thread.key, kind=message.kind)
+        return Delivery(new == 1, waiting, bool(active))
 
     async def revise(self, message: Message) -> Amendment:
         """Put the edited text in the place of the old one, while nobody has begun to answer it."""
@@ -103,8 +129,12 @@ class Inbox:
             reply = await self._pulse.execute(*command)
         except NoGroup:
             await self._create_group()
-            reply = await self._pulse.execute(*command)
-        return parse_entries(reply)
+            await recover_places(self._pulse, self._keys)
+            try:
+                reply = await self._pulse.execute(*command)
+            except NoGroup:  # lost again: the next call starts over
+                return []
+        return await read_entries(self._pulse, self._keys, reply)
 
     async def _create_group(self) -> None:
         try:
@@ -122,7 +152,7 @@ class Inbox:
         reply = await self._connection.run(
             "take", self._to_take(entry), *_taking(entry, fence, worker)
         )
-        return parse_claim(entry, fence, worker, reply) if reply else None
+        return await self._claim_of(entry, fence, worker, reply)
 
     async def take_all(self, entries: Sequence[Entry], worker: str) -> dict[str, Claim]:
         """Take many in one round trip; returns the claims by the entry, of those that `take` gives
@@ -135,15 +165,33 @@ class Inbox:
                 for entry, fence in zip(entries, fences, strict=True)
             ],
         )
-        return {
-            entry.id: parse_claim(entry, fence, worker, reply)
-            for entry, fence, reply in zip(entries, fences, replies, strict=True)
-            if reply
-        }
+        claims = {}
+        for entry, fence, reply in zip(entries, fences, replies, strict=True):
+            if claim := await self._claim_of(entry, fence, worker, reply):
+                claims[entry.id] = claim
+        return claims
+
+    async def _claim_of(self, entry: Entry, fence: str, worker: str, reply: Any) -> Claim | None:
+        corrupt = reply if isinstance(reply, int) else reply[5] if reply else 0
+        if corrupt:
+            log.error("redis_value_corrupt", key=self._keys.inbox(entry.thread), values=corrupt)
+        if not isinstance(reply, list):
+            return None
+        conversation = None
+        try:
+            conversation = parse_conversation(entry.thread, pairs(reply[3]))
+        except UNREADABLE:
+            await self._connection.set_aside(self._keys.conversation(entry.thread))
+        return parse_claim(entry, fence, worker, reply, conversation)
 
     def _to_take(self, entry: Entry) -> tuple[str, ...]:
-        thread = entry.thread
-        return *self._of(thread), self._keys.settings(thread.team_id, thread.channel_id)
+        keys, thread = self._keys, entry.thread
+        return (
+            *self._of(thread),
+            keys.settings(thread.team_id, thread.channel_id),
+            keys.set_aside(keys.inbox(thread)),
+            keys.later,
+        )
 
     def _of(self, thread: Thread) -> tuple[str, ...]:
         keys = self._keys
@@ -202,7 +250,7 @@ class Inbox:
         keys, thread = self._keys, claim.thread
         people = dict.fromkeys(message.user_id for message in messages)
         counts = {"turns": 1, "messages": len(messages)} | asdict(usage)
-        await self._connection.run(
+        dropped = await self._connection.run(
             "settle",
             (
                 *self._of(thread),
@@ -223,7 +271,10 @@ class Inbox:
             RECORD_BYTES,
             TOMBSTONE_SECONDS,
             encode(tuple(owed), tuple[Message, ...]) if owed is not None else "",
+            self._bounds.dead_letters,
         )
+        if dropped:
+            log.error("dead_letters_dropped", letters=dropped)
 
     async def depth(self) -> Depth:
         """How much there is to do."""
@@ -237,7 +288,7 @@ class Inbox:
         keys = self._keys
         names = (keys.ready, keys.later, keys.workers)
         found = await self._connection.run("unattended", names, seconds, most)
-        return [Thread.parse(name) for name in found]
+        return [thread for _, thread in read_each(keys.ready, found, Thread.parse)]
 
     async def state(self, thread: Thread) -> ThreadState:
         """One thread as it stands, for people who look into it and for tests."""
@@ -251,22 +302,38 @@ class Inbox:
                 ("HGET", keys.interrupts, thread.key),
             ]
         )
-        taken = tuple(json.loads(turn.get("taken", "[]")))
+        found = read_each(keys.turn(thread), [turn.get("taken", "[]")], _parse_taken)
+        taken = found[0][1] if found else ()
         return ThreadState(
             state=_state(busy, due),
             waiting=tuple(sorted(set(messages) - set(taken))),
             taken=taken,
             worker=busy.get("worker", ""),
             turn_id=turn.get("id", ""),
-            attempts=int(busy.get("attempts", 0)),
-            crashes=int(busy.get("crashes", 0)),
+            attempts=read_count(keys.thread(thread), busy.get("attempts")),
+            crashes=read_count(keys.thread(thread), busy.get("crashes")),
             reason=busy.get("reason", ""),
             interrupt=interrupt or "",
         )
 
 
-def _taking(entry: Entry, fence: str, worker: str) -> tuple[str, ...]:
-    return entry.id, fence, worker, entry.thread.key
+def _taking(entry: Entry, fence: str, worker: str) -> tuple[str | int, ...]:
+    return entry.id, fence, worker, entry.thread.key, ASIDE_SECONDS
+
+
+async def read_entries(connection: Connection, keys: Keys, reply: Any) -> list[Entry]:
+    """Read the reply to XREADGROUP. Deleted entries are left out, corrupt ones are deleted."""
+    rows = [(id, fields) for id, fields in reply[0][1] if fields] if reply else []
+    entries, corrupt = parse_rows(keys.ready, rows)
+    if corrupt:
+        await connection.execute_many(
+            [("XACK", keys.ready, GROUP, *corrupt), ("XDEL", keys.ready, *corrupt)]
+        )
+    return entries
+
+
+def _parse_taken(text: str) -> tuple[str, ...]:
+    return decode(tuple[str, ...], text)
 
 
 def _state(busy: dict[str, str], due: str | None) -> Literal["idle", "ready", "claimed", "later"]:

@@ -3,6 +3,7 @@
 The prefix is the hash tag of every key, so that each script stays within one slot of a cluster.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +14,16 @@ RedisType = Literal["string", "hash", "list", "set", "zset", "stream"]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The keys of one kind: Redis's type, what is in them, how long they live, what bounds them."""
+    """The keys of one kind: Redis's type, what is in them, how long they live, what bounds them.
+
+    `expires`: each of them has an expiry in Redis, from its first write on.
+    """
 
     type: RedisType
     what: str
     lifetime: str
     bound: str
+    expires: bool = False
 
 
 FAMILIES = {
@@ -34,37 +39,58 @@ FAMILIES = {
     "settings": Family("list", "versions of a channel's settings", "for ever", "50 versions"),
     "channels": Family("set", "channels with settings, by team", "for ever", "channels"),
     "channel": Family("hash", "what routing needs of a channel's settings", "for ever", "1 field"),
-    "inbox": Family(
-        "hash", "messages of a busy thread by ts", "until answered", "what people send"
+    "inbox": Family("hash", "messages of a busy thread by ts", "until answered", "1,000 messages"),
+    "speakers": Family(
+        "hash", "newest ts by person in a thread", "90 days", "people in a thread", expires=True
     ),
-    "speakers": Family("hash", "newest ts by person in a thread", "30 days", "people in a thread"),
-    "adopted": Family("string", "whether an old thread is ours", "30 days", "one value"),
-    "overheard": Family("hash", "messages that are context only", "90 s or 30 days", "50 messages"),
-    "edited": Family("string", "an edit that may be answered again", "a day", "one message"),
+    "adopted": Family(
+        "string", "whether an old thread is ours", "30 days", "one value", expires=True
+    ),
+    "overheard": Family(
+        "hash", "messages that are context only", "90 s or 30 days", "50 messages", expires=True
+    ),
+    "edited": Family(
+        "string", "an edit that may be answered again", "a day", "one message", expires=True
+    ),
     "thread": Family("hash", "claim of a busy thread", "until it rests", "7 fields"),
     "turn": Family("hash", "journal of the turn under way", "until settled", "steps of a turn"),
     "conversation": Family("hash", "a thread's conversation", "BOT_RETENTION_DAYS", "15 fields"),
     "record": Family("list", "what was said, for a rebuild", "as its conversation", "by bytes"),
     "recent": Family("zset", "a person's conversations", "BOT_RETENTION_DAYS", "conversations"),
     "feedback": Family("hash", "feedback by turn and person", "BOT_RETENTION_DAYS", "feedback"),
-    "latest": Family("string", "turn of a thread's last answer", "30 days", "one value"),
+    "latest": Family(
+        "string", "turn of a thread's last answer", "90 days", "one value", expires=True
+    ),
     "greeted": Family("set", "people who were greeted, by team", "for ever", "people"),
-    "seen": Family("string", "a delivered message", "26 hours", "one value"),
-    "pace": Family("string", "token bucket", "until it is full again", "one value"),
-    "places": Family("zset", "who waits for a token", "until served", "busy threads"),
-    "rest": Family("string", "a pause of a token bucket", "the pause", "one value"),
-    "usage": Family("hash", "usage of a day by channel and person", "400 days", "people, channels"),
-    "used": Family("set", "days and channels of a person", "400 days", "days and channels"),
+    "seen": Family("string", "a delivered message", "26 hours", "one value", expires=True),
+    "pace": Family("string", "token bucket", "until it is full again", "one value", expires=True),
+    "places": Family("zset", "who waits for a token", "until served", "busy threads", expires=True),
+    "rest": Family("string", "a pause of a token bucket", "the pause", "one value", expires=True),
+    "usage": Family(
+        "hash", "usage of a day by channel and person", "400 days", "people, channels", expires=True
+    ),
+    "used": Family(
+        "set", "days and channels of a person", "400 days", "days and channels", expires=True
+    ),
     "teams": Family("set", "teams with usage", "for ever", "teams"),
-    "spent": Family("hash", "sums of a day or month", "62 days", "6 fields"),
-    "top": Family("zset", "who used most in a month", "400 days", "people, channels"),
-    "requests": Family("string", "requests of a minute", "2 minutes", "one value"),
-    "mark": Family("string", "something done once in a while", "its own seconds", "one value"),
-    "lease": Family("string", "work of one process at a time", "its own seconds", "one value"),
-    "doctor": Family("string", "probe of bot doctor", "seconds", "one value"),
+    "spent": Family("hash", "sums of a day or month", "70 days", "6 fields", expires=True),
+    "top": Family("zset", "who used most in a month", "400 days", "people, channels", expires=True),
+    "requests": Family("string", "requests of a minute", "2 minutes", "one value", expires=True),
+    "mark": Family(
+        "string", "something done once in a while", "its own seconds", "one value", expires=True
+    ),
+    "lease": Family(
+        "string", "work of one process at a time", "its own seconds", "one value", expires=True
+    ),
+    "doctor": Family("string", "probe of bot doctor", "seconds", "one value", expires=True),
+    "recover": Family(
+        "string", "places of threads were lost", "until recovered", "one value", expires=True
+    ),
     "audit": Family("stream", "the audit trail of tool calls", "BOT_AUDIT_DAYS", "tool calls"),
     "audit_head": Family("string", "hash of the newest audit line", "for ever", "one value"),
-    "corrupt": Family("string", "a key of the wrong type, set aside", "30 days", "as it was"),
+    "corrupt": Family(
+        "string", "a key of the wrong type, set aside", "30 days", "as it was", expires=True
+    ),
 }
 """All families, by the first part of the key behind the prefix."""
 
@@ -86,6 +112,10 @@ class Keys:
         """The family of a key; None for a key that is not ours."""
         prefix, _, rest = key.partition(":")
         return FAMILIES.get(rest.partition(":")[0]) if prefix == "{" + self.prefix + "}" else None
+
+    def escaped(self, pattern: str) -> str:
+        """A pattern for SCAN; the prefix stands for itself."""
+        return re.sub(r"([*?\[\]\\^])", r"\\\1", self.name("")) + pattern
 
     def set_aside(self, key: str) -> str:
         """Where a key of the wrong type is moved to."""
@@ -120,6 +150,11 @@ class Keys:
     def epoch(self) -> str:
         """A random word that changes when the data was lost."""
         return self.name("epoch")
+
+    @property
+    def recover(self) -> str:
+        """There while threads may have lost their places in the stream or among those to come."""
+        return self.name("recover")
 
     @property
     def dead(self) -> str:

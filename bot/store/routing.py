@@ -6,7 +6,8 @@ from typing import Literal
 
 from bot.models import FollowUps, Message, Thread, decode, encode
 from bot.store.connection import Connection
-from bot.store.inbox import SEEN_SECONDS, TOMBSTONE_SECONDS
+from bot.store.corrupt import read_each
+from bot.store.inbox import SEEN_SECONDS, TOMBSTONE_SECONDS, Bounds
 from bot.store.journal import Turn
 from bot.store.keys import Keys
 
@@ -27,14 +28,15 @@ STEP = "background"
 class Hearing:
     """What became of a message.
 
-    `new`: it waits for its answer. `seen`: it was heard before. `overheard`: not for the bot, but
+    `new`: it waits for its answer. `seen`: it was heard before. `full`: so many
+    messages wait in the thread that it was not kept. `overheard`: not for the bot, but
     in one of its threads, so that it is kept for the next turn. `ignored`: none of its business.
     `strange`: in a thread that is older than all that we know, as after a loss of data; who finds
     out in Slack whether the bot is in that thread says so with `adopt` and asks again.
     `waiting` and `active` are those of `Delivery`.
     """
 
-    verdict: Literal["new", "seen", "overheard", "ignored", "strange"]
+    verdict: Literal["new", "seen", "full", "overheard", "ignored", "strange"]
     waiting: int
     active: bool
 
@@ -62,8 +64,9 @@ class _Step:
 class Talk:
     """The talk of all threads, for those who listen and for the turns."""
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, bounds: Bounds = Bounds()) -> None:
         self._connection = connection
+        self._bounds = bounds
         self._keys = keys
 
     async def hear(self, message: Message, address: Address, follow_ups: FollowUps) -> Hearing:
@@ -102,6 +105,7 @@ class Talk:
             TOMBSTONE_SECONDS,
             OVERHEARD_MESSAGES,
             thread.thread_ts,
+            self._bounds.room_for(message),
         )
         return Hearing(verdict, waiting, bool(active))
 
@@ -130,7 +134,9 @@ class Talk:
             ts,
         )
         step = decode(_Step, value)
-        overheard = tuple(decode(Message, message) for message in step.overheard)
+        key = keys.overheard(thread)
+        read = read_each(key, step.overheard, lambda text: decode(Message, text))
+        overheard = tuple(message for _, message in read)
         return Background(overheard, step.speakers, step.first)
 
     async def revise(self, message: Message) -> bool:
@@ -152,12 +158,17 @@ class Talk:
 
     async def edited(self, thread: Thread, ts: str) -> Message | None:
         """An edited question, once: it is forgotten."""
-        found = await self._connection.execute("GETDEL", self._keys.edited(thread, ts))
-        return decode(Message, found) if found else None
+        key = self._keys.edited(thread, ts)
+        text = await self._connection.execute("GETDEL", key)
+        found = read_each(key, [text] if text else [], lambda text: decode(Message, text))
+        return found[0][1] if found else None
 
     async def note_speakers(self, thread: Thread, spoke_at: Mapping[str, str]) -> None:
         """Remember who wrote in the thread, and when, before the bot was called."""
         key = self._keys.speakers(thread)
         await self._connection.execute_many(
-            [("HSETNX", key, user_id, ts) for user_id, ts in spoke_at.items()]
+            [
+                *(("HSETNX", key, user_id, ts) for user_id, ts in spoke_at.items()),
+                ("EXPIRE", key, TOMBSTONE_SECONDS),
+            ]
         )

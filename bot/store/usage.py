@@ -13,6 +13,7 @@ from typing import Literal
 from bot.models import Usage
 from bot.store.claims import Claim, pairs
 from bot.store.connection import Connection
+from bot.store.corrupt import read_count, read_each
 from bot.store.keys import Keys
 
 Scope = Literal["team", "channel", "person"]
@@ -154,7 +155,7 @@ class Spending:
         keys = self._keys
         used = keys.used(team_id, user_id)
         for member in await self._connection.execute("SMEMBERS", used):
-            day, channel_id = member.split(":")
+            day, _, channel_id = member.partition(":")
             names = (
                 used,
                 self._keys.usage(team_id, day),
@@ -168,12 +169,16 @@ class Spending:
 
 def _parse(cells: dict[str, str] | list[str]) -> Spent:
     counts = pairs(cells) if isinstance(cells, list) else cells
-    return Spent(**{kind: int(counts.get(kind, 0)) for kind in KINDS})
+    return Spent(**{kind: read_count("usage", counts.get(kind)) for kind in KINDS})
+
+
+def _parse_cell(cell: tuple[str, str]) -> tuple[str, str, str]:
+    channel_id, user_id, kind = cell[0].split(":")
+    return channel_id, user_id, kind
 
 
 def _parse_rows(day: str, team_id: str, cells: dict[str, str]) -> list[Row]:
     counts: dict[tuple[str, str], dict[str, str]] = {}
-    for name, count in cells.items():
-        channel_id, user_id, kind = name.split(":")
+    for (_, count), (channel_id, user_id, kind) in read_each("usage", cells.items(), _parse_cell):
         counts.setdefault((channel_id, user_id), {})[kind] = count
     return [Row(day, team_id, *who, _parse(cells)) for who, cells in sorted(counts.items())]

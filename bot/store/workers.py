@@ -4,9 +4,12 @@ import secrets
 from collections.abc import Collection, Sequence
 
 from bot.models import Thread
-from bot.store.claims import Beat, Claim, Entry, pairs, parse_entries, parse_interrupts
+from bot.store.claims import Beat, Claim, Entry, pairs, parse_interrupts
 from bot.store.connection import Connection, NoGroup
+from bot.store.corrupt import read_each, read_members
+from bot.store.inbox import read_entries
 from bot.store.keys import GROUP, Keys
+from bot.store.recovery import recover_places
 
 WAKE_AT_ONCE = 1000
 MOVE_AT_ONCE = 500
@@ -26,9 +29,9 @@ class Workers:
         To be called well before `ttl` is over, once a second or so, and before the first `claim`.
         """
         keys = self._keys
-        late, epoch, due, interrupts = await self._connection.run(
+        late, epoch, due, interrupts, lost = await self._connection.run(
             "beat",
-            (keys.workers, keys.pulse, keys.later, keys.interrupts, keys.epoch),
+            (keys.workers, keys.pulse, keys.later, keys.interrupts, keys.epoch, keys.recover),
             worker,
             ttl,
             WAKE_AT_ONCE,
@@ -36,10 +39,13 @@ class Workers:
         )
         before = self._epochs.get(worker)
         self._epochs[worker] = epoch
-        threads = [Thread.parse(name) for name in due]
+        members = await read_members(self._connection, keys.later, due, Thread.parse)
+        threads = [thread for _, thread in members]
         await self._connection.run_many(
             "wake", [((keys.thread(t), keys.ready, keys.later), (t.key,)) for t in threads]
         )
+        if lost:
+            await recover_places(self._connection, self._keys)
         return Beat(
             parse_interrupts(interrupts),
             late=bool(late) and before is not None,
@@ -70,7 +76,10 @@ class Workers:
         """
         names = (self._keys.ready,)
         strays = await self._connection.run("strays", names, worker, int(idle * 1000), *held)
-        entries = [Entry(Thread.parse(name), id) for id, name in pairs(strays).items()]
+        found = read_each(
+            self._keys.ready, pairs(strays).items(), lambda row: Entry(Thread.parse(row[1]), row[0])
+        )
+        entries = [entry for _, entry in found]
         return await self._requeue(entries, crashed=False)
 
     async def hand_over(self, worker: str, keep: Collection[str] = ()) -> int:
@@ -99,18 +108,26 @@ class Workers:
     async def _pending(self, worker: str, count: int, after: str = "0") -> list[Entry]:
         command = ("XREADGROUP", "GROUP", GROUP, worker, "COUNT", count)
         try:
-            return parse_entries(
-                await self._connection.execute(*command, "STREAMS", self._keys.ready, after)
-            )
+            reply = await self._connection.execute(*command, "STREAMS", self._keys.ready, after)
         except NoGroup:
             return []
+        return await read_entries(self._connection, self._keys, reply)
 
     async def _requeue(self, entries: Sequence[Entry], *, crashed: bool) -> int:
         keys = self._keys
         moved = await self._connection.run_many(
             "requeue",
             [
-                ((keys.thread(e.thread), keys.ready), (e.id, e.thread.key, int(crashed)))
+                (
+                    (
+                        keys.thread(e.thread),
+                        keys.ready,
+                        keys.later,
+                        keys.inbox(e.thread),
+                        keys.turn(e.thread),
+                    ),
+                    (e.id, e.thread.key, int(crashed)),
+                )
                 for e in entries
             ],
         )

@@ -46,6 +46,10 @@ REST_ATTACHED = "\n\n_The answer is too long to be shown here. All of it is in t
 REST_LEFT_OUT = "\n\n_The answer is too long. The rest of it is not shown._"
 """What is said with files where the model says nothing."""
 STOPPED = "_Stopped._"
+INBOX_FULL = (
+    "Too many messages are waiting in this thread, so I did not keep your last one. "
+    "Please send it again once I have answered."
+)
 NOTHING_TO_STOP = "There is nothing to stop: I am not answering anything here."
 NOTHING_TO_ANSWER = "There is no question of yours here that I could answer again. Please ask anew."
 AGAIN_PLEASE = "Please answer my last question once more, in a different and better way."

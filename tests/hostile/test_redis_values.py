@@ -2,13 +2,19 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
+from structlog.testing import capture_logs
 
+from bot.app import Bot
 from bot.store.keys import FAMILIES
 from bot.telemetry.log import tell
+from tests.fakes.openai import held
 from tests.stories.conftest import *  # noqa: F403 - the worlds of the stories
-from tests.world import Town
+from tests.world import Town, wait_until
 
 OTHER_TYPES = {
     "string": ("RPUSH", "x"),
@@ -94,3 +100,156 @@ async def test_a_long_thread_of_others_is_kept_in_part_and_a_mention_at_its_end_
     assert "line 119" in json.dumps(kept)
     await alice.says("#general", "@bot sum up", thread_ts=root)
     await town.replies("#general", root)
+
+
+LOGGED = {
+    *("ready", "later", "pulse", "epoch", "dead", "idle", "orphans", "settings", "inbox"),
+    *("speakers", "overheard", "edited", "conversation", "record", "feedback", "pace"),
+    *("usage", "spent"),
+}
+"""Families whose content has a form. In the others any text is a value like any other, or they do
+not exist while a thread is at rest."""
+
+GARBAGE = "{garbage: \u2028"
+
+
+def names_of(town: Town, family: str, root: str) -> list[str]:
+    """Keys of a family as the conversation of alice in a thread uses them."""
+    keys, thread = town.bot.store.keys, town.key("#general", root)
+    alice = town.slack.user("alice").id
+    team, channel = thread.team_id, thread.channel_id
+    named = {
+        "settings": [keys.settings(team, channel)],
+        "channel": [keys.channel(team, channel)],
+        "channels": [keys.channels(team)],
+        "recent": [keys.recent(team, alice)],
+        "greeted": [keys.greeted(team)],
+        "edited": [keys.edited(thread, root)],
+        "lease": [keys.lease("sweep")],
+        "corrupt": [keys.set_aside(keys.ready)],
+        "used": [keys.used(team, alice)],
+        **{
+            name: [keys.name(name, thread.key)]
+            for name in ("inbox", "speakers", "adopted", "overheard", "thread", "turn", "latest")
+        },
+    }
+    return named.get(family, [keys.name(family)])
+
+
+async def fill(redis: Any, type_: str, name: str) -> None:
+    """Put garbage into a key: into what it holds, and beside that."""
+    if type_ == "string":
+        await redis.set(name, GARBAGE)
+    elif type_ == "hash":
+        fields = await redis.hkeys(name)
+        await redis.hset(name, mapping=dict.fromkeys([*fields, "1.5", "garbage"], GARBAGE))
+    elif type_ == "list":
+        for at in range(await redis.llen(name)):
+            await redis.lset(name, at, GARBAGE)
+        await redis.lpush(name, GARBAGE)
+    elif type_ == "set":
+        await redis.sadd(name, GARBAGE)
+    elif type_ == "zset":
+        await redis.zadd(name, {GARBAGE: 1.0})
+    else:
+        await redis.xadd(name, {"garbage": GARBAGE})
+
+
+async def use_everything(town: Town, root: str) -> None:
+    """Reach every reader of the store but the turns."""
+    store, thread = town.bot.store, town.key("#general", root)
+    alice, now = town.slack.user("alice"), await store.now()
+    for command in ("/usage", "/conversations", "/reset"):
+        await alice.slash(command)
+    await alice.opens_home()
+    await store.dead.list()
+    await store.feedback.list()
+    await store.inbox.unattended(0)
+    await store.inbox.depth()
+    await store.inbox.state(thread)
+    await store.channels.find(thread.team_id, thread.channel_id)
+    await store.conversations.figures(thread)
+    assert await store.spending.rows([]) == []
+    await store.talk.edited(thread, root)
+    await store.archive.orphans(100, now)
+    await store.archive.idle(2.0, 100)
+    await town.slack.settled()
+
+
+async def beats_after(bot: Bot) -> None:
+    """Wait until the worker has lived on for two heartbeats."""
+    store = bot.store
+    seen: set[Any] = set()
+
+    async def has_beaten() -> bool:
+        with suppress(ResponseError):
+            seen.add(await store.redis.hget(store.keys.pulse, "heard"))
+        return len(seen) > 2
+
+    await wait_until(has_beaten)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_corrupt_content_costs_its_own_thread_at_most(town: Town, family: str) -> None:
+    root = await town.ask("#general", "@bot before")
+    store = town.bot.store
+    names = names_of(town, family, root)
+    names += [key async for key in store.redis.scan_iter(store.keys.name(family) + ":*")]
+    with capture_logs() as logs:
+        for name in set(names):
+            await fill(store.redis, FAMILIES[family].type, name)
+        alice = town.slack.user("alice")
+        await alice.says("#general", "and now?", thread_ts=root)
+        other = await town.ask("#general", "@bot elsewhere", who="bob")
+        await town.ask("#general", "and then?", who="bob", thread_ts=other)
+        await use_everything(town, root)
+        await beats_after(town.bot)
+    assert town.bot.work is not None
+    assert not town.bot.work.done()
+    broken = [log for log in logs if log["event"] in ("heartbeat_broke", "claim_failed")]
+    assert broken == []
+    noticed = [log for log in logs if log["event"].startswith("redis_")]
+    assert bool(noticed) == (family in LOGGED)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_any_key_of_another_type_costs_its_own_thread_at_most(
+    town: Town, family: str
+) -> None:
+    root = await town.ask("#general", "@bot before")
+    store = town.bot.store
+    names = names_of(town, family, root)
+    names += [key async for key in store.redis.scan_iter(store.keys.name(family) + ":*")]
+    with capture_logs() as logs:
+        await spoil(town, family, names)
+        await town.slack.user("alice").says("#general", "and now?", thread_ts=root)
+        other = await town.ask("#general", "@bot elsewhere", who="bob")
+        await town.ask("#general", "and then?", who="bob", thread_ts=other)
+        await use_everything(town, root)
+        await beats_after(town.bot)
+    assert town.bot.work is not None
+    assert not town.bot.work.done()
+    assert not [log for log in logs if log["event"] in ("heartbeat_broke", "claim_failed")]
+
+
+@pytest.mark.parametrize("corrupt", [True, False], ids=["corrupt", "wrong type"])
+@pytest.mark.parametrize("family", ["thread", "turn", "inbox", "interrupts", "ready"])
+async def test_a_turn_under_way_that_loses_its_state_holds_up_no_other_thread(
+    town: Town, family: str, corrupt: bool
+) -> None:
+    town.fake.answer = [held("an answer")]
+    alice, store = town.slack.user("alice"), town.bot.store
+    root = await alice.says("#general", "@bot think")
+    await town.slack.wait_for(lambda: town.fake.working)
+    names = names_of(town, family, root)
+    if corrupt:
+        for name in names:
+            await fill(store.redis, FAMILIES[family].type, name)
+    else:
+        await spoil(town, family, names)
+    await alice.says("#general", "and this?", thread_ts=root)
+    await town.ask("#general", "@bot elsewhere", who="bob")
+    town.fake.finish()
+    await beats_after(town.bot)
+    await town.replies("#general", root)
+    await town.ask("#general", "@bot again", thread_ts=root)

@@ -15,9 +15,9 @@ local day, channel, person, tokens = ARGV[2], ARGV[3], ARGV[4], ARGV[7]
 local row = channel .. ':' .. person .. ':'
 for i = 9, #ARGV, 2 do
   if ARGV[i + 1] ~= '0' then
-    redis.call('HINCRBY', KEYS[3], row .. ARGV[i], ARGV[i + 1])
+    add(KEYS[3], row .. ARGV[i], ARGV[i + 1])
     for sum = 8, #KEYS do
-      redis.call('HINCRBY', KEYS[sum], ARGV[i], ARGV[i + 1])
+      add(KEYS[sum], ARGV[i], ARGV[i + 1])
     end
   end
 end

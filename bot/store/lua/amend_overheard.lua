@@ -9,7 +9,7 @@ end
 if ARGV[2] == '' then
   return redis.call('HDEL', KEYS[1], ARGV[1])
 end
-local kept = cjson.decode(entry)
+local kept = parse(KEYS[1], entry)
 kept.message = ARGV[2]
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(kept))
 return 1

@@ -8,10 +8,10 @@ for i = 6, #ARGV do
   local field = channel .. ':' .. person .. ':' .. ARGV[i]
   local count = redis.call('HGET', KEYS[2], field)
   if count then
-    redis.call('HINCRBY', KEYS[2], channel .. ':' .. nobody .. ':' .. ARGV[i], count)
+    add(KEYS[2], channel .. ':' .. nobody .. ':' .. ARGV[i], number(KEYS[2], count))
     redis.call('HDEL', KEYS[2], field)
     for sum = 4, 5 do
-      redis.call('HINCRBY', KEYS[sum], ARGV[i], count)
+      add(KEYS[sum], ARGV[i], count)
       redis.call('EXPIRE', KEYS[sum], ARGV[5])
     end
   end

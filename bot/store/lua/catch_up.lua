@@ -19,13 +19,13 @@ if done then
 end
 local before, messages = {}, {}
 for _, ts in ipairs(redis.call('HKEYS', overheard)) do
-  if tonumber(ts) < tonumber(ARGV[3]) then
+  if number(overheard, ts) < tonumber(ARGV[3]) then
     before[#before + 1] = ts
   end
 end
 table.sort(before, earlier)
 for _, ts in ipairs(before) do
-  messages[#messages + 1] = cjson.decode(redis.call('HGET', overheard, ts)).message
+  messages[#messages + 1] = parse(overheard, redis.call('HGET', overheard, ts)).message
 end
 local users = {}
 for _, user in ipairs(redis.call('HKEYS', speakers)) do

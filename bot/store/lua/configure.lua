@@ -2,7 +2,7 @@
 -- KEYS  versions of the channel, configured channels, what listeners ask of the channel
 -- ARGV  number of the version it follows, version, channel, versions kept, follow_ups ('': unset)
 local newest = redis.call('LINDEX', KEYS[1], 0)
-local number = newest and cjson.decode(newest).number or 0
+local number = newest and tonumber(parse(KEYS[1], newest).number) or 0
 if number ~= tonumber(ARGV[1]) then
   return 0
 end

@@ -5,7 +5,7 @@ local workers, pulse, ready = KEYS[1], KEYS[2], KEYS[3]
 
 local time = now()
 local may_judge_from = redis.call('HGET', pulse, 'judge_from')
-if not may_judge_from or tonumber(may_judge_from) > time then
+if not may_judge_from or number(pulse, may_judge_from) > time then
   return {}
 end
 local consumers = redis.pcall('XINFO', 'CONSUMERS', ready, GROUP)

@@ -1,7 +1,7 @@
 -- Store a message, unless it was seen before, and make its thread ready.
 -- KEYS  inbox, thread, turn, ready, seen marks...
--- ARGV  ts, message, name of the thread, seconds to remember the marks
--- Gives {is new, how many wait, a turn is under way}.
+-- ARGV  ts, message, name of the thread, seconds to remember the marks, messages kept
+-- Gives {1: is new, 0: was seen, -1: too many messages are kept; how many wait, a turn is under way}.
 local inbox, thread, turn, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
 local function delivery(new)
@@ -12,6 +12,9 @@ for i = 5, #KEYS do
   if redis.call('EXISTS', KEYS[i]) == 1 then
     return delivery(0)
   end
+end
+if redis.call('HLEN', inbox) >= tonumber(ARGV[5]) then
+  return delivery(-1)
 end
 -- The first write: it fails as a whole where the server has no memory left.
 redis.call('HSET', inbox, ARGV[1], ARGV[2])

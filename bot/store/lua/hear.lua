@@ -5,8 +5,8 @@
 -- ARGV  ts, message, name of the thread, user, how it is addressed ('direct', 'mention' or ''),
 --       what holds for follow-ups unless the channel says otherwise, seconds to remember the marks,
 --       to keep what may come before its mention, what was overheard, and who spoke; how many
---       messages are kept aside; ts of the thread's root
--- Gives {'new' | 'seen' | 'overheard' | 'ignored' | 'strange', how many wait, a turn is under way}.
+--       messages are kept aside; ts of the thread's root; how many messages are kept in the inbox
+-- Gives {'new' | 'seen' | 'full' | 'overheard' | 'ignored' | 'strange', how many wait, a turn is under way}.
 local inbox, thread, turn, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local conversation, speakers, overheard, channel = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local pulse, adopted = KEYS[9], KEYS[10]
@@ -40,14 +40,14 @@ end
 -- somebody first did. By the time of writing: the order of arrival changes little.
 local function note(user, at, mentions)
   local function advance(field)
-    if tonumber(at) > tonumber(redis.call('HGET', speakers, field) or 0) then
+    if tonumber(at) > (number(speakers, redis.call('HGET', speakers, field)) or 0) then
       redis.call('HSET', speakers, field, at)
     end
   end
   advance(user)
   if mentions then
     advance('@' .. user)
-    if tonumber(at) < tonumber(redis.call('HGET', speakers, '@first') or math.huge) then
+    if tonumber(at) < (number(speakers, redis.call('HGET', speakers, '@first')) or math.huge) then
       redis.call('HSET', speakers, '@first', at)
     end
   end
@@ -57,13 +57,13 @@ end
 -- Nobody but this person has written since this person mentioned us (or ever, where no mention is
 -- known, as after a loss of data).
 local function is_alone(user, at)
-  local since = tonumber(redis.call('HGET', speakers, '@' .. user))
+  local since = number(speakers, redis.call('HGET', speakers, '@' .. user))
   if not since and redis.call('HEXISTS', speakers, '@first') == 1 then
     return false
   end
   local all = redis.call('HGETALL', speakers)
   for i = 1, #all, 2 do
-    local other, spoke = all[i], tonumber(all[i + 1])
+    local other, spoke = all[i], number(speakers, all[i + 1])
     if string.sub(other, 1, 1) ~= '@' and other ~= user and spoke > (since or 0) and spoke < at then
       return false
     end
@@ -78,7 +78,7 @@ end
 
 -- Where the data was lost, the thread may be one of ours all the same.
 local function is_older_than_our_data()
-  return root < tonumber(redis.call('HGET', pulse, 'born') or math.huge)
+  return root < (number(pulse, redis.call('HGET', pulse, 'born')) or math.huge)
 end
 
 local function deliver(at, message, marks)
@@ -108,8 +108,8 @@ end
 -- What was delivered before the mention that it follows.
 local function catch_up()
   for _, at in ipairs(kept()) do
-    if tonumber(at) > tonumber(ts) then
-      local entry = cjson.decode(redis.call('HGET', overheard, at))
+    if number(overheard, at) > tonumber(ts) then
+      local entry = parse(overheard, redis.call('HGET', overheard, at))
       note(entry.user, at, false)
       if is_for_us(entry.user, at) then
         redis.call('HDEL', overheard, at)
@@ -133,11 +133,14 @@ if address == '' and redis.call('EXISTS', conversation, thread) == 0 and whose ~
   return heard(not whose and is_older_than_our_data() and 'strange' or 'ignored')
 end
 -- What stands before the first mention is read from Slack.
-if address == '' and tonumber(ts) < tonumber(redis.call('HGET', speakers, '@first') or 0) then
+if address == '' and tonumber(ts) < (number(speakers, redis.call('HGET', speakers, '@first')) or 0) then
   return heard('ignored')
 end
 note(ARGV[4], ts, address ~= '')
 if address ~= '' or is_for_us(ARGV[4], ts) then
+  if redis.call('HLEN', inbox) >= tonumber(ARGV[13]) then
+    return heard('full')
+  end
   redis.call('HDEL', overheard, ts)
   deliver(ts, ARGV[2], marks)
   catch_up()

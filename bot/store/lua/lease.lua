@@ -2,7 +2,8 @@
 -- KEYS  lease
 -- ARGV  owner, milliseconds
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then
+-- A lease without an end is none of ours.
+if holder and holder ~= ARGV[1] and redis.call('PTTL', KEYS[1]) > 0 then
   return 0
 end
 if ARGV[2] == '0' then

@@ -19,7 +19,7 @@ elseif place and place > time - GRACE then
   redis.call('ZREM', places, who)
   return '0'
 end
-local due = math.max(tonumber(redis.call('GET', bucket) or 0), time)
+local due = math.max(number(bucket, redis.call('GET', bucket)) or 0, time)
 if pause > 0 then
   due = math.max(due, time + pause + interval * (burst - 1))
 else

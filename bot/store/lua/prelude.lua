@@ -20,6 +20,39 @@ local function insist(key)
   redis.call('PERSIST', key)
 end
 
+-- A value that its key should not hold. Our side sets the key aside and runs the script again, so
+-- scripts read what may be corrupt before they write.
+local function corrupt(key)
+  error('CORRUPT <' .. key .. '>', 0)
+end
+
+-- The number in a stored value; nil where there is none.
+local function number(key, value)
+  return value and (tonumber(value) or corrupt(key)) or nil
+end
+
+-- The JSON object or list in a stored text.
+local function parse(key, text)
+  local ok, value = pcall(cjson.decode, text)
+  return ok and type(value) == 'table' and value or corrupt(key)
+end
+
+-- Add to a count in a hash; returns the sum.
+local function add(key, field, count)
+  local sum = redis.pcall('HINCRBY', key, field, count)
+  return type(sum) == 'number' and sum or corrupt(key)
+end
+
+-- The same for a thread's own counts, which begin again rather than hold the thread up.
+local function count_up(thread, field, count)
+  local sum = redis.pcall('HINCRBY', thread, field, count)
+  if type(sum) == 'number' then
+    return sum
+  end
+  redis.call('HSET', thread, field, count)
+  return tonumber(count)
+end
+
 -- Order of Slack's time stamps; equal ones, and what is no number, by their text.
 local function earlier(a, b)
   local x, y = tonumber(a) or 0, tonumber(b) or 0
@@ -39,6 +72,23 @@ local function enter(ready, thread, name, begun)
   redis.call('HSET', thread, 'entry', entry)
 end
 
+-- Whether a busy thread has its entry in the stream, or its place among those that come later.
+local function has_place(ready, later, thread, name)
+  local entry = redis.call('HGET', thread, 'entry')
+  local found = entry and redis.pcall('XRANGE', ready, entry, entry)
+  return found and found[1] ~= nil or redis.call('ZSCORE', later, name) ~= false
+end
+
+-- Give a thread back a place that was lost with a corrupt key. Gives whether it was lost.
+local function recover(ready, later, thread, name, inbox, turn)
+  if redis.call('EXISTS', inbox) == 0 or has_place(ready, later, thread, name) then
+    return false
+  end
+  redis.call('HDEL', thread, 'claim', 'worker')
+  enter(ready, thread, name, redis.call('EXISTS', turn) == 1)
+  return true
+end
+
 local function leave(ready, entry)
   redis.call('XACK', ready, GROUP, entry)
   redis.call('XDEL', ready, entry)
@@ -46,7 +96,7 @@ end
 
 local function taken(turn)
   local list = redis.call('HGET', turn, 'taken')
-  return list and cjson.decode(list) or {}
+  return list and parse(turn, list) or {}
 end
 
 -- A turn and the wish to interrupt it end together.

@@ -11,7 +11,7 @@ end
 leave(ready, redis.call('HGET', thread, 'entry'))
 redis.call('HDEL', thread, 'claim', 'worker', 'entry')
 redis.call('HSET', thread, 'reason', reason)
-local attempts = redis.call('HINCRBY', thread, 'attempts', counts)
+local attempts = count_up(thread, 'attempts', counts)
 if after > 0 then
   redis.call('ZADD', later, string.format('%.6f', now() + after), name)
 else

@@ -5,10 +5,10 @@ if not holds(KEYS[1], ARGV[1]) then
   return SUPERSEDED
 end
 for _, line in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do
-  local record = cjson.decode(line)
+  local record = parse(KEYS[3], line)
   if record.role == 'user' and record.ts == ARGV[2] then
     redis.call('LREM', KEYS[3], 1, line)
-    redis.call('HINCRBY', KEYS[2], 'record_bytes', -#line)
+    add(KEYS[2], 'record_bytes', -#line)
   end
 end
 return redis.status_reply('OK')

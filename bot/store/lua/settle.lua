@@ -2,17 +2,19 @@
 -- KEYS  thread, inbox, turn, ready, interrupts, conversation, record, idle, dead, recent...
 -- ARGV  claim, name of the thread, channel:thread_ts, newest item, counts, records, name of the dead
 --       letter, dead letter, records kept, bytes of them kept, seconds to keep a tombstone, owed ('': as before)
---       (counts: a JSON object of increments; records: a JSON list; no dead letter: '')
+--       (counts: a JSON object of increments; records: a JSON list; no dead letter: ''), dead letters kept
+-- Gives how many old dead letters were dropped.
 local thread, inbox, turn, ready, interrupts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local conversation, record, idle, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local claim, name, place, last_item_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local most, most_bytes, tombstone = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
+local most_dead = tonumber(ARGV[13])
 
 local function touch()
   local used_at = string.format('%.6f', now())
   redis.call('HSET', conversation, 'used_at', used_at)
   for field, count in pairs(cjson.decode(ARGV[5])) do
-    redis.call('HINCRBY', conversation, field, count)
+    add(conversation, field, count)
   end
   if redis.call('HEXISTS', conversation, 'id') == 0 then
     redis.call('EXPIRE', conversation, tombstone)
@@ -36,19 +38,42 @@ local function remember()
     redis.call('RPUSH', record, line)
     bytes = bytes + #line
   end
-  bytes = redis.call('HINCRBY', conversation, 'record_bytes', bytes)
+  bytes = add(conversation, 'record_bytes', bytes)
   local length = redis.call('LLEN', record)
   while length > 1 and (length > most or bytes > most_bytes) do
     local gone = redis.call('LPOP', record)
-    bytes = redis.call('HINCRBY', conversation, 'record_bytes', -#gone)
+    bytes = add(conversation, 'record_bytes', -#gone)
     length = length - 1
   end
+end
+
+-- A tenth at once, so that a flood does not sort them all each time.
+local function drop_oldest(limit)
+  if redis.call('HLEN', dead) <= limit then
+    return 0
+  end
+  local ids, at = {}, {}
+  local all = redis.call('HGETALL', dead)
+  for i = 1, #all, 2 do
+    local ok, letter = pcall(cjson.decode, all[i + 1])
+    ids[#ids + 1] = all[i]
+    at[all[i]] = ok and type(letter) == 'table' and tonumber(letter.at) or 0
+  end
+  table.sort(ids, function(a, b) return at[a] < at[b] end)
+  local gone = #ids - math.floor(limit * 0.9)
+  for i = 1, gone do
+    redis.call('HDEL', dead, ids[i])
+  end
+  return gone
 end
 
 if not holds(thread, claim) then
   return SUPERSEDED
 end
 local entry = redis.call('HGET', thread, 'entry')
+insist(thread)
+touch()
+remember()
 for _, ts in ipairs(taken(turn)) do
   redis.call('HDEL', inbox, ts)
 end
@@ -62,7 +87,6 @@ else
 end
 if ARGV[7] ~= '' then
   redis.call('HSET', dead, ARGV[7], ARGV[8])
+  return drop_oldest(most_dead)
 end
-touch()
-remember()
-return redis.status_reply('OK')
+return 0

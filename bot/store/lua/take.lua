@@ -1,59 +1,81 @@
 -- Turn a stream entry into a claim: the messages of the turn that was begun, or a new batch.
--- KEYS  thread, inbox, turn, ready, interrupts, conversation, settings of the channel
--- ARGV  entry, claim, worker, name of the thread
--- Gives nil where the entry is no longer the thread's, or nothing waits; else
--- {messages, turn, thread, conversation, settings}: the three in the middle as flat lists of fields
--- and values, the settings as a list of their newest version.
+-- KEYS  thread, inbox, turn, ready, interrupts, conversation, settings of the channel,
+--       corrupt messages, later
+-- ARGV  entry, claim, worker, name of the thread, seconds to keep corrupt messages
+-- Gives nil where the entry is no longer the thread's, nil or a count of corrupt messages where
+-- nothing waits; else
+-- {messages, turn, thread, conversation, settings, corrupt}: the three in the middle as flat lists
+-- of fields and values, the settings as a list of their newest versions; `corrupt` counts messages
+-- that were no JSON and were set aside.
 local thread, inbox, turn, ready, interrupts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local entry, claim, worker, name = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local set_aside = 0
 
-local function read(list)
-  local messages = {}
-  for _, ts in ipairs(list) do
-    local message = redis.call('HGET', inbox, ts)
-    if message then
-      messages[#messages + 1] = message
-    end
+local function kind_of(message)
+  local ok, value = pcall(cjson.decode, message)
+  if ok and type(value) == 'table' and type(value.ts) == 'string' and type(value.text) == 'string' then
+    return value.kind or 'message'
   end
-  return messages
 end
 
--- All that waits, in Slack's order. What stands behind the last reset is for the next turn; where
--- there is none, what stands behind the last stop, or the last wish for another answer.
+-- The messages and their ts. What is no message is set aside, so that the others are answered.
+local function read(list)
+  local messages, stamps = {}, {}
+  for _, ts in ipairs(list) do
+    local message = redis.call('HGET', inbox, ts)
+    if message and kind_of(message) then
+      messages[#messages + 1], stamps[#stamps + 1] = message, ts
+    elseif message then
+      redis.call('HSET', KEYS[8], ts, message)
+      redis.call('EXPIRE', KEYS[8], ARGV[5])
+      redis.call('HDEL', inbox, ts)
+      set_aside = set_aside + 1
+    end
+  end
+  return messages, stamps
+end
+
+-- All that waits, in Slack's order. What follows the last reset is for the next turn; without a
+-- reset, what follows the last stop, or the last request for another answer.
 local function new_batch()
   local list = redis.call('HKEYS', inbox)
   table.sort(list, earlier)
+  local messages, stamps = read(list)
   local last_of = {}
-  for i, message in ipairs(read(list)) do
-    last_of[cjson.decode(message).kind] = i
+  for i, message in ipairs(messages) do
+    last_of[kind_of(message)] = i
   end
-  local last = last_of.reset or last_of.stop or last_of.again or 0
-  if last > 0 then
-    for i = #list, last + 1, -1 do
-      list[i] = nil
-    end
+  local last = last_of.reset or last_of.stop or last_of.again or #messages
+  for i = #messages, last + 1, -1 do
+    messages[i], stamps[i] = nil, nil
   end
-  return list
+  return messages, stamps
 end
 
 insist(thread)
 if redis.call('HGET', thread, 'entry') ~= entry then
   leave(ready, entry)
+  recover(ready, KEYS[9], thread, name, inbox, turn)
   return false
 end
 local messages = read(taken(turn))
-if #messages == 0 then
+if #messages > 0 then
+  local facts = redis.call('HMGET', turn, 'id', 'taken_at')
+  if not facts[1] or not number(turn, facts[2]) then
+    corrupt(turn)
+  end
+else
   drop_turn(turn, interrupts, name)
-  local list = new_batch()
-  if #list == 0 then
+  local stamps
+  messages, stamps = new_batch()
+  if #messages == 0 then
     leave(ready, entry)
     redis.call('DEL', thread)
-    return false
+    return set_aside > 0 and set_aside or false
   end
-  messages = read(list)
-  redis.call('HSET', turn, 'id', claim, 'taken', cjson.encode(list),
+  redis.call('HSET', turn, 'id', claim, 'taken', cjson.encode(stamps),
     'taken_at', string.format('%.6f', now()))
 end
 redis.call('HSET', thread, 'claim', claim, 'worker', worker)
 return {messages, redis.call('HGETALL', turn), redis.call('HGETALL', thread),
-  redis.call('HGETALL', KEYS[6]), redis.call('LRANGE', KEYS[7], 0, 0)}
+  redis.call('HGETALL', KEYS[6]), redis.call('LRANGE', KEYS[7], 0, 2), set_aside}
