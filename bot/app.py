@@ -143,6 +143,7 @@ def open_services(
         live=settings.bot_streaming,
         feedback=settings.bot_feedback,
         messages=settings.bot_answer_messages,
+        stream_channels=settings.bot_stream_channels,
     )
     return Services(
         store=store,

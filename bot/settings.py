@@ -145,6 +145,11 @@ class Settings(BaseSettings):
     bot_streaming: bool = Field(
         True, description="Show answers while they are written, where the AI server can."
     )
+    bot_stream_channels: bool = Field(
+        False,
+        description="Stream answers in channels, too: Slack then shows them live to the asker "
+        "only. Off: they are posted and edited there.",
+    )
     bot_answer_messages: int = Field(
         10, ge=1, description="Most messages of one answer; a longer one is attached as a file."
     )

@@ -135,6 +135,7 @@ async def open_town(
                 "port": 0,
                 "bot_state_dir": directory,
                 "bot_gather_seconds": 0.05,
+                "bot_stream_channels": True,
             }
             | given,
         )

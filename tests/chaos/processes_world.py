@@ -167,6 +167,7 @@ async def open_city(
             "REDIS_URL": redis.url,
             "BOT_STATE_DIR": str(directory),
             "BOT_FOLLOW_UPS": "always",
+            "BOT_STREAM_CHANNELS": "true",
             # A conversation is judged by the words in it, which a summary would not hold.
             "BOT_ROLLOVER_MESSAGES": "100000",
         }

@@ -105,7 +105,7 @@ class Scene:
     async def _live(self, turn: Turn, text: str, wire: Wire, step: int, streaming: bool) -> None:
         bot_id = self.slack.bot.bot_id or ""
         client = wire.client(self.slack, self.session)
-        replies = Replies(client, self.store, bot_id=bot_id, live=streaming)
+        replies = Replies(client, self.store, bot_id=bot_id, live=streaming, stream_channels=True)
         async with replies.open(turn, turn.claim.messages[-1]) as reply:
             for end in range(step, len(text), step):
                 await show(reply, text[:end], wire)

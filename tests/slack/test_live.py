@@ -231,7 +231,10 @@ async def test_a_message_ends_before_slack_ends_it_though_the_model_is_silent(
     async with open_scene(store) as scene:
         wire = Wire()
         replies = Replies(
-            wire.client(scene.slack, scene.session), store, bot_id=scene.slack.bot.bot_id or ""
+            wire.client(scene.slack, scene.session),
+            store,
+            bot_id=scene.slack.bot.bot_id or "",
+            stream_channels=True,
         )
         turn = await scene.take()
         async with replies.open(turn, turn.claim.messages[-1]) as reply:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bot.models import Answer
+from bot.models import Answer, Thread
 from bot.slack.answer import status
 from bot.slack.answer.reply import Replies
 from bot.store import Store
@@ -91,6 +91,33 @@ async def test_a_session_is_at_work_until_the_answer_is_there(
         await reply_after(scene, lambda: around(scene)[1] == "processing", "here I am")
         assert calls(scene, "agents.sessions.setStatus") == ["processing", "active"]
         assert around(scene) == ("", "active")
+
+
+async def test_the_words_stay_away_once_slack_shows_its_own_row(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "SESSION_AFTER", 0.0)
+    monkeypatch.setattr(status, "SESSION_REFRESH", 0.0)
+    monkeypatch.setattr(status, "REFRESH", 0.02)
+    async with open_scene(store) as scene:
+        method = "agents.sessions.setStatus"
+        await reply_after(scene, lambda: len(calls(scene, method)) > 3, "here I am")
+        written = [call.method for call in scene.slack.calls if call.method.endswith("setStatus")]
+        first = written.index(method)
+        assert set(written[:first]) == {"assistant.threads.setStatus"}
+        assert set(written[first : first + 3]) == {method}
+        assert around(scene) == ("", "active")
+
+
+@pytest.mark.parametrize(
+    ("code", "elsewhere"), [("not_authorized", False), ("feature_disabled", True)]
+)
+def test_a_refusal_holds_for_the_channel_or_for_the_workspace(code: str, elsewhere: bool) -> None:
+    refused = status.Refused()
+    refused.note("session", code, Thread("T1", "C1", "1.0"))
+    assert refused.knows("session", Thread("T1", "C1", "2.0"))
+    assert refused.knows("session", Thread("T1", "C2", "1.0")) == elsewhere
+    assert not refused.knows("session", Thread("T2", "C9", "1.0"))
 
 
 async def test_a_slack_without_sessions_is_asked_once_and_answers_come_all_the_same(

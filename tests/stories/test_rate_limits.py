@@ -35,6 +35,13 @@ async def is_answered_by_edits(town: Town) -> None:
     await is_answered_at_length(town)
 
 
+async def is_answered_where_nothing_is_streamed(town: Town) -> None:
+    """A stream brings its session along; other answers begin one, once streams are refused."""
+    await is_answered_by_edits(town)
+    town.fake.prompts.clear()
+    await is_answered_at_length(town)
+
+
 async def is_answered_in_the_pane(town: Town) -> None:
     dm = town.slack.user("alice").dm()
     root = await town.ask(dm, "hi")
@@ -85,7 +92,7 @@ STORIES: dict[str, Story] = {
     "chat.startStream": is_answered_at_length,
     "chat.appendStream": is_answered_at_length,
     "chat.stopStream": is_answered_at_length,
-    "agents.sessions.setStatus": is_answered_at_length,
+    "agents.sessions.setStatus": is_answered_where_nothing_is_streamed,
     "chat.update": is_answered_by_edits,
     "assistant.threads.setTitle": is_answered_in_the_pane,
     "conversations.replies": is_answered_where_others_spoke,

@@ -54,6 +54,8 @@ class Live:
         refused: Refused,
         status: Status,
         stop: asyncio.Event,
+        *,
+        streams: bool,
     ) -> None:
         self.session_ended = False
         self._interrupted = stop
@@ -74,7 +76,7 @@ class Live:
         self._stream: Stream | None = None
         self._full = ""
         """The whole text of the message that is about to end."""
-        self._streams = True
+        self._streams = streams
         """Whether to try streaming for this answer."""
         self._edited = ""
         self._can_grow = True
@@ -127,7 +129,7 @@ class Live:
             if self._drafts.open and not self._stream:
                 await self._edit(_visible(update.text))
                 return True
-            if self._streams and not self._refused.knows("stream", self._chat.thread.channel_id):
+            if self._streams and not self._refused.knows("stream", self._chat.thread):
                 await self._note_steps(update.steps)
                 await self._go_on_streaming(update)
                 return False
@@ -231,7 +233,7 @@ class Live:
 
     def _refuse(self, error: SlackApiError | Undeliverable) -> None:
         code = error.reason if isinstance(error, Undeliverable) else error_code(error)
-        self._refused.note("stream", code, self._chat.thread.channel_id)
+        self._refused.note("stream", code, self._chat.thread)
         self._streams = False
         log.info("stream_refused", thread=self._chat.thread.key, error=code)
 

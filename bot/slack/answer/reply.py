@@ -30,7 +30,11 @@ RATED = frozenset({"completed", "cancelled"})
 
 
 class Replies:
-    """Where answers go: one for the process. `live`: show them while they are written."""
+    """Where answers go: one for the process.
+
+    `live`: show them while they are written. Slack shows a stream live to one person only, so in
+    channels answers are posted and edited unless `stream_channels` is set.
+    """
 
     def __init__(
         self,
@@ -41,7 +45,9 @@ class Replies:
         live: bool = True,
         feedback: bool = True,
         messages: int = 10,
+        stream_channels: bool = False,
     ) -> None:
+        self._stream_channels = stream_channels
         self._most = messages * LIMIT
         self._client = client
         self._store = store
@@ -61,9 +67,15 @@ class Replies:
         When the turn comes back later or goes to another worker, the status stays.
         """
         budget = Budget(self._store.pace, message.thread)
-        status = Status(self._client, budget, self._refused, message, resumed=turn.claim.resumed)
+        streams = self._stream_channels or message.thread.channel_id.startswith("D")
+        status = Status(
+            *(self._client, budget, self._refused, message),
+            resumed=turn.claim.resumed,
+            streams=streams and self._live,
+        )
         chat = Chat(self._client, self._store.pace, message, turn.id, self._bot_id)
-        live = Live(turn, chat, budget, self._refused, status, stop or asyncio.Event())
+        stop = stop or asyncio.Event()
+        live = Live(turn, chat, budget, self._refused, status, stop, streams=streams)
         reply = Reply(
             turn,
             live,

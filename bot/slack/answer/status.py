@@ -1,11 +1,14 @@
 """What Slack shows around an answer that is being made: the status line, the session, the title.
 
-None of it is worth an answer: what Slack refuses is let be, and not asked for again where the
-refusal is for good.
+All of it is best effort: refusals are ignored, permanent ones remembered. Slack has one place for
+the words of a status and for its own row of a session, so a turn begins with words and stays with
+the row once it is there. A stream brings its session along and needs neither.
+https://docs.slack.dev/reference/methods/agents.sessions.setStatus
 """
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,7 +16,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError, Undeliverable
-from bot.models import Message
+from bot.models import Message, Thread
 from bot.slack.answer.rate_limits import SESSIONS, Budget
 from bot.slack.client import error_code, slack_errors
 from bot.telemetry.log import log
@@ -22,41 +25,50 @@ from bot.texts.status import THINKING
 REFRESH = 90.0
 """Seconds; Slack lets a status lapse after two minutes."""
 RESUMED_AFTER = (5.0, 20.0)
-"""Seconds, at least and at most, after which a turn that another worker began sets its status
-again. The old one still stands, and who takes up a thousand turns looks at their runs first."""
+"""Seconds, at least and at most, after which a resumed turn sets its status again. The old status
+is still there, and a worker that resumes a thousand turns looks at their runs first."""
 SESSION_AFTER = 1.0
 """Seconds after which an answer is long enough for Slack's own row, with its Stop button."""
+SESSION_REFRESH = 1800.0
+"""Slack ends a session's `processing` after an hour."""
 TITLE_LENGTH = 60
 
-FOR_GOOD = frozenset(
+IN_WORKSPACE = frozenset(
     {
-        *("unknown_method", "method_deprecated", "feature_not_enabled", "missing_scope"),
-        *("not_authorized", "not_allowed_token_type", "access_denied", "team_not_eligible"),
+        *("unknown_method", "method_deprecated", "feature_not_enabled", "feature_disabled"),
+        *("missing_scope", "not_allowed_token_type", "access_denied", "team_not_eligible"),
+        "not_agent_app",
     }
 )
-"""Refusals that no repetition mends."""
+"""Permanent refusals of a method in a workspace."""
+IN_CHANNEL = frozenset({"channel_type_not_supported", "not_authorized", "not_in_channel"})
+"""Permanent refusals of a method in a channel: the bot is not in it, for example."""
+MOST_REFUSALS = 10_000
 
 
 class Refused:
-    """What Slack has refused for good, as long as the process lives."""
+    """The permanent refusals of Slack, as long as the process lives."""
 
     def __init__(self) -> None:
-        self._names: set[tuple[str, str]] = set()
+        self._places: dict[tuple[str, str], None] = {}
 
-    def note(self, method: str, code: str, channel_id: str) -> None:
-        """A refusal: of the method as such, or in one kind of channel."""
-        if code in FOR_GOOD:
-            self._names.add((method, ""))
-        elif code == "channel_type_not_supported":
-            self._names.add((method, channel_id))
+    def note(self, method: str, code: str, thread: Thread) -> None:
+        """Remember a refusal of a method, in the thread's workspace or in its channel only."""
+        if code in IN_WORKSPACE:
+            self._places[method, thread.team_id] = None
+        elif code in IN_CHANNEL:
+            self._places[method, thread.channel_id] = None
+        if len(self._places) > MOST_REFUSALS:
+            del self._places[next(iter(self._places))]
 
-    def knows(self, method: str, channel_id: str) -> bool:
-        """Whether there is no use in asking."""
-        return (method, "") in self._names or (method, channel_id) in self._names
+    def knows(self, method: str, thread: Thread) -> bool:
+        """Whether asking is useless."""
+        places = self._places
+        return (method, thread.team_id) in places or (method, thread.channel_id) in places
 
 
 class Status:
-    """The surroundings of one answer."""
+    """The status line, session and title of one answer."""
 
     def __init__(
         self,
@@ -66,6 +78,7 @@ class Status:
         message: Message,
         *,
         resumed: bool,
+        streams: bool = False,
     ) -> None:
         self._client = client
         self._budget = budget
@@ -78,10 +91,12 @@ class Status:
         self._shown = False
         self._late = False
         self._resumed = resumed
+        self._streams = streams
+        self._session_since: float | None = None
         self._in_session = resumed  # another process may have begun it
 
     async def keep(self) -> None:
-        """Say that the bot is at work, again and again, until the task is cancelled."""
+        """Show that the bot is at work until the task is cancelled."""
         if self._resumed:
             await asyncio.sleep(random.uniform(*RESUMED_AFTER))
         await self._say()
@@ -104,9 +119,14 @@ class Status:
             await self._say()
 
     async def _say(self) -> None:
-        """Set the status, unless a message is there. One that is on the way while the message
-        comes may get to Slack behind it, and would stay."""
-        if not self._shown:
+        """Set the words, unless Slack's row or a message is there.
+
+        A status that is sent while a message is posted may reach Slack after it, and would stay.
+        """
+        if self._session_since is not None:
+            if time.monotonic() - self._session_since > SESSION_REFRESH:
+                await self._begin_session()
+        elif not self._shown:
             self._late = True
             await self._set(self._words)
             self._late = self._coming
@@ -159,11 +179,13 @@ class Status:
         )
 
     async def _begin_session(self) -> None:
-        if self._refused.knows("session", self._thread.channel_id):
+        if self._streams and not self._refused.knows("stream", self._thread):
             return
-        if await self._budget.grant(SESSIONS):
-            self._in_session = True  # also where we never hear what Slack has made of it
-            await self._session("processing")
+        if self._refused.knows("session", self._thread) or not await self._budget.grant(SESSIONS):
+            return
+        self._in_session = True  # also where Slack's answer is lost
+        if await self._session("processing"):
+            self._session_since = time.monotonic()
 
     async def _session(self, status: str) -> bool:
         return await self._attempt(
@@ -176,17 +198,17 @@ class Status:
         )
 
     async def _attempt(self, name: str, call: Callable[[], Awaitable[Any]]) -> bool:
-        if self._refused.knows(name, self._thread.channel_id):
+        if self._refused.knows(name, self._thread):
             return False
         try:
             with slack_errors():
                 await call()
         except SlackApiError as error:
-            self._refused.note(name, error_code(error), self._thread.channel_id)
-            log.info("surroundings_not_set", what=name, error=error_code(error))
+            self._refused.note(name, error_code(error), self._thread)
+            log.info("status_not_set", what=name, error=error_code(error))
             return False
         except BotError as error:
             level = log.debug if isinstance(error, Undeliverable) else log.info
-            level("surroundings_not_set", what=name, error=str(error)[:100])
+            level("status_not_set", what=name, error=str(error)[:100])
             return False
         return True
