@@ -14,10 +14,12 @@ from typing import Any
 from aiohttp import web
 
 from local_slack.control.guard import Guard
+from local_slack.control.markdown import with_nodes
 from local_slack.delivery.delivery import Delivery
 from local_slack.local_slack import LocalSlack
 from local_slack.traces import read_trace
 from local_slack.workspace.agents import thread_json
+from local_slack.workspace.changes import Change
 from local_slack.workspace.errors import SlackError
 from local_slack.workspace.model import Json, Message
 from local_slack.workspace.shapes import channel_json, message_json, user_json
@@ -156,7 +158,7 @@ class Control:
         async with contextlib.aclosing(subscription) as feed:
             with contextlib.suppress(ConnectionResetError):  # the watcher has left
                 async for change in feed:
-                    data = json.dumps(change.as_json())
+                    data = json.dumps(_shown(change))
                     frame = f"id: {change.number}\nevent: {change.kind}\ndata: {data}\n\n"
                     await response.write(frame.encode())
         return response
@@ -181,11 +183,11 @@ def state_json(slack: LocalSlack) -> Json:
             for channel in workspace.channels.values()
         ],
         "messages": {
-            channel_id: [message_json(workspace, message) for message in stored.values()]
+            channel_id: [with_nodes(message_json(workspace, m)) for m in stored.values()]
             for channel_id, stored in workspace.messages.items()
         },
         "ephemerals": [
-            message_json(workspace, message)
+            with_nodes(message_json(workspace, message))
             | {"channel": message.channel_id, "visible_to": message.visible_to}
             for message in workspace.ephemerals
         ],
@@ -205,6 +207,14 @@ def state_json(slack: LocalSlack) -> Json:
         "events_url": slack.events_url,
         "socket_connections": slack.sockets.connections,
     }
+
+
+def _shown(change: Change) -> Json:
+    """A change with the Markdown of its message parsed."""
+    shown = change.as_json()
+    if "message" in change.data:
+        shown["data"] = change.data | {"message": with_nodes(change.data["message"])}
+    return shown
 
 
 def _result(value: Any) -> Any:

@@ -11,7 +11,7 @@ export const renderBlocks = (blocks, use) =>
     BLOCKS[block.type]?.(block, (element, value) => use(element, value, block.block_id)) ?? h("div", { class: "unknown" }, `[${block.type} block]`));
 
 const BLOCKS = {
-  markdown: (block) => h("div", { class: "markdown" }, renderMarkdown(block.text)),
+  markdown: (block) => h("div", { class: "markdown" }, renderMarkdown(block.nodes ?? [])),
   rich_text: renderRichText,
   divider: () => h("hr"),
   header: (block) =>
