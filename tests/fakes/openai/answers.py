@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Json = dict[str, Any]
-Protocol = Literal["responses", "assistants"]
+Protocol = Literal["responses", "assistants", "chat_completions"]
 AnswerStatus = Literal[
     "completed", "failed", "incomplete", "expired", "cancelled", "requires_action"
 ]
@@ -56,6 +56,8 @@ class Answer:
     said: tuple[Said, ...] = ()
     annotations: tuple[Json, ...] = ()
     refusal: str | None = None
+    reasoning: str = ""
+    """Shown by chat completions only, beside the answer."""
     calls: tuple[Call, ...] = ()
     items: tuple[Json, ...] = ()
     files: tuple[str, ...] = ()

@@ -36,6 +36,18 @@ class Options:
     responses: bool = True
     conversations: bool = True
     assistants: bool = True
+    chat_completions: bool = True
+    model_pages: bool = True
+    """False: there is a list of models, but no page for each."""
+    indexes: bool = True
+    """False: events have no output_index, content_index and sequence_number, as at llama.cpp."""
+    usage: bool = True
+    """False: no tokens are reported."""
+    takes_files: bool = True
+    """False: images and documents are refused with `file_status`."""
+    file_status: int = 400
+    alternating: bool = False
+    """Chat messages must alternate between user and assistant, as many templates demand."""
     hears: bool = False
     """Messages may have `input_audio` parts, which OpenAI's own server does not take here."""
     bare: bool = False
@@ -52,5 +64,19 @@ VARIANTS: dict[str, Json] = {
         "assistants": False,
     },
     "no_conversations": {"conversations": False, "assistants": False},
+    "chat_completions": {
+        "conversations": False,
+        "assistants": False,
+        "responses": False,
+        "alternating": True,
+    },
+    "llama_cpp": {
+        "conversations": False,
+        "assistants": False,
+        "indexes": False,
+        "model_pages": False,
+        "takes_files": False,
+        "file_status": 500,
+    },
     "open_assistant_api": {"bare": True, "lock": False, "responses": False, "conversations": False},
 }

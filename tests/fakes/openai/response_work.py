@@ -128,7 +128,7 @@ class ResponseWork(Work):
         if status == "incomplete":
             self.body["incomplete_details"] = {"reason": answer.reason}
         if status in ("completed", "incomplete"):
-            self.body["usage"] = self._usage(answer)
+            self.body["usage"] = self._usage(answer) if self._state.options.usage else None
         self._join_conversation(status)
         if status != "cancelled":
             self._tell(f"response.{status}", response=self._snapshot())

@@ -1,7 +1,7 @@
 """The routes of Responses: create, poll, stream, cancel, delete."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -31,9 +31,12 @@ from .pages import page
 from .response_work import ResponseWork
 from .sse import send_events
 from .state import BODY, Conversation, State
+from .work import Event
 
 MAX_STRING = 10_485_760
 MIN_OUTPUT_TOKENS = 16
+INDEXES = ("output_index", "content_index", "sequence_number", "annotation_index")
+FILES = frozenset({"input_image", "input_file", "input_audio"})
 
 
 class Responses:
@@ -206,6 +209,8 @@ class Responses:
     def _check_files(self, given: Iterable[Json]) -> None:
         for item in given:
             for part in item.get("content") or [] if item["type"] == "message" else []:
+                if part["type"] in FILES and not self._options.takes_files:
+                    raise ApiError(self._options.file_status, "file input is not supported")
                 file_id = part.get("file_id")
                 if file_id is not None and file_id not in self._state.files:
                     raise invalid(f"The file '{file_id}' was not found.", param="input")
@@ -257,11 +262,17 @@ class Responses:
 
     async def _stream(self, request: web.Request, work: ResponseWork) -> web.StreamResponse:
         try:
-            return await send_events(request, work.follow())
+            return await send_events(request, self._events(work))
         except (asyncio.CancelledError, ConnectionError):
             if not work.body["background"]:
                 work.cancel()
             raise
+
+    async def _events(self, work: ResponseWork) -> AsyncIterator[Event]:
+        left_out = () if self._options.indexes else INDEXES
+        async for event in work.follow():
+            data = {key: value for key, value in event.data.items() if key not in left_out}
+            yield Event(event.name, data)
 
     def _find(self, request: web.Request) -> ResponseWork:
         response_id = request.match_info["response_id"]

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from .answers import Answer
+from .chat_completions import ChatCompletions
 from .control import Control
 from .conversations import Conversations
 from .errors import ApiError, no_such_url, wrong_key
@@ -196,10 +197,18 @@ class FakeOpenAI(State):
             request.transport.close()
         return web.Response()
 
+    def _is_unknown(self, path: str) -> bool:
+        options = self.options
+        return (
+            ("/responses" in path and not options.responses)
+            or ("/chat/" in path and not options.chat_completions)
+            or ("/models/" in path and not options.model_pages)
+        )
+
     async def _handle(
         self, request: web.Request, handler: Handler, record: Request
     ) -> web.StreamResponse:
-        if "/responses" in request.path and not self.options.responses:
+        if self._is_unknown(request.path):
             raise no_such_url(request.method, request.path)
         record.took_effect = True  # also when the client hangs up in the middle
         try:
@@ -233,7 +242,7 @@ async def open_fake_openai(
     """
     fake = FakeOpenAI(Options(**{**VARIANTS[variant], **options}), seed)
     app = web.Application(middlewares=[fake.middleware], client_max_size=MAX_BODY)
-    for part in (Conversations, Responses, Threads, Runs, Files, Control):
+    for part in (Conversations, Responses, ChatCompletions, Threads, Runs, Files, Control):
         app.add_routes(part(fake).routes())
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1, access_log=None)
     await runner.setup()

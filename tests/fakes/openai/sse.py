@@ -13,9 +13,13 @@ HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": 
 
 
 async def send_events(
-    request: web.Request, events: AsyncIterator[Event], *, ends_with_done: bool = False
+    request: web.Request,
+    events: AsyncIterator[Event],
+    *,
+    ends_with_done: bool = False,
+    named: bool = True,
 ) -> web.StreamResponse:
-    """Streams the events; `ends_with_done` adds the Assistants API's closing `[DONE]`."""
+    """Streams the events, with their names; `ends_with_done` adds a closing `[DONE]`."""
     fault: Fault | None = request.get(FAULT)
     if fault is not None and fault.kind in ("hang_after", "drop_after"):
         return web.StreamResponse()  # the server hangs or drops before the first event
@@ -26,14 +30,15 @@ async def send_events(
     async for event in events:
         if cut is not None and cut.events is not None and count >= cut.events:
             return _drop(request, response)
-        frame = f"event: {event.name}\ndata: {json.dumps(event.data)}\n\n".encode()
+        name = f"event: {event.name}\n" if named else ""
+        frame = f"{name}data: {json.dumps(event.data)}\n\n".encode()
         if cut is not None and cut.bytes is not None and sent + len(frame) > cut.bytes:
             await response.write(frame[: cut.bytes - sent])
             return _drop(request, response)
         await response.write(frame)
         sent, count = sent + len(frame), count + 1
     if ends_with_done:
-        await response.write(b"event: done\ndata: [DONE]\n\n")
+        await response.write(b"event: done\ndata: [DONE]\n\n" if named else b"data: [DONE]\n\n")
     await response.write_eof()
     return response
 
