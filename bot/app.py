@@ -27,7 +27,7 @@ from bot.store import Store, open_own_store
 from bot.sweeper import Sweeper, Swept
 from bot.telemetry.log import log
 from bot.telemetry.trace import open_tracing
-from bot.timing import Timing
+from bot.timing import EngineTiming, Timing
 from bot.turn.gate import Gate
 from bot.turn.limits import Limits
 from bot.turn.prices import Price, load_prices
@@ -36,7 +36,7 @@ from bot.turn.throttle import PacedEngine, Throttle
 from bot.worker.loop import Worker
 
 T = TypeVar("T")
-Engines = Callable[[Settings], AbstractAsyncContextManager[Engine]]
+Engines = Callable[[Settings, EngineTiming], AbstractAsyncContextManager[Engine]]
 """How an engine is opened."""
 
 
@@ -92,7 +92,7 @@ async def open_bot(
         people = People(client, admins=settings.bot_admins)
         engine, work = None, None
         if work_part:
-            engine = await stack.enter_async_context(engines(settings))
+            engine = await stack.enter_async_context(engines(settings, timing.engine))
             services = open_services(
                 settings, timing, store, client, identity, people, engine, prices
             )
@@ -186,7 +186,7 @@ async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_en
     """Sweep once, now. Raises Retry while another process sweeps."""
     async with (
         open_own_store(settings) as store,
-        engines(settings) as engine,
+        engines(settings, EngineTiming()) as engine,
     ):
         sweeper = Sweeper(store, engine, settings.bot_retention_days)
         return await (sweeper.preview() if dry_run else sweeper.sweep_now())

@@ -152,6 +152,8 @@ class Usage:
     cached_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    estimated: int = 0
+    """How many of these were counted by the length of the texts: the server reported none."""
 
 
 @dataclass(frozen=True, slots=True)

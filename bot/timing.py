@@ -103,8 +103,13 @@ class EngineTiming:
     unclaimed: float = 60.0
     """A stream that no turn has taken over is closed after this long."""
     reopen_patience: float = 5.0
+    acceptance: float = 10.0
+    """How long the start of a run waits for a server to accept or refuse the request, where the
+    run lives as long as the request."""
     poll_first: float = 1.0
-    poll_longest: float = 5.0
+    poll_longest: float = 10.0
+    error_first: float = 1.0
+    """The pause after the first failed poll in a row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Protocol
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
+from bot.timing import EngineTiming
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,9 @@ class Engine(Protocol):
 
 
 @asynccontextmanager
-async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
+async def open_engine(
+    settings: Settings, timing: EngineTiming = EngineTiming()
+) -> AsyncIterator[Engine]:
     """Open the engine that `BOT_ENGINE` names and close it in the end."""
     if settings.bot_engine == "echo":
         from bot.engines.echo import open_echo
@@ -109,10 +112,10 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
     elif settings.bot_engine == "assistants":
         from bot.engines.assistants import open_assistants
 
-        async with open_assistants(settings) as assistants:
+        async with open_assistants(settings, timing) as assistants:
             yield assistants
     else:
-        from bot.engines.responses import open_responses
+        from bot.engines.router import open_responses
 
-        async with open_responses(settings) as responses:
+        async with open_responses(settings, timing) as responses:
             yield responses

@@ -1,277 +1,253 @@
-"""The answer of a response: its text, sources and steps, whole or as far as it is written."""
+"""The answer of a response while it is written, and when it has ended."""
 
-import base64
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from openai.types.responses import Response, ResponseStreamEvent
-
-from bot.engines.errors import DETAIL_CHARS
+from bot.engines.errors import DETAIL_CHARS, too_large
+from bot.engines.items import (
+    Item,
+    fields,
+    listed,
+    made_files,
+    notes_of,
+    parts_of,
+    read,
+    read_text,
+    read_usage,
+    steps,
+    text,
+    text_of,
+    whole,
+)
 from bot.errors import RunFailed
-from bot.models import Citation, MadeFile, RunStatus, Step, Update, Usage
+from bot.models import RunStatus, Update
 
-# Items and events are read by their attributes, not by their classes: servers leave out what the
-# SDK's types promise, and the SDK passes on unknown kinds unchecked.
-Item = Any
+WORKING = frozenset({"queued", "in_progress", "cancelling"})
 
-WORKING = frozenset({"queued", "in_progress"})
+ANSWER_CHARS = 2_000_000
+"""Text of one run; the longest answer of today's models has a third of it."""
+ITEM_CHARS = 48_000_000
+"""All items of one run as JSON, images included."""
+MOST_ITEMS = 10_000
+MOST_PARTS = 1_000
+MOST_NOTES = 10_000
 
-_TITLES: Mapping[str, str] = {
-    "web_search_call": "Searching the web",
-    "file_search_call": "Searching files",
-    "code_interpreter_call": "Running code",
-    "image_generation_call": "Drawing an image",
-    "computer_call": "Using a computer",
-    "shell_call": "Running a command",
-    "local_shell_call": "Running a command",
-}
-_STEP_STATUS: Mapping[str, Any] = {
-    "completed": "complete",
-    "failed": "error",
-    "incomplete": "error",
-}
+
+@dataclass
+class Part:
+    """A content part that grows by deltas. A refusal is text like any other."""
+
+    chunks: list[str] = field(default_factory=list)
+    notes: list[Any] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        self.chunks[:] = ["".join(self.chunks)]
+        return self.chunks[0]
+
+
+@dataclass
+class Growing:
+    """An item and the parts that the stream has added to it since it was shown whole."""
+
+    item: Item
+    parts: dict[int, Part] = field(default_factory=dict)
+
+    def whole(self) -> Item:
+        if not self.parts:
+            return self.item
+        content = [
+            {"text": part.text, "annotations": part.notes} for _, part in sorted(self.parts.items())
+        ]
+        return {**self.item, "content": content}
 
 
 @dataclass
 class Draft:
     """What is known of an answer while it is being written.
 
-    `seen` is the number of the last event taken in; `ended` the response as it ended, once known.
+    An item is found by its `output_index`, or by its id where a server leaves the index out.
+    `seen` is the number of the last event; `ended` the response as it ended, once known.
     """
 
     id: str = ""
-    items: dict[int, Item] = field(default_factory=dict)
     status: RunStatus = "queued"
     seen: int = -1
-    ended: Response | None = None
+    events: int = 0
+    ended: Item | None = None
+    _items: dict[int, Growing] = field(default_factory=dict)
+    _indexes: dict[str, int] = field(default_factory=dict)
+    _chars: int = 0
+    _item_chars: int = 0
 
-    def take(self, event: ResponseStreamEvent) -> None:
-        """Take in one event of the stream; unknown and repeated ones change nothing."""
-        data: Any = event
-        number = getattr(data, "sequence_number", None)
-        if number is not None:
+    def take(self, event: Item) -> None:
+        """Take in one event of the stream; unknown and repeated ones change nothing.
+
+        Raises RunFailed where the answer exceeds every bound.
+        """
+        number = event.get("sequence_number")
+        if isinstance(number, int):
             if number <= self.seen:
                 return
             self.seen = number
-        response = getattr(data, "response", None)
-        if response is not None:
+        self.events += 1
+        response = event.get("response")
+        reader = _READERS.get(text(event.get("type")))
+        if isinstance(response, Mapping):
             self.take_state(response)
-            return
-        kind = getattr(data, "type", "")
-        if kind in ("response.output_item.added", "response.output_item.done"):
-            self.items[data.output_index] = data.item
-        elif kind == "response.content_part.added":
-            _put(self._content(data), data.content_index, data.part)
-        elif kind == "response.output_text.delta":
-            self._part(data, "output_text").text += data.delta
-        elif kind == "response.refusal.delta":
-            self._part(data, "refusal").refusal += data.delta
-        elif kind == "response.output_text.annotation.added":
-            part = self._part(data, "output_text")
-            part.annotations = [*(part.annotations or ()), data.annotation]
+        elif reader is not None:
+            reader(self, event)
 
-    def take_state(self, response: Response) -> None:
+    def take_state(self, response: Item) -> None:
         """Take in the response as an event or a poll shows it."""
-        status = response.status or "completed"
-        self.id, self.status = response.id, status
-        output = dict(enumerate(getattr(response, "output", None) or ()))
+        status: Any = text(response.get("status")) or "completed"
+        self.id, self.status = text(response.get("id")) or self.id, status
+        items = [item for item in listed(response.get("output")) if isinstance(item, Mapping)]
         # Of an unfinished response some servers show less than they have streamed.
-        final = status == "completed" and output
-        if final or len(read_text(output.values())) > len(self.text):
-            self.items = output
+        if (status == "completed" and items) or len(read_text(items)) > len(self.text):
+            self._items = {index: Growing(item) for index, item in enumerate(items)}
+            self._indexes = {text(item.get("id")): n for n, item in enumerate(items)}
+            self._check(len(self.text))
         if status not in WORKING:
             self.ended = response
 
     @property
+    def items(self) -> list[Item]:
+        """The items in order, with what has been written into them so far."""
+        return [growing.whole() for _, growing in sorted(self._items.items())]
+
+    @property
     def text(self) -> str:
-        return read_text(self.items.values())
+        return read_text(self.items)
 
     def update(self) -> Update:
-        text, citations = read(self.items.values())
-        return Update(self.status, text, steps=_steps(self.items.values()), citations=citations)
+        """The answer so far."""
+        items = self.items
+        written, citations = read(items)
+        return Update(self.status, written, steps=steps(items), citations=citations)
 
     def finish(self) -> Update:
         """The last update of the run. Raises RunFailed where it ended without a whole answer."""
-        response, status = self.ended, self.status
-        if response is None:
+        if self.ended is None:
             raise ValueError("the run has not ended")
-        text, citations = read(self.items.values())
-        usage, model = _usage(response), getattr(response, "model", None) or ""
-        if status == "incomplete":
-            details = response.incomplete_details
-            reason = (details and details.reason) or "incomplete"
-            raise RunFailed(status, reason, text=text, usage=usage, model=model)
+        usage, model = read_usage(self.ended), text(self.ended.get("model"))
+        items, status = self.items, self.status
+        written, citations = read(items)
         if status not in ("completed", "cancelled"):
-            error = response.error
-            code = (error and error.code) or "server_error"
-            detail = ((error and error.message) or "")[:DETAIL_CHARS]
-            raise RunFailed("failed", code, text=text, detail=detail, usage=usage, model=model)
-        items = list(self.items.values())
+            reason, detail = _failure(self.ended, status)
+            ended: RunStatus = "incomplete" if status == "incomplete" else "failed"
+            raise RunFailed(ended, reason, text=written, detail=detail, usage=usage, model=model)
         files = made_files(items)
-        if status == "completed" and not text.strip() and not files:
+        if status == "completed" and not written.strip() and not files:
             raise RunFailed(status, "empty", usage=usage, model=model)
         return Update(
             status,
-            text,
-            steps=_steps(items),
+            written,
+            steps=steps(items),
             citations=citations,
             files=files,
             usage=usage,
-            last_item_id=(getattr(items[-1], "id", None) or "") if items else "",
+            last_item_id=text(items[-1].get("id")) if items else "",
             model=model,
         )
 
-    def _content(self, event: Any) -> list[Any]:
-        item = self.items.get(event.output_index)
-        if item is None or getattr(item, "content", None) is None:
-            item = self.items[event.output_index] = _Message(event.item_id)
-        content: list[Any] = item.content
-        return content
+    def _index(self, item_id: str, index: object) -> int:
+        if isinstance(index, int) and not isinstance(index, bool):
+            found = index
+        elif item_id:
+            found = self._indexes.get(item_id, len(self._items))
+        else:
+            found = max(self._items, default=0)
+        if item_id:
+            self._indexes[item_id] = found
+        return found
 
-    def _part(self, event: Any, kind: str) -> Any:
-        content = self._content(event)
-        if len(content) <= event.content_index:
-            _put(content, event.content_index, _Part(kind))
-        return content[event.content_index]
+    def _take_item(self, event: Item) -> None:
+        item = event.get("item")
+        if not isinstance(item, Mapping):
+            return
+        index = self._index(text(item.get("id")), event.get("output_index"))
+        self._item_chars += len(json.dumps(item))
+        known = self._items.get(index)
+        if known is not None and len(read_text([item])) < len(read_text([known.whole()])):
+            known.item = item  # it is shown without the text that was streamed
+        else:
+            self._items[index] = Growing(item)
+        self._check()
 
-
-def read(items: Iterable[Item]) -> tuple[str, tuple[Citation, ...]]:
-    """Text and sources of the messages among `items`.
-
-    Where messages bear a phase only the final answer counts; refusals count as text.
-    """
-    messages = [item for item in items if is_message(item, "assistant")]
-    if any(getattr(message, "phase", None) for message in messages):
-        messages = [item for item in messages if getattr(item, "phase", None) == "final_answer"]
-    text, citations = "", []
-    for message in messages:
-        if text:
-            text += "\n\n"
-        for part in parts_of(message):
-            citations += [
-                found for note in _notes(part) if (found := _citation(note, len(text))) is not None
-            ]
-            text += text_of(part)
-    return text, tuple(citations)
-
-
-def read_text(items: Iterable[Item]) -> str:
-    return read(items)[0]
-
-
-def made_files(items: Iterable[Item]) -> tuple[MadeFile, ...]:
-    """What the model has drawn, and the files of its code that the answer names; each once."""
-    found: dict[str, MadeFile] = {}
-    for item in items:
-        if getattr(item, "type", "") == "image_generation_call" and getattr(item, "result", None):
-            ending = getattr(item, "output_format", None) or "png"
-            found[item.id] = MadeFile(item.id, f"image.{ending}")
-        for part in parts_of(item) if is_message(item, "assistant") else ():
-            for note in _notes(part):
-                if getattr(note, "type", "") == "container_file_citation":
-                    name = note.filename or note.file_id
-                    found[note.file_id] = MadeFile(note.file_id, name, note.container_id)
-    return tuple(found.values())
-
-
-def read_image(items: Iterable[Item], item_id: str) -> bytes:
-    """The bytes of an image that the model has drawn. Raises RunFailed where it is not there."""
-    for item in items:
-        if getattr(item, "id", None) == item_id and getattr(item, "result", None):
-            return base64.b64decode(item.result)
-    raise RunFailed("failed", "file_not_found")
-
-
-def is_message(item: Item, role: str) -> bool:
-    return getattr(item, "type", "") == "message" and getattr(item, "role", "") == role
-
-
-def parts_of(message: Item) -> list[Any]:
-    """The parts of a message's content; some servers give a bare string."""
-    content = getattr(message, "content", None) or []
-    return [content] if isinstance(content, str) else list(content)
-
-
-def text_of(part: Any) -> str:
-    if isinstance(part, str):
+    def _part(self, event: Item) -> Part:
+        item_id = text(event.get("item_id"))
+        index = self._index(item_id, event.get("output_index"))
+        if index not in self._items:
+            self._items[index] = Growing({"type": "message", "role": "assistant", "id": item_id})
+        growing = self._items[index]
+        if not growing.parts:
+            shown = enumerate(parts_of(growing.item))
+            growing.parts = {n: Part([text_of(part)], notes_of(part)) for n, part in shown}
+        part = growing.parts.setdefault(whole(event.get("content_index")), Part())
+        self._check(parts=len(growing.parts))
         return part
-    return getattr(part, "text", None) or getattr(part, "refusal", None) or ""
+
+    def _write(self, event: Item) -> None:
+        delta = text(event.get("delta"))
+        self._part(event).chunks.append(delta)
+        self._chars += len(delta)
+        self._check()
+
+    def _take_part(self, event: Item) -> None:
+        """A part shown whole is the truth, unless it is shown without what was streamed."""
+        part, shown = self._part(event), event.get("part")
+        written = text_of(shown)
+        if len(written) >= len(part.text):
+            part.chunks[:] = [written]
+            part.notes = notes_of(shown) or part.notes
+            self._check(len(written))
+
+    def _annotate(self, event: Item) -> None:
+        notes = self._part(event).notes
+        if len(notes) < MOST_NOTES:
+            notes.append(event.get("annotation"))
+
+    def _check(self, chars: int = 0, parts: int = 0) -> None:
+        if (
+            max(self._chars, chars) > ANSWER_CHARS
+            or self._item_chars > ITEM_CHARS
+            or len(self._items) > MOST_ITEMS
+            or parts > MOST_PARTS
+        ):
+            raise too_large(self.text[:ANSWER_CHARS])
 
 
-@dataclass
-class _Part:
-    """A part of which the stream began with a delta."""
-
-    type: str
-    text: str = ""
-    refusal: str = ""
-    annotations: list[Any] = field(default_factory=list)
-
-
-@dataclass
-class _Message:
-    """A message of which the stream began with a part."""
-
-    id: str
-    content: list[Any] = field(default_factory=list)
-    type: str = "message"
-    role: str = "assistant"
-    status: str = "in_progress"
+_READERS: Mapping[str, Callable[[Draft, Item], None]] = {
+    "response.output_item.added": Draft._take_item,
+    "response.output_item.done": Draft._take_item,
+    "response.content_part.added": Draft._take_part,
+    "response.content_part.done": Draft._take_part,
+    "response.output_text.delta": Draft._write,
+    "response.refusal.delta": Draft._write,
+    "response.output_text.annotation.added": Draft._annotate,
+}
 
 
-def _put(parts: list[Any], index: int, part: Any) -> None:
-    while len(parts) <= index:
-        parts.append(_Part("output_text"))
-    parts[index] = part
+def _failure(response: Item, status: str) -> tuple[str, str]:
+    """The reason of a run that has no whole answer, and the server's words for the log."""
+    if status == "incomplete":
+        return text(fields(response.get("incomplete_details")).get("reason")) or "incomplete", ""
+    error = fields(response.get("error"))
+    return text(error.get("code")) or "server_error", text(error.get("message"))[:DETAIL_CHARS]
 
 
-def _notes(part: Any) -> list[Any]:
-    return getattr(part, "annotations", None) or []
-
-
-def _citation(note: Any, offset: int) -> Citation | None:
-    kind = getattr(note, "type", "")
-    if kind == "url_citation":
-        return Citation(
-            offset + note.start_index, offset + note.end_index, note.title or note.url, url=note.url
-        )
-    if kind == "container_file_citation":
-        start, end = offset + note.start_index, offset + note.end_index
-    elif kind == "file_citation":
-        start = end = offset + note.index
-    else:
-        return None
-    return Citation(start, end, note.filename or "", file_id=note.file_id, filename=note.filename)
-
-
-def _steps(items: Iterable[Item]) -> tuple[Step, ...]:
-    steps = []
-    for item in items:
-        title = _title(item)
-        if title:
-            status = _STEP_STATUS.get(getattr(item, "status", None) or "", "in_progress")
-            steps.append(Step(getattr(item, "id", None) or title, title, status))
-    return tuple(steps)
-
-
-def _title(item: Item) -> str:
-    kind = getattr(item, "type", "")
-    if kind in ("function_call", "custom_tool_call", "mcp_call"):
-        return f"Calling {item.name}"
-    if kind == "web_search_call":
-        query = getattr(getattr(item, "action", None), "query", None)
-        return f"{_TITLES[kind]}: {query}" if query else _TITLES[kind]
-    return _TITLES.get(kind, "")
-
-
-def _usage(response: Response) -> Usage | None:
-    usage = response.usage
-    if usage is None:
-        return None
-    return Usage(
-        input_tokens=usage.input_tokens or 0,
-        cached_tokens=getattr(usage.input_tokens_details, "cached_tokens", None) or 0,
-        output_tokens=usage.output_tokens or 0,
-        reasoning_tokens=getattr(usage.output_tokens_details, "reasoning_tokens", None) or 0,
+def update_of(items: Iterable[Item], otherwise: RunFailed) -> Update:
+    """The last update of a run of which only the items are known; without text `otherwise`."""
+    items = list(items)
+    written, citations = read(items)
+    if not written:
+        raise otherwise
+    if any(item.get("status") == "incomplete" for item in items):
+        raise RunFailed("incomplete", "incomplete", text=written)
+    last = text(items[-1].get("id"))
+    return Update(
+        "completed", written, citations=citations, files=made_files(items), last_item_id=last
     )

@@ -5,39 +5,31 @@ OpenAI itself has retired it (August 2026); other servers go on with it. Here, a
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any, cast
-
-import openai
-from openai import AsyncOpenAI, AsyncStream, Omit, omit
-from openai.types.beta import AssistantStreamEvent
-from openai.types.beta import Thread as ServerThread
-from openai.types.beta.threads import Message as ServerMessage
-from openai.types.beta.threads import Run as ServerRun
+from typing import Any
 
 from bot.engines import RunRequest
+from bot.engines.api import Api, EventStream, Json
 from bot.engines.attachments import message_content
-from bot.engines.client import LOOK, STREAMS, open_client
-from bot.engines.errors import checked, vendor_errors
-from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
+from bot.engines.client import ASSISTANTS, STREAMS, open_client
+from bot.engines.following import Following
+from bot.engines.items import Item, fields, listed, text
 from bot.engines.retraction import find_place
-from bot.engines.runs import WORKING, RunDraft, finish, text_of
-from bot.engines.streams import UPDATE_SECONDS, LiveStream, LiveStreams, batches, patience
+from bot.engines.runs import (
+    PAUSED,
+    WORKING,
+    RunDraft,
+    finish,
+    text_of_message,
+)
+from bot.engines.streams import LiveStream, LiveStreams
 from bot.errors import BotError, ConfigError, ConversationGone, Retry, RunFailed
 from bot.media import Attachment, FileKind
-from bot.models import (
-    Citation,
-    Conversation,
-    MadeFile,
-    Message,
-    Record,
-    Run,
-    Thread,
-    Update,
-)
+from bot.models import Citation, Conversation, MadeFile, Message, Record, Run, Thread, Update
 from bot.settings import Settings
+from bot.timing import EngineTiming
 
 MESSAGES_PER_CALL = 20
 NEWEST_MESSAGES = 20
@@ -45,11 +37,16 @@ NEWEST_RUNS = 5
 NO_TEXT = "(a message without text)"
 
 
+NOT_CANCELLABLE = frozenset({400, 404})
+
+
 @asynccontextmanager
-async def open_assistants(settings: Settings) -> AsyncIterator["AssistantsEngine"]:
+async def open_assistants(
+    settings: Settings, timing: EngineTiming = EngineTiming()
+) -> AsyncIterator["AssistantsEngine"]:
     """Open the engine on the server that the settings name and close it in the end."""
-    async with open_client(settings) as client:
-        engine = AssistantsEngine(client, settings)
+    async with open_client(settings, timing, ASSISTANTS) as client:
+        engine = AssistantsEngine(Api(client, timing, settings.openai_model), settings)
         try:
             yield engine
         finally:
@@ -63,23 +60,13 @@ class AssistantsEngine:
     appends = True
     reads: frozenset[FileKind] = frozenset({"image", "document", "text"})
 
-    def __init__(
-        self,
-        client: AsyncOpenAI,
-        settings: Settings,
-        *,
-        delays: Callable[[float], Iterator[float]] = cadence,
-        errors: Callable[[], Iterator[float]] = error_backoff,
-    ) -> None:
+    def __init__(self, api: Api, settings: Settings) -> None:
         if settings.openai_assistant_id is None:
             raise ConfigError("OPENAI_ASSISTANT_ID", "is not set")
         self._assistant_id = settings.openai_assistant_id
-        self._client = client
-        self._threads = client.beta.threads
+        self._api = api
         self._settings = settings
-        self._delays = delays
-        self._errors = errors
-        self._streams = LiveStreams[AssistantStreamEvent, RunDraft](STREAMS)
+        self._streams = LiveStreams[RunDraft](STREAMS, api.timing)
         self._can_stream = settings.bot_streaming
 
     async def aclose(self) -> None:
@@ -96,14 +83,11 @@ class AssistantsEngine:
             "slack_user": user_id,
             "created_at": str(int(time.time())),
         }
-        with vendor_errors(missing="endpoint"):
-            created = await self._threads.create(
-                messages=messages[:MESSAGES_PER_CALL], metadata=metadata
-            )
-        thread_id = checked(ServerThread, created).id
+        body = {"messages": messages[:MESSAGES_PER_CALL], "metadata": metadata}
+        created = await self._api.post("threads", body=body, missing="endpoint")
+        thread_id = text(_with_id(created).get("id"))
         for message in messages[MESSAGES_PER_CALL:]:
-            with vendor_errors():
-                await self._threads.messages.create(thread_id, **message)
+            await self._api.post("threads", thread_id, "messages", body=message)
         return thread_id
 
     async def append(
@@ -118,82 +102,61 @@ class AssistantsEngine:
         if again:
             found = await self._find_message(conversation, message)
             if found is not None:
-                return str(found.id)
-        text = message.text or NO_TEXT
-        content = await message_content(self._client, text, files) if files else {"content": text}
-        with vendor_errors():
-            created = await self._threads.messages.create(
-                conversation.id,
-                role="user",
-                **content,
-                metadata={"turn": turn_id, "slack_ts": message.ts, "slack_user": message.user_id},
-            )
-        return checked(ServerMessage, created).id
+                return text(found.get("id"))
+        words = message.text or NO_TEXT
+        content = await message_content(self._api, words, files) if files else {"content": words}
+        metadata = {"turn": turn_id, "slack_ts": message.ts, "slack_user": message.user_id}
+        body = {"role": "user", **content, "metadata": metadata}
+        created = await self._api.post("threads", conversation.id, "messages", body=body)
+        return text(_with_id(created).get("id"))
 
     async def start(self, request: RunRequest) -> Run:
         """With `again`, a run that was started for this turn is adopted, whatever became of it.
 
         While another run is active the server refuses: Retry.
         """
-        conversation, options = request.conversation, request.options
+        conversation = request.conversation
         if request.again:
             found = await self._find_run(conversation, request.messages, request.turn_id)
             if found is not None:
-                began = min(time.time(), float(found.created_at))
-                return Run(found.id, conversation.id, began, found.status)
+                return _as_run(found, conversation, min(time.time(), _created_at(found)))
         started_at = time.time()
+        path, body = ("threads", conversation.id, "runs"), self._body(request)
         with self._streams.room() as room:
-            with vendor_errors():
-                created = cast(
-                    object,
-                    await self._threads.runs.create(
-                        conversation.id,
-                        assistant_id=self._assistant_id,
-                        model=self._override("openai_model", options.model),
-                        instructions=self._override("bot_instructions", options.instructions),
-                        metadata={"turn": request.turn_id},
-                        stream=(room and self._can_stream) or omit,
-                    ),
-                )
-            if not isinstance(created, AsyncStream):
-                run = checked(ServerRun, created)
-                return Run(run.id, conversation.id, started_at, run.status)
+            if not room or not self._can_stream:
+                created: Any = await self._api.post(*path, body=body)
+            else:
+                created = await self._api.stream(*path, body=body)
+            if not isinstance(created, EventStream):
+                return _as_run(_with_id(created), conversation, started_at)
             live = self._streams.add(created)
-        first = await self._read_first(live)
-        return Run(first.id, conversation.id, started_at, first.status)
+        return _as_run(await self._read_first(live), conversation, started_at)
 
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
-        deadline = run.started_at + self._settings.bot_run_deadline
         live, draft = self._streams.take(run.id) or (None, RunDraft())
-        if live is not None:
-            async with aclosing(self._stream(live, draft, deadline)) as updates:
+        following = self._following(run, draft)
+        async with aclosing(following.updates(live)) as updates:
+            async for update in updates:
+                yield update
+        if draft.status == PAUSED:
+            draft.run = await self._excuse(run, fields(draft.run))
+            async with aclosing(following.poll()) as updates:
                 async for update in updates:
                     yield update
-        excused = False
-        while True:
-            async with aclosing(self._poll(run, draft, deadline)) as updates:
-                async for update in updates:
-                    yield update
-            if draft.run is None or draft.status != "requires_action":
-                break
-            if excused:
-                await self.cancel(run)
-                raise RunFailed("requires_action", "requires_action", text=draft.text)
-            draft.run = await self._excuse(run, draft.run)
-            excused = True
+        if draft.status == PAUSED:
+            await self.cancel(run)
+            raise RunFailed(PAUSED, PAUSED, text=draft.text)
         if draft.run is None:
             raise Retry("the run has no state")
         update = finish(draft.run, await self._answer(run), draft)
         yield replace(update, citations=await self._named(update.citations))
 
     async def cancel(self, run: Run) -> None:
-        with vendor_errors(), suppress(openai.BadRequestError, openai.NotFoundError):
-            await self._threads.runs.cancel(run.id, thread_id=run.conversation_id, timeout=LOOK)
+        path = ("threads", run.conversation_id, "runs", run.id, "cancel")
+        await self._api.attempt(*path, ignored=NOT_CANCELLABLE)
 
     async def fetch(self, run: Run, file: MadeFile) -> bytes:
-        with vendor_errors(missing="file"):
-            content = await self._client.files.content(file.id)
-            return await content.aread()
+        return await self._api.file_content(file.id)
 
     async def retract(
         self, conversation: Conversation, history: Sequence[Record], ts: str, *, again: bool
@@ -201,86 +164,106 @@ class AssistantsEngine:
         place = find_place(history, ts)
         if place is None:
             return
-        with vendor_errors():
-            listed = self._threads.messages.list(
-                conversation.id, order="asc", limit=100, timeout=LOOK
-            )
-            said: list[Any] = [message async for message in listed if message.role == "user"]
+        path = ("threads", conversation.id, "messages")
+        said = [m for m in await self._api.all(*path, order="asc") if m.get("role") == "user"]
         marked = [message for message in said if _metadata(message).get("slack_ts") == ts]
-        alike = [message for message in said if _words_of(message) == (place.text or NO_TEXT)]
+        alike = [m for m in said if text_of_message(m) == (place.text or NO_TEXT)]
         gone = marked[0] if marked else place.among(alike, again=again)
         if gone is not None:
-            with vendor_errors(), suppress(openai.NotFoundError):
-                await self._threads.messages.delete(gone.id, thread_id=conversation.id)
+            with suppress(ConversationGone, RunFailed):
+                await self._api.delete(*path, text(gone.get("id")), missing="message")
 
     async def delete(self, conversation_id: str) -> None:
-        with vendor_errors(), suppress(openai.NotFoundError):
-            await self._threads.delete(conversation_id)
+        with suppress(ConversationGone):
+            await self._api.delete("threads", conversation_id)
 
-    def _override(self, field: str, given: str) -> str | Omit:
+    def _body(self, request: RunRequest) -> Json:
+        body: Json = {
+            "assistant_id": self._assistant_id,
+            "metadata": {"turn": request.turn_id},
+        }
+        model = self._override("openai_model", request.options.model)
+        instructions = self._override("bot_instructions", request.options.instructions)
+        body |= {"model": model} if model else {}
+        body |= {"instructions": instructions} if instructions else {}
+        return body
+
+    def _override(self, field: str, given: str) -> str:
         """What the assistant's own model or instructions are replaced with, if with anything."""
         default = Settings.model_fields[field].default
         if given and given != default:
             return given
-        if field in self._settings.model_fields_set:
-            return str(getattr(self._settings, field))
-        return omit
+        is_set = field in self._settings.model_fields_set
+        return str(getattr(self._settings, field)) if is_set else ""
 
-    async def _find_message(self, conversation: Conversation, message: Message) -> Any | None:
+    def _following(self, run: Run, draft: RunDraft) -> Following:
+        async def cancel() -> Item:
+            await self.cancel(run)
+            return await self._fetch(run)
+
+        async def reopen() -> None:
+            """The protocol has no way to resume a stream."""
+
+        return Following(
+            draft,
+            run.started_at,
+            run.started_at + self._settings.bot_run_deadline,
+            WORKING,
+            fetch=lambda: self._fetch(run),
+            cancel=cancel,
+            reopen=reopen,
+            timing=self._api.timing,
+        )
+
+    async def _find_message(self, conversation: Conversation, message: Message) -> Item | None:
         """What became of a message of this turn. Its words decide only where metadata is not kept:
-        the same words may stand in the history.
+        the same words may occur in the history.
         """
-        listed = [m for m in await self._messages_of_turn(conversation) if m.role == "user"]
-        for found in listed:
-            if _metadata(found).get("slack_ts") == message.ts:
-                return found
-        alike = [m for m in listed if not _metadata(m) and text_of(m.content[0]) == message.text]
+        found = await self._messages_of_turn(conversation)
+        said = [entry for entry in found if entry.get("role") == "user"]
+        for entry in said:
+            if _metadata(entry).get("slack_ts") == message.ts:
+                return entry
+        alike = [m for m in said if not _metadata(m) and text_of_message(m) == message.text]
         if not alike:
             return None
-        with vendor_errors():
-            thread = await self._threads.retrieve(conversation.id, timeout=LOOK)
+        thread = await self._api.get("threads", conversation.id)
         return None if _metadata(thread) else alike[-1]
 
-    async def _messages_of_turn(self, conversation: Conversation) -> list[Any]:
+    async def _messages_of_turn(self, conversation: Conversation) -> list[Json]:
         """What came since the last turn that is known to have succeeded, or the newest twenty."""
-        after = conversation.last_item_id
+        path, after = ("threads", conversation.id, "messages"), conversation.last_item_id
         if after:
-            with suppress(RunFailed, ConversationGone), vendor_errors():
-                page = await self._threads.messages.list(
-                    conversation.id, order="asc", after=after, limit=100, timeout=LOOK
-                )
-                return page.data
-        with vendor_errors():
-            page = await self._threads.messages.list(
-                conversation.id, order="desc", limit=NEWEST_MESSAGES, timeout=LOOK
-            )
-        return page.data[::-1]
+            with suppress(RunFailed, ConversationGone):
+                page = await self._api.get(*path, order="asc", after=after, limit=100)
+                return _data(page)
+        page = await self._api.get(*path, order="desc", limit=NEWEST_MESSAGES)
+        return _data(page)[::-1]
 
     async def _find_run(
         self, conversation: Conversation, messages: Sequence[Message], turn_id: str
-    ) -> ServerRun | None:
+    ) -> Json | None:
         """The run of this turn. Where the server keeps no metadata: one that is not older than
         the turn's last message, since no message can be added while a run is active.
         """
-        with vendor_errors():
-            page = await self._threads.runs.list(
-                conversation.id, order="desc", limit=NEWEST_RUNS, timeout=LOOK
-            )
-        for run in page.data:
+        path = ("threads", conversation.id, "runs")
+        runs = _data(await self._api.get(*path, order="desc", limit=NEWEST_RUNS))
+        for run in runs:
             if _metadata(run).get("turn") == turn_id:
                 return run
-        if not page.data or not messages or _metadata(page.data[0]):
+        if not runs or not messages or _metadata(runs[0]):
             return None
         last = await self._find_message(conversation, messages[-1])
-        newest = max(page.data, key=lambda run: run.created_at)
-        return newest if last is not None and newest.created_at >= last.created_at else None
+        newest = max(runs, key=_created_at)
+        is_ours = last is not None and _created_at(newest) >= _created_at(last)
+        return newest if is_ours else None
 
-    async def _read_first(self, live: LiveStream[AssistantStreamEvent]) -> ServerRun:
+    async def _read_first(self, live: LiveStream) -> Item:
         """The run, as soon as the stream names it; the rest of the stream is for `follow`."""
         draft = RunDraft()
         try:
             while draft.run is None:
-                event = await live.first()
+                event = await live.first(self._api.timing.create_timeout)
                 if event is None:
                     self._can_stream = False
                     raise Retry("a stream without a beginning")
@@ -288,103 +271,68 @@ class AssistantsEngine:
         except BaseException:
             await live.aclose()
             raise
-        self._streams.keep(draft.run.id, live, draft)
+        self._streams.keep(text(draft.run.get("id")), live, draft)
         return draft.run
 
-    async def _stream(
-        self, live: LiveStream[AssistantStreamEvent], draft: RunDraft, deadline: float
-    ) -> AsyncGenerator[Update, None]:
-        """Read the stream as long as it goes; there is no way to take it up again."""
-        news = batches(aiter(live), interval=UPDATE_SECONDS, silence=patience(deadline))
-        with suppress(Retry):
-            async with aclosing(live), aclosing(news):
-                async for events in news:
-                    for event in events:
-                        draft.take(event)
-                    if draft.status in WORKING:
-                        yield draft.update()
+    async def _fetch(self, run: Run) -> Json:
+        path = ("threads", run.conversation_id, "runs", run.id)
+        return _with_id(await self._api.get(*path))
 
-    async def _poll(
-        self, run: Run, draft: RunDraft, deadline: float
-    ) -> AsyncGenerator[Update, None]:
-        if draft.run is not None and draft.status not in WORKING:
-            return
-        states = poll(
-            lambda: self._fetch(run),
-            lambda state: state.status not in WORKING,
-            delays=self._delays(time.time() - run.started_at),
-            errors=self._errors,
-            deadline=deadline,
-        )
-        try:
-            async with aclosing(states):
-                async for state in states:
-                    draft.run = state
-                    if state.status in WORKING:
-                        yield draft.update()
-        except DeadlinePassed:
-            await self._give_up(run, draft)
-
-    async def _give_up(self, run: Run, draft: RunDraft) -> None:
-        """Cancel a run that is past its deadline, unless it completes in this very moment."""
-        with suppress(BotError):
-            await self.cancel(run)
-            draft.run = await self._fetch(run)
-        if draft.status != "completed":
-            raise RunFailed("expired", "deadline", text=draft.text)
-
-    async def _fetch(self, run: Run) -> ServerRun:
-        with vendor_errors():
-            state = await self._threads.runs.retrieve(
-                run.id, thread_id=run.conversation_id, timeout=LOOK
-            )
-        return checked(ServerRun, state)
-
-    async def _excuse(self, run: Run, state: ServerRun) -> ServerRun:
-        """Tell the model that its tools are not there, so that it answers without them."""
-        action = state.required_action
-        calls = action.submit_tool_outputs.tool_calls if action is not None else []
-        with vendor_errors():
-            return await self._threads.runs.submit_tool_outputs(
-                run.id,
-                thread_id=run.conversation_id,
-                tool_outputs=[
-                    {"tool_call_id": call.id, "output": "error: this tool is not available"}
-                    for call in calls
-                ],
-            )
+    async def _excuse(self, run: Run, state: Item) -> Item:
+        """Answer for the tools that are not available, so that the model goes on without them."""
+        action = fields(fields(state.get("required_action")).get("submit_tool_outputs"))
+        outputs = [
+            {"tool_call_id": call.get("id"), "output": "error: this tool is not available"}
+            for call in map(fields, listed(action.get("tool_calls")))
+        ]
+        path = ("threads", run.conversation_id, "runs", run.id, "submit_tool_outputs")
+        return _with_id(await self._api.post(*path, body={"tool_outputs": outputs}))
 
     async def _named(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:
-        """The citations with the names of their files, which the server tells only when asked."""
+        """The citations with the names of their files, which have to be asked for."""
         names: dict[str, str] = {}
         for file_id in dict.fromkeys(citation.file_id for citation in citations):
-            with suppress(BotError), vendor_errors(missing="file"):
-                if file_id:
-                    found = await self._client.files.retrieve(file_id, timeout=LOOK)
-                    names[file_id] = found.filename
+            if file_id:
+                with suppress(BotError):
+                    found = await self._api.get("files", file_id, missing="file")
+                    names[file_id] = text(found.get("filename"))
         return tuple(replace(c, filename=names.get(c.file_id or "")) for c in citations)
 
-    async def _answer(self, run: Run) -> list[Any]:
+    async def _answer(self, run: Run) -> list[Item]:
         """The messages that the run has written, in order."""
-        with vendor_errors():
-            listed = self._threads.messages.list(
-                run.conversation_id, run_id=run.id, order="asc", limit=100, timeout=LOOK
-            )
-            messages: list[Any] = [message async for message in listed]
-        # Some servers ignore `run_id`, or do not tell of which run a message is.
-        asked = max((i for i, m in enumerate(messages) if m.role == "user"), default=-1)
+        path = ("threads", run.conversation_id, "messages")
+        messages = await self._api.all(*path, run_id=run.id, order="asc")
+        # Some servers ignore `run_id`, or do not say which run a message belongs to.
+        asked = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=-1)
         return [
             message
             for index, message in enumerate(messages)
-            if message.role == "assistant"
-            and (message.run_id == run.id or (not message.run_id and index > asked))
+            if message.get("role") == "assistant"
+            and (message.get("run_id") == run.id or (not message.get("run_id") and index > asked))
         ]
 
 
-def _words_of(message: Any) -> str:
-    return text_of(message.content[0]) if message.content else ""
+def _with_id(answer: Json) -> Json:
+    """The answer, if it is an object of the protocol; Retry where a server makes up others."""
+    if text(answer.get("id")):
+        return answer
+    raise Retry("not an answer of the protocol")
 
 
-def _metadata(thing: Any) -> dict[str, str]:
-    """Its metadata; at one server they are found under another name."""
-    return thing.metadata or getattr(thing, "metadata_", None) or {}
+def _as_run(run: Item, conversation: Conversation, started_at: float) -> Run:
+    status: Any = text(run.get("status")) or "queued"
+    return Run(text(run.get("id")), conversation.id, started_at, status)
+
+
+def _created_at(thing: Item) -> float:
+    value = thing.get("created_at")
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _data(page: Json) -> list[Json]:
+    return [entry for entry in listed(page.get("data")) if isinstance(entry, dict)]
+
+
+def _metadata(thing: Item) -> Item:
+    """Its metadata; one server has them under another name."""
+    return fields(thing.get("metadata") or thing.get("metadata_"))

@@ -1,12 +1,10 @@
-"""Files of a message in the words of both protocols."""
+"""Files of a message, as each protocol writes them."""
 
 import base64
 from collections.abc import Iterable
 from typing import Any
 
-from openai import AsyncOpenAI
-
-from bot.engines.errors import vendor_errors
+from bot.engines.api import Api
 from bot.errors import RunFailed
 from bot.media import AUDIO, Attachment, inlined
 
@@ -30,9 +28,21 @@ def input_part(attachment: Attachment) -> dict[str, Any]:
     return {"type": "input_file", "filename": attachment.name, "file_data": url}
 
 
-async def message_content(
-    client: AsyncOpenAI, text: str, attachments: Iterable[Attachment]
-) -> dict[str, Any]:
+def chat_part(attachment: Attachment) -> dict[str, Any]:
+    """A part of a message of the chat completions protocol."""
+    if attachment.kind == "text":
+        return {"type": "text", "text": inlined(attachment)}
+    encoded = base64.b64encode(attachment.data).decode()
+    if attachment.kind == "audio":
+        sound = {"data": encoded, "format": AUDIO[attachment.mimetype]}
+        return {"type": "input_audio", "input_audio": sound}
+    url = f"data:{attachment.mimetype or 'text/plain'};base64,{encoded}"
+    if attachment.kind == "image":
+        return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "file", "file": {"filename": attachment.name, "file_data": url}}
+
+
+async def message_content(api: Api, text: str, attachments: Iterable[Attachment]) -> dict[str, Any]:
     """Content and attachments of a message of the Assistants protocol; files are uploaded."""
     parts: list[dict[str, Any]] = [{"type": "text", "text": text}]
     attached: list[dict[str, Any]] = []
@@ -41,7 +51,7 @@ async def message_content(
             parts.append({"type": "text", "text": inlined(attachment)})
             continue
         is_image = attachment.kind == "image"
-        file_id = await _upload(client, attachment, "vision" if is_image else "assistants")
+        file_id = await _upload(api, attachment, "vision" if is_image else "assistants")
         if is_image:
             image = {"file_id": file_id, "detail": "auto"}
             parts.append({"type": "image_file", "image_file": image})
@@ -52,19 +62,13 @@ async def message_content(
     return {"content": parts} | ({"attachments": attached} if attached else {})
 
 
-async def _upload(client: AsyncOpenAI, attachment: Attachment, purpose: Any) -> str:
+async def _upload(api: Api, attachment: Attachment, purpose: str) -> str:
     file = (attachment.name, attachment.data, attachment.mimetype or "application/octet-stream")
+    expiry = {"anchor": "created_at", "seconds": EXPIRES_SECONDS}
     try:
-        with vendor_errors(missing="endpoint"):
-            created = await client.files.create(
-                file=file,
-                purpose=purpose,
-                expires_after={"anchor": "created_at", "seconds": EXPIRES_SECONDS},
-            )
+        return await api.upload(file, purpose, expires_after=expiry)
     except RunFailed as error:
-        if error.reason != "bad_request":
+        if error.reason not in ("bad_request", "unsupported_parameter"):
             raise
-        # Servers older than the field refuse it.
-        with vendor_errors(missing="endpoint"):
-            created = await client.files.create(file=file, purpose=purpose)
-    return created.id
+    # Servers older than the field refuse it.
+    return await api.upload(file, purpose)

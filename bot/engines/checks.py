@@ -7,15 +7,12 @@ import datetime
 import difflib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
-
-import openai
-from openai import AsyncOpenAI
 
 from bot.checks import Check, Finding, failed, ok, skipped, warning
 from bot.engines import Engine, open_engine
-from bot.engines.client import LOOK, open_client
-from bot.engines.errors import vendor_errors
+from bot.engines.api import Api
+from bot.engines.client import ASSISTANTS, open_client
+from bot.engines.items import text
 from bot.engines.replay import PREFIX as REPLAYED
 from bot.errors import BotError, ConversationGone, Retry, RunFailed
 from bot.models import Thread
@@ -24,12 +21,14 @@ from bot.settings import Settings
 SOON = datetime.timedelta(days=90)
 NOBODY = Thread("doctor", "doctor", "0")
 
-_MENDS = {
+_FIXES = {
     "authentication": "put a valid key into OPENAI_API_KEY",
     "permission": "the key may not do this: give its project or role the right, or use another key",
     "insufficient_quota": "the account has no credit left: see the server's billing page",
     "endpoint_not_found": "is OPENAI_BASE_URL right (mostly it ends in /v1)? does BOT_ENGINE fit?",
 }
+_ANSWERS = {"responses": ("responses",), "chat completions": ("chat", "completions")}
+"""The protocols of servers without conversations, with the path of each."""
 _UNREACHABLE = "is OPENAI_BASE_URL right, is the server up, may this machine reach it?"
 
 
@@ -46,13 +45,15 @@ async def open_checks(
         if settings.bot_engine == "echo":
             yield (Check("engine", _echo),)
             return
-        async with open_client(settings) as client:
-            yield EngineChecks(engine, client, settings, today).all()
+        headers = ASSISTANTS if settings.bot_engine == "assistants" else {}
+        async with open_client(settings, headers=headers) as client:
+            api = Api(client, model=settings.openai_model)
+            yield EngineChecks(engine, api, settings, today).all()
 
 
 async def _echo() -> Finding:
-    mend = "set BOT_ENGINE=responses and OPENAI_API_KEY for answers of a model"
-    return warning("echo: there is no AI behind it", mend)
+    fix = "set BOT_ENGINE=responses and OPENAI_API_KEY for answers of a model"
+    return warning("echo: there is no AI behind it", fix)
 
 
 class EngineChecks:
@@ -61,12 +62,12 @@ class EngineChecks:
     def __init__(
         self,
         engine: Engine,
-        client: AsyncOpenAI,
+        api: Api,
         settings: Settings,
         today: Callable[[], datetime.date],
     ) -> None:
         self._engine = engine
-        self._client = client
+        self._api = api
         self._settings = settings
         self._today = today
         self._model = settings.openai_model
@@ -84,76 +85,124 @@ class EngineChecks:
         try:
             conversation_id = await self._engine.begin(NOBODY, "doctor")
             await self._engine.delete(conversation_id)
+            if conversation_id.startswith(REPLAYED):
+                return warning(
+                    f"{await self._protocol()} at {server}, which keeps no conversations",
+                    "none needed: every turn sends the thread's history along, "
+                    "which costs more tokens",
+                )
         except BotError as error:
             return _refusal(error, f"{server}: ")
-        if conversation_id.startswith(REPLAYED):
-            return warning(
-                f"{self._engine.name} at {server}, which keeps no conversations",
-                "none needed: every turn sends the thread's history along, which costs more tokens",
-            )
         return ok(f"{self._engine.name} at {server}: a conversation was begun and deleted")
+
+    async def _protocol(self) -> str:
+        """How a server without conversations is asked, by requests that it has to refuse."""
+        for name, path in _ANSWERS.items():
+            if await self._has(path):
+                return name
+        raise RunFailed("failed", "endpoint_not_found")
+
+    async def _has(self, path: tuple[str, ...]) -> bool:
+        """Whether there is such an endpoint. Raises for a wrong key or no connection."""
+        try:
+            answer = await self._api.post(*path, body={}, missing="endpoint")
+        except RunFailed as error:
+            if error.reason in ("authentication", "permission", "insufficient_quota"):
+                raise
+            return error.reason != "endpoint_not_found"
+        except Retry as error:
+            if error.reason.startswith("status 5"):
+                return True
+            raise
+        return "error" not in answer  # LM Studio answers 200 to unknown paths
 
     async def assistant(self) -> Finding:
         """Whether the assistant exists; its model is what answers, unless ours is set."""
         assistant_id = self._settings.openai_assistant_id or ""
         try:
-            with vendor_errors(missing="assistant"):
-                found = await self._client.beta.assistants.retrieve(assistant_id, timeout=LOOK)
+            found = await self._api.get("assistants", assistant_id, missing="assistant")
         except BotError as error:
             if isinstance(error, RunFailed) and error.reason == "assistant_not_found":
-                mend = "take OPENAI_ASSISTANT_ID from the server's list of assistants"
-                return failed(f"the server knows no assistant {assistant_id}", mend)
+                fix = "take OPENAI_ASSISTANT_ID from the server's list of assistants"
+                return failed(f"the server knows no assistant {assistant_id}", fix)
             return _refusal(error)
+        model = text(found.get("model"))
         if "openai_model" not in self._settings.model_fields_set:
-            self._model = found.model
-        return ok(f"{assistant_id} ({found.name or 'without a name'}, {found.model})")
+            self._model = model
+        return ok(f"{assistant_id} ({text(found.get('name')) or 'without a name'}, {model})")
 
     async def model(self) -> Finding:
         """Whether the model exists and until when."""
         try:
-            with vendor_errors(missing="model"):
-                found: Any = await self._client.models.retrieve(self._model, timeout=LOOK)
+            found = await self._api.get("models", self._model, missing="model")
         except RunFailed as error:
-            if error.reason == "model_not_found":
-                return await self._missing()
+            if error.reason in ("model_not_found", "endpoint_not_found", "bad_request"):
+                return await self._listed()
             return _refusal(error)
         except BotError as error:
             return _refusal(error)
-        return judge_shutdown(self._model, getattr(found, "shutdown_date", None), self._today())
+        return judge_shutdown(self._model, text(found.get("shutdown_date")), self._today())
 
-    async def _missing(self) -> Finding:
-        """Some servers have no list of models at all: then nothing is said against the name."""
+    async def _listed(self) -> Finding:
+        """What the server's list of models says: many servers have no page for each model."""
         try:
-            with vendor_errors(missing="endpoint"):
-                known = [model.id for model in (await self._client.models.list(timeout=LOOK)).data]
-        except (BotError, openai.OpenAIError):
-            return skipped(f"{self._model}: the server does not tell which models it has")
+            known = [text(model.get("id")) for model in await self._api.all("models")]
+        except BotError:
+            known = []
+        if not known:
+            return skipped(f"{self._model}: the server does not say which models it has")
+        if self._model in known or f"{self._model}:latest" in known:
+            return ok(self._model)
         near = difflib.get_close_matches(self._model, known, n=3, cutoff=0.4) or known[:3]
-        mend = f"set OPENAI_MODEL to one it has: {', '.join(near) or 'it names none'}"
-        return failed(f"the server knows no model {self._model}", mend)
+        fix = f"set OPENAI_MODEL to one it has: {', '.join(near)}"
+        if len(known) == 1 and await self._serves_any_name(known[0]):
+            return warning(f"the server lists only {known[0]}, not {self._model}", fix)
+        return failed(f"the server knows no model {self._model}", fix)
+
+    async def _serves_any_name(self, known: str) -> bool:
+        """Whether a server of one model may answer under any name, as llama.cpp's does.
+
+        It has no page for the model that it does have, and does not mind our name in a request
+        that it has to refuse anyway.
+        """
+        try:
+            await self._api.get("models", known, missing="model")
+        except BotError:
+            pass
+        else:
+            return False
+        for path in _ANSWERS.values():
+            try:
+                await self._api.post(*path, body={"model": self._model}, missing="endpoint")
+            except RunFailed as error:
+                if error.reason == "model_not_found":
+                    return False
+            except BotError:
+                continue
+        return True
 
 
-def judge_shutdown(model: str, date: str | None, today: datetime.date) -> Finding:
-    """`date` is the server's `shutdown_date`, YYYY-MM-DD."""
+def judge_shutdown(model: str, date: str, today: datetime.date) -> Finding:
+    """`date` is the server's `shutdown_date`, YYYY-MM-DD; empty where it names none."""
     try:
-        end = datetime.date.fromisoformat(date or "")
+        end = datetime.date.fromisoformat(date)
     except ValueError:
         return ok(model)
-    mend = "set OPENAI_MODEL to its successor"
+    fix = "set OPENAI_MODEL to its successor"
     if end <= today:
-        return failed(f"{model} was shut down on {end}", mend)
+        return failed(f"{model} was shut down on {end}", fix)
     if end - today <= SOON:
-        return warning(f"{model} will be shut down on {end}, in {(end - today).days} days", mend)
+        return warning(f"{model} will be shut down on {end}, in {(end - today).days} days", fix)
     return ok(f"{model}, until {end}")
 
 
 def _refusal(error: BotError, before: str = "") -> Finding:
     if isinstance(error, RunFailed):
         detail = f" ({error.detail})" if error.detail else ""
-        mend = _MENDS.get(error.reason, "see the server's own words")
-        return failed(f"{before}{error.reason}{detail}", mend)
+        fix = _FIXES.get(error.reason, "see the server's own words")
+        return failed(f"{before}{error.reason}{detail}", fix)
     if isinstance(error, Retry) and not error.counts:
         return warning(f"{before}it asks us to wait: {error.reason}", "raise the rate limit")
     if isinstance(error, ConversationGone):
-        return failed(f"{before}it forgets conversations at once", _MENDS["endpoint_not_found"])
+        return failed(f"{before}it forgets conversations at once", _FIXES["endpoint_not_found"])
     return failed(f"{before}{error}", _UNREACHABLE)

@@ -1,24 +1,27 @@
-"""The SDK's client as both network engines need it: bounded, and never repeating itself."""
+"""The SDK's client as both network engines need it: bounded, and without retries of its own."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
 import httpx2
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
+from bot.engines.transport import BoundedTransport
 from bot.settings import Settings
 from bot.telemetry.log import log
+from bot.timing import EngineTiming
 
-LOOKS = 128
-"""Reading requests at once: enough to look at 1,000 runs that were handed over within two seconds,
+READS = 128
+"""Concurrent GET requests: enough to poll 1,000 runs that were handed over within two seconds,
 at 200 ms each."""
 
-ACTS = 32
-"""Other requests at once: what begins does not queue behind all the polls."""
+WRITES = 32
+"""Concurrent requests of other methods: new runs do not queue behind the polls."""
 
 STREAMS = 100
 """Connections that may be streams at the same time. Further runs are polled."""
@@ -26,35 +29,48 @@ STREAMS = 100
 KEPT_SECONDS = 3.0
 """How long an idle connection is kept; common servers close theirs after five."""
 
-WRITE_SECONDS = 60.0
-"""What a request with a body may take beyond its read timeout: aiohttp sets no limit to sending."""
+POOL_SECONDS = 60.0
+ASSISTANTS = {"OpenAI-Beta": "assistants=v2"}
+"""The header that the Assistants protocol requires."""
 
-LOOK = httpx2.Timeout(15, connect=5, pool=60)
-CREATE = httpx2.Timeout(60, connect=5)
+
+def read_timeout(timing: EngineTiming) -> httpx2.Timeout:
+    return httpx2.Timeout(timing.read_timeout, connect=timing.connect_timeout, pool=POOL_SECONDS)
+
+
+def create_timeout(timing: EngineTiming) -> httpx2.Timeout:
+    return httpx2.Timeout(timing.create_timeout, connect=timing.connect_timeout)
 
 
 class _GatedClient(DefaultAioHttpClient):
-    """Lets `LOOKS` and `ACTS` through at a time, a stream only until it begins.
+    """Lets `READS` and `WRITES` through at a time, a stream only until it begins.
 
     Over aiohttp, because the SDK's own pool goes through all its connections for every single
     request: with a hundred of them a poll takes 0.8 ms of CPU instead of 2.0. At DEBUG each request
     is logged with its outcome.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, timing: EngineTiming, **options: Any) -> None:
         super().__init__(**options)
-        self._looks = asyncio.Semaphore(LOOKS)
-        self._acts = asyncio.Semaphore(ACTS)
+        self._timing = timing
+        self._reads = asyncio.Semaphore(READS)
+        self._writes = asyncio.Semaphore(WRITES)
+
+    def _init_transport(self, *args: Any, **options: Any) -> httpx2.AsyncBaseTransport:
+        return BoundedTransport(super()._init_transport(*args, **options))
+
+    def _init_proxy_transport(self, *args: Any, **options: Any) -> httpx2.AsyncBaseTransport:
+        return BoundedTransport(super()._init_proxy_transport(*args, **options))
 
     async def send(self, request: httpx2.Request, *args: Any, **options: Any) -> httpx2.Response:
-        async with self._looks if request.method == "GET" else self._acts:
+        async with self._reads if request.method == "GET" else self._writes:
             began, status = time.monotonic(), "no answer"
             try:
-                async with asyncio.timeout(_limit(request)):
+                async with asyncio.timeout(self._limit(request)):
                     response = await super().send(request, *args, **options)
                 status = str(response.status_code)
             except TimeoutError as error:
-                raise httpx2.WriteTimeout("the request was not taken", request=request) from error
+                raise httpx2.WriteTimeout("the request took too long", request=request) from error
             except aiohttp.ClientError as error:
                 raise httpx2.RemoteProtocolError(str(error), request=request) from error
             finally:
@@ -63,34 +79,39 @@ class _GatedClient(DefaultAioHttpClient):
                 log.debug("ai_request", request=path, status=status, ms=ms)
             return response
 
-
-def _limit(request: httpx2.Request) -> float | None:
-    """Seconds for the whole of a request that has a body."""
-    read = request.extensions.get("timeout", {}).get("read")
-    return None if request.method == "GET" or read is None else read + WRITE_SECONDS
+    def _limit(self, request: httpx2.Request) -> float | None:
+        """Seconds for a whole request, its body included; for a stream: until it begins."""
+        read = request.extensions.get("timeout", {}).get("read")
+        return None if read is None else float(read) + self._timing.write_timeout
 
 
 @asynccontextmanager
-async def open_client(settings: Settings) -> AsyncIterator[AsyncOpenAI]:
-    """Open the client and close it in the end.
+async def open_client(
+    settings: Settings,
+    timing: EngineTiming = EngineTiming(),
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> AsyncIterator[AsyncOpenAI]:
+    """Open the client and close it in the end. All requests carry the `headers`.
 
-    It repeats no POST by itself: no request of the protocol carries an idempotency key, so that a
-    repeated one after a timeout could be a second message or a second bill. (aiohttp repeats a GET
-    or DELETE once whose connection broke before the answer began.) Kept connections are closed
-    sooner than common servers close them, so that a POST does not run into a closed one.
+    It never retries a POST by itself: no request of the protocol carries an idempotency key, so a
+    retry after a timeout could be a second message or a second bill. (aiohttp retries a GET or
+    DELETE once if its connection broke before the answer began.) Idle connections are closed sooner
+    than common servers close them, so that no POST runs into a closed one.
     """
     key = settings.openai_api_key
     limits = httpx2.Limits(
-        max_connections=LOOKS + ACTS + STREAMS,
-        max_keepalive_connections=LOOKS,
+        max_connections=READS + WRITES + STREAMS,
+        max_keepalive_connections=READS,
         keepalive_expiry=KEPT_SECONDS,
     )
+    timeout = create_timeout(timing)
     client = AsyncOpenAI(
         api_key=key.get_secret_value() if key is not None else "none",
         base_url=settings.openai_base_url,
         max_retries=0,
-        timeout=CREATE,
-        http_client=_GatedClient(limits=limits, timeout=CREATE, follow_redirects=True),
+        timeout=timeout,
+        default_headers={"Accept-Encoding": "gzip, deflate"} | dict(headers),
+        http_client=_GatedClient(timing, limits=limits, timeout=timeout, follow_redirects=True),
     )
     async with client:
         yield client

@@ -1,21 +1,19 @@
-"""Conversations of the Responses protocol: filling, looking into, mending and erasing them."""
+"""Conversations of the Responses protocol: filling, reading, repairing and deleting them."""
 
 import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from openai import AsyncOpenAI, omit
-
-from bot.engines.answer import Item, is_message, parts_of, text_of
-from bot.engines.client import LOOK
-from bot.engines.errors import vendor_errors
+from bot.engines.api import Api
+from bot.engines.items import Item, fields, is_message, parts_of, text, text_of
 from bot.engines.retraction import Place
 from bot.errors import ConversationGone, RunFailed
 from bot.models import Conversation, Message, Record, Thread
+from bot.telemetry.log import log
 
 ITEMS_PER_CALL = 20
-PAGE = 100
+NEWEST_ITEMS = 100
 DELETES = 10
 
 _HISTORY = "history"
@@ -25,11 +23,9 @@ _OUTPUTS = {
 }
 
 
-async def create(
-    client: AsyncOpenAI, thread: Thread, user_id: str, history: Sequence[Record]
-) -> str:
-    """Open a conversation that holds `history`. How much that is stays in its metadata, so that
-    a later look can tell history from what turns have added.
+async def create(api: Api, thread: Thread, user_id: str, history: Sequence[Record]) -> str:
+    """Open a conversation that holds `history`. Its length goes into the metadata, so that a later
+    reader can tell history from what turns have added.
 
     Raises RunFailed("endpoint_not_found") where the server keeps no conversations at all.
     """
@@ -44,52 +40,52 @@ async def create(
         "created_at": str(int(time.time())),
         _HISTORY: str(len(items)),
     }
-    with vendor_errors(missing="endpoint"):
-        conversation = await client.conversations.create(
-            items=items[:ITEMS_PER_CALL], metadata=metadata
-        )
-    if not getattr(conversation, "id", None):
-        # LM Studio answers 200 to what it does not know.
+    body = {"items": items[:ITEMS_PER_CALL], "metadata": metadata}
+    created = await api.post("conversations", body=body, missing="endpoint")
+    conversation_id = text(created.get("id"))
+    if not conversation_id:
+        # LM Studio answers 200 to unknown paths.
         raise RunFailed("failed", "endpoint_not_found")
     for start in range(ITEMS_PER_CALL, len(items), ITEMS_PER_CALL):
-        with vendor_errors():
-            await client.conversations.items.create(
-                conversation.id, items=items[start : start + ITEMS_PER_CALL]
-            )
-    return conversation.id
+        batch = {"items": items[start : start + ITEMS_PER_CALL]}
+        await api.post("conversations", conversation_id, "items", body=batch)
+    return conversation_id
 
 
-async def items_after(client: AsyncOpenAI, conversation_id: str, item_id: str) -> list[Item]:
+async def items_after(api: Api, conversation_id: str, item_id: str) -> list[Item]:
     """All items behind `item_id` ("": behind nothing), in order."""
-    with vendor_errors():
-        pages = client.conversations.items.list(
-            conversation_id, after=item_id or omit, order="asc", limit=PAGE, timeout=LOOK
-        )
-        return [item async for item in pages]
+    path = ("conversations", conversation_id, "items")
+    return list(await api.all(*path, after=item_id, order="asc"))
 
 
-async def newest_items(client: AsyncOpenAI, conversation_id: str) -> list[Item]:
+async def newest_items(api: Api, conversation_id: str) -> list[Item]:
     """The newest hundred items, in order."""
-    with vendor_errors():
-        page = await client.conversations.items.list(
-            conversation_id, order="desc", limit=PAGE, timeout=LOOK
-        )
-    return list(reversed(page.data))
+    found: list[Item] = []
+    async for page in api.pages("conversations", conversation_id, "items", order="desc"):
+        found += page
+        if len(found) >= NEWEST_ITEMS:
+            break
+    return found[:NEWEST_ITEMS][::-1]
 
 
-async def items_of_turn(client: AsyncOpenAI, conversation: Conversation) -> list[Item]:
+async def items_of_turn(api: Api, conversation: Conversation) -> list[Item]:
     """What came into the conversation since the last turn that is known to have succeeded."""
     if conversation.last_item_id:
         try:
-            return await items_after(client, conversation.id, conversation.last_item_id)
+            return await items_after(api, conversation.id, conversation.last_item_id)
         except (RunFailed, ConversationGone):
-            # The server does not know the item, or the conversation: the next call tells.
-            return await newest_items(client, conversation.id)
-    with vendor_errors():
-        found = await client.conversations.retrieve(conversation.id, timeout=LOOK)
-    metadata: Any = found.metadata or {}
-    items = await items_after(client, conversation.id, "")
-    return items[int(metadata.get(_HISTORY) or 0) :]
+            # The server knows the item no more, or the conversation: the next call shows which.
+            return await newest_items(api, conversation.id)
+    found = await api.get("conversations", conversation.id)
+    items = await items_after(api, conversation.id, "")
+    return items[_history_of(found) :]
+
+
+def _history_of(conversation: Item) -> int:
+    try:
+        return max(0, int(text(fields(conversation.get("metadata")).get(_HISTORY)) or 0))
+    except ValueError:
+        return 0
 
 
 def find_messages(items: Sequence[Item], messages: Sequence[Message]) -> tuple[int, int]:
@@ -105,60 +101,63 @@ def find_messages(items: Sequence[Item], messages: Sequence[Message]) -> tuple[i
     return 0, -1
 
 
-async def excuses(client: AsyncOpenAI, conversation_id: str) -> list[dict[str, Any]]:
-    """An output for every call that has none: such a call lets the server refuse every turn."""
-    items = await newest_items(client, conversation_id)
-    answered = {item.call_id for item in items if item.type in _OUTPUTS.values()}
+async def excuses(api: Api, conversation_id: str) -> list[dict[str, Any]]:
+    """An output for every call that has none: with such a call the server refuses every turn."""
+    items = await newest_items(api, conversation_id)
+    answered = {item.get("call_id") for item in items if item.get("type") in _OUTPUTS.values()}
     return [
         {
-            "type": _OUTPUTS[item.type],
-            "call_id": item.call_id,
+            "type": _OUTPUTS[text(item.get("type"))],
+            "call_id": item.get("call_id"),
             "output": "error: this tool is not available",
         }
         for item in items
-        if item.type in _OUTPUTS and item.call_id not in answered
+        if item.get("type") in _OUTPUTS and item.get("call_id") not in answered
     ]
 
 
-async def retract(client: AsyncOpenAI, conversation_id: str, place: Place, *, again: bool) -> None:
+async def retract(api: Api, conversation_id: str, place: Place, *, again: bool) -> None:
     """Delete the item of a message that a person has deleted."""
-    items = await items_after(client, conversation_id, "")
+    items = await items_after(api, conversation_id, "")
     alike = [item for item in items if is_message(item, "user") and words_of(item) == place.text]
     item = place.among(alike, again=again)
     if item is not None:
-        await _delete_item(client, conversation_id, item.id)
+        await _delete_item(api, conversation_id, text(item.get("id")))
 
 
 def words_of(message: Item) -> str:
-    """What a person wrote: the words come first in a message, its files behind them."""
+    """What a person wrote: the words come first in a message, its files follow."""
     return "".join(text_of(part) for part in parts_of(message)[:1])
 
 
-async def erase(client: AsyncOpenAI, conversation_id: str) -> None:
-    """Delete all items, then the conversation, which the server would leave behind otherwise."""
+async def erase(api: Api, conversation_id: str) -> None:
+    """Delete all items, then the conversation: a server may keep the items of a deleted one."""
     try:
-        items = await items_after(client, conversation_id, "")
+        items = await items_after(api, conversation_id, "")
     except ConversationGone:
         return
+    except RunFailed as error:
+        if error.reason != "answer_too_large":
+            raise
+        log.warning("items_not_listed", reason=error.reason)
+        items = []
     for start in range(0, len(items), DELETES):
         batch = items[start : start + DELETES]
         done = await asyncio.gather(
-            *(_delete_item(client, conversation_id, item.id) for item in batch),
+            *(_delete_item(api, conversation_id, text(item.get("id"))) for item in batch),
             return_exceptions=True,
         )
-        for error in done:
-            if isinstance(error, BaseException):
-                raise error
+        for result in done:
+            if isinstance(result, BaseException):
+                raise result
     try:
-        with vendor_errors():
-            await client.conversations.delete(conversation_id)
+        await api.delete("conversations", conversation_id)
     except ConversationGone:
         return
 
 
-async def _delete_item(client: AsyncOpenAI, conversation_id: str, item_id: str) -> None:
+async def _delete_item(api: Api, conversation_id: str, item_id: str) -> None:
     try:
-        with vendor_errors():
-            await client.conversations.items.delete(item_id, conversation_id=conversation_id)
+        await api.delete("conversations", conversation_id, "items", item_id)
     except ConversationGone:
         return

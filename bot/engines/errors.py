@@ -1,19 +1,20 @@
 """The one place where the SDK's errors become the program's own."""
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any
 
 import openai
 
+from bot.engines.transport import TooLarge
 from bot.errors import BotError, ConversationGone, RateLimited, Retry, RunFailed
 from bot.telemetry import metrics
+from bot.timing import EngineTiming
 
-T = TypeVar("T")
-
-LOCK_PAUSE = 2.0
-"""Seconds after which a conversation on which the server is still working is tried again."""
+Missing = str
+"""What a 404 means: `conversation`, `run`, `file`, `model`, `assistant`, `endpoint`."""
 
 DETAIL_CHARS = 300
 
@@ -21,26 +22,59 @@ _QUOTA = re.compile(r"insufficient_quota|billing|spend|usage_limit|credit")
 _LOCKED = re.compile(r"conversation_locked|while a run|already has an active run")
 _NO_SUCH = re.compile(r"No (assistant|run|message) found")
 _UNANSWERED = "No tool output found for"
-_TOO_LONG = re.compile(r"context_length_exceeded|exceeds the context window|maximum context length")
+_TOO_LONG = re.compile(
+    r"context_length_exceeded|exceed_context|exceeds? the (available )?context"
+    r"|maximum context length|prompt is too long|input (length|is too long)",
+    re.IGNORECASE,
+)
+_FILTERED = re.compile(
+    r"content_filter|content_policy|content management policy|moderation_blocked"
+    r"|ResponsibleAIPolicy"
+)
+_UNKNOWN_MODEL = re.compile(
+    r"not? found|not exist|n't exist|unknown|invalid model|no such|pinned to|could ?n[o']t find"
+    r"|cannot find|not? (available|loaded|installed|deployed|served|recogni[sz]ed|a? ?valid)"
+    r"|try pulling|unsupported model|model_not",
+    re.IGNORECASE,
+)
+_MODEL_CODES = re.compile(r"model_not_found|model_not_available|unknown_model|invalid_model")
+_REFUSED_FIELD = re.compile(r"unsupported_(parameter|value)|unknown_parameter|missing_required")
+_IN_CONTENT = re.compile(r"input|messages|content")
+"""Parameters that hold what people sent: a refused file is not a refused setting."""
+_NO_STORAGE = re.compile(r"zero data retention|zero_data_retention|data retention", re.IGNORECASE)
 
 
 @contextmanager
-def vendor_errors(missing: str = "conversation") -> Iterator[None]:
+def vendor_errors(
+    missing: Missing = "conversation",
+    *,
+    model: str = "",
+    lock_pause: float = EngineTiming().lock_pause,
+) -> Iterator[None]:
     """Turn what the SDK raises within into the errors of `bot.errors`.
 
-    `missing` says what a 404 would mean: with "conversation" it becomes ConversationGone, with
-    anything else RunFailed with the reason `<missing>_not_found`, unless the server says what.
+    `missing` says what a 404 means: with "conversation" it becomes ConversationGone, with anything
+    else RunFailed with the reason `<missing>_not_found`, unless the server names something else.
+    `model` is the model that was asked for.
     """
     try:
         yield
     except openai.APIError as error:
         # `from None`: the SDK's error carries the request, and with it what people wrote.
-        parsed = parse_error(error, missing)
+        parsed = parse_error(error, missing, model=model, lock_pause=lock_pause)
         metrics.engine_errors.labels(_label(parsed)).inc()
         raise parsed from None
-    except ValueError as error:
+    except TooLarge:
+        metrics.engine_errors.labels("answer_too_large").inc()
+        raise too_large() from None
+    except (ValueError, RecursionError) as error:
         metrics.engine_errors.labels("protocol").inc()
         raise Retry(f"not an answer of the protocol: {type(error).__name__}") from None
+
+
+def too_large(text: str = "") -> RunFailed:
+    """The server sent more than any answer may hold."""
+    return RunFailed("failed", "answer_too_large", text=text)
 
 
 def _label(error: BotError) -> str:
@@ -49,35 +83,46 @@ def _label(error: BotError) -> str:
     return "conversation_gone"
 
 
-def checked(kind: type[T], answer: object) -> T:
-    """The answer, if it is one: there are servers that say 200 to what they do not know, and
-    proxies that answer with a page. Raises Retry for those.
-    """
-    if isinstance(answer, kind) and getattr(answer, "id", None):
-        return answer
-    raise Retry("not an answer of the protocol")
-
-
-def parse_error(error: openai.APIError, missing: str = "conversation") -> BotError:
+def parse_error(
+    error: openai.APIError,
+    missing: Missing = "conversation",
+    *,
+    model: str = "",
+    lock_pause: float = EngineTiming().lock_pause,
+) -> BotError:
     """What the caller is to do about an error of the SDK. The status decides first, then the code.
 
-    Servers built on other frameworks answer `{"detail": ...}`, so that code and param are None.
+    Servers built on other frameworks answer `{"detail": ...}`, without code and param.
     """
-    if isinstance(error, openai.APITimeoutError):
-        return Retry("timeout")
+    if isinstance(error.__cause__, TooLarge):
+        return too_large()
     if isinstance(error, openai.APIConnectionError):
-        return Retry("connection")
+        return Retry("timeout" if isinstance(error, openai.APITimeoutError) else "connection")
     if not isinstance(error, openai.APIStatusError):
-        return Retry(error.code or "broken stream")
+        return _parse_stream_error(error)
+    return _parse_status(error, missing, model, lock_pause)
+
+
+def _parse_status(
+    error: openai.APIStatusError, missing: Missing, model: str, lock_pause: float
+) -> BotError:
     status = error.status_code
     if status == 429:
         return _parse_429(error)
-    if status in (408, 409) or status >= 500 or status < 400:
-        return Retry(f"status {status}", after=retry_after(error))
     if status in (401, 403):
         # The server's words on a wrong key quote parts of the key.
         return RunFailed("failed", "authentication" if status == 401 else "permission")
-    return _parse_refusal(error, missing)
+    if status == 501:
+        return RunFailed("failed", "endpoint_not_found")
+    if status in (408, 409) or status >= 500 or status < 400:
+        return Retry(f"status {status}", after=retry_after(error))
+    refusal = _Refusal(error)
+    if _LOCKED.search(refusal.all):
+        return Retry("conversation_locked", after=lock_pause, counts=False)
+    reason = _refused_for(refusal, model) or _missing_thing(status, refusal.message, missing)
+    if reason == "conversation_not_found":
+        return ConversationGone(refusal.detail)
+    return RunFailed("failed", reason, detail=refusal.detail)
 
 
 def retry_after(error: openai.APIStatusError) -> float | None:
@@ -85,45 +130,93 @@ def retry_after(error: openai.APIStatusError) -> float | None:
     headers = error.response.headers
     try:
         if "retry-after-ms" in headers:
-            return float(headers["retry-after-ms"]) / 1000
-        return float(headers["retry-after"])
+            seconds = float(headers["retry-after-ms"]) / 1000
+        else:
+            seconds = float(headers["retry-after"])
     except (KeyError, ValueError):
         return None
+    return seconds if 0 <= seconds < math.inf else None
 
 
-def words(error: openai.APIError) -> str:
-    """The server's own message, without what the SDK puts before it."""
-    body = error.body
-    if isinstance(body, dict):
-        return str(body.get("message") or body.get("detail") or "")
-    return str(body or "")
+class _Refusal:
+    """What a server says in its refusal, wherever it says it."""
+
+    def __init__(self, error: openai.APIError) -> None:
+        body = _innermost(error.body)
+        if isinstance(body, Mapping):
+            words = body.get("message") or body.get("detail") or body.get("error") or ""
+            code, kind, param = body.get("code"), body.get("type"), body.get("param")
+        else:
+            words, code, kind, param = body or "", None, None, None
+        self.message = str(words)
+        self.detail = self.message[:DETAIL_CHARS]
+        self.param = str(param or "")
+        self.code = " ".join(str(found) for found in (code, kind, error.code) if found)
+        self.all = f"{self.code} {self.message}"
 
 
-def _parse_429(error: openai.APIStatusError) -> BotError:
-    if _QUOTA.search(f"{error.code} {error.type}"):
-        return RunFailed("failed", "insufficient_quota", detail=words(error)[:DETAIL_CHARS])
-    return RateLimited(error.code or "rate limit", after=retry_after(error))
+def _innermost(body: object) -> object:
+    """The error in `{"error": …}`, `{"detail": {"error": …}}` and the like."""
+    for _ in range(3):
+        if not isinstance(body, Mapping) or body.get("message"):
+            break
+        inner = body.get("error") or body.get("detail")
+        if not isinstance(inner, Mapping):
+            break
+        body = inner
+    return body
 
 
-def _parse_refusal(error: openai.APIStatusError, missing: str) -> BotError:
-    message = words(error)
-    text = f"{error.code} {message}"
-    detail = message[:DETAIL_CHARS]
-    if _LOCKED.search(text):
-        return Retry("conversation_locked", after=LOCK_PAUSE, counts=False)
-    if error.code == "model_not_found":
-        return RunFailed("failed", "model_not_found", detail=detail)
-    if _TOO_LONG.search(text):
-        return RunFailed("failed", "context_length_exceeded", detail=detail)
-    if _UNANSWERED in message:
-        return RunFailed("failed", "unanswered_call", detail=detail)
-    if error.status_code == 405:
-        return RunFailed("failed", "endpoint_not_found", detail=detail)
-    if error.status_code != 404:
-        return RunFailed("failed", "bad_request", detail=detail)
+def _refused_for(refusal: _Refusal, model: str) -> str:
+    """The reason of a refusal that has words of its own for people; else empty."""
+    if _TOO_LONG.search(refusal.all):
+        return "context_length_exceeded"
+    if _UNANSWERED in refusal.message:
+        return "unanswered_call"
+    if _FILTERED.search(refusal.all):
+        return "content_filter"
+    if "invalid_prompt" in refusal.code:
+        return "invalid_prompt"
+    if _names_unknown_model(refusal, model):
+        return "model_not_found"
+    if _NO_STORAGE.search(refusal.all):
+        return "data_retention"
+    if _REFUSED_FIELD.search(refusal.code) and not _IN_CONTENT.match(refusal.param):
+        return "unsupported_parameter"
+    return ""
+
+
+def _names_unknown_model(refusal: _Refusal, model: str) -> bool:
+    if _MODEL_CODES.search(refusal.code):
+        return True
+    if _REFUSED_FIELD.search(refusal.code):
+        return False
+    is_about_it = refusal.param == "model" or bool(model and model in refusal.message)
+    return is_about_it and bool(_UNKNOWN_MODEL.search(refusal.message) or not refusal.message)
+
+
+def _missing_thing(status: int, message: str, missing: Missing) -> str:
+    if status == 405:
+        return "endpoint_not_found"
+    if status != 404:
+        return "bad_request"
     named = _NO_SUCH.search(message)
-    if named is not None:
-        return RunFailed("failed", f"{named[1]}_not_found", detail=detail)
-    if missing == "conversation":
-        return ConversationGone(detail)
-    return RunFailed("failed", f"{missing}_not_found", detail=detail)
+    return f"{named[1] if named else missing}_not_found"
+
+
+def _parse_429(error: openai.APIError) -> BotError:
+    if _QUOTA.search(f"{error.code} {error.type}"):
+        return RunFailed("failed", "insufficient_quota", detail=_Refusal(error).detail)
+    after = retry_after(error) if isinstance(error, openai.APIStatusError) else None
+    return RateLimited(error.code or "rate limit", after=after)
+
+
+def _parse_stream_error(error: openai.APIError) -> BotError:
+    """An error that came as an event: the request was accepted before."""
+    refusal: Any = _Refusal(error)
+    if "rate_limit" in refusal.code or "quota" in refusal.code:
+        return _parse_429(error)
+    reason = _refused_for(refusal, "")
+    if reason:
+        return RunFailed("failed", reason, detail=refusal.detail)
+    return Retry(error.code or "broken stream")

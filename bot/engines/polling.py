@@ -1,7 +1,7 @@
-"""Asking until something is done: when to ask again, and when to give up.
+"""Polling: when to ask again, and when to give up.
 
-The cadence of a healthy run and the backoff after errors are apart: an error does not slow the
-polls that follow it, and a slow run does not lengthen the wait after an error.
+The cadence of a healthy run and the backoff after errors are independent: an error does not slow
+the polls that follow it, and a slow run does not lengthen the wait after an error.
 """
 
 import asyncio
@@ -17,32 +17,31 @@ T = TypeVar("T")
 
 
 class DeadlinePassed(Exception):
-    """It was not done in time."""
+    """The run did not end in time."""
 
 
 def cadence(
     age: float = 0.0,
     *,
     first: float = 1.0,
-    factor: float = 1.5,
-    cap: float = 5.0,
+    growth: float = 0.25,
+    longest: float = 10.0,
     jitter: float = 0.15,
 ) -> Iterator[float]:
-    """Seconds between two polls: `first`, then `factor` times more up to `cap`, without end.
+    """Seconds between two polls, without end: `growth` of the run's age, at least `first`.
 
-    Each is spread by up to `jitter` of it to both sides, so that runs which began together do not
-    poll together. What has an `age` of `first` seconds or more, because it was streamed or polled
-    elsewhere until now, is looked at at once, and then as often as if it had been polled all along.
+    So the delay of an answer is in proportion to the time it took. Each pause is spread by up to
+    `jitter` of it to both sides, so that runs which began together do not poll together. A run with
+    an `age` of `first` seconds or more, because it was streamed or polled elsewhere until now, is
+    polled at once, and then as often as if it had been polled all along.
     """
-    delay = first
     if age >= first:
         yield 0.0
-    while age >= delay and delay < cap:
-        age -= delay
-        delay = min(delay * factor, cap)
     while True:
-        yield delay * random.uniform(1 - jitter, 1 + jitter)
-        delay = min(delay * factor, cap)
+        delay = min(max(first, growth * age), longest)
+        delay *= random.uniform(1 - jitter, 1 + jitter)
+        age += delay
+        yield delay
 
 
 def error_backoff(first: float = 1.0, factor: float = 2.0, cap: float = 30.0) -> Iterator[float]:
@@ -63,11 +62,11 @@ async def poll(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     clock: Callable[[], float] = time.time,
 ) -> AsyncGenerator[T, None]:
-    """Yield what `fetch` returns, again and again; the last is the one of which `done` is true.
+    """Yield what `fetch` returns, repeatedly; `done` is true of the last.
 
     `fetch` is repeated after Retry (not sooner than its `after`); every other error ends the poll.
-    `deadline` is in seconds of `clock`. Past it one last look is taken, then DeadlinePassed is
-    raised; what was finished while nobody looked is therefore still found.
+    `deadline` is in seconds of `clock`. After it one last poll is made, which finds a run that
+    ended unobserved; then DeadlinePassed is raised.
     """
     for delay in delays:
         await sleep(max(0.0, min(delay, deadline - clock())))
@@ -81,8 +80,6 @@ async def poll(
                 await _pause(max(next(backoff), error.after or 0), deadline, sleep, clock)
         is_done = done(state)
         metrics.polls.labels("done" if is_done else "working").inc()
-        if is_done:
-            metrics.observe_lag(getattr(state, "completed_at", None))
         yield state
         del state  # thousands wait here at the same time: what they saw is not kept meanwhile
         if is_done:

@@ -1,8 +1,8 @@
-"""Conversations for servers that keep none (Ollama, vLLM, LM Studio): each turn sends all of it.
+"""The engine for servers that keep no conversations: each turn sends all of it.
 
-They live in the memory of this process. Another process, or this one after a restart, says
-ConversationGone, and the caller rebuilds from its own record; nothing is lost but an answer that
-was being written, which no server without background work could have finished anyway.
+Conversations live in the memory of this process. Another process, or this one after a restart,
+raises ConversationGone, and the caller rebuilds from its own record. Only an answer that was being
+written is lost, which no server without background work could have finished anyway.
 """
 
 import asyncio
@@ -10,49 +10,80 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
-from openai import AsyncStream, Timeout
-from openai.types.responses import Response
+from dataclasses import dataclass, field, replace
 
 from bot.engines import RunRequest
 from bot.engines.answer import Draft
-from bot.engines.errors import checked, vendor_errors
-from bot.engines.requests import Requests, as_item
-from bot.engines.retraction import Place
+from bot.engines.api import Api
+from bot.engines.chat_completions import ChatDialect
+from bot.engines.dialects import Dialect, ResponsesDialect, Said
+from bot.engines.estimate import file_tokens, text_tokens
+from bot.engines.items import Item, read_image
+from bot.engines.retraction import find_place
 from bot.engines.streams import UPDATE_SECONDS
-from bot.errors import ConversationGone, RunFailed
-from bot.models import Record, Run, Update
+from bot.errors import ConversationGone, Retry, RunFailed
+from bot.media import Attachment, FileKind
+from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update, Usage
 from bot.settings import Settings
+from bot.telemetry.log import log
 
 PREFIX = "replay_"
 MOST_CONVERSATIONS = 5000
-
-
-@dataclass
-class _Work:
-    """The newest run of a conversation."""
-
-    run: Run
-    turn_id: str
-    draft: Draft
-    task: asyncio.Task[None]
+MOST_BYTES = 256 * 1024 * 1024
+"""What all conversations of a process may hold; the least recently used are dropped first."""
 
 
 @dataclass
 class _Memory:
-    items: list[dict[str, Any]] = field(default_factory=list)
-    work: _Work | None = None
+    """What was said in a conversation, and its newest run."""
+
+    said: list[Said] = field(default_factory=list)
+    work: "_Work | None" = None
+    size: int = 0
+    """Bytes of what was said, about."""
+
+    @property
+    def is_busy(self) -> bool:
+        return self.work is not None and not self.work.task.done()
 
 
-class Replay:
-    """The part of the responses engine that answers for conversations which it keeps itself."""
+@dataclass
+class _Work:
+    """A run: it lives as long as its request to the server."""
 
-    def __init__(self, requests: Requests, settings: Settings) -> None:
-        self._requests = requests
+    run: Run
+    request: RunRequest
+    given: list[Said]
+    draft: Draft
+    accepted: asyncio.Event
+    task: asyncio.Task[None]
+    deadline: float
+    input_tokens: int
+    """An estimate."""
+
+    @property
+    def broke(self) -> bool:
+        """It ended in a way in which another attempt may succeed."""
+        done = self.task.done() and not self.task.cancelled()
+        return done and isinstance(self.task.exception(), Retry)
+
+
+class ReplayEngine:
+    """`bot.engines.Engine` over requests that carry the whole conversation."""
+
+    name = "responses"
+    appends = False
+    reads: frozenset[FileKind] = frozenset({"image", "document", "audio", "text"})
+
+    def __init__(self, api: Api, settings: Settings) -> None:
+        self._api = api
         self._settings = settings
         self._memories: OrderedDict[str, _Memory] = OrderedDict()
+        self._bytes = 0
+        self.responses = ResponsesDialect(api, settings)
+        self.chat = ChatDialect(api, settings)
+        self._dialects: tuple[Dialect, ...] = (self.responses, self.chat)
+        self._dialect: Dialect | None = None
 
     async def aclose(self) -> None:
         tasks = [memory.work.task for memory in self._memories.values() if memory.work]
@@ -60,94 +91,145 @@ class Replay:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def begin(self, history: Sequence[Record]) -> str:
+    async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
         conversation_id = PREFIX + secrets.token_hex(12)
-        items = [_as_item(record.role, record.text) for record in history]
-        self._memories[conversation_id] = _Memory(items)
-        self._drop_oldest()
+        memory = self._memories[conversation_id] = _Memory()
+        self._remember(memory, [Said(record.role, record.text) for record in history])
         return conversation_id
 
-    def start(self, request: RunRequest) -> Run:
-        """Begins to work at once; whatever goes wrong is raised by `follow`."""
-        conversation, turn_id = request.conversation, request.turn_id
-        memory = self._memory(conversation.id)
-        if request.again and memory.work is not None and memory.work.turn_id == turn_id:
-            return memory.work.run
-        draft = Draft()
-        given = [as_item(message, request.files.get(message.ts, ())) for message in request.input]
-        body = self._requests.body(request)
-        body |= {"input": [*memory.items, *given], "store": False, "stream": True}
-        task = asyncio.get_running_loop().create_task(self._work(memory, body, given, draft))
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        run = Run(PREFIX + secrets.token_hex(12), conversation.id, time.time(), "in_progress")
-        memory.work = _Work(run, turn_id, draft, task)
+    async def append(
+        self,
+        conversation: Conversation,
+        message: Message,
+        *,
+        turn_id: str,
+        again: bool,
+        files: Sequence[Attachment] = (),
+    ) -> str:
+        """The messages go with the run."""
+        return ""
+
+    async def start(self, request: RunRequest) -> Run:
+        """Send the conversation. What the server refuses at once is raised here, what it refuses
+        later by `follow`.
+        """
+        memory = self._memory(request.conversation.id)
+        work = memory.work
+        if request.again and work and work.request.turn_id == request.turn_id and not work.broke:
+            return work.run
+        given = [
+            Said("user", message.text, tuple(request.files.get(message.ts, ())))
+            for message in request.input
+        ]
+        run_id = PREFIX + secrets.token_hex(12)
+        run = Run(run_id, request.conversation.id, time.time(), "in_progress")
+        memory.work = work = self._begin_work(memory, run, request, given)
+        await _wait(work.accepted, work.task, self._api.timing.acceptance)
+        if work.task.done() and not work.accepted.is_set():
+            memory.work = None
+            if work.task.cancelled():
+                raise ConversationGone(run.conversation_id)
+            work.task.result()
         return run
 
-    async def follow(self, run: Run) -> AsyncGenerator[Update, None]:
+    async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         memory = self._memory(run.conversation_id)
         work = memory.work
         if work is None or work.run.id != run.id:
             raise ConversationGone(run.id)
-        shown = None
+        if work.broke:
+            memory.work = work = self._begin_work(memory, run, work.request, work.given)
+        shown = 0
         while not work.task.done():
             await asyncio.wait({work.task}, timeout=UPDATE_SECONDS)
-            if work.draft.seen != shown and not work.task.done():
-                shown = work.draft.seen
+            if work.draft.events != shown and not work.task.done():
+                shown = work.draft.events
                 yield work.draft.update()
-            if time.time() > run.started_at + self._settings.bot_run_deadline:
-                self.cancel(run)
+            if time.time() > work.deadline:
+                work.task.cancel()
                 raise RunFailed("expired", "deadline", text=work.draft.text)
-        if work.task.cancelled():
-            yield Update("cancelled", work.draft.text)
-            return
-        if work.task.exception() is not None:
-            memory.work = None  # the next attempt is to be a new one
-        work.task.result()
-        yield work.draft.finish()
+        yield _finish(work)
 
-    def cancel(self, run: Run) -> None:
-        """Hangs up, which is how such servers are told to stop."""
+    async def cancel(self, run: Run) -> None:
+        """Close the connection, which is how such servers are stopped."""
         memory = self._memories.get(run.conversation_id)
         if memory is not None and memory.work is not None and memory.work.run.id == run.id:
             memory.work.task.cancel()
 
-    def items(self, run: Run) -> list[Any]:
-        """What a run has brought forth."""
+    async def fetch(self, run: Run, file: MadeFile) -> bytes:
+        if file.container_id:
+            return await self._api.file_content(file.id, file.container_id)
         work = self._memory(run.conversation_id).work
-        return list(work.draft.items.values()) if work and work.run.id == run.id else []
+        items: list[Item] = work.draft.items if work and work.run.id == run.id else []
+        return read_image(items, file.id)
 
-    def retract(self, conversation_id: str, place: Place, *, again: bool) -> None:
-        memory = self._memory(conversation_id)
-        alike = [
-            item
-            for item in memory.items
-            if item["role"] == "user" and _words_of(item["content"]) == place.text
-        ]
+    async def retract(
+        self, conversation: Conversation, history: Sequence[Record], ts: str, *, again: bool
+    ) -> None:
+        memory, place = self._memory(conversation.id), find_place(history, ts)
+        if place is None:
+            return
+        alike = [said for said in memory.said if said.role == "user" and said.text == place.text]
         gone = place.among(alike, again=again)
-        memory.items = [item for item in memory.items if item is not gone]
+        memory.said = [said for said in memory.said if said is not gone]
 
-    def delete(self, conversation_id: str) -> None:
+    async def delete(self, conversation_id: str) -> None:
         memory = self._memories.pop(conversation_id, None)
-        if memory is not None and memory.work is not None:
-            memory.work.task.cancel()
+        if memory is not None:
+            self._bytes -= memory.size
+            if memory.work is not None:
+                memory.work.task.cancel()
+
+    def _begin_work(
+        self, memory: _Memory, run: Run, request: RunRequest, given: list[Said]
+    ) -> _Work:
+        draft, accepted = Draft(), asyncio.Event()
+        task = asyncio.create_task(self._work(memory, request, given, draft, accepted))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        deadline = time.time() + self._settings.bot_run_deadline
+        said = [*memory.said, *given]
+        tokens = text_tokens(self._instructions(request), *(message.text for message in said))
+        tokens += sum(file_tokens(message.files) for message in said)
+        return _Work(run, request, given, draft, accepted, task, deadline, tokens)
+
+    def _instructions(self, request: RunRequest) -> str:
+        return request.options.instructions or self._settings.bot_instructions
 
     async def _work(
-        self, memory: _Memory, body: dict[str, Any], given: list[dict[str, Any]], draft: Draft
+        self,
+        memory: _Memory,
+        request: RunRequest,
+        given: list[Said],
+        draft: Draft,
+        accepted: asyncio.Event,
     ) -> None:
-        # A local server may have to load its model first.
-        patience = Timeout(self._settings.bot_run_deadline, connect=5)
-        created = await self._requests.create(body, timeout=patience)
-        if isinstance(created, AsyncStream):
-            async with created:
-                with vendor_errors(missing="run"):
-                    async for event in created:
-                        draft.take(event)
-        else:
-            draft.take_state(checked(Response, created))
-        if draft.ended is None:
-            raise RunFailed("failed", "server_error", text=draft.text)
+        try:
+            await self._ask(request, [*memory.said, *given], draft, accepted)
+        except Retry as error:
+            has_files = any(message.files for message in given)
+            if has_files and not accepted.is_set() and error.reason.startswith("status 5"):
+                # Servers of text-only models fail this way on an image.
+                raise RunFailed("failed", "bad_request", detail=error.reason) from None
+            raise
         if draft.status == "completed":
-            memory.items += [*given, _as_item("assistant", draft.text)]
+            self._remember(memory, [*given, Said("assistant", draft.text)])
+
+    async def _ask(
+        self, request: RunRequest, said: list[Said], draft: Draft, accepted: asyncio.Event
+    ) -> None:
+        """Ask in the dialect that the server speaks, which is found out by trying."""
+        dialects = self._dialects if self._dialect is None else (self._dialect,)
+        for dialect in dialects:
+            try:
+                await dialect.answer(request, said, draft, accepted)
+            except RunFailed as error:
+                self._dialect = None
+                if error.reason != "endpoint_not_found" or dialect is dialects[-1]:
+                    raise
+                log.info("server_without_responses")
+            else:
+                self._dialect = dialect
+                return
 
     def _memory(self, conversation_id: str) -> _Memory:
         try:
@@ -156,17 +238,46 @@ class Replay:
             raise ConversationGone(conversation_id) from None
         return self._memories[conversation_id]
 
-    def _drop_oldest(self) -> None:
-        for conversation_id, memory in list(self._memories.items()):
-            if len(self._memories) <= MOST_CONVERSATIONS:
+    def _remember(self, memory: _Memory, said: list[Said]) -> None:
+        memory.said += said
+        added = sum(message.size for message in said)
+        memory.size += added
+        self._bytes += added
+        if len(self._memories) <= MOST_CONVERSATIONS and self._bytes <= MOST_BYTES:
+            return
+        for conversation_id, oldest in list(self._memories.items()):
+            if len(self._memories) <= MOST_CONVERSATIONS and self._bytes <= MOST_BYTES:
                 return
-            if memory.work is None or memory.work.task.done():
+            if not oldest.is_busy and oldest is not memory:
+                self._bytes -= oldest.size
                 del self._memories[conversation_id]
 
 
-def _words_of(content: Any) -> str:
-    return str(content if isinstance(content, str) else content[0]["text"])
+def _finish(work: _Work) -> Update:
+    """The last update; usage that the server does not report is estimated."""
+    draft = work.draft
+    if work.task.cancelled():
+        return Update("cancelled", draft.text, usage=_estimate(work))
+    try:
+        work.task.result()
+        update = draft.finish()
+    except RunFailed as error:
+        if draft.text:
+            error.usage = error.usage or _estimate(work)
+        raise
+    return replace(update, usage=update.usage or _estimate(work))
 
 
-def _as_item(role: str, text: str) -> dict[str, Any]:
-    return {"type": "message", "role": role, "content": text}
+def _estimate(work: _Work) -> Usage:
+    written = text_tokens(work.draft.text)
+    tokens = work.input_tokens
+    return Usage(input_tokens=tokens, output_tokens=written, estimated=tokens + written)
+
+
+async def _wait(event: asyncio.Event, task: asyncio.Task[None], seconds: float) -> None:
+    """Wait until the event is set, the task is done or the time is up."""
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait({waiting, task}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()

@@ -1,73 +1,92 @@
-"""The request that creates a response, cut down to what the server understands."""
+"""The request that creates a response, reduced to what the server understands."""
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, cast
-
-from openai import AsyncOpenAI
+from typing import Any
 
 from bot.engines import RunRequest
+from bot.engines.api import Api, EventStream, Json
 from bot.engines.attachments import input_part
-from bot.engines.client import CREATE
-from bot.engines.errors import vendor_errors
+from bot.engines.errors import Missing
 from bot.errors import RunFailed
 from bot.media import Attachment
 from bot.models import Message
 from bot.settings import Settings
 from bot.telemetry.log import log
 
-OPTIONAL = ("stream", "prompt_cache_key", "safety_identifier", "truncation", "metadata", "store")
+OPTIONAL = (
+    *("prompt_cache_key", "safety_identifier", "truncation", "metadata", "store"),
+    *("stream_options", "stream"),
+)
 """Fields that are left out once a server has refused them."""
+REFUSALS = frozenset({"bad_request", "unsupported_parameter"})
 
 
 class Requests:
-    """Creates responses; remembers for the life of the process what the server refuses."""
+    """Sends requests; remembers for the life of the process which fields the server refuses."""
 
-    def __init__(self, client: AsyncOpenAI, settings: Settings) -> None:
-        self._client = client
-        self._settings = settings
+    def __init__(self, api: Api, *path: str, missing: Missing = "conversation") -> None:
+        self._api = api
+        self._path = path
+        self._missing = missing
         self._refused: set[str] = set()
 
     def refuses(self, field: str) -> bool:
+        """Whether the server has refused this field of a request."""
         return field in self._refused
 
-    def body(self, request: RunRequest) -> dict[str, Any]:
-        """What every turn asks for, whatever the server; the input is the caller's to add."""
-        conversation, messages, options = request.conversation, request.messages, request.options
-        asker = options.user_id or conversation.user_id
-        return {
-            "model": options.model or self._settings.openai_model,
-            "instructions": options.instructions or self._settings.bot_instructions,
-            "truncation": "auto",
-            "prompt_cache_key": conversation.id[-64:],
-            "safety_identifier": hashlib.sha256(asker.encode()).hexdigest(),
-            "metadata": {
-                "turn": request.turn_id,
-                "slack_thread": conversation.thread.key,
-                "slack_ts": messages[-1].ts if messages else "",
-            },
-        }
+    async def create(self, body: Json, timeout: Any = None) -> EventStream | Json:
+        """The stream of the response, or the response where it is not streamed.
 
-    async def create(self, body: dict[str, Any], timeout: Any = CREATE) -> object:
-        """The response, or the stream of it, or whatever else the server may answer.
-
-        A refused field is left out from then on; nothing has been done when it is refused.
+        A refused field is left out from then on; a refused request had no effect.
         """
         while True:
             sent = {key: value for key, value in body.items() if key not in self._refused}
+            streams = sent.pop("stream", False)
+            if not streams:
+                sent.pop("stream_options", None)
+            send = self._api.stream if streams else self._api.post
             try:
-                with vendor_errors():
-                    created = await self._client.responses.create(**sent, timeout=timeout)
-                    return cast(object, created)
+                return await send(*self._path, body=sent, missing=self._missing, timeout=timeout)
             except RunFailed as error:
-                named = [key for key in OPTIONAL if key in sent and key in error.detail]
-                if error.reason != "bad_request" or not named:
+                field = _refused_field(error, body, self._refused)
+                if field is None:
                     raise
-                log.info("field_refused", field=named[0])
-                self._refused.add(named[0])
+                log.info("field_refused", field=field)
+                self._refused.add(field)
 
 
-def as_item(message: Message, files: Sequence[Attachment] = ()) -> dict[str, Any]:
+def _refused_field(error: RunFailed, body: Json, refused: set[str]) -> str | None:
+    if error.reason not in REFUSALS:
+        return None
+    named = (key for key in OPTIONAL if key in body and key in error.detail)
+    return next((key for key in named if key not in refused), None)
+
+
+def response_body(request: RunRequest, settings: Settings) -> Json:
+    """What every turn asks of a Responses server; the input is the caller's to add."""
+    conversation, options = request.conversation, request.options
+    return {
+        "model": options.model or settings.openai_model,
+        "instructions": options.instructions or settings.bot_instructions,
+        "truncation": "auto",
+        "prompt_cache_key": conversation.id[-64:],
+        "safety_identifier": safety_identifier(request),
+        "metadata": {
+            "turn": request.turn_id,
+            "slack_thread": conversation.thread.key,
+            "slack_ts": request.messages[-1].ts if request.messages else "",
+        },
+    }
+
+
+def safety_identifier(request: RunRequest) -> str:
+    """A stable pseudonym of the asker, for the server's protection against abuse."""
+    asker = request.options.user_id or request.conversation.user_id
+    return hashlib.sha256(asker.encode()).hexdigest()
+
+
+def as_item(message: Message, files: Sequence[Attachment] = ()) -> Json:
     """A Slack message as an item of the input: its words come first."""
     content = [{"type": "input_text", "text": message.text}, *map(input_part, files)]
     return {"type": "message", "role": "user", "content": content}

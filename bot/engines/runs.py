@@ -1,17 +1,17 @@
-"""What a run of the Assistants protocol has brought forth: text, sources, steps, its end."""
+"""What a run of the Assistants protocol has produced: text, sources, steps, its end."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
-from openai.types.beta import AssistantStreamEvent
-from openai.types.beta.threads import Run
-
-from bot.engines.errors import DETAIL_CHARS
+from bot.engines.answer import ANSWER_CHARS, MOST_ITEMS, MOST_PARTS
+from bot.engines.errors import DETAIL_CHARS, too_large
+from bot.engines.items import Item, fields, listed, text, whole
 from bot.errors import RunFailed
 from bot.models import Citation, MadeFile, RunStatus, Step, Update, Usage
 
 WORKING = frozenset({"queued", "in_progress", "cancelling"})
+PAUSED = "requires_action"
 
 _TITLES: Mapping[str, str] = {
     "code_interpreter": "Running code",
@@ -29,41 +29,69 @@ _STEP_STATUS: Mapping[str, Any] = {
 class RunDraft:
     """What is known of a run while it works; `run` is its newest state, `messages` their parts."""
 
-    run: Run | None = None
-    messages: dict[str, dict[int, str]] = field(default_factory=dict)
+    run: Item | None = None
+    messages: dict[str, dict[int, list[str]]] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
+    events: int = 0
+    _chars: int = 0
 
-    def take(self, event: AssistantStreamEvent) -> None:
-        """Take in one event of the stream; unknown ones change nothing."""
-        kind, data = str(event.event), cast(Any, event.data)
+    def take(self, event: Item) -> None:
+        """Take in one event of the stream; unknown ones change nothing.
+
+        Raises RunFailed where the answer exceeds every bound.
+        """
+        kind, data = text(event.get("event")), fields(event.get("data"))
+        self.events += 1
         if kind.startswith("thread.run.step."):
             self._take_step(data)
         elif kind.startswith("thread.run."):
-            self.run = data
+            self.take_state(data)
         elif kind == "thread.message.delta":
-            parts = self.messages.setdefault(data.id, {})
-            for part in data.delta.content or ():
-                parts[part.index] = parts.get(part.index, "") + text_of(part)
+            self._take_delta(data)
+        if self._chars > ANSWER_CHARS or len(self.messages) + len(self.steps) > MOST_ITEMS:
+            raise too_large(self.text[:ANSWER_CHARS])
 
-    def _take_step(self, step: Any) -> None:
-        status = _STEP_STATUS.get(getattr(step, "status", None) or "", "in_progress")
-        details = getattr(step, "step_details", None)
-        for call in getattr(details, "tool_calls", None) or ():
-            function = getattr(call, "function", None)
-            title = f"Calling {function.name}" if function else _TITLES.get(call.type, call.type)
-            if call.id:
-                self.steps[call.id] = Step(call.id, title, status)
+    def take_state(self, run: Item) -> None:
+        """Take in the run as an event or a poll shows it."""
+        if run.get("id"):
+            self.run = run
+
+    def _take_delta(self, message: Item) -> None:
+        parts = self.messages.setdefault(text(message.get("id")), {})
+        for part in listed(fields(message.get("delta")).get("content")):
+            written = text_of(part)
+            parts.setdefault(whole(fields(part).get("index")), []).append(written)
+            self._chars += len(written)
+        if len(parts) > MOST_PARTS:
+            raise too_large(self.text[:ANSWER_CHARS])
+
+    def _take_step(self, step: Item) -> None:
+        status = _STEP_STATUS.get(text(step.get("status")), "in_progress")
+        for call in map(fields, listed(fields(step.get("step_details")).get("tool_calls"))):
+            kind, call_id = text(call.get("type")), text(call.get("id"))
+            name = text(fields(call.get("function")).get("name"))
+            title = f"Calling {name}" if name else _TITLES.get(kind, kind)
+            if call_id:
+                self.steps[call_id] = Step(call_id, title, status)
 
     @property
     def text(self) -> str:
-        texts = ("".join(parts.values()) for parts in self.messages.values())
+        texts = ("".join("".join(c) for c in parts.values()) for parts in self.messages.values())
         return "\n\n".join(text for text in texts if text)
 
     @property
     def status(self) -> RunStatus:
-        return self.run.status if self.run is not None else "queued"
+        shown: Any = text(fields(self.run).get("status"))
+        status: RunStatus = shown or ("queued" if self.run is None else "completed")
+        return status
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server does nothing more by itself."""
+        return self.run is not None and self.status not in WORKING
 
     def update(self) -> Update:
+        """The answer so far."""
         return Update(self.status, self.text, steps=tuple(self.steps.values()))
 
 
@@ -71,88 +99,95 @@ def text_of(part: Any) -> str:
     """The text of one part of a message or of a delta of one."""
     if isinstance(part, str):
         return part
-    text = getattr(part, "text", None)
-    if isinstance(text, str):
-        return text
-    return getattr(text, "value", None) or getattr(part, "refusal", None) or ""
+    found = fields(part).get("text")
+    if isinstance(found, str):
+        return found
+    return text(fields(found).get("value")) or text(fields(part).get("refusal"))
 
 
-def text_of_message(message: Any) -> str:
-    return "".join(text_of(part) for part in getattr(message, "content", None) or ())
+def text_of_message(message: Item) -> str:
+    """The words of a message: they come first, its text files follow."""
+    parts = listed(message.get("content"))
+    return text_of(parts[0]) if parts else text(message.get("content"))
 
 
-def read(messages: Iterable[Any]) -> tuple[str, tuple[Citation, ...]]:
+def read(messages: Iterable[Item]) -> tuple[str, tuple[Citation, ...]]:
     """Text and sources of the messages, in order."""
-    text, citations = "", []
+    texts: list[str] = []
+    citations: list[Citation] = []
+    length = 0
     for message in messages:
-        if text:
-            text += "\n\n"
-        for part in getattr(message, "content", None) or ():
-            notes = getattr(getattr(part, "text", None), "annotations", None) or ()
-            citations += [_citation(note, len(text)) for note in notes]
-            text += text_of(part)
-    return text, tuple(citations)
+        if length:
+            texts.append("\n\n")
+            length += 2
+        for part in listed(message.get("content")):
+            citations += [_citation(note, length) for note in _notes(part)]
+            texts.append(text_of(part))
+            length += len(texts[-1])
+    return "".join(texts), tuple(citations)
 
 
-def made_files(messages: Iterable[Any]) -> tuple[MadeFile, ...]:
+def made_files(messages: Iterable[Item]) -> tuple[MadeFile, ...]:
     """Images, and the files to which the text links; each once."""
     found: dict[str, MadeFile] = {}
     for message in messages:
-        for part in getattr(message, "content", None) or ():
-            image = getattr(part, "image_file", None)
-            if image is not None:
-                found[image.file_id] = MadeFile(image.file_id, "image.png")
-            for note in getattr(getattr(part, "text", None), "annotations", None) or ():
-                path = getattr(note, "file_path", None)
-                if path is not None:
-                    name = note.text.rpartition("/")[2] or path.file_id
-                    found[path.file_id] = MadeFile(path.file_id, name)
+        for part in listed(message.get("content")):
+            image = text(fields(fields(part).get("image_file")).get("file_id"))
+            if image:
+                found[image] = MadeFile(image, "image.png")
+            for note in _notes(part):
+                file_id = text(fields(note.get("file_path")).get("file_id"))
+                if file_id:
+                    name = text(note.get("text")).rpartition("/")[2] or file_id
+                    found[file_id] = MadeFile(file_id, name)
     return tuple(found.values())
 
 
-def finish(run: Run, messages: list[Any], draft: RunDraft) -> Update:
+def finish(run: Item, messages: list[Item], draft: RunDraft) -> Update:
     """The last update of a run that has ended. Raises RunFailed where it has no whole answer."""
-    text, citations = read(messages)
-    text = text or draft.text
-    usage, model = _usage(run), getattr(run, "model", None) or ""
-    if run.status == "incomplete":
-        details = run.incomplete_details
-        reason = (details and details.reason) or "incomplete"
-        raise RunFailed("incomplete", reason, text=text, usage=usage, model=model)
-    if run.status not in ("completed", "cancelled"):
-        error = run.last_error
-        code = (error and error.code) or run.status
-        detail = ((error and error.message) or "")[:DETAIL_CHARS]
-        raise RunFailed(run.status, code, text=text, detail=detail, usage=usage, model=model)
+    written, citations = read(messages)
+    written = written or draft.text
+    usage, model, status = _usage(run), text(run.get("model")), draft.status
+    if status == "incomplete":
+        reason = text(fields(run.get("incomplete_details")).get("reason")) or "incomplete"
+        raise RunFailed("incomplete", reason, text=written, usage=usage, model=model)
+    if status not in ("completed", "cancelled"):
+        error = fields(run.get("last_error"))
+        code = text(error.get("code")) or status
+        detail = text(error.get("message"))[:DETAIL_CHARS]
+        raise RunFailed(status, code, text=written, detail=detail, usage=usage, model=model)
     files = made_files(messages)
-    if run.status == "completed" and not text.strip() and not files:
+    if status == "completed" and not written.strip() and not files:
         raise RunFailed("completed", "empty", usage=usage, model=model)
     return Update(
-        run.status,
-        text,
+        status,
+        written,
         steps=tuple(draft.steps.values()),
         citations=citations,
         files=files,
         usage=usage,
-        last_item_id=messages[-1].id if messages else "",
+        last_item_id=text(messages[-1].get("id")) if messages else "",
         model=model,
     )
 
 
-def _citation(note: Any, offset: int) -> Citation:
-    cited = getattr(note, "file_citation", None) or getattr(note, "file_path", None)
-    file_id = getattr(cited, "file_id", None)
+def _notes(part: Any) -> list[Item]:
+    notes = listed(fields(fields(part).get("text")).get("annotations"))
+    return [note for note in notes if isinstance(note, Mapping)]
+
+
+def _citation(note: Item, offset: int) -> Citation:
+    cited = fields(note.get("file_citation")) or fields(note.get("file_path"))
+    file_id = text(cited.get("file_id"))
+    start, end = whole(note.get("start_index")), whole(note.get("end_index"))
     return Citation(
-        offset + note.start_index,
-        offset + note.end_index,
-        file_id or "",
-        file_id=file_id,
-        text=note.text,
+        offset + start, offset + end, file_id, file_id=file_id or None, text=text(note.get("text"))
     )
 
 
-def _usage(run: Run) -> Usage | None:
-    usage: Any = run.usage
-    if usage is None:
+def _usage(run: Item) -> Usage | None:
+    usage = run.get("usage")
+    if not isinstance(usage, Mapping):
         return None
-    return Usage(input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0)
+    read_in, written = whole(usage.get("prompt_tokens")), whole(usage.get("completion_tokens"))
+    return Usage(input_tokens=read_in, output_tokens=written) if read_in or written else None

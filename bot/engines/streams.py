@@ -1,68 +1,69 @@
-"""Event streams: those that are held open between start and follow, and reading them in batches."""
+"""Event streams: those held open between `start` and `follow`, and how they are read."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from openai import AsyncStream
-
+from bot.engines.api import EventStream
 from bot.engines.errors import vendor_errors
+from bot.errors import Retry
+from bot.timing import EngineTiming
 
 E = TypeVar("E")
 D = TypeVar("D")
 
-UNCLAIMED_SECONDS = 60.0
 UPDATE_SECONDS = 0.2
-"""What comes within so many seconds makes one update."""
-SILENCE_SECONDS = 30.0
-"""Seconds without an event after which a stream is taken for broken."""
+"""What comes within this time makes one update."""
 
 
-def patience(deadline: float) -> float:
-    """Seconds to wait for the next event of a run that ends by `deadline`, in epoch seconds."""
-    return max(0.0, min(SILENCE_SECONDS, deadline - time.time()))
+class LiveStream:
+    """One open stream; iterating raises the errors of `bot.errors`. Always close it."""
 
-
-class LiveStream(Generic[E]):
-    """One open stream; iterating raises the errors of `bot.errors`. Close it in any case."""
-
-    def __init__(self, stream: AsyncStream[E], owner: "LiveStreams[E, D]") -> None:
+    def __init__(self, stream: EventStream, closed: Callable[["LiveStream"], None]) -> None:
         self._stream = stream
-        self._owner = owner
+        self._closed = closed
 
-    async def __aiter__(self) -> AsyncIterator[E]:
+    async def __aiter__(self) -> AsyncIterator[Any]:
         with vendor_errors(missing="run"):
             async for event in self._stream:
                 yield event
 
-    async def first(self) -> E | None:
-        """The next event; None where the server ends the stream without one."""
-        with vendor_errors(missing="run"):
-            return await anext(self._stream, None)
+    async def first(self, patience: float) -> Any:
+        """The next event; None where the server ends the stream without one.
+
+        Raises Retry where none comes within `patience` seconds: comments may keep it open.
+        """
+        try:
+            async with asyncio.timeout(patience):
+                with vendor_errors(missing="run"):
+                    return await anext(aiter(self._stream), None)
+        except TimeoutError:
+            raise Retry("timeout") from None
 
     async def aclose(self) -> None:
-        self._owner.open.discard(self)
+        self._closed(self)
         await self._stream.close()
 
 
-class LiveStreams(Generic[E, D]):
-    """The streams of this process, at most `limit`; `D` is what a stream is gathered into.
+class LiveStreams(Generic[D]):
+    """The streams of this process, at most `limit`; `D` is the draft that a stream is read into.
 
-    `start` opens a stream and `keep`s it under the run's id, `follow` `take`s it from there. What
-    nobody takes within a minute, because the run went to another process, is closed.
+    `start` opens a stream and `keep`s it under the run's id, `follow` `take`s it from there. A
+    stream that is not taken in time, because another process has the run, is closed.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.open: set[LiveStream[E]] = set()
+    def __init__(self, limit: int, timing: EngineTiming = EngineTiming()) -> None:
+        self.open: set[LiveStream] = set()
         self._limit = limit
+        self._timing = timing
         self._promised = 0
-        self._kept: dict[str, tuple[LiveStream[E], D, asyncio.Task[None]]] = {}
+        self._kept: dict[str, tuple[LiveStream, D, asyncio.Task[None]]] = {}
 
     @contextmanager
     def room(self) -> Iterator[bool]:
-        """Whether there is room for a stream; if so it is kept free until the block has ended."""
+        """Whether there is room for a stream; if so it is reserved until the block has ended."""
         if len(self.open) + self._promised >= self._limit:
             yield False
             return
@@ -72,16 +73,16 @@ class LiveStreams(Generic[E, D]):
         finally:
             self._promised -= 1
 
-    def add(self, stream: AsyncStream[E]) -> LiveStream[E]:
-        live = LiveStream(stream, self)
+    def add(self, stream: EventStream) -> LiveStream:
+        live = LiveStream(stream, self.open.discard)
         self.open.add(live)
         return live
 
-    def keep(self, run_id: str, live: LiveStream[E], draft: D) -> None:
+    def keep(self, run_id: str, live: LiveStream, draft: D) -> None:
         expiry = asyncio.get_running_loop().create_task(self._expire(run_id))
         self._kept[run_id] = live, draft, expiry
 
-    def take(self, run_id: str) -> tuple[LiveStream[E], D] | None:
+    def take(self, run_id: str) -> tuple[LiveStream, D] | None:
         kept = self._kept.pop(run_id, None)
         if kept is None:
             return None
@@ -90,7 +91,7 @@ class LiveStreams(Generic[E, D]):
         return live, draft
 
     async def _expire(self, run_id: str) -> None:
-        await asyncio.sleep(UNCLAIMED_SECONDS)
+        await asyncio.sleep(self._timing.unclaimed)
         live, _, _ = self._kept.pop(run_id)
         await live.aclose()
 
@@ -102,19 +103,22 @@ class LiveStreams(Generic[E, D]):
             await live.aclose()
 
 
-async def batches(
-    events: AsyncIterator[E], *, interval: float, silence: float
-) -> AsyncGenerator[list[E], None]:
-    """What came within each `interval` seconds, until the events end or cease for `silence`.
+async def progress(
+    events: AsyncIterator[E], take: Callable[[E], None], *, interval: float, silence: float
+) -> AsyncGenerator[None, None]:
+    """Pass every event to `take` as it comes, and yield after those of each `interval` seconds.
 
-    The first batch comes at once, the last one as soon as the events end. Raises what they raise.
+    Ends with the events, or once none has come for `silence` seconds. Yields at once after the
+    first event, and as soon as the events end. Raises what they raise, and what `take` raises.
     """
-    waiting: list[E] = []
     fresh = asyncio.Event()
+    has_news = False
 
     async def read() -> None:
+        nonlocal has_news
         async for event in events:
-            waiting.append(event)
+            take(event)
+            has_news = True
             fresh.set()
 
     reader = asyncio.create_task(read())
@@ -127,13 +131,18 @@ async def batches(
             except TimeoutError:
                 return
             fresh.clear()
-            batch, waiting[:] = waiting[:], []
-            if batch:
-                yield batch
-            if reader.done() and not waiting:
+            if has_news:
+                has_news = False
+                yield
+            if reader.done():
                 reader.result()
                 return
             await asyncio.wait({reader}, timeout=interval)
     finally:
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)
+
+
+def patience(deadline: float, timing: EngineTiming) -> float:
+    """Seconds to wait for the next event of a run that ends by `deadline`, in epoch seconds."""
+    return max(0.0, min(timing.silence, deadline - time.time()))

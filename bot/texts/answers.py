@@ -27,6 +27,11 @@ WORDS = {
     "authentication": f"The AI service does not accept this bot's key. {ADMIN}",
     "permission": f"The AI service does not let this bot use that model. {ADMIN}",
     "model_not_found": f"The model this bot is set to use does not exist. {ADMIN}",
+    "endpoint_not_found": f"The AI service does not know the address that this bot uses. {ADMIN}",
+    "unsupported_parameter": f"The AI service does not take one of this bot's settings. {ADMIN}",
+    "data_retention": f"The AI service may not keep data for this bot, which it has to. {ADMIN}",
+    "answer_too_large": "The AI service sent more than any answer can hold, "
+    "so I stopped reading. Ask for a shorter answer.",
     "empty": f"The AI service ended without a word. {AGAIN}",
     "requires_action": f"The assistant wanted a tool that I do not have. {ADMIN}",
     "conversation_gone": f"The AI service lost our conversation, twice. {AGAIN}",

@@ -23,6 +23,7 @@ from bot.errors import ConfigError, Retry
 from bot.models import Run
 from bot.settings import Settings, load
 from bot.telemetry.log import configure, log
+from bot.timing import EngineTiming
 from bot.tryout.state_dir import FAIL_NEXT_RUN
 
 LAST_SECONDS = 15.0
@@ -51,9 +52,9 @@ class FailingEngine:
 
 
 @asynccontextmanager
-async def open_failing_engine(settings: Settings) -> AsyncIterator[Engine]:
+async def open_failing_engine(settings: Settings, timing: EngineTiming) -> AsyncIterator[Engine]:
     """The engine of the settings, failing on demand."""
-    async with open_engine(settings) as engine:
+    async with open_engine(settings, timing) as engine:
         yield cast(Engine, FailingEngine(engine, settings.bot_state_dir / FAIL_NEXT_RUN))
 
 

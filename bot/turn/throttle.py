@@ -19,7 +19,12 @@ from bot.store import Store, Turn
 from bot.telemetry.log import log
 from bot.timing import ThrottleTiming
 
-FOR_THE_ADMIN = frozenset({"insufficient_quota", "authentication", "permission", "model_not_found"})
+FOR_THE_ADMIN = frozenset(
+    {
+        *("insufficient_quota", "authentication", "permission", "model_not_found"),
+        *("endpoint_not_found", "unsupported_parameter", "data_retention"),
+    }
+)
 """What only the person who runs the bot can mend."""
 
 

@@ -36,7 +36,8 @@ from bot.turn.services import Services
 
 OUTAGES = frozenset(
     {
-        *("authentication", "deadline", "expired", "insufficient_quota", "model_not_found"),
+        *("authentication", "deadline", "endpoint_not_found", "expired", "insufficient_quota"),
+        *("model_not_found", "unsupported_parameter", "data_retention"),
         *("permission", "rate_limit_exceeded", "run_not_found", "server_error"),
     }
 )

@@ -1,18 +1,18 @@
 """Engines on a fake server, as the tests of this folder use them."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import count, repeat
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from bot.engines import Engine, RunRequest
-from bot.engines.assistants import AssistantsEngine
-from bot.engines.client import open_client
+from bot.engines.assistants import AssistantsEngine, open_assistants
 from bot.engines.echo import EchoEngine
-from bot.engines.responses import ResponsesEngine
+from bot.engines.router import Router, open_responses
 from bot.models import Conversation, Message, Run, RunOptions, Thread, Update
 from bot.settings import Settings
+from bot.timing import EngineTiming
 from tests.fakes.openai import FakeOpenAI
 
 THREAD = Thread("T1", "C1", "1700000000.000100")
@@ -34,30 +34,23 @@ def settings_for(fake: FakeOpenAI, **changes: Any) -> Settings:
     return Settings(_env_file=None, **values)
 
 
-def no_wait(_age: float = 0.0) -> Iterator[float]:
-    return repeat(0.005)
+FAST = EngineTiming(poll_first=0.005, poll_longest=0.005, error_first=0.005)
 
 
 @asynccontextmanager
-async def open_responses_on(fake: FakeOpenAI, **changes: Any) -> AsyncIterator[ResponsesEngine]:
-    settings = settings_for(fake, **changes)
-    async with open_client(settings) as client:
-        engine = ResponsesEngine(client, settings, delays=no_wait, errors=no_wait)
-        try:
-            yield engine
-        finally:
-            await engine.aclose()
+async def open_responses_on(
+    fake: FakeOpenAI, timing: EngineTiming = FAST, **changes: Any
+) -> AsyncIterator[Router]:
+    async with open_responses(settings_for(fake, **changes), timing) as engine:
+        yield engine
 
 
 @asynccontextmanager
-async def open_assistants_on(fake: FakeOpenAI, **changes: Any) -> AsyncIterator[AssistantsEngine]:
-    settings = settings_for(fake, **changes)
-    async with open_client(settings) as client:
-        engine = AssistantsEngine(client, settings, delays=no_wait, errors=no_wait)
-        try:
-            yield engine
-        finally:
-            await engine.aclose()
+async def open_assistants_on(
+    fake: FakeOpenAI, timing: EngineTiming = FAST, **changes: Any
+) -> AsyncIterator[AssistantsEngine]:
+    async with open_assistants(settings_for(fake, **changes), timing) as engine:
+        yield engine
 
 
 @asynccontextmanager

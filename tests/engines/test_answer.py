@@ -1,37 +1,25 @@
 """Reading what servers give: events in any order, fields left out, kinds nobody knows."""
 
+import time
 from typing import Any
 
 import pytest
-from openai import BaseModel
-from openai.types.beta import AssistantStreamEvent
-from openai.types.beta.threads import Run as ServerRun
-from openai.types.responses import Response, ResponseStreamEvent
 
-from bot.engines.answer import Draft, read
+from bot.engines.answer import Draft
+from bot.engines.items import read
 from bot.engines.runs import RunDraft
 from bot.engines.runs import read as read_messages
+from bot.errors import RunFailed
 from bot.models import Step
 
-
-class Loose(BaseModel):
-    """What the SDK makes of JSON that it does not check."""
+Json = dict[str, Any]
 
 
-def loose(value: Any) -> Any:
-    if isinstance(value, dict):
-        return Loose.construct(**{key: loose(entry) for key, entry in value.items()})
-    if isinstance(value, list):
-        return [loose(entry) for entry in value]
-    return value
+def event(kind: str, number: int | None = None, **data: Any) -> Json:
+    return {"type": kind, "sequence_number": number, **data}
 
 
-def event(kind: str, number: int | None = None, **data: Any) -> ResponseStreamEvent:
-    made: ResponseStreamEvent = loose({"type": kind, "sequence_number": number, **data})
-    return made
-
-
-def delta(text: str, number: int | None = None, *, content_index: int = 0) -> ResponseStreamEvent:
+def delta(text: str, number: int | None = None, *, content_index: int = 0) -> Json:
     return event(
         "response.output_text.delta",
         number,
@@ -42,8 +30,8 @@ def delta(text: str, number: int | None = None, *, content_index: int = 0) -> Re
     )
 
 
-def response(**data: Any) -> Response:
-    return Response.construct(**{"id": "resp_1", "status": "completed", **data})
+def response(**data: Any) -> Json:
+    return {"id": "resp_1", "status": "completed", **data}
 
 
 def message(text: Any, **data: Any) -> dict[str, Any]:
@@ -77,13 +65,13 @@ def test_a_poll_that_shows_less_than_was_streamed_takes_nothing_away() -> None:
     draft.take(delta("Hello"))
     draft.take_state(response(status="in_progress"))
     assert draft.text == "Hello"
-    draft.take_state(response(status="cancelled", output=[loose(message("Hel"))]))
+    draft.take_state(response(status="cancelled", output=[message("Hel")]))
     assert draft.finish().text == "Hello"
 
 
 def test_a_poll_that_shows_more_is_believed() -> None:
     draft = Draft()
-    draft.take_state(response(status="in_progress", output=[loose(message("Hello"))]))
+    draft.take_state(response(status="in_progress", output=[message("Hello")]))
     assert draft.update().text == "Hello"
 
 
@@ -94,9 +82,7 @@ def test_a_run_that_has_not_ended_has_no_last_update() -> None:
 
 def test_an_answer_without_status_usage_and_model_is_one() -> None:
     draft = Draft()
-    draft.take_state(
-        response(status=None, output=[loose(message("Hello"))], usage=None, model=None)
-    )
+    draft.take_state(response(status=None, output=[message("Hello")], usage=None, model=None))
     update = draft.finish()
     assert (update.status, update.text, update.usage, update.model) == (
         "completed",
@@ -114,21 +100,21 @@ def test_usage_without_details_is_usage() -> None:
         "input_tokens_details": None,
         "output_tokens_details": None,
     }
-    draft.take_state(response(output=[loose(message("Hello"))], usage=loose(usage), model="m"))
+    draft.take_state(response(output=[message("Hello")], usage=usage, model="m"))
     found = draft.finish().usage
     assert found is not None
     assert (found.input_tokens, found.output_tokens, found.cached_tokens) == (3, 0, 0)
 
 
 def test_content_may_be_a_bare_string_or_nothing() -> None:
-    items = loose([message("Hello"), message(None), message([{"type": "output_text"}])])
+    items = [message("Hello"), message(None), message([{"type": "output_text"}])]
     assert read(items)[0].strip() == "Hello"
 
 
 def test_notes_of_unknown_kinds_are_passed_over() -> None:
     note = {"type": "file_path", "file_id": "file-1", "index": 0}
     part = {"type": "output_text", "text": "Hello", "annotations": [note]}
-    assert read(loose([message([part])])) == ("Hello", ())
+    assert read([message([part])]) == ("Hello", ())
 
 
 @pytest.mark.parametrize(
@@ -156,9 +142,8 @@ def test_steps_have_a_title_and_a_state(
 # Runs of the Assistants protocol
 
 
-def run_event(kind: str, **data: Any) -> AssistantStreamEvent:
-    made: AssistantStreamEvent = loose({"event": kind, "data": data})
-    return made
+def run_event(kind: str, **data: Any) -> Json:
+    return {"event": kind, "data": data}
 
 
 def test_a_run_s_tool_calls_are_steps() -> None:
@@ -191,9 +176,111 @@ def test_a_run_s_text_is_put_together_by_message_and_part() -> None:
 
 def test_a_run_s_state_is_its_newest() -> None:
     assert RunDraft().status == "queued"
-    assert RunDraft(ServerRun.construct(id="run_1", status="expired")).status == "expired"
+    assert RunDraft({"id": "run_1", "status": "expired"}).status == "expired"
 
 
 def test_messages_of_other_servers_may_hold_bare_texts() -> None:
-    bare = loose({"content": ["Hello", {"type": "text", "text": "there"}]})
-    assert read_messages([bare, loose({"content": None})])[0].strip() == "Hellothere"
+    bare = {"content": ["Hello", {"type": "text", "text": "there"}]}
+    assert read_messages([bare, {"content": None}])[0].strip() == "Hellothere"
+
+
+# Servers that leave things out
+
+
+def test_events_without_indexes_and_numbers_are_put_together_by_item() -> None:
+    """As llama.cpp's server sends them."""
+    draft = Draft()
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
+    kind = "response.output_text.delta"
+    for happened in (
+        {"type": "response.output_item.added", "item": {"type": "reasoning", "id": "rs_1"}},
+        {"type": "response.output_item.added", "item": item},
+        {"type": "response.content_part.added", "item_id": "msg_1", "part": {"text": ""}},
+        {"type": kind, "item_id": "msg_1", "delta": "Hel"},
+        {"type": kind, "item_id": "msg_1", "delta": "lo"},
+    ):
+        draft.take(happened)
+    assert draft.text == "Hello"
+    assert [item["id"] for item in draft.items] == ["rs_1", "msg_1"]
+
+
+def test_deltas_without_any_name_belong_to_the_newest_item() -> None:
+    draft = Draft()
+    for word in ("Hel", "lo"):
+        draft.take({"type": "response.output_text.delta", "delta": word})
+    assert draft.text == "Hello"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"type": "response.output_text.delta"},
+        {"type": "response.output_text.delta", "delta": None, "item_id": 5, "output_index": "x"},
+        {"type": "response.output_text.delta", "delta": "", "content_index": -1},
+        {"type": "response.output_item.added", "item": "message"},
+        {"type": "response.output_item.done", "item": {"content": 5, "type": "message"}},
+        {"type": "response.content_part.done", "part": None},
+        {"type": "response.output_text.annotation.added", "annotation": "see above"},
+        {"type": "response.in_progress", "response": {"output": 5, "status": 7}},
+    ],
+)
+def test_an_event_that_makes_no_sense_costs_nothing(broken: dict[str, Any]) -> None:
+    draft = Draft()
+    draft.take(event("response.created", response=response(status="in_progress")))
+    draft.take(broken)
+    draft.take(delta("Hello"))
+    draft.take(broken)
+    draft.update()
+    whole = response(output=[message([{"type": "output_text", "text": "Hello there"}])])
+    draft.take(event("response.completed", response=whole))
+    assert draft.finish().text == "Hello there"
+
+
+def test_an_item_that_is_shown_empty_in_the_end_keeps_what_was_streamed() -> None:
+    draft = Draft()
+    draft.take(delta("Hello", 0))
+    draft.take(event("response.output_item.done", 1, output_index=0, item=message([])))
+    draft.take(event("response.completed", 2, response=response(output=[])))
+    assert draft.finish().text == "Hello"
+
+
+def test_an_answer_without_end_is_cut() -> None:
+    draft = Draft()
+
+    def write() -> None:
+        for _ in range(10_000):
+            draft.take(delta("x" * 1000))
+
+    with pytest.raises(RunFailed, match="answer_too_large"):
+        write()
+
+
+def test_items_without_end_are_cut() -> None:
+    draft = Draft()
+
+    def add() -> None:
+        for number in range(100_000):
+            item = {"type": "web_search_call", "id": f"ws_{number}"}
+            draft.take({"type": "response.output_item.added", "item": item})
+
+    with pytest.raises(RunFailed, match="answer_too_large"):
+        add()
+
+
+def test_parts_far_apart_need_no_room() -> None:
+    draft = Draft()
+    draft.take(delta("Hello", content_index=10**12))
+    assert draft.text == "Hello"
+
+
+def test_a_long_answer_takes_time_in_proportion() -> None:
+    def seconds(deltas: int) -> float:
+        draft, began = Draft(), time.process_time()
+        for number in range(deltas):
+            draft.take(delta("word ", number))
+        assert len(draft.text) == 5 * deltas
+        return time.process_time() - began
+
+    seconds(1000)
+    assert min(seconds(40_000) for _ in range(3)) < 8 * min(seconds(10_000) for _ in range(3))

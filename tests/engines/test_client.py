@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 from openai import AsyncOpenAI
 
-from bot.engines import client as client_module
 from bot.engines.client import open_client
 from bot.engines.errors import vendor_errors
 from bot.errors import Retry
 from bot.settings import Settings
+from bot.timing import EngineTiming
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LARGE = "x" * 20_000_000
@@ -19,7 +19,9 @@ LARGE = "x" * 20_000_000
 
 
 @asynccontextmanager
-async def open_server(handler: Handler) -> AsyncIterator[AsyncOpenAI]:
+async def open_server(
+    handler: Handler, timing: EngineTiming = EngineTiming()
+) -> AsyncIterator[AsyncOpenAI]:
     """A client of a server that does with each connection as `handler` does."""
     server = await asyncio.start_server(handler, "127.0.0.1")
     host, port = server.sockets[0].getsockname()
@@ -31,7 +33,7 @@ async def open_server(handler: Handler) -> AsyncIterator[AsyncOpenAI]:
         openai_base_url=f"http://{host}:{port}/v1",
     )
     try:
-        async with open_client(settings) as client:
+        async with open_client(settings, timing) as client:
             yield client
     finally:
         server.close()
@@ -42,17 +44,15 @@ async def send(client: AsyncOpenAI, text: str) -> None:
         await client.responses.create(model="m", input=text, timeout=0.5)
 
 
-async def test_a_server_that_does_not_take_the_request_is_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_server_that_does_not_take_the_request_is_not_waited_for() -> None:
     over = asyncio.Event()
 
     async def read_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await over.wait()
         writer.close()
 
-    monkeypatch.setattr(client_module, "WRITE_SECONDS", 0.2)
-    async with open_server(read_nothing) as client, asyncio.timeout(10):
+    timing = EngineTiming(write_timeout=0.2)
+    async with open_server(read_nothing, timing) as client, asyncio.timeout(10):
         with pytest.raises(Retry, match="timeout"):
             await send(client, LARGE)
         over.set()

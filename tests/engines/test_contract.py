@@ -31,6 +31,7 @@ KINDS = (
     "responses",
     "responses-polled",
     "responses-replayed",
+    "responses-chat",
     "assistants",
     "assistants-polled",
     "echo",
@@ -42,7 +43,8 @@ async def engine(
     request: pytest.FixtureRequest, fake: FakeOpenAI, tmp_path: Path
 ) -> AsyncIterator[Engine]:
     name, _, way = request.param.partition("-")
-    fake.options.conversations = way != "replayed"
+    fake.options.conversations = way not in ("replayed", "chat")
+    fake.options.responses = way != "chat"
     async with AsyncExitStack() as stack:
         if name == "echo":
             yield await stack.enter_async_context(open_echo_at(tmp_path / "echo.db"))
@@ -123,7 +125,7 @@ async def test_everything_happened_and_the_turn_comes_again(
     run = await start(engine, conversation, message, again=True)
     update = await last_update(engine, run, conversation)
     assert update.text == answer.text
-    assert fake.created("/responses") + fake.created("/threads/*/runs") == (
+    assert sum(map(fake.created, ("/responses", "/chat/completions", "/threads/*/runs"))) == (
         0 if engine.name == "echo" else 1
     )
     conversation = replace(conversation, last_item_id=update.last_item_id)

@@ -6,6 +6,7 @@ import pytest
 
 from bot.engines.errors import parse_error, vendor_errors
 from bot.errors import BotError, ConversationGone, Retry, RunFailed
+from bot.texts.answers import WORDS
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/responses")
 
@@ -18,10 +19,12 @@ def error_of(
     type: str | None = None,
     headers: dict[str, str] | None = None,
     detail: bool = False,
+    param: str | None = None,
+    body: object = None,
 ) -> openai.APIStatusError:
     """The error that the SDK makes of an answer."""
-    error = {"message": message, "code": code, "type": type, "param": None}
-    body = {"detail": message} if detail else {"error": error}
+    error = {"message": message, "code": code, "type": type, "param": param}
+    body = body or ({"detail": message} if detail else {"error": error})
     response = httpx2.Response(status, headers=headers, json=body, request=REQUEST)
     client = openai.AsyncOpenAI(api_key="x")
     return client._make_status_error_from_response(response)
@@ -90,6 +93,81 @@ CASES = [
 @pytest.mark.parametrize(("error", "wanted"), CASES, ids=lambda case: str(case)[:60])
 def test_an_error_says_what_to_do_next(error: openai.APIError, wanted: tuple[object, ...]) -> None:
     assert told(parse_error(error)) == wanted
+
+
+MODEL = "gpt-6-luna"
+UNKNOWN_MODELS = {
+    "OpenAI": error_of(404, "The model `gpt-6-luna` does not exist.", code="model_not_found"),
+    "Ollama": error_of(404, "model 'gpt-6-luna' not found, try pulling it first"),
+    "vLLM": error_of(404, "The model `x` does not exist.", code="404", param="model"),
+    "LiteLLM": error_of(400, "Invalid model name passed in model=gpt-6-luna. Call /v1/models"),
+    "transformers": error_of(
+        400, "Server is pinned to 'tiny', requested 'gpt-6-luna'.", detail=True
+    ),
+    "graphserve": error_of(
+        404, body={"detail": {"error": {"code": "model_not_found", "message": "no"}}}
+    ),
+    "nested word": error_of(404, body={"detail": {"error": "unknown model gpt-6-luna"}}),
+    "no code": error_of(404, body={"error": "model gpt-6-luna not found"}),
+}
+
+
+@pytest.mark.parametrize("missing", ["conversation", "endpoint"])
+@pytest.mark.parametrize("server", UNKNOWN_MODELS)
+def test_an_unknown_model_is_one_however_a_server_says_it(server: str, missing: str) -> None:
+    parsed = parse_error(UNKNOWN_MODELS[server], missing, model=MODEL)
+    assert told(parsed) == (RunFailed, "model_not_found")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        error_of(400, "gpt-6-luna does not support image inputs."),
+        error_of(400, "'input_file' is not supported by gpt-6-luna at this moment"),
+        error_of(
+            400,
+            "Unsupported value: 'png' is not supported with gpt-6-luna.",
+            code="unsupported_value",
+            param="input[0].content[1]",
+        ),
+    ],
+)
+def test_a_file_that_the_model_does_not_take_is_no_unknown_model(
+    error: openai.APIStatusError,
+) -> None:
+    assert told(parse_error(error, model=MODEL)) == (RunFailed, "bad_request")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (error_of(400, "The response was filtered", code="content_filter"), "content_filter"),
+        (error_of(400, "x", code="content_policy_violation"), "content_filter"),
+        (
+            error_of(400, "The response was filtered due to Azure's content management policy"),
+            "content_filter",
+        ),
+        (error_of(400, "Invalid prompt: flagged", code="invalid_prompt"), "invalid_prompt"),
+        (
+            error_of(400, "Not with this model.", code="unsupported_parameter", param="truncation"),
+            "unsupported_parameter",
+        ),
+        (error_of(400, "Not allowed under Zero Data Retention."), "data_retention"),
+        (
+            error_of(400, "request exceeds the available context size"),
+            "context_length_exceeded",
+        ),
+        (error_of(501, "Not implemented"), "endpoint_not_found"),
+    ],
+)
+def test_refusals_keep_their_reason(error: openai.APIStatusError, reason: str) -> None:
+    assert told(parse_error(error, model=MODEL)) == (RunFailed, reason)
+    assert reason in WORDS
+
+
+@pytest.mark.parametrize("after", ["-5", "nan", "inf", "1e999"])
+def test_a_wait_that_makes_no_sense_is_none(after: str) -> None:
+    assert told(parse_error(error_of(429, headers={"retry-after": after}))) == (Retry, None, False)
 
 
 def test_a_404_of_something_else_than_a_conversation_is_no_loss_of_it() -> None:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,18 +11,22 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bot.engines import Engine, RunRequest
-from bot.errors import Retry, RunFailed
+from bot.errors import RateLimited, Retry, RunFailed
+from bot.media import Attachment
 from bot.models import Run
 from tests.engines.engines import (
     OPTIONS,
     THREAD,
+    ask,
+    begin,
     known_as,
     last_update,
     open_assistants_on,
     open_responses_on,
     said,
+    start,
 )
-from tests.fakes.openai import FakeOpenAI
+from tests.fakes.openai import FakeOpenAI, open_fake_openai
 
 BODIES = {
     "page": ("text/html", "<html>Please log in</html>"),
@@ -82,3 +87,44 @@ async def test_a_thread_cannot_be_opened_there(fake: FakeOpenAI, stranger: str) 
     async with open_assistants_on(fake, openai_base_url=stranger) as engine:
         with pytest.raises(Retry):
             await engine.begin(THREAD, "U1")
+
+
+async def test_llama_cpp_is_answered_and_a_refused_image_costs_only_itself() -> None:
+    async with open_fake_openai(variant="llama_cpp") as fake, open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        assert (await ask(engine, conversation, "hello")).text == "turn 1: hello"
+        message = said("look")
+        image = Attachment("dot.png", "image/png", "image", b"\x89PNG")
+        files = {message.ts: [image]}
+        request = RunRequest(conversation, [message], OPTIONS, "turn-2", files=files)
+        with pytest.raises(RunFailed, match="bad_request"):
+            await engine.start(request)
+        run = await engine.start(replace(request, files={}))
+        assert (await last_update(engine, run, conversation)).text == "turn 1: hello | look"
+
+
+@pytest.mark.parametrize("variant", ["no_conversations", "chat_completions"])
+async def test_a_rate_limit_is_known_when_the_run_starts(variant: str) -> None:
+    async with open_fake_openai(variant=variant) as fake, open_responses_on(fake) as engine:
+        fake.fault("rate_limit", "POST", retry_after=7, skip=1 if variant[0] == "n" else 2)
+        with pytest.raises(RateLimited) as caught:
+            await start(engine, await begin(engine), said("hello"))
+    assert caught.value.after == 7
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("variant", ["openai", "no_conversations", "chat_completions"])
+async def test_an_unknown_model_is_named_as_such(variant: str, streaming: bool) -> None:
+    async with (
+        open_fake_openai(variant=variant, models={"tiny": None}) as fake,
+        open_responses_on(fake, bot_streaming=streaming) as engine,
+    ):
+        with pytest.raises(RunFailed, match="model_not_found"):
+            await ask(engine, await begin(engine), "hello")
+
+
+async def test_an_address_without_v1_is_named_as_such(fake: FakeOpenAI) -> None:
+    url = fake.base_url.removesuffix("/v1")
+    async with open_responses_on(fake, openai_base_url=url) as engine:
+        with pytest.raises(RunFailed, match="endpoint_not_found"):
+            await ask(engine, await begin(engine), "hello")

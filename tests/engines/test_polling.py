@@ -63,22 +63,23 @@ def doubling(first: float) -> Iterator[float]:
 
 def test_the_cadence_grows_to_its_cap() -> None:
     delays = list(islice(cadence(jitter=0), 7))
-    assert delays == [1.0, 1.5, 2.25, 3.375, 5.0, 5.0, 5.0]
+    assert delays[:6] == [1.0, 1.0, 1.0, 1.0, 1.0, 1.25]
+    assert list(islice(cadence(300.0, jitter=0), 3)) == [0.0, 10.0, 10.0]
 
 
 @pytest.mark.parametrize(
     ("age", "delays"),
     [
-        (0.9, [1.0, 1.5, 2.25, 3.375, 5.0]),
-        (1.0, [0.0, 1.5, 2.25, 3.375, 5.0]),
-        (4.0, [0.0, 2.25, 3.375, 5.0, 5.0]),
-        (5000.0, [0.0, 5.0, 5.0, 5.0, 5.0]),
+        (0.9, [1.0, 1.0, 1.0, 1.0]),
+        (1.0, [0.0, 1.0, 1.0, 1.0]),
+        (8.0, [0.0, 2.0, 2.5, 3.125]),
+        (5000.0, [0.0, 10.0, 10.0, 10.0]),
     ],
 )
 def test_who_comes_later_looks_at_once_and_then_at_the_pace_of_that_age(
     age: float, delays: list[float]
 ) -> None:
-    assert list(islice(cadence(age, jitter=0), 5)) == delays
+    assert list(islice(cadence(age, jitter=0), 4)) == delays
 
 
 def test_the_cadence_is_spread() -> None:

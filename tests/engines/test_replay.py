@@ -43,7 +43,7 @@ async def test_each_turn_sends_all_that_was_said(fake: FakeOpenAI) -> None:
         await ask(engine, conversation, "who am I?", turn_id="turn-2")
     said_before = [item["content"] for item in sent(fake)[-1]["input"]]
     assert said_before == [
-        "hi",
+        [{"type": "input_text", "text": "hi"}],
         "Hi!",
         [{"type": "input_text", "text": "I am Ada"}],
         "Hello Ada.",
@@ -97,13 +97,11 @@ async def test_a_run_that_is_still_known_is_not_started_twice(fake: FakeOpenAI) 
 async def test_a_request_that_went_wrong_is_made_anew(fake: FakeOpenAI, kind: Any) -> None:
     fake.fault(kind, "POST", "/responses")
     async with open_responses_on(fake) as engine:
-        conversation = await begin(engine)
-        run = await start(engine, conversation, said("hello"))
+        conversation, message = await begin(engine), said("hello")
         with pytest.raises(Retry):
-            await last_update(engine, run, conversation)
-        with pytest.raises(ConversationGone):
-            await last_update(engine, run, conversation)
-        assert (await ask(engine, conversation, "hello")).text == "turn 1: hello"
+            await start(engine, conversation, message)
+        run = await start(engine, conversation, message, again=True)
+        assert (await last_update(engine, run, conversation)).text == "turn 1: hello"
 
 
 async def test_an_answer_that_was_cut_is_made_anew(fake: FakeOpenAI) -> None:
@@ -114,7 +112,9 @@ async def test_an_answer_that_was_cut_is_made_anew(fake: FakeOpenAI) -> None:
         run = await start(engine, conversation, said("hello"))
         with pytest.raises(Retry):
             await last_update(engine, run, conversation)
-        assert (await ask(engine, conversation, "hello")).text == "one two three"
+        assert (await last_update(engine, run, conversation)).text == "one two three"
+        assert (await ask(engine, conversation, "and?", turn_id="turn-2")).text == "one two three"
+    assert len(sent(fake)[-1]["input"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ async def test_a_server_that_does_not_stream_is_waited_for() -> None:
         open_fake_openai(variant="no_conversations") as fake,
         open_responses_on(fake) as engine,
     ):
-        engine._requests._refused.add("stream")
+        engine.replay.responses.requests._refused.add("stream")
         assert (await ask(engine, await begin(engine), "hello")).text == "turn 1: hello"
 
 

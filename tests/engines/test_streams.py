@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from bot.engines import responses as responses_module
-from bot.engines import streams as streams_module
-from bot.engines.streams import batches
+from bot.engines.streams import progress
+from bot.errors import RunFailed
 from tests.engines.engines import (
+    FAST,
     begin,
     follow,
     last_update,
@@ -135,10 +136,9 @@ async def test_a_stream_that_ends_at_once_again_and_again_is_given_up(fake: Fake
     assert gets(fake, stream=True) <= 4
 
 
-async def test_silence_is_looked_into(fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams_module, "SILENCE_SECONDS", 0.05)
+async def test_silence_is_looked_into(fake: FakeOpenAI) -> None:
     fake.answer = held(TEXT, after=1)
-    async with open_responses_on(fake) as engine:
+    async with open_responses_on(fake, replace(FAST, silence=0.05)) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
         reading = asyncio.create_task(last_update(engine, run, conversation))
@@ -147,12 +147,10 @@ async def test_silence_is_looked_into(fake: FakeOpenAI, monkeypatch: pytest.Monk
         assert (await reading).text == TEXT
 
 
-async def test_streams_beyond_the_limit_are_polled(
-    fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(responses_module, "STREAMS", 1)
+async def test_streams_beyond_the_limit_are_polled(fake: FakeOpenAI) -> None:
     fake.answer = slow(TEXT, 0.1)
     async with open_responses_on(fake) as engine:
+        engine.native._streams._limit = 1
         one, two = await begin(engine), await begin(engine)
         first, second = await asyncio.gather(
             start(engine, one, said("hello")), start(engine, two, said("hello"))
@@ -193,15 +191,12 @@ async def test_a_follower_that_leaves_hangs_up(
         assert (await last_update(engine, run, conversation)).text == TEXT
 
 
-async def test_a_stream_that_nobody_follows_is_closed(
-    fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(streams_module, "UNCLAIMED_SECONDS", 0.01)
+async def test_a_stream_that_nobody_follows_is_closed(fake: FakeOpenAI) -> None:
     fake.answer = held(TEXT)
-    async with open_responses_on(fake) as engine:
+    async with open_responses_on(fake, replace(FAST, unclaimed=0.01)) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
-        await wait_until(lambda: not engine._streams.open)
+        await wait_until(lambda: not engine.native._streams.open)
         fake.finish()
         assert (await last_update(engine, run, conversation)).text == TEXT
 
@@ -247,10 +242,9 @@ async def test_a_run_s_answer_grows(fake: FakeOpenAI) -> None:
     assert updates[-1].text == TEXT
 
 
-async def test_a_silent_run_is_polled(fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams_module, "SILENCE_SECONDS", 0.05)
+async def test_a_silent_run_is_polled(fake: FakeOpenAI) -> None:
     fake.answer = held(TEXT, after=1)
-    async with open_assistants_on(fake) as engine:
+    async with open_assistants_on(fake, replace(FAST, silence=0.05)) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
         reading = asyncio.create_task(last_update(engine, run, conversation))
@@ -259,7 +253,7 @@ async def test_a_silent_run_is_polled(fake: FakeOpenAI, monkeypatch: pytest.Monk
         assert (await reading).text == TEXT
 
 
-# The batches
+# Progress
 
 
 async def tokens(*script: str | Exception, gap: float = 0.0) -> AsyncIterator[str]:
@@ -271,24 +265,38 @@ async def tokens(*script: str | Exception, gap: float = 0.0) -> AsyncIterator[st
 
 
 async def gathered(events: AsyncIterator[str], **times: float) -> list[list[str]]:
-    return [batch async for batch in batches(events, **{"interval": 0.05, "silence": 5, **times})]
+    """What had been taken whenever there was progress."""
+    taken: list[str] = []
+    reading = progress(events, taken.append, **{"interval": 0.05, "silence": 5, **times})
+    return [list(taken) async for _ in reading]
 
 
-async def test_batches_lose_nothing_and_keep_the_order() -> None:
+async def test_progress_loses_nothing_and_keeps_the_order() -> None:
     letters = list("abcdefghij")
     found = await gathered(tokens(*letters, gap=0.012))
-    assert [letter for batch in found for letter in batch] == letters
+    assert found[-1] == letters
     assert 1 < len(found) < len(letters)
 
 
-async def test_batches_end_with_the_error_but_not_before_what_came_first() -> None:
-    reading = batches(tokens("a", OSError("cut")), interval=0.01, silence=5)
-    assert await anext(reading) == ["a"]
+async def test_progress_ends_with_the_error_but_not_before_what_came_first() -> None:
+    taken: list[str] = []
+    reading = progress(tokens("a", OSError("cut")), taken.append, interval=0.01, silence=5)
+    await anext(reading)
+    assert taken == ["a"]
     with pytest.raises(OSError, match="cut"):
         await anext(reading)
 
 
-async def test_batches_end_with_a_silence() -> None:
+async def test_progress_ends_with_what_the_taker_raises() -> None:
+    def refuse(letter: str) -> None:
+        raise RunFailed("failed", "answer_too_large")
+
+    reading = progress(tokens("a", "b"), refuse, interval=0.01, silence=5)
+    with pytest.raises(RunFailed):
+        [None async for _ in reading]
+
+
+async def test_progress_ends_with_a_silence() -> None:
     async def quiet() -> AsyncIterator[str]:
         yield "a"
         await asyncio.Event().wait()

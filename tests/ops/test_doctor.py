@@ -409,6 +409,54 @@ async def test_a_server_without_conversations_is_a_warning() -> None:
     assert found["engine"].level == "warning"
 
 
+async def test_how_a_server_without_conversations_is_asked_is_found_out() -> None:
+    for variant, name in (("no_conversations", "responses"), ("chat_completions", "chat")):
+        async with open_fake_openai(variant=variant) as fake:
+            found = await examine_engine(fake)
+        assert found["engine"].level == "warning"
+        assert name in found["engine"].text
+        assert fake.created("/responses") == fake.created("/chat/completions") == 0
+
+
+@pytest.mark.parametrize("variant", ["openai", "no_conversations", "chat_completions"])
+async def test_an_address_without_v1_is_told(variant: str) -> None:
+    async with open_fake_openai(variant=variant) as fake:
+        found = await examine_engine(fake, openai_base_url=fake.base_url.removesuffix("/v1"))
+    assert found["engine"].level == "failed"
+    assert "/v1" in found["engine"].mend
+
+
+@pytest.mark.parametrize("variant", ["no_conversations", "chat_completions"])
+async def test_a_key_that_only_the_answers_need_is_checked(variant: str) -> None:
+    async with open_fake_openai(variant=variant) as fake:
+        path = "/responses" if variant == "no_conversations" else "/chat/completions"
+        fake.fault("error", "POST", path, status=401, message="no key", times=None)
+        found = await examine_engine(fake)
+    assert found["engine"].level == "failed"
+    assert "OPENAI_API_KEY" in found["engine"].mend
+
+
+async def test_a_model_that_is_in_the_list_only_is_in_order() -> None:
+    models: dict[str, Any] = {"gpt-6-luna": None, "tiny:latest": None}
+    async with open_fake_openai(variant="llama_cpp", models=models) as fake:
+        for model in ("gpt-6-luna", "tiny"):
+            assert (await examine_engine(fake, openai_model=model))["model"].level == "ok"
+        found = await examine_engine(fake, openai_model="huge")
+    assert found["model"].level == "failed"
+    assert "gpt-6-luna" in found["model"].mend
+
+
+async def test_the_one_model_of_a_server_may_go_by_any_name() -> None:
+    async with open_fake_openai(variant="llama_cpp", models={"tiny.gguf": None}) as fake:
+        found = await examine_engine(fake, openai_model="huge")
+        assert found["model"].level == "failed"
+        for path in ("/responses", "/chat/completions"):
+            fake.fault("error", "POST", path, message="'messages' is required", times=None)
+        found = await examine_engine(fake, openai_model="huge")
+    assert found["model"].level == "warning"
+    assert "tiny.gguf" in found["model"].mend
+
+
 async def test_a_missing_assistant_is_told(fake: FakeOpenAI) -> None:
     found = await examine_engine(fake, bot_engine="assistants", openai_assistant_id="asst_no")
     assert found["assistant"].level == "failed"

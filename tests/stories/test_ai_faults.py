@@ -3,22 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from itertools import repeat
 from pathlib import Path
 
-import httpx2
 import pytest
 from structlog.testing import capture_logs
 
 from bot.app import open_bot
-from bot.engines import assistants, client, errors, polling, requests, responses
+from bot.engines import polling
 from bot.models import Answer as Said
 from bot.models import Record
 from bot.slack import threads
 from bot.slack.answer import post_rate
 from bot.store import Turn
 from bot.texts.answers import STOPPED, WORDS
-from bot.timing import ThrottleTiming, Timing, WorkerTiming
+from bot.timing import EngineTiming, ThrottleTiming, Timing, WorkerTiming
 from bot.turn import throttle
 from bot.turn.interrupt import Interrupt
 from bot.turn.services import Services
@@ -45,29 +43,22 @@ MESSAGES = {"assistants": "/threads/*/messages"}
 
 WORKER = WorkerTiming(heartbeat=0.05, retry_first=0.005, retry_longest=0.05)
 THROTTLE = ThrottleTiming(pause=0.1, rate_after_pause=200.0)
-IMPATIENT = Timing(worker=replace(WORKER, patience=0.5), throttle=THROTTLE)
+ENGINE = EngineTiming(poll_first=0.02, poll_longest=0.02, error_first=0.02, lock_pause=0.1)
+IMPATIENT = Timing(worker=replace(WORKER, patience=0.5), throttle=THROTTLE, engine=ENGINE)
+SHORT_REQUESTS = Timing(
+    worker=WORKER, throttle=THROTTLE, engine=replace(ENGINE, create_timeout=1.0)
+)
+"""What the server does not answer within a second is looked up."""
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for engine in (responses.ResponsesEngine, assistants.AssistantsEngine):
-        defaults = {"delays": lambda age: repeat(0.02), "errors": lambda: repeat(0.02)}
-        monkeypatch.setattr(engine.__init__, "__kwdefaults__", defaults)
-    monkeypatch.setattr(errors, "LOCK_PAUSE", 0.1)
     monkeypatch.setattr(post_rate, "POSTS_PER_SECOND", 50.0)
 
 
 @pytest.fixture
 def timing() -> Timing:
-    return Timing(worker=WORKER, throttle=THROTTLE)
-
-
-@pytest.fixture
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the town: what the server does not answer within a second is looked up."""
-    timeout = httpx2.Timeout(1, connect=5)
-    monkeypatch.setattr(client, "CREATE", timeout)
-    monkeypatch.setattr(requests.Requests.create, "__defaults__", (timeout,))
+    return Timing(worker=WORKER, throttle=THROTTLE, engine=ENGINE)
 
 
 @pytest.fixture(params=["responses", "assistants"])
@@ -249,7 +240,7 @@ async def test_a_fault_before_the_effect_is_got_over_at_any_call(
     assert texts(town) == [["hi"]]
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("timing", [SHORT_REQUESTS])
 @pytest.mark.parametrize("kind", ["drop_after", "hang_after"])
 @pytest.mark.parametrize("path", ["run", "message", "conversation"])
 async def test_a_fault_behind_the_effect_makes_nothing_happen_twice(

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.engines import client
-from bot.engines.requests import Requests
+from bot.timing import EngineTiming, Timing
 from tests.fakes.openai import Request
 from tests.world import Town, open_town
 
@@ -16,11 +15,10 @@ RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 
 @pytest.mark.parametrize("engine", RUNS)
 async def test_a_thread_whose_run_hangs_slows_no_other_and_gets_its_answer(
-    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+    redis_url: str, tmp_path: Path, engine: str
 ) -> None:
-    monkeypatch.setattr(client, "CREATE", PATIENCE)
-    monkeypatch.setattr(Requests.create, "__defaults__", (PATIENCE,))
-    async with open_town(redis_url, tmp_path, engine=engine) as town:
+    timing = Timing(engine=EngineTiming(create_timeout=PATIENCE))
+    async with open_town(redis_url, tmp_path, engine=engine, timing=timing) as town:
         alice, slack = town.slack.user("alice"), town.slack
         root = await town.ask("#general", "@bot one")
         town.fake.fault("hang_before", "POST", RUNS[engine])

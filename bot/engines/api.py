@@ -1,0 +1,233 @@
+"""Requests to the AI server as plain JSON, over the SDK's transport, authentication and errors.
+
+The SDK's typed models are not used: validating one event costs thirty times as much as parsing
+it, and many servers leave out what the types promise.
+"""
+
+import json
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import openai
+from openai import AsyncOpenAI, AsyncStream
+from openai._streaming import ServerSentEvent
+
+from bot.engines.client import create_timeout, read_timeout
+from bot.engines.errors import Missing, vendor_errors
+from bot.engines.items import listed
+from bot.errors import ConversationGone, Retry, RunFailed
+from bot.telemetry.log import log
+from bot.timing import EngineTiming
+
+Json = dict[str, Any]
+
+PAGE = 100
+SMALLEST_PAGE = 1
+PAGES = 200
+"""Pages of one list that are read at most: a server may answer the same page for ever."""
+
+
+class EventStream(AsyncStream[object]):
+    """Server-sent events as dictionaries. An event that is no JSON object is skipped.
+
+    Events of the Assistants protocol, named `thread.…`, become `{"event": name, "data": …}`.
+    """
+
+    async def __stream__(self) -> AsyncIterator[object]:
+        events: AsyncIterator[ServerSentEvent] = self._iter_events()
+        try:
+            async for event in events:
+                if event.data.startswith("[DONE]"):
+                    return
+                data = _parse(event)
+                if data is None:
+                    continue
+                error = data.get("error") or (data if event.event == "error" else None)
+                if error:
+                    raise openai.APIError("the stream failed", self.response.request, body=error)
+                yield data if not _is_assistants(event) else {"event": event.event, "data": data}
+        finally:
+            await self.response.aclose()
+
+
+def _is_assistants(event: ServerSentEvent) -> bool:
+    return (event.event or "").startswith("thread.")
+
+
+def _parse(event: ServerSentEvent) -> Json | None:
+    try:
+        data = json.loads(event.data)
+    except (ValueError, RecursionError):
+        log.debug("ai_event_skipped", length=len(event.data))
+        return None
+    return data if isinstance(data, dict) else None
+
+
+class Api:
+    """One AI server. All methods raise the errors of `bot.errors`.
+
+    A `path` is made of literal parts and of ids, which are quoted. `missing` says what a 404
+    means, see `bot.engines.errors.vendor_errors`.
+    """
+
+    def __init__(
+        self, client: AsyncOpenAI, timing: EngineTiming = EngineTiming(), model: str = ""
+    ) -> None:
+        self.client = client
+        self.timing = timing
+        self._model = model
+        self._read = read_timeout(timing)
+        self._create = create_timeout(timing)
+
+    async def get(self, *path: str, missing: Missing = "conversation", **query: Any) -> Json:
+        """A JSON object; Retry where the server answers anything else."""
+        with self._errors(missing):
+            found = await self.client.get(
+                _join(path), cast_to=object, options=self._options(self._read, query)
+            )
+        return _checked(found)
+
+    async def post(
+        self,
+        *path: str,
+        body: Mapping[str, Any],
+        missing: Missing = "conversation",
+        timeout: Any = None,
+    ) -> Json:
+        """Create or change something; the JSON object that the server answers."""
+        with self._errors(missing, body):
+            made = await self.client.post(
+                _join(path),
+                cast_to=object,
+                body=body,
+                options=self._options(timeout or self._create),
+            )
+        return _checked(made)
+
+    async def attempt(self, *path: str, ignored: Collection[int]) -> Json | None:
+        """POST without a body; None where the server answers with one of the `ignored` statuses."""
+        with self._errors("run"):
+            try:
+                done = await self.client.post(
+                    _join(path), cast_to=object, body={}, options=self._options(self._read)
+                )
+            except openai.APIStatusError as error:
+                if error.status_code in ignored:
+                    return None
+                raise
+        return _checked(done)
+
+    async def delete(self, *path: str, missing: Missing = "conversation") -> None:
+        with self._errors(missing):
+            await self.client.delete(
+                _join(path), cast_to=object, options=self._options(self._create)
+            )
+
+    async def stream(
+        self,
+        *path: str,
+        body: Mapping[str, Any],
+        missing: Missing = "conversation",
+        timeout: Any = None,
+    ) -> EventStream | Json:
+        """POST with `stream`; a server that does not stream answers with a JSON object."""
+        with self._errors(missing, body):
+            opened = await self.client.post(
+                _join(path),
+                cast_to=object,
+                body={**body, "stream": True},
+                options=self._options(timeout or self._create),
+                stream=True,
+                stream_cls=EventStream,
+            )
+            return await self._stream_or_body(opened)
+
+    async def events(self, *path: str, **query: Any) -> EventStream:
+        """The event stream of something that exists."""
+        with self._errors("run"):
+            opened = await self.client.get(
+                _join(path),
+                cast_to=object,
+                options=self._options(self._create, {**query, "stream": "true"}),
+                stream=True,
+                stream_cls=EventStream,
+            )
+            answer = await self._stream_or_body(opened)
+        if isinstance(answer, EventStream):
+            return answer
+        raise Retry("not an event stream")
+
+    async def pages(self, *path: str, **query: Any) -> AsyncIterator[list[Json]]:
+        """The pages of a list. A page whose body is too large is asked for in smaller ones."""
+        limit, after, seen = PAGE, query.pop("after", ""), set[str]()
+        for _ in range(PAGES):
+            asked = {**query, "limit": limit} | ({"after": after} if after else {})
+            try:
+                page = await self.get(*path, **asked)
+            except RunFailed as error:
+                if error.reason != "answer_too_large" or limit == SMALLEST_PAGE:
+                    raise
+                limit = max(SMALLEST_PAGE, limit // 10)
+                continue
+            data = [entry for entry in listed(page.get("data")) if isinstance(entry, dict)]
+            yield data
+            after = str((data[-1].get("id") if data else "") or "")
+            has_more = page.get("has_more", len(data) >= limit)
+            if not has_more or not after or after in seen:
+                return
+            seen.add(after)
+
+    async def all(self, *path: str, **query: Any) -> list[Json]:
+        """The whole list, in the order of the server."""
+        return [entry async for page in self.pages(*path, **query) for entry in page]
+
+    async def file_content(self, file_id: str, container_id: str = "") -> bytes:
+        """The bytes of a file, or of one in a container of the code interpreter."""
+        with self._errors("file"):
+            if container_id:
+                files = self.client.containers.files
+                content = await files.content.retrieve(file_id, container_id=container_id)
+            else:
+                content = await self.client.files.content(file_id)
+            return await content.aread()
+
+    async def upload(self, file: tuple[str, bytes, str], purpose: Any, **options: Any) -> str:
+        """Upload a file; returns its id."""
+        with self._errors("endpoint"):
+            made = await self.client.files.create(file=file, purpose=purpose, **options)
+        return made.id
+
+    async def _stream_or_body(self, opened: EventStream) -> EventStream | Json:
+        response = opened.response
+        if response.headers.get("content-type", "").startswith("application/json"):
+            return _checked(json.loads(await response.aread()))
+        return opened
+
+    def patient(self, seconds: float) -> httpx2.Timeout:
+        """The limit of a request that may take so long before its answer begins."""
+        return httpx2.Timeout(seconds, connect=self.timing.connect_timeout)
+
+    def _errors(
+        self, missing: Missing, body: Mapping[str, Any] | None = None
+    ) -> AbstractContextManager[None]:
+        model = str((body or {}).get("model") or self._model)
+        return vendor_errors(missing, model=model, lock_pause=self.timing.lock_pause)
+
+    def _options(self, timeout: Any, query: Mapping[str, Any] | None = None) -> Any:
+        return {"timeout": timeout, "params": dict(query)} if query else {"timeout": timeout}
+
+
+def _join(path: tuple[str, ...]) -> str:
+    if not all(path):
+        raise ConversationGone("an empty id")
+    return "/" + "/".join(quote(part, safe="") for part in path)
+
+
+def _checked(answer: object) -> Json:
+    """The answer, if it is a JSON object: proxies answer 200 with a page."""
+    if isinstance(answer, dict):
+        return answer
+    raise Retry("not an answer of the protocol")

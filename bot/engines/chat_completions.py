@@ -1,0 +1,153 @@
+"""The dialect of servers that speak only chat completions, the older protocol.
+
+Its chunks are translated into events of a response, so that one draft reads both.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from bot.engines import RunRequest
+from bot.engines.answer import Draft
+from bot.engines.api import Api, EventStream, Json
+from bot.engines.attachments import chat_part
+from bot.engines.dialects import Said, as_json, must_be_answer
+from bot.engines.errors import vendor_errors
+from bot.engines.items import fields, listed, text, text_of, whole
+from bot.engines.requests import Requests
+from bot.errors import RunFailed
+from bot.settings import Settings
+
+TEXT, REASONING = "message", "reasoning"
+"""Ids of the two items that an answer may have."""
+_INCOMPLETE = {
+    "length": "max_output_tokens",
+    "max_tokens": "max_output_tokens",
+    "content_filter": "content_filter",
+    "safety": "content_filter",
+}
+
+
+class ChatDialect:
+    """POST /chat/completions."""
+
+    def __init__(self, api: Api, settings: Settings) -> None:
+        self._settings = settings
+        self._timeout = api.patient(settings.bot_run_deadline)
+        self.requests = Requests(api, "chat", "completions", missing="endpoint")
+
+    async def answer(
+        self, request: RunRequest, said: Sequence[Said], draft: Draft, accepted: asyncio.Event
+    ) -> None:
+        options = request.options
+        instructions = options.instructions or self._settings.bot_instructions
+        body = {
+            "model": options.model or self._settings.openai_model,
+            "messages": messages(instructions, said),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        created = await self.requests.create(body, timeout=self._timeout)
+        reader = _Reader(draft)
+        if isinstance(created, EventStream):
+            accepted.set()
+            async with created:
+                with vendor_errors(missing="run"):
+                    async for chunk in created:
+                        reader.take(as_json(chunk))
+        else:
+            must_be_answer(created, "choices")
+            accepted.set()
+            reader.take(created)
+        reader.end()
+
+
+def messages(instructions: str, said: Sequence[Said]) -> list[Json]:
+    """The conversation as chat messages.
+
+    Neighbors of one role become one message: the templates of many models demand that the roles
+    alternate. What holds no files stays a string, which every server understands.
+    """
+    made: list[Json] = [{"role": "system", "content": instructions}] if instructions else []
+    for message in said:
+        last = made[-1] if made else {}
+        content = _content(message)
+        if last.get("role") == message.role:
+            last["content"] = _joined(last["content"], content)
+        else:
+            made.append({"role": message.role, "content": content})
+    return made
+
+
+def _content(message: Said) -> str | list[Json]:
+    if not message.files:
+        return message.text
+    words = [{"type": "text", "text": message.text}] if message.text else []
+    return [*words, *map(chat_part, message.files)]
+
+
+def _joined(first: str | list[Json], second: str | list[Json]) -> str | list[Json]:
+    if isinstance(first, str) and isinstance(second, str):
+        return f"{first}\n\n{second}"
+    return [*_parts(first), *_parts(second)]
+
+
+def _parts(content: str | list[Json]) -> list[Json]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+class _Reader:
+    """Passes chunks of a completion, or a whole one, on to a draft."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._finish = ""
+        self._calls = False
+        self._shown: Json = {}
+
+    def take(self, chunk: Json) -> None:
+        self._shown |= {key: chunk[key] for key in ("id", "model", "usage") if chunk.get(key)}
+        for choice in map(fields, listed(chunk.get("choices"))[:1]):
+            message = fields(choice.get("delta") or choice.get("message"))
+            self._take_message(message)
+            self._finish = text(choice.get("finish_reason")).lower() or self._finish
+
+    def _take_message(self, message: Any) -> None:
+        if message.get("reasoning_content") or message.get("reasoning"):
+            item = {"type": "reasoning", "id": REASONING}
+            self._draft.take({"type": "response.output_item.added", "item": item})
+        self._calls = self._calls or bool(message.get("tool_calls"))
+        content = message.get("content")
+        parts = listed(content) or [content]
+        written = "".join(map(text_of, parts)) or text(message.get("refusal"))
+        if written:
+            kind = "response.output_text.delta"
+            self._draft.take({"type": kind, "item_id": TEXT, "delta": written})
+
+    def end(self) -> None:
+        """Tell the draft how the completion ended."""
+        draft, reason = self._draft, _INCOMPLETE.get(self._finish, "")
+        if self._calls and not draft.text:
+            raise RunFailed("requires_action", "requires_action")
+        if not self._finish and not draft.text:
+            raise RunFailed("failed", "server_error")
+        draft.take_state(
+            {
+                "id": text(self._shown.get("id")),
+                "status": "incomplete" if reason else "completed",
+                "incomplete_details": {"reason": reason},
+                "model": self._shown.get("model"),
+                "usage": _usage(fields(self._shown.get("usage"))),
+            }
+        )
+
+
+def _usage(usage: Any) -> Json:
+    """The usage in the words of Responses."""
+    read, written = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    return {
+        "input_tokens": whole(usage.get("prompt_tokens")),
+        "output_tokens": whole(usage.get("completion_tokens")),
+        "input_tokens_details": {"cached_tokens": fields(read).get("cached_tokens")},
+        "output_tokens_details": {"reasoning_tokens": fields(written).get("reasoning_tokens")},
+    }

@@ -1,0 +1,90 @@
+"""The two protocols in which a server without conversations is asked for an answer."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.engines import RunRequest
+from bot.engines.answer import Draft
+from bot.engines.api import Api, EventStream, Json
+from bot.engines.attachments import input_part
+from bot.engines.errors import DETAIL_CHARS, vendor_errors
+from bot.engines.requests import Requests, response_body
+from bot.errors import RunFailed
+from bot.media import Attachment
+from bot.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message of a conversation, with its files."""
+
+    role: str
+    text: str
+    files: tuple[Attachment, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes that it keeps in memory, about."""
+        return len(self.text) + sum(len(file.data) for file in self.files)
+
+
+class Dialect(Protocol):
+    """One way to ask for an answer to a whole conversation."""
+
+    async def answer(
+        self, request: RunRequest, said: Sequence[Said], draft: Draft, accepted: asyncio.Event
+    ) -> None:
+        """Read the answer to `said` into the draft; `accepted` is set once the server answers.
+
+        Raises RunFailed("endpoint_not_found") where the server does not speak this dialect.
+        """
+        ...
+
+
+class ResponsesDialect:
+    """POST /responses, without anything that the server would have to keep."""
+
+    def __init__(self, api: Api, settings: Settings) -> None:
+        self._settings = settings
+        self._timeout = api.patient(settings.bot_run_deadline)
+        self.requests = Requests(api, "responses", missing="endpoint")
+
+    async def answer(
+        self, request: RunRequest, said: Sequence[Said], draft: Draft, accepted: asyncio.Event
+    ) -> None:
+        body = response_body(request, self._settings)
+        body |= {"input": [_as_item(message) for message in said], "store": False, "stream": True}
+        created = await self.requests.create(body, timeout=self._timeout)
+        if isinstance(created, EventStream):
+            accepted.set()
+            async with created:
+                with vendor_errors(missing="run"):
+                    async for event in created:
+                        draft.take(as_json(event))
+        else:
+            must_be_answer(created, "output")
+            accepted.set()
+            draft.take_state(created)
+        if draft.ended is None:
+            raise RunFailed("failed", "server_error", text=draft.text)
+
+
+def must_be_answer(created: Json, key: str) -> None:
+    """LM Studio answers 200 to unknown paths. Raises RunFailed."""
+    if not created.get("id") and not created.get(key):
+        detail = str(created.get("error") or "")[:DETAIL_CHARS]
+        raise RunFailed("failed", "endpoint_not_found", detail=detail)
+
+
+def as_json(event: object) -> Json:
+    """An event of `EventStream`."""
+    return event if isinstance(event, dict) else {}
+
+
+def _as_item(message: Said) -> Json:
+    if message.role != "user":
+        return {"type": "message", "role": message.role, "content": message.text}
+    content = [{"type": "input_text", "text": message.text}, *map(input_part, message.files)]
+    return {"type": "message", "role": "user", "content": content}

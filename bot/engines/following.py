@@ -1,0 +1,135 @@
+"""Following a run, whatever the protocol: stream while that goes, then poll, until the deadline."""
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bot.engines.items import Item, text
+from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
+from bot.engines.streams import UPDATE_SECONDS, LiveStream, patience, progress
+from bot.errors import BotError, Retry, RunFailed
+from bot.models import RunStatus, Update
+from bot.telemetry import metrics
+from bot.timing import EngineTiming
+
+USELESS_STREAMS = 3
+"""Streams in a row that end without an event before the run is polled instead."""
+
+
+class Growing(Protocol):
+    """What is known of an answer while it is written: `Draft` or `RunDraft`."""
+
+    events: int
+
+    @property
+    def ended(self) -> Any: ...
+    @property
+    def status(self) -> RunStatus: ...
+    @property
+    def text(self) -> str: ...
+    def take(self, event: Any) -> None: ...
+    def take_state(self, state: Item) -> None: ...
+    def update(self) -> Update: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """One run that is being followed into `draft`.
+
+    `fetch` reads the run's state, `cancel` ends the run and reads its state where the server shows
+    it, `reopen` opens a stream of the events that are still to come, None where there is none.
+    """
+
+    draft: Growing
+    started_at: float
+    deadline: float
+    working: frozenset[str]
+    fetch: Callable[[], Awaitable[Item]]
+    cancel: Callable[[], Awaitable[Item | None]]
+    reopen: Callable[[], Awaitable[LiveStream | None]]
+    timing: EngineTiming
+
+    async def updates(self, live: LiveStream | None) -> AsyncGenerator[Update, None]:
+        """Progress until the run has ended. `live` is a stream that is open already.
+
+        Raises RunFailed past the deadline, and where the answer exceeds every bound; the run is
+        cancelled then.
+        """
+        try:
+            async with aclosing(self._stream(live)) as streamed:
+                async for update in streamed:
+                    yield update
+            async with aclosing(self.poll()) as polled:
+                async for update in polled:
+                    yield update
+        except RunFailed as error:
+            if error.reason == "answer_too_large":
+                with suppress(BotError):
+                    await self.cancel()
+            raise
+
+    async def _stream(self, live: LiveStream | None) -> AsyncGenerator[Update, None]:
+        """Read the run's events, over several streams if one breaks; ends where polling is due."""
+        draft, useless = self.draft, 0
+        while useless < USELESS_STREAMS and time.time() < self.deadline:
+            live = live or await self.reopen()
+            if live is None:
+                return
+            events, opened = draft.events, time.monotonic()
+            silence = patience(self.deadline, self.timing)
+            news = progress(aiter(live), draft.take, interval=UPDATE_SECONDS, silence=silence)
+            with suppress(Retry):
+                async with aclosing(live), aclosing(news):
+                    async for _ in news:
+                        if not draft.ended:
+                            yield draft.update()
+                        if time.time() >= self.deadline:
+                            break
+            live = None
+            if draft.ended:
+                return
+            was_silent = time.monotonic() - opened >= silence
+            useless = 0 if was_silent or draft.events > events else useless + 1
+
+    async def poll(self) -> AsyncGenerator[Update, None]:
+        """Poll until the run has ended."""
+        if self.draft.ended:
+            return
+        timing = self.timing
+        states = poll(
+            self.fetch,
+            lambda state: text(state.get("status")) not in self.working,
+            delays=cadence(
+                time.time() - self.started_at,
+                first=timing.poll_first,
+                longest=timing.poll_longest,
+            ),
+            errors=lambda: error_backoff(timing.error_first),
+            deadline=self.deadline,
+        )
+        try:
+            async with aclosing(states):
+                async for state in states:
+                    self.draft.take_state(state)
+                    if self.draft.ended:
+                        metrics.observe_lag(_number(state.get("completed_at")))
+                    del state  # as in `poll`
+                    if not self.draft.ended:
+                        yield self.draft.update()
+        except DeadlinePassed:
+            await self._give_up()
+
+    async def _give_up(self) -> None:
+        """Cancel a run that is past its deadline, unless it completes in this very moment."""
+        with suppress(BotError):
+            state = await self.cancel()
+            if state is not None:
+                self.draft.take_state(state)
+        if self.draft.status != "completed":
+            raise RunFailed("expired", "deadline", text=self.draft.text)
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,102 @@
+"""One engine for every server that speaks a protocol of OpenAI's, chosen by what it understands.
+
+A server that keeps conversations is used as it is. For all others this process keeps them, see
+`bot.engines.replay`. An id tells which engine a conversation or a run belongs to.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+from bot.engines import RunRequest
+from bot.engines.api import Api
+from bot.engines.client import open_client
+from bot.engines.replay import PREFIX as REPLAYED
+from bot.engines.replay import ReplayEngine
+from bot.engines.responses import ResponsesEngine
+from bot.errors import RunFailed
+from bot.media import Attachment, FileKind
+from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
+from bot.settings import Settings
+from bot.telemetry.log import log
+from bot.timing import EngineTiming
+
+
+@asynccontextmanager
+async def open_responses(
+    settings: Settings, timing: EngineTiming = EngineTiming()
+) -> AsyncIterator["Router"]:
+    """Open the engine on the server that the settings name and close it in the end."""
+    async with open_client(settings, timing) as client:
+        api = Api(client, timing, settings.openai_model)
+        router = Router(ResponsesEngine(api, settings), ReplayEngine(api, settings))
+        try:
+            yield router
+        finally:
+            await router.aclose()
+
+
+class Router:
+    """`bot.engines.Engine` over `native`, or over `replay` where the server keeps nothing."""
+
+    name = "responses"
+    appends = False
+    reads: frozenset[FileKind] = ResponsesEngine.reads
+
+    def __init__(self, native: ResponsesEngine, replay: ReplayEngine) -> None:
+        self.native = native
+        self.replay = replay
+        self._server_remembers = True
+
+    async def aclose(self) -> None:
+        await self.native.aclose()
+        await self.replay.aclose()
+
+    async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
+        if self._server_remembers:
+            try:
+                return await self.native.begin(thread, user_id, history)
+            except RunFailed as error:
+                if error.reason != "endpoint_not_found":
+                    raise
+            log.info("server_without_conversations")
+            self._server_remembers = False
+        return await self.replay.begin(thread, user_id, history)
+
+    async def append(
+        self,
+        conversation: Conversation,
+        message: Message,
+        *,
+        turn_id: str,
+        again: bool,
+        files: Sequence[Attachment] = (),
+    ) -> str:
+        """The messages go with the run."""
+        return ""
+
+    async def start(self, request: RunRequest) -> Run:
+        return await self._engine(request.conversation.id).start(request)
+
+    async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
+        engine = self._engine(run.conversation_id)
+        async with aclosing(engine.follow(run, conversation)) as updates:
+            async for update in updates:
+                yield update
+
+    async def cancel(self, run: Run) -> None:
+        await self._engine(run.conversation_id).cancel(run)
+
+    async def fetch(self, run: Run, file: MadeFile) -> bytes:
+        return await self._engine(run.conversation_id).fetch(run, file)
+
+    async def retract(
+        self, conversation: Conversation, history: Sequence[Record], ts: str, *, again: bool
+    ) -> None:
+        engine = self._engine(conversation.id)
+        await engine.retract(conversation, history, ts, again=again)
+
+    async def delete(self, conversation_id: str) -> None:
+        await self._engine(conversation_id).delete(conversation_id)
+
+    def _engine(self, conversation_id: str) -> ResponsesEngine | ReplayEngine:
+        return self.replay if conversation_id.startswith(REPLAYED) else self.native

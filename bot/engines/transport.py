@@ -1,0 +1,143 @@
+"""A transport that bounds what a server may send, and reports how a connection failed.
+
+A broken proxy can send a body or a line without end. The worker must not run out of memory on it.
+"""
+
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import httpx2
+
+MIB = 1 << 20
+BODY_BYTES = 24 * MIB
+"""A JSON body. Content, decoded text and parsed objects exist at the same time: four times this."""
+FILE_BYTES = 40 * MIB
+EVENT_BYTES = 12 * MIB
+"""One server-sent event; an image that a model has drawn comes in one."""
+STREAM_BYTES = 512 * MIB
+"""A whole event stream. It is read piece by piece, so that only its CPU time counts."""
+JSON_TOKENS = 500_000
+"""Commas, braces and brackets of one body or event: small objects need 50 times their text."""
+_SCANNED = (b",", b"[", b"{")
+_EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_WINDOW = {"gzip": 31, "deflate": 15}
+
+
+class TooLarge(httpx2.RequestError):
+    """The server sent more than the limit."""
+
+
+class BoundedTransport(httpx2.AsyncBaseTransport):
+    """Wraps a transport: every response has the limits of its kind."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        try:
+            response = await self._inner.handle_async_request(request)
+        except httpx2.ConnectTimeout as error:
+            # The SDK's aiohttp transport calls every failed connection a timeout.
+            cause = error.__cause__
+            if isinstance(cause, aiohttp.ClientConnectionError | OSError) and not isinstance(
+                cause, TimeoutError
+            ):
+                raise httpx2.ConnectError(str(error)) from cause
+            raise
+        stream = response.stream
+        assert isinstance(stream, httpx2.AsyncByteStream)
+        response.stream = _limited(request, response, stream)
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _limited(
+    request: httpx2.Request, response: httpx2.Response, stream: httpx2.AsyncByteStream
+) -> httpx2.AsyncByteStream:
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        if encoding not in _WINDOW:
+            raise httpx2.RemoteProtocolError(f"content-encoding {encoding[:20]} was not offered")
+        del response.headers["content-encoding"]
+        stream = _Decompressed(stream, _WINDOW[encoding])
+    if response.headers.get("content-type", "").startswith("text/event-stream"):
+        return BoundedEvents(stream)
+    is_file = request.url.path.endswith("/content")
+    return BoundedBody(stream, FILE_BYTES) if is_file else BoundedBody(stream, BODY_BYTES, True)
+
+
+class _Wrapped(httpx2.AsyncByteStream):
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class BoundedBody(_Wrapped):
+    """A body of at most `most` bytes; with `json` also of a bounded number of values."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream, most: int, json: bool = False) -> None:
+        super().__init__(stream)
+        self._left = most
+        self._tokens = JSON_TOKENS if json else None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._stream:
+            self._left -= len(chunk)
+            if self._tokens is not None:
+                self._tokens -= _count(chunk)
+            if self._left < 0 or (self._tokens is not None and self._tokens < 0):
+                raise TooLarge("the body is too large")
+            yield chunk
+
+
+class BoundedEvents(_Wrapped):
+    """An event stream: bounds each event, and the whole."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        total = event = tokens = 0
+        tail = b""
+        async for chunk in self._stream:
+            total += len(chunk)
+            rest = _behind_last_event(tail + chunk)
+            tail = chunk[-3:] if len(chunk) >= 3 else (tail + chunk)[-3:]
+            if rest is None:
+                event, tokens = event + len(chunk), tokens + _count(chunk)
+            else:
+                event, tokens = len(rest), _count(rest)
+            if event > EVENT_BYTES or tokens > JSON_TOKENS or total > STREAM_BYTES:
+                raise TooLarge("the event is too large")
+            yield chunk
+
+
+def _behind_last_event(data: bytes) -> bytes | None:
+    """What follows the last blank line; None where there is none."""
+    ends = [at + len(end) for end in _EVENT_ENDS if (at := data.rfind(end)) >= 0]
+    return data[max(ends) :] if ends else None
+
+
+def _count(data: bytes) -> int:
+    return sum(map(data.count, _SCANNED))
+
+
+class _Decompressed(_Wrapped):
+    """Inflates piece by piece: a small body may expand to a thousand times its size."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream, window: int) -> None:
+        super().__init__(stream)
+        self._inflate: Any = zlib.decompressobj(window)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._stream:
+                while chunk:
+                    yield self._inflate.decompress(chunk, MIB)
+                    chunk = self._inflate.unconsumed_tail
+            yield self._inflate.flush()
+        except zlib.error as error:
+            raise httpx2.DecodingError(str(error)) from None
