@@ -143,7 +143,7 @@ async def open_store(
             inbox=Inbox(connection, pulse, keys),
             talk=Talk(connection, keys),
             workers=Workers(pulse, keys),
-            turns=Turns(connection, keys, conversations),
+            turns=Turns(connection, conversations),
             conversations=conversations,
             dead=DeadLetters(connection, keys),
             pace=Pace(connection, keys),

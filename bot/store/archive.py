@@ -15,6 +15,7 @@ from bot.store.connection import Connection
 from bot.store.corrupt import read_members
 from bot.store.inbox import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
+from bot.store.scripts import Call
 
 UNMAPPED_SECONDS = 3600
 """How long a turn may take from the beginning of a conversation to its mapping."""
@@ -72,7 +73,7 @@ class Archive:
 
     async def postpone(self, orphan: Orphan, seconds: float) -> None:
         """Let an orphan be deleted in so many seconds from now."""
-        await self._connection.run("orphan", (self._keys.orphans,), seconds, orphan.name)
+        await self._connection.run("orphan", seconds=seconds, orphan=orphan.name)
 
     async def orphans(self, limit: int, now: float) -> list[Orphan]:
         """Some of those that may be deleted by now."""
@@ -142,17 +143,15 @@ class Archive:
         )
         return fates
 
-    def _call(self, idle: Idle, before: str) -> tuple[Sequence[str], Sequence[str | int]]:
-        keys, thread = self._keys, idle.thread
-        names = (
-            keys.thread(thread),
-            keys.conversation(thread),
-            keys.record(thread),
-            keys.idle,
-            keys.orphans,
-            keys.speakers(thread),
-            keys.overheard(thread),
-            *(keys.recent(thread.team_id, user_id) for user_id in sorted(idle.people)),
+    def _call(self, idle: Idle, before: str) -> Call:
+        thread, people = idle.thread, sorted(idle.people)
+        return Call(
+            thread,
+            keys={"recent": [self._keys.recent(thread.team_id, user_id) for user_id in people]},
+            args={
+                "name": thread.key,
+                "place": f"{thread.channel_id}:{thread.thread_ts}",
+                "before": before,
+                "tombstone_seconds": TOMBSTONE_SECONDS,
+            },
         )
-        place = f"{thread.channel_id}:{thread.thread_ts}"
-        return names, (thread.key, place, before, TOMBSTONE_SECONDS)

@@ -62,14 +62,15 @@ class AuditTrail:
     async def append(self, line: AuditLine) -> None:
         """Add a line. Raises StoreUnavailable."""
         text = encode(line)
-        names = (self._keys.audit, self._keys.audit_head)
         oldest = ""
         if self._retention:
             oldest = str(int((time.time() - self._retention * DAY) * 1000))
         before = await self._connection.execute("GET", self._keys.audit_head) or ""
         for _ in range(ATTEMPTS):
             after = chained(before, text)
-            newest = await self._connection.run("audit", names, before, after, text, oldest)
+            newest = await self._connection.run(
+                "audit", before=before, after=after, line=text, oldest=oldest
+            )
             if newest == after:
                 return
             before = newest

@@ -67,12 +67,16 @@ class Channels:
         version = Version(after + 1, user_id, time.time(), settings)
         saved = await self._connection.run(
             "configure",
-            (
-                self._keys.settings(team_id, channel_id),
-                self._keys.channels(team_id),
-                self._keys.channel(team_id, channel_id),
-            ),
-            *(after, encode(version), channel_id, VERSIONS_KEPT, settings.follow_ups or ""),
+            keys={
+                "settings": self._keys.settings(team_id, channel_id),
+                "channels": self._keys.channels(team_id),
+                "channel": self._keys.channel(team_id, channel_id),
+            },
+            after=after,
+            version=encode(version),
+            channel_id=channel_id,
+            kept=VERSIONS_KEPT,
+            follow_ups=settings.follow_ups or "",
         )
         return bool(saved)
 

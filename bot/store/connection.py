@@ -2,9 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from functools import cache, partial
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from redis.asyncio import ConnectionPool, Redis
@@ -16,7 +15,9 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from bot.errors import ConfigError, StoreUnavailable, Superseded
+from bot.models import Thread
 from bot.store.keys import Keys
+from bot.store.scripts import Call, Values, load
 from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.timing import StoreTiming
@@ -109,13 +110,23 @@ class Connection:
 
         return await self._repaired([str(part) for each in commands for part in each], execute)
 
-    async def run(self, script: str, keys: Sequence[str], *args: str | int | float) -> Any:
-        """Run `lua/<script>.lua`. A key of the wrong type is set aside, and the script repeated."""
+    async def run(
+        self,
+        script: str,
+        thread: Thread | None = None,
+        keys: Mapping[str, str | Sequence[str]] | None = None,
+        **args: Values,
+    ) -> Any:
+        """Run `lua/<script>.lua` with what its contract names: see `Call`.
+
+        A key of the wrong type is set aside, and the script repeated.
+        """
+        names, values = load(script).order(self._keys, Call(thread, keys or {}, args))
 
         async def execute() -> Any:
-            return await self._script(script)(keys=keys, args=args)
+            return await self._script(script)(keys=names, args=values)
 
-        return await self._repaired(keys, execute)
+        return await self._repaired(names, execute)
 
     async def _repaired(self, words: Sequence[str], call: Callable[[], Awaitable[T]]) -> T:
         """Make a call; where Redis finds a corrupt key, set that aside and make it again.
@@ -164,18 +175,17 @@ class Connection:
             # Another process may have moved it meanwhile.
             await pipeline.execute(raise_on_error=False)
 
-    async def run_many(
-        self, script: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int | float]]]
-    ) -> list[Any]:
-        """Run a script once for each pair of keys and arguments, in one round trip."""
+    async def run_many(self, script: str, calls: Sequence[Call]) -> list[Any]:
+        """Run a script once for each call, in one round trip."""
+        ordered = [load(script).order(self._keys, call) for call in calls]
 
         async def run() -> list[Any]:
             async with self.redis.pipeline(transaction=False) as pipeline:
-                for keys, args in calls:
+                for keys, args in ordered:
                     await self._script(script)(keys=keys, args=args, client=pipeline)
                 return await pipeline.execute()
 
-        names = [key for keys, _ in calls for key in keys]
+        names = [key for keys, _ in ordered for key in keys]
         return await self._repaired(names, run) if calls else []
 
     async def _answered(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -212,18 +222,12 @@ class Connection:
 
     def _script(self, name: str) -> AsyncScript:
         if name not in self._scripts:
-            self._scripts[name] = self.redis.register_script(_source(name))
+            self._scripts[name] = self.redis.register_script(load(name).source)
         return self._scripts[name]
 
     async def close(self) -> None:
         """Close all connections."""
         await self.redis.aclose()
-
-
-@cache
-def _source(script: str) -> str:
-    folder = Path(__file__).parent / "lua"
-    return (folder / "prelude.lua").read_text() + (folder / f"{script}.lua").read_text()
 
 
 def _mapped(error: ResponseError) -> Exception | None:

@@ -46,7 +46,7 @@ class Conversations:
         `records`, where there are any, replace our own record. One that the thread had before
         becomes an orphan, and the counts begin anew.
         """
-        keys, thread = self._keys, claim.thread
+        thread = claim.thread
         fields = {
             "id": conversation.id,
             "engine": conversation.engine,
@@ -57,23 +57,16 @@ class Conversations:
         }
         await self._connection.run(
             "save",
-            (
-                keys.thread(thread),
-                keys.turn(thread),
-                keys.conversation(thread),
-                keys.idle,
-                keys.recent(thread.team_id, conversation.user_id),
-                keys.orphans,
-                keys.record(thread),
-            ),
-            claim.fence,
-            thread.key,
-            f"{thread.channel_id}:{thread.thread_ts}",
-            step,
-            encode(conversation) if step else "",
-            f"{conversation.engine}|{conversation.id}",
-            json.dumps([encode(record) for record in records]) if records else "",
-            *(part for field in fields.items() for part in field),
+            thread,
+            {"recent": self._keys.recent(thread.team_id, conversation.user_id)},
+            claim=claim.fence,
+            name=thread.key,
+            place=f"{thread.channel_id}:{thread.thread_ts}",
+            step=step,
+            value=encode(conversation) if step else "",
+            orphan=f"{conversation.engine}|{conversation.id}",
+            records=json.dumps([encode(record) for record in records]) if records else "",
+            fields=[part for field in fields.items() for part in field],
         )
 
     async def forget(self, claim: Claim) -> Conversation | None:
@@ -81,23 +74,19 @@ class Conversations:
 
         The thread stays ours: `is_ours` holds for 90 days more.
         """
-        keys, thread = self._keys, claim.thread
-        names = (
-            keys.thread(thread),
-            keys.conversation(thread),
-            keys.record(thread),
-            keys.idle,
-        )
+        thread = claim.thread
         flat = await self._connection.run(
-            "forget", names, claim.fence, thread.key, TOMBSTONE_SECONDS
+            "forget",
+            thread,
+            claim=claim.fence,
+            name=thread.key,
+            tombstone_seconds=TOMBSTONE_SECONDS,
         )
         return await self._parse(thread, pairs(flat))
 
     async def retract(self, claim: Claim, ts: str) -> None:
         """Take a person's message out of our own record."""
-        keys, thread = self._keys, claim.thread
-        names = (keys.thread(thread), keys.conversation(thread), keys.record(thread))
-        await self._connection.run("retract", names, claim.fence, ts)
+        await self._connection.run("retract", claim.thread, claim=claim.fence, ts=ts)
 
     async def history(self, thread: Thread) -> list[Record]:
         """Our own record of the conversation, the oldest line first."""

@@ -61,10 +61,11 @@ class DeadLetters:
         letter = await self.find(id)
         if letter is None:
             return False
-        keys, thread = self._keys, letter.thread
+        thread = letter.thread
         messages = [part for m in letter.messages for part in (m.ts, encode(m))]
-        names = (keys.dead, keys.inbox(thread), keys.thread(thread), keys.ready)
-        return bool(await self._connection.run("retry", names, id, thread.key, *messages))
+        return bool(
+            await self._connection.run("retry", thread, id=id, name=thread.key, messages=messages)
+        )
 
     async def drop(self, id: str) -> bool:
         """Throw a letter away; False where there is no such letter."""

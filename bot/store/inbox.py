@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from redis.exceptions import ResponseError
 
@@ -31,6 +31,7 @@ from bot.store.corrupt import UNREADABLE, read_count, read_each
 from bot.store.dead import DeadLetter
 from bot.store.keys import GROUP, Keys
 from bot.store.recovery import recover_places
+from bot.store.scripts import Call
 from bot.telemetry.log import log
 
 # Slack delivers again up to 25 hours later.
@@ -71,21 +72,16 @@ class Inbox:
         A message is known again by (team, channel, ts) or by its event id for 26 hours. It is not
         stored, and not new, where too many wait in its thread.
         """
-        keys, thread = self._keys, message.thread
+        thread = message.thread
         new, waiting, active = await self._connection.run(
             "deliver",
-            (
-                keys.inbox(thread),
-                keys.thread(thread),
-                keys.turn(thread),
-                keys.ready,
-                *keys.seen(message),
-            ),
-            message.ts,
-            encode(message),
-            thread.key,
-            SEEN_SECONDS,
-            self._bounds.room_for(message),
+            thread,
+            {"seen": self._keys.seen(message)},
+            ts=message.ts,
+            message=encode(message),
+            name=thread.key,
+            seen_seconds=SEEN_SECONDS,
+            most=self._bounds.room_for(message),
         )
         if new < 0:
             log.warning("inbox_full", thread=thread.key, kind=message.kind)
@@ -100,18 +96,17 @@ class Inbox:
         return await self._amend(thread, ts, "")
 
     async def _amend(self, thread: Thread, ts: str, message: str) -> Amendment:
-        keys = self._keys
-        names = (keys.thread(thread), keys.inbox(thread), keys.turn(thread), keys.interrupts)
-        return cast(Amendment, await self._connection.run("amend", names, ts, thread.key, message))
+        amendment: Amendment = await self._connection.run(
+            "amend", thread, ts=ts, name=thread.key, message=message
+        )
+        return amendment
 
     async def interrupt(self, thread: Thread, reason: Interrupt) -> bool:
         """Ask for the end of the thread's turn; False where none is under way.
 
         A turn that waits for its next attempt comes back at once.
         """
-        keys = self._keys
-        names = (keys.turn(thread), keys.interrupts, keys.later)
-        return bool(await self._connection.run("interrupt", names, thread.key, reason))
+        return bool(await self._connection.run("interrupt", thread, name=thread.key, reason=reason))
 
     async def claim(self, worker: str, count: int, block: float) -> list[Entry]:
         """Read up to `count` ready threads, waiting up to `block` seconds for the first.
@@ -149,9 +144,7 @@ class Inbox:
         None where the entry is no longer the thread's, or nothing waits any more.
         """
         fence = secrets.token_hex(8)
-        reply = await self._connection.run(
-            "take", self._to_take(entry), *_taking(entry, fence, worker)
-        )
+        [reply] = await self._connection.run_many("take", [self._taking(entry, fence, worker)])
         return await self._claim_of(entry, fence, worker, reply)
 
     async def take_all(self, entries: Sequence[Entry], worker: str) -> dict[str, Claim]:
@@ -161,7 +154,7 @@ class Inbox:
         replies = await self._connection.run_many(
             "take",
             [
-                (self._to_take(entry), _taking(entry, fence, worker))
+                self._taking(entry, fence, worker)
                 for entry, fence in zip(entries, fences, strict=True)
             ],
         )
@@ -184,32 +177,33 @@ class Inbox:
             await self._connection.set_aside(self._keys.conversation(entry.thread))
         return parse_claim(entry, fence, worker, reply, conversation)
 
-    def _to_take(self, entry: Entry) -> tuple[str, ...]:
+    def _taking(self, entry: Entry, fence: str, worker: str) -> Call:
         keys, thread = self._keys, entry.thread
-        return (
-            *self._of(thread),
-            keys.settings(thread.team_id, thread.channel_id),
-            keys.set_aside(keys.inbox(thread)),
-            keys.later,
-        )
-
-    def _of(self, thread: Thread) -> tuple[str, ...]:
-        keys = self._keys
-        return (
-            keys.thread(thread),
-            keys.inbox(thread),
-            keys.turn(thread),
-            keys.ready,
-            keys.interrupts,
-            keys.conversation(thread),
+        return Call(
+            thread,
+            keys={
+                "settings": keys.settings(thread.team_id, thread.channel_id),
+                "aside": keys.set_aside(keys.inbox(thread)),
+            },
+            args={
+                "entry": entry.id,
+                "claim": fence,
+                "worker": worker,
+                "name": thread.key,
+                "aside_seconds": ASIDE_SECONDS,
+            },
         )
 
     async def release(self, claim: Claim, after: float, reason: str, *, counts: bool = True) -> int:
         """Come back to the same turn in `after` seconds. Returns the failures so far."""
-        keys = self._keys
-        names = (keys.thread(claim.thread), keys.ready, keys.later)
         attempts: int = await self._connection.run(
-            "release", names, claim.fence, claim.thread.key, after, int(counts), reason
+            "release",
+            claim.thread,
+            claim=claim.fence,
+            name=claim.thread.key,
+            after=after,
+            counts=int(counts),
+            reason=reason,
         )
         return attempts
 
@@ -252,43 +246,34 @@ class Inbox:
         counts = {"turns": 1, "messages": len(messages)} | asdict(usage)
         dropped = await self._connection.run(
             "settle",
-            (
-                *self._of(thread),
-                keys.record(thread),
-                keys.idle,
-                keys.dead,
-                *(keys.recent(thread.team_id, user) for user in people),
-            ),
-            claim.fence,
-            thread.key,
-            f"{thread.channel_id}:{thread.thread_ts}",
-            last_item_id,
-            json.dumps(counts),
-            json.dumps([encode(record) for record in records]),
-            letter.id if letter else "",
-            encode(letter) if letter else "",
-            RECORDS,
-            RECORD_BYTES,
-            TOMBSTONE_SECONDS,
-            encode(tuple(owed), tuple[Message, ...]) if owed is not None else "",
-            self._bounds.dead_letters,
+            thread,
+            {"recent": [keys.recent(thread.team_id, user) for user in people]},
+            claim=claim.fence,
+            name=thread.key,
+            place=f"{thread.channel_id}:{thread.thread_ts}",
+            last_item_id=last_item_id,
+            counts=json.dumps(counts),
+            records=json.dumps([encode(record) for record in records]),
+            letter_id=letter.id if letter else "",
+            letter=encode(letter) if letter else "",
+            most=RECORDS,
+            most_bytes=RECORD_BYTES,
+            tombstone_seconds=TOMBSTONE_SECONDS,
+            owed=encode(tuple(owed), tuple[Message, ...]) if owed is not None else "",
+            most_dead=self._bounds.dead_letters,
         )
         if dropped:
             log.error("dead_letters_dropped", letters=dropped)
 
     async def depth(self) -> Depth:
         """How much there is to do."""
-        keys = self._keys
-        names = (keys.ready, keys.later, keys.dead, keys.workers)
-        waiting, claimed, later, dead, workers, age = await self._connection.run("depth", names)
+        waiting, claimed, later, dead, workers, age = await self._connection.run("depth")
         return Depth(waiting, claimed, later, dead, workers, age / 1000)
 
     async def unattended(self, seconds: float, most: int = 200) -> list[Thread]:
         """Threads with which no living worker has been busy for so long, `most` of each kind."""
-        keys = self._keys
-        names = (keys.ready, keys.later, keys.workers)
-        found = await self._connection.run("unattended", names, seconds, most)
-        return [thread for _, thread in read_each(keys.ready, found, Thread.parse)]
+        found = await self._connection.run("unattended", seconds=seconds, most=most)
+        return [thread for _, thread in read_each(self._keys.ready, found, Thread.parse)]
 
     async def state(self, thread: Thread) -> ThreadState:
         """One thread as it stands, for people who look into it and for tests."""
@@ -315,10 +300,6 @@ class Inbox:
             reason=busy.get("reason", ""),
             interrupt=interrupt or "",
         )
-
-
-def _taking(entry: Entry, fence: str, worker: str) -> tuple[str | int, ...]:
-    return entry.id, fence, worker, entry.thread.key, ASIDE_SECONDS
 
 
 async def read_entries(connection: Connection, keys: Keys, reply: Any) -> list[Entry]:

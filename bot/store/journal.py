@@ -10,7 +10,6 @@ from bot.models import Conversation, Record, decode, encode
 from bot.store.claims import Claim
 from bot.store.connection import Connection
 from bot.store.conversations import Conversations
-from bot.store.keys import Keys
 from bot.store.steps import Step
 from bot.telemetry import trace
 from bot.telemetry.log import log
@@ -21,26 +20,22 @@ T = TypeVar("T")
 class Turns:
     """Opens the journals of claims."""
 
-    def __init__(self, connection: Connection, keys: Keys, conversations: Conversations) -> None:
+    def __init__(self, connection: Connection, conversations: Conversations) -> None:
         self._connection = connection
-        self._keys = keys
         self._conversations = conversations
 
     def open(self, claim: Claim) -> "Turn":
         """The journal of the claim's turn, with every step recorded so far."""
-        return Turn(claim, self._connection, self._keys, self._conversations)
+        return Turn(claim, self._connection, self._conversations)
 
 
 class Turn:
     """The journal of one turn. Writes raise Superseded once the claim is lost."""
 
-    def __init__(
-        self, claim: Claim, connection: Connection, keys: Keys, conversations: Conversations
-    ) -> None:
+    def __init__(self, claim: Claim, connection: Connection, conversations: Conversations) -> None:
         self.claim = claim
         self.id = claim.turn_id
         self._connection = connection
-        self._names = (keys.thread(claim.thread), keys.turn(claim.thread))
         self._conversations = conversations
         self._steps = dict(claim.steps)
         self._running = 0
@@ -100,7 +95,9 @@ class Turn:
 
     async def undo(self, step: Step[T]) -> None:
         """Forget that a step was begun: its work is known to have had no effect."""
-        await self._connection.run("unbegin", self._names, self.claim.fence, step.name)
+        await self._connection.run(
+            "unbegin", self.claim.thread, claim=self.claim.fence, step=step.name
+        )
 
     def recall(self, step: Step[T]) -> T | None:
         """The recorded value of a step, or None where it is not done."""
@@ -113,7 +110,9 @@ class Turn:
     async def note(self, step: Step[T], value: T) -> None:
         """Record the value of a step; it replaces an earlier one."""
         text = encode(value, step.type)
-        await self._connection.run("record", self._names, self.claim.fence, step.name, text)
+        await self._connection.run(
+            "record", self.claim.thread, claim=self.claim.fence, step=step.name, value=text
+        )
         self._steps[step.name] = text
 
     def _value(self, step: Step[T]) -> T:
@@ -136,7 +135,9 @@ class Turn:
         """Whether an earlier attempt began the step; None where it is done and recorded."""
         if step.name in self._steps:
             return None
-        value, again = await self._connection.run("begin", self._names, self.claim.fence, step.name)
+        value, again = await self._connection.run(
+            "begin", self.claim.thread, claim=self.claim.fence, step=step.name
+        )
         if value is None:
             return bool(again)
         self._steps[step.name] = value

@@ -13,9 +13,12 @@ class Leases:
 
     async def take(self, name: str, owner: str, seconds: float) -> bool:
         """Take a free lease, or prolong one's own; False while somebody else has it."""
-        key = self._keys.lease(name)
-        return bool(await self._connection.run("lease", (key,), owner, int(seconds * 1000)))
+        return await self._set(name, owner, int(seconds * 1000))
 
     async def give_back(self, name: str, owner: str) -> None:
         """End one's own lease."""
-        await self._connection.run("lease", (self._keys.lease(name),), owner, 0)
+        await self._set(name, owner, 0)
+
+    async def _set(self, name: str, owner: str, ms: int) -> bool:
+        keys = {"lease": self._keys.lease(name)}
+        return bool(await self._connection.run("lease", keys=keys, owner=owner, ms=ms))

@@ -37,14 +37,22 @@ class Pace:
             await self.rest(bucket, seconds)
 
     async def _pace(
-        self, bucket: str, rate: float, burst: int, pause: float, who: str, *leave: int
+        self, bucket: str, rate: float, burst: int, pause: float, who: str, leave: int | str = ""
     ) -> float:
-        names = (self._keys.bucket(bucket), self._keys.places(bucket))
-        return float(await self._connection.run("pace", names, 1 / rate, burst, pause, who, *leave))
+        seconds = await self._connection.run(
+            "pace",
+            keys={"bucket": self._keys.bucket(bucket), "places": self._keys.places(bucket)},
+            interval=1 / rate,
+            burst=burst,
+            pause=pause,
+            who=who,
+            reserve=leave,
+        )
+        return float(seconds)
 
     async def rest(self, bucket: str, seconds: float) -> None:
         """Like `pause`, for those only who ask `resting`."""
-        await self._connection.run("rest", (self._keys.rest(bucket),), seconds)
+        await self._connection.run("rest", keys={"rest": self._keys.rest(bucket)}, seconds=seconds)
 
     async def resting(self, bucket: str) -> float:
         """For how many more seconds a pause holds."""

@@ -4,6 +4,7 @@ from bot.models import Thread
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each
 from bot.store.keys import Keys
+from bot.store.scripts import Call
 from bot.telemetry.log import log
 
 SCANNED = 500
@@ -21,13 +22,7 @@ async def recover_places(connection: Connection, keys: Keys) -> None:
         recovered += sum(
             await connection.run_many(
                 "recover",
-                [
-                    (
-                        (keys.thread(t), keys.inbox(t), keys.turn(t), keys.ready, keys.later),
-                        (t.key,),
-                    )
-                    for t in threads
-                ],
+                [Call(thread, args={"name": thread.key}) for thread in threads],
             )
         )
         if str(cursor) == "0":

@@ -80,32 +80,24 @@ class Talk:
             message = replace(message, text=message.text[:OVERHEARD_CHARS])
         verdict, waiting, active = await self._connection.run(
             "hear",
-            (
-                keys.inbox(thread),
-                keys.thread(thread),
-                keys.turn(thread),
-                keys.ready,
-                keys.conversation(thread),
-                keys.speakers(thread),
-                keys.overheard(thread),
-                keys.channel(thread.team_id, thread.channel_id),
-                keys.pulse,
-                keys.adopted(thread),
-                *keys.seen(message),
-            ),
-            message.ts,
-            encode(message),
-            thread.key,
-            message.user_id,
-            address,
-            follow_ups,
-            SEEN_SECONDS,
-            EARLY_SECONDS,
-            OVERHEARD_SECONDS,
-            TOMBSTONE_SECONDS,
-            OVERHEARD_MESSAGES,
-            thread.thread_ts,
-            self._bounds.room_for(message),
+            thread,
+            {
+                "channel": keys.channel(thread.team_id, thread.channel_id),
+                "seen": keys.seen(message),
+            },
+            ts=message.ts,
+            message=encode(message),
+            name=thread.key,
+            user=message.user_id,
+            address=address,
+            follow_ups=follow_ups,
+            seen_seconds=SEEN_SECONDS,
+            early_seconds=EARLY_SECONDS,
+            kept_seconds=OVERHEARD_SECONDS,
+            speaker_seconds=TOMBSTONE_SECONDS,
+            most_aside=OVERHEARD_MESSAGES,
+            root=thread.thread_ts,
+            most=self._bounds.room_for(message),
         )
         return Hearing(verdict, waiting, bool(active))
 
@@ -121,17 +113,7 @@ class Talk:
         keys, claim = self._keys, turn.claim
         thread = claim.thread
         value = await self._connection.run(
-            "catch_up",
-            (
-                keys.thread(thread),
-                keys.turn(thread),
-                keys.conversation(thread),
-                keys.speakers(thread),
-                keys.overheard(thread),
-            ),
-            claim.fence,
-            STEP,
-            ts,
+            "catch_up", thread, claim=claim.fence, step=STEP, last=ts
         )
         step = decode(_Step, value)
         key = keys.overheard(thread)
@@ -148,8 +130,7 @@ class Talk:
         return await self._amend(thread, ts, "")
 
     async def _amend(self, thread: Thread, ts: str, message: str) -> bool:
-        names = (self._keys.overheard(thread),)
-        return bool(await self._connection.run("amend_overheard", names, ts, message))
+        return bool(await self._connection.run("amend_overheard", thread, ts=ts, message=message))
 
     async def keep_edit(self, message: Message) -> None:
         """Remember an edited question for a day, in case it is to be answered again."""

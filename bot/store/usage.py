@@ -81,19 +81,6 @@ class Spending:
         thread, day = claim.thread, day_of(claim.taken_at)
         team_id, channel_id, month = thread.team_id, thread.channel_id, day[:7]
         keys = self._keys
-        names: list[str] = [
-            keys.thread(thread),
-            keys.turn(thread),
-            self._keys.usage(team_id, day),
-            keys.used(team_id, user_id),
-            self._keys.top(team_id, "channel", month),
-            self._keys.top(team_id, "person", month),
-            keys.teams,
-        ]
-        for period in (day, month):
-            names.append(self._keys.spent(team_id, "team", "", period))
-            names.append(self._keys.spent(team_id, "channel", channel_id, period))
-            names.append(self._keys.spent(team_id, "person", user_id, period))
         spent = Spent(
             1,
             usage.input_tokens,
@@ -102,20 +89,34 @@ class Spending:
             usage.reasoning_tokens,
             microdollars,
         )
+        scopes: Sequence[tuple[Scope, str]] = (
+            ("team", ""),
+            ("channel", channel_id),
+            ("person", user_id),
+        )
         counted = await self._connection.run(
             "account",
-            names,
-            *(
-                claim.fence,
-                day,
-                channel_id,
-                user_id,
-                ROWS_SECONDS,
-                SUMS_SECONDS,
-                spent.tokens,
-                team_id,
-            ),
-            *(part for kind in zip(KINDS, astuple(spent), strict=True) for part in kind),
+            thread,
+            {
+                "usage": keys.usage(team_id, day),
+                "used": keys.used(team_id, user_id),
+                "top_channels": keys.top(team_id, "channel", month),
+                "top_people": keys.top(team_id, "person", month),
+                "sums": [
+                    keys.spent(team_id, *scope, period)
+                    for period in (day, month)
+                    for scope in scopes
+                ],
+            },
+            claim=claim.fence,
+            day=day,
+            channel=channel_id,
+            person=user_id,
+            row_seconds=ROWS_SECONDS,
+            sum_seconds=SUMS_SECONDS,
+            tokens=spent.tokens,
+            team=team_id,
+            counts=[part for kind in zip(KINDS, astuple(spent), strict=True) for part in kind],
         )
         return bool(counted)
 
@@ -156,15 +157,22 @@ class Spending:
         used = keys.used(team_id, user_id)
         for member in await self._connection.execute("SMEMBERS", used):
             day, _, channel_id = member.partition(":")
-            names = (
-                used,
-                self._keys.usage(team_id, day),
-                self._keys.top(team_id, "person", day[:7]),
-                self._keys.spent(team_id, "person", FORGOTTEN, day),
-                self._keys.spent(team_id, "person", FORGOTTEN, day[:7]),
+            await self._connection.run(
+                "anonymize",
+                keys={
+                    "used": used,
+                    "usage": keys.usage(team_id, day),
+                    "top_people": keys.top(team_id, "person", day[:7]),
+                    "spent_day": keys.spent(team_id, "person", FORGOTTEN, day),
+                    "spent_month": keys.spent(team_id, "person", FORGOTTEN, day[:7]),
+                },
+                member=member,
+                channel=channel_id,
+                person=user_id,
+                substitute=FORGOTTEN,
+                sum_seconds=SUMS_SECONDS,
+                kinds=KINDS,
             )
-            args = (member, channel_id, user_id, FORGOTTEN, SUMS_SECONDS, *KINDS)
-            await self._connection.run("anonymize", names, *args)
 
 
 def _parse(cells: dict[str, str] | list[str]) -> Spent:

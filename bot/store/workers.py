@@ -10,6 +10,7 @@ from bot.store.corrupt import read_each, read_members
 from bot.store.inbox import read_entries
 from bot.store.keys import GROUP, Keys
 from bot.store.recovery import recover_places
+from bot.store.scripts import Call
 
 WAKE_AT_ONCE = 1000
 MOVE_AT_ONCE = 500
@@ -31,18 +32,17 @@ class Workers:
         keys = self._keys
         late, epoch, due, interrupts, lost = await self._connection.run(
             "beat",
-            (keys.workers, keys.pulse, keys.later, keys.interrupts, keys.epoch, keys.recover),
-            worker,
-            ttl,
-            WAKE_AT_ONCE,
-            secrets.token_hex(8),
+            worker=worker,
+            seconds=ttl,
+            most=WAKE_AT_ONCE,
+            new_epoch=secrets.token_hex(8),
         )
         before = self._epochs.get(worker)
         self._epochs[worker] = epoch
         members = await read_members(self._connection, keys.later, due, Thread.parse)
         threads = [thread for _, thread in members]
         await self._connection.run_many(
-            "wake", [((keys.thread(t), keys.ready, keys.later), (t.key,)) for t in threads]
+            "wake", [Call(thread, args={"name": thread.key}) for thread in threads]
         )
         if lost:
             await recover_places(self._connection, self._keys)
@@ -58,10 +58,8 @@ class Workers:
         `worker` is who asks. Nobody is moved until the server has heard somebody without a pause
         for one `ttl`, for else it was the server that was away. Returns how many were moved.
         """
-        keys, moved = self._keys, 0
-        for gone in await self._connection.run(
-            "dead", (keys.workers, keys.pulse, keys.ready), worker
-        ):
+        moved = 0
+        for gone in await self._connection.run("dead", worker=worker):
             moved += await self._requeue(await self._pending(gone, limit - moved), crashed=True)
             if moved >= limit:
                 break
@@ -74,8 +72,9 @@ class Workers:
         It comes to that where the answer to a `claim` was lost on its way. `held` are the ids of
         the entries we know of; younger ones than `idle` seconds are left alone. Returns how many.
         """
-        names = (self._keys.ready,)
-        strays = await self._connection.run("strays", names, worker, int(idle * 1000), *held)
+        strays = await self._connection.run(
+            "strays", worker=worker, ms=int(idle * 1000), known_ids=tuple(held)
+        )
         found = read_each(
             self._keys.ready, pairs(strays).items(), lambda row: Entry(Thread.parse(row[1]), row[0])
         )
@@ -114,25 +113,17 @@ class Workers:
         return await read_entries(self._connection, self._keys, reply)
 
     async def _requeue(self, entries: Sequence[Entry], *, crashed: bool) -> int:
-        keys = self._keys
         moved = await self._connection.run_many(
             "requeue",
             [
-                (
-                    (
-                        keys.thread(e.thread),
-                        keys.ready,
-                        keys.later,
-                        keys.inbox(e.thread),
-                        keys.turn(e.thread),
-                    ),
-                    (e.id, e.thread.key, int(crashed)),
+                Call(
+                    entry.thread,
+                    args={"entry": entry.id, "name": entry.thread.key, "crashed": int(crashed)},
                 )
-                for e in entries
+                for entry in entries
             ],
         )
         return sum(moved)
 
     async def _retire(self, worker: str) -> None:
-        keys = self._keys
-        await self._connection.run("retire", (keys.workers, keys.ready), worker)
+        await self._connection.run("retire", worker=worker)

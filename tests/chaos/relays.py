@@ -13,7 +13,7 @@ from typing import Literal
 import aiohttp
 from aiohttp import web
 
-from bot.store import connection
+from bot.store.scripts import FOLDER, load
 
 Moment = Literal["before", "after"]
 
@@ -148,12 +148,11 @@ def find_channels(raw: bytes) -> frozenset[str]:
 
 
 def _script_names() -> Iterator[str]:
-    folder = Path(connection.__file__).parent / "lua"
-    return (path.stem for path in folder.glob("*.lua") if path.stem != "prelude")
+    return (path.stem for path in FOLDER.glob("*.lua") if path.stem != "prelude")
 
 
 def _sha(script: str) -> str:
-    return hashlib.sha1(connection._source(script).encode()).hexdigest()
+    return hashlib.sha1(load(script).source.encode()).hexdigest()
 
 
 class HttpRelay:

@@ -48,9 +48,10 @@ async def test_lines_come_back_in_order_and_intact(store: Store) -> None:
 async def test_a_line_that_is_appended_again_after_a_lost_reply_is_there_once(store: Store) -> None:
     await store.audit.append(LINE)
     before = (await entries_of(store))[0]
-    names = (store.keys.audit, store.keys.audit_head)
     text, stored = before[1]["line"], before[1]["hash"]
-    assert await store.connection.run("audit", names, "", stored, text, "") == stored
+    assert (
+        await store.connection.run("audit", before="", after=stored, line=text, oldest="") == stored
+    )
     assert len(await entries_of(store)) == 1
 
 

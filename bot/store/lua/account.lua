@@ -1,34 +1,33 @@
 -- Count what a turn spent, once: the mark is a step of its journal.
--- KEYS  thread, turn, rows of the day, days and channels of the person, top channels, top people,
---       workspaces, sums...
--- ARGV  claim, day, channel, person, seconds to keep rows, seconds to keep sums, tokens,
---       workspace, kinds and their counts...
--- Gives 0 where the turn was counted before.
-if not holds(KEYS[1], ARGV[1]) then
+-- KEYS thread, turn, usage, used, top_channels, top_people, teams, sums...
+-- ARGV claim, day, channel, person, row_seconds, sum_seconds, tokens, team, counts...
+-- `counts` are pairs of a kind and its count.
+-- Returns 0 where the turn was counted before.
+if not holds(thread, claim) then
   return SUPERSEDED
 end
-insist(KEYS[2])
-if redis.call('HSETNX', KEYS[2], '=accounted', 'true') == 0 then
+insist(turn)
+if redis.call('HSETNX', turn, '=accounted', 'true') == 0 then
   return 0
 end
-local day, channel, person, tokens = ARGV[2], ARGV[3], ARGV[4], ARGV[7]
 local row = channel .. ':' .. person .. ':'
-for i = 9, #ARGV, 2 do
-  if ARGV[i + 1] ~= '0' then
-    add(KEYS[3], row .. ARGV[i], ARGV[i + 1])
-    for sum = 8, #KEYS do
-      add(KEYS[sum], ARGV[i], ARGV[i + 1])
+for i = 1, #counts, 2 do
+  local kind, count = counts[i], counts[i + 1]
+  if count ~= '0' then
+    add(usage, row .. kind, count)
+    for _, sum in ipairs(sums) do
+      add(sum, kind, count)
     end
   end
 end
-redis.call('SADD', KEYS[7], ARGV[8])
-redis.call('SADD', KEYS[4], day .. ':' .. channel)
-redis.call('ZINCRBY', KEYS[5], tokens, channel)
-redis.call('ZINCRBY', KEYS[6], tokens, person)
-for i = 3, 6 do
-  redis.call('EXPIRE', KEYS[i], ARGV[5])
+redis.call('SADD', teams, team)
+redis.call('SADD', used, day .. ':' .. channel)
+redis.call('ZINCRBY', top_channels, tokens, channel)
+redis.call('ZINCRBY', top_people, tokens, person)
+for _, key in ipairs({usage, used, top_channels, top_people}) do
+  redis.call('EXPIRE', key, row_seconds)
 end
-for sum = 8, #KEYS do
-  redis.call('EXPIRE', KEYS[sum], ARGV[6])
+for _, sum in ipairs(sums) do
+  redis.call('EXPIRE', sum, sum_seconds)
 end
 return 1

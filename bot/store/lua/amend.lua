@@ -1,8 +1,8 @@
--- Change the text of a message that waits, or take it out.
--- KEYS  thread, inbox, turn, interrupts
--- ARGV  ts, name of the thread, message ('' to take it out)
-local thread, inbox, turn, interrupts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local ts, name, message = ARGV[1], ARGV[2], ARGV[3]
+-- Change the text of a waiting message, or remove it.
+-- KEYS thread, inbox, turn, interrupts
+-- ARGV ts, name, message
+-- `message` is '' to remove it.
+-- Returns 'waiting', 'taken' (too late) or 'absent'.
 
 local function is_taken()
   for _, other in ipairs(taken(turn)) do

@@ -1,25 +1,23 @@
--- Take a person's name off the counts of one day in one channel.
--- KEYS  days and channels of the person, rows of the day, top people of the month, sums by day and by
---       month under the name in the place
--- ARGV  member of the first, channel, person, the name to put in the place, seconds to keep sums,
---       kinds...
-local channel, person, nobody = ARGV[2], ARGV[3], ARGV[4]
-for i = 6, #ARGV do
-  local field = channel .. ':' .. person .. ':' .. ARGV[i]
-  local count = redis.call('HGET', KEYS[2], field)
+-- Replace a person's name in the counts of one day in one channel.
+-- KEYS used, usage, top_people, spent_day, spent_month
+-- ARGV member, channel, person, substitute, sum_seconds, kinds...
+-- `member` is the entry of `used`; the sums are those of `substitute`.
+for _, kind in ipairs(kinds) do
+  local field = channel .. ':' .. person .. ':' .. kind
+  local count = redis.call('HGET', usage, field)
   if count then
-    add(KEYS[2], channel .. ':' .. nobody .. ':' .. ARGV[i], number(KEYS[2], count))
-    redis.call('HDEL', KEYS[2], field)
-    for sum = 4, 5 do
-      add(KEYS[sum], ARGV[i], count)
-      redis.call('EXPIRE', KEYS[sum], ARGV[5])
+    add(usage, channel .. ':' .. substitute .. ':' .. kind, number(usage, count))
+    redis.call('HDEL', usage, field)
+    for _, sum in ipairs({spent_day, spent_month}) do
+      add(sum, kind, count)
+      redis.call('EXPIRE', sum, sum_seconds)
     end
   end
 end
-local tokens = redis.call('ZSCORE', KEYS[3], person)
+local tokens = redis.call('ZSCORE', top_people, person)
 if tokens then
-  redis.call('ZINCRBY', KEYS[3], tokens, nobody)
-  redis.call('ZREM', KEYS[3], person)
+  redis.call('ZINCRBY', top_people, tokens, substitute)
+  redis.call('ZREM', top_people, person)
 end
-redis.call('SREM', KEYS[1], ARGV[1])
+redis.call('SREM', used, member)
 return redis.status_reply('OK')

@@ -1,24 +1,25 @@
--- Turn an idle conversation into a tombstone; what it has on the server becomes an orphan.
--- KEYS  thread, conversation, record, idle, orphans, speakers, overheard, recent...
--- ARGV  name of the thread, channel:thread_ts, archive only if used before, seconds of a tombstone
--- Gives 'archived', 'busy' (somebody waits or works there) or 'used' (since).
-if redis.call('EXISTS', KEYS[1]) == 1 then
+-- Turn an idle conversation into a tombstone; its remote conversation becomes an orphan.
+-- KEYS thread, conversation, record, idle, orphans, speakers, overheard, recent...
+-- ARGV name, place, before, tombstone_seconds
+-- Only a conversation last used before `before` is archived; `place` is channel:thread_ts.
+-- Returns 'archived', 'busy' (messages wait or are being answered) or 'used' (since).
+if redis.call('EXISTS', thread) == 1 then
   return 'busy'
 end
-local used_at = redis.call('ZSCORE', KEYS[4], ARGV[1])
-if used_at and ARGV[3] ~= '+inf' and tonumber(used_at) >= tonumber(ARGV[3]) then
+local used_at = redis.call('ZSCORE', idle, name)
+if used_at and before ~= '+inf' and tonumber(used_at) >= tonumber(before) then
   return 'used'
 end
-redis.call('ZREM', KEYS[4], ARGV[1])
-for i = 8, #KEYS do
-  redis.call('ZREM', KEYS[i], ARGV[2])
+redis.call('ZREM', idle, name)
+for _, key in ipairs(recent) do
+  redis.call('ZREM', key, place)
 end
-local facts = redis.call('HMGET', KEYS[2], 'engine', 'id')
-redis.call('DEL', KEYS[3], KEYS[6], KEYS[7])
+local facts = redis.call('HMGET', conversation, 'engine', 'id')
+redis.call('DEL', record, speakers, overheard)
 if facts[2] then
-  redis.call('ZADD', KEYS[5], string.format('%.6f', now()), facts[1] .. '|' .. facts[2])
-  redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[2], 'archived', used_at or string.format('%.6f', now()))
-  redis.call('EXPIRE', KEYS[2], ARGV[4])
+  redis.call('ZADD', orphans, string.format('%.6f', now()), facts[1] .. '|' .. facts[2])
+  redis.call('DEL', conversation)
+  redis.call('HSET', conversation, 'archived', used_at or string.format('%.6f', now()))
+  redis.call('EXPIRE', conversation, tombstone_seconds)
 end
 return 'archived'

@@ -1,14 +1,15 @@
--- Append a line to the audit trail, if nobody else has since `before` was read.
--- KEYS  audit, audit_head
--- ARGV  hash before ('' for the first line), hash of this line, line, oldest id to keep
--- Gives the hash of the newest line: that of this one where it was appended.
-local before = redis.call('GET', KEYS[2]) or ''
-if before ~= ARGV[1] then
-  return before
+-- Append a line to the audit trail, unless another was appended since `before` was read.
+-- KEYS audit, audit_head
+-- ARGV before, after, line, oldest
+-- `before` and `after` are hashes, `oldest` the oldest id to keep ('': all).
+-- Returns the hash of the newest line: `after` where the line was appended.
+local newest = redis.call('GET', audit_head) or ''
+if newest ~= before then
+  return newest
 end
-redis.call('XADD', KEYS[1], '*', 'line', ARGV[3], 'hash', ARGV[2])
-redis.call('SET', KEYS[2], ARGV[2])
-if ARGV[4] ~= '' then
-  redis.call('XTRIM', KEYS[1], 'MINID', '~', ARGV[4])
+redis.call('XADD', audit, '*', 'line', line, 'hash', after)
+redis.call('SET', audit_head, after)
+if oldest ~= '' then
+  redis.call('XTRIM', audit, 'MINID', '~', oldest)
 end
-return ARGV[2]
+return after

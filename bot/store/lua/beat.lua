@@ -1,11 +1,8 @@
--- Say that a worker lives, and hear what there is to know.
--- KEYS  workers (alive until), pulse (hash: born, heard, judge_from), later, interrupts, epoch,
---       recover
--- ARGV  worker, seconds to live, most threads to wake, word for a new epoch
--- Gives {was given up for dead, epoch, threads that are due, interrupts as a flat list, places of
--- threads were lost}.
-local workers, pulse, later, interrupts, epoch = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local worker, seconds = ARGV[1], tonumber(ARGV[2])
+-- Record a worker's heartbeat and return the news.
+-- KEYS workers, pulse, later, interrupts, epoch, recover
+-- ARGV worker, seconds: number, most, new_epoch
+-- Returns {lease had expired, epoch, threads that are due, interrupts as a flat list, places of threads
+-- were lost}.
 
 local time = now()
 insist(workers)
@@ -19,7 +16,7 @@ if time - heard > seconds / 2 then
 end
 redis.call('HSETNX', pulse, 'born', string.format('%.6f', time))
 redis.call('HSET', pulse, 'heard', string.format('%.6f', time))
-redis.call('SET', epoch, ARGV[4], 'NX')
+redis.call('SET', epoch, new_epoch, 'NX')
 return {late and 1 or 0, redis.call('GET', epoch),
-  redis.call('ZRANGEBYSCORE', later, '-inf', string.format('%.6f', time), 'LIMIT', 0, ARGV[3]),
-  redis.call('HGETALL', interrupts), redis.call('EXISTS', KEYS[6])}
+  redis.call('ZRANGEBYSCORE', later, '-inf', string.format('%.6f', time), 'LIMIT', 0, most),
+  redis.call('HGETALL', interrupts), redis.call('EXISTS', recover)}

@@ -1,16 +1,15 @@
--- Hand a turn what was overheard in its thread before its last message, once: it is written down
--- as a step of the turn.
--- KEYS  thread, turn, conversation, speakers, overheard
--- ARGV  claim, step, ts of the last message
--- Gives the step as JSON: {overheard: [message...], speakers: [user...], first: is a new thread}.
-local thread, turn, conversation, speakers, overheard = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local step = '=' .. ARGV[2]
+-- Give a turn what was said in its thread before its last message and not to us, once: it becomes a
+-- step of the turn.
+-- KEYS thread, turn, conversation, speakers, overheard
+-- ARGV claim, step, last: number
+-- Returns the step as JSON: {overheard: [message...], speakers: [user...], first: is a new thread}.
+local step = '=' .. step
 
 local function array(list)
   return #list == 0 and '[]' or cjson.encode(list)
 end
 
-if not holds(thread, ARGV[1]) then
+if not holds(thread, claim) then
   return SUPERSEDED
 end
 local done = redis.call('HGET', turn, step)
@@ -19,7 +18,7 @@ if done then
 end
 local before, messages = {}, {}
 for _, ts in ipairs(redis.call('HKEYS', overheard)) do
-  if number(overheard, ts) < tonumber(ARGV[3]) then
+  if number(overheard, ts) < last then
     before[#before + 1] = ts
   end
 end

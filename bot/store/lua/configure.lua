@@ -1,17 +1,19 @@
--- Put a version of a channel's settings in front, unless another came first.
--- KEYS  versions of the channel, configured channels, what listeners ask of the channel
--- ARGV  number of the version it follows, version, channel, versions kept, follow_ups ('': unset)
-local newest = redis.call('LINDEX', KEYS[1], 0)
-local number = newest and tonumber(parse(KEYS[1], newest).number) or 0
-if number ~= tonumber(ARGV[1]) then
+-- Add a version of a channel's settings, unless another was added first.
+-- KEYS settings, channels, channel
+-- ARGV after: number, version, channel_id, kept: number, follow_ups
+-- `after` is the number of the version before; `follow_ups` is '' where it is unset.
+-- Returns 1 where it was added.
+local newest = redis.call('LINDEX', settings, 0)
+local before = newest and tonumber(parse(settings, newest).number) or 0
+if before ~= after then
   return 0
 end
-redis.call('LPUSH', KEYS[1], ARGV[2])
-redis.call('LTRIM', KEYS[1], 0, tonumber(ARGV[4]) - 1)
-redis.call('SADD', KEYS[2], ARGV[3])
-if ARGV[5] == '' then
-  redis.call('HDEL', KEYS[3], 'follow_ups')
+redis.call('LPUSH', settings, version)
+redis.call('LTRIM', settings, 0, kept - 1)
+redis.call('SADD', channels, channel_id)
+if follow_ups == '' then
+  redis.call('HDEL', channel, 'follow_ups')
 else
-  redis.call('HSET', KEYS[3], 'follow_ups', ARGV[5])
+  redis.call('HSET', channel, 'follow_ups', follow_ups)
 end
 return 1

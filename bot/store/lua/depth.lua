@@ -1,7 +1,6 @@
--- How much there is to do.
--- KEYS  ready, later, dead, workers
--- Gives {waiting, claimed, later, dead letters, living workers, age of the oldest waiting entry in ms}.
-local ready, later, dead, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+-- Count what there is to do.
+-- KEYS ready, later, dead, workers
+-- Returns {waiting, claimed, later, dead letters, living workers, age of the oldest waiting entry in ms}.
 
 local claimed, delivered = 0, '0-0'
 local groups = redis.pcall('XINFO', 'GROUPS', ready)

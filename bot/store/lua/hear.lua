@@ -1,28 +1,22 @@
--- Decide whether a message is for us, and keep it accordingly, once: in the inbox, or aside as
--- something that was overheard in a thread of ours.
--- KEYS  inbox, thread, turn, ready, conversation, speakers, overheard, channel, pulse, adopted,
---       seen marks...
--- ARGV  ts, message, name of the thread, user, how it is addressed ('direct', 'mention' or ''),
---       what holds for follow-ups unless the channel says otherwise, seconds to remember the marks,
---       to keep what may come before its mention, what was overheard, and who spoke; how many
---       messages are kept aside; ts of the thread's root; how many messages are kept in the inbox
--- Gives {'new' | 'seen' | 'full' | 'overheard' | 'ignored' | 'strange', how many wait, a turn is under way}.
-local inbox, thread, turn, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local conversation, speakers, overheard, channel = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local pulse, adopted = KEYS[9], KEYS[10]
-local FIRST_MARK = 11
-local ts, name, address, follow_ups = ARGV[1], ARGV[3], ARGV[5], ARGV[6]
-local seen_seconds, early_seconds, kept_seconds = ARGV[7], ARGV[8], ARGV[9]
-local speaker_seconds, most, root = ARGV[10], tonumber(ARGV[11]), tonumber(ARGV[12])
+-- Decide whether a message is for us, and store it accordingly, once: in the inbox, or aside as
+-- context.
+-- KEYS inbox, thread, turn, ready, conversation, speakers, overheard, channel, pulse, adopted,
+--   seen...
+-- ARGV ts, message, name, user, address, follow_ups, seen_seconds, early_seconds, kept_seconds,
+--   speaker_seconds, most_aside: number, root: number, most: number
+-- `address` is 'direct', 'mention' or ''; `follow_ups` holds where the channel has no setting.
+-- `early_seconds`: for what may arrive before its mention; `kept_seconds`: for context.
+-- Returns {'new' | 'seen' | 'full' | 'overheard' | 'ignored' | 'strange', how many wait, a turn is under
+-- way}.
 
 local function heard(verdict)
-  return {verdict, redis.call('HLEN', inbox) - #taken(turn), redis.call('EXISTS', turn)}
+  return delivery(verdict, inbox, turn)
 end
 
--- What was only overheard can still be addressed to us by an edit.
+-- What was only context can still be addressed to us by an edit.
 local function is_seen()
-  for i = FIRST_MARK, #KEYS do
-    local mark = redis.call('GET', KEYS[i])
+  for _, key in ipairs(seen) do
+    local mark = redis.call('GET', key)
     if mark and not (mark == 'overheard' and address ~= '') then
       return true
     end
@@ -30,14 +24,8 @@ local function is_seen()
   return false
 end
 
-local function mark_seen(marks, value)
-  for _, mark in ipairs(marks) do
-    redis.call('SET', mark, value, 'EX', seen_seconds)
-  end
-end
-
--- Who wrote when for the last time, who mentioned us when for the last time (`@U...`), and when
--- somebody first did. By the time of writing: the order of arrival changes little.
+-- When each person last wrote (`U...`) and last mentioned us (`@U...`), and when anyone first mentioned
+-- us (`@first`). By the time of writing: the order of arrival changes little.
 local function note(user, at, mentions)
   local function advance(field)
     if tonumber(at) > (number(speakers, redis.call('HGET', speakers, field)) or 0) then
@@ -54,8 +42,8 @@ local function note(user, at, mentions)
   redis.call('EXPIRE', speakers, speaker_seconds)
 end
 
--- Nobody but this person has written since this person mentioned us (or ever, where no mention is
--- known, as after a loss of data).
+-- No other person has written since this person mentioned us (or ever, where no mention is known, as
+-- after a loss of data).
 local function is_alone(user, at)
   local since = number(speakers, redis.call('HGET', speakers, '@' .. user))
   if not since and redis.call('HEXISTS', speakers, '@first') == 1 then
@@ -76,17 +64,13 @@ local function is_for_us(user, at)
   return rule == 'always' or (rule == 'one_person' and is_alone(user, tonumber(at)))
 end
 
--- Where the data was lost, the thread may be one of ours all the same.
+-- After a loss of data, an older thread may still be ours.
 local function is_older_than_our_data()
   return root < (number(pulse, redis.call('HGET', pulse, 'born')) or math.huge)
 end
 
 local function deliver(at, message, marks)
-  redis.call('HSET', inbox, at, message)
-  if redis.call('EXISTS', thread) == 0 then
-    enter(ready, thread, name)
-  end
-  mark_seen(marks, '')
+  store_message(inbox, thread, ready, name, at, message, marks, seen_seconds)
 end
 
 local function kept()
@@ -95,17 +79,17 @@ local function kept()
   return list
 end
 
--- At most so many for each thread, the newest, also in threads that are not ours.
+-- Only the newest are kept, also in threads that are not ours.
 local function keep(at, message, user, marks)
   local entry = {message = message, user = user, marks = marks}
   redis.call('HSET', overheard, at, cjson.encode(entry))
   local list = kept()
-  for i = 1, #list - most do
+  for i = 1, #list - most_aside do
     redis.call('HDEL', overheard, list[i])
   end
 end
 
--- What was delivered before the mention that it follows.
+-- Deliver what arrived before the mention that it follows.
 local function catch_up()
   for _, at in ipairs(kept()) do
     if number(overheard, at) > tonumber(ts) then
@@ -119,34 +103,32 @@ local function catch_up()
   end
 end
 
-local marks = {}
-for i = FIRST_MARK, #KEYS do
-  marks[#marks + 1] = KEYS[i]
-end
 if is_seen() then
   return heard('seen')
 end
 local whose = redis.call('GET', adopted)
 if address == '' and redis.call('EXISTS', conversation, thread) == 0 and whose ~= 'ours' then
-  keep(ts, ARGV[2], ARGV[4], marks)
+  keep(ts, message, user, seen)
   redis.call('EXPIRE', overheard, early_seconds)
   return heard(not whose and is_older_than_our_data() and 'strange' or 'ignored')
 end
--- What stands before the first mention is read from Slack.
+-- Messages before the first mention are read from Slack.
 if address == '' and tonumber(ts) < (number(speakers, redis.call('HGET', speakers, '@first')) or 0) then
   return heard('ignored')
 end
-note(ARGV[4], ts, address ~= '')
-if address ~= '' or is_for_us(ARGV[4], ts) then
-  if redis.call('HLEN', inbox) >= tonumber(ARGV[13]) then
+note(user, ts, address ~= '')
+if address ~= '' or is_for_us(user, ts) then
+  if redis.call('HLEN', inbox) >= most then
     return heard('full')
   end
   redis.call('HDEL', overheard, ts)
-  deliver(ts, ARGV[2], marks)
+  deliver(ts, message, seen)
   catch_up()
   return heard('new')
 end
-keep(ts, ARGV[2], ARGV[4], marks)
-mark_seen(marks, 'overheard')
+keep(ts, message, user, seen)
+for _, mark in ipairs(seen) do
+  redis.call('SET', mark, 'overheard', 'EX', seen_seconds)
+end
 redis.call('EXPIRE', overheard, kept_seconds)
 return heard('overheard')

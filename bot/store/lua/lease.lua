@@ -1,14 +1,15 @@
--- Take, prolong or (0 milliseconds) give back a lease.
--- KEYS  lease
--- ARGV  owner, milliseconds
-local holder = redis.call('GET', KEYS[1])
+-- Take, extend or (0 milliseconds) release a lease.
+-- KEYS lease
+-- ARGV owner, ms
+-- Returns 0 while another owner has it.
+local holder = redis.call('GET', lease)
 -- A lease without an end is none of ours.
-if holder and holder ~= ARGV[1] and redis.call('PTTL', KEYS[1]) > 0 then
+if holder and holder ~= owner and redis.call('PTTL', lease) > 0 then
   return 0
 end
-if ARGV[2] == '0' then
-  redis.call('DEL', KEYS[1])
+if ms == '0' then
+  redis.call('DEL', lease)
 else
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  redis.call('SET', lease, owner, 'PX', ms)
 end
 return 1

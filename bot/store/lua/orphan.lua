@@ -1,6 +1,6 @@
--- Let a conversation without a thread be deleted from the server, some time from now.
--- KEYS  orphans
--- ARGV  seconds, name of the orphan
-insist(KEYS[1])
-redis.call('ZADD', KEYS[1], string.format('%.6f', now() + ARGV[1]), ARGV[2])
+-- Schedule a remote conversation without a thread for deletion.
+-- KEYS orphans
+-- ARGV seconds: number, orphan
+insist(orphans)
+redis.call('ZADD', orphans, string.format('%.6f', now() + seconds), orphan)
 return redis.status_reply('OK')

@@ -1,15 +1,13 @@
 -- A token bucket as one time stamp (GCRA): when the next grant would be due at the plain rate.
--- KEYS  bucket, places (who waits, by when each one's grant is due)
--- ARGV  seconds per grant, grants at once, seconds from now in which nothing is granted
---       (more than 0: this call asks for no grant but for a pause), who asks, and, where the caller
---       does not wait, how many more grants must be left over
--- Gives the seconds to wait, as a string; -1 where nothing was granted to one who does not wait.
-local bucket, places = KEYS[1], KEYS[2]
-local interval, burst, pause = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local who, leave = ARGV[4], tonumber(ARGV[5])
+-- KEYS bucket, places
+-- ARGV interval: number, burst: number, pause: number, who, reserve: number
+-- `interval` is in seconds per grant, `burst` the grants at once. With `pause` (seconds from now in which
+-- nothing is granted) this call asks for no grant. With `reserve` the caller does not wait: so many more
+-- grants must be left over ('': it waits). `places` holds who waits, by when each grant is due.
+-- Returns the seconds to wait, as a string; -1 where nothing was granted to a caller that does not wait.
 
--- Who waits already and asks again, as a turn does that another worker goes on with, keeps its place,
--- also where it came up while nobody was there.
+-- A waiter that asks again keeps its place, also where its turn came while it was gone: another worker
+-- may continue its turn.
 local GRACE = 15
 local time = now()
 local place = tonumber(redis.call('ZSCORE', places, who))
@@ -25,7 +23,7 @@ if pause > 0 then
 else
   due = due + interval
 end
-if leave and due + interval * leave - time - interval * burst > 0 then
+if reserve and due + interval * reserve - time - interval * burst > 0 then
   return '-1'
 end
 local wait = math.max(0, due - time - interval * burst)

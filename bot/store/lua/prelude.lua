@@ -89,6 +89,18 @@ local function recover(ready, later, thread, name, inbox, turn)
   return true
 end
 
+-- The one way into an inbox: the message waits, its thread is ready, and `marks` say that it was seen.
+local function store_message(inbox, thread, ready, name, ts, message, marks, seen_seconds)
+  -- The first write: it fails as a whole where the server has no memory left.
+  redis.call('HSET', inbox, ts, message)
+  if redis.call('EXISTS', thread) == 0 then
+    enter(ready, thread, name)
+  end
+  for _, mark in ipairs(marks) do
+    redis.call('SET', mark, '', 'EX', seen_seconds)
+  end
+end
+
 local function leave(ready, entry)
   redis.call('XACK', ready, GROUP, entry)
   redis.call('XDEL', ready, entry)
@@ -99,7 +111,12 @@ local function taken(turn)
   return list and parse(turn, list) or {}
 end
 
--- A turn and the wish to interrupt it end together.
+-- What became of a message, how many wait in its thread, whether a turn is under way there.
+local function delivery(outcome, inbox, turn)
+  return {outcome, redis.call('HLEN', inbox) - #taken(turn), redis.call('EXISTS', turn)}
+end
+
+-- A turn and the request to interrupt it end together.
 local function drop_turn(turn, interrupts, name)
   redis.call('DEL', turn)
   redis.call('HDEL', interrupts, name)

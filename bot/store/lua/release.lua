@@ -1,9 +1,8 @@
--- Lay a claim down, to come back to the same turn later.
--- KEYS  thread, ready, later
--- ARGV  claim, name of the thread, seconds, 1 where it counts as a failure, reason
--- Gives the number of failures so far.
-local thread, ready, later = KEYS[1], KEYS[2], KEYS[3]
-local claim, name, after, counts, reason = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+-- Give up a claim, to come back to the same turn later.
+-- KEYS thread, ready, later
+-- ARGV claim, name, after: number, counts, reason
+-- `counts` is 1 where this counts as a failure.
+-- Returns the number of failures so far.
 
 if not holds(thread, claim) then
   return SUPERSEDED

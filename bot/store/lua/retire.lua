@@ -1,11 +1,12 @@
 -- Remove a consumer, unless entries are still pending to it: they would be lost with it.
--- KEYS  workers, ready
--- ARGV  worker
-local pending = redis.pcall('XPENDING', KEYS[2], GROUP, '-', '+', 1, ARGV[1])
+-- KEYS workers, ready
+-- ARGV worker
+-- Returns 0 where entries are pending.
+local pending = redis.pcall('XPENDING', ready, GROUP, '-', '+', 1, worker)
 if pending.err or #pending > 0 then
   return 0
 end
-insist(KEYS[1])
-redis.call('XGROUP', 'DELCONSUMER', KEYS[2], GROUP, ARGV[1])
-redis.call('ZREM', KEYS[1], ARGV[1])
+insist(workers)
+redis.call('XGROUP', 'DELCONSUMER', ready, GROUP, worker)
+redis.call('ZREM', workers, worker)
 return 1

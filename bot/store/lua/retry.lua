@@ -1,14 +1,15 @@
 -- Put a dead letter's messages back into the inbox of their thread.
--- KEYS  dead, inbox, thread, ready
--- ARGV  name of the letter, name of the thread, ts and message of each...
--- Gives 0 where somebody else took the letter meanwhile.
-if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then
+-- KEYS dead, inbox, thread, ready
+-- ARGV id, name, messages...
+-- `messages` are pairs of a ts and a message.
+-- Returns 0 where the letter was retried or dropped meanwhile.
+if redis.call('HDEL', dead, id) == 0 then
   return 0
 end
-for i = 3, #ARGV, 2 do
-  redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
+for i = 1, #messages, 2 do
+  redis.call('HSET', inbox, messages[i], messages[i + 1])
 end
-if redis.call('EXISTS', KEYS[3]) == 0 then
-  enter(KEYS[4], KEYS[3], ARGV[2])
+if redis.call('EXISTS', thread) == 0 then
+  enter(ready, thread, name)
 end
 return 1

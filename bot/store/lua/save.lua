@@ -1,34 +1,34 @@
--- Give a thread its conversation, and write the step of the turn down that made it.
--- KEYS  thread, turn, conversation, idle, recent, orphans, record
--- ARGV  claim, name of the thread, channel:thread_ts, step ('': none), value, the conversation as an
---       orphan, records that replace ours as a JSON list ('': none do),
---       fields and values of the conversation...
-if not holds(KEYS[1], ARGV[1]) then
+-- Give a thread its conversation, and record the step of the turn that began it.
+-- KEYS thread, turn, conversation, idle, recent, orphans, record
+-- ARGV claim, name, place, step, value, orphan, records, fields...
+-- `step` is '' for none; `orphan` names the conversation as an orphan; `records` is a JSON list that
+-- replaces our record ('': none does); `fields` are fields and values of the conversation.
+if not holds(thread, claim) then
   return SUPERSEDED
 end
 local used_at = string.format('%.6f', now())
-local old = redis.call('HMGET', KEYS[3], 'engine', 'id')
-redis.call('PERSIST', KEYS[3])
-redis.call('HSET', KEYS[3], 'used_at', used_at, unpack(ARGV, 8))
-redis.call('ZADD', KEYS[4], used_at, ARGV[2])
-redis.call('ZADD', KEYS[5], used_at, ARGV[3])
-redis.call('ZREM', KEYS[6], ARGV[6])
-redis.call('HDEL', KEYS[3], 'archived')
-if old[2] and old[1] .. '|' .. old[2] ~= ARGV[6] then
-  redis.call('ZADD', KEYS[6], used_at, old[1] .. '|' .. old[2])
-  redis.call('HDEL', KEYS[3], 'turns', 'messages', 'input_tokens', 'cached_tokens',
+local old = redis.call('HMGET', conversation, 'engine', 'id')
+redis.call('PERSIST', conversation)
+redis.call('HSET', conversation, 'used_at', used_at, unpack(fields))
+redis.call('ZADD', idle, used_at, name)
+redis.call('ZADD', recent, used_at, place)
+redis.call('ZREM', orphans, orphan)
+redis.call('HDEL', conversation, 'archived')
+if old[2] and old[1] .. '|' .. old[2] ~= orphan then
+  redis.call('ZADD', orphans, used_at, old[1] .. '|' .. old[2])
+  redis.call('HDEL', conversation, 'turns', 'messages', 'input_tokens', 'cached_tokens',
     'output_tokens', 'reasoning_tokens')
 end
-if ARGV[7] ~= '' then
+if records ~= '' then
   local bytes = 0
-  redis.call('DEL', KEYS[7])
-  for _, line in ipairs(cjson.decode(ARGV[7])) do
-    redis.call('RPUSH', KEYS[7], line)
+  redis.call('DEL', record)
+  for _, line in ipairs(cjson.decode(records)) do
+    redis.call('RPUSH', record, line)
     bytes = bytes + #line
   end
-  redis.call('HSET', KEYS[3], 'record_bytes', bytes)
+  redis.call('HSET', conversation, 'record_bytes', bytes)
 end
-if ARGV[4] ~= '' then
-  redis.call('HSET', KEYS[2], '=' .. ARGV[4], ARGV[5])
+if step ~= '' then
+  redis.call('HSET', turn, '=' .. step, value)
 end
 return redis.status_reply('OK')

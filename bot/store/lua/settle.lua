@@ -1,40 +1,36 @@
--- End a turn: drop its messages and its journal, keep its record, let the thread rest or go on.
--- KEYS  thread, inbox, turn, ready, interrupts, conversation, record, idle, dead, recent...
--- ARGV  claim, name of the thread, channel:thread_ts, newest item, counts, records, name of the dead
---       letter, dead letter, records kept, bytes of them kept, seconds to keep a tombstone, owed ('': as before)
---       (counts: a JSON object of increments; records: a JSON list; no dead letter: ''), dead letters kept
--- Gives how many old dead letters were dropped.
-local thread, inbox, turn, ready, interrupts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local conversation, record, idle, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
-local claim, name, place, last_item_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local most, most_bytes, tombstone = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
-local most_dead = tonumber(ARGV[13])
+-- End a turn: remove its messages and its journal, keep its record, and let the thread rest or go on.
+-- KEYS thread, inbox, turn, ready, interrupts, conversation, record, idle, dead, recent...
+-- ARGV claim, name, place, last_item_id, counts, records, letter_id, letter, most: number,
+--   most_bytes: number, tombstone_seconds, owed, most_dead: number
+-- `counts` is a JSON object of increments, `records` a JSON list, `letter_id` '' where there is no dead
+-- letter, `owed` '' where it stays as it is.
+-- Returns how many old dead letters were dropped.
 
 local function touch()
   local used_at = string.format('%.6f', now())
   redis.call('HSET', conversation, 'used_at', used_at)
-  for field, count in pairs(cjson.decode(ARGV[5])) do
+  for field, count in pairs(cjson.decode(counts)) do
     add(conversation, field, count)
   end
   if redis.call('HEXISTS', conversation, 'id') == 0 then
-    redis.call('EXPIRE', conversation, tombstone)
+    redis.call('EXPIRE', conversation, tombstone_seconds)
     return
   end
   if last_item_id ~= '' then
     redis.call('HSET', conversation, 'last_item_id', last_item_id)
   end
-  if ARGV[12] ~= '' then
-    redis.call('HSET', conversation, 'owed', ARGV[12])
+  if owed ~= '' then
+    redis.call('HSET', conversation, 'owed', owed)
   end
   redis.call('ZADD', idle, used_at, name)
-  for i = 10, #KEYS do
-    redis.call('ZADD', KEYS[i], used_at, place)
+  for _, key in ipairs(recent) do
+    redis.call('ZADD', key, used_at, place)
   end
 end
 
 local function remember()
   local bytes = 0
-  for _, line in ipairs(cjson.decode(ARGV[6])) do
+  for _, line in ipairs(cjson.decode(records)) do
     redis.call('RPUSH', record, line)
     bytes = bytes + #line
   end
@@ -85,8 +81,8 @@ else
   redis.call('HDEL', thread, 'claim', 'worker', 'attempts', 'crashes', 'reason')
   enter(ready, thread, name)
 end
-if ARGV[7] ~= '' then
-  redis.call('HSET', dead, ARGV[7], ARGV[8])
+if letter_id ~= '' then
+  redis.call('HSET', dead, letter_id, letter)
   return drop_oldest(most_dead)
 end
 return 0

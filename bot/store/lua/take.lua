@@ -1,14 +1,10 @@
 -- Turn a stream entry into a claim: the messages of the turn that was begun, or a new batch.
--- KEYS  thread, inbox, turn, ready, interrupts, conversation, settings of the channel,
---       corrupt messages, later
--- ARGV  entry, claim, worker, name of the thread, seconds to keep corrupt messages
--- Gives nil where the entry is no longer the thread's, nil or a count of corrupt messages where
--- nothing waits; else
--- {messages, turn, thread, conversation, settings, corrupt}: the three in the middle as flat lists
--- of fields and values, the settings as a list of their newest versions; `corrupt` counts messages
+-- KEYS thread, inbox, turn, ready, interrupts, conversation, settings, aside, later
+-- ARGV entry, claim, worker, name, aside_seconds
+-- Returns nil where the entry is no longer the thread's, nil or a count of corrupt messages where nothing
+-- waits; else {messages, turn, thread, conversation, settings, corrupt}: the three in the middle as flat
+-- lists of fields and values, the settings as a list of their newest versions; `corrupt` counts messages
 -- that were no JSON and were set aside.
-local thread, inbox, turn, ready, interrupts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local entry, claim, worker, name = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local set_aside = 0
 
 local function kind_of(message)
@@ -26,8 +22,8 @@ local function read(list)
     if message and kind_of(message) then
       messages[#messages + 1], stamps[#stamps + 1] = message, ts
     elseif message then
-      redis.call('HSET', KEYS[8], ts, message)
-      redis.call('EXPIRE', KEYS[8], ARGV[5])
+      redis.call('HSET', aside, ts, message)
+      redis.call('EXPIRE', aside, aside_seconds)
       redis.call('HDEL', inbox, ts)
       set_aside = set_aside + 1
     end
@@ -55,7 +51,7 @@ end
 insist(thread)
 if redis.call('HGET', thread, 'entry') ~= entry then
   leave(ready, entry)
-  recover(ready, KEYS[9], thread, name, inbox, turn)
+  recover(ready, later, thread, name, inbox, turn)
   return false
 end
 local messages = read(taken(turn))
@@ -78,4 +74,4 @@ else
 end
 redis.call('HSET', thread, 'claim', claim, 'worker', worker)
 return {messages, redis.call('HGETALL', turn), redis.call('HGETALL', thread),
-  redis.call('HGETALL', KEYS[6]), redis.call('LRANGE', KEYS[7], 0, 2), set_aside}
+  redis.call('HGETALL', conversation), redis.call('LRANGE', settings, 0, 2), set_aside}

@@ -1,10 +1,9 @@
--- Find threads with which nobody is busy: they wait for a worker, or for a dead one to be noticed,
--- or for the next attempt.
--- KEYS  ready, later, workers
--- ARGV  seconds for which nobody was busy with them, most threads to name of each kind
--- Gives the names of threads.
-local ready, later, workers = KEYS[1], KEYS[2], KEYS[3]
-local seconds, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+-- List threads that no worker is busy with: they wait for a worker, for a dead one to be noticed, or
+-- for the next attempt.
+-- KEYS ready, later, workers
+-- ARGV seconds: number, most: number
+-- `most` of each kind.
+-- Returns the names of threads.
 
 local time, names = now(), {}
 local function add(entry)

@@ -1,8 +1,8 @@
--- Take back that a step was begun: it is known to have done nothing.
--- KEYS  thread, turn
--- ARGV  claim, step
-if not holds(KEYS[1], ARGV[1]) then
+-- Forget that a step was begun: it is known to have had no effect.
+-- KEYS thread, turn
+-- ARGV claim, step
+if not holds(thread, claim) then
   return SUPERSEDED
 end
-redis.call('HDEL', KEYS[2], '?' .. ARGV[2])
+redis.call('HDEL', turn, '?' .. step)
 return redis.status_reply('OK')

@@ -1,7 +1,7 @@
 -- Make a thread ready that was to come back later.
--- KEYS  thread, ready, later
--- ARGV  name of the thread
-if redis.call('ZREM', KEYS[3], ARGV[1]) == 1 and redis.call('EXISTS', KEYS[1]) == 1 then
-  enter(KEYS[2], KEYS[1], ARGV[1])
+-- KEYS thread, ready, later
+-- ARGV name
+if redis.call('ZREM', later, name) == 1 and redis.call('EXISTS', thread) == 1 then
+  enter(ready, thread, name)
 end
 return redis.status_reply('OK')

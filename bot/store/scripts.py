@@ -1,0 +1,128 @@
+"""The scripts in `lua/`: the comment at the head of each is its contract.
+
+    -- KEYS thread, inbox, seen...
+    -- ARGV claim, after: number, messages...
+
+names what it is called with. Each name is a local variable of the script, made at load; `number`
+converts it, and the last name of a line may be a list (`...`). A call gives values by name and is
+refused where one is missing or unknown.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from bot.models import Thread
+from bot.store.keys import Keys
+
+Value = str | int | float
+Values = Value | Sequence[Value]
+
+FOLDER = Path(__file__).parent / "lua"
+_NAME = re.compile(r"(?P<name>[a-z_]+)(?P<number>: number)?(?P<list>\.\.\.)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a script is called with.
+
+    A key is looked up in `keys`, then among those that `Keys` has one of (`ready`), then, with a
+    `thread`, among those of the thread (`inbox`).
+    """
+
+    thread: Thread | None = None
+    keys: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    args: Mapping[str, Values] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One name of a contract."""
+
+    name: str
+    is_number: bool
+    is_list: bool
+
+    def local(self, array: str, at: int) -> str:
+        """The line of Lua that makes it a variable."""
+        if self.is_list:
+            collect = f"{self.name}[#{self.name} + 1] = {array}[i]"
+            return f"local {self.name} = {{}} for i = {at}, #{array} do {collect} end"
+        value = f"tonumber({array}[{at}])" if self.is_number else f"{array}[{at}]"
+        return f"local {self.name} = {value}"
+
+    def values(self, value: Values) -> list[Value]:
+        """A given value as a list. Raises TypeError for one value in place of a list."""
+        if self.is_list != (not isinstance(value, Value)):
+            raise TypeError(f"{self.name} has the wrong shape")
+        return [value] if isinstance(value, Value) else list(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script: its text for Redis and its contract."""
+
+    name: str
+    source: str
+    keys: tuple[Parameter, ...]
+    args: tuple[Parameter, ...]
+
+    def order(self, keys: Keys, call: Call) -> tuple[list[str], list[Value]]:
+        """The keys and arguments of a call by position. Raises TypeError where they do not fit."""
+        self._refuse_unknown(self.keys, call.keys)
+        self._refuse_unknown(self.args, call.args)
+        names = [
+            str(key) for each in self.keys for key in each.values(self._key(each.name, keys, call))
+        ]
+        missing = [each.name for each in self.args if each.name not in call.args]
+        if missing:
+            raise TypeError(f"{self.name}: missing {', '.join(missing)}")
+        return names, [value for each in self.args for value in each.values(call.args[each.name])]
+
+    def _key(self, name: str, keys: Keys, call: Call) -> str | Sequence[str]:
+        if name in call.keys:
+            return call.keys[name]
+        known = getattr(Keys, name, None)
+        if isinstance(known, property):
+            return str(getattr(keys, name))
+        if call.thread is None or name not in OF_A_THREAD:
+            raise TypeError(f"{self.name}: missing {name}")
+        return str(getattr(keys, name)(call.thread))
+
+    def _refuse_unknown(self, known: Sequence[Parameter], given: Mapping[str, object]) -> None:
+        if unknown := set(given) - {each.name for each in known}:
+            raise TypeError(f"{self.name}: unknown {', '.join(sorted(unknown))}")
+
+
+OF_A_THREAD = frozenset(
+    {"thread", "inbox", "turn", "conversation", "record", "speakers", "adopted", "overheard"}
+)
+"""Families of keys of which a thread has one."""
+
+
+@cache
+def load(name: str) -> Script:
+    """A script by its file name. Raises ValueError where its contract cannot be read."""
+    body = (FOLDER / f"{name}.lua").read_text()
+    keys, args = _parameters(name, body, "KEYS"), _parameters(name, body, "ARGV")
+    lines = [
+        *(each.local("KEYS", at) for at, each in enumerate(keys, 1)),
+        *(each.local("ARGV", at) for at, each in enumerate(args, 1)),
+    ]
+    source = "\n".join([(FOLDER / "prelude.lua").read_text(), *lines, body])
+    return Script(name, source, keys, args)
+
+
+def _parameters(name: str, body: str, array: str) -> tuple[Parameter, ...]:
+    found = re.search(rf"^-- {array} (.+(?:\n--   .+)*)", body, re.MULTILINE)
+    if not found:
+        return ()
+    texts = [text.strip() for text in found[1].replace("\n--", " ").split(",")]
+    parts = [_NAME.fullmatch(text) for text in texts]
+    if not all(parts) or any(part["list"] for part in parts[:-1] if part):
+        raise ValueError(f"{name}: cannot read the {array} of its contract")
+    return tuple(
+        Parameter(part["name"], bool(part["number"]), bool(part["list"])) for part in parts if part
+    )

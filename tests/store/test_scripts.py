@@ -1,0 +1,50 @@
+"""The contracts of the Lua scripts."""
+
+import pytest
+
+from bot.models import Thread
+from bot.store.keys import Keys
+from bot.store.scripts import FOLDER, Call, Values, load
+
+KEYS = Keys("bot")
+THREAD = Thread("T1", "C1", "1.0")
+RELEASE: dict[str, Values] = {"claim": "a", "name": "b", "after": 1.5, "counts": 1, "reason": "c"}
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.lua") if path.stem != "prelude")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_contract_is_read_and_no_script_counts_by_hand(name: str) -> None:
+    script = load(name)
+    assert script.keys
+    body = (FOLDER / f"{name}.lua").read_text()
+    assert "KEYS[" not in body
+    assert "ARGV[" not in body
+
+
+def test_values_are_ordered_by_the_contract() -> None:
+    shuffled = dict(reversed(RELEASE.items()))
+    keys, args = load("release").order(KEYS, Call(THREAD, args=shuffled))
+    assert keys == ["{bot}:thread:T1:C1:1.0", "{bot}:ready", "{bot}:later"]
+    assert args == ["a", "b", 1.5, 1, "c"]
+
+
+def test_a_list_comes_last() -> None:
+    call = Call(keys={"lease": "x"}, args={"owner": "o", "ms": 5})
+    assert load("lease").order(KEYS, call) == (["x"], ["o", 5])
+    call = Call(args={"worker": "w", "ms": 5, "known_ids": ["1-0", "2-0"]})
+    assert load("strays").order(KEYS, call) == (["{bot}:ready"], ["w", 5, "1-0", "2-0"])
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        (Call(THREAD, args={**RELEASE, "extra": 1}), "unknown extra"),
+        (Call(THREAD, args={"claim": "a"}), "missing name, after, counts, reason"),
+        (Call(args=RELEASE), "missing thread"),
+        (Call(THREAD, keys={"seen": ["x"]}, args=RELEASE), "unknown seen"),
+        (Call(THREAD, args={**RELEASE, "name": ["b"]}), "name has the wrong shape"),
+    ],
+)
+def test_a_call_that_does_not_fit_is_refused(call: Call, problem: str) -> None:
+    with pytest.raises(TypeError, match=problem):
+        load("release").order(KEYS, call)
