@@ -16,7 +16,7 @@ from bot.errors import ConfigError, Retry, StoreUnavailable
 from bot.health import Probe, add_routes
 from bot.settings import Settings
 from bot.slack.answer.reply import Replies
-from bot.slack.answer.waiting import marking
+from bot.slack.answer.waiting import showing_waits
 from bot.slack.client import Identity, SlackClient, identify, open_client
 from bot.slack.direct_messages import Letters
 from bot.slack.files import Files
@@ -102,7 +102,7 @@ async def open_bot(
             sweeper = Sweeper(store, engine, settings.bot_retention_days)
             await stack.enter_async_context(_sweeping(sweeper))
         if web_part:
-            await stack.enter_async_context(marking(client, store.inbox))
+            await stack.enter_async_context(showing_waits(client, store.inbox, timing.answer))
             slack = build_app(settings, store, client, identity, people)
             if settings.socket_mode:
                 probes["socket"] = await stack.enter_async_context(
@@ -144,6 +144,7 @@ def open_services(
         feedback=settings.bot_feedback,
         messages=settings.bot_answer_messages,
         stream_channels=settings.bot_stream_channels,
+        timing=timing.answer,
     )
     return Services(
         store=store,

@@ -71,6 +71,8 @@ class AnswerTiming:
     posts_burst: int = 4
     post_patience: float = 120.0
     """How long a post waits for its channel's turn."""
+    short: float = 1.0
+    """An answer that is complete within this time is one post, which costs less than a stream."""
     settling: float = 1.0
     """How long a call of unknown outcome is given to show in the thread."""
     append_every: float = 1.0
@@ -82,6 +84,11 @@ class AnswerTiming:
     long_wait: float = 0.5
     status_refresh: float = 90.0
     session_after: float = 1.0
+    """An answer that takes longer shows Slack's own row, with its Stop button."""
+    session_refresh: float = 1800.0
+    """Slack ends the `processing` of a session after an hour."""
+    rate_limit_scale: float = 1.0
+    """How many times faster than Slack's tiers calls may be made."""
     waiting_after: float = 5.0
     """A message that waits this long for a worker is marked."""
     waiting_check: float = 3.0

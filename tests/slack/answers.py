@@ -13,12 +13,24 @@ from bot.models import Answer, Message, Step, Thread, Update
 from bot.slack.answer.reply import Replies, Reply
 from bot.store import Store
 from bot.store.journal import Turn
+from bot.timing import AnswerTiming
 from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
 from local_slack.workspace.model import Message as Posted
-from tests.world import words
+from tests.world import wait_until, words
 
 CHANNEL = "#general"
+
+HURRY = AnswerTiming(
+    posts_per_second=1000.0,
+    short=0.0,
+    settling=0.0,
+    append_every=0.0,
+    edit_every=0.0,
+    session_after=60.0,
+    rate_limit_scale=1e4,
+)
+"""No pauses, and rate limits that are never reached."""
 
 
 @dataclass
@@ -66,6 +78,7 @@ class Scene:
     root: str
     thread: Thread
     workers: int = 0
+    timing: AnswerTiming = HURRY
 
     @property
     def replies(self) -> list[Posted]:
@@ -105,7 +118,14 @@ class Scene:
     async def _live(self, turn: Turn, text: str, wire: Wire, step: int, streaming: bool) -> None:
         bot_id = self.slack.bot.bot_id or ""
         client = wire.client(self.slack, self.session)
-        replies = Replies(client, self.store, bot_id=bot_id, live=streaming, stream_channels=True)
+        replies = Replies(
+            client,
+            self.store,
+            bot_id=bot_id,
+            live=streaming,
+            stream_channels=True,
+            timing=self.timing,
+        )
         async with replies.open(turn, turn.claim.messages[-1]) as reply:
             for end in range(step, len(text), step):
                 await show(reply, text[:end], wire)
@@ -113,13 +133,16 @@ class Scene:
 
 
 async def show(reply: Reply, text: str, wire: Wire) -> None:
-    """Show a text and wait until it had its chance."""
-    before = len(wire.calls)
+    """Show a text and wait until all of it that can be shown was, or the worker is dead."""
     await reply.show(Update("in_progress", text, steps=(Step("s1", "Searching the web"),)))
-    for _ in range(15):
-        await asyncio.sleep(0.002)
-        if len(wire.calls) > before:
-            return
+    live = reply._live
+
+    async def is_shown() -> bool:
+        rests = live._task is None or live._task.done()
+        idle = not live._news.is_set() and not live._at_work.locked()
+        return rests or idle or wire.dead.is_set()
+
+    await wait_until(is_shown)
 
 
 @asynccontextmanager

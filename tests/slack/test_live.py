@@ -3,44 +3,25 @@
 import gzip
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.models import Answer, Step, Update
-from bot.slack.answer import live, rate_limits, status
-from bot.slack.answer.rate_limits import Allowance
 from bot.slack.answer.reply import METADATA_EVENT, Replies
 from bot.slack.answer.steps import ROOM, Cards
-from bot.slack.answer.stream import LIMIT, OLD, TOO_OLD
+from bot.slack.answer.stream import LIMIT
 from bot.slack.markdown.render import render
 from bot.slack.markdown.split import parts
 from bot.store import Store
-from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
+from tests.slack.answers import CHANNEL, HURRY, Scene, Wire, open_scene
 from tests.world import words
 
 ANSWERS = Path(__file__).parents[3] / "shared" / "data" / "model-answers.jsonl.gz"
 PROSE = "\n\n".join(f"Paragraph {n} has **bold** words and `code`." for n in range(12))
 CODE = "Look:\n\n```python\n" + "\n".join(f"line_{n} = {n}" for n in range(60)) + "\n```\n\nDone."
-
-
-@pytest.fixture(autouse=True)
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pauses, and budgets that are never short."""
-    for name in ("STARTS", "STOPS", "APPENDS", "EDITS"):
-        plenty = Allowance(name.lower(), 1e6, 1000)
-        for module in (rate_limits, live):
-            if hasattr(module, name):
-                monkeypatch.setattr(module, name, plenty)
-    monkeypatch.setattr("bot.slack.answer.stream.STOPS", Allowance("stops", 1e6, 1000))
-    monkeypatch.setattr("bot.slack.answer.stream.APPENDS", Allowance("appends", 1e6, 1000))
-    for name in ("SHORT", "APPEND_EVERY", "EDIT_EVERY"):
-        monkeypatch.setattr(live, name, 0.0)
-    monkeypatch.setattr(live, "SETTLING", 0.0)
-    monkeypatch.setattr("bot.slack.answer.chat.SETTLING", 0.0)
-    monkeypatch.setattr(status, "SESSION_AFTER", 60.0)
-    monkeypatch.setattr("bot.slack.answer.post_rate.POSTS_PER_SECOND", 1000.0)
 
 
 def is_whole(scene: Scene, answer: str) -> None:
@@ -169,11 +150,9 @@ async def test_a_long_answer_rolls_over_and_its_fence_is_opened_again(store: Sto
         assert lines == code.split("\n")[1:-1]
 
 
-async def test_an_old_stream_ends_and_the_next_message_goes_on(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live, "OLD", 0.0)
+async def test_an_old_stream_ends_and_the_next_message_goes_on(store: Store) -> None:
     async with open_scene(store) as scene:
+        scene.timing = replace(HURRY, stream_old=0.0)
         await scene.answer(PROSE, Wire(), step=120)
         assert len(scene.replies) > 1
         is_whole(scene, PROSE)
@@ -224,10 +203,9 @@ async def test_a_slack_that_takes_no_cards_in_an_edit_gets_the_answer_without(
 
 
 async def test_a_message_ends_before_slack_ends_it_though_the_model_is_silent(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store,
 ) -> None:
-    monkeypatch.setattr(live, "TOO_OLD", 0.2)
-    assert max(OLD, TOO_OLD) < 240
+    assert max(HURRY.stream_old, HURRY.stream_too_old) < 240
     async with open_scene(store) as scene:
         wire = Wire()
         replies = Replies(
@@ -235,6 +213,7 @@ async def test_a_message_ends_before_slack_ends_it_though_the_model_is_silent(
             store,
             bot_id=scene.slack.bot.bot_id or "",
             stream_channels=True,
+            timing=replace(HURRY, stream_too_old=0.2),
         )
         turn = await scene.take()
         async with replies.open(turn, turn.claim.messages[-1]) as reply:

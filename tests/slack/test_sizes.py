@@ -9,8 +9,7 @@ from bot.models import Answer
 from bot.slack.answer.pages import SMALLEST
 from bot.slack.answer.reply import Replies
 from bot.store import Store
-from tests.slack.answers import Scene, Wire, open_scene
-from tests.slack.test_live import hurry  # noqa: F401 - no pauses
+from tests.slack.answers import HURRY, Scene, Wire, open_scene
 
 POINTS = "\n\n".join(f"## Point {n}\n\nWord{n} is **bold** and `code{n}`." for n in range(120))
 PROSE = " ".join(f"word{n}" for n in range(3_000))
@@ -93,7 +92,9 @@ async def test_a_stop_between_two_parts_ends_the_posting(store: Store) -> None:
         turn = await scene.take()
         stop = asyncio.Event()
         client = Wire().client(scene.slack, scene.session)
-        replies = Replies(client, store, bot_id=scene.slack.bot.bot_id or "", live=False)
+        replies = Replies(
+            client, store, bot_id=scene.slack.bot.bot_id or "", live=False, timing=HURRY
+        )
         async with replies.open(turn, turn.claim.messages[-1], stop) as reply:
             posting = asyncio.create_task(reply.finish(Answer(PROSE, run_id="resp_1")))
             await scene.slack.wait_for(lambda: len(scene.replies) >= 2)

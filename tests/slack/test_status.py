@@ -1,6 +1,7 @@
 """The status line and the session around an answer: there at once, kept alive, gone in the end."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from bot.slack.answer import status
 from bot.slack.answer.reply import Replies
 from bot.store import Store
 from bot.texts.status import THINKING
+from bot.timing import AnswerTiming
 from local_slack.workspace.changes import Change
 from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
 
@@ -24,11 +26,11 @@ def around(scene: Scene) -> tuple[str, str]:
     return agent.status, agent.session.status if agent.session else ""
 
 
-async def reply_after(scene: Scene, until: Callable[[], bool], answer: str) -> None:
+async def reply_after(scene: Scene, until: Callable[[], bool], answer: str, **timing: Any) -> None:
     """Answer once a condition holds; "" for a turn that fails without a word."""
     turn = await scene.take()
     client = Wire().client(scene.slack, scene.session)
-    replies = Replies(client, scene.store, live=False)
+    replies = Replies(client, scene.store, live=False, timing=AnswerTiming(**timing))
     async with replies.open(turn, turn.claim.messages[-1]) as reply:
         await scene.slack.wait_for(until, 10)
         if not answer:
@@ -50,58 +52,58 @@ async def test_the_status_is_there_before_the_answer_and_goes_with_it(store: Sto
         assert seen[-1] == ("", 1)
 
 
-async def test_the_status_is_set_again_before_it_lapses(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert status.REFRESH < 120
-    monkeypatch.setattr(status, "REFRESH", 0.05)
+async def test_the_status_is_set_again_before_it_lapses(store: Store) -> None:
+    assert AnswerTiming().status_refresh < 120
     async with open_scene(store) as scene:
         method = "assistant.threads.setStatus"
-        await reply_after(scene, lambda: len(calls(scene, method)) > 4, "here I am")
+        await reply_after(
+            scene, lambda: len(calls(scene, method)) > 4, "here I am", status_refresh=0.05
+        )
         assert set(calls(scene, method)[:5]) == {THINKING}
         assert around(scene)[0] == ""
 
 
 async def test_a_status_set_behind_the_answer_that_is_not_known_to_be_there_is_taken_back(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store,
 ) -> None:
-    monkeypatch.setattr(status, "REFRESH", 0.05)
     async with open_scene(store) as scene:
         scene.slack.faults.drop("chat.postMessage", after_effect=True)
-        await reply_after(scene, lambda: around(scene)[0] == THINKING, "here I am")
+        await reply_after(
+            scene, lambda: around(scene)[0] == THINKING, "here I am", status_refresh=0.05
+        )
         assert scene.texts == ["here I am"]
         assert around(scene)[0] == ""
 
 
-async def test_a_turn_that_breaks_leaves_no_status_and_no_session_at_work(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(status, "SESSION_AFTER", 0.0)
+async def test_a_turn_that_breaks_leaves_no_status_and_no_session_at_work(store: Store) -> None:
     async with open_scene(store) as scene:
         with pytest.raises(ValueError, match="breaks"):
-            await reply_after(scene, lambda: around(scene) == (THINKING, "processing"), "")
+            await reply_after(
+                scene, lambda: around(scene) == (THINKING, "processing"), "", session_after=0.0
+            )
         assert around(scene) == ("", "active")
 
 
-async def test_a_session_is_at_work_until_the_answer_is_there(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(status, "SESSION_AFTER", 0.0)
+async def test_a_session_is_at_work_until_the_answer_is_there(store: Store) -> None:
     async with open_scene(store) as scene:
-        await reply_after(scene, lambda: around(scene)[1] == "processing", "here I am")
+        await reply_after(
+            scene, lambda: around(scene)[1] == "processing", "here I am", session_after=0.0
+        )
         assert calls(scene, "agents.sessions.setStatus") == ["processing", "active"]
         assert around(scene) == ("", "active")
 
 
-async def test_the_words_stay_away_once_slack_shows_its_own_row(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(status, "SESSION_AFTER", 0.0)
-    monkeypatch.setattr(status, "SESSION_REFRESH", 0.0)
-    monkeypatch.setattr(status, "REFRESH", 0.02)
+async def test_the_words_stay_away_once_slack_shows_its_own_row(store: Store) -> None:
     async with open_scene(store) as scene:
         method = "agents.sessions.setStatus"
-        await reply_after(scene, lambda: len(calls(scene, method)) > 3, "here I am")
+        await reply_after(
+            scene,
+            lambda: len(calls(scene, method)) > 3,
+            "here I am",
+            session_after=0.0,
+            session_refresh=0.0,
+            status_refresh=0.02,
+        )
         written = [call.method for call in scene.slack.calls if call.method.endswith("setStatus")]
         first = written.index(method)
         assert set(written[:first]) == {"assistant.threads.setStatus"}
@@ -121,12 +123,11 @@ def test_a_refusal_holds_for_the_channel_or_for_the_workspace(code: str, elsewhe
 
 
 async def test_a_slack_without_sessions_is_asked_once_and_answers_come_all_the_same(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store,
 ) -> None:
-    monkeypatch.setattr(status, "SESSION_AFTER", 0.0)
     async with open_scene(store) as scene:
         method = "agents.sessions.setStatus"
         scene.slack.faults.refuse(method, "unknown_method")
-        await reply_after(scene, lambda: bool(calls(scene, method)), "here I am")
+        await reply_after(scene, lambda: bool(calls(scene, method)), "here I am", session_after=0.0)
         assert scene.texts == ["here I am"]
         assert calls(scene, method) == ["processing"]

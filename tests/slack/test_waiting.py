@@ -1,20 +1,14 @@
-"""The mark on what waits for a worker goes, whatever becomes of what waited."""
+"""The status of a thread that waits is cleared, however the wait ends."""
 
 from dataclasses import replace
 
-import pytest
-
-from bot.slack.answer import waiting
-from bot.slack.answer.waiting import marking
+from bot.slack.answer.waiting import showing_waits
 from bot.store import Store
 from bot.texts.status import WAITING
+from bot.timing import AnswerTiming
 from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
 
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "GRACE", 0.0)
-    monkeypatch.setattr(waiting, "LOOK_EVERY", 0.02)
+QUICK = AnswerTiming(waiting_after=0.0, waiting_check=0.02)
 
 
 def shown(scene: Scene) -> str:
@@ -22,10 +16,10 @@ def shown(scene: Scene) -> str:
     return scene.slack.agent_thread(CHANNEL, scene.root).status
 
 
-async def test_the_mark_goes_though_nothing_is_said(store: Store) -> None:
+async def test_the_status_is_cleared_when_nothing_is_posted(store: Store) -> None:
     async with open_scene(store) as scene:
         client = Wire().client(scene.slack, scene.session)
-        async with marking(client, store.inbox):
+        async with showing_waits(client, store.inbox, QUICK):
             await scene.slack.wait_for(lambda: shown(scene) == WAITING)
             claim = (await scene.take()).claim
             await store.inbox.settle(claim)  # as after a "stop" or a deletion

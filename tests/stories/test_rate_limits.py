@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bot.app import open_bot
-from bot.slack.answer import status
 from bot.texts.assistant_thread import GREETING
+from bot.timing import AnswerTiming, Timing
 from tests.fakes.openai import Answer, parts, slow
 from tests.stories.test_files_in import PNG
 from tests.stories.test_files_out import shown
@@ -105,11 +105,11 @@ STORIES: dict[str, Story] = {
 }
 
 
+@pytest.mark.parametrize("timing", [Timing(answer=AnswerTiming(session_after=0.2))])
 @pytest.mark.parametrize("method", STORIES)
 async def test_the_answer_comes_once_whichever_method_slack_refuses_for_its_rate(
-    town: Town, monkeypatch: pytest.MonkeyPatch, method: str
+    town: Town, method: str
 ) -> None:
-    monkeypatch.setattr(status, "SESSION_AFTER", 0.2)
     town.slack.faults.rate_limit(method, times=2, retry_after=0.2)
     await STORIES[method](town)
     assert set(refused(town)) == {method}

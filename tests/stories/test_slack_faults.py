@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.app import open_bot
-from bot.slack.answer import chat, live, post_rate
+from bot.timing import AnswerTiming, Timing
 from local_slack.workspace.posting import post as say
 from tests.fakes.openai import held
 from tests.stories.test_deliveries import post
@@ -22,16 +22,22 @@ LONG = "\n\n".join(f"Paragraph {n}. " + "word " * 80 for n in range(60))
 """An answer of three posts."""
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "SETTLING", 0.05)
-    monkeypatch.setattr(live, "SETTLING", 0.05)
+def quick(posts_per_second: float = 1.0) -> Timing:
+    """Posts of unknown outcome are looked up soon."""
+    return Timing(answer=AnswerTiming(settling=0.05, posts_per_second=posts_per_second))
 
 
 @pytest.fixture
-async def town(redis_url: str, tmp_path: Path) -> AsyncIterator[Town]:
-    """A town in which answers are posted when they are whole, however long that takes."""
-    async with open_town(redis_url, tmp_path, socket_mode=False, bot_streaming=False) as town:
+def timing() -> Timing:
+    return quick()
+
+
+@pytest.fixture
+async def town(redis_url: str, tmp_path: Path, timing: Timing) -> AsyncIterator[Town]:
+    """Answers are posted when they are complete, however long that takes."""
+    async with open_town(
+        redis_url, tmp_path, timing=timing, socket_mode=False, bot_streaming=False
+    ) as town:
         yield town
 
 
@@ -70,10 +76,15 @@ async def test_every_event_delivered_again_after_a_reset_changes_nothing(town: T
 
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_a_storm_of_429_on_every_method_delays_and_loses_nothing(
-    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool
+    redis_url: str, tmp_path: Path, streaming: bool
 ) -> None:
-    monkeypatch.setattr(post_rate, "POSTS_PER_SECOND", 20.0)
-    async with open_town(redis_url, tmp_path, socket_mode=False, bot_streaming=streaming) as town:
+    async with open_town(
+        redis_url,
+        tmp_path,
+        timing=quick(posts_per_second=20.0),
+        socket_mode=False,
+        bot_streaming=streaming,
+    ) as town:
         await storm_of_429(town)
 
 
@@ -93,13 +104,13 @@ async def storm_of_429(town: Town) -> None:
     assert await town.bot.store.dead.list() == ()
 
 
+@pytest.mark.parametrize("timing", [quick(posts_per_second=40.0)])
 @pytest.mark.parametrize("seconds", [1.0, 30.0])
 async def test_one_refusal_for_its_rate_holds_back_all_threads_of_the_channel(
-    town: Town, monkeypatch: pytest.MonkeyPatch, seconds: float
+    town: Town, timing: Timing, seconds: float
 ) -> None:
     """Twenty threads; without a common pause each of them would meet the limit by itself."""
     scaled = seconds / 20
-    monkeypatch.setattr(post_rate, "POSTS_PER_SECOND", 40.0)
     town.fake.answer = [held(f"answer {number}") for number in range(20)]
     alice = town.slack.user("alice")
     roots = [await alice.says("#general", f"@bot {number}") for number in range(20)]
@@ -116,7 +127,7 @@ async def test_one_refusal_for_its_rate_holds_back_all_threads_of_the_channel(
     channel = town.slack.channel("#general").id
     refused = next(c for c in town.slack.calls if c.error == "ratelimited")
     before = [c for c in posted if c.args["channel"] == channel and c.at < refused.at + scaled]
-    assert len(before) <= post_rate.POSTS_BURST
+    assert len(before) <= timing.answer.posts_burst
     assert len(town.slack.replies("#random", elsewhere)) == 1
 
 

@@ -4,16 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from bot.slack.answer import post_rate, waiting
 from bot.texts.status import THINKING, WAITING
+from bot.timing import AnswerTiming, Timing
 from tests.fakes.openai import echo, held
 from tests.world import Town, open_town, wait_until
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "GRACE", 0.2)
-    monkeypatch.setattr(waiting, "LOOK_EVERY", 0.05)
+def quick(post_patience: float = 120.0) -> Timing:
+    """Waits are shown soon."""
+    return Timing(
+        answer=AnswerTiming(waiting_after=0.2, waiting_check=0.05, post_patience=post_patience)
+    )
+
+
+@pytest.fixture
+def timing() -> Timing:
+    return quick()
 
 
 def status(town: Town, root: str) -> str:
@@ -22,9 +28,9 @@ def status(town: Town, root: str) -> str:
 
 
 async def test_what_waits_while_all_are_busy_bears_a_mark_until_it_is_answered(
-    redis_url: str, tmp_path: Path
+    redis_url: str, tmp_path: Path, timing: Timing
 ) -> None:
-    async with open_town(redis_url, tmp_path, bot_concurrency=1) as town:
+    async with open_town(redis_url, tmp_path, timing=timing, bot_concurrency=1) as town:
         town.fake.answer = lambda prompt: held(echo(prompt))
         alice, slack = town.slack.user("alice"), town.slack
         first = await alice.says("#general", "@bot one")
@@ -43,13 +49,14 @@ async def test_what_waits_while_all_are_busy_bears_a_mark_until_it_is_answered(
 
 
 @pytest.mark.parametrize(
-    ("patience", "seen"), [(120.0, {THINKING}), (1.0, {THINKING, WAITING})], ids=["sat", "put off"]
+    ("timing", "seen"),
+    [(quick(), {THINKING}), (quick(post_patience=1.0), {THINKING, WAITING})],
+    ids=["waited for", "put off"],
 )
 async def test_while_slack_takes_no_posts_a_status_is_there_until_the_answer_is(
-    town: Town, monkeypatch: pytest.MonkeyPatch, patience: float, seen: set[str]
+    town: Town, seen: set[str]
 ) -> None:
     """The pause is short beside Slack's own, and so is what a post sits through of it."""
-    monkeypatch.setattr(post_rate, "PATIENCE", patience)
     town.slack.faults.rate_limit("chat.postMessage", retry_after=3)
     root = await town.slack.user("alice").says("#general", "@bot hi")
     await town.slack.wait_for(lambda: any(c.status == 429 for c in town.slack.calls))

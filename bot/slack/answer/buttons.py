@@ -10,7 +10,7 @@ STOP = "stop_answer"
 """The `action_id`s; the listeners are in `bot.slack.surfaces.feedback`."""
 
 
-def under(turn_id: str, run_id: str) -> list[Block]:
+def answer_buttons(turn_id: str, run_id: str) -> list[Block]:
     """The buttons under the last part of an answer."""
     about = f"{turn_id}:{run_id}"
     good, bad = (texts.GOOD, f"positive:{about}"), (texts.BAD, f"negative:{about}")

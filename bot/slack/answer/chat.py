@@ -21,13 +21,11 @@ from bot.slack.markdown.render import blocks, fallback
 from bot.slack.threads import read_replies
 from bot.store.pace import Pace
 from bot.telemetry.log import log
+from bot.timing import AnswerTiming
 
 Json = dict[str, Any]
 
 METADATA_EVENT = "bot_answer"
-SETTLING = 1.0
-"""Seconds until a post that Slack has taken can be read back, before an uncertain one is looked up.
-"""
 TRIES = 3
 MOST_TEXT = 4000
 """Characters of `text` that chat.update takes."""
@@ -62,8 +60,15 @@ class Chat:
     """The answer of one turn, as the messages that it is made of. All raise as `slack_errors`."""
 
     def __init__(
-        self, client: AsyncWebClient, pace: Pace, message: Message, turn_id: str, bot_id: str = ""
+        self,
+        client: AsyncWebClient,
+        pace: Pace,
+        message: Message,
+        turn_id: str,
+        bot_id: str = "",
+        timing: AnswerTiming = AnswerTiming(),
     ) -> None:
+        self._timing = timing
         self._client = client
         self._pace = pace
         self._message = message
@@ -80,11 +85,11 @@ class Chat:
                 return found
             try:
                 ts, strayed = await post_in_turn(
-                    self._pace, self.thread, lambda: self._send(text, part, extras)
+                    self._pace, self.thread, lambda: self._send(text, part, extras), self._timing
                 )
             except Uncertain:
                 again = True
-                await asyncio.sleep(SETTLING)
+                await asyncio.sleep(self._timing.settling)
             else:
                 if strayed:
                     await self._take_back_a_stray(ts, part)
@@ -111,7 +116,7 @@ class Chat:
         for the root before every post would cost a call of a scarce kind; so we look at what Slack
         says it did, and make sure before anything is deleted.
         """
-        await asyncio.sleep(SETTLING)
+        await asyncio.sleep(self._timing.settling)
         try:
             if await self.find(part):
                 return
@@ -187,7 +192,7 @@ class Chat:
             except Retry as error:
                 if not left:
                     raise
-                await asyncio.sleep(error.after or SETTLING)
+                await asyncio.sleep(error.after or self._timing.settling)
 
     async def start(self, chunks: Sequence[Json]) -> str:
         """Begin a stream; returns its `ts`. Always for the person's own team."""

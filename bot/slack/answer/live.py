@@ -1,8 +1,8 @@
-"""An answer that people watch while it is written.
+"""An answer that people watch while it is written, and its end.
 
-It is streamed where Slack streams, and posted and edited where it does not. Where the workspace's
-budget is short it is not shown before it is whole: the ends of answers come first. In the end Slack
-holds exactly the text that would have been posted.
+It is streamed or posted and edited (`StreamedMessage`, `EditedMessage`). Where Slack's rate limits
+leave no room it is not shown before it is complete: the ends of answers come first. In the end
+Slack holds exactly the text that would have been posted.
 """
 
 import asyncio
@@ -13,79 +13,53 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry, Undeliverable
-from bot.models import Step, Update
-from bot.slack.answer.ageing import AgeingAnswer
-from bot.slack.answer.buttons import stop_block
-from bot.slack.answer.chat import SETTLING, Chat, TooLarge
-from bot.slack.answer.drafts import Drafts
+from bot.models import Update
+from bot.slack.answer.chat import TooLarge
+from bot.slack.answer.edited import EditedMessage
+from bot.slack.answer.outlet import GrowingMessage, Outlet
 from bot.slack.answer.pages import Pages
-from bot.slack.answer.rate_limits import APPENDS, EDITS, LAST_APPENDS, LAST_EDITS, STARTS, Budget
-from bot.slack.answer.status import Refused, Status
-from bot.slack.answer.steps import card_blocks, ended, status_of, working
-from bot.slack.answer.stream import LIMIT, OLD, TOO_OLD, Stream, stop_quietly
+from bot.slack.answer.steps import status_of
+from bot.slack.answer.stream import LIMIT
+from bot.slack.answer.streamed import StreamedMessage
 from bot.slack.client import Uncertain, error_code
-from bot.slack.markdown.growing import Append, stable_prefix
-from bot.slack.markdown.render import blocks
-from bot.slack.markdown.sanitize import neutralise
 from bot.slack.markdown.split import LIMIT as WHOLE_LIMIT
-from bot.slack.markdown.split import Part, parts
+from bot.slack.markdown.split import Part
 from bot.store import steps as journal
-from bot.store.journal import Turn
-from bot.store.steps import CARDS, CUT, Draft
+from bot.store.steps import CUT, Draft
 from bot.telemetry.log import log
 
 Json = dict[str, Any]
 
-SHORT = 1.0
-"""Seconds within which an answer may still be whole: one post then costs less than a stream."""
-APPEND_EVERY = 1.0
-EDIT_EVERY = 3.0
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 
 
 class Live:
-    """The messages of one answer, from the first words to the last."""
+    """The messages of one answer, from the first words to the last.
 
-    def __init__(
-        self,
-        turn: Turn,
-        chat: Chat,
-        budget: Budget,
-        refused: Refused,
-        status: Status,
-        stop: asyncio.Event,
-        *,
-        streams: bool,
-    ) -> None:
+    `streams`: whether to try streaming. Once `interrupted` is set, no further part is posted.
+    """
+
+    def __init__(self, outlet: Outlet, interrupted: asyncio.Event, *, streams: bool) -> None:
         self.session_ended = False
-        self._interrupted = stop
-        self._turn = turn
-        self._chat = chat
-        self._budget = budget
-        self._refused = refused
-        self._status = status
-        self._drafts = Drafts(turn, chat)
+        self._outlet = outlet
+        self._turn, self._chat, self._drafts = outlet.turn, outlet.chat, outlet.drafts
+        self._timing = outlet.timing
+        self._interrupted = interrupted
         self._began = time.monotonic()
         self._update = Update("queued")
         self._news = asyncio.Event()
         self._at_work = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self._growing = AgeingAnswer(LIMIT)
-        self._waiting: list[Append] = []
-        """What is laid out, and not yet sent."""
-        self._stream: Stream | None = None
-        self._full = ""
-        """The whole text of the message that is about to end."""
-        self._streams = streams
-        """Whether to try streaming for this answer."""
-        self._edited = ""
+        self._edited = EditedMessage(outlet)
+        self._streamed = StreamedMessage(outlet) if streams else None
         self._can_grow = True
 
     def show(self, update: Update) -> None:
         """The answer so far; it is shown when it is time."""
         self._update = update
+        self._outlet.steps = update.steps
         self._news.set()
-        self._status.say(status_of(update.steps))
+        self._outlet.status.say(status_of(update.steps))
         if self._task is None:
             self._task = asyncio.create_task(self._keep_showing())
 
@@ -105,191 +79,57 @@ class Live:
         return [self._task] if self._task else []
 
     async def _keep_showing(self) -> None:
-        await asyncio.sleep(max(0.0, self._began + SHORT - time.monotonic()))
+        await asyncio.sleep(max(0.0, self._began + self._timing.short - time.monotonic()))
         while self._can_grow:
             await self._wait_for_news()
             async with self._at_work:
-                edits = await self._show_more(self._update)
-            await asyncio.sleep(EDIT_EVERY if edits else APPEND_EVERY)
+                pause = await self._show_more(self._update)
+            await asyncio.sleep(pause)
 
     async def _wait_for_news(self) -> None:
-        age = self._stream.age if self._stream else None
+        patience = self._streamed.patience if self._streamed else None
         try:
-            async with asyncio.timeout(None if age is None else max(0.0, TOO_OLD - age)):
+            async with asyncio.timeout(patience):
                 await self._news.wait()
         except TimeoutError:
             pass
         self._news.clear()
 
-    async def _show_more(self, update: Update) -> bool:
-        """One step forward; whether it was made by editing."""
+    async def _show_more(self, update: Update) -> float:
+        """One step forward; returns the seconds until the next."""
         if await self._drafts.recover():
-            self._streams = False
+            self._streamed = None
+        message = self._message()
         try:
-            if self._drafts.open and not self._stream:
-                await self._edit(_visible(update.text))
-                return True
-            if self._streams and not self._refused.knows("stream", self._chat.thread):
-                await self._note_steps(update.steps)
-                await self._go_on_streaming(update)
-                return False
-            if update.text.strip():
-                await self._post_draft(_visible(update.text))
-            return True
-        except Uncertain as error:
-            self._leave_stream(error.reason)
+            if not await message.show(update):
+                self._news.set()
         except Retry as error:
-            await self._budget.pause(APPENDS if self._stream else EDITS, error.after or 1)
-            self._news.set()
+            if isinstance(error, Uncertain):
+                self._leave_stream(error.reason)
+            else:
+                await self._outlet.limits.pause(message.allowance, error.after or 1)
+                self._news.set()
         except Undeliverable as error:
             self._leave_stream(error.reason)
         except SlackApiError as error:
             self._leave_stream(error_code(error))
         except TooLarge:
             self._can_grow = False  # what is shown stays; `finish` finds the size that Slack takes
-        return False
+        return message.pause
+
+    def _message(self) -> GrowingMessage:
+        """How the answer is shown now: a message that is no stream of ours is edited."""
+        streamed = self._streamed
+        if streamed is None or (self._drafts.open and not streamed.is_open):
+            return self._edited
+        refused = self._outlet.refused.knows("stream", self._chat.thread)
+        return streamed if streamed.is_open or (streamed.usable and not refused) else self._edited
 
     def _leave_stream(self, reason: str) -> None:
         """What is shown already is edited from now on."""
         log.info("stream_left", thread=self._chat.thread.key, turn=self._turn.id, reason=reason)
-        self._streams = False
-        self._stream = None
+        self._streamed = None
         self._news.set()
-
-    # Streaming
-
-    async def _note_steps(self, steps: Sequence[Step]) -> None:
-        """Who edits the message after us has to bring its cards along, and may not know them."""
-        if steps and tuple(steps) != self._turn.recall(CARDS):
-            await self._turn.note(CARDS, tuple(steps))
-
-    def _cards(self, part: int, *, at_work: bool = False) -> list[Json]:
-        """The cards of a streamed message that is edited. The first one has them all."""
-        steps = self._update.steps or self._turn.recall(CARDS) or ()
-        return card_blocks(steps if at_work else ended(steps)) if part == 0 else []
-
-    async def _go_on_streaming(self, update: Update) -> None:
-        text = _visible(update.text)
-        self._waiting = _joined([*self._waiting, *self._growing.advance(text)])
-        if self._stream and self._is_old(self._stream, text):
-            end = self._growing.end_message()
-            self._waiting = _joined([*self._waiting, *([end] if end else [])])
-        while self._waiting or update.steps:
-            append = self._waiting[0] if self._waiting else Append("")
-            if not await self._send(append, update.steps):
-                self._news.set()
-                return
-            self._waiting = self._waiting[1:]
-            if append.ends:
-                await self._end_message(text)
-            if not self._waiting:
-                return
-
-    def _is_old(self, stream: Stream, text: str) -> bool:
-        return stream.age > TOO_OLD or (stream.age > OLD and text.endswith("\n\n"))
-
-    async def _send(self, append: Append, steps: Sequence[Step]) -> bool:
-        """Whether it was sent. What ends a message goes out together with its end."""
-        if self._stream is None:
-            return await self._start(append.text, steps)
-        if append.ends:
-            self._full = self._stream.text + append.text
-            return True
-        if not append.text and not self._stream.is_news(steps):
-            return True
-        if not await self._budget.grant(APPENDS, leave=LAST_APPENDS):
-            return False
-        await self._stream.append(append.text, steps)
-        return True
-
-    async def _start(self, text: str, steps: Sequence[Step]) -> bool:
-        at_work = working(steps) if self._drafts.shown else steps
-        if not text and not at_work:
-            return True
-        if not await self._budget.grant(STARTS):
-            return False
-        stream = Stream(self._chat, self._budget, len(self._drafts.shown))
-
-        async def start() -> Draft:
-            try:
-                await stream.start(text, at_work)
-            except Uncertain:
-                await asyncio.sleep(SETTLING)
-                known = [draft.ts for draft in self._drafts.shown]
-                self._streams = False
-                return Draft(await self._chat.find_orphan(known) or "")
-            except Retry as error:
-                await self._budget.pause(STARTS, error.after or 1)
-            except (SlackApiError, Undeliverable) as error:
-                self._refuse(error)
-            return Draft(stream.ts)
-
-        self._status.coming()
-        draft = await self._drafts.begin(start)
-        if stream.ts and draft.ts == stream.ts:
-            self._stream, self._full = stream, text
-            self._status.shown()
-        return self._stream is not None
-
-    def _refuse(self, error: SlackApiError | Undeliverable) -> None:
-        code = error.reason if isinstance(error, Undeliverable) else error_code(error)
-        self._refused.note("stream", code, self._chat.thread)
-        self._streams = False
-        log.info("stream_refused", thread=self._chat.thread.key, error=code)
-
-    async def _end_message(self, text: str) -> None:
-        """The message is full; the next append begins a new one."""
-        stream, self._stream = self._stream, None
-        if stream is None:
-            return
-        part = len(self._drafts.shown) - 1
-        ended = await stream.end(self._full, steps=working(self._update.steps))
-        if not ended:
-            await self._rewrite(stream.ts, self._full, part, self._cards(part))
-        await self._drafts.close(text, self._growing.starts[len(self._drafts.shown)])
-
-    # Editing
-
-    async def _post_draft(self, text: str) -> None:
-        _, start = self._drafts.kept(text)
-        pieces = parts(text, LIMIT, start)
-        if not pieces or not await self._budget.grant(EDITS, leave=LAST_EDITS):
-            return
-        part = len(self._drafts.shown)
-
-        async def post() -> Draft:
-            ts = await self._chat.post(pieces[0].text, part, extras=[stop_block()])
-            return Draft(ts, streamed=False)
-
-        self._status.coming()
-        await self._drafts.begin(post)
-        self._edited = pieces[0].text
-        self._status.shown()
-
-    async def _edit(self, text: str) -> None:
-        draft, (count, start) = self._drafts.open, self._drafts.kept(text)
-        part = len(self._drafts.shown) - 1
-        pieces = parts(text, LIMIT, start)
-        if not draft or not pieces or count != part:
-            return
-        if pieces[0].text == self._edited and len(pieces) == 1:
-            return
-        if not await self._budget.grant(EDITS, leave=LAST_EDITS):
-            self._news.set()
-            return
-        if draft.streamed:
-            await self._stop(draft, part)
-        ends = len(pieces) > 1
-        cards = self._cards(part, at_work=True) if draft.streamed else []
-        extras = [] if ends else [stop_block()]
-        await self._chat.update(draft.ts, pieces[0].text, part, cards=cards, extras=extras)
-        self._edited = pieces[0].text
-        if ends:
-            await self._drafts.close(text, pieces[0].end)
-            self._edited = ""
-            self._news.set()
-
-    # The end
 
     async def finish(self, text: str, extras: Sequence[Json] = ()) -> list[str]:
         """Have all of the answer in Slack; returns the `ts` of its messages.
@@ -301,7 +141,7 @@ class Live:
         drafts, (count, start) = self._drafts.shown, self._drafts.kept(text)
         pages = Pages(self._turn, text, LIMIT if drafts else WHOLE_LIMIT)
         done = [draft.ts for draft in drafts[:count]]
-        self._status.coming()
+        self._outlet.status.coming()
         while start < len(text) and not await self._is_cut(len(done)):
             part, piece = len(done), pages.part(len(done), start)
             own = extras if piece.end >= len(text) else ()
@@ -315,7 +155,7 @@ class Live:
                     raise
                 continue
             start = piece.end
-            self._status.shown()
+            self._outlet.status.shown()
         for part in range(len(done), len(drafts)):
             await self._take_back(drafts[part], part)
         return done
@@ -339,19 +179,15 @@ class Live:
             raise
 
     async def _complete(self, draft: Draft, piece: Part, part: int, extras: Sequence[Json]) -> str:
-        """Have a message hold its share of the whole answer, whatever is in it by now."""
-        stream, words = self._stream, str(blocks(piece.text)[0]["text"])
+        """Have a message hold its share of the complete answer, whatever is in it by now."""
+        streamed = self._streamed
         try:
-            if stream and stream.ts == draft.ts:
-                self._stream = None
-                ended = await stream.end(words, extras=extras, last=True, steps=self._update.steps)
-                self.session_ended = ended
-                if ended:
+            if streamed and streamed.is_open and streamed.ts == draft.ts:
+                if await streamed.finish(piece.text, extras):
+                    self.session_ended = True
                     return draft.ts
-            elif draft.streamed and draft.end < 0:
-                await self._stop(draft, part)
-            cards = self._cards(part) if draft.streamed else []
-            await self._rewrite(draft.ts, piece.text, part, cards, extras)
+                draft = Draft(draft.ts, streamed=True, end=piece.end)
+            await self._edited.finish(draft, piece.text, part, extras)
         except SlackApiError as error:
             if error_code(error) == "streaming_state_conflict":
                 raise Retry("slack_stream_open", after=5, counts=False) from error
@@ -360,36 +196,7 @@ class Live:
             return await self._post(piece, part, extras)
         return draft.ts
 
-    async def _rewrite(
-        self, ts: str, text: str, part: int, cards: Sequence[Json], extras: Sequence[Json] = ()
-    ) -> None:
-        await self._budget.wait(EDITS)
-        await self._chat.update(ts, text, part, cards=cards, extras=extras)
-
     async def _take_back(self, draft: Draft, part: int) -> None:
         """The answer became shorter than what was shown of it."""
-        if draft.streamed and draft.end < 0:
-            await self._stop(draft, part)
+        await self._edited.stop(draft, part)
         await self._chat.delete(draft.ts)
-
-    async def _stop(self, draft: Draft, part: int) -> None:
-        """End a stream that an earlier worker may have left open; once, since stops are scarce."""
-        step = journal.stopped_stream(draft.ts)
-        if not self._turn.recall(step):
-            await stop_quietly(self._chat, self._budget, draft.ts, part)
-            await self._turn.note(step, True)
-
-
-def _visible(text: str) -> str:
-    return neutralise(text[: stable_prefix(text)])
-
-
-def _joined(appends: Sequence[Append]) -> list[Append]:
-    """The same text in as few requests as there are messages."""
-    joined: list[Append] = []
-    for append in appends:
-        if joined and not joined[-1].ends:
-            before = joined.pop()
-            append = Append(before.text + append.text, append.ends)
-        joined.append(append)
-    return joined

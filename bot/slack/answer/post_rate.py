@@ -11,27 +11,28 @@ from typing import TypeVar
 from bot.errors import RateLimited
 from bot.models import Thread
 from bot.store.pace import Pace
+from bot.timing import AnswerTiming
 
 T = TypeVar("T")
 
-POSTS_PER_SECOND = 1.0
-POSTS_BURST = 4
-PATIENCE = 120.0
-"""Seconds of pauses that one post sits through before its turn comes back later."""
 
+async def post_in_turn(
+    pace: Pace, thread: Thread, post: Callable[[], Awaitable[T]], timing: AnswerTiming
+) -> T:
+    """Call `post` when it is the thread's turn in its channel.
 
-async def post_in_turn(pace: Pace, thread: Thread, post: Callable[[], Awaitable[T]]) -> T:
-    """Call `post` when it is the thread's turn in its channel; again after every pause that Slack
-    asks for, since a call that was refused for its rate has done nothing.
+    It is called again after every pause that Slack asks for: a call refused for its rate had no
+    effect. Raises RateLimited once the pauses exceed `timing.post_patience`.
     """
     bucket, waited = f"post:{thread.team_id}:{thread.channel_id}", 0.0
+    rate, burst = timing.posts_per_second, timing.posts_burst
     while True:
-        await pace.wait(bucket, thread.key, POSTS_PER_SECOND, POSTS_BURST)
+        await pace.wait(bucket, thread.key, rate, burst)
         try:
             return await post()
         except RateLimited as error:
             seconds = error.after or 1.0
-            await pace.pause(bucket, seconds, POSTS_PER_SECOND, POSTS_BURST)
+            await pace.pause(bucket, seconds, rate, burst)
             waited += seconds
-            if waited > PATIENCE:
+            if waited > timing.post_patience:
                 raise

@@ -31,15 +31,19 @@ LAST_EDITS = 4
 LAST_APPENDS = 5
 
 
-class Budget:
-    """The allowances of one workspace, for the answers of one thread."""
+class RateLimits:
+    """Slack's rate limits of one workspace, for the answers of one thread.
 
-    def __init__(self, pace: Pace, thread: Thread) -> None:
+    `scale` multiplies them; tests raise it.
+    """
+
+    def __init__(self, pace: Pace, thread: Thread, scale: float = 1.0) -> None:
+        self._scale = scale
         self._pace = pace
         self._thread = thread
 
     async def grant(self, allowance: Allowance, *, leave: int = 0) -> bool:
-        """Whether it may be done now, with `leave` more left over; if not, let it be."""
+        """Whether it may be done now, with `leave` more left over. Nothing waits for it."""
         return await self._pace.grant(*self._bucket(allowance), leave=leave)
 
     async def place(self, allowance: Allowance) -> float:
@@ -54,10 +58,11 @@ class Budget:
             await self._pace.use(self._bucket(allowance)[0], self._thread.key)
 
     async def pause(self, allowance: Allowance, seconds: float) -> None:
-        """Slack said when to come back."""
+        """Stop all calls of this kind for so long, as Slack asked."""
         bucket, rate, burst = self._bucket(allowance)
         await self._pace.pause(bucket, seconds, rate, burst)
 
     def _bucket(self, allowance: Allowance) -> tuple[str, float, int]:
         name = f"{allowance.name}:{self._thread.team_id}"
-        return name, allowance.per_minute / 60, allowance.burst
+        scale = self._scale
+        return name, allowance.per_minute / 60 * scale, int(allowance.burst * scale)

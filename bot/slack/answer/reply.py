@@ -13,15 +13,18 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Retry
 from bot.models import Answer, Message, Update
-from bot.slack.answer.buttons import under
+from bot.slack.answer.buttons import answer_buttons
 from bot.slack.answer.chat import METADATA_EVENT, Chat
+from bot.slack.answer.drafts import Drafts
 from bot.slack.answer.live import Live
-from bot.slack.answer.rate_limits import Budget
+from bot.slack.answer.outlet import Outlet
+from bot.slack.answer.rate_limits import RateLimits
 from bot.slack.answer.status import Refused, Status
 from bot.slack.markdown.render import render
 from bot.slack.markdown.split import LIMIT
 from bot.store import Store
 from bot.store.journal import Turn
+from bot.timing import AnswerTiming
 
 __all__ = ["METADATA_EVENT", "Replies", "Reply"]
 
@@ -46,7 +49,9 @@ class Replies:
         feedback: bool = True,
         messages: int = 10,
         stream_channels: bool = False,
+        timing: AnswerTiming = AnswerTiming(),
     ) -> None:
+        self._timing = timing
         self._stream_channels = stream_channels
         self._most = messages * LIMIT
         self._client = client
@@ -66,16 +71,19 @@ class Replies:
 
         When the turn comes back later or goes to another worker, the status stays.
         """
-        budget = Budget(self._store.pace, message.thread)
-        streams = self._stream_channels or message.thread.channel_id.startswith("D")
+        thread, timing = message.thread, self._timing
+        limits = RateLimits(self._store.pace, thread, timing.rate_limit_scale)
+        streams = self._live and (self._stream_channels or thread.channel_id.startswith("D"))
         status = Status(
-            *(self._client, budget, self._refused, message),
+            *(self._client, limits, self._refused, message),
             resumed=turn.claim.resumed,
-            streams=streams and self._live,
+            timing=timing,
+            streams=streams,
         )
-        chat = Chat(self._client, self._store.pace, message, turn.id, self._bot_id)
-        stop = stop or asyncio.Event()
-        live = Live(turn, chat, budget, self._refused, status, stop, streams=streams)
+        chat = Chat(self._client, self._store.pace, message, turn.id, self._bot_id, timing)
+        drafts = Drafts(turn, chat)
+        outlet = Outlet(turn, chat, limits, self._refused, status, drafts, timing)
+        live = Live(outlet, stop or asyncio.Event(), streams=streams)
         reply = Reply(
             turn,
             live,
@@ -104,7 +112,7 @@ class Replies:
 
 
 async def _stop(keeping: asyncio.Task[None]) -> None:
-    """Nothing is to be set any more behind what clears it."""
+    """End the task before the status is cleared: nothing may be set after that."""
     keeping.cancel()
     await asyncio.wait([keeping])
 
@@ -141,7 +149,7 @@ class Reply:
         Raises Undeliverable where Slack will never take it, Retry where it may later.
         """
         rated = self._feedback and answer.outcome in RATED and bool(answer.run_id)
-        extras = under(self._turn.id, answer.run_id) if rated else []
+        extras = answer_buttons(self._turn.id, answer.run_id) if rated else []
         done = await self._live.finish(render(answer.text, answer.citations), extras)
         if rated:
             await self._store.feedback.answered(self._turn.claim.thread, self._turn.id)

@@ -17,20 +17,15 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError, Undeliverable
 from bot.models import Message, Thread
-from bot.slack.answer.rate_limits import SESSIONS, Budget
+from bot.slack.answer.rate_limits import SESSIONS, RateLimits
 from bot.slack.client import error_code, slack_errors
 from bot.telemetry.log import log
 from bot.texts.status import THINKING
+from bot.timing import AnswerTiming
 
-REFRESH = 90.0
-"""Seconds; Slack lets a status lapse after two minutes."""
 RESUMED_AFTER = (5.0, 20.0)
 """Seconds, at least and at most, after which a resumed turn sets its status again. The old status
 is still there, and a worker that resumes a thousand turns looks at their runs first."""
-SESSION_AFTER = 1.0
-"""Seconds after which an answer is long enough for Slack's own row, with its Stop button."""
-SESSION_REFRESH = 1800.0
-"""Slack ends a session's `processing` after an hour."""
 TITLE_LENGTH = 60
 
 IN_WORKSPACE = frozenset(
@@ -73,15 +68,17 @@ class Status:
     def __init__(
         self,
         client: AsyncWebClient,
-        budget: Budget,
+        limits: RateLimits,
         refused: Refused,
         message: Message,
         *,
         resumed: bool,
+        timing: AnswerTiming,
         streams: bool = False,
     ) -> None:
+        self._timing = timing
         self._client = client
-        self._budget = budget
+        self._limits = limits
         self._refused = refused
         self._message = message
         self._thread = message.thread
@@ -102,7 +99,7 @@ class Status:
         await self._say()
         await self._set_title()
         try:
-            async with asyncio.timeout(SESSION_AFTER):
+            async with asyncio.timeout(self._timing.session_after):
                 await self._refresh()
         except TimeoutError:
             await self._begin_session()
@@ -111,7 +108,7 @@ class Status:
     async def _refresh(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(REFRESH):
+                async with asyncio.timeout(self._timing.status_refresh):
                     await self._changed.wait()
             except TimeoutError:
                 pass
@@ -124,7 +121,7 @@ class Status:
         A status that is sent while a message is posted may reach Slack after it, and would stay.
         """
         if self._session_since is not None:
-            if time.monotonic() - self._session_since > SESSION_REFRESH:
+            if time.monotonic() - self._session_since > self._timing.session_refresh:
                 await self._begin_session()
         elif not self._shown:
             self._late = True
@@ -181,7 +178,7 @@ class Status:
     async def _begin_session(self) -> None:
         if self._streams and not self._refused.knows("stream", self._thread):
             return
-        if self._refused.knows("session", self._thread) or not await self._budget.grant(SESSIONS):
+        if self._refused.knows("session", self._thread) or not await self._limits.grant(SESSIONS):
             return
         self._in_session = True  # also where Slack's answer is lost
         if await self._session("processing"):

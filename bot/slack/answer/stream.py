@@ -15,7 +15,7 @@ from slack_sdk.errors import SlackApiError
 from bot.errors import Retry
 from bot.models import Step
 from bot.slack.answer.chat import TRIES, Chat, is_ended
-from bot.slack.answer.rate_limits import APPENDS, STOPS, Budget
+from bot.slack.answer.rate_limits import APPENDS, STOPS, RateLimits
 from bot.slack.answer.steps import Cards
 from bot.slack.client import Uncertain, error_code
 from bot.telemetry.log import log
@@ -24,9 +24,6 @@ Json = dict[str, Any]
 
 LIMIT = 11_000
 """Characters of text in one streamed message; 500 more are for the titles of steps."""
-OLD = 200.0
-"""Seconds after which a message ends with the next paragraph, "younger than 4 minutes"."""
-TOO_OLD = 230.0
 LONG_WAIT = 0.5
 """Seconds of waiting for a stop that are worth a request, so that the text is there before it."""
 
@@ -34,14 +31,14 @@ LONG_WAIT = 0.5
 class Stream:
     """A stream that this process has started."""
 
-    def __init__(self, chat: Chat, budget: Budget, part: int) -> None:
+    def __init__(self, chat: Chat, limits: RateLimits, part: int) -> None:
         self.ts = ""
         self.text = ""
         """All that Slack has taken."""
         self.sure = True
         """Whether it is known what Slack has taken."""
         self._chat = chat
-        self._budget = budget
+        self._limits = limits
         self._part = part
         self._cards = Cards()
         self._began = time.monotonic()
@@ -83,11 +80,11 @@ class Stream:
         # Slack may drop white space at the beginning of a piece.
         exact = self.sure and text.startswith(self.text) and not rest[:1].isspace()
         chunks = self._chunks(rest if exact else "", steps) + self._cards.close()
-        wait = await self._budget.place(STOPS)
+        wait = await self._limits.place(STOPS)
         if wait > LONG_WAIT:
             chunks, exact = await self._append_before(chunks, exact)
         if wait:
-            await self._budget.wait(STOPS)
+            await self._limits.wait(STOPS)
         for _ in range(TRIES):
             try:
                 await self._chat.stop(self.ts, self._part, chunks=chunks, extras=extras, last=last)
@@ -95,7 +92,7 @@ class Stream:
             except Uncertain:
                 chunks, exact = [], False
             except Retry as error:
-                await self._budget.pause(STOPS, error.after or 1)
+                await self._limits.pause(STOPS, error.after or 1)
                 await asyncio.sleep(error.after or 1)
             except SlackApiError as error:
                 if is_ended(error):
@@ -106,7 +103,7 @@ class Stream:
 
     async def _append_before(self, chunks: list[Json], exact: bool) -> tuple[list[Json], bool]:
         """All is said now, if Slack lets us; the end follows when it is due."""
-        if not chunks or not await self._budget.grant(APPENDS):
+        if not chunks or not await self._limits.grant(APPENDS):
             return chunks, exact
         try:
             await self._chat.append(self.ts, chunks)
@@ -121,12 +118,12 @@ class Stream:
         return [*self._cards.chunks(steps), *words]
 
 
-async def stop_quietly(chat: Chat, budget: Budget, ts: str, part: int) -> None:
+async def stop_quietly(chat: Chat, limits: RateLimits, ts: str, part: int) -> None:
     """End a stream that somebody else may have left open. Raises Retry where Slack is in the way.
 
     One that is over already is none of our concern.
     """
-    await budget.wait(STOPS)
+    await limits.wait(STOPS)
     try:
         await chat.stop(ts, part)
     except SlackApiError as error:

@@ -1,6 +1,6 @@
-"""The mark on messages that wait: no worker is there, all are busy, or the next attempt is far.
+"""The status of threads that wait: no worker is there, all are busy, or the next attempt is far.
 
-The web part sets it, for a message that is stored may have to wait until a worker is there at all.
+The web process sets it, because there may be no worker at all.
 """
 
 import asyncio
@@ -14,24 +14,23 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError, StoreUnavailable
 from bot.models import Thread
-from bot.slack.answer.status import REFRESH
 from bot.slack.client import slack_errors
 from bot.store import Inbox
 from bot.telemetry.log import log
 from bot.texts.status import WAITING
+from bot.timing import AnswerTiming
 
-GRACE = 5.0
-"""Seconds that a message may wait without a mark."""
-LOOK_EVERY = 3.0
 NEVER = -math.inf
-MARKS_PER_LOOK = 20
-"""Slack takes 600 a minute, and the workers set some as well."""
+STATUSES_PER_CHECK = 20
+"""Slack takes 600 a minute, and the workers set some, too."""
 
 
 @asynccontextmanager
-async def marking(client: AsyncWebClient, inbox: Inbox) -> AsyncIterator[None]:
-    """Inside the block, threads with which nobody is busy bear the mark."""
-    task = asyncio.create_task(_keep_marking(client, inbox))
+async def showing_waits(
+    client: AsyncWebClient, inbox: Inbox, timing: AnswerTiming
+) -> AsyncIterator[None]:
+    """Inside the block, threads that no worker holds show that they wait."""
+    task = asyncio.create_task(_keep_showing(client, inbox, timing))
     try:
         yield
     finally:
@@ -39,36 +38,42 @@ async def marking(client: AsyncWebClient, inbox: Inbox) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-async def _keep_marking(client: AsyncWebClient, inbox: Inbox) -> None:
-    marked: dict[Thread, float] = {}
+async def _keep_showing(client: AsyncWebClient, inbox: Inbox, timing: AnswerTiming) -> None:
+    shown: dict[Thread, float] = {}
     while True:
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(timing.waiting_check)
         try:
-            waiting = set(await inbox.unattended(GRACE))
-            for thread in [thread for thread in marked if thread not in waiting]:
-                marked[thread] = NEVER
-                if await _unmark(client, inbox, thread):
-                    del marked[thread]
-            due = [t for t in waiting if time.monotonic() - marked.get(t, NEVER) >= REFRESH]
-            for thread in due[:MARKS_PER_LOOK]:
-                marked[thread] = time.monotonic()
-                await _mark(client, inbox, thread)
+            waiting = set(await inbox.unattended(timing.waiting_after))
+            for thread in [thread for thread in shown if thread not in waiting]:
+                shown[thread] = NEVER
+                if await _clear(client, inbox, thread):
+                    del shown[thread]
+            due = [
+                t
+                for t in waiting
+                if time.monotonic() - shown.get(t, NEVER) >= timing.status_refresh
+            ]
+            for thread in due[:STATUSES_PER_CHECK]:
+                shown[thread] = time.monotonic()
+                await _show(client, inbox, thread)
         except StoreUnavailable as error:
-            log.debug("not_marked", error=str(error))
+            log.debug("wait_not_shown", error=str(error))
         except Exception:
-            log.exception("marking_broke")
+            log.exception("wait_check_failed")
 
 
-async def _mark(client: AsyncWebClient, inbox: Inbox, thread: Thread) -> None:
+async def _show(client: AsyncWebClient, inbox: Inbox, thread: Thread) -> None:
     await _set_status(client, thread, WAITING)
-    # Where the answer came in this very moment, nothing else would take the mark away.
+    # An answer that came in this moment would not clear it.
     if (await inbox.state(thread)).state == "idle":
         await _set_status(client, thread, "")
 
 
-async def _unmark(client: AsyncWebClient, inbox: Inbox, thread: Thread) -> bool:
-    """Take the mark away where nothing is to do any more; an answer did so by itself, but not all
-    that waits is answered: a "stop", a deletion. Whether that is settled."""
+async def _clear(client: AsyncWebClient, inbox: Inbox, thread: Thread) -> bool:
+    """Clear the status once nothing waits: not every message is answered with a post.
+
+    Returns whether the thread is idle.
+    """
     if (await inbox.state(thread)).state != "idle":
         return False
     await _set_status(client, thread, "")
@@ -82,4 +87,4 @@ async def _set_status(client: AsyncWebClient, thread: Thread, status: str) -> No
                 channel_id=thread.channel_id, thread_ts=thread.thread_ts, status=status
             )
     except (BotError, SlackApiError) as error:
-        log.debug("not_marked", thread=thread.key, error=str(error)[:100])
+        log.debug("wait_not_shown", thread=thread.key, error=str(error)[:100])

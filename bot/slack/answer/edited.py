@@ -1,0 +1,92 @@
+"""A growing answer that is posted and edited: in channels, and where Slack does not stream."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from bot.models import Update
+from bot.slack.answer.buttons import stop_block
+from bot.slack.answer.outlet import Outlet, visible
+from bot.slack.answer.rate_limits import EDITS, LAST_EDITS
+from bot.slack.answer.stream import LIMIT, stop_quietly
+from bot.slack.markdown.split import parts
+from bot.store import steps as journal
+from bot.store.steps import Draft
+
+
+class EditedMessage:
+    """The newest message of an answer, edited every few seconds. `GrowingMessage`."""
+
+    allowance = EDITS
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._chat, self._drafts = outlet.chat, outlet.drafts
+        self._shown = ""
+        """What the newest message holds."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two edits."""
+        return self._outlet.timing.edit_every
+
+    async def show(self, update: Update) -> bool:
+        """Edit the newest message, or post one."""
+        text = visible(update.text)
+        if self._drafts.open:
+            return await self._edit(self._drafts.open, text)
+        if update.text.strip():
+            await self._post(text)
+        return True
+
+    async def finish(self, draft: Draft, text: str, part: int, extras: Sequence[Any]) -> None:
+        """Have the message hold this text and nothing else. Raises TooLarge."""
+        await self.stop(draft, part)
+        await self.rewrite(draft, text, part, extras)
+
+    async def rewrite(self, draft: Draft, text: str, part: int, extras: Sequence[Any] = ()) -> None:
+        """Replace the text of a message that is no open stream."""
+        cards = self._outlet.cards(part) if draft.streamed else []
+        await self._outlet.limits.wait(EDITS)
+        await self._chat.update(draft.ts, text, part, cards=cards, extras=extras)
+
+    async def stop(self, draft: Draft, part: int) -> None:
+        """End a stream that an earlier worker may have left open; once, since stops are scarce."""
+        step = journal.stopped_stream(draft.ts)
+        if draft.streamed and draft.end < 0 and not self._outlet.turn.recall(step):
+            await stop_quietly(self._chat, self._outlet.limits, draft.ts, part)
+            await self._outlet.turn.note(step, True)
+
+    async def _post(self, text: str) -> None:
+        _, start = self._drafts.kept(text)
+        pieces = parts(text, LIMIT, start)
+        if not pieces or not await self._outlet.limits.grant(EDITS, leave=LAST_EDITS):
+            return
+        part = len(self._drafts.shown)
+
+        async def post() -> Draft:
+            ts = await self._chat.post(pieces[0].text, part, extras=[stop_block()])
+            return Draft(ts, streamed=False)
+
+        self._outlet.status.coming()
+        await self._drafts.begin(post)
+        self._shown = pieces[0].text
+        self._outlet.status.shown()
+
+    async def _edit(self, draft: Draft, text: str) -> bool:
+        count, start = self._drafts.kept(text)
+        part = len(self._drafts.shown) - 1
+        pieces = parts(text, LIMIT, start)
+        if not pieces or count != part or (pieces[0].text == self._shown and len(pieces) == 1):
+            return True
+        if not await self._outlet.limits.grant(EDITS, leave=LAST_EDITS):
+            return False
+        await self.stop(draft, part)
+        ends = len(pieces) > 1
+        cards = self._outlet.cards(part, at_work=True) if draft.streamed else []
+        extras = [] if ends else [stop_block()]
+        await self._chat.update(draft.ts, pieces[0].text, part, cards=cards, extras=extras)
+        self._shown = pieces[0].text
+        if ends:
+            await self._drafts.close(text, pieces[0].end)
+            self._shown = ""
+        return not ends

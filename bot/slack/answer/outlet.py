@@ -1,0 +1,58 @@
+"""What both ways of showing a growing answer work with, and what they have in common."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bot.models import Step, Update
+from bot.slack.answer.chat import Chat
+from bot.slack.answer.drafts import Drafts
+from bot.slack.answer.rate_limits import Allowance, RateLimits
+from bot.slack.answer.status import Refused, Status
+from bot.slack.answer.steps import card_blocks, ended
+from bot.slack.markdown.growing import stable_prefix
+from bot.slack.markdown.sanitize import neutralise
+from bot.store.journal import Turn
+from bot.store.steps import CARDS
+from bot.timing import AnswerTiming
+
+
+@dataclass(slots=True)
+class Outlet:
+    """The way of one answer into Slack. `steps` are the newest steps of the assistant."""
+
+    turn: Turn
+    chat: Chat
+    limits: RateLimits
+    refused: Refused
+    status: Status
+    drafts: Drafts
+    timing: AnswerTiming
+    steps: Sequence[Step] = field(default=())
+
+    def cards(self, part: int, *, at_work: bool = False) -> list[dict[str, Any]]:
+        """The task cards of a streamed message that is edited. The first message has them all."""
+        recalled = self.turn.recall(CARDS) or ()
+        steps = tuple(self.steps) or recalled
+        return card_blocks(steps if at_work else ended(steps)) if part == 0 else []
+
+
+class GrowingMessage(Protocol):
+    """The message of an answer that is being written."""
+
+    allowance: Allowance
+    """What a 429 of Slack pauses."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds until it is shown again."""
+        ...
+
+    async def show(self, update: Update) -> bool:
+        """Show the answer so far; False where something is left to show at once."""
+        ...
+
+
+def visible(text: str) -> str:
+    """The part of a growing text whose rendering will not change any more, safe to post."""
+    return neutralise(text[: stable_prefix(text)])

@@ -1,0 +1,176 @@
+"""A growing answer that is streamed: Slack shows each piece to the asker as it comes."""
+
+import asyncio
+from collections.abc import Sequence
+
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import Retry, Undeliverable
+from bot.models import Step, Update
+from bot.slack.answer.ageing import AgeingAnswer
+from bot.slack.answer.edited import EditedMessage
+from bot.slack.answer.outlet import Outlet, visible
+from bot.slack.answer.rate_limits import APPENDS, LAST_APPENDS, STARTS
+from bot.slack.answer.steps import working
+from bot.slack.answer.stream import LIMIT, Stream
+from bot.slack.client import Uncertain, error_code
+from bot.slack.markdown.growing import Append
+from bot.slack.markdown.render import blocks
+from bot.store.steps import CARDS, Draft
+from bot.telemetry.log import log
+
+
+class StreamedMessage:
+    """The open stream of an answer; a full or old one is ended and the next one begun.
+
+    `GrowingMessage`. Where Slack refuses to stream, that is remembered for the channel or the
+    workspace, and the answer is edited.
+    """
+
+    allowance = APPENDS
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._chat, self._drafts = outlet.chat, outlet.drafts
+        self._growing = AgeingAnswer(LIMIT)
+        self._unsent: list[Append] = []
+        """What is laid out and not sent yet."""
+        self._stream: Stream | None = None
+        self._full = ""
+        """The complete text of the message that is about to end."""
+        self.usable = True
+        """Whether another stream may be begun for this answer."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two appends."""
+        return self._outlet.timing.append_every
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a stream now."""
+        return self._stream is not None
+
+    @property
+    def ts(self) -> str:
+        """The `ts` of the open stream."""
+        return self._stream.ts if self._stream else ""
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds until the open stream is too old, also where the model says nothing more."""
+        if self._stream is None:
+            return None
+        return max(0.0, self._outlet.timing.stream_too_old - self._stream.age)
+
+    async def show(self, update: Update) -> bool:
+        """Append what is new."""
+        await self._note_steps(update.steps)
+        text = visible(update.text)
+        self._unsent = _joined([*self._unsent, *self._growing.advance(text)])
+        if self._stream and self._is_old(self._stream, text):
+            end = self._growing.end_message()
+            self._unsent = _joined([*self._unsent, *([end] if end else [])])
+        while self._unsent or update.steps:
+            append = self._unsent[0] if self._unsent else Append("")
+            if not await self._send(append, update.steps):
+                return False
+            self._unsent = self._unsent[1:]
+            if append.ends:
+                await self._end_message(text)
+            if not self._unsent:
+                break
+        return True
+
+    async def finish(self, text: str, extras: Sequence[dict[str, object]]) -> bool:
+        """End the stream with the answer's last words; False where it has to be edited for that."""
+        stream, self._stream = self._stream, None
+        assert stream is not None
+        words = str(blocks(text)[0]["text"])
+        return await stream.end(words, extras=extras, last=True, steps=self._outlet.steps)
+
+    async def _note_steps(self, steps: Sequence[Step]) -> None:
+        """A later worker that edits the message has to send the cards again."""
+        if steps and tuple(steps) != self._outlet.turn.recall(CARDS):
+            await self._outlet.turn.note(CARDS, tuple(steps))
+
+    def _is_old(self, stream: Stream, text: str) -> bool:
+        timing = self._outlet.timing
+        at_break = stream.age > timing.stream_old and text.endswith("\n\n")
+        return at_break or stream.age > timing.stream_too_old
+
+    async def _send(self, append: Append, steps: Sequence[Step]) -> bool:
+        """Whether it was sent. What ends a message goes out together with its end."""
+        if self._stream is None:
+            return await self._start(append.text, steps)
+        if append.ends:
+            self._full = self._stream.text + append.text
+            return True
+        if not append.text and not self._stream.is_news(steps):
+            return True
+        if not await self._outlet.limits.grant(APPENDS, leave=LAST_APPENDS):
+            return False
+        await self._stream.append(append.text, steps)
+        return True
+
+    async def _start(self, text: str, steps: Sequence[Step]) -> bool:
+        at_work = working(steps) if self._drafts.shown else steps
+        if not text and not at_work:
+            return True
+        if not await self._outlet.limits.grant(STARTS):
+            return False
+        stream = Stream(self._chat, self._outlet.limits, len(self._drafts.shown))
+
+        async def start() -> Draft:
+            try:
+                await stream.start(text, at_work)
+            except Uncertain:
+                return await self._find_lost()
+            except Retry as error:
+                await self._outlet.limits.pause(STARTS, error.after or 1)
+            except (SlackApiError, Undeliverable) as error:
+                self._refuse(error)
+            return Draft(stream.ts)
+
+        self._outlet.status.coming()
+        draft = await self._drafts.begin(start)
+        if stream.ts and draft.ts == stream.ts:
+            self._stream, self._full = stream, text
+            self._outlet.status.shown()
+        return self._stream is not None
+
+    async def _find_lost(self) -> Draft:
+        """A stream whose start has an unknown outcome; it is edited from now on."""
+        self.usable = False
+        await asyncio.sleep(self._outlet.timing.settling)
+        known = [draft.ts for draft in self._drafts.shown]
+        return Draft(await self._chat.find_orphan(known) or "")
+
+    def _refuse(self, error: SlackApiError | Undeliverable) -> None:
+        code = error.reason if isinstance(error, Undeliverable) else error_code(error)
+        self._outlet.refused.note("stream", code, self._chat.thread)
+        log.info("stream_refused", thread=self._chat.thread.key, error=code)
+        self.usable = False
+
+    async def _end_message(self, text: str) -> None:
+        """The message is full; the next append begins a new one."""
+        stream, self._stream = self._stream, None
+        if stream is None:
+            return
+        part = len(self._drafts.shown) - 1
+        ended = await stream.end(self._full, steps=working(self._outlet.steps))
+        if not ended:
+            ended_draft = Draft(stream.ts, streamed=True, end=0)
+            await EditedMessage(self._outlet).rewrite(ended_draft, self._full, part)
+        await self._drafts.close(text, self._growing.starts[len(self._drafts.shown)])
+
+
+def _joined(appends: Sequence[Append]) -> list[Append]:
+    """The same text in as few requests as there are messages."""
+    joined: list[Append] = []
+    for append in appends:
+        if joined and not joined[-1].ends:
+            before = joined.pop()
+            append = Append(before.text + append.text, append.ends)
+        joined.append(append)
+    return joined
