@@ -89,7 +89,7 @@ async def open_bot(
         client = await stack.enter_async_context(open_client(settings))
         identity = await _patiently(lambda: identify(client), timing.start_patience)
         probes: dict[str, Probe] = {"redis": _pinged(store), "slack": _known(identity)}
-        people = People(client, admins=settings.bot_admins)
+        people = People(client, admins=settings.bot_admins, home=identity.team_id)
         engine, work = None, None
         if work_part:
             engine = await stack.enter_async_context(engines(settings, timing.engine))

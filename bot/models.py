@@ -72,6 +72,10 @@ class File:
     mimetype: str
     size: int
     url: str
+    thumbnail: str = ""
+    """The address of Slack's own picture of it, as PNG or JPEG."""
+    transcribed: bool = False
+    """The text of the message holds what is said in it."""
 
 
 @dataclass(frozen=True, slots=True)

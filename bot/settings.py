@@ -158,6 +158,11 @@ class Settings(BaseSettings):
         description="Replies answered without a mention, where the channel sets nothing else: "
         "`always`, `one_person` (until somebody else writes), `mentions` (none).",
     )
+    bot_answer_apps: bool = Field(
+        False,
+        description="Answer workflows, and what people post through other apps in their own name, "
+        "when they mention the bot; at most five times an hour in one thread.",
+    )
     bot_feedback: bool = Field(
         True, description="Put 👍, 👎 and *Answer again* under the last answer of a thread."
     )

@@ -1,10 +1,10 @@
-"""Edits and deletions: what a person takes back or puts differently.
+"""Edits and deletions of messages, and files that Slack adds to them later.
 
 https://docs.slack.dev/reference/events/message/message_changed
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,15 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.models import Message, Thread
+from bot.models import File, Message, Thread
 from bot.slack.blocks import actions, button, plain_section
+from bot.slack.content import read_content
 from bot.slack.ephemerals import whisper
+from bot.slack.messages import Messages
 from bot.store import Store
 from bot.telemetry.log import log
 from bot.texts.edits import ANSWER_AGAIN, OFFER, TOO_LATE
+from bot.texts.prompts import LATE_FILES
 
 Payload = Mapping[str, Any]
 
@@ -25,41 +28,72 @@ ACTION = "answer_edited"
 
 
 class Changes:
-    """Hears of edits and deletions. `parse` makes a message of an event, if a person wrote it."""
+    """Handles edits, deletions and what Slack adds to a message later."""
 
-    def __init__(
-        self,
-        store: Store,
-        client: AsyncWebClient,
-        parse: Callable[[Payload, Payload, AsyncBoltContext], Message | None],
-    ) -> None:
+    def __init__(self, store: Store, client: AsyncWebClient, messages: Messages) -> None:
         self._store = store
         self._client = client
-        self._parse = parse
+        self._messages = messages
 
-    async def changed(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
-        """A message was edited, unfurled, or has become the tombstone of a thread's root."""
-        where = {"channel": event["channel"]}
-        new = event.get("message") or {}
-        before = self._parse({**(event.get("previous_message") or {}), **where}, body, context)
+    async def changed(self, event: Payload, team_id: str, event_id: str) -> None:
+        """A message was edited, was given a preview or files, or is now a thread's tombstone."""
+        old, new = _part(event, "previous_message"), _part(event, "message")
+        before = self._parse(old, team_id)
         if new.get("subtype") == "tombstone":
             if before is not None:
                 await self._retract(before)
             return
-        message = self._parse({**new, **where}, body, context)
-        if message is None or (before is not None and before.text == message.text):
+        message = self._parse(new, team_id, event_id)
+        if message is None:
             return
+        if before is None or not _same_words(old, new):
+            await self._edited(message)
+        elif added := [file for file in message.files if file not in before.files]:
+            await self._files_added(message, tuple(added))
+        elif before.text != message.text:
+            await self._store.inbox.revise(message)
+
+    async def deleted(self, event: Payload, team_id: str) -> None:
+        """A message was deleted."""
+        message = self._parse(_part(event, "previous_message"), team_id)
+        if message is not None:
+            await self._retract(message)
+
+    async def files_came_late(self, message: Message) -> None:
+        """Answer again, for the files of a message whose answer has begun without them."""
+        await self._store.inbox.deliver(
+            replace(
+                message,
+                ts=f"{time.time():.6f}",
+                text=LATE_FILES,
+                event_id=f"files:{message.thread.key}:{message.ts}",
+                kind="message",
+            )
+        )
+        log.info("files_came_late", thread=message.thread.key, ts=message.ts)
+
+    def _parse(self, message: Payload, team_id: str, event_id: str = "") -> Message | None:
+        """The message, if a person has written it."""
+        if self._messages.sender(message) != "person":
+            return None
+        return self._messages.parse(message, team_id, event_id)
+
+    async def _edited(self, message: Message) -> None:
         if await self._store.inbox.revise(message) == "waiting":
             log.info("message_revised", thread=message.thread.key, ts=message.ts)
         elif not await self._store.talk.revise(message) and await self._is_last(message):
             await self._offer(message)
 
-    async def deleted(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
-        """A message was deleted."""
-        where = {"channel": event["channel"]}
-        message = self._parse({**(event.get("previous_message") or {}), **where}, body, context)
-        if message is not None:
-            await self._retract(message)
+    async def _files_added(self, message: Message, added: tuple[File, ...]) -> None:
+        amendment = await self._store.inbox.revise(message)
+        if amendment == "waiting" or await self._store.talk.revise(message):
+            log.info("files_added", thread=message.thread.key, ts=message.ts)
+        elif amendment == "taken" or await self._was_asked(message):
+            await self.files_came_late(replace(message, files=added))
+
+    async def _was_asked(self, message: Message) -> bool:
+        history = await self._store.conversations.history(message.thread)
+        return any(record.role == "user" and record.ts == message.ts for record in history)
 
     async def _is_last(self, message: Message) -> bool:
         """Whether it is the question that was answered last, or is being answered."""
@@ -106,10 +140,8 @@ class Changes:
         if amendment == "waiting" or await store.talk.withdraw(thread, message.ts):
             log.info("message_withdrawn", thread=thread.key, ts=message.ts)
             return
-        if amendment == "absent":
-            history = await store.conversations.history(thread)
-            if not any(r.role == "user" and r.ts == message.ts for r in history):
-                return
+        if amendment == "absent" and not await self._was_asked(message):
+            return
         await store.inbox.deliver(
             Message(
                 thread,
@@ -124,5 +156,17 @@ class Changes:
         log.info("retraction_asked", thread=thread.key, ts=message.ts)
 
     def register(self, app: AsyncApp) -> None:
-        """Hang the button's listener on the app."""
+        """Register the button's listener."""
         app.action(ACTION)(self.answer_again)
+
+
+def _part(event: Payload, name: str) -> Payload:
+    """The old or the new message of a change, with the channel that the event names."""
+    found = event.get(name)
+    return {**(found if isinstance(found, dict) else {}), "channel": event.get("channel")}
+
+
+def _same_words(old: Payload, new: Payload) -> bool:
+    """Whether nothing has changed but what Slack itself adds: previews, transcripts, files."""
+    before, after = read_content(old), read_content(new)
+    return (before.own, before.attached) == (after.own, after.attached)

@@ -5,7 +5,6 @@ A listener returns when what it heard is durably stored; only then is the event 
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
@@ -15,33 +14,27 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
-from bot.models import File, FollowUps, Message, MessageKind, Thread
+from bot.models import Message, Thread
+from bot.settings import Settings
 from bot.slack.changes import Changes
 from bot.slack.client import Identity, slack_errors
 from bot.slack.ephemerals import whisper
-from bot.slack.surfaces.assistant_thread import Pane
-from bot.slack.text import parse_text
+from bot.slack.messages import Messages, Sender, author
+from bot.slack.people import People
+from bot.slack.surfaces.assistant_thread import AssistantThread
 from bot.slack.threads import spoke_in
 from bot.store import Address, Hearing, Store
-from bot.telemetry import metrics, trace
+from bot.store.routing import APP_BOUND, PERSON_BOUND
+from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.texts.answers import INBOX_FULL, NOTHING_TO_STOP
 from bot.texts.status import queued
 
-SPOKEN = frozenset({None, "file_share", "thread_broadcast"})
-"""Subtypes of `message` that a person has written; the other ones are Slack's own notices."""
-
-RESET_WORDS = frozenset({"reset", "/reset", "!reset"})
-STOP_WORDS = frozenset({"stop", "/stop", "!stop"})
 FULL_NOTICE_SECONDS = 60
-_TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 STOPPED_AT_ONCE = 5
 """Threads of a DM that a `stop` at its top ends: each message there opens a thread of its own."""
 TELLING = 1.0
 """Seconds that telling a person something may take before Slack has its acknowledgement."""
-
-CALLED = "Hello!"
-"""What a mention without a word says: AI servers take no empty message."""
 
 EVENTS = (
     "app_home_opened",
@@ -65,18 +58,21 @@ class Listeners:
         store: Store,
         client: AsyncWebClient,
         identity: Identity,
-        follow_ups: FollowUps = "one_person",
+        people: People,
+        settings: Settings,
     ) -> None:
         self._store = store
         self._client = client
-        self._follow_ups = follow_ups
+        self._people = people
+        self._follow_ups = settings.bot_follow_ups
+        self._answers_apps = settings.bot_answer_apps
         self._identity = identity
-        self._changes = Changes(store, client, self._parse_spoken)
-        self._pane = Pane(store, client)
-        self._mention = re.compile(rf"<@{re.escape(identity.user_id)}(\|[^>]*)?>")
+        self._messages = Messages(identity)
+        self._changes = Changes(store, client, self._messages)
+        self._assistant_thread = AssistantThread(store, client)
 
     def register(self, app: AsyncApp) -> None:
-        """Hang every listener on the app: one for each event that is subscribed to."""
+        """Register a listener for each event that the app subscribes to."""
         app.event("app_mention")(self.app_mention)
         app.event("message")(self.message)
         app.event("agent_session_stopped")(self.agent_session_stopped)
@@ -84,19 +80,19 @@ class Listeners:
         self._changes.register(app)
 
     async def app_mention(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
-        """Somebody calls the bot by name. The twin `message` event is the same message."""
+        """A mention of the bot. Its twin, the event `message`, is the same message."""
         await self._hear(event, body, context, "mention")
 
     async def message(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
-        """Something was written where the bot is: for us in a DM, a mention or our own thread."""
+        """A message where the bot is: for the bot in a DM, as a mention or in its own thread."""
         if event.get("subtype") == "message_changed":
-            await self._changes.changed(event, body, context)
+            await self._changes.changed(event, installation(context), event_id(body))
             return
         if event.get("subtype") == "message_deleted":
-            await self._changes.deleted(event, body, context)
+            await self._changes.deleted(event, installation(context))
             return
         direct = event.get("channel_type") == "im"
-        mentioned = bool(self._mention.search(event.get("text") or ""))
+        mentioned = self._messages.mentions_us(event)
         address: Address = "direct" if direct else "mention" if mentioned else ""
         await self._hear(event, body, context, address)
 
@@ -109,38 +105,56 @@ class Listeners:
     async def app_home_opened(self, event: Payload, context: AsyncBoltContext) -> None:
         """Somebody looks at the bot: its home, or its messages."""
         if event.get("tab") == "messages" and event.get("channel") and event.get("user"):
-            await self._pane.opened(installation(context), event["channel"], event["user"])
+            await self._assistant_thread.opened(
+                installation(context), event["channel"], event["user"]
+            )
 
     async def _hear(
         self, event: Payload, body: Payload, context: AsyncBoltContext, address: Address
     ) -> None:
-        if not is_spoken(event) or event["user"] == self._identity.user_id:
+        sender = self._messages.sender(event)
+        if not sender or not await self._admits(sender, event, address):
             return
-        message = self._parse(event, body, context)
+        message = self._messages.parse(event, installation(context), event_id(body))
         if not address and message.ts == message.thread.thread_ts:
             return
-        heard = await self._store.talk.hear(message, address, self._follow_ups)
-        if heard.verdict == "strange":
-            ours = await spoke_in(self._client, self._identity, message.thread)
-            await self._store.talk.adopt(message.thread, ours=ours)
-            heard = await self._store.talk.hear(message, address, self._follow_ups)
+        heard = await self._store_message(message, address, sender)
         if heard.verdict == "new":
             await self._attend_to(message, heard)
-        if heard.verdict == "full":
+        elif heard.verdict == "full":
             await self._refuse(message)
-            return
-        if heard.verdict in ("overheard", "ignored"):
-            return
-        new = heard.verdict == "new"
-        metrics.messages.labels("new" if new else "again").inc()
-        tell = log.info if new else log.debug
-        tell(
-            "message_delivered" if new else "message_seen_before",
-            thread=message.thread.key,
-            ts=message.ts,
-            kind=message.kind,
-            waiting=heard.waiting,
-        )
+        elif heard.verdict == "late_files":
+            await self._changes.files_came_late(message)
+        elif heard.verdict == "looping":
+            log.warning("loop_stopped", thread=message.thread.key, user=message.user_id)
+        if heard.verdict not in ("full", "overheard", "ignored", "looping"):
+            _log_delivery(message, heard)
+
+    async def _admits(self, sender: Sender, event: Payload, address: Address) -> bool:
+        """Whether messages of this kind of sender are for the bot at all.
+
+        Slackbot only with a reminder that mentions the bot. Apps only where the settings say so:
+        workflows, and what people post through other apps in their own name. Other bots never.
+        """
+        if sender == "person":
+            return True
+        if sender == "slackbot":
+            return address == "mention" and event.get("channel_type") != "im"
+        if not self._answers_apps or not address:
+            return False
+        if not event.get("user"):
+            return True
+        person = await self._people.find(author(event))
+        return person is not None and not person.is_bot
+
+    async def _store_message(self, message: Message, address: Address, sender: Sender) -> Hearing:
+        routing, bound = self._store.talk, PERSON_BOUND if sender == "person" else APP_BOUND
+        heard = await routing.hear(message, address, self._follow_ups, bound)
+        if heard.verdict == "strange":
+            ours = await spoke_in(self._client, self._identity, message.thread)
+            await routing.adopt(message.thread, ours=ours)
+            heard = await routing.hear(message, address, self._follow_ups, bound)
+        return heard
 
     async def _attend_to(self, message: Message, heard: Hearing) -> None:
         """What cannot wait until the message's turn has come."""
@@ -188,30 +202,24 @@ class Listeners:
             )
         )
 
-    def _parse_spoken(
-        self, event: Payload, body: Payload, context: AsyncBoltContext
-    ) -> Message | None:
-        is_ours = event.get("user") == self._identity.user_id
-        return self._parse(event, body, context) if is_spoken(event) and not is_ours else None
 
-    def _parse(self, event: Payload, body: Payload, context: AsyncBoltContext) -> Message:
-        files = parse_files(event.get("files") or ())
-        text = parse_text(self._mention.sub("", event.get("text") or ""))
-        if not text and not files:
-            text = CALLED
-        return Message(
-            thread=Thread(
-                installation(context), event["channel"], event.get("thread_ts") or event["ts"]
-            ),
-            ts=event["ts"],
-            user_id=event["user"],
-            text=text,
-            event_id=body.get("event_id") or "",
-            user_team_id=event.get("user_team") or event.get("team") or "",
-            kind=parse_kind(text),
-            files=files,
-            trace=trace.current(),
-        )
+def event_id(body: Payload) -> str:
+    """The id of an event: the same each time that Slack delivers it."""
+    found = body.get("event_id")
+    return found if isinstance(found, str) else ""
+
+
+def _log_delivery(message: Message, heard: Hearing) -> None:
+    new = heard.verdict == "new"
+    metrics.messages.labels("new" if new else "again").inc()
+    tell = log.info if new else log.debug
+    tell(
+        "message_delivered" if new else "message_seen_before",
+        thread=message.thread.key,
+        ts=message.ts,
+        kind=message.kind,
+        waiting=heard.waiting,
+    )
 
 
 async def _tell(call: Awaitable[object]) -> None:
@@ -232,44 +240,3 @@ def installation(context: AsyncBoltContext) -> str:
     if context.is_enterprise_install and context.enterprise_id:
         return context.enterprise_id
     return context.team_id or context.enterprise_id or ""
-
-
-def is_spoken(event: Payload) -> bool:
-    """Whether a person wrote this: no bot, no notice, no edit. Our own posts bear a `bot_id`."""
-    return (
-        event.get("subtype") in SPOKEN
-        and bool(event.get("user"))
-        and event["user"] != "USLACK"
-        and not event.get("bot_id")
-        and not event.get("bot_profile")
-        and bool(_TS.fullmatch(str(event.get("ts"))))
-        and bool(_TS.fullmatch(str(event.get("thread_ts") or event.get("ts"))))
-        and bool(event.get("channel"))
-    )
-
-
-def parse_kind(text: str) -> MessageKind:
-    """A word alone can be an order to the bot instead of something to answer."""
-    word = text.lower().rstrip(".!")
-    return "reset" if word in RESET_WORDS else "stop" if word in STOP_WORDS else "message"
-
-
-def parse_files(files: Any) -> tuple[File, ...]:
-    """The files of a message. A Slack Connect stub has an id only; the rest is empty."""
-    return tuple(
-        File(
-            id=file["id"],
-            name=file.get("name") or file.get("title") or "",
-            mimetype=_mimetype(file),
-            size=file.get("size") or 0,
-            url=file.get("url_private_download") or file.get("url_private") or "",
-        )
-        for file in files
-        if file.get("id") and file.get("mode") != "tombstone"
-    )
-
-
-def _mimetype(file: Payload) -> str:
-    """Slack calls voice messages `video/mp4` as often as `audio/mp4`."""
-    kind = str(file.get("mimetype") or "")
-    return kind.replace("video/", "audio/") if file.get("subtype") == "slack_audio" else kind

@@ -32,20 +32,36 @@ class Person:
     is_guest: bool = False
     is_outsider: bool = False
     is_admin: bool = False
+    is_bot: bool = False
+    teams: frozenset[str] = frozenset()
+    """Workspaces of an Enterprise Grid organization that the person is a member of."""
+
+    def belongs_to(self, home: str) -> bool:
+        """Whether `home`, a workspace or an organization, is the person's own."""
+        if home in self.teams:
+            return True
+        if self.is_outsider:
+            return False
+        return not self.team_id or home in (self.team_id, self.enterprise_id)
 
 
 class People:
-    """The people of a workspace; one for the process. Needs the scope `users:read`."""
+    """The people of a workspace; one for the process. Needs the scope `users:read`.
+
+    `home` is the workspace in which admins are admins: Slack also marks those of others.
+    """
 
     def __init__(
         self,
         client: AsyncWebClient,
         *,
         admins: Iterable[str] = (),
+        home: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._admins = frozenset(admins)
+        self._home = home
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, Person | None]] = OrderedDict()
 
@@ -77,7 +93,10 @@ class People:
         if user_id in self._admins:
             return True
         person = await self.find(user_id)
-        return person is not None and person.is_admin and not person.is_outsider
+        return person is not None and person.is_admin and self._is_colleague(person)
+
+    def _is_colleague(self, person: Person) -> bool:
+        return person.belongs_to(self._home) if self._home else not person.is_outsider
 
     async def whom_to_ask(self) -> str:
         """The names of those who run this bot, without pinging them."""
@@ -90,7 +109,8 @@ class People:
 
 def parse_person(user: dict[str, object]) -> Person:
     """Read a user object."""
-    grid = user.get("enterprise_user")
+    found = user.get("enterprise_user")
+    grid = found if isinstance(found, dict) else {}
     profile = user.get("profile")
     names = profile if isinstance(profile, dict) else {}
     return Person(
@@ -103,8 +123,10 @@ def parse_person(user: dict[str, object]) -> Person:
             or user["id"]
         ),
         team_id=str(user.get("team_id") or ""),
-        enterprise_id=str(grid.get("enterprise_id") or "") if isinstance(grid, dict) else "",
+        enterprise_id=str(grid.get("enterprise_id") or ""),
         is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
         is_outsider=bool(user.get("is_stranger")),
         is_admin=bool(user.get("is_admin") or user.get("is_owner")),
+        is_bot=bool(user.get("is_bot")),
+        teams=frozenset(map(str, grid.get("teams") or ())),
     )

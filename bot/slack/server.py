@@ -83,7 +83,7 @@ def build_app(
     home = Home(store, people, client, identity.url)
     home.register(app)
     ChannelModal(store, people, client, home).register(app)
-    Listeners(store, client, identity, settings.bot_follow_ups).register(app)
+    Listeners(store, client, identity, people, settings).register(app)
     Buttons(store).register(app)
     ErrandButtons(store, home.tell_asked).register(app)
     AnswerButtons(store).register(app)

@@ -1,18 +1,31 @@
-"""What a person wrote, from Slack's wire form to plain text for the model. Pure.
+"""Slack's wire format of text, and plain text for the model. Pure.
 
 https://docs.slack.dev/messaging/formatting-message-text: `&`, `<` and `>` are escaped, and
-references stand in angle brackets: `<@U1>`, `<#C1|general>`, `<!here>`, `<https://host|label>`.
+references are written in angle brackets: `<@U1>`, `<#C1|general>`, `<!here>`, `<https://host|label>`.
 """
 
-import html
 import re
 
 REFERENCE = re.compile(r"<([^<>\s|][^<>|]*)(?:\|([^<>]*))?>")
 
+_SCHEME = re.compile(r"^(?:https?://|mailto:|tel:)")
+_NOT_IN_NUMBERS = re.compile(r"[^\d+]")
 
-def parse_text(text: str) -> str:
+
+def parse_text(wire: str) -> str:
     """Plain text: references spelled out, entities unescaped once."""
-    return html.unescape(REFERENCE.sub(_spell_out, text)).strip()
+    return unescape(REFERENCE.sub(_spell_out, wire)).strip()
+
+
+def escape(plain: str) -> str:
+    """Plain text in wire format. Text that Slack has escaped already stays as it is."""
+    text = unescape(plain)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def unescape(wire: str) -> str:
+    """The three entities that Slack uses; others, such as `&copy`, are what a person wrote."""
+    return wire.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def _spell_out(match: re.Match[str]) -> str:
@@ -22,7 +35,23 @@ def _spell_out(match: re.Match[str]) -> str:
     if target[0] == "#":
         return f"#{label or target[1:]}"
     if target[0] == "!":
-        return label or f"@{target[1:].split('^')[0]}"
-    if label and label != target and not target.endswith(label):
-        return f"{label} ({target})"
-    return target.removeprefix("mailto:")
+        return label or f"@{_special(target[1:])}"
+    return _link(target, label or "")
+
+
+def _special(target: str) -> str:
+    """`here`, `channel`, or the id of a user group (`subteam^S1`)."""
+    name, _, argument = target.partition("^")
+    return argument.split("^")[0] or name if name == "subteam" else name
+
+
+def _link(target: str, label: str) -> str:
+    """A link as it was typed: Slack makes links of `README.md`, addresses and phone numbers."""
+    address = _SCHEME.sub("", target)
+    if not label or label == target:
+        return target if target.startswith("http") else address
+    if label.rstrip("/") == address.rstrip("/"):
+        return label
+    if target.startswith("tel:") and _NOT_IN_NUMBERS.sub("", label) == address:
+        return label
+    return f"{label} ({address if target.startswith('mailto:') else target})"

@@ -13,8 +13,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import Retry, Undeliverable
 from bot.models import Thread
 from bot.slack.client import Identity, slack_errors
+from bot.slack.content import read_content
 from bot.slack.people import People
-from bot.slack.text import parse_text
 from bot.telemetry.log import log
 
 PAGE = 200
@@ -77,10 +77,9 @@ class Threads:
     def _line(self, message: Payload) -> Line | None:
         if message.get("subtype") in ("tombstone", "channel_join", "group_join"):
             return None
-        attached = [a.get("fallback") or a.get("text") for a in message.get("attachments") or ()]
-        text = parse_text("\n".join(filter(None, [message.get("text"), *attached])))
-        names = (f.get("name") or f.get("title") or f.get("id") for f in message.get("files") or ())
-        files = tuple(filter(None, names))
+        content = read_content(message)
+        text = content.text(content.own)
+        files = tuple(file.name or file.id for file in content.files)
         if not text and not files:
             return None
         profile = message.get("bot_profile") or {}

@@ -25,6 +25,22 @@ STEP = "background"
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """How often one author may write in one thread while it is at rest, that is, in answer to us.
+
+    Two bots that answer each other end here, whatever their messages look like.
+    """
+
+    burst: int
+    burst_seconds: int
+    daily: int
+
+
+PERSON_BOUND = Bound(burst=40, burst_seconds=300, daily=250)
+APP_BOUND = Bound(burst=5, burst_seconds=3600, daily=20)
+
+
+@dataclass(frozen=True, slots=True)
 class Hearing:
     """What became of a message.
 
@@ -33,10 +49,14 @@ class Hearing:
     in one of its threads, so that it is kept for the next turn. `ignored`: none of its business.
     `strange`: in a thread that is older than all that we know, as after a loss of data; who finds
     out in Slack whether the bot is in that thread says so with `adopt` and asks again.
+    `late_files`: heard before, but without the files that it has, and too late to add them.
+    `looping`: not taken, for its author answers each of our answers, as another bot would.
     `waiting` and `active` are those of `Delivery`.
     """
 
-    verdict: Literal["new", "seen", "full", "overheard", "ignored", "strange"]
+    verdict: Literal[
+        "new", "seen", "full", "overheard", "ignored", "strange", "late_files", "looping"
+    ]
     waiting: int
     active: bool
 
@@ -69,7 +89,13 @@ class Talk:
         self._bounds = bounds
         self._keys = keys
 
-    async def hear(self, message: Message, address: Address, follow_ups: FollowUps) -> Hearing:
+    async def hear(
+        self,
+        message: Message,
+        address: Address,
+        follow_ups: FollowUps,
+        bound: Bound = PERSON_BOUND,
+    ) -> Hearing:
         """Decide what a message is to the bot and store it accordingly, in one round trip.
 
         `follow_ups` holds where the channel has no setting of its own. Afterwards the message may
@@ -98,6 +124,9 @@ class Talk:
             most_aside=OVERHEARD_MESSAGES,
             root=thread.thread_ts,
             most=self._bounds.room_for(message),
+            burst=bound.burst,
+            burst_seconds=bound.burst_seconds,
+            daily=bound.daily,
         )
         return Hearing(verdict, waiting, bool(active))
 

@@ -18,7 +18,7 @@ def refusal(
     """
     if message.user_id in settings.bot_admins:
         return ""
-    teams = {message.user_team_id, person.team_id if person else ""} - {""}
+    teams = {message.user_team_id, *_memberships(person)} - {""}
     teams = teams or {message.thread.team_id}
     return (
         _denial(message, teams, settings)
@@ -63,11 +63,13 @@ def _strangeness(
     return ""
 
 
+def _memberships(person: Person | None) -> set[str]:
+    return {person.team_id, *person.teams} if person else set()
+
+
 def is_outsider(message: Message, person: Person | None) -> bool:
     """Whether the author is of another workspace, or of another organisation in Enterprise Grid."""
     home = message.thread.team_id
     if person is None:
         return message.user_team_id not in ("", home) and not home.startswith("E")
-    if person.is_outsider:
-        return True
-    return bool(person.team_id) and home not in (person.team_id, person.enterprise_id)
+    return not person.belongs_to(home)

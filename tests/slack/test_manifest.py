@@ -14,9 +14,11 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.cli.main import commands
+from bot.settings import Settings
 from bot.slack.client import Identity
 from bot.slack.events import EVENTS, Listeners
 from bot.slack.manifest import SCOPES, manifest, render_manifest
+from bot.slack.people import People
 from bot.slack.surfaces.commands import COMMANDS
 from bot.store import Store
 
@@ -107,7 +109,9 @@ def test_every_subscribed_event_has_a_listener_and_every_listener_its_event() ->
 
     identity = Identity("T", "", "U", "B", "")
     client = cast(AsyncWebClient, None)
-    Listeners(cast(Store, None), client, identity).register(cast(AsyncApp, Recorder()))
+    settings = Settings(_env_file=None, slack_bot_token="xoxb-1")
+    listeners = Listeners(cast(Store, None), client, identity, People(client), settings)
+    listeners.register(cast(AsyncApp, Recorder()))
     assert heard == {event.split(".")[0] for event in EVENTS}
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.events import parse_files
 from bot.slack.files import MOST_BYTES, Files
+from bot.slack.shared_files import parse_files
 from bot.texts.files import ELSEWHERE, NO_SCOPE, TOO_LARGE, UNHEARD, UNREADABLE
 from local_slack.workspace.shapes import file_json
 from tests.world import Town, open_town

@@ -10,7 +10,7 @@ from bot.telemetry.log import log
 from bot.texts.assistant_thread import GREETING, PROMPTS
 
 
-class Pane:
+class AssistantThread:
     """Shows itself once in the life of this process, when Slack takes it, greets once for ever."""
 
     def __init__(self, store: Store, client: AsyncWebClient) -> None:

@@ -3,14 +3,29 @@
 -- KEYS inbox, thread, turn, ready, conversation, speakers, overheard, channel, pulse, adopted,
 --   seen...
 -- ARGV ts, message, name, user, address, follow_ups, seen_seconds, early_seconds, kept_seconds,
---   speaker_seconds, most_aside: number, root: number, most: number
+--   speaker_seconds, most_aside: number, root: number, most: number, burst: number,
+--   burst_seconds: number, daily: number
 -- `address` is 'direct', 'mention' or ''; `follow_ups` holds where the channel has no setting.
 -- `early_seconds`: for what may arrive before its mention; `kept_seconds`: for context.
--- Returns {'new' | 'seen' | 'full' | 'overheard' | 'ignored' | 'strange', how many wait, a turn is under
--- way}.
+-- `burst` in `burst_seconds`, and `daily`: how often one author may write in answer to us.
+-- Returns {'new' | 'seen' | 'full' | 'overheard' | 'ignored' | 'strange' | 'late_files' | 'looping',
+-- how many wait, a turn is under way}.
+local BARE = 'bare'
+
+local function mark_seen(marks, value)
+  for _, mark in ipairs(marks) do
+    redis.call('SET', mark, value, 'EX', seen_seconds)
+  end
+end
 
 local function heard(verdict)
   return delivery(verdict, inbox, turn)
+end
+
+local function has_files(text)
+  local ok, value = pcall(cjson.decode, text)
+  local files = ok and type(value) == 'table' and value.files
+  return type(files) == 'table' and #files > 0
 end
 
 -- What was only context can still be addressed to us by an edit.
@@ -51,9 +66,12 @@ local function is_alone(user, at)
   end
   local all = redis.call('HGETALL', speakers)
   for i = 1, #all, 2 do
-    local other, spoke = all[i], number(speakers, all[i + 1])
-    if string.sub(other, 1, 1) ~= '@' and other ~= user and spoke > (since or 0) and spoke < at then
-      return false
+    local other = all[i]
+    if string.sub(other, 1, 1) ~= '@' and other ~= user then
+      local spoke = number(speakers, all[i + 1])
+      if spoke > (since or 0) and spoke < at then
+        return false
+      end
     end
   end
   return true
@@ -69,8 +87,63 @@ local function is_older_than_our_data()
   return root < (number(pulse, redis.call('HGET', pulse, 'born')) or math.huge)
 end
 
-local function deliver(at, message, marks)
-  store_message(inbox, thread, ready, name, at, message, marks, seen_seconds)
+-- A mark tells of a message that came without files: its twin may bring them.
+local function deliver(at, text, marks)
+  store_message(inbox, thread, ready, name, at, text, marks, seen_seconds)
+  if not has_files(text) then
+    mark_seen(marks, BARE)
+  end
+end
+
+local function is_taken(at)
+  for _, other in ipairs(taken(turn)) do
+    if other == at then
+      return true
+    end
+  end
+  return false
+end
+
+-- Slack sends a mention with files as two events, and one of the two may lack them.
+local function add_files()
+  local came_bare = false
+  for _, mark in ipairs(seen) do
+    came_bare = came_bare or redis.call('GET', mark) == BARE
+  end
+  if not came_bare or not has_files(message) then
+    return 'seen'
+  end
+  mark_seen(seen, '')
+  if redis.call('HEXISTS', inbox, ts) == 0 or is_taken(ts) then
+    return 'late_files'
+  end
+  redis.call('HSET', inbox, ts, message)
+  return 'seen'
+end
+
+-- Whether the author answers each of our answers, faster or longer than people do. Only messages
+-- that find the thread at rest count: two bots take turns.
+local function is_looping(at)
+  if redis.call('EXISTS', thread) == 1 then
+    return false
+  end
+  local field, windows = '@pace:' .. user, {}
+  for part in string.gmatch(redis.call('HGET', speakers, field) or '', '[^:]+') do
+    windows[#windows + 1] = tonumber(part)
+  end
+  local function count(i, seconds)
+    local began, found = windows[i], windows[i + 1]
+    if not began or not found or at - began >= seconds then
+      began, found = at, 0
+    end
+    windows[i], windows[i + 1] = began, found + 1
+  end
+  count(1, burst_seconds)
+  count(3, 86400)
+  local counts = string.format('%.6f:%d:%.6f:%d', windows[1], windows[2], windows[3], windows[4])
+  redis.call('HSET', speakers, field, counts)
+  redis.call('EXPIRE', speakers, speaker_seconds)
+  return windows[2] > burst or windows[4] > daily
 end
 
 local function kept()
@@ -104,7 +177,7 @@ local function catch_up()
 end
 
 if is_seen() then
-  return heard('seen')
+  return heard(add_files())
 end
 local whose = redis.call('GET', adopted)
 if address == '' and redis.call('EXISTS', conversation, thread) == 0 and whose ~= 'ours' then
@@ -121,14 +194,16 @@ if address ~= '' or is_for_us(user, ts) then
   if redis.call('HLEN', inbox) >= most then
     return heard('full')
   end
+  if is_looping(tonumber(ts)) then
+    mark_seen(seen, '')
+    return heard('looping')
+  end
   redis.call('HDEL', overheard, ts)
   deliver(ts, message, seen)
   catch_up()
   return heard('new')
 end
 keep(ts, message, user, seen)
-for _, mark in ipairs(seen) do
-  redis.call('SET', mark, 'overheard', 'EX', seen_seconds)
-end
+mark_seen(seen, 'overheard')
 redis.call('EXPIRE', overheard, kept_seconds)
 return heard('overheard')

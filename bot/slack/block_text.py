@@ -1,0 +1,198 @@
+"""Block Kit as text in Slack's wire format (see `bot.slack.text`). Pure.
+
+https://docs.slack.dev/reference/block-kit. Lists of rich text, tables and buttons keep their
+layout; of every other block, also of kinds not known here, the texts are taken in order. Any shape
+is tolerated: what is malformed has no text.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bot.slack.text import escape
+
+DEEPEST = 12
+"""Levels of nesting that are read; Slack's own blocks stay below six."""
+
+Payload = Mapping[str, Any]
+
+_READABLE = frozenset(
+    {
+        *("text", "title", "subtitle", "description", "body", "label", "hint", "caption"),
+        *("alt_text", "author_name", "provider_name", "details", "output", "fallback"),
+        *("content", "header", "summary", "message", "name", "markdown"),
+    }
+)
+"""Keys whose strings people see."""
+_UNSEEN = frozenset({"confirm", "filter", "style", "options", "option_groups", "metadata", "icon"})
+_SILENT = frozenset({"divider", "context_actions"})
+_LINKS = ("title_url", "url")
+
+
+def block_lines(blocks: Any, depth: int = 0) -> list[str]:
+    """The text of each block that has one."""
+    return [text for block in dicts(blocks) if (text := block_text(block, depth))]
+
+
+def block_text(block: Payload, depth: int = 0) -> str:
+    """The text of one block or element."""
+    if depth > DEEPEST:
+        return ""
+    kind = block.get("type")
+    kind = kind if isinstance(kind, str) else ""
+    if kind in _SILENT:
+        return ""
+    if kind.startswith("rich_text"):
+        return rich_text(block, depth)
+    if kind == "image":
+        return _image(block)
+    if kind == "button":
+        return _button(block, depth)
+    if kind == "mrkdwn":
+        return string(block.get("text")).strip()
+    if isinstance(block.get("rows"), list):
+        return "\n".join([*_texts(block, depth), *_table(block["rows"], depth)])
+    return "\n".join(_texts(block, depth))
+
+
+def _texts(value: Any, depth: int) -> Iterator[str]:
+    """All that people see of a block, in order."""
+    if depth > DEEPEST:
+        return
+    for key, part in value.items():
+        if key in _UNSEEN or key == "rows":
+            continue
+        if isinstance(part, str) and key in _READABLE and part.strip():
+            yield escape(part.strip())
+        elif isinstance(part, str) and key in _LINKS and part.strip():
+            yield link(part.strip())
+        elif isinstance(part, dict) and (text := block_text(part, depth + 1)):
+            yield text
+        elif isinstance(part, list):
+            yield from (escape(item.strip()) for item in part if key in _READABLE and _said(item))
+            yield from block_lines(part, depth + 1)
+
+
+def _said(item: Any) -> bool:
+    return isinstance(item, str) and bool(item.strip())
+
+
+def _button(block: Payload, depth: int) -> str:
+    label = block.get("text")
+    text = block_text(label, depth + 1) if isinstance(label, dict) else escape(string(label))
+    url = string(block.get("url"))
+    return link(url, f"[{text}]") if url and text else f"[{text}]" if text else ""
+
+
+def _image(block: Payload) -> str:
+    title = block.get("title")
+    text = string(title.get("text")) if isinstance(title, dict) else string(title)
+    label = " – ".join(dict.fromkeys(filter(None, (text, string(block.get("alt_text"))))))
+    url = string(block.get("image_url"))
+    return link(url, f"image: {label}" if label else "image") if url else escape(label)
+
+
+def _table(rows: list[Any], depth: int) -> Iterator[str]:
+    for row in rows:
+        cells = row if isinstance(row, list) else row.get("cells") if isinstance(row, dict) else ()
+        texts = [" ".join(_cell(cell, depth + 1).split()) for cell in items(cells)]
+        if any(texts):
+            yield f"| {' | '.join(texts)} |"
+
+
+def _cell(cell: Any, depth: int) -> str:
+    if isinstance(cell, dict):
+        return block_text(cell, depth) or escape(string(cell.get("value")))
+    return escape(string(cell))
+
+
+def rich_text(block: Payload, depth: int = 0) -> str:
+    """https://docs.slack.dev/reference/block-kit/blocks/rich-text-block."""
+    if depth > DEEPEST:
+        return ""
+    kind, elements = block.get("type"), dicts(block.get("elements"))
+    if kind == "rich_text":
+        return "\n".join(filter(None, (rich_text(part, depth + 1) for part in elements)))
+    if kind == "rich_text_list":
+        return "\n".join(_list_lines(block, elements, depth))
+    inline = "".join(_inline(part, depth + 1) for part in elements)
+    if kind == "rich_text_preformatted":
+        return f"```\n{inline}\n```" if inline else ""
+    if kind == "rich_text_quote":
+        return quoted(inline)
+    return inline
+
+
+def _list_lines(block: Payload, parts: list[Payload], depth: int) -> Iterator[str]:
+    indent = "    " * min(number(block.get("indent")), 8)
+    first = 1 + number(block.get("offset"))
+    ordered = block.get("style") == "ordered"
+    for place, part in enumerate(parts, first):
+        mark = f"{place}." if ordered else "•"
+        yield f"{indent}{mark} {rich_text(part, depth + 1)}"
+
+
+def _inline(part: Payload, depth: int) -> str:
+    kind, text = string(part.get("type")), string(part.get("text"))
+    style = part.get("style")
+    if kind == "link" and (url := string(part.get("url"))):
+        return link(url, text)
+    if kind == "emoji":
+        tone = number(part.get("skin_tone"))
+        return f":{string(part.get('name'))}:" + (f":skin-tone-{tone}:" if tone else "")
+    if kind == "date":
+        otherwise = string(part.get("fallback")) or string(part.get("timestamp"))
+        return f"<!date^0|{_label(otherwise)}>"
+    if kind in _REFERENCES:
+        key, mark = _REFERENCES[kind]
+        return f"<{mark}{_label(target)}>" if (target := string(part.get(key))) else ""
+    if isinstance(style, dict) and style.get("code") and text:
+        return f"`{escape(text)}`"
+    return escape(text) if text else block_text({**part, "type": ""}, depth)
+
+
+_REFERENCES = {
+    "user": ("user_id", "@"),
+    "channel": ("channel_id", "#"),
+    "usergroup": ("usergroup_id", "!subteam^"),
+    "broadcast": ("range", "!"),
+}
+
+
+def quoted(text: str) -> str:
+    """Each line marked as somebody else's words."""
+    return "\n".join(f"> {line}" for line in text.splitlines())
+
+
+def link(url: str, label: str = "") -> str:
+    """A link in wire format; one that the format cannot hold is written out."""
+    target = escape(url)
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:\S+$", url) or "|" in url:
+        return " ".join(filter(None, (escape(label), target)))
+    return f"<{target}|{_label(label)}>" if label else f"<{target}>"
+
+
+def _label(text: str) -> str:
+    return " ".join(escape(text).replace("|", "¦").split())
+
+
+def dicts(value: Any) -> list[Payload]:
+    """The objects of a list."""
+    return [item for item in items(value) if isinstance(item, dict)]
+
+
+def items(value: Any) -> list[Any]:
+    """A list; [] for anything else."""
+    return value if isinstance(value, list) else []
+
+
+def string(value: Any) -> str:
+    """Text or a number as text; "" for anything else."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def number(value: Any) -> int:
+    """A count; 0 for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

@@ -1,0 +1,119 @@
+"""From an event to a `Message`: who has written it, to whom, and what.
+
+Pure, and tolerant: an event without author, channel or time is none of a person's.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from bot.models import Message, MessageKind, Thread
+from bot.slack.client import Identity
+from bot.slack.content import read_content
+from bot.slack.text import parse_text
+from bot.telemetry import trace
+from bot.texts.prompts import BARE_MENTION, NO_WORDS
+
+SPOKEN = frozenset({None, "file_share", "thread_broadcast", "me_message"})
+"""Subtypes of `message` that a person has written; the other ones are Slack's own notices."""
+POSTED = SPOKEN | {"bot_message"}
+"""What a workflow or another app has written."""
+
+SLACK = "USLACK"
+SLACKBOT = "USLACKBOT"
+
+RESET_WORDS = frozenset({"reset", "/reset", "!reset"})
+STOP_WORDS = frozenset({"stop", "/stop", "!stop"})
+
+_TS = re.compile(r"\d{1,12}\.\d{1,9}", re.ASCII)
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+Payload = Mapping[str, Any]
+Sender = Literal["person", "app", "slackbot", ""]
+"""Who has written a message; "" for our own posts, for notices, and for what is malformed."""
+
+
+class Messages:
+    """Reads events on behalf of one bot."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+        mention = rf"<@{re.escape(identity.user_id)}(?:\|[^<>]*)?>"
+        self._mention = re.compile(mention)
+        self._leading = re.compile(rf"\s*(?:{mention}[\s,:]*)+")
+
+    def is_ours(self, event: Payload) -> bool:
+        """Whether the bot itself has posted it."""
+        bot_id = self._identity.bot_id
+        return event.get("user") == self._identity.user_id or (
+            bool(bot_id) and event.get("bot_id") == bot_id
+        )
+
+    def sender(self, event: Payload) -> Sender:
+        """Who has written it."""
+        if not _is_complete(event) or self.is_ours(event) or event.get("user") == SLACK:
+            return ""
+        subtype = event.get("subtype")
+        if subtype is not None and not isinstance(subtype, str):
+            return ""
+        if event.get("user") == SLACKBOT:
+            return "slackbot" if subtype in (*POSTED, "slackbot_response") else ""
+        if event.get("bot_id") or event.get("bot_profile") or subtype == "bot_message":
+            return "app" if subtype in POSTED and author(event) else ""
+        return "person" if subtype in SPOKEN and author(event) else ""
+
+    def mentions_us(self, event: Payload) -> bool:
+        """Whether the author's own words name the bot."""
+        text = event.get("text")
+        return bool(self._mention.search(text if isinstance(text, str) else ""))
+
+    def parse(self, event: Payload, team_id: str, event_id: str = "") -> Message:
+        """The message of an event that has a sender."""
+        content = read_content(event)
+        leading = self._leading.match(content.own)
+        text = content.text(content.own[leading.end() :] if leading else content.own)
+        if not text and not content.files:
+            text = BARE_MENTION if self._is_bare_reply(event) else NO_WORDS
+        return Message(
+            thread=thread_of(event, team_id),
+            ts=event["ts"],
+            user_id=author(event),
+            text=text,
+            event_id=event_id,
+            user_team_id=_id(event.get("user_team")) or _id(event.get("team")),
+            kind=parse_kind(parse_text(self._mention.sub("", content.own))),
+            files=content.files,
+            trace=trace.current(),
+        )
+
+    def _is_bare_reply(self, event: Payload) -> bool:
+        return self.mentions_us(event) and event.get("thread_ts") not in (None, event["ts"])
+
+
+def author(event: Payload) -> str:
+    """The id of the author; of a workflow it is the id of its bot."""
+    return _id(event.get("user")) or _id(event.get("bot_id"))
+
+
+def thread_of(event: Payload, team_id: str) -> Thread:
+    """The thread of a complete event; a message at the top of a channel begins one."""
+    root = event["thread_ts"] if _is_ts(event.get("thread_ts")) else event["ts"]
+    return Thread(team_id, event["channel"], root)
+
+
+def parse_kind(own: str) -> MessageKind:
+    """A word alone can be an order to the bot instead of something to answer."""
+    word = own.lower().rstrip(".!")
+    return "reset" if word in RESET_WORDS else "stop" if word in STOP_WORDS else "message"
+
+
+def _is_complete(event: Payload) -> bool:
+    return _is_ts(event.get("ts")) and bool(_id(event.get("channel")))
+
+
+def _is_ts(value: Any) -> bool:
+    return isinstance(value, str) and _TS.fullmatch(value) is not None
+
+
+def _id(value: Any) -> str:
+    return value if isinstance(value, str) and _ID.fullmatch(value) else ""

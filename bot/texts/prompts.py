@@ -1,0 +1,28 @@
+"""What the model is told about a message besides its words."""
+
+CUT = "[the rest is left out]"
+
+
+def forwarded(author: str, where: str) -> str:
+    """The heading of a message that was forwarded."""
+    return _heading("Forwarded message", author, where)
+
+
+def linked(author: str, where: str) -> str:
+    """The heading of a message that a link leads to."""
+    return _heading("Message behind the link", author, where)
+
+
+def _heading(what: str, author: str, where: str) -> str:
+    by = f" from {author}" if author else ""
+    return f"[{what}{by}{f' ({where})' if where else ''}]"
+
+
+def voice_clip(name: str, transcript: str) -> str:
+    """A voice clip as Slack has transcribed it."""
+    return f"[Voice clip {name or 'without a name'}, transcribed by Slack]\n{transcript}"
+
+
+BARE_MENTION = "[mentions you without a word: this refers to the message above]"
+NO_WORDS = "[sent a message without words]"
+LATE_FILES = "[the files of the message above, which arrived after it]"
