@@ -217,7 +217,7 @@ class Draft:
             or len(self._items) > MOST_ITEMS
             or parts > MOST_PARTS
         ):
-            raise too_large(self.text[:ANSWER_CHARS])
+            raise too_large(self.text)
 
 
 _READERS: Mapping[str, Callable[[Draft, Item], None]] = {

@@ -11,7 +11,7 @@ import aiohttp
 import httpx2
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from bot.engines.transport import BoundedTransport
+from bot.engines.transport import EXTRA_SECONDS, STREAMED, BoundedTransport, whole_timeout
 from bot.settings import Settings
 from bot.telemetry.log import log
 from bot.timing import EngineTiming
@@ -65,8 +65,13 @@ class _GatedClient(DefaultAioHttpClient):
     async def send(self, request: httpx2.Request, *args: Any, **options: Any) -> httpx2.Response:
         async with self._reads if request.method == "GET" else self._writes:
             began, status = time.monotonic(), "no answer"
+            request.extensions = {
+                **request.extensions,
+                STREAMED: bool(options.get("stream")),
+                EXTRA_SECONDS: self._timing.write_timeout,
+            }
             try:
-                async with asyncio.timeout(self._limit(request)):
+                async with asyncio.timeout(whole_timeout(request)):
                     response = await super().send(request, *args, **options)
                 status = str(response.status_code)
             except TimeoutError as error:
@@ -78,11 +83,6 @@ class _GatedClient(DefaultAioHttpClient):
                 path = f"{request.method} {request.url.path}"
                 log.debug("ai_request", request=path, status=status, ms=ms)
             return response
-
-    def _limit(self, request: httpx2.Request) -> float | None:
-        """Seconds for a whole request, its body included; for a stream: until it begins."""
-        read = request.extensions.get("timeout", {}).get("read")
-        return None if read is None else float(read) + self._timing.write_timeout
 
 
 @asynccontextmanager

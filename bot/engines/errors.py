@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import httpx2
 import openai
 
 from bot.engines.transport import TooLarge
@@ -17,6 +18,8 @@ Missing = str
 """What a 404 means: `conversation`, `run`, `file`, `model`, `assistant`, `endpoint`."""
 
 DETAIL_CHARS = 300
+KEPT_CHARS = 12_000
+"""What people see of an answer without end."""
 
 _QUOTA = re.compile(r"insufficient_quota|billing|spend|usage_limit|credit")
 _LOCKED = re.compile(r"conversation_locked|while a run|already has an active run")
@@ -67,14 +70,18 @@ def vendor_errors(
     except TooLarge:
         metrics.engine_errors.labels("answer_too_large").inc()
         raise too_large() from None
+    except httpx2.RequestError as error:
+        # A body that the SDK does not read itself.
+        is_timeout = isinstance(error, httpx2.TimeoutException)
+        raise Retry("timeout" if is_timeout else "connection") from None
     except (ValueError, RecursionError) as error:
         metrics.engine_errors.labels("protocol").inc()
         raise Retry(f"not an answer of the protocol: {type(error).__name__}") from None
 
 
 def too_large(text: str = "") -> RunFailed:
-    """The server sent more than any answer may hold."""
-    return RunFailed("failed", "answer_too_large", text=text)
+    """The server sent more than any answer may hold; the beginning of the text is kept."""
+    return RunFailed("failed", "answer_too_large", text=text[:KEPT_CHARS])
 
 
 def _label(error: BotError) -> str:

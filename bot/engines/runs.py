@@ -49,7 +49,7 @@ class RunDraft:
         elif kind == "thread.message.delta":
             self._take_delta(data)
         if self._chars > ANSWER_CHARS or len(self.messages) + len(self.steps) > MOST_ITEMS:
-            raise too_large(self.text[:ANSWER_CHARS])
+            raise too_large(self.text)
 
     def take_state(self, run: Item) -> None:
         """Take in the run as an event or a poll shows it."""
@@ -63,7 +63,7 @@ class RunDraft:
             parts.setdefault(whole(fields(part).get("index")), []).append(written)
             self._chars += len(written)
         if len(parts) > MOST_PARTS:
-            raise too_large(self.text[:ANSWER_CHARS])
+            raise too_large(self.text)
 
     def _take_step(self, step: Item) -> None:
         status = _STEP_STATUS.get(text(step.get("status")), "in_progress")

@@ -3,6 +3,7 @@
 A broken proxy can send a body or a line without end. The worker must not run out of memory on it.
 """
 
+import time
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -20,6 +21,10 @@ STREAM_BYTES = 512 * MIB
 """A whole event stream. It is read piece by piece, so that only its CPU time counts."""
 JSON_TOKENS = 500_000
 """Commas, braces and brackets of one body or event: small objects need 50 times their text."""
+STREAMED = "streamed"
+"""The extension of a request whose response is read as it comes."""
+EXTRA_SECONDS = "extra_seconds"
+"""The extension of what a whole request may take beyond its read timeout."""
 _SCANNED = (b",", b"[", b"{")
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _WINDOW = {"gzip": 31, "deflate": 15}
@@ -64,10 +69,19 @@ def _limited(
             raise httpx2.RemoteProtocolError(f"content-encoding {encoding[:20]} was not offered")
         del response.headers["content-encoding"]
         stream = _Decompressed(stream, _WINDOW[encoding])
-    if response.headers.get("content-type", "").startswith("text/event-stream"):
+    is_events = response.headers.get("content-type", "").startswith("text/event-stream")
+    if is_events and request.extensions.get(STREAMED):
         return BoundedEvents(stream)
-    is_file = request.url.path.endswith("/content")
-    return BoundedBody(stream, FILE_BYTES) if is_file else BoundedBody(stream, BODY_BYTES, True)
+    seconds = whole_timeout(request)
+    if request.url.path.endswith("/content"):
+        return BoundedBody(stream, FILE_BYTES, seconds)
+    return BoundedBody(stream, BODY_BYTES, seconds, json=True)
+
+
+def whole_timeout(request: httpx2.Request) -> float | None:
+    """Seconds for a whole request, its body included; for a stream: until it begins."""
+    read = request.extensions.get("timeout", {}).get("read")
+    return None if read is None else float(read) + request.extensions.get(EXTRA_SECONDS, 0.0)
 
 
 class _Wrapped(httpx2.AsyncByteStream):
@@ -79,11 +93,22 @@ class _Wrapped(httpx2.AsyncByteStream):
 
 
 class BoundedBody(_Wrapped):
-    """A body of at most `most` bytes; with `json` also of a bounded number of values."""
+    """A body of at most `most` bytes that arrives within `seconds`.
 
-    def __init__(self, stream: httpx2.AsyncByteStream, most: int, json: bool = False) -> None:
+    With `json` the number of its values is bounded, too.
+    """
+
+    def __init__(
+        self,
+        stream: httpx2.AsyncByteStream,
+        most: int,
+        seconds: float | None,
+        *,
+        json: bool = False,
+    ) -> None:
         super().__init__(stream)
         self._left = most
+        self._deadline = None if seconds is None else time.monotonic() + seconds
         self._tokens = JSON_TOKENS if json else None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -93,6 +118,8 @@ class BoundedBody(_Wrapped):
                 self._tokens -= _count(chunk)
             if self._left < 0 or (self._tokens is not None and self._tokens < 0):
                 raise TooLarge("the body is too large")
+            if self._deadline is not None and time.monotonic() > self._deadline:
+                raise httpx2.ReadTimeout("the body took too long")
             yield chunk
 
 
