@@ -5,7 +5,7 @@ COPY --from=ghcr.io/astral-sh/uv:0.13.8 /uv /bin/uv
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_CACHE_DIR=/uv-cache
 WORKDIR /app
 # The dependencies first: they change less often than the code, and stay in their layer.
-COPY pyproject.toml uv.lock README.md ./
+COPY pyproject.toml uv.lock README.md LICENSE ./
 COPY local_slack/pyproject.toml local_slack/
 RUN --mount=type=cache,target=/uv-cache \
     uv sync --locked --no-default-groups --no-install-project
@@ -14,15 +14,20 @@ RUN --mount=type=cache,target=/uv-cache \
     uv sync --locked --no-default-groups --no-editable
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --create-home --home-dir /data bot
+# Only /data is theirs; code and environment belong to root and are already compiled, so that the
+# container runs with a read-only root.
+RUN groupadd --system --gid 10001 bot \
+    && useradd --system --uid 10001 --gid bot --create-home --home-dir /data bot
 COPY --from=build /app/.venv /app/.venv
-ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 BOT_STATE_DIR=/data PORT=3000 BOT_HEALTH_PORT=3001
-USER bot
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV BOT_STATE_DIR=/data PORT=3000 BOT_HEALTH_PORT=3001
+# By number: Kubernetes' runAsNonRoot cannot check a name.
+USER 10001:10001
 WORKDIR /data
 EXPOSE 3000
 STOPSIGNAL SIGTERM
 # `bot web` and `bot run` answer at PORT, `bot worker` at BOT_HEALTH_PORT.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=40s \
+HEALTHCHECK --interval=30s --timeout=5s --start-period=40s --retries=3 \
     CMD ["python", "-m", "bot.probe"]
 ENTRYPOINT ["bot"]
 CMD ["run"]

@@ -23,9 +23,9 @@ EXIT_UNAVAILABLE = 69
 
 
 def main() -> None:
-    """The entry point of `bot` and `python -m bot`."""
+    """The entry point of `bot`, its second name `threadbot`, and `python -m bot`."""
     try:
-        commands(prog_name="bot")
+        commands(prog_name="threadbot" if Path(sys.argv[0]).stem == "threadbot" else "bot")
     except ConfigError as error:
         click.echo(f"bot: {error}", err=True)
         sys.exit(EXIT_CONFIG)

@@ -16,7 +16,7 @@ from tests.ops.builds import copy_files, uv_sync
 from tests.ops.processes import ROOT, open_process, open_site
 
 OF_THE_IMAGE = {"PATH", "PYTHONUNBUFFERED", "UV_COMPILE_BYTECODE", "UV_LINK_MODE"}
-OF_THE_IMAGE |= {"UV_CACHE_DIR", "UV_PYTHON_DOWNLOADS"}
+OF_THE_IMAGE |= {"UV_CACHE_DIR", "UV_PYTHON_DOWNLOADS", "PYTHONDONTWRITEBYTECODE"}
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -43,10 +43,15 @@ def test_the_image_is_built_with_the_versions_of_the_project() -> None:
     assert f"--from=ghcr.io/astral-sh/uv:{version[1]} " in values("COPY")[0]
 
 
-def test_the_image_runs_as_nobody_special_and_hears_sigterm() -> None:
+def test_the_image_runs_without_rights_and_gets_sigterm() -> None:
     final = instructions()[[name for name, _ in instructions()].index("FROM", 1) :]
     users = [value for name, value in final if name == "USER"]
-    assert users == ["bot"]
+    assert users == ["10001:10001"], "by number, which Kubernetes can check"
+    created = " ".join(value for name, value in final if name == "RUN")
+    assert "--uid 10001" in created
+    assert "--gid 10001" in created
+    copied = [value for name, value in final if name == "COPY"]
+    assert [value for value in copied if "--chown" in value] == [], "code belongs to root"
     assert values("STOPSIGNAL") == ["SIGTERM"]
     assert values("ENTRYPOINT") == ['["bot"]'], "without a shell between, which would keep SIGTERM"
     assert values("CMD") == ['["run"]']
@@ -115,14 +120,69 @@ def test_compose_runs_both_halves_once_redis_is_there() -> None:
         assert service["command"] == [name]
         assert name in commands.commands
         assert service["depends_on"] == {"redis": {"condition": "service_healthy"}}
-        assert service["environment"] == {"REDIS_URL": "redis://redis:6379/0"}
+        assert service["environment"]["REDIS_URL"] == "redis://redis:6379/0"
         assert service["stop_grace_period"] == "30s"
     assert [port for port in services["web"]["ports"] if not port.startswith("127.0.0.1:")] == []
 
 
+def test_no_container_can_change_itself_or_gain_rights() -> None:
+    for name, service in compose()["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in service, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["pids_limit"] <= 512, name
+        assert "privileged" not in service, name
+        writable = [v for v in service["volumes"] if not v.endswith(":ro")]
+        assert writable == (["redis:/data"] if name == "redis" else []), name
+
+
+def test_every_container_has_a_health_check() -> None:
+    services = compose()["services"]
+    assert services["redis"]["healthcheck"]["test"] == ["CMD", "redis-cli", "ping"]
+    assert '"bot.probe"' in values("HEALTHCHECK")[0], "web and worker have that of the image"
+    for name in ("web", "worker"):
+        assert "healthcheck" not in services[name]
+
+
+def test_redis_is_reached_by_the_bot_only() -> None:
+    found = compose()
+    assert found["networks"] == {"backend": {"internal": True}}
+    assert found["services"]["redis"]["networks"] == ["backend"]
+    for name in ("web", "worker"):
+        assert found["services"][name]["networks"] == ["default", "backend"]
+
+
+def test_no_value_of_env_can_break_what_the_file_fixes() -> None:
+    """PORT, BOT_HOST or a state directory of .env would lead away from what is published."""
+    for name in ("web", "worker"):
+        service = compose()["services"][name]
+        fixed = service["environment"]
+        assert {
+            "PORT": "3000",
+            "BOT_HOST": "0.0.0.0",
+            "BOT_HEALTH_PORT": "3001",
+        }.items() <= fixed.items()
+        assert fixed["BOT_STATE_DIR"] == "/data"
+        assert [v for v in fixed if v.lower() not in Settings.model_fields] == []
+        assert "/data:uid=10001,gid=10001,mode=0700" in service["tmpfs"]
+        assert "host.docker.internal:host-gateway" in service["extra_hosts"]
+    assert compose()["services"]["web"]["ports"] == ["127.0.0.1:${PORT:-3000}:3000"]
+
+
+def test_the_prices_of_the_examples_are_where_the_readme_says() -> None:
+    for name in ("web", "worker"):
+        [volume] = compose()["services"][name]["volumes"]
+        source, target, mode = volume.split(":")
+        assert (ROOT / source / "prices.toml").exists()
+        assert (target, mode) == (f"{values('WORKDIR')[-1]}/examples", "ro")
+
+
 def test_compose_uses_words_that_compose_knows() -> None:
     known = {"build", "image", "env_file", "environment", "depends_on", "restart", "command"}
-    known |= {"stop_grace_period", "ports", "volumes", "healthcheck"}
-    assert compose().keys() - {"x-bot"} == {"name", "services", "volumes"}
+    known |= {"stop_grace_period", "ports", "volumes", "healthcheck", "read_only", "cap_drop"}
+    known |= {"security_opt", "tmpfs", "extra_hosts", "networks", "pids_limit", "init", "user"}
+    extensions = {"x-bot", "x-hardened"}
+    assert compose().keys() - extensions == {"name", "services", "volumes", "networks"}
     for name, service in compose()["services"].items():
         assert service.keys() <= known, name

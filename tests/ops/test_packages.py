@@ -1,5 +1,6 @@
 """The wheels that are published: what is in them, and that they run without this repository."""
 
+import configparser
 import json
 import os
 import re
@@ -84,24 +85,42 @@ def test_the_wheel_of_the_local_slack_is_one_package(wheels: tuple[Path, Path]) 
 
 
 @contextmanager
-def running(environment: Path, *options: str) -> Iterator[dict[str, str]]:
-    """`local-slack` of an environment; yields the settings that it prints."""
+def running(
+    environment: Path,
+    *options: str,
+    program: str = "local-slack",
+    last: str = "LOCAL_SLACK_PAGE",
+) -> Iterator[dict[str, str]]:
+    """A program of an environment; yields what it prints, by name, up to the line `last`."""
     process = subprocess.Popen(
-        [str(environment / "bin" / "local-slack"), *options],
+        [str(environment / "bin" / program), *options],
         cwd=environment,
-        env={"PATH": os.defpath},
+        env={"PATH": os.defpath, "HOME": str(environment)},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
-    settings: dict[str, str] = {}
-    while "LOCAL_SLACK_PAGE" not in settings and (line := process.stdout.readline()):
-        name, _, value = line.strip().partition("=")
-        settings[name] = value
-    yield settings
-    process.send_signal(signal.SIGTERM)
-    process.communicate()
+    told: dict[str, str] = {}
+    while last not in told and (line := process.stdout.readline()):
+        name, separator, value = line.strip().partition("=")
+        if name.startswith("http"):
+            name, value = "http", name + separator + value
+        told[name] = value
+    try:
+        yield told
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
     assert process.returncode == 0
+
+
+def fetch_page(url: str) -> bytes:
+    """The page, as a browser gets it: the token in the address becomes a cookie."""
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(url) as response:
+        content: bytes = response.read()
+    return content
 
 
 def test_the_local_slack_runs_in_an_environment_of_its_own(
@@ -118,9 +137,7 @@ def test_the_local_slack_runs_in_an_environment_of_its_own(
         )
         with urllib.request.urlopen(request) as response:
             assert json.load(response)["ok"]
-        cookies = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-        with cookies.open(settings["LOCAL_SLACK_PAGE"]) as response:
-            assert b"/_page/js/main.js" in response.read()
+        assert b"/_page/js/main.js" in fetch_page(settings["LOCAL_SLACK_PAGE"])
 
     assert [name for name in OF_THE_TERMINAL if is_importable(environment, name)] == []
     ended = run(environment, "local-slack", "--terminal")
@@ -128,9 +145,24 @@ def test_the_local_slack_runs_in_an_environment_of_its_own(
     assert "pip install 'threadbot-local-slack[terminal]'" in ended.stderr
 
 
+def test_the_bot_has_two_names(wheels: tuple[Path, Path]) -> None:
+    bot, local_slack = wheels
+    assert entry_points(bot) == {"bot": "bot.cli.main:main", "threadbot": "bot.cli.main:main"}
+    assert entry_points(local_slack) == {"local-slack": "local_slack.__main__:main"}
+
+
+def entry_points(wheel: Path) -> dict[str, str]:
+    parser = configparser.ConfigParser()
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+        parser.read_string(archive.read(name).decode())
+    return dict(parser["console_scripts"])
+
+
 def test_bot_try_says_what_to_install_and_runs_once_it_is(
     wheels: tuple[Path, Path], tmp_path: Path
 ) -> None:
+    """The second is what `uvx --from 'threadbot[try]' threadbot try` does."""
     bot, _ = wheels
     install(bare := tmp_path / "bare", str(bot), find_links=bot.parent)
     ended = run(bare, "bot", "try")
@@ -138,6 +170,10 @@ def test_bot_try_says_what_to_install_and_runs_once_it_is(
     assert ended.stderr == "Error: `bot try` needs local_slack: pip install 'threadbot[try]'\n"
 
     install(full := tmp_path / "full", f"threadbot[try] @ {bot.as_uri()}", find_links=bot.parent)
-    ended = run(full, "bot", "try", "--terminal", given="@bot hello\n")
+    ended = run(full, "threadbot", "try", "--terminal", given="@bot hello\n")
     assert ended.returncode == 0, ended.stderr
     assert "1 message" in ended.stdout
+    assert "Usage: threadbot try" in run(full, "threadbot", "try", "--help").stdout
+    with running(full, "try", "--browser", program="threadbot", last="http") as told:
+        assert b"/_page/js/main.js" in fetch_page(told["http"])
+    assert (full / ".bot" / "page.json").exists()

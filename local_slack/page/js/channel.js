@@ -10,6 +10,8 @@ import { Prompts } from "./prompts.js";
 import { changed, channelName, here, isAppDm, listRoots, userName, world } from "./state.js";
 import { markRead } from "./unread.js";
 
+const isWide = () => matchMedia("(min-width: 721px)").matches;
+
 export class ChannelPane {
   constructor() {
     this.title = h("h1");
@@ -17,18 +19,45 @@ export class ChannelPane {
     this.tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "App" });
     this.list = new MessageList("Messages");
     this.home = new HomeView();
-    this.prompts = new Prompts((text) => this.composer.say(text, here.channel, "", [], false));
+    this.prompts = new Prompts((text) => this.ask(text));
     this.composer = new Composer({
       label: "Message",
       where: () => ({ channel: here.channel, thread: "" }),
       edit: () => editLast(listRoots(here.channel)),
-      sent: (ts, channel) => isAppDm(world.channels.get(channel)) && goThread(ts),
+      sent: (ts, channel, text) => this.sent(ts, channel, text),
     });
+    this.hint = h("p", { class: "composer-hint", role: "status", hidden: true });
     this.element = h("main", { class: "channel" },
       h("header", { class: "bar" },
         iconButton("menu", "Show channels and people", () => { here.menu = !here.menu; changed(); }, { class: "icon-button narrow-only" }),
         this.title, this.about, h("span", { class: "grow" }), this.tabs),
-      this.home.element, this.list.element, this.prompts.element, this.composer.element);
+      this.home.element, this.list.element, this.prompts.element, this.composer.element, this.hint);
+  }
+
+  // A suggested prompt: in a channel the app has to be mentioned.
+  ask(text) {
+    const words = isAppDm(world.channels.get(here.channel)) ? text : `@${world.bot.name} ${text}`;
+    return this.composer.say(words, here.channel, "", [], false);
+  }
+
+  // A question opens its thread, so that the answer is seen to come. Apps often hear mentions only.
+  sent(ts, channel, text) {
+    const direct = isAppDm(world.channels.get(channel));
+    const asked = direct || text.includes("@bot") || text.includes(`@${world.bot.name}`);
+    if (direct || (asked && isWide())) goThread(ts);
+    this.showHint(asked ? "" : text);
+  }
+
+  showHint(text) {
+    const name = world.bot.name;
+    this.hint.hidden = !text;
+    if (!text) return;
+    const again = () => {
+      this.showHint("");
+      this.ask(text);
+    };
+    replace(this.hint, `@${name} was not mentioned, so it may not answer. `,
+      h("button", { type: "button", class: "link", onclick: again }, `Ask @${name}`));
   }
 
   show() {
@@ -51,9 +80,17 @@ export class ChannelPane {
     const roots = listRoots(here.channel);
     this.list.show(here.channel, roots, { inThread: false, place: here.channel, newSince: here.newSince, label: `Messages in ${name}` });
     replace(this.list.tail, roots.length ? null : welcome(app, name));
-    this.prompts.show(app ? here.channel : "", "", roots.length === 0);
+    this.prompts.show(here.channel, "", roots.length === 0);
+    if (this.place !== here.channel) this.enter();
     this.composer.show(app ? `Message ${name}` : `Message ${["channel", "group"].includes(channel?.type) ? "#" : ""}${name}`);
     if (document.visibilityState === "visible") markRead(here.channel, roots.at(-1)?.ts);
+  }
+
+  // Whoever comes to a channel can write at once; on a telephone the keyboard would hide it.
+  enter() {
+    this.place = here.channel;
+    this.showHint("");
+    if (!here.thread && isWide()) this.composer.focus();
   }
 
   showTabs(app) {
@@ -78,7 +115,7 @@ function welcome(app, name) {
     h("p", null, app
       ? "Every message here begins a conversation of its own; the answers are in its thread."
       : `Mention @${bot} and it answers in a thread. In the thread there is no need to mention it again.`),
-    h("p", { class: "quiet" }, "Nothing of this leaves your machine for Slack: the workspace is a local one. Type / for the app's commands."));
+    h("p", { class: "quiet" }, "This workspace runs on your machine; nothing is sent to Slack. Type / for the app's commands. In a thread, What happened shows every call; Faults breaks things on purpose."));
 }
 
 // Open the last own message for editing; whether there is one.

@@ -129,7 +129,7 @@ export class Composer {
       }
     }
     const ts = await doAct("says", args);
-    if (ts) this.sent(ts, channel, thread);
+    if (ts) this.sent(ts, channel, text);
     return ts;
   }
 }

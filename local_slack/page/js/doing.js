@@ -1,4 +1,4 @@
-// What the speaker does, with a word on the screen where Slack refuses it.
+// What the speaker does, with a notice where Slack refuses it.
 
 import { act, Refused } from "./api.js";
 import { h } from "./dom.js";
@@ -32,6 +32,15 @@ export async function attempt(work) {
     if (error instanceof Refused) notify(REASONS[error.message] ?? `Slack refuses: ${error.message}`);
     else notify("The local Slack does not answer. Is it still running?");
     return undefined;
+  }
+}
+
+export async function copy(text, what) {
+  try {
+    await navigator.clipboard.writeText(text);
+    notify(`${what} copied.`);
+  } catch {
+    notify("The browser does not let this page copy.");
   }
 }
 

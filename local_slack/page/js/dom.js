@@ -32,7 +32,8 @@ export function iconButton(name, label, onclick, props = {}) {
 
 const kept = new WeakMap();
 
-// Show `items` in `parent`, building anew only what has changed: focus, scroll and open menus stay.
+// Show `items` in `parent`, rebuilding only what has changed: focus, scroll and open menus stay.
+// `sign` gives what an item's look depends on: a string, or an object of plain values.
 export function keyed(parent, items, { key, sign, build }) {
   const old = kept.get(parent) ?? new Map();
   const now = new Map();
@@ -41,8 +42,8 @@ export function keyed(parent, items, { key, sign, build }) {
     const name = key(item);
     const signature = sign(item);
     let entry = old.get(name);
-    if (!entry || entry.signature !== signature) {
-      const element = build(item);
+    if (!entry || !isSame(entry.signature, signature)) {
+      const element = build(item, signature);
       if (entry) {
         if (at === entry.element) at = element;
         swap(entry.element, element);
@@ -59,6 +60,12 @@ export function keyed(parent, items, { key, sign, build }) {
     at = next;
   }
   kept.set(parent, now);
+}
+
+function isSame(one, other) {
+  if (one === other || typeof one !== "object" || typeof other !== "object") return one === other;
+  const names = Object.keys(one);
+  return names.length === Object.keys(other).length && names.every((name) => one[name] === other[name]);
 }
 
 function swap(before, after) {

@@ -1,9 +1,10 @@
 // Small menus at a button: a message's actions, its shortcuts, reactions to choose from.
 
-import { doAct, interact } from "./doing.js";
+import { copy, doAct, interact } from "./doing.js";
 import { h } from "./dom.js";
 import { OFFERED, showEmoji } from "./emoji.js";
-import { showSteps, startEditing } from "./places.js";
+import { linkTo, showSteps, startEditing } from "./places.js";
+import { asTyped } from "./slack_text.js";
 import { world } from "./state.js";
 
 let close = () => {};
@@ -13,10 +14,12 @@ export function openMenu(button, channel, message, own) {
   const where = { channel, ts: message.ts };
   const items = [
     ["What happened", () => showSteps(message)],
+    ["Copy text", () => copy(textOf(message), "Text")],
+    ["Copy link", () => copy(linkTo(channel, message), "Link")],
     own && ["Edit message", () => startEditing(message.ts)],
     own && ["Delete message", () => remove(where), "danger"],
     ...shortcuts.map((item) => [
-      item.name, () => interact("shortcut", { callback_id: item.callback_id, ...where }, item.name), "app", item.description,
+      item.name, () => interact("shortcut", { callback_id: item.callback_id, ...where }, item.name), "shortcut", item.description,
     ]),
   ].filter(Boolean);
   popup(button, h("div", { class: "menu", role: "menu", "aria-label": "Message actions" },
@@ -34,6 +37,12 @@ export function openReactions(button, choose) {
   popup(button, h("div", { class: "menu grid", role: "menu", "aria-label": "Reactions" },
     OFFERED.map((name) =>
       h("button", { type: "button", role: "menuitem", "aria-label": name, title: `:${name}:`, onclick: () => { close(); choose(name); } }, showEmoji(name)))));
+}
+
+// The words of a message: the Markdown of an app, else what its author typed.
+function textOf(message) {
+  const markdown = (message.blocks ?? []).filter((block) => block.type === "markdown").map((block) => block.text);
+  return markdown.length ? markdown.join("\n\n") : asTyped(message.text);
 }
 
 function remove(where) {

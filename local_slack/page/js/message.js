@@ -1,7 +1,7 @@
 // One message: who, when, what, its files, reactions, menu.
 
 import { renderBlocks } from "./blocks.js";
-import { doAct, interact } from "./doing.js";
+import { copy, doAct, interact } from "./doing.js";
 import { h, icon, iconButton } from "./dom.js";
 import { showEmoji } from "./emoji.js";
 import { openMenu, openReactions } from "./menu.js";
@@ -13,50 +13,60 @@ import { countUnreadReplies } from "./unread.js";
 
 const JOINS = new Set(["channel_join", "group_join"]);
 
-// What a message's look depends on, for `keyed`.
-export function signMessage(channel, message, inThread) {
-  const replies = inThread || isReply(message) ? [] : listThread(channel, message.ts).slice(1);
-  const status = agent(channel, message.ts);
-  return JSON.stringify([
-    message, isStreaming(channel, message.ts), inThread, here.speaker, isEdited(message, inThread),
-    here.chosen === message.ts && here.panel === "steps", here.thread === message.ts,
-    replies.length, replies.at(-1)?.ts, countUnreadReplies(channel, message.ts),
-    inThread ? null : [status?.status, status?.title], message.compact, message.fresh, message.day,
-  ]);
+// Everything that the look of a message depends on, as plain values. `buildMessage` is given nothing
+// else, so that a message is rebuilt when, and only when, something of it has changed.
+export function viewMessage(channel, message, inThread, place) {
+  const replies = inThread || isReply(message) ? [] : listThread(channel, message.ts).slice(1).filter((reply) => !reply.is_ephemeral);
+  const state = inThread ? null : agent(channel, message.ts);
+  return {
+    channel, message, inThread, ...place,
+    speaker: here.speaker,
+    names: world.names,
+    streaming: isStreaming(channel, message.ts),
+    // The root of an open thread is in both panes; it is edited in one.
+    editing: here.editing === message.ts && message.user === here.speaker && (inThread || here.thread !== message.ts),
+    chosen: inThread && here.panel === "steps" && here.chosen === message.ts,
+    open: !inThread && here.thread === message.ts,
+    alone: !here.thread,
+    replies: replies.length,
+    lastReply: replies.at(-1)?.ts,
+    repliers: [...new Set(replies.map((reply) => reply.user))].slice(0, 4).join(),
+    unread: replies.length ? countUnreadReplies(channel, message.ts) : 0,
+    working: state?.status ? `${userName(world.bot.id)} ${state.status}` : "",
+    title: state?.title ?? "",
+  };
 }
 
-export function buildMessage(channel, message, inThread) {
-  const divider = message.day ? h("div", { class: "day" }, h("span", null, showDay(message.ts))) : null;
-  const fresh = message.fresh ? h("div", { class: "fresh" }, h("span", null, "New")) : null;
+export function buildMessage(view) {
+  const { message } = view;
+  const divider = view.day ? h("div", { class: "day" }, h("span", null, showDay(message.ts))) : null;
+  const fresh = view.fresh ? h("div", { class: "fresh" }, h("span", null, "New")) : null;
   const content = JOINS.has(message.subtype)
     ? h("div", { class: "notice" }, renderMrkdwn(message.text))
-    : article(channel, message, inThread);
+    : article(view);
   return h("li", { "data-ts": message.ts }, divider, fresh, content);
 }
 
-function article(channel, message, inThread) {
-  const own = message.user === here.speaker;
+function article(view) {
+  const { message, inThread } = view;
   const name = message.username ?? userName(message.user);
-  const classes = ["message", message.compact && "compact", message.is_ephemeral && "ephemeral",
-    inThread && here.panel === "steps" && here.chosen === message.ts && "chosen",
-    !inThread && here.thread === message.ts && "open",
-    isStreaming(channel, message.ts) && "streaming"];
+  const flags = { compact: view.compact, ephemeral: message.is_ephemeral, chosen: view.chosen, open: view.open, streaming: view.streaming };
   return h("article", {
-    class: classes.filter(Boolean).join(" "),
+    class: ["message", ...Object.keys(flags).filter((flag) => flags[flag])].join(" "),
     "aria-label": `${name}, ${showTime(message.ts)}`,
     tabindex: "-1",
     onclick: (event) => inThread && !event.target.closest("button, a, input, textarea, select") && chooseMessage(message.ts),
   },
-    message.compact
+    view.compact
       ? h("time", { class: "gutter", title: showWhole(message.ts) }, showTime(message.ts))
       : avatar(message.user),
     h("div", { class: "content" },
-      message.compact ? null : head(message, name),
+      view.compact ? null : head(message, name),
       message.is_ephemeral ? h("div", { class: "only-you" }, icon("eye"), " Only visible to you") : null,
-      own && isEdited(message, inThread) ? editor(channel, message) : body(channel, message),
-      reactions(channel, message),
-      inThread ? null : replyBar(channel, message)),
-    message.is_ephemeral || message.subtype === "tombstone" ? null : toolbar(channel, message, inThread, own));
+      view.editing ? editor(view) : body(view),
+      reactions(view),
+      inThread ? null : replyBar(view)),
+    message.is_ephemeral || message.subtype === "tombstone" ? null : toolbar(view));
 }
 
 export function avatar(id) {
@@ -67,10 +77,6 @@ export function avatar(id) {
   return h("span", { class: `avatar hue-${hue}`, "aria-hidden": "true" }, userName(id).slice(0, 1).toUpperCase());
 }
 
-// The root of an open thread stands in both panes; it is edited in one.
-const isEdited = (message, inThread) =>
-  here.editing === message.ts && (inThread || here.thread !== message.ts);
-
 function head(message, name) {
   const user = world.users.get(message.user);
   return h("header", null,
@@ -79,7 +85,7 @@ function head(message, name) {
     h("time", { title: showWhole(message.ts) }, showTime(message.ts)));
 }
 
-function body(channel, message) {
+function body({ channel, message, streaming, alone }) {
   if (message.subtype === "tombstone") return h("div", { class: "gone" }, "This message was deleted.");
   const use = (element, value, block_id) =>
     interact("clicks", { channel, ts: message.ts, action_id: element.action_id, value, block_id }, element.text?.text ?? "The action");
@@ -92,13 +98,22 @@ function body(channel, message) {
     if (last) (last.lastElementChild?.matches("div, p") ? last.lastElementChild : last).append(edited);
     else shown.push(edited);
   }
-  if (message.subtype === "thread_broadcast" && !here.thread) {
+  if (message.subtype === "thread_broadcast" && alone) {
     shown.unshift(h("small", { class: "hint" }, "replied to a thread"));
   }
+  for (const part of shown) addCopyButtons(part);
   return h("div", { class: "body" }, shown,
-    isStreaming(channel, message.ts) ? h("span", { class: "hidden-text" }, "still writing") : null,
+    streaming ? h("span", { class: "hidden-text" }, "still writing") : null,
     (message.attachments ?? []).map((item) => attachment(item, use)),
     message.files?.length ? h("div", { class: "files" }, message.files.map(file)) : null);
+}
+
+function addCopyButtons(part) {
+  for (const pre of part.querySelectorAll?.("pre") ?? []) {
+    const frame = h("div", { class: "code" });
+    pre.replaceWith(frame);
+    frame.append(pre, h("button", { type: "button", class: "copy", onclick: () => copy(pre.textContent, "Code") }, "Copy"));
+  }
 }
 
 // What apps attach, forwarded messages, previews of links, pasted tables.
@@ -130,10 +145,10 @@ function file(item) {
 const size = (bytes) =>
   bytes < 1024 ? `${bytes} bytes` : bytes < 1_048_576 ? `${Math.round(bytes / 1024)} kB` : `${(bytes / 1_048_576).toFixed(1)} MB`;
 
-function reactions(channel, message) {
+function reactions({ channel, message, speaker }) {
   if (!message.reactions?.length) return null;
   return h("div", { class: "reactions" }, message.reactions.map(({ name, users, count }) => {
-    const mine = users.includes(here.speaker);
+    const mine = users.includes(speaker);
     return h("button", {
       type: "button",
       class: mine ? "reaction mine" : "reaction",
@@ -146,36 +161,30 @@ function reactions(channel, message) {
   }));
 }
 
-function replyBar(channel, message) {
-  const replies = listThread(channel, message.ts).slice(1).filter((reply) => !reply.is_ephemeral);
-  const status = agent(channel, message.ts);
-  const title = status?.title && !holds(message, status.title) ? h("span", { class: "thread-title" }, status.title) : null;
-  const working = status?.status
-    ? h("span", { class: "working" }, `${userName(world.bot.id)} ${status.status}`) : null;
-  if (!replies.length && !working) return title;
-  const people = [...new Set(replies.map((reply) => reply.user))].slice(0, 4);
-  const unread = countUnreadReplies(channel, message.ts);
-  const count = `${replies.length} ${replies.length === 1 ? "reply" : "replies"}`;
-  return [title, h("button", { type: "button", class: "reply-bar", "data-focus": "replies", onclick: () => goThread(message.ts) },
-    people.map(avatar),
-    replies.length ? h("span", { class: "count" }, count) : null,
+function replyBar({ message, replies, lastReply, repliers, unread, working, title }) {
+  const heading = title && !holds(message, title) ? h("span", { class: "thread-title" }, title) : null;
+  if (!replies && !working) return heading;
+  const count = `${replies} ${replies === 1 ? "reply" : "replies"}`;
+  return [heading, h("button", { type: "button", class: "reply-bar", "data-focus": "replies", onclick: () => goThread(message.ts) },
+    repliers.split(",").filter(Boolean).map(avatar),
+    replies ? h("span", { class: "count" }, count) : null,
     unread ? h("span", { class: "unread" }, `${unread} new`) : null,
-    working ?? (replies.length ? h("span", { class: "last" }, `Last ${showTime(replies.at(-1).ts)}`) : null))];
+    working ? h("span", { class: "working" }, working) : replies ? h("span", { class: "last" }, `Last ${showTime(lastReply)}`) : null)];
 }
 
 // A thread that is called by its first words need not say them twice.
 const holds = (message, title) => asTyped(message.text).replace(/\s+/g, " ").includes(title.replace(/…$/, ""));
 
-function toolbar(channel, message, inThread, own) {
+function toolbar({ channel, message, inThread, speaker }) {
   const react = iconButton("smile", "Add a reaction", (event) =>
     openReactions(event.currentTarget, (name) => doAct("reacts", { channel, ts: message.ts, name })), { "data-focus": "react" });
   const reply = inThread ? null : iconButton("thread", "Reply in thread", () => goThread(message.ts), { "data-focus": "reply" });
   const more = iconButton("more", "More actions", (event) =>
-    openMenu(event.currentTarget, channel, message, own), { "data-focus": "more", "aria-haspopup": "menu" });
+    openMenu(event.currentTarget, channel, message, message.user === speaker), { "data-focus": "more", "aria-haspopup": "menu" });
   return h("div", { class: "toolbar", role: "group", "aria-label": "Message actions" }, react, reply, more);
 }
 
-function editor(channel, message) {
+function editor({ channel, message }) {
   const text = h("textarea", { class: "input", rows: 3, "aria-label": "Edit message", value: asTyped(message.text) });
   const save = async () => {
     const done = await doAct("edits", { channel, ts: message.ts, text: text.value });

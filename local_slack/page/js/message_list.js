@@ -1,42 +1,68 @@
 // A scrolling list of messages that stays at its end while its reader is there.
 
-import { h, keyed } from "./dom.js";
-import { buildMessage, signMessage } from "./message.js";
-import { here } from "./state.js";
+import { h, icon, keyed } from "./dom.js";
+import { buildMessage, viewMessage } from "./message.js";
+import { changed, here } from "./state.js";
 
 const TOGETHER_SECONDS = 300;
+
+const SHOWN = 150; // messages at first; "Show earlier messages" adds as many again
 
 export class MessageList {
   constructor(label) {
     this.items = h("ol", { class: "messages", role: "list" });
     this.tail = h("div", { class: "tail" });
-    this.element = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label,
-      onkeydown: (event) => this.key(event) }, this.items, this.tail);
+    this.earlier = h("button", { type: "button", class: "button earlier", hidden: true, onclick: () => this.showEarlier() }, "Show earlier messages");
+    this.scroll = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label,
+      onkeydown: (event) => this.key(event) }, this.earlier, this.items, this.tail);
+    this.latest = h("button", { type: "button", class: "latest", hidden: true, onclick: () => this.goLatest() }, icon("arrow-down"), h("span", null, "Jump to latest"));
+    this.element = h("div", { class: "list" }, this.scroll, this.latest);
     this.place = "";
+    this.limit = SHOWN;
     this.sticky = true;
-    this.element.addEventListener("scroll", () => {
-      const { scrollHeight, scrollTop, clientHeight } = this.element;
+    this.scroll.addEventListener("scroll", () => {
+      const { scrollHeight, scrollTop, clientHeight } = this.scroll;
       this.sticky = scrollHeight - scrollTop - clientHeight < 60;
+      this.latest.hidden = this.sticky;
     });
     new ResizeObserver(() => this.settle()).observe(this.items);
-    new ResizeObserver(() => this.settle()).observe(this.element);
+    new ResizeObserver(() => this.settle()).observe(this.scroll);
     this.items.addEventListener("load", () => this.settle(), true);
   }
 
   show(channel, messages, { inThread, place, newSince, label }) {
-    if (place !== this.place) this.sticky = true;
+    if (place !== this.place) {
+      this.sticky = true;
+      this.limit = SHOWN;
+    }
     this.place = place;
-    this.element.setAttribute("aria-label", label);
-    keyed(this.items, arrange(messages, newSince), {
-      key: (message) => `${place}-${message.ts}`,
-      sign: (message) => signMessage(channel, message, inThread),
-      build: (message) => buildMessage(channel, message, inThread),
+    this.scroll.setAttribute("aria-label", label);
+    this.earlier.hidden = messages.length <= this.limit;
+    keyed(this.items, arrange(messages.slice(-this.limit), newSince), {
+      key: ({ message }) => `${place}-${message.ts}`,
+      sign: ({ message, look }) => viewMessage(channel, message, inThread, look),
+      build: (item, view) => buildMessage(view),
     });
     this.settle();
   }
 
+  // What is on the screen stays where it is.
+  showEarlier() {
+    const fromEnd = this.scroll.scrollHeight - this.scroll.scrollTop;
+    this.limit += SHOWN;
+    changed();
+    requestAnimationFrame(() => { this.scroll.scrollTop = this.scroll.scrollHeight - fromEnd; });
+  }
+
+  goLatest() {
+    this.sticky = true;
+    this.settle();
+    this.scroll.focus();
+  }
+
   settle() {
-    if (this.sticky) this.element.scrollTop = this.element.scrollHeight;
+    if (this.sticky) this.scroll.scrollTop = this.scroll.scrollHeight;
+    this.latest.hidden = this.sticky;
   }
 
   // Arrows walk from message to message.
@@ -54,15 +80,17 @@ export class MessageList {
 // Days, the "New" line, and runs of one author's messages.
 function arrange(messages, newSince) {
   let before = null;
-  let fresh = newSince === undefined;
+  let marked = newSince === undefined;
   return messages.map((message) => {
-    const day = new Date(message.ts * 1000).toDateString();
-    const newDay = !before || new Date(before.ts * 1000).toDateString() !== day;
-    const isNew = !fresh && newSince && message.ts > newSince && message.user !== here.speaker;
-    if (isNew) fresh = true;
-    const compact = !newDay && !isNew && before.user === message.user && !before.subtype && !message.subtype &&
-      message.ts - before.ts < TOGETHER_SECONDS && !before.reply_count && Boolean(before.is_ephemeral) === Boolean(message.is_ephemeral);
+    const newDay = !before || new Date(before.ts * 1000).toDateString() !== new Date(message.ts * 1000).toDateString();
+    const isNew = !marked && Boolean(newSince) && message.ts > newSince && message.user !== here.speaker;
+    marked ||= isNew;
+    const compact = !newDay && !isNew && follows(before, message);
     before = message;
-    return { ...message, day: newDay, fresh: isNew, compact };
+    return { message, look: { day: newDay, fresh: isNew, compact } };
   });
 }
+
+const follows = (before, message) =>
+  before.user === message.user && !before.subtype && !message.subtype && !before.reply_count &&
+  message.ts - before.ts < TOGETHER_SECONDS && Boolean(before.is_ephemeral) === Boolean(message.is_ephemeral);

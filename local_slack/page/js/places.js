@@ -48,6 +48,10 @@ export function goChannel(id) {
   writeFragment();
 }
 
+// The address of this page that opens a message's thread.
+export const linkTo = (channel, message) =>
+  `${location.origin}/#/${channel}/${message.thread_ts || message.ts}`;
+
 export function goThread(ts) {
   here.thread = ts;
   here.editing = "";

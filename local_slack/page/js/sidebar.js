@@ -39,12 +39,12 @@ export class Sidebar {
     this.faults.setAttribute("aria-pressed", String(here.panel === "faults"));
     keyed(this.speakers, people(), {
       key: (user) => user.id,
-      sign: (user) => `${user.name}${user.id === here.speaker}`,
+      sign: (user) => JSON.stringify([userName(user.id), roleOf(user), user.id === here.speaker]),
       build: (user) => h("button", {
         type: "button", role: "radio", "aria-checked": String(user.id === here.speaker), "data-focus": user.id,
         tabindex: user.id === here.speaker ? "0" : "-1",
         title: `Speak as ${userName(user.id)}`, onclick: () => speakAs(user.id),
-      }, avatar(user.id), h("span", null, userName(user.id))),
+      }, avatar(user.id), h("span", null, userName(user.id)), roleOf(user) ? h("small", null, roleOf(user)) : null),
     });
   }
 
@@ -93,6 +93,9 @@ export class Sidebar {
     ]));
   }
 }
+
+const roleOf = (user) =>
+  user.is_admin ? "admin" : user.is_restricted ? "guest" : user.team_id !== world.team.id ? "other workspace" : "";
 
 async function openApp() {
   openNew(await doAct("dm"));

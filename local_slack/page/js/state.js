@@ -16,6 +16,7 @@ export const world = {
   manifest: {},
   switches: [],
   steps: 0, // grows with everything that "What happened" may show
+  names: 0, // grows when people and channels change: their names are shown in messages
 };
 
 export const here = {
@@ -31,6 +32,8 @@ export const here = {
 };
 
 export function load(state) {
+  lists.clear();
+  world.names += 1;
   world.team = state.team;
   world.bot = state.bot;
   world.users = new Map(state.users.map((user) => [user.id, user]));
@@ -82,6 +85,7 @@ const APPLY = {
 
 // Take in one change; false where only the whole state can tell what it means.
 export function apply(change) {
+  lists.clear();
   const step = APPLY[change.kind];
   step?.(change.data);
   return step !== undefined;
@@ -120,18 +124,39 @@ export function userName(id) {
   return world.users.get(id)?.profile.real_name ?? id;
 }
 
-export function listMessages(channel) {
-  const ephemerals = world.ephemerals.filter(
-    (message) => message.channel === channel && message.visible_to === here.speaker,
-  );
-  return [...(world.messages.get(channel)?.values() ?? []), ...ephemerals].sort(byTs);
+// Lists that are made once between two changes. They are shared: nobody may change one.
+const lists = new Map();
+
+function remember(name, make) {
+  const key = `${name}/${here.speaker}`;
+  if (!lists.has(key)) lists.set(key, make());
+  return lists.get(key);
 }
 
-export const listRoots = (channel) =>
-  listMessages(channel).filter((m) => !isReply(m) || m.subtype === "thread_broadcast");
+export const listMessages = (channel) =>
+  remember(`messages/${channel}`, () => {
+    const ephemerals = world.ephemerals.filter(
+      (message) => message.channel === channel && message.visible_to === here.speaker,
+    );
+    return [...(world.messages.get(channel)?.values() ?? []), ...ephemerals].sort(byTs);
+  });
 
-export const listThread = (channel, ts) =>
-  listMessages(channel).filter((m) => m.ts === ts || m.thread_ts === ts);
+export const listRoots = (channel) =>
+  remember(`roots/${channel}`, () =>
+    listMessages(channel).filter((m) => !isReply(m) || m.subtype === "thread_broadcast"));
+
+const threads = (channel) =>
+  remember(`threads/${channel}`, () => {
+    const found = new Map();
+    for (const message of listMessages(channel)) {
+      const root = rootOf(message);
+      if (!found.has(root)) found.set(root, []);
+      found.get(root).push(message);
+    }
+    return found;
+  });
+
+export const listThread = (channel, ts) => threads(channel).get(ts) ?? [];
 
 export function findMessage(channel, ts) {
   return (

@@ -1,6 +1,6 @@
 // Read marks, per person and place, kept by the browser.
 
-import { changed, here, isReply, listMessages, rootOf, world } from "./state.js";
+import { changed, here, isReply, listMessages, listThread, rootOf, world } from "./state.js";
 
 const KEY = "local-slack-read";
 const marks = JSON.parse(localStorage.getItem(KEY) ?? "{}");
@@ -30,8 +30,6 @@ function isUnread(channel, message, mine) {
 }
 
 export const countUnreadReplies = (channel, root) =>
-  listMessages(channel).filter(
-    (m) =>
-      isReply(m) && rootOf(m) === root && m.user !== here.speaker &&
-      m.ts > readUntil(`${channel}/${root}`),
+  listThread(channel, root).filter(
+    (m) => isReply(m) && m.user !== here.speaker && m.ts > readUntil(`${channel}/${root}`),
   ).length;

@@ -1,0 +1,200 @@
+"""What helps a person on the page: hints, menus, copying, long channels."""
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+from slack_sdk.web.async_client import AsyncWebClient
+
+from local_slack import LocalSlack
+from local_slack.control.web_page import page_url
+from local_slack.workspace.model import Message
+from tests.browser.conftest import Opener
+from tests.browser.page_actions import go_to, in_channel, in_thread, reply, say, speak_as
+
+WIDTHS = (1440, 1024, 390)
+LINE = 44
+"""Pixels: more than one line of a menu, less than two."""
+
+
+def fill(slack: LocalSlack, count: int) -> None:
+    """Messages of bob in #general, as an earlier run left them."""
+    general, bob = slack.channel("#general").id, slack.user("bob").id
+    for number in range(count):
+        ts = slack.clock.next_ts()
+        slack.workspace.index(Message(general, ts, bob, f"message {number}"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_the_menu_of_a_message_is_a_menu(
+    slack: LocalSlack, open_page: Opener, width: int, scheme: str
+) -> None:
+    await slack.user("alice").says("#general", "hello")
+    page = await open_page(page_url(slack), width=width, scheme=scheme)
+    message = in_channel(page, "hello")
+    await message.hover()
+    await message.get_by_role("button", name="More actions").click()
+    items = page.get_by_role("menuitem")
+    await expect(items.filter(has_text="Reset conversation")).to_be_visible()
+    for box in [await item.bounding_box() for item in await items.all()]:
+        assert box is not None
+        assert box["height"] < LINE
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        assert box["y"] + box["height"] <= 800
+    await page.keyboard.press("Escape")
+    await expect(items).to_have_count(0)
+
+
+async def test_an_empty_channel_offers_questions_that_mention_the_app(
+    slack: LocalSlack, page: Page
+) -> None:
+    await expect(page.locator(".channel .composer textarea")).to_be_focused()
+    prompts = page.locator(".channel").get_by_role("group", name="Suggested prompts")
+    await prompts.get_by_role("button").first.click()
+    await expect(page.locator(".thread article")).to_have_count(1)
+    [message] = slack.messages("#general")
+    assert message.text.startswith(f"<@{slack.bot.id}> ")
+    await expect(prompts).to_be_hidden()
+
+
+async def test_a_question_without_a_mention_gets_a_hint(slack: LocalSlack, page: Page) -> None:
+    hint = page.get_by_text("@threadbot was not mentioned")
+    await say(page, "what is new?")
+    await expect(hint).to_be_visible()
+    await page.get_by_role("button", name="Ask @threadbot").click()
+    await expect(hint).to_be_hidden()
+    await expect(page.locator(".thread article")).to_contain_text("what is new?")
+    assert f"<@{slack.bot.id}> what is new?" in [m.text for m in slack.messages("#general")]
+    await say(page, "and @bob?")
+    await expect(hint).to_be_visible()
+    await go_to(page, "random")
+    await expect(hint).to_be_hidden()
+    await say(page, "@bot hello")
+    await expect(hint).to_be_hidden()
+
+
+async def test_a_long_channel_opens_at_its_end_and_can_be_read_backwards(
+    slack: LocalSlack, open_page: Opener
+) -> None:
+    fill(slack, 400)
+    page = await open_page(page_url(slack))
+    await expect(in_channel(page, "message 399")).to_be_in_viewport()
+    latest = page.locator(".channel").get_by_role("button", name="Jump to latest")
+    await expect(latest).to_be_hidden()
+    await expect(in_channel(page, "message 100")).to_have_count(0)
+    earlier = page.locator(".channel").get_by_role("button", name="Show earlier messages")
+    for _ in range(2):
+        await earlier.click()
+    await expect(earlier).to_be_hidden()
+    await expect(page.locator(".channel article")).to_have_count(400)
+    await page.locator(".channel .list .scroll").evaluate("(list) => { list.scrollTop = 0; }")
+    await expect(latest).to_be_visible()
+    await slack.user("carol").says("#general", "while you read")
+    await expect(in_channel(page, "while you read")).not_to_be_in_viewport()
+    await latest.click()
+    await expect(in_channel(page, "while you read")).to_be_in_viewport()
+    await expect(latest).to_be_hidden()
+
+
+SEND = """(text) => new Promise((resolve) => {
+  const list = document.querySelector(".channel .messages");
+  const began = performance.now();
+  const look = () => {
+    if (list.lastElementChild?.textContent.includes(text)) resolve(performance.now() - began);
+  };
+  new MutationObserver(look).observe(list, { childList: true, subtree: true });
+  const box = document.querySelector(".channel .composer textarea");
+  box.value = text;
+  box.form.requestSubmit();
+})"""
+
+
+async def test_a_message_is_shown_as_fast_in_a_channel_of_five_thousand(
+    slack: LocalSlack, open_page: Opener
+) -> None:
+    """Compared with a short channel of the same page, so that the machine's load matters little."""
+    fill(slack, 5_000)
+    page = await open_page(page_url(slack))
+    await expect(in_channel(page, "message 4999")).to_be_visible()
+    long = min([await page.evaluate(SEND, f"long {number}") for number in range(6)])
+    await go_to(page, "random")
+    short = min([await page.evaluate(SEND, f"short {number}") for number in range(6)])
+    assert long < 4 * short + 50, (long, short)
+
+
+async def test_code_and_messages_can_be_copied(
+    slack: LocalSlack, client: AsyncWebClient, page: Page
+) -> None:
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    general = slack.channel("#general").id
+    posted = await client.chat_postMessage(
+        channel=general, markdown_text="So:\n\n```py\nx = 1\n```"
+    )
+
+    async def clipboard() -> str:
+        text: str = await page.evaluate("navigator.clipboard.readText()")
+        return text
+
+    message = in_channel(page, "So:")
+    await message.locator(".code").hover()
+    await message.get_by_role("button", name="Copy").click()
+    await expect(page.get_by_text("Code copied.")).to_be_visible()
+    assert await clipboard() == "x = 1"
+    for item, expected in (
+        ("Copy text", "So:\n\n```py\nx = 1\n```"),
+        ("Copy link", f"{slack.base_url}/#/{general}/{posted['ts']}"),
+    ):
+        await message.hover()
+        await message.get_by_role("button", name="More actions").click()
+        await page.get_by_role("menuitem", name=item).click()
+        await expect(
+            page.get_by_text(f"{item.removeprefix('Copy ').title()} copied.")
+        ).to_be_visible()
+        assert await clipboard() == expected
+
+
+async def test_everything_a_message_depends_on_is_shown_anew(
+    slack: LocalSlack, client: AsyncWebClient, page: Page
+) -> None:
+    """No list of fields is kept by hand: each of these once had to be named in one."""
+    alice, general = slack.user("alice"), slack.channel("#general").id
+    ts = await alice.says("#general", "hello @bob")
+    message = in_channel(page, "hello")
+    await slack.user("bob").says("#general", "one", thread_ts=ts)
+    await expect(message).to_contain_text("1 reply")
+    await client.assistant_threads_setStatus(channel_id=general, thread_ts=ts, status="is reading")
+    await expect(message).to_contain_text("threadbot is reading")
+    await client.assistant_threads_setTitle(channel_id=general, thread_ts=ts, title="A title")
+    await expect(message).to_contain_text("A title")
+    await slack.user("carol").reacts("#general", ts, "tada")
+    await expect(message.get_by_role("button", name="tada, 1")).to_have_attribute(
+        "aria-pressed", "false"
+    )
+    await speak_as(page, "carol")
+    await expect(message.get_by_role("button", name="tada, 1")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    await expect(message.locator(".mention.mine")).to_have_count(0)
+    await speak_as(page, "bob")
+    await expect(message.locator(".mention.mine")).to_have_text("@bob")
+
+
+async def test_roles_are_named_beside_the_people(slack: LocalSlack, open_page: Opener) -> None:
+    slack.user("alice").user.is_admin = True
+    slack.add_user("gina", is_guest=True)
+    slack.add_user("olaf", team_id="T0ELSEWHERE")
+    page = await open_page(page_url(slack))
+    for name, role in (("alice", "admin"), ("gina", "guest"), ("olaf", "other workspace")):
+        await expect(page.get_by_role("radio", name=name)).to_contain_text(role)
+
+
+async def test_what_is_asked_on_the_page_can_be_followed_up_at_once(
+    slack: LocalSlack, page: Page
+) -> None:
+    await say(page, "@bot hello")
+    await reply(page, "and more")
+    await expect(in_thread(page, "and more")).to_be_visible()
+    thread: list[Any] = slack.thread("#general", slack.messages("#general")[0].ts)
+    assert len(thread) == 2
