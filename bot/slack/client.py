@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from urllib.request import getproxies
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
@@ -33,14 +34,14 @@ UNDELIVERABLE = frozenset(
         "user_not_in_channel",
     }
 )
-"""Errors that no repetition mends: https://docs.slack.dev/reference/methods/chat.postMessage."""
+"""Refusals that a retry cannot fix: https://docs.slack.dev/reference/methods/chat.postMessage."""
 
 REVOKED = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked"})
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The bot in its workspace, as `auth.test` tells."""
+    """The bot in its workspace, as `auth.test` returns it."""
 
     team_id: str
     enterprise_id: str
@@ -51,8 +52,13 @@ class Identity:
 
 @asynccontextmanager
 async def open_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
-    """One client with one connection pool. Nothing is ever sent twice behind our back."""
-    async with aiohttp.ClientSession(timeout=TIMEOUT, trust_env=True) as session:
+    """One client with one connection pool. The SDK repeats no call on its own.
+
+    aiohttp reads the proxies of the environment together with `~/.netrc`, which it looks for in a
+    thread before every request: only where there is a proxy is that worth its time.
+    """
+    trust_env = bool(getproxies())
+    async with aiohttp.ClientSession(timeout=TIMEOUT, trust_env=trust_env) as session:
         yield AsyncWebClient(
             token=settings.slack_bot_token.get_secret_value(),
             base_url=settings.slack_api_url,
@@ -62,7 +68,7 @@ async def open_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
 
 
 async def identify(client: AsyncWebClient) -> Identity:
-    """Ask Slack who we are. Raises ConfigError for a bad token, Retry when Slack is away."""
+    """Call `auth.test`. Raises ConfigError for a bad token, Retry when Slack is unavailable."""
     with slack_errors():
         try:
             answer = await client.auth_test()
@@ -81,14 +87,14 @@ async def identify(client: AsyncWebClient) -> Identity:
 
 
 def error_code(error: SlackApiError) -> str:
-    """Slack's own word for what is wrong, or the HTTP status where the body is none of Slack's."""
+    """Slack's error code, or `http_` and the status where the body is not Slack's."""
     response = error.response
     code = response.get("error") if isinstance(response.data, dict) else None
     return str(code or f"http_{response.status_code}")
 
 
 class Uncertain(Retry):
-    """The call may have taken effect: look before it is repeated."""
+    """The call may have taken effect. Look before repeating it."""
 
 
 @contextmanager
