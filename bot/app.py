@@ -96,6 +96,7 @@ async def open_bot(
             services = open_services(
                 settings, timing, store, client, identity, people, engine, prices
             )
+            stack.push_async_callback(services.replies.drain)
             worker = Worker(services, settings, timing.worker)
             probes["worker"] = _alive(worker)
             work = await stack.enter_async_context(_working(worker))

@@ -75,14 +75,22 @@ class FeedbackBook:
             for (field, _), feedback in read_each(self._keys.feedback, found.items(), _parse)
         }
 
-    async def answered(self, thread: Thread, turn_id: str) -> None:
-        """This turn's answer is the last one of the thread by now."""
-        name = self._keys.latest(thread)
-        await self._connection.execute("SET", name, turn_id, "EX", LATEST_SECONDS)
+    async def answered(self, thread: Thread, turn_id: str, ts: str = "") -> str:
+        """Make this turn's answer the last one of the thread; `ts` is its message with buttons.
+
+        Returns the `ts` of the answer that was the last one until now, or "".
+        """
+        name, value = self._keys.latest(thread), f"{turn_id} {ts}".rstrip()
+        old, _ = await self._connection.execute_many(
+            [("GET", name), ("SET", name, value, "EX", LATEST_SECONDS)]
+        )
+        turn, _, previous = (old or "").partition(" ")
+        return "" if turn == turn_id else previous
 
     async def is_last(self, thread: Thread, turn_id: str) -> bool:
         """Whether no other answer has come after this turn's."""
-        return bool(await self._connection.execute("GET", self._keys.latest(thread)) == turn_id)
+        found = await self._connection.execute("GET", self._keys.latest(thread))
+        return (found or "").partition(" ")[0] == turn_id
 
     async def greet(self, team_id: str, user_id: str) -> bool:
         """Whether this person has never been greeted; from now on they have."""

@@ -3,13 +3,15 @@
 import csv
 import io
 import json
+from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from bot.cli.feedback import render_csv, render_jsonl
 from bot.cli.main import commands
-from tests.fakes.openai import held
-from tests.world import Town
+from tests.fakes.openai import failed, held
+from tests.world import Town, open_town
 
 
 async def given(town: Town) -> list[tuple[str, str, str]]:
@@ -114,8 +116,55 @@ async def test_an_answer_can_be_asked_for_again_once(town: Town) -> None:
     assert town.fake.created("/responses") == 2
 
 
+def offers_again(town: Town, root: str) -> list[bool]:
+    """Which of the thread's answers have the button."""
+    return ["answer_again" in str(reply.blocks) for reply in town.slack.replies("#general", root)]
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["edited", "streamed"])
+async def test_the_button_is_under_the_last_answer_only(
+    redis_url: str, tmp_path: Path, streams: bool
+) -> None:
+    async with open_town(redis_url, tmp_path, bot_stream_channels=streams) as town:
+        root = await town.ask("#general", "@bot one")
+        assert offers_again(town, root) == [True]
+        first = town.slack.replies("#general", root)[0]
+        before = [block for block in first.blocks if "answer_again" not in str(block)]
+        await town.ask("#general", "two", thread_ts=root)
+        await town.slack.wait_for(lambda: offers_again(town, root) == [False, True])
+        await town.ask("#general", "three", thread_ts=root)
+        await town.slack.wait_for(lambda: offers_again(town, root) == [False, False, True])
+        first = town.slack.replies("#general", root)[0]
+        assert first.blocks == before
+        assert first.metadata is not None
+        assert first.edited is None
+
+
+async def test_an_apology_leaves_the_button_under_the_last_answer(town: Town) -> None:
+    root = await town.ask("#general", "@bot one")
+    town.fake.answer = failed("server_error")
+    await town.ask("#general", "two", thread_ts=root)
+    assert offers_again(town, root) == [True, False]
+
+
+@pytest.mark.parametrize("method", ["conversations.replies", "chat.update"])
+async def test_a_button_that_cannot_be_removed_now_is_removed_when_it_is_pressed(
+    town: Town, method: str
+) -> None:
+    root, answer = await answered(town)
+    town.slack.faults.refuse(method, "some_error")
+    await town.ask("#general", "more", thread_ts=root)
+    await town.slack.wait_for(lambda: any(c.error == "some_error" for c in town.slack.calls))
+    assert offers_again(town, root) == [True, True]
+    alice = town.slack.user("alice")
+    await alice.clicks("#general", answer, "answer_again")
+    await town.slack.wait_for(lambda: offers_again(town, root) == [False, True])
+    assert "newer answer" in alice.ephemerals("#general")[0].text
+
+
 async def test_only_the_last_answer_is_given_again(town: Town) -> None:
     root, answer = await answered(town)
+    town.slack.faults.refuse("conversations.replies", "some_error")
     await town.ask("#general", "more", thread_ts=root)
     alice = town.slack.user("alice")
     await alice.clicks("#general", answer, "answer_again")

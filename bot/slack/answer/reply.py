@@ -18,6 +18,7 @@ from bot.slack.answer.chat import METADATA_EVENT, Chat
 from bot.slack.answer.drafts import Drafts
 from bot.slack.answer.live import Live
 from bot.slack.answer.outlet import Outlet
+from bot.slack.answer.previous import PreviousAnswers
 from bot.slack.answer.rate_limits import RateLimits
 from bot.slack.answer.status import Refused, Status
 from bot.slack.markdown.render import render
@@ -60,6 +61,11 @@ class Replies:
         self._live = live
         self._feedback = feedback
         self._refused = Refused()
+        self._previous = PreviousAnswers(client)
+
+    async def drain(self) -> None:
+        """Finish what goes on behind the turns; called when the process ends."""
+        await self._previous.drain()
 
     @asynccontextmanager
     async def open(
@@ -85,9 +91,7 @@ class Replies:
         outlet = Outlet(turn, chat, limits, self._refused, status, drafts, timing)
         live = Live(outlet, stop or asyncio.Event(), streams=streams)
         reply = Reply(
-            turn,
-            live,
-            self._store,
+            *(turn, live, self._store, self._previous, limits),
             shows=self._live,
             feedback=self._feedback,
             most=self._most,
@@ -125,6 +129,8 @@ class Reply:
         turn: Turn,
         live: Live,
         store: Store,
+        previous: PreviousAnswers,
+        limits: RateLimits,
         *,
         shows: bool,
         feedback: bool,
@@ -133,6 +139,8 @@ class Reply:
         self._turn = turn
         self._live = live
         self._store = store
+        self._previous = previous
+        self._limits = limits
         self._shows = shows
         self._feedback = feedback
         self._most = most
@@ -151,6 +159,12 @@ class Reply:
         rated = self._feedback and answer.outcome in RATED and bool(answer.run_id)
         extras = answer_buttons(self._turn.id, answer.run_id) if rated else []
         done = await self._live.finish(render(answer.text, answer.citations), extras)
-        if rated:
-            await self._store.feedback.answered(self._turn.claim.thread, self._turn.id)
+        if rated and done:
+            await self._become_the_last(done[-1])
         return done
+
+    async def _become_the_last(self, ts: str) -> None:
+        thread = self._turn.claim.thread
+        previous = await self._store.feedback.answered(thread, self._turn.id, ts)
+        if previous:
+            self._previous.remove_button(thread, previous, self._limits)

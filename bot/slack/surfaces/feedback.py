@@ -7,10 +7,13 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.context.async_context import AsyncBoltContext
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.errors import BotError
 from bot.models import Message, Thread
 from bot.slack.answer.buttons import ADD_NOTE, AGAIN, FEEDBACK, STOP, parse_about
+from bot.slack.answer.previous import remove_again
 from bot.slack.blocks import Block, button, input_block, modal, section, text_input
 from bot.slack.client import slack_errors
 from bot.slack.ephemerals import whisper
@@ -103,6 +106,7 @@ class AnswerButtons:
         await ack()
         if not is_last:
             await whisper(client, thread, user["id"], texts.NOT_THE_LAST)
+            await _remove_again(client, thread, body)
 
     async def stop(
         self, ack: AsyncAck, body: Payload, context: AsyncBoltContext, client: AsyncWebClient
@@ -121,6 +125,14 @@ def thread_of(body: Payload, context: AsyncBoltContext) -> Thread:
     message = body.get("message") or {}
     thread_ts = container.get("thread_ts") or message.get("thread_ts") or container["message_ts"]
     return Thread(installation(context), container["channel_id"], thread_ts)
+
+
+async def _remove_again(client: AsyncWebClient, thread: Thread, body: Payload) -> None:
+    """Remove the button that was pressed under an old answer. Best effort."""
+    try:
+        await remove_again(client, thread.channel_id, body.get("message") or {})
+    except (BotError, SlackApiError) as error:
+        log.info("button_not_removed", thread=thread.key, error=str(error)[:100])
 
 
 def _feedback(vote: str, about: str, thread: str, user_id: str, note: str = "") -> Feedback:
