@@ -18,17 +18,20 @@ async def whisper(
     user_id: str,
     text: str,
     blocks: Sequence[dict[str, Any]] = (),
+    *,
+    beside_thread: bool = False,
 ) -> bool:
-    """Whether Slack took it; that it did not is no reason to fail.
+    """Post for one person only. Returns whether Slack accepted it; a refusal is logged, not raised.
 
-    A response URL is no use for this: what it is given appears in the channel, not in the thread.
+    `beside_thread` posts it in the channel: Slack shows none in a thread without replies. A
+    response URL does not help: Slack shows its messages in the channel, not in the thread.
     """
     try:
         with slack_errors():
             await client.chat_postEphemeral(
                 channel=thread.channel_id,
                 user=user_id,
-                thread_ts=thread.thread_ts,
+                thread_ts=None if beside_thread else thread.thread_ts,
                 text=text,
                 blocks=list(blocks) or None,
             )

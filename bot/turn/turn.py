@@ -125,7 +125,7 @@ def note(turn: Turn, admission: Admission) -> str:
 async def forget(turn: Turn, services: Services, conversation: Conversation | None) -> Answer:
     """Forget the thread's conversation, here and on the server."""
     if conversation is None and turn.recall(steps.FORGOTTEN) is None:
-        return Answer(NOTHING_TO_FORGET, outcome="reset")
+        return Answer(NOTHING_TO_FORGET, outcome="nothing")
     if conversation is not None:
         await turn.note(steps.FORGOTTEN, conversation.id)
         await services.engine.delete(conversation.id)

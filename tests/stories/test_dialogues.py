@@ -161,9 +161,34 @@ async def test_the_command_says_so_where_there_is_nothing_to_reset(town: Town) -
 
 
 async def test_a_reset_outside_a_thread_says_what_to_do(town: Town) -> None:
+    alice = town.slack.user("alice")
+    root = await alice.says("#general", "@bot reset")
+    await town.slack.wait_for(alice.ephemerals)
+    await town.rests("#general", root)
+    (answer,) = alice.ephemerals()
+    assert answer.text == NOTHING_TO_FORGET
+    assert answer.thread_ts is None  # Slack shows none in a thread without replies
+    assert town.slack.replies("#general", root) == []
+    assert town.slack.agent_thread("#general", root).status == ""
+    assert town.fake.requests == []
+
+
+async def test_resetting_twice_is_answered_privately_the_second_time(town: Town) -> None:
+    alice = town.slack.user("alice")
+    root = await town.ask("#general", "@bot hi")
+    await town.ask("#general", "@bot reset", thread_ts=root)
+    await alice.says("#general", "@bot reset", thread_ts=root)
+    await town.slack.wait_for(alice.ephemerals)
+    await town.rests("#general", root)
+    (answer,) = alice.ephemerals()
+    assert (answer.text, answer.thread_ts) == (NOTHING_TO_FORGET, root)
+    assert len(town.slack.replies("#general", root)) == 2
+
+
+async def test_where_slack_refuses_a_private_answer_it_is_posted(town: Town) -> None:
+    town.slack.faults.refuse("chat.postEphemeral", "user_not_in_channel")
     root = await town.ask("#general", "@bot reset")
     assert await town.replies("#general", root) == [NOTHING_TO_FORGET]
-    assert town.fake.requests == []
 
 
 async def test_help_says_what_the_bot_can_do(town: Town) -> None:

@@ -175,6 +175,7 @@ async def test_only_the_last_answer_is_given_again(town: Town) -> None:
 
 
 async def test_what_is_no_answer_has_no_buttons(town: Town) -> None:
-    root = await town.ask("#general", "@bot reset")
-    (message,) = town.slack.replies("#general", root)
+    root = await town.ask("#general", "@bot hi")
+    await town.ask("#general", "@bot reset", thread_ts=root)
+    message = town.slack.replies("#general", root)[-1]
     assert [block["type"] for block in message.blocks] == ["markdown"]

@@ -5,9 +5,10 @@ connection after the intent was written), it is looked up by its metadata before
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -21,6 +22,7 @@ from bot.slack.answer.outlet import Outlet
 from bot.slack.answer.previous import PreviousAnswers
 from bot.slack.answer.rate_limits import RateLimits
 from bot.slack.answer.status import Refused, Status
+from bot.slack.ephemerals import whisper
 from bot.slack.markdown.render import render
 from bot.slack.markdown.split import LIMIT
 from bot.store import Store
@@ -29,6 +31,8 @@ from bot.timing import AnswerTiming
 
 __all__ = ["METADATA_EVENT", "Replies", "Reply"]
 
+PRIVATE = frozenset({"nothing"})
+"""Outcomes that only the person who asked has to know of."""
 RATED = frozenset({"completed", "cancelled"})
 """Outcomes under which people are asked what they think."""
 
@@ -92,6 +96,7 @@ class Replies:
         live = Live(outlet, stop or asyncio.Event(), streams=streams)
         reply = Reply(
             *(turn, live, self._store, self._previous, limits),
+            whisper=partial(self._whisper, message),
             shows=self._live,
             feedback=self._feedback,
             most=self._most,
@@ -114,6 +119,13 @@ class Replies:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _whisper(self, message: Message, text: str) -> bool:
+        """Answer for the asking person's eyes only; whether Slack accepted it."""
+        root = message.ts == message.thread.thread_ts
+        return await whisper(
+            self._client, message.thread, message.user_id, text, beside_thread=root
+        )
+
 
 async def _stop(keeping: asyncio.Task[None]) -> None:
     """End the task before the status is cleared: nothing may be set after that."""
@@ -132,6 +144,7 @@ class Reply:
         previous: PreviousAnswers,
         limits: RateLimits,
         *,
+        whisper: Callable[[str], Awaitable[bool]],
         shows: bool,
         feedback: bool,
         most: int,
@@ -141,6 +154,7 @@ class Reply:
         self._store = store
         self._previous = previous
         self._limits = limits
+        self._whisper = whisper
         self._shows = shows
         self._feedback = feedback
         self._most = most
@@ -154,8 +168,11 @@ class Reply:
     async def finish(self, answer: Answer) -> list[str]:
         """Have the whole answer in Slack, each part of it once; returns their `ts`.
 
+        A private one is shown to the person only, and posted where Slack refuses that.
         Raises Undeliverable where Slack will never take it, Retry where it may later.
         """
+        if answer.outcome in PRIVATE and await self._whisper(answer.text):
+            return []
         rated = self._feedback and answer.outcome in RATED and bool(answer.run_id)
         extras = answer_buttons(self._turn.id, answer.run_id) if rated else []
         done = await self._live.finish(render(answer.text, answer.citations), extras)
