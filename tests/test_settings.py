@@ -145,6 +145,12 @@ def test_the_readme_s_table_is_the_settings() -> None:
     assert render_table() in (ROOT / "README.md").read_text()
 
 
+def test_the_table_of_redis_keys_is_that_of_the_code() -> None:
+    from bot.store.keys import render_families
+
+    assert render_families() in (ROOT / "docs" / "architecture.md").read_text()
+
+
 def from_example(folder: Path, **filled: str) -> list[str]:
     """What is wrong with a copy of .env.example in which these variables were filled in."""
     lines = (ROOT / ".env.example").read_text().splitlines()

@@ -1,26 +1,32 @@
-"""`python -m bot.generate`: write the files anew that follow from the code."""
+"""`python -m bot.cli.generate`: write the files that follow from the code."""
 
 from pathlib import Path
 
 from bot.settings import render_table
 from bot.slack.manifest import render_manifest
+from bot.store.keys import render_families
 
 ROOT = Path(__file__).parents[2]
 TABLE_HEAD = "| variable |"
+KEYS_HEAD = "| key |"
 
 
 def main() -> None:
-    """Write manifest.yml, and the README's table of settings."""
+    """Write manifest.yml, the README's table of settings and the table of Redis keys."""
     (ROOT / "manifest.yml").write_text(render_manifest())
-    readme = ROOT / "README.md"
-    readme.write_text(with_table(readme.read_text()))
+    for path, head, table in (
+        ("README.md", TABLE_HEAD, render_table()),
+        ("docs/architecture.md", KEYS_HEAD, render_families()),
+    ):
+        page = ROOT / path
+        page.write_text(with_table(page.read_text(), head, table))
 
 
-def with_table(readme: str) -> str:
-    """The README with its table of settings in the place of the old one."""
-    before, _, rest = readme.partition(TABLE_HEAD)
+def with_table(page: str, head: str, table: str) -> str:
+    """The page with this table in the place of the one that begins with `head`."""
+    before, _, rest = page.partition(head)
     after = rest.partition("\n\n")[2]
-    return f"{before}{render_table()}\n\n{after}"
+    return f"{before}{table}\n\n{after}"
 
 
 if __name__ == "__main__":

@@ -98,6 +98,15 @@ GROUP = "workers"
 """The consumer group that reads the stream of ready threads; the scripts know it, too."""
 
 
+def render_families() -> str:
+    """The families as a Markdown table."""
+    lines = ["| key | type | holds | lifetime | bound |", "|---|---|---|---|---|"]
+    for name, family in sorted(FAMILIES.items()):
+        cells = (f"`{name}`", family.type, family.what, family.lifetime, family.bound)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The keys of one bot. `Keys("bot").ready` is `{bot}:ready`."""
