@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from bot.slack.markdown.growing import stable_prefix
 from bot.slack.markdown.render import blocks, fallback, parts
-from bot.slack.markdown.sanitize import neutralise
+from bot.slack.markdown.sanitize import sanitize
 
 SECTION = """## A heading of section <b>
 
@@ -63,7 +63,7 @@ def main() -> None:
     """Print the seconds that each step takes."""
     size = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     steps: dict[str, Callable[[str], object]] = {
-        "neutralise": neutralise,
+        "sanitize": sanitize,
         "parts": lambda text: [part.text for part in parts(text)],
         "blocks of a part": lambda text: blocks(text[:11_500]),
         "fallback": fallback,

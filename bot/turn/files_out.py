@@ -7,6 +7,7 @@ from bot.engines import Engine
 from bot.errors import BotError, RateLimited, StoreUnavailable, Superseded
 from bot.models import MadeFile, Run, Thread
 from bot.slack.files import Files, NotTaken
+from bot.slack.markdown.clean import clean
 from bot.slack.markdown.code import code_blocks
 from bot.slack.markdown.split import LIMIT, parts
 from bot.store import steps
@@ -143,7 +144,7 @@ async def fit(turn: Turn, files: Files, text: str, messages: int) -> tuple[str, 
         return text, ()
 
     async def read() -> bytes:
-        return text.encode()
+        return clean(text).encode()
 
     file_id = await _bring(turn, files, steps.WHOLE_ANSWER, "answer.md", read)
     return shown + (REST_ATTACHED if file_id else REST_LEFT_OUT), tuple(filter(None, [file_id]))

@@ -11,6 +11,7 @@ from bot.errors import RunFailed
 from bot.jobs.run import carry_out
 from bot.models import Answer, Conversation, Message, Record, well_formed
 from bot.slack.answer.reply import Reply
+from bot.slack.markdown.clean import clean
 from bot.store import steps
 from bot.store.journal import Turn
 from bot.store.steps import Admission, Heard
@@ -156,7 +157,7 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
     heard = turn.recall(steps.HEARD) or Heard(messages=questions)
     said = [*heard.before]
     said += [Record("user", m.text, m.ts, m.user_id) for m in heard.messages]
-    said.append(Record("assistant", answer.text, questions[-1].ts))
+    said.append(Record("assistant", clean(answer.text), questions[-1].ts))
     await inbox.settle(
         turn.claim,
         answered=questions,

@@ -150,17 +150,27 @@ def code(markdown: str) -> str:
 
 
 def seen(markdown: str) -> str:
-    """The words that people see, without white space and invisible characters."""
-    return re.sub(r"[\s\u200b]", "", "".join(_shown(token) for token in parsed(markdown)))
+    """The words that people see, without white space, invisible characters and brackets."""
+    words, targets = [], list[str]()
+    for token in parsed(markdown):
+        words.append(_shown(token))
+        if token.type == "link_open":
+            targets.append(str(token.attrs["href"]))
+        elif token.type == "link_close":
+            target = targets.pop()
+            words.append("" if re.match("https?:|mailto:|sandbox:", target) else f"({target})")
+    return re.sub(r"[\s\u200b\\()\[\]$]", "", "".join(words))
 
 
 def _shown(token: Token) -> str:
     if token.type == "image" and not token.content:
-        return "image"
+        source = str(token.attrs["src"])
+        return "image" if source.startswith("http") else source
     if token.type in ("code_inline", "fence", "code_block"):
         return token.content
     if token.type not in ("text", "text_special"):
         return ""
-    text = re.sub(r"【[\d:]+†[^】]*】", "", token.content)
+    text = re.sub(r"<br/>", "", token.content)
+    text = re.sub(r"【[\d:]+†[^】]*】", "", text)
     text = re.sub(r"!?\[([^\[\]]*)\]\(sandbox:[^)]*\)", r"\1", text)  # no link with a blank in it
     return re.sub(r"<https:[^|>]*\|([^>]*)>", r"\1", text)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.growing import Append, GrowingAnswer, stable_prefix
-from bot.slack.markdown.sanitize import neutralise
+from bot.slack.markdown.sanitize import sanitize
 from bot.slack.markdown.split import LIMIT, parts
 from tests.slack.documents import answers, code, documents, texts, thorough
 
@@ -51,12 +51,12 @@ def test_only_what_is_settled_is_shown(so_far: str, shown: str) -> None:
 @thorough
 @given(texts, st.integers(0, 30))
 def test_what_is_shown_only_grows(markdown: str, first: int) -> None:
-    whole = neutralise(markdown)
+    whole = sanitize(markdown)
     for end in range(first, len(markdown) + 1, 1 + len(markdown) // 30):
         stable = stable_prefix(markdown[:end])
         assert stable <= end
         assert stable == 0 or not markdown[stable].isspace()
-        assert whole.startswith(neutralise(markdown[:stable]))
+        assert whole.startswith(sanitize(markdown[:stable]))
 
 
 def written(markdown: str, limit: int, ends: list[int]) -> list[str]:
@@ -71,8 +71,8 @@ def written(markdown: str, limit: int, ends: list[int]) -> list[str]:
                 messages.append("")
 
     for end in ends:
-        add(growing.advance(neutralise(markdown[: stable_prefix(markdown[:end])])))
-    add(growing.finish(neutralise(markdown)))
+        add(growing.advance(sanitize(markdown[: stable_prefix(markdown[:end])])))
+    add(growing.finish(sanitize(markdown)))
     assert not growing.diverged
     assert messages.pop() == ""
     return messages
@@ -137,4 +137,4 @@ def test_answers_of_real_models_grow_into_their_messages() -> None:
     for number, answer in enumerate(answers()):
         ends = sorted(chance.randrange(len(answer) + 1) for _ in range(8))
         messages = written(answer, LIMIT if number % 2 else 1000, ends)
-        assert "".join(map(code, messages)).split() == code(neutralise(answer)).split()
+        assert "".join(map(code, messages)).split() == code(sanitize(answer)).split()

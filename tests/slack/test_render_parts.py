@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot.slack.markdown.blocks import dedent
 from bot.slack.markdown.graphemes import size
-from bot.slack.markdown.sanitize import neutralise
+from bot.slack.markdown.sanitize import sanitize
 from bot.slack.markdown.split import LIMIT, Part, join, parts
 from tests.slack.documents import (
     answers,
@@ -225,7 +225,7 @@ def cells(markdown: str) -> list[str]:
 @thorough
 @given(tidy_documents, st.sampled_from((300, 500, 1000)))
 def test_code_and_tables_survive_the_cut(markdown: str, limit: int) -> None:
-    safe = neutralise(markdown)
+    safe = sanitize(markdown)
     texts = posted(safe, limit)
     assert "".join(map(code, texts)).split() == code(safe).split()
     assert [cell for text in texts for cell in cells(text)] == cells(safe)
@@ -233,7 +233,7 @@ def test_code_and_tables_survive_the_cut(markdown: str, limit: int) -> None:
 
 def test_answers_of_real_models_are_whole_at_every_limit() -> None:
     for answer in answers():
-        safe = neutralise(answer)
+        safe = sanitize(answer)
         for limit in (64, 500, 3000, LIMIT):
             assert_whole(safe, limit)
         assert_words_whole(safe, 500)
@@ -241,7 +241,7 @@ def test_answers_of_real_models_are_whole_at_every_limit() -> None:
 
 def test_answers_of_real_models_keep_their_code_and_tables() -> None:
     for answer in answers():
-        safe = neutralise(answer)
+        safe = sanitize(answer)
         for limit in (1000, 3000):
             texts = posted(safe, limit)
             assert "".join(map(code, texts)).split() == code(safe).split()

@@ -5,7 +5,7 @@ from typing import Any
 
 from bot.models import Update
 from bot.slack.answer.buttons import stop_block
-from bot.slack.answer.outlet import Outlet, visible
+from bot.slack.answer.outlet import Outlet
 from bot.slack.answer.rate_limits import EDITS, LAST_EDITS
 from bot.slack.answer.stream import LIMIT, stop_quietly
 from bot.slack.markdown.split import parts
@@ -31,7 +31,7 @@ class EditedMessage:
 
     async def show(self, update: Update) -> bool:
         """Edit the newest message, or post one."""
-        text = visible(update.text)
+        text = self._outlet.visible.of(update.text)
         if self._drafts.open:
             return await self._edit(self._drafts.open, text)
         if update.text.strip():

@@ -10,8 +10,7 @@ from bot.slack.answer.drafts import Drafts
 from bot.slack.answer.rate_limits import Allowance, RateLimits
 from bot.slack.answer.status import Refused, Status
 from bot.slack.answer.steps import card_blocks, ended
-from bot.slack.markdown.growing import stable_prefix
-from bot.slack.markdown.sanitize import neutralise
+from bot.slack.markdown.growing import Visible
 from bot.store.journal import Turn
 from bot.store.steps import CARDS
 from bot.timing import AnswerTiming
@@ -28,6 +27,7 @@ class Outlet:
     status: Status
     drafts: Drafts
     timing: AnswerTiming
+    visible: Visible = field(default_factory=Visible)
     steps: Sequence[Step] = field(default=())
 
     def cards(self, part: int, *, at_work: bool = False) -> list[dict[str, Any]]:
@@ -51,8 +51,3 @@ class GrowingMessage(Protocol):
     async def show(self, update: Update) -> bool:
         """Show the answer so far; False where something is left to show at once."""
         ...
-
-
-def visible(text: str) -> str:
-    """The part of a growing text whose rendering will not change any more, safe to post."""
-    return neutralise(text[: stable_prefix(text)])

@@ -9,7 +9,7 @@ from bot.errors import Retry, Undeliverable
 from bot.models import Step, Update
 from bot.slack.answer.ageing import AgeingAnswer
 from bot.slack.answer.edited import EditedMessage
-from bot.slack.answer.outlet import Outlet, visible
+from bot.slack.answer.outlet import Outlet
 from bot.slack.answer.rate_limits import APPENDS, LAST_APPENDS, STARTS
 from bot.slack.answer.steps import working
 from bot.slack.answer.stream import LIMIT, Stream
@@ -66,7 +66,7 @@ class StreamedMessage:
     async def show(self, update: Update) -> bool:
         """Append what is new."""
         await self._note_steps(update.steps)
-        text = visible(update.text)
+        text = self._outlet.visible.of(update.text)
         self._unsent = _joined([*self._unsent, *self._growing.advance(text)])
         if self._stream and self._is_old(self._stream, text):
             end = self._growing.end_message()

@@ -37,6 +37,10 @@ class Kind(Enum):
     CLOSER = auto()  # ```
 
 
+PROSE = (Kind.PROSE, Kind.HEADING, Kind.HEADER, Kind.ROW)
+"""The kinds of lines that hold inline Markdown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fence:
     """A fenced code block: how to open it again, and how to close it."""
@@ -61,7 +65,21 @@ class Line:
     level: int | None = None  # nesting of the outermost block that begins here; 0 is the top
     lists: int = 0
     quotes: int = 0
+    quote_begins: bool = False
     fence: Fence | None = None
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks Slack may make of what begins in this line.
+
+        Code, a table or a quote within a list ends the list's own block, and another one follows.
+        """
+        if self.level is None:
+            return 0
+        if self.level == 0:
+            return 1
+        resumes = self.quote_begins or self.kind in (Kind.OPENER, Kind.HEADER, Kind.HEADING)
+        return 2 if resumes else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +102,13 @@ class Outline:
         """The fence that the end of the text leaves open."""
         fence = self.lines[-1].fence if self.lines else None
         return fence if fence and not fence.closed else None
+
+    def top_level(self, offset: int) -> int:
+        """The last offset up to this one at which a block begins that is in no other block."""
+        for line in reversed(self.lines[: self.number(offset) + 1]):
+            if line.level == 0 and line.start <= offset:
+                return line.start
+        return 0
 
     def units(self) -> Iterator[tuple[int, int]]:
         """Runs of lines, first and behind the last, whose inline Markdown belongs together."""
@@ -193,6 +218,7 @@ def _mark(found: Outline, token: Token, lines: list[Line]) -> None:
             for line in lines:
                 line.lists += 1
         case "blockquote_open":
+            begin.quote_begins = True
             for line in lines:
                 line.quotes += 1
 

@@ -1,31 +1,46 @@
 """An answer that is shown while it is written: what of it can be shown, and in which message."""
 
-from __future__ import annotations
-
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from bot.slack.markdown.blocks import Kind, Line, Outline, outline
+from bot.slack.markdown.clean import clean_so_far
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, atoms, pieces
+from bot.slack.markdown.reasoning import has_reasoning
+from bot.slack.markdown.rewrite import BOLD
+from bot.slack.markdown.sanitize import sanitize
 from bot.slack.markdown.split import LIMIT, Part, Splitter
 
 _FULL = 0.85
 """The share of a message from which on it ends with the next block: the rest of the limit is for
 blocks that would otherwise be cut."""
+_LONGEST_ADDRESS = 2000
+_LONGEST_FORMULA = 600
 _REACH = 100  # characters of an unfinished word, tag or mark that are held back
 
 _BLANK_LINE = re.compile(r"(?:\r\n?+|\n)[ \t]*[\r\n]")
 _MARKERS_ONLY = re.compile(r"[ \t>#*+=~`|:_.)\d-]*")
 _TAIL = re.compile(
-    r"(?: \\ | ! | @\w* | &\#?\w* | [*_~]+ | 【[^】\r\n]* | <\S* | [^\W_][\w'’.,-]* )\Z",
+    r"(?: \\ | ! | https?:/{0,2} | @[\w/.-]* | &\#?\w* | [*_~]+"
+    r" | 【[^】\r\n]* | <\S* | [^\W_][\w'’.,-]* )\Z",
     re.VERBOSE | re.ASCII,
 )
-_LABELLED = re.compile(r"<[a-z]+:[^\s<>|]+\|[^<>\r\n|]*\Z", re.IGNORECASE)
+_LABELLED = re.compile(
+    r"<(?:[a-z]+:[^\s<>|]+\|[^<>\r\n|]*|/?[a-z][a-z0-9]*\s[^<>\r\n]*|!-[^<>]*)\Z", re.IGNORECASE
+)
+_ADDRESS = re.compile(r"https?://\S*\Z", re.IGNORECASE)
+_DOLLARS = re.compile(
+    r"(?<![\w$\\])(?:\$\$[^$]*\$?|\$(?![\s$])(?:[^$\s]{0,40}|(?!\d)[^$\r\n`]{0,200}))\Z"
+)
+_UNTIL_NEXT = (Inline.URL, Inline.FORMULA, Inline.FOOTNOTE)
+"""What a token means depends on the character behind it."""
 _TARGET_SO_FAR = re.compile(r"(?:\((?:[^()\[\r\n]|\([^()\[\r\n]*+\)?)*+)?\Z")
-_EMPHASIS = (re.compile(r"\*\*"), re.compile("~~"))
+_EMPHASIS = (re.compile(r"\*\*"), BOLD, re.compile("~~"))
 _BY_LINE = (Kind.ROW, Kind.OPENER, Kind.CODE, Kind.CLOSER)
 
 
@@ -34,10 +49,14 @@ def stable_prefix(markdown: str) -> int:
 
     Held back are the last word, and what may yet become a link, a code span, bold, a fence; of code
     and tables the last line. The character at the returned offset is not white space, since Slack
-    may drop white space where a piece of a stream begins. What `neutralise` makes of the prefix
+    may drop white space where a piece of a stream begins. What `sanitize` makes of the prefix
     only grows.
     """
-    found = outline(markdown)
+    return _stable(outline(markdown))
+
+
+def _stable(found: Outline) -> int:
+    markdown = found.text
     end = len(markdown.rstrip())
     if not end:
         return 0
@@ -72,7 +91,10 @@ def _settled(found: Outline, offset: int) -> int:
 def _tail(found: Outline, line: Line, end: int) -> int:
     """The start of the last word or mark of the line, which may not be complete."""
     tail = _TAIL.search(found.text, max(line.start, end - _REACH), end)
-    return tail.start() if tail else end - 1
+    offset = tail.start() if tail else end - 1
+    scheme = found.text.rfind("://", max(line.start, end - 2 * _LONGEST_ADDRESS), end)
+    address = _ADDRESS.search(found.text, max(line.start, scheme - 5), end) if scheme >= 0 else None
+    return min(offset, address.start()) if address else offset
 
 
 def _line_hold(found: Outline, number: int) -> int:
@@ -94,24 +116,45 @@ def _inline_hold(found: Outline, line: Line, offset: int, open: bool) -> int:
     holds = [offset]
     if open:
         holds += [token.start for token in tokens if token.kind is Inline.TICKS]
+        holds += [token.start for token in tokens if text.startswith("\\[", token.start)]
     if line.end == len(text) and not text.endswith("\n"):
         last = [token for token in tokens if token.start >= line.start]
-        holds += [*_open_brackets(text, last), *_open_emphasis(text, line.start, tokens)]
+        holds += [*_open_brackets(text, last), *_cut_emphasis(text, line.start, tokens, offset)]
+        holds += [token.start for token in last if _holds_line(text, token)]
         label = text.rfind("<", line.start)
         if label >= 0 and _LABELLED.match(text, label):
             holds.append(label)
+        if dollars := _DOLLARS.search(text, max(line.start, len(text) - _LONGEST_FORMULA)):
+            holds.append(dollars.start())
     offset = min(holds)
     whole = [*atoms(tokens), *(token for token in tokens if token.kind is not Inline.LINE)]
-    return min([offset, *(token.start for token in whole if token.start < offset < token.end)])
+    return min([offset, *(token.start for token in whole if _is_cut(token, offset))])
 
 
-def _open_emphasis(text: str, start: int, tokens: list[Piece]) -> Iterator[int]:
+def _is_cut(token: Piece, offset: int) -> bool:
+    end = token.end + 1 if token.kind in _UNTIL_NEXT else token.end
+    return token.start < offset < end
+
+
+def _holds_line(text: str, token: Piece) -> bool:
+    """Whether the rest of the line decides what the token becomes."""
+    return token.kind is Inline.HTML or text.startswith("\\(", token.start)
+
+
+def _cut_emphasis(text: str, start: int, tokens: list[Piece], offset: int) -> Iterator[int]:
+    """Where bold or struck text begins that is open at the offset."""
     code = [token for token in tokens if token.kind is Inline.CODE]
     for emphasis in _EMPHASIS:
-        marks = [mark.start() for mark in emphasis.finditer(text, start)]
-        marks = [mark for mark in marks if not any(span.start < mark < span.end for span in code)]
-        if len(marks) % 2:
-            yield marks[-1]
+        found = (mark.start() for mark in emphasis.finditer(text, start))
+        marks = [mark for mark in found if not _is_inside(mark, code)]
+        for opening, closing in zip_longest(marks[::2], marks[1::2], fillvalue=len(text)):
+            if opening < offset < closing + 2:
+                yield opening
+
+
+def _is_inside(offset: int, spans: list[Piece]) -> bool:
+    before = bisect_left(spans, offset, key=lambda span: span.start) - 1
+    return before >= 0 and offset < spans[before].end
 
 
 def _open_brackets(text: str, tokens: list[Piece]) -> Iterator[int]:
@@ -131,10 +174,39 @@ class Append:
     ends: bool = False
 
 
+class Visible:
+    """What can be shown of an answer that is being written: cleaned, complete and harmless.
+
+    Each text is all of the answer so far. What was shown before is not read again, from the last
+    block on that begins at the top level.
+    """
+
+    def __init__(self) -> None:
+        self._read = ""  # the beginning of the answer that is not read again
+        self._shown = ""  # what is shown of it
+
+    def of(self, text: str) -> str:
+        """The part of `clean(text)` that nothing that follows will change, for Slack."""
+        if not text.startswith(self._read) or has_reasoning(text[len(self._read) :]):
+            self._read = self._shown = ""
+        rest = text[len(self._read) :]
+        cleaned = clean_so_far(rest)
+        found = outline(cleaned)
+        stable = _stable(found)
+        shown = self._shown + sanitize(cleaned[:stable])
+        if rest.startswith(cleaned[:stable]) and not has_reasoning(rest):
+            self._advance(cleaned, found.top_level(stable))
+        return shown
+
+    def _advance(self, cleaned: str, offset: int) -> None:
+        self._read += cleaned[:offset]
+        self._shown += sanitize(cleaned[:offset])
+
+
 class GrowingAnswer:
     """Lays a growing text out over messages that can only be appended to.
 
-    Give `advance` what can be shown so far, `neutralise(text[:stable_prefix(text)])`, and `finish`
+    Give `advance` what can be shown so far, `sanitize(text[:stable_prefix(text)])`, and `finish`
     the whole. Each returns what to append; after an Append that ends its message, the next one
     begins a new message. `starts` are the offsets at which the messages begin: with them, kept
     somewhere safe, `parts(text, start=...)` can finish the work of a process that died.

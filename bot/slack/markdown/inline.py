@@ -3,8 +3,6 @@
 Links do not cross lines here, code spans may. Everything is linear in the length of the text.
 """
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_left
 from collections import defaultdict
@@ -12,26 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from bot.slack.markdown.blocks import NEWLINE
+from bot.slack.markdown.syntax import SPECIAL, is_formula
 
-BROADCAST = r"(?<![\w/])@(?=(?:channel|here|everyone|group)\b)"
-"""The @ of a mention of many. Slack resolves it only where it is asked to find names (`link_names`,
-`parse=full`); it is broken all the same."""
-
-_SPECIAL = re.compile(
-    r"""
-      (?P<ESCAPE> \\[!-/:-@\[-`{-~] )
-    | (?P<TICKS> `+ )
-    | (?P<AUTOLINK> < (?: (?:https?|ftp|mailto|tel):[^\s<>|]+ | [\w.+-]+@[\w-]+(?:\.[\w-]+)+ )
-                      (?:\|[^<>\r\n|]*)? > )
-    | (?P<ANGLE> [<>] )
-    | (?P<OPEN> !?\[ )
-    | (?P<CLOSE> \] )
-    | (?P<MARK> 【\d[\d:]{0,20}†[^】\r\n]{0,80}】 )
-    """
-    + rf"| (?P<MENTION> {BROADCAST} ) | (?P<LINE> {NEWLINE.pattern} )",
-    re.VERBOSE | re.IGNORECASE,
-)
 _URL = r"(?:[^\s()<>\\]|\\\S)*+"
 _TARGET = re.compile(
     rf"""\]\( [ \t]*+
@@ -57,7 +37,12 @@ class Kind(Enum):
     CLOSE = auto()  # ] that ends no link
     TARGET = auto()  # ](…) of a link or an image
     MENTION = auto()  # the @ of @channel and the like
-    MARK = auto()  # a citation mark of the Assistants API that no annotation explains
+    MARK = auto()  # a citation marker that no annotation explains
+    FORMULA = auto()  # \(…\), \[…\], $…$, $$…$$
+    HTML = auto()  # a tag or a comment
+    FOOTNOTE = auto()  # [^1]
+    DEFINITION = auto()  # [1]: at the beginning of a line
+    URL = auto()  # a bare address
     LINE = auto()  # a line break and the quote marks behind it
 
 
@@ -75,7 +60,7 @@ class Piece:
     title: str = ""
     image: bool = False
     inside: bool = False  # within a link's or an image's own text
-    partner: Piece | None = None
+    partner: "Piece | None" = None
 
 
 class _Brackets:
@@ -113,8 +98,11 @@ def pieces(text: str, start: int, end: int) -> list[Piece]:
     brackets = _Brackets()
     ticks: dict[int, list[int]] | None = None
     position = start
-    while match := _SPECIAL.search(text, position, end):
+    while match := SPECIAL.search(text, position, end):
         piece = Piece(Kind[match.lastgroup or "ANGLE"], match.start(), match.end())
+        if piece.kind is Kind.FORMULA and not is_formula(match[0]):
+            position = match.start() + 1
+            continue
         match piece.kind:
             case Kind.TICKS:
                 ticks = _runs(text, start, end) if ticks is None else ticks
@@ -143,6 +131,11 @@ def atoms(found: list[Piece]) -> Iterator[Piece]:
         elif piece.kind is Kind.OPEN and piece.partner:
             reached = piece.partner.end
             yield Piece(Kind.OPEN, piece.start, reached, piece.url)
+
+
+def looks_like_target(text: str, offset: int) -> bool:
+    """Whether a ] that ends no link would end one, were it not for the links around it."""
+    return bool(_TARGET.match(text, offset))
 
 
 def is_destination(url: str) -> bool:

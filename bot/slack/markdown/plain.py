@@ -1,21 +1,24 @@
 """Markdown as one line of plain text, for notifications and screen readers."""
 
-from __future__ import annotations
-
 import html
 import re
 
 from bot.slack.markdown.blocks import PREFIX, Kind, Outline, outline
+from bot.slack.markdown.clean import clean
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, pieces
-from bot.slack.markdown.sanitize import ZERO_WIDTH_SPACE
+from bot.slack.markdown.rewrite import ZERO_WIDTH_SPACE
+from bot.slack.markdown.sanitize import sanitize
 
 _HEADING = re.compile(r"#{1,6}[ \t]+")
 _RULE = re.compile(r"[ \t]*([-*_=])(?:[ \t]*\1)*[ \t]*")
 _QUOTED = re.compile(r"(?:[ \t]*> ?)+")
 _BULLET = re.compile(r"[-+*](?=[ \t])")
 _TASK = re.compile(r"\[([ xX])\](?=[ \t])")
-_EMPHASIS = re.compile(r"\*{1,3}(?=\S)|(?<=\S)\*{1,3}|~~|(?<!\w)_{1,3}(?=\S)|(?<=\S)_{1,3}(?!\w)")
+_EMPHASIS = re.compile(r"\*{1,3}|~~|_{1,3}")
+_BEFORE = re.compile(r"[\s(\[{\"'*~_“‘«「（—–]|\Z")
+_AFTER = re.compile(r"[\s)\]}\"'*~_,;:!?”’»」）、。—–…]|\.(?!\w)|\Z")
+_CELL_END = re.compile(r"(?<!\\)\|")
 _HEAD = 4000
 """Characters of Markdown that are looked at: enough for any summary, whatever is formatting."""
 
@@ -25,7 +28,7 @@ def plain(markdown: str, limit: int) -> str:
 
     Code keeps its content, links their text, images their description.
     """
-    found = outline(markdown[: _HEAD + 4 * limit])
+    found = outline(sanitize(clean(markdown[: _HEAD + 4 * limit])))
     text = " ".join(_unit(found, first, end) for first, end in found.units())
     return shorten(" ".join(text.replace(ZERO_WIDTH_SPACE, "").split()), limit)
 
@@ -51,7 +54,7 @@ def _unit(found: Outline, first: int, end: int) -> str:
     text = text[len(marks) :]
     if begin.kind in (Kind.HEADER, Kind.ROW):
         delimiter = begin.kind is Kind.HEADER and first > begin.first
-        cells = [] if delimiter else text.strip().strip("|").split("|")
+        cells = [] if delimiter else _cells(text.strip())
         return _flat(" · ".join(cell.strip() for cell in cells))
     if _RULE.fullmatch(text.strip()):
         return ""
@@ -59,12 +62,43 @@ def _unit(found: Outline, first: int, end: int) -> str:
     return _BULLET.sub("•", marks.replace(">", "")) + _flat(body)
 
 
+def _cells(row: str) -> list[str]:
+    row = row.removeprefix("|")
+    row = row[:-1] if row.endswith("|") and not row.endswith("\\|") else row
+    return [cell.replace("\\|", "|") for cell in _CELL_END.split(row)]
+
+
 def _flat(text: str) -> str:
-    out, position = [], 0
+    out: list[str] = []
+    position = 0
+    emphasis = _Emphasis()
     for piece in pieces(text, 0, len(text)):
-        out += [_EMPHASIS.sub("", text[position : piece.start]), _spelled(text, piece)]
+        emphasis.read(out, text, position, piece.start)
+        out.append(_spelled(text, piece))
         position = piece.end
-    return html.unescape("".join([*out, _EMPHASIS.sub("", text[position:])]))
+    emphasis.read(out, text, position, len(text))
+    return html.unescape("".join(out))
+
+
+class _Emphasis:
+    """Takes the marks of emphasis away that have a partner. Names such as `_x_.py` keep theirs."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, list[int]] = {}
+
+    def read(self, out: list[str], text: str, start: int, end: int) -> None:
+        """Append text to what there is so far, mark by mark."""
+        for mark in _EMPHASIS.finditer(text, start, end):
+            out += [text[start : mark.start()], mark[0]]
+            start = mark.end()
+            openers = self._open.setdefault(mark[0], [])
+            before, after = text[mark.start() - 1 : mark.start()], text[mark.end() : mark.end() + 1]
+            loose = mark[0][0] != "_"
+            if openers and before.strip() and (loose or _AFTER.match(text, mark.end())):
+                out[openers.pop()] = out[-1] = ""
+            elif after.strip() and (loose or _BEFORE.match(before)):
+                openers.append(len(out) - 1)
+        out.append(text[start:end])
 
 
 def _spelled(text: str, piece: Piece) -> str:

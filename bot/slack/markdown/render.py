@@ -7,30 +7,30 @@ Everything goes out as Slack's own `markdown` block, which renders standard Mark
 nested lists, tables, task lists, fenced code, quotes, links.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any
 
+from bot.slack.markdown.clean import clean
 from bot.slack.markdown.graphemes import size
-from bot.slack.markdown.inline import BROADCAST
 from bot.slack.markdown.plain import plain
-from bot.slack.markdown.sanitize import ZERO_WIDTH_SPACE, defuse, neutralise
+from bot.slack.markdown.sanitize import ZERO_WIDTH_SPACE, defuse, sanitize
 from bot.slack.markdown.sources import Citation, with_sources
 from bot.slack.markdown.split import LIMIT, Part, join, parts
+from bot.slack.markdown.syntax import BROADCAST
 
 __all__ = [
     "LIMIT",
     "Citation",
     "Part",
     "blocks",
+    "clean",
     "escape_mrkdwn",
     "fallback",
     "join",
-    "neutralise",
     "parts",
     "render",
+    "sanitize",
     "with_sources",
 ]
 
@@ -42,17 +42,17 @@ _BROADCAST = re.compile(BROADCAST, re.IGNORECASE)
 
 def render(answer: str, citations: Sequence[Citation] = ()) -> str:
     """The model's answer, with its sources, as Markdown that is safe to post in Slack."""
-    return neutralise(with_sources(answer, citations))
+    return sanitize(clean(with_sources(answer, citations)))
 
 
 def blocks(text: str) -> list[dict[str, Any]]:
     """The text of one part as Block Kit.
 
-    Neutralised here in any case, whatever was cut or put together before. It changes nothing in
+    Sanitized here in any case, whatever was cut or put together before. It changes nothing in
     what `render` has made safe, but for code that lost its other end to a cut; should that grow
     too long, only what could ping is broken.
     """
-    safe = neutralise(text)
+    safe = sanitize(text)
     return [{"type": "markdown", "text": safe if size(safe) <= SLACK_LIMIT else defuse(text)}]
 
 

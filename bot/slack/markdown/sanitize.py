@@ -12,34 +12,37 @@ lines: its documentation names none of them), control sequences alone are broken
 character.
 """
 
-from __future__ import annotations
-
 import re
 from urllib.parse import quote
 
-from bot.slack.markdown.blocks import PREFIX, Fence, Kind, Outline, outline
+from bot.slack.markdown.blocks import PREFIX, PROSE, Fence, Outline, outline
 from bot.slack.markdown.breaks import LONGEST_RUN
 from bot.slack.markdown.inline import Kind as Inline
-from bot.slack.markdown.inline import Piece, is_destination, pieces
+from bot.slack.markdown.inline import Piece, is_destination, looks_like_target, pieces
+from bot.slack.markdown.markers import shown, strip_controls
+from bot.slack.markdown.rewrite import ZERO_WIDTH_SPACE, Rewrite, join_bold
+from bot.slack.markdown.syntax import BROADCAST
 
-ZERO_WIDTH_SPACE = "\u200b"
 _CONTROL = re.compile(r"<(?=![a-z]+[\^|>]|@[A-Z0-9]+[|>]|#[A-Z0-9]+[|>])")
 _AUTOLINK = re.compile(r"<([^|>]+)\|([^>]*)>")
-_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: no request can carry it
-_PROSE = (Kind.PROSE, Kind.HEADING, Kind.HEADER, Kind.ROW)
+_ALLOWED = re.compile(r"(?:https?|ftp|mailto|tel|sms|sip|slack):[^\s]", re.IGNORECASE)
+"""What a link may begin with. All else is shown as text: other schemes, and relative addresses."""
+_QUOTED = {ord(character): quote(character) for character in "\\`[]$<>*"}
+_MENTION = re.compile(BROADCAST, re.IGNORECASE)
+_POINTED = re.compile(r"\([ \t]*+<")
 _LONGEST_SURE_FENCE = 200
 """A longer opening line may be cut by the splitter, and what follows it would be code no more."""
 
 
-def neutralise(markdown: str) -> str:
+def sanitize(markdown: str) -> str:
     """Markdown that pings nobody, with images as links and without links into the sandbox.
 
     Applying it again changes nothing. The text grows: split it afterwards.
     """
-    found = outline(_SURROGATE.sub("\ufffd", markdown))
+    found = outline(strip_controls(markdown))
     return "".join(
         _prose(found, first, end)
-        if found.lines[first].kind in _PROSE and not found.lines[first].blank
+        if found.lines[first].kind in PROSE and not found.lines[first].blank
         else _code(found, first, end)
         for first, end in found.units()
     )
@@ -76,27 +79,36 @@ def _prose(found: Outline, first: int, end: int) -> str:
     stop = found.lines[end - 1].end
     prefix = PREFIX.match(text, start, stop)
     position = prefix.end() if prefix else start
-    out = [text[start:position]]
+    tokens = pieces(text, position, stop)
+    rewrite = Rewrite(found, first, end, tokens)
+    out = [(text[start:position], False)]
     sure = True
-    for piece in pieces(text, position, stop):
-        out.append(text[position : piece.start])
+    for piece in tokens:
+        out.append((rewrite.between(position, piece.start), True))
         if piece.kind in (Inline.CODE, Inline.TICKS):
             raw = text[piece.start : piece.end]
             # Backticks that a parser may pair in another way put all that follow in doubt.
             sure = sure and piece.kind is Inline.CODE and _surely_span(raw)
-            out.append(raw if sure else defuse(raw))
+            out.append((raw if sure else defuse(raw), False))
         else:
-            out.append(_spelled(text, piece))
+            replacement = rewrite.of(piece)
+            out.append((_spelled(text, piece) if replacement is None else replacement, True))
         position = piece.end
-    out.append(text[position:stop])
-    return "".join(out)
+    out.append((rewrite.between(position, stop), True))
+    return join_bold(out)
 
 
 def _spelled(text: str, piece: Piece) -> str:
     raw = text[piece.start : piece.end]
     match piece.kind:
-        case Inline.ANGLE:
+        case Inline.ANGLE | Inline.FORMULA:
             return escape(raw)
+        case Inline.HTML:
+            return "&lt;" + _inside_tag(text, piece.start + 1, piece.end)
+        case Inline.CLOSE if looks_like_target(text, piece.start):
+            return raw + ZERO_WIDTH_SPACE  # it would end a link, once the links within are text
+        case Inline.CLOSE if _POINTED.match(text, piece.end):
+            return raw + ZERO_WIDTH_SPACE  # with its < escaped it would end a link
         case Inline.ESCAPE:
             return escape(raw[1]) if raw[1] in "<>" else raw
         case Inline.AUTOLINK:
@@ -104,10 +116,19 @@ def _spelled(text: str, piece: Piece) -> str:
         case Inline.MENTION:
             return raw + ZERO_WIDTH_SPACE
         case Inline.MARK:
-            return ""
+            return escape(shown(raw))
         case Inline.OPEN | Inline.TARGET if piece.partner:
             return _link(text, piece, raw)
     return raw
+
+
+def _inside_tag(text: str, start: int, end: int) -> str:
+    """What follows the < of a tag that is shown as it was written."""
+    out = []
+    for piece in pieces(text, start, end):
+        out += [text[start : piece.start], _spelled(text, piece)]
+        start = piece.end
+    return "".join([*out, text[start:end]])
 
 
 def _autolink(raw: str) -> str:
@@ -121,8 +142,10 @@ def _autolink(raw: str) -> str:
 
 def _link(text: str, piece: Piece, raw: str) -> str:
     """One end of a link: `[` or `](url)`. Of links that lead nowhere only the text stays."""
-    if piece.url.startswith(("sandbox:", "data:")) or (piece.image and piece.inside):
+    if _leads_nowhere(piece.url) or (piece.image and piece.inside):
         return ""
+    if not _ALLOWED.match(piece.url):
+        return "" if piece.kind is Inline.OPEN else _unlinked(text, piece)
     if piece.kind is Inline.OPEN:
         return "["
     label = "image" if piece.image and _bare(text, piece) else ""
@@ -130,6 +153,19 @@ def _link(text: str, piece: Piece, raw: str) -> str:
         return label + escape(raw)
     title = f" {escape(piece.title)}" if piece.title else ""
     return f"{label}]({destination(piece.url)}{title})"
+
+
+def _leads_nowhere(url: str) -> bool:
+    return url.lower().startswith(("sandbox:", "data:", "#")) or not url
+
+
+def _unlinked(text: str, piece: Piece) -> str:
+    """The target of a link that Slack cannot or should not follow, behind its text."""
+    label = text[piece.partner.end : piece.start].strip() if piece.partner else ""
+    url = _MENTION.sub(f"@{ZERO_WIDTH_SPACE}", piece.url.translate(_QUOTED))
+    if not label:
+        return url
+    return "" if label.strip("`") == piece.url else f" ({url})"
 
 
 def _bare(text: str, piece: Piece) -> bool:

@@ -4,8 +4,6 @@ A message ends where a block ends, if it can: fences are closed and opened again
 their header, quotes keep their mark. The pieces of source put together are the answer, exactly.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +16,9 @@ LIMIT = 11_500
 """Characters of one message. Slack takes 12,000 in all `markdown` blocks of a payload, and as many
 in all the pieces of one streamed message."""
 MIN_LIMIT = 64
+MAX_BLOCKS = 45
+"""Blocks of one message. Slack makes one of each heading, paragraph, list, table, quote and piece
+of code, and takes 50 of a message, the cards and buttons included."""
 
 _LEADING_BLANKS = re.compile(r"(?:[^\S\r\n]*+(?:\r\n?|\n))+")
 _BLANKS = re.compile(r"\s*")
@@ -68,13 +69,15 @@ class Part:
         return dedent(self.opening + source + closing, self.dedent)
 
 
-def parts(markdown: str, limit: int = LIMIT, start: int = 0) -> tuple[Part, ...]:
+def parts(
+    markdown: str, limit: int = LIMIT, start: int = 0, max_blocks: int = MAX_BLOCKS
+) -> tuple[Part, ...]:
     """Split an answer, from the offset `start` on, into parts of at most `limit` characters.
 
-    Only what exceeds the limit by itself is broken inside: a row, a line of code, a word.
-    Raises ValueError for a limit below 64.
+    Slack makes at most `max_blocks` blocks of each. Only what exceeds the limit by itself is broken
+    inside: a row, a line of code, a word. Raises ValueError for a limit below 64.
     """
-    splitter = Splitter(outline(markdown), limit)
+    splitter = Splitter(outline(markdown), limit, max_blocks)
     found = []
     while start < len(markdown):
         found.append(splitter.part(start))
@@ -99,17 +102,19 @@ class _Search:
     place: int = 0
     score: float = 0.0
     enough: int = 0  # the last good place that leaves a full message
+    blocks: int = 0  # that Slack makes of the lines so far
 
 
 class Splitter:
     """Finds the parts of one text. Raises ValueError for a limit below 64 characters."""
 
-    def __init__(self, outline: Outline, limit: int = LIMIT) -> None:
+    def __init__(self, outline: Outline, limit: int = LIMIT, max_blocks: int = MAX_BLOCKS) -> None:
         if limit < MIN_LIMIT:
             raise ValueError(f"limit is {limit}, must be at least {MIN_LIMIT}")
         self._text = outline.text
         self._outline = outline
         self._limit = limit
+        self._max_blocks = max_blocks
         # An opening and a closing of different seams leave a third of a message to its text.
         self._seams = Seams(outline, room=limit // 3)
         self._known = (0, 0)  # an offset, and the size of all the text before it
@@ -144,6 +149,9 @@ class Splitter:
                 return self._overflow(search, number - 1)
             if not lines[number].blank or lines[number].fence:
                 self._consider(search, number)
+                search.blocks += lines[number].blocks if search.blocks else 1
+                if search.blocks > self._max_blocks and search.place:
+                    return search.place
                 search.last = number
         if self._size_at(search, len(lines)) > self._limit:
             return self._overflow(search, len(lines) - 1)

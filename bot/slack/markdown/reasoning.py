@@ -1,0 +1,195 @@
+"""The reasoning that self-hosted models write into their answers, apart from the answer itself.
+
+Servers that know a model's template return its reasoning separately. The others pass it through:
+`<think>…</think>`, only the closing tag, the channels of gpt-oss, and the tags of other models.
+Nothing is looked for inside code.
+"""
+
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from dataclasses import dataclass
+
+_NAMES = (
+    "(?:[a-z]+:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?(?:_content)?|reflection|scratchpad"
+    "|analysis|internal_monologue|chain_of_thought|cot)"
+)
+_PAIRS = {
+    "XML": (rf"<(?:{_NAMES})>", rf"</(?:{_NAMES})>"),
+    "DETAILS": (r'<details\s+type="reasoning"[^<>\r\n]*>', "</details>"),
+    "BRACKET": (r"\[THINK\]", r"\[/THINK\]"),
+    "WEDGE": ("◁think▷", "◁/think▷"),
+    "TOKEN": (
+        r"<\|(?:START_THINKING|begin_of_thought|think|thinking)\|>",
+        r"<\|(?:END_THINKING|end_of_thought|/think|/thinking)\|>",
+    ),
+    "UNUSED": ("<unused94>", "<unused95>"),
+    "CHANNEL": (
+        r"(?:<\|start\|>\w*)?<\|channel\|>(?:analysis|commentary)[^<\r\n]{0,80}"
+        r"(?:<\|constrain\|>[^<\r\n]{0,40})?<\|message\|>",
+        r"<\|(?:end|call|return)\|>|(?=<\|start\|>|<\|channel\|>)",
+    ),
+    "THOUGHT": (r"<\|channel>thought\b", r"<channel\|>"),
+}
+_CLOSERS = {kind: re.compile(closer, re.IGNORECASE) for kind, (_, closer) in _PAIRS.items()}
+_LONE = "|".join(_PAIRS[kind][1] for kind in ("XML", "BRACKET", "WEDGE", "TOKEN", "UNUSED"))
+_SPECIAL = (
+    r"(?:<\|start\|>\w*)?<\|channel\|>final[^<\r\n]{0,40}<\|message\|>"
+    r"|<\|/?[a-z][a-z0-9_]{1,30}\|>|<｜[^｜<>\r\n]{1,40}｜>|<(?:start|end)_of_turn>"
+)
+_WRAPPER = re.compile(r"\s*<(?P<name>answer|response|output)>|</(?:answer|response|output)>\s*\Z")
+_CANDIDATE = re.compile(
+    r"[<\[◁](?:[|｜]|/?(?:[a-z]+:)?(?:think|thou|reas|refl|scra|anal|inte|chai|cot>|unused|details"
+    r"|start_of|end_of))",
+    re.IGNORECASE,
+)
+_TAGS = "|".join(
+    [
+        *(rf"(?P<{kind}>{opener})" for kind, (opener, _) in _PAIRS.items()),
+        rf"(?P<LONE>{_LONE})",
+        rf"(?P<SPECIAL>{_SPECIAL})",
+    ]
+)
+_TOKEN = re.compile(
+    r"(?P<FENCE>^[ \t]*+(?:(?:>|[-+*]|\d{1,9}[.)])[ \t]*+)*+"
+    r"(?P<mark>`{3,}+(?=[^`\r\n]*$)|~{3,}+))"
+    rf"|(?P<TICKS>`++)|{_TAGS}",
+    re.IGNORECASE | re.MULTILINE,
+)
+_UNFINISHED = re.compile(
+    r"(?: <\|?[/\w:]{0,24}\|? | <details\s[^<>\r\n]{0,200} | <｜[^｜<>\r\n]{0,40} | \[/?[A-Z]{0,6}"
+    r"| ◁/?\w{0,8} | (?:<\|start\|>\w*)?<\|channel\|>[^<\r\n]{0,80}(?:<\|?\w{0,12}\|?)?"
+    r"(?:(?<=>)[^<\r\n]{0,40}(?:<\|?\w{0,12})?)? | <\|start\|>\w{0,16} )\Z",
+    re.VERBOSE,
+)
+_BLANK_LINE = re.compile(r"\n[ \t]*\r?\n")
+_BARE = re.compile(r"\s*analysis(?=[A-Z\"])")
+_BARE_END = re.compile(r"assistantfinal")
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """An answer without its reasoning, and the reasoning; either may be empty."""
+
+    answer: str
+    reasoning: str
+
+
+def split_reasoning(text: str, *, whole: bool = True) -> Split:
+    """Separate the reasoning of a model from its answer.
+
+    With `whole=False` the text is still growing: what may be the beginning of a tag, or of
+    reasoning that is not closed yet, is left out of the answer. Reasoning at the beginning that
+    is never closed is all there is; elsewhere a tag that is never closed is ordinary text.
+    """
+    if (bare := _BARE.match(text)) and (bare_end := _BARE_END.search(text) or not whole):
+        end = bare_end if isinstance(bare_end, re.Match) else None
+        thought = text[bare.end() : end.start() if end else None].strip()
+        return Split(text[end.end() :].lstrip() if end else "", thought)
+    tail = None if whole else _UNFINISHED.search(text, max(0, len(text) - 300))
+    text = text[: tail.start()] if tail else text
+    if not _CANDIDATE.search(text):
+        return Split(text, "")
+    return _Reader(text, whole).read()
+
+
+def has_reasoning(text: str) -> bool:
+    """Whether a text may hold reasoning, or tags that belong to it."""
+    return bool(_CANDIDATE.search(text) or _BARE.match(text))
+
+
+class _Reader:
+    """One pass over a text. Linear: each search begins where the one before it ended."""
+
+    def __init__(self, text: str, whole: bool) -> None:
+        self._text = text
+        self._whole = whole
+        self._answer: list[str] = []
+        self._reasoning: list[str] = []
+        self._reached = 0
+        self._unclosed: set[str] = set()
+        self._runs: dict[int, list[int]] | None = None
+
+    def read(self) -> Split:
+        position = 0
+        while token := _TOKEN.search(self._text, position):
+            position = self._read(token)
+        self._answer.append(self._text[self._reached :])
+        answer = "".join(self._answer)
+        reasoning = "\n\n".join(filter(None, map(str.strip, self._reasoning)))
+        return Split(_unwrapped(answer.lstrip()) if reasoning else answer, reasoning)
+
+    def _read(self, token: re.Match[str]) -> int:
+        """Take a token; the offset from which on to look for the next one."""
+        kind = token.lastgroup or ""
+        if token["FENCE"] is not None:
+            return self._fence_end(token)
+        if kind == "TICKS":
+            return self._span_end(token)
+        if kind == "SPECIAL":
+            return self._drop(token)
+        if kind == "LONE":
+            return self._close(token)
+        return self._open(token, kind)
+
+    def _open(self, token: re.Match[str], kind: str) -> int:
+        if kind in self._unclosed:
+            return token.end()
+        if closer := _CLOSERS[kind].search(self._text, token.end()):
+            return self._take(token.start(), token.end(), closer.start(), closer.end())
+        begins = not "".join(self._answer).strip() and not self._before(token).strip()
+        if begins or not self._whole:
+            end = len(self._text)
+            return self._take(token.start(), token.end(), end, end)
+        self._unclosed.add(kind)
+        return token.end()
+
+    def _close(self, token: re.Match[str]) -> int:
+        """A closing tag alone: all before it was reasoning, unless a sentence is about the tag."""
+        text, start, end = self._text, token.start(), token.end()
+        in_sentence = text[start - 1 : start] in (" ", "\t") and text[end : end + 1] in (" ", "\t")
+        if in_sentence or not text[end:].strip():
+            return end if in_sentence else self._drop(token)
+        thought = "".join(self._answer) + self._before(token)
+        self._answer = []
+        self._reasoning.append(thought)
+        self._reached = end
+        return end
+
+    def _take(self, start: int, inner: int, inner_end: int, end: int) -> int:
+        self._answer.append(self._text[self._reached : start])
+        self._reasoning.append(self._text[inner:inner_end])
+        self._reached = end
+        return end
+
+    def _drop(self, token: re.Match[str]) -> int:
+        self._answer.append(self._before(token))
+        self._reached = token.end()
+        return token.end()
+
+    def _before(self, token: re.Match[str]) -> str:
+        return self._text[self._reached : token.start()]
+
+    def _fence_end(self, token: re.Match[str]) -> int:
+        mark = token["mark"]
+        closer = re.compile(rf"^[ \t>]*+{mark[0]}{{{len(mark)},}}+[ \t]*+\r?$", re.MULTILINE)
+        found = closer.search(self._text, token.end())
+        return found.end() if found else len(self._text)
+
+    def _span_end(self, token: re.Match[str]) -> int:
+        """Behind the code span that these backticks open, or behind them if they open none."""
+        if self._runs is None:
+            self._runs = defaultdict(list)
+            for run in re.finditer("`+", self._text):
+                self._runs[len(run[0])].append(run.start())
+        length = token.end() - token.start()
+        starts = self._runs[length]
+        closing = bisect_left(starts, token.end())
+        if closing == len(starts) or _BLANK_LINE.search(self._text, token.end(), starts[closing]):
+            return token.end()
+        return starts[closing] + length
+
+
+def _unwrapped(answer: str) -> str:
+    """Models that mark their reasoning may mark their answer, too."""
+    return _WRAPPER.sub("", answer).lstrip()

@@ -1,0 +1,56 @@
+"""Regular expressions for what has a meaning inside a paragraph. Each is linear in its text."""
+
+import re
+
+from bot.slack.markdown.blocks import NEWLINE
+from bot.slack.markdown.markers import CITATION
+
+BROADCAST = r"(?<![\w/])@(?=(?:channel|here|everyone|group)\b(?!/\w|/\Z))"
+"""The @ of a mention of many. Slack resolves it only where it is asked to find names (`link_names`,
+`parse=full`); it is broken all the same. Names of packages (`@here/maps-api`) are no mentions."""
+WIDE_PUNCTUATION = "、。，．：；！？（）「」『』【】《》〈〉〔〕［］｛｝“”‘’…・～｜"
+"""Punctuation of East Asian text, which touches the words around it."""
+FORMULA = (
+    r"\\\((?=[^\r\n]*?\w)(?:[^\\\r\n]|\\[^()\r\n])*+\\\)"
+    r"|\\\[(?:[^\\]|\\[^\[\]])*+\\\]"
+    r"|(?<![\w$\\])\$\$(?:[^$\\]|\\.)++\$\$"
+    r"|(?<![\w$\\])\$(?![\s$])(?:[^$\\\r\n`]|\\.){1,200}(?<!\s)\$(?![\w$])"
+)
+TAG = r"</?[a-z][a-z0-9]{0,15}(?:\s[^<>\r\n]{0,500})?/?>|<!--[^<>]{0,2000}-->"
+ADDRESS = rf"(?:[^\s<>\[\]()*~`\"\\|{WIDE_PUNCTUATION}]|~(?!~)){{1,2000}}(?<![_.,;:!?'])"
+
+SPECIAL = re.compile(
+    rf"""
+      (?P<MARK> {CITATION} )
+    | (?P<FORMULA> {FORMULA} )
+    | (?P<ESCAPE> \\[!-/:-@\[-`{{-~] )
+    | (?P<TICKS> `+ )
+    | (?P<AUTOLINK> < (?: (?:https?|ftp|mailto|tel):[^\s<>|]+ | [\w.+-]+@[\w-]+(?:\.[\w-]+)+ )
+                      (?:\|[^<>\r\n|]*)? > )
+    | (?P<HTML> {TAG} )
+    | (?P<ANGLE> [<>] )
+    | (?P<FOOTNOTE> \[\^[^\[\]\s]{{1,60}}\](?!\() )
+    | (?P<DEFINITION> (?m:^)\[(?![\^\]])[^\[\]\r\n]{{1,100}}\]:(?=[ \t]) )
+    | (?P<OPEN> !?\[ )
+    | (?P<CLOSE> \] )
+    | (?P<URL> (?<!\w)https?://{ADDRESS} )
+    | (?P<MENTION> {BROADCAST} )
+    | (?P<LINE> {NEWLINE.pattern} )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""The next token of a paragraph; its `lastgroup` names a `Kind` of `inline`."""
+
+_MATH = re.compile(r"\\[a-z]|[\^{}]|(?<![a-z])[a-z]_\w", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+def is_formula(text: str) -> bool:
+    """Whether text between its delimiters is a formula, and not two prices or two variables."""
+    if not text.startswith("$") or text.startswith("$$"):
+        return bool(text.strip("\\()[]$ \r\n\t"))
+    inner = text[1:-1]
+    if _MATH.search(inner):
+        return True
+    return bool(_LETTER.search(inner)) and not _WORD.search(inner) and inner[-1] not in "-+/,;:"

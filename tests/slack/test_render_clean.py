@@ -1,0 +1,188 @@
+"""What is not meant for people is in no post, no record, no notification; code is left alone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.slack.markdown.clean import clean, clean_so_far, reasoning
+from bot.slack.markdown.growing import Visible
+from bot.slack.markdown.render import fallback, render
+from bot.slack.markdown.sanitize import sanitize
+from tests.slack.documents import documents, thorough
+
+CITATIONS = [
+    "\ue200cite\ue202turn0search0\ue201",
+    "\ue200filecite\ue202turn1file0\ue202L3-L9\ue201",
+    ":contentReference[oaicite:0]{index=0}",
+    "::contentReference[oaicite:12]",
+    "【4:0†source】",
+    "【1†L3-L9】",
+    "【oaicite:3】",
+    "[oaicite:1]",
+    "[cite: 1, 2]",
+    "[cite_start]",
+    "[citation:3]",
+    "citeturn0search1turn0news4",
+]
+REASONING = [
+    "<think>\nThe user wants X.\n</think>\n\n",
+    "<thinking>X</thinking>",
+    "<reasoning>X\n```\nunclosed</reasoning>\n",
+    "<seed:think>X</seed:think>",
+    "[THINK]X[/THINK]",
+    "◁think▷X◁/think▷",
+    "<|START_THINKING|>X<|END_THINKING|>",
+    "<|begin_of_thought|>X<|end_of_thought|>",
+    "<|channel|>analysis<|message|>X<|end|><|start|>assistant<|channel|>final<|message|>",
+    '<details type="reasoning" done="true">\nX</details>\n',
+    "X is what they want.\n</think>\n\n",
+    "analysisX is wanted.assistantfinal",
+]
+
+
+@pytest.mark.parametrize("marker", CITATIONS)
+def test_citation_markers_are_removed(marker: str) -> None:
+    assert clean(f"Rain {marker} tomorrow {marker}{marker}.\n\n{marker}") == "Rain tomorrow.\n\n"
+    assert clean(f"Rain `{marker}`.\n\n```\n{marker}\n```") == (
+        f"Rain `{marker}`.\n\n```\n{marker}\n```"
+    )
+    assert fallback(f"Rain {marker} tomorrow.") == "Rain tomorrow."
+
+
+def test_the_name_of_an_entity_stays() -> None:
+    assert clean('In \ue200entity\ue202["city","Paris","capital"]\ue201.') == "In Paris."
+
+
+@pytest.mark.parametrize("text", ["【重要】お知らせ", "[1] and a[0][1]", "a:b", "to cite turns"])
+def test_what_only_looks_like_a_marker_stays(text: str) -> None:
+    assert clean(text) == text
+
+
+@pytest.mark.parametrize("thought", REASONING)
+def test_reasoning_is_separated_from_the_answer(thought: str) -> None:
+    text = f"{thought}The answer is `4`."
+    assert clean(text) == "The answer is `4`."
+    assert reasoning(text).startswith(("X", "The user wants X."))
+    assert fallback(text) == "The answer is 4."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Models write `<think>` and `</think>` around it.",
+        "```xml\n<think>\nx\n</think>\n```\nis how.",
+        "Put it between the <think> tag and the end.",
+        "It ends with the </think> tag in the text.",
+        "Use [think] or <thing>.",
+    ],
+)
+def test_tags_that_are_talked_about_stay(text: str) -> None:
+    assert clean(text) == text
+    assert reasoning(text) == ""
+
+
+def test_reasoning_that_is_never_closed_is_no_answer() -> None:
+    assert clean("<think>Let me see") == ""
+    assert reasoning("<think>Let me see") == "Let me see"
+
+
+def test_control_characters_are_removed_everywhere() -> None:
+    text = "\x1b[31mred\x1b[0m \x00n\x9bul \x1b]8;;https://a.example\x07link\x1b]8;;\x07"
+    assert clean(text + "\u202eevil\u2066") == "red nul linkevil".replace("nul", "n" + "l")
+    assert clean("```\n\x1b[1;32mok\x1b[m\x00\n```") == "```\nok\n```"
+    assert render("a\x00b\x1b[0m\n`c\x07`") == "ab\n`c`"
+
+
+def test_half_a_character_becomes_a_replacement() -> None:
+    assert clean("a \ud83d b") == "a \ufffd b"
+
+
+@pytest.mark.parametrize(
+    ("written", "posted"),
+    [
+        ("| a | b |\n|--|--|\n| 1 | open<br>close<br/>lock |", "| 1 | open close lock |"),
+        ("one<br>two<br/>\nthree", "one\ntwo\nthree"),
+        ("- a<br>b\n> q<br>r", "- a\n  b\n> q\n> r"),
+        ("<b>bold</b>, <em>it</em>, <kbd>Ctrl</kbd>", "**bold**, *it*, `Ctrl`"),
+        ("H<sub>2</sub>O and 10<sup>-3</sup>, 4<sup>th</sup>", "H₂O and 10⁻³, 4th"),
+        ('<a href="https://a.example">x</a>', "[x](https://a.example)"),
+        ("<p>text</p><!-- hidden -->", "text"),
+        ("vector<int> <T> `<br>` <b> alone", "vector&lt;int&gt; &lt;T&gt; `<br>` &lt;b&gt; alone"),
+        (r"\(a\,b\) and \[x < y\]", r"`a\,b` and `x < y`"),
+        ("\\[\n\\frac{1}{2} \\\\\n\\]", "`\\frac{1}{2} \\\\`"),
+        ("$E=mc^2$, $x$, $$a_i$$", "`E=mc^2`, `x`, `a_i`"),
+        ("$5 and $10, $5-$10, $HOME/$USER, US$5", "$5 and $10, $5-$10, $HOME/$USER, US$5"),
+        ("**重要：**明日", "**重要：\u200b**明日"),
+        ("これは**「重点」**です", "これは**\u200b「重点」\u200b**です"),
+        ("**예약(온라인)**은 **Note:** x", "**예약(온라인)\u200b**은 **Note:** x"),
+        ("説明：https://a.example/x（説明）", "説明：<https://a.example/x>（説明）"),
+        ("text[^1] [^note]\n\n[^1]: The note.", "text¹ (note)\n\n¹: The note."),
+        ("[a][1]\n\n[1]: https://a.example", "[a][1]\n\n[1] https://a.example"),
+        ("[x](/docs) [y](#part)", "x (/docs) y"),
+        ("[z](javascript:alert(1))", "z (javascript:alert(1))"),
+        ("[z](JaVaScRiPt:x) [v](vbscript:x)", "z (JaVaScRiPt:x) v (vbscript:x)"),
+        ("[z](@here)", "z (@\u200bhere)"),
+        ("npm i @here/maps-api @here", "npm i @here/maps-api @\u200bhere"),
+    ],
+)
+def test_what_slack_does_not_know_stays_legible(written: str, posted: str) -> None:
+    assert render(written).endswith(posted)
+    assert sanitize(render(written)) == render(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (
+            "See https://a.example/src/__tests__/x_(y).js",
+            "See https://a.example/src/__tests__/x_(y).js",
+        ),
+        ("| h |\n|--|\n| `a \\| b` |", "h a | b"),
+        (
+            "Bank_(river) and __init__.py and src/__tests__/x",
+            "Bank_(river) and __init__.py and src/__tests__/x",
+        ),
+        ("__bold__ _it_ **b** *i* ~~s~~", "bold it b i s"),
+    ],
+)
+def test_the_notification_keeps_addresses_cells_and_names(written: str, text: str) -> None:
+    assert fallback(written) == text
+
+
+MARKED = [f"Rain {marker} tomorrow, and more words.\n\nEnd." for marker in CITATIONS] + [
+    f"{thought}The answer is `4`.\n\nIt is so." for thought in REASONING if thought[0] != "X"
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *MARKED,
+        "a<br>b and <b>c</b> d\n\n<details>\n<summary>More</summary>\n\ntext\n</details>\nend",
+        r"\(a\,b\) then $x^2$ and $$\frac{1}{2}$$ for $5 and $10." + "\n\n\\[\nx\n\\]\n\nend",
+        "**重要：**明日は**「重点」**です。説明：https://a.example/x（説明）。",
+        "text[^1] @here/maps-api @here [x](/docs) [z](javascript:alert(1))\n\n[^1]: The note.",
+        "# A\n\nOne **two** three.\n\n- a\n- b\n\n```\nx\n```\n\n| a |\n|--|\n| 1 |\n\nend",
+    ],
+)
+def test_no_beginning_shows_what_the_whole_does_not(text: str) -> None:
+    whole, visible = render(text), Visible()
+    for end in range(len(text) + 1):
+        assert whole.startswith(visible.of(text[:end]))
+    assert visible.of(text + "\n\nOne more paragraph of words.\n").startswith(whole.rstrip()[:-9])
+
+
+@thorough
+@given(documents, st.integers(1, 9))
+def test_what_is_visible_is_the_same_read_at_once_and_piece_by_piece(text: str, step: int) -> None:
+    visible = Visible()
+    for end in range(0, len(text), step * 7):
+        assert visible.of(text[:end]) == Visible().of(text[:end])
+
+
+@thorough
+@given(documents)
+def test_cleaning_twice_changes_nothing(text: str) -> None:
+    once = clean(text)
+    assert clean(once) == once
+    assert clean_so_far(text) in (once, once[: len(clean_so_far(text))])
