@@ -14,7 +14,8 @@ from typing import Any
 from bot.slack.markdown.clean import clean
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.plain import plain
-from bot.slack.markdown.sanitize import ZERO_WIDTH_SPACE, defuse, sanitize
+from bot.slack.markdown.rewrite import ZERO_WIDTH_SPACE
+from bot.slack.markdown.sanitize import defuse, sanitize
 from bot.slack.markdown.sources import Citation, with_sources
 from bot.slack.markdown.split import LIMIT, Part, join, parts
 from bot.slack.markdown.syntax import BROADCAST

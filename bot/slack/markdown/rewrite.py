@@ -35,7 +35,9 @@ class Rewrite:
         self._tags: dict[int, str] = {}
         self._skip: dict[int, str] = {}
         self._is_title = False
-        self._stray = any(token.kind is Inline.TICKS for token in tokens)
+        self._runs: set[int] | None = None
+        strays = (token.start for token in tokens if token.kind is Inline.TICKS)
+        self._stray = next(strays, self._stop)  # backticks that could pair with ours behind them
         if any(token.kind is Inline.HTML for token in tokens):
             begin = tokens[0].start
             start = max(self._line.start, self._text.rfind("\n", 0, begin) + 1)
@@ -51,7 +53,7 @@ class Rewrite:
         raw = self._text[token.start : token.end]
         match token.kind:
             case Inline.FORMULA:
-                return self._formula(raw)
+                return self._formula(token, raw)
             case Inline.HTML:
                 return self._tag(token, raw)
             case Inline.FOOTNOTE:
@@ -79,7 +81,7 @@ class Rewrite:
         if name in ("br", "hr"):
             return self._line_break(token)
         stands = self._tags.get(token.start)
-        return "" if stands == "`" and self._stray else stands
+        return "" if stands == "`" and self._stray < token.start else stands
 
     def _line_break(self, token: Piece) -> str:
         if self._line.kind not in (Kind.PROSE, Kind.HEADING) or self._is_title:
@@ -93,19 +95,19 @@ class Rewrite:
         prefix = PREFIX.match(self._text, self._line.start)
         return "\n" + continuation(prefix[0] if prefix else "")
 
-    def _formula(self, raw: str) -> str | None:
+    def _formula(self, token: Piece, raw: str) -> str | None:
         """A formula as code: Markdown would eat its backslashes."""
         source = raw[2:-2] if raw.startswith(("\\", "$$")) else raw[1:-1]
         source = _LINE_BREAK.sub(" ", source).strip()
-        if not self._stray and "`" not in source:
-            return f"`{source}`"
-        unit = self._text[self._line.start : self._stop]
-        runs = set(map(len, re.findall("`+", unit)))
-        free = [length for length in range(1, LONGEST_RUN + 1) if length not in runs]
-        if not free:
-            return None
-        ticks = "`" * free[0]
-        return f"{ticks} {source} {ticks}"
+        if self._stray > token.start:
+            wrapped = f"`` {source} ``" if "`" in source else f"`{source}`"
+            return None if "``" in source else wrapped
+        if self._runs is None:
+            unit = self._text[self._line.start : self._stop]
+            self._runs = set(map(len, re.findall("`+", unit)))
+        free = [length for length in range(1, LONGEST_RUN + 1) if length not in self._runs]
+        ticks = "`" * free[0] if free else ""
+        return f"{ticks} {source} {ticks}" if ticks else None
 
     def _footnote(self, token: Piece, raw: str) -> str:
         label = raw[2:-1]
