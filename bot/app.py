@@ -17,10 +17,12 @@ from bot.health import Probe, add_routes
 from bot.settings import Settings
 from bot.slack.answer.reply import Replies
 from bot.slack.answer.waiting import showing_waits
+from bot.slack.channels import Channels
 from bot.slack.client import Identity, SlackClient, identify, open_client
 from bot.slack.direct_messages import Letters
 from bot.slack.files import Files
 from bot.slack.people import People
+from bot.slack.rights import Rights
 from bot.slack.server import add_events_route, build_app, open_socket_mode
 from bot.slack.threads import Threads
 from bot.store import Store, open_own_store
@@ -90,11 +92,13 @@ async def open_bot(
         identity = await _patiently(lambda: identify(client), timing.start_patience)
         probes: dict[str, Probe] = {"redis": _pinged(store), "slack": _known(identity)}
         people = People(client, admins=settings.bot_admins, home=identity.team_id)
+        channels = Channels(client, people, timing.slack)
+        rights = Rights(store, people, channels, settings)
         engine, work = None, None
         if work_part:
             engine = await stack.enter_async_context(engines(settings, timing.engine))
             services = open_services(
-                settings, timing, store, client, identity, people, engine, prices
+                settings, timing, store, client, identity, people, rights, engine, prices
             )
             stack.push_async_callback(services.replies.drain)
             worker = Worker(services, settings, timing.worker)
@@ -104,7 +108,9 @@ async def open_bot(
             await stack.enter_async_context(_sweeping(sweeper))
         if web_part:
             await stack.enter_async_context(showing_waits(client, store.inbox, timing.answer))
-            slack = build_app(settings, store, client, identity, people)
+            look_up = timing.slack.look_up
+            web_rights = Rights(store, people, channels, settings, look_up_seconds=look_up)
+            slack = build_app(settings, store, client, identity, people, web_rights)
             if settings.socket_mode:
                 probes["socket"] = await stack.enter_async_context(
                     open_socket_mode(slack, settings)
@@ -131,11 +137,12 @@ def open_services(
     client: SlackClient,
     identity: Identity,
     people: People,
+    rights: Rights,
     engine: Engine,
     prices: Mapping[str, Price],
 ) -> Services:
     """What turns and jobs work with."""
-    limits = Limits(store, settings, prices)
+    limits = Limits(store, settings, prices, timing.clock)
     throttle = Throttle(store, settings, timing.throttle)
     replies = Replies(
         client,
@@ -155,7 +162,8 @@ def open_services(
         files=Files(client),
         people=people,
         direct_messages=Letters(client),
-        gate=Gate(store, people, limits, settings),
+        rights=rights,
+        gate=Gate(store, rights, limits, settings),
         limits=limits,
         throttle=throttle,
         rollover_messages=settings.bot_rollover_messages,

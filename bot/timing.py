@@ -125,6 +125,10 @@ class SlackTiming:
 
     thread_read: float = 5.0
     """How long reading a thread may wait for Slack's rate limit."""
+    channels_fresh: float = 60.0
+    """How long it is remembered which channels a person can see."""
+    look_up: float = 1.5
+    """How long a listener, which has to acknowledge within 3 s, waits to learn who a person is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +11,13 @@ from bot.slack.surfaces.conversation_row import permalink
 from bot.store import Store
 
 
-async def export_conversations(store: Store, team_id: str, user_id: str, url: str) -> bytes:
-    """Every conversation that the person wrote in, as far as our record goes, the newest first.
+async def export_conversations(
+    store: Store, conversations: Sequence[Conversation], team_id: str, user_id: str, url: str
+) -> bytes:
+    """The person's conversations, as far as our record goes.
 
     Written one by one: there may be thousands, and other turns go on meanwhile.
     """
-    conversations = await store.conversations.recent(team_id, user_id, limit=None)
     file = io.BytesIO()
     about = json.dumps({"user_id": user_id, "team_id": team_id})
     file.write(about.removesuffix("}").encode() + b', "conversations": [')

@@ -1,5 +1,6 @@
 """Forgets a person's conversations, here and on the server, and tells how many."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from bot.engines import Engine
@@ -14,15 +15,16 @@ BATCH = 100
 COME_BACK_AFTER = 2.0
 
 
-async def forget_conversations(turn: Turn, store: Store, engine: Engine, user_id: str) -> int:
-    """Forget every conversation that a person wrote in; returns how many.
+async def forget_conversations(
+    turn: Turn, store: Store, engine: Engine, user_id: str, found: Sequence[Conversation]
+) -> int:
+    """Forget some conversations of a person; returns how many.
 
-    A thread in which a turn is at work is told to stop and is looked at again: Retry, until none is
-    left. What was forgotten before stands in the journal, so that the count is of all of it.
+    A running turn is stopped and its thread is looked at again: raises Retry until none is left.
+    The count is kept in the journal, so that it includes what earlier attempts forgot.
     """
-    team_id, step = turn.claim.thread.team_id, forgotten_conversations(user_id)
+    step = forgotten_conversations(user_id)
     busy: list[Conversation] = []
-    found = await store.conversations.recent(team_id, user_id, limit=None)
     for start in range(0, len(found), BATCH):
         batch = found[start : start + BATCH]
         fates = await store.archive.forget(batch)

@@ -31,6 +31,11 @@ async def carry_out(turn: Turn, services: Services, jobs: Iterable[Message]) -> 
 
 def _doing(turn: Turn, services: Services, message: Message) -> Callable[[bool], Awaitable[bool]]:
     async def do(_: bool) -> bool:
+        refusal = await services.rights.refusal(message)
+        if refusal and message.text not in ALWAYS:
+            words = await services.rights.explain(refusal)
+            await services.direct_messages.send(message.user_id, words)
+            return False
         await JOBS[message.text](turn, services, message)
         return True
 
@@ -55,28 +60,41 @@ async def send_team_chart(turn: Turn, services: Services, message: Message) -> N
 
 
 async def export(turn: Turn, services: Services, message: Message) -> None:
-    """The person's own conversations, as a JSON file."""
-    team_id, user_id = message.thread.team_id, message.user_id
-    content = await export_conversations(services.store, team_id, user_id, services.url)
+    """The conversations that the person wrote in and can see in Slack now, as a JSON file."""
+    store, team_id, user_id = services.store, message.thread.team_id, message.user_id
+    recent = await store.conversations.recent(team_id, user_id, limit=None)
+    found = await services.rights.visible(user_id, recent)
+    content = await export_conversations(store, found, team_id, user_id, services.url)
     await services.direct_messages.send_file(user_id, "conversations.json", content, texts.EXPORT)
 
 
 async def reset_all(turn: Turn, services: Services, message: Message) -> None:
-    """Forget all conversations that the person wrote in."""
-    count = await forget_conversations(turn, services.store, services.engine, message.user_id)
-    await services.direct_messages.send(message.user_id, texts.reset(count))
+    """Forget the conversations that the person may delete and can see in Slack now."""
+    store, team_id, user_id = services.store, message.thread.team_id, message.user_id
+    recent = await store.conversations.recent(team_id, user_id, limit=None)
+    found = [
+        conversation
+        for conversation in await services.rights.visible(user_id, recent)
+        if await services.rights.may_delete(conversation, user_id)
+    ]
+    count = await forget_conversations(turn, store, services.engine, user_id, found)
+    kept = len(recent) - len(found)
+    await services.direct_messages.send(message.user_id, texts.reset(count, kept))
 
 
 async def forget_me(turn: Turn, services: Services, message: Message) -> None:
     """The same, what they thought of answers, and no name in the usage counts any more."""
-    count = await forget_conversations(turn, services.store, services.engine, message.user_id)
-    team_id, user_id = message.thread.team_id, message.user_id
+    store, team_id, user_id = services.store, message.thread.team_id, message.user_id
+    found = await store.conversations.recent(team_id, user_id, limit=None)
+    count = await forget_conversations(turn, store, services.engine, user_id, found)
     await forget_letters(services.store, team_id, user_id)
     await services.store.feedback.forget(team_id, user_id)
     await services.store.spending.forget(team_id, user_id)
     await services.direct_messages.send(message.user_id, texts.forgotten(count))
 
 
+ALWAYS = frozenset({"forget_me"})
+"""Jobs for everyone, whether or not they may use the bot."""
 JOBS: Mapping[str, Callable[[Turn, Services, Message], Awaitable[None]]] = {
     "chart": send_chart,
     "team_chart": send_team_chart,

@@ -15,7 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.models import File, Message, Thread
 from bot.slack.blocks import actions, button, plain_section
 from bot.slack.content import read_content
-from bot.slack.ephemerals import whisper
+from bot.slack.ephemerals import notice
 from bot.slack.messages import Messages
 from bot.store import Store
 from bot.telemetry.log import log
@@ -109,7 +109,8 @@ class Changes:
         thread = message.thread
         again = button(ANSWER_AGAIN, ACTION, f"{message.ts} {thread.key}")
         blocks = [plain_section(OFFER), actions(again)]
-        await whisper(self._client, thread, message.user_id, OFFER, blocks)
+        about = f"edited:{thread.key}:{message.ts}"
+        await notice(self._store, self._client, thread, message.user_id, OFFER, blocks, about=about)
 
     async def answer_again(
         self,

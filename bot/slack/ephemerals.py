@@ -1,5 +1,7 @@
 """Words in a thread that one person alone sees."""
 
+import hashlib
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +11,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import BotError
 from bot.models import Thread
 from bot.slack.client import slack_errors
+from bot.store import Store
 from bot.telemetry.log import log
+
+NOTICE_SECONDS = 60
 
 
 async def whisper(
@@ -39,3 +44,22 @@ async def whisper(
         log.info("not_whispered", thread=thread.key, error=str(error)[:100])
         return False
     return True
+
+
+async def notice(
+    store: Store,
+    client: AsyncWebClient,
+    thread: Thread,
+    user_id: str,
+    text: str,
+    blocks: Sequence[dict[str, Any]] = (),
+    *,
+    about: str = "",
+) -> bool:
+    """`whisper`, but at most once a minute for a person and text (or what it is `about`)."""
+    name = hashlib.blake2s(f"{thread.team_id}:{user_id}:{about or text}".encode(), digest_size=12)
+    if not await store.marks.take(
+        f"notice:{name.hexdigest()}", secrets.token_hex(8), NOTICE_SECONDS
+    ):
+        return True
+    return await whisper(client, thread, user_id, text, blocks)

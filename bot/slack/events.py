@@ -18,9 +18,10 @@ from bot.models import Message, Thread
 from bot.settings import Settings
 from bot.slack.changes import Changes
 from bot.slack.client import Identity, slack_errors
-from bot.slack.ephemerals import whisper
+from bot.slack.ephemerals import notice
 from bot.slack.messages import Messages, Sender, author
 from bot.slack.people import People
+from bot.slack.rights import Rights
 from bot.slack.surfaces.assistant_thread import AssistantThread
 from bot.slack.threads import spoke_in
 from bot.store import Address, Hearing, Store
@@ -59,11 +60,13 @@ class Listeners:
         client: AsyncWebClient,
         identity: Identity,
         people: People,
+        rights: Rights,
         settings: Settings,
     ) -> None:
         self._store = store
         self._client = client
         self._people = people
+        self._rights = rights
         self._follow_ups = settings.bot_follow_ups
         self._answers_apps = settings.bot_answer_apps
         self._identity = identity
@@ -100,7 +103,9 @@ class Listeners:
         """Slack's own Stop button: the run of that thread is cancelled."""
         if event.get("channel") and event.get("thread_ts"):
             thread = Thread(installation(context), event["channel"], event["thread_ts"])
-            await self._store.inbox.interrupt(thread, "stop")
+            user_id = event.get("user") or ""
+            if not user_id or not await self._rights.refusal_of(thread, user_id):
+                await self._store.inbox.interrupt(thread, "stop")
 
     async def app_home_opened(self, event: Payload, context: AsyncBoltContext) -> None:
         """Somebody looks at the bot: its home, or its messages."""
@@ -159,7 +164,11 @@ class Listeners:
     async def _attend_to(self, message: Message, heard: Hearing) -> None:
         """What cannot wait until the message's turn has come."""
         if message.kind == "reset":
-            await self._store.inbox.interrupt(message.thread, "reset")
+            user_id, team_id = message.user_id, message.user_team_id
+            if not await self._rights.reset_refusal(message.thread, user_id, team_id):
+                await self._store.inbox.interrupt(message.thread, "reset")
+        elif message.kind == "stop" and await self._rights.refusal(message):
+            return
         elif message.kind == "stop":
             if not await self._stop(message) and heard.waiting <= 1:
                 await self._tell_nothing_to_stop(message)
@@ -190,7 +199,9 @@ class Listeners:
             await _tell(whisper(self._client, thread, message.user_id, INBOX_FULL))
 
     async def _tell_nothing_to_stop(self, message: Message) -> None:
-        await _tell(whisper(self._client, message.thread, message.user_id, NOTHING_TO_STOP))
+        await _tell(
+            notice(self._store, self._client, message.thread, message.user_id, NOTHING_TO_STOP)
+        )
 
     async def _tell_queued(self, thread: Thread, waiting: int) -> None:
         """A message waits behind the answer that is being made."""

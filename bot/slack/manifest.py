@@ -20,15 +20,18 @@ DESCRIPTION = "An AI assistant that answers in threads and remembers each of the
 SCOPES = (
     "app_mentions:read",  # app_mention
     "assistant:write",  # agent_view
+    "channels:read",  # conversations.info, users.conversations: what a person can see
     "channels:history",  # message.channels; conversations.replies
     "chat:write",  # chat.postMessage, assistant.threads.setStatus
     "commands",  # slash commands and shortcuts
     "files:read",  # url_private of files; files.info
     "files:write",  # charts and exports, in direct messages
     "groups:history",  # message.groups
+    "groups:read",  # like channels:read
     "im:history",  # message.im
     "im:write",  # conversations.open: direct messages of its own accord
     "mpim:history",  # message.mpim
+    "mpim:read",  # like channels:read
     "users:read",  # users.info: names, guests, people of other workspaces, admins
 )
 

@@ -23,13 +23,14 @@ from bot.settings import Settings
 from bot.slack.client import Identity
 from bot.slack.events import Listeners, installation
 from bot.slack.people import People
+from bot.slack.rights import Rights
 from bot.slack.surfaces.channel_modal import ChannelModal
-from bot.slack.surfaces.commands import COMMANDS, Ask, Command
+from bot.slack.surfaces.commands import COMMANDS, Answer, Ask, Command
 from bot.slack.surfaces.feedback import AnswerButtons
 from bot.slack.surfaces.home import Home
 from bot.slack.surfaces.job_buttons import ErrandButtons
 from bot.slack.surfaces.shortcuts import Buttons
-from bot.store import Store
+from bot.store import Store, jobs
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
 
@@ -57,7 +58,12 @@ class MeasuredApp(AsyncApp):
 
 
 def build_app(
-    settings: Settings, store: Store, client: AsyncWebClient, identity: Identity, people: People
+    settings: Settings,
+    store: Store,
+    client: AsyncWebClient,
+    identity: Identity,
+    people: People,
+    rights: Rights,
 ) -> AsyncApp:
     """Bolt's app, with a listener for every event, command, shortcut and button of ours."""
     token = settings.slack_bot_token.get_secret_value()
@@ -80,15 +86,15 @@ def build_app(
         process_before_response=True,  # by default Bolt says 200 before the listener has run
         attaching_conversation_kwargs_enabled=False,
     )
-    home = Home(store, people, client, identity.url)
+    home = Home(store, people, rights, client, identity.url)
     home.register(app)
     ChannelModal(store, people, client, home).register(app)
-    Listeners(store, client, identity, people, settings).register(app)
-    Buttons(store).register(app)
+    Listeners(store, client, identity, people, rights, settings).register(app)
+    Buttons(store, rights).register(app)
     ErrandButtons(store, home.tell_asked).register(app)
-    AnswerButtons(store).register(app)
+    AnswerButtons(store, rights).register(app)
     for command in COMMANDS:
-        app.command(command.name)(_command_listener(command, store, people, identity.url))
+        app.command(command.name)(_command_listener(command, store, people, rights, identity.url))
 
     @app.error
     async def error(error: Exception, body: Mapping[str, Any]) -> None:
@@ -103,7 +109,15 @@ def build_app(
     return app
 
 
-def _command_listener(command: Command, store: Store, people: People, url: str) -> Any:
+async def _answer(command: Command, ask: Ask) -> Answer:
+    place = jobs.place(ask.team_id, ask.user_id)
+    reason = "" if command.for_everyone else await ask.rights.refusal_of(place, ask.user_id)
+    return {"text": await ask.rights.explain(reason)} if reason else await command.answer(ask)
+
+
+def _command_listener(
+    command: Command, store: Store, people: People, rights: Rights, url: str
+) -> Any:
     async def listen(ack: AsyncAck, body: Mapping[str, Any], context: AsyncBoltContext) -> None:
         ask = Ask(
             team_id=installation(context),
@@ -112,9 +126,10 @@ def _command_listener(command: Command, store: Store, people: People, url: str) 
             text=body.get("text") or "",
             store=store,
             people=people,
+            rights=rights,
             url=url,
         )
-        await ack(**await command.answer(ask), response_type="ephemeral")
+        await ack(**await _answer(command, ask), response_type="ephemeral")
 
     return listen
 

@@ -76,6 +76,9 @@ FAMILIES = {
     "spent": Family("hash", "sums of a day or month", "70 days", "6 fields", expires=True),
     "top": Family("zset", "who used most in a month", "400 days", "people, channels", expires=True),
     "requests": Family("string", "requests of a minute", "2 minutes", "one value", expires=True),
+    "reserved": Family(
+        "hash", "what turns under way may use", "an hour", "turns under way", expires=True
+    ),
     "mark": Family(
         "string", "something done once in a while", "its own seconds", "one value", expires=True
     ),
@@ -265,6 +268,10 @@ class Keys:
     def spent(self, team_id: str, scope: str, name: str, period: str) -> str:
         """Hash of the sums of a day or month."""
         return self.name("spent", team_id, scope, name, period)
+
+    def reserved(self, team_id: str, scope: str, name: str) -> str:
+        """Hash of the turns under way with what each may use."""
+        return self.name("reserved", team_id, scope, name)
 
     def top(self, team_id: str, scope: str, month: str) -> str:
         """Sorted set of ids by tokens used in a month."""

@@ -20,6 +20,8 @@ Scope = Literal["team", "channel", "person"]
 
 ROWS_SECONDS = 400 * 86400
 SUMS_SECONDS = 70 * 86400
+RESERVED_SECONDS = 3600
+"""Longer than a turn takes: a reservation that is never released ends by itself."""
 FORGOTTEN = "forgotten"
 """Stands for people who wanted to be forgotten."""
 
@@ -72,8 +74,19 @@ class Spending:
         self._connection = connection
         self._keys = keys
 
-    async def account(self, claim: Claim, user_id: str, usage: Usage, microdollars: int) -> bool:
-        """Count a turn, once; False where it was counted before. Raises Superseded.
+    async def account(
+        self,
+        claim: Claim,
+        user_id: str,
+        usage: Usage,
+        microdollars: int,
+        *,
+        is_first: bool = True,
+    ) -> bool:
+        """Charge a person for a turn, once; False where that was done. Raises Superseded.
+
+        A turn that several people share is charged to each with a share of its usage; with
+        `is_first` it is counted as a turn as well.
 
         The mark stands in the turn's own journal, so that it costs no key and is there as long as
         the turn can be repeated.
@@ -82,7 +95,7 @@ class Spending:
         team_id, channel_id, month = thread.team_id, thread.channel_id, day[:7]
         keys = self._keys
         spent = Spent(
-            1,
+            int(is_first),
             usage.input_tokens,
             usage.cached_tokens,
             usage.output_tokens,
@@ -116,6 +129,7 @@ class Spending:
             sum_seconds=SUMS_SECONDS,
             tokens=spent.tokens,
             team=team_id,
+            mark="accounted" if is_first else f"accounted:{user_id}",
             counts=[part for kind in zip(KINDS, astuple(spent), strict=True) for part in kind],
         )
         return bool(counted)
@@ -126,6 +140,46 @@ class Spending:
             [("HGETALL", self._keys.spent(team_id, *which)) for which in wanted]
         )
         return [_parse(fields) for fields in found]
+
+    async def reserve(
+        self,
+        turn_id: str,
+        team_id: str,
+        scope: Scope,
+        name: str,
+        day: str,
+        *,
+        least: tuple[int, int],
+        limits: tuple[int | None, int | None],
+    ) -> tuple[bool, int, int]:
+        """Reserve what a turn may use, unless a limit is reached.
+
+        `least` and `limits` are tokens (a day) and microdollars (a month). Returns whether it was
+        reserved, and the tokens and microdollars used so far.
+        """
+        keys = self._keys
+        max_tokens, max_cost = ("" if limit is None else limit for limit in limits)
+        granted, tokens, cost = await self._connection.run(
+            "reserve",
+            {
+                "reservations": keys.reserved(team_id, scope, name),
+                "day": keys.spent(team_id, scope, name, day),
+                "month": keys.spent(team_id, scope, name, day[:7]),
+            },
+            turn=turn_id,
+            seconds=RESERVED_SECONDS,
+            min_tokens=least[0],
+            min_cost=least[1],
+            max_tokens=max_tokens,
+            max_cost=max_cost,
+        )
+        return bool(granted), int(tokens), int(cost)
+
+    async def release(self, turn_id: str, team_id: str, whose: Sequence[tuple[Scope, str]]) -> None:
+        """Drop a turn's reservations: what it used is counted."""
+        await self._connection.execute_many(
+            [("HDEL", self._keys.reserved(team_id, scope, name), turn_id) for scope, name in whose]
+        )
 
     async def count_request(self, team_id: str, scope: Scope, name: str, minute: int) -> int:
         """Count a request; returns how many there have been in this minute (of the epoch)."""

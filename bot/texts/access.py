@@ -6,6 +6,10 @@ PERSON = "you are not among those who may use it"
 CHANNEL = "it may not be used in this channel"
 TEAM = "it may not be used from your workspace"
 
+NOT_YOURS = "the conversation is not yours alone"
+"""Somebody else started the conversation, or wrote in it."""
+
+NOT_VISIBLE = "⚠️ You cannot see this conversation in Slack any more, so I leave it as it is."
 ADMIN = "the person who runs this bot"
 """Whom to ask where no admin is known by name."""
 
@@ -13,3 +17,12 @@ ADMIN = "the person who runs this bot"
 def refused(reason: str, whom: str) -> str:
     """Why the bot does not answer, and whom to ask."""
     return f"⚠️ This bot cannot answer you: {reason}. To change that, ask {whom}."
+
+
+def not_yours() -> str:
+    """Why a shared conversation is not reset."""
+    return (
+        "⚠️ Several people take part in this conversation. Only the person who started it, the "
+        "creator of the channel or an admin can reset it. To remove your own messages, delete "
+        "them, or use `/forget-me`."
+    )

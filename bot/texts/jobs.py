@@ -10,9 +10,15 @@ def refused(reason: str) -> str:
     return f"⚠️ Slack does not take what I have for you: {reason}. Tell whoever runs this bot."
 
 
-def reset(count: int) -> str:
-    """The end of "reset all"."""
-    return f"Done: {_conversations(count)} reset."
+def reset(count: int, kept: int) -> str:
+    """The end of "reset all"; `kept` conversations are not the person's to reset."""
+    done = f"Done: {_conversations(count)} reset."
+    if not kept:
+        return done
+    return (
+        f"{done} {_conversations(kept)} kept: others take part, or you can no longer see the "
+        "channel. `/forget-me` removes your messages from them."
+    )
 
 
 def forgotten(count: int) -> str:

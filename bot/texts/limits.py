@@ -6,6 +6,14 @@ def reached(whose: str, limit: str, when: str) -> str:
     return f"⚠️ {whose} limit of {limit} is reached. It renews {when}: please ask again then."
 
 
+def reserved(whose: str) -> str:
+    """What is left of a limit is reserved by answers that are being written."""
+    return (
+        f"⚠️ What is left of {whose.lower()} limit is needed for the answers that are being "
+        "written: please ask again when they are done."
+    )
+
+
 def near(percent: int, whose: str, limit: str) -> str:
     """A limit is nearly used up."""
     return f"⚠️ {percent} % of {whose.lower()} limit of {limit} is used."

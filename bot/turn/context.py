@@ -30,7 +30,7 @@ async def gather(turn: Turn, services: Services, request: Request) -> Heard:
         background = await store.talk.catch_up(turn, asked[-1].ts)
         before: list[Line] = []
         if background.first and asked[0].ts != asked[0].thread.thread_ts:
-            before = await threads.said_before(turn.claim.thread, asked[0].ts)
+            before = await _said_before(turn, services, request)
             strangers = {line.user_id: line.ts for line in before if line.user_id and not line.ours}
             await store.talk.note_speakers(turn.claim.thread, strangers)
         since = float(asked[0].ts) if before else 0.0
@@ -38,7 +38,7 @@ async def gather(turn: Turn, services: Services, request: Request) -> Heard:
             message
             for message in background.overheard
             if message.kind == "message" and float(message.ts) > since
-            if await services.gate.hears(message)
+            if not await services.rights.refusal(message)
         ]
         messages = sorted([*overheard, *asked], key=lambda message: float(message.ts))
         speakers = _speakers(before, messages) | set(background.speakers)
@@ -55,10 +55,19 @@ async def gather(turn: Turn, services: Services, request: Request) -> Heard:
 async def recollect(turn: Turn, services: Services, request: Request) -> list[Record]:
     """What was said in the thread before this turn, by Slack: for where our own record is gone."""
     threads, asked = services.threads, request.messages
-    lines = await threads.said_before(turn.claim.thread, asked[0].ts)
+    lines = await _said_before(turn, services, request)
     speakers = _speakers(lines, asked)
     names = await threads.names(_mentioned(lines, asked) | speakers - {""})
     return [_record(line, names, several=len(speakers) > 1) for line in lines]
+
+
+async def _said_before(turn: Turn, services: Services, request: Request) -> list[Line]:
+    """What was said in the thread, by Slack, without the words of people who are refused."""
+    thread = turn.claim.thread
+    lines = await services.threads.said_before(thread, request.messages[0].ts)
+    others = (line.user_id for line in lines if not line.ours)
+    refused = await services.rights.refused_among(thread, others)
+    return [line for line in lines if line.user_id not in refused]
 
 
 def _speakers(before: Iterable[Line], messages: Iterable[Message]) -> set[str]:

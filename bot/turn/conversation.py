@@ -43,10 +43,14 @@ async def start_over(turn: Turn) -> None:
 
 
 async def _history(turn: Turn, services: Services, request: Request) -> list[Record]:
-    history = await services.store.conversations.history(turn.claim.thread)
+    """What was said, without the words of people who are refused by now."""
+    thread = turn.claim.thread
+    history = await services.store.conversations.history(thread)
     if not history and request.conversation is not None:
         return await recollect(turn, services, request)
-    return history
+    authors = (record.user_id for record in history)
+    refused = await services.rights.refused_among(thread, authors)
+    return [record for record in history if record.user_id not in refused]
 
 
 async def _begin(

@@ -1,4 +1,4 @@
-"""Asked before a run: whose messages of a turn are answered, and what the others are told.
+"""Asked before a run: which requests of a turn are answered, and what the others are told.
 
 The decision is made once per turn. It is recorded in the journal unless all are admitted.
 """
@@ -8,74 +8,82 @@ from dataclasses import replace
 
 from bot.models import Message, RunOptions
 from bot.settings import Settings
-from bot.slack.people import People
+from bot.slack.rights import Rights
 from bot.store import Store, Turn
 from bot.store.channel_settings import ChannelSettings
-from bot.store.steps import ADMISSION, Admission
-from bot.texts.access import refused
-from bot.turn.access import refusal
+from bot.store.steps import ADMISSION, Admission, retraction
+from bot.texts.access import NOT_YOURS
+from bot.turn.batch import Batch
 from bot.turn.limits import Limits
 
-TOLD_AGAIN_AFTER = 30 * 86400
-"""Seconds until somebody who is refused in a thread hears it a second time."""
+REPEAT_REFUSAL_AFTER = 30 * 86400
+REPEAT_NOT_YOURS_AFTER = 60
+"""Seconds until a person is told the same reason in the same thread again."""
+RUNS = ("message", "again")
+"""Kinds of requests that start a run."""
 
 
 class Gate:
-    """Decides by the settings, by what Slack tells of people and by what was spent."""
+    """Decides by people's rights and by what was spent."""
 
-    def __init__(self, store: Store, people: People, limits: Limits, settings: Settings) -> None:
+    def __init__(self, store: Store, rights: Rights, limits: Limits, settings: Settings) -> None:
         self._store = store
-        self._people = people
+        self._rights = rights
         self._limits = limits
         self._settings = settings
 
-    async def admit(self, turn: Turn, requests: Sequence[Message]) -> Admission:
-        """Decide which of the requests are answered; the decision is made once per turn."""
+    async def admit(self, turn: Turn, batch: Batch) -> Admission:
+        """Decide which requests of the batch are answered."""
         claim = turn.claim
         admission = turn.recall(ADMISSION)
         if admission is None:
-            everything = tuple(message.ts for message in requests)
-            if claim.intents:
+            everything = tuple(message.ts for message in batch.requests)
+            deletions = {retraction(order.ts).name for order in batch.retractions}
+            if claim.intents - deletions:
                 admission = Admission(everything)
             else:
-                admission = await self._decide(turn, requests, claim.channel)
+                admission = await self._decide(turn, batch.requests, claim.channel)
                 if admission.note or admission.admitted != everything:
                     await turn.note(ADMISSION, admission)
         return replace(admission, options=self._options(claim.channel))
-
-    async def hears(self, message: Message) -> bool:
-        """Whether what somebody said in between may reach the model: not of whom is refused."""
-        thread = message.thread
-        channel = await self._store.channels.find(thread.team_id, thread.channel_id)
-        return not await self._refusal(message, channel)
 
     async def _decide(
         self, turn: Turn, requests: Sequence[Message], channel: ChannelSettings
     ) -> Admission:
         admitted: list[Message] = []
-        refused: dict[str, str] = {}
+        refused: dict[tuple[str, str], None] = {}
         for message in requests:
             reason = await self._refusal(message, channel)
             if reason:
-                refused[message.user_id] = reason
+                refused[message.user_id, reason] = None
             else:
                 admitted.append(message)
-        notes = []
-        for user_id, reason in refused.items():
-            mark = f"refused:{turn.claim.thread.key}:{user_id}"
-            if await self._store.marks.take(mark, turn.id, TOLD_AGAIN_AFTER):
-                notes.append(await self._words(reason))
-        if admitted and admitted[-1].kind in ("message", "again"):
-            verdict = await self._limits.check(admitted[-1], turn.id)
-            if verdict.refusal:
-                return Admission((), "\n\n".join([*notes, verdict.refusal]), "limit")
-            notes += [verdict.warning] if verdict.warning else []
-        ts = tuple(message.ts for message in admitted)
-        return Admission(ts, "\n\n".join(notes), "access" if refused else "")
+        notes = await self._explain(turn, list(refused))
+        if not admitted or admitted[-1].kind not in RUNS:
+            return _admission(admitted, notes, "access" if refused else "")
+        verdict = await self._limits.admit(turn.id, admitted)
+        notes += verdict.notes
+        within = [message for message in admitted if message.user_id in verdict.within]
+        reason = "access" if refused else ""
+        return _admission(within, notes, reason if within else "limit")
 
     async def _refusal(self, message: Message, channel: ChannelSettings) -> str:
-        person = await self._people.find(message.user_id)
-        return refusal(message, person, self._settings, channel)
+        refusal = await self._rights.refusal(message, channel)
+        if refusal or message.kind != "reset":
+            return refusal
+        thread, team_id = message.thread, message.user_team_id
+        return await self._rights.reset_refusal(thread, message.user_id, team_id)
+
+    async def _explain(self, turn: Turn, refused: Sequence[tuple[str, str]]) -> list[str]:
+        notes = []
+        for user_id, reason in refused:
+            what, seconds = "refused", REPEAT_REFUSAL_AFTER
+            if reason == NOT_YOURS:
+                what, seconds = "not_yours", REPEAT_NOT_YOURS_AFTER
+            mark = f"{what}:{turn.claim.thread.key}:{user_id}"
+            if await self._store.marks.take(mark, turn.id, seconds):
+                notes.append(await self._rights.explain(reason))
+        return notes
 
     def _options(self, channel: ChannelSettings) -> RunOptions:
         """A channel's own instructions are added to those of the deployment."""
@@ -84,6 +92,6 @@ class Gate:
             instructions = f"{self._settings.bot_instructions}\n\n{channel.instructions}"
         return RunOptions(model=channel.model, instructions=instructions)
 
-    async def _words(self, reason: str) -> str:
-        whom = await self._people.whom_to_ask()
-        return refused(reason, whom)
+
+def _admission(admitted: Sequence[Message], notes: Sequence[str], reason: str) -> Admission:
+    return Admission(tuple(message.ts for message in admitted), "\n\n".join(notes), reason)

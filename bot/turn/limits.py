@@ -1,7 +1,7 @@
 """Counts what turns spend, and holds it against the limits before a run."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,20 +14,31 @@ from bot.texts import limits as texts
 from bot.turn.prices import Price, microdollars
 
 WARN_AT = 0.8
-LIMITED: tuple[Scope, ...] = ("person", "channel")
+MIN_TOKENS = 1000
+"""Reserved for a run at least, besides the length of its questions."""
+CHARS_PER_TOKEN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`refusal`: why nothing may run now. `warning`: that a limit is near. Both in Markdown."""
+    """`within`: whose messages are answered. `notes`: what people are told, in Markdown."""
 
-    refusal: str = ""
-    warning: str = ""
+    within: frozenset[str]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """A person or a channel, as limits count."""
+
+    team_id: str
+    scope: Scope
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """Of one person or one channel: `used` of `most`, until `renewal` (epoch seconds)."""
+    """Of one account: `used` of `most`, until `renewal` (epoch seconds)."""
 
     scope: Scope
     what: str
@@ -39,12 +50,12 @@ class _Limit:
 
     @property
     def is_reached(self) -> bool:
-        """Nothing more may run. Requests are counted before, what they take is known after."""
+        """Nothing more may run. A request is counted beforehand, its tokens and cost afterwards."""
         return self.used > self.most if self.what == "requests" else self.used >= self.most
 
     @property
     def is_near(self) -> bool:
-        """So near that a warning is due; of requests there is none: a minute is soon over."""
+        """Whether to warn. Never for requests: their minute is over soon."""
         return self.what != "requests" and self.used >= WARN_AT * self.most
 
 
@@ -56,59 +67,125 @@ class Limits:
         store: Store,
         settings: Settings,
         prices: Mapping[str, Price],
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._settings = settings
         self._prices = prices
         self._clock = clock
 
-    async def account(self, turn: Turn, answer: Answer, asker: str) -> None:
-        """Charge `asker` for what an answer used, once per turn."""
-        usage = _together(answer.usage, turn.recall(SUMMARY_USAGE))
-        if usage is None:
-            return
-        model = answer.model or self._settings.openai_model
-        cost = microdollars(self._prices, model, usage) or 0
-        await self._store.spending.account(turn.claim, asker, usage, cost)
+    async def account(self, turn: Turn, answer: Answer, messages: Sequence[Message]) -> None:
+        """Charge the authors of `messages` for an answer, once per turn; end their reservations.
 
-    async def check(self, message: Message, turn_id: str) -> Verdict:
-        """Hold a request against the limits of its author and its channel, and count it.
-
-        What the author's limits refuse is not counted for the channel: others talk there, too.
+        Each author is charged in proportion to their messages; the last one counts the turn.
         """
-        warnings = []
-        for scope in LIMITED:
-            for limit in await self._limits(message, scope):
-                if limit.is_reached:
-                    return Verdict(refusal=self._refusal(limit))
-                if limit.is_near and await self._is_first(limit, message, turn_id):
-                    warnings.append(_warning(limit))
-        return Verdict(warning="\n\n".join(warnings))
+        usage = _together(answer.usage, turn.recall(SUMMARY_USAGE))
+        asker = messages[-1].user_id
+        if usage is not None:
+            model = answer.model or self._settings.openai_model
+            cost = microdollars(self._prices, model, usage) or 0
+            counts = _counts(messages)
+            shares = _shares((*astuple(usage), cost), counts)
+            for user_id, (*tokens, microcost) in shares.items():
+                await self._store.spending.account(
+                    turn.claim, user_id, Usage(*tokens), microcost, is_first=user_id == asker
+                )
+        await self._release(turn, messages)
 
-    async def _limits(self, message: Message, scope: Scope) -> list[_Limit]:
-        team_id, name, now = message.thread.team_id, _name(message, scope), self._clock()
-        requests, tokens, cost = self._most(scope)
-        limits = []
-        if requests is not None:
-            minute = int(now // 60)
-            count = await self._store.spending.count_request(team_id, scope, name, minute)
-            shown = texts.requests(requests)
-            limits.append(_Limit(scope, "requests", count, requests, shown, (minute + 1) * 60, ""))
-        if tokens is None and cost is None:
-            return limits
-        day = day_of(now)
-        today, month = await self._store.spending.sums(
-            team_id, [(scope, name, day), (scope, name, day[:7])]
+    async def _release(self, turn: Turn, messages: Sequence[Message]) -> None:
+        reserved: list[tuple[Scope, str]] = []
+        if self._reserves("person"):
+            reserved += [("person", user_id) for user_id in {m.user_id for m in messages}]
+        if self._reserves("channel"):
+            reserved.append(("channel", messages[0].thread.channel_id))
+        if reserved:
+            await self._store.spending.release(turn.id, turn.claim.thread.team_id, reserved)
+
+    async def admit(self, turn_id: str, messages: Sequence[Message]) -> Verdict:
+        """Check and count a run against the limits of all authors and of the channel.
+
+        An author over a limit is left out, which is not counted for the channel. Reserves what the
+        run may use, until `account`.
+        """
+        team_id, notes = messages[0].thread.team_id, []
+        characters = sum(len(message.text) for message in messages)
+        within = set()
+        for user_id in dict.fromkeys(message.user_id for message in messages):
+            account = _Account(team_id, "person", user_id)
+            allowed, note = await self._check(account, turn_id, characters)
+            notes += [note] if note else []
+            if allowed:
+                within.add(user_id)
+        if not within:
+            return Verdict(frozenset(), tuple(notes))
+        account = _Account(team_id, "channel", messages[0].thread.channel_id)
+        allowed, note = await self._check(account, turn_id, characters)
+        if allowed:
+            return Verdict(frozenset(within), (*notes, *([note] if note else [])))
+        if self._reserves("person"):
+            whose: list[tuple[Scope, str]] = [("person", user_id) for user_id in within]
+            await self._store.spending.release(turn_id, team_id, whose)
+        return Verdict(frozenset(), (*notes, note))
+
+    async def _check(self, account: _Account, turn_id: str, characters: int) -> tuple[bool, str]:
+        """Whether a run may start, and what to tell."""
+        limits = await self._count_request(account)
+        granted = True
+        if self._reserves(account.scope) and not any(limit.is_reached for limit in limits):
+            granted, more = await self._reserve(account, turn_id, characters)
+            limits += more
+        for limit in limits:
+            if limit.is_reached:
+                return False, self._refusal(limit)
+        if not granted:
+            return False, texts.reserved(texts.owner(account.scope))
+        warnings = [
+            _warning(limit)
+            for limit in limits
+            if limit.is_near and await self._is_first(limit, account, turn_id)
+        ]
+        return True, "\n\n".join(warnings)
+
+    def _reserves(self, scope: Scope) -> bool:
+        _, tokens, cost = self._most(scope)
+        return tokens is not None or cost is not None
+
+    async def _count_request(self, account: _Account) -> list[_Limit]:
+        requests, _, _ = self._most(account.scope)
+        if requests is None:
+            return []
+        minute = int(self._clock() // 60)
+        count = await self._store.spending.count_request(
+            account.team_id, account.scope, account.name, minute
         )
+        shown, renewal = texts.requests(requests), (minute + 1) * 60
+        return [_Limit(account.scope, "requests", count, requests, shown, renewal, "")]
+
+    async def _reserve(
+        self, account: _Account, turn_id: str, characters: int
+    ) -> tuple[bool, list[_Limit]]:
+        _, tokens, cost = self._most(account.scope)
+        now = self._clock()
+        day = day_of(now)
+        estimate = Usage(characters // CHARS_PER_TOKEN, 0, MIN_TOKENS)
+        least_cost = microdollars(self._prices, self._settings.openai_model, estimate) or 0
+        granted, used, spent = await self._store.spending.reserve(
+            turn_id,
+            account.team_id,
+            account.scope,
+            account.name,
+            day,
+            least=(estimate.input_tokens + MIN_TOKENS, least_cost),
+            limits=(tokens, None if cost is None else round(cost * 1_000_000)),
+        )
+        limits, scope = [], account.scope
         if tokens is not None:
             shown = texts.tokens(tokens)
-            limits.append(_Limit(scope, "tokens", today.tokens, tokens, shown, _tomorrow(now), day))
+            limits.append(_Limit(scope, "tokens", used, tokens, shown, _tomorrow(now), day))
         if cost is not None:
-            shown = texts.cost(cost)
-            renewal = _next_month(now)
-            limits.append(_Limit(scope, "cost", month.dollars, cost, shown, renewal, day[:7]))
-        return limits
+            shown, renewal = texts.cost(cost), _next_month(now)
+            limits.append(_Limit(scope, "cost", spent / 1e6, cost, shown, renewal, day[:7]))
+        return granted, limits
 
     def _most(self, scope: Scope) -> tuple[int | None, int | None, float | None]:
         settings = self._settings
@@ -124,8 +201,8 @@ class Limits:
             settings.bot_limit_channel_cost,
         )
 
-    async def _is_first(self, limit: _Limit, message: Message, turn_id: str) -> bool:
-        team_id, name = message.thread.team_id, _name(message, limit.scope)
+    async def _is_first(self, limit: _Limit, account: _Account, turn_id: str) -> bool:
+        team_id, name = account.team_id, account.name
         mark = f"warned:{team_id}:{limit.scope}:{name}:{limit.what}:{limit.period}"
         seconds = max(60, int(limit.renewal - self._clock()) + 60)
         return await self._store.marks.take(mark, turn_id, seconds)
@@ -143,8 +220,21 @@ def _together(first: Usage | None, second: Usage | None) -> Usage | None:
     return Usage(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))
 
 
-def _name(message: Message, scope: Scope) -> str:
-    return message.user_id if scope == "person" else message.thread.channel_id
+def _counts(messages: Sequence[Message]) -> dict[str, int]:
+    """How many messages each author wrote; the author of the last one comes last."""
+    counts = Counter(message.user_id for message in messages)
+    asker = messages[-1].user_id
+    return {**{who: count for who, count in counts.items() if who != asker}, asker: counts[asker]}
+
+
+def _shares(amounts: Sequence[int], counts: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Each amount divided in proportion to the counts; the last one gets what is left over."""
+    *others, last = counts
+    total = sum(counts.values())
+    shares = {who: tuple(amount * counts[who] // total for amount in amounts) for who in others}
+    taken = [sum(column) for column in zip(*shares.values(), strict=True)] or [0] * len(amounts)
+    shares[last] = tuple(amount - part for amount, part in zip(amounts, taken, strict=True))
+    return shares
 
 
 def _warning(limit: _Limit) -> str:

@@ -7,6 +7,7 @@ from bot.slack.answer.reply import Replies
 from bot.slack.direct_messages import Letters
 from bot.slack.files import Files
 from bot.slack.people import People
+from bot.slack.rights import Rights
 from bot.slack.threads import Threads
 from bot.store import Store
 from bot.turn.gate import Gate
@@ -25,6 +26,7 @@ class Services:
     files: Files
     people: People
     direct_messages: Letters
+    rights: Rights
     gate: Gate
     limits: Limits
     throttle: Throttle

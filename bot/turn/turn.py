@@ -59,7 +59,7 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
     conversation = await retract(turn, services, batch.retractions)
     if all(message.kind == "stop" for message in batch.requests):
         return await end_without_answer(turn, services, batch.requests, conversation)
-    admission = await services.gate.admit(turn, batch.requests)
+    admission = await services.gate.admit(turn, batch)
     if not admission.admitted:
         return await turn_away(turn, services, batch.requests, admission)
     admitted = tuple(m for m in batch.requests if m.ts in admission.admitted)
@@ -86,7 +86,7 @@ async def end_without_answer(
 ) -> Answer:
     """Settle a turn of deletions, or of stops that come when nothing is running any more."""
     owed = conversation.owed if conversation else None
-    await services.store.inbox.settle(turn.claim, owed=owed)
+    await services.store.inbox.settle(turn.claim, answered=(), owed=owed)
     return Answer("", outcome="stop" if requests else "retracted")
 
 
@@ -153,7 +153,7 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
         await inbox.settle(turn.claim, answered=request.messages)
         return
     questions = request.questions
-    await services.limits.account(turn, answer, questions[-1].user_id)
+    await services.limits.account(turn, answer, questions)
     heard = turn.recall(steps.HEARD) or Heard(messages=questions)
     said = [*heard.before]
     said += [Record("user", m.text, m.ts, m.user_id) for m in heard.messages]

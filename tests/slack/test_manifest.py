@@ -19,6 +19,7 @@ from bot.slack.client import Identity
 from bot.slack.events import EVENTS, Listeners
 from bot.slack.manifest import SCOPES, manifest, render_manifest
 from bot.slack.people import People
+from bot.slack.rights import Rights
 from bot.slack.surfaces.commands import COMMANDS
 from bot.store import Store
 
@@ -35,6 +36,7 @@ EVENT_SCOPES = {
     "message.mpim": {"mpim:history"},
 }
 HISTORY = {"channels:history", "groups:history", "im:history", "mpim:history"}
+READ = {"channels:read", "groups:read", "mpim:read"}
 METHOD_SCOPES = {
     "auth_test": set(),
     "apps_connections_open": set(),  # by the app-level token
@@ -53,6 +55,8 @@ METHOD_SCOPES = {
     "agents_sessions_setStatus": {"chat:write"},
     "views_open": set(),
     "conversations_replies": HISTORY,
+    "conversations_info": READ,
+    "users_conversations": READ,
     "conversations_open": {"im:write"},
     "files_upload_v2": {"files:write"},
     "users_info": {"users:read"},
@@ -110,7 +114,8 @@ def test_every_subscribed_event_has_a_listener_and_every_listener_its_event() ->
     identity = Identity("T", "", "U", "B", "")
     client = cast(AsyncWebClient, None)
     settings = Settings(_env_file=None, slack_bot_token="xoxb-1")
-    listeners = Listeners(cast(Store, None), client, identity, People(client), settings)
+    store, rights = cast(Store, None), cast(Rights, None)
+    listeners = Listeners(store, client, identity, People(client), rights, settings)
     listeners.register(cast(AsyncApp, Recorder()))
     assert heard == {event.split(".")[0] for event in EVENTS}
 

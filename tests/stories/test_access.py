@@ -8,10 +8,10 @@ import pytest
 
 from bot.models import Message, Thread
 from bot.settings import Settings
+from bot.slack.access import refusal
 from bot.slack.people import Person
 from bot.store.channel_settings import ChannelSettings
 from bot.texts.access import GUEST, OUTSIDER, PERSON
-from bot.turn.access import refusal
 from tests.world import Town, open_town
 
 

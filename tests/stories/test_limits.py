@@ -1,6 +1,7 @@
 """What counts towards limits, and what does not."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,18 +9,17 @@ from typing import Any
 
 import pytest
 
-from bot.turn.limits import Limits
-from tests.fakes.openai import incomplete
+from bot.timing import Timing
+from tests.fakes.openai import held, incomplete
 from tests.stories.test_ai_faults import RUNS
 from tests.stories.test_usage import priced_town, spent_by
-from tests.world import Town, open_town
+from tests.world import Town, open_town, words
 
 
-@pytest.fixture(autouse=True)
-def _one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_minute() -> Timing:
     """All requests of a test fall into one minute."""
     now = time.time()
-    monkeypatch.setattr(Limits.__init__, "__defaults__", (lambda: now,))
+    return Timing(clock=lambda: now)
 
 
 @pytest.fixture(params=["responses", "assistants"])
@@ -35,7 +35,12 @@ async def test_a_request_that_waits_for_the_server_counts_once(
     redis_url: str, tmp_path: Path, engine: str
 ) -> None:
     async with open_town(
-        redis_url, tmp_path, engine=engine, bot_limit_person_requests=3, bot_streaming=False
+        redis_url,
+        tmp_path,
+        engine=engine,
+        bot_limit_person_requests=3,
+        timing=one_minute(),
+        bot_streaming=False,
     ) as town:
         root = await town.ask("#general", "@bot one")
         town.fake.fault("rate_limit", "POST", RUNS[engine], times=4, retry_after=0.05)
@@ -50,7 +55,9 @@ async def test_a_request_that_waits_for_the_server_counts_once(
 async def test_of_requests_at_the_same_moment_no_more_run_than_the_limit(
     redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(redis_url, tmp_path, bot_limit_person_requests=3) as town:
+    async with open_town(
+        redis_url, tmp_path, bot_limit_person_requests=3, timing=one_minute()
+    ) as town:
         alice = town.slack.user("alice")
         spots = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(8)]
         roots = await asyncio.gather(*(alice.says(spot, "@bot hello") for spot in spots))
@@ -65,7 +72,7 @@ async def test_what_one_person_is_refused_leaves_the_channel_to_the_others(
     redis_url: str, tmp_path: Path
 ) -> None:
     limits: dict[str, Any] = {"bot_limit_person_requests": 1, "bot_limit_channel_requests": 2}
-    async with open_town(redis_url, tmp_path, **limits) as town:
+    async with open_town(redis_url, tmp_path, timing=one_minute(), **limits) as town:
         root = await town.ask("#general", "@bot one")
         for word in ("two", "three", "four"):
             await town.ask("#general", word, thread_ts=root)
@@ -82,3 +89,85 @@ async def test_an_answer_that_was_cut_off_costs_what_it_took(ai_town: Town) -> N
     assert spent.turns == 1
     assert spent.input_tokens > 0
     assert spent.microdollars > 0
+
+
+async def test_runs_under_way_count_towards_a_limit_of_tokens(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_town(redis_url, tmp_path, bot_limit_person_tokens=100) as town:
+        town.fake.answer = [held("slow")]
+        alice = town.slack.user("alice")
+        spots = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(8)]
+        roots = [await alice.says(spot, "@bot hello") for spot in spots]
+        pairs = list(zip(spots, roots, strict=True))
+
+        def refused() -> int:
+            shown = [town.slack.replies(spot, root) for spot, root in pairs]
+            return sum("limit" in words(messages[0]) for messages in shown if messages)
+
+        await town.slack.wait_for(lambda: refused() == 7 and town.fake.working, 20)
+        town.fake.finish()
+        for spot, root in pairs:
+            await town.rests(spot, root)
+        assert town.fake.created("/responses") == 1
+        team_id, keys = town.slack.workspace.team_id, town.bot.store.keys
+        reserved = keys.reserved(team_id, "person", alice.id)
+        assert await town.bot.store.redis.hlen(reserved) == 0
+
+
+async def test_every_author_of_a_batch_is_checked_and_charged(
+    redis_url: str, tmp_path: Path
+) -> None:
+    limits: dict[str, Any] = {"bot_limit_person_requests": 1, "bot_follow_ups": "always"}
+    async with priced_town(redis_url, tmp_path, timing=one_minute(), **limits) as town:
+        await town.ask("#random", "@bot mine", who="alice")
+        town.fake.answer = [held("first")]
+        root = await town.slack.user("carol").says("#general", "@bot begin")
+        await town.slack.wait_for(lambda: town.fake.working)
+        await town.slack.user("alice").says("#general", "@bot over the limit", thread_ts=root)
+        await town.slack.user("bob").says("#general", "@bot within it", thread_ts=root)
+        await town.slack.settled()
+        town.fake.finish()
+        second = (await town.replies("#general", root, 2))[1]
+        assert "within it" in second
+        assert "over the limit" not in second
+        assert "Your limit of 1 requests a minute is reached" in second
+        assert (await spent_by(town, "alice")).turns == 1
+        assert (await spent_by(town, "bob")).turns == 1
+
+
+async def test_the_authors_of_a_batch_share_its_cost(redis_url: str, tmp_path: Path) -> None:
+    async with priced_town(redis_url, tmp_path, bot_follow_ups="always") as town:
+        town.fake.answer = [held("first"), "x" * 400]
+        root = await town.slack.user("carol").says("#general", "@bot begin")
+        await town.slack.wait_for(lambda: town.fake.working)
+        for who in ("alice", "alice", "bob"):
+            await town.slack.user(who).says("#general", f"{who} asks", thread_ts=root)
+        await town.slack.settled()
+        town.fake.finish()
+        await town.replies("#general", root, 2)
+        alice, bob = await spent_by(town, "alice"), await spent_by(town, "bob")
+        assert (alice.turns, bob.turns) == (0, 1)
+        assert alice.tokens > bob.tokens > 0
+        assert abs(alice.tokens - 2 * bob.tokens) <= 4
+
+
+async def test_a_flood_in_one_thread_is_answered_in_bounded_batches(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_town(redis_url, tmp_path) as town:
+        town.fake.answer = [held("first")]
+        alice = town.slack.user("alice")
+        root = await alice.says("#general", "@bot begin")
+        await town.slack.wait_for(lambda: town.fake.working)
+        for number in range(60):
+            await alice.says("#general", f"more {number}", thread_ts=root)
+        await town.slack.settled()
+        town.fake.finish()
+        answers = await town.replies("#general", root, 3)
+        asked = [re.findall(r"more (\d+)", answer) for answer in answers]
+        assert [(len(numbers), numbers[:1]) for numbers in asked] == [
+            (0, []),
+            (50, ["0"]),
+            (10, ["50"]),
+        ]

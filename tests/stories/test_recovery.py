@@ -130,13 +130,15 @@ async def test_the_export_holds_what_was_said(town: Town) -> None:
 
 async def test_an_export_of_many_is_one_document(town: Town) -> None:
     store, team_id = town.bot.store, town.slack.workspace.team_id
-    nothing = await export_conversations(store, team_id, "U0NOBODY", "https://x.slack.com/")
+    nothing = await export_conversations(store, [], team_id, "U0NOBODY", "https://x.slack.com/")
     assert json.loads(nothing)["conversations"] == []
     channels = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(3)]
     for channel in channels:
         await town.ask(channel, '@bot "quoted", ünïcode 🎉 and\nlines')
     alice = town.slack.user("alice").id
-    exported = json.loads(await export_conversations(store, team_id, alice, "https://x.slack.com"))
+    recent = await store.conversations.recent(team_id, alice, limit=None)
+    content = await export_conversations(store, recent, team_id, alice, "https://x.slack.com")
+    exported = json.loads(content)
     assert (exported["user_id"], exported["team_id"]) == (alice, team_id)
     found = exported["conversations"]
     assert [conversation["channel_id"] for conversation in found] == channels[::-1]

@@ -20,7 +20,8 @@ from bot.models import Usage
 from bot.store import Store
 from bot.store.usage import Spent, day_of
 from bot.texts.limits import span
-from bot.turn.limits import Limits, _next_month, _tomorrow
+from bot.timing import Timing
+from bot.turn.limits import _next_month, _tomorrow
 from bot.turn.prices import Price, load_prices, microdollars
 from tests.store.builders import deliver, take_one
 from tests.world import Town, open_town
@@ -149,13 +150,12 @@ async def test_a_chart_of_the_workspace_is_for_admins_only(town: Town) -> None:
 async def test_past_a_limit_nothing_runs_and_the_renewal_is_told(
     redis_url: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     limit: dict[str, Any],
     words: str,
 ) -> None:
-    now = time.time()  # both questions are to fall into one minute
-    monkeypatch.setattr(Limits.__init__, "__defaults__", (lambda: now,))
-    async with priced_town(redis_url, tmp_path, **limit) as town:
+    now = time.time()
+    one_minute = Timing(clock=lambda: now)
+    async with priced_town(redis_url, tmp_path, timing=one_minute, **limit) as town:
         root = await town.ask("#general", "@bot one")
         await town.ask("#general", "two", thread_ts=root)
         answers = await town.replies("#general", root, 2)

@@ -16,8 +16,9 @@ from bot.slack.answer.buttons import ADD_NOTE, AGAIN, FEEDBACK, STOP, parse_abou
 from bot.slack.answer.previous import remove_again
 from bot.slack.blocks import Block, button, input_block, modal, section, text_input
 from bot.slack.client import slack_errors
-from bot.slack.ephemerals import whisper
+from bot.slack.ephemerals import notice
 from bot.slack.events import installation
+from bot.slack.rights import Rights
 from bot.store import Feedback, Store
 from bot.telemetry.log import log
 from bot.texts import buttons as texts
@@ -32,8 +33,9 @@ NOTE_LENGTH = 3000
 class AnswerButtons:
     """Votes are stored before they are acknowledged: Slack sends no click twice."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, rights: Rights) -> None:
         self._store = store
+        self._rights = rights
 
     def register(self, app: AsyncApp) -> None:
         """Hang the listeners on the app."""
@@ -54,6 +56,9 @@ class AnswerButtons:
         """👍 or 👎. What was wrong is asked for, what was good can be told."""
         vote, _, about = action["value"].partition(":")
         feedback = _feedback(vote, about, thread_of(body, context).key, body["user"]["id"])
+        if await self._refused(feedback.thread, body, client):
+            await ack()
+            return
         await self._store.feedback.save(feedback)
         log.info("feedback_given", thread=feedback.thread.key, turn=feedback.turn_id, vote=vote)
         await ack()
@@ -61,7 +66,9 @@ class AnswerButtons:
             await _ask_for_note(client, body["trigger_id"], feedback)
         else:
             blocks = _thanks(feedback)
-            await whisper(client, feedback.thread, feedback.user_id, texts.THANKS, blocks)
+            await notice(
+                self._store, client, feedback.thread, feedback.user_id, texts.THANKS, blocks
+            )
 
     async def wants_to_add_a_note(
         self, ack: AsyncAck, action: Payload, body: Payload, client: AsyncWebClient
@@ -75,7 +82,9 @@ class AnswerButtons:
         """The note of a vote, written in the modal."""
         about = json.loads(view["private_metadata"])
         note = view["state"]["values"]["note"]["note"].get("value") or ""
-        if about["user_id"] == body["user"]["id"]:
+        thread, user = Thread.parse(about["thread"]), body["user"]
+        refused = await self._rights.refusal_of(thread, user["id"], user.get("team_id") or "")
+        if about["user_id"] == user["id"] and not refused:
             await self._store.feedback.save(_feedback(**about, note=note))
         await ack()
 
@@ -105,7 +114,7 @@ class AnswerButtons:
             )
         await ack()
         if not is_last:
-            await whisper(client, thread, user["id"], texts.NOT_THE_LAST)
+            await notice(self._store, client, thread, user["id"], texts.NOT_THE_LAST)
             await _remove_again(client, thread, body)
 
     async def stop(
@@ -113,10 +122,22 @@ class AnswerButtons:
     ) -> None:
         """Pressed under an answer that is being made."""
         thread = thread_of(body, context)
+        if await self._refused(thread, body, client):
+            await ack()
+            return
         found = await self._store.inbox.interrupt(thread, "stop")
         await ack()
         if not found:
-            await whisper(client, thread, body["user"]["id"], NOTHING_TO_STOP)
+            await notice(self._store, client, thread, body["user"]["id"], NOTHING_TO_STOP)
+
+    async def _refused(self, thread: Thread, body: Payload, client: AsyncWebClient) -> bool:
+        """Whether the person may not use the bot here; they are told."""
+        user = body["user"]
+        reason = await self._rights.refusal_of(thread, user["id"], user.get("team_id") or "")
+        if reason:
+            words = await self._rights.explain(reason)
+            await notice(self._store, client, thread, user["id"], words)
+        return bool(reason)
 
 
 def thread_of(body: Payload, context: AsyncBoltContext) -> Thread:

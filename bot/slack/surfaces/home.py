@@ -27,6 +27,7 @@ from bot.slack.blocks import (
 from bot.slack.client import slack_errors
 from bot.slack.events import installation
 from bot.slack.people import People
+from bot.slack.rights import Rights
 from bot.slack.surfaces.commands.usage import own_usage
 from bot.slack.surfaces.conversation_row import conversation_row
 from bot.slack.surfaces.job_buttons import errand_button
@@ -64,10 +65,13 @@ async def is_home_tab(event: Payload) -> bool:
 class Home:
     """The listeners of App Home."""
 
-    def __init__(self, store: Store, people: People, client: AsyncWebClient, url: str) -> None:
+    def __init__(
+        self, store: Store, people: People, rights: Rights, client: AsyncWebClient, url: str
+    ) -> None:
         """`url` is the workspace's address, to which the conversations' links lead."""
         self._store = store
         self._people = people
+        self._rights = rights
         self._client = client
         self._url = url
 
@@ -85,11 +89,13 @@ class Home:
     ) -> None:
         """A conversation is to be forgotten: gone from the list at once, from the server soon."""
         thread, team_id = Thread.parse(action["value"]), installation(context)
+        without: Thread | None = thread
         if thread.team_id == team_id:
             at, trigger_id = action["action_ts"], body["trigger_id"]
-            await ask_reset(self._store, thread, body["user"]["id"], at, trigger_id)
+            told = await ask_reset(self._store, self._rights, thread, body["user"], at, trigger_id)
+            without = None if told else thread
         await ack()
-        await self.publish(team_id, body["user"]["id"], without=thread)
+        await self.publish(team_id, body["user"]["id"], without=without)
 
     async def tell_asked(self, team_id: str, user_id: str, errand: Errand) -> None:
         """Say below the button that was pressed that its errand is on its way."""
@@ -134,7 +140,8 @@ class Home:
         self, team_id: str, user_id: str, without: Thread | None
     ) -> list[Block]:
         recent = await self._store.conversations.recent(team_id, user_id, limit=RECENT)
-        found = [conversation for conversation in recent if conversation.thread != without]
+        visible = await self._rights.visible(user_id, recent)
+        found = [conversation for conversation in visible if conversation.thread != without]
         histories = await self._store.conversations.histories([each.thread for each in found])
         return [
             conversation_row(conversation, records, RESET, url=self._url)

@@ -9,12 +9,14 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.models import Message, Thread
-from bot.slack.ephemerals import whisper
+from bot.slack.ephemerals import notice
 from bot.slack.events import installation
+from bot.slack.rights import Rights
 from bot.slack.surfaces.conversation_row import RESET as RESET_ROW
 from bot.store import Store
 from bot.telemetry.log import log
 from bot.texts import commands as texts
+from bot.texts.access import NOT_VISIBLE
 
 Payload = Mapping[str, Any]
 
@@ -34,8 +36,9 @@ SHORTCUTS = (Shortcut("reset_conversation", texts.SHORTCUT, texts.SHORTCUT_DESCR
 class Buttons:
     """The listeners of shortcuts and buttons."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, rights: Rights) -> None:
         self._store = store
+        self._rights = rights
 
     def register(self, app: AsyncApp) -> None:
         """Hang the listeners on the app."""
@@ -59,16 +62,14 @@ class Buttons:
             shortcut["channel"]["id"],
             message.get("thread_ts") or message["ts"],
         )
-        user_id = shortcut["user"]["id"]
-        ours = await self._store.conversations.is_ours(thread)
-        if ours:
+        user = shortcut["user"]
+        told = texts.RESET_NOT_OURS
+        if await self._store.conversations.is_ours(thread):
             at, trigger_id = shortcut["action_ts"], shortcut["trigger_id"]
-            await ask_reset(self._store, thread, user_id, at, trigger_id)
+            told = await ask_reset(self._store, self._rights, thread, user, at, trigger_id)
         await ack()
-        if not ours and not await whisper(client, thread, user_id, texts.RESET_NOT_OURS):
-            await respond(
-                texts.RESET_NOT_OURS
-            )  # works in the channels, too, that we are no member of
+        if told and not await notice(self._store, client, thread, user["id"], told):
+            await respond(told)  # also works in channels that the bot is not a member of
 
     async def reset_button(
         self,
@@ -80,18 +81,32 @@ class Buttons:
     ) -> None:
         """Pressed in the list that `/reset` offers; only the person's own installation counts."""
         thread = Thread.parse(action["value"])
+        told = ""
         if thread.team_id == installation(context):
             at, trigger_id = action["action_ts"], body["trigger_id"]
-            await ask_reset(self._store, thread, body["user"]["id"], at, trigger_id)
+            user = body["user"]
+            told = await ask_reset(self._store, self._rights, thread, user, at, trigger_id)
         await ack()
-        await respond(texts.RESET_DONE, replace_original=True)
+        await respond(told or texts.RESET_DONE, replace_original=not told)
 
 
-async def ask_reset(store: Store, thread: Thread, user_id: str, at: str, trigger_id: str) -> None:
-    """Put the reset into the thread's inbox, behind everything that was said until then.
+async def ask_reset(
+    store: Store, rights: Rights, thread: Thread, user: Payload, at: str, trigger_id: str
+) -> str:
+    """Put a reset into the thread's inbox, behind everything that was said until then.
 
-    `at` is the `action_ts`: Slack's clock orders the thread, ours may be ahead of it.
+    `at` is the `action_ts`: Slack's clock orders the thread, ours may be ahead of it. Returns why
+    the person may not reset the conversation; "" if it was accepted.
     """
-    await store.inbox.deliver(Message(thread, at, user_id, "", event_id=trigger_id, kind="reset"))
+    user_id, user_team_id = user["id"], user.get("team_id") or ""
+    reason = await rights.reset_refusal(thread, user_id, user_team_id)
+    if reason:
+        return await rights.explain(reason)
+    if not await rights.can_see(user_id, thread):
+        return NOT_VISIBLE
+    await store.inbox.deliver(
+        Message(thread, at, user_id, "", trigger_id, user_team_id, kind="reset")
+    )
     await store.inbox.interrupt(thread, "reset")
     log.info("reset_asked", thread=thread.key)
+    return ""

@@ -1,13 +1,13 @@
 -- Count what a turn spent, once: the mark is a step of its journal.
 -- KEYS thread, turn, usage, used, top_channels, top_people, teams, sums...
--- ARGV claim, day, channel, person, row_seconds, sum_seconds, tokens, team, counts...
+-- ARGV claim, day, channel, person, row_seconds, sum_seconds, tokens, team, mark, counts...
 -- `counts` are pairs of a kind and its count.
 -- Returns 0 where the turn was counted before.
 if not holds(thread, claim) then
   return SUPERSEDED
 end
 insist(turn)
-if redis.call('HSETNX', turn, '=accounted', 'true') == 0 then
+if redis.call('HSETNX', turn, '=' .. mark, 'true') == 0 then
   return 0
 end
 local row = channel .. ':' .. person .. ':'

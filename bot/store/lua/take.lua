@@ -5,6 +5,7 @@
 -- waits; else {messages, turn, thread, conversation, settings, corrupt}: the three in the middle as flat
 -- lists of fields and values, the settings as a list of their newest versions; `corrupt` counts messages
 -- that were no JSON and were set aside.
+local MAX_MESSAGES, MAX_BYTES = 50, 200000
 local set_aside = 0
 
 local function kind_of(message)
@@ -12,6 +13,18 @@ local function kind_of(message)
   if ok and type(value) == 'table' and type(value.ts) == 'string' and type(value.text) == 'string' then
     return value.kind or 'message'
   end
+end
+
+-- How many messages, from the oldest on, one turn answers; at least one.
+local function bound(messages)
+  local bytes = 0
+  for i, message in ipairs(messages) do
+    bytes = bytes + #message
+    if i > 1 and (i > MAX_MESSAGES or bytes > MAX_BYTES) then
+      return i - 1
+    end
+  end
+  return #messages
 end
 
 -- The messages and their ts. What is no message is set aside, so that the others are answered.
@@ -41,7 +54,7 @@ local function new_batch()
   for i, message in ipairs(messages) do
     last_of[kind_of(message)] = i
   end
-  local last = last_of.reset or last_of.stop or last_of.again or #messages
+  local last = last_of.reset or last_of.stop or last_of.again or bound(messages)
   for i = #messages, last + 1, -1 do
     messages[i], stamps[i] = nil, nil
   end

@@ -4,7 +4,7 @@ To add one: write a module with a `COMMAND`, name it in `COMMANDS`; the manifest
 """
 
 from bot.slack.surfaces.commands import conversations, forget_me, help, reset, usage
-from bot.slack.surfaces.commands.command import Ask, Command
+from bot.slack.surfaces.commands.command import Answer, Ask, Command
 
 COMMANDS: tuple[Command, ...] = (
     reset.COMMAND,
@@ -14,4 +14,4 @@ COMMANDS: tuple[Command, ...] = (
     help.COMMAND,
 )
 
-__all__ = ["COMMANDS", "Ask", "Command"]
+__all__ = ["COMMANDS", "Answer", "Ask", "Command"]

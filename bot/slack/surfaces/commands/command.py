@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.slack.people import People
+from bot.slack.rights import Rights
 from bot.store import Store
 
 
@@ -18,6 +19,7 @@ class Ask:
     text: str
     store: Store
     people: People
+    rights: Rights
     url: str = ""
     """The workspace's address, `https://example.slack.com/`."""
 
@@ -34,3 +36,5 @@ class Command:
     description: str
     answer: Callable[[Ask], Awaitable[Answer]]
     usage_hint: str = ""
+    for_everyone: bool = False
+    """Also for people who may not use the bot."""

@@ -18,9 +18,9 @@ SEARCHED = 200
 async def answer(ask: Ask) -> Answer:
     """The newest conversations, or with words behind the command those that hold all of them."""
     words = ask.text.lower().split()
-    found = await ask.store.conversations.recent(
-        ask.team_id, ask.user_id, limit=SEARCHED if words else LISTED
-    )
+    recent = await ask.store.conversations.recent(ask.team_id, ask.user_id, limit=SEARCHED)
+    visible = await ask.rights.visible(ask.user_id, recent)
+    found = visible if words else visible[:LISTED]
     histories = await ask.store.conversations.histories([each.thread for each in found])
     pairs = [
         (conversation, records)

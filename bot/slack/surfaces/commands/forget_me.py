@@ -18,4 +18,4 @@ async def answer(_: Ask) -> Answer:
     }
 
 
-COMMAND = Command("/forget-me", texts.FORGET_ME, answer)
+COMMAND = Command("/forget-me", texts.FORGET_ME, answer, for_everyone=True)

@@ -9,4 +9,4 @@ async def answer(_: Ask) -> Answer:
     return {"text": f"*{texts.HELP_HEADING}*\n{texts.HELP_TEXT}"}
 
 
-COMMAND = Command("/bot-help", texts.HELP, answer)
+COMMAND = Command("/bot-help", texts.HELP, answer, for_everyone=True)

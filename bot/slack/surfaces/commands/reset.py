@@ -10,9 +10,10 @@ OFFERED = 5
 
 async def answer(ask: Ask) -> Answer:
     """Offer the person's most recent conversations of this channel, each with a button."""
-    recent = await ask.store.conversations.recent(
+    found = await ask.store.conversations.recent(
         ask.team_id, ask.user_id, channel_id=ask.channel_id, limit=OFFERED
     )
+    recent = await ask.rights.visible(ask.user_id, found)
     if not recent:
         return {"text": texts.RESET_NONE}
     histories = await ask.store.conversations.histories([each.thread for each in recent])

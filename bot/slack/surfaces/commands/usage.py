@@ -69,4 +69,4 @@ def _row(errand: Errand, label: str) -> Block:
     return actions(errand_button(errand, label))
 
 
-COMMAND = Command("/usage", texts.DESCRIPTION, answer)
+COMMAND = Command("/usage", texts.DESCRIPTION, answer, for_everyone=True)

@@ -1,4 +1,4 @@
-"""Who may use the bot, and where. Rules only; `bot.turn.gate` asks them before a run."""
+"""Who may use the bot, and where. Rules only; `bot.slack.rights` applies them."""
 
 from bot.models import Message
 from bot.settings import Settings
@@ -30,7 +30,7 @@ def refusal(
 def _denial(message: Message, teams: set[str], settings: Settings) -> str:
     if message.user_id in settings.bot_deny_people:
         return PERSON
-    if message.thread.channel_id in settings.bot_deny_channels:
+    if _channel(message) in settings.bot_deny_channels:
         return CHANNEL
     return TEAM if teams & settings.bot_deny_teams else ""
 
@@ -39,7 +39,7 @@ def _omission(
     message: Message, teams: set[str], settings: Settings, channel: ChannelSettings
 ) -> str:
     channels, people = settings.bot_allow_channels, settings.bot_allow_people
-    if channels and message.thread.channel_id not in channels:
+    if channels and _channel(message) not in (None, *channels):
         return CHANNEL
     if settings.bot_allow_teams and not teams & settings.bot_allow_teams:
         return TEAM
@@ -48,6 +48,12 @@ def _omission(
     if channel.users == "people" and message.user_id not in channel.people:
         return PERSON
     return ""
+
+
+def _channel(message: Message) -> str | None:
+    """None for jobs and commands, which have the person's id in the place of a channel."""
+    channel_id = message.thread.channel_id
+    return None if channel_id.startswith(("U", "W")) else channel_id
 
 
 def _strangeness(

@@ -1,0 +1,129 @@
+"""Which channels a person can see in Slack now, and who created a channel; cached for a minute.
+
+Needs the scopes `channels:read`, `groups:read` and `mpim:read`. A channel that Slack does not let
+us check counts as one that the person cannot see.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import BotError
+from bot.models import Conversation
+from bot.slack.client import error_code, slack_errors
+from bot.slack.people import People
+from bot.telemetry.log import log
+from bot.timing import SlackTiming
+
+T = TypeVar("T")
+
+REMEMBERED = 2_000
+PAGE, MAX_PAGES = 200, 10
+CHECKED_AT_ONCE = 5
+
+
+class Channels:
+    """The channels of a workspace; one for the process."""
+
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        people: People,
+        timing: SlackTiming = SlackTiming(),
+    ) -> None:
+        self._client = client
+        self._people = people
+        self._joined: _Cache[frozenset[str]] = _Cache(timing.channels_fresh)
+        self._facts: _Cache[dict[str, Any]] = _Cache(timing.channels_fresh)
+
+    async def visible(
+        self, user_id: str, conversations: Iterable[Conversation]
+    ) -> list[Conversation]:
+        """The conversations whose channel the person can see."""
+        found = list(conversations)
+        channel_ids = {each.thread.channel_id for each in found}
+        limit = asyncio.Semaphore(CHECKED_AT_ONCE)
+
+        async def check(channel_id: str) -> bool:
+            async with limit:
+                return await self.can_see(user_id, channel_id)
+
+        seen = dict(zip(channel_ids, await asyncio.gather(*map(check, channel_ids)), strict=True))
+        return [each for each in found if seen[each.thread.channel_id]]
+
+    async def can_see(self, user_id: str, channel_id: str) -> bool:
+        """Whether the person is a member, or may read the channel because it is public.
+
+        A direct message is visible: nobody but the person can have written in it.
+        """
+        if channel_id.startswith("D"):
+            return True
+        if channel_id in await self._joined_by(user_id):
+            return True
+        facts = await self._facts_of(channel_id)
+        if not facts or facts.get("is_private") or facts.get("is_mpim"):
+            return False
+        person = await self._people.find(user_id)
+        return person is not None and not person.is_guest and not person.is_outsider
+
+    async def creator(self, channel_id: str) -> str:
+        """Who created the channel; "" where Slack does not say."""
+        return str((await self._facts_of(channel_id)).get("creator") or "")
+
+    async def _joined_by(self, user_id: str) -> frozenset[str]:
+        """The channels that the person and the bot are both members of."""
+        return await self._joined.get(user_id, lambda: self._list_joined(user_id), frozenset())
+
+    async def _list_joined(self, user_id: str) -> frozenset[str]:
+        found: set[str] = set()
+        cursor = ""
+        for _ in range(MAX_PAGES):
+            with slack_errors():
+                answer = await self._client.users_conversations(
+                    user=user_id,
+                    types="public_channel,private_channel,mpim",
+                    limit=PAGE,
+                    cursor=cursor or None,
+                )
+            found |= {channel["id"] for channel in answer.get("channels") or ()}
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                break
+        return frozenset(found)
+
+    async def _facts_of(self, channel_id: str) -> dict[str, Any]:
+        async def ask() -> dict[str, Any]:
+            with slack_errors():
+                answer = await self._client.conversations_info(channel=channel_id)
+            return dict(answer.get("channel") or {})
+
+        return await self._facts.get(channel_id, ask, {})
+
+
+class _Cache(Generic[T]):
+    """Values for `seconds` each; a failure gives the default, and is asked again next time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._known: OrderedDict[str, tuple[float, T]] = OrderedDict()
+
+    async def get(self, key: str, ask: Callable[[], Awaitable[T]], default: T) -> T:
+        until, value = self._known.get(key, (0.0, default))
+        if time.monotonic() < until:
+            return value
+        try:
+            value = await ask()
+        except (BotError, SlackApiError) as error:
+            code = error_code(error) if isinstance(error, SlackApiError) else str(error)
+            log.warning("channel_not_checked", channel_or_person=key, error=code)
+            return default
+        self._known[key] = (time.monotonic() + self._seconds, value)
+        self._known.move_to_end(key)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return value

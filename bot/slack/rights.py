@@ -1,0 +1,125 @@
+"""The authorization gate: who may do what. docs/permissions.md has the table.
+
+Asked by the worker when an action takes effect, and by `web` before it interrupts a turn or stores
+a vote, which take effect at once.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from bot.models import Conversation, Message, Thread
+from bot.settings import Settings
+from bot.slack.access import refusal
+from bot.slack.channels import Channels
+from bot.slack.people import People, Person
+from bot.store import Store, jobs
+from bot.store.channel_settings import ChannelSettings
+from bot.texts import access as texts
+
+
+class Rights:
+    """The rights of people, by the settings and by what Slack says about them.
+
+    `look_up_seconds` is how long to wait for Slack's word on a person (None: without a limit); who
+    is unknown then is judged by the workspace that the event names.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        people: People,
+        channels: Channels,
+        settings: Settings,
+        *,
+        look_up_seconds: float | None = None,
+    ) -> None:
+        self._look_up_seconds = look_up_seconds
+        self._store = store
+        self._people = people
+        self._channels = channels
+        self._settings = settings
+
+    async def refusal(self, message: Message, settings: ChannelSettings | None = None) -> str:
+        """Why the author of a message or order may not use the bot there; "" if allowed.
+
+        `settings` are those of the channel, if they are known already.
+        """
+        thread = message.thread
+        if settings is None:
+            settings = await self._store.channels.find(thread.team_id, thread.channel_id)
+        person = await self._find(message.user_id)
+        return refusal(message, person, self._settings, settings)
+
+    async def refusal_of(self, thread: Thread, user_id: str, user_team_id: str = "") -> str:
+        """`refusal` for a button or command, which is no message."""
+        return await self.refusal(
+            Message(thread, thread.thread_ts, user_id, "", user_team_id=user_team_id)
+        )
+
+    async def may_use(self, team_id: str, user_id: str) -> bool:
+        """Whether a person may run commands and jobs, which belong to no channel."""
+        return not await self.refusal_of(jobs.place(team_id, user_id), user_id)
+
+    async def visible(
+        self, user_id: str, conversations: Iterable[Conversation]
+    ) -> list[Conversation]:
+        """The conversations that the person can see in Slack now."""
+        return await self._channels.visible(user_id, conversations)
+
+    async def can_see(self, user_id: str, thread: Thread) -> bool:
+        """Whether the person can see the thread in Slack now."""
+        return await self._channels.can_see(user_id, thread.channel_id)
+
+    async def reset_refusal(self, thread: Thread, user_id: str, user_team_id: str = "") -> str:
+        """Why a person may not reset the conversation of a thread; "" if allowed.
+
+        The conversation of several people is reset by its starter, by the creator of the channel,
+        or by an admin.
+        """
+        refused = await self.refusal_of(thread, user_id, user_team_id)
+        if refused:
+            return refused
+        conversation = await self._store.conversations.find(thread)
+        if conversation is None or await self.may_delete(conversation, user_id):
+            return ""
+        return texts.NOT_YOURS
+
+    async def may_delete(self, conversation: Conversation, user_id: str) -> bool:
+        """Whether a person may delete a whole conversation."""
+        if user_id == conversation.user_id or not await self.is_shared(conversation, user_id):
+            return True
+        if await self._people.is_admin(user_id):
+            return True
+        return user_id == await self._channels.creator(conversation.thread.channel_id)
+
+    async def is_shared(self, conversation: Conversation, user_id: str) -> bool:
+        """Whether anybody but this person started the conversation or wrote in it."""
+        history = await self._store.conversations.history(conversation.thread)
+        authors = {record.user_id for record in history if record.role == "user"}
+        authors |= {message.user_id for message in conversation.owed}
+        return bool((authors | {conversation.user_id}) - {user_id, ""})
+
+    async def refused_among(self, thread: Thread, user_ids: Iterable[str]) -> frozenset[str]:
+        """Those of some people whose words must not reach the model in this thread."""
+        settings = await self._store.channels.find(thread.team_id, thread.channel_id)
+        distinct = sorted({user_id for user_id in user_ids if user_id})
+        refusals = await asyncio.gather(
+            *(
+                self.refusal(Message(thread, thread.thread_ts, user_id, ""), settings)
+                for user_id in distinct
+            )
+        )
+        return frozenset(who for who, why in zip(distinct, refusals, strict=True) if why)
+
+    async def explain(self, reason: str) -> str:
+        """What a refused person is told."""
+        if reason == texts.NOT_YOURS:
+            return texts.not_yours()
+        return texts.refused(reason, await self._people.whom_to_ask())
+
+    async def _find(self, user_id: str) -> Person | None:
+        try:
+            async with asyncio.timeout(self._look_up_seconds):
+                return await self._people.find(user_id)
+        except TimeoutError:
+            return None
