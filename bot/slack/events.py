@@ -31,7 +31,6 @@ from bot.telemetry.log import log
 from bot.texts.answers import INBOX_FULL, NOTHING_TO_STOP
 from bot.texts.status import queued
 
-FULL_NOTICE_SECONDS = 60
 STOPPED_AT_ONCE = 5
 """Threads of a DM that a `stop` at its top ends: each message there opens a thread of its own."""
 TELLING = 1.0
@@ -194,9 +193,7 @@ class Listeners:
         """The thread's inbox is full: say so, once a minute."""
         thread = message.thread
         log.warning("inbox_full", thread=thread.key)
-        notice = f"full:{thread.key}:{message.user_id}"
-        if await self._store.marks.take(notice, message.ts, FULL_NOTICE_SECONDS):
-            await _tell(whisper(self._client, thread, message.user_id, INBOX_FULL))
+        await _tell(notice(self._store, self._client, thread, message.user_id, INBOX_FULL))
 
     async def _tell_nothing_to_stop(self, message: Message) -> None:
         await _tell(
