@@ -161,6 +161,7 @@ class Spending:
         max_tokens, max_cost = ("" if limit is None else limit for limit in limits)
         granted, tokens, cost = await self._connection.run(
             "reserve",
+            None,
             {
                 "reservations": keys.reserved(team_id, scope, name),
                 "day": keys.spent(team_id, scope, name, day),
