@@ -1,6 +1,6 @@
 """A local Slack workspace: the Web API, signed events and Socket Mode for an unmodified app.
 
-It imports nothing of the rest of this package and serves the tests of any bot:
+For the tests of any Slack app:
 
     async with open_workspace() as slack:
         alice = slack.user("alice")

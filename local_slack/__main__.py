@@ -26,7 +26,7 @@ EXIT_USAGE = 2
 
 
 class StartError(Exception):
-    """Why the workspace cannot be served, in words for the person who started it."""
+    """Why the workspace cannot be served, as one line for the user."""
 
 
 def settings(slack: LocalSlack) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A running workspace as a test or a program holds it: its people, its content, its logs."""
+"""A running workspace: its people, its content and its logs, for tests and programs."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ SLACKBOT = "USLACKBOT"
 
 
 class Route:
-    """Chooses the transport as Slack does: Socket Mode once the app has turned to it."""
+    """Chooses the transport: HTTP where a request URL is set, else Socket Mode."""
 
     def __init__(self, http: HttpEvents, sockets: SocketMode) -> None:
         self.http = http
@@ -92,7 +92,7 @@ class LocalSlack:
         self._trace_number = 0
         self._commands = commands
 
-    # What an app needs to know
+    # Connection settings of the app
 
     @property
     def api_url(self) -> str:
@@ -129,7 +129,7 @@ class LocalSlack:
     def clock(self) -> Clock:
         return self.workspace.clock
 
-    # People and places
+    # People and channels
 
     @property
     def bot(self) -> User:
@@ -174,7 +174,7 @@ class LocalSlack:
         channel = Channel(self.workspace.new_id("C"), "group" if private else "channel", name, ids)
         return self.workspace.add_channel(channel)
 
-    # What is there
+    # Messages and logs
 
     def messages(self, channel: str) -> list[Message]:
         """All messages of a channel, replies too, in order."""
@@ -211,7 +211,7 @@ class LocalSlack:
         """All payloads sent to the app, with their attempts."""
         return list(self.deliveries_to_app.log)
 
-    # What the app tells of itself
+    # The app's own steps
 
     def trace(self, source: str, title: str, *, at: float | None = None, **fields: Any) -> None:
         """Report a step inside the app for "What happened"; the fields are those of `Trace`.
@@ -234,16 +234,16 @@ class LocalSlack:
     def add_switch(self, switch: Switch) -> None:
         """Offer a button on the page's panel of faults."""
         self.switches[switch.name] = switch
-        self._tell_switches()
+        self._publish_switches()
 
     def set_switch(self, name: str, state: str) -> None:
-        """Show another word beside a button."""
+        """Change the status text of a button."""
         self.switches[name].state = state
-        self._tell_switches()
+        self._publish_switches()
 
-    def _tell_switches(self) -> None:
-        told = [switch.as_json() for switch in self.switches.values()]
-        self.workspace.changes.publish("switches", switches=told)
+    def _publish_switches(self) -> None:
+        switches = [switch.as_json() for switch in self.switches.values()]
+        self.workspace.changes.publish("switches", switches=switches)
 
     def snapshot(self) -> Json:
         """The state as a JSON dict; give it to `open_workspace(state=...)`."""
@@ -271,8 +271,8 @@ class LocalSlack:
         finally:
             stop()
 
-    def begin(self, base_url: str) -> None:
-        """Tell all parts the address at which they are served."""
+    def serve_at(self, base_url: str) -> None:
+        """Give all parts the address at which they are served."""
         self.base_url = base_url
         self.web_api.base_url = self.interactions.base_url = base_url
         self.workspace.files_url = base_url

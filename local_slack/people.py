@@ -1,4 +1,4 @@
-"""People: what a person can do in Slack, as calls that a test or a page makes for them."""
+"""People: what a person can do in Slack, as methods."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ class Person:
     """One person. Channels are named "#general", "@bob" (the DM with bob) or by id.
 
     Acts that Slack would refuse raise SlackError. Interactions return their Delivery once the
-    app has answered or three seconds are over; its `state` tells which.
+    app has answered or three seconds are over; see its `state`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Person:
         return self.user.id
 
     def _channel(self, reference: str) -> Channel:
-        """Where the person is; a DM is opened on the way, as in Slack."""
+        """The channel of a reference; a DM is opened if needed, as in Slack."""
         workspace = self._workspace
         if reference.startswith("@"):
             other = workspace.bot if reference == "@bot" else workspace.get_user(reference)
@@ -181,7 +181,7 @@ class Person:
         self._workspace.leave(self._channel(channel), self.id)
 
     async def invites(self, channel: str, name: str) -> None:
-        """Add somebody, "bot" for the bot, to a channel."""
+        """Add a user, or "bot", to a channel."""
         workspace = self._workspace
         guest = workspace.bot if name == "bot" else workspace.get_user(name)
         workspace.join(self._channel(channel), guest.id, inviter=self.id)
@@ -303,7 +303,7 @@ class Person:
         return delivery
 
     async def closes(self, view_id: str | None = None, *, all_of_them: bool = False) -> None:
-        """Close a modal; the app is told where it asked for it (`notify_on_close`)."""
+        """Close a modal; the app gets view_closed if it asked for it (`notify_on_close`)."""
         view = self._view(view_id)
         views.close_view(self._workspace, view, whole_stack=all_of_them)
         if view.payload.get("notify_on_close"):
@@ -343,7 +343,7 @@ class Person:
         ]
 
     def _answered(self, delivery: Delivery) -> None:
-        """An acknowledgement with a body is a message to the person."""
+        """Show the body of an acknowledgement to the person."""
         body = delivery.body
         if delivery.state != "acknowledged" or not body:
             return

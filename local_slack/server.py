@@ -11,7 +11,7 @@ from local_slack.api.file_server import FileServer
 from local_slack.api.responses import ResponseUrls
 from local_slack.api.web_api import Tokens
 from local_slack.control import control, web_page
-from local_slack.control.guard import refuse_strangers
+from local_slack.control.guard import refuse_other_origins
 from local_slack.delivery.delivery import ACK_SECONDS
 from local_slack.delivery.faults import Faults
 from local_slack.local_slack import LocalSlack
@@ -27,7 +27,7 @@ TICK_SECONDS = 0.5
 def found_workspace(
     clock: Clock | None, bot_name: str, users: Iterable[str], channels: Iterable[str]
 ) -> Workspace:
-    """A new workspace: everybody and the bot in every channel."""
+    """A new workspace, with all users and the app in every channel."""
     workspace = Workspace(clock=clock or Clock())
     for name in users:
         workspace.add_user(User(workspace.new_id("U"), name))
@@ -103,14 +103,16 @@ async def open_workspace(
         stack.push_async_callback(slack.close)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
-        slack.begin(f"http://127.0.0.1:{runner.addresses[0][1]}")
+        slack.serve_at(f"http://127.0.0.1:{runner.addresses[0][1]}")
         await stack.enter_async_context(_ticking(slack))
         yield slack
 
 
 def make_web_app(slack: LocalSlack) -> web.Application:
     """All that is served: the API, sockets, files, response URLs, control, the page."""
-    app = web.Application(client_max_size=MAX_UPLOAD_BYTES, middlewares=[refuse_strangers(slack)])
+    app = web.Application(
+        client_max_size=MAX_UPLOAD_BYTES, middlewares=[refuse_other_origins(slack)]
+    )
     files = FileServer(slack.workspace, slack.bot_token)
     responses = ResponseUrls(slack.workspace, slack.interactions)
     app.router.add_get("/link/", slack.sockets.serve)
@@ -125,7 +127,7 @@ def make_web_app(slack: LocalSlack) -> web.Application:
 
 @contextlib.asynccontextmanager
 async def _ticking(slack: LocalSlack) -> AsyncIterator[None]:
-    """Streams and status lines end by themselves."""
+    """Expire streams and status lines."""
 
     async def tick() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Buttons of the app on the page's panel of faults: what else may be broken, the app knows."""
+"""Buttons that the app adds to the page's panel of faults."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from local_slack.workspace.model import Json
 
 @dataclass
 class Switch:
-    """A button; `press` does what it says. `state` is a word about it, shown beside it."""
+    """A button that calls `press`. `state` is a status text shown beside it."""
 
     name: str
     title: str

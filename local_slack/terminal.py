@@ -22,7 +22,7 @@ Type to talk. The first message opens a thread and what follows goes into it.
   :new          leave the thread; the next message opens a new one
   :threads      list the threads here          :open N     go to one of them
   :dm           talk to the bot directly       :channel    go back to the channel
-  :as NAME      speak as somebody else         :press N    press the N-th button on screen
+  :as NAME      speak as someone else          :press N    press the N-th button on screen
   :do NAME      a shortcut of the bot, on this thread
   :help         this page                      :quit       leave (everything is remembered)"""
 

@@ -1,7 +1,7 @@
-"""The way of a thread's messages as the workspace and the app report it: who called whom, when.
+"""What happened to a thread's messages: deliveries, Web API calls and the app's own steps.
 
 The app's own part comes from `LocalSlack.trace`, or from another process through the control API.
-Nothing here is guessed: what nobody reports is not shown.
+Only what was recorded is shown; nothing is guessed.
 """
 
 from collections.abc import Iterator

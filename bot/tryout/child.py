@@ -30,9 +30,9 @@ LAST_SECONDS = 15.0
 
 
 class FailingEngine:
-    """An engine whose next run is refused as by a server that answers 500, while `flag` is there.
+    """An engine whose next run fails as if the server answered 500, while the file `flag` exists.
 
-    All else is the engine's own.
+    Everything else goes to the wrapped engine.
     """
 
     def __init__(self, engine: Engine, flag: Path) -> None:
@@ -77,7 +77,7 @@ def _end_with_our_starter() -> None:
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(LAST_SECONDS)  # its Redis is going, too: not everything can be put in order
+    time.sleep(LAST_SECONDS)  # its Redis ends too, so a clean shutdown may not be possible
     os._exit(1)
 
 

@@ -22,7 +22,7 @@ OF_A_DEPLOYMENT = (
     *("slack_", "redis_", "bot_redis_", "port", "bot_host", "bot_public_", "bot_health_"),
     *("bot_metrics_", "otel_", "bot_admins", "bot_allow_", "bot_deny_"),
 )
-"""How the names of settings begin that say where a deployment is and who may use it."""
+"""Prefixes of the settings that describe a deployment: its address, its stores, its users."""
 LISTING_SECONDS = 10.0
 NOT_FOR_CHAT = ("embed", "rerank", "whisper", "tts", "moderation", "dall-e", "image")
 
@@ -114,7 +114,7 @@ def _has_model(own: Settings) -> bool:
 
 
 async def _choose_model(own: Settings) -> tuple[str, str]:
-    """The first model of a server of one's own, and a line about it; empty where it lists none."""
+    """The first model that the server lists ("" for none), and a line about it."""
     try:
         names = await _list_models(own)
     except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
@@ -145,7 +145,7 @@ async def _list_models(own: Settings) -> list[str]:
 
 
 def describe_engine(settings: Settings) -> str:
-    """What answers, in one line."""
+    """Which model answers, in one line."""
     if settings.bot_engine == "echo":
         return (
             "The echo engine answers: no AI is behind it. Set OPENAI_API_KEY, or OPENAI_BASE_URL "

@@ -126,7 +126,7 @@ def _add_switches(sandbox: Sandbox, worker: Program) -> None:
 
 
 def _has_browser() -> bool:
-    """Whether a browser can be expected to open on the screen of whoever started us."""
+    """Whether opening a browser would reach the user's screen."""
     if not sys.stdin.isatty() or "SSH_CONNECTION" in os.environ:
         return False
     return sys.platform == "darwin" or any(

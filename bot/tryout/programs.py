@@ -1,4 +1,4 @@
-"""The bot's processes of `bot try`: started, watched, started again when they die.
+"""The bot's processes in `bot try`: started, watched and restarted.
 
 Their logs, JSON lines at DEBUG, are read and become the steps of "What happened".
 """
@@ -31,12 +31,12 @@ SOURCES = {
     "message_delivered": "inbox",
     "message_seen_before": "inbox",
 }
-"""Where the events of the log belong on the page; all other ones tell of a turn."""
+"""The source of log events on the page; all others are of a turn."""
 SHOWN = frozenset(
     {"event", "exception", "level", "messages", "ms", "request", "status"}
     | {"step", "thread", "timestamp", "ts", "turn"}
 )
-"""Fields with a place of their own; the others are details."""
+"""Fields that are shown separately; the others are details."""
 
 
 @asynccontextmanager
@@ -62,11 +62,11 @@ class Program:
         self._process: asyncio.subprocess.Process | None = None
         self._ready = asyncio.Event()
         self._failure = ""
-        self._tell: Callable[[int], None] = lambda pid: None
+        self._on_start: Callable[[int], None] = lambda pid: None
 
-    def when_started(self, tell: Callable[[int], None]) -> None:
-        """Call `tell` with the process id of every process that is started from now on."""
-        self._tell = tell
+    def when_started(self, on_start: Callable[[int], None]) -> None:
+        """Call `on_start` with the process id of every process that is started from now on."""
+        self._on_start = on_start
 
     async def is_ready(self) -> None:
         """Wait until it is at work; raises ConfigError where it cannot be."""
@@ -77,7 +77,7 @@ class Program:
             raise ConfigError("BOT_STATE_DIR", f"the {self._part} did not start. {self._failure}")
 
     async def run(self) -> None:
-        """Start it, and again whenever it has ended, but for a first one that never got ready."""
+        """Start it, and restart it when it ends, unless it never became ready."""
         while True:
             process = await self._start()
             last = await self._listen(process)
@@ -97,11 +97,11 @@ class Program:
             stdin=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=given,
-            start_new_session=True,  # Ctrl-C is for us; we end it when we are done
+            start_new_session=True,  # Ctrl-C is for this process, which ends its children itself
             limit=LINE_BYTES,
         )
         self.pid = self._process.pid
-        self._tell(self.pid)
+        self._on_start(self.pid)
         return self._process
 
     async def _listen(self, process: asyncio.subprocess.Process) -> str:
@@ -122,12 +122,12 @@ class Program:
         return last
 
     def kill(self) -> None:
-        """SIGKILL, in the middle of whatever it does."""
+        """Send SIGKILL."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
     async def leave(self) -> None:
-        """SIGTERM, and time to hand over."""
+        """Send SIGTERM and wait while it hands over its work."""
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -141,7 +141,7 @@ class Program:
 
 
 def report(slack: LocalSlack, entry: dict[str, Any]) -> None:
-    """Tell the workspace of a step that the log names a thread for."""
+    """Add a log entry that names a thread to the workspace's trace."""
     if "thread" not in entry:
         return
     thread = Thread.parse(entry["thread"])

@@ -41,7 +41,7 @@ class CallRecord:
     """One call as it came in, without its token, and how it was answered.
 
     `error` is "ok", Slack's error code, or "faulted" for a call that a fault kept from taking
-    effect; `dropped` tells that the app never saw the answer.
+    effect; `dropped`: the app got no response.
     """
 
     number: int
@@ -114,8 +114,8 @@ class WebApi:
 
     def _record(self, name: str, args: Arguments) -> CallRecord:
         self._number += 1
-        told = {key: value for key, value in args.values.items() if key != "token"}
-        record = CallRecord(self._number, name, told, self._workspace.clock.now())
+        shown = {key: value for key, value in args.values.items() if key != "token"}
+        record = CallRecord(self._number, name, shown, self._workspace.clock.now())
         self.calls.append(record)
         return record
 

@@ -1,7 +1,7 @@
-"""The control API: people's acts, state, faults and the feed of changes, for other processes.
+"""The control API: actions of people, state, faults and the feed of changes, over HTTP.
 
-All of it lies under /_control, takes and gives JSON, and needs the workspace's control token.
-It is no part of Slack.
+Every route is under /_control, speaks JSON and needs the workspace's control token.
+It is not part of Slack.
 """
 
 import base64
@@ -23,7 +23,7 @@ from local_slack.workspace.changes import Change
 from local_slack.workspace.errors import SlackError
 from local_slack.workspace.model import Json, Message
 from local_slack.workspace.shapes import channel_json, message_json, user_json
-from local_slack.workspace.views import stack, told
+from local_slack.workspace.views import stack, view_for_page
 
 ACTS = frozenset(
     [
@@ -194,12 +194,12 @@ def state_json(slack: LocalSlack) -> Json:
         "streaming": [list(key) for key in workspace.streaming],
         "agent_threads": [thread_json(thread) for thread in workspace.agent_threads.values()],
         "views": [
-            told(workspace, view)
+            view_for_page(workspace, view)
             for user_id in workspace.users
             for view in stack(workspace, user_id)
         ],
         "homes": {
-            user_id: told(workspace, workspace.views[view_id])
+            user_id: view_for_page(workspace, workspace.views[view_id])
             for user_id, view_id in workspace.homes.items()
         },
         "manifest": slack.manifest,

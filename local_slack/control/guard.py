@@ -1,5 +1,5 @@
-"""Who may drive a workspace: only requests to its own address, from no other origin; the page and
-the control API are for the holder of its token."""
+"""Access control. Every request must be to this address and from its own origin; the page and the
+control API also need the token."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -11,15 +11,15 @@ from local_slack.local_slack import LocalSlack
 
 LOOPBACK = ("127.0.0.1", "localhost")
 OWN_SITE = (None, "same-origin", "none")
-"""`Sec-Fetch-Site` of requests that the page itself, a person's hand or a program makes."""
+"""`Sec-Fetch-Site` of requests by the page itself, a typed address or a program."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def refuse_strangers(slack: LocalSlack) -> Middleware:
-    """A middleware that refuses, at every address, what a page of another site may have sent.
+def refuse_other_origins(slack: LocalSlack) -> Middleware:
+    """A middleware that refuses requests which a page of another site may have sent.
 
-    The tokens of the Web API need not be secret here, so that the API is protected as well.
+    It protects the Web API as well, whose tokens are not secret here.
     """
 
     @web.middleware
@@ -37,7 +37,7 @@ def refuse_strangers(slack: LocalSlack) -> Middleware:
 
 
 class Guard:
-    """Lets the holder of the token pass, to the page and the control API.
+    """Admits requests with the token to the page and the control API.
 
     The token comes as `Authorization: Bearer`, as `?token=`, or in the cookie that the page was
     given. Cookies know no ports, so a page of another server on this machine would send ours along:
@@ -53,7 +53,7 @@ class Guard:
         return f"local_slack_{self._slack.base_url.rpartition(':')[2]}"
 
     def refuse(self, request: web.Request) -> web.Response | None:
-        """401 without the token, None for who may pass."""
+        """A 401 response without the token, else None."""
         if self.is_token(_given(request)) or self._has_cookie(request):
             return None
         return web.json_response({"error": "unauthorized"}, status=401)

@@ -1,4 +1,4 @@
-"""The page: a small Slack in the browser. It is files only; what it shows comes from `control`."""
+"""Serves the page: static files, whose data comes from the control API."""
 
 from pathlib import Path
 from typing import Final
@@ -71,7 +71,7 @@ class WebPage:
         return _serve(path)
 
     async def file(self, request: web.Request) -> web.StreamResponse:
-        """A shared file: images to be shown, all else to be saved."""
+        """A shared file: images are shown, all others are downloaded."""
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal

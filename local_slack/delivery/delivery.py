@@ -1,6 +1,6 @@
-"""Brings events and interactions to the app, with Slack's patience: 3 s, three retries.
+"""Delivers events and interactions to the app: 3 s to acknowledge, three retries.
 
-How a payload travels (signed HTTP or Socket Mode) is the transport's affair.
+The transport decides how a payload is sent: signed HTTP or Socket Mode.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer:
-    """What the app said: an HTTP status or, without one, the reason why there was no answer."""
+    """The app's response: an HTTP status, or the reason why there was none."""
 
     status: int | None
     reason: str = ""
@@ -43,7 +43,7 @@ class Answer:
 
 @dataclass
 class Attempt:
-    """One try: when it was sent, how many ms later it was answered, and with what."""
+    """One attempt: when it was sent, the response time in ms, and the result."""
 
     sent_at: float
     ms: float | None = None
@@ -53,7 +53,7 @@ class Attempt:
 
 @dataclass
 class Delivery:
-    """One payload on its way to the app, with all its tries."""
+    """One payload for the app, with all its attempts."""
 
     number: int
     kind: Kind
@@ -77,7 +77,7 @@ class Delivery:
 
 
 class Transport(Protocol):
-    """A way to the app. `retry_num` is 0 for the first try."""
+    """A connection to the app. `retry_num` is 0 for the first attempt."""
 
     async def send(
         self, delivery: Delivery, timeout: float, retry_num: int, retry_reason: str

@@ -1,4 +1,4 @@
-"""Changes of the workspace as Slack's Events API tells them to the app."""
+"""Changes of the workspace as events of Slack's Events API."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Event:
 
 
 def events_of(change: Change, workspace: Workspace) -> list[Event]:
-    """What the app is told of a change; nothing of channels that it is not in."""
+    """The events of a change; none for channels that the app is not in."""
     build = _BUILDERS.get(change.kind)
     return build(workspace, change.data) if build else []
 
@@ -111,7 +111,7 @@ def _changed(workspace: Workspace, data: Json) -> list[Event]:
     }
     events = [_message_event(channel, payload)]
     message: Json = data["message"] | {"event_ts": data["event_ts"]}
-    # A person's edit of a message with a mention fires app_mention anew, with `edited`.
+    # A person's edit of a message with a mention sends app_mention again, with `edited`.
     edited = message.get("edited") != data["previous_message"].get("edited")
     if edited and _mentions_the_bot(workspace, channel, message):
         events.append(_mention_event(channel, message))
@@ -147,7 +147,7 @@ def _reaction(kind: str) -> Callable[[Workspace, Json], list[Event]]:
 def _member(kind: str) -> Callable[[Workspace, Json], list[Event]]:
     def build(workspace: Workspace, data: Json) -> list[Event]:
         channel = workspace.channels[data["channel_id"]]
-        # Slack tells an app of its own leaving by other means (channel_left), not by this event.
+        # Slack reports an app's own leaving by channel_left, not by this event.
         if workspace.bot.id not in channel.members:
             return []
         payload: Json = {

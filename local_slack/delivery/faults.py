@@ -1,4 +1,4 @@
-"""What may go wrong between Slack and an app, on switches that work while everything runs."""
+"""Faults between Slack and an app. They can be set while everything runs."""
 
 import random
 from dataclasses import asdict, dataclass, field
@@ -9,9 +9,9 @@ MethodFaultKind = Literal["rate_limit", "server_error", "drop_before", "drop_aft
 
 @dataclass
 class MethodFault:
-    """The next `times` calls of a Web API method go wrong in one way.
+    """One kind of failure for the next `times` calls of a Web API method.
 
-    `method` may name several, with blanks between them; "*" stands for any.
+    `method` may name several, separated by spaces; "*" matches any.
     """
 
     method: str

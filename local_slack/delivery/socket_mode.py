@@ -36,7 +36,7 @@ class SocketMode:
         self._turn = 0
         self.ever_opened = False
         self.turned_away = 0
-        """Clients that found all places taken."""
+        """Connections refused because all were in use."""
 
     @property
     def connections(self) -> int:
@@ -49,7 +49,7 @@ class SocketMode:
         return ticket
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """The handler of the URL that `apps.connections.open` hands out, once per ticket."""
+        """The handler of the URL that `apps.connections.open` returns; each ticket works once."""
         ticket = request.query.get("ticket", "")
         if ticket not in self._tickets:
             return web.Response(status=403)
@@ -93,7 +93,7 @@ class SocketMode:
         }
 
     async def refresh(self, *, warn: bool = False) -> None:
-        """Ask every connected client to come back on a new socket, as Slack does now and then.
+        """Ask every client to reconnect, as Slack does from time to time.
 
         With `warn` only the warning is sent and the sockets stay open for the client to leave.
         """
@@ -104,7 +104,7 @@ class SocketMode:
                 connection.leaving = True
 
     async def cut(self) -> None:
-        """Lose every connection without a word."""
+        """Close every connection without notice."""
         for connection in tuple(self._connections):
             await connection.socket.close()
 

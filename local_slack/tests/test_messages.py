@@ -1,4 +1,4 @@
-"""A person writes, a real Bolt app hears it and answers: over HTTP and through Socket Mode."""
+"""A person writes and a real Bolt app answers, over HTTP and in Socket Mode."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable

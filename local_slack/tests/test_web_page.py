@@ -1,4 +1,4 @@
-"""Who gets the page, and who may drive a workspace: nobody but the holder of its token."""
+"""Access to the page and the control API: only with the token."""
 
 from collections.abc import AsyncIterator
 

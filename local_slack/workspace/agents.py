@@ -9,7 +9,7 @@ SESSION_STATUSES = ("active", "processing", "suspended", "closed")
 
 
 def agent_thread(workspace: Workspace, channel_id: str, thread_ts: str) -> AgentThread:
-    """The agent's side of a thread; "" stands for the top of a DM."""
+    """The agent's side of a thread; "" means the top level of a DM."""
     key = (channel_id, thread_ts)
     if key not in workspace.agent_threads:
         workspace.agent_threads[key] = AgentThread(channel_id, thread_ts)
@@ -30,7 +30,7 @@ def thread_json(thread: AgentThread) -> Json:
     }
 
 
-def tell(workspace: Workspace, thread: AgentThread) -> None:
+def publish(workspace: Workspace, thread: AgentThread) -> None:
     workspace.changes.publish("agent_thread", **thread_json(thread))
 
 
@@ -41,7 +41,7 @@ def set_status(
     thread = agent_thread(workspace, channel_id, thread_ts)
     thread.status, thread.loading_messages = status, loading if status else []
     thread.status_until = workspace.clock.now() + STATUS_SECONDS
-    tell(workspace, thread)
+    publish(workspace, thread)
 
 
 def clear_status(workspace: Workspace, channel_id: str, thread_ts: str | None) -> None:
@@ -67,12 +67,12 @@ def set_session(
     title: str = "",
     initiator: str | None = None,
 ) -> Session:
-    """Set the status of a session, which begins with the first one. Title only at the start."""
+    """Set the status of a session, which starts it. The title counts only then."""
     if status not in SESSION_STATUSES:
         raise SlackError("invalid_status")
     thread = agent_thread(workspace, channel_id, thread_ts)
     if thread.session is None:
         thread.session = Session(status, title, initiator)
     thread.session.status = status
-    tell(workspace, thread)
+    publish(workspace, thread)
     return thread.session

@@ -1,4 +1,4 @@
-"""What happened in a workspace, told to whoever watches: deliveries, a terminal, a web page."""
+"""The feed of changes of a workspace, for deliveries, the terminal and the web page."""
 
 import asyncio
 from collections import deque

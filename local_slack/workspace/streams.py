@@ -1,4 +1,4 @@
-"""Streamed messages: start, append, stop, and how they end without the app.
+"""Streamed messages: start, append, stop, and ends without the app.
 
 A stream takes 12,000 characters in all and lives about five minutes from its start, whatever
 is appended. Slack documents neither the lifetime nor that the limit is for all chunks
@@ -62,7 +62,7 @@ def end(workspace: Workspace, message: Message, state: StreamState) -> None:
 
 
 def expire_streams(workspace: Workspace) -> None:
-    """End the streams that have lived their five minutes, as Slack does."""
+    """End the streams that are five minutes old, as Slack does."""
     now = workspace.clock.now()
     for message in tuple(workspace.streaming.values()):
         if message.stream and now - message.stream.started_at >= LIFETIME_SECONDS:
@@ -70,7 +70,7 @@ def expire_streams(workspace: Workspace) -> None:
 
 
 def stop_by_user(workspace: Workspace, user_id: str, channel_id: str, thread_ts: str) -> list[str]:
-    """The Stop button: Slack closes the streams of the thread and tells the app, no more.
+    """The Stop button: Slack closes the streams of the thread and sends the app an event.
 
     The session keeps its status until the app sets it.
     """
@@ -97,7 +97,7 @@ def _show(workspace: Workspace, message: Message, text: str) -> None:
 
 
 def _say(stream: Stream, text: str) -> None:
-    """Text grows where it is; behind a card it begins anew, as in Slack's timeline."""
+    """Append to the last text; after a card a new text starts, as in Slack's timeline."""
     if text and stream.chunk_blocks and stream.chunk_blocks[-1]["type"] == "markdown":
         last = stream.chunk_blocks.pop()
         text = last["text"] + text

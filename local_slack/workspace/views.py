@@ -32,7 +32,7 @@ def update_view(workspace: Workspace, view: View, payload: Json, hash_: str | No
     kept = {block.get("block_id") for block in payload["blocks"]}
     view.values = {name: value for name, value in view.values.items() if name in kept}
     view.payload, view.hash = payload, _new_hash(workspace)
-    workspace.changes.publish("view", **told(workspace, view))
+    workspace.changes.publish("view", **view_for_page(workspace, view))
     return view
 
 
@@ -81,7 +81,7 @@ def close_view(workspace: Workspace, view: View, *, whole_stack: bool = False) -
     closing = stack(workspace, view.user_id) if whole_stack else [view]
     for item in closing:
         item.open = False
-        workspace.changes.publish("view", **told(workspace, item))
+        workspace.changes.publish("view", **view_for_page(workspace, item))
 
 
 def stack(workspace: Workspace, user_id: str) -> list[View]:
@@ -100,7 +100,7 @@ def apply_response(workspace: Workspace, view: View, body: object) -> None:
     view.errors = {}
     if action == "errors":
         view.errors = dict(answer["errors"])
-        workspace.changes.publish("view", **told(workspace, view))
+        workspace.changes.publish("view", **view_for_page(workspace, view))
     elif action == "update":
         update_view(workspace, view, check_view(answer["view"]))
     elif action == "push":
@@ -109,7 +109,7 @@ def apply_response(workspace: Workspace, view: View, body: object) -> None:
         close_view(workspace, view, whole_stack=action == "clear")
 
 
-def told(workspace: Workspace, view: View) -> Json:
+def view_for_page(workspace: Workspace, view: View) -> Json:
     return {
         "user": view.user_id,
         "open": view.open,
@@ -129,7 +129,7 @@ def _add(workspace: Workspace, user_id: str, payload: Json, previous: View | Non
         previous_view_id=previous.id if previous else None,
     )
     workspace.views[view_id] = view
-    workspace.changes.publish("view", **told(workspace, view))
+    workspace.changes.publish("view", **view_for_page(workspace, view))
     return view
 
 

@@ -1,6 +1,6 @@
-"""The rules of change: who joins, posts, edits, deletes, reacts, and that all hear of it.
+"""Changes of a workspace: joining, posting, editing, deleting, reacting.
 
-Every mutation is told to `changes`. What agents, streams, views and files add is in the
+Every change is published to `changes`. What agents, streams, views and files add is in the
 modules of those names; they work on the same state.
 """
 
@@ -16,7 +16,7 @@ from local_slack.workspace.shapes import channel_json, message_json, user_json
 from local_slack.workspace.state import State
 
 ID_PREFIX: dict[ChannelType, str] = {"channel": "C", "group": "C", "im": "D", "mpim": "C"}
-# Slack tells the deletion of a root with replies as a change into this.
+# Slack reports the deletion of a root with replies as a change into this.
 TOMBSTONE: Json = {
     "subtype": "tombstone",
     "text": "This message was deleted.",
@@ -39,7 +39,7 @@ class Workspace(State):
 
     changes: Changes = field(default_factory=Changes)
     strays: bool = False
-    """A reply to a thread that is gone appears in the channel, as some apps report of Slack."""
+    """Post a reply to a deleted thread into the channel, as some apps report of Slack."""
     bounds: Bounds = field(default_factory=Bounds)
 
     # Users and channels
@@ -98,7 +98,7 @@ class Workspace(State):
             raise SlackError("cannot_reply_to_message")
 
     def put(self, message: Message) -> Message:
-        """Store a new message and tell it; the checks are the caller's."""
+        """Store and publish a new message; the caller has checked it."""
         if message.visible_to is not None:
             self.ephemerals.append(message)
             self.changes.publish(
@@ -162,7 +162,7 @@ class Workspace(State):
             del message.reactions[name]
             raise SlackError("too_many_emoji")
         users.append(user_id)
-        self._tell_reaction("reaction_added", message, user_id, name)
+        self._publish_reaction("reaction_added", message, user_id, name)
 
     def unreact(self, message: Message, user_id: str, name: str) -> None:
         users = message.reactions.get(name, [])
@@ -171,9 +171,9 @@ class Workspace(State):
         users.remove(user_id)
         if not users:
             del message.reactions[name]
-        self._tell_reaction("reaction_removed", message, user_id, name)
+        self._publish_reaction("reaction_removed", message, user_id, name)
 
-    def _tell_reaction(self, kind: str, message: Message, user_id: str, name: str) -> None:
+    def _publish_reaction(self, kind: str, message: Message, user_id: str, name: str) -> None:
         fields: Json = {"user": user_id, "reaction": name, "item_user": message.user_id}
         item = {"type": "message", "channel": message.channel_id, "ts": message.ts}
         self.changes.publish(

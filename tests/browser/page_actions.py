@@ -1,4 +1,4 @@
-"""What a person does on the page, in words."""
+"""Actions of a person on the page."""
 
 from playwright.async_api import Locator, Page
 

@@ -37,7 +37,7 @@ def set_title(call: Call) -> Json:
     channel, thread_ts = _thread(call)
     thread = agents.agent_thread(call.workspace, channel.id, thread_ts)
     thread.title = call.args.require("title")
-    agents.tell(call.workspace, thread)
+    agents.publish(call.workspace, thread)
     return {}
 
 
@@ -54,7 +54,7 @@ def set_suggested_prompts(call: Call) -> Json:
         raise invalid_arguments("`prompts`: title and message are required")
     thread = agents.agent_thread(call.workspace, channel.id, thread_ts)
     thread.prompts, thread.prompts_title = prompts, call.args.get("title") or ""
-    agents.tell(call.workspace, thread)
+    agents.publish(call.workspace, thread)
     return {}
 
 
@@ -94,7 +94,7 @@ def rename_session(call: Call) -> Json:
     if thread is None or thread.session is None:
         raise SlackError("session_not_found")
     thread.session.title = title
-    agents.tell(call.workspace, thread)
+    agents.publish(call.workspace, thread)
     return {"title": title}
 
 

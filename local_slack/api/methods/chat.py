@@ -54,7 +54,7 @@ def read_content(call: Call) -> Content:
 
 
 def read_metadata(call: Call) -> Json | None:
-    """`metadata` as {event_type, event_payload}; {} stands for "clear it"."""
+    """`metadata` as {event_type, event_payload}; {} clears it."""
     metadata = call.args.json("metadata", "invalid_metadata_format")
     if metadata is None or metadata == {}:
         return None if metadata is None else {}
@@ -80,7 +80,7 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
 
 
 def postable_channel(call: Call) -> Channel:
-    """Where the bot may post: its channels; a user id stands for the DM with that user."""
+    """Where the bot may post: its channels; a user id means the DM with that user."""
     reference = call.args.get("channel") or ""
     workspace = call.workspace
     if reference in workspace.users:

@@ -40,7 +40,7 @@ def complete_upload(call: Call) -> Json:
         content = Content(call.args.get("initial_comment") or "", [], [])
         message = new_message(call, channel, content)
         message.file_ids = [file.id for file in uploaded]
-        # Slack tells a bot's own upload as file_share, too.
+        # Slack reports a bot's own upload as file_share, too.
         message.subtype = "file_share"
         call.workspace.put(message)
         clear_status(call.workspace, channel.id, message.thread_ts)

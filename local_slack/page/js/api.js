@@ -31,11 +31,11 @@ const KINDS = [
   "member_joined", "member_left", "delivery", "call", "trace", "switches",
 ];
 
-// Tell every change after the number `after`; `lost` is called once when the feed has ended.
-export function watch(after, tell, lost) {
+// Calls `take` with every change after the number `after`, and `lost` once when the feed ends.
+export function watch(after, take, lost) {
   const feed = new EventSource(`/_control/changes?after=${after}`);
   for (const kind of KINDS) {
-    feed.addEventListener(kind, (event) => tell(JSON.parse(event.data)));
+    feed.addEventListener(kind, (event) => take(JSON.parse(event.data)));
   }
   feed.onerror = () => {
     feed.close();

@@ -40,7 +40,7 @@ export class ChannelPane {
     return this.composer.say(words, here.channel, "", [], false);
   }
 
-  // A question opens its thread, so that the answer is seen to come. Apps often hear mentions only.
+  // A question opens its thread, so that the answer is in sight. Many apps receive mentions only.
   sent(ts, channel, text) {
     const direct = isAppDm(world.channels.get(channel));
     const asked = direct || text.includes("@bot") || text.includes(`@${world.bot.name}`);
@@ -86,7 +86,7 @@ export class ChannelPane {
     if (document.visibilityState === "visible") markRead(here.channel, roots.at(-1)?.ts);
   }
 
-  // Whoever comes to a channel can write at once; on a telephone the keyboard would hide it.
+  // People can type at once; on a phone the keyboard would cover the channel.
   enter() {
     this.place = here.channel;
     this.showHint("");
@@ -113,7 +113,7 @@ function welcome(app, name) {
     app ? avatar(world.bot.id) : icon("hash"),
     h("h2", null, app ? `Talk to ${name}` : `Welcome to #${name}`),
     h("p", null, app
-      ? "Every message here begins a conversation of its own; the answers are in its thread."
+      ? "Every message here starts its own conversation, with the answers in its thread."
       : `Mention @${bot} and it answers in a thread. In the thread there is no need to mention it again.`),
     h("p", { class: "quiet" }, "This workspace runs on your machine; nothing is sent to Slack. Type / for the app's commands. In a thread, What happened shows every call; Faults breaks things on purpose."));
 }

@@ -3,7 +3,7 @@
 import { h, keyed } from "./dom.js";
 import { here, people, userName, world } from "./state.js";
 
-const BROADCASTS = [["<!here>", "here", "Notify who is here"], ["<!channel>", "channel", "Notify everybody in the channel"]];
+const BROADCASTS = [["<!here>", "here", "Notify who is here"], ["<!channel>", "channel", "Notify everyone in the channel"]];
 let count = 0;
 
 export class Completion {

@@ -40,8 +40,8 @@ export class FaultsPanel {
     this.rows(this.switches, [
       this.toggle("twice", "Deliver twice", "Every event comes a second time.", now.deliver_twice, (on) => ({ deliver_twice: on })),
       this.toggle("late", "Deliver late and shuffled", "Events wait up to four seconds, each for itself.", now.delay[1] > 0, (on) => ({ delay: on ? LATE_SECONDS : [0, 0] })),
-      this.once("limit", "429 from Slack", "The next two messages or streams that the app begins are refused for a second.", limited, { method: POSTS, kind: "rate_limit", times: 2, retry_after: 1 }),
-      this.once("drop", "Lose an answer of Slack", "The next message or stream that the app begins appears, and the app never hears of it.", now.methods.filter((f) => f.kind === "drop_after").length, { method: POSTS, kind: "drop_after" }),
+      this.once("limit", "429 from Slack", "The next two messages or streams of the app are refused for a second.", limited, { method: POSTS, kind: "rate_limit", times: 2, retry_after: 1 }),
+      this.once("drop", "Lose an answer of Slack", "The app's next message or stream appears, but the app gets no response.", now.methods.filter((f) => f.kind === "drop_after").length, { method: POSTS, kind: "drop_after" }),
     ]);
     this.appTitle.hidden = !world.switches.length;
     this.rows(this.app, world.switches.map((item) => ({

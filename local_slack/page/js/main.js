@@ -26,7 +26,7 @@ function build() {
   });
 }
 
-// Load everything, follow the feed, and begin anew when it is lost.
+// Load everything, follow the feed, and reload when the feed is lost.
 async function connect(first) {
   try {
     const state = await loadState();
@@ -55,12 +55,12 @@ function take(change) {
 
 async function takeNow(change) {
   const known = apply(change);
-  if (change.kind === "message_posted") tell(change.data);
+  if (change.kind === "message_posted") announceMessage(change.data);
   if (!known) load(await loadState());
   changed();
 }
 
-function tell({ channel_id: channel, message }) {
+function announceMessage({ channel_id: channel, message }) {
   const seen = channel === here.channel && (!isReply(message) || rootOf(message) === here.thread);
   if (seen && message.user !== here.speaker) announce(`${userName(message.user)}: ${message.text.slice(0, 200)}`);
 }

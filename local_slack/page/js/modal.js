@@ -13,16 +13,16 @@ export class Modal {
   }
 
   show() {
-    const told = topModal();
-    if (!told) {
+    const shown = topModal();
+    if (!shown) {
       this.sign = "";
       if (this.element.open) this.element.close();
       return;
     }
-    const sign = JSON.stringify([told.view.id, told.view.hash, here.speaker]);
-    if (sign !== this.sign) this.build(told.view);
+    const sign = JSON.stringify([shown.view.id, shown.view.hash, here.speaker]);
+    if (sign !== this.sign) this.build(shown.view);
     this.sign = sign;
-    this.showErrors(told.errors ?? {});
+    this.showErrors(shown.errors ?? {});
     if (!this.element.open) this.element.showModal();
   }
 

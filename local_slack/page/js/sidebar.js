@@ -101,7 +101,7 @@ async function openApp() {
   openNew(await doAct("dm"));
 }
 
-// A channel that was just made is in our state only once the feed has told of it.
+// A new channel is in our state only after the feed has delivered it.
 function openNew(id) {
   if (!id) return;
   if (world.channels.has(id)) goChannel(id);

@@ -1,4 +1,4 @@
-// What the page knows: the world as the server tells it, and where its person is.
+// What the page knows: the workspace as the server reports it, and where the person is.
 
 export const world = {
   ready: false,
@@ -44,7 +44,7 @@ export function load(state) {
   world.ephemerals = state.ephemerals;
   world.streaming = new Set(state.streaming.map((key) => key.join("/")));
   world.agents = new Map(state.agent_threads.map((thread) => [agentKey(thread), thread]));
-  world.views = new Map(state.views.map((told) => [told.view.id, told]));
+  world.views = new Map(state.views.map((shown) => [shown.view.id, shown]));
   world.homes = new Map(Object.entries(state.homes));
   world.manifest = state.manifest ?? {};
   world.switches = state.switches ?? [];
@@ -83,7 +83,7 @@ const APPLY = {
   trace: () => (world.steps += 1),
 };
 
-// Take in one change; false where only the whole state can tell what it means.
+// Apply one change; false where the whole state has to be loaded instead.
 export function apply(change) {
   lists.clear();
   const step = APPLY[change.kind];
@@ -124,7 +124,7 @@ export function userName(id) {
   return world.users.get(id)?.profile.real_name ?? id;
 }
 
-// Lists that are made once between two changes. They are shared: nobody may change one.
+// Lists are computed once between two changes. They are shared, so they must not be modified.
 const lists = new Map();
 
 function remember(name, make) {
@@ -179,9 +179,9 @@ export const isAppDm = (channel) =>
   channel?.type === "im" && channel.members.includes(world.bot.id);
 
 export const topModal = () =>
-  [...world.views.values()].filter((told) => told.open && told.user === here.speaker).at(-1);
+  [...world.views.values()].filter((shown) => shown.open && shown.user === here.speaker).at(-1);
 
-// Telling the panes
+// Notifying the panes
 
 const panes = [];
 let asked = false;
