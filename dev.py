@@ -45,7 +45,7 @@ def try_(*arguments: str) -> None:
 
 
 def format_() -> None:
-    """Format the code and mend what can be mended."""
+    """Format the code and fix what can be fixed."""
     setup()
     run(program("ruff"), "check", "--fix", ".")
     run(program("ruff"), "format", ".")
@@ -66,7 +66,7 @@ def types() -> None:
 
 
 def generate() -> None:
-    """Write manifest.yml and the README's table of settings anew."""
+    """Write the files that follow from the code: manifest.yml, tables in the docs."""
     setup()
     run(program("python"), "-m", "bot.cli.generate")
 
@@ -237,7 +237,7 @@ WORDS: dict[str, Callable[..., None]] = {
 
 def main() -> None:
     """Carry out the word that was given."""
-    if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs this may have an older one
+    if sys.version_info < (3, 11):  # noqa: UP036 - the reader may have an older one
         sys.exit("dev.py: needs Python 3.11 or newer")
     if len(sys.argv) < 2 or sys.argv[1] not in WORDS:
         lines = (f"  {word:8}{(act.__doc__ or '').splitlines()[0]}" for word, act in WORDS.items())

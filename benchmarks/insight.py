@@ -43,7 +43,7 @@ def count() -> None:
 
 
 def span() -> None:
-    """The spans of a turn where nobody wants them."""
+    """The spans of a turn when tracing is off."""
     for _ in range(SPANS_OF_A_TURN):
         with trace.span("step", parent=trace.current(), turn="1"):
             pass

@@ -14,7 +14,7 @@ from pathlib import Path
 from bot.engines.polling import cadence
 
 ROUNDS = 20
-"""The jitter is drawn anew in each."""
+"""Each has its own jitter."""
 
 
 def read_durations(file: Path) -> list[float]:

@@ -82,7 +82,7 @@ async def open_bot(
     engines: Engines = open_engine,
     timing: Timing = Timing(),
 ) -> AsyncIterator[Bot]:
-    """The running bot. On leaving, it first hears no more, then hands unfinished work over."""
+    """The running bot. On leaving, it first stops listening, then hands unfinished work over."""
     prices = load_prices(settings.bot_prices)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(open_tracing(settings.otel_exporter_otlp_endpoint))

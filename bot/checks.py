@@ -37,7 +37,7 @@ def ok(text: str) -> Finding:
 
 
 def warning(text: str, mend: str) -> Finding:
-    """It works, but should be mended."""
+    """It works, but should be fixed."""
     return Finding("warning", text, mend)
 
 

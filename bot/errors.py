@@ -57,7 +57,7 @@ class RunFailed(BotError):
     `reason` is a stable word for what happened (`expired`, `max_output_tokens`, `content_filter`,
     `insufficient_quota`, `context_length_exceeded`, `deadline`, ... or OpenAI's error code);
     `text` what had been written by then, `detail` the server's words for the log, `usage` and
-    `model` what it took all the same, where the server tells.
+    `model` what it cost nevertheless, where the server reports it.
     """
 
     def __init__(

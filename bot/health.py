@@ -1,4 +1,4 @@
-"""What a process tells about itself over HTTP: that it lives, that it can work, what it counts."""
+"""What a process reports over HTTP: that it lives, that it can work, what it counts."""
 
 import asyncio
 import hmac
@@ -19,7 +19,7 @@ Probe = Callable[[], Awaitable[bool]]
 def add_routes(
     site: web.Application, store: Store, probes: Mapping[str, Probe], *, public: bool, token: str
 ) -> None:
-    """Serve `/healthz` and `/readyz`, and `/metrics` to whoever brings the token.
+    """Serve `/healthz` and `/readyz`, and `/metrics` to callers with the token.
 
     Without a token `/metrics` is served where the port is not `public`.
     """
@@ -30,7 +30,7 @@ def add_routes(
 
 
 async def healthz(_: web.Request) -> web.Response:
-    """The process lives: 200, whatever its neighbours do. A restart would not mend those."""
+    """The process lives: 200, whatever its dependencies do. A restart would not fix those."""
     return web.json_response({"status": "ok"})
 
 

@@ -69,5 +69,5 @@ def file_kind(name: str, mimetype: str, size: int) -> FileKind:
 
 
 def inlined(attachment: Attachment) -> str:
-    """A text file as it stands in a message."""
+    """A text file as part of a message."""
     return f'<file name="{attachment.name}">\n{attachment.text}\n</file>'

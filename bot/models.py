@@ -16,14 +16,14 @@ T = TypeVar("T")
 MessageKind = Literal["message", "reset", "stop", "again", "retract", "errand"]
 """`message` is something a person wrote; `reset` ends the conversation at this point of it, `stop`
 the answer that is being made; `again` asks for another answer to the last question, and
-`retract` takes the message whose ts it bears out of the conversation.
+`retract` removes the message with its ts from the conversation.
 
-An `errand` is work asked for outside of threads: see `bot/errands`.
+An `errand` is a job, work asked for outside of threads: see `bot/jobs`. (The stored name is older.)
 """
 
 FollowUps = Literal["always", "one_person", "mentions"]
 """Which replies in its threads the bot answers without being mentioned: all, those of one person
-alone with it, none. `one_person`: whoever mentioned it last, until somebody else writes."""
+alone with it, none. `one_person`: the person who mentioned it last, until another one writes."""
 
 RunStatus = Literal[
     "queued",
@@ -45,7 +45,7 @@ TERMINAL: frozenset[RunStatus] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """One Slack thread. `team_id` holds the enterprise id where an event bears no team."""
+    """One Slack thread. `team_id` holds the enterprise id where an event has no team."""
 
     team_id: str
     channel_id: str
@@ -92,7 +92,7 @@ class Message:
     kind: MessageKind = "message"
     files: tuple[File, ...] = ()
     trace: str = ""
-    """The trace of its delivery, as `bot.telemetry.trace.current` tells it."""
+    """The trace of its delivery, see `bot.telemetry.trace.current`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +228,12 @@ def encode(value: object, kind: Any = None) -> str:
     try:
         return adapter.dump_json(value).decode()
     except PydanticSerializationError:
-        # A text with half a character in it, which JSON may escape and UTF-8 cannot hold.
+        # A lone surrogate, which JSON may escape and UTF-8 cannot encode.
         return well_formed(json.dumps(adapter.dump_python(value, mode="json"), ensure_ascii=False))
 
 
 def well_formed(text: str) -> str:
-    """The text with its halves of characters (lone UTF-16 surrogates) joined or replaced."""
+    """The text with lone UTF-16 surrogates joined or replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

@@ -12,7 +12,7 @@ SECONDS = 3.0
 
 
 def main() -> None:
-    """Exit with 0 where somebody answers 200, else with 1."""
+    """Exit with 0 where the process answers 200, else with 1."""
     ports = (os.environ.get("PORT") or "3000", os.environ.get("BOT_HEALTH_PORT") or "")
     sys.exit(0 if any(answers(int(port)) for port in ports if port) else 1)
 

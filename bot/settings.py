@@ -50,7 +50,7 @@ def _split(value: object) -> object:
 
 
 def _ids_of(what: str, letters: str) -> AfterValidator:
-    """A name in the place of an id would match nobody, and a rule that denies would never hold."""
+    """A name in place of an id would match no one, and a deny rule would never apply."""
 
     def check(ids: frozenset[str]) -> frozenset[str]:
         for each in sorted(ids):
@@ -100,7 +100,7 @@ class Settings(BaseSettings):
         "responses", description="Protocol of the AI server; `echo` needs none."
     )
     bot_instructions: str = Field(
-        DEFAULT_INSTRUCTIONS, description="What the assistant is told before every answer."
+        DEFAULT_INSTRUCTIONS, description="Instructions for the assistant."
     )
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
@@ -156,7 +156,7 @@ class Settings(BaseSettings):
     bot_follow_ups: FollowUps = Field(
         "one_person",
         description="Replies answered without a mention, where the channel sets nothing else: "
-        "`always`, `one_person` (until somebody else writes), `mentions` (none).",
+        "`always`, `one_person` (until another person writes), `mentions` (none).",
     )
     bot_answer_apps: bool = Field(
         False,

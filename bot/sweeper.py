@@ -2,7 +2,7 @@
 
 One process does it at a time. Whatever was done is done in Redis, so the next one goes on where a
 sweep stopped: idle conversations leave their index one by one, orphans when the server has deleted
-them. What is old is told by Redis's clock, since that is what wrote down the last use: a machine
+them. Ages are measured by Redis's clock, which also recorded the last use: a machine
 whose own clock is wrong must not archive what is in use.
 """
 

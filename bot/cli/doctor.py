@@ -73,7 +73,7 @@ async def examine(env_file: Path | None, *, url: str, release: bool, tell: Tell)
 async def run(checks: Sequence[Check], tell: Tell, lenient: Collection[str] = ()) -> list[Line]:
     """Run the checks in order; a check of which one that it needs has failed is skipped.
 
-    A failure of the `lenient` ones is told as a warning.
+    A failure of the `lenient` ones is reported as a warning.
     """
     lines: list[Line] = []
     levels: dict[str, str] = {}
@@ -138,7 +138,7 @@ def look_at_prices(settings: Settings) -> Finding:
 
 
 def find_unknown(environment: Mapping[str, str], env_file: Path | None) -> list[str]:
-    """Variables that are ours by their first word and that nobody reads, with the likely one."""
+    """Variables with our prefix that the bot does not read, with the likely intended one."""
     known = [name.upper() for name in Settings.model_fields]
     given = [*environment, *(dotenv_values(env_file) if env_file and env_file.exists() else ())]
     unknown = sorted({name for name in given if name.startswith("BOT_")} - set(known))

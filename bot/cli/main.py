@@ -268,6 +268,6 @@ def _serve(*, web_part: bool, work_part: bool) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level, loaded.secrets)
 
-    from bot.app import serve  # only now: a wrong setting is told at once
+    from bot.app import serve  # only now: a wrong setting is reported at once
 
     asyncio.run(serve(loaded, web_part=web_part, work_part=work_part))

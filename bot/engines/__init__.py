@@ -71,12 +71,12 @@ class Engine(Protocol):
         ...
 
     def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
-        """Progress until the run has ended; may be begun anew by another process at any time.
+        """Progress until the run has ended; may be started again by another process at any time.
 
         The last update is `completed` (or `cancelled`, where `cancel` was called). Every other end
         raises RunFailed. Past the deadline the run is cancelled and RunFailed("deadline") raised.
-        ConversationGone means that the run is lost with what it belonged to. Whoever does not read
-        it to the end closes it (`aclosing`): a stream hangs on it.
+        ConversationGone means that the run is lost with what it belonged to. A caller that does not
+        read it to the end closes it (`aclosing`), and with it a stream.
         """
         ...
 

@@ -90,7 +90,7 @@ def _history_of(conversation: Item) -> int:
 
 def find_messages(items: Sequence[Item], messages: Sequence[Message]) -> tuple[int, int]:
     """How many of `messages`, from the first on, are the newest that people wrote there, and where
-    the last of these stands (-1: none is there).
+    the last of these is (-1: none is there).
     """
     said = [index for index, item in enumerate(items) if is_message(item, "user")]
     texts = [words_of(items[index]) for index in said]

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a message stands: `text` occurs `count` times, and this is the `last`-last of them."""
+    """Where a message is: `text` occurs `count` times, and this is the `last`-last of them."""
 
     text: str
     last: int

@@ -1,7 +1,7 @@
 """One engine for every server that speaks a protocol of OpenAI's, chosen by what it understands.
 
 A server that keeps conversations is used as it is. For all others this process keeps them, see
-`bot.engines.replay`. An id tells which engine a conversation or a run belongs to.
+`bot.engines.replay`. The prefix of an id says which engine a conversation or a run belongs to.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence

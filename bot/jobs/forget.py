@@ -1,4 +1,4 @@
-"""Forgets a person's conversations, here and on the server, and tells how many."""
+"""Forgets a person's conversations, here and on the server, and counts them."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -24,7 +24,7 @@ async def person_chart(store: Store, team_id: str, user_id: str) -> bytes:
 async def team_chart(store: Store, people: People, team_id: str) -> tuple[bytes, list[str]]:
     """Tokens of the workspace by day of this month, and who and where spent the most.
 
-    Slack tells us no channel's name, so that the picture numbers them; their ids come along.
+    Channels are numbered in the picture, because their names are unknown; their ids are listed.
     """
     month = day_of(time.time())[:7]
     days = await _days(store, team_id, "team", "")

@@ -160,7 +160,7 @@ _REFERENCES = {
 
 
 def quoted(text: str) -> str:
-    """Each line marked as somebody else's words."""
+    """Each line marked as a quote."""
     return "\n".join(f"> {line}" for line in text.splitlines())
 
 

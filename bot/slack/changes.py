@@ -135,7 +135,7 @@ class Changes:
         await respond(delete_original=True)
 
     async def _retract(self, message: Message) -> None:
-        """Out of the inbox if nobody has begun to answer it, else out of the conversation."""
+        """Out of the inbox if no turn has begun to answer it, else out of the conversation."""
         store, thread = self._store, message.thread
         amendment = await store.inbox.withdraw(thread, message.ts)
         if amendment == "waiting" or await store.talk.withdraw(thread, message.ts):

@@ -59,7 +59,7 @@ class Channels:
     async def can_see(self, user_id: str, channel_id: str) -> bool:
         """Whether the person is a member, or may read the channel because it is public.
 
-        A direct message is visible: nobody but the person can have written in it.
+        A direct message is visible: only the person can have written in it.
         """
         if channel_id.startswith("D"):
             return True

@@ -25,7 +25,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 _APP_PAGE = "https://api.slack.com/apps → your app"
 _MENDS = {
-    "invalid_auth": f"copy the Bot User OAuth Token anew: {_APP_PAGE} → OAuth & Permissions",
+    "invalid_auth": f"copy the Bot User OAuth Token again: {_APP_PAGE} → OAuth & Permissions",
     "not_authed": f"copy the Bot User OAuth Token: {_APP_PAGE} → OAuth & Permissions",
     "token_revoked": f"install the app again: {_APP_PAGE} → Install App, and copy the new token",
     "token_expired": "switch token rotation off in the manifest, or copy a fresh token",
@@ -126,7 +126,7 @@ class SlackChecks:
                 if answer["user"].get("deleted"):
                     unknown.append(f"{user_id} (deactivated)")
         if unknown:
-            mend = "copy the id anew: the person's profile in Slack → ⋮ → Copy member ID"
+            mend = "copy the id again: the person's profile in Slack → ⋮ → Copy member ID"
             return warning(f"BOT_ADMINS names {', '.join(unknown)}", mend)
         if not self._settings.bot_admins:
             return skipped("no BOT_ADMINS: who is refused does not hear whom to ask")
@@ -156,12 +156,12 @@ class SlackChecks:
             mend = f"{_APP_PAGE} → Basic Information → Signing Secret; or set SLACK_APP_TOKEN"
             return failed("SLACK_SIGNING_SECRET is not set", mend)
         if not re.fullmatch(r"[0-9a-f]{32}", value):
-            mend = f"copy it anew: {_APP_PAGE} → Basic Information → Signing Secret"
+            mend = f"copy it again: {_APP_PAGE} → Basic Information → Signing Secret"
             return warning("SLACK_SIGNING_SECRET is not 32 hexadecimal digits", mend)
-        return ok("looks right; the first event from Slack tells")
+        return ok("looks right; only an event from Slack can prove it")
 
     async def events(self) -> Finding:
-        """Whether the app hears what the code listens to.
+        """Whether the app subscribes to the events that the code handles.
 
         Slack shows an app's subscriptions to none of the app's own tokens, only to a person's
         configuration token: https://docs.slack.dev/reference/methods/apps.manifest.export.
@@ -203,7 +203,7 @@ class SlackChecks:
         """Whether Slack's clock and ours agree; over HTTP it decides on every signature."""
         date = self._headers.get("date")
         if date is None:
-            return skipped("Slack's answer bears no date")
+            return skipped("Slack's answer has no date")
         harm = f"over HTTP every event is refused beyond {SIGNATURE_SECONDS:.0f} s"
         theirs = parsedate_to_datetime(date).timestamp()
         return judge_clock("Slack", theirs, self._asked_at, SIGNATURE_SECONDS / 5, harm)
@@ -247,7 +247,7 @@ def judge_manifest(there: Mapping[str, Any], socket_mode: bool, url: str) -> Fin
 
 
 def judge_webhook(address: str, status: int) -> Finding:
-    """401 is the bot's own answer to a request that bears no signature."""
+    """401 is the bot's own answer to an unsigned request."""
     if status != 401:
         mend = f"something else answers there; Slack needs the bot at {EVENTS_PATH}"
         return failed(f"{address} answers {status} to an unsigned request, not 401", mend)

@@ -108,7 +108,7 @@ def _without_reference(match: re.Match[str]) -> str:
 
 
 def attachment_text(attachment: Payload, depth: int = 0) -> str:
-    """An attachment in wire format; a message of somebody else is quoted below its author."""
+    """An attachment in wire format; a message of another person is quoted below its author."""
     body = "\n".join(filter(None, _attachment_lines(attachment, depth)))
     if not _is_message(attachment):
         return body or _fallback(attachment)

@@ -107,7 +107,7 @@ class Listeners:
                 await self._store.inbox.interrupt(thread, "stop")
 
     async def app_home_opened(self, event: Payload, context: AsyncBoltContext) -> None:
-        """Somebody looks at the bot: its home, or its messages."""
+        """A person opens the bot: its home, or its messages."""
         if event.get("tab") == "messages" and event.get("channel") and event.get("user"):
             await self._assistant_thread.opened(
                 installation(context), event["channel"], event["user"]

@@ -86,7 +86,7 @@ class Files:
         return Loaded(tuple(attachments), tuple(unread))
 
     async def upload(self, name: str, data: bytes) -> str:
-        """Give Slack a file that nobody sees until it is shared; returns its id.
+        """Upload a file that no one sees until it is shared; returns its id.
 
         Raises NotTaken, and Retry where it may go better later.
         """

@@ -1,4 +1,4 @@
-"""Who somebody is: `users.info`, remembered for a while."""
+"""Who a person is: `users.info`, cached for a while."""
 
 import time
 from collections import OrderedDict
@@ -20,7 +20,7 @@ REMEMBERED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody in Slack: https://docs.slack.dev/reference/objects/user-object.
+    """A person in Slack: https://docs.slack.dev/reference/objects/user-object.
 
     `is_guest`: of one or several channels. `is_outsider`: of another workspace.
     """
@@ -85,7 +85,7 @@ class People:
         return person
 
     def forget(self, user_id: str) -> None:
-        """Ask Slack anew the next time."""
+        """Ask Slack again the next time."""
         self._known.pop(user_id, None)
 
     async def is_admin(self, user_id: str) -> bool:

@@ -112,7 +112,7 @@ class Rights:
         return frozenset(who for who, why in zip(distinct, refusals, strict=True) if why)
 
     async def explain(self, reason: str) -> str:
-        """What a refused person is told."""
+        """The words for a refused person."""
         if reason == texts.NOT_YOURS:
             return texts.not_yours()
         return texts.refused(reason, await self._people.whom_to_ask())

@@ -79,7 +79,7 @@ def build_app(
         )
 
     app = MeasuredApp(
-        # Bolt gives each listener a client with the token that `authorize` tells.
+        # Bolt gives each listener a client with the token that `authorize` returns.
         client=AsyncWebClient(base_url=client.base_url, session=client.session, retry_handlers=[]),
         authorize=authorize,
         signing_secret=secret.get_secret_value() if secret else "",

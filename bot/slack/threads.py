@@ -1,4 +1,4 @@
-"""What Slack tells about a thread: the names of its people, and what was said before."""
+"""A thread as Slack has it: the names of its people, and what was said before."""
 
 import asyncio
 from collections import deque
@@ -29,7 +29,7 @@ Payload = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One message of a thread; `name` stands where there is no user, as for other apps."""
+    """One message of a thread; `name` is set where there is no user, as for other apps."""
 
     ts: str
     user_id: str
@@ -48,7 +48,7 @@ class Threads:
         self._identity = identity
 
     async def names(self, user_ids: Iterable[str]) -> dict[str, str]:
-        """The display names of people; whoever is unknown is left out."""
+        """The display names of people; unknown people are left out."""
         found = await asyncio.gather(*map(self._people.find, dict.fromkeys(user_ids)))
         return {person.user_id: " ".join(person.name.split()) for person in found if person}
 

@@ -32,7 +32,7 @@ class Orphan:
 
     @property
     def name(self) -> str:
-        """As it stands in Redis."""
+        """As it is stored in Redis."""
         return f"{self.engine}|{self.conversation_id}"
 
     @classmethod
@@ -135,7 +135,7 @@ class Archive:
         return fates
 
     async def forget(self, conversations: Sequence[Conversation]) -> list[Fate]:
-        """The same at somebody's wish, however lately they were used; `busy`: a turn is at work."""
+        """The same on request, however lately they were used; `busy`: a turn is at work."""
         known = await self._look([c.thread for c in conversations])
         found = [Idle(c.thread, 0, *facts) for c, facts in zip(conversations, known, strict=True)]
         fates: list[Fate] = await self._connection.run_many(

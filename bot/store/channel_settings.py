@@ -51,7 +51,7 @@ class Channels:
         self._keys = keys
 
     async def find(self, team_id: str, channel_id: str) -> ChannelSettings:
-        """The settings that hold now; the defaults where nobody has set any."""
+        """The settings that apply now; the defaults where none were set."""
         return newest(await self._lines(team_id, channel_id, READ_AHEAD))
 
     async def versions(self, team_id: str, channel_id: str, count: int = 10) -> list[Version]:
@@ -63,7 +63,7 @@ class Channels:
     async def save(
         self, team_id: str, channel_id: str, settings: ChannelSettings, *, user_id: str, after: int
     ) -> bool:
-        """Make a new version, unless somebody else did since version `after` (0: none yet)."""
+        """Make a new version, unless there is one since version `after` (0: none yet)."""
         version = Version(after + 1, user_id, time.time(), settings)
         saved = await self._connection.run(
             "configure",

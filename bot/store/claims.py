@@ -73,13 +73,13 @@ class Claim:
 
     @property
     def resumed(self) -> bool:
-        """Whether somebody worked on this turn before."""
+        """Whether another attempt worked on this turn before."""
         return bool(self.intents or self.attempt or self.crashes)
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a worker hears once a second.
+    """What a worker learns from a heartbeat.
 
     `interrupts`: turns that are to end, by `Thread.key`, of all workers. `late`: we were given up
     for dead since the last beat, so others may hold our threads. `data_lost`: Redis came back
@@ -108,7 +108,7 @@ class Depth:
 
 @dataclass(frozen=True, slots=True)
 class ThreadState:
-    """One thread as it stands in Redis; `waiting` and `taken` are the ts of its messages."""
+    """One thread as it is stored in Redis; `waiting` and `taken` are the ts of its messages."""
 
     state: Literal["idle", "ready", "claimed", "later"]
     waiting: tuple[str, ...] = ()

@@ -28,7 +28,7 @@ ASIDE_SECONDS = 30 * 24 * 3600
 # Corrupt keys that one call may find one after the other.
 REPAIRS = 10
 
-# Before version 7 the word of an error inside a script stands somewhere in the text.
+# Before version 7 the code of an error inside a script may be anywhere in the text.
 _AWAY = re.compile(
     r"\b(OOM|READONLY|MISCONF|LOADING|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|BUSY)\b"
 )
@@ -51,7 +51,7 @@ def open_connection(
     """A client with at most so many connections, each opened when it is needed.
 
     The pool looks at a connection before it gives it away, so that one which the server closed
-    meanwhile (Heroku: after 300 idle seconds) is opened anew. redis-py's own retries and health
+    meanwhile (Heroku: after 300 idle seconds) is opened again. redis-py's own retries and health
     checks are off: where a server refuses a new connection they start each other without an end.
     Raises ConfigError where `url` cannot be read.
     """

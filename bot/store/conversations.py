@@ -44,7 +44,7 @@ class Conversations:
         """Give the thread its conversation; `step` of the turn is recorded along with it.
 
         `records`, where there are any, replace our own record. One that the thread had before
-        becomes an orphan, and the counts begin anew.
+        becomes an orphan, and the counts start again.
         """
         thread = claim.thread
         fields = {

@@ -1,22 +1,22 @@
-"""Marks: things that are to happen once in a while, whoever comes first."""
+"""Flags: things that happen at most once in so many seconds, over all processes."""
 
 from bot.store.connection import Connection
 from bot.store.keys import Keys
 
 
 class Marks:
-    """Names that somebody has taken for a time."""
+    """Names that are taken for a time."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
 
     async def is_free(self, name: str) -> bool:
-        """Whether nobody has taken the mark."""
+        """Whether the flag is not set."""
         return not await self._connection.execute("EXISTS", self._keys.flag(name))
 
     async def take(self, name: str, owner: str, seconds: int) -> bool:
-        """Whether the mark is `owner`'s, now or since an earlier call.
+        """Set the flag if it is free; whether it is `owner`'s, now or since an earlier call.
 
         Asked again by the same owner (a turn that was taken up again) it says the same again.
         """

@@ -88,11 +88,11 @@ class Inbox:
         return Delivery(new == 1, waiting, bool(active))
 
     async def revise(self, message: Message) -> Amendment:
-        """Put the edited text in the place of the old one, while nobody has begun to answer it."""
+        """Replace the text of a message, as long as no turn has begun to answer it."""
         return await self._amend(message.thread, message.ts, encode(message))
 
     async def withdraw(self, thread: Thread, ts: str) -> Amendment:
-        """Take a deleted message out, while nobody has begun to answer it."""
+        """Remove a deleted message, as long as no turn has begun to answer it."""
         return await self._amend(thread, ts, "")
 
     async def _amend(self, thread: Thread, ts: str, message: str) -> Amendment:
@@ -276,7 +276,7 @@ class Inbox:
         return [thread for _, thread in read_each(self._keys.ready, found, Thread.parse)]
 
     async def state(self, thread: Thread) -> ThreadState:
-        """One thread as it stands, for people who look into it and for tests."""
+        """The state of one thread, for diagnosis and tests."""
         keys = self._keys
         busy, messages, turn, due, interrupt = await self._connection.execute_many(
             [

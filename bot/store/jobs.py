@@ -12,11 +12,11 @@ from bot.store.inbox import Inbox
 Errand = Literal["chart", "team_chart", "export", "reset_all", "forget_me"]
 
 PLACE = "errands"
-"""Stands where a thread's ts would: the errands of a person are a thread of their own."""
+"""In place of a thread's ts: the jobs of a person are a thread. (The stored name is older.)"""
 
 
 def place(team_id: str, user_id: str) -> Thread:
-    """Where the errands of a person wait."""
+    """Where the jobs of a person wait."""
     return Thread(team_id, user_id, PLACE)
 
 

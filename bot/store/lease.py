@@ -12,7 +12,7 @@ class Leases:
         self._keys = keys
 
     async def take(self, name: str, owner: str, seconds: float) -> bool:
-        """Take a free lease, or prolong one's own; False while somebody else has it."""
+        """Take a free lease, or extend one's own; False while another process has it."""
         return await self._set(name, owner, int(seconds * 1000))
 
     async def give_back(self, name: str, owner: str) -> None:

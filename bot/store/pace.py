@@ -7,7 +7,7 @@ from bot.store.keys import Keys
 
 
 class Pace:
-    """Grants by name of bucket. The caller sleeps for what it is told, then goes ahead."""
+    """Grants by name of bucket. The caller sleeps for the returned seconds, then goes ahead."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
@@ -27,7 +27,7 @@ class Pace:
         await self._connection.execute("ZREM", self._keys.places(bucket), who)
 
     async def grant(self, bucket: str, rate: float, burst: int = 1, *, leave: int = 0) -> bool:
-        """Take one grant if it is due at once and `leave` more are left over: nobody waits."""
+        """Take one grant if it is due at once and `leave` more remain; never waits."""
         return await self._pace(bucket, rate, burst, 0, "", leave) >= 0
 
     async def pause(self, bucket: str, seconds: float, rate: float, burst: int = 1) -> None:

@@ -37,7 +37,7 @@ SOCKET_PATH_BYTES = 100
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
-# Runs the server until it ends, or until nobody holds the other end of our input any more.
+# Runs the server until it ends, or until the other end of our input is closed.
 _GUARD = """
 exec 3<&0
 "$@" 3<&- &
@@ -151,7 +151,7 @@ def _socket_path(directory: Path) -> Path:
     short.mkdir(mode=0o700, exist_ok=True)
     status = short.stat(follow_symlinks=False)
     if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
-        raise ConfigError("BOT_STATE_DIR", f"{short} belongs to somebody else")
+        raise ConfigError("BOT_STATE_DIR", f"{short} belongs to another user")
     return short / "redis.sock"
 
 

@@ -1,7 +1,7 @@
 """The journal steps of a turn: their stored names, and the type of each step's value.
 
 The names and the values are stored in Redis and outlive a deploy: never rename one, and give a new
-field of a value a default. A family of steps is a function of what tells its members apart.
+field of a value a default. A family of steps is a function of what distinguishes its members.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Step(Generic[T]):
 class Admission:
     """Which messages of a turn are answered.
 
-    `admitted` holds their ts, `note` what people are told besides the answer, `reason` why messages
+    `admitted` holds their ts, `note` is shown besides the answer, `reason` why messages
     were refused.
     """
 

@@ -23,7 +23,7 @@ SUMS_SECONDS = 70 * 86400
 RESERVED_SECONDS = 3600
 """Longer than a turn takes: a reservation that is never released ends by itself."""
 FORGOTTEN = "forgotten"
-"""Stands for people who wanted to be forgotten."""
+"""In place of people who wanted to be forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Spending:
         A turn that several people share is charged to each with a share of its usage; with
         `is_first` it is counted as a turn as well.
 
-        The mark stands in the turn's own journal, so that it costs no key and is there as long as
+        The mark is in the turn's own journal, so that it costs no key and is there as long as
         the turn can be repeated.
         """
         thread, day = claim.thread, day_of(claim.taken_at)

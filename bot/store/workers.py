@@ -17,7 +17,7 @@ MOVE_AT_ONCE = 500
 
 
 class Workers:
-    """All workers, over all processes; a worker is a name that no other process bears."""
+    """All workers, over all processes; a worker is a name that no other process has."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
@@ -55,7 +55,7 @@ class Workers:
     async def rescue(self, worker: str, limit: int = MOVE_AT_ONCE) -> int:
         """Make up to `limit` threads of workers that no longer beat ready again.
 
-        `worker` is who asks. Nobody is moved until the server has heard somebody without a pause
+        `worker` is who asks. No thread is moved until the server has had heartbeats without a pause
         for one `ttl`, for else it was the server that was away. Returns how many were moved.
         """
         moved = 0

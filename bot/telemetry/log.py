@@ -1,8 +1,8 @@
 """Structured logs: JSON where a machine reads them, coloured lines on a terminal.
 
-Ids, counts and times only. Texts of messages and secrets never get here, which is why Bolt and the
-SDKs, which print request bodies at INFO, are heard from WARNING on, and why exceptions are told by
-their places and kinds: the words of somebody else's exception may quote anything.
+Ids, counts and times only: no message text and no secret. Bolt and the SDKs print request bodies at
+INFO, so they are logged from WARNING on. Exceptions are logged by type and place, because the
+message of a foreign exception may quote anything.
 """
 
 import logging
@@ -79,7 +79,7 @@ def _hiding(secrets: Collection[str]) -> structlog.typing.Processor:
     known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
 
     def hide(logger: Any, method: str, line: Any) -> str:
-        """The last step: nothing secret leaves, whoever put it into the line."""
+        """The last step: no secret leaves, wherever it came from."""
         text = str(line)
         for secret in known:
             text = text.replace(secret, HIDDEN)

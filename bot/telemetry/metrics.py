@@ -93,7 +93,7 @@ def count_tokens(usage: Usage, model: str) -> None:
 
 
 def observe_lag(ended_at: float | None) -> None:
-    """Take down how late the end of a run was seen, where the server tells when it was."""
+    """Record how late the end of a run was seen, where the server reports when it was."""
     if ended_at:
         poll_lag_seconds.observe(max(0.0, time.time() - ended_at))
 

@@ -1,4 +1,4 @@
-"""What people are told who may not use the bot."""
+"""The words for people who may not use the bot."""
 
 GUEST = "it does not answer guests"
 OUTSIDER = "it does not answer people of other workspaces"
@@ -7,7 +7,7 @@ CHANNEL = "it may not be used in this channel"
 TEAM = "it may not be used from your workspace"
 
 NOT_YOURS = "the conversation is not yours alone"
-"""Somebody else started the conversation, or wrote in it."""
+"""Another person started the conversation, or wrote in it."""
 
 NOT_VISIBLE = "⚠️ You cannot see this conversation in Slack any more, so I leave it as it is."
 ADMIN = "the person who runs this bot"

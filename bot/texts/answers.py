@@ -1,4 +1,4 @@
-"""What people are told when there is no whole answer: short, honest, with what to do next."""
+"""The words for turns without a complete answer: short, honest, with what to do next."""
 
 from datetime import UTC, datetime
 
@@ -56,7 +56,9 @@ INBOX_FULL = (
     "Please send it again once I have answered."
 )
 NOTHING_TO_STOP = "There is nothing to stop: I am not answering anything here."
-NOTHING_TO_ANSWER = "There is no question of yours here that I could answer again. Please ask anew."
+NOTHING_TO_ANSWER = (
+    "There is no question of yours here that I could answer again. Please ask it again."
+)
 AGAIN_PLEASE = "Please answer my last question once more, in a different and better way."
 """What the model is asked when a person presses "Answer again"."""
 

@@ -9,7 +9,7 @@ SAVE = "Save"
 CANCEL = "Cancel"
 
 INSTRUCTIONS = "Instructions"
-INSTRUCTIONS_HINT = "What the assistant is told here, besides what it is told everywhere."
+INSTRUCTIONS_HINT = "Instructions for this channel, in addition to the general ones."
 MODEL = "Model"
 MODEL_HINT = "Without one: the model that answers everywhere."
 FOLLOW_UPS = "Messages without a mention"
@@ -26,11 +26,11 @@ USERS_CHOICES = {
     "people": "Only the people named below",
 }
 PEOPLE = "Named people"
-PEOPLE_HINT = "Whoever is named may use the bot also as a guest or from another workspace."
+PEOPLE_HINT = "These people may use the bot even as guests or from another workspace."
 
 ADMINS_ONLY = "Only admins may change this."
 NOBODY_NAMED = "Name somebody here, or choose above who else may use it."
-CHANGED_MEANWHILE = "Somebody has changed this meanwhile: close it and open it again."
+CHANGED_MEANWHILE = "These settings were changed meanwhile: close this and open it again."
 
 FOLLOW_UPS_SHORT = {
     "always": "answers every message",

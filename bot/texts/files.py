@@ -10,7 +10,7 @@ ELSEWHERE = "kept outside of Slack, where I cannot get at it"
 GONE = "no longer there"
 NOT_SHARED = "its owner does not share it with me"
 NO_SCOPE = (
-    "Slack does not give it to me: whoever runs this bot must re-install the app with `files:read`"
+    "Slack does not give it to me: the admin of this bot must re-install the app with `files:read`"
 )
 NO_LUCK = "Slack did not give it to me"
 REFUSED = "the AI model does not take it"

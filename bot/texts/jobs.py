@@ -7,7 +7,9 @@ EXPORT = "Your conversations"
 
 def refused(reason: str) -> str:
     """Slack takes neither the file nor the message."""
-    return f"⚠️ Slack does not take what I have for you: {reason}. Tell whoever runs this bot."
+    return (
+        f"⚠️ Slack does not accept what I have for you: {reason}. Please tell the admin of this bot."
+    )
 
 
 def reset(count: int, kept: int) -> str:
@@ -30,7 +32,7 @@ def forgotten(count: int) -> str:
 
 
 def channel(rank: int, name: str) -> str:
-    """Which channel a number in the chart stands for."""
+    """Which channel a number in the chart means."""
     return f"channel {rank}: {name}"
 
 

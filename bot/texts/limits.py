@@ -1,4 +1,4 @@
-"""What people are told about limits on requests, tokens and money."""
+"""The words about limits on requests, tokens and money."""
 
 
 def reached(whose: str, limit: str, when: str) -> str:

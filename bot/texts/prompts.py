@@ -1,4 +1,4 @@
-"""What the model is told about a message besides its words."""
+"""What the model gets about a message besides its words."""
 
 CUT = "[the rest is left out]"
 

@@ -1,7 +1,7 @@
 """The file that `BOT_TOOLS` names: MCP servers, policies, built-in tools.
 
 TOML of our own shape, or a standard `.mcp.json` (`mcpServers`). `${NAME}` in a value is replaced
-by the environment variable, so that no secret stands in the file.
+by the environment variable, so that no secret is in the file.
 """
 
 import json

@@ -101,7 +101,7 @@ class McpServer:
         return self._result(found)
 
     async def close_idle(self) -> None:
-        """Close the connection where nobody has used it for `IDLE` seconds."""
+        """Close the connection after `IDLE` seconds without use."""
         if self._connection and time.monotonic() - self._used_at > IDLE:
             await self._drop()
 

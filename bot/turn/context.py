@@ -1,4 +1,4 @@
-"""What the engine is told: the messages of a turn, who wrote them, and what was said around them.
+"""What the engine gets: the messages of a turn, who wrote them, and what was said around them.
 
 Journaled as one step: a turn that is taken up again says the same words, by which the engine may
 have to find them.

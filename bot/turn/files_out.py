@@ -55,7 +55,7 @@ ENDINGS = {
 async def fetch(
     turn: Turn, engine: Engine, files: Files, run: Run, made: Iterable[MadeFile]
 ) -> tuple[str, ...]:
-    """Bring files from the AI server to Slack, where nobody sees them yet; their ids there.
+    """Copy files from the AI server to Slack, not shared yet; returns their ids there.
 
     A container lives for 20 minutes only, so this comes before anything else. What cannot be had
     is noted in the journal, for `missing`.

@@ -1,4 +1,4 @@
-"""Asked before a run: which requests of a turn are answered, and what the others are told.
+"""Asked before a run: which requests of a turn are answered, and what the refused ones get to read.
 
 The decision is made once per turn. It is recorded in the journal unless all are admitted.
 """
@@ -18,7 +18,7 @@ from bot.turn.limits import Limits
 
 REPEAT_REFUSAL_AFTER = 30 * 86400
 REPEAT_NOT_YOURS_AFTER = 60
-"""Seconds until a person is told the same reason in the same thread again."""
+"""Seconds until the same reason is shown to a person in the same thread again."""
 RUNS = ("message", "again")
 """Kinds of requests that start a run."""
 

@@ -21,7 +21,7 @@ CHARS_PER_TOKEN = 3
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`within`: whose messages are answered. `notes`: what people are told, in Markdown."""
+    """`within`: whose messages are answered. `notes`: what is shown to people, in Markdown."""
 
     within: frozenset[str]
     notes: tuple[str, ...] = ()

@@ -43,7 +43,7 @@ class Throttle:
         self._rate, self._burst = rate_and_burst(settings.bot_runs_per_minute, timing)
 
     async def wait(self, turn: Turn, interrupted: asyncio.Event) -> None:
-        """Wait until a run may be started, or until nobody wants it any more.
+        """Wait until a run may be started, or until it is not wanted any more.
 
         Raises RunFailed while the server's quota for us is used up.
         """

@@ -13,7 +13,7 @@ from bot.worker.active import ActiveThreads, end_tasks, first_of
 
 
 class Heartbeat:
-    """Tells Redis once a second that the worker is alive.
+    """Renews the worker's lease in Redis once a second.
 
     Other workers take over the threads of a worker without a heartbeat, so one that cannot reach
     Redis in time lets its own threads go.

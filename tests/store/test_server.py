@@ -65,7 +65,7 @@ async def test_a_short_path_that_somebody_else_prepared_is_refused(
     short.rename(tmp_path / "elsewhere")
     short.symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(ConfigError, match="belongs to somebody else"):
+    with pytest.raises(ConfigError, match="belongs to another user"):
         async with open_server(directory):
             pass
 

@@ -9,7 +9,7 @@ class AgeingAnswer(GrowingAnswer):
     """Like GrowingAnswer; the message that is being written can be ended at any time."""
 
     def end_message(self) -> Append | None:
-        """End the message where it stands; None where nothing is in it."""
+        """End the message where it is; None where it is empty."""
         shown, start = self._shown, self.starts[-1]
         if self.diverged or len(shown) <= start:
             return None

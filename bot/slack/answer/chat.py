@@ -1,6 +1,6 @@
 """The messages of one answer: posted, streamed, edited, and found again. Each call is one request.
 
-Every message bears the turn and its part in its metadata, by which it is found where the outcome of
+Every message has the turn and its part in its metadata, by which it is found where the outcome of
 a post is unknown. A stream gets its metadata only when it is stopped: one that was started, and
 lost before its `ts` could be written down, is known as the message of ours that has none.
 """
@@ -258,7 +258,7 @@ class Chat:
         """The `ts` of a stream of this turn that was started but never written down.
 
         It is a message of ours, newer than the question and without metadata. There is no other:
-        all that we post in threads bears metadata, but files, and a stream gets it with its end.
+        all that we post in threads has metadata, except files, and a stream gets it with its end.
         """
         found = None
         async for message in self._replies():

@@ -1,6 +1,6 @@
 """The messages of an answer that were begun before the answer was whole, in the turn's journal.
 
-Whoever takes the turn up again finishes these messages and begins no second ones.
+A worker that resumes the turn finishes these messages and begins no second ones.
 """
 
 import hashlib

@@ -119,7 +119,7 @@ class Stream:
 
 
 async def stop_quietly(chat: Chat, limits: RateLimits, ts: str, part: int) -> None:
-    """End a stream that somebody else may have left open. Raises Retry where Slack is in the way.
+    """End a stream that another worker may have left open. Raises Retry where Slack is in the way.
 
     One that is over already is none of our concern.
     """

@@ -19,7 +19,7 @@ from markdown_it.token import Token
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _PREFIX = r"(?:[ \t]*+(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t])))*+[ \t]*+"
 PREFIX = re.compile(_PREFIX)
-"""What stands in a line before its own text: quote marks, list markers, indentation."""
+"""What a line has before its own text: quote marks, list markers, indentation."""
 NEWLINE = re.compile(rf"(?:\r\n?|\n){_PREFIX}")
 _LIST_MARKER = re.compile(r"[-+*]|\d{1,9}[.)]")
 

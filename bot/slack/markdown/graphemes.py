@@ -46,7 +46,7 @@ def _can_break(text: str, offset: int) -> bool:
 
 
 def _extends(character: str) -> bool:
-    """Marks, vowels of Hangul, skin tones, tags, joiners: they belong to what stands before."""
+    """Marks, vowels of Hangul, skin tones, tags, joiners: they belong to the character before."""
     return (
         unicodedata.category(character) in ("Mn", "Me", "Mc")
         or character in (_JOINER, "\u200c")

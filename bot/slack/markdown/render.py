@@ -66,7 +66,7 @@ def fallback(markdown: str, limit: int = 250) -> str:
 
 
 def escape_mrkdwn(text: str) -> str:
-    """Plain words as they can stand in a `mrkdwn` text: they link, mention and notify nobody.
+    """Plain words as they can stand in a `mrkdwn` text: they link, mention and notify no one.
 
     Takes text as people read it. Slack's own events carry text that is escaped already.
     """

@@ -26,7 +26,7 @@ _SPACE = re.compile(r"[ \t]*")
 
 
 class Rewrite:
-    """The tokens of one unit of lines, and what stands for those that Slack does not know."""
+    """The tokens of one unit of lines, and the replacement of those that Slack does not know."""
 
     def __init__(self, found: Outline, first: int, end: int, tokens: Sequence[Piece]) -> None:
         self._text = found.text
@@ -49,7 +49,7 @@ class Rewrite:
             self._skip = dict(self._scripts(tokens))
 
     def of(self, token: Piece) -> str | None:
-        """What stands for a token; None where it is left to the caller."""
+        """The replacement of a token; None where it is left to the caller."""
         raw = self._text[token.start : token.end]
         match token.kind:
             case Inline.FORMULA:

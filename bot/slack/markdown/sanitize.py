@@ -1,4 +1,4 @@
-"""Model text as Slack may have it: it pings nobody, and holds what a `markdown` block knows.
+"""Model text made safe for Slack: it notifies no one and has only what a `markdown` block knows.
 
 Inside a `markdown` block Slack still reads its own `<…>` control sequences: `<!here>` notifies,
 `<@U…>` mentions, `<https://…|label>` links. It does not read `&lt;!here&gt;` as one: entities are
@@ -6,7 +6,7 @@ decoded for display only (measured by PostHog on a real workspace, PostHog/posth
 outside code every `<` and `>` becomes an entity, except in autolinks and as a quote mark; `&`
 stays, as an escaped one would spoil the query strings of links.
 
-Inside code nothing is touched, on the assumption that Slack shows code as it stands. Where Slack
+Inside code nothing is touched, on the assumption that Slack shows code unchanged. Where Slack
 may read as prose what CommonMark calls code (indented code, `~~~` fences, a code span over several
 lines: its documentation names none of them), control sequences alone are broken by an invisible
 character.
@@ -35,7 +35,7 @@ _LONGEST_SURE_FENCE = 200
 
 
 def sanitize(markdown: str) -> str:
-    """Markdown that pings nobody, with images as links and without links into the sandbox.
+    """Markdown that notifies no one, with images as links and without links into the sandbox.
 
     Applying it again changes nothing. The text grows: split it afterwards.
     """

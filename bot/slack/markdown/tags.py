@@ -38,7 +38,7 @@ def name_of(tag: str) -> str:
 
 
 def replacements(text: str, found: Sequence[Piece], start: int, end: int) -> dict[int, str]:
-    """What stands for the tags of one paragraph, `text[start:end]`: by the offset of the tag.
+    """The replacements of the tags of one paragraph, `text[start:end]`: by the offset of the tag.
 
     Tags that are part of no pair, and tags that are not known, are not listed: they are words.
     `<br>` is not listed either, since it depends on the line.
@@ -87,7 +87,7 @@ def _ends_line(text: str, found: Sequence[Piece], index: int, step: int, edge: i
 
 
 def _pair(text: str, name: str, opener: Piece, closer: Piece, *, nested: bool) -> dict[int, str]:
-    """What stands for an opening and a closing tag."""
+    """The replacements of an opening and a closing tag."""
     content = text[opener.end : closer.start]
     before, after = _around(name, text[opener.start : opener.end], content, nested=nested)
     if before is None:

@@ -1,4 +1,4 @@
-"""The agent pane: what a person sees who opens the bot, and the first words to somebody new."""
+"""The agent view: what a person sees who opens the bot, and the greeting of a new person."""
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -19,7 +19,7 @@ class AssistantThread:
         self._seen: set[str] = set()
 
     async def opened(self, team_id: str, channel_id: str, user_id: str) -> None:
-        """Somebody has opened the messages of the bot."""
+        """A person has opened the messages of the bot."""
         if channel_id in self._seen:
             return
         self._seen.add(channel_id)

@@ -25,7 +25,7 @@ CALLBACK = "channel_settings"
 INSTRUCTIONS_LENGTH = 3000
 HISTORY = 3
 DEFAULT = "default"
-"""Stands for None among the values of a select."""
+"""The value of a select that means None."""
 FOLLOW_UPS = {value or DEFAULT: label for value, label in texts.FOLLOW_UPS_CHOICES.items()}
 
 

@@ -48,7 +48,7 @@ def place(channel_id: str) -> str:
 
 
 def permalink(url: str, conversation: Conversation) -> str:
-    """The address of a thread's root; `url` is the workspace's, as `auth.test` tells it."""
+    """The address of a thread's root; `url` is the workspace's, from `auth.test`."""
     thread = conversation.thread
     root = thread.thread_ts.replace(".", "")
     return f"{url.rstrip('/')}/archives/{thread.channel_id}/p{root}"

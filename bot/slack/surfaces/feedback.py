@@ -131,7 +131,7 @@ class AnswerButtons:
             await notice(self._store, client, thread, body["user"]["id"], NOTHING_TO_STOP)
 
     async def _refused(self, thread: Thread, body: Payload, client: AsyncWebClient) -> bool:
-        """Whether the person may not use the bot here; they are told."""
+        """Whether the person may not use the bot here; then they get an ephemeral message."""
         user = body["user"]
         reason = await self._rights.refusal_of(thread, user["id"], user.get("team_id") or "")
         if reason:

@@ -109,7 +109,7 @@ class Home:
         without: Thread | None = None,
         asked: Errand | None = None,
     ) -> None:
-        """Write a person's App Home anew; that Slack does not take it is no reason to fail."""
+        """Publish a person's App Home again. Best effort."""
         blocks = await self._blocks(team_id, user_id, without, asked)
         try:
             with slack_errors():

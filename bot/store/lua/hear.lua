@@ -87,7 +87,7 @@ local function is_older_than_our_data()
   return root < (number(pulse, redis.call('HGET', pulse, 'born')) or math.huge)
 end
 
--- A mark tells of a message that came without files: its twin may bring them.
+-- This mark means that the message came without files: its twin may bring them.
 local function deliver(at, text, marks)
   store_message(inbox, thread, ready, name, at, text, marks, seen_seconds)
   if not has_files(text) then

@@ -1,7 +1,7 @@
 -- Put in front of every script.
 --
 -- A thread is busy while its hash exists. It then has exactly one entry in the stream `ready`, or
--- exactly one place in the sorted set `later`. Who holds it is told by the field `claim` of the
+-- exactly one place in the sorted set `later`. The field `claim` names its holder in the
 -- hash: a random word made by one `take`. Every write of a holder compares it first (the fence),
 -- so that a worker that was given up for dead can change nothing, also where the server came back
 -- with a slightly older state.
