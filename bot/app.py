@@ -11,14 +11,16 @@ from typing import TypeVar
 from aiohttp import web
 
 from bot.engines import Engine, open_engine
+from bot.engines.guard import GuardedEngine
 from bot.engines.polling import error_backoff
 from bot.errors import ConfigError, Retry, StoreUnavailable
 from bot.health import Probe, add_routes
 from bot.settings import Settings
+from bot.slack.answer.notice import Notices
 from bot.slack.answer.reply import Replies
 from bot.slack.answer.waiting import showing_waits
 from bot.slack.channels import Channels
-from bot.slack.client import Identity, SlackClient, identify, open_client
+from bot.slack.client import Identity, SlackClient, identify, open_client, open_guarded_client
 from bot.slack.direct_messages import Letters
 from bot.slack.files import Files
 from bot.slack.people import People
@@ -88,15 +90,18 @@ async def open_bot(
         await stack.enter_async_context(open_tracing(settings.otel_exporter_otlp_endpoint))
         store = await stack.enter_async_context(open_own_store(settings, timing.store))
         await _patiently(store.ping, timing.start_patience)
-        client = await stack.enter_async_context(open_client(settings))
-        identity = await _patiently(lambda: identify(client), timing.start_patience)
+        async with open_client(settings) as plain:
+            identity = await _patiently(lambda: identify(plain), timing.start_patience)
+        client = await stack.enter_async_context(open_guarded_client(settings, store.circuits))
         probes: dict[str, Probe] = {"redis": _pinged(store), "slack": _known(identity)}
         people = People(client, admins=settings.bot_admins, home=identity.team_id)
         channels = Channels(client, people, timing.slack)
         rights = Rights(store, people, channels, settings)
-        engine, work = None, None
+        engine: Engine | None = None
+        work = None
         if work_part:
-            engine = await stack.enter_async_context(engines(settings, timing.engine))
+            opened = await stack.enter_async_context(engines(settings, timing.engine))
+            engine = GuardedEngine(opened, store.circuits, _default_model(settings))
             services = open_services(
                 settings, timing, store, client, identity, people, rights, engine, prices
             )
@@ -130,6 +135,12 @@ async def open_bot(
         yield Bot(store, engine, people, address, work)
 
 
+def _default_model(settings: Settings) -> str:
+    """What answers where a channel names no model: the model, or the assistant that has one."""
+    is_assistant = settings.bot_engine == "assistants"
+    return (settings.openai_assistant_id if is_assistant else None) or settings.openai_model
+
+
 def open_services(
     settings: Settings,
     timing: Timing,
@@ -158,6 +169,7 @@ def open_services(
         store=store,
         engine=PacedEngine(engine, throttle),
         replies=replies,
+        notices=Notices(client),
         threads=Threads(client, people, identity),
         files=Files(client),
         people=people,

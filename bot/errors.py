@@ -2,8 +2,10 @@
 
 BotError
 |- ConfigError             told at start, exit 78
-|- Retry(after)            5xx, timeouts of either vendor: leave the claim, come back
-|  '- RateLimited          429: nothing was done; all others who would ask now wait, too
+|- Retry(after)            not now: release the claim, come back
+|  |- RateLimited          429: nothing was done; all others who would ask now wait, too
+|  '- DependencyDown       5xx, timeout, refused connection: wait until the dependency is back
+|     '- CircuitOpen       known to be down: nothing was sent
 |- ConversationGone        the engine forgot it: rebuild, once
 |- RunFailed               failed, incomplete, expired, refused: tell the person, settle
 |- Undeliverable           channel gone, not invited: log, settle
@@ -45,6 +47,36 @@ class RateLimited(Retry):
 
     def __init__(self, reason: str, *, after: float | None = None) -> None:
         super().__init__(reason, after=after, counts=False)
+
+
+class DependencyDown(Retry):
+    """A dependency failed: it cannot be reached, does not answer, or says that it is down.
+
+    `certain`: the dependency itself is down, whatever was asked; otherwise the request may be the
+    cause. `counts` becomes True where it probably is, because others are answered meanwhile.
+    `dependency` is the name of the circuit; `probed`: this call was the probe of an open circuit.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        dependency: str = "",
+        after: float | None = None,
+        certain: bool = False,
+    ) -> None:
+        super().__init__(reason, after=after, counts=False)
+        self.dependency = dependency
+        self.certain = certain
+        self.probed = False
+
+
+class CircuitOpen(DependencyDown):
+    """A dependency is known to be down: nothing was sent."""
+
+
+NOTHING_SENT = (RateLimited, CircuitOpen)
+"""Errors of a call that had no effect."""
 
 
 class ConversationGone(BotError):

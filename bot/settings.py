@@ -172,6 +172,14 @@ class Settings(BaseSettings):
     bot_attempts: int = Field(
         5, ge=1, description="Failures after which a message goes to the dead letters."
     )
+    bot_outage_patience: float = Field(
+        21600,
+        ge=0,
+        description="Seconds that a message waits for an AI server or a Slack that is down.",
+    )
+    bot_slow_answer: float = Field(
+        120, gt=0, description="Seconds after which an answer is logged as `slow_answer`."
+    )
     bot_admins: PersonIds = Field(
         frozenset(),
         description="Who runs this bot: user ids (`U…`), with commas. Refusals name them.",

@@ -51,8 +51,30 @@ class ThrottleTiming:
 
 
 @dataclass(frozen=True, slots=True)
+class CircuitTiming:
+    """Circuit breakers of the dependencies."""
+
+    first_pause: float = 1.0
+    """The pause before the first probe; it doubles with each probe that fails."""
+    longest_pause: float = 30.0
+    longest_retry_after: float = 600.0
+    """How long a dependency itself may ask to be left alone."""
+    probe_timeout: float = 60.0
+    """After this long without an outcome another probe may start."""
+    recent: float = 10.0
+    """An answer to another turn this long before a failure shows that the dependency is up."""
+    resumed_per_second: float = 10.0
+    healthy_after: float = 60.0
+    """Dead letters return once their dependency has been up for this long."""
+    recheck: float = 60.0
+    """A parked thread comes back after this long even if nothing resumes it."""
+    notice_after: float = 10.0
+    """A person who has waited this long is told why."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreTiming:
-    """Limits of one Redis command."""
+    """Limits of one Redis command, and the circuit breakers that Redis holds."""
 
     call_timeout: float = 5.0
     """One command, connecting included; a blocking read must end before."""
@@ -60,6 +82,7 @@ class StoreTiming:
     queue_timeout: float = 10.0
     """Waiting for a free connection."""
     retry_delay: float = 0.05
+    circuits: CircuitTiming = field(default_factory=CircuitTiming)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,14 @@ import httpx2
 import openai
 
 from bot.engines.transport import TooLarge
-from bot.errors import BotError, ConversationGone, RateLimited, Retry, RunFailed
+from bot.errors import (
+    BotError,
+    ConversationGone,
+    DependencyDown,
+    RateLimited,
+    Retry,
+    RunFailed,
+)
 from bot.telemetry import metrics
 from bot.timing import EngineTiming
 
@@ -20,6 +27,8 @@ Missing = str
 DETAIL_CHARS = 300
 KEPT_CHARS = 12_000
 """What people see of an answer without end."""
+UNAVAILABLE = frozenset({502, 503, 529})
+"""Statuses of a server, or of the proxy before it, that is down whatever is asked."""
 
 _QUOTA = re.compile(r"insufficient_quota|billing|spend|usage_limit|credit")
 _LOCKED = re.compile(r"conversation_locked|while a run|already has an active run")
@@ -104,7 +113,7 @@ def parse_error(
     if isinstance(error.__cause__, TooLarge):
         return too_large()
     if isinstance(error, openai.APIConnectionError):
-        return Retry("timeout" if isinstance(error, openai.APITimeoutError) else "connection")
+        return _parse_connection(error)
     if not isinstance(error, openai.APIStatusError):
         return _parse_stream_error(error)
     return _parse_status(error, missing, model, lock_pause)
@@ -121,8 +130,11 @@ def _parse_status(
         return RunFailed("failed", "authentication" if status == 401 else "permission")
     if status == 501:
         return RunFailed("failed", "endpoint_not_found")
-    if status in (408, 409) or status >= 500 or status < 400:
+    if status in (408, 409) or status < 400:
         return Retry(f"status {status}", after=retry_after(error))
+    if status >= 500:
+        certain = status in UNAVAILABLE
+        return DependencyDown(f"status {status}", after=retry_after(error), certain=certain)
     refusal = _Refusal(error)
     if _LOCKED.search(refusal.all):
         return Retry("conversation_locked", after=lock_pause, counts=False)
@@ -130,6 +142,15 @@ def _parse_status(
     if reason == "conversation_not_found":
         return ConversationGone(refusal.detail)
     return RunFailed("failed", reason, detail=refusal.detail)
+
+
+def _parse_connection(error: openai.APIConnectionError) -> DependencyDown:
+    """Tell a server that is not there from one that does not answer."""
+    if isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout):
+        return DependencyDown("unreachable", certain=True)
+    if isinstance(error, openai.APITimeoutError):
+        return DependencyDown("timeout")
+    return DependencyDown("connection_lost")
 
 
 def retry_after(error: openai.APIStatusError) -> float | None:
@@ -226,4 +247,4 @@ def _parse_stream_error(error: openai.APIError) -> BotError:
     reason = _refused_for(refusal, "")
     if reason:
         return RunFailed("failed", reason, detail=refusal.detail)
-    return Retry(error.code or "broken stream")
+    return DependencyDown(error.code or "broken stream")

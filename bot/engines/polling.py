@@ -10,10 +10,12 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import TypeVar
 
-from bot.errors import Retry
+from bot.errors import DependencyDown, Retry
 from bot.telemetry import metrics
 
 T = TypeVar("T")
+
+MAX_FAILURES = 4
 
 
 class DeadlinePassed(Exception):
@@ -64,19 +66,23 @@ async def poll(
 ) -> AsyncGenerator[T, None]:
     """Yield what `fetch` returns, repeatedly; `done` is true of the last.
 
-    `fetch` is repeated after Retry (not sooner than its `after`); every other error ends the poll.
+    `fetch` is repeated after Retry (not sooner than its `after`). Every other error ends the poll,
+    and so does DependencyDown the fourth time in a row: the caller then waits with all the others.
     `deadline` is in seconds of `clock`. After it one last poll is made, which finds a run that
     ended unobserved; then DeadlinePassed is raised.
     """
     for delay in delays:
         await sleep(max(0.0, min(delay, deadline - clock())))
-        backoff = errors()
+        backoff, failures = errors(), 0
         while True:
             try:
                 state = await fetch()
                 break
             except Retry as error:
                 metrics.polls.labels("error").inc()
+                failures += isinstance(error, DependencyDown)
+                if failures == MAX_FAILURES:
+                    raise
                 await _pause(max(next(backoff), error.after or 0), deadline, sleep, clock)
         is_done = done(state)
         metrics.polls.labels("done" if is_done else "working").inc()

@@ -3,14 +3,17 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.request import getproxies
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.errors import ConfigError, RateLimited, Retry, Undeliverable
+from bot.errors import ConfigError, DependencyDown, RateLimited, Undeliverable
 from bot.settings import Settings
+from bot.store import Circuits
 from bot.telemetry import metrics
 
 SlackClient = AsyncWebClient
@@ -36,7 +39,35 @@ UNDELIVERABLE = frozenset(
 )
 """Refusals that a retry cannot fix: https://docs.slack.dev/reference/methods/chat.postMessage."""
 
+REFUSED_POSTS = frozenset(
+    {
+        "access_denied",
+        "app_access_restricted",
+        "ekm_access_denied",
+        "enterprise_is_restricted",
+        "message_limit_exceeded",
+        "missing_scope",
+        "no_permission",
+        "not_allowed_token_type",
+        "team_access_not_granted",
+    }
+)
+"""Refusals of a post that only an admin can change."""
+
 REVOKED = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked"})
+REFUSING = REVOKED | {
+    "accesslimited",
+    "external_channel_migrating",
+    "org_login_required",
+    "team_added_to_org",
+    "team_quota_exceeded",
+    "token_expired",
+    "two_factor_setup_required",
+}
+"""Refusals of everything, for a time: nothing was done."""
+UNAVAILABLE = frozenset({"service_unavailable"})
+FAILING = UNAVAILABLE | {"internal_error", "fatal_error", "request_timeout"}
+"""Failures of Slack itself: the call may have taken effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +83,34 @@ class Identity:
 
 @asynccontextmanager
 async def open_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
-    """One client with one connection pool. The SDK repeats no call on its own.
+    """One client with one connection pool. The SDK repeats no call on its own."""
+    async with _open_session() as session:
+        yield AsyncWebClient(**_options(settings, session))
 
-    aiohttp reads the proxies of the environment together with `~/.netrc`, which it looks for in a
+
+@asynccontextmanager
+async def open_guarded_client(
+    settings: Settings, circuits: Circuits
+) -> AsyncIterator[AsyncWebClient]:
+    """Like `open_client`, but it sends nothing to a Slack that is down."""
+    async with _open_session() as session:
+        yield GuardedClient(circuits, **_options(settings, session))
+
+
+def _open_session() -> aiohttp.ClientSession:
+    """aiohttp reads the proxies of the environment together with `~/.netrc`, which it looks for in a
     thread before every request: only where there is a proxy is that worth its time.
     """
-    trust_env = bool(getproxies())
-    async with aiohttp.ClientSession(timeout=TIMEOUT, trust_env=trust_env) as session:
-        yield AsyncWebClient(
-            token=settings.slack_bot_token.get_secret_value(),
-            base_url=settings.slack_api_url,
-            session=session,
-            retry_handlers=[],  # the default one repeats a POST after a dropped connection
-        )
+    return aiohttp.ClientSession(timeout=TIMEOUT, trust_env=bool(getproxies()))
+
+
+def _options(settings: Settings, session: aiohttp.ClientSession) -> dict[str, Any]:
+    return {
+        "token": settings.slack_bot_token.get_secret_value(),
+        "base_url": settings.slack_api_url,
+        "session": session,
+        "retry_handlers": [],  # the default one repeats a POST after a dropped connection
+    }
 
 
 async def identify(client: AsyncWebClient) -> Identity:
@@ -93,13 +139,44 @@ def error_code(error: SlackApiError) -> str:
     return str(code or f"http_{response.status_code}")
 
 
-class Uncertain(Retry):
+class Uncertain(DependencyDown):
     """The call may have taken effect. Look before repeating it."""
+
+
+class GuardedClient(AsyncWebClient):
+    """A client whose calls go through the circuit of their method's family."""
+
+    def __init__(self, circuits: Circuits, **options: Any) -> None:
+        super().__init__(**options)
+        self._circuits = circuits
+
+    async def api_call(self, api_method: str, **options: Any) -> AsyncSlackResponse:
+        """Call a method. Raises what `slack_errors` does."""
+        async with self._circuits.guard(f"slack:{family(api_method)}"):
+            with slack_errors():
+                return await super().api_call(api_method, **options)
+
+
+def family(method: str) -> str:
+    """The part of Slack that a method belongs to: `chat`, `stream`, `conversations`, ..."""
+    first, _, rest = method.partition(".")
+    return "stream" if rest in ("startStream", "appendStream", "stopStream") else first
+
+
+def _retry_after(error: SlackApiError) -> float | None:
+    try:
+        return float(error.response.headers["Retry-After"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _posts(error: SlackApiError) -> bool:
+    return str(error.response.api_url).endswith(("/chat.postMessage", "/chat.update"))
 
 
 @contextmanager
 def slack_errors() -> Iterator[None]:
-    """Map what slack_sdk and aiohttp raise to Retry, Uncertain and Undeliverable.
+    """Map what slack_sdk and aiohttp raise to RateLimited, DependencyDown and Undeliverable.
 
     A refusal that is none of these stays a SlackApiError for the caller to judge.
     """
@@ -111,18 +188,18 @@ def slack_errors() -> Iterator[None]:
         if error.response.status_code == 429 or code in ("ratelimited", "rate_limited"):
             seconds = float(error.response.headers.get("Retry-After") or 1)
             raise RateLimited("slack_rate_limited", after=seconds) from error
-        if error.response.status_code >= 500 or code in ("internal_error", "fatal_error"):
-            raise Uncertain(f"slack_{code}") from error
-        if code in ("service_unavailable", "request_timeout"):
-            raise Uncertain(f"slack_{code}") from error
-        if code in UNDELIVERABLE:
+        if error.response.status_code >= 500 or code in FAILING:
+            certain = code in UNAVAILABLE
+            after = _retry_after(error)
+            raise Uncertain(f"slack_{code}", after=after, certain=certain) from error
+        if code in REFUSING:
+            raise DependencyDown(f"slack_{code}", certain=True) from error
+        if code in UNDELIVERABLE or (code in REFUSED_POSTS and _posts(error)):
             raise Undeliverable(code) from error
-        if code in REVOKED:
-            raise Retry(f"slack_{code}", after=60) from error
         raise
     except aiohttp.ClientConnectorError as error:
         metrics.slack_errors.labels("unreachable").inc()
-        raise Retry("slack_unreachable") from error
+        raise DependencyDown("slack_unreachable", certain=True) from error
     except (aiohttp.ClientError, SlackClientError, TimeoutError) as error:
         metrics.slack_errors.labels(type(error).__name__).inc()
         raise Uncertain(f"slack_{type(error).__name__}") from error

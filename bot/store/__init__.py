@@ -11,6 +11,7 @@ from bot.settings import Settings
 from bot.store.archive import Archive
 from bot.store.audit import AuditLine, AuditTrail
 from bot.store.channel_settings import Channels, ChannelSettings
+from bot.store.circuits import Circuits, current_turn
 from bot.store.claims import Amendment, Beat, Claim, Delivery, Depth, Entry, Interrupt, ThreadState
 from bot.store.connection import Connection, open_connection
 from bot.store.conversations import Conversations
@@ -37,6 +38,7 @@ __all__ = [
     "Beat",
     "ChannelSettings",
     "Channels",
+    "Circuits",
     "Claim",
     "Conversations",
     "DeadLetter",
@@ -59,6 +61,7 @@ __all__ = [
     "Turn",
     "Turns",
     "Workers",
+    "current_turn",
     "open_store",
 ]
 
@@ -77,6 +80,7 @@ class Store:
     turns: Turns
     conversations: Conversations
     dead: DeadLetters
+    circuits: Circuits
     pace: Pace
     marks: Marks
     spending: Spending
@@ -146,6 +150,7 @@ async def open_store(
             turns=Turns(connection, conversations),
             conversations=conversations,
             dead=DeadLetters(connection, keys),
+            circuits=Circuits(connection, keys),
             pace=Pace(connection, keys),
             marks=Marks(connection, keys),
             spending=Spending(connection, keys),

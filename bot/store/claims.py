@@ -83,12 +83,19 @@ class Beat:
 
     `interrupts`: turns that are to end, by `Thread.key`, of all workers. `late`: we were given up
     for dead since the last beat, so others may hold our threads. `data_lost`: Redis came back
-    without what it held at the last beat.
+    without what it held at the last beat. `circuits`: by dependency the reason of an open circuit
+    ("" where it was closed lately) and the seconds until its next probe.
     """
 
     interrupts: Mapping[str, Interrupt]
     late: bool = False
     data_lost: bool = False
+    circuits: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+
+    @property
+    def open_circuits(self) -> dict[str, tuple[str, float]]:
+        """The circuits that are open."""
+        return {name: state for name, state in self.circuits.items() if state[0]}
 
 
 @dataclass(frozen=True, slots=True)

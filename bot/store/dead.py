@@ -21,9 +21,11 @@ class DeadLetter:
     attempts: int
     crashes: int
     messages: tuple[Message, ...]
+    dependency: str = ""
+    """What was down; such a letter returns by itself once it is up again."""
 
     @classmethod
-    def of(cls, claim: Claim, reason: str) -> "DeadLetter":
+    def of(cls, claim: Claim, reason: str, dependency: str = "") -> "DeadLetter":
         """The letter that a claim becomes."""
         return cls(
             id=claim.turn_id,
@@ -33,6 +35,7 @@ class DeadLetter:
             attempts=claim.attempt + 1,
             crashes=claim.crashes,
             messages=claim.messages,
+            dependency=dependency,
         )
 
 

@@ -108,6 +108,13 @@ class Inbox:
         """
         return bool(await self._connection.run("interrupt", thread, name=thread.key, reason=reason))
 
+    async def interrupt_of(self, thread: Thread) -> Interrupt | None:
+        """The interrupt that waits for the thread's turn, if any."""
+        found: Interrupt | None = await self._connection.execute(
+            "HGET", self._keys.interrupts, thread.key
+        )
+        return found
+
     async def claim(self, worker: str, count: int, block: float) -> list[Entry]:
         """Read up to `count` ready threads, waiting up to `block` seconds for the first.
 
@@ -226,9 +233,19 @@ class Inbox:
         messages = claim.messages if answered is None else answered
         await self._settle(claim, None, messages, records, usage or Usage(), last_item_id, owed)
 
-    async def bury(self, claim: Claim, reason: str, *, records: Sequence[Record] = ()) -> None:
-        """End the turn without an answer: its messages go to the dead letters."""
-        letter = DeadLetter.of(claim, reason)
+    async def bury(
+        self,
+        claim: Claim,
+        reason: str,
+        *,
+        dependency: str = "",
+        records: Sequence[Record] = (),
+    ) -> None:
+        """End the turn without an answer: its messages go to the dead letters.
+
+        With a `dependency` they return once that is up again.
+        """
+        letter = DeadLetter.of(claim, reason, dependency)
         await self._settle(claim, letter, claim.messages, records, Usage(), "", None)
 
     async def _settle(

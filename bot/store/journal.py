@@ -50,13 +50,13 @@ class Turn:
         step: Step[T],
         work: Callable[[bool], Awaitable[T]],
         *,
-        undone_by: type[BotError] | None = None,
+        undone_by: type[BotError] | tuple[type[BotError], ...] = (),
     ) -> T:
         """Do a step, or return the value recorded for it.
 
         `work(again)`: with `again` an earlier attempt may have taken effect without being recorded,
-        so the work looks for its result before it repeats it. The error `undone_by` means that the
-        work had no effect: it leaves the step as if it had not been begun.
+        so the work looks for its result before it repeats it. The errors `undone_by` mean that the
+        work had no effect: they leave the step as if it had not been begun.
         """
         with self._span(step):
             again = await self._intend(step)
@@ -65,7 +65,7 @@ class Turn:
                 try:
                     value = await work(again)
                 except BotError as error:
-                    if undone_by and isinstance(error, undone_by) and not again:
+                    if isinstance(error, undone_by) and not again:
                         await self.undo(step)
                     raise
                 await self.note(step, value)

@@ -33,6 +33,8 @@ FAMILIES = {
     "workers": Family("zset", "workers by the end of their lease", "a day after it", "workers"),
     "pulse": Family("hash", "first and last heartbeat", "for ever", "3 fields"),
     "epoch": Family("string", "random value, new after a loss of data", "for ever", "one value"),
+    "circuits": Family("hash", "circuit breakers by dependency", "1 min healthy", "dependencies"),
+    "parked": Family("zset", "threads that wait for a dependency", "7 days", "busy threads"),
     "dead": Family("hash", "dead letters", "until retried or dropped", "newest 10,000"),
     "idle": Family("zset", "conversations by last use", "BOT_RETENTION_DAYS", "conversations"),
     "orphans": Family("zset", "remote conversations to delete", "until deleted", "conversations"),
@@ -167,6 +169,15 @@ class Keys:
     def recover(self) -> str:
         """There while threads may have lost their places in the stream or among those to come."""
         return self.name("recover")
+
+    @property
+    def circuits(self) -> str:
+        """Hash of the circuit breakers that are open or were lately, by dependency."""
+        return self.name("circuits")
+
+    def parked(self, dependency: str) -> str:
+        """Sorted set of the threads that wait for a dependency, in the order to resume them."""
+        return self.name("parked", dependency)
 
     @property
     def dead(self) -> str:

@@ -64,10 +64,31 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """Why and when (epoch seconds) a turn was given up."""
+    """Why and when (epoch seconds) a turn was given up, and which dependency was down, if any."""
 
     reason: str
     at: float
+    dependency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a turn has waited for dependencies that were down.
+
+    `totals` in seconds by dependency, without the current wait, which began at `since` (epoch
+    seconds). `dependency` is "" where the turn waits for none.
+    """
+
+    totals: dict[str, float] = field(default_factory=dict)
+    dependency: str = ""
+    since: float = 0.0
+
+    def total(self, until: float) -> dict[str, float]:
+        """Seconds by dependency, the current wait up to `until` included."""
+        if not self.dependency:
+            return self.totals
+        waited = self.totals.get(self.dependency, 0.0) + max(0.0, until - self.since)
+        return self.totals | {self.dependency: round(waited, 3)}
 
 
 ADMISSION = Step("admission", Admission)
@@ -93,6 +114,9 @@ CARDS = Step("steps", tuple[Card, ...])
 """What the cards of the first streamed message show."""
 GIVEN_UP = Step("given_up", GivenUp)
 """Only the apology is left to do."""
+WAITS = Step("waits", Waits)
+NOTICE = Step("notice", str)
+"""The `ts` of the message that says what the turn waits for; "" once it is deleted."""
 
 SUMMARY = Step("summary", str)
 SUMMARY_USAGE = Step("summary:usage", Usage)

@@ -30,7 +30,7 @@ class Workers:
         To be called well before `ttl` is over, once a second or so, and before the first `claim`.
         """
         keys = self._keys
-        late, epoch, due, interrupts, lost = await self._connection.run(
+        late, epoch, due, interrupts, lost, circuits = await self._connection.run(
             "beat",
             worker=worker,
             seconds=ttl,
@@ -40,16 +40,20 @@ class Workers:
         before = self._epochs.get(worker)
         self._epochs[worker] = epoch
         members = await read_members(self._connection, keys.later, due, Thread.parse)
-        threads = [thread for _, thread in members]
-        await self._connection.run_many(
-            "wake", [Call(thread, args={"name": thread.key}) for thread in threads]
-        )
+        await self.wake([thread for _, thread in members])
         if lost:
             await recover_places(self._connection, self._keys)
         return Beat(
             parse_interrupts(interrupts),
             late=bool(late) and before is not None,
             data_lost=before not in (None, epoch),
+            circuits={name: (reason, float(retry)) for name, reason, retry in circuits},
+        )
+
+    async def wake(self, threads: Sequence[Thread]) -> None:
+        """Make threads ready that were to come back later."""
+        await self._connection.run_many(
+            "wake", [Call(thread, args={"name": thread.key}) for thread in threads]
         )
 
     async def rescue(self, worker: str, limit: int = MOVE_AT_ONCE) -> int:

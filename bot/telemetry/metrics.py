@@ -54,7 +54,15 @@ first_text_seconds = _histogram(
 answer_seconds = _histogram(
     "bot_answer_seconds", "From the person's message to the last part of the answer", SLOW
 )
-retries = _counter("bot_retries", "Turns that came back later, by reason", "reason")
+retries = _counter(
+    "bot_retries", "Turns that came back later, by reason and dependency", "reason", "dependency"
+)
+circuit_open = _gauge(
+    "bot_circuit_open", "Whether the circuit of a dependency is open", "dependency"
+)
+circuits_opened = _counter(
+    "bot_circuits_opened", "How often the circuit of a dependency opened", "dependency"
+)
 tokens = _counter(
     "bot_tokens", "Tokens: input (cached included), cached, output, reasoning", "kind", "model"
 )

@@ -35,9 +35,16 @@ WORDS = {
     "empty": f"The AI service ended without a word. {AGAIN}",
     "requires_action": f"The assistant wanted a tool that I do not have. {ADMIN}",
     "conversation_gone": f"The AI service lost our conversation, twice. {AGAIN}",
+    "unavailable": "The AI service has been unavailable for too long. Your message is kept: "
+    "I will answer it once the service is back.",
     "dead": "I tried several times and could not answer this. Your message is kept, "
     "and the person who runs this bot can have me try again.",
 }
+AI_UNAVAILABLE = (
+    "⏳ The AI service is unavailable right now. "
+    "I keep trying and will answer as soon as it is back."
+)
+"""Posted while a question waits, and deleted once it is answered."""
 IMAGE = "The AI service could not make sense of an image. Try another format or a smaller one."
 OTHERWISE = f"Something went wrong on the way to the answer. {AGAIN}"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bot.engines import Engine, RunRequest
 from bot.engines.polling import error_backoff
-from bot.errors import ConversationGone, RateLimited, Retry, RunFailed
+from bot.errors import NOTHING_SENT, ConversationGone, Retry, RunFailed
 from bot.models import Answer, Conversation, Message, Run, Update
 from bot.slack.answer.reply import Reply
 from bot.store import steps
@@ -93,14 +93,14 @@ async def _append(
         )
 
     if engine.appends:
-        await turn.once(attempt.append(message.ts), append, undone_by=RateLimited)
+        await turn.once(attempt.append(message.ts), append, undone_by=NOTHING_SENT)
 
 
 async def _start(turn: Turn, engine: Engine, order: RunRequest, attempt: Attempt) -> Run:
     async def start(again: bool) -> Run:
         return await engine.start(replace(order, again=again))
 
-    return await turn.once(attempt.run, start, undone_by=RateLimited)
+    return await turn.once(attempt.run, start, undone_by=NOTHING_SENT)
 
 
 async def _follow(

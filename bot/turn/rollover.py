@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 
 from bot.engines import Engine, RunRequest
-from bot.errors import ConversationGone, RateLimited, RunFailed
+from bot.errors import NOTHING_SENT, ConversationGone, RunFailed
 from bot.models import Conversation, Message, Record, Run, Usage
 from bot.store import Store, Turn, steps
 from bot.telemetry.log import log
@@ -64,8 +64,8 @@ async def _summarize(
         )
 
     if engine.appends:
-        await turn.once(steps.SUMMARY_APPEND, append, undone_by=RateLimited)
-    run = await turn.once(steps.SUMMARY_RUN, start, undone_by=RateLimited)
+        await turn.once(steps.SUMMARY_APPEND, append, undone_by=NOTHING_SENT)
+    run = await turn.once(steps.SUMMARY_RUN, start, undone_by=NOTHING_SENT)
     text, usage = "", None
     async with aclosing(engine.follow(run, conversation)) as updates:
         async for update in updates:

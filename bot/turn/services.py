@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bot.engines import Engine
+from bot.slack.answer.notice import Notices
 from bot.slack.answer.reply import Replies
 from bot.slack.direct_messages import Letters
 from bot.slack.files import Files
@@ -22,6 +23,7 @@ class Services:
     store: Store
     engine: Engine
     replies: Replies
+    notices: Notices
     threads: Threads
     files: Files
     people: People

@@ -74,6 +74,7 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
         with trace.span("post", answer_outcome=answer.outcome):
             await reply.finish(replace(answer, text=with_note(answer)))
         await share(turn, services.files, turn.claim.thread, answer.files)
+    await services.notices.remove(turn)
     await record(turn, services, request, answer)
     return answer
 
@@ -136,14 +137,16 @@ async def forget(turn: Turn, services: Services, conversation: Conversation | No
     return Answer(FRESH_START, outcome="reset")
 
 
-async def give_up(turn: Turn, services: Services) -> None:
-    """Tell the person that these messages will not be answered."""
+async def give_up(turn: Turn, services: Services, reason: str) -> None:
+    """Tell the person that these messages will not be answered; `reason` is a key of the texts."""
+    text = apology(RunFailed("failed", reason))
     last = turn.claim.messages[-1]
     if last.kind == "errand":
-        await services.direct_messages.send(last.user_id, apology(RunFailed("failed", "dead")))
+        await services.direct_messages.send(last.user_id, text)
         return
     async with services.replies.open(turn, last) as reply:
-        await reply.finish(Answer(apology(RunFailed("failed", "dead")), outcome="failed"))
+        await reply.finish(Answer(text, outcome="failed"))
+    await services.notices.remove(turn)
 
 
 async def record(turn: Turn, services: Services, request: Request, answer: Answer) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 from bot.errors import StoreUnavailable, Superseded
 from bot.models import Answer, Usage
 from bot.settings import Settings
-from bot.store import Claim, Turn
-from bot.store.steps import GIVEN_UP, GivenUp
-from bot.telemetry import metrics, trace
+from bot.store import Claim, Turn, current_turn
+from bot.store.steps import ANSWER, GIVEN_UP, WAITS, GivenUp, Waits
+from bot.telemetry import metrics, timeline, trace
 from bot.telemetry.log import log
+from bot.telemetry.timeline import Timeline
+from bot.texts.answers import AI_UNAVAILABLE
 from bot.timing import WorkerTiming
 from bot.turn.interrupt import Interrupt
 from bot.turn.services import Services
@@ -21,6 +23,7 @@ from bot.worker.outcomes import (
     ComeBack,
     GiveUp,
     History,
+    Limits,
     Outcome,
     Settle,
     apology_outcome,
@@ -34,8 +37,10 @@ class Attempts:
     def __init__(self, services: Services, settings: Settings, timing: WorkerTiming) -> None:
         self._services = services
         self._inbox = services.store.inbox
-        self._max_attempts = settings.bot_attempts
+        self._circuits = services.store.circuits
+        self._limits = Limits(settings.bot_attempts, settings.bot_outage_patience)
         self._timing = timing
+        self._slow_answer = settings.bot_slow_answer
 
     async def make(self, turn: Turn, interrupt: Interrupt) -> None:
         """Answer the turn's messages, or put the turn off, settle it or give it up.
@@ -43,7 +48,10 @@ class Attempts:
         Raises StoreUnavailable and Superseded.
         """
         claim = turn.claim
+        current_turn.set(turn.id)
         _log_taken(claim)
+        if await self._is_waiting(turn, interrupt):
+            return
         if given_up := turn.recall(GIVEN_UP):
             await self._apologize(turn, given_up)
         elif claim.crashes > MAX_CRASHES:
@@ -51,63 +59,124 @@ class Attempts:
         else:
             await self._try(turn, interrupt)
 
+    async def _is_waiting(self, turn: Turn, interrupt: Interrupt) -> bool:
+        """Release the turn again where it waits for a dependency that is still down."""
+        waits = turn.recall(WAITS)
+        if waits is None or not self._circuits.is_open(waits.dependency):
+            return False
+        if reason := await self._inbox.interrupt_of(turn.claim.thread):
+            interrupt.set(reason)
+            return False
+        await self._show_notice(turn, waits.dependency)
+        await self._inbox.release(
+            turn.claim, self._circuits.timing.recheck, f"waits for {waits.dependency}", counts=False
+        )
+        await self._circuits.park(waits.dependency, turn.claim.thread, _asked_at(turn.claim))
+        return True
+
     async def _try(self, turn: Turn, interrupt: Interrupt) -> None:
-        claim, began = turn.claim, time.monotonic()
+        claim, spent = turn.claim, timeline.begin()
         try:
             with _span_of(claim):
                 answer = await take_turn(turn, self._services, interrupt)
         except (StoreUnavailable, Superseded):
             raise
         except Exception as error:
-            history = History(claim.attempt, time.time() - claim.taken_at)
-            outcome = outcome_of(
-                error, history, max_attempts=self._max_attempts, timing=self._timing
-            )
+            waited = time.time() - claim.taken_at
+            answered = turn.recall(ANSWER) is not None
+            history = History(claim.attempt, waited, answered)
+            outcome = outcome_of(error, history, self._limits, self._timing)
             if outcome.reason.startswith("bug:"):
                 log.exception("turn_failed", error=type(error).__name__, **_facts(turn))
-            await self._apply(turn, outcome)
+            await self._apply(turn, outcome, probed=getattr(error, "probed", False))
         else:
-            seconds = time.monotonic() - began
-            metrics.count_turn(answer, seconds, float(claim.messages[-1].ts))
-            fields = _facts(turn) | answer_fields(answer) | _times(claim, seconds)
-            log.info("turn_answered", **fields)
+            metrics.count_turn(answer, time.time() - spent.began, float(claim.messages[-1].ts))
+            self._log_answer(turn, answer, spent)
 
-    async def _apply(self, turn: Turn, outcome: Outcome) -> None:
+    def _log_answer(self, turn: Turn, answer: Answer, spent: Timeline) -> None:
+        times = explain(turn.claim, turn.recall(WAITS), spent, time.time())
+        log.info("turn_answered", **_facts(turn), **answer_fields(answer), **times)
+        if times["total"] > self._slow_answer:
+            log.warning("slow_answer", **_facts(turn), **times)
+
+    async def _apply(self, turn: Turn, outcome: Outcome, *, probed: bool = False) -> None:
         match outcome:
             case Settle(reason):
                 log.warning("turn_undeliverable", reason=reason, **_facts(turn))
                 metrics.turns.labels("undeliverable").inc()
                 await self._inbox.settle(turn.claim)
             case ComeBack():
-                await self._come_back(turn, outcome)
-            case GiveUp(reason):
-                given_up = GivenUp(reason, time.time())
+                await self._come_back(turn, outcome, probed=probed)
+            case GiveUp(reason, dependency):
+                given_up = GivenUp(reason, time.time(), dependency)
                 await turn.note(GIVEN_UP, given_up)
                 await self._apologize(turn, given_up)
 
-    async def _come_back(self, turn: Turn, outcome: ComeBack) -> None:
-        metrics.retries.labels(metrics.kind(outcome.reason)).inc()
-        fields = {"reason": outcome.reason, "after": outcome.after, "attempt": turn.claim.attempt}
-        log.warning("turn_delayed", thread=turn.claim.thread.key, turn=turn.id, **fields)
-        await self._inbox.release(turn.claim, outcome.after, outcome.reason, counts=outcome.counts)
+    async def _come_back(self, turn: Turn, outcome: ComeBack, *, probed: bool = False) -> None:
+        dependency = outcome.dependency
+        metrics.retries.labels(metrics.kind(outcome.reason), dependency or "none").inc()
+        write = log.info if dependency else log.warning  # `circuit_opened` is the warning then
+        write(
+            "turn_delayed",
+            thread=turn.claim.thread.key,
+            turn=turn.id,
+            reason=outcome.reason,
+            after=round(outcome.after, 3),
+            attempt=turn.claim.attempt,
+            dependency=dependency or None,
+        )
+        await self._note_wait(turn, dependency)
+        after = outcome.after
+        if dependency:
+            await self._show_notice(turn, dependency)
+            after = min(after, self._circuits.timing.notice_after)
+        await self._inbox.release(turn.claim, after, outcome.reason, counts=outcome.counts)
+        if dependency and self._circuits.is_open(dependency):
+            # A probe that failed goes to the end: its message may be the cause.
+            position = time.time() if probed else _asked_at(turn.claim)
+            await self._circuits.park(dependency, turn.claim.thread, position)
+
+    async def _note_wait(self, turn: Turn, dependency: str) -> None:
+        waits, now = turn.recall(WAITS), time.time()
+        if waits or dependency:
+            totals = (waits or Waits()).total(now)
+            await turn.note(WAITS, Waits(totals, dependency, now))
+
+    async def _show_notice(self, turn: Turn, dependency: str) -> None:
+        """Say that the AI server is down, once the person has waited for long enough."""
+        waited = time.time() - turn.claim.taken_at
+        if waited < self._circuits.timing.notice_after or not dependency.startswith("ai:"):
+            return
+        try:
+            await self._services.notices.show(turn, AI_UNAVAILABLE)
+        except (StoreUnavailable, Superseded):
+            raise
+        except Exception as error:
+            log.info("notice_not_posted", error=type(error).__name__)
 
     async def _apologize(self, turn: Turn, given_up: GivenUp) -> None:
         """Post the apology, as soon as Slack accepts it, and store the dead letter."""
         facts = {"thread": turn.claim.thread.key, "turn": turn.id}
         try:
-            await give_up(turn, self._services)
+            reason = "unavailable" if given_up.dependency else "dead"
+            await give_up(turn, self._services, reason)
         except (StoreUnavailable, Superseded):
             raise
         except Exception as error:
             history = History(0, time.time() - given_up.at)
-            outcome = apology_outcome(error, history, self._timing)
+            outcome = apology_outcome(error, history, self._limits, self._timing)
             if isinstance(outcome, ComeBack):
                 await self._come_back(turn, outcome)
                 return
             log.error("apology_failed", error=outcome.reason, **facts)
         log.error("dead_letter_added", reason=given_up.reason, **facts)
         metrics.turns.labels("dead").inc()
-        await self._inbox.bury(turn.claim, given_up.reason)
+        await self._inbox.bury(turn.claim, given_up.reason, dependency=given_up.dependency)
+
+
+def _asked_at(claim: Claim) -> float:
+    """When the person wrote, in epoch seconds."""
+    return float(claim.messages[0].ts)
 
 
 def _log_taken(claim: Claim) -> None:
@@ -157,11 +226,30 @@ def answer_fields(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _times(claim: Claim, seconds: float) -> dict[str, Any]:
-    """When and how long; `waited` is from the person's message to the first claim."""
+def explain(claim: Claim, waits: Waits | None, spent: Timeline, now: float) -> dict[str, Any]:
+    """Why an answer took as long as it did, in seconds.
+
+    `total`, since the person wrote, is the sum of `waited` (until the first worker took it),
+    `waited_for` by dependency that was down, `earlier` (other attempts, and the pauses between
+    them), `ai` and `slack` (calls in the last attempt), and `own` (the rest of it).
+    The last attempt took `seconds`.
+    """
+    waited_for = waits.total(spent.began) if waits else {}
+    total = max(0.0, now - _asked_at(claim))
+    waited = max(0.0, claim.taken_at - _asked_at(claim))
+    earlier = max(0.0, spent.began - claim.taken_at - sum(waited_for.values()))
+    calls = sum(spent.seconds.values())
+    parts = {
+        "total": total,
+        "waited": waited,
+        "earlier": earlier,
+        **spent.seconds,
+        "own": max(0.0, now - spent.began - calls),
+        "seconds": now - spent.began,
+    }
     return {
-        "waited": round(max(0.0, claim.taken_at - float(claim.messages[0].ts)), 3),
-        "seconds": round(seconds, 3),
+        **{name: round(seconds, 3) for name, seconds in parts.items()},
+        "waited_for": waited_for,
         "attempt": claim.attempt,
         "crashes": claim.crashes,
     }

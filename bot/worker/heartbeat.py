@@ -10,6 +10,7 @@ from bot.store import Store
 from bot.telemetry.log import log
 from bot.timing import WorkerTiming
 from bot.worker.active import ActiveThreads, end_tasks, first_of
+from bot.worker.recovery import Recovery
 
 
 class Heartbeat:
@@ -23,12 +24,15 @@ class Heartbeat:
         self, worker: str, store: Store, active: ActiveThreads, timing: WorkerTiming
     ) -> None:
         self._worker = worker
+        self._store = store
         self._inbox = store.inbox
         self._workers = store.workers
         self._active = active
         self._timing = timing
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._recovery = Recovery(store, timing.heartbeat)
+        self._circuits: set[str] = set()
         self._abandoned: list[Message] = []
         self._to_redeliver: list[Message] = []
 
@@ -75,6 +79,7 @@ class Heartbeat:
     async def _beat_and_rescue(self, *, rescue: bool) -> None:
         try:
             await self._beat()
+            await self._recovery.resume(self._circuits)
             if rescue:
                 await self._rescue()
         except StoreUnavailable as error:
@@ -86,6 +91,8 @@ class Heartbeat:
         began, abandoned = time.monotonic(), list(self._abandoned)
         beat = await self._workers.beat(self._worker, self._timing.lifetime)
         self._last = began
+        self._circuits = set(beat.circuits)
+        self._store.circuits.refresh(beat.open_circuits)
         del self._abandoned[: len(abandoned)]
         if beat.data_lost:
             self._to_redeliver += abandoned + self._active.messages

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bot.errors import BotError, Retry, Undeliverable
+from bot.errors import BotError, DependencyDown, Retry, Undeliverable
 from bot.timing import WorkerTiming
 
 MAX_CRASHES = 25
@@ -18,18 +18,27 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class ComeBack:
-    """Another attempt in `after` seconds; `counts`: this one used up an attempt."""
+    """Another attempt in `after` seconds; `counts`: this one used up an attempt.
+
+    `dependency` is what the turn waits for, where something is down: the turn comes back sooner
+    once that has recovered.
+    """
 
     reason: str
     after: float
     counts: bool
+    dependency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """The messages become a dead letter, and the person gets an apology."""
+    """The messages become a dead letter, and the person gets an apology.
+
+    Where a `dependency` was the cause, the letter returns once that has recovered.
+    """
 
     reason: str
+    dependency: str = ""
 
 
 Outcome = Settle | ComeBack | GiveUp
@@ -43,11 +52,20 @@ class History:
     """Failures that counted."""
     waited: float
     """Seconds since the first attempt."""
+    answered: bool = False
+    """The model has produced the answer; Slack has not accepted all of it."""
 
 
-def outcome_of(
-    error: Exception, history: History, *, max_attempts: int, timing: WorkerTiming
-) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a turn is given up."""
+
+    max_attempts: int
+    outage_patience: float
+    """Seconds that a turn waits for a dependency that is down."""
+
+
+def outcome_of(error: Exception, history: History, limits: Limits, timing: WorkerTiming) -> Outcome:
     """Map the error of an attempt to what happens next.
 
     A server that asks us to wait may do so for `timing.patience`; after that its requests count
@@ -55,17 +73,33 @@ def outcome_of(
     """
     if isinstance(error, Undeliverable):
         return Settle(error.reason)
+    if isinstance(error, DependencyDown) and not error.counts:
+        return _wait_for(error, history, limits, timing)
     if not isinstance(error, Retry):
         error = Retry(f"bug:{type(error).__name__}")
     counts = error.counts or history.waited > timing.patience
-    if counts and history.attempt + 1 >= max_attempts:
+    if counts and history.attempt + 1 >= limits.max_attempts:
         return GiveUp(error.reason)
     pause = backoff(history, timing) if error.after is None else error.after
     return ComeBack(error.reason, min(pause, timing.patience), counts)
 
 
-def apology_outcome(error: Exception, history: History, timing: WorkerTiming) -> Outcome:
+def _wait_for(
+    error: DependencyDown, history: History, limits: Limits, timing: WorkerTiming
+) -> Outcome:
+    """An answer that exists waits as long as it takes: nothing can be said in its place."""
+    if history.waited > limits.outage_patience and not history.answered:
+        return GiveUp(error.reason, error.dependency)
+    pause = backoff(history, timing) if error.after is None else error.after
+    return ComeBack(error.reason, min(pause, timing.patience), False, error.dependency)
+
+
+def apology_outcome(
+    error: Exception, history: History, limits: Limits, timing: WorkerTiming
+) -> Outcome:
     """What happens next when the apology itself could not be posted."""
+    if isinstance(error, DependencyDown):
+        return _wait_for(error, history, limits, timing)
     if not isinstance(error, Retry) or history.waited >= timing.patience:
         return GiveUp(str(error)[:100] if isinstance(error, BotError) else type(error).__name__)
     pause = backoff(history, timing) if error.after is None else error.after

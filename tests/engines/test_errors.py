@@ -5,7 +5,7 @@ import openai
 import pytest
 
 from bot.engines.errors import parse_error, vendor_errors
-from bot.errors import BotError, ConversationGone, Retry, RunFailed
+from bot.errors import BotError, ConversationGone, DependencyDown, Retry, RunFailed
 from bot.texts.answers import WORDS
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/responses")
@@ -32,6 +32,8 @@ def error_of(
 
 def told(error: BotError) -> tuple[object, ...]:
     """The error as what its class lets the caller do."""
+    if isinstance(error, DependencyDown):
+        return DependencyDown, error.reason, error.after, error.certain
     if isinstance(error, Retry):
         return Retry, error.after, error.counts
     if isinstance(error, RunFailed):
@@ -43,8 +45,14 @@ LOCKED = "Another process is currently operating on this conversation. Please re
 CASES = [
     (error_of(408), (Retry, None, True)),
     (error_of(409), (Retry, None, True)),
-    (error_of(500), (Retry, None, True)),
-    (error_of(503, "overloaded", headers={"retry-after": "7"}), (Retry, 7.0, True)),
+    (error_of(500), (DependencyDown, "status 500", None, False)),
+    (error_of(504), (DependencyDown, "status 504", None, False)),
+    (error_of(502), (DependencyDown, "status 502", None, True)),
+    (error_of(529), (DependencyDown, "status 529", None, True)),
+    (
+        error_of(503, "overloaded", headers={"retry-after": "7"}),
+        (DependencyDown, "status 503", 7.0, True),
+    ),
     (error_of(429, code="rate_limit_exceeded"), (Retry, None, False)),
     (error_of(429, headers={"retry-after": "3"}), (Retry, 3.0, False)),
     (error_of(429, headers={"retry-after-ms": "250"}), (Retry, 0.25, False)),
@@ -84,9 +92,12 @@ CASES = [
     (error_of(400, "Unknown parameter: 'x'."), (RunFailed, "bad_request")),
     (error_of(405, "Method Not Allowed", detail=True), (RunFailed, "endpoint_not_found")),
     (error_of(422, "field required", detail=True), (RunFailed, "bad_request")),
-    (openai.APITimeoutError(REQUEST), (Retry, None, True)),
-    (openai.APIConnectionError(request=REQUEST), (Retry, None, True)),
-    (openai.APIError("broken", REQUEST, body=None), (Retry, None, True)),
+    (openai.APITimeoutError(REQUEST), (DependencyDown, "timeout", None, False)),
+    (
+        openai.APIConnectionError(request=REQUEST),
+        (DependencyDown, "connection_lost", None, False),
+    ),
+    (openai.APIError("broken", REQUEST, body=None), (DependencyDown, "broken stream", None, False)),
 ]
 
 

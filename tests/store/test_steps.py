@@ -7,7 +7,7 @@ import pytest
 
 from bot.models import Answer, Conversation, Run, RunOptions, Thread, Usage, decode, encode
 from bot.store import steps
-from bot.store.steps import Admission, Attempt, Draft, GivenUp, Heard, Step
+from bot.store.steps import Admission, Attempt, Draft, GivenUp, Heard, Step, Waits
 
 STORED: dict[str, Step[Any]] = {
     "admission": steps.ADMISSION,
@@ -39,6 +39,9 @@ STORED: dict[str, Step[Any]] = {
     "unattached": steps.UNATTACHED,
     "unread": steps.UNREAD,
     "cut": steps.CUT,
+    "notice": steps.NOTICE,
+    "waits": steps.WAITS,
+    "file:answer": steps.WHOLE_ANSWER,
     "limit:3": steps.part_limit(3),
 }
 """Names as they are stored: those of the first release, then later ones."""
@@ -56,6 +59,11 @@ VALUES: list[tuple[Step[Any], str, object]] = [
         Draft("1.0", streamed=False, end=7, mark="ab"),
     ),
     (steps.GIVEN_UP, '{"reason":"crashed","at":1.5}', GivenUp("crashed", 1.5)),
+    (
+        steps.WAITS,
+        '{"totals":{"ai:x":2.5},"dependency":"slack:chat","since":1.5}',
+        Waits({"ai:x": 2.5}, "slack:chat", 1.5),
+    ),
     (
         Attempt(0).run,
         '{"id":"resp_1","conversation_id":"conv_1","started_at":1.5,"status":"queued"}',

@@ -48,8 +48,8 @@ def timing() -> Timing:
 
 
 def poison(town: Town) -> None:
-    """From now on the server breaks on every run, until `town.fake.faults.clear()`."""
-    town.fake.fault("server_error", "POST", RUNS[town.settings.bot_engine], times=None)
+    """From now on the server refuses every run, until `town.fake.faults.clear()`."""
+    town.fake.fault("error", "POST", RUNS[town.settings.bot_engine], times=None, status=409)
 
 
 def attempts(town: Town) -> int:
@@ -72,7 +72,7 @@ async def test_after_five_failures_the_person_is_told_and_the_letter_kept(town: 
     assert WORDS["dead"] in (await town.replies("#general", root))[0]
     assert attempts(town) == 5
     [letter] = await town.bot.store.dead.list()
-    assert (letter.reason, letter.attempts) == ("status 500", 5)
+    assert (letter.reason, letter.attempts) == ("status 409", 5)
     assert [message.text for message in letter.messages] == ["the secret question"]
     assert letter.thread == town.key("#general", root)
 
@@ -123,7 +123,7 @@ async def test_the_list_shows_reasons_and_only_on_request_what_people_wrote(town
     [letter] = letters
     for hidden in (dead.render_table(letters, texts=False), dead.render_json(letters, texts=False)):
         assert letter.id in hidden
-        assert "status 500" in hidden
+        assert "status 409" in hidden
         assert "secret" not in hidden
     assert "the secret question" in dead.render_table(letters, texts=True)
     [told] = json.loads(dead.render_json(letters, texts=True))
@@ -150,7 +150,7 @@ async def test_the_command_line_lists_and_retries(town: Town, tmp_path: Path) ->
     [letter] = await dead.list_letters(town.settings)
     code, table = await bot_dead(town, tmp_path, "list")
     assert code == 0
-    assert re.search(rf"^{letter.id} .* 1 +5 +status 500$", table, re.MULTILINE)
+    assert re.search(rf"^{letter.id} .* 1 +5 +status 409$", table, re.MULTILINE)
     assert json.loads((await bot_dead(town, tmp_path, "list", "--json"))[1])[0]["id"] == letter.id
     assert (await bot_dead(town, tmp_path, "retry"))[0] == 2
     assert (await bot_dead(town, tmp_path, "retry", "nonsense"))[0] == 1
@@ -242,7 +242,7 @@ async def test_an_apology_that_slack_does_not_take_now_is_made_later(town: Town)
     assert town.slack.faults.methods == []
     assert [line["event"] for line in logs if line["log_level"] == "error"] == ["dead_letter_added"]
     [letter] = await town.bot.store.dead.list()
-    assert (letter.reason, letter.attempts, attempts(town)) == ("status 500", 5, 5)
+    assert (letter.reason, letter.attempts, attempts(town)) == ("status 409", 5, 5)
     await town.ask("#general", "and now?", thread_ts=root)
     assert (await town.replies("#general", root, 2))[1].endswith("and now?")
 
@@ -254,10 +254,10 @@ async def test_a_worker_that_dies_after_its_apology_leaves_only_the_burial_to_do
     inbox, failures = town.bot.store.inbox, [StoreUnavailable("away")]
     bury = inbox.bury
 
-    async def bury_later(*given: Any) -> None:
+    async def bury_later(*given: Any, **named: Any) -> None:
         if failures:
             raise failures.pop()
-        await bury(*given)
+        await bury(*given, **named)
 
     monkeypatch.setattr(inbox, "bury", bury_later)
     root = await bury_one(town)
@@ -275,7 +275,7 @@ async def test_bad_threads_do_not_slow_a_good_one(
     async def fail_the_bad(turn: Turn, services: Services, interrupt: Interrupt) -> Answer:
         if "bad" in turn.claim.messages[-1].text:
             failures.append(turn.id)
-            raise Retry("status 500")
+            raise Retry("status 409")
         return await take_turn(turn, services, interrupt)
 
     monkeypatch.setattr(attempt, "take_turn", fail_the_bad)

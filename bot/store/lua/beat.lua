@@ -1,8 +1,9 @@
 -- Record a worker's heartbeat and return the news.
--- KEYS workers, pulse, later, interrupts, epoch, recover
+-- KEYS workers, pulse, later, interrupts, epoch, recover, circuits
 -- ARGV worker, seconds: number, most, new_epoch
 -- Returns {lease had expired, epoch, threads that are due, interrupts as a flat list, places of threads
--- were lost}.
+-- were lost, open or lately closed circuits as a list of {name, reason or '', seconds until the next
+-- probe}}.
 
 local time = now()
 insist(workers)
@@ -17,6 +18,15 @@ end
 redis.call('HSETNX', pulse, 'born', string.format('%.6f', time))
 redis.call('HSET', pulse, 'heard', string.format('%.6f', time))
 redis.call('SET', epoch, new_epoch, 'NX')
+local states = {}
+for _, name in ipairs(redis.call('HKEYS', circuits)) do
+  local circuit = read_circuit(circuits, name)
+  if circuit and circuit.state == 'open' then
+    states[#states + 1] = {name, circuit.reason, tostring(circuit.retry_at - time)}
+  else
+    states[#states + 1] = {name, '', '0'}
+  end
+end
 return {late and 1 or 0, redis.call('GET', epoch),
   redis.call('ZRANGEBYSCORE', later, '-inf', string.format('%.6f', time), 'LIMIT', 0, most),
-  redis.call('HGETALL', interrupts), redis.call('EXISTS', recover)}
+  redis.call('HGETALL', interrupts), redis.call('EXISTS', recover), states}

@@ -121,3 +121,23 @@ local function drop_turn(turn, interrupts, name)
   redis.call('DEL', turn)
   redis.call('HDEL', interrupts, name)
 end
+
+-- The circuit breaker of a dependency: {state, failures} and, while it is open, {since, retry_at,
+-- reason}, afterwards {closed_at}. A value that is none counts as a closed circuit.
+local function read_circuit(circuits, name)
+  local ok, circuit = pcall(cjson.decode, redis.call('HGET', circuits, name) or 'null')
+  if not ok or type(circuit) ~= 'table' or type(circuit.failures) ~= 'number' then
+    return nil
+  end
+  local numbers = circuit.state == 'open' and {'since', 'retry_at'} or {'closed_at'}
+  for _, field in ipairs(numbers) do
+    if type(circuit[field]) ~= 'number' then
+      return nil
+    end
+  end
+  return circuit
+end
+
+local function write_circuit(circuits, name, circuit)
+  redis.call('HSET', circuits, name, cjson.encode(circuit))
+end

@@ -46,6 +46,8 @@ class Fault:
     status: int = 400
     code: str | None = None
     message: str = "Refused."
+    containing: str = ""
+    """Words of the body by which a request is met, "" for any."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -53,8 +55,9 @@ class Fault:
         if self.kind == "drop_stream" and self.events is None and self.bytes is None:
             raise ValueError("drop_stream needs events or bytes")
 
-    def matches(self, method: str, path: str) -> bool:
-        return self.method in ("*", method) and path_matches(self.path, path)
+    def matches(self, method: str, path: str, body: str = "") -> bool:
+        is_meant = self.method in ("*", method) and self.containing in body
+        return is_meant and path_matches(self.path, path)
 
     def as_error(self) -> ApiError | None:
         """The error answer of the kind, if it is one that answers."""
@@ -96,9 +99,9 @@ class Faults:
     def clear(self) -> None:
         self.active.clear()
 
-    def meet(self, method: str, path: str) -> Fault | None:
+    def meet(self, method: str, path: str, body: str = "") -> Fault | None:
         for fault in self.active:
-            if fault.times == 0 or not fault.matches(method, path):
+            if fault.times == 0 or not fault.matches(method, path, body):
                 continue
             if fault.skip:
                 fault.skip -= 1

@@ -78,6 +78,7 @@ class FakeOpenAI(State):
         status: int = 400,
         code: str | None = None,
         message: str = "Refused.",
+        containing: str = "",
     ) -> None:
         """Switches a `Fault` on."""
         self.faults.add(
@@ -95,6 +96,7 @@ class FakeOpenAI(State):
                 status=status,
                 code=code,
                 message=message,
+                containing=containing,
             )
         )
 
@@ -163,7 +165,9 @@ class FakeOpenAI(State):
         )
         self.requests.append(record)
         request[BODY] = record.body
-        request[FAULT] = fault = self.faults.meet(record.method, record.path)
+        request[FAULT] = fault = self.faults.meet(
+            record.method, record.path, json.dumps(record.body, ensure_ascii=False)
+        )
         record.fault = None if fault is None else fault.kind
         try:
             response = await self._serve(request, handler, record, fault)

@@ -1,0 +1,22 @@
+-- Open the circuit of a dependency, or wait longer after a probe that failed.
+-- KEYS circuits
+-- ARGV name, reason, first: number, longest: number, asked: number, probed: number
+-- `asked` is the pause that the dependency asks for, `probed` 1 after a probe.
+-- Returns {1 where the circuit was closed before, seconds until the next probe}.
+insist(circuits)
+local time = now()
+local circuit = read_circuit(circuits, name)
+local opened = not circuit or circuit.state ~= 'open'
+if opened then
+  -- One that fails again soon after it recovered is not probed as often as a new one.
+  local failures = circuit and circuit.failures or 0
+  circuit = {state = 'open', since = time, failures = math.floor(failures / 2)}
+end
+if opened or probed == 1 then
+  circuit.failures = circuit.failures + 1
+  circuit.reason = reason
+  local pause = math.min(longest, first * 2 ^ math.min(circuit.failures - 1, 20))
+  circuit.retry_at = time + math.max(pause, asked)
+  write_circuit(circuits, name, circuit)
+end
+return {opened and 1 or 0, tostring(circuit.retry_at - time)}

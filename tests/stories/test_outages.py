@@ -1,0 +1,344 @@
+"""Dependencies that are down: every question is answered once, in order, without an apology."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from bot.app import open_bot
+from bot.store import ChannelSettings
+from bot.texts.answers import AI_UNAVAILABLE, WORDS
+from bot.timing import CircuitTiming, StoreTiming, Timing, WorkerTiming
+from tests.fakes.openai import held
+from tests.fakes.openai.faults import path_matches
+from tests.ops.test_health import sample
+from tests.world import Town, open_town, wait_until, words
+
+RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
+SCALE = 0.05
+"""How much shorter an outage and every pause of ours are than in production."""
+CIRCUITS = CircuitTiming(
+    first_pause=1.0 * SCALE,
+    longest_pause=30.0 * SCALE,
+    recent=10.0 * SCALE,
+    healthy_after=60.0 * SCALE,
+    recheck=60.0 * SCALE,
+    notice_after=10.0 * SCALE,
+    resumed_per_second=10.0 / SCALE,
+)
+WORKER = WorkerTiming(
+    heartbeat=1.0 * SCALE, retry_first=1.0 * SCALE, retry_longest=30.0 * SCALE, stray_after=5.0
+)
+
+
+@pytest.fixture
+def timing() -> Timing:
+    return Timing(worker=WORKER, store=StoreTiming(circuits=CIRCUITS))
+
+
+@pytest.fixture(params=RUNS)
+async def town(
+    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, timing: Timing
+) -> AsyncIterator[Town]:
+    """A town for each engine that speaks to a server; answers are posted when they are whole."""
+    async with open_town(
+        redis_url,
+        tmp_path,
+        engine=request.param,
+        socket_mode=False,
+        bot_streaming=False,
+        timing=timing,
+    ) as town:
+        yield town
+
+
+one_engine = pytest.mark.parametrize("town", ["responses"], indirect=True)
+
+
+async def ask_many(town: Town, count: int) -> list[tuple[str, str]]:
+    """Questions in as many channels; returns channel and root of each."""
+    spots = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(count)]
+    return [(spot, await town.slack.user("alice").says(spot, "@bot hi")) for spot in spots]
+
+
+def asked(town: Town, since: int = 0) -> int:
+    """Requests that the AI server got, polls included."""
+    return len(town.fake.requests) - since
+
+
+def runs(town: Town) -> int:
+    path = RUNS[town.settings.bot_engine]
+    return sum(
+        r.method == "POST" and r.took_effect and path_matches(path, r.path)
+        for r in town.fake.requests
+    )
+
+
+def texts(town: Town, spot: str, root: str) -> list[str]:
+    return [words(message) for message in town.slack.replies(spot, root)]
+
+
+async def assert_answered_once(town: Town, roots: list[tuple[str, str]]) -> None:
+    for spot, root in roots:
+        assert await town.replies(spot, root) == ["turn 1: hi"]
+    assert runs(town) == len(roots)
+    assert await town.bot.store.dead.list() == ()
+
+
+@pytest.mark.parametrize("kind", ["overloaded", "bad_gateway", "server_error", "drop_before"])
+@pytest.mark.parametrize("minutes", [1 / 60, 1, 10])
+async def test_an_ai_server_that_is_down_is_waited_for(
+    town: Town, kind: str, minutes: float
+) -> None:
+    town.fake.fault(kind, times=None)  # type: ignore[arg-type]  # one of the kinds
+    roots = await ask_many(town, 20)
+    await asyncio.sleep(minutes * 60 * SCALE)
+    # The first calls of twenty turns, and one probe in thirty seconds.
+    assert asked(town) <= 20 + 10 + minutes * 4
+    town.fake.faults.clear()
+    await assert_answered_once(town, roots)
+
+
+@one_engine
+async def test_a_retry_after_of_the_ai_server_is_honoured(town: Town) -> None:
+    town.fake.fault("overloaded", times=None, retry_after=1.0)
+    [(spot, root)] = await ask_many(town, 1)
+    await asyncio.sleep(0.8)
+    assert asked(town) == 1
+    town.fake.faults.clear()
+    await assert_answered_once(town, [(spot, root)])
+
+
+@one_engine
+@pytest.mark.timeout(300)
+async def test_two_hundred_threads_wait_and_resume_in_order(town: Town) -> None:
+    town.fake.fault("overloaded", times=None)
+    roots = await ask_many(town, 200)
+    await town.slack.settled(60)
+
+    async def parked() -> bool:
+        return (await town.bot.store.inbox.depth()).later == 200
+
+    await wait_until(parked, 60)
+    before = asked(town)
+    await asyncio.sleep(60 * SCALE)
+    assert asked(town, before) <= 20
+    town.fake.faults.clear()
+    await town.slack.wait_for(
+        lambda: all("turn 1: hi" in texts(town, spot, root) for spot, root in roots), 120
+    )
+    await assert_answered_once(town, roots)
+
+
+@one_engine
+async def test_the_thread_says_once_that_it_waits_and_the_notice_goes_with_the_answer(
+    town: Town,
+) -> None:
+    town.fake.fault("overloaded", times=None)
+    [(spot, root)] = await ask_many(town, 1)
+    await asyncio.sleep(60 * SCALE)
+    assert [m.text for m in town.slack.replies(spot, root)] == [AI_UNAVAILABLE]
+    town.fake.faults.clear()
+    await town.slack.wait_for(lambda: town.slack.replies(spot, root)[-1].text != AI_UNAVAILABLE)
+    await assert_answered_once(town, [(spot, root)])
+
+
+@one_engine
+async def test_a_short_outage_is_not_mentioned(town: Town) -> None:
+    town.fake.fault("overloaded", times=2)
+    [(spot, root)] = await ask_many(town, 1)
+    await assert_answered_once(town, [(spot, root)])
+    assert sum(call.method == "chat.postMessage" for call in town.slack.calls) == 1
+
+
+@one_engine
+async def test_an_outage_that_comes_and_goes_costs_no_attempts(town: Town) -> None:
+    roots = await ask_many(town, 5)
+    for _ in range(8):
+        town.fake.fault("overloaded", times=None)
+        roots += [
+            (spot, await town.slack.user("alice").says(spot, "@bot hi")) for spot, _ in roots[:5]
+        ]
+        await asyncio.sleep(10 * SCALE)
+        town.fake.faults.clear()
+        await asyncio.sleep(10 * SCALE)
+    await assert_answered_once(town, roots)
+
+
+@one_engine
+async def test_one_model_that_is_down_stops_no_other(town: Town) -> None:
+    spot = town.slack.add_channel("other-model", ["alice"]).id
+    settings = ChannelSettings(model="slow-to-load")
+    team = town.slack.workspace.team_id
+    assert await town.bot.store.channels.save(team, spot, settings, user_id="U1", after=0)
+    town.fake.fault("overloaded", "POST", "/responses", times=None, containing="slow-to-load")
+    root = await town.slack.user("alice").says(spot, "@bot hi")
+    await asyncio.sleep(5 * SCALE)
+    await assert_answered_once(town, await ask_many(town, 5))
+    town.fake.faults.clear()
+    assert await town.replies(spot, root) == ["turn 1: hi"]
+
+
+@one_engine
+async def test_only_a_message_that_fails_while_others_succeed_uses_up_attempts(
+    town: Town,
+) -> None:
+    town.fake.fault("server_error", "POST", "/responses", times=None, containing="poison")
+    bad = await town.slack.user("alice").says("#general", "@bot poison")
+
+    async def others() -> bool:
+        await ask_many_once(town)
+        return bool(await town.bot.store.dead.list())
+
+    await wait_until(others)
+    [letter] = await town.bot.store.dead.list()
+    assert (letter.reason, letter.dependency) == ("status 500", "")
+    assert WORDS["dead"] in (await town.replies("#general", bad))[0]
+
+
+async def ask_many_once(town: Town) -> None:
+    spot = f"n{len(town.slack.calls)}"
+    await town.ask(town.slack.add_channel(spot, ["alice"]).id, "@bot hi")
+
+
+@one_engine
+async def test_a_run_under_way_survives_an_outage(town: Town) -> None:
+    town.fake.answer = [held("the answer")]
+    root = await town.slack.user("alice").says("#general", "@bot think")
+    await town.slack.wait_for(lambda: town.fake.working)
+    town.fake.fault("overloaded", times=None)
+    town.fake.finish()
+    await asyncio.sleep(60 * SCALE)
+    before = asked(town)
+    await asyncio.sleep(60 * SCALE)
+    assert asked(town, before) <= 4
+    town.fake.faults.clear()
+    assert await town.replies("#general", root) == ["the answer"]
+    assert runs(town) == 1
+
+
+Break = Callable[[Town], None]
+POSTS = "chat.postMessage chat.update chat.startStream chat.appendStream chat.stopStream"
+SLACK_OUTAGES: dict[str, Break] = {
+    code: (lambda town, code=code: town.slack.faults.refuse(POSTS, code, times=10**9))
+    for code in (
+        "service_unavailable",
+        "internal_error",
+        "fatal_error",
+        "request_timeout",
+        "team_added_to_org",
+        "org_login_required",
+        "token_expired",
+        "external_channel_migrating",
+        "invalid_auth",
+    )
+} | {
+    "503": lambda town: town.slack.faults.server_error("*", times=10**9, status=503),
+    "500": lambda town: town.slack.faults.server_error("*", times=10**9, status=500),
+    "dropped": lambda town: town.slack.faults.drop("*", times=10**9, after_effect=False),
+}
+
+
+@one_engine
+@pytest.mark.parametrize("outage", SLACK_OUTAGES)
+async def test_an_answer_is_kept_until_slack_accepts_it(town: Town, outage: str) -> None:
+    SLACK_OUTAGES[outage](town)
+    roots = await ask_many(town, 5)
+    await asyncio.sleep(60 * SCALE)
+    before = len(town.slack.calls)
+    await asyncio.sleep(60 * SCALE)
+    assert len(town.slack.calls) - before <= 40
+    town.slack.faults.clear()
+    await assert_answered_once(town, roots)
+
+
+@one_engine
+async def test_an_answer_outlives_an_hour_and_a_restart(town: Town, timing: Timing) -> None:
+    town.slack.faults.refuse(POSTS, "service_unavailable", times=10**9)
+    settings = town.settings.model_copy(update={"bot_outage_patience": 0.1})
+    root = await town.slack.user("alice").says("#general", "@bot hi")
+    await town.slack.wait_for(lambda: runs(town))
+    async with open_bot(settings, web_part=False, timing=timing):
+        await asyncio.sleep(20 * SCALE)
+    town.slack.faults.clear()
+    assert await town.replies("#general", root) == ["turn 1: hi"]
+    assert runs(town) == 1
+
+
+@one_engine
+@pytest.mark.parametrize("code", ["ekm_access_denied", "missing_scope", "app_access_restricted"])
+async def test_a_permanent_refusal_of_slack_is_recognized_at_once(town: Town, code: str) -> None:
+    town.slack.faults.refuse("chat.postMessage", code, times=10**9)
+    with capture_logs() as logs:
+        root = await town.slack.user("alice").says("#general", "@bot hi")
+        await town.slack.wait_for(lambda: runs(town))
+        await town.rests("#general", root)
+    told = [line for line in logs if line["log_level"] in ("warning", "error")]
+    assert [(line["event"], line["reason"]) for line in told] == [("turn_undeliverable", code)]
+    assert sum(call.method == "chat.postMessage" for call in town.slack.calls) == 1
+
+
+async def test_a_dead_letter_of_an_outage_returns_when_the_outage_is_over(
+    redis_url: str, tmp_path: Path, timing: Timing
+) -> None:
+    async with open_town(
+        redis_url, tmp_path, socket_mode=False, timing=timing, bot_outage_patience=1.0
+    ) as town:
+        town.fake.fault("overloaded", times=None)
+        root = await town.slack.user("alice").says("#general", "@bot hi")
+
+        async def buried() -> bool:
+            return bool(await town.bot.store.dead.list())
+
+        await wait_until(buried)
+        assert await town.replies("#general", root) == [f"⚠️ {WORDS['unavailable']}"]
+        town.fake.faults.clear()
+        await ask_many_once(town)
+        assert (await town.replies("#general", root, 2))[1] == "turn 1: hi"
+        assert await town.bot.store.dead.list() == ()
+
+
+@one_engine
+async def test_a_late_answer_is_explained_by_the_log(town: Town) -> None:
+    town.fake.fault("overloaded", times=None)
+    with capture_logs() as logs:
+        roots = await ask_many(town, 1)
+        await asyncio.sleep(30 * SCALE)
+        town.fake.faults.clear()
+        await assert_answered_once(town, roots)
+    [answered] = [line for line in logs if line["event"] == "turn_answered"]
+    [dependency] = answered["waited_for"]
+    assert dependency == "ai:responses"
+    assert 25 * SCALE < answered["waited_for"][dependency] <= answered["total"]
+    names = ("waited", "earlier", "ai", "slack", "own")
+    parts = sum(answered[name] for name in names) + answered["waited_for"][dependency]
+    assert parts == pytest.approx(answered["total"], abs=0.1)
+
+
+@pytest.mark.parametrize("slow", [0.001, 1000.0])
+async def test_an_answer_above_the_threshold_is_a_warning(
+    redis_url: str, tmp_path: Path, slow: float
+) -> None:
+    with capture_logs() as logs:
+        async with open_town(redis_url, tmp_path, bot_slow_answer=slow) as town:
+            await town.ask("#general", "@bot hi")
+    told = [line["log_level"] for line in logs if line["event"] == "slow_answer"]
+    assert told == (["warning"] if slow < 1 else [])
+
+
+@one_engine
+async def test_an_outage_is_logged_once_and_measured(town: Town) -> None:
+    dependency = f"ai:responses:{town.settings.openai_model}"
+    town.fake.fault("overloaded", "POST", "/responses", times=None)
+    before = sample("bot_circuits_opened_total", dependency=dependency)
+    with capture_logs() as logs:
+        roots = await ask_many(town, 3)
+        await town.slack.wait_for(lambda: sample("bot_circuit_open", dependency=dependency) == 1)
+        town.fake.faults.clear()
+        await assert_answered_once(town, roots)
+    told = [line["event"] for line in logs if line["event"].startswith("circuit_")]
+    assert told == ["circuit_opened", "circuit_closed"]
+    assert sample("bot_circuit_open", dependency=dependency) == 0
+    assert sample("bot_circuits_opened_total", dependency=dependency) == before + 1
