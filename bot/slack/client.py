@@ -98,8 +98,8 @@ async def open_guarded_client(
 
 
 def _open_session() -> aiohttp.ClientSession:
-    """aiohttp reads the proxies of the environment together with `~/.netrc`, which it looks for in a
-    thread before every request: only where there is a proxy is that worth its time.
+    """A session that reads the proxies of the environment only where there are any: with them
+    aiohttp looks for `~/.netrc`, in a thread and before every request.
     """
     return aiohttp.ClientSession(timeout=TIMEOUT, trust_env=bool(getproxies()))
 
