@@ -63,7 +63,7 @@ def test_a_choice_is_reported_the_same_in_an_action_and_in_the_state(
         (element("plain_text_input"), {"value": None}),
     ],
 )
-def test_what_nobody_touched_has_its_initial_value(
+def test_untouched_elements_have_their_initial_value(
     item: dict[str, Any], reported: dict[str, Any]
 ) -> None:
     assert default_state(blocks_with(item)) == {"block": {"it": {"type": item["type"]} | reported}}
@@ -75,7 +75,7 @@ def test_an_option_that_is_not_offered_cannot_be_chosen() -> None:
         make_action(block, item, "green", "1.000001")
 
 
-def test_of_several_buttons_with_one_id_the_one_of_the_block_is_found() -> None:
+def test_a_block_id_chooses_between_buttons_of_one_action_id() -> None:
     buttons = [element("button", value=value) for value in ("first", "second")]
     blocks = [{"block_id": button["value"], "elements": [button]} for button in buttons]
     assert find_element(blocks, "it")[1]["value"] == "first"

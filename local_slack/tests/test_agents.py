@@ -17,7 +17,7 @@ async def where(slack: LocalSlack) -> dict[str, Any]:
     return {"channel_id": slack.channel("#general").id, "thread_ts": ts}
 
 
-async def test_a_status_goes_when_the_app_posts(
+async def test_a_status_ends_when_the_app_posts(
     slack: LocalSlack, client: AsyncWebClient, where: dict[str, Any]
 ) -> None:
     ts = where["thread_ts"]
@@ -32,7 +32,7 @@ async def test_a_status_goes_when_the_app_posts(
     assert slack.agent_thread("#general", ts).status == ""
 
 
-async def test_a_status_goes_after_two_minutes(
+async def test_a_status_ends_after_two_minutes(
     slack: LocalSlack, client: AsyncWebClient, where: dict[str, Any]
 ) -> None:
     await client.assistant_threads_setStatus(**where, status="is thinking...")
@@ -77,7 +77,7 @@ async def test_a_thread_has_a_title(slack: LocalSlack, client: AsyncWebClient) -
     assert slack.agent_thread(alice.dm(), ts).title == "Trip"
 
 
-async def test_a_session_begins_with_its_first_status_and_is_renamed(
+async def test_a_session_starts_with_its_first_status_and_is_renamed(
     slack: LocalSlack, client: AsyncWebClient, where: dict[str, Any]
 ) -> None:
     with refused("session_not_found"):
@@ -136,7 +136,7 @@ async def test_suggested_prompts_need_their_scope() -> None:
         ("agents.sessions.rename", {"title": "x", "thread_ts": ""}, "thread_ts_required"),
     ],
 )
-async def test_what_slack_would_refuse_of_an_agent_is_refused(
+async def test_invalid_agent_calls_are_refused(
     client: AsyncWebClient,
     where: dict[str, Any],
     method: str,

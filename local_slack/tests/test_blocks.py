@@ -59,7 +59,7 @@ def select(options: int) -> dict[str, Any]:
         {"type": "image", "image_url": "https://example.org/a.png", "alt_text": "a"},
     ],
 )
-def test_a_block_at_its_limit_is_taken(block: dict[str, Any]) -> None:
+def test_a_block_at_its_limit_is_accepted(block: dict[str, Any]) -> None:
     [checked] = check_message_blocks([block])
     assert checked["type"] == block["type"]
     assert checked["block_id"]

@@ -116,7 +116,7 @@ async def test_the_scope_chat_write_public_opens_public_channels() -> None:
         assert [message.text for message in slack.messages("#elsewhere")] == ["x"]
 
 
-async def test_a_user_id_stands_for_the_dm(slack: LocalSlack, client: AsyncWebClient) -> None:
+async def test_a_user_id_means_the_dm(slack: LocalSlack, client: AsyncWebClient) -> None:
     alice = slack.user("alice")
     answer = await client.chat_postMessage(channel=alice.id, text="psst")
     assert answer["channel"] == alice.dm()
@@ -221,7 +221,7 @@ async def test_a_permalink_names_message_and_thread(
     )
 
 
-async def test_it_can_be_told_whom_a_message_pings(
+async def test_the_people_whom_a_message_notifies_are_known(
     slack: LocalSlack, client: AsyncWebClient
 ) -> None:
     general, alice, bob = slack.channel("#general").id, slack.user("alice"), slack.user("bob")

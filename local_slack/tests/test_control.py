@@ -49,7 +49,7 @@ async def test_people_act_from_another_process(slack: LocalSlack, controller: Co
     assert dm["result"] == slack.user("bob").dm()
 
 
-async def test_an_impossible_act_says_why(controller: Controller) -> None:
+async def test_a_refused_action_returns_the_reason(controller: Controller) -> None:
     refused = await controller.act("alice", "says", channel="#nowhere", text="x")
     assert refused == {"ok": False, "error": "channel_not_found"}
     assert (await controller.act("alice", "sings"))["error"].startswith("invalid act")
@@ -68,7 +68,7 @@ async def test_state_shows_channels_messages_and_screens(
     assert state["bot"]["id"] == slack.bot.id
 
 
-async def test_faults_are_read_and_set(slack: LocalSlack, controller: Controller) -> None:
+async def test_faults_can_be_read_and_set(slack: LocalSlack, controller: Controller) -> None:
     values = {"delay": [0, 0.5], "methods": [{"method": "auth.test", "kind": "drop_after"}]}
     async with controller.session.put(f"{controller.url}/faults", json=values) as response:
         assert (await response.json())["delay"] == [0.0, 0.5]
@@ -78,7 +78,7 @@ async def test_faults_are_read_and_set(slack: LocalSlack, controller: Controller
     assert (await controller.get("/faults"))["deliver_twice"] is False
 
 
-async def test_the_log_tells_calls_and_deliveries(
+async def test_the_log_lists_calls_and_deliveries(
     slack: LocalSlack, controller: Controller
 ) -> None:
     await slack.user("alice").says("#general", "hello")
@@ -87,7 +87,7 @@ async def test_the_log_tells_calls_and_deliveries(
     assert log["calls"] == []
 
 
-async def test_changes_are_fed_in_order_and_from_a_number_on(
+async def test_changes_are_sent_in_order_from_a_given_number(
     slack: LocalSlack, controller: Controller
 ) -> None:
     before = slack.workspace.changes.last_number
@@ -125,7 +125,7 @@ async def test_only_the_token_from_this_address_may_control(slack: LocalSlack) -
             assert response.status == 200
 
 
-async def test_a_watcher_sees_changes_until_it_leaves(slack: LocalSlack) -> None:
+async def test_an_observer_gets_changes_until_it_unsubscribes(slack: LocalSlack) -> None:
     async with contextlib.aclosing(slack.workspace.changes.subscribe(after=0)) as feed:
         ts = await slack.user("alice").says("#general", "hello")
         change = await anext(change async for change in feed if change.kind == "message_posted")

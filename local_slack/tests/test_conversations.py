@@ -59,7 +59,9 @@ async def test_history_shows_the_newest_first_in_pages_without_replies(
         await client.conversations_history(channel=general, oldest="yesterday")
 
 
-async def test_what_does_not_exist_is_refused(slack: LocalSlack, client: AsyncWebClient) -> None:
+async def test_unknown_channels_and_messages_are_refused(
+    slack: LocalSlack, client: AsyncWebClient
+) -> None:
     general = slack.channel("#general").id
     with refused("thread_not_found"):
         await client.conversations_replies(channel=general, ts="1712345678.000100")
@@ -132,7 +134,7 @@ async def test_users_and_bots_are_described(slack: LocalSlack, client: AsyncWebC
     assert (await client.team_info())["team"]["id"] == slack.workspace.team_id
 
 
-async def test_a_reaction_is_added_once_and_taken_back(
+async def test_a_reaction_is_added_once_and_removed(
     slack: LocalSlack, client: AsyncWebClient
 ) -> None:
     general = slack.channel("#general").id

@@ -92,7 +92,7 @@ async def test_only_subscribed_events_are_sent() -> None:
     assert receiver.types == ["app_mention"]
 
 
-async def test_a_fault_delivers_everything_twice() -> None:
+async def test_deliver_twice_repeats_every_event() -> None:
     async with subscribed("message.channels") as slack, receiving(slack) as receiver:
         slack.faults.deliver_twice = True
         await slack.user("alice").says("#general", "hi")
@@ -101,7 +101,7 @@ async def test_a_fault_delivers_everything_twice() -> None:
     assert len({body["event_id"] for _, body in receiver.requests}) == 1
 
 
-async def test_a_fault_turns_the_twins_round() -> None:
+async def test_reverse_twins_sends_the_mention_first() -> None:
     async with (
         subscribed("app_mention", "message.channels") as slack,
         receiving(slack) as receiver,
@@ -115,7 +115,7 @@ async def test_a_fault_turns_the_twins_round() -> None:
     assert receiver.types == ["message", "app_mention", "app_mention", "message"]
 
 
-async def test_a_fault_shuffles_deliveries() -> None:
+async def test_a_random_delay_reorders_deliveries() -> None:
     async with subscribed("message.channels") as slack, receiving(slack) as receiver:
         slack.faults.delay = (0.001, 0.2)
         alice = slack.user("alice")

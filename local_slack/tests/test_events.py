@@ -46,7 +46,7 @@ async def hearing(*events: str) -> AsyncIterator[tuple[LocalSlack, Heard]]:
         yield slack, Heard(receiver)
 
 
-async def test_a_dm_is_no_mention() -> None:
+async def test_a_dm_is_not_a_mention() -> None:
     async with hearing() as (slack, heard):
         await slack.user("alice").says("@bot", "@bot hi")
         await slack.settled()
@@ -71,7 +71,7 @@ async def test_a_mention_in_a_private_channel_or_group_dm_has_its_twin(
     assert channel.startswith(prefix)
 
 
-async def test_where_the_bot_is_not_it_hears_nothing() -> None:
+async def test_no_events_come_from_channels_without_the_bot() -> None:
     async with hearing() as (slack, heard):
         slack.add_channel("elsewhere", ["alice", "bob"], bot=False)
         alice = slack.user("alice")
@@ -85,7 +85,7 @@ async def test_where_the_bot_is_not_it_hears_nothing() -> None:
     assert heard.events == []
 
 
-async def test_an_edit_and_a_deletion_show_what_was_before() -> None:
+async def test_edits_and_deletions_carry_the_previous_message() -> None:
     async with hearing() as (slack, heard):
         alice = slack.user("alice")
         ts = await alice.says("#general", "helo")
@@ -99,7 +99,7 @@ async def test_an_edit_and_a_deletion_show_what_was_before() -> None:
     assert (deleted["deleted_ts"], deleted["previous_message"]["text"]) == (ts, "hello")
 
 
-async def test_an_edited_mention_is_told_again_with_its_mark() -> None:
+async def test_an_edited_mention_is_sent_again_marked_as_edited() -> None:
     async with hearing("app_mention") as (slack, heard):
         alice = slack.user("alice")
         ts = await alice.says("#general", "@bot helo")
@@ -145,7 +145,7 @@ async def test_a_reply_sent_to_the_channel_too_is_a_thread_broadcast() -> None:
     assert (event["thread_ts"], event["root"]["text"]) == (root, "root")
 
 
-async def test_joining_tells_a_message_and_an_event() -> None:
+async def test_joining_sends_a_message_and_an_event() -> None:
     async with hearing() as (slack, heard):
         slack.add_channel("club", ["alice"])
         await slack.user("alice").invites("#club", "bob")
@@ -157,7 +157,7 @@ async def test_joining_tells_a_message_and_an_event() -> None:
     assert heard.only("member_left_channel")["user"] == slack.user("bob").id
 
 
-async def test_the_bot_hears_that_it_was_invited() -> None:
+async def test_the_bot_gets_an_event_when_it_is_invited() -> None:
     async with hearing() as (slack, heard):
         slack.add_channel("club", ["alice"], bot=False)
         await slack.user("alice").invites("#club", "bot")
@@ -177,7 +177,7 @@ async def test_reactions_name_their_item() -> None:
         assert (event["user"], event["item_user"], event["item"]["ts"]) == (bob.id, alice.id, ts)
 
 
-async def test_the_agents_events_tell_tab_context_and_stop() -> None:
+async def test_agent_events_report_tab_context_and_stop() -> None:
     async with hearing() as (slack, heard):
         alice = slack.user("alice")
         await alice.looks_at("#random")
@@ -199,7 +199,7 @@ async def test_the_agents_events_tell_tab_context_and_stop() -> None:
     assert (stopped["thread_ts"], stopped["streaming_message_ts"]) == (ts, [])
 
 
-async def test_files_are_shown_whole_at_home_and_as_stubs_over_slack_connect() -> None:
+async def test_files_are_stubs_in_slack_connect_channels() -> None:
     async with hearing("message.channels") as (slack, heard):
         alice = slack.user("alice")
         await alice.says("#general", "one", files={"a.txt": b"a"})
@@ -212,7 +212,7 @@ async def test_files_are_shown_whole_at_home_and_as_stubs_over_slack_connect() -
     assert stub["file_access"] == "check_file_info"
 
 
-async def test_another_bots_message_bears_its_bot_id() -> None:
+async def test_another_bots_message_carries_its_bot_id() -> None:
     async with hearing() as (slack, heard):
         other = slack.add_user("jenkins", is_bot=True)
         slack.channel("#general").members.append(other.id)
@@ -224,7 +224,7 @@ async def test_another_bots_message_bears_its_bot_id() -> None:
     assert heard.only("app_mention")["bot_id"] == message["bot_id"]
 
 
-async def test_what_people_type_is_escaped_and_mentions_become_real() -> None:
+async def test_typed_text_is_escaped_and_mentions_are_resolved() -> None:
     async with hearing() as (slack, heard):
         alice, bob = slack.user("alice"), slack.user("bob")
         await alice.says("#general", "<@bob> @bot: is 1 < 2 & mail@bob.org ok? <!here>")

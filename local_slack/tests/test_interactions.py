@@ -221,7 +221,7 @@ async def test_a_modal_is_opened_corrected_and_submitted(slack: LocalSlack, tran
     assert alice.modals == []
 
 
-async def test_modals_pile_up_to_three_and_tell_when_they_are_closed(slack: LocalSlack) -> None:
+async def test_modals_stack_up_to_three_and_report_their_closing(slack: LocalSlack) -> None:
     app, closed = make_app(slack), []
 
     @app.view_closed("settings")

@@ -66,9 +66,7 @@ async def programs() -> AsyncIterator[list[Program]]:
             await program.stop()
 
 
-async def test_it_serves_keeps_its_state_and_goes_on(
-    tmp_path: Path, programs: list[Program]
-) -> None:
+async def test_it_keeps_its_state_across_a_restart(tmp_path: Path, programs: list[Program]) -> None:
     state = tmp_path / "workspace.json"
     first = await start(state)
     programs.append(first)

@@ -60,7 +60,7 @@ async def test_a_mention_arrives_as_a_twin_pair_and_is_answered(transport: str) 
     assert all(delivery.state == "acknowledged" for delivery in slack.deliveries)
 
 
-async def test_people_can_do_only_what_slack_lets_them() -> None:
+async def test_people_can_do_only_what_slack_allows() -> None:
     async with open_workspace() as slack:
         alice, bob = slack.user("alice"), slack.user("bob")
         ts = await alice.says("#general", "mine")
@@ -84,7 +84,7 @@ async def test_people_can_do_only_what_slack_lets_them() -> None:
             await alice.says("#general", "too late")
 
 
-async def test_a_wait_that_is_not_rewarded_ends() -> None:
+async def test_waiting_for_a_false_condition_times_out() -> None:
     async with open_workspace() as slack:
         with pytest.raises(TimeoutError):
             await slack.wait_for(lambda: slack.messages("#general"), timeout=0.1)

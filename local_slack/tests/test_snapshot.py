@@ -38,7 +38,7 @@ async def fill(slack: LocalSlack) -> str:
     return ts
 
 
-async def test_a_restored_workspace_is_the_same_and_goes_on() -> None:
+async def test_a_restored_workspace_is_the_same_and_continues() -> None:
     async with open_workspace() as slack:
         ts = await fill(slack)
         state = json.loads(json.dumps(slack.snapshot()))
@@ -64,7 +64,7 @@ async def test_a_snapshot_of_another_version_is_refused() -> None:
             pass
 
 
-async def test_a_workspace_of_its_own_prints_what_a_bot_needs(
+async def test_the_printed_settings_are_all_that_an_app_needs(
     slack: LocalSlack, tmp_path: Path
 ) -> None:
     printed = settings(slack)

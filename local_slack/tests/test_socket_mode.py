@@ -19,7 +19,7 @@ async def open_socket(slack: LocalSlack, session: aiohttp.ClientSession) -> Any:
     return socket, await socket.receive_json()
 
 
-async def test_an_envelope_that_is_not_acknowledged_comes_again() -> None:
+async def test_an_unacknowledged_envelope_is_sent_again() -> None:
     async with (
         open_workspace(events=["message.channels"], time_factor=0.01, ack_seconds=0.1) as slack,
         aiohttp.ClientSession() as session,
@@ -84,7 +84,7 @@ async def test_a_ticket_opens_one_connection_only(slack: LocalSlack) -> None:
             assert response.status == 403
 
 
-async def test_a_bolt_app_comes_back_after_a_refresh_and_misses_nothing() -> None:
+async def test_a_bolt_app_reconnects_after_a_refresh_without_loss() -> None:
     async with open_workspace(time_factor=0.05) as slack:
         app, heard = make_app(slack), []
 
@@ -104,7 +104,7 @@ async def test_a_bolt_app_comes_back_after_a_refresh_and_misses_nothing() -> Non
     assert heard == ["one", "two"]
 
 
-async def test_a_bolt_app_comes_back_after_its_connection_was_cut() -> None:
+async def test_a_bolt_app_reconnects_after_a_lost_connection() -> None:
     async with open_workspace(time_factor=0.05) as slack:
         app, heard = make_app(slack), []
 

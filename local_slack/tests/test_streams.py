@@ -55,7 +55,7 @@ async def test_the_sdks_helper_streams_a_whole_answer(
     assert session.status == "active"
 
 
-async def test_twelve_thousand_characters_is_all_a_stream_takes(
+async def test_a_stream_holds_twelve_thousand_characters(
     client: AsyncWebClient, thread: Thread
 ) -> None:
     stream = await thread.start(client)
@@ -68,7 +68,7 @@ async def test_twelve_thousand_characters_is_all_a_stream_takes(
     await client.chat_stopStream(**stream)
 
 
-async def test_a_stream_dies_after_five_minutes_whatever_is_appended(
+async def test_a_stream_ends_after_five_minutes_despite_appends(
     slack: LocalSlack, client: AsyncWebClient, thread: Thread
 ) -> None:
     stream = await thread.start(client)
@@ -110,7 +110,7 @@ async def test_a_stream_needs_its_recipient(
     assert slack.replies("#general", thread.ts) == []
 
 
-async def test_a_group_dm_takes_no_stream(slack: LocalSlack, client: AsyncWebClient) -> None:
+async def test_group_dms_do_not_support_streams(slack: LocalSlack, client: AsyncWebClient) -> None:
     alice = slack.user("alice")
     group = alice.dm("bob")
     ts = await alice.says(group, "hi all")
@@ -157,7 +157,7 @@ async def test_task_updates_replace_their_status_and_append_their_output(
     assert context["type"] == "context"
 
 
-async def test_cards_stand_where_they_came_between_the_texts(
+async def test_cards_keep_their_position_between_texts(
     slack: LocalSlack, client: AsyncWebClient, thread: Thread
 ) -> None:
     stream = await thread.start(client)
@@ -173,7 +173,7 @@ async def test_cards_stand_where_they_came_between_the_texts(
     assert message.text == "one and two"
 
 
-async def test_a_stream_takes_fifty_blocks_in_chunks_and_fifty_at_its_end(
+async def test_a_stream_holds_fifty_blocks_in_chunks_and_fifty_at_its_end(
     client: AsyncWebClient, thread: Thread
 ) -> None:
     stream = await thread.start(client)
@@ -186,7 +186,7 @@ async def test_a_stream_takes_fifty_blocks_in_chunks_and_fifty_at_its_end(
     await client.chat_stopStream(**stream, blocks=[divider] * 50)
 
 
-async def test_a_stream_may_begin_with_its_first_chunk_or_not_at_all(
+async def test_a_stream_can_start_with_or_without_a_first_chunk(
     slack: LocalSlack, client: AsyncWebClient, thread: Thread
 ) -> None:
     for refusal, arguments in (

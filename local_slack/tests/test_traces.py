@@ -76,7 +76,7 @@ async def test_another_process_reports_its_steps_in_real_time(slack: LocalSlack)
 
 
 @pytest.mark.parametrize("body", [{"source": "x"}, {"source": "x", "title": "y", "z": 1}, [], "x"])
-async def test_a_step_that_is_none_is_refused(slack: LocalSlack, body: Any) -> None:
+async def test_an_invalid_step_is_refused(slack: LocalSlack, body: Any) -> None:
     assert (await post(slack, "/traces", body))[0] == 400
 
 

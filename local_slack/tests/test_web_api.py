@@ -33,7 +33,9 @@ async def test_arguments_come_in_every_encoding(
     }
 
 
-async def test_auth_test_tells_who_the_bot_is(slack: LocalSlack, client: AsyncWebClient) -> None:
+async def test_auth_test_returns_the_bot_and_its_team(
+    slack: LocalSlack, client: AsyncWebClient
+) -> None:
     answer = await client.auth_test()
     assert (answer["user_id"], answer["bot_id"]) == (slack.bot.id, slack.bot.bot_id)
     assert answer["team_id"] == slack.workspace.team_id
@@ -62,7 +64,7 @@ async def test_a_wrong_token_a_missing_token_and_an_unknown_method_are_refused(
         assert (await response.json())["error"] == "invalid_json"
 
 
-async def test_a_method_without_its_scope_says_what_is_needed() -> None:
+async def test_a_missing_scope_is_named() -> None:
     async with open_workspace(scopes=["chat:write", "channels:history"]) as slack:
         client, general = make_client(slack), slack.channel("#general").id
         ts = (await client.chat_postMessage(channel=general, text="x"))["ts"]
@@ -80,7 +82,7 @@ async def test_a_method_without_its_scope_says_what_is_needed() -> None:
             await client.chat_postMessage(channel=general, text="x", username="Someone")
 
 
-async def test_a_rate_limit_fault_is_met_once_and_then_over(
+async def test_a_rate_limit_fault_is_used_up_by_one_call(
     slack: LocalSlack, client: AsyncWebClient
 ) -> None:
     slack.faults.rate_limit("chat.postMessage", retry_after=1)
@@ -93,7 +95,7 @@ async def test_a_rate_limit_fault_is_met_once_and_then_over(
     assert [message.text for message in slack.messages("#general")] == ["y"]
 
 
-async def test_a_fault_of_several_methods_is_met_by_whichever_is_called(
+async def test_a_fault_of_several_methods_hits_the_first_one_called(
     slack: LocalSlack, client: AsyncWebClient
 ) -> None:
     slack.faults.refuse("auth.test users.info", "fatal_error")
@@ -177,7 +179,7 @@ async def test_tiers_and_the_posting_limit_hold_when_they_are_switched_on() -> N
         await client.chat_postMessage(channel=general, text="again")
 
 
-def test_every_method_that_bots_need_is_there() -> None:
+def test_every_method_that_bots_need_is_implemented() -> None:
     needed = {
         *("auth.test", "api.test", "team.info", "bots.info", "users.info", "users.list"),
         *("users.conversations", "apps.connections.open", "apps.manifest.export", "files.info"),

@@ -42,7 +42,7 @@ async def test_the_token_moves_from_the_address_into_a_cookie(
 
 
 @pytest.mark.parametrize("path", ["/", "/?token=guess", "/_page/js/main.js", "/_control/state"])
-async def test_without_the_token_there_is_nothing(
+async def test_nothing_is_served_without_the_token(
     slack: LocalSlack, session: aiohttp.ClientSession, path: str
 ) -> None:
     assert await status(session, f"{slack.base_url}{path}") == 401

@@ -45,7 +45,7 @@ In all $F = G \\frac{m_1 m_2}{r^2}$ it is.
 CITED = TIDES.index("The sea"), TIDES.index("on it.") + len("on it.")
 
 
-async def test_an_answer_is_seen_to_come_and_is_whole_in_the_end(
+async def test_an_answer_is_shown_while_it_is_written_and_complete_at_its_end(
     town: Town, town_page: Page
 ) -> None:
     sources = (
@@ -82,7 +82,7 @@ async def test_an_answer_is_seen_to_come_and_is_whole_in_the_end(
     await expect(answer.locator("ol").last).to_contain_text("handbook.pdf")
 
 
-async def test_a_tool_at_work_is_named_beside_the_stop_button(town: Town, town_page: Page) -> None:
+async def test_a_running_tool_is_named_beside_the_stop_button(town: Town, town_page: Page) -> None:
     town.fake.answer = [held(Answer("Found.", items=(parts.web_search("tides"),)))]
     await say(town_page, "@bot look it up")
     await open_thread(town_page, "look it up")
@@ -95,7 +95,7 @@ async def test_a_tool_at_work_is_named_beside_the_stop_button(town: Town, town_p
     await expect(told).to_contain_text("Only visible to you")
 
 
-async def test_what_was_said_stays_where_the_answer_is_stopped(town: Town, town_page: Page) -> None:
+async def test_a_stopped_answer_keeps_its_text(town: Town, town_page: Page) -> None:
     town.slack.faults.refuse("chat.startStream", "unknown_method")
     town.fake.answer = [held("One word after the other, and no end of it in sight", after=3)]
     await say(town_page, "@bot tell me a story")
@@ -106,7 +106,7 @@ async def test_what_was_said_stays_where_the_answer_is_stopped(town: Town, town_
     await expect(growing.get_by_role("button", name="Stop")).to_have_count(0)
 
 
-async def test_a_person_says_what_they_think_and_asks_for_another_answer(
+async def test_a_person_gives_feedback_and_asks_for_another_answer(
     town: Town, town_page: Page
 ) -> None:
     town.fake.answer = ["The first answer.", "The second answer."]
@@ -160,7 +160,7 @@ async def test_files_go_in_and_come_out(town: Town, town_page: Page, tmp_path: P
     assert ["A dot, larger." in said[-2], "image.png" in said[-1]] == [True, True]
 
 
-async def test_an_edited_question_is_answered_anew_and_a_deleted_one_forgotten(
+async def test_an_edited_question_is_answered_again_and_a_deleted_one_forgotten(
     town_page: Page,
 ) -> None:
     town_page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
@@ -185,7 +185,7 @@ async def test_an_edited_question_is_answered_anew_and_a_deleted_one_forgotten(
     await expect(known).to_be_visible()
 
 
-async def test_called_in_the_middle_of_a_thread_it_knows_who_said_what(town_page: Page) -> None:
+async def test_mentioned_in_the_middle_of_a_thread_it_knows_who_said_what(town_page: Page) -> None:
     await say(town_page, "the deploy is red")
     await open_thread(town_page, "the deploy is red")
     await speak_as(town_page, "bob")

@@ -45,7 +45,7 @@ async def test_two_people_speak_in_one_thread(town_page: Page) -> None:
     assert who[:3] == ["alice", "threadbot", "bob"]
 
 
-async def test_the_word_reset_begins_afresh(town_page: Page) -> None:
+async def test_the_word_reset_starts_a_new_conversation(town_page: Page) -> None:
     await say(town_page, "@bot the word is swordfish")
     await open_thread(town_page, "swordfish")
     await expect(in_thread(town_page, "turn 1")).to_be_visible()
@@ -55,7 +55,7 @@ async def test_the_word_reset_begins_afresh(town_page: Page) -> None:
     await expect(in_thread(town_page, "turn 1: what is the word?")).to_be_visible()
 
 
-async def test_the_shortcut_in_a_message_s_menu_resets(town_page: Page) -> None:
+async def test_the_shortcut_of_a_message_resets(town_page: Page) -> None:
     await say(town_page, "@bot remember me")
     await open_thread(town_page, "remember me")
     await expect(in_thread(town_page, "turn 1")).to_be_visible()

@@ -155,7 +155,7 @@ async def test_code_and_messages_can_be_copied(
         assert await clipboard() == expected
 
 
-async def test_everything_a_message_depends_on_is_shown_anew(
+async def test_a_message_is_rebuilt_when_anything_it_shows_changes(
     slack: LocalSlack, client: AsyncWebClient, page: Page
 ) -> None:
     """No list of fields is kept by hand: each of these once had to be named in one."""

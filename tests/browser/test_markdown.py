@@ -115,7 +115,7 @@ async def test_no_text_ever_becomes_markup(page: Page, text: str) -> None:
     assert await page.evaluate("window.hit") is None
 
 
-async def test_slack_s_own_marks_are_read(page: Page) -> None:
+async def test_mrkdwn_and_control_sequences_are_rendered(page: Page) -> None:
     bob = await page.evaluate(
         "(async () => [...(await import('/_page/js/state.js')).people()][1].id)()"
     )
@@ -130,7 +130,7 @@ async def test_slack_s_own_marks_are_read(page: Page) -> None:
     assert "<time>" in await mrkdwn(page, "<!date^1392734382^{date} at {time}|earlier>")
 
 
-async def test_any_beginning_of_a_text_can_be_shown_while_it_grows(page: Page) -> None:
+async def test_any_prefix_of_a_text_can_be_shown(page: Page) -> None:
     text = "# T\n\n1. **a** [b](https://x.org)\n   - [x] `c`\n\n| a | b |\n|--|--|\n| 1 | 2 |\n\n```py\nx\n```\n> q"
     whole = await markdown(page, text)
     for end in range(len(text)):

@@ -68,7 +68,7 @@ async def test_a_streamed_answer_grows_on_screen_until_it_is_stopped(
     await expect(page.get_by_role("button", name="Stop")).to_be_hidden()
 
 
-async def test_stop_ends_the_stream_and_tells_the_app(
+async def test_stop_ends_the_stream_and_notifies_the_app(
     slack: LocalSlack, client: AsyncWebClient, page: Page
 ) -> None:
     ts = await slack.user("alice").says("#general", "@bot tell me")
@@ -133,7 +133,7 @@ async def test_messages_are_edited_and_deleted_by_their_author(
     await expect(page.get_by_role("menuitem", name="Delete message")).to_have_count(0)
 
 
-async def test_reactions_are_given_and_taken_back(slack: LocalSlack, page: Page) -> None:
+async def test_reactions_are_added_and_removed(slack: LocalSlack, page: Page) -> None:
     ts = await slack.user("bob").says("#general", "nice?")
     message = in_channel(page, "nice?")
     await message.hover()
@@ -194,7 +194,7 @@ async def test_a_reply_can_also_go_to_the_channel(slack: LocalSlack, page: Page)
     assert slack.messages("#general")[1].subtype == "thread_broadcast"
 
 
-async def test_a_click_opens_a_modal_and_what_is_filled_in_arrives(
+async def test_a_click_opens_a_modal_and_its_values_reach_the_app(
     slack: LocalSlack, client: AsyncWebClient, page: Page
 ) -> None:
     app = make_app(slack)

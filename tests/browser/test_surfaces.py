@@ -79,7 +79,7 @@ async def test_home_leads_to_conversations_and_resets_them(managed: Town, page: 
     await expect(home).not_to_contain_text("Settings of channels")
 
 
-async def test_an_admin_sets_a_channel_up_and_it_holds_from_the_next_message(
+async def test_an_admins_channel_settings_apply_from_the_next_message(
     managed: Town, page: Page
 ) -> None:
     await say(page, "@bot hello")
@@ -118,7 +118,7 @@ async def test_an_admin_sets_a_channel_up_and_it_holds_from_the_next_message(
     await expect(in_thread(page, "you are not among those who may use it")).to_be_visible()
 
 
-async def test_usage_is_told_and_drawn(managed: Town, page: Page) -> None:
+async def test_usage_is_listed_and_charted(managed: Town, page: Page) -> None:
     await managed.ask("#general", "@bot hello")
     await command(page, "/usage")
     told = in_channel(page, "Your usage")
@@ -141,9 +141,7 @@ async def test_usage_is_told_and_drawn(managed: Town, page: Page) -> None:
     await expect(letter.get_by_role("img", name="usage.png")).to_be_visible()
 
 
-async def test_conversations_are_found_and_everything_of_a_person_is_forgotten(
-    managed: Town, page: Page
-) -> None:
+async def test_conversations_are_searched_exported_and_forgotten(managed: Town, page: Page) -> None:
     await managed.ask("#general", "@bot about cats")
     await managed.ask("#random", "@bot about dogs")
     await command(page, "/bot-help")
@@ -178,7 +176,7 @@ async def test_conversations_are_found_and_everything_of_a_person_is_forgotten(
     assert managed.fake.conversations == {}
 
 
-async def test_strangers_hear_whom_to_ask(managed: Town, page: Page) -> None:
+async def test_refused_people_are_told_whom_to_ask(managed: Town, page: Page) -> None:
     for who, reason in (("gina", GUEST), ("olaf", OUTSIDER)):
         await speak_as(page, who)
         await say(page, f"@bot hello from {who}")

@@ -67,7 +67,7 @@ def test_links_are_deleted_and_what_they_lead_to_stays(tmp_path: Path) -> None:
         assert contents(outside) == {"slack.json", "dump.rdb", "appendonly.aof.1"}
 
 
-def test_fresh_waits_for_no_one_it_refuses_a_folder_in_use(tmp_path: Path) -> None:
+def test_fresh_refuses_a_folder_that_is_in_use(tmp_path: Path) -> None:
     with open_state_dir(tmp_path, fresh=False):
         write(tmp_path, "slack.json")
         with (

@@ -1,7 +1,7 @@
 // Slack's timestamps and dates in the reader's own way.
 
 const format = (options) => new Intl.DateTimeFormat(undefined, options);
-const clock = format({ hour: "2-digit", minute: "2-digit" });
+const clock = format({ timeStyle: "short" });
 const day = format({ weekday: "long", day: "numeric", month: "long" });
 const whole = format({ dateStyle: "full", timeStyle: "medium" });
 
