@@ -13,7 +13,7 @@ from aiohttp import web
 from bot.engines import Engine, open_engine
 from bot.engines.guard import GuardedEngine
 from bot.engines.polling import error_backoff
-from bot.errors import ConfigError, Retry, StoreUnavailable
+from bot.errors import Retry, StoreUnavailable
 from bot.health import Probe, add_routes
 from bot.settings import Settings
 from bot.slack.answer.notice import Notices
@@ -21,11 +21,14 @@ from bot.slack.answer.reply import Replies
 from bot.slack.answer.waiting import showing_waits
 from bot.slack.channels import Channels
 from bot.slack.client import Identity, SlackClient, identify, open_client, open_guarded_client
+from bot.slack.delivery_notes import DeliveryNotes
 from bot.slack.direct_messages import Letters
 from bot.slack.files import Files
+from bot.slack.http_server import listening
 from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.server import add_events_route, build_app, open_socket_mode
+from bot.slack.signatures import Verifier
 from bot.slack.threads import Threads
 from bot.store import Store, open_own_store
 from bot.sweeper import Sweeper, Swept
@@ -115,7 +118,8 @@ async def open_bot(
             await stack.enter_async_context(showing_waits(client, store.inbox, timing.answer))
             look_up = timing.slack.look_up
             web_rights = Rights(store, people, channels, settings, look_up_seconds=look_up)
-            slack = build_app(settings, store, client, identity, people, web_rights)
+            notes = DeliveryNotes(store)
+            slack = build_app(settings, store, client, identity, people, web_rights, notes)
             if settings.socket_mode:
                 probes["socket"] = await stack.enter_async_context(
                     open_socket_mode(slack, settings)
@@ -125,13 +129,13 @@ async def open_bot(
         token_text = token.get_secret_value() if token else ""
         add_routes(site, store, probes, public=web_part, token=token_text)
         if web_part and not settings.socket_mode:
-            add_events_route(site, slack)
+            add_events_route(site, slack, _verifier(settings), notes)
         port = settings.port if web_part else settings.bot_health_port
         address = None
         if port is not None:
             variable = "PORT" if web_part else "BOT_HEALTH_PORT"
-            listening = _listening(site, settings.bot_host, port, variable)
-            address = await stack.enter_async_context(listening)
+            port_opened = listening(site, settings.bot_host, port, variable)
+            address = await stack.enter_async_context(port_opened)
         yield Bot(store, engine, people, address, work)
 
 
@@ -214,23 +218,9 @@ async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_en
         return await (sweeper.preview() if dry_run else sweeper.sweep_now())
 
 
-@asynccontextmanager
-async def _listening(
-    site: web.Application, host: str, port: int, variable: str
-) -> AsyncIterator[tuple[str, int]]:
-    runner = web.AppRunner(site, access_log=None, shutdown_timeout=5)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            where = f"cannot listen at {host}:{port}"
-            raise ConfigError(variable, f"{where}: {error.strerror}") from None
-        host, port = runner.addresses[0][:2]
-        log.info("listening", host=host, port=port)
-        yield host, port
-    finally:
-        await runner.cleanup()
+def _verifier(settings: Settings) -> Verifier:
+    secret = settings.slack_signing_secret
+    return Verifier(secret.get_secret_value() if secret else "")
 
 
 def _pinged(store: Store) -> Probe:

@@ -58,7 +58,7 @@ def _metrics(store: Store, token: str) -> Callable[[web.Request], Awaitable[web.
     expected = f"Bearer {token}".encode()
 
     async def serve(request: web.Request) -> web.Response:
-        given = request.headers.get("Authorization", "").encode()
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
         if token and not hmac.compare_digest(given, expected):
             return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
         await _measure_queue(store)

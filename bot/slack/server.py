@@ -1,9 +1,10 @@
 """The Bolt app with all its listeners, and the two ways in: signed HTTP and Socket Mode."""
 
+import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,9 +22,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import BotError
 from bot.settings import Settings
 from bot.slack.client import Identity
+from bot.slack.delivery_notes import DeliveryNotes
 from bot.slack.events import Listeners, installation
+from bot.slack.http_server import REQUEST_SECONDS
+from bot.slack.messages import Messages
 from bot.slack.people import People
 from bot.slack.rights import Rights
+from bot.slack.signatures import Verifier
 from bot.slack.surfaces.channel_modal import ChannelModal
 from bot.slack.surfaces.commands import COMMANDS, Answer, Ask, Command
 from bot.slack.surfaces.feedback import AnswerButtons
@@ -45,16 +50,48 @@ LARGEST_BODY = 1024 * 1024
 
 
 class MeasuredApp(AsyncApp):
-    """Bolt's app, timed from Slack's request to our answer, by either way in."""
+    """Bolt's app, timed from Slack's request to our answer, by either way in.
+
+    What is malformed, and the events of our own messages, go no further than this.
+    """
+
+    def __init__(self, messages: Messages, notes: DeliveryNotes, **options: Any) -> None:
+        super().__init__(**options)
+        self._messages = messages
+        self._notes = notes
 
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         """What Bolt calls for every request of Slack."""
         began = time.perf_counter()
+        self._notes.accepted()
+        if not is_well_formed(req.body):
+            return BoltResponse(status=400, body={"error": "malformed body"})
+        if self._is_our_own(req.body.get("event")):
+            return BoltResponse(status=200)
         with trace.span("slack request", kind="server", slack_transport=req.mode):
             response = await super().async_dispatch(req)
         seconds = time.perf_counter() - began
         metrics.acks.labels(req.mode, response.status).observe(seconds)
         return response
+
+    def _is_our_own(self, event: Any) -> bool:
+        """Whether it tells of a message of ours: that it was posted, edited, streamed, deleted."""
+        if not isinstance(event, dict) or event.get("type") != "message":
+            return False
+        inner = event.get("message") or event.get("previous_message")
+        return self._messages.is_ours(inner if isinstance(inner, dict) else event)
+
+
+def is_well_formed(body: Any) -> bool:
+    """Whether a request has the parts on which every listener relies."""
+    if not isinstance(body, dict):
+        return False
+    if body.get("type") == "event_callback":
+        event = body.get("event")
+        return isinstance(event, dict) and isinstance(event.get("type"), str)
+    if "command" in body:
+        return all(isinstance(body.get(key), str) for key in ("user_id", "channel_id"))
+    return True
 
 
 def build_app(
@@ -64,10 +101,10 @@ def build_app(
     identity: Identity,
     people: People,
     rights: Rights,
+    notes: DeliveryNotes,
 ) -> AsyncApp:
     """Bolt's app, with a listener for every event, command, shortcut and button of ours."""
     token = settings.slack_bot_token.get_secret_value()
-    secret = settings.slack_signing_secret
 
     async def authorize() -> AuthorizeResult:
         return AuthorizeResult(
@@ -79,10 +116,12 @@ def build_app(
         )
 
     app = MeasuredApp(
+        Messages(identity),
+        notes,
         # Bolt gives each listener a client with the token that `authorize` returns.
         client=AsyncWebClient(base_url=client.base_url, session=client.session, retry_handlers=[]),
         authorize=authorize,
-        signing_secret=secret.get_secret_value() if secret else "",
+        request_verification_enabled=False,  # `add_events_route` verifies before it parses
         process_before_response=True,  # by default Bolt says 200 before the listener has run
         attaching_conversation_kwargs_enabled=False,
     )
@@ -148,29 +187,53 @@ async def open_socket_mode(
         await handler.client.close()
 
 
-def add_events_route(site: web.Application, app: AsyncApp) -> None:
+def add_events_route(
+    site: web.Application,
+    app: AsyncApp,
+    verifier: Verifier,
+    notes: DeliveryNotes,
+    *,
+    seconds: float = REQUEST_SECONDS,
+) -> None:
     """Take Slack's signed requests at `/slack/events`.
 
-    A body that is too large, no UTF-8 or no JSON is refused with 4xx before Bolt sees it.
+    What is unsigned is refused with 401 before it is read, what is malformed with 400.
     """
 
     async def slack_events(request: web.Request) -> web.StreamResponse:
-        raw = await request.read()
-        if not request.headers.get("X-Slack-Request-Timestamp", "").isdecimal():
-            return web.json_response({"error": "invalid request"}, status=401)
+        reason = verifier.reject_headers(request.headers)
+        if reason:
+            return _reject(notes, reason)
         try:
-            body = raw.decode()
-            if request.content_type == "application/json" and not isinstance(
-                json.loads(body), dict
-            ):
-                raise ValueError("no object")
-            bolt_request = AsyncBoltRequest(
-                body=body,
-                query=request.query_string,
-                headers=dict(request.headers.items()),
-            )
-        except (ValueError, AttributeError, TypeError):
-            return web.json_response({"error": "malformed body"}, status=400)
+            async with asyncio.timeout(seconds):
+                raw = await request.read()
+        except TimeoutError:
+            return _refuse(408, "the body took too long")
+        if reason := verifier.reject_body(request.headers, raw):
+            return _reject(notes, reason)
+        try:
+            bolt_request = _parse_request(request, raw)
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            return _refuse(400, "malformed body")
         return await to_aiohttp_response(await app.async_dispatch(bolt_request))
 
     site.router.add_post(EVENTS_PATH, slack_events)
+
+
+def _parse_request(request: web.Request, raw: bytes) -> AsyncBoltRequest:
+    body = raw.decode()
+    if request.content_type == "application/json" and not isinstance(json.loads(body), dict):
+        raise ValueError("no object")
+    headers: dict[str, str | Sequence[str]] = dict(request.headers.items())
+    return AsyncBoltRequest(body=body, query=request.query_string, headers=headers)
+
+
+def _reject(notes: DeliveryNotes, reason: str) -> web.Response:
+    notes.rejected(reason)
+    return _refuse(401, "invalid request")
+
+
+def _refuse(status: int, error: str) -> web.Response:
+    response = web.json_response({"error": error}, status=status)
+    response.force_close()
+    return response

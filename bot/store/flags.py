@@ -25,3 +25,12 @@ class Marks:
             [("SET", key, owner, "NX", "EX", seconds), ("GET", key)]
         )
         return bool(holder == owner)
+
+    async def note(self, name: str, value: str, seconds: int) -> None:
+        """Keep a value under a name for a while."""
+        await self._connection.execute("SET", self._keys.flag(name), value, "EX", seconds)
+
+    async def read(self, name: str) -> str | None:
+        """What was noted, while it is kept."""
+        found = await self._connection.execute("GET", self._keys.flag(name))
+        return str(found) if found is not None else None

@@ -36,6 +36,9 @@ def _histogram(name: str, what: str, buckets: tuple[float, ...], *labels: str) -
 acks = _histogram(
     "bot_ack_seconds", "From Slack's request to our answer to it", QUICK, "transport", "status"
 )
+rejected = _counter(
+    "bot_requests_rejected_total", "Requests without a valid signature of Slack.", "reason"
+)
 messages = _counter("bot_messages", "Messages for the bot, by `new` or `again`", "delivery")
 
 queue_threads = _gauge("bot_queue_threads", "Threads by state: waiting, claimed, later", "state")

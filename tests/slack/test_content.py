@@ -383,9 +383,9 @@ READ = {"text", "blocks", "attachments", "message"}
 
 def payloads() -> list[Json]:
     """Messages of our own samples, and those of real events where they are at hand."""
-    paths = [*SAMPLES.glob("*.json"), *CORPUS.glob("events/*.json"), *CORPUS.glob("socket/*.json")]
+    real = (*CORPUS.glob("events/*.json"), *CORPUS.glob("socket/*.json"))
     found: list[Json] = []
-    for path in paths:
+    for path in (SAMPLES / "messages.json", *real):
         body = json.loads(path.read_text())
         for each in body if isinstance(body, list) else [body]:
             inner = each.get("payload", each) if isinstance(each, dict) else {}

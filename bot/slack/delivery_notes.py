@@ -1,0 +1,62 @@
+"""Notes for `bot doctor`: when Slack last reached the bot, and when a signature was rejected."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from bot.errors import StoreUnavailable
+from bot.slack.signatures import FORGED, SKEWED, UNSIGNED
+from bot.store import Store
+from bot.telemetry import metrics
+from bot.telemetry.log import log
+
+EVENT = "last_event"
+REJECTED = "last_rejected"
+EVENT_EVERY = 10.0
+REJECTED_EVERY = 60.0
+KEPT_SECONDS = 30 * 86400
+
+CAUSES: Mapping[str, str] = {
+    SKEWED: "the request is older or newer than 300 s: the clock of this machine is wrong, or "
+    "an old request was sent again",
+    FORGED: "SLACK_SIGNING_SECRET belongs to another app, or somebody else sends requests",
+}
+
+
+class DeliveryNotes:
+    """Writes the notes, each at most once in a while: they are no part of a delivery."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._noted: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def accepted(self) -> None:
+        """A request or an envelope of Slack has arrived."""
+        if self._is_due(EVENT, EVENT_EVERY):
+            self._start(EVENT, f"{time.time():.0f}")
+
+    def rejected(self, reason: str) -> None:
+        """A request was refused; what bears no signature at all is none of Slack's."""
+        metrics.rejected.labels(reason).inc()
+        if reason != UNSIGNED and self._is_due(REJECTED, REJECTED_EVERY):
+            log.warning("signature_rejected", cause=CAUSES[reason])
+            self._start(REJECTED, f"{time.time():.0f} {reason}")
+
+    def _is_due(self, name: str, every: float) -> bool:
+        now = time.monotonic()
+        if now - self._noted.get(name, -every) < every:
+            return False
+        self._noted[name] = now
+        return True
+
+    def _start(self, name: str, value: str) -> None:
+        task = asyncio.create_task(self._note(name, value))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _note(self, name: str, value: str) -> None:
+        try:
+            await self._store.marks.note(name, value, KEPT_SECONDS)
+        except StoreUnavailable as error:
+            log.debug("delivery_not_noted", error=str(error))

@@ -1,0 +1,134 @@
+"""The HTTP port: bounded in connections, and in the time that a peer may take for a request."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from bot.errors import ConfigError
+from bot.telemetry.log import log
+
+MOST_CONNECTIONS = 1000
+REQUEST_SECONDS = 10.0
+"""For the headers of a request from its first byte, and for its body."""
+KEEP_ALIVE = 95.0
+"""Longer than the routers of Heroku (90 s) and of others keep a connection that is at rest."""
+
+
+class _Connection(web.RequestHandler):
+    """One connection. It is closed when it does not send a whole request in time."""
+
+    __slots__ = ("_deadline", "_most", "_seconds")
+
+    def __init__(self, server: web.Server, *, most: int, seconds: float, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._most = most
+        self._seconds = seconds
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._make_room()
+        self._expect_headers()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._is_at_rest():
+            self._expect_headers()
+        else:
+            self._cancel_deadline()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._cancel_deadline()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP is the peer's fault, and none that belongs into the log."""
+        if status >= 500:
+            return super().handle_error(request, status, exc, message)
+        response = web.Response(status=status, text="bad request\n")
+        response.force_close()
+        return response
+
+    def _is_at_rest(self) -> bool:
+        """Whether no request is read or answered; part of the next one may be there."""
+        return self._current_request is None and not self._messages
+
+    def _expect_headers(self) -> None:
+        if self._deadline is None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(self._seconds, self._give_up)
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        if self._is_at_rest():
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if isinstance(self.transport, asyncio.Transport):
+            self.transport.abort()
+
+    def _make_room(self) -> None:
+        """Above the limit the oldest connection at rest has to go, else this one."""
+        server = self._manager
+        if server is None or len(server.connections) <= self._most:
+            return
+        others = (each for each in server.connections if isinstance(each, _Connection))
+        next((each for each in others if each is not self and each._is_at_rest()), self).abort()
+
+
+@asynccontextmanager
+async def listening(
+    site: web.Application,
+    host: str,
+    port: int,
+    variable: str,
+    *,
+    most: int = MOST_CONNECTIONS,
+    seconds: float = REQUEST_SECONDS,
+) -> AsyncIterator[tuple[str, int]]:
+    """Serve a site inside the block; gives the address. `variable` is the setting of the port."""
+    runner = web.AppRunner(site, access_log=None, shutdown_timeout=5)
+    await runner.setup()
+    server = runner.server
+    assert server is not None
+    loop = asyncio.get_running_loop()
+
+    def connect() -> _Connection:
+        return _Connection(
+            server,
+            most=most,
+            seconds=seconds,
+            loop=loop,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE,
+        )
+
+    try:
+        try:
+            listener = await loop.create_server(connect, host, port)
+        except OSError as error:
+            where = f"cannot listen at {host}:{port}"
+            raise ConfigError(variable, f"{where}: {error.strerror}") from None
+        host, port = listener.sockets[0].getsockname()[:2]
+        log.info("listening", host=host, port=port)
+        try:
+            yield host, port
+        finally:
+            listener.close()
+    finally:
+        await runner.cleanup()

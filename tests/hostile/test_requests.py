@@ -1,0 +1,284 @@
+"""Requests from the open internet, and odd ones that bear Slack's signature."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
+
+from bot.slack.delivery_notes import DeliveryNotes
+from bot.slack.http_server import listening
+from bot.slack.server import add_events_route
+from bot.slack.signatures import Verifier
+from local_slack.delivery.events import Event
+from tests.slack.test_content import mutate, payloads
+from tests.world import Town, wait_until
+
+SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def signed(body: bytes, secret: str = SECRET, at: str | None = None) -> dict[str, str]:
+    timestamp = at or str(int(time.time()))
+    base = b"v0:" + timestamp.encode() + b":" + body
+    digest = hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
+    return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": f"v0={digest}"}
+
+
+class Quiet(DeliveryNotes):
+    """Keeps the reasons instead of writing them to Redis."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def rejected(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+class Dispatched:
+    """In the place of Bolt's app: counts what gets that far."""
+
+    def __init__(self) -> None:
+        self.requests: list[AsyncBoltRequest] = []
+
+    async def async_dispatch(self, request: AsyncBoltRequest) -> BoltResponse:
+        self.requests.append(request)
+        return BoltResponse(status=200)
+
+
+@asynccontextmanager
+async def door(
+    *, seconds: float = 10.0, most: int = 100
+) -> AsyncIterator[tuple[str, int, Dispatched, Quiet]]:
+    """The route of Slack's requests alone, on a port of its own."""
+    site, app, notes = web.Application(), Dispatched(), Quiet()
+    add_events_route(site, app, Verifier(SECRET), notes, seconds=seconds)  # type: ignore[arg-type]
+    async with listening(site, "127.0.0.1", 0, "PORT", most=most, seconds=seconds) as (host, port):
+        yield host, port, app, notes
+
+
+DEEP = b'{"a":' * 50_000 + b"1" + b"}" * 50_000
+EVENT = b'{"type":"event_callback","event":{"type":"message"}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (EVENT, {}, 401),
+        (DEEP, {}, 401),
+        (b"\xff\xfe\x00", {}, 401),
+        (b"", {}, 401),
+        (EVENT, signed(EVENT, "another app's secret"), 401),
+        (EVENT, signed(EVENT, at="1"), 401),
+        (EVENT, signed(EVENT, at="9" * 400), 401),
+        (EVENT, signed(EVENT, at="-5"), 401),
+        (EVENT, signed(EVENT, at="1e9"), 401),
+        (EVENT, signed(EVENT) | {"X-Slack-Request-Timestamp": "١٢٣"}, 401),
+        (EVENT, signed(EVENT) | {"X-Slack-Signature": "v0=ü"}, 401),
+        (EVENT, signed(EVENT) | {"X-Slack-Signature": "v0=" + "0" * 64}, 401),
+        (EVENT + b" ", signed(EVENT), 401),
+        (DEEP, signed(DEEP), 400),
+        (b"[]", signed(b"[]"), 400),
+        (b"\xff\xfe", signed(b"\xff\xfe"), 400),
+        (b"1" * 5000, signed(b"1" * 5000), 400),
+        (EVENT, signed(EVENT), 200),
+    ],
+)
+async def test_what_is_not_slack_s_is_refused_without_a_trace(
+    body: bytes, headers: dict[str, str], status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with door() as (host, port, app, _), aiohttp.ClientSession() as session:
+        url = f"http://{host}:{port}/slack/events"
+        async with session.post(url, data=body, headers=JSON | headers) as response:
+            assert response.status == status
+        assert len(app.requests) == (status == 200)
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("payload", [b"payload=" + b"%5B" * 50_000, b"payload=%5B%5D", b"payload"])
+async def test_a_form_is_parsed_after_its_signature(payload: bytes) -> None:
+    async with door() as (host, port, _, __), aiohttp.ClientSession() as session:
+        url = f"http://{host}:{port}/slack/events"
+        async with session.post(url, data=payload, headers=FORM) as response:
+            assert response.status == 401
+        async with session.post(url, data=payload, headers=FORM | signed(payload)) as response:
+            assert response.status < 500
+
+
+async def test_an_unset_secret_verifies_nothing() -> None:
+    headers = signed(EVENT, "")
+    assert Verifier("").reject_body(headers, EVENT)
+
+
+async def test_reasons_are_told_apart() -> None:
+    async with door() as (host, port, _, notes), aiohttp.ClientSession() as session:
+        url = f"http://{host}:{port}/slack/events"
+        for headers in ({}, signed(EVENT, at="1"), signed(EVENT, "other")):
+            await session.post(url, data=EVENT, headers=JSON | headers)
+        assert notes.reasons == ["unsigned", "clock", "secret"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST /slack/events HTTP/1.1\r\nHost: x\r\nX-A: ",
+        b"GET /",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"\x00" * 200,
+    ],
+)
+async def test_half_a_request_is_cut_off(sent: bytes) -> None:
+    async with door(seconds=0.3) as (host, port, _, __):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(sent)
+        async with asyncio.timeout(5):
+            await reader.read()
+        writer.close()
+
+
+async def test_headers_that_trickle_are_cut_off() -> None:
+    async with door(seconds=0.3) as (host, port, _, __):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"POST /slack/events HTTP/1.1\r\n")
+        async with asyncio.timeout(5):
+            while not reader.at_eof():
+                writer.write(b"X-A: b\r\n")
+                try:
+                    await asyncio.wait_for(reader.read(100), 0.05)
+                except TimeoutError:
+                    continue
+                except ConnectionError:
+                    break
+        writer.close()
+
+
+async def test_a_body_that_trickles_is_cut_off() -> None:
+    async with door(seconds=0.3) as (host, port, app, _):
+        reader, writer = await asyncio.open_connection(host, port)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in signed(EVENT).items())
+        head = f"POST /slack/events HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n{headers}\r\n{{"
+        writer.write(head.encode())
+        async with asyncio.timeout(15):
+            answer = await reader.read(200)
+        assert b" 408 " in answer
+        assert app.requests == []
+        writer.close()
+
+
+async def test_a_connection_that_rests_between_requests_is_kept() -> None:
+    async with door(seconds=0.2) as (host, port, app, _):
+        reader, writer = await asyncio.open_connection(host, port)
+        for _ in range(2):
+            headers = "".join(f"{name}: {value}\r\n" for name, value in signed(EVENT).items())
+            head = (
+                "POST /slack/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(EVENT)}\r\n{headers}\r\n"
+            )
+            writer.write(head.encode() + EVENT)
+            assert b" 200 " in await reader.read(1000)
+            await asyncio.sleep(0.5)
+        assert len(app.requests) == 2
+        writer.close()
+
+
+async def test_connections_are_bounded_and_slack_still_gets_in() -> None:
+    async with door(most=5) as (host, port, _, __):
+        idle = [await asyncio.open_connection(host, port) for _ in range(50)]
+        async with aiohttp.ClientSession() as session:
+            url = f"http://{host}:{port}/slack/events"
+            async with session.post(url, data=EVENT, headers=JSON | signed(EVENT)) as response:
+                assert response.status == 200
+        closed = 0
+        for reader, writer in idle:
+            try:
+                closed += await asyncio.wait_for(reader.read(1), 0.01) == b""
+            except ConnectionError:
+                closed += 1
+            except TimeoutError:
+                pass
+            writer.close()
+        assert closed >= 45
+
+
+async def test_a_rejection_costs_less_than_an_acceptance(town: Town) -> None:
+    body = json.dumps({"type": "event_callback", "team_id": "T", "event": {"type": "x"}}).encode()
+    url, secret = f"{town.url}/slack/events", town.slack.signing_secret
+
+    async def cpu(headers: dict[str, str]) -> float:
+        began = time.process_time()
+        for _ in range(100):
+            async with session.post(url, data=body, headers=JSON | headers):
+                pass
+        return time.process_time() - began
+
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        assert await cpu({}) < await cpu(signed(body, secret))
+
+
+# Signed, odd
+
+
+async def test_odd_signed_requests_are_refused_and_harm_nothing(town: Town) -> None:
+    events: list[Any] = [None, [], "x", {}, {"type": None}, {"type": ["message"]}]
+    bodies = [{"type": "event_callback", "event": event} for event in events]
+    odd = [(JSON, json.dumps(body).encode()) for body in bodies]
+    odd += [(FORM, body) for body in (b"command=%2Freset", b"command=%2Freset&user_id=U1")]
+    url, secret = f"{town.url}/slack/events", town.slack.signing_secret
+    async with aiohttp.ClientSession() as session:
+        for headers, body in odd:
+            async with session.post(
+                url, data=body, headers=headers | signed(body, secret)
+            ) as response:
+                assert response.status == 400, body
+    assert await town.ask("#general", "@bot still there?")
+
+
+async def test_rejections_leave_a_note_for_the_doctor(town: Town) -> None:
+    async with aiohttp.ClientSession() as session:
+        for _ in range(3):
+            headers = JSON | signed(EVENT, "another app's")
+            await session.post(f"{town.url}/slack/events", data=EVENT, headers=headers)
+
+    async def noted() -> str | None:
+        return await town.bot.store.marks.read("last_rejected")
+
+    assert (await wait_until(noted)).endswith(" secret")
+
+
+async def test_mutated_payloads_leave_the_bot_alive(each_way_town: Town) -> None:
+    town, chance = each_way_town, random.Random(7)
+    samples = payloads()
+    for _ in range(150):
+        event: Any = mutate(chance.choice(samples), chance)
+        if isinstance(event, dict):
+            event = {"type": "message", "channel": town.slack.channel("#general").id} | event
+            town.slack.deliveries_to_app.send_event(Event("message", event))
+    assert await town.ask("#general", "@bot still there?")
+
+
+async def test_our_own_messages_go_no_further_than_the_signature(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    ask = town.bot.store.talk.hear
+
+    async def hear(message: Any, *rest: Any) -> Any:
+        heard.append(message.user_id)
+        return await ask(message, *rest)
+
+    monkeypatch.setattr(town.bot.store.talk, "hear", hear)
+    await town.ask("#general", "@bot hi")
+    assert set(heard) == {town.slack.user("alice").id}
