@@ -247,23 +247,6 @@ def export_feedback(kind: str) -> None:
     click.echo(render(found), nl=False)
 
 
-@commands.command()
-@click.option("--csv", "as_csv", is_flag=True, help="All lines as CSV.")
-@click.option("--verify", is_flag=True, help="Check that no line was changed or taken out.")
-def audit(as_csv: bool, verify: bool) -> None:
-    """Show the audit trail of tool calls: the newest lines, all as CSV, or whether it is intact."""
-    from bot.cli import audit as audit_
-
-    lines, problem = asyncio.run(audit_.fetch(settings.load()))
-    if as_csv:
-        click.echo(audit_.render_csv(lines), nl=False)
-    elif not verify:
-        click.echo(audit_.render_newest(lines))
-    if verify:
-        click.echo(problem or f"{len(lines)} lines, intact", err=bool(problem))
-        sys.exit(1 if problem else 0)
-
-
 def _serve(*, web_part: bool, work_part: bool) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level, loaded.secrets)

@@ -113,7 +113,6 @@ def open_own_store(
         settings.redis_url,
         prefix=settings.bot_redis_prefix,
         tls_verify=settings.redis_tls_verify,
-        audit_days=settings.bot_audit_days,
         connections=settings.bot_redis_connections,
         timing=timing,
     )
