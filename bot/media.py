@@ -1,5 +1,6 @@
 """Which files a model can be shown, and as what. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
@@ -71,3 +72,21 @@ def file_kind(name: str, mimetype: str, size: int) -> FileKind:
 def inlined(attachment: Attachment) -> str:
     """A text file as part of a message."""
     return f'<file name="{attachment.name}">\n{attachment.text}\n</file>'
+
+
+KEPT_CHARS = 20_000
+"""What our record keeps of the text files of one message."""
+
+
+def kept_text(attachments: Iterable[Attachment]) -> str:
+    """What our record keeps of files: the words of text files, of the others their names."""
+    kept, room = [], KEPT_CHARS
+    for attachment in attachments:
+        text = inlined(attachment) if attachment.kind == "text" else ""
+        if text and len(text) <= room:
+            kept.append(text)
+            room -= len(text)
+        else:
+            kind = attachment.kind if attachment.kind in ("image", "audio") else "file"
+            kept.append(f"[{kind} {attachment.name}, no longer available]")
+    return "\n".join(kept)

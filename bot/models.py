@@ -103,6 +103,8 @@ class Record:
     text: str
     ts: str
     user_id: str = ""
+    files: str = ""
+    """What is left of the files of the message: the words of text files, the names of others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class AssistantsEngine:
 
     async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
         messages: list[Any] = [
-            {"role": record.role, "content": record.text or NO_TEXT} for record in history
+            {"role": record.role, "content": _content(record)} for record in history
         ]
         metadata = {
             "slack_team": thread.team_id,
@@ -310,6 +310,14 @@ class AssistantsEngine:
             if message.get("role") == "assistant"
             and (message.get("run_id") == run.id or (not message.get("run_id") and index > asked))
         ]
+
+
+def _content(record: Record) -> str | list[Json]:
+    """The words, and in a part of its own what is left of the files."""
+    words = record.text or NO_TEXT
+    if not record.files:
+        return words
+    return [{"type": "text", "text": text} for text in (words, record.files)]
 
 
 def _with_id(answer: Json) -> Json:

@@ -81,8 +81,8 @@ def messages(instructions: str, said: Sequence[Said]) -> list[Json]:
 
 def _content(message: Said) -> str | list[Json]:
     if not message.files:
-        return message.text
-    words = [{"type": "text", "text": message.text}] if message.text else []
+        return "\n\n".join(message.texts)
+    words = [{"type": "text", "text": text} for text in message.texts if text]
     return [*words, *map(chat_part, message.files)]
 
 

@@ -30,7 +30,7 @@ async def create(api: Api, thread: Thread, user_id: str, history: Sequence[Recor
     Raises RunFailed("endpoint_not_found") where the server keeps no conversations at all.
     """
     items: list[Any] = [
-        {"type": "message", "role": record.role, "content": record.text} for record in history
+        {"type": "message", "role": record.role, "content": _content(record)} for record in history
     ]
     metadata = {
         "slack_team": thread.team_id,
@@ -50,6 +50,13 @@ async def create(api: Api, thread: Thread, user_id: str, history: Sequence[Recor
         batch = {"items": items[start : start + ITEMS_PER_CALL]}
         await api.post("conversations", conversation_id, "items", body=batch)
     return conversation_id
+
+
+def _content(record: Record) -> str | list[dict[str, str]]:
+    """The words, and in a part of its own what is left of the files."""
+    if not record.files:
+        return record.text
+    return [{"type": "input_text", "text": text} for text in (record.text, record.files)]
 
 
 async def items_after(api: Api, conversation_id: str, item_id: str) -> list[Item]:

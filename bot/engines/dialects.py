@@ -23,11 +23,18 @@ class Said:
     role: str
     text: str
     files: tuple[Attachment, ...] = ()
+    kept: str = ""
+    """What our record has kept of files that are no longer at hand."""
+
+    @property
+    def texts(self) -> list[str]:
+        """The words, and what is left of earlier files."""
+        return [self.text, self.kept] if self.kept else [self.text]
 
     @property
     def size(self) -> int:
         """Bytes that it keeps in memory, about."""
-        return len(self.text) + sum(len(file.data) for file in self.files)
+        return len(self.text) + len(self.kept) + sum(len(file.data) for file in self.files)
 
 
 class Dialect(Protocol):
@@ -86,5 +93,6 @@ def as_json(event: object) -> Json:
 def _as_item(message: Said) -> Json:
     if message.role != "user":
         return {"type": "message", "role": message.role, "content": message.text}
-    content = [{"type": "input_text", "text": message.text}, *map(input_part, message.files)]
+    words = [{"type": "input_text", "text": text} for text in message.texts]
+    content = [*words, *map(input_part, message.files)]
     return {"type": "message", "role": "user", "content": content}

@@ -26,7 +26,7 @@ def cadence(
     age: float = 0.0,
     *,
     first: float = 1.0,
-    growth: float = 0.25,
+    growth: float = 0.15,
     longest: float = 10.0,
     jitter: float = 0.15,
 ) -> Iterator[float]:

@@ -94,7 +94,9 @@ class ReplayEngine:
     async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
         conversation_id = PREFIX + secrets.token_hex(12)
         memory = self._memories[conversation_id] = _Memory()
-        self._remember(memory, [Said(record.role, record.text) for record in history])
+        self._remember(
+            memory, [Said(record.role, record.text, kept=record.files) for record in history]
+        )
         return conversation_id
 
     async def append(
@@ -188,7 +190,9 @@ class ReplayEngine:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         deadline = time.time() + self._settings.bot_run_deadline
         said = [*memory.said, *given]
-        tokens = text_tokens(self._instructions(request), *(message.text for message in said))
+        tokens = text_tokens(
+            self._instructions(request), *(text for message in said for text in message.texts)
+        )
         tokens += sum(file_tokens(message.files) for message in said)
         return _Work(run, request, given, draft, accepted, task, deadline, tokens)
 

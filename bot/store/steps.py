@@ -104,6 +104,8 @@ FORGOTTEN = Step("forgotten", str)
 """The id of the conversation that a reset deletes."""
 UNREAD = Step("unread", list[str])
 """Names of attached files that the model did not get."""
+KEPT_FILES = Step("kept_files", dict[str, str])
+"""What our record keeps of the files of a message, by its ts."""
 UNATTACHED = Step("unattached", list[str])
 """Names of files of the model that could not be attached."""
 CUT = Step("cut", int)

@@ -36,6 +36,8 @@ class Spent:
     output_tokens: int = 0
     reasoning_tokens: int = 0
     microdollars: int = 0
+    estimated_tokens: int = 0
+    """Of `tokens`: the server reported none."""
 
     @property
     def tokens(self) -> int:
@@ -101,6 +103,7 @@ class Spending:
             usage.output_tokens,
             usage.reasoning_tokens,
             microdollars,
+            usage.estimated,
         )
         scopes: Sequence[tuple[Scope, str]] = (
             ("team", ""),

@@ -7,11 +7,11 @@ from typing import TypeVar
 from bot.engines import Engine, RunRequest
 from bot.engines.wrapper import EngineWrapper
 from bot.errors import RunFailed
-from bot.media import Attachment
+from bot.media import Attachment, kept_text
 from bot.models import Conversation, Message, Run
 from bot.slack.files import Files
 from bot.store.journal import Turn
-from bot.store.steps import UNREAD, Step
+from bot.store.steps import KEPT_FILES, UNREAD, Step
 from bot.telemetry.log import log
 from bot.texts.files import REFUSED, unread
 
@@ -34,6 +34,7 @@ async def load_files(
     if not loaded:
         return {}
     await turn.note(UNREAD, [name for found in loaded.values() for name in found.unread])
+    await turn.note(KEPT_FILES, {ts: kept_text(found.attachments) for ts, found in loaded.items()})
     return {ts: found.attachments for ts, found in loaded.items()}
 
 

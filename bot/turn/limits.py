@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 
+from bot.engines.estimate import text_tokens
 from bot.models import Answer, Message, Usage
 from bot.settings import Settings
 from bot.store import Store, Turn
@@ -79,7 +80,8 @@ class Limits:
 
         Each author is charged in proportion to their messages; the last one counts the turn.
         """
-        usage = _together(answer.usage, turn.recall(SUMMARY_USAGE))
+        used = answer.usage or _estimate(turn, answer)
+        usage = _together(used, turn.recall(SUMMARY_USAGE))
         asker = messages[-1].user_id
         if usage is not None:
             model = answer.model or self._settings.openai_model
@@ -212,6 +214,21 @@ class Limits:
         day = datetime.fromtimestamp(limit.renewal, UTC).strftime("on %d %B %Y, %H:%M UTC, ")
         when = f"{day if left > 3600 else ''}in {texts.span(left)}"
         return texts.reached(texts.owner(limit.scope), limit.shown, when)
+
+
+def _estimate(turn: Turn, answer: Answer) -> Usage | None:
+    """What a run took whose server reports no usage; None where there was no run.
+
+    Earlier exchanges of the conversation count as long as this one.
+    """
+    if not answer.run_id:
+        return None
+    asked = text_tokens(*(message.text for message in turn.claim.messages))
+    written = text_tokens(answer.text)
+    conversation = turn.claim.conversation
+    before = (asked + written) * (conversation.messages if conversation else 0)
+    total = asked + before + written
+    return Usage(input_tokens=asked + before, output_tokens=written, estimated=total)
 
 
 def _together(first: Usage | None, second: Usage | None) -> Usage | None:

@@ -159,7 +159,8 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
     await services.limits.account(turn, answer, questions)
     heard = turn.recall(steps.HEARD) or Heard(messages=questions)
     said = [*heard.before]
-    said += [Record("user", m.text, m.ts, m.user_id) for m in heard.messages]
+    kept = turn.recall(steps.KEPT_FILES) or {}
+    said += [Record("user", m.text, m.ts, m.user_id, kept.get(m.ts, "")) for m in heard.messages]
     said.append(Record("assistant", clean(answer.text), questions[-1].ts))
     await inbox.settle(
         turn.claim,

@@ -63,7 +63,8 @@ def doubling(first: float) -> Iterator[float]:
 
 def test_the_cadence_grows_to_its_cap() -> None:
     delays = list(islice(cadence(jitter=0), 7))
-    assert delays[:6] == [1.0, 1.0, 1.0, 1.0, 1.0, 1.25]
+    assert delays == [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert list(islice(cadence(20.0, jitter=0), 3)) == pytest.approx([0.0, 3.0, 3.45])
     assert list(islice(cadence(300.0, jitter=0), 3)) == [0.0, 10.0, 10.0]
 
 
@@ -72,20 +73,32 @@ def test_the_cadence_grows_to_its_cap() -> None:
     [
         (0.9, [1.0, 1.0, 1.0, 1.0]),
         (1.0, [0.0, 1.0, 1.0, 1.0]),
-        (8.0, [0.0, 2.0, 2.5, 3.125]),
+        (40.0, [0.0, 6.0, 6.9, 7.935]),
         (5000.0, [0.0, 10.0, 10.0, 10.0]),
     ],
 )
 def test_who_comes_later_looks_at_once_and_then_at_the_pace_of_that_age(
     age: float, delays: list[float]
 ) -> None:
-    assert list(islice(cadence(age, jitter=0), 4)) == delays
+    assert list(islice(cadence(age, jitter=0), 4)) == pytest.approx(delays)
 
 
 def test_the_cadence_is_spread() -> None:
     firsts = {next(cadence()) for _ in range(200)}
     assert len(firsts) > 100
     assert all(0.85 <= first <= 1.15 for first in firsts)
+
+
+def test_the_cadence_keeps_the_lag_within_a_sixth_of_the_run_s_time() -> None:
+    for seconds in (10, 30, 60, 600):
+        elapsed, polls = 0.0, 0
+        for delay in cadence():
+            elapsed += delay
+            polls += 1
+            if elapsed >= seconds:
+                break
+        assert elapsed - seconds <= min(0.18 * seconds, 11.5)
+        assert polls <= 8 + seconds / 8
 
 
 def test_the_error_backoff_doubles_to_half_a_minute() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.files import MOST_BYTES, Files
@@ -147,15 +148,57 @@ async def test_the_token_is_shown_to_slack_only(town: Town) -> None:
 
 
 async def test_no_bytes_of_files_come_into_redis(redis_url: str, tmp_path: Path) -> None:
+    """Of text files the words are kept, in our record of the conversation."""
     async with open_town(redis_url, tmp_path) as town:
         town.fake.answer = ["I see."]
-        await ask_with(town, "@bot look", {"notes.txt": b"top secret words"})
-        assert "top secret words" in content(town)[1]["text"]
+        files = {"cat.png": PNG + b"top secret pixels", "huge.txt": b"top secret words" * 2000}
+        await ask_with(town, "@bot look", files)
+        assert "top secret words" in content(town)[2]["text"]
         redis = town.bot.store.redis
         async for key in redis.scan_iter(match="*story-*"):
             kind = await redis.type(key)
             whole = await (redis.lrange(key, 0, -1) if kind == "list" else redis.dump(key))
-            assert "top secret words" not in str(whole)
+            assert "top secret" not in str(whole)
+
+
+@pytest.mark.parametrize("variant", ["openai", "no_conversations", "chat_completions"])
+async def test_files_outlast_a_lost_conversation(
+    redis_url: str, tmp_path: Path, variant: str
+) -> None:
+    """The words of text files are in our record; the rest is named as no longer available."""
+    async with open_town(redis_url, tmp_path, fake={"variant": variant}) as town:
+        files = {"a.txt": b"the code is 4711", "cat.png": PNG}
+        root = await town.slack.user("alice").says("#general", "@bot read", files=files)
+        await town.replies("#general", root)
+        lose_conversations(town)
+        await town.ask("#general", "which code?", thread_ts=root)
+        said = str(town.fake.prompts[-1].body.get("messages") or asked(town))
+    assert "the code is 4711" in said
+    assert "[image cat.png, no longer available]" in said
+
+
+@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize("variant", ["no_conversations", "chat_completions"])
+async def test_a_file_that_a_simple_server_refuses_costs_only_itself(
+    redis_url: str, tmp_path: Path, variant: str, status: int
+) -> None:
+    refusing = {"variant": variant, "takes_files": False, "file_status": status}
+    async with open_town(redis_url, tmp_path, fake=refusing) as town:
+        answer = await ask_with(town, "@bot look", {"cat.png": PNG})
+        assert answer.startswith("turn 1: look")
+        assert answer.endswith("⚠️ I could not read cat.png (the AI model does not take it).")
+
+
+def lose_conversations(town: Town) -> None:
+    """What a restart of the worker loses, or the server."""
+    engine: Any = town.bot.engine
+    engine.replay._memories.clear()
+    town.fake.conversations.clear()
+
+
+def asked(town: Town) -> list[Any]:
+    """All that the server was given of conversations and requests."""
+    return [r.body for r in town.fake.requests if r.path in ("/conversations", "/responses")][-2:]
 
 
 async def ask_with(town: Town, text: str, files: dict[str, bytes]) -> str:

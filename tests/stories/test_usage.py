@@ -96,6 +96,23 @@ async def test_a_turn_that_is_taken_up_again_is_not_counted_twice(store: Store) 
     assert spent == Spent(1, 100, 40, 10, 5, 7)
 
 
+@pytest.mark.parametrize("engine", ["responses", "assistants"])
+async def test_usage_that_no_server_reports_is_estimated_and_limited(
+    redis_url: str, tmp_path: Path, engine: str
+) -> None:
+    limits: dict[str, Any] = {"bot_limit_person_tokens": 300, "fake": {"usage": False}}
+    async with open_town(redis_url, tmp_path, engine=engine, **limits) as town:
+        alice = town.slack.user("alice")
+        town.fake.answer = "word " * 200
+        root = await town.ask("#general", "@bot tell me")
+        await alice.slash("/usage")
+        (shown,) = alice.ephemerals("#general")
+        assert "of them estimated" in shown.blocks[0]["text"]["text"]
+        await town.ask("#general", "more", thread_ts=root)
+        await alice.says("#general", "and more", thread_ts=root)
+        assert "limit of 300 tokens" in (await town.replies("#general", root, 3))[-1]
+
+
 async def test_usage_shows_a_person_their_own_and_admins_the_top(
     redis_url: str, tmp_path: Path
 ) -> None:

@@ -126,7 +126,7 @@ class RunWork(Work):
             }
         if status == "incomplete":
             self.body["incomplete_details"] = {"reason": answer.reason}
-        if not self._state.options.bare:
+        if self._state.options.usage and not self._state.options.bare:
             self.body["usage"] = self._usage(answer)
         self._tell(f"thread.run.{status}")
 

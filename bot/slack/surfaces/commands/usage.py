@@ -40,7 +40,8 @@ def render_spent(spent: Spent) -> str:
         return texts.NOTHING
     given = f"{spent.input_tokens:,} in" + _part(spent.cached_tokens, "cached")
     made = f"{spent.output_tokens:,} out" + _part(spent.reasoning_tokens, "reasoning")
-    words = f"{texts.answers(spent.turns)}, {spent.tokens:,} tokens ({given}; {made})"
+    guess = _part(spent.estimated_tokens, "estimated")
+    words = f"{texts.answers(spent.turns)}, {spent.tokens:,} tokens{guess} ({given}; {made})"
     return f"{words}, ${spent.dollars:,.4f}" if spent.microdollars else words
 
 
