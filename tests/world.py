@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from bot.app import Bot, open_bot
+from bot.engines.wrapper import EngineWrapper
 from bot.models import Thread
 from bot.settings import Settings
 from bot.slack.events import EVENTS
@@ -94,6 +95,14 @@ async def delete_while_answering(town: Town, answer: str) -> None:
     await alice.deletes("#general", root)
     town.fake.finish()
     await town.rests("#general", root)
+
+
+def network_engine(town: Town) -> Any:
+    """The engine that speaks to the AI server, without what the bot wraps around it."""
+    engine: Any = town.bot.engine
+    while isinstance(engine, EngineWrapper):
+        engine = engine._engine
+    return engine
 
 
 @asynccontextmanager

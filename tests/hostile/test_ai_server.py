@@ -31,7 +31,7 @@ from tests.engines.engines import (
     said,
 )
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
-from tests.world import open_town
+from tests.world import network_engine, open_town
 
 MIB = 1 << 20
 MOST_MEMORY = 100 * MIB
@@ -313,8 +313,7 @@ async def test_people_are_told_and_the_next_question_is_answered(
     ):
         root = await town.ask("#general", "@bot one")
         # From now on the server answers without end.
-        engine: Any = town.bot.engine
-        client = engine.native._api.client
+        client = network_engine(town).native._api.client
         honest, client.base_url = client.base_url, url
         alice = town.slack.user("alice")
         await alice.says("#general", "two", thread_ts=root)

@@ -12,7 +12,7 @@ from bot.slack.files import MOST_BYTES, Files
 from bot.slack.shared_files import parse_files
 from bot.texts.files import ELSEWHERE, NO_SCOPE, TOO_LARGE, UNHEARD, UNREADABLE
 from local_slack.workspace.shapes import file_json
-from tests.world import Town, open_town
+from tests.world import Town, network_engine, open_town
 
 MP3 = b"ID3" + bytes(range(100))
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
@@ -191,8 +191,7 @@ async def test_a_file_that_a_simple_server_refuses_costs_only_itself(
 
 def lose_conversations(town: Town) -> None:
     """What a restart of the worker loses, or the server."""
-    engine: Any = town.bot.engine
-    engine.replay._memories.clear()
+    network_engine(town).replay._memories.clear()
     town.fake.conversations.clear()
 
 
