@@ -329,6 +329,8 @@ def read(env_file: Path | None = Path(".env"), **given: Any) -> Settings:
     """Like `load`, but without asking whether the values fit together."""
     try:
         return Settings(_env_file=env_file, **given)
+    except UnicodeDecodeError:
+        raise ConfigError(str(env_file), "is not UTF-8 text: save it as UTF-8") from None
     except ValidationError as error:
         raise _config_errors(error)[0] from None
 
@@ -337,6 +339,8 @@ def find_problems(env_file: Path | None = Path(".env")) -> list[ConfigError]:
     """Everything that is missing or wrong, where `load` names the first thing only."""
     try:
         return list(_problems_together(Settings(_env_file=env_file)))
+    except UnicodeDecodeError:
+        return [ConfigError(str(env_file), "is not UTF-8 text: save it as UTF-8")]
     except ValidationError as error:
         return _config_errors(error)
 

@@ -186,3 +186,13 @@ def test_words_in_the_place_of_a_secret_count_as_unset(
     with pytest.raises(ConfigError, match=r"OPENAI_API_KEY: is still the placeholder"):
         load_with(monkeypatch, OPENAI_API_KEY=value)
     assert not load_with(monkeypatch, OPENAI_API_KEY="sk-proj-xxx").placeholders
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
+    """Windows' `>` writes UTF-16."""
+    (file := tmp_path / ".env").write_text("SLACK_BOT_TOKEN=xoxb-1\n", encoding="utf-16")
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        load(file)
+    assert ["is not UTF-8 text" in str(problem) for problem in settings.find_problems(file)] == [
+        True
+    ]

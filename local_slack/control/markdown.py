@@ -19,6 +19,7 @@ Node = Any
 """A string, or a list `[type, attributes, *children]`."""
 
 KEPT_TEXTS = 4096
+MAX_NESTED_INLINES = 40
 CONTROL = re.compile(r"<(?:@[UW]\w+|#[CG]\w+|![^>|]+|(?:https?://|mailto:)[^>|\s]+)(?:\|[^>]*)?>")
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|lt|gt|amp|quot|apos|nbsp);")
 URL = re.compile(r"https?://[^\s<>|]+", re.IGNORECASE)
@@ -34,7 +35,15 @@ def parse(text: str) -> list[Node]:
 
 @lru_cache(maxsize=KEPT_TEXTS)
 def _parse(text: str) -> list[Node]:
-    return _children(SyntaxTreeNode(_PARSER.parse(text)))
+    tokens = _PARSER.parse(text)
+    for token in tokens:
+        # Blocks are bounded by the parser, emphasis is not. Both ends of a pair have one level.
+        token.children = [
+            child
+            for child in token.children or ()
+            if child.nesting == 0 or child.level < MAX_NESTED_INLINES
+        ]
+    return _children(SyntaxTreeNode(tokens))
 
 
 def with_nodes(message: Json) -> Json:

@@ -1,6 +1,7 @@
 # ruff: noqa: E501 - the cases are easier to read in one line each
 """The nodes that the page shows of a Markdown text, and where they are added."""
 
+import json
 import time
 
 import aiohttp
@@ -59,6 +60,18 @@ async def test_the_page_gets_the_nodes_and_the_app_does_not(
                 if b'"nodes"' in line:
                     break
             assert b'["strong", {}, "hello"]' in line
+
+
+def words(node: Node) -> str:
+    return node if isinstance(node, str) else "".join(words(child) for child in node[2:])
+
+
+def test_deeply_nested_emphasis_keeps_its_words() -> None:
+    """A thousand levels would fail in the JSON of every page that shows the message."""
+    for depth in (10, 1_000):
+        [shown] = parse("*a _b " * depth + "c" + "_ d*" * depth)
+        assert '"em"' in json.dumps(shown)
+        assert words(shown) == "a b " * depth + "c" + " d" * depth
 
 
 def test_hostile_texts_are_parsed_in_time() -> None:
