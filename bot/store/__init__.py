@@ -12,7 +12,17 @@ from bot.store.archive import Archive
 from bot.store.audit import AuditLine, AuditTrail
 from bot.store.channel_settings import Channels, ChannelSettings
 from bot.store.circuits import Circuits, current_turn
-from bot.store.claims import Amendment, Beat, Claim, Delivery, Depth, Entry, Interrupt, ThreadState
+from bot.store.claims import (
+    Amendment,
+    Beat,
+    Claim,
+    Delivery,
+    Depth,
+    Entry,
+    Interrupt,
+    ThreadState,
+    Wait,
+)
 from bot.store.connection import Connection, open_connection
 from bot.store.conversations import Conversations
 from bot.store.dead import DeadLetter, DeadLetters
@@ -60,6 +70,7 @@ __all__ = [
     "ThreadState",
     "Turn",
     "Turns",
+    "Wait",
     "Workers",
     "current_turn",
     "open_store",

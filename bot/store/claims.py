@@ -113,6 +113,11 @@ class Depth:
     oldest_age: float
 
 
+Wait = Literal["queued", "orphaned", "retrying", "no_worker"]
+"""Why no worker holds a thread: all are busy, its worker died, the next attempt is due later, or no
+worker is alive at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadState:
     """One thread as it is stored in Redis; `waiting` and `taken` are the ts of its messages."""

@@ -21,6 +21,7 @@ from bot.store.claims import (
     Entry,
     Interrupt,
     ThreadState,
+    Wait,
     pairs,
     parse_claim,
     parse_conversation,
@@ -287,10 +288,12 @@ class Inbox:
         waiting, claimed, later, dead, workers, age = await self._connection.run("depth")
         return Depth(waiting, claimed, later, dead, workers, age / 1000)
 
-    async def unattended(self, seconds: float, most: int = 200) -> list[Thread]:
-        """Threads with which no living worker has been busy for so long, `most` of each kind."""
+    async def unattended(self, seconds: float, most: int = 200) -> dict[Thread, Wait]:
+        """Threads that no live worker has held for so long, and why; `most` of each kind."""
         found = await self._connection.run("unattended", seconds=seconds, most=most)
-        return [thread for _, thread in read_each(self._keys.ready, found, Thread.parse)]
+        pairs = zip(found[::2], found[1::2], strict=True)
+        rows = read_each(self._keys.ready, pairs, lambda pair: Thread.parse(pair[1]))
+        return {thread: why for (why, _), thread in rows}
 
     async def state(self, thread: Thread) -> ThreadState:
         """The state of one thread, for diagnosis and tests."""

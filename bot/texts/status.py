@@ -2,6 +2,9 @@
 
 THINKING = "is thinking…"
 WAITING = "is busy: your message waits its turn…"
+RESUMING = "is picking this up again…"
+RETRYING = "is waiting to try again…"
+NO_WORKER = "is offline: your message is kept and will be answered…"
 
 
 def queued(count: int) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.texts.status import WAITING
+from bot.texts.status import NO_WORKER
 from tests.chaos.processes_world import open_city
 from tests.chaos.verdict import judge
 
@@ -18,7 +18,7 @@ async def test_what_waits_for_a_worker_bears_a_mark_until_it_is_answered(tmp_pat
         [channel] = city.new_channels(1)
         said = [await city.say(channel) for _ in range(3)]
         agents = [city.slack.agent_thread(channel, message.ts) for message in said]
-        await city.slack.wait_for(lambda: all(a.status == WAITING for a in agents), 30)
+        await city.slack.wait_for(lambda: all(a.status == NO_WORKER for a in agents), 30)
         await city.start("worker")
         await city.rests()
         verdict = await judge(city)

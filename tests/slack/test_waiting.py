@@ -1,10 +1,14 @@
 """The status of a thread that waits is cleared, however the wait ends."""
 
 from dataclasses import replace
+from typing import Any
+
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.answer.waiting import showing_waits
 from bot.store import Store
-from bot.texts.status import WAITING
+from bot.store.journal import Turn
+from bot.texts.status import NO_WORKER, RESUMING, THINKING
 from bot.timing import AnswerTiming
 from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
 
@@ -20,7 +24,7 @@ async def test_the_status_is_cleared_when_nothing_is_posted(store: Store) -> Non
     async with open_scene(store) as scene:
         client = Wire().client(scene.slack, scene.session)
         async with showing_waits(client, store.inbox, QUICK):
-            await scene.slack.wait_for(lambda: shown(scene) == WAITING)
+            await scene.slack.wait_for(lambda: shown(scene) == NO_WORKER)
             claim = (await scene.take()).claim
             await store.inbox.settle(claim)  # as after a "stop" or a deletion
             await scene.slack.wait_for(lambda: shown(scene) == "")
@@ -29,5 +33,49 @@ async def test_the_status_is_cleared_when_nothing_is_posted(store: Store) -> Non
             await store.inbox.deliver(
                 replace(asked, ts=f"{float(asked.ts) + 1:.6f}", event_id="E2")
             )
-            await scene.slack.wait_for(lambda: shown(scene) == WAITING)
+            await scene.slack.wait_for(lambda: shown(scene) == NO_WORKER)
             assert len(scene.slack.calls) == calls + 1
+
+
+async def test_a_worker_that_takes_the_thread_at_that_moment_is_shown_as_thinking(
+    store: Store,
+) -> None:
+    async with open_scene(store) as scene:
+        await store.workers.beat("busy", 60)
+        taken: list[Turn] = []
+
+        class Client(AsyncWebClient):
+            async def api_call(self, api_method: str, **given: Any) -> Any:
+                if api_method == "assistant.threads.setStatus" and not taken:
+                    taken.append(await scene.take())
+                    await super().api_call(api_method, **given | {"json": thinking})
+                return await super().api_call(api_method, **given)
+
+        thinking = {
+            "channel_id": scene.thread.channel_id,
+            "thread_ts": scene.root,
+            "status": THINKING,
+        }
+        client = Client(
+            token=scene.slack.bot_token, base_url=scene.slack.api_url, session=scene.session
+        )
+        async with showing_waits(client, store.inbox, QUICK):
+            await scene.slack.wait_for(lambda: len(scene.slack.calls) >= 3)
+            assert shown(scene) == THINKING
+
+
+async def test_the_status_of_a_resumed_answer_goes_with_its_last_edit(store: Store) -> None:
+    text = "A paragraph.\n\n" * 20
+    async with open_scene(store) as scene:
+        await scene.answer(text, Wire(2), step=100)
+        await (
+            Wire()
+            .client(scene.slack, scene.session)
+            .assistant_threads_setStatus(
+                channel_id=scene.thread.channel_id, thread_ts=scene.root, status=RESUMING
+            )
+        )
+        second = Wire()
+        await scene.answer(text, second, step=len(text))
+        assert "chat.postMessage" not in second.calls
+        assert shown(scene) == ""

@@ -240,5 +240,12 @@ async def test_unattended_is_what_waits_what_the_dead_hold_and_what_comes_later(
     await deliver(store, "4.0", of=thread("4.0"))
     await die(store, "bert")
 
-    assert set(await store.inbox.unattended(0)) == {thread(name) for name in names[1:]}
-    assert await store.inbox.unattended(20) == [thread("3.0")]
+    assert await store.inbox.unattended(0) == {
+        thread("2.0"): "orphaned",
+        thread("3.0"): "retrying",
+        thread("4.0"): "queued",
+    }
+    assert await store.inbox.unattended(20) == {thread("3.0"): "retrying"}
+    for worker in ("anna", "carl"):
+        await die(store, worker)
+    assert await store.inbox.unattended(0) == dict.fromkeys(map(thread, names), "no_worker")

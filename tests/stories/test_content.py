@@ -144,7 +144,7 @@ async def test_slackbot_s_direct_messages_are_not_answered(town: Town) -> None:
     removed = event(town, channel, user="USLACKBOT", text="You have been removed from #secret")
     town.slack.deliveries_to_app.send_event(removed)
     await town.slack.settled()
-    assert await town.bot.store.inbox.unattended(0) == []
+    assert await town.bot.store.inbox.unattended(0) == {}
     assert town.slack.replies(channel, removed.payload["ts"]) == []
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.texts.status import THINKING, WAITING
+from bot.texts.status import RETRYING, THINKING, WAITING
 from bot.timing import AnswerTiming, Timing
 from tests.fakes.openai import echo, held
 from tests.world import Town, open_town, wait_until
@@ -50,7 +50,7 @@ async def test_what_waits_while_all_are_busy_bears_a_mark_until_it_is_answered(
 
 @pytest.mark.parametrize(
     ("timing", "seen"),
-    [(quick(), {THINKING}), (quick(post_patience=1.0), {THINKING, WAITING})],
+    [(quick(), {THINKING}), (quick(post_patience=1.0), {THINKING, RETRYING})],
     ids=["waited for", "put off"],
 )
 async def test_while_slack_takes_no_posts_a_status_is_there_until_the_answer_is(

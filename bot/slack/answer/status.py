@@ -144,7 +144,8 @@ class Status:
 
     async def clear(self, *, session_ended: bool) -> None:
         """The end. Slack clears the status with our post; without one it is taken back here."""
-        if self._late or not self._shown:
+        # Words of the worker before us, or of the wait in between, are not cleared by an edit.
+        if self._resumed or self._late or not self._shown:
             await self._set("")
         if self._in_session and not session_ended:
             await self._session("active")

@@ -6,8 +6,9 @@ The web process sets it, because there may be no worker at all.
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -15,14 +16,31 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import BotError, StoreUnavailable
 from bot.models import Thread
 from bot.slack.client import slack_errors
-from bot.store import Inbox
+from bot.store import Inbox, Wait
 from bot.telemetry.log import log
-from bot.texts.status import WAITING
+from bot.texts.status import NO_WORKER, RESUMING, RETRYING, THINKING, WAITING
 from bot.timing import AnswerTiming
 
 NEVER = -math.inf
+WORDS: Mapping[Wait, str] = {
+    "queued": WAITING,
+    "orphaned": RESUMING,
+    "retrying": RETRYING,
+    "no_worker": NO_WORKER,
+}
 STATUSES_PER_CHECK = 20
 """Slack takes 600 a minute, and the workers set some, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a thread shows, since when on the monotonic clock."""
+
+    why: Wait | None = None
+    at: float = NEVER
+
+    def still_tells(self, why: Wait, not_before: float) -> bool:
+        return self.why == why and self.at > not_before
 
 
 @asynccontextmanager
@@ -39,33 +57,44 @@ async def showing_waits(
 
 
 async def _keep_showing(client: AsyncWebClient, inbox: Inbox, timing: AnswerTiming) -> None:
-    shown: dict[Thread, float] = {}
+    shown: dict[Thread, _Shown] = {}
     while True:
         await asyncio.sleep(timing.waiting_check)
         try:
-            waiting = set(await inbox.unattended(timing.waiting_after))
-            for thread in [thread for thread in shown if thread not in waiting]:
-                shown[thread] = NEVER
-                if await _clear(client, inbox, thread):
-                    del shown[thread]
-            due = [
-                t
-                for t in waiting
-                if time.monotonic() - shown.get(t, NEVER) >= timing.status_refresh
-            ]
-            for thread in due[:STATUSES_PER_CHECK]:
-                shown[thread] = time.monotonic()
-                await _show(client, inbox, thread)
+            await _show_all(client, inbox, timing, shown)
         except StoreUnavailable as error:
             log.debug("wait_not_shown", error=str(error))
         except Exception:
             log.exception("wait_check_failed")
 
 
-async def _show(client: AsyncWebClient, inbox: Inbox, thread: Thread) -> None:
-    await _set_status(client, thread, WAITING)
+async def _show_all(
+    client: AsyncWebClient, inbox: Inbox, timing: AnswerTiming, shown: dict[Thread, _Shown]
+) -> None:
+    waiting = await inbox.unattended(timing.waiting_after)
+    for thread in [thread for thread in shown if thread not in waiting]:
+        shown[thread] = _Shown()
+        if await _clear(client, inbox, thread):
+            del shown[thread]
+    now = time.monotonic()
+    due = [
+        (thread, why)
+        for thread, why in waiting.items()
+        if not shown.get(thread, _Shown()).still_tells(why, now - timing.status_refresh)
+    ]
+    for thread, why in due[:STATUSES_PER_CHECK]:
+        shown[thread] = _Shown(why, time.monotonic())
+        await _show(client, inbox, thread, why)
+
+
+async def _show(client: AsyncWebClient, inbox: Inbox, thread: Thread, why: Wait) -> None:
+    await _set_status(client, thread, WORDS[why])
+    state = (await inbox.state(thread)).state
+    # A worker that took the thread in this moment may have set its own words before ours.
+    if why == "queued" and state == "claimed":
+        await _set_status(client, thread, THINKING)
     # An answer that came in this moment would not clear it.
-    if (await inbox.state(thread)).state == "idle":
+    if state == "idle":
         await _set_status(client, thread, "")
 
 

@@ -3,12 +3,17 @@
 -- KEYS ready, later, workers
 -- ARGV seconds: number, most: number
 -- `most` of each kind.
--- Returns the names of threads.
+-- Returns pairs: why the thread waits (queued, orphaned, retrying, no_worker), and its name.
 
-local time, names = now(), {}
-local function add(entry)
+local time, found = now(), {}
+local no_worker = redis.call('ZCOUNT', workers, time, '+inf') == 0
+local function add(why, name)
+  found[#found + 1] = no_worker and 'no_worker' or why
+  found[#found + 1] = name
+end
+local function add_old(why, entry)
   if entry and tonumber(string.match(entry[1], '^%d+')) / 1000 < time - seconds then
-    names[#names + 1] = entry[2][2]
+    add(why, entry[2][2])
   end
 end
 
@@ -22,14 +27,14 @@ if not groups.err and groups[1] then
   end
   for _, row in ipairs(redis.call('XPENDING', ready, GROUP, '-', '+', most)) do
     if tonumber(redis.call('ZSCORE', workers, row[2]) or 0) < time then
-      add(redis.call('XRANGE', ready, row[1], row[1])[1])
+      add_old('orphaned', redis.call('XRANGE', ready, row[1], row[1])[1])
     end
   end
 end
 for _, entry in ipairs(redis.call('XRANGE', ready, '(' .. delivered, '+', 'COUNT', most)) do
-  add(entry)
+  add_old('queued', entry)
 end
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', later, time + seconds, '+inf', 'LIMIT', 0, most)) do
-  names[#names + 1] = name
+  add('retrying', name)
 end
-return names
+return found
