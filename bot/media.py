@@ -48,10 +48,12 @@ class Attachment:
     mimetype: str
     kind: FileKind
     data: bytes
+    doubt: str = ""
+    """What people are told where it may not have been read right."""
 
     @property
     def text(self) -> str:
-        """The words of a text file; what is no UTF-8 is replaced."""
+        """The words of a text file, which is in UTF-8."""
         return self.data.decode("utf-8-sig", errors="replace")
 
 

@@ -6,9 +6,8 @@ https://docs.slack.dev/reference/objects/file-object
 import asyncio
 import io
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -18,9 +17,19 @@ from bot.errors import BotError, RateLimited
 from bot.media import Attachment, file_kind
 from bot.models import File, Thread
 from bot.slack.client import error_code, slack_errors
+from bot.slack.downloads import Downloads, Unreadable
+from bot.slack.readable import (
+    as_attachment,
+    as_thumbnail,
+    captions_text,
+    complete_transcript,
+    is_canvas,
+    is_transcribing,
+    transcript_of,
+)
+from bot.slack.shared_files import parse_file, transcript
 from bot.telemetry.log import log
 from bot.texts.files import (
-    ELSEWHERE,
     GONE,
     NO_LUCK,
     NO_SCOPE,
@@ -36,12 +45,10 @@ MOST_BYTES = 20 * 1024 * 1024
 """Of one file. Base64 makes it a third larger; AI servers take 50 MB in a request."""
 MOST_BYTES_TOGETHER = 30 * 1024 * 1024
 MOST_FILES = 10
-HOSTS = (".slack.com", ".slack-gov.com", ".slack-files.com")
-TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
 SLOWEST = 500_000
 """Bytes a second with which an upload may go on."""
-REDIRECTS = 3
-DELAYS = (0.5, 2.0)
+TRANSCRIPT_DELAYS = (1.0, 2.0, 3.0)
+"""Slack takes some seconds to transcribe a voice clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +57,6 @@ class Loaded:
 
     attachments: tuple[Attachment, ...] = ()
     unread: tuple[str, ...] = ()
-
-
-class _Unreadable(Exception):
-    """Why a file cannot be had; the words are for people."""
 
 
 class NotTaken(Exception):
@@ -65,7 +68,7 @@ class Files:
 
     def __init__(self, client: AsyncWebClient) -> None:
         self._client = client
-        self._own = urlsplit(client.base_url)
+        self._downloads = Downloads(client)
 
     async def load(self, files: Iterable[File], kinds: Collection[str]) -> Loaded:
         """Download the files that are of these kinds; raises nothing for a file but RateLimited."""
@@ -75,14 +78,17 @@ class Files:
         for number, file in enumerate(files):
             try:
                 if number >= MOST_FILES:
-                    raise _Unreadable(TOO_MANY)
+                    raise Unreadable(TOO_MANY)
                 attachment = await self._load(file, kinds, min(room, MOST_BYTES))
-            except _Unreadable as error:
+                if attachment is None:
+                    continue
+            except Unreadable as error:
                 log.info("file_not_read", file=file.id, reason=str(error))
                 unread.append(f"{file.name or UNNAMED} ({error})")
             else:
                 room -= len(attachment.data)
                 attachments.append(attachment)
+                unread += [doubt] if (doubt := attachment.doubt) else []
         return Loaded(tuple(attachments), tuple(unread))
 
     async def upload(self, name: str, data: bytes) -> str:
@@ -135,84 +141,48 @@ class Files:
             raise
         return bool(answer["file"].get("shares", True))
 
-    async def _load(self, file: File, kinds: Collection[str], most: int) -> Attachment:
+    async def _load(self, file: File, kinds: Collection[str], most: int) -> Attachment | None:
+        """The file as the model can take it; None where the message says all that is in it."""
         if not file.url:
-            file = await self._look_up(file)
-        kind = file_kind(file.name, file.mimetype, file.size)
-        if kind not in kinds or not kind:
-            raise _Unreadable(UNHEARD if file.mimetype.startswith("audio/") else UNREADABLE)
-        if file.size > most:
-            raise _Unreadable(TOO_LARGE)
-        for delay in (*DELAYS, None):
-            try:
-                data = await self._download(file, most)
-                return Attachment(file.name, file.mimetype, kind, data)
-            except (aiohttp.ClientError, TimeoutError) as error:
-                log.info("download_failed", file=file.id, error=type(error).__name__)
-                if delay is not None:
-                    await asyncio.sleep(delay)
-        raise _Unreadable(NO_LUCK)
+            file = parse_file(await self._look_up(file))
+            if not file.url:
+                raise Unreadable(NOT_SHARED)
+        kind = "text" if is_canvas(file) else file_kind(file.name, file.mimetype, file.size)
+        if kind and kind in kinds and (file.size <= most or kind != "image"):
+            data = await self._downloads.fetch(file.url, file.size, most, html=is_canvas(file))
+            return as_attachment(file, kind, data)
+        if file.mimetype.startswith("image/") and file.thumbnail and "image" in kinds:
+            return as_thumbnail(file, await self._downloads.fetch(file.thumbnail, 0, most))
+        if file.transcribed:
+            return None
+        if file.mimetype.startswith("audio/"):
+            return transcript_of(file, await self._transcript(file, most))
+        raise Unreadable(TOO_LARGE if file.size > most else UNREADABLE)
 
-    async def _look_up(self, file: File) -> File:
-        """What an event of a Slack Connect channel leaves out: there files come as stubs."""
+    async def _transcript(self, file: File, most: int) -> str:
+        """What Slack has understood of a recording; it may still be at it."""
+        for delay in (*TRANSCRIPT_DELAYS, None):
+            found = await self._look_up(file)
+            if text := transcript(found):
+                return text
+            if url := complete_transcript(found):
+                return captions_text((await self._downloads.fetch(url, 0, most)).decode())
+            if not is_transcribing(found) or delay is None:
+                break
+            await asyncio.sleep(delay)
+        raise Unreadable(UNHEARD)
+
+    async def _look_up(self, file: File) -> Mapping[str, Any]:
+        """The file as Slack knows it now: events of Slack Connect channels have only its id."""
         try:
             with slack_errors():
                 answer = await self._client.files_info(file=file.id)
         except SlackApiError as error:
             code = error.response.get("error")
-            raise _Unreadable(NO_SCOPE if code == "missing_scope" else GONE) from None
+            raise Unreadable(NO_SCOPE if code == "missing_scope" else GONE) from None
         except RateLimited:
             raise
         except BotError:
-            raise _Unreadable(NO_LUCK) from None
+            raise Unreadable(NO_LUCK) from None
         found: Mapping[str, Any] = answer["file"]
-        url = found.get("url_private_download") or found.get("url_private") or ""
-        if not url:
-            raise _Unreadable(NOT_SHARED)
-        return replace(
-            file,
-            name=found.get("name") or found.get("title") or file.name,
-            mimetype=found.get("mimetype") or "",
-            size=found.get("size") or 0,
-            url=url,
-        )
-
-    async def _download(self, file: File, most: int) -> bytes:
-        url, headers = file.url, {"Authorization": f"Bearer {self._client.token}"}
-        session = self._client.session
-        assert session is not None
-        for _ in range(REDIRECTS + 1):
-            if not self._is_slack(url):
-                raise _Unreadable(ELSEWHERE)
-            async with session.get(
-                url, headers=headers, allow_redirects=False, timeout=TIMEOUT
-            ) as response:
-                if response.status in (301, 302, 303, 307, 308):
-                    url = urljoin(url, response.headers.get("Location", ""))
-                    continue
-                return await _body(response, file, most)
-        raise _Unreadable(NO_LUCK)
-
-    def _is_slack(self, url: str) -> bool:
-        """Whether the token may be shown there: at Slack's hosts, or where `SLACK_API_URL` is."""
-        parts = urlsplit(url)
-        if (parts.scheme, parts.netloc) == (self._own.scheme, self._own.netloc):
-            return True
-        return parts.scheme == "https" and (parts.hostname or "").endswith(HOSTS)
-
-
-async def _body(response: aiohttp.ClientResponse, file: File, most: int) -> bytes:
-    if response.status in (401, 403):
-        raise _Unreadable(NO_SCOPE)
-    if response.status in (404, 410):
-        raise _Unreadable(GONE)
-    response.raise_for_status()
-    data = bytearray()
-    async for chunk in response.content.iter_chunked(65536):
-        data += chunk
-        if len(data) > most:
-            raise _Unreadable(TOO_LARGE)
-    # Without a token that may read files Slack answers 200 with its login page.
-    if response.content_type == "text/html" and len(data) != file.size:
-        raise _Unreadable(NO_SCOPE)
-    return bytes(data)
+        return found

@@ -17,6 +17,11 @@ REFUSED = "the AI model does not take it"
 UNNAMED = "a file"
 
 
+def partly(name: str) -> str:
+    """A text file in an encoding that could only be guessed."""
+    return f"parts of {name or UNNAMED} (I am not sure of its encoding)"
+
+
 def unread(files: Iterable[str]) -> str:
     """What is said of files that were left out: each with why."""
     listed = ", ".join(files)

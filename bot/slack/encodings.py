@@ -1,0 +1,116 @@
+"""The encoding of a text file. Pure.
+
+UTF-8 and byte order marks are certain. Else Western text is told by its lone high bytes, and
+Chinese, Japanese and Korean text by how common its characters are: charset-normalizer, which knows
+all other encodings, is not sure of those in short files.
+"""
+
+import codecs
+import re
+
+from charset_normalizer import from_bytes
+
+SAMPLE = 64_000
+"""Bytes from which the encoding is told."""
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_HIGH = re.compile(rb"[\x80-\xff]")
+_LONE = re.compile(rb"(?<![\x80-\xff])[\x80-\xff](?![\x80-\xff])")
+_WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞßŠŒŽŸàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿšœž")
+_SIGNS = frozenset("€‚„…‘’“”•–—™«»°§©®·´¡¿£\xa0²³½")
+_LEVEL_ONE = {"gb18030": (0xB0, 0xD7), "big5": (0xA4, 0xC6), "cp932": (0x88, 0x97)}
+"""Lead bytes of the common ideographs."""
+_EAST_ASIAN = ("cp949", "cp932", "gb18030", "big5", "euc_jp")
+"""Korean comes first: all its common syllables are common Chinese characters, too."""
+CERTAIN = 0.9
+
+
+def decode(data: bytes) -> tuple[str, bool]:
+    """The text, and whether its encoding is certain enough."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data.decode(encoding, errors="replace"), True
+    try:
+        return data.decode(), True
+    except UnicodeDecodeError:
+        pass
+    encoding, certain = _guess(data[:SAMPLE])
+    text = data.decode(encoding, errors="replace")
+    return text, certain and "\ufffd" not in text
+
+
+def _guess(data: bytes) -> tuple[str, bool]:
+    if wide := _utf_16(data):
+        return wide, True
+    if _is_western(data):
+        return "cp1252", True
+    encoding = max(_EAST_ASIAN, key=lambda each: _commonness(data, each))
+    if _commonness(data, encoding) >= CERTAIN:
+        return encoding, True
+    found = from_bytes(data).best()
+    if found is None:
+        return "cp1252", False
+    return found.encoding, found.chaos < 0.1 and found.coherence > 0.5
+
+
+def _utf_16(data: bytes) -> str:
+    """UTF-16 without a mark: every other byte of Western text is zero."""
+    half = len(data) // 2
+    if half and data[1::2].count(0) > half * 0.6:
+        return "utf-16-le"
+    return "utf-16-be" if half and data[::2].count(0) > half * 0.6 else ""
+
+
+def _is_western(data: bytes) -> bool:
+    high = len(_HIGH.findall(data))
+    if len(_LONE.findall(data)) < high * 0.6:
+        return False
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    return all(c in _WESTERN or c in _SIGNS for c in text if c > "\x7f") and not _INSIDE.search(
+        text
+    )
+
+
+_INSIDE = re.compile(r"\w[£§©®¡¿³]\w|[£¿¡]\w[a-z]")
+"""Signs inside words are letters of another alphabet."""
+
+
+def _commonness(data: bytes, encoding: str) -> float:
+    """The share of common characters of a language among those that are not ASCII."""
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        if len(data) < SAMPLE or error.start < SAMPLE - 8:
+            return 0.0
+        text = data[: error.start].decode(encoding)
+    foreign = [char for char in text if char > "\x7f"]
+    common = sum(_is_common(char, encoding) for char in foreign)
+    return common / len(foreign) if foreign else 0.0
+
+
+def _is_common(char: str, encoding: str) -> bool:
+    if "\u3000" <= char <= "\u3002" or "\uff01" <= char <= "\uff5e" or char in "「」『』“”…—":
+        return True
+    if encoding == "cp949":
+        return "가" <= char <= "힣" and _lead(char, "euc_kr") > 0
+    if encoding in ("cp932", "euc_jp") and "ぁ" <= char <= "ヿ":
+        return True
+    first, last = _LEVEL_ONE["cp932" if encoding == "euc_jp" else encoding]
+    return first <= _lead(char, "cp932" if encoding == "euc_jp" else encoding) <= last
+
+
+def _lead(char: str, encoding: str) -> int:
+    try:
+        encoded = char.encode(encoding)
+    except UnicodeEncodeError:
+        return 0
+    return encoded[0] if len(encoded) == 2 else 0
