@@ -34,6 +34,7 @@ from bot.store import Store, open_own_store
 from bot.sweeper import Sweeper, Swept
 from bot.telemetry.log import log
 from bot.telemetry.trace import open_tracing
+from bot.telemetry.watchdog import Watchdog
 from bot.timing import EngineTiming, Timing
 from bot.turn.gate import Gate
 from bot.turn.limits import Limits
@@ -67,13 +68,21 @@ async def serve(
     Raises ConfigError, StoreUnavailable or Retry when the start fails.
     """
     stop = stop_on_signals()
-    async with open_bot(settings, web_part=web_part, work_part=work_part, engines=engines) as bot:
+    watchdog = Watchdog(settings.bot_stall_log, settings.bot_stall_exit)
+    async with open_bot(
+        settings,
+        web_part=web_part,
+        work_part=work_part,
+        engines=engines,
+        is_stalled=lambda: watchdog.is_stalled,
+    ) as bot:
         gc.collect()
         gc.freeze()  # what lives now lives on: the collector need not go through it again and again
         log.info("ready", web=web_part, worker=work_part, socket_mode=settings.socket_mode)
         stopped = asyncio.create_task(stop.wait())
         ends = [stopped] if bot.work is None else [stopped, bot.work]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        with watchdog.watching():  # not before: imports block the loop on a slow machine
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         log.info("leaving")
 
@@ -86,6 +95,7 @@ async def open_bot(
     work_part: bool = True,
     engines: Engines = open_engine,
     timing: Timing = Timing(),
+    is_stalled: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[Bot]:
     """The running bot. On leaving, it first stops listening, then hands unfinished work over."""
     prices = load_prices(settings.bot_prices)
@@ -127,7 +137,7 @@ async def open_bot(
         site = web.Application()
         token = settings.bot_metrics_token
         token_text = token.get_secret_value() if token else ""
-        add_routes(site, store, probes, public=web_part, token=token_text)
+        add_routes(site, store, probes, public=web_part, token=token_text, is_stalled=is_stalled)
         if web_part and not settings.socket_mode:
             add_events_route(site, slack, _verifier(settings), notes)
         port = settings.port if web_part else settings.bot_health_port

@@ -17,21 +17,35 @@ Probe = Callable[[], Awaitable[bool]]
 
 
 def add_routes(
-    site: web.Application, store: Store, probes: Mapping[str, Probe], *, public: bool, token: str
+    site: web.Application,
+    store: Store,
+    probes: Mapping[str, Probe],
+    *,
+    public: bool,
+    token: str,
+    is_stalled: Callable[[], bool],
 ) -> None:
     """Serve `/healthz` and `/readyz`, and `/metrics` to callers with the token.
 
     Without a token `/metrics` is served where the port is not `public`.
     """
-    site.router.add_get("/healthz", healthz)
+    site.router.add_get("/healthz", _healthz(is_stalled))
     site.router.add_get("/readyz", _readyz(probes))
     if token or not public:
         site.router.add_get("/metrics", _metrics(store, token))
 
 
-async def healthz(_: web.Request) -> web.Response:
-    """The process lives: 200, whatever its dependencies do. A restart would not fix those."""
-    return web.json_response({"status": "ok"})
+def _healthz(is_stalled: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def healthz(_: web.Request) -> web.Response:
+        """200 while the process lives, whatever its dependencies do: a restart would not fix those.
+
+        503 where its event loop was blocked just now: a restart may fix that.
+        """
+        if is_stalled():
+            return web.json_response({"status": "event loop blocked"}, status=503)
+        return web.json_response({"status": "ok"})
+
+    return healthz
 
 
 def _readyz(probes: Mapping[str, Probe]) -> Callable[[web.Request], Awaitable[web.Response]]:

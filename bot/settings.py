@@ -177,6 +177,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds that a message waits for an AI server or a Slack that is down.",
     )
+    bot_stall_log: float = Field(
+        10, gt=0, description="Seconds of a blocked event loop after which its stack is logged."
+    )
+    bot_stall_exit: float = Field(
+        30, gt=0, description="Seconds of a blocked event loop after which the process exits."
+    )
     bot_slow_answer: float = Field(
         120, gt=0, description="Seconds after which an answer is logged as `slow_answer`."
     )

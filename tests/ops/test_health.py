@@ -146,17 +146,19 @@ async def test_a_turn_is_counted_from_the_event_to_the_answer(
 
 
 async def test_faults_of_slack_and_of_the_ai_server_are_counted(town: Town) -> None:
+    model = f"ai:responses:{town.settings.openai_model}"
     before = {
         "slack": sample("bot_slack_errors_total", error="rate_limited"),
         "engine": sample("bot_engine_errors_total", error="status"),
-        "retries": sample("bot_retries_total", reason="status"),
+        "retries": sample("bot_retries_total", reason="status", dependency=model),
     }
     town.slack.faults.rate_limit("chat.postMessage")
     town.fake.fault("server_error", "POST", "/responses", retry_after=0.1)
     await town.ask("#general", "@bot hello")
     assert sample("bot_slack_errors_total", error="rate_limited") == before["slack"] + 1
     assert sample("bot_engine_errors_total", error="status") == before["engine"] + 1
-    assert sample("bot_retries_total", reason="status") == before["retries"] + 1
+    retries = sample("bot_retries_total", reason="status", dependency=model)
+    assert retries == before["retries"] + 1
 
 
 async def test_no_series_is_about_a_person_a_channel_or_a_thread(town: Town) -> None:

@@ -1,0 +1,73 @@
+"""A process whose event loop is blocked says so, is unhealthy, and ends."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+
+from tests.ops.processes import Process, Site, open_process, open_site
+from tests.world import wait_until
+
+
+@asynccontextmanager
+async def open_blocking(
+    redis_url: str, block: str, *, log: str, exit: str
+) -> AsyncIterator[tuple[Site, Process]]:
+    """A bot that the first question blocks as `block` says."""
+    async with open_site(redis_url) as site:
+        command = (sys.executable, "-m", "tests.ops.blocked", *block.split())
+        opened = open_process(site, command=command, BOT_STALL_LOG=log, BOT_STALL_EXIT=exit)
+        async with opened as bot:
+            await bot.said("ready")
+            yield site, bot
+
+
+async def healthz(bot: Process) -> int:
+    """The status, 0 where there is no answer in time."""
+    try:
+        async with asyncio.timeout(0.3):
+            return (await bot.get("/healthz"))[0]
+    except (TimeoutError, aiohttp.ClientError):
+        return 0
+
+
+async def test_a_blocked_loop_is_logged_once_and_the_process_unhealthy_and_ended(
+    redis_url: str,
+) -> None:
+    async with open_blocking(redis_url, "sleep 60", log="0.5", exit="4") as (site, bot):
+        assert await healthz(bot) == 200
+        await site.slack.user("alice").says("#general", "@bot the secret question")
+        await bot.said("event_loop_blocked")
+        assert await healthz(bot) == 0
+        async with asyncio.timeout(30):
+            assert await bot.process.wait() == 1
+        log = bot.log.decode()
+    assert log.count("event_loop_blocked") == 1
+    assert "blocked.py" in log
+    assert "secret" not in log
+
+
+async def test_a_regular_expression_that_holds_the_lock_ends_the_process_too(
+    redis_url: str,
+) -> None:
+    async with open_blocking(redis_url, "regex 60", log="1", exit="2") as (site, bot):
+        await site.slack.user("alice").says("#general", "@bot hi")
+        async with asyncio.timeout(30):
+            assert await bot.process.wait() == 1
+        assert "blocked.py" in bot.log.decode()
+
+
+async def test_a_loop_that_turns_again_is_healthy_again(redis_url: str) -> None:
+    async with open_blocking(redis_url, "sleep 4", log="2", exit="60") as (site, bot):
+        root = await site.slack.user("alice").says("#general", "@bot hi")
+        seen: list[int] = []
+
+        async def healthy_again() -> bool:
+            seen.append(await healthz(bot))
+            return seen[-1] == 200 and 503 in seen
+
+        await wait_until(healthy_again)
+        await site.slack.wait_for(lambda: site.slack.replies("#general", root), 20)
+        assert bot.process.returncode is None
