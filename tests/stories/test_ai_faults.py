@@ -13,10 +13,9 @@ from bot.engines import polling
 from bot.models import Answer as Said
 from bot.models import Record
 from bot.slack import threads
-from bot.slack.answer import post_rate
 from bot.store import Turn
 from bot.texts.answers import STOPPED, WORDS
-from bot.timing import EngineTiming, ThrottleTiming, Timing, WorkerTiming
+from bot.timing import AnswerTiming, EngineTiming, ThrottleTiming, Timing, WorkerTiming
 from bot.turn import throttle
 from bot.turn.interrupt import Interrupt
 from bot.turn.services import Services
@@ -41,24 +40,22 @@ CONVERSATIONS = {"responses": "/conversations", "assistants": "/threads"}
 MESSAGES = {"assistants": "/threads/*/messages"}
 
 
+ANSWER = AnswerTiming(posts_per_second=50.0)
 WORKER = WorkerTiming(heartbeat=0.05, retry_first=0.005, retry_longest=0.05)
 THROTTLE = ThrottleTiming(pause=0.1, rate_after_pause=200.0)
 ENGINE = EngineTiming(poll_first=0.02, poll_longest=0.02, error_first=0.02, lock_pause=0.1)
-IMPATIENT = Timing(worker=replace(WORKER, patience=0.5), throttle=THROTTLE, engine=ENGINE)
+IMPATIENT = Timing(
+    worker=replace(WORKER, patience=0.5), throttle=THROTTLE, engine=ENGINE, answer=ANSWER
+)
 SHORT_REQUESTS = Timing(
-    worker=WORKER, throttle=THROTTLE, engine=replace(ENGINE, create_timeout=1.0)
+    worker=WORKER, throttle=THROTTLE, engine=replace(ENGINE, create_timeout=1.0), answer=ANSWER
 )
 """What the server does not answer within a second is looked up."""
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(post_rate, "POSTS_PER_SECOND", 50.0)
-
-
 @pytest.fixture
 def timing() -> Timing:
-    return Timing(worker=WORKER, throttle=THROTTLE, engine=ENGINE)
+    return Timing(worker=WORKER, throttle=THROTTLE, engine=ENGINE, answer=ANSWER)
 
 
 @pytest.fixture(params=["responses", "assistants"])
@@ -205,7 +202,9 @@ async def test_two_workers_without_quota_ask_and_tell_the_log_once_between_them(
     assert await town.bot.store.dead.list() == ()
 
 
-@pytest.mark.parametrize("timing", [Timing(WORKER, replace(THROTTLE, quota_pause=0.3))])
+@pytest.mark.parametrize(
+    "timing", [Timing(WORKER, replace(THROTTLE, quota_pause=0.3), engine=ENGINE, answer=ANSWER)]
+)
 async def test_once_there_is_quota_again_the_conversation_goes_on(ai_town: Town) -> None:
     town = ai_town
     town.fake.fault("quota", "POST", RUNS[town.settings.bot_engine])
