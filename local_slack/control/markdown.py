@@ -49,14 +49,18 @@ def _parse(text: str) -> list[Node]:
 def with_nodes(message: Json) -> Json:
     """A message (or anything with blocks) whose `markdown` blocks carry their `nodes`."""
     shown = dict(message)
-    if blocks := message.get("blocks"):
-        shown["blocks"] = [
-            block | {"nodes": parse(block["text"])} if block.get("type") == "markdown" else block
-            for block in blocks
-        ]
+    if isinstance(blocks := message.get("blocks"), list):
+        shown["blocks"] = [_with_nodes(block) for block in blocks]
     if attachments := message.get("attachments"):
         shown["attachments"] = [with_nodes(attachment) for attachment in attachments]
     return shown
+
+
+def _with_nodes(block: Any) -> Any:
+    """Blocks of an attachment are not checked: they may be of any shape."""
+    if not isinstance(block, dict) or block.get("type") != "markdown":
+        return block
+    return block | {"nodes": parse(str(block.get("text") or ""))}
 
 
 # Rules that differ from CommonMark

@@ -130,6 +130,23 @@ async def test_mrkdwn_and_control_sequences_are_rendered(page: Page) -> None:
     assert "<time>" in await mrkdwn(page, "<!date^1392734382^{date} at {time}|earlier>")
 
 
+async def test_hostile_mrkdwn_is_rendered_in_time(page: Page) -> None:
+    deep = "*_~" * 3_000 + "x" + "~_*" * 3_000
+    texts = ["*a* " * 10_000, "*a " * 13_000, "`" * 40_000, "<@U1> " * 6_000, "<b " * 10_000, deep]
+    for text in texts:
+        milliseconds = await page.evaluate(
+            """async (text) => {
+              const { renderMrkdwn } = await import("/_page/js/slack_text.js");
+              const began = performance.now();
+              renderMrkdwn(text);
+              return performance.now() - began;
+            }""",
+            text,
+        )
+        assert milliseconds < 5000, text[:20]
+    assert await mrkdwn(page, "a <b <!here>") == "a &lt;b <span>@here</span>"
+
+
 async def test_any_prefix_of_a_text_can_be_shown(page: Page) -> None:
     text = "# T\n\n1. **a** [b](https://x.org)\n   - [x] `c`\n\n| a | b |\n|--|--|\n| 1 | 2 |\n\n```py\nx\n```\n> q"
     whole = await markdown(page, text)

@@ -408,3 +408,19 @@ async def test_forwards_tables_and_posts_of_other_apps_are_shown(
     await alice.posts("#general", "alert", attachments=[alert])
     await expect(in_channel(page, "alert").locator(".attachment")).to_contain_text("checkout")
     await expect(in_channel(page, "alert").locator("a")).to_have_count(0)
+
+
+async def test_attachments_of_any_shape_do_not_break_the_page(
+    slack: LocalSlack, page: Page
+) -> None:
+    odd: list[dict[str, Any]] = [
+        {"blocks": [{"type": "markdown"}, {"type": "section"}, {"type": "context", "elements": 3}]},
+        {"blocks": "none", "fields": {"a": 1}, "text": 5, "title": 7},
+        {"blocks": [None, {"type": "table", "rows": []}], "fields": [None, {}]},
+    ]
+    await slack.user("alice").posts("#general", "odd one", attachments=odd)
+    await expect(in_channel(page, "odd one").locator(".attachment")).to_have_count(3)
+    await slack.user("alice").says("#general", "still here")
+    await expect(in_channel(page, "still here")).to_be_visible()
+    await page.reload()
+    await expect(in_channel(page, "still here")).to_be_visible()

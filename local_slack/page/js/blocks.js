@@ -7,8 +7,14 @@ import { renderRichText } from "./rich_text.js";
 
 // `use(element, value, block_id)` reports what the person does.
 export const renderBlocks = (blocks, use) =>
-  blocks.map((block) =>
-    BLOCKS[block.type]?.(block, (element, value) => use(element, value, block.block_id)) ?? h("div", { class: "unknown" }, `[${block.type} block]`));
+  blocks.map((block) => {
+    try {
+      return BLOCKS[block.type](block, (element, value) => use(element, value, block.block_id));
+    } catch {
+      // Unknown, or not in Slack's shape: apps may attach anything.
+      return h("div", { class: "unknown" }, `[${block?.type} block]`);
+    }
+  });
 
 const BLOCKS = {
   markdown: (block) => h("div", { class: "markdown" }, renderMarkdown(block.nodes ?? [])),

@@ -120,13 +120,13 @@ function addCopyButtons(part) {
 function attachment(item, use) {
   const title = item.title && item.title_link ? safeLink(item.title_link, item.title) : item.title;
   return h("div", { class: "attachment" },
-    item.pretext ? h("div", null, renderMrkdwn(item.pretext)) : null,
+    item.pretext ? h("div", null, renderMrkdwn(String(item.pretext))) : null,
     item.author_name ? h("strong", { class: "author" }, item.author_name) : null,
     title ? h("strong", null, title) : null,
-    item.text ? h("div", null, renderMrkdwn(item.text)) : null,
-    item.fields?.length ? h("div", { class: "fields" }, item.fields.map((field) =>
-      h("div", null, h("strong", null, field.title ?? ""), h("div", null, renderMrkdwn(String(field.value ?? "")))))) : null,
-    item.blocks?.length ? renderBlocks(item.blocks, use) : null,
+    item.text ? h("div", null, renderMrkdwn(String(item.text))) : null,
+    Array.isArray(item.fields) && item.fields.length ? h("div", { class: "fields" }, item.fields.map((field) =>
+      h("div", null, h("strong", null, field?.title ?? ""), h("div", null, renderMrkdwn(String(field?.value ?? "")))))) : null,
+    Array.isArray(item.blocks) ? renderBlocks(item.blocks, use) : null,
     item.footer ? h("small", { class: "hint" }, item.footer) : null);
 }
 

@@ -77,30 +77,32 @@ function quoted(text) {
 }
 
 const TAGS = { "*": "strong", _: "em", "~": "s" };
-const SPAN = /(?<![\w*_~])([*_~])(?=\S)([^\n]*?\S)\1(?![\w*_~])/;
+const SPAN = /(?<![\w*_~])([*_~])(?=\S)([^\n]{0,3000}?\S)\1(?![\w*_~])/;
+const ANY_CONTROL = new RegExp(CONTROL.source.slice(1));
+const MAX_DEPTH = 20;
 
-function renderSpans(text) {
-  const code = /`([^`\n]+)`/.exec(text);
-  if (code) {
-    return [
-      ...renderSpans(text.slice(0, code.index)),
-      h("code", null, unescapeText(code[1])),
-      ...renderSpans(text.slice(code.index + code[0].length)),
-    ];
+function renderSpans(text, depth = 0) {
+  return text.split(/`([^`\n]+)`/).flatMap((part, index) =>
+    index % 2 ? [h("code", null, unescapeText(part))] : renderStyled(part, depth));
+}
+
+function renderStyled(text, depth) {
+  const nodes = [];
+  for (let rest = text; rest; ) {
+    const next = nextStyled(rest, depth);
+    nodes.push(...plain(rest.slice(0, next?.index)));
+    if (next) nodes.push(next.node);
+    rest = next ? rest.slice(next.index + next.length) : "";
   }
-  const at = text.search(/<[@#!a-z]/);
-  const control = at >= 0 ? readControl(text.slice(at)) : null;
-  const span = SPAN.exec(text);
-  if (control && (!span || at < span.index)) {
-    const rest = text.slice(at + control.length);
-    return [...renderSpans(text.slice(0, at)), control.node, ...renderSpans(rest)];
-  }
-  if (!span) return plain(text);
-  return [
-    ...plain(text.slice(0, span.index)),
-    h(TAGS[span[1]], null, renderSpans(span[2])),
-    ...renderSpans(text.slice(span.index + span[0].length)),
-  ];
+  return nodes;
+}
+
+// The first control sequence or styled span: where it is, how long, and its node.
+function nextStyled(text, depth) {
+  const at = text.search(ANY_CONTROL);
+  const span = depth < MAX_DEPTH ? SPAN.exec(text) : null;
+  if (at >= 0 && (!span || at < span.index)) return { index: at, ...readControl(text.slice(at)) };
+  return span && { index: span.index, length: span[0].length, node: h(TAGS[span[1]], null, renderSpans(span[2], depth + 1)) };
 }
 
 // Text with its line breaks.
