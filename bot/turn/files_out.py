@@ -158,4 +158,4 @@ def first_messages(text: str, messages: int) -> str:
     if len(shown) <= messages:
         return text
     last = shown[messages - 1]
-    return text[: last.end].rstrip() + last.closing
+    return (text[: last.end] + last.closing).rstrip()

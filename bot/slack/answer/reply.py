@@ -5,14 +5,14 @@ connection after the intent was written), it is looked up by its metadata before
 """
 
 import asyncio
+import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import Retry
+from bot.errors import Retry, RunFailed
 from bot.models import Answer, Message, Update
 from bot.slack.answer.buttons import answer_buttons
 from bot.slack.answer.chat import METADATA_EVENT, Chat
@@ -23,10 +23,12 @@ from bot.slack.answer.previous import PreviousAnswers
 from bot.slack.answer.rate_limits import RateLimits
 from bot.slack.answer.status import Refused, Status
 from bot.slack.ephemerals import whisper
+from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.render import render
 from bot.slack.markdown.split import LIMIT
 from bot.store import Store
 from bot.store.journal import Turn
+from bot.texts.answers import apology
 from bot.timing import AnswerTiming
 
 __all__ = ["METADATA_EVENT", "Replies", "Reply"]
@@ -158,12 +160,19 @@ class Reply:
         self._shows = shows
         self._feedback = feedback
         self._most = most
+        self._measured = self._size = 0
 
     async def show(self, update: Update) -> None:
-        """Let the person see how far the answer is, up to the characters that are ever shown."""
-        if self._shows:
-            cut = replace(update, text=update.text[: self._most])
-            self._live.show(cut if len(update.text) > self._most else update)
+        """Let the person see how far the answer is, unless it outgrew what is ever shown."""
+        if self._shows and self._fits(update.text):
+            self._live.show(update)
+
+    def _fits(self, text: str) -> bool:
+        if len(text) < self._measured:
+            self._measured = self._size = 0
+        self._size += size(text[self._measured :])
+        self._measured = len(text)
+        return self._size <= self._most
 
     async def finish(self, answer: Answer) -> list[str]:
         """Have the whole answer in Slack, each part of it once; returns their `ts`.
@@ -175,7 +184,10 @@ class Reply:
             return []
         rated = self._feedback and answer.outcome in RATED and bool(answer.run_id)
         extras = answer_buttons(self._turn.id, answer.run_id) if rated else []
-        done = await self._live.finish(render(answer.text, answer.citations), extras)
+        text = render(answer.text, answer.citations)
+        if answer.text and not _is_visible(text):
+            text = apology(RunFailed("failed", "empty"))
+        done = await self._live.finish(text, extras)
         if rated and done:
             await self._become_the_last(done[-1])
         return done
@@ -185,3 +197,8 @@ class Reply:
         previous = await self._store.feedback.answered(thread, self._turn.id, ts)
         if previous:
             self._previous.remove_button(thread, previous, self._limits)
+
+
+def _is_visible(text: str) -> bool:
+    """Whether there is a character that people see."""
+    return any(unicodedata.category(char)[0] not in "CZ" for char in text)
