@@ -6,14 +6,14 @@ https://developers.openai.com/api/docs/guides/rate-limits
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 
 from bot.engines import Engine, RunRequest
 from bot.engines.wrapper import EngineWrapper
 from bot.errors import RateLimited, RunFailed
 from bot.media import Attachment
-from bot.models import Conversation, Message, Run, Thread
+from bot.models import Conversation, Message, Run, Thread, Update
 from bot.settings import Settings
 from bot.store import Store, Turn
 from bot.telemetry.log import log
@@ -108,6 +108,12 @@ class PacedEngine(EngineWrapper):
     async def start(self, request: RunRequest) -> Run:
         async with self._pausing():
             return await self._engine.start(request)
+
+    async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
+        """Where a run lives as long as its request, the server may refuse it as late as this."""
+        async with self._pausing(), aclosing(self._engine.follow(run, conversation)) as updates:
+            async for update in updates:
+                yield update
 
     @asynccontextmanager
     async def _pausing(self) -> AsyncIterator[None]:

@@ -1,0 +1,118 @@
+"""Servers of other makers: what people read, and that nothing more than needed is asked."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bot.texts.answers import STOPPED, WORDS
+from bot.timing import ThrottleTiming, Timing, WorkerTiming
+from tests.fakes.openai import held
+from tests.world import Town, network_engine, open_town
+
+PATHS = {"no_conversations": "/responses", "chat_completions": "/chat/completions"}
+QUICK = Timing(
+    worker=WorkerTiming(heartbeat=0.05, retry_first=0.01, retry_longest=0.05),
+    throttle=ThrottleTiming(pause=0.1, rate_after_pause=100.0),
+)
+
+
+def asked(town: Town, path: str) -> int:
+    """How often the server was asked for an answer, refusals included."""
+    return sum(r.method == "POST" and r.path == path for r in town.fake.requests)
+
+
+@pytest.mark.parametrize("variant", PATHS)
+async def test_a_rate_limit_holds_all_threads_back_and_rebuilds_nothing(
+    redis_url: str, tmp_path: Path, variant: str
+) -> None:
+    fake = {"variant": variant}
+    with capture_logs() as logs:
+        async with open_town(redis_url, tmp_path, fake=fake, timing=QUICK) as town:
+            town.fake.fault("rate_limit", "POST", PATHS[variant], times=2, retry_after=0.5)
+            alice = town.slack.user("alice")
+            roots = [await alice.says("#general", f"@bot {word}") for word in ("one", "two")]
+            for root, word in zip(roots, ("one", "two"), strict=True):
+                assert await town.replies("#general", root) == [f"turn 1: {word}"]
+            assert asked(town, PATHS[variant]) <= 4
+    assert not [entry for entry in logs if entry["event"] == "conversation_rebuilt"]
+
+
+@pytest.mark.parametrize("variant", ["openai", *PATHS])
+async def test_a_model_that_does_not_exist_is_told_as_such(
+    redis_url: str, tmp_path: Path, variant: str
+) -> None:
+    fake = {"variant": variant, "models": {"tiny": None}}
+    with capture_logs() as logs:
+        async with open_town(redis_url, tmp_path, fake=fake, timing=QUICK) as town:
+            answer = await said(town, "@bot hello")
+    assert WORDS["model_not_found"] in answer
+    (refusal,) = [entry for entry in logs if entry["event"] == "ai_server_refuses"]
+    assert refusal["reason"] == "model_not_found"
+    assert "gpt-6-luna" in refusal["detail"]
+
+
+async def test_an_address_without_v1_is_told_as_such(redis_url: str, tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        async with open_town(redis_url, tmp_path, timing=QUICK) as town:
+            client = network_engine(town).native._api.client
+            client.base_url = town.fake.base_url.removesuffix("/v1")
+            answer = await said(town, "@bot hello")
+    assert WORDS["endpoint_not_found"] in answer
+    assert [e["reason"] for e in logs if e["event"] == "ai_server_refuses"] == [
+        "endpoint_not_found"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason"),
+    [
+        ("content_filter", 400, "content_filter"),
+        ("invalid_prompt", 400, "invalid_prompt"),
+        ("unsupported_parameter", 400, "unsupported_parameter"),
+    ],
+)
+@pytest.mark.parametrize("variant", ["openai", *PATHS])
+async def test_a_refused_question_has_its_own_words_and_keeps_its_files(
+    redis_url: str, tmp_path: Path, variant: str, code: str, status: int, reason: str
+) -> None:
+    path = PATHS.get(variant, "/responses")
+    async with open_town(redis_url, tmp_path, fake={"variant": variant}, timing=QUICK) as town:
+        town.fake.fault("error", "POST", path, status=status, code=code, message="No.", times=None)
+        alice = town.slack.user("alice")
+        root = await alice.says("#general", "@bot look", files={"cat.png": b"\x89PNG"})
+        (answer,) = await town.replies("#general", root)
+        assert WORDS[reason] in answer
+        assert "could not read" not in answer
+        assert asked(town, path) == 1
+
+
+@pytest.mark.parametrize("variant", PATHS)
+async def test_stop_and_the_next_question(redis_url: str, tmp_path: Path, variant: str) -> None:
+    async with open_town(redis_url, tmp_path, fake={"variant": variant}, timing=QUICK) as town:
+        town.fake.answer = [held("one two three four", after=1), "Here."]
+        alice = town.slack.user("alice")
+        root = await alice.says("#general", "@bot count")
+        await town.slack.wait_for(lambda: town.fake.working)
+        await alice.says("#general", "stop", thread_ts=root)
+        assert (await town.replies("#general", root))[0].endswith(STOPPED)
+        await town.ask("#general", "go on", thread_ts=root)
+        last = town.fake.prompts[-1]
+        assert ["count" in words for words in last.user_messages].count(True) == 1
+
+
+@pytest.mark.parametrize("variant", PATHS)
+async def test_a_restarted_worker_knows_the_thread(
+    redis_url: str, tmp_path: Path, variant: str
+) -> None:
+    async with open_town(redis_url, tmp_path, fake={"variant": variant}, timing=QUICK) as town:
+        root = await town.ask("#general", "@bot my name is Ada")
+        network_engine(town).replay._memories.clear()
+        await town.ask("#general", "who am I?", thread_ts=root)
+        assert "my name is Ada" in str(town.fake.prompts[-1].user_messages)
+
+
+async def said(town: Town, text: str) -> Any:
+    root = await town.slack.user("alice").says("#general", text)
+    return (await town.replies("#general", root))[0]
