@@ -20,7 +20,7 @@ from tests.fakes.openai import (
     open_fake_openai,
     parts,
 )
-from tests.fakes.openai.specification import find_error, is_at_hand
+from tests.fakes.openai.specification import find_error
 from tests.fakes.turns import wait_until
 
 Event = TypeVar("Event")
@@ -186,8 +186,9 @@ async def test_the_sdk_helper_follows_a_background_stream(
     assert final.output_text == TEXT
 
 
-@pytest.mark.skipif(not is_at_hand(), reason="OpenAI's OpenAPI file is not beside the checkout")
-async def test_every_event_keeps_to_the_openapi_file(fake: FakeOpenAI, client: AsyncOpenAI) -> None:
+async def test_every_event_keeps_to_the_documented_types(
+    fake: FakeOpenAI, client: AsyncOpenAI
+) -> None:
     fake.answer = Answer(
         "Found it.",
         annotations=(parts.url_citation(0, 5, "https://example.com", "Example"),),

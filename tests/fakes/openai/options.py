@@ -1,9 +1,8 @@
 """How strict the fake is, and which other server it resembles."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from . import specification
 from .answers import Json
 from .errors import ErrorStyle
 
@@ -15,8 +14,8 @@ class Options:
     """How strict the server is, and which other server it resembles; may be changed at any time."""
 
     api_key: str = "sk-fake"
-    openapi: bool = field(default_factory=specification.is_at_hand)
-    """Check bodies against OpenAI's OpenAPI file as well (needs the file beside the checkout)."""
+    openapi: bool = True
+    """Check bodies against OpenAI's documented types as well, see `specification.py`."""
     context_window: int = 922_000
     """Tokens of input, counted as four characters each."""
     max_message_chars: int = 256_000

@@ -1,6 +1,10 @@
-"""Checks JSON against OpenAI's published OpenAPI file, where it is at hand beside the checkout."""
+"""Checks JSON against the parameters and types that OpenAI's API reference documents.
 
-import gzip
+`tests/data/openai_types.json` records them for the requests that the bot makes and for the objects
+that the fake shows: the fields of each, their types and limits, one level deep. What lies deeper is
+checked against the SDK's types, see `parameters.py`.
+"""
+
 import json
 from functools import cache
 from pathlib import Path
@@ -8,14 +12,10 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
-from referencing import Registry
-from referencing.jsonschema import DRAFT202012
 
 from .errors import ApiError, invalid
 
-SPECIFICATION = (
-    Path(__file__).resolve().parents[4] / "shared/data/openai-openapi-2026-08-21.json.gz"
-)
+TYPES = Path(__file__).resolve().parents[2] / "data/openai_types.json"
 
 _CODES = {
     "additionalProperties": "unknown_parameter",
@@ -28,15 +28,11 @@ _CODES = {
 }
 
 
-def is_at_hand() -> bool:
-    return SPECIFICATION.exists()
-
-
 def find_error(value: Any, schema: str) -> ApiError | None:
     """The best error of a JSON value under a schema, or None.
 
-    `schema` names a component (`CreateResponse`) or, where the file has no name for it, is the
-    URL whose POST body is meant (`/conversations/{conversation_id}/items`).
+    `schema` is the reference's name of it (`CreateResponse`) or, where it has none, the URL whose
+    POST body is meant (`/conversations/{conversation_id}/items`).
     """
     error = best_match(_validator(schema).iter_errors(value))
     return None if error is None else _as_error(error)
@@ -50,33 +46,10 @@ def _as_error(error: ValidationError) -> ApiError:
 
 @cache
 def _validator(schema: str) -> Draft202012Validator:
-    pointer = f"/components/schemas/{schema}"
-    if schema.startswith("/"):
-        url = schema.replace("/", "~1")
-        pointer = f"/paths/{url}/post/requestBody/content/application~1json/schema"
-    return Draft202012Validator({"$ref": f"urn:openai#{pointer}"}, registry=_registry())
+    return Draft202012Validator(_types()[schema])
 
 
 @cache
-def _registry() -> Any:
-    with gzip.open(SPECIFICATION) as file:
-        contents = _loosen(json.load(file))
-    resource = DRAFT202012.create_resource(contents)
-    return Registry().with_resource("urn:openai", resource)
-
-
-def _loosen(node: Any) -> Any:
-    """The same schema, read as its authors mean it: every `oneOf` as `anyOf` (the file's unions
-    overlap and would refuse what the real server takes), and the `nullable` of OpenAPI 3.0, which
-    is left in some places, as a type."""
-    if isinstance(node, list):
-        return [_loosen(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    loose = {
-        "anyOf" if key == "oneOf" and isinstance(item, list) else key: _loosen(item)
-        for key, item in node.items()
-    }
-    if loose.get("nullable") is True and isinstance(loose.get("type"), str):
-        loose["type"] = [loose["type"], "null"]
-    return loose
+def _types() -> dict[str, Any]:
+    types: dict[str, Any] = json.loads(TYPES.read_text())
+    return types
