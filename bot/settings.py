@@ -266,14 +266,15 @@ class Settings(BaseSettings):
         if _is_placeholder("slack_bot_token", value):
             raise ValueError(PLACEHOLDER)
         if not value.get_secret_value().startswith("xoxb-"):
-            raise ValueError("is not a bot token: it must begin with xoxb-")
+            raise ValueError(f"is not a bot token: it must begin with xoxb-{_mistaken(value)}")
         return value
 
     @field_validator("slack_app_token")
     @classmethod
     def _is_app_token(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith("xapp-"):
-            raise ValueError("is not an app-level token: it must begin with xapp-")
+            hint = _mistaken(value)
+            raise ValueError(f"is not an app-level token: it must begin with xapp-{hint}")
         return value
 
     @field_validator(
@@ -377,6 +378,22 @@ def _problems_together(settings: Settings) -> Iterator[ConfigError]:
         yield _not_set(settings, "OPENAI_API_KEY", "or set OPENAI_BASE_URL for your own server")
     if settings.bot_engine == "assistants" and settings.openai_assistant_id is None:
         yield ConfigError("OPENAI_ASSISTANT_ID", "is not set, and BOT_ENGINE is assistants")
+
+
+_MISTAKEN = {
+    "xapp-": "this is an app-level token, for SLACK_APP_TOKEN; are the two swapped?",
+    "xoxb-": "this is a bot token, for SLACK_BOT_TOKEN; are the two swapped?",
+    "xoxe": "this one comes from token rotation and expires after 12 hours; make an app whose "
+    "manifest has token_rotation_enabled: false",
+    "xoxp-": "this one is a person's; copy the Bot User OAuth Token",
+}
+
+
+def _mistaken(token: SecretStr) -> str:
+    """What somebody has put in the place of another token, by how it begins."""
+    value = token.get_secret_value()
+    found = next((hint for start, hint in _MISTAKEN.items() if value.startswith(start)), "")
+    return f" ({found})" if found else ""
 
 
 def _not_set(settings: Settings, variable: str, instead: str) -> ConfigError:

@@ -25,6 +25,8 @@ from bot.texts.prompts import LATE_FILES
 Payload = Mapping[str, Any]
 
 ACTION = "answer_edited"
+OFFER_SECONDS = 300
+"""How long one offer stands: later edits change what it answers, and make no second one."""
 
 
 class Changes:
@@ -106,6 +108,9 @@ class Changes:
 
     async def _offer(self, message: Message) -> None:
         await self._store.talk.keep_edit(message)
+        offer = f"offer:{message.thread.key}:{message.ts}"
+        if not await self._store.marks.take(offer, f"{time.time()}", OFFER_SECONDS):
+            return
         thread = message.thread
         again = button(ANSWER_AGAIN, ACTION, f"{message.ts} {thread.key}")
         blocks = [plain_section(OFFER), actions(again)]

@@ -12,12 +12,14 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.checks import Check, Finding, failed, judge_clock, ok, skipped, warning
-from bot.errors import BotError
+from bot.errors import BotError, StoreUnavailable
 from bot.settings import Settings
 from bot.slack.client import error_code, open_client, slack_errors
+from bot.slack.delivery_notes import EVENT, REJECTED, judge_deliveries
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
 from bot.slack.server import EVENTS_PATH
+from bot.store import open_own_store
 
 SIGNATURE_SECONDS = 300.0
 """Slack's requests are refused when they are older: https://docs.slack.dev/authentication/verifying-requests-from-slack."""
@@ -76,6 +78,7 @@ class SlackChecks:
             Check("admins", self.admins, needs),
             way_in,
             Check("slack events", self.events, needs),
+            Check("slack deliveries", self.deliveries, ("redis",)),
             Check("slack clock", self.time, needs),
             Check("webhook", self.webhook),
         )
@@ -189,6 +192,15 @@ class SlackChecks:
                 "https://api.slack.com/apps → Your App Configuration Tokens",
             )
         return judge_manifest(answer.get("manifest") or {}, self._settings.socket_mode, self._url)
+
+    async def deliveries(self) -> Finding:
+        """When Slack last reached the bot, and whether a signature was rejected since."""
+        try:
+            async with open_own_store(self._settings) as store:
+                event, rejected = await store.marks.read(EVENT), await store.marks.read(REJECTED)
+        except StoreUnavailable:
+            return skipped("Redis, which has the notes, does not answer")
+        return judge_deliveries(event, rejected, self._clock())
 
     async def _app_id(self) -> str:
         """The app-level token holds it; else the bot's own entry does."""

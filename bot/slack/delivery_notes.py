@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
+from bot.checks import Finding, failed, ok, warning
 from bot.errors import StoreUnavailable
 from bot.slack.signatures import FORGED, SKEWED, UNSIGNED
 from bot.store import Store
@@ -60,3 +61,24 @@ class DeliveryNotes:
             await self._store.marks.note(name, value, KEPT_SECONDS)
         except StoreUnavailable as error:
             log.debug("delivery_not_noted", error=str(error))
+
+
+def judge_deliveries(event: str | None, rejected: str | None, now: float) -> Finding:
+    """From the notes that `DeliveryNotes` keeps."""
+    at, _, reason = (rejected or "").partition(" ")
+    if reason and (event is None or float(at) > float(event)):
+        where = "https://api.slack.com/apps → your app → Basic Information → Signing Secret"
+        fix = f"{CAUSES.get(reason, reason)}; {where}"
+        return failed(f"a signature was rejected {_ago(now - float(at))}", fix)
+    if event is None:
+        fix = "mention the bot in Slack; if nothing comes, compare App Manifest with `bot manifest`"
+        return warning("no event of Slack has ever arrived", fix)
+    return ok(f"last event {_ago(now - float(event))}")
+
+
+def _ago(seconds: float) -> str:
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return f"{max(0, int(seconds))} s ago"

@@ -17,6 +17,9 @@ from bot.texts.files import REFUSED, unread
 
 T = TypeVar("T")
 
+MOST_TRIED = 6
+"""Files of which the one to blame is looked for: each try is a request with all the others."""
+
 Offered = Mapping[str, Sequence[Attachment]]
 """Files by the ts of their message."""
 
@@ -41,8 +44,8 @@ async def load_files(
 class FileFallback(EngineWrapper):
     """Leaves out the files of a request that the server rejects for them.
 
-    A rejected request had no effect. It is sent again without audio, then without any file; the
-    names of what was left out are recorded, for `unread_note`.
+    A rejected request had no effect. It is sent again without the file to blame; the names of what
+    was left out are recorded, for `unread_note`.
     """
 
     def __init__(self, engine: Engine, turn: Turn) -> None:
@@ -100,10 +103,30 @@ class FileFallback(EngineWrapper):
 
 
 def _attempts(files: Offered) -> list[Offered]:
-    kinds = {file.kind for offered in files.values() for file in offered}
-    silent = {ts: [f for f in offered if f.kind != "audio"] for ts, offered in files.items()}
-    some = [silent] if {"audio"} < kinds else []
-    return [files, *some, {}] if kinds else [files]
+    """What to send, one after the other, until the server takes it: all files, all but the audio,
+    all but one, the files of one kind, and in the end the text files alone, which are part of the
+    message itself."""
+    media = [file for offered in files.values() for file in offered if file.kind != "text"]
+    if not media:
+        return [files]
+    kinds = sorted({file.kind for file in media})
+    chosen = [media]
+    if "audio" in kinds and len(kinds) > 1:
+        chosen.append([file for file in media if file.kind != "audio"])
+    if 1 < len(media) <= MOST_TRIED:
+        chosen += [[file for file in media if file is not bad] for bad in media]
+    if len(kinds) > 1:
+        chosen += [[file for file in media if file.kind == kind] for kind in kinds]
+    return [_only(files, each) for each in (*chosen, ())]
+
+
+def _only(files: Offered, chosen: Sequence[Attachment]) -> Offered:
+    """The text files, and those others that are chosen."""
+    kept = set(map(id, chosen))
+    return {
+        ts: [file for file in offered if file.kind == "text" or id(file) in kept]
+        for ts, offered in files.items()
+    }
 
 
 def unread_note(turn: Turn) -> str:

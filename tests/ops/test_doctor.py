@@ -18,6 +18,7 @@ import bot.store.checks
 from bot.checks import Finding
 from bot.cli import doctor
 from bot.settings import Settings
+from bot.slack.delivery_notes import judge_deliveries
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES, render_manifest
 from bot.store import Store
@@ -234,6 +235,7 @@ async def test_a_whole_slack_app_is_in_order(slack: LocalSlack) -> None:
         "admins": "skipped",
         "slack app token": "ok",
         "slack events": "skipped",
+        "slack deliveries": "skipped",
         "slack clock": "ok",
         "webhook": "skipped",
     }
@@ -564,3 +566,36 @@ def test_the_manifest_is_compared_by_what_slack_would_read(tmp_path: Path) -> No
     assert other.returncode == 1
     assert "+  socket_mode_enabled: true" in other.stdout
     assert run_bot(tmp_path, "manifest", "--check", "no-such-file").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "token", "words"),
+    [
+        ("slack_bot_token", "xapp-1-A-1", "swapped"),
+        ("slack_app_token", "xoxb-1", "swapped"),
+        ("slack_bot_token", "xoxe.xoxb-1", "token rotation"),
+        ("slack_bot_token", "xoxe-1", "token rotation"),
+        ("slack_bot_token", "xoxp-1", "a person's"),
+    ],
+)
+def test_wrong_kinds_of_tokens_are_told_apart(name: str, token: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        settings(**{name: token})
+
+
+@pytest.mark.parametrize(
+    ("event", "rejected", "level", "words"),
+    [
+        (None, None, "warning", "no event"),
+        ("1000", None, "ok", "3 minutes ago"),
+        ("1000", "900 secret", "ok", "3 minutes ago"),
+        ("1000", "1100 secret", "failed", "rejected 1 minute ago"),
+        (None, "1100 clock", "failed", "rejected"),
+    ],
+)
+def test_the_newest_delivery_is_told(
+    event: str | None, rejected: str | None, level: str, words: str
+) -> None:
+    found = judge_deliveries(event, rejected, 1181.0)
+    assert found.level == level
+    assert words in found.text

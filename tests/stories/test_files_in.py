@@ -8,9 +8,11 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.media import Attachment
 from bot.slack.files import MOST_BYTES, Files
 from bot.slack.shared_files import parse_files
 from bot.texts.files import ELSEWHERE, NO_SCOPE, TOO_LARGE, UNHEARD, UNREADABLE
+from bot.turn.files_in import _attempts
 from local_slack.workspace.shapes import file_json
 from tests.world import Town, network_engine, open_town
 
@@ -204,3 +206,16 @@ async def ask_with(town: Town, text: str, files: dict[str, bytes]) -> str:
     """Ask with files attached; returns the answer."""
     ts = await town.slack.user("alice").says("#general", text, files=files)
     return (await town.replies("#general", ts))[0]
+
+
+def test_one_refused_file_costs_only_itself() -> None:
+    good = Attachment("good.png", "image/png", "image", b"1")
+    bad = Attachment("bad.png", "image/png", "image", b"2")
+    note = Attachment("note.txt", "text/plain", "text", b"3")
+    attempts = _attempts({"1.1": [good, bad, note]})
+    assert [[file.name for file in attempt["1.1"]] for attempt in attempts] == [
+        ["good.png", "bad.png", "note.txt"],
+        ["bad.png", "note.txt"],
+        ["good.png", "note.txt"],
+        ["note.txt"],
+    ]
