@@ -24,8 +24,8 @@ PROSE = "\n\n".join(f"Paragraph {n} has **bold** words and `code`." for n in ran
 CODE = "Look:\n\n```python\n" + "\n".join(f"line_{n} = {n}" for n in range(60)) + "\n```\n\nDone."
 
 
-def is_whole(scene: Scene, answer: str) -> None:
-    """The messages are the answer, part for part, each with the mark of its place."""
+def assert_complete(scene: Scene, answer: str) -> None:
+    """Assert that the messages are the answer, part by part, each with its metadata."""
     text = render(answer)
     shown = scene.texts
     assert "".join(shown).split() == "".join(text).split() or len(shown) > 1
@@ -47,7 +47,7 @@ async def test_an_answer_is_streamed_and_ends_with_its_buttons(store: Store) -> 
         assert wire.calls[0] == "chat.startStream"
         assert "chat.appendStream" in wire.calls
         assert wire.calls[-1] == "chat.stopStream"
-        is_whole(scene, PROSE)
+        assert_complete(scene, PROSE)
         start = next(call for call in scene.slack.calls if call.method == "chat.startStream")
         assert start.args["recipient_team_id"] == scene.slack.workspace.team_id
         assert start.args["recipient_user_id"] == scene.slack.user("alice").id
@@ -58,7 +58,7 @@ async def test_a_stream_is_for_the_person_s_own_team(store: Store) -> None:
         await scene.answer(PROSE, Wire(), step=100)
         (start,) = [call for call in scene.slack.calls if call.method == "chat.startStream"]
         assert start.args["recipient_team_id"] == "T0OUTSIDE"
-        is_whole(scene, PROSE)
+        assert_complete(scene, PROSE)
 
 
 @pytest.mark.parametrize("text", [PROSE, CODE], ids=["prose", "code"])
@@ -82,10 +82,10 @@ async def test_killed_at_any_request_another_worker_finishes_the_same_message(
                 second = Wire()
                 await scene.answer(text, second, step=150)
                 assert len(scene.replies) == 1, (kill_at, after, first.calls, second.calls)
-                is_whole(scene, text)
+                assert_complete(scene, text)
 
 
-async def test_a_lost_stream_is_told_from_all_else_that_stands_in_the_thread(store: Store) -> None:
+async def test_a_lost_stream_is_recognized_among_other_messages_of_the_thread(store: Store) -> None:
     async with open_scene(store) as scene:
         slack = scene.slack
         thread: dict[str, Any] = {"channel": scene.thread.channel_id, "thread_ts": scene.root}
@@ -106,7 +106,7 @@ async def test_a_lost_stream_is_told_from_all_else_that_stands_in_the_thread(sto
         assert marks[2] == other_turn["event_payload"]
 
 
-async def test_killed_several_times_at_random_it_is_whole_in_the_end(store: Store) -> None:
+async def test_an_answer_is_complete_after_several_random_kills(store: Store) -> None:
     chance = random.Random(7)
     for number in range(12):
         async with open_scene(store) as scene:
@@ -119,11 +119,11 @@ async def test_killed_several_times_at_random_it_is_whole_in_the_end(store: Stor
             else:
                 await scene.answer(PROSE, Wire(), step=step)
             assert len(scene.replies) == 1, number
-            is_whole(scene, PROSE)
+            assert_complete(scene, PROSE)
 
 
 @pytest.mark.skipif(not ANSWERS.exists(), reason="the answers of models are not at hand")
-async def test_real_answers_are_streamed_to_the_letter(store: Store) -> None:
+async def test_real_answers_are_streamed_verbatim(store: Store) -> None:
     with gzip.open(ANSWERS, "rt") as lines:
         answers = [json.loads(line) for line in lines]
     texts = [answer["output"] for answer in answers]
@@ -131,7 +131,7 @@ async def test_real_answers_are_streamed_to_the_letter(store: Store) -> None:
     for text in chance.sample([text for text in texts if text.strip()], 25):
         async with open_scene(store) as scene:
             await scene.answer(text, Wire(), step=max(40, len(text) // 12))
-            is_whole(scene, text)
+            assert_complete(scene, text)
 
 
 async def test_a_long_answer_rolls_over_and_its_fence_is_opened_again(store: Store) -> None:
@@ -141,7 +141,7 @@ async def test_a_long_answer_rolls_over_and_its_fence_is_opened_again(store: Sto
         await scene.answer(code, wire, step=1500)
         assert len(scene.replies) >= 2
         assert wire.calls.count("chat.startStream") >= 2
-        is_whole(scene, code)
+        assert_complete(scene, code)
         for text in scene.texts:
             assert text.startswith("```python\n")
             assert text.endswith("\n```")
@@ -150,12 +150,12 @@ async def test_a_long_answer_rolls_over_and_its_fence_is_opened_again(store: Sto
         assert lines == code.split("\n")[1:-1]
 
 
-async def test_an_old_stream_ends_and_the_next_message_goes_on(store: Store) -> None:
+async def test_an_old_stream_is_continued_in_a_new_message(store: Store) -> None:
     async with open_scene(store) as scene:
         scene.timing = replace(HURRY, stream_old=0.0)
         await scene.answer(PROSE, Wire(), step=120)
         assert len(scene.replies) > 1
-        is_whole(scene, PROSE)
+        assert_complete(scene, PROSE)
         assert "\n\n".join(scene.texts).split() == PROSE.split()
 
 
@@ -177,21 +177,21 @@ async def test_the_cards_stay_when_another_worker_finishes_the_message(
         await scene.answer(PROSE, second, step=step)
         assert second.calls[-1] == "chat.update"
         assert cards(scene) == [("Searching the web", "complete")]
-        is_whole(scene, PROSE)
+        assert_complete(scene, PROSE)
 
 
-def test_the_titles_of_many_cards_leave_the_text_its_room() -> None:
+def test_the_titles_of_many_cards_leave_room_for_the_text() -> None:
     cards = Cards()
     steps = [Step(f"s{n}", f"Searching the web: {n} " + "x" * 200) for n in range(60)]
-    told = [card for n in range(60) for card in cards.chunks(steps[: n + 1])]
-    assert len(told) > 4
-    titles = {card["id"]: card["title"] for card in told + cards.close()}
+    sent = [card for n in range(60) for card in cards.chunks(steps[: n + 1])]
+    assert len(sent) > 4
+    titles = {card["id"]: card["title"] for card in sent + cards.close()}
     assert sum(map(len, titles.values())) <= ROOM
     assert LIMIT + ROOM <= 11_500
     assert all(len(title) <= 80 for title in titles.values())
 
 
-async def test_a_slack_that_takes_no_cards_in_an_edit_gets_the_answer_without(
+async def test_cards_are_left_out_of_an_edit_if_slack_refuses_them(
     store: Store,
 ) -> None:
     async with open_scene(store) as scene:
@@ -199,10 +199,10 @@ async def test_a_slack_that_takes_no_cards_in_an_edit_gets_the_answer_without(
         scene.slack.faults.refuse("chat.update", "invalid_blocks")
         await scene.answer(PROSE, Wire(), step=len(PROSE))
         assert cards(scene) == []
-        is_whole(scene, PROSE)
+        assert_complete(scene, PROSE)
 
 
-async def test_a_message_ends_before_slack_ends_it_though_the_model_is_silent(
+async def test_a_stream_is_ended_before_it_expires_even_if_the_model_is_silent(
     store: Store,
 ) -> None:
     assert max(HURRY.stream_old, HURRY.stream_too_old) < 240
@@ -224,7 +224,7 @@ async def test_a_message_ends_before_slack_ends_it_though_the_model_is_silent(
             assert PROSE.startswith(first.rstrip())
             await reply.finish(Answer(PROSE, run_id="resp_1"))
         assert len(scene.replies) == 2
-        is_whole(scene, PROSE)
+        assert_complete(scene, PROSE)
         assert scene.texts[0] == first
 
 
@@ -240,14 +240,14 @@ async def test_a_stream_that_slack_has_ended_is_finished_by_editing(
         assert len(scene.replies) == 1
         assert wire.calls[-1] == "chat.update"
         assert cards(scene) == [("Searching the web", "complete")]
-        is_whole(scene, PROSE)
+        assert_complete(scene, PROSE)
 
 
 @pytest.mark.parametrize(
     "method", ["chat.startStream", "chat.appendStream", "chat.stopStream", "chat.update"]
 )
 @pytest.mark.parametrize("kind", ["lost answer", "lost call", "429", "500", "refused"])
-async def test_whatever_goes_wrong_with_a_call_the_answer_is_whole_and_once(
+async def test_an_answer_is_complete_and_posted_once_after_any_failed_call(
     store: Store, method: str, kind: str
 ) -> None:
     async with open_scene(store) as scene:
@@ -264,7 +264,7 @@ async def test_whatever_goes_wrong_with_a_call_the_answer_is_whole_and_once(
             faults.refuse("chat.startStream", "feature_not_enabled", times=9)
         await scene.answer(PROSE, Wire(), step=150)
         assert len(scene.replies) == 1
-        is_whole(scene, PROSE)
+        assert_complete(scene, PROSE)
 
 
 async def test_without_streaming_it_is_one_post(store: Store) -> None:
@@ -272,4 +272,4 @@ async def test_without_streaming_it_is_one_post(store: Store) -> None:
         wire = Wire()
         await scene.answer(PROSE, wire, step=100, streaming=False)
         assert wire.calls == ["chat.postMessage"]
-        is_whole(scene, PROSE)
+        assert_complete(scene, PROSE)

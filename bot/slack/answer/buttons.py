@@ -1,4 +1,4 @@
-"""What hangs under an answer, as blocks: 👍 and 👎, "Answer again", and "Stop" while it is made."""
+"""The buttons under an answer: 👍 and 👎, "Answer again", and "Stop" while it is written."""
 
 from bot.slack.blocks import Block, actions, button, feedback_buttons
 from bot.texts import buttons as texts

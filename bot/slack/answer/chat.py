@@ -1,12 +1,13 @@
-"""The messages of one answer: posted, streamed, edited, and found again. Each call is one request.
+"""The messages of one answer: posted, streamed, edited and looked up. Each call is one request.
 
-Every message has the turn and its part in its metadata, by which it is found where the outcome of
-a post is unknown. A stream gets its metadata only when it is stopped: one that was started, and
-lost before its `ts` could be written down, is known as the message of ours that has none.
+Every message has the turn and its part in its metadata, by which it is found if the outcome of a
+post is unknown. A stream gets its metadata only when it is stopped. One that was started, but whose
+`ts` was never recorded, is recognized as the one message of ours without metadata.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -48,6 +49,34 @@ class TooLarge(Exception):
     """Slack refused a message for its size; nothing was posted or changed."""
 
 
+def is_too_large(error: SlackApiError) -> bool:
+    """Whether Slack refused the blocks of a message, by their number, size or kind."""
+    code = error_code(error)
+    return "block" in code or code in TOO_LARGE
+
+
+async def attempts(
+    call: Callable[..., Awaitable[Any]],
+    payloads: Sequence[Json],
+    can_do_with_less: Callable[[SlackApiError], bool],
+) -> Any:
+    """Call with each payload, the richest first, until Slack accepts one; returns its response.
+
+    Raises as `slack_errors`, and the SlackApiError of the last payload, or the first one that a
+    smaller payload cannot avoid.
+    """
+    for payload in payloads[:-1]:
+        try:
+            with slack_errors():
+                return await call(**payload)
+        except SlackApiError as error:
+            if not can_do_with_less(error):
+                raise
+            log.warning("payload_refused", error=error_code(error), fields=sorted(payload))
+    with slack_errors():
+        return await call(**payloads[-1])
+
+
 ENDED = frozenset({"message_not_in_streaming_state", "stopped_by_user", "message_not_found"})
 
 
@@ -57,7 +86,7 @@ def is_ended(error: SlackApiError) -> bool:
 
 
 class Chat:
-    """The answer of one turn, as the messages that it is made of. All raise as `slack_errors`."""
+    """The messages of one turn's answer. All methods raise as `slack_errors`."""
 
     def __init__(
         self,
@@ -79,7 +108,7 @@ class Chat:
     async def post(
         self, text: str, part: int, *, again: bool = False, extras: Sequence[Json] = ()
     ) -> str:
-        """Post a part once, also where an earlier attempt may have done so; returns its `ts`."""
+        """Post a part exactly once, even if an earlier attempt may have; returns its `ts`."""
         for _ in range(TRIES):
             if again and (found := await self.find(part)):
                 return found
@@ -97,7 +126,7 @@ class Chat:
         raise Retry("slack_post_uncertain")
 
     async def _send(self, text: str, part: int, extras: Sequence[Json]) -> tuple[str, bool]:
-        """Post once; the `ts`, and whether Slack put the message elsewhere than in the thread."""
+        """Post once. Returns the `ts`, and whether Slack put the message outside the thread."""
         answer = await self._with_blocks(
             self._client.chat_postMessage,
             text,
@@ -112,9 +141,10 @@ class Chat:
         return str(answer["ts"]), bool(message and not message.get("thread_ts"))
 
     async def _take_back_a_stray(self, ts: str, part: int) -> None:
-        """Where a thread's root is gone, Slack may show the reply in the channel instead. Looking
-        for the root before every post would cost a call of a scarce kind; so we look at what Slack
-        says it did, and make sure before anything is deleted.
+        """Delete a reply that Slack put into the channel because the thread's root is gone.
+
+        Looking up the root before every post would cost a rate-limited call. Instead we check
+        Slack's response, and look the message up before anything is deleted.
         """
         await asyncio.sleep(self._timing.settling)
         try:
@@ -136,7 +166,7 @@ class Chat:
         cards: Sequence[Json] = (),
         extras: Sequence[Json] = (),
     ) -> None:
-        """Put this in the place of all that a message holds. Repeating it changes nothing."""
+        """Replace the whole content of a message. Idempotent."""
         await self._with_blocks(
             self._client.chat_update,
             text,
@@ -155,31 +185,31 @@ class Chat:
         cards: Sequence[Json] = (),
         **message: Any,
     ) -> Any:
-        """Try with fewer blocks where Slack refuses some of them.
+        """Retry with fewer blocks if Slack refuses some of them.
 
-        Raises TooLarge where it refuses the text itself; a text that cannot get any smaller is sent
-        as plain text then.
+        Raises TooLarge if it refuses the text itself; a text that cannot be split further is sent
+        as plain text.
         """
         layouts = [blocks(text)]
         if extras:
             layouts.insert(0, [*layouts[0], *extras])
         if cards:
             layouts.insert(0, [*cards, *layouts[0]])
-        with slack_errors():
-            for layout in layouts:
-                try:
-                    return await call(**message, text=fallback(text), blocks=layout)
-                except SlackApiError as error:
-                    code = error_code(error)
-                    if "block" not in code and code not in TOO_LARGE:
-                        raise
-                    log.warning("blocks_refused", error=code, blocks=len(layout), size=len(text))
+        payloads = [{"blocks": layout} for layout in layouts]
+        try:
+            return await attempts(
+                partial(call, **message, text=fallback(text)), payloads, is_too_large
+            )
+        except SlackApiError as error:
+            if not is_too_large(error):
+                raise
             if len(text) > SMALLEST:
-                raise TooLarge
+                raise TooLarge from error
+        with slack_errors():
             return await call(**message, text=fallback(text, limit=MOST_TEXT))
 
     async def delete(self, ts: str) -> None:
-        """Take a message away; one that is gone is no error, so it may be tried again."""
+        """Delete a message. Idempotent: a missing message is not an error."""
         for left in reversed(range(TRIES)):
             try:
                 with slack_errors():
@@ -195,7 +225,7 @@ class Chat:
                 await asyncio.sleep(error.after or self._timing.settling)
 
     async def start(self, chunks: Sequence[Json]) -> str:
-        """Begin a stream; returns its `ts`. Always for the person's own team."""
+        """Start a stream for the asking person, in their own team; returns its `ts`."""
         message = self._message
         with slack_errors():
             answer = await self._client.chat_startStream(
@@ -223,29 +253,20 @@ class Chat:
         extras: Sequence[Json] = (),
         last: bool = False,
     ) -> None:
-        """End a stream. With the `last` one the thread's session is no more at work."""
+        """End a stream; `last` also ends the thread's session."""
         message: Json = {"metadata": self._metadata(part)}
         if chunks:
             message["chunks"] = list(chunks)
-        attempts = [message]
+        payloads = [message]
         if extras:
-            attempts.insert(0, message | {"blocks": list(extras)})
+            payloads.insert(0, message | {"blocks": list(extras)})
         if last:
-            attempts.insert(0, attempts[0] | {"session_status": "active"})
-        for attempt in attempts:
-            try:
-                with slack_errors():
-                    await self._client.chat_stopStream(
-                        channel=self.thread.channel_id, ts=ts, **attempt
-                    )
-                return
-            except SlackApiError as error:
-                if is_ended(error) or attempt is attempts[-1]:
-                    raise
-                log.warning("stop_refused", error=error_code(error))
+            payloads.insert(0, payloads[0] | {"session_status": "active"})
+        stop = partial(self._client.chat_stopStream, channel=self.thread.channel_id, ts=ts)
+        await attempts(stop, payloads, lambda error: not is_ended(error))
 
     async def find(self, part: int) -> str | None:
-        """The `ts` of a part of this turn that Slack holds already."""
+        """The `ts` of a part of this turn that is in Slack already, or None."""
         wanted = (METADATA_EVENT, self._turn_id, part)
         async for message in self._replies():
             metadata = message.get("metadata") or {}
@@ -255,10 +276,10 @@ class Chat:
         return None
 
     async def find_orphan(self, known: Sequence[str]) -> str | None:
-        """The `ts` of a stream of this turn that was started but never written down.
+        """The `ts` of a stream of this turn that was started but never recorded, or None.
 
-        It is a message of ours, newer than the question and without metadata. There is no other:
-        all that we post in threads has metadata, except files, and a stream gets it with its end.
+        It is a message of ours, newer than the question and without metadata. Only one can exist:
+        everything else we post in threads has metadata, except files.
         """
         found = None
         async for message in self._replies():

@@ -1,6 +1,6 @@
-"""The messages of an answer that were begun before the answer was whole, in the turn's journal.
+"""Journal of the messages that were started before the answer was complete.
 
-A worker that resumes the turn finishes these messages and begins no second ones.
+A worker that resumes the turn finishes these messages instead of starting new ones.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class Drafts:
 
     @property
     def shown(self) -> list[Draft]:
-        """Those that are in Slack; the place of each is the number of its part."""
+        """The drafts that are in Slack; the index of each is the number of its part."""
         return [draft for draft in self._all if draft.ts]
 
     @property
@@ -34,9 +34,9 @@ class Drafts:
         return shown[-1] if shown and shown[-1].end < 0 else None
 
     async def recover(self) -> bool:
-        """Find what earlier workers have begun; one that they could not write down, too.
+        """Find the drafts of earlier workers, even one whose `ts` was never recorded.
 
-        Whether there is something; the second time there is nothing to recover.
+        Returns whether there are any; only the first call looks.
         """
         if self._recovered:
             return False
@@ -59,7 +59,7 @@ class Drafts:
         return Draft(await self._chat.find_orphan(known) or "")
 
     async def begin(self, work: Callable[[], Awaitable[Draft]]) -> Draft:
-        """Begin one more: the intent is written first, and its `ts` as soon as it is known."""
+        """Start another draft: the intent is recorded first, the `ts` as soon as it is known."""
 
         async def attempt(again: bool) -> Draft:
             found = await self._find(again) if again else None
@@ -70,14 +70,14 @@ class Drafts:
         return draft
 
     async def close(self, text: str, end: int) -> None:
-        """The last one is full: it ends at this offset of the text."""
+        """Close the last draft: it ends at this offset of the text."""
         number = max(n for n, draft in enumerate(self._all) if draft.ts)
         closed = replace(self._all[number], end=end, mark=mark(text[:end]))
         await self._turn.note(draft_step(number), closed)
         self._all[number] = closed
 
     def kept(self, text: str) -> tuple[int, int]:
-        """How many of the first ones hold their share of this very text, and where it goes on."""
+        """How many leading drafts hold their part of this text, and where the rest starts."""
         count = position = 0
         for draft in self.shown:
             if draft.end < 0 or mark(text[: draft.end]) != draft.mark:
@@ -87,5 +87,5 @@ class Drafts:
 
 
 def mark(text: str) -> str:
-    """A few characters by which a text is known again."""
+    """A short digest that identifies a text."""
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()

@@ -55,7 +55,7 @@ class Live:
         self._can_grow = True
 
     def show(self, update: Update) -> None:
-        """The answer so far; it is shown when it is time."""
+        """Take the answer so far, to be shown at the next interval."""
         self._update = update
         self._outlet.steps = update.steps
         self._news.set()
@@ -64,7 +64,7 @@ class Live:
             self._task = asyncio.create_task(self._keep_showing())
 
     async def rest(self) -> None:
-        """Show nothing more; a request that is under way is waited for. Raises what went wrong."""
+        """Stop showing; waits for a request in flight. Raises what the task raised."""
         if self._task is None:
             return
         async with self._at_work:
@@ -75,7 +75,7 @@ class Live:
             task.result()
 
     def abandon(self) -> list[asyncio.Task[None]]:
-        """The task to be cancelled when everything is to be left as it is."""
+        """The tasks to cancel when the turn is interrupted."""
         return [self._task] if self._task else []
 
     async def _keep_showing(self) -> None:
@@ -126,15 +126,15 @@ class Live:
         return streamed if streamed.is_open or (streamed.usable and not refused) else self._edited
 
     def _leave_stream(self, reason: str) -> None:
-        """What is shown already is edited from now on."""
+        """Continue by editing the messages shown so far."""
         log.info("stream_left", thread=self._chat.thread.key, turn=self._turn.id, reason=reason)
         self._streamed = None
         self._news.set()
 
     async def finish(self, text: str, extras: Sequence[Json] = ()) -> list[str]:
-        """Have all of the answer in Slack; returns the `ts` of its messages.
+        """Post the complete answer; returns the `ts` of its messages. Idempotent.
 
-        Raises Undeliverable where Slack will never take it, Retry where it may later.
+        Raises Undeliverable if Slack will never accept it, Retry if it may later.
         """
         await self.rest()
         await self._drafts.recover()
@@ -161,7 +161,7 @@ class Live:
         return done
 
     async def _is_cut(self, part: int) -> bool:
-        """Whether the posting was stopped before this part. The first one is always posted."""
+        """Whether posting was stopped before this part. The first part is always posted."""
         cut = self._turn.recall(CUT)
         if cut is None and part and self._interrupted.is_set():
             cut = part
@@ -179,7 +179,7 @@ class Live:
             raise
 
     async def _complete(self, draft: Draft, piece: Part, part: int, extras: Sequence[Json]) -> str:
-        """Have a message hold its share of the complete answer, whatever is in it by now."""
+        """Make a message hold its part of the complete answer, whatever it holds now."""
         streamed = self._streamed
         try:
             if streamed and streamed.is_open and streamed.ts == draft.ts:
@@ -197,6 +197,6 @@ class Live:
         return draft.ts
 
     async def _take_back(self, draft: Draft, part: int) -> None:
-        """The answer became shorter than what was shown of it."""
+        """Delete a draft: the answer became shorter than what was shown."""
         await self._edited.stop(draft, part)
         await self._chat.delete(draft.ts)

@@ -1,4 +1,4 @@
-"""Which share of an answer each of its messages gets, decided part by part.
+"""Divides an answer into messages, part by part.
 
 Slack bounds a message by characters and by the blocks that it makes of the Markdown, and not all of
 its bounds are documented. Where it refuses a part for its size, that part and those behind it get
@@ -32,7 +32,7 @@ class Pages:
         return self._splitters[limit].part(start)
 
     async def shrink(self, number: int, refused: Part) -> bool:
-        """Make a refused part smaller; False where it is as small as it gets."""
+        """Make a refused part smaller; returns False if it cannot be."""
         if len(refused.text) <= SMALLEST:
             return False
         smaller = max(SMALLEST, min(self._limit_of(number), len(refused.text)) // 2)

@@ -122,7 +122,7 @@ class Replies:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _whisper(self, message: Message, text: str) -> bool:
-        """Answer for the asking person's eyes only; whether Slack accepted it."""
+        """Post for the asking person only; returns whether Slack accepted it."""
         root = message.ts == message.thread.thread_ts
         return await whisper(
             self._client, message.thread, message.user_id, text, beside_thread=root
@@ -163,7 +163,7 @@ class Reply:
         self._measured = self._size = 0
 
     async def show(self, update: Update) -> None:
-        """Let the person see how far the answer is, unless it outgrew what is ever shown."""
+        """Show the answer so far, unless it exceeds the maximum size."""
         if self._shows and self._fits(update.text):
             self._live.show(update)
 
@@ -175,10 +175,10 @@ class Reply:
         return self._size <= self._most
 
     async def finish(self, answer: Answer) -> list[str]:
-        """Have the whole answer in Slack, each part of it once; returns their `ts`.
+        """Post the complete answer, each part exactly once; returns their `ts`.
 
-        A private one is shown to the person only, and posted where Slack refuses that.
-        Raises Undeliverable where Slack will never take it, Retry where it may later.
+        A private answer is shown to the asking person only, or posted if Slack refuses that.
+        Raises Undeliverable if Slack will never accept it, Retry if it may later.
         """
         if answer.outcome in PRIVATE and await self._whisper(answer.text):
             return []

@@ -11,7 +11,7 @@ ROOM = 500
 """Characters of all titles in one message: they count towards what a stream takes in all."""
 LONGEST_TITLE = 80
 MOST_BLOCKS = 40
-"""Slack takes 50 blocks in a message; the text and the buttons are some, too."""
+"""Slack accepts 50 blocks per message; the text and the buttons need some."""
 
 
 class Cards:
@@ -23,17 +23,17 @@ class Cards:
         self._room = ROOM
 
     def is_news(self, steps: Sequence[Step]) -> bool:
-        """Whether there is anything that `chunks` has not been told."""
+        """Whether any step is new or changed since the last `chunks`."""
         return any(self._known.get(step.id) != step for step in steps)
 
     def chunks(self, steps: Sequence[Step]) -> list[dict[str, Any]]:
-        """The cards that are new or have changed since the last call."""
+        """The cards that are new or changed since the last call."""
         news = [step for step in steps if self._known.get(step.id) != step]
         self._known |= {step.id: step for step in news}
         return [_card(step) for step in news if self._has_room(step)]
 
     def close(self) -> list[dict[str, Any]]:
-        """The end of all that is still at work."""
+        """Complete every card that is still in progress."""
         return self.chunks(ended(working(list(self._known.values()))))
 
     def _has_room(self, step: Step) -> bool:
@@ -47,17 +47,17 @@ class Cards:
 
 
 def working(steps: Sequence[Step]) -> list[Step]:
-    """The steps that go on in the next message."""
+    """The steps that are still in progress; they continue in the next message."""
     return [step for step in steps if step.status in ("pending", "in_progress")]
 
 
 def ended(steps: Sequence[Step]) -> list[Step]:
-    """The same steps when nothing is at work any more."""
+    """The same steps, all of them complete."""
     return [replace(step, status="complete") if working([step]) else step for step in steps]
 
 
 def card_blocks(steps: Sequence[Step]) -> list[dict[str, Any]]:
-    """The same cards for a message that is edited: an edit has to bring along all of it."""
+    """The same cards as blocks: an edit has to send all of them again."""
     cards = Cards().chunks(steps)[:MOST_BLOCKS]
     return [task_card(card["id"], card["title"], card["status"]) for card in cards]
 
@@ -72,7 +72,7 @@ def _card(step: Step) -> dict[str, Any]:
 
 
 def status_of(steps: Sequence[Step]) -> str:
-    """The newest step that is at work, as Slack's status line has it behind our name; or ""."""
+    """The newest step in progress as a status line, which Slack shows after our name; or ""."""
     at_work = working(steps)
     if not at_work:
         return ""

@@ -1,4 +1,4 @@
-"""One streamed message of an answer: what Slack has of it, and how it ends.
+"""One streamed message of an answer: what Slack has accepted, and how it ends.
 
 Slack ends a stream about five minutes after its start and takes 12,000 characters in all of it;
 afterwards the message can be edited only, and before it cannot (`streaming_state_conflict`).
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 LIMIT = 11_000
 """Characters of text in one streamed message; 500 more are for the titles of steps."""
 LONG_WAIT = 0.5
-"""Seconds of waiting for a stop that are worth a request, so that the text is there before it."""
+"""A longer wait for a stop is worth a request that shows the text first."""
 
 
 class Stream:
@@ -34,9 +34,9 @@ class Stream:
     def __init__(self, chat: Chat, limits: RateLimits, part: int) -> None:
         self.ts = ""
         self.text = ""
-        """All that Slack has taken."""
+        """The text that Slack has accepted."""
         self.sure = True
-        """Whether it is known what Slack has taken."""
+        """False once the outcome of an append is unknown."""
         self._chat = chat
         self._limits = limits
         self._part = part
@@ -49,7 +49,7 @@ class Stream:
         return time.monotonic() - self._began
 
     def is_news(self, steps: Sequence[Step]) -> bool:
-        """Whether there is anything in the steps that was not shown."""
+        """Whether any step is new or changed."""
         return self._cards.is_news(steps)
 
     async def start(self, text: str, steps: Sequence[Step]) -> None:
@@ -58,7 +58,7 @@ class Stream:
         self.text = text
 
     async def append(self, text: str, steps: Sequence[Step]) -> None:
-        """Add to the message. Raises Retry where Slack has taken nothing."""
+        """Append to the message. Raises Retry if Slack accepted nothing."""
         chunks = self._chunks(text, steps)
         if not chunks:
             return
@@ -72,9 +72,9 @@ class Stream:
     async def end(
         self, text: str, *, extras: Sequence[Json] = (), last: bool = False, steps: Sequence[Step]
     ) -> bool:
-        """End the message, which then is to hold `text`; False where it has to be edited for that.
+        """End the message so that it holds `text`. Returns False if it must be edited for that.
 
-        Raises Retry where Slack keeps it open.
+        Raises Retry if the stream is still open.
         """
         rest = text[len(self.text) :]
         # Slack may drop white space at the beginning of a piece.
@@ -102,7 +102,7 @@ class Stream:
         raise Retry("slack_stream_open", counts=False)
 
     async def _append_before(self, chunks: list[Json], exact: bool) -> tuple[list[Json], bool]:
-        """All is said now, if Slack lets us; the end follows when it is due."""
+        """Append the rest now, if the rate limit allows, while the stop has to wait."""
         if not chunks or not await self._limits.grant(APPENDS):
             return chunks, exact
         try:
@@ -119,9 +119,9 @@ class Stream:
 
 
 async def stop_quietly(chat: Chat, limits: RateLimits, ts: str, part: int) -> None:
-    """End a stream that another worker may have left open. Raises Retry where Slack is in the way.
+    """End a stream that another worker may have left open. Raises Retry on a temporary failure.
 
-    One that is over already is none of our concern.
+    A stream that has ended already is not an error.
     """
     await limits.wait(STOPS)
     try:
