@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.slack.markdown.blocks import outline
+from bot.slack.markdown.counting import BlockCount
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.growing import Append, GrowingAnswer, stable_prefix
 from bot.slack.markdown.sanitize import sanitize
-from bot.slack.markdown.split import LIMIT, parts
+from bot.slack.markdown.split import LIMIT, MAX_BLOCKS, parts
 from tests.slack.documents import answers, code, documents, texts, thorough
 
 
@@ -138,3 +140,20 @@ def test_answers_of_real_models_grow_into_their_messages() -> None:
         ends = sorted(chance.randrange(len(answer) + 1) for _ in range(8))
         messages = written(answer, LIMIT if number % 2 else 1000, ends)
         assert "".join(map(code, messages)).split() == code(sanitize(answer)).split()
+
+
+@thorough
+@given(documents, st.integers(1, 40))
+def test_blocks_are_counted_the_same_as_they_grow(markdown: str, step: int) -> None:
+    count = BlockCount()
+    for end in range(0, len(markdown), step * 5):
+        found = outline(markdown[:end])
+        assert count.of(markdown[:end], 0) == sum(line.blocks for line in found.lines)
+
+
+def test_a_message_of_a_growing_answer_has_a_bounded_number_of_blocks() -> None:
+    answer = "\n\n".join(f"## Point {number}\n\nSome words." for number in range(45))
+    messages = written(answer, LIMIT, list(range(0, len(answer), 40)))
+    assert len(messages) == 3
+    for message in messages:
+        assert sum(line.blocks for line in outline(message).lines) <= MAX_BLOCKS

@@ -168,6 +168,15 @@ def test_a_character_repeated_without_end_makes_few_parts(
         assert all(size(part.text) <= limit for part in found)
 
 
+def test_a_message_has_a_bounded_number_of_blocks() -> None:
+    answer = "\n\n".join(f"## Point {number}\n\n{PROSE}" for number in range(45))
+    found = parts(answer)
+    assert [part.text.count("## ") for part in found] == [22, 22, 1]
+    assert len(parts(answer, max_blocks=10)) == 9
+    items = "\n".join(f"- item {number}\n\n  ```\n  x\n  ```" for number in range(30))
+    assert len(parts(items)) == 2
+
+
 def test_parts_can_be_had_from_an_offset_on() -> None:
     answer = "```sh\n" + "echo\n" * 30 + "```"
     whole = parts(answer, 100)

@@ -103,12 +103,20 @@ class Outline:
         fence = self.lines[-1].fence if self.lines else None
         return fence if fence and not fence.closed else None
 
-    def top_level(self, offset: int) -> int:
-        """The last offset up to this one at which a block begins that is in no other block."""
+    def restart(self, offset: int) -> tuple[int, str]:
+        """The last offset up to this one from which on the text can be read by itself.
+
+        It is read the same way there if the returned line, which opens the code that goes on, is
+        put before it; the line is empty outside code.
+        """
         for line in reversed(self.lines[: self.number(offset) + 1]):
-            if line.level == 0 and line.start <= offset:
-                return line.start
-        return 0
+            code = line.fence if line.kind is Kind.CODE else None
+            if code and not (line.lists or line.quotes or code.prefix):
+                return line.start, self.text_of(code.first)
+            begins = line.level == 0 or (line.level == 1 and line.kind is not Kind.ROW)
+            if begins and line.start <= offset and not self.text[line.start].isspace():
+                return line.start, ""
+        return 0, ""
 
     def units(self) -> Iterator[tuple[int, int]]:
         """Runs of lines, first and behind the last, whose inline Markdown belongs together."""

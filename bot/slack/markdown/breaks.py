@@ -1,7 +1,5 @@
 """What a cut through a Markdown text needs, so that both sides look right on their own."""
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -36,6 +34,8 @@ class Seams:
         self._outline = outline
         self._room = room
         self._atoms: dict[int, list[Piece]] = {}
+        self._prefixes: dict[int, str] = {}
+        self._columns: dict[int, int] = {}
 
     def at(self, offset: int) -> Seam:
         """The seam at any offset."""
@@ -81,7 +81,7 @@ class Seams:
     def _in_table(self, line: Line) -> Seam:
         header = ""
         for number in (line.first, line.first + 1):
-            prefix = self._prefix(number)
+            prefix = self.prefix(number)
             header += continuation(prefix) + self._outline.text_of(number)[len(prefix) :]
         return Seam(opening=header, dedent=indentation(header) if line.lists else 0)
 
@@ -94,7 +94,7 @@ class Seams:
             ticks = "`" * (len(code) - len(code.lstrip("`")))
         ticks = ticks if len(ticks) <= LONGEST_RUN else ""
         column = self._content_column(line)
-        hashes = _HASHES.match(self._outline.text, line.start + len(self._prefix(number)))
+        hashes = _HASHES.match(self._outline.text, line.start + len(self.prefix(number)))
         marks = hashes[0] if hashes and line.kind is Kind.HEADING else ""
         return Seam(ticks, " " * column + "> " * line.quotes + marks + ticks, dedent=column)
 
@@ -103,15 +103,21 @@ class Seams:
         own = indentation(self._outline.text_of(number)) if line.lists else 0
         if line.level is not None:
             return Seam(dedent=max(0, own - 4) if line.kind is Kind.INDENTED else own)
-        missing = line.quotes - self._prefix(number).count(">")
+        missing = line.quotes - self.prefix(number).count(">")
         return Seam(opening="> " * missing, dedent=min(own, self._content_column(line)))
 
     def _content_column(self, line: Line) -> int:
         """Where the text of a list item begins, for the lines below its first one."""
         if not line.lists:
             return 0
-        return len(continuation(self._prefix(line.first)).expandtabs(4))
+        if line.first not in self._columns:
+            prefix = continuation(self.prefix(line.first))
+            self._columns[line.first] = len(prefix.expandtabs(4))
+        return self._columns[line.first]
 
-    def _prefix(self, number: int) -> str:
-        prefix = PREFIX.match(self._outline.text, self._outline.lines[number].start)
-        return prefix[0] if prefix else ""
+    def prefix(self, number: int) -> str:
+        """What is in a line before its own text."""
+        if number not in self._prefixes:
+            found = PREFIX.match(self._outline.text, self._outline.lines[number].start)
+            self._prefixes[number] = found[0] if found else ""
+        return self._prefixes[number]

@@ -1,7 +1,5 @@
 """How long a text is to Slack, and where it can be cut without spoiling a character."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 
@@ -27,12 +25,12 @@ def within(text: str, start: int, end: int, room: int) -> int:
 def grapheme_break(text: str, start: int, end: int) -> int:
     """The last offset in (start, end] that cuts no character, entity or escape; `end` if none."""
     for offset in range(end, max(start, end - _REACH), -1):
-        if _can_break(text, offset):
+        if _can_break(text, start, offset):
             return offset
     return end
 
 
-def _can_break(text: str, offset: int) -> bool:
+def _can_break(text: str, start: int, offset: int) -> bool:
     if not 0 < offset < len(text):
         return True
     before, after = text[offset - 1], text[offset]
@@ -41,7 +39,7 @@ def _can_break(text: str, offset: int) -> bool:
     if _extends(after) or before == _JOINER or unicodedata.combining(before) == 9:
         return False
     if _is_flag(before) and _is_flag(after):
-        return _flags_before(text, offset) % 2 == 0
+        return _flags_before(text, start, offset) % 2 == 0
     return not _in_entity(text, offset)
 
 
@@ -60,9 +58,10 @@ def _is_flag(character: str) -> bool:
     return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
-def _flags_before(text: str, offset: int) -> int:
+def _flags_before(text: str, start: int, offset: int) -> int:
+    """The length of the run of flags before the offset; none begins before `start`."""
     first = offset
-    while first and _is_flag(text[first - 1]):
+    while first > start and _is_flag(text[first - 1]):
         first -= 1
     return offset - first
 

@@ -8,13 +8,14 @@ from itertools import zip_longest
 
 from bot.slack.markdown.blocks import Kind, Line, Outline, outline
 from bot.slack.markdown.clean import clean_so_far
+from bot.slack.markdown.counting import BlockCount
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, atoms, pieces
 from bot.slack.markdown.reasoning import has_reasoning
 from bot.slack.markdown.rewrite import BOLD
 from bot.slack.markdown.sanitize import sanitize
-from bot.slack.markdown.split import LIMIT, Part, Splitter
+from bot.slack.markdown.split import LIMIT, MAX_BLOCKS, Part, Splitter
 
 _FULL = 0.85
 """The share of a message from which on it ends with the next block: the rest of the limit is for
@@ -41,6 +42,10 @@ _UNTIL_NEXT = (Inline.URL, Inline.FORMULA, Inline.FOOTNOTE)
 """What a token means depends on the character behind it."""
 _TARGET_SO_FAR = re.compile(r"(?:\((?:[^()\[\r\n]|\([^()\[\r\n]*+\)?)*+)?\Z")
 _EMPHASIS = (re.compile(r"\*\*"), BOLD, re.compile("~~"))
+_BLOCK_START = re.compile(
+    r"^[ \t]*(?:[#>`~|_=]|[-*+\d][^\r\n])|(?:\r\n?|\n)[ \t]*[\r\n]", re.MULTILINE
+)
+"""Where a block may begin: never less than there are blocks."""
 _BY_LINE = (Kind.ROW, Kind.OPENER, Kind.CODE, Kind.CLOSER)
 
 
@@ -184,23 +189,31 @@ class Visible:
     def __init__(self) -> None:
         self._read = ""  # the beginning of the answer that is not read again
         self._shown = ""  # what is shown of it
+        self._opener = ""  # the line that opens the code that goes on behind it
 
     def of(self, text: str) -> str:
         """The part of `clean(text)` that nothing that follows will change, for Slack."""
         if not text.startswith(self._read) or has_reasoning(text[len(self._read) :]):
-            self._read = self._shown = ""
-        rest = text[len(self._read) :]
-        cleaned = clean_so_far(rest)
-        found = outline(cleaned)
+            self._read = self._shown = self._opener = ""
+        rest = self._opener + text[len(self._read) :]
+        found = outline(clean_so_far(rest))
         stable = _stable(found)
-        shown = self._shown + sanitize(cleaned[:stable])
-        if rest.startswith(cleaned[:stable]) and not has_reasoning(rest):
-            self._advance(cleaned, found.top_level(stable))
-        return shown
+        if rest.startswith(found.text[:stable]) and not has_reasoning(rest):
+            return self._advance(found, stable)
+        return self._shown + self._safe(found.text[:stable])
 
-    def _advance(self, cleaned: str, offset: int) -> None:
-        self._read += cleaned[:offset]
-        self._shown += sanitize(cleaned[:offset])
+    def _advance(self, found: Outline, stable: int) -> str:
+        """Read up to where the text can be taken up again; what is shown up to `stable`."""
+        reached, opener = found.restart(stable)
+        if reached > len(self._opener) and sanitize(opener) == opener:
+            self._shown += self._safe(found.text[:reached])
+            self._read += found.text[len(self._opener) : reached]
+            self._opener = opener
+            return self._shown + self._safe(opener + found.text[reached:stable])
+        return self._shown + self._safe(found.text[:stable])
+
+    def _safe(self, text: str) -> str:
+        return sanitize(text)[len(self._opener) :]
 
 
 class GrowingAnswer:
@@ -220,6 +233,8 @@ class GrowingAnswer:
         self._limit = limit
         self._shown = ""  # all the text that was laid out
         self._sent = ""  # to the message that is being written
+        self._flows = False  # the message goes on with the text as it is
+        self._blocks = BlockCount()
 
     def advance(self, text: str) -> list[Append]:
         """What the text so far adds."""
@@ -234,10 +249,14 @@ class GrowingAnswer:
             self.diverged = self.diverged or final or len(text) >= len(self._shown)
         if self.diverged or len(text) < len(self._shown):
             return
+        if not final and self._flows and self._sent and self._is_far_from_full(text):
+            yield self._flow(text)
+            return
         splitter = Splitter(outline(text), self._limit)
         while self.starts[-1] < len(text):
             part = splitter.part(self.starts[-1], len(self._shown), 2.0 if final else _FULL)
             ends = final or part.end < len(text)
+            self._flows = not ends and not part.dedent
             if (append := self._append(part, ends)) is None:
                 self.diverged = True
                 return
@@ -247,6 +266,20 @@ class GrowingAnswer:
                 return
             self.starts.append(part.end)
             self._sent = ""
+
+    def _is_far_from_full(self, text: str) -> bool:
+        """Whether a message cannot end yet, be it by its size or by its blocks."""
+        added = text[len(self._shown) :]
+        if size(self._sent) + size(added) >= _FULL * self._limit:
+            return False
+        few = len(_BLOCK_START.findall(self._sent + added)) < MAX_BLOCKS
+        return few or self._blocks.of(text, self.starts[-1]) < MAX_BLOCKS
+
+    def _flow(self, text: str) -> Append:
+        added = text[len(self._shown) :]
+        self._shown = text
+        self._sent += added
+        return Append(added)
 
     def _append(self, part: Part, ends: bool) -> Append | None:
         message = part.text if ends else part.open_text

@@ -105,7 +105,7 @@ def _spelled(text: str, piece: Piece) -> str:
             return escape(raw)
         case Inline.HTML:
             return "&lt;" + _inside_tag(text, piece.start + 1, piece.end)
-        case Inline.CLOSE if looks_like_target(text, piece.start):
+        case Inline.CLOSE if piece.partner and looks_like_target(text, piece.start):
             return raw + ZERO_WIDTH_SPACE  # it would end a link, once the links within are text
         case Inline.CLOSE if _POINTED.match(text, piece.end):
             return raw + ZERO_WIDTH_SPACE  # with its < escaped it would end a link
@@ -128,7 +128,7 @@ def _inside_tag(text: str, start: int, end: int) -> str:
     for piece in pieces(text, start, end):
         out += [text[start : piece.start], _spelled(text, piece)]
         start = piece.end
-    return "".join([*out, text[start:end]])
+    return "".join([*out, text[start:end]]).replace("](", f"]{ZERO_WIDTH_SPACE}(")
 
 
 def _autolink(raw: str) -> str:

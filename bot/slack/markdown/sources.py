@@ -1,7 +1,5 @@
 """Citations as numbered notes in the text, and the list of sources that explains them."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -9,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from bot.models import Citation
 from bot.slack.markdown.blocks import PREFIX, Kind, Outline, outline
 from bot.slack.markdown.breaks import Seams
+from bot.slack.markdown.markers import CITATION
 from bot.slack.markdown.sanitize import destination
 
 __all__ = ["HEADING", "Citation", "with_sources"]
@@ -16,7 +15,7 @@ __all__ = ["HEADING", "Citation", "with_sources"]
 HEADING = "**Sources**"
 
 _LINK = re.compile(r"\(?\[[^\]\r\n]*\]\((?P<url>[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)\)\)?")
-_MARK = re.compile(r"【[^】\r\n]*】")
+_MARK = re.compile(rf"【[^】\r\n]*】|(?:{CITATION})+", re.IGNORECASE)
 _TRACKING = re.compile(r"(?<=[?&])utm_source=[^&#]*&?|#.*$|[?&](?=utm_source=[^&#]*(?:#|$))")
 _MARKS = re.compile(rf"{PREFIX.pattern}(?:#{{1,6}}[ \t]+)?")
 _WEB = re.compile(r"https?://\S", re.IGNORECASE)
@@ -33,11 +32,12 @@ def with_sources(text: str, citations: Sequence[Citation]) -> str:
     found = outline(text)
     seams = Seams(found, room=len(text) + 1)
     sources: dict[str, Citation] = {}
+    numbers: dict[str, int] = {}
     notes: dict[tuple[int, int], list[str]] = {}
     for citation in sorted(citations, key=lambda citation: (citation.start, citation.end)):
         key = _key(citation)
         sources.setdefault(key, citation)
-        number = list(sources).index(key) + 1
+        number = numbers.setdefault(key, len(sources))
         if place := _place(citation, found, seams):
             note = _note(number, sources[key])
             if note not in notes.setdefault(place, []):
@@ -120,16 +120,19 @@ def _note(number: int, citation: Citation) -> str:
 
 
 def _annotated(text: str, notes: dict[tuple[int, int], list[str]]) -> str:
+    out: list[str] = []  # from the end to the beginning
     reached = len(text)
     for start, end in sorted(notes, reverse=True):
         note = "".join(notes[start, end])
         stop = min(end, reached)
         begin = start if end <= reached else stop  # a stretch that is cited twice goes once
-        before = " " if text[:begin].endswith(("!", "\\")) else ""
-        after = " " if text[stop : stop + 1] in ("(", ":") and note.endswith("]") else ""
-        text = text[:begin] + before + note + after + text[stop:]
+        follows = text[stop : min(stop + 1, reached)] or (out[-1][:1] if out else "")
+        out.append(text[stop:reached])
+        before = " " if text[begin - 1 : begin] in ("!", "\\") else ""
+        after = " " if follows in ("(", ":") and note.endswith("]") else ""
+        out.append(before + note + after)
         reached = begin
-    return text
+    return "".join(reversed([*out, text[:reached]]))
 
 
 def _list(sources: Iterable[Citation]) -> str:

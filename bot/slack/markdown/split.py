@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bot.slack.markdown.blocks import PREFIX, Kind, Line, Outline, dedent, outline
+from bot.slack.markdown.blocks import Kind, Line, Outline, dedent, outline
 from bot.slack.markdown.breaks import LONGEST_RUN, Seams
 from bot.slack.markdown.graphemes import grapheme_break, size, within
 
@@ -236,8 +236,7 @@ class Splitter:
     def _word_end(self, number: int, start: int, furthest: int, at_least: int) -> tuple[int, int]:
         """The last places between two words: one that breaks no link or code span, and any."""
         line = self._outline.lines[number]
-        prefix = PREFIX.match(self._text, line.start, line.end)
-        begin = max(start, prefix.end() if prefix else start)
+        begin = max(start, line.start + len(self._seams.prefix(number)))
         broken = 0
         ends = list(_WORD_END.finditer(self._text, begin, min(furthest + 1, line.end)))
         for end in reversed(ends):
