@@ -30,6 +30,9 @@ class BlockCount:
         if not offset or opener:
             return
         number = found.number(offset)
+        line = found.lines[number]
+        if line.level != 0 and line.blocks:
+            return
         self._count += self._blocks(found, number)
-        self._continues = found.lines[number].level != 0
+        self._continues = line.level != 0
         self._reached += offset
