@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Awaitable, Callable, Mapping
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.patch_stdout import patch_stdout
@@ -33,8 +34,18 @@ class Terminal:
     """One person's window on the workspace. Reads from a pipe as well as from a keyboard."""
 
     def __init__(
-        self, slack: LocalSlack, speaker: str, banner: str, shortcuts: Mapping[str, str]
+        self,
+        slack: LocalSlack,
+        speaker: str,
+        banner: str,
+        shortcuts: Mapping[str, str],
+        answered: Callable[[str, str], Awaitable[None]] | None = None,
     ) -> None:
+        """`answered` waits until the app has finished its answer in a thread (channel, ts).
+
+        Without it an answer counts as finished when the app has posted and shows no status.
+        """
+        self._answered = answered
         self._slack = slack
         self._person = slack.user(speaker)
         self._name = speaker
@@ -59,12 +70,13 @@ class Terminal:
 
     async def _read(self) -> None:
         session: PromptSession[str] | None = PromptSession() if sys.stdin.isatty() else None
+        piped = _read_lines() if session is None else None
         while True:
             try:
                 if session is not None:
                     line = await session.prompt_async(self._prompt)
-                else:
-                    line = await asyncio.to_thread(sys.stdin.readline)
+                elif piped is not None:
+                    line = await piped.get()
                     if not line:
                         await self._quiet()
                         return
@@ -146,6 +158,8 @@ class Terminal:
         if self._thread_ts is not None:
             thread = self._thread_ts
             await self._slack.wait_for(lambda: self._is_answered(thread), timeout=900)
+            if self._answered is not None:
+                await self._answered(self._channel, thread)
 
     def _is_answered(self, thread_ts: str) -> bool:
         thread = self._slack.thread(self._channel, thread_ts)
@@ -188,3 +202,25 @@ class Terminal:
 
     def _say(self, text: str) -> None:
         self._console.print(text)
+
+
+def _read_lines() -> "asyncio.Queue[str]":
+    """The lines of the standard input, "" at its end.
+
+    A daemon thread reads them: a thread of the event loop would keep the process from ending while
+    it waits for input.
+    """
+    loop, lines = asyncio.get_running_loop(), asyncio.Queue[str]()
+
+    def read() -> None:
+        while True:
+            line = sys.stdin.readline()
+            try:
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+            except RuntimeError:
+                return  # the loop is closed
+            if not line:
+                return
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines

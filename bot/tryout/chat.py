@@ -45,7 +45,8 @@ async def chat(*, fresh: bool) -> None:
     lines: list[str] = []
     async with open_session(tell=lines.append, fresh=fresh) as session:
         shortcuts = {shortcut.name: shortcut.callback_id for shortcut in SHORTCUTS}
-        terminal = Terminal(session.slack, SPEAKER, "\n".join(lines), shortcuts)
+        banner = "\n".join(lines)
+        terminal = Terminal(session.slack, SPEAKER, banner, shortcuts, session.answered)
         await terminal.run()
 
 

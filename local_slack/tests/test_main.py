@@ -109,6 +109,30 @@ async def test_both_names_of_the_request_url_are_known(
         assert program.settings["SLACK_APP_TOKEN"] == "", "HTTP instead of Socket Mode"
 
 
+@pytest.mark.parametrize("way", ["quit", "end of input", "signal"])
+async def test_the_terminal_ends_when_it_is_left(way: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "local_slack", "--terminal"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    async for line in process.stdout:
+        if b"A local Slack." in line:
+            break
+    if way == "quit":
+        process.stdin.write(b":threads\n:quit\n")
+    elif way == "end of input":
+        process.stdin.close()
+    else:
+        process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(20):
+        await process.stdout.read()
+        assert await process.wait() == 0
+    process.stdin.close()
+
+
 def test_what_cannot_be_used_is_named_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
