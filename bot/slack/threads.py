@@ -26,6 +26,8 @@ LONGEST_WAIT = 5.0
 
 Payload = Mapping[str, Any]
 
+BUTTONS = frozenset({"actions", "context_actions"})
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -77,7 +79,8 @@ class Threads:
     def _line(self, message: Payload) -> Line | None:
         if message.get("subtype") in ("tombstone", "channel_join", "group_join"):
             return None
-        content = read_content(message)
+        ours = message.get("user") == self._identity.user_id
+        content = read_content(without_buttons(message) if ours else message)
         text = content.text(content.own)
         files = tuple(file.name or file.id for file in content.files)
         if not text and not files:
@@ -89,8 +92,15 @@ class Threads:
             text=text,
             name=message.get("username") or profile.get("name") or "",
             files=files,
-            ours=message.get("user") == self._identity.user_id,
+            ours=ours,
         )
+
+
+def without_buttons(message: Payload) -> Payload:
+    """An answer of ours without the rows of buttons under it, which are no words of it."""
+    blocks = message.get("blocks") or ()
+    kept = [block for block in blocks if block.get("type") not in BUTTONS]
+    return {**message, "blocks": kept}
 
 
 async def spoke_in(client: AsyncWebClient, identity: Identity, thread: Thread) -> bool:

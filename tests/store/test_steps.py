@@ -39,6 +39,7 @@ STORED: dict[str, Step[Any]] = {
     "unattached": steps.UNATTACHED,
     "unread": steps.UNREAD,
     "cut": steps.CUT,
+    "kept_files": steps.KEPT_FILES,
     "notice": steps.NOTICE,
     "waits": steps.WAITS,
     "file:answer": steps.WHOLE_ANSWER,
