@@ -22,7 +22,7 @@ from bot.slack.answer.waiting import showing_waits
 from bot.slack.channels import Channels
 from bot.slack.client import Identity, SlackClient, identify, open_client, open_guarded_client
 from bot.slack.delivery_notes import DeliveryNotes
-from bot.slack.direct_messages import Letters
+from bot.slack.direct_messages import DirectMessages
 from bot.slack.files import Files
 from bot.slack.http_server import listening
 from bot.slack.people import People
@@ -187,7 +187,7 @@ def open_services(
         threads=Threads(client, people, identity),
         files=Files(client),
         people=people,
-        direct_messages=Letters(client),
+        direct_messages=DirectMessages(client),
         rights=rights,
         gate=Gate(store, rights, limits, settings),
         limits=limits,

@@ -25,7 +25,7 @@ CAUSES: Mapping[str, str] = {
 
 
 class DeliveryNotes:
-    """Writes the notes, each at most once in a while: they are no part of a delivery."""
+    """Writes the notes in the background, each at most once per interval."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -38,7 +38,7 @@ class DeliveryNotes:
             self._start(EVENT, f"{time.time():.0f}")
 
     def rejected(self, reason: str) -> None:
-        """A request was refused; what bears no signature at all is none of Slack's."""
+        """A request was rejected. Unsigned ones are only counted: they are not from Slack."""
         metrics.rejected.labels(reason).inc()
         if reason != UNSIGNED and self._is_due(REJECTED, REJECTED_EVERY):
             log.warning("signature_rejected", cause=CAUSES[reason])

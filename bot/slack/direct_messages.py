@@ -8,7 +8,7 @@ from bot.slack.client import error_code, slack_errors
 from bot.slack.files import Files, NotTaken
 
 
-class Letters:
+class DirectMessages:
     """Sends direct messages. Raises Retry, and Undeliverable where Slack takes none."""
 
     def __init__(self, client: AsyncWebClient) -> None:

@@ -1,8 +1,8 @@
 """The encoding of a text file. Pure.
 
-UTF-8 and byte order marks are certain. Else Western text is told by its lone high bytes, and
-Chinese, Japanese and Korean text by how common its characters are: charset-normalizer, which knows
-all other encodings, is not sure of those in short files.
+UTF-8 and byte order marks are certain. Western text is recognized by its isolated high bytes, and
+Chinese, Japanese and Korean text by how common its characters are: charset-normalizer, which
+detects all other encodings, is unreliable on short files.
 """
 
 import codecs
@@ -11,7 +11,7 @@ import re
 from charset_normalizer import from_bytes
 
 SAMPLE = 64_000
-"""Bytes from which the encoding is told."""
+"""Bytes from which the encoding is detected."""
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

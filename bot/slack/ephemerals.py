@@ -17,7 +17,7 @@ from bot.telemetry.log import log
 NOTICE_SECONDS = 60
 
 
-async def whisper(
+async def post_ephemeral(
     client: AsyncWebClient,
     thread: Thread,
     user_id: str,
@@ -41,7 +41,7 @@ async def whisper(
                 blocks=list(blocks) or None,
             )
     except (BotError, SlackApiError) as error:
-        log.info("not_whispered", thread=thread.key, error=str(error)[:100])
+        log.info("ephemeral_not_posted", thread=thread.key, error=str(error)[:100])
         return False
     return True
 
@@ -56,10 +56,10 @@ async def notice(
     *,
     about: str = "",
 ) -> bool:
-    """`whisper`, but at most once a minute for a person and text (or what it is `about`)."""
+    """`post_ephemeral`, but at most once a minute for a person and text (or what it is `about`)."""
     name = hashlib.blake2s(f"{thread.team_id}:{user_id}:{about or text}".encode(), digest_size=12)
     if not await store.marks.take(
         f"notice:{name.hexdigest()}", secrets.token_hex(8), NOTICE_SECONDS
     ):
         return True
-    return await whisper(client, thread, user_id, text, blocks)
+    return await post_ephemeral(client, thread, user_id, text, blocks)

@@ -12,9 +12,9 @@ from bot.telemetry.log import log
 
 MOST_CONNECTIONS = 1000
 REQUEST_SECONDS = 10.0
-"""For the headers of a request from its first byte, and for its body."""
+"""Limit for the headers of a request, counted from its first byte, and for its body."""
 KEEP_ALIVE = 95.0
-"""Longer than the routers of Heroku (90 s) and of others keep a connection that is at rest."""
+"""Longer than the router in front keeps an idle connection (Heroku: 90 s)."""
 
 
 class _Connection(web.RequestHandler):
@@ -51,7 +51,7 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is no HTTP is the peer's fault, and none that belongs into the log."""
+        """Malformed HTTP is the peer's fault and not worth a log entry."""
         if status >= 500:
             return super().handle_error(request, status, exc, message)
         response = web.Response(status=status, text="bad request\n")
@@ -59,7 +59,7 @@ class _Connection(web.RequestHandler):
         return response
 
     def _is_at_rest(self) -> bool:
-        """Whether no request is read or answered; part of the next one may be there."""
+        """Whether no request is being read or answered; part of the next one may have arrived."""
         return self._current_request is None and not self._messages
 
     def _expect_headers(self) -> None:
@@ -83,7 +83,7 @@ class _Connection(web.RequestHandler):
             self.transport.abort()
 
     def _make_room(self) -> None:
-        """Above the limit the oldest connection at rest has to go, else this one."""
+        """Above the limit, close the oldest idle connection; if there is none, this one."""
         server = self._manager
         if server is None or len(server.connections) <= self._most:
             return

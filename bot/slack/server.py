@@ -33,7 +33,7 @@ from bot.slack.surfaces.channel_modal import ChannelModal
 from bot.slack.surfaces.commands import COMMANDS, Answer, Ask, Command
 from bot.slack.surfaces.feedback import AnswerButtons
 from bot.slack.surfaces.home import Home
-from bot.slack.surfaces.job_buttons import ErrandButtons
+from bot.slack.surfaces.job_buttons import JobButtons
 from bot.slack.surfaces.shortcuts import Buttons
 from bot.store import Store, jobs
 from bot.telemetry import metrics, trace
@@ -52,7 +52,7 @@ LARGEST_BODY = 1024 * 1024
 class MeasuredApp(AsyncApp):
     """Bolt's app, timed from Slack's request to our answer, by either way in.
 
-    What is malformed, and the events of our own messages, go no further than this.
+    Malformed requests and events of the bot's own messages end here.
     """
 
     def __init__(self, messages: Messages, notes: DeliveryNotes, **options: Any) -> None:
@@ -75,7 +75,7 @@ class MeasuredApp(AsyncApp):
         return response
 
     def _is_our_own(self, event: Any) -> bool:
-        """Whether it tells of a message of ours: that it was posted, edited, streamed, deleted."""
+        """Whether the event is about one of the bot's own messages."""
         if not isinstance(event, dict) or event.get("type") != "message":
             return False
         inner = event.get("message") or event.get("previous_message")
@@ -130,7 +130,7 @@ def build_app(
     ChannelModal(store, people, client, home).register(app)
     Listeners(store, client, identity, people, rights, settings).register(app)
     Buttons(store, rights).register(app)
-    ErrandButtons(store, home.tell_asked).register(app)
+    JobButtons(store, home.tell_asked).register(app)
     AnswerButtons(store, rights).register(app)
     for command in COMMANDS:
         app.command(command.name)(_command_listener(command, store, people, rights, identity.url))

@@ -14,7 +14,7 @@ SECONDS = 300
 """How far the clocks of Slack and of this machine may be apart."""
 
 UNSIGNED = "unsigned"
-"""A request that is none of Slack's: scanners send such all day."""
+"""Not from Slack: scanners send such requests all day."""
 SKEWED = "clock"
 FORGED = "secret"
 

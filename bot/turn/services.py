@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from bot.engines import Engine
 from bot.slack.answer.notice import Notices
 from bot.slack.answer.reply import Replies
-from bot.slack.direct_messages import Letters
+from bot.slack.direct_messages import DirectMessages
 from bot.slack.files import Files
 from bot.slack.people import People
 from bot.slack.rights import Rights
@@ -27,7 +27,7 @@ class Services:
     threads: Threads
     files: Files
     people: People
-    direct_messages: Letters
+    direct_messages: DirectMessages
     rights: Rights
     gate: Gate
     limits: Limits

@@ -22,7 +22,7 @@ from bot.slack.answer.outlet import Outlet
 from bot.slack.answer.previous import PreviousAnswers
 from bot.slack.answer.rate_limits import RateLimits
 from bot.slack.answer.status import Refused, Status
-from bot.slack.ephemerals import whisper
+from bot.slack.ephemerals import post_ephemeral
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.render import render
 from bot.slack.markdown.split import LIMIT
@@ -98,7 +98,7 @@ class Replies:
         live = Live(outlet, stop or asyncio.Event(), streams=streams)
         reply = Reply(
             *(turn, live, self._store, self._previous, limits),
-            whisper=partial(self._whisper, message),
+            post_ephemeral=partial(self._post_ephemeral, message),
             shows=self._live,
             feedback=self._feedback,
             most=self._most,
@@ -121,10 +121,10 @@ class Replies:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _whisper(self, message: Message, text: str) -> bool:
+    async def _post_ephemeral(self, message: Message, text: str) -> bool:
         """Post for the asking person only; returns whether Slack accepted it."""
         root = message.ts == message.thread.thread_ts
-        return await whisper(
+        return await post_ephemeral(
             self._client, message.thread, message.user_id, text, beside_thread=root
         )
 
@@ -146,7 +146,7 @@ class Reply:
         previous: PreviousAnswers,
         limits: RateLimits,
         *,
-        whisper: Callable[[str], Awaitable[bool]],
+        post_ephemeral: Callable[[str], Awaitable[bool]],
         shows: bool,
         feedback: bool,
         most: int,
@@ -156,7 +156,7 @@ class Reply:
         self._store = store
         self._previous = previous
         self._limits = limits
-        self._whisper = whisper
+        self._post_ephemeral = post_ephemeral
         self._shows = shows
         self._feedback = feedback
         self._most = most
@@ -180,7 +180,7 @@ class Reply:
         A private answer is shown to the asking person only, or posted if Slack refuses that.
         Raises Undeliverable if Slack will never accept it, Retry if it may later.
         """
-        if answer.outcome in PRIVATE and await self._whisper(answer.text):
+        if answer.outcome in PRIVATE and await self._post_ephemeral(answer.text):
             return []
         rated = self._feedback and answer.outcome in RATED and bool(answer.run_id)
         extras = answer_buttons(self._turn.id, answer.run_id) if rated else []

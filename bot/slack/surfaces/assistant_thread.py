@@ -33,4 +33,4 @@ class AssistantThread:
                     await self._client.chat_postMessage(channel=channel_id, text=GREETING)
         except (BotError, SlackApiError) as error:
             self._seen.discard(channel_id)
-            log.info("pane_not_set", error=str(error)[:100])
+            log.info("assistant_thread_not_set", error=str(error)[:100])

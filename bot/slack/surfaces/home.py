@@ -30,7 +30,7 @@ from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.surfaces.commands.usage import own_usage
 from bot.slack.surfaces.conversation_row import conversation_row
-from bot.slack.surfaces.job_buttons import errand_button
+from bot.slack.surfaces.job_buttons import job_button
 from bot.slack.surfaces.shortcuts import ask_reset
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Version
@@ -49,11 +49,11 @@ CHANNELS = 20
 Payload = Mapping[str, Any]
 
 ERRANDS: Mapping[Errand, Block] = {
-    "export": errand_button("export", texts.EXPORT),
-    "forget_me": errand_button(
+    "export": job_button("export", texts.EXPORT),
+    "forget_me": job_button(
         "forget_me", texts.FORGET_ME, confirm=commands.FORGET_ME_TEXT, danger=True
     ),
-    "chart": errand_button("chart", texts.CHART),
+    "chart": job_button("chart", texts.CHART),
 }
 
 

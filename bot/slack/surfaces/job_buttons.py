@@ -19,7 +19,7 @@ ACTION = "errand:"
 """Begins the `action_id` of the buttons; the errand's name follows."""
 
 
-def errand_button(
+def job_button(
     errand: jobs.Errand, label: str, *, confirm: str = "", danger: bool = False
 ) -> Block:
     """The button; with `confirm`, Slack asks that question first."""
@@ -27,7 +27,7 @@ def errand_button(
     return button(label, f"{ACTION}{errand}", errand, danger=danger, confirm=asked)
 
 
-class ErrandButtons:
+class JobButtons:
     """The listener of all such buttons. `told_at_home` says in App Home what was asked there."""
 
     def __init__(

@@ -7,7 +7,7 @@ from bot.slack.blocks import actions, section
 from bot.slack.markdown.render import escape_mrkdwn
 from bot.slack.surfaces.commands.command import Answer, Ask, Command
 from bot.slack.surfaces.conversation_row import conversation_row
-from bot.slack.surfaces.job_buttons import errand_button
+from bot.slack.surfaces.job_buttons import job_button
 from bot.texts import commands as texts
 
 LISTED = 10
@@ -30,13 +30,13 @@ async def answer(ask: Ask) -> Answer:
     if not pairs:
         return {"text": texts.NONE_SUCH if words else texts.NONE}
     text = texts.conversations(ask.text.strip()[:100])
-    reset_all = errand_button(
+    reset_all = job_button(
         "reset_all", texts.RESET_ALL, confirm=texts.RESET_ALL_CONFIRM, danger=True
     )
     blocks = [
         section(f"*{escape_mrkdwn(text)}*"),
         *(conversation_row(*pair, url=ask.url) for pair in pairs[:LISTED]),
-        actions(reset_all, errand_button("export", texts.EXPORT)),
+        actions(reset_all, job_button("export", texts.EXPORT)),
     ]
     return {"text": text, "blocks": blocks}
 

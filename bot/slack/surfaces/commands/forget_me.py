@@ -2,16 +2,16 @@
 
 from bot.slack.blocks import actions, section
 from bot.slack.surfaces.commands.command import Answer, Ask, Command
-from bot.slack.surfaces.job_buttons import errand_button
+from bot.slack.surfaces.job_buttons import job_button
 from bot.texts import commands as texts
 
 
 async def answer(_: Ask) -> Answer:
     """What would go, and the button that does it."""
-    forget = errand_button(
+    forget = job_button(
         "forget_me", texts.FORGET_ME_BUTTON, confirm=texts.FORGET_ME_TEXT, danger=True
     )
-    export = errand_button("export", texts.EXPORT_FIRST)
+    export = job_button("export", texts.EXPORT_FIRST)
     return {
         "text": texts.FORGET_ME_TEXT,
         "blocks": [section(texts.FORGET_ME_TEXT), actions(forget, export)],

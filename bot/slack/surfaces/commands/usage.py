@@ -5,7 +5,7 @@ import time
 from bot.slack.blocks import Block, actions, section
 from bot.slack.surfaces.commands.command import Answer, Ask, Command
 from bot.slack.surfaces.conversation_row import place
-from bot.slack.surfaces.job_buttons import errand_button
+from bot.slack.surfaces.job_buttons import job_button
 from bot.store import Store
 from bot.store.jobs import Errand
 from bot.store.usage import FORGOTTEN, Scope, Spent, day_of
@@ -67,7 +67,7 @@ def _name(scope: Scope, name: str) -> str:
 
 
 def _row(errand: Errand, label: str) -> Block:
-    return actions(errand_button(errand, label))
+    return actions(job_button(errand, label))
 
 
 COMMAND = Command("/usage", texts.DESCRIPTION, answer, for_everyone=True)
