@@ -36,6 +36,7 @@ from bot.telemetry.log import log
 from bot.telemetry.trace import open_tracing
 from bot.telemetry.watchdog import Watchdog
 from bot.timing import EngineTiming, Timing
+from bot.turn.background import Background, open_background
 from bot.turn.gate import Gate
 from bot.turn.limits import Limits
 from bot.turn.prices import Price, load_prices
@@ -115,8 +116,18 @@ async def open_bot(
         if work_part:
             opened = await stack.enter_async_context(engines(settings, timing.engine))
             engine = GuardedEngine(opened, store.circuits, _default_model(settings))
+            background = await stack.enter_async_context(open_background())
             services = open_services(
-                settings, timing, store, client, identity, people, rights, engine, prices
+                settings,
+                timing,
+                store,
+                client,
+                identity,
+                people,
+                rights,
+                engine,
+                prices,
+                background,
             )
             stack.push_async_callback(services.replies.drain)
             worker = Worker(services, settings, timing.worker)
@@ -165,6 +176,7 @@ def open_services(
     rights: Rights,
     engine: Engine,
     prices: Mapping[str, Price],
+    background: Background,
 ) -> Services:
     """What turns and jobs work with."""
     limits = Limits(store, settings, prices, timing.clock)
@@ -192,6 +204,8 @@ def open_services(
         gate=Gate(store, rights, limits, settings),
         limits=limits,
         throttle=throttle,
+        background=background,
+        stop_grace=timing.engine.stop_grace,
         rollover_messages=settings.bot_rollover_messages,
         answer_messages=settings.bot_answer_messages,
         url=identity.url,

@@ -9,11 +9,12 @@ whose own clock is wrong must not archive what is in use.
 import asyncio
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from bot.engines import Engine
-from bot.errors import BotError, ConversationGone, Retry, StoreUnavailable
+from bot.errors import BotError, ConversationGone, Retry, RunFailed, StoreUnavailable
 from bot.store import Store
 from bot.store.archive import Orphan
 from bot.telemetry.log import log
@@ -42,6 +43,26 @@ class Swept:
     """Orphans that could not be deleted now, or belong to another engine."""
     feedback: int = 0
     """Votes and notes that were as old as the conversations that go."""
+
+
+async def delete_remotely(store: Store, engine: Engine, orphan: Orphan, seconds: float) -> None:
+    """Delete a conversation and the runs made in it from the server.
+
+    Raises BotError or TimeoutError where the server does not confirm it. A server that keeps its
+    runs must delete the conversation all the same.
+    """
+    refused: RunFailed | None = None
+    runs = await store.archive.runs(orphan)
+    async with asyncio.timeout(seconds):
+        for run_id in runs:
+            try:
+                await engine.delete_run(run_id)
+            except RunFailed as error:
+                refused = error
+        with suppress(ConversationGone):
+            await engine.delete(orphan.conversation_id)
+    if refused is not None:
+        raise refused
 
 
 class Sweeper:
@@ -151,10 +172,7 @@ class Sweeper:
             await self._store.archive.postpone(orphan, 7 * DAY)
             return "refused"
         try:
-            async with asyncio.timeout(DELETE_SECONDS):
-                await self._engine.delete(orphan.conversation_id)
-            return "gone"
-        except ConversationGone:
+            await delete_remotely(self._store, self._engine, orphan, DELETE_SECONDS)
             return "gone"
         except StoreUnavailable:
             raise

@@ -136,6 +136,8 @@ class EngineTiming:
     acceptance: float = 10.0
     """How long the start of a run waits for a server to accept or refuse the request, where the
     run lives as long as the request."""
+    stop_grace: float = 1.5
+    """How long a run may take to end after a stop, before its turn ends without it."""
     poll_first: float = 1.0
     poll_longest: float = 10.0
     error_first: float = 1.0

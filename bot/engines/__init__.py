@@ -98,6 +98,10 @@ class Engine(Protocol):
         """Delete a conversation with all it holds; one that is gone already is no error."""
         ...
 
+    async def delete_run(self, run_id: str) -> None:
+        """Delete what the server keeps of a run besides its conversation, if anything."""
+        ...
+
 
 @asynccontextmanager
 async def open_engine(

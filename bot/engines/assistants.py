@@ -170,12 +170,32 @@ class AssistantsEngine:
         alike = [m for m in said if text_of_message(m) == (place.text or NO_TEXT)]
         gone = marked[0] if marked else place.among(alike, again=again)
         if gone is not None:
-            with suppress(ConversationGone, RunFailed):
-                await self._api.delete(*path, text(gone.get("id")), missing="message")
+            await self._delete_message(*path, text(gone.get("id")))
+
+    async def _delete_message(self, *path: str) -> None:
+        """Raises RunFailed where the message is still there, whatever the server answered."""
+        try:
+            await self._api.delete(*path, missing="message")
+        except RunFailed as error:
+            if error.reason != "message_not_found":
+                raise
+        try:
+            await self._api.get(*path, missing="message")
+        except RunFailed:
+            return
+        raise RunFailed("failed", "not_deleted")
+
+    async def delete_run(self, run_id: str) -> None:
+        """Nothing is left of a run once its conversation is deleted."""
 
     async def delete(self, conversation_id: str) -> None:
         with suppress(ConversationGone):
             await self._api.delete("threads", conversation_id)
+        try:
+            await self._api.get("threads", conversation_id)
+        except (ConversationGone, RunFailed):
+            return
+        raise RunFailed("failed", "not_deleted")  # a 200 or 404 that was not true
 
     def _body(self, request: RunRequest) -> Json:
         body: Json = {

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from bot.engines.api import Api
@@ -130,6 +131,7 @@ async def retract(api: Api, conversation_id: str, place: Place, *, again: bool) 
     item = place.among(alike, again=again)
     if item is not None:
         await _delete_item(api, conversation_id, text(item.get("id")))
+        await _demand_gone(api, conversation_id, "items", text(item.get("id")))
 
 
 def words_of(message: Item) -> str:
@@ -157,10 +159,21 @@ async def erase(api: Api, conversation_id: str) -> None:
         for result in done:
             if isinstance(result, BaseException):
                 raise result
-    try:
+    with suppress(ConversationGone):
         await api.delete("conversations", conversation_id)
-    except ConversationGone:
+    await _demand_gone(api, conversation_id)
+
+
+async def _demand_gone(api: Api, conversation_id: str, *item: str) -> None:
+    """Raise RunFailed where a conversation or item is still there.
+
+    Some servers answer 200 and keep it, or 404 because they cannot delete at all.
+    """
+    try:
+        await api.get("conversations", conversation_id, *item)
+    except (ConversationGone, RunFailed):
         return
+    raise RunFailed("failed", "not_deleted")
 
 
 async def _delete_item(api: Api, conversation_id: str, item_id: str) -> None:

@@ -209,6 +209,9 @@ class EchoEngine:
 
         await self._do(write)
 
+    async def delete_run(self, run_id: str) -> None:
+        """Nothing is left of a run once its conversation is deleted."""
+
     async def delete(self, conversation_id: str) -> None:
         def write(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM messages WHERE conversation = ?", (conversation_id,))

@@ -7,7 +7,7 @@ messages with it. The server keeps input and output together once the response h
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any
 
 from bot.engines import RunRequest, conversations
@@ -129,6 +129,10 @@ class ResponsesEngine:
 
     async def delete(self, conversation_id: str) -> None:
         await conversations.erase(self._api, conversation_id)
+
+    async def delete_run(self, run_id: str) -> None:
+        with suppress(ConversationGone):
+            await self._api.delete("responses", run_id)
 
     def _following(self, run: Run, draft: Draft) -> Following:
         return Following(

@@ -98,5 +98,8 @@ class Router:
     async def delete(self, conversation_id: str) -> None:
         await self._engine(conversation_id).delete(conversation_id)
 
+    async def delete_run(self, run_id: str) -> None:
+        await self.native.delete_run(run_id)
+
     def _engine(self, conversation_id: str) -> ResponsesEngine | ReplayEngine:
         return self.replay if conversation_id.startswith(REPLAYED) else self.native

@@ -51,3 +51,6 @@ class EngineWrapper:
 
     async def delete(self, conversation_id: str) -> None:
         await self._engine.delete(conversation_id)
+
+    async def delete_run(self, run_id: str) -> None:
+        await self._engine.delete_run(run_id)

@@ -1,61 +1,117 @@
-"""Forgets a person's conversations, here and on the server, and counts them."""
+"""Forgets a person's conversations, here at once and on the server as soon as it confirms."""
 
+import time
 from collections.abc import Sequence
-from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from bot.engines import Engine
-from bot.errors import ConversationGone, Retry, RunFailed
-from bot.models import Conversation
+from bot.errors import BotError, Retry, StoreUnavailable, Superseded
+from bot.models import Conversation, Message
 from bot.store import Store, Turn
 from bot.store.archive import Orphan
-from bot.store.steps import forgotten_conversations
+from bot.store.steps import forgotten_conversations, unconfirmed_deletions
+from bot.sweeper import delete_remotely
 from bot.telemetry.log import log
 
 BATCH = 100
 COME_BACK_AFTER = 2.0
+DELETE_SECONDS = 5.0
+"""How long the server gets to delete one conversation while somebody waits."""
+MAX_FAILURES = 3
+"""After so many failures in a row the rest is left to the sweep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How many conversations were deleted here; of how many the server has not confirmed it."""
+
+    count: int
+    unconfirmed: int
 
 
 async def forget_conversations(
     turn: Turn, store: Store, engine: Engine, user_id: str, found: Sequence[Conversation]
-) -> int:
-    """Forget some conversations of a person; returns how many.
+) -> Forgotten:
+    """Forget some conversations of a person.
 
     A running turn is stopped and its thread is looked at again: raises Retry until none is left.
-    The count is kept in the journal, so that it includes what earlier attempts forgot.
+    The counts are kept in the journal, so that they include what earlier attempts forgot.
     """
-    step = forgotten_conversations(user_id)
+    counted, unconfirmed = forgotten_conversations(user_id), unconfirmed_deletions(user_id)
     busy: list[Conversation] = []
     for start in range(0, len(found), BATCH):
         batch = found[start : start + BATCH]
         fates = await store.archive.forget(batch)
         gone = [c for c, fate in zip(batch, fates, strict=True) if fate == "archived"]
         busy += [c for c, fate in zip(batch, fates, strict=True) if fate == "busy"]
-        await turn.note(step, (turn.recall(step) or 0) + len(gone))
-        for conversation in gone:
-            await _delete(store, engine, conversation)
+        await turn.note(counted, (turn.recall(counted) or 0) + len(gone))
+        if left := await _delete_all(store, engine, gone):
+            await turn.note(unconfirmed, (turn.recall(unconfirmed) or 0) + left)
     for conversation in busy:
         await store.inbox.interrupt(conversation.thread, "stop")
     if busy:
         raise Retry("threads_busy", after=COME_BACK_AFTER, counts=False)
-    return turn.recall(step) or 0
+    return Forgotten(turn.recall(counted) or 0, turn.recall(unconfirmed) or 0)
 
 
-async def forget_letters(store: Store, team_id: str, user_id: str) -> None:
-    """Throw away the dead letters that hold words of a person."""
+async def leave_conversations(
+    store: Store, user_id: str, found: Sequence[Conversation], job: Message
+) -> None:
+    """Have a person's messages removed from conversations of several people, thread by thread."""
+    for conversation in found:
+        thread = conversation.thread
+        await store.inbox.deliver(
+            Message(
+                thread,
+                f"{time.time():.6f}",
+                user_id,
+                user_id,
+                event_id=f"forget:{thread.key}:{job.event_id or job.ts}",
+                kind="retract",
+            )
+        )
+
+
+async def forget_dead_letters(store: Store, team_id: str, user_id: str) -> None:
+    """Remove a person's messages from the dead letters; those of others stay."""
     for letter in await store.dead.list():
-        writers = {message.user_id for message in letter.messages}
-        if letter.thread.team_id == team_id and user_id in writers:
+        others = tuple(m for m in letter.messages if m.user_id != user_id)
+        if letter.thread.team_id != team_id or len(others) == len(letter.messages):
+            continue
+        if others:
+            await store.dead.save(replace(letter, messages=others))
+        else:
             await store.dead.drop(letter.id)
 
 
-async def _delete(store: Store, engine: Engine, conversation: Conversation) -> None:
-    """On the server; what cannot be deleted now stays among the orphans, for the sweep."""
+async def _delete_all(store: Store, engine: Engine, gone: Sequence[Conversation]) -> int:
+    """Delete conversations on the server; how many it has not confirmed."""
+    failures = unconfirmed = 0
+    for conversation in gone:
+        if failures < MAX_FAILURES and await delete_now(store, engine, conversation):
+            failures = 0
+        else:
+            failures, unconfirmed = failures + 1, unconfirmed + 1
+    return unconfirmed
+
+
+async def delete_now(store: Store, engine: Engine, conversation: Conversation) -> bool:
+    """Delete a forgotten conversation on the server.
+
+    Returns False where the server does not confirm it: then it stays an orphan, which the sweep
+    tries to delete again and again.
+    """
+    if not conversation.id:
+        return True
     if conversation.engine != engine.name:
-        return
+        return False
+    orphan = Orphan(conversation.engine, conversation.id)
     try:
-        with suppress(ConversationGone):
-            await engine.delete(conversation.id)
-    except RunFailed as error:
-        log.warning("orphan_kept", error=str(error)[:100])
-        return
-    await store.archive.bury([Orphan(conversation.engine, conversation.id)])
+        await delete_remotely(store, engine, orphan, DELETE_SECONDS)
+    except (StoreUnavailable, Superseded):
+        raise
+    except (BotError, TimeoutError) as error:
+        log.warning("orphan_kept", error=str(error)[:100] or "timeout")
+        return False
+    await store.archive.bury([orphan])
+    return True

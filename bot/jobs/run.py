@@ -5,9 +5,9 @@ from contextlib import suppress
 
 from bot.errors import Undeliverable
 from bot.jobs.export import export_conversations
-from bot.jobs.forget import forget_conversations, forget_letters
+from bot.jobs.forget import forget_conversations, forget_dead_letters, leave_conversations
 from bot.jobs.report import person_chart, team_chart
-from bot.models import Answer, Message
+from bot.models import Answer, Conversation, Message
 from bot.slack.surfaces.conversation_row import place
 from bot.store import Turn
 from bot.store.steps import job
@@ -77,20 +77,28 @@ async def reset_all(turn: Turn, services: Services, message: Message) -> None:
         for conversation in await services.rights.visible(user_id, recent)
         if await services.rights.may_delete(conversation, user_id)
     ]
-    count = await forget_conversations(turn, store, services.engine, user_id, found)
+    done = await forget_conversations(turn, store, services.engine, user_id, found)
     kept = len(recent) - len(found)
-    await services.direct_messages.send(message.user_id, texts.reset(count, kept))
+    await services.direct_messages.send(message.user_id, texts.reset(done.count, kept))
 
 
 async def forget_me(turn: Turn, services: Services, message: Message) -> None:
-    """The same, what they thought of answers, and no name in the usage counts any more."""
+    """Delete the person's own conversations, their messages in those of several people, what they
+    thought of answers, and their name in the usage counts.
+    """
     store, team_id, user_id = services.store, message.thread.team_id, message.user_id
-    found = await store.conversations.recent(team_id, user_id, limit=None)
-    count = await forget_conversations(turn, store, services.engine, user_id, found)
-    await forget_letters(services.store, team_id, user_id)
-    await services.store.feedback.forget(team_id, user_id)
-    await services.store.spending.forget(team_id, user_id)
-    await services.direct_messages.send(message.user_id, texts.forgotten(count))
+    own: list[Conversation] = []
+    shared: list[Conversation] = []
+    for conversation in await store.conversations.recent(team_id, user_id, limit=None):
+        is_shared = await services.rights.is_shared(conversation, user_id)
+        (shared if is_shared else own).append(conversation)
+    await leave_conversations(store, user_id, shared, message)
+    done = await forget_conversations(turn, store, services.engine, user_id, own)
+    await forget_dead_letters(store, team_id, user_id)
+    await store.feedback.forget(team_id, user_id)
+    await store.spending.forget(team_id, user_id)
+    words = texts.forgotten(done.count, len(shared), done.unconfirmed)
+    await services.direct_messages.send(message.user_id, words)
 
 
 ALWAYS = frozenset({"forget_me"})

@@ -48,6 +48,7 @@ class Changes:
         message = self._parse(new, team_id, event_id)
         if message is None:
             return
+        message = await self._current(message)
         if before is None or not _same_words(old, new):
             await self._edited(message)
         elif added := [file for file in message.files if file not in before.files]:
@@ -79,6 +80,10 @@ class Changes:
         if self._messages.sender(message) != "person":
             return None
         return self._messages.parse(message, team_id, event_id)
+
+    async def _current(self, message: Message) -> Message:
+        """The message under the ts of its last "Answer again", if it was edited before."""
+        return replace(message, ts=await self._store.talk.moved_to(message.thread, message.ts))
 
     async def _edited(self, message: Message) -> None:
         if await self._store.inbox.revise(message) == "waiting":
@@ -133,20 +138,22 @@ class Changes:
             await respond(TOO_LATE, replace_original=True)
             return
         await self._retract(message)
-        await self._store.inbox.deliver(
-            replace(message, ts=action["action_ts"], event_id=str(body["trigger_id"]))
-        )
+        moved = replace(message, ts=action["action_ts"], event_id=str(body["trigger_id"]))
+        await self._store.talk.move(message.thread, message.ts, moved.ts)
+        await self._store.inbox.deliver(moved)
         await ack()
         await respond(delete_original=True)
 
     async def _retract(self, message: Message) -> None:
         """Out of the inbox if no turn has begun to answer it, else out of the conversation."""
         store, thread = self._store, message.thread
+        message = await self._current(message)
         amendment = await store.inbox.withdraw(thread, message.ts)
         if amendment == "waiting" or await store.talk.withdraw(thread, message.ts):
             log.info("message_withdrawn", thread=thread.key, ts=message.ts)
             return
         if amendment == "absent" and not await self._was_asked(message):
+            log.info("deleted_message_not_found", thread=thread.key, ts=message.ts)
             return
         await store.inbox.deliver(
             Message(

@@ -84,9 +84,17 @@ class Archive:
         return [orphan for _, orphan in found]
 
     async def bury(self, orphans: Sequence[Orphan]) -> None:
-        """They are deleted on the server: forget them."""
+        """They are deleted on the server, with their runs: forget them."""
         if orphans:
-            await self._connection.execute("ZREM", self._keys.orphans, *(o.name for o in orphans))
+            names, keys = [orphan.name for orphan in orphans], self._keys
+            runs = [keys.runs(orphan.conversation_id) for orphan in orphans]
+            await self._connection.execute_many([("ZREM", keys.orphans, *names), ("DEL", *runs)])
+
+    async def runs(self, orphan: Orphan) -> list[str]:
+        """The ids of the runs that were made in a conversation, the oldest first."""
+        key = self._keys.runs(orphan.conversation_id)
+        found: list[str] = await self._connection.execute("LRANGE", key, 0, -1)
+        return found
 
     async def count(self, before: float, now: float) -> tuple[int, int]:
         """How many conversations were last used before a time; how many orphans are due by now."""

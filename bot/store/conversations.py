@@ -84,6 +84,33 @@ class Conversations:
         )
         return await self._parse(thread, pairs(flat))
 
+    async def abandon(self, claim: Claim) -> None:
+        """Continue the thread in a new conversation, filled from our record, from the next run on.
+
+        The present one becomes an orphan.
+        """
+        await self._connection.run("abandon", claim.thread, claim=claim.fence)
+
+    async def forget_person(self, claim: Claim, user_id: str) -> None:
+        """Remove a person's messages and the answers to them; the others' stay.
+
+        The thread continues in a new conversation. Where nothing is left, it is forgotten.
+        """
+        thread = claim.thread
+        known = claim.conversation.owed if claim.conversation else ()
+        owed = tuple(message for message in known if message.user_id != user_id)
+        await self._connection.run(
+            "forget_person",
+            thread,
+            {"recent": self._keys.recent(thread.team_id, user_id)},
+            claim=claim.fence,
+            name=thread.key,
+            place=f"{thread.channel_id}:{thread.thread_ts}",
+            user=user_id,
+            owed=encode(owed, tuple[Message, ...]),
+            tombstone_seconds=TOMBSTONE_SECONDS,
+        )
+
     async def retract(self, claim: Claim, ts: str) -> None:
         """Take a person's message out of our own record."""
         await self._connection.run("retract", claim.thread, claim=claim.fence, ts=ts)

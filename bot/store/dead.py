@@ -70,6 +70,10 @@ class DeadLetters:
             await self._connection.run("retry", thread, id=id, name=thread.key, messages=messages)
         )
 
+    async def save(self, letter: DeadLetter) -> None:
+        """Replace a letter."""
+        await self._connection.execute("HSET", self._keys.dead, letter.id, encode(letter))
+
     async def drop(self, id: str) -> bool:
         """Throw a letter away; False where there is no such letter."""
         return bool(await self._connection.execute("HDEL", self._keys.dead, id))

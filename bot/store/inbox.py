@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from redis.exceptions import ResponseError
 
-from bot.models import Message, Record, Thread, Usage, decode, encode
+from bot.models import Message, Record, Run, Thread, Usage, decode, encode
 from bot.store.claims import (
     Amendment,
     Claim,
@@ -39,6 +39,7 @@ from bot.telemetry.log import log
 SEEN_SECONDS = 26 * 3600
 TOMBSTONE_SECONDS = 90 * 86400
 RECORDS = 200
+RUNS = 1000
 RECORD_BYTES = 400_000
 
 
@@ -224,6 +225,7 @@ class Inbox:
         usage: Usage | None = None,
         last_item_id: str = "",
         owed: Sequence[Message] | None = None,
+        runs: Sequence[Run] = (),
     ) -> None:
         """End the turn: its messages are done.
 
@@ -232,7 +234,9 @@ class Inbox:
         and `owed`, where it is given, replaces what the conversation is owed.
         """
         messages = claim.messages if answered is None else answered
-        await self._settle(claim, None, messages, records, usage or Usage(), last_item_id, owed)
+        await self._settle(
+            claim, None, messages, records, usage or Usage(), last_item_id, owed, runs
+        )
 
     async def bury(
         self,
@@ -247,7 +251,7 @@ class Inbox:
         With a `dependency` they return once that is up again.
         """
         letter = DeadLetter.of(claim, reason, dependency)
-        await self._settle(claim, letter, claim.messages, records, Usage(), "", None)
+        await self._settle(claim, letter, claim.messages, records, Usage(), "", None, ())
 
     async def _settle(
         self,
@@ -258,6 +262,7 @@ class Inbox:
         usage: Usage,
         last_item_id: str,
         owed: Sequence[Message] | None,
+        runs: Sequence[Run],
     ) -> None:
         keys, thread = self._keys, claim.thread
         people = dict.fromkeys(message.user_id for message in messages)
@@ -265,7 +270,10 @@ class Inbox:
         dropped = await self._connection.run(
             "settle",
             thread,
-            {"recent": [keys.recent(thread.team_id, user) for user in people]},
+            {
+                "recent": [keys.recent(thread.team_id, user) for user in people],
+                "runs": keys.runs(runs[-1].conversation_id if runs else ""),
+            },
             claim=claim.fence,
             name=thread.key,
             place=f"{thread.channel_id}:{thread.thread_ts}",
@@ -279,6 +287,8 @@ class Inbox:
             tombstone_seconds=TOMBSTONE_SECONDS,
             owed=encode(tuple(owed), tuple[Message, ...]) if owed is not None else "",
             most_dead=self._bounds.dead_letters,
+            run_ids=json.dumps([run.id for run in runs]),
+            most_runs=RUNS,
         )
         if dropped:
             log.error("dead_letters_dropped", letters=dropped)

@@ -51,6 +51,7 @@ FAMILIES = {
     "overheard": Family(
         "hash", "messages that are context only", "90 s or 30 days", "50 messages", expires=True
     ),
+    "moved": Family("string", "ts of an edited message", "90 days", "one value", expires=True),
     "edited": Family(
         "string", "an edit that may be answered again", "a day", "one message", expires=True
     ),
@@ -78,6 +79,7 @@ FAMILIES = {
     "spent": Family("hash", "sums of a day or month", "70 days", "6 fields", expires=True),
     "top": Family("zset", "who used most in a month", "400 days", "people, channels", expires=True),
     "requests": Family("string", "requests of a minute", "2 minutes", "one value", expires=True),
+    "runs": Family("list", "runs of a remote conversation", "90 days", "1000 ids", expires=True),
     "reserved": Family(
         "hash", "what turns under way may use", "an hour", "turns under way", expires=True
     ),
@@ -214,6 +216,10 @@ class Keys:
         """Hash of messages by ts that were not for us, or not yet."""
         return self.name("overheard", thread.key)
 
+    def moved(self, thread: Thread, ts: str) -> str:
+        """Under which ts an edited message was answered again."""
+        return self.name("moved", thread.key, ts)
+
     def edited(self, thread: Thread, ts: str) -> str:
         """An edited question that was answered before the edit."""
         return self.name("edited", thread.key, ts)
@@ -279,6 +285,10 @@ class Keys:
     def spent(self, team_id: str, scope: str, name: str, period: str) -> str:
         """Hash of the sums of a day or month."""
         return self.name("spent", team_id, scope, name, period)
+
+    def runs(self, conversation_id: str) -> str:
+        """List of the runs of a remote conversation."""
+        return self.name("runs", conversation_id)
 
     def reserved(self, team_id: str, scope: str, name: str) -> str:
         """Hash of the turns under way with what each may use."""

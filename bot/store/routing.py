@@ -19,6 +19,7 @@ EARLY_SECONDS = 90
 a minute."""
 OVERHEARD_SECONDS = 30 * 86400
 OVERHEARD_MESSAGES = 50
+MAX_MOVES = 100
 EDIT_SECONDS = 86400
 OVERHEARD_CHARS = 4_000
 STEP = "background"
@@ -172,6 +173,23 @@ class Talk:
         text = await self._connection.execute("GETDEL", key)
         found = read_each(key, [text] if text else [], lambda text: decode(Message, text))
         return found[0][1] if found else None
+
+    async def move(self, thread: Thread, ts: str, new_ts: str) -> None:
+        """Remember that a message is now known under the ts of its "Answer again"."""
+        key = self._keys.moved(thread, ts)
+        await self._connection.execute("SET", key, new_ts, "EX", TOMBSTONE_SECONDS)
+
+    async def moved_to(self, thread: Thread, ts: str) -> str:
+        """Under which ts a message is known: its own, unless it was moved, maybe several times."""
+        first = ts
+        for _ in range(MAX_MOVES):
+            found = await self._connection.execute("GET", self._keys.moved(thread, ts))
+            if not found:
+                break
+            ts = found
+        if ts != first:
+            await self.move(thread, first, ts)  # so that the chain stays short
+        return ts
 
     async def note_speakers(self, thread: Thread, spoke_at: Mapping[str, str]) -> None:
         """Remember who wrote in the thread, and when, before the bot was called."""

@@ -167,6 +167,11 @@ def forgotten_conversations(user_id: str) -> Step[int]:
     return Step(f"forgotten:{user_id}", int)
 
 
+def unconfirmed_deletions(user_id: str) -> Step[int]:
+    """Of how many of them the AI server has not confirmed the deletion."""
+    return Step(f"unconfirmed:{user_id}", int)
+
+
 def made_file(number: int) -> Step[str]:
     """Slack's id of a file that the model made; "" where it could not be uploaded."""
     return Step(f"file:{number}", str)

@@ -84,11 +84,13 @@ class Spending:
         microdollars: int,
         *,
         is_first: bool = True,
+        is_late: bool = False,
     ) -> bool:
         """Charge a person for a turn, once; False where that was done. Raises Superseded.
 
         A turn that several people share is charged to each with a share of its usage; with
-        `is_first` it is counted as a turn as well.
+        `is_first` it is counted as a turn as well. `is_late`: the turn has ended,
+        so the claim is not checked, and the caller makes sure that this is counted once.
 
         The mark is in the turn's own journal, so that it costs no key and is there as long as
         the turn can be repeated.
@@ -97,7 +99,7 @@ class Spending:
         team_id, channel_id, month = thread.team_id, thread.channel_id, day[:7]
         keys = self._keys
         spent = Spent(
-            int(is_first),
+            int(is_first and not is_late),
             usage.input_tokens,
             usage.cached_tokens,
             usage.output_tokens,
@@ -124,7 +126,7 @@ class Spending:
                     for scope in scopes
                 ],
             },
-            claim=claim.fence,
+            claim="" if is_late else claim.fence,
             day=day,
             channel=channel_id,
             person=user_id,

@@ -23,12 +23,26 @@ def reset(count: int, kept: int) -> str:
     )
 
 
-def forgotten(count: int) -> str:
-    """The end of "forget me"."""
-    return (
-        f"Done: {_conversations(count)} deleted, here and on the AI server, and so is your "
-        "feedback; your name is off the usage counts."
-    )
+def forgotten(count: int, shared: int, unconfirmed: int) -> str:
+    """The end of "forget me".
+
+    `count` conversations were deleted here, of which the AI server has not confirmed `unconfirmed`;
+    `shared` ones belong to others, too.
+    """
+    where = "here" if unconfirmed else "here and on the AI server"
+    parts = [
+        f"Done: {_conversations(count)} deleted {where}, and so is your feedback; your name is off "
+        "the usage counts."
+    ]
+    if shared:
+        parts.append(
+            f"Your messages are being removed from {_conversations(shared)} with other people."
+        )
+    if unconfirmed:
+        parts.append(
+            f"The AI server has not confirmed {unconfirmed} of {count} yet: I keep trying."
+        )
+    return " ".join(parts)
 
 
 def channel(rank: int, name: str) -> str:

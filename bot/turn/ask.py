@@ -1,20 +1,18 @@
 """A question's way through the engine: conversation -> messages -> run -> answer."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import replace
 
 from bot.engines import Engine, RunRequest
-from bot.engines.polling import error_backoff
-from bot.errors import NOTHING_SENT, ConversationGone, Retry, RunFailed
-from bot.models import Answer, Conversation, Message, Run, Update
+from bot.errors import NOTHING_SENT, ConversationGone, RunFailed
+from bot.models import TERMINAL, Answer, Conversation, Message, Run, Update, Usage
 from bot.slack.answer.reply import Reply
 from bot.store import steps
 from bot.store.journal import Turn
 from bot.store.steps import Attempt
 from bot.telemetry import metrics, trace
+from bot.telemetry.log import log
 from bot.texts.answers import HERE, apology, stopped
 from bot.turn.batch import Request
 from bot.turn.context import gather
@@ -23,6 +21,7 @@ from bot.turn.files_in import FileFallback, Offered, load_files
 from bot.turn.files_out import fetch, fit, snippets
 from bot.turn.interrupt import Interrupt
 from bot.turn.services import Services
+from bot.turn.stopping import cancelled_by, finish_stopped
 
 CONVERSATIONS_PER_TURN = 2
 """A conversation that the engine lost is rebuilt once per turn."""
@@ -74,7 +73,7 @@ async def _run(
     order = RunRequest(conversation, heard.messages, options, turn.id, files=files)
     run = await _start(turn, engine, order, attempt)
     interrupt.begun = True
-    update = await _follow(engine, run, order, reply, interrupt)
+    update = await _follow(turn, services, run, order, reply, interrupt)
     return await _finish(turn, services, run, update, interrupt)
 
 
@@ -104,42 +103,39 @@ async def _start(turn: Turn, engine: Engine, order: RunRequest, attempt: Attempt
 
 
 async def _follow(
-    engine: Engine, run: Run, order: RunRequest, reply: Reply, interrupt: Interrupt
+    turn: Turn,
+    services: Services,
+    run: Run,
+    order: RunRequest,
+    reply: Reply,
+    interrupt: Interrupt,
 ) -> Update:
-    """Show the answer while it grows; returns the last update."""
-    update, has_text = Update(run.status), False
+    """Show the answer while it grows; returns the last update.
+
+    A run that does not end soon after an interrupt is left to the background, and the thread goes
+    on in a new conversation: the server may keep the old one locked.
+    """
+    engine, update, has_text = services.engine, Update(run.status), False
     with trace.span("follow", run_id=run.id):
         async with (
-            _cancelled_by(interrupt, engine, run),
+            cancelled_by(interrupt, engine, run, services.stop_grace) as limit,
             aclosing(engine.follow(run, order.conversation)) as updates,
         ):
-            async for update in interrupt.idle_between(updates):
+            async for new in interrupt.idle_between(updates):
+                if interrupt.raised.is_set() and new.status not in TERMINAL:
+                    continue  # nothing more appears after a stop
+                update = new
                 if update.text and not has_text:
                     has_text = True
                     metrics.first_text_seconds.observe(time.time() - float(order.messages[-1].ts))
                 await reply.show(update)
-    return update
-
-
-@asynccontextmanager
-async def _cancelled_by(interrupt: Interrupt, engine: Engine, run: Run) -> AsyncIterator[None]:
-    """While inside, an interrupt cancels the run on the server; the block then sees it end."""
-
-    async def cancel() -> None:
-        await interrupt.raised.wait()
-        for delay in error_backoff():
-            try:
-                await engine.cancel(run)
-                return
-            except Retry as error:
-                await asyncio.sleep(error.after or delay)
-
-    watch = asyncio.create_task(cancel())
-    try:
-        yield
-    finally:
-        watch.cancel()
-        await asyncio.wait([watch])
+    if not limit.expired():
+        return update
+    log.warning("run_left_behind", run=run.id, thread=turn.claim.thread.key, turn=turn.id)
+    await services.store.conversations.abandon(turn.claim)
+    messages = tuple(order.messages)
+    services.background.start(finish_stopped(turn, services, run, order.conversation, messages))
+    return replace(update, status="cancelled", usage=Usage())  # charged when it ends
 
 
 async def _finish(

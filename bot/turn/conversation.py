@@ -57,7 +57,7 @@ async def _begin(
     turn: Turn, services: Services, request: Request, history: list[Record]
 ) -> Conversation:
     engine, thread, known = services.engine, turn.claim.thread, request.conversation
-    user_id = known.user_id if known else request.messages[0].user_id
+    user_id = (known.user_id if known else "") or request.messages[0].user_id
     conversation_id = await engine.begin(thread, user_id, history)
     await services.store.archive.watch(engine.name, conversation_id)
     created_at = known.created_at if known else time.time()

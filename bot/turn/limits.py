@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from bot.engines.estimate import text_tokens
 from bot.models import Answer, Message, Usage
 from bot.settings import Settings
-from bot.store import Store, Turn
+from bot.store import Claim, Store, Turn
 from bot.store.steps import SUMMARY_USAGE
 from bot.store.usage import Scope, day_of
 from bot.texts import limits as texts
@@ -82,17 +82,32 @@ class Limits:
         """
         used = answer.usage or _estimate(turn, answer)
         usage = _together(used, turn.recall(SUMMARY_USAGE))
-        asker = messages[-1].user_id
         if usage is not None:
-            model = answer.model or self._settings.openai_model
-            cost = microdollars(self._prices, model, usage) or 0
-            counts = _counts(messages)
-            shares = _shares((*astuple(usage), cost), counts)
-            for user_id, (*tokens, microcost) in shares.items():
-                await self._store.spending.account(
-                    turn.claim, user_id, Usage(*tokens), microcost, is_first=user_id == asker
-                )
+            await self._charge(turn.claim, usage, answer.model, messages)
         await self._release(turn, messages)
+
+    async def charge(
+        self, claim: Claim, usage: Usage, model: str, messages: Sequence[Message]
+    ) -> None:
+        """Charge the authors of `messages` for a run that outlived its turn."""
+        await self._charge(claim, usage, model, messages, is_late=True)
+
+    async def _charge(
+        self,
+        claim: Claim,
+        usage: Usage,
+        model: str,
+        messages: Sequence[Message],
+        *,
+        is_late: bool = False,
+    ) -> None:
+        cost = microdollars(self._prices, model or self._settings.openai_model, usage) or 0
+        shares = _shares((*astuple(usage), cost), _counts(messages))
+        for user_id, (*tokens, microcost) in shares.items():
+            is_first = user_id == messages[-1].user_id
+            await self._store.spending.account(
+                claim, user_id, Usage(*tokens), microcost, is_first=is_first, is_late=is_late
+            )
 
     async def _release(self, turn: Turn, messages: Sequence[Message]) -> None:
         reserved: list[tuple[Scope, str]] = []

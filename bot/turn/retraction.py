@@ -1,40 +1,75 @@
 """What people have deleted leaves the conversation, on the server and in our own record."""
 
-from collections.abc import Iterable
-from contextlib import suppress
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.errors import ConversationGone
+from bot.errors import BotError, ConversationGone, StoreUnavailable, Superseded
 from bot.models import Conversation, Message
 from bot.store.journal import Turn
 from bot.store.steps import retraction
+from bot.telemetry.log import log
 from bot.turn.services import Services
 
+DELETE_SECONDS = 10.0
+"""How long the server gets to delete a message before the conversation is replaced instead."""
 
-async def retract(turn: Turn, services: Services, orders: Iterable[Message]) -> Conversation | None:
-    """Carry out orders of the kind `retract`, whose text is the ts of the deleted message.
 
-    Returns the thread's conversation as it is afterwards.
+async def retract(turn: Turn, services: Services, orders: Sequence[Message]) -> Conversation | None:
+    """Carry out orders of the kind `retract`.
+
+    The text of an order is the ts of the deleted message, or the id of a person whose messages are
+    all to go. Returns the thread's conversation as it is afterwards.
     """
-    conversation = turn.claim.conversation
     for order in orders:
-        await _retract(turn, services, order)
-        if conversation is not None:
-            owed = tuple(message for message in conversation.owed if message.ts != order.text)
-            conversation = replace(conversation, owed=owed)
-    return conversation
+        await _carry_out(turn, services, order)
+    if not orders:
+        return turn.claim.conversation
+    conversation = await services.store.conversations.find(turn.claim.thread)
+    if conversation is None:
+        return None
+    gone = {order.text for order in orders}
+    owed = (m for m in conversation.owed if m.ts not in gone and m.user_id not in gone)
+    return replace(conversation, owed=tuple(owed))
 
 
-async def _retract(turn: Turn, services: Services, order: Message) -> None:
-    conversation, ts = turn.claim.conversation, order.text
-    engine, conversations = services.engine, services.store.conversations
+async def _carry_out(turn: Turn, services: Services, order: Message) -> None:
+    conversations = services.store.conversations
 
-    async def work(again: bool) -> bool:
-        history = await conversations.history(turn.claim.thread)
-        if conversation is not None and conversation.engine == engine.name:
-            with suppress(ConversationGone):  # it will be rebuilt without the message
-                await engine.retract(conversation, history, ts, again=again)
-        await conversations.retract(turn.claim, ts)
+    async def forget_person(_: bool) -> bool:
+        await conversations.forget_person(turn.claim, order.text)
         return True
 
-    await turn.once(retraction(order.ts), work)
+    async def forget_message(again: bool) -> bool:
+        deleted = await _delete_message(turn, services, order.text, again=again)
+        await conversations.retract(turn.claim, order.text)
+        if not deleted:
+            await conversations.abandon(turn.claim)
+        return deleted
+
+    is_person = not order.text[:1].isdigit()
+    await turn.once(retraction(order.ts), forget_person if is_person else forget_message)
+
+
+async def _delete_message(turn: Turn, services: Services, ts: str, *, again: bool) -> bool:
+    """Whether the message is gone on the server.
+
+    Whatever the server refuses, the words must not stay with the model: where this is False, the
+    thread continues in a new conversation, and the old one is an orphan.
+    """
+    conversation, engine = turn.claim.conversation, services.engine
+    if conversation is None or conversation.engine != engine.name:
+        return True
+    history = await services.store.conversations.history(turn.claim.thread)
+    try:
+        async with asyncio.timeout(DELETE_SECONDS):
+            await engine.retract(conversation, history, ts, again=again)
+    except ConversationGone:
+        return True  # it will be rebuilt without the message
+    except (StoreUnavailable, Superseded):
+        raise
+    except (BotError, TimeoutError) as error:
+        reason = str(error)[:100] or "timeout"
+        log.warning("message_not_deleted", thread=turn.claim.thread.key, error=reason)
+        return False
+    return True

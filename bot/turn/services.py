@@ -11,6 +11,7 @@ from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.threads import Threads
 from bot.store import Store
+from bot.turn.background import Background
 from bot.turn.gate import Gate
 from bot.turn.limits import Limits
 from bot.turn.throttle import Throttle
@@ -32,6 +33,9 @@ class Services:
     gate: Gate
     limits: Limits
     throttle: Throttle
+    background: Background
+    stop_grace: float
+    """Seconds that a run gets to end after an interrupt, before its turn ends without it."""
     rollover_messages: int
     """How many messages a conversation holds before it is summarized in a new one."""
     answer_messages: int

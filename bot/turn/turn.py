@@ -8,13 +8,14 @@ first part that was not posted yet.
 from dataclasses import replace
 
 from bot.errors import RunFailed
+from bot.jobs.forget import delete_now
 from bot.jobs.run import carry_out
-from bot.models import Answer, Conversation, Message, Record, well_formed
+from bot.models import Answer, Conversation, Message, Record, Run, well_formed
 from bot.slack.answer.reply import Reply
 from bot.slack.markdown.clean import clean
 from bot.store import steps
 from bot.store.journal import Turn
-from bot.store.steps import Admission, Heard
+from bot.store.steps import Admission, Attempt, Heard
 from bot.telemetry import trace
 from bot.texts.answers import (
     FRESH_START,
@@ -125,15 +126,16 @@ def note(turn: Turn, admission: Admission) -> str:
 
 
 async def forget(turn: Turn, services: Services, conversation: Conversation | None) -> Answer:
-    """Forget the thread's conversation, here and on the server."""
+    """Forget the thread's conversation: here at once, on the server now or by the sweep."""
+    store = services.store
     if conversation is None and turn.recall(steps.FORGOTTEN) is None:
         return Answer(NOTHING_TO_FORGET, outcome="nothing")
     if conversation is not None:
         await turn.note(steps.FORGOTTEN, conversation.id)
-        await services.engine.delete(conversation.id)
-        await services.store.conversations.forget(turn.claim)
+        await store.conversations.forget(turn.claim)
+        await delete_now(store, services.engine, conversation)
     # What was said in between is forgotten as well.
-    await services.store.talk.catch_up(turn, turn.claim.messages[-1].ts)
+    await store.talk.catch_up(turn, turn.claim.messages[-1].ts)
     return Answer(FRESH_START, outcome="reset")
 
 
@@ -141,6 +143,8 @@ async def give_up(turn: Turn, services: Services, reason: str) -> None:
     """Tell the person that these messages will not be answered; `reason` is a key of the texts."""
     text = apology(RunFailed("failed", reason))
     last = turn.claim.messages[-1]
+    if last.kind == "retract":
+        return
     if last.kind == "errand":
         await services.direct_messages.send(last.user_id, text)
         return
@@ -168,8 +172,15 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
         records=said,
         usage=answer.usage,
         last_item_id=answer.last_item_id,
+        runs=runs_of(turn),
         owed=() if services.engine.appends else owed(turn, request, answer, heard.messages),
     )
+
+
+def runs_of(turn: Turn) -> list[Run]:
+    """The runs that the turn started."""
+    attempts = range((turn.recall(steps.ATTEMPT) or 0) + 1)
+    return [run for number in attempts if (run := turn.recall(Attempt(number).run))]
 
 
 def owed(

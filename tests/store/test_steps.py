@@ -18,6 +18,7 @@ STORED: dict[str, Step[Any]] = {
     "conversation:0": Attempt(0).conversation,
     "draft:2": steps.draft(2),
     "errand:1700.1": steps.job("1700.1"),
+    "file:answer": steps.WHOLE_ANSWER,
     "file:0": steps.made_file(0),
     "forgotten": steps.FORGOTTEN,
     "forgotten:U1": steps.forgotten_conversations("U1"),
@@ -36,13 +37,13 @@ STORED: dict[str, Step[Any]] = {
     "summary:conversation": steps.SUMMARY_CONVERSATION,
     "summary:run": steps.SUMMARY_RUN,
     "summary:usage": steps.SUMMARY_USAGE,
+    "unconfirmed:U1": steps.unconfirmed_deletions("U1"),
     "unattached": steps.UNATTACHED,
     "unread": steps.UNREAD,
     "cut": steps.CUT,
     "kept_files": steps.KEPT_FILES,
     "notice": steps.NOTICE,
     "waits": steps.WAITS,
-    "file:answer": steps.WHOLE_ANSWER,
     "limit:3": steps.part_limit(3),
 }
 """Names as they are stored: those of the first release, then later ones."""

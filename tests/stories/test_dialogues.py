@@ -61,7 +61,7 @@ async def test_a_reset_deletes_the_conversation_on_the_server(town: Town) -> Non
     assert before not in town.fake.conversations
     deletes = [r.path for r in town.fake.requests if r.method == "DELETE"]
     assert deletes[-1] == f"/conversations/{before}"
-    assert len(deletes) == 3  # both items, then the conversation
+    assert len(deletes) == 4  # the response, both items, then the conversation
 
 
 async def test_every_thread_is_a_conversation_of_its_own(town: Town) -> None:

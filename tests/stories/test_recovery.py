@@ -83,7 +83,15 @@ async def test_forget_me_deletes_here_and_on_the_server_and_counts(any_town: Tow
     await alice.slash("/forget-me")
     (answer,) = alice.ephemerals("#general")
     await alice.clicks("#general", answer.ts, "errand:forget_me")
-    assert (await letter_to(town, "alice")).startswith("Done: 3 conversations deleted")
+    told = await letter_to(town, "alice")
+    assert told.startswith("Done: 2 conversations deleted here and on the AI server")
+    assert "being removed from 1 conversation with other people" in told
+    await town.rests("#general", shared)
+    left = await store.conversations.history(town.key("#general", shared))
+    assert [record.user_id for record in left if record.role == "user"] == [
+        town.slack.user("bob").id
+    ]
+    assert "swordfish" not in str(left)
     team_id = town.slack.workspace.team_id
     assert await store.conversations.recent(team_id, alice.id) == []
     assert await store.conversations.find(town.key("#general", kept)) is not None

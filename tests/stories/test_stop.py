@@ -1,10 +1,14 @@
 """Stopping an answer: by a word, by Slack's own button, by ours; and what a stop says otherwise."""
 
+import time
+from pathlib import Path
+
 import pytest
 
 from bot.texts.answers import NOTHING_TO_STOP
 from tests.fakes.openai import held
-from tests.world import Town, wait_until, words
+from tests.stories.test_usage import spent_by
+from tests.world import Town, open_town, wait_until, words
 
 PROSE = " ".join(f"word{n}" for n in range(200))
 
@@ -106,3 +110,37 @@ async def test_a_message_that_waits_is_seen_to_wait(town: Town) -> None:
     town.fake.finish()
     await town.replies("#general", root, 2)
     assert town.slack.agent_thread("#general", root).status == ""
+
+
+@pytest.mark.parametrize("order", ["stop", "reset"])
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("engine", ["responses", "assistants"])
+async def test_a_turn_ends_soon_after_a_stop_whatever_the_server_does(
+    redis_url: str, tmp_path: Path, engine: str, streaming: bool, order: str
+) -> None:
+    async with open_town(
+        redis_url, tmp_path, engine=engine, fake={"cancels": False}, bot_streaming=streaming
+    ) as town:
+        town.fake.answer = [held(PROSE, after=30), "here I am"]
+        alice = town.slack.user("alice")
+        root = await alice.says("#general", "@bot count")
+        await town.slack.wait_for(lambda: town.fake.working)
+        if streaming:
+            await begun(town, "#general", root)
+        began = time.monotonic()
+        await alice.says("#general", order, thread_ts=root)
+        await town.replies("#general", root, 2 if order == "reset" else 1)
+        assert time.monotonic() - began < 4.5  # 3 s, and what this machine takes to post
+        assert town.fake.working
+        first = words(town.slack.replies("#general", root)[0])
+        assert first.endswith("_Stopped._")
+        await town.ask("#general", "@bot still there?", thread_ts=root)
+        shown = [words(m) for m in town.slack.replies("#general", root)]
+        assert shown[-1] == "here I am"
+        town.fake.finish()
+
+        async def charged() -> bool:
+            return (await spent_by(town, "alice")).output_tokens >= 200
+
+        await wait_until(charged)
+        assert [words(m) for m in town.slack.replies("#general", root)] == shown

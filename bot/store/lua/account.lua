@@ -2,13 +2,16 @@
 -- KEYS thread, turn, usage, used, top_channels, top_people, teams, sums...
 -- ARGV claim, day, channel, person, row_seconds, sum_seconds, tokens, team, mark, counts...
 -- `counts` are pairs of a kind and its count.
+-- `claim` is '' for what a run used that outlived its turn: the caller counts it once.
 -- Returns 0 where the turn was counted before.
-if not holds(thread, claim) then
-  return SUPERSEDED
-end
-insist(turn)
-if redis.call('HSETNX', turn, '=' .. mark, 'true') == 0 then
-  return 0
+if claim ~= '' then
+  if not holds(thread, claim) then
+    return SUPERSEDED
+  end
+  insist(turn)
+  if redis.call('HSETNX', turn, '=' .. mark, 'true') == 0 then
+    return 0
+  end
 end
 local row = channel .. ':' .. person .. ':'
 for i = 1, #counts, 2 do

@@ -17,7 +17,9 @@ end
 local facts = redis.call('HMGET', conversation, 'engine', 'id')
 redis.call('DEL', record, speakers, overheard)
 if facts[2] then
-  redis.call('ZADD', orphans, string.format('%.6f', now()), facts[1] .. '|' .. facts[2])
+  if facts[2] ~= '' then
+    redis.call('ZADD', orphans, string.format('%.6f', now()), facts[1] .. '|' .. facts[2])
+  end
   redis.call('DEL', conversation)
   redis.call('HSET', conversation, 'archived', used_at or string.format('%.6f', now()))
   redis.call('EXPIRE', conversation, tombstone_seconds)

@@ -14,7 +14,7 @@ redis.call('ZADD', idle, used_at, name)
 redis.call('ZADD', recent, used_at, place)
 redis.call('ZREM', orphans, orphan)
 redis.call('HDEL', conversation, 'archived')
-if old[2] and old[1] .. '|' .. old[2] ~= orphan then
+if old[2] and old[2] ~= '' and old[1] .. '|' .. old[2] ~= orphan then
   redis.call('ZADD', orphans, used_at, old[1] .. '|' .. old[2])
   redis.call('HDEL', conversation, 'turns', 'messages', 'input_tokens', 'cached_tokens',
     'output_tokens', 'reasoning_tokens')

@@ -1,10 +1,19 @@
 -- End a turn: remove its messages and its journal, keep its record, and let the thread rest or go on.
--- KEYS thread, inbox, turn, ready, interrupts, conversation, record, idle, dead, recent...
+-- KEYS thread, inbox, turn, ready, interrupts, conversation, record, idle, dead, runs, recent...
 -- ARGV claim, name, place, last_item_id, counts, records, letter_id, letter, most: number,
---   most_bytes: number, tombstone_seconds, owed, most_dead: number
+--   most_bytes: number, tombstone_seconds, owed, most_dead: number, run_ids, most_runs: number
 -- `counts` is a JSON object of increments, `records` a JSON list, `letter_id` '' where there is no dead
 -- letter, `owed` '' where it stays as it is.
+-- `run_ids` is a JSON list of the turn's runs.
 -- Returns how many old dead letters were dropped.
+
+local function note_runs()
+  for _, id in ipairs(cjson.decode(run_ids)) do
+    redis.call('RPUSH', runs, id)
+  end
+  redis.call('LTRIM', runs, -most_runs, -1)
+  redis.call('EXPIRE', runs, tombstone_seconds)
+end
 
 local function touch()
   local used_at = string.format('%.6f', now())
@@ -68,6 +77,7 @@ if not holds(thread, claim) then
 end
 local entry = redis.call('HGET', thread, 'entry')
 insist(thread)
+note_runs()
 touch()
 remember()
 for _, ts in ipairs(taken(turn)) do

@@ -23,6 +23,8 @@ class Options:
     """Seconds until an Assistants run expires."""
     cancelling: float = 0
     """Seconds for which a cancelled run stays `cancelling`."""
+    cancels: bool = True
+    """False: a cancellation is answered with 200, and the run goes on."""
     leaves: Leaves = "nothing"
     """What a failed, cancelled or incomplete response leaves in its conversation."""
     models: dict[str, str | None] | None = None

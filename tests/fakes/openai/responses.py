@@ -87,7 +87,8 @@ class Responses:
         if not work.body["background"]:
             status = 409 if self._options.error_style == "detail" else 400
             raise ApiError(status, "Cannot cancel a synchronous response.")
-        work.cancel()
+        if self._options.cancels:
+            work.cancel()
         return web.json_response(work.body)
 
     async def delete(self, request: web.Request) -> web.Response:

@@ -80,7 +80,8 @@ class Runs:
         run = self._find(request)
         if run.is_over or run.status == "cancelling":
             raise invalid(f"Cannot cancel run with status '{run.status}'.")
-        run.cancel()
+        if self._state.options.cancels:
+            run.cancel()
         return reply(self._state, run.body)
 
     async def submit(self, request: web.Request) -> web.StreamResponse:

@@ -1,0 +1,86 @@
+"""Stop means stop: a turn ends soon after an interrupt, whatever the server does with its run."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+from bot.engines import Engine
+from bot.engines.polling import error_backoff
+from bot.errors import BotError, Retry, RunFailed
+from bot.models import Conversation, Message, Run, Usage
+from bot.store.journal import Turn
+from bot.telemetry.log import log
+from bot.turn.interrupt import Interrupt
+from bot.turn.services import Services
+
+CANCEL_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def cancelled_by(
+    interrupt: Interrupt, engine: Engine, run: Run, grace: float
+) -> AsyncIterator[asyncio.Timeout]:
+    """While inside, an interrupt cancels the run on the server.
+
+    The block then has `grace` seconds to see the run end; after that it is left as if by a
+    `TimeoutError`, which is not raised: ask the timeout whether it is `expired`.
+    """
+    limit = asyncio.timeout(None)
+
+    async def watch() -> None:
+        await interrupt.raised.wait()
+        limit.reschedule(asyncio.get_running_loop().time() + grace)
+        await cancel(engine, run)
+
+    watching: asyncio.Task[None] | None = None
+    try:
+        async with limit:
+            watching = asyncio.create_task(watch())
+            yield limit
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait([watching])
+
+
+async def cancel(engine: Engine, run: Run) -> None:
+    """Cancel a run, as often as it takes to reach the server."""
+    for delay in error_backoff():
+        try:
+            await engine.cancel(run)
+            return
+        except Retry as error:
+            await asyncio.sleep(error.after or delay)
+        except BotError as error:
+            log.warning("run_not_cancelled", run=run.id, error=str(error)[:100])
+            return
+
+
+async def finish_stopped(
+    turn: Turn,
+    services: Services,
+    run: Run,
+    conversation: Conversation,
+    messages: tuple[Message, ...],
+) -> None:
+    """Cancel a run that outlived its turn, wait for its end, and charge for what it used."""
+    engine, usage, model = services.engine, None, ""
+    try:
+        async with asyncio.timeout(CANCEL_SECONDS):
+            await cancel(engine, run)
+    except TimeoutError:
+        log.warning("run_not_cancelled", run=run.id, error="timeout")
+    try:
+        async with aclosing(engine.follow(run, conversation)) as updates:
+            async for update in updates:
+                usage, model = update.usage or usage, update.model or model
+    except RunFailed as error:
+        usage, model = error.usage or usage, error.model or model
+    except BotError as error:
+        log.warning("stopped_run_not_followed", run=run.id, error=str(error)[:100])
+    if usage is not None and usage != Usage():
+        await services.limits.charge(turn.claim, usage, model, messages)
+    log.info("stopped_run_ended", run=run.id, thread=turn.claim.thread.key)
