@@ -136,7 +136,7 @@ class EngineChecks:
         try:
             found = await self._api.get("models", self._model, missing="model")
         except RunFailed as error:
-            if error.reason in ("model_not_found", "endpoint_not_found", "bad_request"):
+            if error.reason in ("model_not_found", "endpoint_not_found"):
                 return await self._listed()
             return _refusal(error)
         except BotError as error:

@@ -53,6 +53,11 @@ _MODEL_CODES = re.compile(r"model_not_found|model_not_available|unknown_model|in
 _REFUSED_FIELD = re.compile(r"unsupported_(parameter|value)|unknown_parameter|missing_required")
 _IN_CONTENT = re.compile(r"input|messages|content")
 """Parameters that hold what people sent: a refused file is not a refused setting."""
+_WRONG_KEY = re.compile(
+    r"invalid_api_key|api_key_invalid|no_db_connection|API key not valid|incorrect api key",
+    re.IGNORECASE,
+)
+"""Gemini and LiteLLM refuse a key with status 400."""
 _NO_STORAGE = re.compile(r"zero data retention|zero_data_retention|data retention", re.IGNORECASE)
 
 
@@ -136,6 +141,8 @@ def _parse_status(
         certain = status in UNAVAILABLE
         return DependencyDown(f"status {status}", after=retry_after(error), certain=certain)
     refusal = _Refusal(error)
+    if _WRONG_KEY.search(refusal.all):
+        return RunFailed("failed", "authentication")
     if _LOCKED.search(refusal.all):
         return Retry("conversation_locked", after=lock_pause, counts=False)
     reason = _refused_for(refusal, model) or _missing_thing(status, refusal.message, missing)

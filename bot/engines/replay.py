@@ -21,7 +21,7 @@ from bot.engines.estimate import file_tokens, text_tokens
 from bot.engines.items import Item, read_image
 from bot.engines.retraction import find_place
 from bot.engines.streams import UPDATE_SECONDS
-from bot.errors import ConversationGone, Retry, RunFailed
+from bot.errors import ConversationGone, RateLimited, Retry, RunFailed
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update, Usage
 from bot.settings import Settings
@@ -227,10 +227,17 @@ class ReplayEngine:
             try:
                 await dialect.answer(request, said, draft, accepted)
             except RunFailed as error:
+                if error.reason != "endpoint_not_found":
+                    self._dialect = dialect
+                    raise
                 self._dialect = None
-                if error.reason != "endpoint_not_found" or dialect is dialects[-1]:
+                if dialect is dialects[-1]:
                     raise
                 log.info("server_without_responses")
+            except RateLimited:
+                # A proxy may count the request that it refused as one too many.
+                self._dialect = dialect
+                raise
             else:
                 self._dialect = dialect
                 return

@@ -221,3 +221,14 @@ async def test_a_model_of_a_channel_is_asked_for(fake: FakeOpenAI, engine: Route
     await engine.start(RunRequest(conversation, [message], options, "turn-1"))
     assert sent(fake)[-1]["model"] == "other"
     assert sent(fake)[-1]["messages"][0]["content"] == "Be kind."
+
+
+async def test_a_rate_limit_does_not_start_the_search_anew(
+    fake: FakeOpenAI, engine: Router
+) -> None:
+    fake.fault("rate_limit", "POST", "/chat/completions")
+    conversation, message = await begin(engine), said("hello")
+    with pytest.raises(Retry):
+        await start(engine, conversation, message)
+    await start(engine, conversation, message, again=True)
+    assert [request.path for request in fake.requests].count("/responses") == 1

@@ -169,6 +169,8 @@ def test_a_file_that_the_model_does_not_take_is_no_unknown_model(
             "context_length_exceeded",
         ),
         (error_of(501, "Not implemented"), "endpoint_not_found"),
+        (error_of(400, "API key not valid. Please pass a valid API key."), "authentication"),
+        (error_of(400, "No connected db.", type="no_db_connection"), "authentication"),
     ],
 )
 def test_refusals_keep_their_reason(error: openai.APIStatusError, reason: str) -> None:

@@ -438,6 +438,14 @@ async def test_a_key_that_only_the_answers_need_is_checked(variant: str) -> None
     assert "OPENAI_API_KEY" in found["engine"].mend
 
 
+async def test_a_key_that_is_refused_with_status_400_is_told() -> None:
+    async with open_fake_openai(variant="no_conversations") as fake:
+        fake.fault("error", "*", "/responses", code="invalid_api_key", message="No.", times=None)
+        found = await examine_engine(fake)
+    assert found["engine"].level == "failed"
+    assert "OPENAI_API_KEY" in found["engine"].mend
+
+
 async def test_a_model_that_is_in_the_list_only_is_in_order() -> None:
     models: dict[str, Any] = {"gpt-6-luna": None, "tiny:latest": None}
     async with open_fake_openai(variant="llama_cpp", models=models) as fake:
