@@ -14,7 +14,7 @@ from bot.engines.api import Api
 from bot.engines.client import ASSISTANTS, open_client
 from bot.engines.items import text
 from bot.engines.replay import PREFIX as REPLAYED
-from bot.errors import BotError, ConversationGone, Retry, RunFailed
+from bot.errors import BotError, ConversationGone, DependencyDown, Retry, RunFailed
 from bot.models import Thread
 from bot.settings import Settings
 
@@ -201,6 +201,8 @@ def _refusal(error: BotError, before: str = "") -> Finding:
         detail = f" ({error.detail})" if error.detail else ""
         fix = _FIXES.get(error.reason, "see the server's own words")
         return failed(f"{before}{error.reason}{detail}", fix)
+    if isinstance(error, DependencyDown):
+        return failed(f"{before}{error}", _UNREACHABLE)
     if isinstance(error, Retry) and not error.counts:
         return warning(f"{before}it asks us to wait: {error.reason}", "raise the rate limit")
     if isinstance(error, ConversationGone):
