@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -134,9 +134,10 @@ async def open_bot(
             probes["worker"] = _alive(worker)
             work = await stack.enter_async_context(_working(worker))
             sweeper = Sweeper(store, engine, settings.bot_retention_days)
-            await stack.enter_async_context(_sweeping(sweeper))
+            await stack.enter_async_context(_running(sweeper.keep_sweeping()))
         if web_part:
             await stack.enter_async_context(showing_waits(client, store.inbox, timing.answer))
+            await stack.enter_async_context(_running(store.redelivery.watch()))
             look_up = timing.slack.look_up
             web_rights = Rights(store, people, channels, settings, look_up_seconds=look_up)
             notes = DeliveryNotes(store)
@@ -223,8 +224,9 @@ async def _working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
 
 
 @asynccontextmanager
-async def _sweeping(sweeper: Sweeper) -> AsyncIterator[None]:
-    task = asyncio.create_task(sweeper.keep_sweeping())
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Background work, cancelled in the end."""
+    task = asyncio.create_task(work)
     try:
         yield
     finally:

@@ -111,6 +111,11 @@ class Settings(BaseSettings):
         description="Check Redis's certificate; default: yes, on Heroku no (self-signed).",
     )
     bot_redis_prefix: str = Field("bot", description="First part of every key in Redis.")
+    bot_redis_confirm: Literal["", "replica", "disk", "both"] = Field(
+        "",
+        description="What must hold a message before Slack is told that it has arrived: a Redis "
+        "`replica`, its `disk`, or `both`.",
+    )
     bot_redis_connections: int = Field(
         10, ge=3, description="Most connections to Redis of one process."
     )

@@ -82,6 +82,11 @@ class StoreTiming:
     queue_timeout: float = 10.0
     """Waiting for a free connection."""
     retry_delay: float = 0.05
+    restore_check: float = 1.0
+    """How often `web` checks for an older state."""
+    settling: float = 2.5
+    """After Redis came back with an older state: how long no turn is taken, so that the workers can
+    write back what they know. More than two heartbeats."""
     circuits: CircuitTiming = field(default_factory=CircuitTiming)
 
 

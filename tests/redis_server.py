@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -76,6 +77,31 @@ class RedisServer:
                 shutil.rmtree(path)
             elif path.suffix in (".aof", ".rdb"):
                 path.unlink()
+
+    def listen(self) -> int:
+        """Listen on a free port of the loopback interface, for a replica; returns it."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
+        with self.client() as client:
+            client.config_set("port", port)
+        return port
+
+    def copy_data(self, directory: Path) -> None:
+        """Copy what a running server has written: a backup, or what a lagging replica holds."""
+        self.freeze()
+        shutil.copytree(self._directory, directory, ignore=shutil.ignore_patterns("*.sock", "lock"))
+        self.thaw()
+
+    def restore_data(self, directory: Path) -> None:
+        """Kill the server and start it on a copy of its data."""
+        self.kill()
+        self.lose_data()
+        for path in self._directory.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+        shutil.copytree(directory, self._directory, dirs_exist_ok=True)
+        self.start()
 
     @contextmanager
     def client(self) -> "Iterator[redis.Redis]":

@@ -23,16 +23,17 @@ from bot.store.claims import (
     ThreadState,
     Wait,
 )
-from bot.store.connection import Connection, open_connection
+from bot.store.connection import Confirm, Connection, open_connection
 from bot.store.conversations import Conversations
 from bot.store.dead import DeadLetter, DeadLetters
 from bot.store.feedback import Feedback, FeedbackBook
 from bot.store.flags import Marks
-from bot.store.inbox import Inbox
+from bot.store.inbox import Inbox, SeenBeats
 from bot.store.journal import Turn, Turns
 from bot.store.keys import Keys
 from bot.store.lease import Leases
 from bot.store.pace import Pace
+from bot.store.redelivery import Redelivery
 from bot.store.routing import Address, Background, Hearing, Talk
 from bot.store.usage import Spending
 from bot.store.workers import Workers
@@ -87,6 +88,7 @@ class Store:
     keys: Keys
     inbox: Inbox
     talk: Talk
+    redelivery: Redelivery
     workers: Workers
     turns: Turns
     conversations: Conversations
@@ -126,6 +128,7 @@ def open_own_store(
         tls_verify=settings.redis_tls_verify,
         connections=settings.bot_redis_connections,
         timing=timing,
+        confirm=settings.bot_redis_confirm,
     )
 
 
@@ -138,6 +141,7 @@ async def open_store(
     connections: int = 10,
     timing: StoreTiming = StoreTiming(),
     audit_days: int = 0,
+    confirm: Confirm = "",
 ) -> AsyncIterator[Store]:
     """Open the store at a `redis://`, `rediss://` or `unix://` address.
 
@@ -146,17 +150,21 @@ async def open_store(
     """
     keys = Keys(prefix)
     # A worker's pulse and its blocking read never queue up behind the work of its turns.
-    open_to_url = partial(open_connection, url, keys, tls_verify=tls_verify, timing=timing)
+    open_to_url = partial(
+        open_connection, url, keys, tls_verify=tls_verify, timing=timing, confirm=confirm
+    )
     pulse = open_to_url(connections=PULSE_CONNECTIONS)
     connection = open_to_url(connections=connections - PULSE_CONNECTIONS)
     conversations = Conversations(connection, keys)
+    seen, redelivery = SeenBeats(), Redelivery(connection, keys)
     try:
         yield Store(
             connection=connection,
             keys=keys,
-            inbox=Inbox(connection, pulse, keys),
-            talk=Talk(connection, keys),
-            workers=Workers(pulse, keys),
+            inbox=Inbox(connection, pulse, keys, seen=seen, redelivery=redelivery),
+            talk=Talk(connection, keys, redelivery=redelivery),
+            redelivery=redelivery,
+            workers=Workers(pulse, keys, seen),
             turns=Turns(connection, conversations),
             conversations=conversations,
             dead=DeadLetters(connection, keys),

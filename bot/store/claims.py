@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from bot.models import Conversation, Message, Thread, decode
 from bot.store.channel_settings import ChannelSettings, newest
 from bot.store.corrupt import read_count, read_each
 
 Interrupt = Literal["stop", "reset"]
+CLOCK_SKEW = 2.0
+"""Seconds by which Slack's clock and Redis's may differ."""
+
 Amendment = Literal["waiting", "taken", "absent"]
 
 
@@ -66,6 +69,16 @@ class Claim:
     settings: tuple[str, ...] = ()
     """The newest versions of the channel's settings as JSON, the newest first."""
 
+    restored_at: float = 0.0
+    """When an older state of Redis was last noticed, in epoch seconds of the server; 0: never."""
+
+    @property
+    def maybe_done(self) -> bool:
+        """Whether a step may be done although the journal does not say so: the question is older
+        than the moment when Redis came back with an older state."""
+        asked_at = min(float(message.ts) for message in self.messages)
+        return self.restored_at > 0 and asked_at < self.restored_at + CLOCK_SKEW
+
     @property
     def channel(self) -> ChannelSettings:
         """What holds in the thread's channel."""
@@ -83,13 +96,15 @@ class Beat:
 
     `interrupts`: turns that are to end, by `Thread.key`, of all workers. `late`: we were given up
     for dead since the last beat, so others may hold our threads. `data_lost`: Redis came back
-    without what it held at the last beat. `circuits`: by dependency the reason of an open circuit
+    without what it held at the last beat. `restored`: it came back with an older state, or as
+    another server. `circuits`: by dependency the reason of an open circuit
     ("" where it was closed lately) and the seconds until its next probe.
     """
 
     interrupts: Mapping[str, Interrupt]
     late: bool = False
     data_lost: bool = False
+    restored: bool = False
     circuits: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     @property
@@ -142,7 +157,7 @@ def parse_claim(
     entry: Entry,
     fence: str,
     worker: str,
-    reply: Sequence[list[str]],
+    reply: Sequence[Any],
     conversation: Conversation | None,
 ) -> Claim:
     """Read what the script `take` gave; the conversation is parsed by the caller."""
@@ -163,6 +178,7 @@ def parse_claim(
         conversation=conversation,
         archived=float(kept.get("archived", 0)) if conversation is None else 0.0,
         settings=tuple(settings),
+        restored_at=float(reply[6]),
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -36,6 +36,16 @@ _AWAY = re.compile(
 _CORRUPT = re.compile(r"CORRUPT <(.+?)>")
 
 
+Confirm = Literal["", "replica", "disk", "both"]
+CONFIRM_MS = 1000
+CONFIRMATIONS: dict[Confirm, tuple[str | int, ...]] = {
+    "": (),
+    "replica": ("WAIT", 1, CONFIRM_MS),
+    "disk": ("WAITAOF", 1, 0, CONFIRM_MS),
+    "both": ("WAITAOF", 1, 1, CONFIRM_MS),
+}
+
+
 class NoGroup(Exception):
     """The stream or its consumer group is gone: the data was lost."""
 
@@ -47,6 +57,7 @@ def open_connection(
     tls_verify: bool,
     connections: int,
     timing: StoreTiming = StoreTiming(),
+    confirm: Confirm = "",
 ) -> "Connection":
     """A client with at most so many connections, each opened when it is needed.
 
@@ -73,7 +84,7 @@ def open_connection(
     except ValueError:
         # The text of the error may hold a part of the password.
         raise ConfigError("REDIS_URL", "is not a valid address of a Redis server") from None
-    return Connection(Redis.from_pool(pool), keys, connections, timing)
+    return Connection(Redis.from_pool(pool), keys, connections, timing, confirm)
 
 
 class Connection:
@@ -83,13 +94,21 @@ class Connection:
     a script refused a claim.
     """
 
-    def __init__(self, redis: "Redis", keys: Keys, connections: int, timing: StoreTiming) -> None:
+    def __init__(
+        self,
+        redis: "Redis",
+        keys: Keys,
+        connections: int,
+        timing: StoreTiming,
+        confirm: Confirm = "",
+    ) -> None:
         self.redis = redis
         self.timing = timing
         self._keys = keys
         # The pool's own queue is unfair: under load some would wait for ever.
         self._free = asyncio.Semaphore(connections)
         self._scripts: dict[str, AsyncScript] = {}
+        self._confirmation = CONFIRMATIONS[confirm]
 
     async def execute(self, *command: str | int | float) -> Any:
         """Run one command. A key of the wrong type is set aside, and the command run again."""
@@ -127,6 +146,36 @@ class Connection:
             return await self._script(script)(keys=names, args=values)
 
         return await self._repaired(names, execute)
+
+    async def run_confirmed(
+        self,
+        script: str,
+        thread: Thread,
+        keys: Mapping[str, str | Sequence[str]],
+        **args: Values,
+    ) -> Any:
+        """`run`, and wait until a replica or the disk has it, where that was asked for.
+
+        Raises StoreUnavailable where they do not confirm it in time; it may be stored all the same.
+        """
+        if not self._confirmation:
+            return await self.run(script, thread, keys, **args)
+        names, values = load(script).order(self._keys, Call(thread, keys, args))
+        call = partial(self._confirm, script, names, values)
+        reply, found = await self._repaired(names, call)
+        wanted = self._confirmation[1:-1]
+        found = found if isinstance(found, list) else [found]
+        if any(have < int(want) for have, want in zip(found, wanted, strict=True)):
+            raise StoreUnavailable("not confirmed by Redis's replica or disk")
+        return reply
+
+    async def _confirm(
+        self, script: str, names: Sequence[str], values: Sequence[str | int | float]
+    ) -> list[Any]:
+        async with self.redis.pipeline(transaction=False) as pipeline:
+            await self._script(script)(keys=names, args=values, client=pipeline)
+            pipeline.execute_command(*self._confirmation)
+            return await pipeline.execute()
 
     async def _repaired(self, words: Sequence[str], call: Callable[[], Awaitable[T]]) -> T:
         """Make a call; where Redis finds a corrupt key, set that aside and make it again.

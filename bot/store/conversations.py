@@ -47,14 +47,6 @@ class Conversations:
         becomes an orphan, and the counts start again.
         """
         thread = claim.thread
-        fields = {
-            "id": conversation.id,
-            "engine": conversation.engine,
-            "user_id": conversation.user_id,
-            "created_at": repr(conversation.created_at),
-            "last_item_id": conversation.last_item_id,
-            "owed": encode(conversation.owed, tuple[Message, ...]),
-        }
         await self._connection.run(
             "save",
             thread,
@@ -66,7 +58,7 @@ class Conversations:
             value=encode(conversation) if step else "",
             orphan=f"{conversation.engine}|{conversation.id}",
             records=json.dumps([encode(record) for record in records]) if records else "",
-            fields=[part for field in fields.items() for part in field],
+            fields=fields_of(conversation),
         )
 
     async def forget(self, claim: Claim) -> Conversation | None:
@@ -182,6 +174,19 @@ class Conversations:
         key = self._keys.conversation(thread)
         fields = await self._connection.execute("HGETALL", key)
         return {name: read_count(key, fields.get(name)) for name in FIGURES}
+
+
+def fields_of(conversation: Conversation) -> list[str]:
+    """The fields and values of a conversation's hash, as a flat list."""
+    fields = {
+        "id": conversation.id,
+        "engine": conversation.engine,
+        "user_id": conversation.user_id,
+        "created_at": repr(conversation.created_at),
+        "last_item_id": conversation.last_item_id,
+        "owed": encode(conversation.owed, tuple[Message, ...]),
+    }
+    return [part for field in fields.items() for part in field]
 
 
 def _parse_record(line: str) -> Record:

@@ -4,10 +4,12 @@ Delivery, pending entries and consumers are those of a Redis stream; the scripts
 thread's messages to its single entry in it. `prelude.lua` says how.
 """
 
+import asyncio
 import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 from redis.exceptions import ResponseError
@@ -31,7 +33,8 @@ from bot.store.connection import ASIDE_SECONDS, Connection, NoGroup
 from bot.store.corrupt import UNREADABLE, read_count, read_each
 from bot.store.dead import DeadLetter
 from bot.store.keys import GROUP, Keys
-from bot.store.recovery import recover_places
+from bot.store.places import recover_places
+from bot.store.redelivery import Redelivery
 from bot.store.scripts import Call
 from bot.telemetry.log import log
 
@@ -41,6 +44,14 @@ TOMBSTONE_SECONDS = 90 * 86400
 RECORDS = 200
 RUNS = 1000
 RECORD_BYTES = 400_000
+
+
+@dataclass(slots=True)
+class SeenBeats:
+    """The highest count of heartbeats that this process saw in Redis. It never goes back, unless
+    Redis came back with an older state."""
+
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +72,17 @@ class Inbox:
     """The inbox of all threads, for those who deliver and for the workers."""
 
     def __init__(
-        self, connection: Connection, pulse: Connection, keys: Keys, bounds: Bounds = Bounds()
+        self,
+        connection: Connection,
+        pulse: Connection,
+        keys: Keys,
+        bounds: Bounds = Bounds(),
+        seen: "SeenBeats | None" = None,
+        redelivery: Redelivery | None = None,
     ) -> None:
         self._connection = connection
+        self._seen = seen or SeenBeats()
+        self._redelivery = redelivery
         self._bounds = bounds
         self._pulse = pulse
         self._keys = keys
@@ -75,7 +94,7 @@ class Inbox:
         stored, and not new, where too many wait in its thread.
         """
         thread = message.thread
-        new, waiting, active = await self._connection.run(
+        new, waiting, active = await self._connection.run_confirmed(
             "deliver",
             thread,
             {"seen": self._keys.seen(message)},
@@ -87,6 +106,8 @@ class Inbox:
         )
         if new < 0:
             log.warning("inbox_full", thread=thread.key, kind=message.kind)
+        if new == 1 and self._redelivery:
+            self._redelivery.remember(partial(self.deliver, message))
         return Delivery(new == 1, waiting, bool(active))
 
     async def revise(self, message: Message) -> Amendment:
@@ -153,25 +174,32 @@ class Inbox:
         None where the entry is no longer the thread's, or nothing waits any more.
         """
         fence = secrets.token_hex(8)
-        [reply] = await self._connection.run_many("take", [self._taking(entry, fence, worker)])
+        [reply] = await self._take([self._taking(entry, fence, worker)])
         return await self._claim_of(entry, fence, worker, reply)
 
     async def take_all(self, entries: Sequence[Entry], worker: str) -> dict[str, Claim]:
         """Take many in one round trip; returns the claims by the entry, of those that `take` gives
         one for."""
         fences = [secrets.token_hex(8) for _ in entries]
-        replies = await self._connection.run_many(
-            "take",
+        replies = await self._take(
             [
                 self._taking(entry, fence, worker)
                 for entry, fence in zip(entries, fences, strict=True)
-            ],
+            ]
         )
         claims = {}
         for entry, fence, reply in zip(entries, fences, replies, strict=True):
             if claim := await self._claim_of(entry, fence, worker, reply):
                 claims[entry.id] = claim
         return claims
+
+    async def _take(self, calls: Sequence[Call]) -> list[Any]:
+        """Run `take`; after an older state came back, once the workers have written theirs back."""
+        while True:
+            replies = await self._connection.run_many("take", calls)
+            if "settling" not in replies:
+                return replies
+            await asyncio.sleep(self._connection.timing.settling / 4)
 
     async def _claim_of(self, entry: Entry, fence: str, worker: str, reply: Any) -> Claim | None:
         corrupt = reply if isinstance(reply, int) else reply[5] if reply else 0
@@ -200,6 +228,8 @@ class Inbox:
                 "worker": worker,
                 "name": thread.key,
                 "aside_seconds": ASIDE_SECONDS,
+                "seen_beats": self._seen.count,
+                "settling_seconds": self._connection.timing.settling,
             },
         )
 
@@ -226,8 +256,9 @@ class Inbox:
         last_item_id: str = "",
         owed: Sequence[Message] | None = None,
         runs: Sequence[Run] = (),
+        kept: Sequence[Message] = (),
     ) -> None:
-        """End the turn: its messages are done.
+        """End the turn: its messages are done, but for those in `kept`, which wait for the next.
 
         The authors of `answered` (all messages, unless given) become participants of the
         conversation. Along with that, `records` go to our own record of it, `usage` to its counts,
@@ -235,7 +266,7 @@ class Inbox:
         """
         messages = claim.messages if answered is None else answered
         await self._settle(
-            claim, None, messages, records, usage or Usage(), last_item_id, owed, runs
+            claim, None, messages, records, usage or Usage(), last_item_id, owed, runs, kept
         )
 
     async def bury(
@@ -263,6 +294,7 @@ class Inbox:
         last_item_id: str,
         owed: Sequence[Message] | None,
         runs: Sequence[Run],
+        kept: Sequence[Message] = (),
     ) -> None:
         keys, thread = self._keys, claim.thread
         people = dict.fromkeys(message.user_id for message in messages)
@@ -289,6 +321,7 @@ class Inbox:
             most_dead=self._bounds.dead_letters,
             run_ids=json.dumps([run.id for run in runs]),
             most_runs=RUNS,
+            kept=[message.ts for message in kept],
         )
         if dropped:
             log.error("dead_letters_dropped", letters=dropped)

@@ -38,7 +38,21 @@ class Turn:
         self._connection = connection
         self._conversations = conversations
         self._steps = dict(claim.steps)
+        self._begun = set(claim.intents)
+        self._conversation = claim.conversation
         self._running = 0
+
+    @property
+    def conversation(self) -> Conversation | None:
+        """The thread's conversation, as far as this turn knows."""
+        return self._conversation
+
+    @property
+    def journal(self) -> dict[str, str]:
+        """The fields of the journal: `?step` begun, `=step` recorded."""
+        return {f"?{name}": "" for name in sorted(self._begun)} | {
+            f"={name}": value for name, value in self._steps.items()
+        }
 
     @property
     def in_step(self) -> bool:
@@ -91,10 +105,12 @@ class Turn:
                 await self._conversations.save(self.claim, conversation, step=name, records=records)
                 self._steps[name] = encode(conversation)
                 self._log(step, began)
-        return self._value(step)
+        self._conversation = self._value(step)
+        return self._conversation
 
     async def undo(self, step: Step[T]) -> None:
         """Forget that a step was begun: its work is known to have had no effect."""
+        self._begun.discard(step.name)
         await self._connection.run(
             "unbegin", self.claim.thread, claim=self.claim.fence, step=step.name
         )
@@ -135,10 +151,11 @@ class Turn:
         """Whether an earlier attempt began the step; None where it is done and recorded."""
         if step.name in self._steps:
             return None
+        self._begun.add(step.name)
         value, again = await self._connection.run(
             "begin", self.claim.thread, claim=self.claim.fence, step=step.name
         )
         if value is None:
-            return bool(again)
+            return bool(again) or self.claim.maybe_done
         self._steps[step.name] = value
         return None

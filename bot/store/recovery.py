@@ -1,32 +1,36 @@
-"""Recovery of threads that lost their place, with a corrupt or missing stream of ready threads."""
+"""Recovery of turns under way when Redis came back with an older state: a restored copy, a replica
+that lagged, a server that lost its last writes."""
 
-from bot.models import Thread
+import json
+
+from bot.models import Message, encode
 from bot.store.connection import Connection
-from bot.store.corrupt import read_each
+from bot.store.conversations import fields_of
+from bot.store.inbox import SEEN_SECONDS
+from bot.store.journal import Turn
 from bot.store.keys import Keys
-from bot.store.scripts import Call
-from bot.telemetry.log import log
-
-SCANNED = 500
 
 
-async def recover_places(connection: Connection, keys: Keys) -> None:
-    """Make every thread ready that has messages and is neither ready nor due later."""
-    cursor, recovered = "0", 0
-    while True:
-        cursor, found = await connection.execute(
-            *("SCAN", cursor, "MATCH", keys.escaped("inbox:*"), "COUNT", SCANNED)
-        )
-        names = [name.removeprefix(keys.name("inbox:")) for name in found]
-        threads = [thread for _, thread in read_each(keys.ready, names, Thread.parse)]
-        recovered += sum(
-            await connection.run_many(
-                "recover",
-                [Call(thread, args={"name": thread.key}) for thread in threads],
-            )
-        )
-        if str(cursor) == "0":
-            break
-    await connection.execute("DEL", keys.recover)
-    if recovered:
-        log.warning("places_recovered", threads=recovered)
+async def reinstate(connection: Connection, keys: Keys, turn: Turn) -> bool:
+    """Write a turn's messages, journal and conversation back, so that it is resumed where it was.
+
+    Whether the claim still holds; otherwise the turn is ready for the next `claim`.
+    """
+    claim, conversation = turn.claim, turn.conversation
+    outcome = await connection.run(
+        "reinstate",
+        claim.thread,
+        {"seen": [mark for message in claim.messages for mark in keys.seen(message)]},
+        claim=claim.fence,
+        name=claim.thread.key,
+        id=turn.id,
+        taken_at=f"{claim.taken_at:.6f}",
+        attempts=claim.attempt,
+        crashes=claim.crashes,
+        seen_seconds=SEEN_SECONDS,
+        stamps=json.dumps([message.ts for message in claim.messages]),
+        texts=json.dumps([encode(message, Message) for message in claim.messages]),
+        conversation_fields=json.dumps(fields_of(conversation) if conversation else []),
+        fields=[part for field in turn.journal.items() for part in field],
+    )
+    return bool(outcome == "held")

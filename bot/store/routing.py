@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from bot.models import FollowUps, Message, Thread, decode, encode
@@ -10,6 +11,7 @@ from bot.store.corrupt import read_each
 from bot.store.inbox import SEEN_SECONDS, TOMBSTONE_SECONDS, Bounds
 from bot.store.journal import Turn
 from bot.store.keys import Keys
+from bot.store.redelivery import Redelivery
 
 Address = Literal["direct", "mention", ""]
 """How a message calls the bot: it is written to it alone, names it, or neither."""
@@ -85,8 +87,15 @@ class _Step:
 class Talk:
     """The talk of all threads, for those who listen and for the turns."""
 
-    def __init__(self, connection: Connection, keys: Keys, bounds: Bounds = Bounds()) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        keys: Keys,
+        bounds: Bounds = Bounds(),
+        redelivery: Redelivery | None = None,
+    ) -> None:
         self._connection = connection
+        self._redelivery = redelivery
         self._bounds = bounds
         self._keys = keys
 
@@ -105,7 +114,7 @@ class Talk:
         keys, thread = self._keys, message.thread
         if not address:
             message = replace(message, text=message.text[:OVERHEARD_CHARS])
-        verdict, waiting, active = await self._connection.run(
+        verdict, waiting, active = await self._connection.run_confirmed(
             "hear",
             thread,
             {
@@ -129,6 +138,8 @@ class Talk:
             burst_seconds=bound.burst_seconds,
             daily=bound.daily,
         )
+        if verdict == "new" and self._redelivery:
+            self._redelivery.remember(partial(self.hear, message, address, follow_ups))
         return Hearing(verdict, waiting, bool(active))
 
     async def adopt(self, thread: Thread, *, ours: bool) -> None:

@@ -7,9 +7,11 @@ from bot.models import Thread
 from bot.store.claims import Beat, Claim, Entry, pairs, parse_interrupts
 from bot.store.connection import Connection, NoGroup
 from bot.store.corrupt import read_each, read_members
-from bot.store.inbox import read_entries
+from bot.store.inbox import SeenBeats, read_entries
+from bot.store.journal import Turn
 from bot.store.keys import GROUP, Keys
-from bot.store.recovery import recover_places
+from bot.store.places import recover_places
+from bot.store.recovery import reinstate
 from bot.store.scripts import Call
 
 WAKE_AT_ONCE = 1000
@@ -19,10 +21,11 @@ MOVE_AT_ONCE = 500
 class Workers:
     """All workers, over all processes; a worker is a name that no other process has."""
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, seen: SeenBeats) -> None:
         self._connection = connection
         self._keys = keys
-        self._epochs: dict[str, str] = {}
+        self._seen = seen
+        self._states: dict[str, tuple[str, str]] = {}
 
     async def beat(self, worker: str, ttl: float) -> Beat:
         """Say that a worker lives for `ttl` more seconds, wake threads that are due; ask for news.
@@ -30,15 +33,26 @@ class Workers:
         To be called well before `ttl` is over, once a second or so, and before the first `claim`.
         """
         keys = self._keys
-        late, epoch, due, interrupts, lost, circuits = await self._connection.run(
+        (
+            late,
+            epoch,
+            due,
+            interrupts,
+            lost,
+            circuits,
+            beats,
+            restored_at,
+        ) = await self._connection.run(
             "beat",
             worker=worker,
             seconds=ttl,
             most=WAKE_AT_ONCE,
             new_epoch=secrets.token_hex(8),
+            seen_beats=self._seen.count,
         )
-        before = self._epochs.get(worker)
-        self._epochs[worker] = epoch
+        self._seen.count = max(self._seen.count, beats)
+        before = self._states.get(worker)
+        self._states[worker] = (epoch, restored_at)
         members = await read_members(self._connection, keys.later, due, Thread.parse)
         await self.wake([thread for _, thread in members])
         if lost:
@@ -46,7 +60,8 @@ class Workers:
         return Beat(
             parse_interrupts(interrupts),
             late=bool(late) and before is not None,
-            data_lost=before not in (None, epoch),
+            data_lost=before is not None and before[0] != epoch,
+            restored=before is not None and before[1] != restored_at,
             circuits={name: (reason, float(retry)) for name, reason, retry in circuits},
         )
 
@@ -107,6 +122,10 @@ class Workers:
             [("HGET", self._keys.thread(claim.thread), "claim") for claim in claims]
         )
         return [claim for claim, fence in zip(claims, fences, strict=True) if fence == claim.fence]
+
+    async def reinstate(self, turn: Turn) -> bool:
+        """Write a turn back that Redis may have forgotten; whether our claim of it still holds."""
+        return await reinstate(self._connection, self._keys, turn)
 
     async def _pending(self, worker: str, count: int, after: str = "0") -> list[Entry]:
         command = ("XREADGROUP", "GROUP", GROUP, worker, "COUNT", count)

@@ -5,6 +5,7 @@ after a crash continues there: with the same conversation, the same run, the sam
 first part that was not posted yet.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from bot.errors import RunFailed
@@ -17,6 +18,7 @@ from bot.store import steps
 from bot.store.journal import Turn
 from bot.store.steps import Admission, Attempt, Heard
 from bot.telemetry import trace
+from bot.telemetry.log import log
 from bot.texts.answers import (
     FRESH_START,
     NOTHING_TO_ANSWER,
@@ -67,6 +69,9 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
     request = Request(admitted, conversation, admission.options)
     async with services.replies.open(turn, request.last, interrupt.raised) as reply:
         answer = turn.recall(steps.ANSWER)
+        looks = answer is None and turn.claim.maybe_done
+        if looks and (found := await settle_found(turn, services, request, reply)):
+            return found
         if answer is None:
             answer = await answer_to(turn, services, request, reply, interrupt)
             answer = replace(answer, text=well_formed(answer.text), note=note(turn, admission))
@@ -78,6 +83,40 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
     await services.notices.remove(turn)
     await record(turn, services, request, answer)
     return answer
+
+
+async def settle_found(
+    turn: Turn, services: Services, request: Request, reply: Reply
+) -> Answer | None:
+    """Settle with the answer that Slack holds although Redis, back with an older state, does not
+    know of it; None where there is none.
+
+    A conversation that was begun since that state becomes the thread's again. Messages that the
+    answer is not for wait for the next turn.
+    """
+    found = await reply.find_whole()
+    if found is None:
+        return None
+    text, ending = found
+    log.warning("answer_found", thread=turn.claim.thread.key, turn=turn.id)
+    if request.conversation is None and ending.get("conversation"):
+        await services.store.conversations.save(turn.claim, told(turn, ending))
+    answered = ending.get("answers", "").split()
+    kept = [m for m in turn.claim.messages if answered and m.ts not in answered]
+    done = [m for m in turn.claim.messages if m not in kept]
+    if not done:
+        return None
+    said = [Record("user", m.text, m.ts, m.user_id) for m in done if m.kind == "message"]
+    said.append(Record("assistant", text, turn.claim.messages[0].ts))
+    await services.store.inbox.settle(turn.claim, answered=done, records=said, kept=kept)
+    return Answer(text, reason="found")
+
+
+def told(turn: Turn, ending: Mapping[str, str]) -> Conversation:
+    """The conversation that the ending of an answer names."""
+    thread, first = turn.claim.thread, turn.claim.messages[0]
+    id_, engine = ending["conversation"], ending["engine"]
+    return Conversation(id_, engine, thread, first.user_id, turn.claim.taken_at)
 
 
 async def end_without_answer(

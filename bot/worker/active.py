@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
-from bot.models import Message
 from bot.store import Claim, Entry, Turn
 from bot.turn.interrupt import Interrupt
 
@@ -18,10 +17,6 @@ class ActiveThread:
         self.claim: Claim | None = None
         self.turn: Turn | None = None
         self.task: asyncio.Task[None]
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        return self.claim.messages if self.claim else ()
 
     @property
     def is_starting(self) -> bool:
@@ -40,8 +35,8 @@ class ActiveThreads(dict[str, ActiveThread]):
     """The active threads by the id of their entry."""
 
     @property
-    def messages(self) -> list[Message]:
-        return [message for thread in self.values() for message in thread.messages]
+    def turns(self) -> list[Turn]:
+        return [thread.turn for thread in self.values() if thread.turn]
 
     @property
     def claims(self) -> list[Claim]:

@@ -5,8 +5,7 @@ import time
 
 from bot.engines.polling import error_backoff
 from bot.errors import StoreUnavailable
-from bot.models import Message
-from bot.store import Store
+from bot.store import Store, Turn
 from bot.telemetry.log import log
 from bot.timing import WorkerTiming
 from bot.worker.active import ActiveThreads, end_tasks, first_of
@@ -25,7 +24,6 @@ class Heartbeat:
     ) -> None:
         self._worker = worker
         self._store = store
-        self._inbox = store.inbox
         self._workers = store.workers
         self._active = active
         self._timing = timing
@@ -33,20 +31,21 @@ class Heartbeat:
         self._timer: asyncio.TimerHandle | None = None
         self._recovery = Recovery(store, timing.heartbeat)
         self._circuits: set[str] = set()
-        self._abandoned: list[Message] = []
-        self._to_redeliver: list[Message] = []
+        self._abandoned: list[Turn] = []
+        self._to_reinstate: list[Turn] = []
 
     @property
     def is_alive(self) -> bool:
         """Whether the last heartbeat is recent enough for the others to respect our claims."""
         return time.monotonic() - self._last < self._timing.lifetime
 
-    def abandon(self, messages: tuple[Message, ...]) -> None:
-        """Remember messages of a turn that ended without Redis knowing.
+    def abandon(self, turn: Turn | None) -> None:
+        """Remember a turn that ended without Redis knowing.
 
-        Another worker answers them, unless the next heartbeat finds that Redis has lost them.
+        Another worker resumes it, unless the next heartbeat finds that Redis has lost it.
         """
-        self._abandoned += messages
+        if turn:
+            self._abandoned.append(turn)
 
     async def start(self, leaving: asyncio.Event) -> None:
         """Send the first heartbeat, retrying until `leaving` is set.
@@ -94,13 +93,14 @@ class Heartbeat:
         self._circuits = set(beat.circuits)
         self._store.circuits.refresh(beat.open_circuits)
         del self._abandoned[: len(abandoned)]
-        if beat.data_lost:
-            self._to_redeliver += abandoned + self._active.messages
-            log.error("redis_data_lost", redelivering=len(self._to_redeliver))
-            await end_tasks(self._active.tasks)
-        while self._to_redeliver:
-            await self._inbox.deliver(self._to_redeliver[0])
-            del self._to_redeliver[0]
+        if beat.data_lost or beat.restored:
+            event = "redis_data_lost" if beat.data_lost else "redis_state_restored"
+            log.error(event, turns=len(abandoned) + len(self._active.turns))
+            self._to_reinstate += abandoned + self._active.turns
+            await self._drop_lost_claims(wait=True)
+        while self._to_reinstate:
+            await self._workers.reinstate(self._to_reinstate[0])
+            del self._to_reinstate[0]
         if beat.late:
             log.error("heartbeat_late")
             await self._drop_lost_claims()
@@ -118,7 +118,7 @@ class Heartbeat:
         timing = self._timing
         if self._active and time.monotonic() - self._last > timing.lifetime - timing.heartbeat:
             log.error("turns_abandoned", threads=len(self._active))
-            self._abandoned += self._active.messages
+            self._abandoned += self._active.turns
             self._active.cancel()
         self._timer = asyncio.get_running_loop().call_later(timing.heartbeat, self._check_age)
 
@@ -132,6 +132,11 @@ class Heartbeat:
         if rescued:
             log.warning("threads_rescued", threads=rescued)
 
-    async def _drop_lost_claims(self) -> None:
+    async def _drop_lost_claims(self, *, wait: bool = False) -> None:
+        """Cancel the turns whose claim Redis does not know; with `wait`, until they have ended."""
         held = {claim.entry for claim in await self._workers.held(self._active.claims)}
-        self._active.cancel(lambda thread: bool(thread.claim) and thread.entry.id not in held)
+        lost = [each for each in self._active.values() if each.claim and each.entry.id not in held]
+        if wait:
+            await end_tasks([each.task for each in lost])
+        for each in lost:
+            each.task.cancel()

@@ -129,11 +129,11 @@ class Worker:
             thread.turn = self._store.turns.open(thread.claim)
             await self._attempts.make(thread.turn, thread.interrupt)
         except Superseded:
-            self._heartbeat.abandon(thread.messages)
+            self._heartbeat.abandon(thread.turn)
             log.info("claim_superseded")
         except StoreUnavailable as error:
             # The entry stays ours in Redis and is rescued when Redis is back.
-            self._heartbeat.abandon(thread.messages)
+            self._heartbeat.abandon(thread.turn)
             log.error("turn_abandoned", error=str(error))
         except Exception as error:
             # It stays in Redis, too: a newer version may be able to read it after a deploy.

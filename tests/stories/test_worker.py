@@ -126,14 +126,17 @@ async def test_turns_without_a_run_yet_are_few_and_the_others_stay_where_all_can
 async def test_what_is_being_answered_survives_the_loss_of_all_data(tmp_path: Path) -> None:
     with run_server() as server:
         async with open_town(server.url, tmp_path, socket_mode=False) as town:
-            town.fake.answer = [held("never to be seen")]
+            town.fake.answer = [held("an answer")]
             alice = town.slack.user("alice")
             root = await alice.says("#general", "@bot think")
             await town.slack.wait_for(lambda: town.fake.working)
             await town.slack.settled()
             await town.bot.store.redis.flushall()
+            redis, pulse = town.bot.store.redis, town.bot.store.keys.pulse
+            await wait_until(lambda: redis.hget(pulse, "restored_at"))
+            town.fake.finish()  # the run goes on: it is neither lost nor started again
 
-            assert await town.replies("#general", root) == ["turn 1: think"]
+            assert await town.replies("#general", root) == ["an answer"]
             await town.ask("#general", "more", thread_ts=root)
             assert len(await town.replies("#general", root, 2)) == 2
 

@@ -19,6 +19,7 @@ from bot.slack.answer.pages import SMALLEST
 from bot.slack.answer.post_rate import post_in_turn
 from bot.slack.client import Uncertain, error_code, slack_errors
 from bot.slack.markdown.render import blocks, fallback
+from bot.slack.text import parse_text
 from bot.slack.threads import read_replies
 from bot.store.pace import Pace
 from bot.telemetry.log import log
@@ -103,6 +104,11 @@ class Chat:
         self._message = message
         self._turn_id = turn_id
         self._bot_id = bot_id
+        self._is_absent = False
+        """Whether Slack was seen to hold nothing of this turn, before this turn posted anything."""
+        self.ending: dict[str, str] | None = None
+        """What the metadata of the last message says besides: its presence means that the answer is
+        whole."""
         self.thread = message.thread
 
     async def post(
@@ -118,6 +124,7 @@ class Chat:
                 )
             except Uncertain:
                 again = True
+                self.expect_traces()
                 await asyncio.sleep(self._timing.settling)
             else:
                 if strayed:
@@ -265,8 +272,14 @@ class Chat:
         stop = partial(self._client.chat_stopStream, channel=self.thread.channel_id, ts=ts)
         await attempts(stop, payloads, lambda error: not is_ended(error))
 
+    def expect_traces(self) -> None:
+        """A call of unknown outcome was made: from now on Slack may hold something of this turn."""
+        self._is_absent = False
+
     async def find(self, part: int) -> str | None:
         """The `ts` of a part of this turn that is in Slack already, or None."""
+        if self._is_absent:
+            return None
         wanted = (METADATA_EVENT, self._turn_id, part)
         async for message in self._replies():
             metadata = message.get("metadata") or {}
@@ -275,12 +288,29 @@ class Chat:
                 return str(message["ts"])
         return None
 
+    async def find_whole(self) -> tuple[str, Mapping[str, str]] | None:
+        """The text of this turn's answer and what its ending says, where Slack holds all of it."""
+        texts: dict[int, str] = {}
+        ending: Mapping[str, str] | None = None
+        unmarked = False
+        async for message in self._replies():
+            metadata = message.get("metadata") or {}
+            unmarked = unmarked or (not metadata and message.get("bot_id") == self._bot_id)
+            payload = metadata.get("event_payload") or {}
+            if (metadata.get("event_type"), payload.get("turn")) == (METADATA_EVENT, self._turn_id):
+                texts[int(payload.get("part", 0))] = parse_text(message.get("text") or "")
+                ending = payload if payload.get("whole") else ending
+        self._is_absent = not texts and not unmarked
+        return None if ending is None else ("\n\n".join(texts[n] for n in sorted(texts)), ending)
+
     async def find_orphan(self, known: Sequence[str]) -> str | None:
         """The `ts` of a stream of this turn that was started but never recorded, or None.
 
         It is a message of ours, newer than the question and without metadata. Only one can exist:
         everything else we post in threads has metadata, except files.
         """
+        if self._is_absent:
+            return None
         found = None
         async for message in self._replies():
             if (
@@ -303,5 +333,5 @@ class Chat:
     def _metadata(self, part: int) -> Json:
         return {
             "event_type": METADATA_EVENT,
-            "event_payload": {"turn": self._turn_id, "part": part},
+            "event_payload": {"turn": self._turn_id, "part": part, **(self.ending or {})},
         }

@@ -40,16 +40,22 @@ class Drafts:
         """
         if self._recovered:
             return False
-        while not self._recovered:
-            step = draft_step(len(self._all))
-            draft = self._turn.recall(step)
-            if draft is None and self._turn.is_begun(step):
-                draft = await self._turn.once(step, self._find)
-            if draft is None:
-                self._recovered = True
-            else:
-                self._all.append(draft)
+        self._recovered = True
+        while (draft := await self._recover_next()) is not None:
+            self._all.append(draft)
         return bool(self.shown)
+
+    async def _recover_next(self) -> Draft | None:
+        step = draft_step(len(self._all))
+        draft = self._turn.recall(step)
+        if draft is not None:
+            return draft
+        if self._turn.is_begun(step):
+            return await self._turn.once(step, self._find)
+        if self._turn.claim.maybe_done and (draft := await self._find(True)).ts:
+            await self._turn.note(step, draft)
+            return draft
+        return None
 
     async def _find(self, _: bool) -> Draft:
         found = await self._chat.find(len(self.shown))

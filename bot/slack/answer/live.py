@@ -7,7 +7,7 @@ Slack holds exactly the text that would have been posted.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -30,6 +30,8 @@ from bot.telemetry.log import log
 
 Json = dict[str, Any]
 
+ANSWERS_NAMED = 100
+"""Messages of a turn that the metadata of its answer names."""
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 
 
@@ -144,7 +146,9 @@ class Live:
         self._outlet.status.coming()
         while start < len(text) and not await self._is_cut(len(done)):
             part, piece = len(done), pages.part(len(done), start)
-            own = extras if piece.end >= len(text) else ()
+            is_last = piece.end >= len(text)
+            own = extras if is_last else ()
+            self._chat.ending = self._ending() if is_last else None
             try:
                 if part < len(drafts):
                     done.append(await self._complete(drafts[part], piece, part, own))
@@ -159,6 +163,18 @@ class Live:
         for part in range(len(done), len(drafts)):
             await self._take_back(drafts[part], part)
         return done
+
+    def _ending(self) -> dict[str, str]:
+        conversation = self._turn.conversation
+        answers = [message.ts for message in self._turn.claim.messages[:ANSWERS_NAMED]]
+        whole = {"whole": "true", "answers": " ".join(answers)}
+        if conversation is None:
+            return whole
+        return {**whole, "conversation": conversation.id, "engine": conversation.engine}
+
+    async def find_whole(self) -> tuple[str, Mapping[str, str]] | None:
+        """What Slack holds of this turn, where that is the whole answer: its text and ending."""
+        return await self._chat.find_whole()
 
     async def _is_cut(self, part: int) -> bool:
         """Whether posting was stopped before this part. The first part is always posted."""

@@ -6,7 +6,7 @@ connection after the intent was written), it is looked up by its metadata before
 
 import asyncio
 import unicodedata
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -173,6 +173,10 @@ class Reply:
         self._size += size(text[self._measured :])
         self._measured = len(text)
         return self._size <= self._most
+
+    async def find_whole(self) -> tuple[str, Mapping[str, str]] | None:
+        """The answer to this turn that Slack holds already, with its ending (`Chat.ending`)."""
+        return await self._live.find_whole()
 
     async def finish(self, answer: Answer) -> list[str]:
         """Post the complete answer, each part exactly once; returns their `ts`.

@@ -125,6 +125,7 @@ class StreamedMessage:
             try:
                 await stream.start(text, at_work)
             except Uncertain:
+                self._chat.expect_traces()
                 return await self._find_lost()
             except Retry as error:
                 await self._outlet.limits.pause(STARTS, error.after or 1)

@@ -1,12 +1,15 @@
 -- Record a worker's heartbeat and return the news.
 -- KEYS workers, pulse, later, interrupts, epoch, recover, circuits
--- ARGV worker, seconds: number, most, new_epoch
+-- ARGV worker, seconds: number, most, new_epoch, seen_beats: number
 -- Returns {lease had expired, epoch, threads that are due, interrupts as a flat list, places of threads
 -- were lost, open or lately closed circuits as a list of {name, reason or '', seconds until the next
--- probe}}.
+-- probe}, count of heartbeats, when an older state was noticed last}.
 
 local time = now()
 insist(workers)
+local restored_at = notice_discontinuity(pulse, seen_beats)
+redis.call('HSETNX', pulse, 'run_id', server_run_id())
+local beats = redis.call('HINCRBY', pulse, 'beats', 1)
 local late = tonumber(redis.call('ZSCORE', workers, worker) or 0) < time
 redis.call('ZADD', workers, string.format('%.6f', time + seconds), worker)
 redis.call('ZREMRANGEBYSCORE', workers, '-inf', string.format('%.6f', time - 86400))
@@ -29,4 +32,5 @@ for _, name in ipairs(redis.call('HKEYS', circuits)) do
 end
 return {late and 1 or 0, redis.call('GET', epoch),
   redis.call('ZRANGEBYSCORE', later, '-inf', string.format('%.6f', time), 'LIMIT', 0, most),
-  redis.call('HGETALL', interrupts), redis.call('EXISTS', recover), states}
+  redis.call('HGETALL', interrupts), redis.call('EXISTS', recover), states, beats,
+  restored_at}

@@ -62,6 +62,30 @@ local function earlier(a, b)
   return x < y
 end
 
+-- Names the process of the server; '' where it may not be asked.
+local function server_run_id()
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+end
+
+-- Notice that the server holds an older state than the last one a caller saw, or was replaced: it was
+-- restarted, restored from a copy, or a replica that lagged took over. What was done after that state
+-- is unknown. `seen_beats` is the highest count of heartbeats that the caller knows.
+local function notice_discontinuity(pulse, seen_beats)
+  local run_id = server_run_id()
+  local known = redis.call('HMGET', pulse, 'run_id', 'beats')
+  local beats = number(pulse, known[2]) or 0
+  local replaced = known[1] and run_id ~= '' and known[1] ~= run_id
+  if replaced or beats < seen_beats then
+    redis.call('HSET', pulse, 'restored_at', string.format('%.6f', now()),
+      'beats', string.format('%d', math.max(beats, seen_beats)))
+  end
+  if replaced then
+    redis.call('HSET', pulse, 'run_id', run_id)
+  end
+  return redis.call('HGET', pulse, 'restored_at') or '0'
+end
+
 local function holds(thread, claim)
   return redis.call('HGET', thread, 'claim') == claim
 end

@@ -12,4 +12,5 @@ end
 if redis.call('EXISTS', thread) == 0 then
   enter(ready, thread, name)
 end
+redis.call('HSET', thread, 'retried', id)
 return 1

@@ -1,9 +1,10 @@
 -- End a turn: remove its messages and its journal, keep its record, and let the thread rest or go on.
 -- KEYS thread, inbox, turn, ready, interrupts, conversation, record, idle, dead, runs, recent...
 -- ARGV claim, name, place, last_item_id, counts, records, letter_id, letter, most: number,
---   most_bytes: number, tombstone_seconds, owed, most_dead: number, run_ids, most_runs: number
+--   most_bytes: number, tombstone_seconds, owed, most_dead: number, run_ids, most_runs: number,
+--   kept...
 -- `counts` is a JSON object of increments, `records` a JSON list, `letter_id` '' where there is no dead
--- letter, `owed` '' where it stays as it is.
+-- letter, `owed` '' where it stays as it is; `kept` are the ts of messages that are not done.
 -- `run_ids` is a JSON list of the turn's runs.
 -- Returns how many old dead letters were dropped.
 
@@ -80,15 +81,21 @@ insist(thread)
 note_runs()
 touch()
 remember()
+local is_kept = {}
+for _, ts in ipairs(kept) do
+  is_kept[ts] = true
+end
 for _, ts in ipairs(taken(turn)) do
-  redis.call('HDEL', inbox, ts)
+  if not is_kept[ts] then
+    redis.call('HDEL', inbox, ts)
+  end
 end
 drop_turn(turn, interrupts, name)
 leave(ready, entry)
 if redis.call('HLEN', inbox) == 0 then
   redis.call('DEL', thread)
 else
-  redis.call('HDEL', thread, 'claim', 'worker', 'attempts', 'crashes', 'reason')
+  redis.call('HDEL', thread, 'claim', 'worker', 'attempts', 'crashes', 'reason', 'retried')
   enter(ready, thread, name)
 end
 if letter_id ~= '' then

@@ -1,10 +1,12 @@
 -- Turn a stream entry into a claim: the messages of the turn that was begun, or a new batch.
--- KEYS thread, inbox, turn, ready, interrupts, conversation, settings, aside, later
--- ARGV entry, claim, worker, name, aside_seconds
+-- KEYS thread, inbox, turn, ready, interrupts, conversation, settings, aside, later,
+--   pulse
+-- ARGV entry, claim, worker, name, aside_seconds, seen_beats: number, settling_seconds: number
 -- Returns nil where the entry is no longer the thread's, nil or a count of corrupt messages where nothing
--- waits; else {messages, turn, thread, conversation, settings, corrupt}: the three in the middle as flat
+-- waits; else {messages, turn, thread, conversation, settings, corrupt, restored_at}: the three in the middle as flat
 -- lists of fields and values, the settings as a list of their newest versions; `corrupt` counts messages
--- that were no JSON and were set aside.
+-- that were no JSON and were set aside. Returns 'settling' for some seconds after an older state was
+-- noticed, in which workers write back what they know of their turns.
 local MAX_MESSAGES, MAX_BYTES = 50, 200000
 local set_aside = 0
 
@@ -61,6 +63,10 @@ local function new_batch()
   return messages, stamps
 end
 
+local restored_at = notice_discontinuity(pulse, seen_beats)
+if now() < tonumber(restored_at) + settling_seconds then
+  return 'settling'
+end
 insist(thread)
 if redis.call('HGET', thread, 'entry') ~= entry then
   leave(ready, entry)
@@ -82,9 +88,13 @@ else
     redis.call('DEL', thread)
     return set_aside > 0 and set_aside or false
   end
-  redis.call('HSET', turn, 'id', claim, 'taken', cjson.encode(stamps),
+  -- The same for the same question, so that a turn which is begun again after the loss of its journal
+  -- finds what the first one did. A dead letter that is retried is another turn.
+  local retried = redis.call('HGET', thread, 'retried') or ''
+  local facts = table.concat({name, kind_of(messages[1]), stamps[1], retried}, '|')
+  redis.call('HSET', turn, 'id', string.sub(redis.sha1hex(facts), 1, 16), 'taken', cjson.encode(stamps),
     'taken_at', string.format('%.6f', now()))
 end
 redis.call('HSET', thread, 'claim', claim, 'worker', worker)
 return {messages, redis.call('HGETALL', turn), redis.call('HGETALL', thread),
-  redis.call('HGETALL', conversation), redis.call('LRANGE', settings, 0, 2), set_aside}
+  redis.call('HGETALL', conversation), redis.call('LRANGE', settings, 0, 2), set_aside, restored_at}

@@ -1,0 +1,42 @@
+-- Write back what a worker knows of a turn that it is working on, after Redis came back with an older
+-- state. Where that state does not know the claim, the turn becomes ready to be resumed.
+-- KEYS thread, inbox, turn, ready, later, interrupts, conversation, idle, seen...
+-- ARGV claim, name, id, taken_at, attempts, crashes, seen_seconds, stamps, texts,
+--   conversation_fields, fields...
+-- `stamps` (the ts of the messages), `texts` (the messages) and `conversation_fields` (fields and values,
+-- '[]' for none) are JSON lists; `fields` are fields and values of the journal.
+-- Returns 'held' or 'ready'.
+local stamp_list, text_list = cjson.decode(stamps), cjson.decode(texts)
+for i, ts in ipairs(stamp_list) do
+  redis.call('HSET', inbox, ts, text_list[i])
+end
+for _, mark in ipairs(seen) do
+  redis.call('SET', mark, '', 'EX', seen_seconds)
+end
+if redis.call('HGET', turn, 'id') ~= id then
+  drop_turn(turn, interrupts, name)
+end
+redis.call('HSET', turn, 'id', id, 'taken', stamps, 'taken_at', taken_at)
+for i = 1, #fields, 2 do
+  redis.call('HSET', turn, fields[i], fields[i + 1])
+end
+local known = cjson.decode(conversation_fields)
+if #known > 0 and redis.call('HEXISTS', conversation, 'id') == 0 then
+  redis.call('PERSIST', conversation)
+  local used_at = string.format('%.6f', now())
+  redis.call('HSET', conversation, 'used_at', used_at, unpack(known))
+  redis.call('ZADD', idle, used_at, name)
+end
+if holds(thread, claim) then
+  return 'held'
+end
+local entry = redis.call('HGET', thread, 'entry')
+if entry then
+  redis.pcall('XACK', ready, GROUP, entry)
+  redis.pcall('XDEL', ready, entry)
+end
+redis.call('ZREM', later, name)
+redis.call('HDEL', thread, 'claim', 'worker')
+redis.call('HSET', thread, 'attempts', attempts, 'crashes', crashes)
+enter(ready, thread, name, true)
+return 'ready'

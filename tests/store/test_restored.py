@@ -1,0 +1,176 @@
+"""An older state of Redis is noticed, and turn ids follow from the question."""
+
+import pytest
+
+from bot.errors import StoreUnavailable
+from bot.models import Conversation
+from bot.store import Store, open_store
+from bot.store.connection import Confirm
+from bot.store.steps import Step
+from tests.redis_server import RedisServer, open_clean_store, run_server
+from tests.store.builders import (
+    conversation,
+    deliver,
+    message,
+    take_all,
+    take_one,
+    thread,
+    wait_until,
+)
+
+STEP = Step("answer", str)
+
+
+async def beat(store: Store) -> bool:
+    return (await store.workers.beat("anna", 60)).restored
+
+
+async def test_a_count_of_heartbeats_that_went_back_is_an_older_state(store: Store) -> None:
+    for _ in range(3):
+        assert not await beat(store)
+    await store.redis.hset(store.keys.pulse, "beats", 1)
+    assert await beat(store)
+    assert not await beat(store)
+
+
+async def test_a_server_in_place_of_another_is_an_older_state(store: Store) -> None:
+    assert not await beat(store)
+    await store.redis.hset(store.keys.pulse, "run_id", "0" * 40)
+    assert await beat(store)
+    assert not await beat(store)
+
+
+async def test_data_of_the_previous_version_is_no_older_state(store: Store) -> None:
+    assert not await beat(store)
+    await store.redis.hdel(store.keys.pulse, "run_id", "beats", "restored_at")
+    store.workers._seen.count = 0
+    assert not await beat(store)
+
+
+async def test_a_restart_of_the_server_is_noticed(own_server: RedisServer) -> None:
+    async with open_clean_store(own_server.url) as store:
+        assert not await beat(store)
+        own_server.kill()
+        own_server.start()
+        assert await beat(store)
+
+
+async def test_questions_from_before_an_older_state_may_be_answered(store: Store) -> None:
+    now = await store.now()
+    await beat(store)
+    await deliver(store, f"{now - 1:.6f}", of=thread("1.0"))
+    await deliver(store, f"{now + 60:.6f}", of=thread("2.0"))
+    await store.redis.hset(store.keys.pulse, "run_id", "0" * 40)
+    assert await beat(store)
+    claims = {claim.thread: claim for claim in await take_all(store)}
+    assert claims[thread("1.0")].maybe_done
+    assert not claims[thread("2.0")].maybe_done
+
+    async def work(again: bool) -> str:
+        return str(again)
+
+    assert await store.turns.open(claims[thread("1.0")]).once(STEP, work) == "True"
+    assert await store.turns.open(claims[thread("2.0")]).once(STEP, work) == "False"
+
+
+async def test_the_same_question_makes_the_same_turn(store: Store) -> None:
+    await deliver(store, "1.0", "2.0")
+    first = await take_one(store)
+    await store.redis.delete(store.keys.turn(thread()))
+    await store.inbox.release(first, 0, "test")
+    assert (await take_one(store)).turn_id == first.turn_id
+    await deliver(store, "1.0", of=thread("5.0"))
+    assert (await take_one(store)).turn_id != first.turn_id
+
+
+async def test_a_dead_letter_that_is_retried_is_another_turn(store: Store) -> None:
+    await deliver(store, "1.0")
+    ids = set()
+    for _ in range(3):
+        claim = await take_one(store)
+        ids.add(claim.turn_id)
+        await store.inbox.bury(claim, "poison")
+        assert await store.dead.retry(claim.turn_id)
+    assert len(ids) == 3
+
+
+async def test_a_forgotten_turn_is_written_back_with_its_journal(store: Store) -> None:
+    await deliver(store, "1.0")
+    claim = await take_one(store)
+    turn = store.turns.open(claim)
+
+    async def begin(_: bool) -> Conversation:
+        return conversation()
+
+    await turn.begin(Step("conversation:0", Conversation), begin)
+    await turn.note(STEP, "said")
+    names = [key async for key in store.redis.scan_iter(store.keys.name("") + "*")]
+    await store.redis.delete(*(name for name in names if name != store.keys.ready))
+
+    assert not await store.workers.reinstate(turn)
+    again = await take_one(store, "bert")
+    assert (again.turn_id, again.messages) == (claim.turn_id, (message("1.0"),))
+    resumed = store.turns.open(again)
+    assert resumed.recall(STEP) == "said"
+    assert again.conversation == conversation()
+    assert not (await store.inbox.deliver(message("1.0"))).new
+    await store.inbox.settle(again)
+    assert (await store.inbox.state(thread())).state == "idle"
+
+
+async def test_a_turn_whose_claim_holds_keeps_it(store: Store) -> None:
+    await deliver(store, "1.0")
+    claim = await take_one(store)
+    turn = store.turns.open(claim)
+    await turn.note(STEP, "said")
+    await store.redis.hdel(store.keys.turn(thread()), f"={STEP.name}")
+    assert await store.workers.reinstate(turn)
+    assert await store.redis.hget(store.keys.turn(thread()), f"={STEP.name}") == '"said"'
+    await store.inbox.settle(claim)
+
+
+async def test_messages_that_a_found_answer_is_not_for_wait_for_the_next_turn(
+    store: Store,
+) -> None:
+    await deliver(store, "1.0", "2.0", "3.0")
+    claim = await take_one(store)
+    await store.inbox.settle(claim, kept=claim.messages[1:])
+    assert [m.ts for m in (await take_one(store)).messages] == ["2.0", "3.0"]
+
+
+@pytest.mark.parametrize("confirm", ["replica", "both"])
+async def test_a_message_that_no_replica_confirms_is_not_acknowledged(
+    own_server: RedisServer, confirm: Confirm
+) -> None:
+    if confirm == "both" and own_server.version < (7, 2):
+        pytest.skip("WAITAOF needs Redis 7.2")
+    async with open_store(own_server.url, confirm=confirm) as store:
+        with pytest.raises(StoreUnavailable, match="not confirmed"):
+            await store.inbox.deliver(message("1.0"))
+        with run_server(own_server.executable, *replica_of(own_server)) as replica:
+            await wait_until(lambda: stored(store), 20)
+            with replica.client() as client:
+                assert client.hlen(store.keys.inbox(thread())) == 1
+
+
+def replica_of(server: RedisServer) -> tuple[str, ...]:
+    """Options of a server that follows another one."""
+    port = server.listen()
+    return ("--replicaof", "127.0.0.1", str(port))
+
+
+async def stored(store: Store) -> bool:
+    """Slack delivers again until it is acknowledged."""
+    try:
+        await store.inbox.deliver(message("1.0"))
+    except StoreUnavailable:
+        return False
+    return True
+
+
+async def test_a_message_is_confirmed_by_the_disk(own_server: RedisServer) -> None:
+    if own_server.version < (7, 2):
+        pytest.skip("WAITAOF needs Redis 7.2")
+    async with open_store(own_server.url, confirm="disk") as store:
+        assert (await store.inbox.deliver(message("1.0"))).new
+        assert (await store.talk.hear(message("2.0"), "mention", "always")).verdict == "new"
