@@ -19,7 +19,7 @@ class Finding:
 
     level: Level
     text: str
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ def ok(text: str) -> Finding:
     return Finding("ok", text)
 
 
-def warning(text: str, mend: str) -> Finding:
+def warning(text: str, fix: str) -> Finding:
     """It works, but should be fixed."""
-    return Finding("warning", text, mend)
+    return Finding("warning", text, fix)
 
 
-def failed(text: str, mend: str) -> Finding:
+def failed(text: str, fix: str) -> Finding:
     """It does not work."""
-    return Finding("failed", text, mend)
+    return Finding("failed", text, fix)
 
 
 def skipped(text: str) -> Finding:

@@ -95,10 +95,10 @@ class Sweeper:
             return None
         try:
             today = f"swept:{int(await self._store.now() // DAY)}"
-            is_due = await self._store.marks.is_free(today)
+            is_due = await self._store.flags.is_free(today)
             swept = await self.sweep(idle=is_due)
             if is_due:
-                await self._store.marks.take(today, self._owner, int(2 * DAY))
+                await self._store.flags.take(today, self._owner, int(2 * DAY))
             return swept
         finally:
             await self._store.leases.give_back(LEASE, self._owner)

@@ -1,4 +1,4 @@
-"""A town for stories: a local Slack, a fake AI server, a real Redis, and the whole bot between."""
+"""A world for stories: a local Slack, a fake AI server, a real Redis, and the whole bot between."""
 
 import asyncio
 import time
@@ -35,7 +35,7 @@ async def wait_until(condition: Callable[[], Awaitable[Any]], timeout: float = P
 
 
 @dataclass(frozen=True)
-class Town:
+class World:
     """Everything a story needs. Channels are named "#general" or, for DMs, by id."""
 
     slack: LocalSlack
@@ -86,27 +86,27 @@ def words(message: Message) -> str:
     return "\n\n".join(texts) or message.text
 
 
-async def delete_while_answering(town: Town, answer: str) -> None:
+async def delete_while_answering(world: World, answer: str) -> None:
     """Alice asks in #general and deletes her question while the model works on its answer."""
-    town.fake.answer = [held(answer)]
-    alice = town.slack.user("alice")
+    world.fake.answer = [held(answer)]
+    alice = world.slack.user("alice")
     root = await alice.says("#general", "@bot think")
-    await town.slack.wait_for(lambda: town.fake.working)
+    await world.slack.wait_for(lambda: world.fake.working)
     await alice.deletes("#general", root)
-    town.fake.finish()
-    await town.rests("#general", root)
+    world.fake.finish()
+    await world.rests("#general", root)
 
 
-def network_engine(town: Town) -> Any:
+def network_engine(world: World) -> Any:
     """The engine that speaks to the AI server, without what the bot wraps around it."""
-    engine: Any = town.bot.engine
+    engine: Any = world.bot.engine
     while isinstance(engine, EngineWrapper):
         engine = engine._engine
     return engine
 
 
 @asynccontextmanager
-async def open_town(
+async def open_world(
     redis_url: str,
     directory: Path,
     *,
@@ -115,8 +115,8 @@ async def open_town(
     fake: dict[str, Any] | None = None,
     timing: Timing = Timing(),
     **given: Any,
-) -> AsyncIterator[Town]:
-    """A town with the bot up and running. `given` are settings of the bot."""
+) -> AsyncIterator[World]:
+    """A world with the bot up and running. `given` are settings of the bot."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(open_fake_openai(**(fake or {})))
         slack = await stack.enter_async_context(
@@ -149,10 +149,10 @@ async def open_town(
             | given,
         )
         bot = await stack.enter_async_context(open_bot(settings, timing=timing))
-        town = Town(slack, server, bot, settings)
+        world = World(slack, server, bot, settings)
         if not socket_mode:
-            slack.events_url = f"{town.url}/slack/events"
-        yield town
+            slack.events_url = f"{world.url}/slack/events"
+        yield world
         assert not unmarked(slack)
 
 

@@ -158,11 +158,11 @@ def has_failed(lines: Iterable[Line]) -> bool:
 def render_line(line: Line) -> str:
     """The finding as one line of text."""
     finding = line.finding
-    mend = f" → {finding.mend}" if finding.mend else ""
-    return f"{finding.level:8} {line.name:21} {finding.text}{mend}"
+    fix = f" → {finding.fix}" if finding.fix else ""
+    return f"{finding.level:8} {line.name:21} {finding.text}{fix}"
 
 
 def render_json(lines: Sequence[Line]) -> str:
-    """All findings for a machine: {"ok": ..., "checks": [{"name", "level", "text", "mend"}]}."""
+    """All findings for a machine: {"ok": ..., "checks": [{"name", "level", "text", "fix"}]}."""
     checks = [{"name": line.name} | asdict(line.finding) for line in lines]
     return json.dumps({"ok": not has_failed(lines), "checks": checks}, indent=2, ensure_ascii=False)

@@ -83,17 +83,17 @@ class Changes:
 
     async def _current(self, message: Message) -> Message:
         """The message under the ts of its last "Answer again", if it was edited before."""
-        return replace(message, ts=await self._store.talk.moved_to(message.thread, message.ts))
+        return replace(message, ts=await self._store.routing.moved_to(message.thread, message.ts))
 
     async def _edited(self, message: Message) -> None:
         if await self._store.inbox.revise(message) == "waiting":
             log.info("message_revised", thread=message.thread.key, ts=message.ts)
-        elif not await self._store.talk.revise(message) and await self._is_last(message):
+        elif not await self._store.routing.revise(message) and await self._is_last(message):
             await self._offer(message)
 
     async def _files_added(self, message: Message, added: tuple[File, ...]) -> None:
         amendment = await self._store.inbox.revise(message)
-        if amendment == "waiting" or await self._store.talk.revise(message):
+        if amendment == "waiting" or await self._store.routing.revise(message):
             log.info("files_added", thread=message.thread.key, ts=message.ts)
         elif amendment == "taken" or await self._was_asked(message):
             await self.files_came_late(replace(message, files=added))
@@ -112,9 +112,9 @@ class Changes:
         return bool(asked) and asked[-1] == message.ts
 
     async def _offer(self, message: Message) -> None:
-        await self._store.talk.keep_edit(message)
+        await self._store.routing.keep_edit(message)
         offer = f"offer:{message.thread.key}:{message.ts}"
-        if not await self._store.marks.take(offer, f"{time.time()}", OFFER_SECONDS):
+        if not await self._store.flags.take(offer, f"{time.time()}", OFFER_SECONDS):
             return
         thread = message.thread
         again = button(ANSWER_AGAIN, ACTION, f"{message.ts} {thread.key}")
@@ -132,14 +132,14 @@ class Changes:
     ) -> None:
         """The button of the offer: the edited question takes the place of the old one."""
         ts, _, key = action["value"].partition(" ")
-        message = await self._store.talk.edited(Thread.parse(key), ts)
+        message = await self._store.routing.edited(Thread.parse(key), ts)
         if message is None or message.user_id != body["user"]["id"]:
             await ack()
             await respond(TOO_LATE, replace_original=True)
             return
         await self._retract(message)
         moved = replace(message, ts=action["action_ts"], event_id=str(body["trigger_id"]))
-        await self._store.talk.move(message.thread, message.ts, moved.ts)
+        await self._store.routing.move(message.thread, message.ts, moved.ts)
         await self._store.inbox.deliver(moved)
         await ack()
         await respond(delete_original=True)
@@ -149,7 +149,7 @@ class Changes:
         store, thread = self._store, message.thread
         message = await self._current(message)
         amendment = await store.inbox.withdraw(thread, message.ts)
-        if amendment == "waiting" or await store.talk.withdraw(thread, message.ts):
+        if amendment == "waiting" or await store.routing.withdraw(thread, message.ts):
             log.info("message_withdrawn", thread=thread.key, ts=message.ts)
             return
         if amendment == "absent" and not await self._was_asked(message):

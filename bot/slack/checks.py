@@ -111,8 +111,8 @@ class SlackChecks:
         granted = {scope.strip() for scope in told.split(",")}
         missing = sorted(set(SCOPES) - granted)
         if missing:
-            mend = f"add under {_APP_PAGE} → OAuth & Permissions, then Reinstall to Workspace"
-            return failed(f"missing: {', '.join(missing)}", mend)
+            fix = f"add under {_APP_PAGE} → OAuth & Permissions, then Reinstall to Workspace"
+            return failed(f"missing: {', '.join(missing)}", fix)
         return ok(f"all {len(SCOPES)} of the manifest")
 
     async def admins(self) -> Finding:
@@ -129,8 +129,8 @@ class SlackChecks:
                 if answer["user"].get("deleted"):
                     unknown.append(f"{user_id} (deactivated)")
         if unknown:
-            mend = "copy the id again: the person's profile in Slack → ⋮ → Copy member ID"
-            return warning(f"BOT_ADMINS names {', '.join(unknown)}", mend)
+            fix = "copy the id again: the person's profile in Slack → ⋮ → Copy member ID"
+            return warning(f"BOT_ADMINS names {', '.join(unknown)}", fix)
         if not self._settings.bot_admins:
             return skipped("no BOT_ADMINS: who is refused does not hear whom to ask")
         return ok(f"{len(self._settings.bot_admins)} in BOT_ADMINS")
@@ -156,11 +156,11 @@ class SlackChecks:
         secret = self._settings.slack_signing_secret
         value = secret.get_secret_value() if secret else ""
         if not value:
-            mend = f"{_APP_PAGE} → Basic Information → Signing Secret; or set SLACK_APP_TOKEN"
-            return failed("SLACK_SIGNING_SECRET is not set", mend)
+            fix = f"{_APP_PAGE} → Basic Information → Signing Secret; or set SLACK_APP_TOKEN"
+            return failed("SLACK_SIGNING_SECRET is not set", fix)
         if not re.fullmatch(r"[0-9a-f]{32}", value):
-            mend = f"copy it again: {_APP_PAGE} → Basic Information → Signing Secret"
-            return warning("SLACK_SIGNING_SECRET is not 32 hexadecimal digits", mend)
+            fix = f"copy it again: {_APP_PAGE} → Basic Information → Signing Secret"
+            return warning("SLACK_SIGNING_SECRET is not 32 hexadecimal digits", fix)
         return ok("looks right; only an event from Slack can prove it")
 
     async def events(self) -> Finding:
@@ -197,7 +197,7 @@ class SlackChecks:
         """When Slack last reached the bot, and whether a signature was rejected since."""
         try:
             async with open_own_store(self._settings) as store:
-                event, rejected = await store.marks.read(EVENT), await store.marks.read(REJECTED)
+                event, rejected = await store.flags.read(EVENT), await store.flags.read(REJECTED)
         except StoreUnavailable:
             return skipped("Redis, which has the notes, does not answer")
         return judge_deliveries(event, rejected, self._clock())
@@ -234,8 +234,8 @@ class SlackChecks:
             ):
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            mend = "is the web process running, and the address right?"
-            return failed(f"{address} does not answer: {type(error).__name__}", mend)
+            fix = "is the web process running, and the address right?"
+            return failed(f"{address} does not answer: {type(error).__name__}", fix)
         return judge_webhook(address, status)
 
 
@@ -244,25 +244,25 @@ def judge_manifest(there: Mapping[str, Any], socket_mode: bool, url: str) -> Fin
     settings = there.get("settings") or {}
     subscribed = settings.get("event_subscriptions") or {}
     missing = sorted(set(EVENTS) - set(subscribed.get("bot_events") or ()))
-    mend = f"put the output of `bot manifest` into {_APP_PAGE} → App Manifest, and save"
+    fix = f"put the output of `bot manifest` into {_APP_PAGE} → App Manifest, and save"
     if missing:
-        return failed(f"not subscribed to: {', '.join(missing)}", mend)
+        return failed(f"not subscribed to: {', '.join(missing)}", fix)
     if bool(settings.get("socket_mode_enabled")) != socket_mode:
         has, has_not = ("HTTP", "Socket Mode") if socket_mode else ("Socket Mode", "HTTP")
-        mend = "set or unset SLACK_APP_TOKEN, or change Socket Mode in the app's settings"
-        return failed(f"Slack sends by {has}, the bot listens by {has_not}", mend)
+        fix = "set or unset SLACK_APP_TOKEN, or change Socket Mode in the app's settings"
+        return failed(f"Slack sends by {has}, the bot listens by {has_not}", fix)
     address = url.rstrip("/") + EVENTS_PATH
     if not socket_mode and url and subscribed.get("request_url") != address:
-        mend = mend.replace("manifest`", f"manifest --url {url}`")
-        return failed(f"Slack sends to {subscribed.get('request_url')}, not to {address}", mend)
+        fix = fix.replace("manifest`", f"manifest --url {url}`")
+        return failed(f"Slack sends to {subscribed.get('request_url')}, not to {address}", fix)
     return ok(f"all {len(EVENTS)} of the manifest")
 
 
 def judge_webhook(address: str, status: int) -> Finding:
     """401 is the bot's own answer to an unsigned request."""
     if status != 401:
-        mend = f"something else answers there; Slack needs the bot at {EVENTS_PATH}"
-        return failed(f"{address} answers {status} to an unsigned request, not 401", mend)
+        fix = f"something else answers there; Slack needs the bot at {EVENTS_PATH}"
+        return failed(f"{address} answers {status} to an unsigned request, not 401", fix)
     if not address.startswith("https://"):
         return warning(f"{address} is not https", "Slack sends to https addresses only")
     return ok(address)

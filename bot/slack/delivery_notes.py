@@ -58,7 +58,7 @@ class DeliveryNotes:
 
     async def _note(self, name: str, value: str) -> None:
         try:
-            await self._store.marks.note(name, value, KEPT_SECONDS)
+            await self._store.flags.note(name, value, KEPT_SECONDS)
         except StoreUnavailable as error:
             log.debug("delivery_not_noted", error=str(error))
 

@@ -58,7 +58,7 @@ async def notice(
 ) -> bool:
     """`post_ephemeral`, but at most once a minute for a person and text (or what it is `about`)."""
     name = hashlib.blake2s(f"{thread.team_id}:{user_id}:{about or text}".encode(), digest_size=12)
-    if not await store.marks.take(
+    if not await store.flags.take(
         f"notice:{name.hexdigest()}", secrets.token_hex(8), NOTICE_SECONDS
     ):
         return True

@@ -24,7 +24,7 @@ from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.surfaces.assistant_thread import AssistantThread
 from bot.slack.threads import spoke_in
-from bot.store import Address, Hearing, Store
+from bot.store import Address, Routed, Store
 from bot.store.routing import APP_BOUND, PERSON_BOUND
 from bot.telemetry import metrics
 from bot.telemetry.log import log
@@ -151,16 +151,16 @@ class Listeners:
         person = await self._people.find(author(event))
         return person is not None and not person.is_bot
 
-    async def _store_message(self, message: Message, address: Address, sender: Sender) -> Hearing:
-        routing, bound = self._store.talk, PERSON_BOUND if sender == "person" else APP_BOUND
-        heard = await routing.hear(message, address, self._follow_ups, bound)
+    async def _store_message(self, message: Message, address: Address, sender: Sender) -> Routed:
+        routing, bound = self._store.routing, PERSON_BOUND if sender == "person" else APP_BOUND
+        heard = await routing.route(message, address, self._follow_ups, bound)
         if heard.verdict == "strange":
             ours = await spoke_in(self._client, self._identity, message.thread)
             await routing.adopt(message.thread, ours=ours)
-            heard = await routing.hear(message, address, self._follow_ups, bound)
+            heard = await routing.route(message, address, self._follow_ups, bound)
         return heard
 
-    async def _attend_to(self, message: Message, heard: Hearing) -> None:
+    async def _attend_to(self, message: Message, heard: Routed) -> None:
         """What cannot wait until the message's turn has come."""
         if message.kind == "reset":
             user_id, team_id = message.user_id, message.user_team_id
@@ -217,7 +217,7 @@ def event_id(body: Payload) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _log_delivery(message: Message, heard: Hearing) -> None:
+def _log_delivery(message: Message, heard: Routed) -> None:
     new = heard.verdict == "new"
     metrics.messages.labels("new" if new else "again").inc()
     tell = log.info if new else log.debug

@@ -27,14 +27,14 @@ from bot.store.connection import Confirm, Connection, open_connection
 from bot.store.conversations import Conversations
 from bot.store.dead import DeadLetter, DeadLetters
 from bot.store.feedback import Feedback, FeedbackBook
-from bot.store.flags import Marks
+from bot.store.flags import Flags
 from bot.store.inbox import Inbox, SeenBeats
 from bot.store.journal import Turn, Turns
 from bot.store.keys import Keys
 from bot.store.lease import Leases
 from bot.store.pace import Pace
 from bot.store.redelivery import Redelivery
-from bot.store.routing import Address, Background, Hearing, Talk
+from bot.store.routing import Address, Background, Routed, Routing
 from bot.store.usage import Spending
 from bot.store.workers import Workers
 from bot.timing import StoreTiming
@@ -59,15 +59,15 @@ __all__ = [
     "Entry",
     "Feedback",
     "FeedbackBook",
-    "Hearing",
+    "Flags",
     "Inbox",
     "Interrupt",
     "Leases",
-    "Marks",
     "Pace",
+    "Routed",
+    "Routing",
     "Spending",
     "Store",
-    "Talk",
     "ThreadState",
     "Turn",
     "Turns",
@@ -87,7 +87,7 @@ class Store:
     connection: Connection
     keys: Keys
     inbox: Inbox
-    talk: Talk
+    routing: Routing
     redelivery: Redelivery
     workers: Workers
     turns: Turns
@@ -95,7 +95,7 @@ class Store:
     dead: DeadLetters
     circuits: Circuits
     pace: Pace
-    marks: Marks
+    flags: Flags
     spending: Spending
     channels: Channels
     feedback: FeedbackBook
@@ -162,7 +162,7 @@ async def open_store(
             connection=connection,
             keys=keys,
             inbox=Inbox(connection, pulse, keys, seen=seen, redelivery=redelivery),
-            talk=Talk(connection, keys, redelivery=redelivery),
+            routing=Routing(connection, keys, redelivery=redelivery),
             redelivery=redelivery,
             workers=Workers(pulse, keys, seen),
             turns=Turns(connection, conversations),
@@ -170,7 +170,7 @@ async def open_store(
             dead=DeadLetters(connection, keys),
             circuits=Circuits(connection, keys),
             pace=Pace(connection, keys),
-            marks=Marks(connection, keys),
+            flags=Flags(connection, keys),
             spending=Spending(connection, keys),
             channels=Channels(connection, keys),
             feedback=FeedbackBook(connection, keys),

@@ -45,7 +45,7 @@ _MENDS = (
     ("Connection reset", "does the server want TLS? begin REDIS_URL with rediss://"),
     ("Connection lost", "does the server want TLS? begin REDIS_URL with rediss://"),
 )
-_MEND_UNREACHABLE = "is REDIS_URL right, is the server running, may this machine reach it?"
+_FIX_UNREACHABLE = "is REDIS_URL right, is the server running, may this machine reach it?"
 
 
 @asynccontextmanager
@@ -143,11 +143,11 @@ class RedisChecks:
         depth = await Inbox(self._connection, self._connection, self._keys).depth()
         text = f"{depth.waiting} waiting, {depth.claimed} at work, {depth.workers} workers"
         if depth.oldest_age > WAITING_TOO_LONG:
-            mend = "look into the worker's log" if depth.workers else "start a worker: bot worker"
-            return warning(f"{text}; the oldest waits for {depth.oldest_age:.0f} s", mend)
+            fix = "look into the worker's log" if depth.workers else "start a worker: bot worker"
+            return warning(f"{text}; the oldest waits for {depth.oldest_age:.0f} s", fix)
         if depth.dead:
-            mend = "`bot dead list` says why they were given up, `bot dead retry` tries again"
-            return warning(f"{text}; {depth.dead} dead letters", mend)
+            fix = "`bot dead list` says why they were given up, `bot dead retry` tries again"
+            return warning(f"{text}; {depth.dead} dead letters", fix)
         return ok(text)
 
     async def _config(self, name: str) -> str | None:
@@ -189,15 +189,15 @@ def judge_tls(url: str, *, verified: bool) -> Finding:
 def judge_eviction(info: Info) -> Finding:
     policy = str(info.get("maxmemory_policy", "unknown"))
     most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
-    mend = (
+    fix = (
         "redis-cli config set maxmemory-policy noeviction "
         "(Heroku: heroku redis:maxmemory --policy noeviction)"
     )
     if policy.startswith("allkeys"):
-        return failed(f"{policy}: a full Redis throws waiting messages away", mend)
+        return failed(f"{policy}: a full Redis throws waiting messages away", fix)
     if policy.startswith("volatile"):
         return warning(
-            f"{policy}: a full Redis forgets what it has seen, and may answer twice", mend
+            f"{policy}: a full Redis forgets what it has seen, and may answer twice", fix
         )
     if policy != "noeviction":
         return skipped("this server does not tell its policy; it must be noeviction")
@@ -222,23 +222,23 @@ def judge_persistence(info: Info, save: str | None, fsync: str | None) -> Findin
         return ok(
             "append-only file; a crash of Redis may lose two seconds (not so: appendfsync always)"
         )
-    mend = "redis-cli config set appendonly yes (Heroku: a premium plan)"
+    fix = "redis-cli config set appendonly yes (Heroku: a premium plan)"
     if save:
-        return warning("snapshots only: a crash of Redis loses the last minutes", mend)
+        return warning("snapshots only: a crash of Redis loses the last minutes", fix)
     if save is None:
-        return warning("no append-only file: a crash of Redis may lose waiting messages", mend)
-    return warning("none: a restart of Redis loses conversations and waiting messages", mend)
+        return warning("no append-only file: a crash of Redis may lose waiting messages", fix)
+    return warning("none: a restart of Redis loses conversations and waiting messages", fix)
 
 
 def judge_connections(cap: int, used: int, ours: int) -> Finding:
     """`cap` and `used` are the server's, `ours` is BOT_REDIS_CONNECTIONS."""
     needed = PROCESSES_IN_A_DEPLOY * ours
     text = f"{used} of {cap} in use, up to {ours} a process"
-    mend = f"set BOT_REDIS_CONNECTIONS={max(3, cap // PROCESSES_IN_A_DEPLOY - 1)}, or a larger plan"
+    fix = f"set BOT_REDIS_CONNECTIONS={max(3, cap // PROCESSES_IN_A_DEPLOY - 1)}, or a larger plan"
     if cap < ours:
-        return failed(text, mend)
+        return failed(text, fix)
     if cap < needed:
-        return warning(f"{text}; web and worker need {needed} during a deploy", mend)
+        return warning(f"{text}; web and worker need {needed} during a deploy", fix)
     return ok(text)
 
 
@@ -248,4 +248,4 @@ def _first_line(error: Exception) -> str:
 
 def _mend(error: Exception) -> str:
     text = _first_line(error)
-    return next((mend for sign, mend in _MENDS if sign in text), _MEND_UNREACHABLE)
+    return next((fix for sign, fix in _MENDS if sign in text), _FIX_UNREACHABLE)

@@ -4,7 +4,7 @@ from bot.store.connection import Connection
 from bot.store.keys import Keys
 
 
-class Marks:
+class Flags:
     """Names that are taken for a time."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:

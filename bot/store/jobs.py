@@ -9,7 +9,7 @@ from typing import Literal
 from bot.models import Message, Thread
 from bot.store.inbox import Inbox
 
-Errand = Literal["chart", "team_chart", "export", "reset_all", "forget_me"]
+Job = Literal["chart", "team_chart", "export", "reset_all", "forget_me"]
 
 PLACE = "errands"
 """In place of a thread's ts: the jobs of a person are a thread. (The stored name is older.)"""
@@ -20,9 +20,7 @@ def place(team_id: str, user_id: str) -> Thread:
     return Thread(team_id, user_id, PLACE)
 
 
-async def ask(inbox: Inbox, errand: Errand, team_id: str, user_id: str, event_id: str) -> None:
+async def ask(inbox: Inbox, job: Job, team_id: str, user_id: str, event_id: str) -> None:
     """Put an errand into the person's inbox; the same `event_id` asks once."""
     ts = f"{time.time():.6f}"
-    await inbox.deliver(
-        Message(place(team_id, user_id), ts, user_id, errand, event_id, kind="errand")
-    )
+    await inbox.deliver(Message(place(team_id, user_id), ts, user_id, job, event_id, kind="errand"))

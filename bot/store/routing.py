@@ -44,7 +44,7 @@ APP_BOUND = Bound(burst=5, burst_seconds=3600, daily=20)
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class Routed:
     """What became of a message.
 
     `new`: it waits for its answer. `seen`: it was heard before. `full`: so many
@@ -84,7 +84,7 @@ class _Step:
     first: bool
 
 
-class Talk:
+class Routing:
     """The talk of all threads, for those who listen and for the turns."""
 
     def __init__(
@@ -99,13 +99,13 @@ class Talk:
         self._bounds = bounds
         self._keys = keys
 
-    async def hear(
+    async def route(
         self,
         message: Message,
         address: Address,
         follow_ups: FollowUps,
         bound: Bound = PERSON_BOUND,
-    ) -> Hearing:
+    ) -> Routed:
         """Decide what a message is to the bot and store it accordingly, in one round trip.
 
         `follow_ups` holds where the channel has no setting of its own. Afterwards the message may
@@ -139,8 +139,8 @@ class Talk:
             daily=bound.daily,
         )
         if verdict == "new" and self._redelivery:
-            self._redelivery.remember(partial(self.hear, message, address, follow_ups))
-        return Hearing(verdict, waiting, bool(active))
+            self._redelivery.remember(partial(self.route, message, address, follow_ups))
+        return Routed(verdict, waiting, bool(active))
 
     async def adopt(self, thread: Thread, *, ours: bool) -> None:
         """Remember whether a strange thread is one of ours."""

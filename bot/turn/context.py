@@ -27,12 +27,12 @@ async def gather(turn: Turn, services: Services, request: Request) -> Heard:
     store, threads, asked = services.store, services.threads, request.messages
 
     async def work(_: bool) -> Heard:
-        background = await store.talk.catch_up(turn, asked[-1].ts)
+        background = await store.routing.catch_up(turn, asked[-1].ts)
         before: list[Line] = []
         if background.first and asked[0].ts != asked[0].thread.thread_ts:
             before = await _said_before(turn, services, request)
             strangers = {line.user_id: line.ts for line in before if line.user_id and not line.ours}
-            await store.talk.note_speakers(turn.claim.thread, strangers)
+            await store.routing.note_speakers(turn.claim.thread, strangers)
         since = float(asked[0].ts) if before else 0.0
         overheard = [
             message

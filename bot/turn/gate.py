@@ -81,7 +81,7 @@ class Gate:
             if reason == NOT_YOURS:
                 what, seconds = "not_yours", REPEAT_NOT_YOURS_AFTER
             mark = f"{what}:{turn.claim.thread.key}:{user_id}"
-            if await self._store.marks.take(mark, turn.id, seconds):
+            if await self._store.flags.take(mark, turn.id, seconds):
                 notes.append(await self._rights.explain(reason))
         return notes
 

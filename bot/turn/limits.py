@@ -222,7 +222,7 @@ class Limits:
         team_id, name = account.team_id, account.name
         mark = f"warned:{team_id}:{limit.scope}:{name}:{limit.what}:{limit.period}"
         seconds = max(60, int(limit.renewal - self._clock()) + 60)
-        return await self._store.marks.take(mark, turn_id, seconds)
+        return await self._store.flags.take(mark, turn_id, seconds)
 
     def _refusal(self, limit: _Limit) -> str:
         left = limit.renewal - self._clock()

@@ -80,7 +80,7 @@ class Throttle:
         if error.reason == "insufficient_quota" and not await pace.resting(self._quota):
             await pace.rest(self._quota, self._timing.quota_pause)
         mark = f"told:{error.reason}:{self._runs}"
-        if await self._store.marks.take(mark, turn.id, self._timing.log_again_after):
+        if await self._store.flags.take(mark, turn.id, self._timing.log_again_after):
             log.error("ai_server_refuses", reason=error.reason, detail=error.detail)
 
 

@@ -174,7 +174,7 @@ async def forget(turn: Turn, services: Services, conversation: Conversation | No
         await store.conversations.forget(turn.claim)
         await delete_now(store, services.engine, conversation)
     # What was said in between is forgotten as well.
-    await store.talk.catch_up(turn, turn.claim.messages[-1].ts)
+    await store.routing.catch_up(turn, turn.claim.messages[-1].ts)
     return Answer(FRESH_START, outcome="reset")
 
 

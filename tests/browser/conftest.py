@@ -15,7 +15,7 @@ from bot.slack.manifest import manifest
 from local_slack import LocalSlack, open_workspace
 from local_slack.control.web_page import page_url
 from local_slack.tests.bolt import make_client
-from tests.world import Town, open_town, wait_until
+from tests.world import World, open_world, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -117,20 +117,20 @@ async def page(slack: LocalSlack, open_page: Opener) -> Page:
 
 
 @asynccontextmanager
-async def open_shown_town(redis_url: str, directory: Path, **given: Any) -> AsyncIterator[Town]:
+async def open_shown_world(redis_url: str, directory: Path, **given: Any) -> AsyncIterator[World]:
     """`given` are settings of the bot."""
-    async with open_town(redis_url, directory, bot_gather_seconds=0.02, **given) as town:
-        town.slack.manifest = manifest()
-        yield town
+    async with open_world(redis_url, directory, bot_gather_seconds=0.02, **given) as world:
+        world.slack.manifest = manifest()
+        yield world
 
 
 @pytest.fixture
-async def town(redis_url: str, tmp_path: Path) -> AsyncIterator[Town]:
+async def world(redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
     """The whole bot, with a fake AI server."""
-    async with open_shown_town(redis_url, tmp_path) as town:
-        yield town
+    async with open_shown_world(redis_url, tmp_path) as world:
+        yield world
 
 
 @pytest.fixture
-async def town_page(town: Town, open_page: Opener) -> Page:
-    return await open_page(page_url(town.slack))
+async def world_page(world: World, open_page: Opener) -> Page:
+    return await open_page(page_url(world.slack))

@@ -22,7 +22,7 @@ from tests.browser.page_actions import (
 )
 from tests.browser.test_page import png
 from tests.fakes.openai import Answer, held, parts
-from tests.world import Town
+from tests.world import World
 
 TIDES = """## The tides
 
@@ -46,32 +46,35 @@ CITED = TIDES.index("The sea"), TIDES.index("on it.") + len("on it.")
 
 
 async def test_an_answer_is_shown_while_it_is_written_and_complete_at_its_end(
-    town: Town, town_page: Page
+    world: World, world_page: Page
 ) -> None:
     sources = (
         parts.url_citation(*CITED, "https://example.com/tides", "Tides, explained"),
         parts.file_citation("file-1", "handbook.pdf", CITED[1]),
     )
     tools = (parts.web_search("tides today"), parts.code("cntr_1", "print(1)"))
-    town.fake.answer = [held(Answer(TIDES, annotations=sources, items=tools), after=8), "No water."]
-    await say(town_page, "@bot why are there tides?")
-    await expect(in_channel(town_page, "why are there")).to_contain_text("threadbot is thinking…")
-    await open_thread(town_page, "why are there tides?")
-    thread = town_page.locator(".thread")
+    world.fake.answer = [
+        held(Answer(TIDES, annotations=sources, items=tools), after=8),
+        "No water.",
+    ]
+    await say(world_page, "@bot why are there tides?")
+    await expect(in_channel(world_page, "why are there")).to_contain_text("threadbot is thinking…")
+    await open_thread(world_page, "why are there tides?")
+    thread = world_page.locator(".thread")
     growing = thread.locator(".streaming")
     await expect(growing).to_contain_text("twice a day")
     cards = growing.locator(".task-card")
     await expect(cards).to_have_text(["✓Searching the web: tides today", "✓Running code"])
     await expect(growing).not_to_contain_text("Cuxhaven")
 
-    await reply(town_page, "and on Mars?")
-    await reply(town_page, "and on Venus?")
+    await reply(world_page, "and on Mars?")
+    await reply(world_page, "and on Venus?")
     await expect(thread.locator(".status")).to_have_text("threadbot is answering… queued (2)")
-    town.fake.finish()
-    await expect(in_thread(town_page, "No water.")).to_be_visible()
+    world.fake.finish()
+    await expect(in_thread(world_page, "No water.")).to_be_visible()
     await expect(thread.locator(".status")).to_be_empty()
 
-    answer = in_thread(town_page, "The tides")
+    answer = in_thread(world_page, "The tides")
     await expect(answer.get_by_role("cell", name="3.1")).to_be_visible()
     await expect(answer.locator("ol > li > ul > li")).to_have_text("on the near side")
     await expect(answer.get_by_role("region", name="Code, python")).to_contain_text("math.cos")
@@ -82,48 +85,50 @@ async def test_an_answer_is_shown_while_it_is_written_and_complete_at_its_end(
     await expect(answer.locator("ol").last).to_contain_text("handbook.pdf")
 
 
-async def test_a_running_tool_is_named_beside_the_stop_button(town: Town, town_page: Page) -> None:
-    town.fake.answer = [held(Answer("Found.", items=(parts.web_search("tides"),)))]
-    await say(town_page, "@bot look it up")
-    await open_thread(town_page, "look it up")
-    await expect(town_page.locator(".thread .task-card")).to_contain_text("Searching the web")
-    await reply(town_page, "stop")
-    await expect(in_thread(town_page, "Stopped.")).to_be_visible()
-    await expect(town_page.get_by_role("button", name="Stop")).to_be_hidden()
-    await reply(town_page, "stop")
-    told = in_thread(town_page, NOTHING_TO_STOP)
+async def test_a_running_tool_is_named_beside_the_stop_button(
+    world: World, world_page: Page
+) -> None:
+    world.fake.answer = [held(Answer("Found.", items=(parts.web_search("tides"),)))]
+    await say(world_page, "@bot look it up")
+    await open_thread(world_page, "look it up")
+    await expect(world_page.locator(".thread .task-card")).to_contain_text("Searching the web")
+    await reply(world_page, "stop")
+    await expect(in_thread(world_page, "Stopped.")).to_be_visible()
+    await expect(world_page.get_by_role("button", name="Stop")).to_be_hidden()
+    await reply(world_page, "stop")
+    told = in_thread(world_page, NOTHING_TO_STOP)
     await expect(told).to_contain_text("Only visible to you")
 
 
-async def test_a_stopped_answer_keeps_its_text(town: Town, town_page: Page) -> None:
-    town.slack.faults.refuse("chat.startStream", "unknown_method")
-    town.fake.answer = [held("One word after the other, and no end of it in sight", after=3)]
-    await say(town_page, "@bot tell me a story")
-    await open_thread(town_page, "tell me a story")
-    growing = in_thread(town_page, "One word after the other")
+async def test_a_stopped_answer_keeps_its_text(world: World, world_page: Page) -> None:
+    world.slack.faults.refuse("chat.startStream", "unknown_method")
+    world.fake.answer = [held("One word after the other, and no end of it in sight", after=3)]
+    await say(world_page, "@bot tell me a story")
+    await open_thread(world_page, "tell me a story")
+    growing = in_thread(world_page, "One word after the other")
     await growing.get_by_role("button", name="Stop").click()
     await expect(growing.locator("em")).to_have_text(STOPPED.strip("_"))
     await expect(growing.get_by_role("button", name="Stop")).to_have_count(0)
 
 
 async def test_a_person_gives_feedback_and_asks_for_another_answer(
-    town: Town, town_page: Page
+    world: World, world_page: Page
 ) -> None:
-    town.fake.answer = ["The first answer.", "The second answer."]
-    await say(town_page, "@bot hi")
-    await open_thread(town_page, "hi")
-    first = in_thread(town_page, "The first answer.")
+    world.fake.answer = ["The first answer.", "The second answer."]
+    await say(world_page, "@bot hi")
+    await open_thread(world_page, "hi")
+    first = in_thread(world_page, "The first answer.")
     await first.get_by_role("button", name="Good answer").click()
-    await in_thread(town_page, "Thank you!").get_by_role("button", name="Add a note").click()
-    await _fill_in(town_page, "What was good?", "Short and friendly.")
+    await in_thread(world_page, "Thank you!").get_by_role("button", name="Add a note").click()
+    await _fill_in(world_page, "What was good?", "Short and friendly.")
     await first.get_by_role("button", name="Answer again").click()
-    second = in_thread(town_page, "The second answer.")
+    second = in_thread(world_page, "The second answer.")
     await second.get_by_role("button", name="Bad answer").click()
-    await _fill_in(town_page, "What was wrong or missing?", "Too short.")
-    await expect(town_page.locator(".channel .count")).to_have_text("2 replies")
+    await _fill_in(world_page, "What was wrong or missing?", "Too short.")
+    await expect(world_page.locator(".channel .count")).to_have_text("2 replies")
     await first.get_by_role("button", name="Answer again").click()
-    await expect(in_thread(town_page, NOT_THE_LAST)).to_be_visible()
-    given = {(f.vote, f.note) for f in await town.bot.store.feedback.list()}
+    await expect(in_thread(world_page, NOT_THE_LAST)).to_be_visible()
+    given = {(f.vote, f.note) for f in await world.bot.store.feedback.list()}
     assert given == {("positive", "Short and friendly."), ("negative", "Too short.")}
 
 
@@ -134,77 +139,81 @@ async def _fill_in(page: Page, label: str, note: str) -> None:
     await expect(dialog).to_be_hidden()
 
 
-async def test_files_go_in_and_come_out(town: Town, town_page: Page, tmp_path: Path) -> None:
+async def test_files_go_in_and_come_out(world: World, world_page: Page, tmp_path: Path) -> None:
     drawn = Answer("A dot, larger.", items=(parts.image(png()),))
-    town.fake.answer = [held("I have looked."), drawn]
+    world.fake.answer = [held("I have looked."), drawn]
     files = {"dot.png": png(), "a.pdf": b"%PDF-1.7", "notes.txt": b"two words", "all.zip": b"PK"}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    await town_page.locator(".channel input[type=file]").set_input_files(
+    await world_page.locator(".channel input[type=file]").set_input_files(
         [tmp_path / name for name in files]
     )
-    await say(town_page, "@bot what is in these?")
-    await open_thread(town_page, "what is in these?")
-    await town.slack.wait_for(lambda: town.fake.working)
-    asked = next(r.body for r in town.fake.requests if r.path == "/responses")
+    await say(world_page, "@bot what is in these?")
+    await open_thread(world_page, "what is in these?")
+    await world.slack.wait_for(lambda: world.fake.working)
+    asked = next(r.body for r in world.fake.requests if r.path == "/responses")
     kinds = [part["type"] for part in asked["input"][-1]["content"]]
     assert kinds == ["input_text", "input_image", "input_file", "input_text"]
-    town.fake.finish()
-    answer = in_thread(town_page, "I have looked.")
+    world.fake.finish()
+    answer = in_thread(world_page, "I have looked.")
     await expect(answer).to_contain_text(f"I could not read all.zip ({UNREADABLE}).")
-    await reply(town_page, "draw it larger")
-    shown = town_page.locator(".thread").get_by_role("img", name="image.png")
+    await reply(world_page, "draw it larger")
+    shown = world_page.locator(".thread").get_by_role("img", name="image.png")
     await expect(shown).to_be_visible()
     assert await shown.evaluate("async (image) => (await image.decode(), image.naturalWidth)") == 1
-    said = await town_page.locator(".thread article").all_inner_texts()
+    said = await world_page.locator(".thread article").all_inner_texts()
     assert ["A dot, larger." in said[-2], "image.png" in said[-1]] == [True, True]
 
 
 async def test_an_edited_question_is_answered_again_and_a_deleted_one_forgotten(
-    town_page: Page,
+    world_page: Page,
 ) -> None:
-    town_page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
-    await say(town_page, "@bot capital of Austria?")
-    await open_thread(town_page, "capital of Austria?")
-    await expect(in_thread(town_page, "turn 1")).to_be_visible()
-    await choose(town_page, in_thread(town_page, "capital of Austria?").first, "Edit message")
-    editor = town_page.get_by_role("textbox", name="Edit message")
+    world_page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await say(world_page, "@bot capital of Austria?")
+    await open_thread(world_page, "capital of Austria?")
+    await expect(in_thread(world_page, "turn 1")).to_be_visible()
+    await choose(world_page, in_thread(world_page, "capital of Austria?").first, "Edit message")
+    editor = world_page.get_by_role("textbox", name="Edit message")
     await editor.fill("@bot capital of Australia?")
     await editor.press("Enter")
-    offer = in_thread(town_page, OFFER)
+    offer = in_thread(world_page, OFFER)
     await offer.get_by_role("button", name="Answer again").click()
-    await expect(in_thread(town_page, "turn 2: capital of Australia?")).to_be_visible()
+    await expect(in_thread(world_page, "turn 2: capital of Australia?")).to_be_visible()
     await expect(offer).to_have_count(0)
 
-    await reply(town_page, "the password is swordfish")
-    await expect(in_thread(town_page, "turn 3")).to_be_visible()
-    await choose(town_page, in_thread(town_page, "swordfish").first, "Delete message")
-    await expect(in_thread(town_page, "swordfish")).to_have_count(1)  # the answer, which repeats it
-    await reply(town_page, "what do you know?")
-    known = in_thread(town_page, "turn 4: capital of Australia? | what do you know?")
+    await reply(world_page, "the password is swordfish")
+    await expect(in_thread(world_page, "turn 3")).to_be_visible()
+    await choose(world_page, in_thread(world_page, "swordfish").first, "Delete message")
+    await expect(in_thread(world_page, "swordfish")).to_have_count(
+        1
+    )  # the answer, which repeats it
+    await reply(world_page, "what do you know?")
+    known = in_thread(world_page, "turn 4: capital of Australia? | what do you know?")
     await expect(known).to_be_visible()
 
 
-async def test_mentioned_in_the_middle_of_a_thread_it_knows_who_said_what(town_page: Page) -> None:
-    await say(town_page, "the deploy is red")
-    await open_thread(town_page, "the deploy is red")
-    await speak_as(town_page, "bob")
-    await reply(town_page, "works on my machine")
-    await speak_as(town_page, "alice")
-    await reply(town_page, "@bot what do we do?")
+async def test_mentioned_in_the_middle_of_a_thread_it_knows_who_said_what(world_page: Page) -> None:
+    await say(world_page, "the deploy is red")
+    await open_thread(world_page, "the deploy is red")
+    await speak_as(world_page, "bob")
+    await reply(world_page, "works on my machine")
+    await speak_as(world_page, "alice")
+    await reply(world_page, "@bot what do we do?")
     known = "alice: the deploy is red | bob: works on my machine | alice: what do we do?"
-    await expect(in_thread(town_page, known)).to_be_visible()
+    await expect(in_thread(world_page, known)).to_be_visible()
 
 
-async def test_the_agent_pane_greets_and_its_prompts_are_sent(town: Town, town_page: Page) -> None:
-    await go_to(town_page, "threadbot")
+async def test_the_agent_pane_greets_and_its_prompts_are_sent(
+    world: World, world_page: Page
+) -> None:
+    await go_to(world_page, "threadbot")
     greeting = GREETING.partition("\n")[0]
-    await expect(in_channel(town_page, greeting)).to_have_count(1)
-    await town_page.get_by_role("button", name="Draft a message").click()
+    await expect(in_channel(world_page, greeting)).to_have_count(1)
+    await world_page.get_by_role("button", name="Draft a message").click()
     asked = "Help me write a short, friendly message. Ask me first what it is about."
-    await expect(in_thread(town_page, f"turn 1: {asked}")).to_be_visible()
-    title = town_page.locator(".thread").get_by_role("heading", name="Help me write a short")
+    await expect(in_thread(world_page, f"turn 1: {asked}")).to_be_visible()
+    title = world_page.locator(".thread").get_by_role("heading", name="Help me write a short")
     await expect(title).to_have_text("Help me write a short, friendly message. Ask me first what…")
-    await go_to(town_page, "general")
-    await go_to(town_page, "threadbot")
-    await expect(in_channel(town_page, greeting)).to_have_count(1)
+    await go_to(world_page, "general")
+    await go_to(world_page, "threadbot")
+    await expect(in_channel(world_page, greeting)).to_have_count(1)

@@ -14,7 +14,7 @@ from bot.texts.answers import FRESH_START
 from bot.texts.commands import NONE_SUCH
 from bot.texts.home import ASKED, NONE
 from local_slack.control.web_page import page_url
-from tests.browser.conftest import Opener, open_shown_town
+from tests.browser.conftest import Opener, open_shown_world
 from tests.browser.page_actions import (
     command,
     go_to,
@@ -27,30 +27,30 @@ from tests.browser.page_actions import (
     speak_as,
 )
 from tests.stories.test_usage import PRICES
-from tests.world import Town
+from tests.world import World
 
 
 @pytest.fixture
-async def managed(redis_url: str, tmp_path: Path) -> AsyncIterator[Town]:
-    """A town with prices, and with an admin, a guest and somebody of another workspace."""
+async def managed(redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    """A world with prices, and with an admin, a guest and somebody of another workspace."""
     (tmp_path / "prices.toml").write_text(PRICES)
-    async with open_shown_town(
+    async with open_shown_world(
         redis_url, tmp_path, bot_prices=tmp_path / "prices.toml", openai_model="gpt-6-luna"
-    ) as town:
-        town.slack.add_user("chief", is_admin=True)
-        town.slack.add_user("gina", is_guest=True)
-        town.slack.add_user("olaf", team_id="T0ELSEWHERE")
+    ) as world:
+        world.slack.add_user("chief", is_admin=True)
+        world.slack.add_user("gina", is_guest=True)
+        world.slack.add_user("olaf", team_id="T0ELSEWHERE")
         for name in ("chief", "gina", "olaf"):
-            await town.slack.user(name).joins("#general")
-        yield town
+            await world.slack.user(name).joins("#general")
+        yield world
 
 
 @pytest.fixture
-async def page(managed: Town, open_page: Opener) -> Page:
+async def page(managed: World, open_page: Opener) -> Page:
     return await open_page(page_url(managed.slack))
 
 
-async def test_home_leads_to_conversations_and_resets_them(managed: Town, page: Page) -> None:
+async def test_home_leads_to_conversations_and_resets_them(managed: World, page: Page) -> None:
     await managed.ask("#general", "@bot about *cats* & <dogs>")
     dm = managed.slack.user("alice").dm()
     await managed.ask(dm, "about birds")
@@ -80,7 +80,7 @@ async def test_home_leads_to_conversations_and_resets_them(managed: Town, page: 
 
 
 async def test_an_admins_channel_settings_apply_from_the_next_message(
-    managed: Town, page: Page
+    managed: World, page: Page
 ) -> None:
     await say(page, "@bot hello")
     await open_thread(page, "hello")
@@ -118,7 +118,7 @@ async def test_an_admins_channel_settings_apply_from_the_next_message(
     await expect(in_thread(page, "you are not among those who may use it")).to_be_visible()
 
 
-async def test_usage_is_listed_and_charted(managed: Town, page: Page) -> None:
+async def test_usage_is_listed_and_charted(managed: World, page: Page) -> None:
     await managed.ask("#general", "@bot hello")
     await command(page, "/usage")
     told = in_channel(page, "Your usage")
@@ -141,7 +141,9 @@ async def test_usage_is_listed_and_charted(managed: Town, page: Page) -> None:
     await expect(letter.get_by_role("img", name="usage.png")).to_be_visible()
 
 
-async def test_conversations_are_searched_exported_and_forgotten(managed: Town, page: Page) -> None:
+async def test_conversations_are_searched_exported_and_forgotten(
+    managed: World, page: Page
+) -> None:
     await managed.ask("#general", "@bot about cats")
     await managed.ask("#random", "@bot about dogs")
     await command(page, "/bot-help")
@@ -176,7 +178,7 @@ async def test_conversations_are_searched_exported_and_forgotten(managed: Town, 
     assert managed.fake.conversations == {}
 
 
-async def test_refused_people_are_told_whom_to_ask(managed: Town, page: Page) -> None:
+async def test_refused_people_are_told_whom_to_ask(managed: World, page: Page) -> None:
     for who, reason in (("gina", GUEST), ("olaf", OUTSIDER)):
         await speak_as(page, who)
         await say(page, f"@bot hello from {who}")
@@ -189,12 +191,12 @@ async def test_refused_people_are_told_whom_to_ask(managed: Town, page: Page) ->
 async def test_a_limit_says_when_it_renews(
     redis_url: str, tmp_path: Path, open_page: Opener
 ) -> None:
-    async with open_shown_town(redis_url, tmp_path, bot_limit_person_tokens=1) as town:
-        page = await open_page(page_url(town.slack), width=420, scheme="dark")
+    async with open_shown_world(redis_url, tmp_path, bot_limit_person_tokens=1) as world:
+        page = await open_page(page_url(world.slack), width=420, scheme="dark")
         await say(page, "@bot one")
         await page.locator(".reply-bar").click()
         await expect(in_thread(page, "turn 1: one")).to_be_visible()
         await reply(page, "two")
         told = in_thread(page, "Your limit of 1 tokens a day is reached.")
         await expect(told).to_contain_text(re.compile(r"It renews .*in \d+ \w+: please ask again"))
-        assert town.fake.created("/responses") == 1
+        assert world.fake.created("/responses") == 1

@@ -7,29 +7,31 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.chaos.deployment import open_deployment
 from tests.chaos.leaving import Leave, leave
 from tests.chaos.outages import gone_for, survive
-from tests.chaos.processes_world import open_city
 from tests.chaos.storm import Plan, Report, Storm
 from tests.chaos.verdict import Verdict
 
 
 async def storm(directory: Path, engine: str, plan: Plan) -> Report:
     """One storm from beginning to end."""
-    async with open_city(directory, engine=engine, seed=plan.seed, BOT_LOG_LEVEL="DEBUG") as city:
-        return await Storm(city, plan).run()
+    async with open_deployment(
+        directory, engine=engine, seed=plan.seed, BOT_LOG_LEVEL="DEBUG"
+    ) as deployment:
+        return await Storm(deployment, plan).run()
 
 
 async def outage(directory: Path, engine: str, seconds: float) -> Verdict:
     """Redis is gone for a while."""
-    async with open_city(directory, engine=engine) as city:
-        return await survive(city, gone_for(seconds))
+    async with open_deployment(directory, engine=engine) as deployment:
+        return await survive(deployment, gone_for(seconds))
 
 
 async def depart(directory: Path, engine: str, runs: int) -> Leave:
     """One worker leaves, another one answers."""
-    async with open_city(directory, engine=engine) as city:
-        return await leave(city, runs)
+    async with open_deployment(directory, engine=engine) as deployment:
+        return await leave(deployment, runs)
 
 
 def main() -> None:

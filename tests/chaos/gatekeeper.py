@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.chaos.deployment import Deployment
 from tests.chaos.processes import BotProcess
-from tests.chaos.processes_world import City
 from tests.chaos.relays import Dropped, Moment, open_http_relay, open_redis_relay
 from tests.world import wait_until
 
@@ -59,17 +59,21 @@ class Gatekeeper:
 
 
 @asynccontextmanager
-async def watched_worker(city: City, gatekeeper: Gatekeeper) -> AsyncIterator[BotProcess]:
+async def watched_worker(
+    deployment: Deployment, gatekeeper: Gatekeeper
+) -> AsyncIterator[BotProcess]:
     """A worker of which every request to Redis, Slack and the AI server passes the gatekeeper."""
     async with AsyncExitStack() as stack:
-        redis = await stack.enter_async_context(open_redis_relay(city.redis.socket, gatekeeper))
+        redis = await stack.enter_async_context(
+            open_redis_relay(deployment.redis.socket, gatekeeper)
+        )
         ai = await stack.enter_async_context(
-            open_http_relay("ai", city.fake.base_url.removesuffix("/v1"), gatekeeper)
+            open_http_relay("ai", deployment.fake.base_url.removesuffix("/v1"), gatekeeper)
         )
         slack = await stack.enter_async_context(
-            open_http_relay("slack", city.slack.base_url, gatekeeper)
+            open_http_relay("slack", deployment.slack.base_url, gatekeeper)
         )
-        [worker] = await city.start(
+        [worker] = await deployment.start(
             "worker",
             REDIS_URL=redis.url,
             OPENAI_BASE_URL=f"{ai.url}/v1",

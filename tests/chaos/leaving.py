@@ -7,7 +7,7 @@ from datetime import datetime
 from math import inf
 from statistics import median
 
-from tests.chaos.processes_world import City
+from tests.chaos.deployment import Deployment
 from tests.chaos.verdict import Verdict, judge
 from tests.fakes.openai import echo, held
 from tests.world import wait_until
@@ -53,35 +53,35 @@ class Leave:
         )
 
 
-async def ask_many(city: City, count: int) -> None:
+async def ask_many(deployment: Deployment, count: int) -> None:
     """As many threads with a run under way. They are said no faster than web takes them: what
     Slack gives up would not be judged."""
-    city.fake.answer = lambda prompt: held(echo(prompt))
-    for number, channel in enumerate(city.new_channels(count), 1):
-        await city.say(channel)
+    deployment.fake.answer = lambda prompt: held(echo(prompt))
+    for number, channel in enumerate(deployment.new_channels(count), 1):
+        await deployment.say(channel)
         if number % 50 == 0:
-            await city.slack.settled(30)
+            await deployment.slack.settled(30)
 
     async def all_run() -> bool:
-        return len(city.fake.working) == count
+        return len(deployment.fake.working) == count
 
     await wait_until(all_run, 60 + count / 2)
 
 
-async def asked_again(city: City, who: str, patience: float) -> dict[str, float]:
+async def asked_again(deployment: Deployment, who: str, patience: float) -> dict[str, float]:
     """When each run was asked for first by the worker of that name, in epoch seconds, once all of
     them were or our patience is at its end."""
-    waiting = {work.id for work in city.fake.working}
+    waiting = {work.id for work in deployment.fake.working}
     times: dict[str, float] = {}
     seen = 0
 
     async def all_were() -> bool:
         nonlocal seen
-        for request in city.fake.requests[seen:]:
+        for request in deployment.fake.requests[seen:]:
             run_id = request.path.rpartition("/")[2]
             if run_id in waiting and request.headers.get(NAME) == who:
                 times.setdefault(run_id, request.time)
-        seen = len(city.fake.requests)
+        seen = len(deployment.fake.requests)
         return len(times) == len(waiting)
 
     with suppress(TimeoutError):
@@ -89,17 +89,17 @@ async def asked_again(city: City, who: str, patience: float) -> dict[str, float]
     return times
 
 
-async def leave(city: City, count: int) -> Leave:
+async def leave(deployment: Deployment, count: int) -> Leave:
     """Have a worker leave with `count` runs under way, and the other one answer."""
-    _, leaver = await city.start("web", "worker")
-    await ask_many(city, count)
-    await city.start("worker", OPENAI_PROJECT_ID="heir")
+    _, leaver = await deployment.start("web", "worker")
+    await ask_many(deployment, count)
+    await deployment.start("worker", OPENAI_PROJECT_ID="heir")
     leaving = asyncio.create_task(leaver.leave())
-    times = await asked_again(city, "heir", 60)
+    times = await asked_again(deployment, "heir", 60)
     seconds = await leaving
     [handed_over] = leaver.told("threads_handed_over")
     since = datetime.fromisoformat(handed_over["timestamp"]).timestamp()
     waits = [max(0.0, time - since) for time in times.values()]
-    city.fake.finish()
-    await city.rests(60 + count / 2)
-    return Leave(count, handed_over["threads"], seconds, waits, await judge(city))
+    deployment.fake.finish()
+    await deployment.rests(60 + count / 2)
+    return Leave(count, handed_over["threads"], seconds, waits, await judge(deployment))

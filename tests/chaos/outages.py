@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from tests.chaos.processes_world import City, chatty
+from tests.chaos.deployment import Deployment, chatty
 from tests.chaos.verdict import Verdict, judge
 from tests.redis_server import RedisServer
 
@@ -42,32 +42,32 @@ async def takes_no_connections_for_a_while(redis: RedisServer) -> None:
         client.config_set("maxclients", 1000)
 
 
-async def survive(city: City, outage: Outage) -> Verdict:
+async def survive(deployment: Deployment, outage: Outage) -> Verdict:
     """Start the bot, talk while Redis fails, and judge when every thread had one more answer."""
-    city.fake.answer = chatty(0, seconds=(0.1, 2), long=0)
-    await city.start("web", "worker")
-    talking = asyncio.create_task(talk(city, city.new_channels(3), 4))
+    deployment.fake.answer = chatty(0, seconds=(0.1, 2), long=0)
+    await deployment.start("web", "worker")
+    talking = asyncio.create_task(talk(deployment, deployment.new_channels(3), 4))
     await asyncio.sleep(0.5)
-    await outage(city.redis)
+    await outage(deployment.redis)
     await talking
-    await city.rests(90)
-    return await answer_everybody_once_more(city)
+    await deployment.rests(90)
+    return await answer_everybody_once_more(deployment)
 
 
-async def talk(city: City, channels: list[str], seconds: float) -> None:
+async def talk(deployment: Deployment, channels: list[str], seconds: float) -> None:
     """A message in some thread every tenth of a second."""
     for number in range(int(seconds * 10)):
-        threads = city.threads[-len(channels) :]
+        threads = deployment.threads[-len(channels) :]
         if number < len(channels):
-            await city.say(channels[number])
+            await deployment.say(channels[number])
         else:
-            await city.say(*threads[number % len(threads)])
+            await deployment.say(*threads[number % len(threads)])
         await asyncio.sleep(0.1)
 
 
-async def answer_everybody_once_more(city: City) -> Verdict:
+async def answer_everybody_once_more(deployment: Deployment) -> Verdict:
     """All threads get one more answer, in which all that was ever said in them must be."""
-    for channel, thread_ts in city.threads:
-        await city.say(channel, thread_ts)
-    await city.rests(120)
-    return await judge(city)
+    for channel, thread_ts in deployment.threads:
+        await deployment.say(channel, thread_ts)
+    await deployment.rests(120)
+    return await judge(deployment)

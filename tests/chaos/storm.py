@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from tests.chaos.deployment import Deployment, chatty
 from tests.chaos.processes import BotProcess
-from tests.chaos.processes_world import City, chatty
 from tests.chaos.verdict import Verdict, judge
 
 CALM_PATIENCE = 600.0
@@ -68,10 +68,10 @@ class Report:
 
 
 class Storm:
-    """One storm over a city; `run` returns when all is calm again and judged."""
+    """One storm over a deployment; `run` returns when all is calm again and judged."""
 
-    def __init__(self, city: City, plan: Plan) -> None:
-        self._city = city
+    def __init__(self, deployment: Deployment, plan: Plan) -> None:
+        self._deployment = deployment
         self._plan = plan
         self._chance = random.Random(plan.seed)
         self._report = Report()
@@ -82,11 +82,11 @@ class Storm:
         self._workers: list[BotProcess] = []
 
     async def run(self) -> Report:
-        city, plan = self._city, self._plan
-        city.fake.answer = chatty(plan.seed, seconds=(0.1, 5), long=0.15, failing=0.08)
-        self._web, *self._workers = await city.start("web", "worker", "worker")
+        deployment, plan = self._deployment, self._plan
+        deployment.fake.answer = chatty(plan.seed, seconds=(0.1, 5), long=0.15, failing=0.08)
+        self._web, *self._workers = await deployment.start("web", "worker", "worker")
         self._began = time.monotonic()
-        channels = city.new_channels(max(3, plan.threads // 3))
+        channels = deployment.new_channels(max(3, plan.threads // 3))
         talks = [
             asyncio.create_task(self._talk(random.Random(f"{plan.seed}:{n}"), channels))
             for n in range(plan.threads)
@@ -104,7 +104,7 @@ class Storm:
                 talk.result()
         await self._calm()
         self._report.resumed = self._resumed()
-        self._report.verdict = await judge(city)
+        self._report.verdict = await judge(deployment)
         return self._report
 
     @property
@@ -114,12 +114,12 @@ class Storm:
 
     async def _talk(self, chance: random.Random, channels: list[str]) -> None:
         """One person after the other writes in a thread, waits or does not, opens a new one."""
-        city, channel, root = self._city, "", ""
+        deployment, channel, root = self._deployment, "", ""
         while True:
             if not root or chance.random() < 0.15:
                 channel, root = chance.choice(channels), ""
             for _ in range(chance.choice((1, 1, 1, 2, 3))):
-                said = await city.say(channel, root, who=chance.choice(("alice", "bob")))
+                said = await deployment.say(channel, root, who=chance.choice(("alice", "bob")))
                 root = said.thread_ts
                 await asyncio.sleep(chance.uniform(0, 0.3))
             await asyncio.sleep(chance.uniform(0.2, 6))
@@ -147,24 +147,24 @@ class Storm:
         await victim.ready()  # else a slow machine would do nothing but start processes
         await victim.kill()
         at = time.time()
-        self._workers[index] = self._city.process("worker")
+        self._workers[index] = self._deployment.process("worker")
         await self._workers[index].start()
         await self._note_orphans(victim, at)
 
     async def _note_orphans(self, victim: BotProcess, at: float) -> None:
         """The runs that a killed worker was following."""
-        for thread in [self._city.thread(*where) for where in self._city.threads]:
-            state = await self._city.store.inbox.state(thread)
+        for thread in [self._deployment.thread(*where) for where in self._deployment.threads]:
+            state = await self._deployment.store.inbox.state(thread)
             if f":{victim.pid}:" not in state.worker:
                 continue
-            for work in self._city.fake.working:
+            for work in self._deployment.fake.working:
                 if work.body["metadata"].get("turn") == state.turn_id:
                     self._orphans.append((work.id, at))
 
     async def _kill_web(self) -> None:
         await self._web.ready()
         await self._web.kill()
-        self._web = self._city.process("web")
+        self._web = self._deployment.process("web")
         await self._web.start()
 
     async def _deploy_worker(self) -> None:
@@ -174,13 +174,13 @@ class Storm:
         await old.ready()
         if old.frozen:
             return
-        self._workers[index] = self._city.process("worker")
+        self._workers[index] = self._deployment.process("worker")
         await self._workers[index].start()
         self._spells.append(asyncio.create_task(_leave(old)))
 
     async def _shuffle_deliveries(self) -> None:
         """For a while Slack delivers all of it twice, late, and the twins the other way round."""
-        faults = self._city.slack.faults
+        faults = self._deployment.slack.faults
         faults.deliver_twice = faults.reverse_twins = True
         faults.delay = (0.0, 0.6)
 
@@ -192,7 +192,7 @@ class Storm:
         self._spells.append(asyncio.create_task(settle()))
 
     async def _kill_redis(self) -> None:
-        redis = self._city.redis
+        redis = self._deployment.redis
         await asyncio.to_thread(redis.kill)
         await asyncio.sleep(self._chance.uniform(0, 2))
         await asyncio.to_thread(redis.start)
@@ -214,14 +214,14 @@ class Storm:
         self._spells.append(asyncio.create_task(wake()))
 
     async def _fault_slack(self) -> None:
-        faults = self._city.slack.faults
+        faults = self._deployment.slack.faults
         method = "chat.postMessage"
         faults.drop(method, after_effect=self._chance.random() < 0.5)
         faults.server_error(method)
         faults.rate_limit(self._chance.choice(("*", method)), times=2)
 
     async def _fault_ai(self) -> None:
-        chance, fake = self._chance, self._city.fake
+        chance, fake = self._chance, self._deployment.fake
         kinds: Any = ("drop_before", "drop_after", "server_error", "rate_limit", "overloaded")
         fake.fault(chance.choice(kinds), "POST")
         fake.fault(chance.choice(kinds), "GET", times=2)
@@ -229,24 +229,24 @@ class Storm:
 
     async def _calm(self) -> None:
         """Everything works again; each thread hears one more message, and all come to rest."""
-        city = self._city
+        deployment = self._deployment
         await asyncio.gather(*self._spells)
-        city.slack.faults.clear()
-        city.fake.faults.clear()
-        city.fake.answer = chatty(self._plan.seed, seconds=(0, 0.3), long=0)
+        deployment.slack.faults.clear()
+        deployment.fake.faults.clear()
+        deployment.fake.answer = chatty(self._plan.seed, seconds=(0, 0.3), long=0)
         await self._web.ready()
         for worker in self._workers:
             await worker.ready()
-        await city.rests(CALM_PATIENCE)
-        self._report.undelivered = sum(d.state == "failed" for d in city.slack.deliveries)
-        for channel, thread_ts in city.threads:
-            await city.say(channel, thread_ts)
-        await city.rests(CALM_PATIENCE)
+        await deployment.rests(CALM_PATIENCE)
+        self._report.undelivered = sum(d.state == "failed" for d in deployment.slack.deliveries)
+        for channel, thread_ts in deployment.threads:
+            await deployment.say(channel, thread_ts)
+        await deployment.rests(CALM_PATIENCE)
 
     def _resumed(self) -> list[float]:
         times = []
         for run_id, at in self._orphans:
-            asked = (r.time - at for r in self._city.fake.requests if run_id in r.path)
+            asked = (r.time - at for r in self._deployment.fake.requests if run_id in r.path)
             later = [seconds for seconds in asked if seconds > 0]
             if later:
                 times.append(min(later))

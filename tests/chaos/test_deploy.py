@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.deployment import chatty, open_deployment
 from tests.chaos.leaving import GONE
 from tests.chaos.outages import answer_everybody_once_more, talk
 from tests.chaos.processes import BotProcess
-from tests.chaos.processes_world import chatty, open_city
 from tests.world import wait_until
 
 pytestmark = pytest.mark.chaos
@@ -16,21 +16,21 @@ pytestmark = pytest.mark.chaos
 
 @pytest.mark.timeout(120)
 async def test_a_deploy_while_people_talk_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    async with open_city(tmp_path) as city:
-        city.fake.answer = chatty(0, seconds=(0.5, 4), long=0)
-        old_web, old_worker = await city.start("web", "worker")
-        talking = asyncio.create_task(talk(city, city.new_channels(5), 60))
+    async with open_deployment(tmp_path) as deployment:
+        deployment.fake.answer = chatty(0, seconds=(0.5, 4), long=0)
+        old_web, old_worker = await deployment.start("web", "worker")
+        talking = asyncio.create_task(talk(deployment, deployment.new_channels(5), 60))
         await wait_until(lambda: _has_answered(old_worker), 30)
-        [new_worker] = await city.start("worker")
+        [new_worker] = await deployment.start("worker")
         seconds = await asyncio.gather(old_web.leave(), old_worker.leave())
-        before = len(city.said)
-        await city.start("web")  # it has the port of the old one: meanwhile Slack is refused
-        between = city.said[before:]
+        before = len(deployment.said)
+        await deployment.start("web")  # it has the port of the old one: meanwhile Slack is refused
+        between = deployment.said[before:]
         await asyncio.sleep(1)
         talking.cancel()
         await asyncio.wait([talking])
-        await city.rests(90)
-        verdict = await answer_everybody_once_more(city)
+        await deployment.rests(90)
+        verdict = await answer_everybody_once_more(deployment)
         [handed_over] = old_worker.told("threads_handed_over")
         print(  # noqa: T201 - for who reads the run
             f"left in {max(seconds):.1f} s, {handed_over['threads']} threads handed over, "

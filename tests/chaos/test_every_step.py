@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.deployment import Deployment, chatty, open_deployment
 from tests.chaos.gatekeeper import Gatekeeper, Point, watched_worker
 from tests.chaos.processes import BotProcess
-from tests.chaos.processes_world import City, chatty, open_city
 from tests.chaos.relays import open_redis_relay
 from tests.chaos.verdict import judge
 
@@ -36,27 +36,27 @@ STEPS = {
 the posts and their records."""
 
 
-async def learn_steps(city: City, gatekeeper: Gatekeeper) -> list[Point]:
+async def learn_steps(deployment: Deployment, gatekeeper: Gatekeeper) -> list[Point]:
     """The points of a turn of two messages and two posts. The first turn loads the scripts."""
-    for channel in city.new_channels(2):
-        root = await city.say(channel)
-        await city.say(channel, root.thread_ts)
-        await city.rests()
+    for channel in deployment.new_channels(2):
+        root = await deployment.say(channel)
+        await deployment.say(channel, root.thread_ts)
+        await deployment.rests()
     return list(dict.fromkeys(gatekeeper.steps[channel]))
 
 
 async def kill_at(
-    points: list[Point], city: City, gatekeeper: Gatekeeper, victim: BotProcess
+    points: list[Point], deployment: Deployment, gatekeeper: Gatekeeper, victim: BotProcess
 ) -> set[Point]:
     """Kill the worker with a turn held at each of the points; returns those where one was."""
     # The answer to a claim holds up all that come after it: that one is the last.
     points = sorted(points, key=lambda point: point.step == "XREADGROUP")
-    gatekeeper.points = dict(zip(city.new_channels(len(points)), points, strict=True))
+    gatekeeper.points = dict(zip(deployment.new_channels(len(points)), points, strict=True))
     for channel, point in gatekeeper.points.items():
         if point.step == "XREADGROUP":
             await gatekeeper.hold_all(but=1)
-        root = await city.say(channel)
-        await city.say(channel, root.thread_ts)
+        root = await deployment.say(channel)
+        await deployment.say(channel, root.thread_ts)
     await gatekeeper.hold_all()
     await victim.kill()
     gatekeeper.let_go.set()
@@ -68,25 +68,25 @@ async def kill_at(
 async def test_a_worker_killed_at_any_step_leaves_nothing_undone_or_done_twice(
     engine: str, tmp_path: Path
 ) -> None:
-    async with open_city(tmp_path, engine=engine, BOT_GATHER_SECONDS="0.8") as city:
-        city.fake.answer = chatty(0, seconds=(0.2, 0.2), long=1)
-        await city.start("web")
+    async with open_deployment(tmp_path, engine=engine, BOT_GATHER_SECONDS="0.8") as deployment:
+        deployment.fake.answer = chatty(0, seconds=(0.2, 0.2), long=1)
+        await deployment.start("web")
         points: list[Point] = []
         missed: list[Point] = []
         for _ in range(2):
             gatekeeper = Gatekeeper()
-            async with watched_worker(city, gatekeeper) as victim:
-                points = points or await learn_steps(city, gatekeeper)
-                held = await kill_at(missed or points, city, gatekeeper, victim)
+            async with watched_worker(deployment, gatekeeper) as victim:
+                points = points or await learn_steps(deployment, gatekeeper)
+                held = await kill_at(missed or points, deployment, gatekeeper, victim)
             missed = [point for point in missed or points if point not in held]
             if not missed:
                 break
-        await city.start("worker")
-        await city.rests()
-        for channel, thread_ts in city.threads:
-            await city.say(channel, thread_ts)
-        await city.rests()
-        verdict = await judge(city)
+        await deployment.start("worker")
+        await deployment.rests()
+        for channel, thread_ts in deployment.threads:
+            await deployment.say(channel, thread_ts)
+        await deployment.rests()
+        verdict = await judge(deployment)
         print(*points, f"{engine}: killed at all but {len(missed)}; {verdict}", sep="\n")  # noqa: T201 - for who reads the run
         assert not missed
         for step, number in STEPS[engine]:
@@ -100,24 +100,30 @@ async def test_web_killed_before_or_after_it_stored_a_message_hears_of_it_again(
     tmp_path: Path,
 ) -> None:
     gatekeeper = Gatekeeper()
-    async with open_city(tmp_path) as city, open_redis_relay(city.redis.socket, gatekeeper) as link:
-        city.fake.answer = chatty(0, seconds=(0.1, 0.1), long=0)
-        [web] = await city.start("web", REDIS_URL=link.url)
-        first, *channels = city.new_channels(3)
-        await city.say(first)  # it loads the script
-        await city.slack.settled()
+    async with (
+        open_deployment(tmp_path) as deployment,
+        open_redis_relay(deployment.redis.socket, gatekeeper) as link,
+    ):
+        deployment.fake.answer = chatty(0, seconds=(0.1, 0.1), long=0)
+        [web] = await deployment.start("web", REDIS_URL=link.url)
+        first, *channels = deployment.new_channels(3)
+        await deployment.say(first)  # it loads the script
+        await deployment.slack.settled()
         points = [Point("hear", 1, "before"), Point("hear", 1, "after")]
         gatekeeper.points = dict(zip(channels, points, strict=True))
-        said = [await city.say(channel) for channel in channels]
+        said = [await deployment.say(channel) for channel in channels]
         await gatekeeper.hold_all()
-        states = [await city.store.inbox.state(city.thread(*where)) for where in city.threads]
+        states = [
+            await deployment.store.inbox.state(deployment.thread(*where))
+            for where in deployment.threads
+        ]
         assert [state.state for state in states] == ["ready", "idle", "ready"]
         await web.kill()
         gatekeeper.let_go.set()
-        await city.start("web", "worker")
-        await city.rests()
-        tries = [len(delivery.attempts) for each in said for delivery in city.delivered(each)]
-        verdict = await judge(city)
+        await deployment.start("web", "worker")
+        await deployment.rests()
+        tries = [len(delivery.attempts) for each in said for delivery in deployment.delivered(each)]
+        verdict = await judge(deployment)
         print(verdict)  # noqa: T201 - for who reads the run
         assert len(tries) == 4, "each message and its mention"
         assert min(tries) > 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot.turn.throttle import rate_and_burst
-from tests.chaos.processes_world import open_city
+from tests.chaos.deployment import open_deployment
 from tests.chaos.verdict import judge
 
 pytestmark = pytest.mark.chaos
@@ -16,20 +16,20 @@ THREADS = 20
 
 @pytest.mark.timeout(120)
 async def test_the_runs_of_two_workers_keep_to_one_pace(tmp_path: Path) -> None:
-    async with open_city(
+    async with open_deployment(
         tmp_path, BOT_RUNS_PER_MINUTE=str(PER_MINUTE), BOT_CONCURRENCY="10"
-    ) as city:
-        _, *workers = await city.start("web", "worker", "worker")
-        for channel in city.new_channels(THREADS):
-            await city.say(channel)
-        await city.rests()
-        verdict = await judge(city)
+    ) as deployment:
+        _, *workers = await deployment.start("web", "worker", "worker")
+        for channel in deployment.new_channels(THREADS):
+            await deployment.say(channel)
+        await deployment.rests()
+        verdict = await judge(deployment)
         assert verdict.is_clean, str(verdict)
         assert verdict.runs == THREADS
         assert all(len(worker.told("turn_answered")) >= THREADS / 4 for worker in workers)
         rate, burst = rate_and_burst(PER_MINUTE)
-        times = sorted(r.time for r in city.fake.requests if r.path == "/responses")
-        said = min(float(said.ts) for said in city.said)
+        times = sorted(r.time for r in deployment.fake.requests if r.path == "/responses")
+        said = min(float(said.ts) for said in deployment.said)
         for number, time in enumerate(times[burst:], 1):
             assert time >= said + number / rate
         assert times[-1] < said + THREADS / rate + 10

@@ -6,8 +6,8 @@ from statistics import median
 
 import pytest
 
+from tests.chaos.deployment import open_deployment
 from tests.chaos.leaving import ask_many, leave
-from tests.chaos.processes_world import open_city
 from tests.chaos.verdict import judge
 
 pytestmark = [
@@ -23,16 +23,19 @@ SOON = 15.0
 async def test_the_runs_of_a_killed_worker_are_followed_to_their_answers(
     engine: str, tmp_path: Path
 ) -> None:
-    async with open_city(tmp_path, engine=engine) as city:
-        _, victim, _ = await city.start("web", "worker", "worker")
-        await ask_many(city, 20)
-        states = [await city.store.inbox.state(city.thread(*where)) for where in city.threads]
+    async with open_deployment(tmp_path, engine=engine) as deployment:
+        _, victim, _ = await deployment.start("web", "worker", "worker")
+        await ask_many(deployment, 20)
+        states = [
+            await deployment.store.inbox.state(deployment.thread(*where))
+            for where in deployment.threads
+        ]
         orphans = sum(f":{victim.pid}:" in state.worker for state in states)
         await victim.kill()
         killed = time.time()
-        city.fake.finish()  # the worst moment: nobody is there to see it
-        await city.rests()
-        answered = [city.slack.replies(*where)[-1].ts for where in city.threads]
+        deployment.fake.finish()  # the worst moment: nobody is there to see it
+        await deployment.rests()
+        answered = [deployment.slack.replies(*where)[-1].ts for where in deployment.threads]
         waits = [float(ts) - killed for ts in answered]
         print(  # noqa: T201 - for who reads the run
             f"{orphans} orphans; answered after the kill: "
@@ -40,7 +43,7 @@ async def test_the_runs_of_a_killed_worker_are_followed_to_their_answers(
         )
         assert orphans
         assert max(waits) < SOON
-        verdict = await judge(city)
+        verdict = await judge(deployment)
         assert verdict.is_clean, str(verdict)
         assert verdict.runs == 20
 
@@ -48,7 +51,7 @@ async def test_the_runs_of_a_killed_worker_are_followed_to_their_answers(
 async def test_a_worker_that_is_told_to_leave_hands_its_runs_over_at_once(
     engine: str, tmp_path: Path
 ) -> None:
-    async with open_city(tmp_path, engine=engine) as city:
-        left = await leave(city, 30)
+    async with open_deployment(tmp_path, engine=engine) as deployment:
+        left = await leave(deployment, 30)
     print(left)  # noqa: T201 - for who reads the run
     assert left.broken(SOON) == []  # far less on a machine that has nothing else to do

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import __main__ as command
-from tests.chaos.processes_world import open_city
+from tests.chaos.deployment import open_deployment
 from tests.chaos.storm import Plan, Report, Storm
 from tests.chaos.verdict import Verdict
 
@@ -18,8 +18,8 @@ PLAN = Plan(seed=28, seconds=20, kills=5, threads=6)
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
 async def test_nothing_is_lost_doubled_or_reordered_in_a_storm(tmp_path: Path, engine: str) -> None:
     print(PLAN.command(engine))  # noqa: T201 - for who reads the run
-    async with open_city(tmp_path, engine=engine, seed=PLAN.seed) as city:
-        report = await Storm(city, PLAN).run()
+    async with open_deployment(tmp_path, engine=engine, seed=PLAN.seed) as deployment:
+        report = await Storm(deployment, PLAN).run()
     print(report)  # noqa: T201 - for who reads the run
     assert report.acts["kill worker"] > 0
     assert report.acts["kill web"] > 0

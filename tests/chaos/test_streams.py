@@ -13,8 +13,8 @@ import pytest
 
 from bot.slack.answer.stream import LIMIT
 from bot.slack.markdown.render import render
+from tests.chaos.deployment import Deployment, open_deployment
 from tests.chaos.processes import BotProcess
-from tests.chaos.processes_world import City, open_city
 from tests.chaos.verdict import parts_by_turn, runs_by_turn
 from tests.fakes.openai import Answer, held
 from tests.world import wait_until, words
@@ -44,15 +44,15 @@ def write(chance: random.Random, size: int) -> str:
     return "\n\n".join([*blocks, "The end."])
 
 
-async def busiest(city: City) -> tuple[BotProcess, int]:
+async def busiest(deployment: Deployment) -> tuple[BotProcess, int]:
     """The worker with most answers in its hands, and how many; once no dead one has any."""
     held: Counter[BotProcess] = Counter()
 
     async def are_all_alive() -> bool:
         held.clear()
-        for where in city.threads:
-            state = await city.store.inbox.state(city.thread(*where))
-            held.update(p for p in city.processes if f":{p.pid}:" in state.worker)
+        for where in deployment.threads:
+            state = await deployment.store.inbox.state(deployment.thread(*where))
+            held.update(p for p in deployment.processes if f":{p.pid}:" in state.worker)
             if state.state == "ready":
                 return False
         return all(process.alive for process in held)
@@ -70,32 +70,36 @@ async def test_answers_whose_workers_are_killed_at_random_moments_are_whole_in_t
     chance = random.Random(5)
     texts = [write(chance, size) for size in SIZES * 2]
     lengths = zip(texts, SECONDS * 2, strict=True)
-    async with open_city(tmp_path, engine=engine) as city:
-        city.fake.answer = [Answer(text, seconds=seconds, piece=40) for text, seconds in lengths]
-        await city.start("web", "worker")
-        group = city.slack.user("alice").dm("bob")  # Slack streams in none: posted and edited
-        for channel in [*city.new_channels(len(SIZES)), *[group] * len(SIZES)]:
-            await city.say(channel)
+    async with open_deployment(tmp_path, engine=engine) as deployment:
+        deployment.fake.answer = [
+            Answer(text, seconds=seconds, piece=40) for text, seconds in lengths
+        ]
+        await deployment.start("web", "worker")
+        group = deployment.slack.user("alice").dm("bob")  # Slack streams in none: posted and edited
+        for channel in [*deployment.new_channels(len(SIZES)), *[group] * len(SIZES)]:
+            await deployment.say(channel)
         struck = []
         for _ in range(KILLS):
-            await city.start("worker")
-            worker, count = await busiest(city)
+            await deployment.start("worker")
+            worker, count = await busiest(deployment)
             await asyncio.sleep(chance.uniform(*MOMENT))
             await worker.kill()
             struck.append(count)
-        await city.rests()
+        await deployment.rests()
         shown = []
-        for where in city.threads:
-            messages = city.slack.replies(*where)
+        for where in deployment.threads:
+            messages = deployment.slack.replies(*where)
             [parts] = parts_by_turn(messages).values()
             assert [number for number, _ in parts] == list(range(len(messages)))
             assert not [m.ts for m in messages if m.stream and m.stream.state == "streaming"]
             shown.append("\n\n".join(text for _, text in parts))
         print(f"{engine}: answers struck by each kill: {struck}")  # noqa: T201 - for who reads the run
         assert sum(struck) > len(texts)
-        assert {"chat.startStream", "chat.update"} <= {call.method for call in city.slack.calls}
+        assert {"chat.startStream", "chat.update"} <= {
+            call.method for call in deployment.slack.calls
+        }
         assert sorted(shown) == sorted(render(text) for text in texts)
-        assert [len(runs) for runs in runs_by_turn(city).values()] == [1] * len(texts)
+        assert [len(runs) for runs in runs_by_turn(deployment).values()] == [1] * len(texts)
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
@@ -104,45 +108,49 @@ async def test_a_worker_that_is_told_to_leave_hangs_up_and_the_next_one_goes_on(
     engine: str, tmp_path: Path
 ) -> None:
     text = write(random.Random(6), 3_000)
-    async with open_city(tmp_path, engine=engine) as city:
-        city.fake.answer = [held(text, after=100)]
-        _, worker = await city.start("web", "worker")
-        [channel] = city.new_channels(1)
-        said = await city.say(channel)
-        await city.slack.wait_for(lambda: city.slack.replies(channel, said.thread_ts), 30)
-        [begun] = city.slack.replies(channel, said.thread_ts)
+    async with open_deployment(tmp_path, engine=engine) as deployment:
+        deployment.fake.answer = [held(text, after=100)]
+        _, worker = await deployment.start("web", "worker")
+        [channel] = deployment.new_channels(1)
+        said = await deployment.say(channel)
+        await deployment.slack.wait_for(
+            lambda: deployment.slack.replies(channel, said.thread_ts), 30
+        )
+        [begun] = deployment.slack.replies(channel, said.thread_ts)
         assert await worker.leave() < 10
-        await wait_until(lambda: _no_request_is_open(city), 5)
+        await wait_until(lambda: _no_request_is_open(deployment), 5)
         assert begun.text
         assert text.startswith(begun.text)
-        await city.start("worker")
-        city.fake.finish()
-        await city.rests()
-        [message] = city.slack.replies(channel, said.thread_ts)
+        await deployment.start("worker")
+        deployment.fake.finish()
+        await deployment.rests()
+        [message] = deployment.slack.replies(channel, said.thread_ts)
         assert message.ts == begun.ts
         assert words(message) == render(text)
-        assert [len(runs) for runs in runs_by_turn(city).values()] == [1]
+        assert [len(runs) for runs in runs_by_turn(deployment).values()] == [1]
 
 
 @pytest.mark.timeout(60)
 async def test_a_stop_that_web_hears_ends_the_run_that_another_process_follows(
     tmp_path: Path,
 ) -> None:
-    async with open_city(tmp_path) as city:
-        city.fake.answer = [held(write(random.Random(7), 3_000), after=100)]
-        await city.start("web", "worker", "worker")
-        [channel] = city.new_channels(1)
-        said = await city.say(channel)
-        await city.slack.wait_for(lambda: city.slack.replies(channel, said.thread_ts), 30)
-        await city.slack.user("alice").says(channel, "stop", thread_ts=said.thread_ts)
-        await city.rests()
-        [message] = city.slack.replies(channel, said.thread_ts)
+    async with open_deployment(tmp_path) as deployment:
+        deployment.fake.answer = [held(write(random.Random(7), 3_000), after=100)]
+        await deployment.start("web", "worker", "worker")
+        [channel] = deployment.new_channels(1)
+        said = await deployment.say(channel)
+        await deployment.slack.wait_for(
+            lambda: deployment.slack.replies(channel, said.thread_ts), 30
+        )
+        await deployment.slack.user("alice").says(channel, "stop", thread_ts=said.thread_ts)
+        await deployment.rests()
+        [message] = deployment.slack.replies(channel, said.thread_ts)
         assert words(message).startswith("# An answer\n\n")
         assert words(message).endswith("\n\n_Stopped._")
-        [[run]] = runs_by_turn(city).values()
+        [[run]] = runs_by_turn(deployment).values()
         assert run["status"] == "cancelled"
-        await wait_until(lambda: _no_request_is_open(city), 5)
+        await wait_until(lambda: _no_request_is_open(deployment), 5)
 
 
-async def _no_request_is_open(city: City) -> bool:
-    return not city.fake.open_requests
+async def _no_request_is_open(deployment: Deployment) -> bool:
+    return not deployment.fake.open_requests

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot.texts.status import NO_WORKER
-from tests.chaos.processes_world import open_city
+from tests.chaos.deployment import open_deployment
 from tests.chaos.verdict import judge
 
 pytestmark = pytest.mark.chaos
@@ -13,13 +13,13 @@ pytestmark = pytest.mark.chaos
 
 @pytest.mark.timeout(120)
 async def test_what_waits_for_a_worker_bears_a_mark_until_it_is_answered(tmp_path: Path) -> None:
-    async with open_city(tmp_path) as city:
-        await city.start("web")
-        [channel] = city.new_channels(1)
-        said = [await city.say(channel) for _ in range(3)]
-        agents = [city.slack.agent_thread(channel, message.ts) for message in said]
-        await city.slack.wait_for(lambda: all(a.status == NO_WORKER for a in agents), 30)
-        await city.start("worker")
-        await city.rests()
-        verdict = await judge(city)
+    async with open_deployment(tmp_path) as deployment:
+        await deployment.start("web")
+        [channel] = deployment.new_channels(1)
+        said = [await deployment.say(channel) for _ in range(3)]
+        agents = [deployment.slack.agent_thread(channel, message.ts) for message in said]
+        await deployment.slack.wait_for(lambda: all(a.status == NO_WORKER for a in agents), 30)
+        await deployment.start("worker")
+        await deployment.rests()
+        verdict = await judge(deployment)
         assert verdict.is_clean, str(verdict)

@@ -1,4 +1,4 @@
-"""The verdict over a city: what was lost, doubled or reordered, there and in Slack."""
+"""The verdict over a deployment: what was lost, doubled or reordered, there and in Slack."""
 
 import os
 from collections import Counter, defaultdict
@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.slack.answer.reply import METADATA_EVENT
 from local_slack.workspace.model import Message
-from tests.chaos.processes_world import WORD, City, Said
+from tests.chaos.deployment import WORD, Deployment, Said
 from tests.world import words
 
 UNKNOWN = "unknown "
@@ -65,21 +65,23 @@ class Verdict:
         return "\n".join([*lines, *self.complaints[:40], *self.evidence[:60]])
 
 
-async def judge(city: City) -> Verdict:
-    """Look at everything, once the city rests."""
-    verdict = Verdict(messages=len(city.said), threads=len(city.threads))
-    runs, asked = runs_by_turn(city), asked_by_turn(city)
+async def judge(deployment: Deployment) -> Verdict:
+    """Look at everything, once the deployment rests."""
+    verdict = Verdict(messages=len(deployment.said), threads=len(deployment.threads))
+    runs, asked = runs_by_turn(deployment), asked_by_turn(deployment)
     _judge_bills(runs, asked, verdict)
-    for (channel, thread_ts), messages in said_to_the_bot(city, verdict).items():
-        await _judge_memory(city, channel, thread_ts, messages, verdict)
-        _judge_answers(city, channel, thread_ts, messages, runs, asked, verdict)
-        _judge_order(city, channel, thread_ts, messages, asked, verdict)
-        _judge_surroundings(city, channel, thread_ts, verdict)
+    for (channel, thread_ts), messages in said_to_the_bot(deployment, verdict).items():
+        await _judge_memory(deployment, channel, thread_ts, messages, verdict)
+        _judge_answers(deployment, channel, thread_ts, messages, runs, asked, verdict)
+        _judge_order(deployment, channel, thread_ts, messages, asked, verdict)
+        _judge_surroundings(deployment, channel, thread_ts, verdict)
         if any(f"{channel} {thread_ts}" in complaint for complaint in verdict.complaints):
-            verdict.evidence += await _evidence(city, channel, thread_ts)
-        if (await city.store.inbox.state(city.thread(channel, thread_ts))).state != "idle":
+            verdict.evidence += await _evidence(deployment, channel, thread_ts)
+        if (
+            await deployment.store.inbox.state(deployment.thread(channel, thread_ts))
+        ).state != "idle":
             verdict.complain("stuck", f"{channel} {thread_ts}: is not idle")
-    for letter in await city.store.dead.list():
+    for letter in await deployment.store.dead.list():
         verdict.complain("dead", f"{letter.thread.key}: {letter.reason}")
     _keep(verdict)
     return verdict
@@ -91,12 +93,12 @@ def _keep(verdict: Verdict) -> None:
             promises.write(f"{verdict}\n")
 
 
-def said_to_the_bot(city: City, verdict: Verdict) -> dict[tuple[str, str], list[Said]]:
+def said_to_the_bot(deployment: Deployment, verdict: Verdict) -> dict[tuple[str, str], list[Said]]:
     """What was delivered, by thread, where the mention that opened the thread was."""
     said: dict[tuple[str, str], list[Said]] = defaultdict(list)
-    for message in city.said:
+    for message in deployment.said:
         thread = message.channel_id, message.thread_ts
-        if not city.delivered(message):
+        if not deployment.delivered(message):
             verdict.given_up += 1
         elif message.ts == message.thread_ts or thread in said:
             said[thread].append(message)
@@ -105,11 +107,11 @@ def said_to_the_bot(city: City, verdict: Verdict) -> dict[tuple[str, str], list[
     return said
 
 
-def asked_by_turn(city: City) -> dict[str, list[str]]:
+def asked_by_turn(deployment: Deployment) -> dict[str, list[str]]:
     """The words that went to the AI server in each turn, from the requests that took effect. The
     last one is that of the message which the turn answers."""
     asked: dict[str, list[str]] = defaultdict(list)
-    for request in city.fake.requests:
+    for request in deployment.fake.requests:
         body = request.body if isinstance(request.body, dict) else {}
         turn = (body.get("metadata") or {}).get("turn")
         said = body.get("input") or body.get("content")
@@ -135,14 +137,14 @@ def _judge_bills(
             verdict.failed_runs_repeated += len(made) - 1
 
 
-async def _evidence(city: City, channel: str, thread_ts: str) -> list[str]:
-    thread = city.thread(channel, thread_ts)
-    lines = [f"{thread.key}: {await city.store.inbox.state(thread)}"]
-    for said in city.said:
+async def _evidence(deployment: Deployment, channel: str, thread_ts: str) -> list[str]:
+    thread = deployment.thread(channel, thread_ts)
+    lines = [f"{thread.key}: {await deployment.store.inbox.state(thread)}"]
+    for said in deployment.said:
         if (said.channel_id, said.thread_ts) == (channel, thread_ts):
             tries = [
                 f"{delivery.name} {attempt.sent_at - float(said.ts):+.3f} s {attempt.status}"
-                for delivery in city.slack.deliveries
+                for delivery in deployment.slack.deliveries
                 if (delivery.channel_id, delivery.ts) == (channel, said.ts)
                 for attempt in delivery.attempts
             ]
@@ -150,29 +152,31 @@ async def _evidence(city: City, channel: str, thread_ts: str) -> list[str]:
     return lines
 
 
-def _judge_surroundings(city: City, channel: str, thread_ts: str, verdict: Verdict) -> None:
-    agent, where = city.slack.agent_thread(channel, thread_ts), f"{channel} {thread_ts}"
+def _judge_surroundings(
+    deployment: Deployment, channel: str, thread_ts: str, verdict: Verdict
+) -> None:
+    agent, where = deployment.slack.agent_thread(channel, thread_ts), f"{channel} {thread_ts}"
     if agent.status or (agent.session and agent.session.status == "processing"):
         verdict.complain("stuck", f"{where}: {agent}")
-    for message in city.slack.replies(channel, thread_ts):
+    for message in deployment.slack.replies(channel, thread_ts):
         if message.stream and message.stream.state == "streaming":
             verdict.complain("stuck", f"{where}: {message.ts} is still streaming")
 
 
-def runs_by_turn(city: City) -> dict[str, list[dict[str, Any]]]:
+def runs_by_turn(deployment: Deployment) -> dict[str, list[dict[str, Any]]]:
     """All responses and runs that were ever made, by the turn that they bear."""
     runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for work in [*city.fake.responses.values(), *city.fake.runs.values()]:
+    for work in [*deployment.fake.responses.values(), *deployment.fake.runs.values()]:
         runs[work.body["metadata"]["turn"]].append(work.body)
     return runs
 
 
-async def remote_words(city: City, channel: str, thread_ts: str) -> list[str]:
+async def remote_words(deployment: Deployment, channel: str, thread_ts: str) -> list[str]:
     """The words of people in the conversation on the server, in its order."""
-    conversation = await city.store.conversations.find(city.thread(channel, thread_ts))
+    conversation = await deployment.store.conversations.find(deployment.thread(channel, thread_ts))
     if conversation is None:
         return []
-    fake = city.fake
+    fake = deployment.fake
     if conversation.id in fake.threads:
         items = fake.threads[conversation.id].messages
     elif conversation.id in fake.conversations:
@@ -187,9 +191,9 @@ def _words_of(item: dict[str, Any]) -> list[str]:
 
 
 async def _judge_memory(
-    city: City, channel: str, thread_ts: str, messages: list[Said], verdict: Verdict
+    deployment: Deployment, channel: str, thread_ts: str, messages: list[Said], verdict: Verdict
 ) -> None:
-    remote = await remote_words(city, channel, thread_ts)
+    remote = await remote_words(deployment, channel, thread_ts)
     counts, where = Counter(remote), f"{channel} {thread_ts}"
     for message in messages:
         if not counts[message.word]:
@@ -200,27 +204,27 @@ async def _judge_memory(
     for before, after in combinations(known, 2):
         if remote.index(before.word) < remote.index(after.word):
             continue
-        if _heard_at(city, before) > _tried_at(city, after):
+        if _heard_at(deployment, before) > _tried_at(deployment, after):
             verdict.delivered_late += 1
         else:
             verdict.complain("reordered", f"{where}: {before.word} {after.word} in {remote}")
 
 
-def _heard_at(city: City, said: Said) -> float:
+def _heard_at(deployment: Deployment, said: Said) -> float:
     """When the first delivery of a message was acknowledged."""
     return min(
         delivery.attempts[-1].sent_at + (delivery.attempts[-1].ms or 0) / 1000
-        for delivery in city.delivered(said)
+        for delivery in deployment.delivered(said)
     )
 
 
-def _tried_at(city: City, said: Said) -> float:
+def _tried_at(deployment: Deployment, said: Said) -> float:
     """When Slack first tried to deliver a message: since then it may be stored."""
-    return min(delivery.attempts[0].sent_at for delivery in city.delivered(said))
+    return min(delivery.attempts[0].sent_at for delivery in deployment.delivered(said))
 
 
 def _judge_answers(
-    city: City,
+    deployment: Deployment,
     channel: str,
     thread_ts: str,
     messages: list[Said],
@@ -229,7 +233,7 @@ def _judge_answers(
     verdict: Verdict,
 ) -> None:
     where = f"{channel} {thread_ts}"
-    posted = parts_by_turn(city.slack.replies(channel, thread_ts))
+    posted = parts_by_turn(deployment.slack.replies(channel, thread_ts))
     ours = {
         turn: body
         for turn, bodies in runs.items()
@@ -247,7 +251,7 @@ def _judge_answers(
         heard.update(asked.get(turn, ()))
         heard.update(word for word in WORD.findall(text) if word not in sent)
         if turn in ours and ours[turn]["status"] == "completed":
-            wanted = output_of(city, ours[turn])
+            wanted = output_of(deployment, ours[turn])
             if numbers != list(range(len(numbers))) or text.split() != wanted.split():
                 verdict.complain("answers_cut", f"{where}: turn {turn}, parts {numbers}")
         if turn.startswith(UNKNOWN):
@@ -260,7 +264,7 @@ def _judge_answers(
 
 
 def _judge_order(
-    city: City,
+    deployment: Deployment,
     channel: str,
     thread_ts: str,
     messages: list[Said],
@@ -269,12 +273,12 @@ def _judge_order(
 ) -> None:
     """Answers stand in the order of the messages that they answer."""
     said = {message.word: message for message in messages}
-    turns = parts_by_turn(city.slack.replies(channel, thread_ts))
+    turns = parts_by_turn(deployment.slack.replies(channel, thread_ts))
     last = [asked[turn][-1] for turn in turns if asked.get(turn)]
     answered = [said[word] for word in last if word in said]  # the rest: Slack gave up a stored one
     for above, below in pairwise(answered):
         in_order = float(above.ts) <= float(below.ts)
-        if not in_order and _heard_at(city, below) <= _tried_at(city, above):
+        if not in_order and _heard_at(deployment, below) <= _tried_at(deployment, above):
             where = f"{channel} {thread_ts}"
             verdict.complain("answers_reordered", f"{where}: {above.word} over {below.word}")
 
@@ -292,12 +296,12 @@ def parts_by_turn(replies: Iterable[Message]) -> dict[str, list[tuple[int, str]]
     return turns
 
 
-def output_of(city: City, body: dict[str, Any]) -> str:
+def output_of(deployment: Deployment, body: dict[str, Any]) -> str:
     """The text that a run has come to."""
     if body["object"] == "response":
         items = body["output"]
     else:
-        messages = city.fake.threads[body["thread_id"]].messages
+        messages = deployment.fake.threads[body["thread_id"]].messages
         items = [message for message in messages if message["run_id"] == body["id"]]
     parts = [part for item in items for part in item.get("content") or ()]
     texts = [part["text"] for part in parts if "text" in part]

@@ -125,7 +125,7 @@ async def test_an_unanswered_function_call_bricks_the_conversation_until_it_is_a
     fake: FakeOpenAI, client: AsyncOpenAI
 ) -> None:
     conversation = await client.conversations.create()
-    fake.answer = [calling(Call("weather", '{"city":"Bonn"}', "call_1"))]
+    fake.answer = [calling(Call("weather", '{"deployment":"Bonn"}', "call_1"))]
     response = await ask(client, "hi", conversation.id)
     assert response.status == "completed"
     assert [item.type for item in response.output] == ["function_call"]

@@ -160,10 +160,10 @@ async def test_tools_show_their_progress_in_the_stream(
 async def test_function_calls_and_refusals_are_streamed(
     fake: FakeOpenAI, client: AsyncOpenAI
 ) -> None:
-    fake.answer = [calling(Call("weather", '{"city":"Bonn"}')), Answer(refusal="No.")]
+    fake.answer = [calling(Call("weather", '{"deployment":"Bonn"}')), Answer(refusal="No.")]
     stream = await client.responses.create(model=MODEL, input="hi", stream=True)
     done = [e async for e in stream if e.type == "response.function_call_arguments.done"]
-    assert [event.arguments for event in done] == ['{"city":"Bonn"}']
+    assert [event.arguments for event in done] == ['{"deployment":"Bonn"}']
     stream = await client.responses.create(model=MODEL, input="hi", stream=True)
     refusals = [event async for event in stream if event.type == "response.refusal.done"]
     assert [event.refusal for event in refusals] == ["No."]

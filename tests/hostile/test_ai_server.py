@@ -31,7 +31,7 @@ from tests.engines.engines import (
     said,
 )
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
-from tests.world import network_engine, open_town
+from tests.world import network_engine, open_world
 
 MIB = 1 << 20
 MOST_MEMORY = 100 * MIB
@@ -308,19 +308,19 @@ async def test_people_are_told_and_the_next_question_is_answered(
     reply = STREAMS["deltas"] if streaming else BODIES["text"]
     async with (
         open_liar(reply) as url,
-        open_town(redis_url, tmp_path, bot_streaming=streaming) as town,
+        open_world(redis_url, tmp_path, bot_streaming=streaming) as world,
         bounded(120),
     ):
-        root = await town.ask("#general", "@bot one")
+        root = await world.ask("#general", "@bot one")
         # From now on the server answers without end.
-        client = network_engine(town).native._api.client
+        client = network_engine(world).native._api.client
         honest, client.base_url = client.base_url, url
-        alice = town.slack.user("alice")
+        alice = world.slack.user("alice")
         await alice.says("#general", "two", thread_ts=root)
-        await town.rests("#general", root)
-        answered = await town.replies("#general", root, 2)
+        await world.rests("#general", root)
+        answered = await world.replies("#general", root, 2)
         assert WORDS["answer_too_large"] in answered[-1]
         client.base_url = honest
         await alice.says("#general", "three", thread_ts=root)
-        await town.rests("#general", root)
-        assert "three" in (await town.replies("#general", root, len(answered) + 1))[-1]
+        await world.rests("#general", root)
+        assert "three" in (await world.replies("#general", root, len(answered) + 1))[-1]

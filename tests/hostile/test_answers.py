@@ -7,7 +7,7 @@ import pytest
 from bot.timing import Timing
 from tests.fakes.openai import Answer
 from tests.slack.answers import HURRY
-from tests.world import Town, open_town, words
+from tests.world import World, open_world, words
 
 MESSAGES = 3
 MORE = "All of it is in the file below._"
@@ -38,12 +38,12 @@ INVISIBLE = {
 }
 
 
-async def answered(town: Town, answer: Answer) -> str:
+async def answered(world: World, answer: Answer) -> str:
     """Ask for this answer; returns the `ts` of the thread's root. The next one is answered, too."""
-    town.fake.answer = [answer, "fine"]
-    root = await town.ask("#general", "@bot go")
-    await town.ask("#general", "next", thread_ts=root)
-    assert words(town.slack.replies("#general", root)[-1]) == "fine"
+    world.fake.answer = [answer, "fine"]
+    root = await world.ask("#general", "@bot go")
+    await world.ask("#general", "next", thread_ts=root)
+    assert words(world.slack.replies("#general", root)[-1]) == "fine"
     return root
 
 
@@ -53,24 +53,24 @@ async def answered(town: Town, answer: Answer) -> str:
 async def test_a_long_answer_is_a_few_formatted_messages_and_a_file(
     redis_url: str, tmp_path: Path, shape: str, way: str
 ) -> None:
-    async with open_town(
+    async with open_world(
         redis_url,
         tmp_path,
         timing=Timing(answer=HURRY),
         bot_answer_messages=MESSAGES,
         bot_streaming=way != "posted",
         bot_stream_channels=way == "streamed",
-    ) as town:
-        town.slack.workspace.bounds.expands = True
+    ) as world:
+        world.slack.workspace.bounds.expands = True
         text = LONG[shape]
-        root = await answered(town, Answer(text, piece=len(text) // 60))
-        shown = [m for m in town.slack.replies("#general", root)[:-1] if not m.file_ids]
+        root = await answered(world, Answer(text, piece=len(text) // 60))
+        shown = [m for m in world.slack.replies("#general", root)[:-1] if not m.file_ids]
         assert len(shown) <= MESSAGES + 1
         assert all(any(b["type"] == "markdown" for b in m.blocks) for m in shown)
         assert words(shown[-1]).endswith(MORE)
         assert words(shown[-1]).count("```") % 2 == 0 or shape in ("backticks", "fences")
         posted = [
-            c for c in town.slack.calls if c.method in ("chat.postMessage", "chat.startStream")
+            c for c in world.slack.calls if c.method in ("chat.postMessage", "chat.startStream")
         ]
         assert len(posted) <= MESSAGES + 2  # and one for "fine": nothing was shown to be deleted
 
@@ -80,15 +80,15 @@ async def test_a_long_answer_is_a_few_formatted_messages_and_a_file(
 async def test_an_answer_that_nobody_can_see_is_not_passed_off_as_one(
     redis_url: str, tmp_path: Path, shape: str, way: str
 ) -> None:
-    async with open_town(
+    async with open_world(
         redis_url,
         tmp_path,
         timing=Timing(answer=HURRY),
         bot_streaming=way != "posted",
         bot_stream_channels=way == "streamed",
-    ) as town:
-        root = await answered(town, Answer(INVISIBLE[shape]))
-        first, _ = map(words, town.slack.replies("#general", root))
+    ) as world:
+        root = await answered(world, Answer(INVISIBLE[shape]))
+        first, _ = map(words, world.slack.replies("#general", root))
         assert "ended without a word" in first
 
 
@@ -96,7 +96,7 @@ async def test_the_words_below_a_cut_answer_are_outside_of_its_code(
     redis_url: str, tmp_path: Path
 ) -> None:
     code = "Look:\n\n```python\n" + "print(1)\n" * 20_000
-    async with open_town(redis_url, tmp_path, bot_answer_messages=1) as town:
-        root = await answered(town, Answer(code))
-        shown = "\n".join(words(m) for m in town.slack.replies("#general", root)[:-1])
+    async with open_world(redis_url, tmp_path, bot_answer_messages=1) as world:
+        root = await answered(world, Answer(code))
+        shown = "\n".join(words(m) for m in world.slack.replies("#general", root)[:-1])
         assert f"print(1)\n```\n\n_The answer is too long to be shown here. {MORE}" in shown

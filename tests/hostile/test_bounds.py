@@ -15,7 +15,7 @@ from bot.store import ChannelSettings, Claim, Feedback, Store
 from bot.store.inbox import RECORD_BYTES, Bounds, Inbox
 from bot.store.jobs import ask
 from bot.store.keys import FAMILIES
-from bot.store.routing import Talk
+from bot.store.routing import Routing
 from bot.store.steps import Step
 from tests.store.builders import conversation, deliver, message, take_all, take_one, thread
 
@@ -27,7 +27,7 @@ SECONDS = 400 * 86400 + 1
 def bounded(store: Store, bounds: Bounds) -> Store:
     """The store with small bounds."""
     inbox = Inbox(store.connection, store.connection, store.keys, bounds)
-    return replace(store, inbox=inbox, talk=Talk(store.connection, store.keys, bounds))
+    return replace(store, inbox=inbox, routing=Routing(store.connection, store.keys, bounds))
 
 
 async def size(store: Store, key: str) -> int:
@@ -59,7 +59,7 @@ async def answered(store: Store, of: Thread, ts: str) -> Claim:
 async def flood_inbox(store: Store) -> int:
     for number in range(FLOOD):
         await store.inbox.deliver(message(f"{number + 1}.5"))
-        await store.talk.hear(message(f"{number + 1000}.5"), "mention", "always")
+        await store.routing.route(message(f"{number + 1000}.5"), "mention", "always")
     return await size(store, store.keys.inbox(thread()))
 
 
@@ -71,7 +71,7 @@ async def flood_jobs(store: Store) -> int:
 
 async def flood_overheard(store: Store) -> int:
     for number in range(FLOOD):
-        await store.talk.hear(message(f"{number + 2}.5", "x" * 50_000), "", "mentions")
+        await store.routing.route(message(f"{number + 2}.5", "x" * 50_000), "", "mentions")
     key = store.keys.overheard(thread())
     values = await store.redis.hvals(key)
     assert max(len(json.loads(value)["message"]) for value in values) < 5_000
@@ -79,7 +79,7 @@ async def flood_overheard(store: Store) -> int:
 
 
 async def flood_overheard_of_ours(store: Store) -> int:
-    await store.talk.hear(message("1.0"), "mention", "mentions")
+    await store.routing.route(message("1.0"), "mention", "mentions")
     return await flood_overheard(store)
 
 
@@ -143,7 +143,7 @@ async def flood_workers(store: Store) -> int:
 
 async def flood_speakers(store: Store) -> int:
     for number in range(FLOOD):
-        await store.talk.hear(message(f"{number + 1}.5"), "mention", "always")
+        await store.routing.route(message(f"{number + 1}.5"), "mention", "always")
     return await size(store, store.keys.speakers(thread()))
 
 
@@ -249,7 +249,7 @@ async def test_a_full_inbox_still_takes_a_stop(store: Store) -> None:
         refused = await store.inbox.deliver(message("1.3"))
     assert (refused.new, refused.waiting) == (False, 2)
     assert [log["event"] for log in logs] == ["inbox_full"]
-    assert (await store.talk.hear(message("1.4"), "mention", "always")).verdict == "full"
+    assert (await store.routing.route(message("1.4"), "mention", "always")).verdict == "full"
     assert (await store.inbox.deliver(message("1.5", kind="stop"))).new
     [claim] = await take_all(store)
     await store.inbox.settle(claim)

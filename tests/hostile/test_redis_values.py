@@ -14,7 +14,7 @@ from bot.store.keys import FAMILIES
 from bot.telemetry.log import tell
 from tests.fakes.openai import held
 from tests.stories.conftest import *  # noqa: F403 - the worlds of the stories
-from tests.world import Town, wait_until
+from tests.world import World, wait_until
 
 OTHER_TYPES = {
     "string": ("RPUSH", "x"),
@@ -39,9 +39,9 @@ def test_causes_in_a_circle_are_described_once_each() -> None:
     assert tell(first).split("\n") == ["ValueError", "after", "KeyError"]
 
 
-async def spoil(town: Town, family: str, names: Sequence[str]) -> None:
+async def spoil(world: World, family: str, names: Sequence[str]) -> None:
     """Put a value of another type under every key of the family that is in use."""
-    redis = town.bot.store.redis
+    redis = world.bot.store.redis
     command, value = OTHER_TYPES[FAMILIES[family].type]
     for name in names:
         await redis.delete(name)
@@ -53,13 +53,13 @@ SINGLE = ("interrupts", "workers", "pulse", "later", "ready", "idle", "orphans",
 
 @pytest.mark.parametrize("family", SINGLE)
 async def test_a_shared_key_of_another_type_is_set_aside_and_questions_are_answered(
-    town: Town, family: str
+    world: World, family: str
 ) -> None:
-    await town.ask("#general", "@bot before")
-    name = town.bot.store.keys.name(family)
-    await spoil(town, family, [name])
-    await town.ask("#general", "@bot after")
-    assert await town.bot.store.redis.type(name) in (FAMILIES[family].type, "none", "string")
+    await world.ask("#general", "@bot before")
+    name = world.bot.store.keys.name(family)
+    await spoil(world, family, [name])
+    await world.ask("#general", "@bot after")
+    assert await world.bot.store.redis.type(name) in (FAMILIES[family].type, "none", "string")
 
 
 OF_A_THREAD = ("conversation", "record", "speakers", "overheard", "thread", "turn", "inbox")
@@ -67,39 +67,39 @@ OF_A_THREAD = ("conversation", "record", "speakers", "overheard", "thread", "tur
 
 @pytest.mark.parametrize("family", OF_A_THREAD)
 async def test_a_key_of_a_thread_of_another_type_costs_no_other_thread(
-    town: Town, family: str
+    world: World, family: str
 ) -> None:
-    root = await town.ask("#general", "@bot before")
-    name = town.bot.store.keys.name(family, town.key("#general", root).key)
-    await spoil(town, family, [name])
-    await town.slack.user("alice").says("#general", "and now?", thread_ts=root)
-    await town.ask("#general", "@bot elsewhere", who="bob")
-    assert town.bot.work is not None
-    assert not town.bot.work.done()
+    root = await world.ask("#general", "@bot before")
+    name = world.bot.store.keys.name(family, world.key("#general", root).key)
+    await spoil(world, family, [name])
+    await world.slack.user("alice").says("#general", "and now?", thread_ts=root)
+    await world.ask("#general", "@bot elsewhere", who="bob")
+    assert world.bot.work is not None
+    assert not world.bot.work.done()
 
 
-async def test_a_message_in_an_inbox_that_is_no_json_costs_no_other_thread(town: Town) -> None:
-    root = await town.ask("#general", "@bot before")
-    thread = town.key("#general", root)
-    await town.bot.store.redis.hset(town.bot.store.keys.inbox(thread), f"{root}1", "{no json")
-    await town.slack.user("alice").says("#general", "and now?", thread_ts=root)
-    await town.ask("#general", "@bot elsewhere", who="bob")
+async def test_a_message_in_an_inbox_that_is_no_json_costs_no_other_thread(world: World) -> None:
+    root = await world.ask("#general", "@bot before")
+    thread = world.key("#general", root)
+    await world.bot.store.redis.hset(world.bot.store.keys.inbox(thread), f"{root}1", "{no json")
+    await world.slack.user("alice").says("#general", "and now?", thread_ts=root)
+    await world.ask("#general", "@bot elsewhere", who="bob")
 
 
 async def test_a_long_thread_of_others_is_kept_in_part_and_a_mention_at_its_end_is_answered(
-    town: Town,
+    world: World,
 ) -> None:
-    alice = town.slack.user("alice")
+    alice = world.slack.user("alice")
     root = await alice.says("#general", "a talk of others")
     for number in range(120):
         await alice.says("#general", f"line {number}", thread_ts=root)
-    await town.slack.settled()
-    thread = town.key("#general", root)
-    kept = await town.bot.store.redis.hgetall(town.bot.store.keys.overheard(thread))
+    await world.slack.settled()
+    thread = world.key("#general", root)
+    kept = await world.bot.store.redis.hgetall(world.bot.store.keys.overheard(thread))
     assert len(kept) == 50
     assert "line 119" in json.dumps(kept)
     await alice.says("#general", "@bot sum up", thread_ts=root)
-    await town.replies("#general", root)
+    await world.replies("#general", root)
 
 
 LOGGED = {
@@ -113,10 +113,10 @@ not exist while a thread is at rest."""
 GARBAGE = "{garbage: \u2028"
 
 
-def names_of(town: Town, family: str, root: str) -> list[str]:
+def names_of(world: World, family: str, root: str) -> list[str]:
     """Keys of a family as the conversation of alice in a thread uses them."""
-    keys, thread = town.bot.store.keys, town.key("#general", root)
-    alice = town.slack.user("alice").id
+    keys, thread = world.bot.store.keys, world.key("#general", root)
+    alice = world.slack.user("alice").id
     team, channel = thread.team_id, thread.channel_id
     named = {
         "settings": [keys.settings(team, channel)],
@@ -155,10 +155,10 @@ async def fill(redis: Any, type_: str, name: str) -> None:
         await redis.xadd(name, {"garbage": GARBAGE})
 
 
-async def use_everything(town: Town, root: str) -> None:
+async def use_everything(world: World, root: str) -> None:
     """Reach every reader of the store but the turns."""
-    store, thread = town.bot.store, town.key("#general", root)
-    alice, now = town.slack.user("alice"), await store.now()
+    store, thread = world.bot.store, world.key("#general", root)
+    alice, now = world.slack.user("alice"), await store.now()
     for command in ("/usage", "/conversations", "/reset"):
         await alice.slash(command)
     await alice.opens_home()
@@ -170,10 +170,10 @@ async def use_everything(town: Town, root: str) -> None:
     await store.channels.find(thread.team_id, thread.channel_id)
     await store.conversations.figures(thread)
     assert await store.spending.rows([]) == []
-    await store.talk.edited(thread, root)
+    await store.routing.edited(thread, root)
     await store.archive.orphans(100, now)
     await store.archive.idle(2.0, 100)
-    await town.slack.settled()
+    await world.slack.settled()
 
 
 async def beats_after(bot: Bot) -> None:
@@ -190,22 +190,22 @@ async def beats_after(bot: Bot) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-async def test_corrupt_content_costs_its_own_thread_at_most(town: Town, family: str) -> None:
-    root = await town.ask("#general", "@bot before")
-    store = town.bot.store
-    names = names_of(town, family, root)
+async def test_corrupt_content_costs_its_own_thread_at_most(world: World, family: str) -> None:
+    root = await world.ask("#general", "@bot before")
+    store = world.bot.store
+    names = names_of(world, family, root)
     names += [key async for key in store.redis.scan_iter(store.keys.name(family) + ":*")]
     with capture_logs() as logs:
         for name in set(names):
             await fill(store.redis, FAMILIES[family].type, name)
-        alice = town.slack.user("alice")
+        alice = world.slack.user("alice")
         await alice.says("#general", "and now?", thread_ts=root)
-        other = await town.ask("#general", "@bot elsewhere", who="bob")
-        await town.ask("#general", "and then?", who="bob", thread_ts=other)
-        await use_everything(town, root)
-        await beats_after(town.bot)
-    assert town.bot.work is not None
-    assert not town.bot.work.done()
+        other = await world.ask("#general", "@bot elsewhere", who="bob")
+        await world.ask("#general", "and then?", who="bob", thread_ts=other)
+        await use_everything(world, root)
+        await beats_after(world.bot)
+    assert world.bot.work is not None
+    assert not world.bot.work.done()
     broken = [log for log in logs if log["event"] in ("heartbeat_broke", "claim_failed")]
     assert broken == []
     noticed = [log for log in logs if log["event"].startswith("redis_")]
@@ -214,42 +214,42 @@ async def test_corrupt_content_costs_its_own_thread_at_most(town: Town, family: 
 
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_any_key_of_another_type_costs_its_own_thread_at_most(
-    town: Town, family: str
+    world: World, family: str
 ) -> None:
-    root = await town.ask("#general", "@bot before")
-    store = town.bot.store
-    names = names_of(town, family, root)
+    root = await world.ask("#general", "@bot before")
+    store = world.bot.store
+    names = names_of(world, family, root)
     names += [key async for key in store.redis.scan_iter(store.keys.name(family) + ":*")]
     with capture_logs() as logs:
-        await spoil(town, family, names)
-        await town.slack.user("alice").says("#general", "and now?", thread_ts=root)
-        other = await town.ask("#general", "@bot elsewhere", who="bob")
-        await town.ask("#general", "and then?", who="bob", thread_ts=other)
-        await use_everything(town, root)
-        await beats_after(town.bot)
-    assert town.bot.work is not None
-    assert not town.bot.work.done()
+        await spoil(world, family, names)
+        await world.slack.user("alice").says("#general", "and now?", thread_ts=root)
+        other = await world.ask("#general", "@bot elsewhere", who="bob")
+        await world.ask("#general", "and then?", who="bob", thread_ts=other)
+        await use_everything(world, root)
+        await beats_after(world.bot)
+    assert world.bot.work is not None
+    assert not world.bot.work.done()
     assert not [log for log in logs if log["event"] in ("heartbeat_broke", "claim_failed")]
 
 
 @pytest.mark.parametrize("corrupt", [True, False], ids=["corrupt", "wrong type"])
 @pytest.mark.parametrize("family", ["thread", "turn", "inbox", "interrupts", "ready"])
 async def test_a_turn_under_way_that_loses_its_state_holds_up_no_other_thread(
-    town: Town, family: str, corrupt: bool
+    world: World, family: str, corrupt: bool
 ) -> None:
-    town.fake.answer = [held("an answer")]
-    alice, store = town.slack.user("alice"), town.bot.store
+    world.fake.answer = [held("an answer")]
+    alice, store = world.slack.user("alice"), world.bot.store
     root = await alice.says("#general", "@bot think")
-    await town.slack.wait_for(lambda: town.fake.working)
-    names = names_of(town, family, root)
+    await world.slack.wait_for(lambda: world.fake.working)
+    names = names_of(world, family, root)
     if corrupt:
         for name in names:
             await fill(store.redis, FAMILIES[family].type, name)
     else:
-        await spoil(town, family, names)
+        await spoil(world, family, names)
     await alice.says("#general", "and this?", thread_ts=root)
-    await town.ask("#general", "@bot elsewhere", who="bob")
-    town.fake.finish()
-    await beats_after(town.bot)
-    await town.replies("#general", root)
-    await town.ask("#general", "@bot again", thread_ts=root)
+    await world.ask("#general", "@bot elsewhere", who="bob")
+    world.fake.finish()
+    await beats_after(world.bot)
+    await world.replies("#general", root)
+    await world.ask("#general", "@bot again", thread_ts=root)

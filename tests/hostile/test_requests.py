@@ -22,7 +22,7 @@ from bot.slack.server import add_events_route
 from bot.slack.signatures import Verifier
 from local_slack.delivery.events import Event
 from tests.slack.test_content import mutate, payloads
-from tests.world import Town, wait_until
+from tests.world import World, wait_until
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 JSON = {"Content-Type": "application/json"}
@@ -212,9 +212,9 @@ async def test_connections_are_bounded_and_slack_still_gets_in() -> None:
         assert closed >= 45
 
 
-async def test_a_rejection_costs_less_than_an_acceptance(town: Town) -> None:
+async def test_a_rejection_costs_less_than_an_acceptance(world: World) -> None:
     body = json.dumps({"type": "event_callback", "team_id": "T", "event": {"type": "x"}}).encode()
-    url, secret = f"{town.url}/slack/events", town.slack.signing_secret
+    url, secret = f"{world.url}/slack/events", world.slack.signing_secret
 
     async def cpu(headers: dict[str, str]) -> float:
         began = time.process_time()
@@ -231,54 +231,54 @@ async def test_a_rejection_costs_less_than_an_acceptance(town: Town) -> None:
 # Signed, odd
 
 
-async def test_odd_signed_requests_are_refused_and_harm_nothing(town: Town) -> None:
+async def test_odd_signed_requests_are_refused_and_harm_nothing(world: World) -> None:
     events: list[Any] = [None, [], "x", {}, {"type": None}, {"type": ["message"]}]
     bodies = [{"type": "event_callback", "event": event} for event in events]
     odd = [(JSON, json.dumps(body).encode()) for body in bodies]
     odd += [(FORM, body) for body in (b"command=%2Freset", b"command=%2Freset&user_id=U1")]
-    url, secret = f"{town.url}/slack/events", town.slack.signing_secret
+    url, secret = f"{world.url}/slack/events", world.slack.signing_secret
     async with aiohttp.ClientSession() as session:
         for headers, body in odd:
             async with session.post(
                 url, data=body, headers=headers | signed(body, secret)
             ) as response:
                 assert response.status == 400, body
-    assert await town.ask("#general", "@bot still there?")
+    assert await world.ask("#general", "@bot still there?")
 
 
-async def test_rejections_leave_a_note_for_the_doctor(town: Town) -> None:
+async def test_rejections_leave_a_note_for_the_doctor(world: World) -> None:
     async with aiohttp.ClientSession() as session:
         for _ in range(3):
             headers = JSON | signed(EVENT, "another app's")
-            await session.post(f"{town.url}/slack/events", data=EVENT, headers=headers)
+            await session.post(f"{world.url}/slack/events", data=EVENT, headers=headers)
 
     async def noted() -> str | None:
-        return await town.bot.store.marks.read("last_rejected")
+        return await world.bot.store.flags.read("last_rejected")
 
     assert (await wait_until(noted)).endswith(" secret")
 
 
-async def test_mutated_payloads_leave_the_bot_alive(each_way_town: Town) -> None:
-    town, chance = each_way_town, random.Random(7)
+async def test_mutated_payloads_leave_the_bot_alive(each_way_world: World) -> None:
+    world, chance = each_way_world, random.Random(7)
     samples = payloads()
     for _ in range(150):
         event: Any = mutate(chance.choice(samples), chance)
         if isinstance(event, dict):
-            event = {"type": "message", "channel": town.slack.channel("#general").id} | event
-            town.slack.deliveries_to_app.send_event(Event("message", event))
-    assert await town.ask("#general", "@bot still there?")
+            event = {"type": "message", "channel": world.slack.channel("#general").id} | event
+            world.slack.deliveries_to_app.send_event(Event("message", event))
+    assert await world.ask("#general", "@bot still there?")
 
 
 async def test_our_own_messages_go_no_further_than_the_signature(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    ask = town.bot.store.talk.hear
+    ask = world.bot.store.routing.route
 
     async def hear(message: Any, *rest: Any) -> Any:
         heard.append(message.user_id)
         return await ask(message, *rest)
 
-    monkeypatch.setattr(town.bot.store.talk, "hear", hear)
-    await town.ask("#general", "@bot hi")
-    assert set(heard) == {town.slack.user("alice").id}
+    monkeypatch.setattr(world.bot.store.routing, "route", hear)
+    await world.ask("#general", "@bot hi")
+    assert set(heard) == {world.slack.user("alice").id}

@@ -1,4 +1,4 @@
-"""The town in which the bot is looked into."""
+"""The world in which the bot is looked into."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from bot.timing import Timing
-from tests.world import Town, open_town
+from tests.world import World, open_world
 
 
 @pytest.fixture
-async def town(redis_url: str, tmp_path: Path, timing: Timing) -> AsyncIterator[Town]:
-    """A town with the default engine, reached over HTTP."""
-    async with open_town(redis_url, tmp_path, timing=timing, socket_mode=False) as town:
-        yield town
+async def world(redis_url: str, tmp_path: Path, timing: Timing) -> AsyncIterator[World]:
+    """A world with the default engine, reached over HTTP."""
+    async with open_world(redis_url, tmp_path, timing=timing, socket_mode=False) as world:
+        yield world

@@ -28,7 +28,7 @@ from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.ops.servers import open_page, run_redis, run_tls_redis
 from tests.redis_server import find_executables, run_server
 from tests.store import builders
-from tests.world import open_town
+from tests.world import open_world
 
 
 def settings(**given: Any) -> Settings:
@@ -97,14 +97,14 @@ async def test_a_durable_redis_of_today_is_in_order() -> None:
 async def test_a_redis_that_is_not_there_is_told_once() -> None:
     found = await examine_redis("redis://127.0.0.1:1/0")
     assert found["redis"].level == "failed"
-    assert "REDIS_URL" in found["redis"].mend
+    assert "REDIS_URL" in found["redis"].fix
     assert {found[name].level for name in ("redis writes", "redis eviction", "queue")} == {
         "skipped"
     }
 
 
 @pytest.mark.parametrize(
-    ("options", "check", "level", "mend"),
+    ("options", "check", "level", "fix"),
     [
         (("--maxmemory-policy", "allkeys-lru"), "redis eviction", "failed", "noeviction"),
         (("--maxmemory-policy", "volatile-ttl"), "redis eviction", "warning", "noeviction"),
@@ -127,12 +127,12 @@ async def test_a_redis_that_is_not_there_is_told_once() -> None:
     ids=["lru", "ttl", "no persistence", "snapshots", "few clients", "password", "replica"],
 )
 async def test_a_redis_that_is_set_up_wrongly_is_told_how_to_mend_it(
-    options: tuple[str, ...], check: str, level: str, mend: str
+    options: tuple[str, ...], check: str, level: str, fix: str
 ) -> None:
     with run_redis(*options) as url:
         found = await examine_redis(url)
     assert found[check].level == level
-    assert mend in found[check].mend
+    assert fix in found[check].fix
 
 
 async def test_snapshots_and_no_persistence_at_all_are_told_apart() -> None:
@@ -151,7 +151,7 @@ async def test_the_oldest_redis_works_with_a_warning() -> None:
     with run_server(executable) as server:
         found = await examine_redis(server.url)
     assert found["redis"].level == "warning"
-    assert "upgrade" in found["redis"].mend
+    assert "upgrade" in found["redis"].fix
     assert "failed" not in {finding.level for finding in found.values()}
 
 
@@ -167,10 +167,10 @@ async def test_tls_that_cannot_be_verified_and_tls_where_there_is_none(tmp_path:
         accepted = await examine_redis(f"rediss://127.0.0.1:{port}/0", bot_redis_tls_verify=False)
         plain = await examine_redis(f"redis://127.0.0.1:{port}/0")
     assert refused["redis"].level == "failed"
-    assert "BOT_REDIS_TLS_VERIFY=false" in refused["redis"].mend
+    assert "BOT_REDIS_TLS_VERIFY=false" in refused["redis"].fix
     assert accepted["redis"].level == "ok"
     assert plain["redis"].level == "failed"
-    assert "rediss://" in plain["redis"].mend
+    assert "rediss://" in plain["redis"].fix
 
 
 def test_a_redis_elsewhere_without_tls_is_a_warning() -> None:
@@ -197,16 +197,16 @@ async def test_messages_that_wait_or_were_given_up_are_told(
     found = await examine_redis(redis_url, **given)
     assert found["queue"].level == "warning"
     assert "1 dead letters" in found["queue"].text
-    assert "bot dead" in found["queue"].mend
+    assert "bot dead" in found["queue"].fix
 
     monkeypatch.setattr("bot.store.checks.WAITING_TOO_LONG", -1.0)
     await builders.deliver(store, "1.2")
     found = await examine_redis(redis_url, **given)
     assert "1 waiting" in found["queue"].text
-    assert "bot worker" in found["queue"].mend
+    assert "bot worker" in found["queue"].fix
     await store.workers.beat("anna", 60)
     found = await examine_redis(redis_url, **given)
-    assert "log" in found["queue"].mend
+    assert "log" in found["queue"].fix
 
 
 async def test_clocks_that_are_apart_are_told(redis_url: str, slack: LocalSlack) -> None:
@@ -220,7 +220,7 @@ async def test_clocks_that_are_apart_are_told(redis_url: str, slack: LocalSlack)
     given = settings(slack_bot_token=slack.bot_token, slack_api_url=slack.api_url)
     found = await findings(bot.slack.checks.open_checks(given, "", later))
     assert found["slack clock"].level == "failed"
-    assert "timedatectl" in found["slack clock"].mend
+    assert "timedatectl" in found["slack clock"].fix
 
 
 # Slack
@@ -247,14 +247,14 @@ async def test_missing_scopes_are_named() -> None:
         found = await examine_slack(slack)
     assert found["slack scopes"].level == "failed"
     assert found["slack scopes"].text == "missing: commands, im:history"
-    assert "Reinstall" in found["slack scopes"].mend
+    assert "Reinstall" in found["slack scopes"].fix
 
 
 async def test_a_wrong_bot_token_is_told_once(slack: LocalSlack) -> None:
     found = await examine_slack(slack, slack_bot_token="xoxb-wrong")
     assert found["slack token"].level == "failed"
     assert "invalid_auth" in found["slack token"].text
-    assert "OAuth & Permissions" in found["slack token"].mend
+    assert "OAuth & Permissions" in found["slack token"].fix
     assert found["slack scopes"].level == "skipped"
     assert "xoxb-wrong" not in str(found)
 
@@ -263,7 +263,7 @@ async def test_a_wrong_bot_token_is_told_once(slack: LocalSlack) -> None:
 async def test_a_removed_app_is_to_be_installed_again(slack: LocalSlack, code: str) -> None:
     slack.faults.refuse("auth.test", code)
     found = await examine_slack(slack)
-    assert "install the app again" in found["slack token"].mend
+    assert "install the app again" in found["slack token"].fix
 
 
 async def test_admins_whom_slack_does_not_know_are_named(slack: LocalSlack) -> None:
@@ -279,7 +279,7 @@ async def test_admins_whom_slack_does_not_know_are_named(slack: LocalSlack) -> N
 async def test_a_wrong_app_token_is_told(slack: LocalSlack) -> None:
     found = await examine_slack(slack, slack_app_token="xapp-wrong")
     assert found["slack app token"].level == "failed"
-    assert "connections:write" in found["slack app token"].mend
+    assert "connections:write" in found["slack app token"].fix
     found = await examine_slack(slack, slack_app_token=slack.bot_token.replace("xoxb", "xapp"))
     assert found["slack app token"].level == "ok"
 
@@ -288,7 +288,7 @@ async def test_a_slack_that_cannot_be_reached_is_told() -> None:
     given = settings(slack_api_url="http://127.0.0.1:1/api/")
     found = await findings(bot.slack.checks.open_checks(given))
     assert found["slack token"].level == "failed"
-    assert "SLACK_API_URL" in found["slack token"].mend
+    assert "SLACK_API_URL" in found["slack token"].fix
 
 
 async def test_with_a_configuration_token_subscriptions_are_compared() -> None:
@@ -306,11 +306,11 @@ async def test_with_a_configuration_token_subscriptions_are_compared() -> None:
         found = await examine_slack(slack, "http://127.0.0.1:1", **given)
         assert found["slack events"].level == "failed"
         assert "elsewhere" in found["slack events"].text
-        assert "--url http://127.0.0.1:1" in found["slack events"].mend
+        assert "--url http://127.0.0.1:1" in found["slack events"].fix
 
         found = await examine_slack(slack, slack_config_token="xoxe.xoxp-old")
         assert found["slack events"].level == "failed"
-        assert "12 hours" in found["slack events"].mend
+        assert "12 hours" in found["slack events"].fix
 
 
 async def test_missing_subscriptions_are_named() -> None:
@@ -318,7 +318,7 @@ async def test_missing_subscriptions_are_named() -> None:
     async with open_workspace(scopes=SCOPES, events=events) as slack:
         found = await examine_slack(slack, slack_config_token=slack.config_token)
     assert found["slack events"].text == "not subscribed to: app_mention, message.im"
-    assert "App Manifest" in found["slack events"].mend
+    assert "App Manifest" in found["slack events"].fix
 
 
 async def test_over_http_the_signing_secret_has_its_shape(slack: LocalSlack) -> None:
@@ -334,17 +334,17 @@ async def test_the_webhook_is_the_bot_s_or_somebody_else_s(
     slack: LocalSlack, redis_url: str, tmp_path: Path
 ) -> None:
     http: dict[str, Any] = {"slack_app_token": None, "slack_signing_secret": slack.signing_secret}
-    async with open_town(redis_url, tmp_path, engine="echo", socket_mode=False) as town:
-        found = await examine_slack(slack, town.url, **http)
+    async with open_world(redis_url, tmp_path, engine="echo", socket_mode=False) as world:
+        found = await examine_slack(slack, world.url, **http)
     assert found["webhook"].level == "warning"
-    assert "https" in found["webhook"].mend
+    assert "https" in found["webhook"].fix
     async with open_page() as elsewhere:
         found = await examine_slack(slack, elsewhere, **http)
         assert found["webhook"].level == "failed"
         assert "answers 404" in found["webhook"].text
     found = await examine_slack(slack, elsewhere, **http)
     assert found["webhook"].level == "failed"
-    assert "is the web process running" in found["webhook"].mend
+    assert "is the web process running" in found["webhook"].fix
     assert bot.slack.checks.judge_webhook("https://host/slack/events", 401).level == "ok"
 
 
@@ -368,7 +368,7 @@ async def test_the_echo_engine_says_that_there_is_no_ai(fake: FakeOpenAI, tmp_pa
 async def test_a_wrong_key_is_told_once(fake: FakeOpenAI) -> None:
     found = await examine_engine(fake, openai_api_key="sk-wrong")
     assert found["engine"].level == "failed"
-    assert "OPENAI_API_KEY" in found["engine"].mend
+    assert "OPENAI_API_KEY" in found["engine"].fix
     assert found["model"].level == "skipped"
     assert "sk-wrong" not in str(found)
 
@@ -377,21 +377,21 @@ async def test_an_empty_account_is_told(fake: FakeOpenAI) -> None:
     fake.fault("quota", times=None)
     found = await examine_engine(fake)
     assert found["engine"].level == "failed"
-    assert "billing" in found["engine"].mend
+    assert "billing" in found["engine"].fix
 
 
 async def test_a_server_that_is_not_there_is_told() -> None:
     given = settings(openai_base_url="http://127.0.0.1:1/v1")
     found = await findings(bot.engines.checks.open_checks(given))
     assert found["engine"].level == "failed"
-    assert "OPENAI_BASE_URL" in found["engine"].mend
+    assert "OPENAI_BASE_URL" in found["engine"].fix
 
 
 async def test_a_missing_model_is_told_with_those_that_are_there() -> None:
     async with open_fake_openai(models={"gpt-6-luna": None, "o9": None}) as fake:
         found = await examine_engine(fake, openai_model="gpt-6-lunar")
     assert found["model"].level == "failed"
-    assert "gpt-6-luna" in found["model"].mend
+    assert "gpt-6-luna" in found["model"].fix
 
 
 @pytest.mark.parametrize(
@@ -425,7 +425,7 @@ async def test_an_address_without_v1_is_told(variant: str) -> None:
     async with open_fake_openai(variant=variant) as fake:
         found = await examine_engine(fake, openai_base_url=fake.base_url.removesuffix("/v1"))
     assert found["engine"].level == "failed"
-    assert "/v1" in found["engine"].mend
+    assert "/v1" in found["engine"].fix
 
 
 @pytest.mark.parametrize("variant", ["no_conversations", "chat_completions"])
@@ -435,7 +435,7 @@ async def test_a_key_that_only_the_answers_need_is_checked(variant: str) -> None
         fake.fault("error", "POST", path, status=401, message="no key", times=None)
         found = await examine_engine(fake)
     assert found["engine"].level == "failed"
-    assert "OPENAI_API_KEY" in found["engine"].mend
+    assert "OPENAI_API_KEY" in found["engine"].fix
 
 
 async def test_a_key_that_is_refused_with_status_400_is_told() -> None:
@@ -443,7 +443,7 @@ async def test_a_key_that_is_refused_with_status_400_is_told() -> None:
         fake.fault("error", "*", "/responses", code="invalid_api_key", message="No.", times=None)
         found = await examine_engine(fake)
     assert found["engine"].level == "failed"
-    assert "OPENAI_API_KEY" in found["engine"].mend
+    assert "OPENAI_API_KEY" in found["engine"].fix
 
 
 async def test_a_model_that_is_in_the_list_only_is_in_order() -> None:
@@ -453,7 +453,7 @@ async def test_a_model_that_is_in_the_list_only_is_in_order() -> None:
             assert (await examine_engine(fake, openai_model=model))["model"].level == "ok"
         found = await examine_engine(fake, openai_model="huge")
     assert found["model"].level == "failed"
-    assert "gpt-6-luna" in found["model"].mend
+    assert "gpt-6-luna" in found["model"].fix
 
 
 async def test_the_one_model_of_a_server_may_go_by_any_name() -> None:
@@ -464,13 +464,13 @@ async def test_the_one_model_of_a_server_may_go_by_any_name() -> None:
             fake.fault("error", "POST", path, message="'messages' is required", times=None)
         found = await examine_engine(fake, openai_model="huge")
     assert found["model"].level == "warning"
-    assert "tiny.gguf" in found["model"].mend
+    assert "tiny.gguf" in found["model"].fix
 
 
 async def test_a_missing_assistant_is_told(fake: FakeOpenAI) -> None:
     found = await examine_engine(fake, bot_engine="assistants", openai_assistant_id="asst_no")
     assert found["assistant"].level == "failed"
-    assert "OPENAI_ASSISTANT_ID" in found["assistant"].mend
+    assert "OPENAI_ASSISTANT_ID" in found["assistant"].fix
 
 
 # The command

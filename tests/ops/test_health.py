@@ -16,16 +16,16 @@ from bot.timing import Timing, WorkerTiming
 from tests.fakes.openai import after_polls
 from tests.ops.processes import open_process, open_site
 from tests.redis_server import run_server
-from tests.world import Town, open_town, wait_until
+from tests.world import World, open_world, wait_until
 
 TOKEN = "a-token-for-the-scraper"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
-async def get(town: Town, path: str, **headers: str) -> tuple[int, str]:
+async def get(world: World, path: str, **headers: str) -> tuple[int, str]:
     async with (
         aiohttp.ClientSession() as session,
-        session.get(town.url + path, headers=headers) as response,
+        session.get(world.url + path, headers=headers) as response,
     ):
         return response.status, await response.text()
 
@@ -34,9 +34,9 @@ def sample(name: str, **labels: str) -> float:
     return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-def status_is(town: Town, path: str, status: int) -> Callable[[], Awaitable[bool]]:
+def status_is(world: World, path: str, status: int) -> Callable[[], Awaitable[bool]]:
     async def is_so() -> bool:
-        return (await get(town, path))[0] == status
+        return (await get(world, path))[0] == status
 
     return is_so
 
@@ -45,68 +45,68 @@ def status_is(town: Town, path: str, status: int) -> Callable[[], Awaitable[bool
 async def test_a_process_that_can_work_says_so(
     redis_url: str, tmp_path: Path, socket_mode: bool
 ) -> None:
-    async with open_town(redis_url, tmp_path, socket_mode=socket_mode) as town:
-        assert (await get(town, "/healthz"))[0] == 200
-        await wait_until(status_is(town, "/readyz", 200))
-        _, text = await get(town, "/readyz")
+    async with open_world(redis_url, tmp_path, socket_mode=socket_mode) as world:
+        assert (await get(world, "/healthz"))[0] == 200
+        await wait_until(status_is(world, "/readyz", 200))
+        _, text = await get(world, "/readyz")
     needed = {"redis", "slack", "worker"} | ({"socket"} if socket_mode else set())
     assert json.loads(text) == dict.fromkeys(needed, "ok")
 
 
 async def test_without_redis_a_process_lives_and_is_not_ready(tmp_path: Path) -> None:
     with run_server() as server:
-        async with open_town(server.url, tmp_path, bot_metrics_token=TOKEN) as town:
+        async with open_world(server.url, tmp_path, bot_metrics_token=TOKEN) as world:
             server.kill()
-            await wait_until(status_is(town, "/readyz", 503))
-            assert (await get(town, "/healthz"))[0] == 200
-            status, text = await get(town, "/metrics", **BEARER)
+            await wait_until(status_is(world, "/readyz", 503))
+            assert (await get(world, "/healthz"))[0] == 200
+            status, text = await get(world, "/metrics", **BEARER)
             assert status == 200
             assert "bot_redis_up 0.0" in text
             assert sample("bot_redis_errors_total", error="ConnectionError") > 0
             server.start()
-            await wait_until(status_is(town, "/readyz", 200))
-            assert "bot_redis_up 1.0" in (await get(town, "/metrics", **BEARER))[1]
+            await wait_until(status_is(world, "/readyz", 200))
+            assert "bot_redis_up 1.0" in (await get(world, "/metrics", **BEARER))[1]
 
 
 @pytest.mark.parametrize("timing", [Timing(worker=WorkerTiming(lifetime=-1.0))])
-async def test_a_worker_without_a_heartbeat_is_not_ready(town: Town) -> None:
-    status, text = await get(town, "/readyz")
+async def test_a_worker_without_a_heartbeat_is_not_ready(world: World) -> None:
+    status, text = await get(world, "/readyz")
     assert status == 503
     assert json.loads(text)["worker"] == "failed"
 
 
 async def test_a_socket_that_is_cut_is_not_ready(redis_url: str, tmp_path: Path) -> None:
-    async with open_town(redis_url, tmp_path, engine="echo", socket_mode=True) as town:
-        town.slack.faults.refuse("apps.connections.open", "internal_error", times=1000)
-        await town.slack.sockets.cut()
-        await wait_until(status_is(town, "/readyz", 503))
-        assert json.loads((await get(town, "/readyz"))[1])["socket"] == "failed"
+    async with open_world(redis_url, tmp_path, engine="echo", socket_mode=True) as world:
+        world.slack.faults.refuse("apps.connections.open", "internal_error", times=1000)
+        await world.slack.sockets.cut()
+        await wait_until(status_is(world, "/readyz", 503))
+        assert json.loads((await get(world, "/readyz"))[1])["socket"] == "failed"
 
 
 async def test_metrics_on_the_public_port_need_their_token(redis_url: str, tmp_path: Path) -> None:
-    async with open_town(redis_url, tmp_path, bot_metrics_token=TOKEN) as town:
-        assert (await get(town, "/metrics"))[0] == 401
-        assert (await get(town, "/metrics", Authorization="Bearer wrong"))[0] == 401
-        assert (await get(town, "/metrics", **BEARER))[0] == 200
+    async with open_world(redis_url, tmp_path, bot_metrics_token=TOKEN) as world:
+        assert (await get(world, "/metrics"))[0] == 401
+        assert (await get(world, "/metrics", Authorization="Bearer wrong"))[0] == 401
+        assert (await get(world, "/metrics", **BEARER))[0] == 200
 
 
-async def test_a_port_that_is_taken_is_told_in_one_line(town: Town) -> None:
-    assert town.bot.address is not None
-    settings = town.settings.model_copy(update={"port": town.bot.address[1]})
+async def test_a_port_that_is_taken_is_told_in_one_line(world: World) -> None:
+    assert world.bot.address is not None
+    settings = world.settings.model_copy(update={"port": world.bot.address[1]})
     with pytest.raises(ConfigError, match="PORT: cannot listen"):
         async with open_bot(settings):
             pass
 
 
-async def test_prices_that_cannot_be_read_are_told_before_anything_else(town: Town) -> None:
+async def test_prices_that_cannot_be_read_are_told_before_anything_else(world: World) -> None:
     nowhere = {"bot_prices": Path("nowhere.toml"), "redis_url": "redis://127.0.0.1:1/0"}
     with pytest.raises(ConfigError, match="BOT_PRICES"):
-        async with open_bot(town.settings.model_copy(update=nowhere), work_part=False):
+        async with open_bot(world.settings.model_copy(update=nowhere), work_part=False):
             pass
 
 
-async def test_without_a_token_the_public_port_has_no_metrics(town: Town) -> None:
-    assert (await get(town, "/metrics"))[0] == 404
+async def test_without_a_token_the_public_port_has_no_metrics(world: World) -> None:
+    assert (await get(world, "/metrics"))[0] == 404
 
 
 async def test_a_turn_is_counted_from_the_event_to_the_answer(
@@ -127,12 +127,12 @@ async def test_a_turn_is_counted_from_the_event_to_the_answer(
         }
 
     before = figures()
-    async with open_town(
+    async with open_world(
         redis_url, tmp_path, socket_mode=False, bot_streaming=False, bot_metrics_token=TOKEN
-    ) as town:
-        town.fake.answer = [after_polls("done", 1)]
-        await town.ask("#general", "@bot hello")
-        _, text = await get(town, "/metrics", **BEARER)
+    ) as world:
+        world.fake.answer = [after_polls("done", 1)]
+        await world.ask("#general", "@bot hello")
+        _, text = await get(world, "/metrics", **BEARER)
     grown = {name: value - before[name] for name, value in figures().items()}
     assert grown["turns"] == grown["first"] == grown["answers"] == grown["queued"] == 1
     assert grown["messages"] == grown["again"] == 1  # the mention and its twin
@@ -145,26 +145,26 @@ async def test_a_turn_is_counted_from_the_event_to_the_answer(
     assert sample("bot_turns_active") == 0
 
 
-async def test_faults_of_slack_and_of_the_ai_server_are_counted(town: Town) -> None:
-    model = f"ai:responses:{town.settings.openai_model}"
+async def test_faults_of_slack_and_of_the_ai_server_are_counted(world: World) -> None:
+    model = f"ai:responses:{world.settings.openai_model}"
     before = {
         "slack": sample("bot_slack_errors_total", error="rate_limited"),
         "engine": sample("bot_engine_errors_total", error="status"),
         "retries": sample("bot_retries_total", reason="status", dependency=model),
     }
-    town.slack.faults.rate_limit("chat.postMessage")
-    town.fake.fault("server_error", "POST", "/responses", retry_after=0.1)
-    await town.ask("#general", "@bot hello")
+    world.slack.faults.rate_limit("chat.postMessage")
+    world.fake.fault("server_error", "POST", "/responses", retry_after=0.1)
+    await world.ask("#general", "@bot hello")
     assert sample("bot_slack_errors_total", error="rate_limited") == before["slack"] + 1
     assert sample("bot_engine_errors_total", error="status") == before["engine"] + 1
     retries = sample("bot_retries_total", reason="status", dependency=model)
     assert retries == before["retries"] + 1
 
 
-async def test_no_series_is_about_a_person_a_channel_or_a_thread(town: Town) -> None:
-    root = await town.ask("#general", "@bot hello")
+async def test_no_series_is_about_a_person_a_channel_or_a_thread(world: World) -> None:
+    root = await world.ask("#general", "@bot hello")
     text = generate_latest(metrics.REGISTRY).decode()
-    ids = (root, town.key("#general", root).channel_id, town.slack.user("alice").id)
+    ids = (root, world.key("#general", root).channel_id, world.slack.user("alice").id)
     assert not [found for found in ids if found in text]
 
 

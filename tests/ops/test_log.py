@@ -15,7 +15,7 @@ from bot.models import Message, decode
 from bot.settings import Settings
 from bot.telemetry import log
 from tests.ops.processes import PATIENCE, Site, open_process, open_site
-from tests.world import open_town
+from tests.world import open_world
 
 WORDS = "the launch code is 0451-swordfish"
 ANSWER = "never tell anybody about marmalade"
@@ -101,11 +101,11 @@ async def test_a_bug_is_told_by_its_place_and_not_by_its_words(
     async def broken(*_: object) -> None:
         raise KeyError(WORDS)
 
-    async with open_town(redis_url, tmp_path, engine="echo", bot_attempts=1) as town:
+    async with open_world(redis_url, tmp_path, engine="echo", bot_attempts=1) as world:
         with monkeypatch.context() as patch:
             patch.setattr("bot.turn.ask._run", broken)
-            root = await town.slack.user("alice").says("#general", "@bot hello")
-            await town.replies("#general", root)
+            root = await world.slack.user("alice").says("#general", "@bot hello")
+            await world.replies("#general", root)
     (bug,) = [line for line in lines(written) if line["event"] == "turn_failed"]
     assert "test_log.py" in bug["exception"]
     assert bug["exception"].endswith("KeyError")

@@ -9,7 +9,7 @@ from tests.fakes.openai import held
 from tests.ops.collector import open_collector
 from tests.ops.processes import PATIENCE, ROOT, open_process, open_site
 from tests.ops.servers import find_port
-from tests.world import open_town
+from tests.world import open_world
 
 WORDS = "swordfish"
 
@@ -49,17 +49,17 @@ async def test_a_turn_of_several_messages_is_linked_to_all_of_them(
 ) -> None:
     async with (
         open_collector() as collector,
-        open_town(redis_url, tmp_path, otel_exporter_otlp_endpoint=collector.endpoint) as town,
+        open_world(redis_url, tmp_path, otel_exporter_otlp_endpoint=collector.endpoint) as world,
     ):
-        town.fake.answer = [held("first")]
-        alice = town.slack.user("alice")
+        world.fake.answer = [held("first")]
+        alice = world.slack.user("alice")
         root = await alice.says("#general", "@bot start")
-        await town.slack.wait_for(lambda: town.fake.working)
+        await world.slack.wait_for(lambda: world.fake.working)
         for text in ("one", "two", "three"):
             await alice.says("#general", f"@bot {text}", thread_ts=root)
-        await town.slack.settled()
-        town.fake.finish()
-        await town.replies("#general", root, 2)
+        await world.slack.settled()
+        world.fake.finish()
+        await world.replies("#general", root, 2)
     last = max(collector.named("turn"), key=lambda span: span.attributes["turn.messages"])
     assert last.attributes["turn.messages"] == "3"
     assert len({last.trace_id, *last.links}) == 3
@@ -68,10 +68,10 @@ async def test_a_turn_of_several_messages_is_linked_to_all_of_them(
 async def test_a_failed_step_is_told_by_its_kind_only(redis_url: str, tmp_path: Path) -> None:
     async with (
         open_collector() as collector,
-        open_town(redis_url, tmp_path, otel_exporter_otlp_endpoint=collector.endpoint) as town,
+        open_world(redis_url, tmp_path, otel_exporter_otlp_endpoint=collector.endpoint) as world,
     ):
-        town.fake.fault("error", "POST", "/responses", message=f"no {WORDS} here")
-        await town.ask("#general", "@bot hello")
+        world.fake.fault("error", "POST", "/responses", message=f"no {WORDS} here")
+        await world.ask("#general", "@bot hello")
     assert "RunFailed" in {span.error for span in collector.named("run")}
     assert WORDS.encode() not in collector.raw
 

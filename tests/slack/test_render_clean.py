@@ -50,7 +50,7 @@ def test_citation_markers_are_removed(marker: str) -> None:
 
 
 def test_the_name_of_an_entity_stays() -> None:
-    assert clean('In \ue200entity\ue202["city","Paris","capital"]\ue201.') == "In Paris."
+    assert clean('In \ue200entity\ue202["deployment","Paris","capital"]\ue201.') == "In Paris."
 
 
 @pytest.mark.parametrize("text", ["【重要】お知らせ", "[1] and a[0][1]", "a:b", "to cite turns"])

@@ -173,4 +173,4 @@ async def test_a_message_is_confirmed_by_the_disk(own_server: RedisServer) -> No
         pytest.skip("WAITAOF needs Redis 7.2")
     async with open_store(own_server.url, confirm="disk") as store:
         assert (await store.inbox.deliver(message("1.0"))).new
-        assert (await store.talk.hear(message("2.0"), "mention", "always")).verdict == "new"
+        assert (await store.routing.route(message("2.0"), "mention", "always")).verdict == "new"

@@ -20,12 +20,12 @@ def by(user_id: str, ts: str) -> Message:
 async def hear(
     store: Store, said: Message, address: Address = "", rule: FollowUps = "one_person"
 ) -> str:
-    return (await store.talk.hear(said, address, rule)).verdict
+    return (await store.routing.route(said, address, rule)).verdict
 
 
 async def catch_up(store: Store, claim: Claim | None = None) -> Background:
     claim = claim or await take_one(store)
-    return await store.talk.catch_up(store.turns.open(claim), claim.messages[-1].ts)
+    return await store.routing.catch_up(store.turns.open(claim), claim.messages[-1].ts)
 
 
 async def test_a_thread_that_is_not_ours_is_none_of_our_business(store: Store) -> None:
@@ -40,9 +40,9 @@ async def test_a_thread_older_than_all_we_know_may_be_ours_all_the_same(store: S
     old, new = thread("1.0"), thread(f"{time.time() + 60:.6f}")
     assert await hear(store, message("2.0", of=old)) == "strange"
     assert await hear(store, message("9999999999.0", of=new)) == "ignored"
-    await store.talk.adopt(old, ours=False)
+    await store.routing.adopt(old, ours=False)
     assert await hear(store, message("2.0", of=old)) == "ignored"
-    await store.talk.adopt(old, ours=True)
+    await store.routing.adopt(old, ours=True)
     assert await hear(store, message("2.0", of=old)) == "new"
     assert await hear(store, message("2.0", of=old)) == "seen"
 

@@ -12,21 +12,21 @@ from bot.slack.access import refusal
 from bot.slack.people import Person
 from bot.store.channel_settings import ChannelSettings
 from bot.texts.access import GUEST, OUTSIDER, PERSON
-from tests.world import Town, open_town
+from tests.world import World, open_world
 
 
 @pytest.fixture
-async def guarded(redis_url: str, tmp_path: Path) -> AsyncIterator[Town]:
-    """A town with a guest, an outsider, an admin and two rules."""
-    async with open_town(redis_url, tmp_path) as town:
-        town.slack.add_user("gina", real_name="Gina Guest", is_guest=True)
-        town.slack.add_user("olaf", real_name="Olaf Outsider", team_id="T0ELSEWHERE")
+async def guarded(redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    """A world with a guest, an outsider, an admin and two rules."""
+    async with open_world(redis_url, tmp_path) as world:
+        world.slack.add_user("gina", real_name="Gina Guest", is_guest=True)
+        world.slack.add_user("olaf", real_name="Olaf Outsider", team_id="T0ELSEWHERE")
         for name in ("gina", "olaf"):
-            await town.slack.user(name).joins("#general")
-        yield town
+            await world.slack.user(name).joins("#general")
+        yield world
 
 
-async def test_guests_and_outsiders_are_told_once_in_a_thread(guarded: Town) -> None:
+async def test_guests_and_outsiders_are_told_once_in_a_thread(guarded: World) -> None:
     for who, reason in (("gina", GUEST), ("olaf", OUTSIDER)):
         root = await guarded.ask("#general", "@bot hello", who=who)
         (answer,) = await guarded.replies("#general", root)
@@ -38,7 +38,7 @@ async def test_guests_and_outsiders_are_told_once_in_a_thread(guarded: Town) -> 
     assert guarded.fake.requests == []
 
 
-async def test_what_a_guest_says_in_between_does_not_reach_the_model(guarded: Town) -> None:
+async def test_what_a_guest_says_in_between_does_not_reach_the_model(guarded: World) -> None:
     root = await guarded.ask("#general", "@bot hello")
     await guarded.slack.user("gina").says("#general", "between us", thread_ts=root)
     await guarded.ask("#general", "@bot let me in", who="gina", thread_ts=root)
@@ -49,23 +49,23 @@ async def test_what_a_guest_says_in_between_does_not_reach_the_model(guarded: To
 
 
 async def test_denied_people_hear_whom_to_ask(redis_url: str, tmp_path: Path) -> None:
-    async with open_town(redis_url, tmp_path) as town:
-        alice, bob = town.slack.user("alice"), town.slack.user("bob")
+    async with open_world(redis_url, tmp_path) as world:
+        alice, bob = world.slack.user("alice"), world.slack.user("bob")
     rules: dict[str, Any] = {"bot_admins": alice.id, "bot_deny_people": bob.id}
-    async with open_town(redis_url, tmp_path, **rules) as town:
-        ids = {town.slack.user(name).id: name for name in ("alice", "bob")}
+    async with open_world(redis_url, tmp_path, **rules) as world:
+        ids = {world.slack.user(name).id: name for name in ("alice", "bob")}
         assert ids == {alice.id: "alice", bob.id: "bob"}
-        root = await town.ask("#general", "@bot hi", who="bob")
-        (answer,) = await town.replies("#general", root)
+        root = await world.ask("#general", "@bot hi", who="bob")
+        (answer,) = await world.replies("#general", root)
         assert answer.endswith("ask alice.")
-        root = await town.ask("#general", "@bot hi", who="carol")
-        assert await town.replies("#general", root) == ["turn 1: hi"]
+        root = await world.ask("#general", "@bot hi", who="carol")
+        assert await world.replies("#general", root) == ["turn 1: hi"]
 
 
-async def test_while_slack_does_not_tell_who_somebody_is_people_are_answered(town: Town) -> None:
-    town.slack.web_api.scopes = frozenset(town.slack.web_api.scopes or ()) - {"users:read"}
-    root = await town.ask("#general", "@bot hi")
-    assert await town.replies("#general", root) == ["turn 1: hi"]
+async def test_while_slack_does_not_tell_who_somebody_is_people_are_answered(world: World) -> None:
+    world.slack.web_api.scopes = frozenset(world.slack.web_api.scopes or ()) - {"users:read"}
+    root = await world.ask("#general", "@bot hi")
+    assert await world.replies("#general", root) == ["turn 1: hi"]
 
 
 HERE = Message(Thread("T1", "C1", "1.0"), "1.0", "U1", "hi")

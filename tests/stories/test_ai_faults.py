@@ -33,7 +33,7 @@ from tests.fakes.openai import (
     incomplete,
     never,
 )
-from tests.world import Town, open_town, wait_until
+from tests.world import World, open_world, wait_until
 
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 CONVERSATIONS = {"responses": "/conversations", "assistants": "/threads"}
@@ -59,222 +59,222 @@ def timing() -> Timing:
 
 
 @pytest.fixture(params=["responses", "assistants"])
-async def ai_town(
+async def ai_world(
     request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, timing: Timing
-) -> AsyncIterator[Town]:
-    """A town for each engine that speaks to a server."""
-    async with open_town(
+) -> AsyncIterator[World]:
+    """A world for each engine that speaks to a server."""
+    async with open_world(
         redis_url,
         tmp_path,
         engine=request.param,
         socket_mode=False,
         bot_streaming=False,
         timing=timing,
-    ) as town:
-        yield town
+    ) as world:
+        yield world
 
 
-def runs(town: Town) -> int:
+def runs(world: World) -> int:
     """Runs that took effect: what is billed."""
-    return town.fake.created(RUNS[town.settings.bot_engine])
+    return world.fake.created(RUNS[world.settings.bot_engine])
 
 
-def attempts(town: Town) -> int:
+def attempts(world: World) -> int:
     """Runs that were asked for, refused ones included."""
     return sum(
         request.method == "POST"
-        and request.path.endswith("/runs" if town.settings.bot_engine == "assistants" else "onses")
-        for request in town.fake.requests
+        and request.path.endswith("/runs" if world.settings.bot_engine == "assistants" else "onses")
+        for request in world.fake.requests
     )
 
 
-def dialogues(town: Town) -> list[list[tuple[str, str]]]:
+def dialogues(world: World) -> list[list[tuple[str, str]]]:
     """Who said what, per conversation on the server, as it stands there."""
-    if town.settings.bot_engine == "responses":
+    if world.settings.bot_engine == "responses":
         return [
             [(i["role"], "".join(p["text"] for p in i["content"])) for i in c.items if "role" in i]
-            for c in town.fake.conversations.values()
+            for c in world.fake.conversations.values()
         ]
     return [
         [(m["role"], "".join(p["text"]["value"] for p in m["content"])) for m in t.messages]
-        for t in town.fake.threads.values()
+        for t in world.fake.threads.values()
     ]
 
 
-def texts(town: Town) -> list[list[str]]:
+def texts(world: World) -> list[list[str]]:
     """What people said, per conversation on the server."""
-    return [[text for role, text in said if role == "user"] for said in dialogues(town)]
+    return [[text for role, text in said if role == "user"] for said in dialogues(world)]
 
 
 @pytest.mark.parametrize("retry_after", [None, 0.3])
 async def test_a_rate_limit_is_waited_out_and_looked_up_by_nobody(
-    ai_town: Town, retry_after: float | None
+    ai_world: World, retry_after: float | None
 ) -> None:
-    town = ai_town
-    town.fake.fault("rate_limit", "POST", RUNS[town.settings.bot_engine], retry_after=retry_after)
-    root = await town.ask("#general", "@bot hi")
-    assert await town.replies("#general", root) == ["turn 1: hi"]
-    assert (runs(town), attempts(town)) == (1, 2)
-    made = [r.path for r in town.fake.requests if r.method == "POST"][-1]
-    refused, taken = (i for i, r in enumerate(town.fake.requests) if r.path == made and r.body)
+    world = ai_world
+    world.fake.fault("rate_limit", "POST", RUNS[world.settings.bot_engine], retry_after=retry_after)
+    root = await world.ask("#general", "@bot hi")
+    assert await world.replies("#general", root) == ["turn 1: hi"]
+    assert (runs(world), attempts(world)) == (1, 2)
+    made = [r.path for r in world.fake.requests if r.method == "POST"][-1]
+    refused, taken = (i for i, r in enumerate(world.fake.requests) if r.path == made and r.body)
     assert taken == refused + 1
-    waited = town.fake.requests[taken].time - town.fake.requests[refused].time
+    waited = world.fake.requests[taken].time - world.fake.requests[refused].time
     assert waited >= (retry_after or THROTTLE.pause)
-    assert await town.bot.store.dead.list() == ()
+    assert await world.bot.store.dead.list() == ()
 
 
-async def test_one_refusal_for_its_rate_holds_back_the_runs_of_all_threads(ai_town: Town) -> None:
-    town = ai_town
-    path = RUNS[town.settings.bot_engine]
-    town.fake.fault("rate_limit", "POST", path, retry_after=1.5)
-    alice = town.slack.user("alice")
+async def test_one_refusal_for_its_rate_holds_back_the_runs_of_all_threads(ai_world: World) -> None:
+    world = ai_world
+    path = RUNS[world.settings.bot_engine]
+    world.fake.fault("rate_limit", "POST", path, retry_after=1.5)
+    alice = world.slack.user("alice")
     first = await alice.says("#general", "@bot first")
-    await wait_until(lambda: _true(attempts(town) == 1))
-    spots = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(20)]
+    await wait_until(lambda: _true(attempts(world) == 1))
+    spots = [world.slack.add_channel(f"c{n}", ["alice"]).id for n in range(20)]
     roots = [await alice.says(spot, "@bot hi") for spot in spots]
-    await town.slack.settled()
+    await world.slack.settled()
     for spot, root in zip(spots, roots, strict=True):
-        assert await town.replies(spot, root) == ["turn 1: hi"]
-    await town.replies("#general", first)
-    assert (runs(town), attempts(town)) == (21, 22)
+        assert await world.replies(spot, root) == ["turn 1: hi"]
+    await world.replies("#general", first)
+    assert (runs(world), attempts(world)) == (21, 22)
 
 
 @pytest.mark.parametrize("timing", [IMPATIENT])
-async def test_a_server_that_asks_for_patience_without_end_is_given_up(ai_town: Town) -> None:
-    town = ai_town
-    path = RUNS[town.settings.bot_engine]
-    town.fake.fault("rate_limit", "POST", path, times=None, retry_after=0.05)
-    root = await town.ask("#general", "@bot hi")
-    assert WORDS["dead"] in (await town.replies("#general", root))[0]
-    [letter] = await town.bot.store.dead.list()
+async def test_a_server_that_asks_for_patience_without_end_is_given_up(ai_world: World) -> None:
+    world = ai_world
+    path = RUNS[world.settings.bot_engine]
+    world.fake.fault("rate_limit", "POST", path, times=None, retry_after=0.05)
+    root = await world.ask("#general", "@bot hi")
+    assert WORDS["dead"] in (await world.replies("#general", root))[0]
+    [letter] = await world.bot.store.dead.list()
     assert letter.reason == "rate_limit_exceeded"
-    assert attempts(town) >= town.settings.bot_attempts
-    assert runs(town) == 0
+    assert attempts(world) >= world.settings.bot_attempts
+    assert runs(world) == 0
 
 
 @pytest.mark.parametrize("timing", [IMPATIENT])
-async def test_a_lock_whose_run_is_lost_has_an_end_too(ai_town: Town) -> None:
-    town = ai_town
-    path = RUNS[town.settings.bot_engine]
+async def test_a_lock_whose_run_is_lost_has_an_end_too(ai_world: World) -> None:
+    world = ai_world
+    path = RUNS[world.settings.bot_engine]
     code = "conversation_locked"
-    town.fake.fault("error", "POST", path, times=None, code=code, message="Locked.")
-    root = await town.ask("#general", "@bot hi")
-    assert WORDS["dead"] in (await town.replies("#general", root))[0]
-    assert [letter.reason for letter in await town.bot.store.dead.list()] == [code]
+    world.fake.fault("error", "POST", path, times=None, code=code, message="Locked.")
+    root = await world.ask("#general", "@bot hi")
+    assert WORDS["dead"] in (await world.replies("#general", root))[0]
+    assert [letter.reason for letter in await world.bot.store.dead.list()] == [code]
 
 
 async def test_without_quota_each_person_is_told_once_the_log_once_and_the_server_left_alone(
-    ai_town: Town,
+    ai_world: World,
 ) -> None:
-    town = ai_town
-    town.fake.fault("quota", "POST", RUNS[town.settings.bot_engine], times=None)
+    world = ai_world
+    world.fake.fault("quota", "POST", RUNS[world.settings.bot_engine], times=None)
     with capture_logs() as logs:
-        roots = [await town.ask("#general", f"@bot {number}") for number in range(4)]
+        roots = [await world.ask("#general", f"@bot {number}") for number in range(4)]
         for root in roots:
-            assert await town.replies("#general", root) == [f"⚠️ {WORDS['insufficient_quota']}"]
-    assert attempts(town) == 1
+            assert await world.replies("#general", root) == [f"⚠️ {WORDS['insufficient_quota']}"]
+    assert attempts(world) == 1
     refused = [line for line in logs if line["event"] == "ai_server_refuses"]
     assert [(line["log_level"], line["reason"]) for line in refused] == [
         ("error", "insufficient_quota")
     ]
-    assert await town.bot.store.dead.list() == ()
+    assert await world.bot.store.dead.list() == ()
 
 
 async def test_two_workers_without_quota_ask_and_tell_the_log_once_between_them(
-    ai_town: Town, monkeypatch: pytest.MonkeyPatch
+    ai_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    town, workers = ai_town, set[str]()
+    world, workers = ai_world, set[str]()
 
     async def noting(turn: Turn, services: Services, interrupt: Interrupt) -> Said:
         workers.add(turn.claim.worker)
         return await take_turn(turn, services, interrupt)
 
     monkeypatch.setattr(attempt, "take_turn", noting)
-    town.fake.fault("quota", "POST", RUNS[town.settings.bot_engine], times=None)
+    world.fake.fault("quota", "POST", RUNS[world.settings.bot_engine], times=None)
     with capture_logs() as logs:
-        async with open_bot(town.settings, web_part=False):
-            roots = [await town.ask("#general", f"@bot {number}") for number in range(8)]
+        async with open_bot(world.settings, web_part=False):
+            roots = [await world.ask("#general", f"@bot {number}") for number in range(8)]
     for root in roots:
-        assert await town.replies("#general", root) == [f"⚠️ {WORDS['insufficient_quota']}"]
+        assert await world.replies("#general", root) == [f"⚠️ {WORDS['insufficient_quota']}"]
     assert len(workers) == 2
-    assert attempts(town) == 1
+    assert attempts(world) == 1
     assert [line["event"] for line in logs].count("ai_server_refuses") == 1
-    assert await town.bot.store.dead.list() == ()
+    assert await world.bot.store.dead.list() == ()
 
 
 @pytest.mark.parametrize(
     "timing", [Timing(WORKER, replace(THROTTLE, quota_pause=0.3), engine=ENGINE, answer=ANSWER)]
 )
-async def test_once_there_is_quota_again_the_conversation_goes_on(ai_town: Town) -> None:
-    town = ai_town
-    town.fake.fault("quota", "POST", RUNS[town.settings.bot_engine])
-    root = await town.ask("#general", "@bot one")
+async def test_once_there_is_quota_again_the_conversation_goes_on(ai_world: World) -> None:
+    world = ai_world
+    world.fake.fault("quota", "POST", RUNS[world.settings.bot_engine])
+    root = await world.ask("#general", "@bot one")
     await asyncio.sleep(0.3)
-    await town.ask("#general", "two", thread_ts=root)
-    assert (await town.replies("#general", root, 2))[1].endswith("two")
+    await world.ask("#general", "two", thread_ts=root)
+    assert (await world.replies("#general", root, 2))[1].endswith("two")
 
 
 @pytest.mark.parametrize("kind", ["server_error", "overloaded", "bad_gateway", "drop_before"])
 @pytest.mark.parametrize("path", ["run", "message", "conversation", "look"])
 async def test_a_fault_before_the_effect_is_got_over_at_any_call(
-    ai_town: Town, kind: FaultKind, path: str
+    ai_world: World, kind: FaultKind, path: str
 ) -> None:
-    town = ai_town
-    engine = town.settings.bot_engine
+    world = ai_world
+    engine = world.settings.bot_engine
     if path == "message" and engine == "responses":
         pytest.skip("messages travel with the run")
-    town.fake.answer = [held("the answer")]
+    world.fake.answer = [held("the answer")]
     if path == "look":
-        town.fake.fault(kind, "GET", times=3)
+        world.fake.fault(kind, "GET", times=3)
     else:
         where = {"run": RUNS, "message": MESSAGES, "conversation": CONVERSATIONS}[path][engine]
-        town.fake.fault(kind, "POST", where, times=2)
-    root = await town.slack.user("alice").says("#general", "@bot hi")
-    await town.slack.wait_for(lambda: town.fake.working, 20)
+        world.fake.fault(kind, "POST", where, times=2)
+    root = await world.slack.user("alice").says("#general", "@bot hi")
+    await world.slack.wait_for(lambda: world.fake.working, 20)
     if path == "look":
-        await wait_until(lambda: _true(sum(r.fault is not None for r in town.fake.requests) == 3))
-    town.fake.finish()
-    assert await town.replies("#general", root) == ["the answer"]
-    assert runs(town) == 1
-    assert texts(town) == [["hi"]]
+        await wait_until(lambda: _true(sum(r.fault is not None for r in world.fake.requests) == 3))
+    world.fake.finish()
+    assert await world.replies("#general", root) == ["the answer"]
+    assert runs(world) == 1
+    assert texts(world) == [["hi"]]
 
 
 @pytest.mark.parametrize("timing", [SHORT_REQUESTS])
 @pytest.mark.parametrize("kind", ["drop_after", "hang_after"])
 @pytest.mark.parametrize("path", ["run", "message", "conversation"])
 async def test_a_fault_behind_the_effect_makes_nothing_happen_twice(
-    ai_town: Town, path: str, kind: FaultKind
+    ai_world: World, path: str, kind: FaultKind
 ) -> None:
     """The server does what it was asked, and no answer comes: it is looked for."""
-    town = ai_town
-    engine = town.settings.bot_engine
+    world = ai_world
+    engine = world.settings.bot_engine
     if path == "message" and engine == "responses":
         pytest.skip("messages travel with the run")
     where = {"run": RUNS, "message": MESSAGES, "conversation": CONVERSATIONS}[path][engine]
-    town.fake.answer = [held("the answer")]
-    town.fake.fault(kind, "POST", where)
-    root = await town.slack.user("alice").says("#general", "@bot hi")
-    await town.slack.wait_for(lambda: town.fake.working, 20)
-    town.fake.finish()
-    assert await town.replies("#general", root) == ["the answer"]
-    assert runs(town) == 1
-    assert [said for said in texts(town) if said] == [["hi"]]
+    world.fake.answer = [held("the answer")]
+    world.fake.fault(kind, "POST", where)
+    root = await world.slack.user("alice").says("#general", "@bot hi")
+    await world.slack.wait_for(lambda: world.fake.working, 20)
+    world.fake.finish()
+    assert await world.replies("#general", root) == ["the answer"]
+    assert runs(world) == 1
+    assert [said for said in texts(world) if said] == [["hi"]]
 
 
-async def test_while_another_run_holds_the_conversation_the_message_waits(ai_town: Town) -> None:
-    town = ai_town
-    engine = town.settings.bot_engine
-    root = await town.ask("#general", "@bot one")
+async def test_while_another_run_holds_the_conversation_the_message_waits(ai_world: World) -> None:
+    world = ai_world
+    engine = world.settings.bot_engine
+    root = await world.ask("#general", "@bot one")
     message = (
         "Another process is currently operating on this conversation."
         if engine == "responses"
         else "Thread thread_1 already has an active run run_1."
     )
     code = "conversation_locked" if engine == "responses" else None
-    town.fake.fault("error", "POST", RUNS[engine], times=3, code=code, message=message)
-    await town.ask("#general", "two", thread_ts=root)
-    assert (await town.replies("#general", root, 2))[1] == "turn 2: one | two"
-    assert runs(town) == 2
+    world.fake.fault("error", "POST", RUNS[engine], times=3, code=code, message=message)
+    await world.ask("#general", "two", thread_ts=root)
+    assert (await world.replies("#general", root, 2))[1] == "turn 2: one | two"
+    assert runs(world) == 2
 
 
 @pytest.mark.parametrize(
@@ -288,150 +288,150 @@ async def test_while_another_run_holds_the_conversation_the_message_waits(ai_tow
     ],
 )
 async def test_a_run_that_fails_is_told_with_what_there_is_and_the_thread_goes_on(
-    ai_town: Town, answer: Answer, shown: str
+    ai_world: World, answer: Answer, shown: str
 ) -> None:
-    town = ai_town
-    town.fake.answer = [answer]
-    root = await town.ask("#general", "@bot one")
-    [told] = await town.replies("#general", root)
+    world = ai_world
+    world.fake.answer = [answer]
+    root = await world.ask("#general", "@bot one")
+    [told] = await world.replies("#general", root)
     assert told == "\n\n".join(filter(None, [answer.text, f"⚠️ {WORDS[shown]}"]))
-    assert runs(town) == 1
-    await town.ask("#general", "two", thread_ts=root)
-    assert (await town.replies("#general", root, 2))[1].endswith(": one | two")
-    assert texts(town) == [["one", "two"]]
+    assert runs(world) == 1
+    await world.ask("#general", "two", thread_ts=root)
+    assert (await world.replies("#general", root, 2))[1].endswith(": one | two")
+    assert texts(world) == [["one", "two"]]
 
 
-async def test_a_run_that_expires_or_is_cancelled_from_outside_is_told(ai_town: Town) -> None:
-    town = ai_town
-    town.fake.answer = [expired(), held("never to be seen")]
-    root = await town.ask("#general", "@bot one")
-    await town.slack.user("alice").says("#general", "two", thread_ts=root)
-    await town.slack.wait_for(lambda: town.fake.working)
-    for work in town.fake.working:
+async def test_a_run_that_expires_or_is_cancelled_from_outside_is_told(ai_world: World) -> None:
+    world = ai_world
+    world.fake.answer = [expired(), held("never to be seen")]
+    root = await world.ask("#general", "@bot one")
+    await world.slack.user("alice").says("#general", "two", thread_ts=root)
+    await world.slack.wait_for(lambda: world.fake.working)
+    for work in world.fake.working:
         work.cancel()
-    await town.replies("#general", root, 2)
-    assert runs(town) == 2
-    await town.ask("#general", "three", thread_ts=root)
-    gave_up = "expired" if town.settings.bot_engine == "assistants" else "server_error"
-    assert await town.replies("#general", root, 3) == [
+    await world.replies("#general", root, 2)
+    assert runs(world) == 2
+    await world.ask("#general", "three", thread_ts=root)
+    gave_up = "expired" if world.settings.bot_engine == "assistants" else "server_error"
+    assert await world.replies("#general", root, 3) == [
         f"⚠️ {WORDS[gave_up]}",
         STOPPED,
         "turn 1: one | two | three",
     ]
-    assert texts(town) == [["one", "two", "three"]]
+    assert texts(world) == [["one", "two", "three"]]
 
 
 async def test_a_run_that_never_ends_is_cancelled_at_its_deadline(
     redis_url: str, tmp_path: Path
 ) -> None:
     for engine in RUNS:
-        async with open_town(redis_url, tmp_path, engine=engine, bot_run_deadline=0.6) as town:
-            town.fake.answer = [never()]
-            root = await town.ask("#general", "@bot one")
-            assert WORDS["deadline"] in (await town.replies("#general", root))[0]
-            assert town.fake.working == []
-            await town.ask("#general", "two", thread_ts=root)
-            assert len(await town.replies("#general", root, 2)) == 2
+        async with open_world(redis_url, tmp_path, engine=engine, bot_run_deadline=0.6) as world:
+            world.fake.answer = [never()]
+            root = await world.ask("#general", "@bot one")
+            assert WORDS["deadline"] in (await world.replies("#general", root))[0]
+            assert world.fake.working == []
+            await world.ask("#general", "two", thread_ts=root)
+            assert len(await world.replies("#general", root, 2)) == 2
 
 
-async def _conversation_id(town: Town, root: str, channel: str = "#general") -> str:
-    conversation = await town.bot.store.conversations.find(town.key(channel, root))
+async def _conversation_id(world: World, root: str, channel: str = "#general") -> str:
+    conversation = await world.bot.store.conversations.find(world.key(channel, root))
     assert conversation is not None
     return conversation.id
 
 
 async def test_a_vanished_conversation_is_rebuilt_from_our_record_and_nobody_notices(
-    ai_town: Town,
+    ai_world: World,
 ) -> None:
-    town = ai_town
-    root = await town.ask("#general", "@bot 0")
+    world = ai_world
+    root = await world.ask("#general", "@bot 0")
     for number in range(1, 12):
-        await town.ask("#general", f"{number}", thread_ts=root)
-    before = await _conversation_id(town, root)
-    town.fake.vanish(before)
-    await town.ask("#general", "and now?", thread_ts=root)
-    answers = await town.replies("#general", root, 13)
+        await world.ask("#general", f"{number}", thread_ts=root)
+    before = await _conversation_id(world, root)
+    world.fake.vanish(before)
+    await world.ask("#general", "and now?", thread_ts=root)
+    answers = await world.replies("#general", root, 13)
     said = [*map(str, range(12)), "and now?"]
     assert answers[-1] == f"turn 13: {' | '.join(said)}"
-    assert texts(town) == [said]  # 24 lines: more than go into one call
-    assert await _conversation_id(town, root) != before
-    reads = [call for call in town.slack.calls if call.method == "conversations.replies"]
+    assert texts(world) == [said]  # 24 lines: more than go into one call
+    assert await _conversation_id(world, root) != before
+    reads = [call for call in world.slack.calls if call.method == "conversations.replies"]
     assert [call for call in reads if "latest" not in call.args] == []  # Slack's history
-    await town.ask("#general", "on", thread_ts=root)
-    assert (await town.replies("#general", root, 14))[-1].startswith("turn 14")
+    await world.ask("#general", "on", thread_ts=root)
+    assert (await world.replies("#general", root, 14))[-1].startswith("turn 14")
 
 
 @pytest.mark.parametrize("trouble", ["none", "5xx", "429 twice", "429 for long"])
 async def test_without_a_record_a_vanished_conversation_is_rebuilt_from_slack(
-    ai_town: Town, monkeypatch: pytest.MonkeyPatch, trouble: str
+    ai_world: World, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
     """What Slack cannot give at the moment is waited for: the thread is told whole, or not yet."""
-    town = ai_town
-    dm = town.slack.user("alice").dm()
-    root = await town.ask(dm, "0")
+    world = ai_world
+    dm = world.slack.user("alice").dm()
+    root = await world.ask(dm, "0")
     for number in range(1, 12):
-        await town.ask(dm, f"{number}", thread_ts=root)
-    before, thread = await _conversation_id(town, root, dm), town.key(dm, root)
-    await town.bot.store.redis.delete(town.bot.store.keys.record(thread))
-    town.fake.vanish(before)
+        await world.ask(dm, f"{number}", thread_ts=root)
+    before, thread = await _conversation_id(world, root, dm), world.key(dm, root)
+    await world.bot.store.redis.delete(world.bot.store.keys.record(thread))
+    world.fake.vanish(before)
     match trouble:
         case "5xx":
-            town.slack.faults.server_error("conversations.replies", status=503)
+            world.slack.faults.server_error("conversations.replies", status=503)
         case "429 twice":
-            town.slack.faults.rate_limit("conversations.replies", times=2, retry_after=0.05)
+            world.slack.faults.rate_limit("conversations.replies", times=2, retry_after=0.05)
         case "429 for long":
             monkeypatch.setattr(threads, "LONGEST_WAIT", 0.01)
-            town.slack.faults.rate_limit("conversations.replies", retry_after=0.05)
-    await town.ask(dm, "and now?", thread_ts=root)
+            world.slack.faults.rate_limit("conversations.replies", retry_after=0.05)
+    await world.ask(dm, "and now?", thread_ts=root)
     asked = [*map(str, range(12)), "and now?"]
     expected = [f"turn {n}: {' | '.join(asked[:n])}" for n in range(1, 14)]
-    assert await town.replies(dm, root, 13) == expected
+    assert await world.replies(dm, root, 13) == expected
     lines = [[("user", a), ("assistant", b)] for a, b in zip(asked, expected, strict=True)]
-    assert dialogues(town) == [[line for pair in lines for line in pair]]
-    assert await _conversation_id(town, root, dm) != before
-    assert runs(town) == 13
-    assert town.slack.faults.methods == []
+    assert dialogues(world) == [[line for pair in lines for line in pair]]
+    assert await _conversation_id(world, root, dm) != before
+    assert runs(world) == 13
+    assert world.slack.faults.methods == []
 
 
-async def test_a_conversation_that_vanishes_under_a_run_is_rebuilt_once(ai_town: Town) -> None:
-    town = ai_town
-    root = await town.ask("#general", "@bot one")
-    town.fake.answer = [held("never to be seen")]
-    await town.slack.user("alice").says("#general", "two", thread_ts=root)
-    await town.slack.wait_for(lambda: town.fake.working)
-    town.fake.vanish(await _conversation_id(town, root))
-    town.fake.runs.clear()
-    town.fake.responses.clear()
+async def test_a_conversation_that_vanishes_under_a_run_is_rebuilt_once(ai_world: World) -> None:
+    world = ai_world
+    root = await world.ask("#general", "@bot one")
+    world.fake.answer = [held("never to be seen")]
+    await world.slack.user("alice").says("#general", "two", thread_ts=root)
+    await world.slack.wait_for(lambda: world.fake.working)
+    world.fake.vanish(await _conversation_id(world, root))
+    world.fake.runs.clear()
+    world.fake.responses.clear()
     expected = ["turn 1: one", "turn 2: one | two", "turn 3: one | two | three"]
-    assert await town.replies("#general", root, 2) == expected[:2]
-    assert town.fake.created(CONVERSATIONS[town.settings.bot_engine]) == 2
-    assert await town.bot.store.dead.list() == ()
-    await town.ask("#general", "three", thread_ts=root)
-    assert await town.replies("#general", root, 3) == expected
-    assert texts(town) == [["one", "two", "three"]]
+    assert await world.replies("#general", root, 2) == expected[:2]
+    assert world.fake.created(CONVERSATIONS[world.settings.bot_engine]) == 2
+    assert await world.bot.store.dead.list() == ()
+    await world.ask("#general", "three", thread_ts=root)
+    assert await world.replies("#general", root, 3) == expected
+    assert texts(world) == [["one", "two", "three"]]
 
 
-async def test_a_tool_call_that_nobody_answered_does_not_brick_the_thread(ai_town: Town) -> None:
-    town = ai_town
+async def test_a_tool_call_that_nobody_answered_does_not_brick_the_thread(ai_world: World) -> None:
+    world = ai_world
 
     def said(prompt: Prompt) -> str:
         return " | ".join(prompt.user_messages)
 
-    town.fake.answer = [calling(Call("weather", '{"city": "Rome"}')), said, said]
-    root = await town.ask("#general", "@bot one")
-    await town.ask("#general", "two", thread_ts=root)
-    told = "one" if town.settings.bot_engine == "assistants" else f"⚠️ {WORDS['empty']}"
-    assert await town.replies("#general", root, 2) == [told, "one | two"]
-    assert texts(town) == [["one", "two"]]
-    assert await town.bot.store.dead.list() == ()
+    world.fake.answer = [calling(Call("weather", '{"deployment": "Rome"}')), said, said]
+    root = await world.ask("#general", "@bot one")
+    await world.ask("#general", "two", thread_ts=root)
+    told = "one" if world.settings.bot_engine == "assistants" else f"⚠️ {WORDS['empty']}"
+    assert await world.replies("#general", root, 2) == [told, "one | two"]
+    assert texts(world) == [["one", "two"]]
+    assert await world.bot.store.dead.list() == ()
 
 
-async def test_the_record_of_a_rebuilt_conversation_is_what_was_said(ai_town: Town) -> None:
-    town = ai_town
-    root = await town.ask("#general", "@bot one")
-    town.fake.vanish(await _conversation_id(town, root))
-    await town.ask("#general", "two", thread_ts=root)
-    record: list[Record] = await town.bot.store.conversations.history(town.key("#general", root))
+async def test_the_record_of_a_rebuilt_conversation_is_what_was_said(ai_world: World) -> None:
+    world = ai_world
+    root = await world.ask("#general", "@bot one")
+    world.fake.vanish(await _conversation_id(world, root))
+    await world.ask("#general", "two", thread_ts=root)
+    record: list[Record] = await world.bot.store.conversations.history(world.key("#general", root))
     assert [(line.role, line.text) for line in record] == [
         ("user", "one"),
         ("assistant", "turn 1: one"),

@@ -1,26 +1,26 @@
 """The agent pane: prompts, a greeting once, a title for each thread."""
 
 from bot.texts.assistant_thread import GREETING, PROMPTS
-from tests.world import Town
+from tests.world import World
 
 
-async def test_who_opens_the_messages_finds_prompts_and_is_greeted_once(town: Town) -> None:
-    alice = town.slack.user("alice")
+async def test_who_opens_the_messages_finds_prompts_and_is_greeted_once(world: World) -> None:
+    alice = world.slack.user("alice")
     for _ in range(2):
         await alice.opens_home("messages")
-        await town.slack.settled()
-    pane = town.slack.agent_thread(alice.dm(), "")
+        await world.slack.settled()
+    pane = world.slack.agent_thread(alice.dm(), "")
     assert [prompt["title"] for prompt in pane.prompts] == [title for title, _ in PROMPTS]
-    greetings = [m for m in town.slack.messages(alice.dm()) if m.text == GREETING]
+    greetings = [m for m in world.slack.messages(alice.dm()) if m.text == GREETING]
     assert len(greetings) == 1
 
 
-async def test_a_thread_of_the_pane_is_called_by_its_first_words(town: Town) -> None:
-    dm = town.slack.user("alice").dm()
+async def test_a_thread_of_the_pane_is_called_by_its_first_words(world: World) -> None:
+    dm = world.slack.user("alice").dm()
     long = "please explain to me how the tides work, in simple words, as if I were five years old"
-    root = await town.ask(dm, long)
-    await town.ask(dm, "and the moon?", thread_ts=root)
-    title = town.slack.agent_thread(dm, root).title
+    root = await world.ask(dm, long)
+    await world.ask(dm, "and the moon?", thread_ts=root)
+    title = world.slack.agent_thread(dm, root).title
     assert title.startswith("please explain to me how the tides work")
     assert title.endswith("…")
     assert len(title) <= 60

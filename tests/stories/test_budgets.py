@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.openai import Answer, slow
-from tests.world import open_town, words
+from tests.world import open_world, words
 
 TIERS = {
     "chat.startStream": 20,
@@ -26,11 +26,11 @@ async def test_sixty_answers_at_once_keep_to_slack_s_budgets(
     redis_url: str, tmp_path: Path
 ) -> None:
     """The local Slack refuses what is too much; nothing is ever refused, and nothing is missing."""
-    async with open_town(redis_url, tmp_path) as town:
-        slack = town.slack
+    async with open_world(redis_url, tmp_path) as world:
+        slack = world.slack
         slack.rates.enabled = True
         text = "\n\n".join(f"Paragraph {n} of an answer." for n in range(60))
-        town.fake.answer = lambda _: slow(Answer(text, piece=200), 4)
+        world.fake.answer = lambda _: slow(Answer(text, piece=200), 4)
         alice = slack.user("alice")
         channels = [slack.add_channel(f"c{n}", ["alice"]).id for n in range(ANSWERS)]
         roots = await asyncio.gather(*(alice.says(c, "@bot tell me") for c in channels))
@@ -38,7 +38,7 @@ async def test_sixty_answers_at_once_keep_to_slack_s_budgets(
         for channel, root in pairs:
             await slack.wait_for(lambda c=channel, r=root: slack.replies(c, r), PATIENCE)  # type: ignore[misc]
         for channel, root in pairs:
-            await town.rests(channel, root)
+            await world.rests(channel, root)
             (message,) = slack.replies(channel, root)
             assert words(message) == text
         assert [call for call in slack.calls if call.status == 429] == []

@@ -14,7 +14,7 @@ import pytest
 
 from local_slack.delivery.delivery import Attempt
 from tests.redis_server import run_server
-from tests.world import Town, open_town, wait_until
+from tests.world import World, open_world, wait_until
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> str:
@@ -23,7 +23,7 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
 
 
 async def post(
-    town: Town,
+    world: World,
     body: bytes,
     *,
     secret: str = "",
@@ -35,56 +35,56 @@ async def post(
     headers = {
         "Content-Type": kind,
         "X-Slack-Request-Timestamp": timestamp,
-        "X-Slack-Signature": sign(secret or town.slack.signing_secret, timestamp, body),
+        "X-Slack-Signature": sign(secret or world.slack.signing_secret, timestamp, body),
     }
     began = time.monotonic()
     async with (
         aiohttp.ClientSession() as session,
         session.post(
-            f"{town.url}/slack/events", data=io.BytesIO(body), headers=headers
+            f"{world.url}/slack/events", data=io.BytesIO(body), headers=headers
         ) as response,
     ):
         await response.read()
         return response.status, time.monotonic() - began
 
 
-async def test_twins_and_second_deliveries_lead_to_one_turn(each_way_town: Town) -> None:
-    town = each_way_town
-    town.slack.faults.deliver_twice = True
-    town.slack.faults.reverse_twins = True
-    root = await town.ask("#general", "@bot hi")
-    await town.ask("#general", "more", thread_ts=root)
-    await town.slack.settled()
-    assert await town.replies("#general", root, 2) == ["turn 1: hi", "turn 2: hi | more"]
-    assert town.fake.created("/responses") == 2
+async def test_twins_and_second_deliveries_lead_to_one_turn(each_way_world: World) -> None:
+    world = each_way_world
+    world.slack.faults.deliver_twice = True
+    world.slack.faults.reverse_twins = True
+    root = await world.ask("#general", "@bot hi")
+    await world.ask("#general", "more", thread_ts=root)
+    await world.slack.settled()
+    assert await world.replies("#general", root, 2) == ["turn 1: hi", "turn 2: hi | more"]
+    assert world.fake.created("/responses") == 2
 
 
-async def test_a_retry_long_after_the_answer_changes_nothing(town: Town) -> None:
-    root = await town.ask("#general", "@bot hi")
-    first = next(d for d in town.slack.deliveries if d.kind == "events_api")
-    status, _ = await post(town, json.dumps(first.payload).encode())
+async def test_a_retry_long_after_the_answer_changes_nothing(world: World) -> None:
+    root = await world.ask("#general", "@bot hi")
+    first = next(d for d in world.slack.deliveries if d.kind == "events_api")
+    status, _ = await post(world, json.dumps(first.payload).encode())
     assert status == 200
-    await town.rests("#general", root)
-    assert len(town.slack.replies("#general", root)) == 1
+    await world.rests("#general", root)
+    assert len(world.slack.replies("#general", root)) == 1
 
 
-async def test_a_delivery_that_comes_again_25_hours_later_changes_nothing(town: Town) -> None:
-    root = await town.ask("#general", "@bot hi")
-    await town.ask("#general", "more", thread_ts=root)
-    events = [d for d in town.slack.deliveries if d.kind == "events_api"]
+async def test_a_delivery_that_comes_again_25_hours_later_changes_nothing(world: World) -> None:
+    root = await world.ask("#general", "@bot hi")
+    await world.ask("#general", "more", thread_ts=root)
+    events = [d for d in world.slack.deliveries if d.kind == "events_api"]
     assert {d.name for d in events} == {"app_mention", "message.channels"}
-    await age(town, 25 * 3600)
+    await age(world, 25 * 3600)
     for delivery in events:
-        assert (await post(town, json.dumps(delivery.payload).encode()))[0] == 200
-    await town.rests("#general", root)
-    assert await town.replies("#general", root) == ["turn 1: hi", "turn 2: hi | more"]
-    assert len(town.fake.prompts) == 2
+        assert (await post(world, json.dumps(delivery.payload).encode()))[0] == 200
+    await world.rests("#general", root)
+    assert await world.replies("#general", root) == ["turn 1: hi", "turn 2: hi | more"]
+    assert len(world.fake.prompts) == 2
 
 
-async def age(town: Town, seconds: int) -> None:
+async def age(world: World, seconds: int) -> None:
     """Let Redis forget what it would forget in so much time."""
-    redis = town.bot.store.redis
-    keys = [key async for key in redis.scan_iter(f"{{{town.settings.bot_redis_prefix}}}*")]
+    redis = world.bot.store.redis
+    keys = [key async for key in redis.scan_iter(f"{{{world.settings.bot_redis_prefix}}}*")]
     for key in keys:
         if (left := await redis.pttl(key)) >= 0:
             await redis.pexpire(key, max(0, left - seconds * 1000))
@@ -94,24 +94,24 @@ async def age(town: Town, seconds: int) -> None:
 async def test_what_arrives_before_the_mention_that_opened_the_thread_is_answered_along_with_it(
     engine: str, redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(redis_url, tmp_path, engine=engine) as town:
-        alice, faults = town.slack.user("alice"), town.slack.faults
+    async with open_world(redis_url, tmp_path, engine=engine) as world:
+        alice, faults = world.slack.user("alice"), world.slack.faults
         faults.delay = (1.5, 1.5)
         root = await alice.says("#general", "@bot start")
         faults.delay = (0.0, 0.0)
         more = await alice.says("#general", "more", thread_ts=root)
-        await town.slack.wait_for(lambda: any(a.status == 200 for a in tries(town, more)))
-        assert not tries(town, root)
-        await town.slack.settled()
-        assert await town.replies("#general", root) == ["turn 1: start | more"]
-        assert len(town.fake.prompts) == 1
+        await world.slack.wait_for(lambda: any(a.status == 200 for a in tries(world, more)))
+        assert not tries(world, root)
+        await world.slack.settled()
+        assert await world.replies("#general", root) == ["turn 1: start | more"]
+        assert len(world.fake.prompts) == 1
 
 
-async def test_forged_and_stale_signatures_are_refused(town: Town) -> None:
+async def test_forged_and_stale_signatures_are_refused(world: World) -> None:
     body = json.dumps({"type": "event_callback", "event": {"type": "message"}}).encode()
-    assert (await post(town, body, secret="wrong"))[0] == 401
-    assert (await post(town, body, timestamp=str(int(time.time()) - 400)))[0] == 401
-    assert (await post(town, body, timestamp="yesterday"))[0] == 401
+    assert (await post(world, body, secret="wrong"))[0] == 401
+    assert (await post(world, body, timestamp=str(int(time.time()) - 400)))[0] == 401
+    assert (await post(world, body, timestamp="yesterday"))[0] == 401
 
 
 @pytest.mark.parametrize(
@@ -129,49 +129,49 @@ async def test_forged_and_stale_signatures_are_refused(town: Town) -> None:
     ids=["5 MB", "no JSON", "a list", "no UTF-8", "form", "form list", "empty", "nothing in it"],
 )
 async def test_bad_bodies_are_refused_and_the_process_lives(
-    town: Town, body: bytes, kind: str
+    world: World, body: bytes, kind: str
 ) -> None:
-    status, _ = await post(town, body, kind=kind)
+    status, _ = await post(world, body, kind=kind)
     assert 400 <= status < 500
-    root = await town.ask("#general", "@bot still there?")
-    assert await town.replies("#general", root) == ["turn 1: still there?"]
+    root = await world.ask("#general", "@bot still there?")
+    assert await world.replies("#general", root) == ["turn 1: still there?"]
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
 async def test_what_arrives_shuffled_is_gathered_and_answered_once_in_slack_s_order(
     engine: str, redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(redis_url, tmp_path, engine=engine, bot_gather_seconds=1.0) as town:
-        root = await town.ask("#general", "@bot start")
-        town.slack.faults.delay = (0.0, 0.3)
-        said = await say_numbers(town, root)
-        assert await town.replies("#general", root, 2) == [
+    async with open_world(redis_url, tmp_path, engine=engine, bot_gather_seconds=1.0) as world:
+        root = await world.ask("#general", "@bot start")
+        world.slack.faults.delay = (0.0, 0.3)
+        said = await say_numbers(world, root)
+        assert await world.replies("#general", root, 2) == [
             "turn 1: start",
             "turn 2: start | n0 | n1 | n2 | n3 | n4 | n5",
         ]
-        arrived = sorted(said, key=lambda ts: tries(town, ts)[0].sent_at)
+        arrived = sorted(said, key=lambda ts: tries(world, ts)[0].sent_at)
         assert arrived != said
-        assert len(town.fake.prompts) == 2
+        assert len(world.fake.prompts) == 2
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
 async def test_what_arrives_too_late_to_be_gathered_is_answered_once_behind_what_was_there(
     engine: str, redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(redis_url, tmp_path, engine=engine) as town:
-        root = await town.ask("#general", "@bot start")
-        town.slack.faults.delay = (0.0, 1.5)
-        said = await say_numbers(town, root)
-        await town.slack.settled()
-        await town.rests("#general", root)
-        heard = [prompt.user_messages for prompt in town.fake.prompts]
+    async with open_world(redis_url, tmp_path, engine=engine) as world:
+        root = await world.ask("#general", "@bot start")
+        world.slack.faults.delay = (0.0, 1.5)
+        said = await say_numbers(world, root)
+        await world.slack.settled()
+        await world.rests("#general", root)
+        heard = [prompt.user_messages for prompt in world.fake.prompts]
         answers = [f"turn {turn}: {' | '.join(words)}" for turn, words in enumerate(heard, 1)]
-        assert await town.replies("#general", root) == answers
+        assert await world.replies("#general", root) == answers
         assert sorted(heard[-1]) == ["n0", "n1", "n2", "n3", "n4", "n5", "start"]
         turns = [later[len(earlier) :] for earlier, later in pairwise(heard)]
         assert len(turns) > 1
         assert all(list(words) == sorted(words) for words in turns)
-        first = [tries(town, ts)[0] for ts in said]
+        first = [tries(world, ts)[0] for ts in said]
         order = [int(word.removeprefix("n")) for word in heard[-1][1:]]
         for one, other in combinations(order, 2):
             if one > other:
@@ -183,32 +183,32 @@ async def test_what_arrives_too_late_to_be_gathered_is_answered_once_behind_what
 async def test_a_message_that_arrives_when_its_successor_was_answered_gets_the_next_answer(
     engine: str, redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(redis_url, tmp_path, engine=engine) as town:
-        root = await town.ask("#general", "@bot start")
-        alice, faults = town.slack.user("alice"), town.slack.faults
+    async with open_world(redis_url, tmp_path, engine=engine) as world:
+        root = await world.ask("#general", "@bot start")
+        alice, faults = world.slack.user("alice"), world.slack.faults
         faults.delay = (3.0, 3.0)
         late = await alice.says("#general", "late", thread_ts=root)
         faults.delay = (0.0, 0.0)
         await alice.says("#general", "prompt", thread_ts=root)
-        await town.slack.wait_for(lambda: len(town.slack.replies("#general", root)) == 2)
-        assert not tries(town, late)
-        assert await town.replies("#general", root, 3) == [
+        await world.slack.wait_for(lambda: len(world.slack.replies("#general", root)) == 2)
+        assert not tries(world, late)
+        assert await world.replies("#general", root, 3) == [
             "turn 1: start",
             "turn 2: start | prompt",
             "turn 3: start | prompt | late",
         ]
-        assert len(town.fake.prompts) == 3
+        assert len(world.fake.prompts) == 3
 
 
-async def say_numbers(town: Town, root: str) -> list[str]:
+async def say_numbers(world: World, root: str) -> list[str]:
     """Six messages in a thread, at once."""
-    alice = town.slack.user("alice")
+    alice = world.slack.user("alice")
     return [await alice.says("#general", f"n{n}", thread_ts=root) for n in range(6)]
 
 
-def tries(town: Town, ts: str) -> list[Attempt]:
+def tries(world: World, ts: str) -> list[Attempt]:
     """How Slack has brought a message to the bot, by now."""
-    return [attempt for d in town.slack.deliveries if d.ts == ts for attempt in d.attempts]
+    return [attempt for d in world.slack.deliveries if d.ts == ts for attempt in d.attempts]
 
 
 @pytest.mark.parametrize(
@@ -218,12 +218,12 @@ async def test_while_redis_is_gone_slack_is_told_and_delivers_again(
     socket_mode: bool, reason: str, tmp_path: Path
 ) -> None:
     with run_server() as server:
-        async with open_town(server.url, tmp_path, socket_mode=socket_mode) as town:
-            town.slack.deliveries_to_app.ack_seconds = 1
-            root = await town.ask("#general", "@bot before")
+        async with open_world(server.url, tmp_path, socket_mode=socket_mode) as world:
+            world.slack.deliveries_to_app.ack_seconds = 1
+            root = await world.ask("#general", "@bot before")
             server.kill()
-            ts = await town.slack.user("alice").says("#general", "during", thread_ts=root)
-            [during] = [d for d in town.slack.deliveries if d.ts == ts]
+            ts = await world.slack.user("alice").says("#general", "during", thread_ts=root)
+            [during] = [d for d in world.slack.deliveries if d.ts == ts]
 
             async def refused() -> bool:
                 return any(attempt.reason == reason for attempt in during.attempts)
@@ -231,44 +231,46 @@ async def test_while_redis_is_gone_slack_is_told_and_delivers_again(
             await wait_until(refused)
             assert 200 not in {attempt.status for attempt in during.attempts}
             server.start()
-            answers = await town.replies("#general", root, 2)
+            answers = await world.replies("#general", root, 2)
             assert answers == ["turn 1: before", "turn 2: before | during"]
             assert during.state == "acknowledged"
 
 
-async def test_under_load_every_event_is_acknowledged_at_once_and_answered_once(town: Town) -> None:
-    alice = town.slack.user("alice")
+async def test_under_load_every_event_is_acknowledged_at_once_and_answered_once(
+    world: World,
+) -> None:
+    alice = world.slack.user("alice")
     # Slack takes about one post a second in a channel: spread them, to test the way in.
-    channels = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(13)]
+    channels = [world.slack.add_channel(f"c{n}", ["alice"]).id for n in range(13)]
     asked = [(channel, f"@bot {n}") for n in range(4) for channel in channels]
     roots = await asyncio.gather(*(alice.says(channel, text) for channel, text in asked))
-    await town.slack.settled(20)
-    assert all(len(delivery.attempts) == 1 for delivery in town.slack.deliveries)
+    await world.slack.settled(20)
+    assert all(len(delivery.attempts) == 1 for delivery in world.slack.deliveries)
     for (channel, _), root in zip(asked, roots, strict=True):
-        await town.rests(channel, root)
-        assert len(town.slack.replies(channel, root)) == 1
+        await world.rests(channel, root)
+        assert len(world.slack.replies(channel, root)) == 1
 
 
-async def test_where_the_data_was_lost_slack_is_asked_whose_an_old_thread_is(town: Town) -> None:
-    ours = await town.ask("#general", "@bot hi")
-    theirs = await town.slack.user("alice").says("#general", "just between us")
-    await town.bot.store.redis.delete(*[key async for key in town.bot.store.redis.scan_iter("*")])
+async def test_where_the_data_was_lost_slack_is_asked_whose_an_old_thread_is(world: World) -> None:
+    ours = await world.ask("#general", "@bot hi")
+    theirs = await world.slack.user("alice").says("#general", "just between us")
+    await world.bot.store.redis.delete(*[key async for key in world.bot.store.redis.scan_iter("*")])
 
     async def beats_again() -> bool:
-        return bool(await town.bot.store.redis.hget(town.bot.store.keys.pulse, "born"))
+        return bool(await world.bot.store.redis.hget(world.bot.store.keys.pulse, "born"))
 
     await wait_until(beats_again)
-    town.slack.faults.rate_limit("conversations.replies", times=1)
+    world.slack.faults.rate_limit("conversations.replies", times=1)
     for text in ("one", "two"):
-        await town.slack.user("alice").says("#general", text, thread_ts=theirs)
-        await town.slack.settled()
-    await town.slack.user("alice").says("#general", "still there?", thread_ts=ours)
-    *_, answer = await town.replies("#general", ours, 2)
+        await world.slack.user("alice").says("#general", text, thread_ts=theirs)
+        await world.slack.settled()
+    await world.slack.user("alice").says("#general", "still there?", thread_ts=ours)
+    *_, answer = await world.replies("#general", ours, 2)
     assert answer.endswith("hi | still there?")
-    await town.slack.settled()
-    assert town.slack.replies("#general", theirs) == []
+    await world.slack.settled()
+    assert world.slack.replies("#general", theirs) == []
     looks = [
-        call.error == "ok" for call in town.slack.calls if call.method == "conversations.replies"
+        call.error == "ok" for call in world.slack.calls if call.method == "conversations.replies"
     ]
     assert looks.count(False) == 1
     assert looks.count(True) == 3  # once for each thread, and for what had been said in ours

@@ -14,66 +14,66 @@ from bot.slack.shared_files import parse_files
 from bot.texts.files import ELSEWHERE, NO_SCOPE, TOO_LARGE, UNHEARD, UNREADABLE
 from bot.turn.files_in import _attempts
 from local_slack.workspace.shapes import file_json
-from tests.world import Town, network_engine, open_town
+from tests.world import World, network_engine, open_world
 
 MP3 = b"ID3" + bytes(range(100))
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
 
 
-def content(town: Town) -> list[dict[str, Any]]:
+def content(world: World) -> list[dict[str, Any]]:
     """What the newest message of the conversation was made of."""
-    asked = [r.body for r in town.fake.requests if r.method == "POST" and r.path == "/responses"]
+    asked = [r.body for r in world.fake.requests if r.method == "POST" and r.path == "/responses"]
     parts: list[dict[str, Any]] = asked[-1]["input"][-1]["content"]
     return parts
 
 
-async def test_an_image_is_shown_to_the_model(town: Town) -> None:
-    await ask_with(town, "@bot what is it?", {"cat.png": PNG})
-    words, image = content(town)
+async def test_an_image_is_shown_to_the_model(world: World) -> None:
+    await ask_with(world, "@bot what is it?", {"cat.png": PNG})
+    words, image = content(world)
     assert words == {"type": "input_text", "text": "what is it?\n(files: cat.png)"}
     assert (image["type"], image["detail"]) == ("input_image", "auto")
     assert base64.b64decode(image["image_url"].partition(",")[2]) == PNG
 
 
-async def test_documents_go_as_files_and_texts_as_words(town: Town) -> None:
+async def test_documents_go_as_files_and_texts_as_words(world: World) -> None:
     files = {"a.pdf": b"%PDF-1.7 ...", "b.py": "print('ä')".encode(), "c.txt": b"x" * 70_000}
-    await ask_with(town, "@bot review", files)
-    _, document, code, text = content(town)
+    await ask_with(world, "@bot review", files)
+    _, document, code, text = content(world)
     assert (document["type"], document["filename"]) == ("input_file", "a.pdf")
     assert document["file_data"].startswith("data:application/pdf;base64,")
     assert code == {"type": "input_text", "text": "<file name=\"b.py\">\nprint('ä')\n</file>"}
     assert (text["type"], text["filename"]) == ("input_file", "c.txt")
 
 
-async def test_a_model_that_hears_is_given_the_sound(town: Town) -> None:
-    town.fake.options.hears = True
+async def test_a_model_that_hears_is_given_the_sound(world: World) -> None:
+    world.fake.options.hears = True
     files = {"song.mp3": MP3, "call.wav": b"RIFF....WAVE"}
-    answer = await ask_with(town, "@bot listen", files)
+    answer = await ask_with(world, "@bot listen", files)
     assert answer == "turn 1: listen\n(files: song.mp3, call.wav)"
-    _, *sounds = content(town)
+    _, *sounds = content(world)
     heard = [sound["input_audio"] for sound in sounds]
     assert [sound["format"] for sound in heard] == ["mp3", "wav"]
     assert base64.b64decode(heard[0]["data"]) == MP3
 
 
-async def test_a_model_that_hears_nothing_is_asked_without_the_sound_only(town: Town) -> None:
-    answer = await ask_with(town, "@bot look and listen", {"song.mp3": MP3, "cat.png": PNG})
+async def test_a_model_that_hears_nothing_is_asked_without_the_sound_only(world: World) -> None:
+    answer = await ask_with(world, "@bot look and listen", {"song.mp3": MP3, "cat.png": PNG})
     assert answer.endswith("⚠️ I could not read song.mp3 (the AI model does not take it).")
-    assert [part["type"] for part in content(town)] == ["input_text", "input_image"]
+    assert [part["type"] for part in content(world)] == ["input_text", "input_image"]
 
 
-async def test_a_voice_message_is_answered_and_named_as_not_heard(any_town: Town) -> None:
-    dm = any_town.slack.user("alice").dm()
-    ts = await any_town.slack.user("alice").says(dm, "", files={"audio_message.m4a": b"ftypM4A"})
-    (answer,) = await any_town.replies(dm, ts)
+async def test_a_voice_message_is_answered_and_named_as_not_heard(any_world: World) -> None:
+    dm = any_world.slack.user("alice").dm()
+    ts = await any_world.slack.user("alice").says(dm, "", files={"audio_message.m4a": b"ftypM4A"})
+    (answer,) = await any_world.replies(dm, ts)
     assert "(files: audio_message.m4a)" in answer
     assert answer.endswith(f"\n\n⚠️ I could not read audio_message.m4a ({UNHEARD}).")
 
 
-async def test_an_assistant_names_sound_as_not_heard(assistants_town: Town) -> None:
-    answer = await ask_with(assistants_town, "@bot listen", {"song.mp3": MP3})
+async def test_an_assistant_names_sound_as_not_heard(assistants_world: World) -> None:
+    answer = await ask_with(assistants_world, "@bot listen", {"song.mp3": MP3})
     assert answer.endswith(f"song.mp3 ({UNHEARD}).")
-    assert assistants_town.fake.files == {}
+    assert assistants_world.fake.files == {}
 
 
 def test_a_voice_message_that_slack_calls_a_video_is_a_recording() -> None:
@@ -82,81 +82,81 @@ def test_a_voice_message_that_slack_calls_a_video_is_a_recording() -> None:
     assert [file.mimetype for file in parse_files([voice, film])] == ["audio/mp4", "video/mp4"]
 
 
-async def test_a_file_without_a_word_is_enough(town: Town) -> None:
-    dm = town.slack.user("alice").dm()
-    ts = await town.slack.user("alice").says(dm, "", files={"cat.png": PNG})
-    (answer,) = await town.replies(dm, ts)
+async def test_a_file_without_a_word_is_enough(world: World) -> None:
+    dm = world.slack.user("alice").dm()
+    ts = await world.slack.user("alice").says(dm, "", files={"cat.png": PNG})
+    (answer,) = await world.replies(dm, ts)
     assert answer == "turn 1: (files: cat.png)"
 
 
-async def test_an_assistant_gets_them_through_the_files_api(assistants_town: Town) -> None:
-    town = assistants_town
+async def test_an_assistant_gets_them_through_the_files_api(assistants_world: World) -> None:
+    world = assistants_world
     await ask_with(
-        town, "@bot look", {"cat.png": PNG, "a.pdf": b"%PDF", "t.csv": b"a,b\n" * 20_000}
+        world, "@bot look", {"cat.png": PNG, "a.pdf": b"%PDF", "t.csv": b"a,b\n" * 20_000}
     )
-    made = {file.filename: file for file in town.fake.files.values()}
+    made = {file.filename: file for file in world.fake.files.values()}
     assert {name: file.purpose for name, file in made.items()} == {
         "cat.png": "vision",
         "a.pdf": "assistants",
         "t.csv": "assistants",
     }
     assert all(file.expires_at for file in made.values())
-    (thread,) = town.fake.threads.values()
+    (thread,) = world.fake.threads.values()
     message = thread.messages[0]
     assert message["content"][1]["image_file"]["file_id"] == made["cat.png"].id
     tools = {a["file_id"]: a["tools"][0]["type"] for a in message["attachments"]}
     assert tools == {made["a.pdf"].id: "file_search", made["t.csv"].id: "code_interpreter"}
 
 
-async def test_what_cannot_be_read_is_named_in_the_answer(any_town: Town) -> None:
+async def test_what_cannot_be_read_is_named_in_the_answer(any_world: World) -> None:
     files = {"all.zip": b"PK", "big.png": b"x" * (MOST_BYTES + 1), "cat.png": PNG}
-    answer = await ask_with(any_town, "@bot look", files)
+    answer = await ask_with(any_world, "@bot look", files)
     assert answer.endswith(f"⚠️ I could not read all.zip ({UNREADABLE}), big.png ({TOO_LARGE}).")
 
 
-async def test_a_login_page_is_no_file(town: Town) -> None:
-    await town.slack.user("alice").says("#random", "look", files={"cat.png": PNG})
-    (shape,) = [file_json(town.slack.workspace, f) for f in town.slack.workspace.files.values()]
+async def test_a_login_page_is_no_file(world: World) -> None:
+    await world.slack.user("alice").says("#random", "look", files={"cat.png": PNG})
+    (shape,) = [file_json(world.slack.workspace, f) for f in world.slack.workspace.files.values()]
     async with aiohttp.ClientSession() as session:
-        stranger = AsyncWebClient("xoxb-other", town.slack.api_url, session=session)
+        stranger = AsyncWebClient("xoxb-other", world.slack.api_url, session=session)
         loaded = await Files(stranger).load(parse_files([shape]), {"image"})
     assert loaded.attachments == ()
     assert loaded.unread == (f"cat.png ({NO_SCOPE})",)
 
 
-async def test_a_stub_of_slack_connect_is_looked_up(town: Town) -> None:
-    await town.slack.user("alice").says("#random", "look", files={"cat.png": PNG})
-    (file_id,) = town.slack.workspace.files
+async def test_a_stub_of_slack_connect_is_looked_up(world: World) -> None:
+    await world.slack.user("alice").says("#random", "look", files={"cat.png": PNG})
+    (file_id,) = world.slack.workspace.files
     stub = parse_files([{"id": file_id, "mode": "file_access", "file_access": "check_file_info"}])
     async with aiohttp.ClientSession() as session:
-        client = AsyncWebClient(town.slack.bot_token, town.slack.api_url, session=session)
+        client = AsyncWebClient(world.slack.bot_token, world.slack.api_url, session=session)
         (attachment,) = (await Files(client).load(stub, {"image"})).attachments
     assert (attachment.name, attachment.data) == ("cat.png", PNG)
 
 
-async def test_a_model_that_takes_no_files_is_asked_without_them(town: Town) -> None:
-    town.fake.fault("error", "POST", "/responses", message="Invalid value: 'input_image'.")
-    answer = await ask_with(town, "@bot look", {"cat.png": PNG})
+async def test_a_model_that_takes_no_files_is_asked_without_them(world: World) -> None:
+    world.fake.fault("error", "POST", "/responses", message="Invalid value: 'input_image'.")
+    answer = await ask_with(world, "@bot look", {"cat.png": PNG})
     assert answer == (
         "turn 1: look\n(files: cat.png)\n\n"
         "⚠️ I could not read cat.png (the AI model does not take it)."
     )
 
 
-async def test_the_token_is_shown_to_slack_only(town: Town) -> None:
-    town.slack.workspace.files_url = "https://files.example.com"
-    answer = await ask_with(town, "@bot look", {"cat.png": PNG})
+async def test_the_token_is_shown_to_slack_only(world: World) -> None:
+    world.slack.workspace.files_url = "https://files.example.com"
+    answer = await ask_with(world, "@bot look", {"cat.png": PNG})
     assert answer.endswith(f"cat.png ({ELSEWHERE}).")
 
 
 async def test_no_bytes_of_files_come_into_redis(redis_url: str, tmp_path: Path) -> None:
     """Of text files the words are kept, in our record of the conversation."""
-    async with open_town(redis_url, tmp_path) as town:
-        town.fake.answer = ["I see."]
+    async with open_world(redis_url, tmp_path) as world:
+        world.fake.answer = ["I see."]
         files = {"cat.png": PNG + b"top secret pixels", "huge.txt": b"top secret words" * 2000}
-        await ask_with(town, "@bot look", files)
-        assert "top secret words" in content(town)[2]["text"]
-        redis = town.bot.store.redis
+        await ask_with(world, "@bot look", files)
+        assert "top secret words" in content(world)[2]["text"]
+        redis = world.bot.store.redis
         async for key in redis.scan_iter(match="*story-*"):
             kind = await redis.type(key)
             whole = await (redis.lrange(key, 0, -1) if kind == "list" else redis.dump(key))
@@ -168,13 +168,13 @@ async def test_files_outlast_a_lost_conversation(
     redis_url: str, tmp_path: Path, variant: str
 ) -> None:
     """The words of text files are in our record; the rest is named as no longer available."""
-    async with open_town(redis_url, tmp_path, fake={"variant": variant}) as town:
+    async with open_world(redis_url, tmp_path, fake={"variant": variant}) as world:
         files = {"a.txt": b"the code is 4711", "cat.png": PNG}
-        root = await town.slack.user("alice").says("#general", "@bot read", files=files)
-        await town.replies("#general", root)
-        lose_conversations(town)
-        await town.ask("#general", "which code?", thread_ts=root)
-        said = str(town.fake.prompts[-1].body.get("messages") or asked(town))
+        root = await world.slack.user("alice").says("#general", "@bot read", files=files)
+        await world.replies("#general", root)
+        lose_conversations(world)
+        await world.ask("#general", "which code?", thread_ts=root)
+        said = str(world.fake.prompts[-1].body.get("messages") or asked(world))
     assert "the code is 4711" in said
     assert "[image cat.png, no longer available]" in said
 
@@ -185,27 +185,27 @@ async def test_a_file_that_a_simple_server_refuses_costs_only_itself(
     redis_url: str, tmp_path: Path, variant: str, status: int
 ) -> None:
     refusing = {"variant": variant, "takes_files": False, "file_status": status}
-    async with open_town(redis_url, tmp_path, fake=refusing) as town:
-        answer = await ask_with(town, "@bot look", {"cat.png": PNG})
+    async with open_world(redis_url, tmp_path, fake=refusing) as world:
+        answer = await ask_with(world, "@bot look", {"cat.png": PNG})
         assert answer.startswith("turn 1: look")
         assert answer.endswith("⚠️ I could not read cat.png (the AI model does not take it).")
 
 
-def lose_conversations(town: Town) -> None:
+def lose_conversations(world: World) -> None:
     """What a restart of the worker loses, or the server."""
-    network_engine(town).replay._memories.clear()
-    town.fake.conversations.clear()
+    network_engine(world).replay._memories.clear()
+    world.fake.conversations.clear()
 
 
-def asked(town: Town) -> list[Any]:
+def asked(world: World) -> list[Any]:
     """All that the server was given of conversations and requests."""
-    return [r.body for r in town.fake.requests if r.path in ("/conversations", "/responses")][-2:]
+    return [r.body for r in world.fake.requests if r.path in ("/conversations", "/responses")][-2:]
 
 
-async def ask_with(town: Town, text: str, files: dict[str, bytes]) -> str:
+async def ask_with(world: World, text: str, files: dict[str, bytes]) -> str:
     """Ask with files attached; returns the answer."""
-    ts = await town.slack.user("alice").says("#general", text, files=files)
-    return (await town.replies("#general", ts))[0]
+    ts = await world.slack.user("alice").says("#general", text, files=files)
+    return (await world.replies("#general", ts))[0]
 
 
 def test_one_refused_file_costs_only_itself() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from bot.timing import EngineTiming, Timing
 from tests.fakes.openai import Request
-from tests.world import Town, open_town
+from tests.world import World, open_world
 
 PATIENCE = 5.0
 """Seconds until a request is given up; a minute for real."""
@@ -18,22 +18,22 @@ async def test_a_thread_whose_run_hangs_slows_no_other_and_gets_its_answer(
     redis_url: str, tmp_path: Path, engine: str
 ) -> None:
     timing = Timing(engine=EngineTiming(create_timeout=PATIENCE))
-    async with open_town(redis_url, tmp_path, engine=engine, timing=timing) as town:
-        alice, slack = town.slack.user("alice"), town.slack
-        root = await town.ask("#general", "@bot one")
-        town.fake.fault("hang_before", "POST", RUNS[engine])
+    async with open_world(redis_url, tmp_path, engine=engine, timing=timing) as world:
+        alice, slack = world.slack.user("alice"), world.slack
+        root = await world.ask("#general", "@bot one")
+        world.fake.fault("hang_before", "POST", RUNS[engine])
         await alice.says("#general", "two", thread_ts=root)
-        await slack.wait_for(lambda: hanging(town))
+        await slack.wait_for(lambda: hanging(world))
         spots = [slack.add_channel(f"c{n}", ["alice"]).id for n in range(10)]
         asked = [(spot, await alice.says(spot, f"@bot {spot}")) for spot in spots]
         for spot, thread_ts in asked:
-            assert await town.replies(spot, thread_ts) == [f"turn 1: {spot}"]
-        assert hanging(town)
-        assert await town.replies("#general", root, 2) == ["turn 1: one", "turn 2: one | two"]
-        assert len(town.fake.prompts) == len(asked) + 2
-        assert await town.bot.store.dead.list() == ()
+            assert await world.replies(spot, thread_ts) == [f"turn 1: {spot}"]
+        assert hanging(world)
+        assert await world.replies("#general", root, 2) == ["turn 1: one", "turn 2: one | two"]
+        assert len(world.fake.prompts) == len(asked) + 2
+        assert await world.bot.store.dead.list() == ()
 
 
-def hanging(town: Town) -> list[Request]:
+def hanging(world: World) -> list[Request]:
     """The requests that the server leaves without an answer."""
-    return [request for request in town.fake.open_requests if request.fault == "hang_before"]
+    return [request for request in world.fake.open_requests if request.fault == "hang_before"]

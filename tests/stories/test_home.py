@@ -12,127 +12,127 @@ from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Version
 from bot.texts.answers import FRESH_START
 from local_slack.actions import default_state
-from tests.world import Town, open_town
+from tests.world import World, open_world
 
 
 @pytest.fixture
-async def managed(redis_url: str, tmp_path: Path) -> AsyncIterator[Town]:
-    """A town with an admin, chief."""
-    async with open_town(redis_url, tmp_path) as town:
-        await town.slack.add_user("chief", is_admin=True).joins("#general")
-        yield town
+async def managed(redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    """A world with an admin, chief."""
+    async with open_world(redis_url, tmp_path) as world:
+        await world.slack.add_user("chief", is_admin=True).joins("#general")
+        yield world
 
 
-async def home_of(town: Town, who: str) -> str:
+async def home_of(world: World, who: str) -> str:
     """What a person reads in App Home, after opening it."""
-    person = town.slack.user(who)
+    person = world.slack.user(who)
     await person.opens_home()
-    await town.slack.settled()
+    await world.slack.settled()
     assert person.home is not None
     return json.dumps(person.home["blocks"])
 
 
-async def test_app_home_shows_conversations_to_reset_and_usage(town: Town) -> None:
-    root = await town.ask("#general", "@bot about cats")
-    await town.ask("#random", "@bot about dogs")
-    alice = town.slack.user("alice")
-    shown = await home_of(town, "alice")
+async def test_app_home_shows_conversations_to_reset_and_usage(world: World) -> None:
+    root = await world.ask("#general", "@bot about cats")
+    await world.ask("#random", "@bot about dogs")
+    alice = world.slack.user("alice")
+    shown = await home_of(world, "alice")
     assert shown.index("about dogs") < shown.index("about cats")
     assert "This month: 2 answers" in shown
     assert "Settings of channels" not in shown
-    assert "about cats" not in await home_of(town, "bob")
+    assert "about cats" not in await home_of(world, "bob")
 
     assert alice.home is not None
     await alice.clicks_in_view("home_reset", view_id=alice.home["id"])
     assert "about dogs" not in json.dumps(alice.home["blocks"])
     await alice.clicks_in_view("home_reset", view_id=alice.home["id"])
-    assert (await town.replies("#general", root, 2))[1] == FRESH_START
-    assert "None yet." in await home_of(town, "alice")
+    assert (await world.replies("#general", root, 2))[1] == FRESH_START
+    assert "None yet." in await home_of(world, "alice")
 
 
-async def test_an_admin_sets_a_channel_s_instructions_and_model(managed: Town) -> None:
-    town, chief = managed, managed.slack.user("chief")
-    channel_id = town.slack.channel("#general").id
-    await home_of(town, "chief")
+async def test_an_admin_sets_a_channel_s_instructions_and_model(managed: World) -> None:
+    world, chief = managed, managed.slack.user("chief")
+    channel_id = world.slack.channel("#general").id
+    await home_of(world, "chief")
     assert chief.home is not None
     await chief.clicks_in_view("configure_channel", channel_id, view_id=chief.home["id"])
     await chief.submits({"instructions": "Speak like a pirate.", "model": "gpt-6-sol"})
     assert chief.modals == []
     assert "version 1" in json.dumps(chief.home["blocks"])
 
-    await town.ask("#general", "@bot hello")
-    request = next(r for r in town.fake.requests if r.path == "/responses")
+    await world.ask("#general", "@bot hello")
+    request = next(r for r in world.fake.requests if r.path == "/responses")
     assert request.body["model"] == "gpt-6-sol"
     assert request.body["instructions"].endswith("\n\nSpeak like a pirate.")
-    assert request.body["instructions"].startswith(town.settings.bot_instructions)
+    assert request.body["instructions"].startswith(world.settings.bot_instructions)
 
     await chief.clicks_in_view("edit_channel", view_id=chief.home["id"])
     assert "Speak like a pirate." in json.dumps(chief.modals[-1].payload)
     await chief.submits({"model": ""})
-    versions = await town.bot.store.channels.versions(town.slack.workspace.team_id, channel_id)
+    versions = await world.bot.store.channels.versions(world.slack.workspace.team_id, channel_id)
     assert [(v.number, v.user_id) for v in versions] == [(2, chief.id), (1, chief.id)]
 
 
-async def test_a_channel_can_be_for_some_people_or_for_guests_too(managed: Town) -> None:
-    town, chief = managed, managed.slack.user("chief")
-    gina = town.slack.add_user("gina", is_guest=True)
+async def test_a_channel_can_be_for_some_people_or_for_guests_too(managed: World) -> None:
+    world, chief = managed, managed.slack.user("chief")
+    gina = world.slack.add_user("gina", is_guest=True)
     await gina.joins("#general")
-    team_id, channel_id = town.slack.workspace.team_id, town.slack.channel("#general").id
+    team_id, channel_id = world.slack.workspace.team_id, world.slack.channel("#general").id
     open_to_all = ChannelSettings(users="guests")
-    save = town.bot.store.channels.save
+    save = world.bot.store.channels.save
     assert await save(team_id, channel_id, open_to_all, user_id=chief.id, after=0)
-    root = await town.ask("#general", "@bot hi", who="gina")
-    assert await town.replies("#general", root) == ["turn 1: hi"]
+    root = await world.ask("#general", "@bot hi", who="gina")
+    assert await world.replies("#general", root) == ["turn 1: hi"]
 
     for_gina = replace(open_to_all, users="people", people=(gina.id,))
     assert await save(team_id, channel_id, for_gina, user_id=chief.id, after=1)
-    root = await town.ask("#general", "@bot hi", who="gina")
-    assert await town.replies("#general", root) == ["turn 1: hi"]
-    root = await town.ask("#general", "@bot hi", who="alice")
-    assert "not among those" in (await town.replies("#general", root))[0]
+    root = await world.ask("#general", "@bot hi", who="gina")
+    assert await world.replies("#general", root) == ["turn 1: hi"]
+    root = await world.ask("#general", "@bot hi", who="alice")
+    assert "not among those" in (await world.replies("#general", root))[0]
 
 
-async def test_what_is_wrong_in_the_modal_is_said_there(managed: Town) -> None:
-    town, chief = managed, managed.slack.user("chief")
-    channel_id = town.slack.channel("#general").id
-    await home_of(town, "chief")
+async def test_what_is_wrong_in_the_modal_is_said_there(managed: World) -> None:
+    world, chief = managed, managed.slack.user("chief")
+    channel_id = world.slack.channel("#general").id
+    await home_of(world, "chief")
     assert chief.home is not None
     await chief.clicks_in_view("configure_channel", channel_id, view_id=chief.home["id"])
     await chief.submits({"users": "people"})
     assert "Name somebody" in chief.modals[-1].errors["people"]
 
-    team_id = town.slack.workspace.team_id
-    save = town.bot.store.channels.save
+    team_id = world.slack.workspace.team_id
+    save = world.bot.store.channels.save
     assert await save(team_id, channel_id, ChannelSettings(), user_id="U0", after=0)
     await chief.submits({"users": "members"})
     assert "Somebody has changed this" in chief.modals[-1].errors["instructions"]
 
 
-async def test_home_says_in_a_line_what_each_channel_has_of_its_own(managed: Town) -> None:
-    town, team_id = managed, managed.slack.workspace.team_id
+async def test_home_says_in_a_line_what_each_channel_has_of_its_own(managed: World) -> None:
+    world, team_id = managed, managed.slack.workspace.team_id
     many = tuple(f"U{number:09d}" for number in range(300))
     for name, settings in (
         ("#general", ChannelSettings("Be brief.", "gpt", "mentions", "people", many)),
         ("#random", ChannelSettings(users="guests")),
     ):
-        channel_id = town.slack.channel(name).id
-        assert await town.bot.store.channels.save(
+        channel_id = world.slack.channel(name).id
+        assert await world.bot.store.channels.save(
             team_id, channel_id, settings, user_id=many[0], after=0
         )
-    shown = await home_of(town, "chief")
+    shown = await home_of(world, "chief")
     people = ", ".join(f"<@{user_id}>" for user_id in many[:5])
     assert f"own instructions; `gpt`; answers mentions only; only {people}, 295 more" in shown
     assert ">*: guests and other workspaces, too\\n" in shown
 
 
-async def test_others_than_admins_change_nothing(managed: Town) -> None:
-    town, chief = managed, managed.slack.user("chief")
-    channel_id = town.slack.channel("#general").id
-    await home_of(town, "chief")
+async def test_others_than_admins_change_nothing(managed: World) -> None:
+    world, chief = managed, managed.slack.user("chief")
+    channel_id = world.slack.channel("#general").id
+    await home_of(world, "chief")
     assert chief.home is not None
     await chief.clicks_in_view("configure_channel", channel_id, view_id=chief.home["id"])
-    town.slack.workspace.users[chief.id].is_admin = False
-    town.bot.people.forget(chief.id)
+    world.slack.workspace.users[chief.id].is_admin = False
+    world.bot.people.forget(chief.id)
     await chief.submits({"model": "gpt-6-sol"})
     assert "Only admins" in chief.modals[-1].errors["instructions"]
 

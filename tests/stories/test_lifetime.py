@@ -19,7 +19,7 @@ from bot.sweeper import Sweeper
 from tests.fakes.openai import failed
 from tests.store.builders import conversation, deliver, take_one
 from tests.test_cli import run_bot
-from tests.world import Town, open_town
+from tests.world import World, open_world
 
 DAY = 86400.0
 
@@ -38,47 +38,47 @@ async def age(store: Store, thread: Thread, days: float) -> None:
     await store.redis.zadd(store.keys.idle, {thread.key: time.time() - days * DAY})
 
 
-def sweeper(town: Town) -> Sweeper:
-    assert town.bot.engine is not None
-    return Sweeper(town.bot.store, town.bot.engine, 30, pause=0)
+def sweeper(world: World) -> Sweeper:
+    assert world.bot.engine is not None
+    return Sweeper(world.bot.store, world.bot.engine, 30, pause=0)
 
 
-async def test_an_idle_conversation_goes_and_the_thread_starts_afresh(any_town: Town) -> None:
-    town = any_town
-    root = await town.ask("#general", "@bot the word is swordfish")
-    other = await town.ask("#random", "@bot hello")
-    store, thread = town.bot.store, town.key("#general", root)
+async def test_an_idle_conversation_goes_and_the_thread_starts_afresh(any_world: World) -> None:
+    world = any_world
+    root = await world.ask("#general", "@bot the word is swordfish")
+    other = await world.ask("#random", "@bot hello")
+    store, thread = world.bot.store, world.key("#general", root)
     known = await store.conversations.find(thread)
     assert known is not None
     await age(store, thread, 31)
-    assert (await sweeper(town).preview()).archived == 1
+    assert (await sweeper(world).preview()).archived == 1
 
-    swept = await sweeper(town).sweep_now()
+    swept = await sweeper(world).sweep_now()
     assert (swept.archived, swept.deleted, swept.kept) == (1, 1, 0)
-    assert known.id not in {**town.fake.conversations, **town.fake.threads}
+    assert known.id not in {**world.fake.conversations, **world.fake.threads}
     assert await store.conversations.find(thread) is None
     assert await store.conversations.history(thread) == []
-    assert await store.conversations.find(town.key("#random", other)) is not None
+    assert await store.conversations.find(world.key("#random", other)) is not None
 
-    await town.ask("#general", "what is the word?", thread_ts=root)
-    answer = (await town.replies("#general", root, 2))[1]
+    await world.ask("#general", "what is the word?", thread_ts=root)
+    answer = (await world.replies("#general", root, 2))[1]
     assert "swordfish" not in answer
     assert "I no longer have what was said here until" in answer
-    await town.ask("#general", "sure?", thread_ts=root)
-    assert "I no longer have" not in (await town.replies("#general", root, 3))[2]
+    await world.ask("#general", "sure?", thread_ts=root)
+    assert "I no longer have" not in (await world.replies("#general", root, 3))[2]
 
 
-async def test_a_second_sweep_finds_nothing_and_a_daily_one_waits_for_the_day(town: Town) -> None:
-    root = await town.ask("#general", "@bot hello")
-    await age(town.bot.store, town.key("#general", root), 31)
-    first = await sweeper(town).sweep_in_turn()
+async def test_a_second_sweep_finds_nothing_and_a_daily_one_waits_for_the_day(world: World) -> None:
+    root = await world.ask("#general", "@bot hello")
+    await age(world.bot.store, world.key("#general", root), 31)
+    first = await sweeper(world).sweep_in_turn()
     assert first is not None
     assert first.archived == 1
-    again = await sweeper(town).sweep_now()
+    again = await sweeper(world).sweep_now()
     assert (again.archived, again.deleted) == (0, 0)
-    root = await town.ask("#general", "@bot hello")
-    await age(town.bot.store, town.key("#general", root), 31)
-    later = await sweeper(town).sweep_in_turn()
+    root = await world.ask("#general", "@bot hello")
+    await age(world.bot.store, world.key("#general", root), 31)
+    later = await sweeper(world).sweep_in_turn()
     assert later is not None
     assert later.archived == 0
 
@@ -154,20 +154,20 @@ async def test_a_long_conversation_is_summed_up_in_a_new_one(
     redis_url: str, tmp_path: Path, engine_name: str
 ) -> None:
     given: dict[str, Any] = {"engine": engine_name, "bot_rollover_messages": 12}
-    async with open_town(redis_url, tmp_path, **given) as town:
-        root = await town.ask("#general", "@bot number 0")
+    async with open_world(redis_url, tmp_path, **given) as world:
+        root = await world.ask("#general", "@bot number 0")
         for number in range(1, 12):
-            await town.ask("#general", f"number {number}", thread_ts=root)
-        store, thread = town.bot.store, town.key("#general", root)
+            await world.ask("#general", f"number {number}", thread_ts=root)
+        store, thread = world.bot.store, world.key("#general", root)
         before = await store.conversations.find(thread)
         assert before is not None
         assert before.messages == 12
-        await town.ask("#general", "and now?", thread_ts=root)
+        await world.ask("#general", "and now?", thread_ts=root)
         after = await store.conversations.find(thread)
         assert after is not None
         assert (after.id != before.id, after.messages) == (True, 1)
         assert (after.created_at, after.user_id) == (before.created_at, before.user_id)
-        answer = (await town.replies("#general", root, 13))[12]
+        answer = (await world.replies("#general", root, 13))[12]
         assert "and now?" in answer
         assert "number 11" in answer
         record = await store.conversations.history(thread)
@@ -175,11 +175,11 @@ async def test_a_long_conversation_is_summed_up_in_a_new_one(
         assert "number 1" in record[0].text
         assert len(record) == 1 + 10 + 2
 
-        swept = await sweeper(town).sweep_now()
+        swept = await sweeper(world).sweep_now()
         assert swept.deleted == 2  # the old one, and the one in which it was summed up
-        assert before.id not in {**town.fake.conversations, **town.fake.threads}
-        await town.ask("#general", "still there?", thread_ts=root)
-        assert "and now?" in (await town.replies("#general", root, 14))[13]
+        assert before.id not in {**world.fake.conversations, **world.fake.threads}
+        await world.ask("#general", "still there?", thread_ts=root)
+        assert "and now?" in (await world.replies("#general", root, 14))[13]
 
 
 @pytest.fixture(params=["responses", "assistants", "echo"])
@@ -190,44 +190,44 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 async def test_where_no_summary_is_to_be_had_the_newest_lines_go_on(
     redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(redis_url, tmp_path, bot_rollover_messages=6) as town:
-        root = await town.ask("#general", "@bot number 0")
+    async with open_world(redis_url, tmp_path, bot_rollover_messages=6) as world:
+        root = await world.ask("#general", "@bot number 0")
         for number in range(1, 6):
-            await town.ask("#general", f"number {number}", thread_ts=root)
-        town.fake.answer = [failed("server_error"), "fine"]
-        await town.ask("#general", "and now?", thread_ts=root)
-        assert (await town.replies("#general", root, 7))[6] == "fine"
-        record = await town.bot.store.conversations.history(town.key("#general", root))
+            await world.ask("#general", f"number {number}", thread_ts=root)
+        world.fake.answer = [failed("server_error"), "fine"]
+        await world.ask("#general", "and now?", thread_ts=root)
+        assert (await world.replies("#general", root, 7))[6] == "fine"
+        record = await world.bot.store.conversations.history(world.key("#general", root))
         assert [line.text for line in record][-2:] == ["and now?", "fine"]
         assert not record[0].text.startswith("Summary")
 
 
-async def test_when_the_context_overflows_the_conversation_is_summed_up(town: Town) -> None:
-    root = await town.ask("#general", "@bot number 0")
+async def test_when_the_context_overflows_the_conversation_is_summed_up(world: World) -> None:
+    root = await world.ask("#general", "@bot number 0")
     for number in range(1, 6):
-        await town.ask("#general", f"number {number}", thread_ts=root)
-    (before,) = town.fake.conversations
-    town.fake.answer = [failed("context_length_exceeded"), "many numbers", "fine"]
-    await town.ask("#general", "and now?", thread_ts=root)
-    assert (await town.replies("#general", root, 7))[6] == "fine"
-    record = await town.bot.store.conversations.history(town.key("#general", root))
+        await world.ask("#general", f"number {number}", thread_ts=root)
+    (before,) = world.fake.conversations
+    world.fake.answer = [failed("context_length_exceeded"), "many numbers", "fine"]
+    await world.ask("#general", "and now?", thread_ts=root)
+    assert (await world.replies("#general", root, 7))[6] == "fine"
+    record = await world.bot.store.conversations.history(world.key("#general", root))
     assert record[0].text.endswith("many numbers")
     assert [line.text for line in record][-2:] == ["and now?", "fine"]
-    assert (await sweeper(town).sweep_now()).deleted == 2
-    assert before not in town.fake.conversations
+    assert (await sweeper(world).sweep_now()).deleted == 2
+    assert before not in world.fake.conversations
 
 
 @pytest.mark.timeout(180)
-async def test_the_commands_sweep_and_count(town: Town, tmp_path: Path) -> None:
-    root = await town.ask("#general", "@bot hello")
-    await age(town.bot.store, town.key("#general", root), 31)
+async def test_the_commands_sweep_and_count(world: World, tmp_path: Path) -> None:
+    root = await world.ask("#general", "@bot hello")
+    await age(world.bot.store, world.key("#general", root), 31)
     given = {
-        "SLACK_BOT_TOKEN": town.slack.bot_token,
-        "SLACK_SIGNING_SECRET": town.slack.signing_secret,
-        "OPENAI_API_KEY": town.fake.api_key,
-        "OPENAI_BASE_URL": town.fake.base_url,
-        "REDIS_URL": town.settings.redis_url,
-        "BOT_REDIS_PREFIX": town.settings.bot_redis_prefix,
+        "SLACK_BOT_TOKEN": world.slack.bot_token,
+        "SLACK_SIGNING_SECRET": world.slack.signing_secret,
+        "OPENAI_API_KEY": world.fake.api_key,
+        "OPENAI_BASE_URL": world.fake.base_url,
+        "REDIS_URL": world.settings.redis_url,
+        "BOT_REDIS_PREFIX": world.settings.bot_redis_prefix,
         "BOT_LOG_LEVEL": "ERROR",
     }
 
@@ -238,8 +238,8 @@ async def test_the_commands_sweep_and_count(town: Town, tmp_path: Path) -> None:
     assert told.stdout.startswith("1 idle conversations would be archived")
     told = await run("sweep")
     assert told.stdout == ("1 archived, 1 deleted, 0 kept\n0 votes and notes of feedback gone\n")
-    assert town.fake.conversations == {}
+    assert world.fake.conversations == {}
     told = await run("usage", "--csv", "--days", "2")
     header, row = told.stdout.splitlines()
     assert header.startswith("day,team_id,channel_id,user_id,turns")
-    assert town.slack.user("alice").id in row
+    assert world.slack.user("alice").id in row

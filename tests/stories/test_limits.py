@@ -11,8 +11,8 @@ import pytest
 from bot.timing import Timing
 from tests.fakes.openai import held, incomplete
 from tests.stories.test_ai_faults import RUNS
-from tests.stories.test_usage import priced_town, spent_by
-from tests.world import Town, open_town, words
+from tests.stories.test_usage import priced_world, spent_by
+from tests.world import World, open_world, words
 
 
 def one_minute() -> Timing:
@@ -22,69 +22,69 @@ def one_minute() -> Timing:
 
 
 @pytest.fixture(params=["responses", "assistants"])
-async def ai_town(
+async def ai_world(
     request: pytest.FixtureRequest, redis_url: str, tmp_path: Path
-) -> AsyncIterator[Town]:
-    async with priced_town(redis_url, tmp_path, engine=request.param) as town:
-        yield town
+) -> AsyncIterator[World]:
+    async with priced_world(redis_url, tmp_path, engine=request.param) as world:
+        yield world
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
 async def test_a_request_that_waits_for_the_server_counts_once(
     redis_url: str, tmp_path: Path, engine: str
 ) -> None:
-    async with open_town(
+    async with open_world(
         redis_url,
         tmp_path,
         engine=engine,
         bot_limit_person_requests=3,
         timing=one_minute(),
         bot_streaming=False,
-    ) as town:
-        root = await town.ask("#general", "@bot one")
-        town.fake.fault("rate_limit", "POST", RUNS[engine], times=4, retry_after=0.05)
-        await town.ask("#general", "two", thread_ts=root)
-        assert (await town.replies("#general", root, 2))[1].startswith("turn 2")
-        await town.ask("#general", "three", thread_ts=root)
-        assert (await town.replies("#general", root, 3))[2].startswith("turn 3")
-        await town.ask("#general", "four", thread_ts=root)
-        assert "limit of 3 requests" in (await town.replies("#general", root, 4))[3]
+    ) as world:
+        root = await world.ask("#general", "@bot one")
+        world.fake.fault("rate_limit", "POST", RUNS[engine], times=4, retry_after=0.05)
+        await world.ask("#general", "two", thread_ts=root)
+        assert (await world.replies("#general", root, 2))[1].startswith("turn 2")
+        await world.ask("#general", "three", thread_ts=root)
+        assert (await world.replies("#general", root, 3))[2].startswith("turn 3")
+        await world.ask("#general", "four", thread_ts=root)
+        assert "limit of 3 requests" in (await world.replies("#general", root, 4))[3]
 
 
 async def test_of_requests_at_the_same_moment_no_more_run_than_the_limit(
     redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(
+    async with open_world(
         redis_url, tmp_path, bot_limit_person_requests=3, timing=one_minute()
-    ) as town:
-        alice = town.slack.user("alice")
-        spots = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(8)]
+    ) as world:
+        alice = world.slack.user("alice")
+        spots = [world.slack.add_channel(f"c{n}", ["alice"]).id for n in range(8)]
         roots = await asyncio.gather(*(alice.says(spot, "@bot hello") for spot in spots))
         answers = [
-            (await town.replies(spot, root))[0] for spot, root in zip(spots, roots, strict=True)
+            (await world.replies(spot, root))[0] for spot, root in zip(spots, roots, strict=True)
         ]
         assert sum("limit of 3 requests" in answer for answer in answers) == 5
-        assert town.fake.created("/responses") == 3
+        assert world.fake.created("/responses") == 3
 
 
 async def test_what_one_person_is_refused_leaves_the_channel_to_the_others(
     redis_url: str, tmp_path: Path
 ) -> None:
     limits: dict[str, Any] = {"bot_limit_person_requests": 1, "bot_limit_channel_requests": 2}
-    async with open_town(redis_url, tmp_path, timing=one_minute(), **limits) as town:
-        root = await town.ask("#general", "@bot one")
+    async with open_world(redis_url, tmp_path, timing=one_minute(), **limits) as world:
+        root = await world.ask("#general", "@bot one")
         for word in ("two", "three", "four"):
-            await town.ask("#general", word, thread_ts=root)
-        root = await town.ask("#general", "@bot hello", who="bob")
-        assert await town.replies("#general", root) == ["turn 1: hello"]
-        root = await town.ask("#general", "@bot hello", who="carol")
-        assert "This channel's limit" in (await town.replies("#general", root))[0]
+            await world.ask("#general", word, thread_ts=root)
+        root = await world.ask("#general", "@bot hello", who="bob")
+        assert await world.replies("#general", root) == ["turn 1: hello"]
+        root = await world.ask("#general", "@bot hello", who="carol")
+        assert "This channel's limit" in (await world.replies("#general", root))[0]
 
 
-async def test_an_answer_that_was_cut_off_costs_what_it_took(ai_town: Town) -> None:
-    ai_town.fake.answer = [incomplete("max_output_tokens", "half an answer")]
-    await ai_town.ask("#general", "@bot a long one")
-    spent = await spent_by(ai_town, "alice")
+async def test_an_answer_that_was_cut_off_costs_what_it_took(ai_world: World) -> None:
+    ai_world.fake.answer = [incomplete("max_output_tokens", "half an answer")]
+    await ai_world.ask("#general", "@bot a long one")
+    spent = await spent_by(ai_world, "alice")
     assert spent.turns == 1
     assert spent.input_tokens > 0
     assert spent.microdollars > 0
@@ -93,59 +93,59 @@ async def test_an_answer_that_was_cut_off_costs_what_it_took(ai_town: Town) -> N
 async def test_runs_under_way_count_towards_a_limit_of_tokens(
     redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(redis_url, tmp_path, bot_limit_person_tokens=100) as town:
-        town.fake.answer = [held("slow")]
-        alice = town.slack.user("alice")
-        spots = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(8)]
+    async with open_world(redis_url, tmp_path, bot_limit_person_tokens=100) as world:
+        world.fake.answer = [held("slow")]
+        alice = world.slack.user("alice")
+        spots = [world.slack.add_channel(f"c{n}", ["alice"]).id for n in range(8)]
         roots = [await alice.says(spot, "@bot hello") for spot in spots]
         pairs = list(zip(spots, roots, strict=True))
 
         def refused() -> int:
-            shown = [town.slack.replies(spot, root) for spot, root in pairs]
+            shown = [world.slack.replies(spot, root) for spot, root in pairs]
             return sum("limit" in words(messages[0]) for messages in shown if messages)
 
-        await town.slack.wait_for(lambda: refused() == 7 and town.fake.working, 20)
-        town.fake.finish()
+        await world.slack.wait_for(lambda: refused() == 7 and world.fake.working, 20)
+        world.fake.finish()
         for spot, root in pairs:
-            await town.rests(spot, root)
-        assert town.fake.created("/responses") == 1
-        team_id, keys = town.slack.workspace.team_id, town.bot.store.keys
+            await world.rests(spot, root)
+        assert world.fake.created("/responses") == 1
+        team_id, keys = world.slack.workspace.team_id, world.bot.store.keys
         reserved = keys.reserved(team_id, "person", alice.id)
-        assert await town.bot.store.redis.hlen(reserved) == 0
+        assert await world.bot.store.redis.hlen(reserved) == 0
 
 
 async def test_every_author_of_a_batch_is_checked_and_charged(
     redis_url: str, tmp_path: Path
 ) -> None:
     limits: dict[str, Any] = {"bot_limit_person_requests": 1, "bot_follow_ups": "always"}
-    async with priced_town(redis_url, tmp_path, timing=one_minute(), **limits) as town:
-        await town.ask("#random", "@bot mine", who="alice")
-        town.fake.answer = [held("first")]
-        root = await town.slack.user("carol").says("#general", "@bot begin")
-        await town.slack.wait_for(lambda: town.fake.working)
-        await town.slack.user("alice").says("#general", "@bot over the limit", thread_ts=root)
-        await town.slack.user("bob").says("#general", "@bot within it", thread_ts=root)
-        await town.slack.settled()
-        town.fake.finish()
-        second = (await town.replies("#general", root, 2))[1]
+    async with priced_world(redis_url, tmp_path, timing=one_minute(), **limits) as world:
+        await world.ask("#random", "@bot mine", who="alice")
+        world.fake.answer = [held("first")]
+        root = await world.slack.user("carol").says("#general", "@bot begin")
+        await world.slack.wait_for(lambda: world.fake.working)
+        await world.slack.user("alice").says("#general", "@bot over the limit", thread_ts=root)
+        await world.slack.user("bob").says("#general", "@bot within it", thread_ts=root)
+        await world.slack.settled()
+        world.fake.finish()
+        second = (await world.replies("#general", root, 2))[1]
         assert "within it" in second
         assert "over the limit" not in second
         assert "Your limit of 1 requests a minute is reached" in second
-        assert (await spent_by(town, "alice")).turns == 1
-        assert (await spent_by(town, "bob")).turns == 1
+        assert (await spent_by(world, "alice")).turns == 1
+        assert (await spent_by(world, "bob")).turns == 1
 
 
 async def test_the_authors_of_a_batch_share_its_cost(redis_url: str, tmp_path: Path) -> None:
-    async with priced_town(redis_url, tmp_path, bot_follow_ups="always") as town:
-        town.fake.answer = [held("first"), "x" * 400]
-        root = await town.slack.user("carol").says("#general", "@bot begin")
-        await town.slack.wait_for(lambda: town.fake.working)
+    async with priced_world(redis_url, tmp_path, bot_follow_ups="always") as world:
+        world.fake.answer = [held("first"), "x" * 400]
+        root = await world.slack.user("carol").says("#general", "@bot begin")
+        await world.slack.wait_for(lambda: world.fake.working)
         for who in ("alice", "alice", "bob"):
-            await town.slack.user(who).says("#general", f"{who} asks", thread_ts=root)
-        await town.slack.settled()
-        town.fake.finish()
-        await town.replies("#general", root, 2)
-        alice, bob = await spent_by(town, "alice"), await spent_by(town, "bob")
+            await world.slack.user(who).says("#general", f"{who} asks", thread_ts=root)
+        await world.slack.settled()
+        world.fake.finish()
+        await world.replies("#general", root, 2)
+        alice, bob = await spent_by(world, "alice"), await spent_by(world, "bob")
         assert (alice.turns, bob.turns) == (0, 1)
         assert alice.tokens > bob.tokens > 0
         assert abs(alice.tokens - 2 * bob.tokens) <= 4
@@ -154,15 +154,15 @@ async def test_the_authors_of_a_batch_share_its_cost(redis_url: str, tmp_path: P
 async def test_a_flood_in_one_thread_is_answered_in_bounded_batches(
     redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(redis_url, tmp_path, bot_rollover_messages=1000) as town:
-        town.fake.answer = [held("first")]
-        alice = town.slack.user("alice")
+    async with open_world(redis_url, tmp_path, bot_rollover_messages=1000) as world:
+        world.fake.answer = [held("first")]
+        alice = world.slack.user("alice")
         root = await alice.says("#general", "@bot begin")
-        await town.slack.wait_for(lambda: town.fake.working)
+        await world.slack.wait_for(lambda: world.fake.working)
         for number in range(60):
             await alice.says("#general", f"more {number}", thread_ts=root)
-        await town.slack.settled()
-        town.fake.finish()
-        await town.replies("#general", root, 3)
-        bodies = [r.body for r in town.fake.requests if r.method == "POST" and "input" in r.body]
+        await world.slack.settled()
+        world.fake.finish()
+        await world.replies("#general", root, 3)
+        bodies = [r.body for r in world.fake.requests if r.method == "POST" and "input" in r.body]
         assert [len(body["input"]) for body in bodies] == [1, 50, 10]

@@ -14,7 +14,7 @@ from bot.timing import CircuitTiming, StoreTiming, Timing, WorkerTiming
 from tests.fakes.openai import held
 from tests.fakes.openai.faults import path_matches
 from tests.ops.test_health import sample
-from tests.world import Town, open_town, wait_until, words
+from tests.world import World, open_world, wait_until, words
 
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 SCALE = 0.05
@@ -39,190 +39,190 @@ def timing() -> Timing:
 
 
 @pytest.fixture(params=RUNS)
-async def town(
+async def world(
     request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, timing: Timing
-) -> AsyncIterator[Town]:
-    """A town for each engine that speaks to a server; answers are posted when they are whole."""
-    async with open_town(
+) -> AsyncIterator[World]:
+    """A world for each engine that speaks to a server; answers are posted when they are whole."""
+    async with open_world(
         redis_url,
         tmp_path,
         engine=request.param,
         socket_mode=False,
         bot_streaming=False,
         timing=timing,
-    ) as town:
-        yield town
+    ) as world:
+        yield world
 
 
-one_engine = pytest.mark.parametrize("town", ["responses"], indirect=True)
+one_engine = pytest.mark.parametrize("world", ["responses"], indirect=True)
 
 
-async def ask_many(town: Town, count: int) -> list[tuple[str, str]]:
+async def ask_many(world: World, count: int) -> list[tuple[str, str]]:
     """Questions in as many channels; returns channel and root of each."""
-    spots = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(count)]
-    return [(spot, await town.slack.user("alice").says(spot, "@bot hi")) for spot in spots]
+    spots = [world.slack.add_channel(f"c{n}", ["alice"]).id for n in range(count)]
+    return [(spot, await world.slack.user("alice").says(spot, "@bot hi")) for spot in spots]
 
 
-def asked(town: Town, since: int = 0) -> int:
+def asked(world: World, since: int = 0) -> int:
     """Requests that the AI server got, polls included."""
-    return len(town.fake.requests) - since
+    return len(world.fake.requests) - since
 
 
-def runs(town: Town) -> int:
-    path = RUNS[town.settings.bot_engine]
+def runs(world: World) -> int:
+    path = RUNS[world.settings.bot_engine]
     return sum(
         r.method == "POST" and r.took_effect and path_matches(path, r.path)
-        for r in town.fake.requests
+        for r in world.fake.requests
     )
 
 
-def texts(town: Town, spot: str, root: str) -> list[str]:
-    return [words(message) for message in town.slack.replies(spot, root)]
+def texts(world: World, spot: str, root: str) -> list[str]:
+    return [words(message) for message in world.slack.replies(spot, root)]
 
 
-async def assert_answered_once(town: Town, roots: list[tuple[str, str]]) -> None:
+async def assert_answered_once(world: World, roots: list[tuple[str, str]]) -> None:
     for spot, root in roots:
-        assert await town.replies(spot, root) == ["turn 1: hi"]
-    assert runs(town) == len(roots)
-    assert await town.bot.store.dead.list() == ()
+        assert await world.replies(spot, root) == ["turn 1: hi"]
+    assert runs(world) == len(roots)
+    assert await world.bot.store.dead.list() == ()
 
 
 @pytest.mark.parametrize("kind", ["overloaded", "bad_gateway", "server_error", "drop_before"])
 @pytest.mark.parametrize("minutes", [1 / 60, 1, 10])
 async def test_an_ai_server_that_is_down_is_waited_for(
-    town: Town, kind: str, minutes: float
+    world: World, kind: str, minutes: float
 ) -> None:
-    town.fake.fault(kind, times=None)  # type: ignore[arg-type]  # one of the kinds
-    roots = await ask_many(town, 20)
+    world.fake.fault(kind, times=None)  # type: ignore[arg-type]  # one of the kinds
+    roots = await ask_many(world, 20)
     await asyncio.sleep(minutes * 60 * SCALE)
     # The first calls of twenty turns, and one probe in thirty seconds.
-    assert asked(town) <= 20 + 10 + minutes * 4
-    town.fake.faults.clear()
-    await assert_answered_once(town, roots)
+    assert asked(world) <= 20 + 10 + minutes * 4
+    world.fake.faults.clear()
+    await assert_answered_once(world, roots)
 
 
 @one_engine
-async def test_a_retry_after_of_the_ai_server_is_honoured(town: Town) -> None:
-    town.fake.fault("overloaded", times=None, retry_after=1.0)
-    [(spot, root)] = await ask_many(town, 1)
+async def test_a_retry_after_of_the_ai_server_is_honoured(world: World) -> None:
+    world.fake.fault("overloaded", times=None, retry_after=1.0)
+    [(spot, root)] = await ask_many(world, 1)
     await asyncio.sleep(0.8)
-    assert asked(town) == 1
-    town.fake.faults.clear()
-    await assert_answered_once(town, [(spot, root)])
+    assert asked(world) == 1
+    world.fake.faults.clear()
+    await assert_answered_once(world, [(spot, root)])
 
 
 @one_engine
 @pytest.mark.timeout(300)
-async def test_two_hundred_threads_wait_and_resume_in_order(town: Town) -> None:
-    town.fake.fault("overloaded", times=None)
-    roots = await ask_many(town, 200)
-    await town.slack.settled(60)
+async def test_two_hundred_threads_wait_and_resume_in_order(world: World) -> None:
+    world.fake.fault("overloaded", times=None)
+    roots = await ask_many(world, 200)
+    await world.slack.settled(60)
 
     async def parked() -> bool:
-        return (await town.bot.store.inbox.depth()).later == 200
+        return (await world.bot.store.inbox.depth()).later == 200
 
     await wait_until(parked, 60)
-    before = asked(town)
+    before = asked(world)
     await asyncio.sleep(60 * SCALE)
-    assert asked(town, before) <= 20
-    town.fake.faults.clear()
-    await town.slack.wait_for(
-        lambda: all("turn 1: hi" in texts(town, spot, root) for spot, root in roots), 120
+    assert asked(world, before) <= 20
+    world.fake.faults.clear()
+    await world.slack.wait_for(
+        lambda: all("turn 1: hi" in texts(world, spot, root) for spot, root in roots), 120
     )
-    await assert_answered_once(town, roots)
+    await assert_answered_once(world, roots)
 
 
 @one_engine
 async def test_the_thread_says_once_that_it_waits_and_the_notice_goes_with_the_answer(
-    town: Town,
+    world: World,
 ) -> None:
-    town.fake.fault("overloaded", times=None)
-    [(spot, root)] = await ask_many(town, 1)
+    world.fake.fault("overloaded", times=None)
+    [(spot, root)] = await ask_many(world, 1)
     await asyncio.sleep(60 * SCALE)
-    assert [m.text for m in town.slack.replies(spot, root)] == [AI_UNAVAILABLE]
-    town.fake.faults.clear()
-    await town.slack.wait_for(lambda: town.slack.replies(spot, root)[-1].text != AI_UNAVAILABLE)
-    await assert_answered_once(town, [(spot, root)])
+    assert [m.text for m in world.slack.replies(spot, root)] == [AI_UNAVAILABLE]
+    world.fake.faults.clear()
+    await world.slack.wait_for(lambda: world.slack.replies(spot, root)[-1].text != AI_UNAVAILABLE)
+    await assert_answered_once(world, [(spot, root)])
 
 
 @one_engine
-async def test_a_short_outage_is_not_mentioned(town: Town) -> None:
-    town.fake.fault("overloaded", times=2)
-    [(spot, root)] = await ask_many(town, 1)
-    await assert_answered_once(town, [(spot, root)])
-    assert sum(call.method == "chat.postMessage" for call in town.slack.calls) == 1
+async def test_a_short_outage_is_not_mentioned(world: World) -> None:
+    world.fake.fault("overloaded", times=2)
+    [(spot, root)] = await ask_many(world, 1)
+    await assert_answered_once(world, [(spot, root)])
+    assert sum(call.method == "chat.postMessage" for call in world.slack.calls) == 1
 
 
 @one_engine
-async def test_an_outage_that_comes_and_goes_costs_no_attempts(town: Town) -> None:
-    roots = await ask_many(town, 5)
+async def test_an_outage_that_comes_and_goes_costs_no_attempts(world: World) -> None:
+    roots = await ask_many(world, 5)
     for _ in range(8):
-        town.fake.fault("overloaded", times=None)
+        world.fake.fault("overloaded", times=None)
         roots += [
-            (spot, await town.slack.user("alice").says(spot, "@bot hi")) for spot, _ in roots[:5]
+            (spot, await world.slack.user("alice").says(spot, "@bot hi")) for spot, _ in roots[:5]
         ]
         await asyncio.sleep(10 * SCALE)
-        town.fake.faults.clear()
+        world.fake.faults.clear()
         await asyncio.sleep(10 * SCALE)
-    await assert_answered_once(town, roots)
+    await assert_answered_once(world, roots)
 
 
 @one_engine
-async def test_one_model_that_is_down_stops_no_other(town: Town) -> None:
-    spot = town.slack.add_channel("other-model", ["alice"]).id
+async def test_one_model_that_is_down_stops_no_other(world: World) -> None:
+    spot = world.slack.add_channel("other-model", ["alice"]).id
     settings = ChannelSettings(model="slow-to-load")
-    team = town.slack.workspace.team_id
-    assert await town.bot.store.channels.save(team, spot, settings, user_id="U1", after=0)
-    town.fake.fault("overloaded", "POST", "/responses", times=None, containing="slow-to-load")
-    root = await town.slack.user("alice").says(spot, "@bot hi")
+    team = world.slack.workspace.team_id
+    assert await world.bot.store.channels.save(team, spot, settings, user_id="U1", after=0)
+    world.fake.fault("overloaded", "POST", "/responses", times=None, containing="slow-to-load")
+    root = await world.slack.user("alice").says(spot, "@bot hi")
     await asyncio.sleep(5 * SCALE)
-    await assert_answered_once(town, await ask_many(town, 5))
-    town.fake.faults.clear()
-    assert await town.replies(spot, root) == ["turn 1: hi"]
+    await assert_answered_once(world, await ask_many(world, 5))
+    world.fake.faults.clear()
+    assert await world.replies(spot, root) == ["turn 1: hi"]
 
 
 @one_engine
 async def test_only_a_message_that_fails_while_others_succeed_uses_up_attempts(
-    town: Town,
+    world: World,
 ) -> None:
-    town.fake.fault("server_error", "POST", "/responses", times=None, containing="poison")
-    bad = await town.slack.user("alice").says("#general", "@bot poison")
+    world.fake.fault("server_error", "POST", "/responses", times=None, containing="poison")
+    bad = await world.slack.user("alice").says("#general", "@bot poison")
 
     async def others() -> bool:
-        await ask_many_once(town)
-        return bool(await town.bot.store.dead.list())
+        await ask_many_once(world)
+        return bool(await world.bot.store.dead.list())
 
     await wait_until(others)
-    [letter] = await town.bot.store.dead.list()
+    [letter] = await world.bot.store.dead.list()
     assert (letter.reason, letter.dependency) == ("status 500", "")
-    assert WORDS["dead"] in (await town.replies("#general", bad))[0]
+    assert WORDS["dead"] in (await world.replies("#general", bad))[0]
 
 
-async def ask_many_once(town: Town) -> None:
-    spot = f"n{len(town.slack.calls)}"
-    await town.ask(town.slack.add_channel(spot, ["alice"]).id, "@bot hi")
+async def ask_many_once(world: World) -> None:
+    spot = f"n{len(world.slack.calls)}"
+    await world.ask(world.slack.add_channel(spot, ["alice"]).id, "@bot hi")
 
 
 @one_engine
-async def test_a_run_under_way_survives_an_outage(town: Town) -> None:
-    town.fake.answer = [held("the answer")]
-    root = await town.slack.user("alice").says("#general", "@bot think")
-    await town.slack.wait_for(lambda: town.fake.working)
-    town.fake.fault("overloaded", times=None)
-    town.fake.finish()
+async def test_a_run_under_way_survives_an_outage(world: World) -> None:
+    world.fake.answer = [held("the answer")]
+    root = await world.slack.user("alice").says("#general", "@bot think")
+    await world.slack.wait_for(lambda: world.fake.working)
+    world.fake.fault("overloaded", times=None)
+    world.fake.finish()
     await asyncio.sleep(60 * SCALE)
-    before = asked(town)
+    before = asked(world)
     await asyncio.sleep(60 * SCALE)
-    assert asked(town, before) <= 4
-    town.fake.faults.clear()
-    assert await town.replies("#general", root) == ["the answer"]
-    assert runs(town) == 1
+    assert asked(world, before) <= 4
+    world.fake.faults.clear()
+    assert await world.replies("#general", root) == ["the answer"]
+    assert runs(world) == 1
 
 
-Break = Callable[[Town], None]
+Break = Callable[[World], None]
 POSTS = "chat.postMessage chat.update chat.startStream chat.appendStream chat.stopStream"
 SLACK_OUTAGES: dict[str, Break] = {
-    code: (lambda town, code=code: town.slack.faults.refuse(POSTS, code, times=10**9))
+    code: (lambda world, code=code: world.slack.faults.refuse(POSTS, code, times=10**9))
     for code in (
         "service_unavailable",
         "internal_error",
@@ -235,79 +235,79 @@ SLACK_OUTAGES: dict[str, Break] = {
         "invalid_auth",
     )
 } | {
-    "503": lambda town: town.slack.faults.server_error("*", times=10**9, status=503),
-    "500": lambda town: town.slack.faults.server_error("*", times=10**9, status=500),
-    "dropped": lambda town: town.slack.faults.drop("*", times=10**9, after_effect=False),
+    "503": lambda world: world.slack.faults.server_error("*", times=10**9, status=503),
+    "500": lambda world: world.slack.faults.server_error("*", times=10**9, status=500),
+    "dropped": lambda world: world.slack.faults.drop("*", times=10**9, after_effect=False),
 }
 
 
 @one_engine
 @pytest.mark.parametrize("outage", SLACK_OUTAGES)
-async def test_an_answer_is_kept_until_slack_accepts_it(town: Town, outage: str) -> None:
-    SLACK_OUTAGES[outage](town)
-    roots = await ask_many(town, 5)
+async def test_an_answer_is_kept_until_slack_accepts_it(world: World, outage: str) -> None:
+    SLACK_OUTAGES[outage](world)
+    roots = await ask_many(world, 5)
     await asyncio.sleep(60 * SCALE)
-    before = len(town.slack.calls)
+    before = len(world.slack.calls)
     await asyncio.sleep(60 * SCALE)
-    assert len(town.slack.calls) - before <= 40
-    town.slack.faults.clear()
-    await assert_answered_once(town, roots)
+    assert len(world.slack.calls) - before <= 40
+    world.slack.faults.clear()
+    await assert_answered_once(world, roots)
 
 
 @one_engine
-async def test_an_answer_outlives_an_hour_and_a_restart(town: Town, timing: Timing) -> None:
-    town.slack.faults.refuse(POSTS, "service_unavailable", times=10**9)
-    settings = town.settings.model_copy(update={"bot_outage_patience": 0.1})
-    root = await town.slack.user("alice").says("#general", "@bot hi")
-    await town.slack.wait_for(lambda: runs(town))
+async def test_an_answer_outlives_an_hour_and_a_restart(world: World, timing: Timing) -> None:
+    world.slack.faults.refuse(POSTS, "service_unavailable", times=10**9)
+    settings = world.settings.model_copy(update={"bot_outage_patience": 0.1})
+    root = await world.slack.user("alice").says("#general", "@bot hi")
+    await world.slack.wait_for(lambda: runs(world))
     async with open_bot(settings, web_part=False, timing=timing):
         await asyncio.sleep(20 * SCALE)
-    town.slack.faults.clear()
-    assert await town.replies("#general", root) == ["turn 1: hi"]
-    assert runs(town) == 1
+    world.slack.faults.clear()
+    assert await world.replies("#general", root) == ["turn 1: hi"]
+    assert runs(world) == 1
 
 
 @one_engine
 @pytest.mark.parametrize("code", ["ekm_access_denied", "missing_scope", "app_access_restricted"])
-async def test_a_permanent_refusal_of_slack_is_recognized_at_once(town: Town, code: str) -> None:
-    town.slack.faults.refuse("chat.postMessage", code, times=10**9)
+async def test_a_permanent_refusal_of_slack_is_recognized_at_once(world: World, code: str) -> None:
+    world.slack.faults.refuse("chat.postMessage", code, times=10**9)
     with capture_logs() as logs:
-        root = await town.slack.user("alice").says("#general", "@bot hi")
-        await town.slack.wait_for(lambda: runs(town))
-        await town.rests("#general", root)
+        root = await world.slack.user("alice").says("#general", "@bot hi")
+        await world.slack.wait_for(lambda: runs(world))
+        await world.rests("#general", root)
     told = [line for line in logs if line["log_level"] in ("warning", "error")]
     assert [(line["event"], line["reason"]) for line in told] == [("turn_undeliverable", code)]
-    assert sum(call.method == "chat.postMessage" for call in town.slack.calls) == 1
+    assert sum(call.method == "chat.postMessage" for call in world.slack.calls) == 1
 
 
 async def test_a_dead_letter_of_an_outage_returns_when_the_outage_is_over(
     redis_url: str, tmp_path: Path, timing: Timing
 ) -> None:
-    async with open_town(
+    async with open_world(
         redis_url, tmp_path, socket_mode=False, timing=timing, bot_outage_patience=1.0
-    ) as town:
-        town.fake.fault("overloaded", times=None)
-        root = await town.slack.user("alice").says("#general", "@bot hi")
+    ) as world:
+        world.fake.fault("overloaded", times=None)
+        root = await world.slack.user("alice").says("#general", "@bot hi")
 
         async def buried() -> bool:
-            return bool(await town.bot.store.dead.list())
+            return bool(await world.bot.store.dead.list())
 
         await wait_until(buried)
-        assert await town.replies("#general", root) == [f"⚠️ {WORDS['unavailable']}"]
-        town.fake.faults.clear()
-        await ask_many_once(town)
-        assert (await town.replies("#general", root, 2))[1] == "turn 1: hi"
-        assert await town.bot.store.dead.list() == ()
+        assert await world.replies("#general", root) == [f"⚠️ {WORDS['unavailable']}"]
+        world.fake.faults.clear()
+        await ask_many_once(world)
+        assert (await world.replies("#general", root, 2))[1] == "turn 1: hi"
+        assert await world.bot.store.dead.list() == ()
 
 
 @one_engine
-async def test_a_late_answer_is_explained_by_the_log(town: Town) -> None:
-    town.fake.fault("overloaded", times=None)
+async def test_a_late_answer_is_explained_by_the_log(world: World) -> None:
+    world.fake.fault("overloaded", times=None)
     with capture_logs() as logs:
-        roots = await ask_many(town, 1)
+        roots = await ask_many(world, 1)
         await asyncio.sleep(30 * SCALE)
-        town.fake.faults.clear()
-        await assert_answered_once(town, roots)
+        world.fake.faults.clear()
+        await assert_answered_once(world, roots)
     [answered] = [line for line in logs if line["event"] == "turn_answered"]
     [dependency] = answered["waited_for"]
     assert dependency == "ai:responses"
@@ -322,22 +322,22 @@ async def test_an_answer_above_the_threshold_is_a_warning(
     redis_url: str, tmp_path: Path, slow: float
 ) -> None:
     with capture_logs() as logs:
-        async with open_town(redis_url, tmp_path, bot_slow_answer=slow) as town:
-            await town.ask("#general", "@bot hi")
+        async with open_world(redis_url, tmp_path, bot_slow_answer=slow) as world:
+            await world.ask("#general", "@bot hi")
     told = [line["log_level"] for line in logs if line["event"] == "slow_answer"]
     assert told == (["warning"] if slow < 1 else [])
 
 
 @one_engine
-async def test_an_outage_is_logged_once_and_measured(town: Town) -> None:
-    dependency = f"ai:responses:{town.settings.openai_model}"
-    town.fake.fault("overloaded", "POST", "/responses", times=None)
+async def test_an_outage_is_logged_once_and_measured(world: World) -> None:
+    dependency = f"ai:responses:{world.settings.openai_model}"
+    world.fake.fault("overloaded", "POST", "/responses", times=None)
     before = sample("bot_circuits_opened_total", dependency=dependency)
     with capture_logs() as logs:
-        roots = await ask_many(town, 3)
-        await town.slack.wait_for(lambda: sample("bot_circuit_open", dependency=dependency) == 1)
-        town.fake.faults.clear()
-        await assert_answered_once(town, roots)
+        roots = await ask_many(world, 3)
+        await world.slack.wait_for(lambda: sample("bot_circuit_open", dependency=dependency) == 1)
+        world.fake.faults.clear()
+        await assert_answered_once(world, roots)
     told = [line["event"] for line in logs if line["event"].startswith("circuit_")]
     assert told == ["circuit_opened", "circuit_closed"]
     assert sample("bot_circuit_open", dependency=dependency) == 0

@@ -11,16 +11,16 @@ import pytest
 from bot.turn import throttle
 from local_slack.workspace.changes import Change
 from tests.fakes.openai import Request
-from tests.world import Town, open_town
+from tests.world import World, open_world
 
 PER_MINUTE = 900
 BUSY = 40
 
 
 @contextmanager
-def asking_on_and_on(town: Town, count: int) -> Iterator[list[str]]:
+def asking_on_and_on(world: World, count: int) -> Iterator[list[str]]:
     """Channels with a thread in each, in which every answer leads to the next question at once."""
-    slack, tasks = town.slack, set[asyncio.Task[str]]()
+    slack, tasks = world.slack, set[asyncio.Task[str]]()
     alice, busy = (
         slack.user("alice"),
         [slack.add_channel(f"c{n}", ["alice"]).id for n in range(count)],
@@ -41,39 +41,39 @@ def asking_on_and_on(town: Town, count: int) -> Iterator[list[str]]:
         stop()
 
 
-def started(town: Town) -> list[Request]:
+def started(world: World) -> list[Request]:
     """The runs, in order."""
-    return [r for r in town.fake.requests if r.path == "/responses" and r.took_effect]
+    return [r for r in world.fake.requests if r.path == "/responses" and r.took_effect]
 
 
 @pytest.mark.parametrize("concurrency", [2000, 10])
 async def test_who_comes_late_is_served_within_one_round_of_those_who_always_ask_more(
     redis_url: str, tmp_path: Path, concurrency: int
 ) -> None:
-    async with open_town(
+    async with open_world(
         redis_url,
         tmp_path,
         socket_mode=False,
         bot_runs_per_minute=PER_MINUTE,
         bot_concurrency=concurrency,
-    ) as town:
+    ) as world:
         rate, burst = throttle.rate_and_burst(PER_MINUTE)
-        alice, slack = town.slack.user("alice"), town.slack
-        with asking_on_and_on(town, BUSY) as busy:
+        alice, slack = world.slack.user("alice"), world.slack
+        with asking_on_and_on(world, BUSY) as busy:
             roots = [(spot, await alice.says(spot, "@bot begin")) for spot in busy]
-            await slack.wait_for(lambda: len(started(town)) >= BUSY + burst, 20)
-            before = len(started(town))
+            await slack.wait_for(lambda: len(started(world)) >= BUSY + burst, 20)
+            before = len(started(world))
             root = await slack.user("bob").says("#general", "@bot me too")
             await slack.wait_for(lambda: slack.replies("#general", root), 20)
-        runs = started(town)
+        runs = started(world)
         mine = next(n for n, run in enumerate(runs) if "me too" in str(run.body))
         assert BUSY / 4 < mine - before <= BUSY + burst
         rounds = Counter(run.body["conversation"] for run in runs[:mine])
         assert len(rounds) == BUSY
         assert max(rounds.values()) - min(rounds.values()) <= 2
-        assert await town.replies("#general", root) == ["turn 1: me too"]
+        assert await world.replies("#general", root) == ["turn 1: me too"]
         for spot, thread_ts in roots:
-            await town.rests(spot, thread_ts)
-        times = sorted(run.time for run in started(town))
+            await world.rests(spot, thread_ts)
+        times = sorted(run.time for run in started(world))
         # Requests may arrive late, and then in a bunch.
         assert times[-1] - times[0] >= (len(times) - 1 - burst) / rate - 0.5

@@ -24,22 +24,22 @@ from bot.worker import attempt
 from bot.worker.outcomes import MAX_CRASHES
 from tests.fakes.openai.faults import path_matches
 from tests.test_cli import run_bot
-from tests.world import Town, open_town, wait_until
+from tests.world import World, open_world, wait_until
 
 QUICK = WorkerTiming(heartbeat=0.05, stray_after=0.05, retry_first=0.005, retry_longest=0.05)
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
-one_engine = pytest.mark.parametrize("town", ["responses"], indirect=True)
+one_engine = pytest.mark.parametrize("world", ["responses"], indirect=True)
 
 
 @pytest.fixture(params=RUNS)
-async def town(
+async def world(
     request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, timing: Timing
-) -> AsyncIterator[Town]:
-    """A town for each engine that speaks to a server."""
-    async with open_town(
+) -> AsyncIterator[World]:
+    """A world for each engine that speaks to a server."""
+    async with open_world(
         redis_url, tmp_path, engine=request.param, socket_mode=False, timing=timing
-    ) as town:
-        yield town
+    ) as world:
+        yield world
 
 
 @pytest.fixture
@@ -47,79 +47,79 @@ def timing() -> Timing:
     return Timing(worker=QUICK)
 
 
-def poison(town: Town) -> None:
-    """From now on the server refuses every run, until `town.fake.faults.clear()`."""
-    town.fake.fault("error", "POST", RUNS[town.settings.bot_engine], times=None, status=409)
+def poison(world: World) -> None:
+    """From now on the server refuses every run, until `world.fake.faults.clear()`."""
+    world.fake.fault("error", "POST", RUNS[world.settings.bot_engine], times=None, status=409)
 
 
-def attempts(town: Town) -> int:
+def attempts(world: World) -> int:
     """Runs that were asked for, refused ones included."""
-    asked = RUNS[town.settings.bot_engine]
-    return sum(r.method == "POST" and path_matches(asked, r.path) for r in town.fake.requests)
+    asked = RUNS[world.settings.bot_engine]
+    return sum(r.method == "POST" and path_matches(asked, r.path) for r in world.fake.requests)
 
 
-async def bury_one(town: Town) -> str:
+async def bury_one(world: World) -> str:
     """A question that nobody could answer; returns the root of its thread."""
-    poison(town)
-    root = await town.ask("#general", "@bot the secret question")
-    await town.replies("#general", root)
-    town.fake.faults.clear()
+    poison(world)
+    root = await world.ask("#general", "@bot the secret question")
+    await world.replies("#general", root)
+    world.fake.faults.clear()
     return root
 
 
-async def test_after_five_failures_the_person_is_told_and_the_letter_kept(town: Town) -> None:
-    root = await bury_one(town)
-    assert WORDS["dead"] in (await town.replies("#general", root))[0]
-    assert attempts(town) == 5
-    [letter] = await town.bot.store.dead.list()
+async def test_after_five_failures_the_person_is_told_and_the_letter_kept(world: World) -> None:
+    root = await bury_one(world)
+    assert WORDS["dead"] in (await world.replies("#general", root))[0]
+    assert attempts(world) == 5
+    [letter] = await world.bot.store.dead.list()
     assert (letter.reason, letter.attempts) == ("status 409", 5)
     assert [message.text for message in letter.messages] == ["the secret question"]
-    assert letter.thread == town.key("#general", root)
+    assert letter.thread == world.key("#general", root)
 
 
-async def test_what_came_in_meanwhile_is_answered_next(town: Town) -> None:
-    poison(town)
-    alice = town.slack.user("alice")
+async def test_what_came_in_meanwhile_is_answered_next(world: World) -> None:
+    poison(world)
+    alice = world.slack.user("alice")
     root = await alice.says("#general", "@bot poison")
-    await wait_until(lambda: _reached(town, 2))
+    await wait_until(lambda: _reached(world, 2))
     await alice.says("#general", "and this?", thread_ts=root)
-    await town.slack.wait_for(lambda: town.slack.replies("#general", root), 20)
-    town.fake.faults.clear()
-    answers = await town.replies("#general", root, 2)
+    await world.slack.wait_for(lambda: world.slack.replies("#general", root), 20)
+    world.fake.faults.clear()
+    answers = await world.replies("#general", root, 2)
     assert WORDS["dead"] in answers[0]
     assert "and this?" in answers[1]
-    assert len(await town.bot.store.dead.list()) == 1
+    assert len(await world.bot.store.dead.list()) == 1
 
 
-async def _reached(town: Town, count: int) -> bool:
-    return attempts(town) >= count
+async def _reached(world: World, count: int) -> bool:
+    return attempts(world) >= count
 
 
-async def test_a_letter_that_is_tried_again_is_answered_in_its_thread(town: Town) -> None:
-    root = await bury_one(town)
-    [letter] = await dead.list_letters(town.settings)
-    assert await dead.retry_letters(town.settings, [letter.id], every=False) == []
-    answers = await town.replies("#general", root, 2)
+async def test_a_letter_that_is_tried_again_is_answered_in_its_thread(world: World) -> None:
+    root = await bury_one(world)
+    [letter] = await dead.list_letters(world.settings)
+    assert await dead.retry_letters(world.settings, [letter.id], every=False) == []
+    answers = await world.replies("#general", root, 2)
     assert answers[1].endswith("the secret question")
-    assert await dead.list_letters(town.settings) == ()
-    await town.ask("#general", "thanks", thread_ts=root)
-    assert "the secret question | thanks" in (await town.replies("#general", root, 3))[2]
+    assert await dead.list_letters(world.settings) == ()
+    await world.ask("#general", "thanks", thread_ts=root)
+    assert "the secret question | thanks" in (await world.replies("#general", root, 3))[2]
 
 
-async def test_a_letter_that_fails_again_is_kept_again(town: Town) -> None:
-    root = await bury_one(town)
-    poison(town)
-    await dead.retry_letters(town.settings, (), every=True)
-    assert len(await town.replies("#general", root, 2)) == 2
-    [letter] = await dead.list_letters(town.settings)
+async def test_a_letter_that_fails_again_is_kept_again(world: World) -> None:
+    root = await bury_one(world)
+    poison(world)
+    await dead.retry_letters(world.settings, (), every=True)
+    assert len(await world.replies("#general", root, 2)) == 2
+    [letter] = await dead.list_letters(world.settings)
     assert letter.attempts == 5
-    assert attempts(town) == 10
+    assert attempts(world) == 10
 
 
 @one_engine
-async def test_the_list_shows_reasons_and_only_on_request_what_people_wrote(town: Town) -> None:
-    await bury_one(town)
-    letters = await dead.list_letters(town.settings)
+async def test_the_list_shows_reasons_and_only_on_request_what_people_wrote(world: World) -> None:
+    await bury_one(world)
+    letters = await dead.list_letters(world.settings)
     [letter] = letters
     for hidden in (dead.render_table(letters, texts=False), dead.render_json(letters, texts=False)):
         assert letter.id in hidden
@@ -131,127 +131,127 @@ async def test_the_list_shows_reasons_and_only_on_request_what_people_wrote(town
     assert dead.render_table((), texts=True) == "No dead letters."
 
 
-async def bot_dead(town: Town, directory: Path, *arguments: str) -> tuple[int, str]:
+async def bot_dead(world: World, directory: Path, *arguments: str) -> tuple[int, str]:
     """`bot dead ...` as people type it: the exit code, and what it says."""
     given = {
         "SLACK_BOT_TOKEN": "xoxb-1",
         "SLACK_APP_TOKEN": "xapp-1",
         "BOT_ENGINE": "echo",
-        "REDIS_URL": town.settings.redis_url,
-        "BOT_REDIS_PREFIX": town.settings.bot_redis_prefix,
+        "REDIS_URL": world.settings.redis_url,
+        "BOT_REDIS_PREFIX": world.settings.bot_redis_prefix,
     }
     done = await asyncio.to_thread(run_bot, "dead", *arguments, cwd=directory, **given)
     return done.returncode, done.stdout + done.stderr
 
 
 @one_engine
-async def test_the_command_line_lists_and_retries(town: Town, tmp_path: Path) -> None:
-    root = await bury_one(town)
-    [letter] = await dead.list_letters(town.settings)
-    code, table = await bot_dead(town, tmp_path, "list")
+async def test_the_command_line_lists_and_retries(world: World, tmp_path: Path) -> None:
+    root = await bury_one(world)
+    [letter] = await dead.list_letters(world.settings)
+    code, table = await bot_dead(world, tmp_path, "list")
     assert code == 0
     assert re.search(rf"^{letter.id} .* 1 +5 +status 409$", table, re.MULTILINE)
-    assert json.loads((await bot_dead(town, tmp_path, "list", "--json"))[1])[0]["id"] == letter.id
-    assert (await bot_dead(town, tmp_path, "retry"))[0] == 2
-    assert (await bot_dead(town, tmp_path, "retry", "nonsense"))[0] == 1
-    assert await bot_dead(town, tmp_path, "retry", letter.id) == (0, "")
-    assert len(await town.replies("#general", root, 2)) == 2
-    assert await bot_dead(town, tmp_path, "list") == (0, "No dead letters.\n")
+    assert json.loads((await bot_dead(world, tmp_path, "list", "--json"))[1])[0]["id"] == letter.id
+    assert (await bot_dead(world, tmp_path, "retry"))[0] == 2
+    assert (await bot_dead(world, tmp_path, "retry", "nonsense"))[0] == 1
+    assert await bot_dead(world, tmp_path, "retry", letter.id) == (0, "")
+    assert len(await world.replies("#general", root, 2)) == 2
+    assert await bot_dead(world, tmp_path, "list") == (0, "No dead letters.\n")
 
 
 @one_engine
-async def test_the_command_line_drops_a_letter_for_good(town: Town, tmp_path: Path) -> None:
-    root = await bury_one(town)
-    [letter] = await dead.list_letters(town.settings)
-    assert await bot_dead(town, tmp_path, "drop", letter.id) == (0, "")
-    assert await dead.list_letters(town.settings) == ()
+async def test_the_command_line_drops_a_letter_for_good(world: World, tmp_path: Path) -> None:
+    root = await bury_one(world)
+    [letter] = await dead.list_letters(world.settings)
+    assert await bot_dead(world, tmp_path, "drop", letter.id) == (0, "")
+    assert await dead.list_letters(world.settings) == ()
     unknown = f"bot: there is no dead letter {letter.id}\n"
-    assert await bot_dead(town, tmp_path, "drop", letter.id) == (1, unknown)
-    assert attempts(town) == 5
-    await town.ask("#general", "and now?", thread_ts=root)
-    assert (await town.replies("#general", root, 2))[1].endswith("and now?")
+    assert await bot_dead(world, tmp_path, "drop", letter.id) == (1, unknown)
+    assert attempts(world) == 5
+    await world.ask("#general", "and now?", thread_ts=root)
+    assert (await world.replies("#general", root, 2))[1].endswith("and now?")
 
 
-async def test_a_bug_of_ours_is_poison_too(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_of_ours_is_poison_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: object) -> Answer:
         raise ZeroDivisionError
 
     monkeypatch.setattr(attempt, "take_turn", broken)
-    root = await town.slack.user("alice").says("#general", "@bot hi")
-    assert WORDS["dead"] in (await town.replies("#general", root))[0]
-    assert [letter.reason for letter in await town.bot.store.dead.list()] == [
+    root = await world.slack.user("alice").says("#general", "@bot hi")
+    assert WORDS["dead"] in (await world.replies("#general", root))[0]
+    assert [letter.reason for letter in await world.bot.store.dead.list()] == [
         "bug:ZeroDivisionError"
     ]
 
 
 @pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, retry_first=1000.0))])
 async def test_a_message_that_kills_its_workers_is_given_up_and_the_next_one_answered(
-    town: Town,
+    world: World,
 ) -> None:
-    poison(town)
-    root = await town.slack.user("alice").says("#general", "@bot deadly")
-    thread, store = town.key("#general", root), town.bot.store
+    poison(world)
+    root = await world.slack.user("alice").says("#general", "@bot deadly")
+    thread, store = world.key("#general", root), world.bot.store
 
     async def waits() -> bool:
         return (await store.inbox.state(thread)).state == "later"
 
     await wait_until(waits)
-    town.fake.faults.clear()
+    world.fake.faults.clear()
     await store.redis.hset(store.keys.thread(thread), "crashes", str(MAX_CRASHES + 1))
     await store.inbox.interrupt(thread, "stop")
-    assert await town.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
+    assert await world.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
     [letter] = await store.dead.list()
     assert (letter.reason, letter.crashes) == ("crashed", MAX_CRASHES + 1)
     assert [message.text for message in letter.messages] == ["deadly"]
-    assert attempts(town) == 1
-    await town.ask("#general", "harmless", thread_ts=root)
-    assert (await town.replies("#general", root, 2))[1].endswith("harmless")
+    assert attempts(world) == 1
+    await world.ask("#general", "harmless", thread_ts=root)
+    assert (await world.replies("#general", root, 2))[1].endswith("harmless")
 
 
 @one_engine
 @pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, patience=0.5))])
 @pytest.mark.parametrize("error", [Retry("slack_500"), Undeliverable("is_archived"), KeyError("x")])
 async def test_where_even_the_apology_fails_for_good_the_letter_is_kept(
-    town: Town, monkeypatch: pytest.MonkeyPatch, error: Exception
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     async def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(attempt, "give_up", fail)
-    poison(town)
+    poison(world)
     with capture_logs() as logs:
-        root = await town.slack.user("alice").says("#general", "@bot hi")
+        root = await world.slack.user("alice").says("#general", "@bot hi")
 
         async def buried() -> bool:
-            return len(await town.bot.store.dead.list()) == 1
+            return len(await world.bot.store.dead.list()) == 1
 
         await wait_until(buried)
-        await town.rests("#general", root)
+        await world.rests("#general", root)
     told = [line["event"] for line in logs if line["log_level"] == "error"]
     assert told == ["apology_failed", "dead_letter_added"]
 
 
-async def test_an_apology_that_slack_does_not_take_now_is_made_later(town: Town) -> None:
-    poison(town)
-    town.slack.faults.server_error("chat.postMessage", times=2, status=503)
-    town.slack.faults.rate_limit("chat.postMessage", retry_after=0.1)
-    town.slack.faults.drop("chat.postMessage", after_effect=True)
+async def test_an_apology_that_slack_does_not_take_now_is_made_later(world: World) -> None:
+    poison(world)
+    world.slack.faults.server_error("chat.postMessage", times=2, status=503)
+    world.slack.faults.rate_limit("chat.postMessage", retry_after=0.1)
+    world.slack.faults.drop("chat.postMessage", after_effect=True)
     with capture_logs() as logs:
-        root = await bury_one(town)
-    assert await town.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
-    assert town.slack.faults.methods == []
+        root = await bury_one(world)
+    assert await world.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
+    assert world.slack.faults.methods == []
     assert [line["event"] for line in logs if line["log_level"] == "error"] == ["dead_letter_added"]
-    [letter] = await town.bot.store.dead.list()
-    assert (letter.reason, letter.attempts, attempts(town)) == ("status 409", 5, 5)
-    await town.ask("#general", "and now?", thread_ts=root)
-    assert (await town.replies("#general", root, 2))[1].endswith("and now?")
+    [letter] = await world.bot.store.dead.list()
+    assert (letter.reason, letter.attempts, attempts(world)) == ("status 409", 5, 5)
+    await world.ask("#general", "and now?", thread_ts=root)
+    assert (await world.replies("#general", root, 2))[1].endswith("and now?")
 
 
 @one_engine
 async def test_a_worker_that_dies_after_its_apology_leaves_only_the_burial_to_do(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inbox, failures = town.bot.store.inbox, [StoreUnavailable("away")]
+    inbox, failures = world.bot.store.inbox, [StoreUnavailable("away")]
     bury = inbox.bury
 
     async def bury_later(*given: Any, **named: Any) -> None:
@@ -260,10 +260,10 @@ async def test_a_worker_that_dies_after_its_apology_leaves_only_the_burial_to_do
         await bury(*given, **named)
 
     monkeypatch.setattr(inbox, "bury", bury_later)
-    root = await bury_one(town)
-    assert await town.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
-    assert len(await town.bot.store.dead.list()) == 1
-    assert attempts(town) == 5
+    root = await bury_one(world)
+    assert await world.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
+    assert len(await world.bot.store.dead.list()) == 1
+    assert attempts(world) == 5
 
 
 async def test_bad_threads_do_not_slow_a_good_one(
@@ -279,17 +279,17 @@ async def test_bad_threads_do_not_slow_a_good_one(
         return await take_turn(turn, services, interrupt)
 
     monkeypatch.setattr(attempt, "take_turn", fail_the_bad)
-    async with open_town(
+    async with open_world(
         redis_url, tmp_path, socket_mode=False, bot_attempts=1000, timing=timing
-    ) as town:
-        *bad, good = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(31)]
+    ) as world:
+        *bad, good = [world.slack.add_channel(f"c{n}", ["alice"]).id for n in range(31)]
         for spot in bad:
-            await town.slack.user("alice").says(spot, "@bot bad")
+            await world.slack.user("alice").says(spot, "@bot bad")
         await wait_until(lambda: _many(failures, 90))
         began = asyncio.get_running_loop().time()
-        root = await town.ask(good, "@bot good")
+        root = await world.ask(good, "@bot good")
         assert asyncio.get_running_loop().time() - began < 3
-        assert await town.replies(good, root) == ["turn 1: good"]
+        assert await world.replies(good, root) == ["turn 1: good"]
         await wait_until(lambda: _many(failures, 180))
         assert len(set(failures)) == 30
 

@@ -11,79 +11,79 @@ from bot.timing import AnswerTiming, Timing
 from tests.fakes.openai import Answer, parts, slow
 from tests.stories.test_files_in import PNG
 from tests.stories.test_files_out import shown
-from tests.stories.test_recovery import letter_to
-from tests.world import Town, delete_while_answering, open_town, words
+from tests.stories.test_recovery import direct_message_to
+from tests.world import World, delete_while_answering, open_world, words
 
-Story = Callable[[Town], Awaitable[object]]
+Story = Callable[[World], Awaitable[object]]
 
 LONG = "\n\n".join(f"Paragraph {n} says **something** of its own." for n in range(40))
 
 
-async def is_answered(town: Town) -> None:
-    root = await town.ask("#general", "@bot hi")
-    assert await town.replies("#general", root) == ["turn 1: hi"]
+async def is_answered(world: World) -> None:
+    root = await world.ask("#general", "@bot hi")
+    assert await world.replies("#general", root) == ["turn 1: hi"]
 
 
-async def is_answered_at_length(town: Town) -> None:
-    town.fake.answer = [slow(LONG, 2.5)]
-    root = await town.slack.user("alice").says("#general", "@bot tell me")
-    assert await town.replies("#general", root) == [LONG]
+async def is_answered_at_length(world: World) -> None:
+    world.fake.answer = [slow(LONG, 2.5)]
+    root = await world.slack.user("alice").says("#general", "@bot tell me")
+    assert await world.replies("#general", root) == [LONG]
 
 
-async def is_answered_by_edits(town: Town) -> None:
-    town.slack.faults.refuse("chat.startStream", "feature_not_enabled")
-    await is_answered_at_length(town)
+async def is_answered_by_edits(world: World) -> None:
+    world.slack.faults.refuse("chat.startStream", "feature_not_enabled")
+    await is_answered_at_length(world)
 
 
-async def is_answered_where_nothing_is_streamed(town: Town) -> None:
+async def is_answered_where_nothing_is_streamed(world: World) -> None:
     """A stream brings its session along; other answers begin one, once streams are refused."""
-    await is_answered_by_edits(town)
-    town.fake.prompts.clear()
-    await is_answered_at_length(town)
+    await is_answered_by_edits(world)
+    world.fake.prompts.clear()
+    await is_answered_at_length(world)
 
 
-async def is_answered_in_the_pane(town: Town) -> None:
-    dm = town.slack.user("alice").dm()
-    root = await town.ask(dm, "hi")
-    assert await town.replies(dm, root) == ["turn 1: hi"]
+async def is_answered_in_the_pane(world: World) -> None:
+    dm = world.slack.user("alice").dm()
+    root = await world.ask(dm, "hi")
+    assert await world.replies(dm, root) == ["turn 1: hi"]
 
 
-async def is_answered_where_others_spoke(town: Town) -> None:
-    root = await town.slack.user("bob").says("#general", "the sky is green")
-    await town.ask("#general", "@bot is it?", thread_ts=root)
-    [answer] = await town.replies("#general", root)
+async def is_answered_where_others_spoke(world: World) -> None:
+    root = await world.slack.user("bob").says("#general", "the sky is green")
+    await world.ask("#general", "@bot is it?", thread_ts=root)
+    [answer] = await world.replies("#general", root)
     assert "the sky is green" in answer
     assert answer.endswith("is it?")
 
 
-async def gets_a_drawing(town: Town) -> None:
-    town.fake.answer = [Answer("A cat.", items=(parts.image(PNG),))]
-    root = await town.ask("#general", "@bot draw a cat")
-    assert await town.replies("#general", root, 2) == ["A cat.", ""]
-    assert [file.content for file in shown(town, root)] == [PNG]
+async def gets_a_drawing(world: World) -> None:
+    world.fake.answer = [Answer("A cat.", items=(parts.image(PNG),))]
+    root = await world.ask("#general", "@bot draw a cat")
+    assert await world.replies("#general", root, 2) == ["A cat.", ""]
+    assert [file.content for file in shown(world, root)] == [PNG]
 
 
-async def shows_a_picture_of_another_workspace(town: Town) -> None:
-    town.slack.channel("#general").is_ext_shared = True
-    alice, files = town.slack.user("alice"), {"cat.png": PNG}
+async def shows_a_picture_of_another_workspace(world: World) -> None:
+    world.slack.channel("#general").is_ext_shared = True
+    alice, files = world.slack.user("alice"), {"cat.png": PNG}
     root = await alice.says("#general", "@bot look", files=files)
-    assert await town.replies("#general", root) == ["turn 1: look"]
-    assert "input_image" in str(town.fake.requests[-1].body)
+    assert await world.replies("#general", root) == ["turn 1: look"]
+    assert "input_image" in str(world.fake.requests[-1].body)
 
 
-async def takes_a_stray_back(town: Town) -> None:
-    town.slack.workspace.strays = True
-    await delete_while_answering(town, "never to be seen")
-    assert not any("never" in words(message) for message in town.slack.messages("#general"))
+async def takes_a_stray_back(world: World) -> None:
+    world.slack.workspace.strays = True
+    await delete_while_answering(world, "never to be seen")
+    assert not any("never" in words(message) for message in world.slack.messages("#general"))
 
 
-async def gets_a_letter(town: Town) -> None:
-    await town.ask("#general", "@bot hi")
-    alice = town.slack.user("alice")
+async def gets_a_letter(world: World) -> None:
+    await world.ask("#general", "@bot hi")
+    alice = world.slack.user("alice")
     await alice.slash("/forget-me")
     (answer,) = alice.ephemerals("#general")
     await alice.clicks("#general", answer.ts, "errand:forget_me")
-    assert (await letter_to(town, "alice")).startswith("Done: 1 conversation deleted")
+    assert (await direct_message_to(world, "alice")).startswith("Done: 1 conversation deleted")
 
 
 STORIES: dict[str, Story] = {
@@ -108,46 +108,46 @@ STORIES: dict[str, Story] = {
 @pytest.mark.parametrize("timing", [Timing(answer=AnswerTiming(session_after=0.2))])
 @pytest.mark.parametrize("method", STORIES)
 async def test_the_answer_comes_once_whichever_method_slack_refuses_for_its_rate(
-    town: Town, method: str
+    world: World, method: str
 ) -> None:
-    town.slack.faults.rate_limit(method, times=2, retry_after=0.2)
-    await STORIES[method](town)
-    assert set(refused(town)) == {method}
-    assert len(town.fake.prompts) == 1
-    assert await town.bot.store.dead.list() == ()
+    world.slack.faults.rate_limit(method, times=2, retry_after=0.2)
+    await STORIES[method](world)
+    assert set(refused(world)) == {method}
+    assert len(world.fake.prompts) == 1
+    assert await world.bot.store.dead.list() == ()
 
 
 async def test_home_and_pane_come_with_the_next_look_where_slack_refused_the_first(
-    town: Town,
+    world: World,
 ) -> None:
     methods = ["views.publish", "assistant.threads.setSuggestedPrompts"]
     for method in methods:
-        town.slack.faults.rate_limit(method)
-    alice = town.slack.user("alice")
+        world.slack.faults.rate_limit(method)
+    alice = world.slack.user("alice")
     for _ in range(2):
         for tab in ("home", "messages"):
             await alice.opens_home(tab)
-            await town.slack.settled()
-    assert refused(town) == methods
+            await world.slack.settled()
+    assert refused(world) == methods
     assert alice.home is not None
-    assert town.slack.agent_thread(alice.dm(), "").prompts
-    assert [m.text for m in town.slack.messages(alice.dm())] == [GREETING]
+    assert world.slack.agent_thread(alice.dm(), "").prompts
+    assert [m.text for m in world.slack.messages(alice.dm())] == [GREETING]
 
 
 async def test_a_bot_that_slack_lets_wait_at_its_start_begins_a_little_later(
     redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(redis_url, tmp_path) as town:
+    async with open_world(redis_url, tmp_path) as world:
         methods = ["auth.test", "apps.connections.open"]
         for method in methods:
-            town.slack.faults.rate_limit(method)
-        async with open_bot(town.settings, work_part=False):
-            await town.slack.wait_for(lambda: town.slack.sockets.connections == 2, 20)
-            assert refused(town) == methods
-            await is_answered(town)
-            assert len(town.fake.prompts) == 1
+            world.slack.faults.rate_limit(method)
+        async with open_bot(world.settings, work_part=False):
+            await world.slack.wait_for(lambda: world.slack.sockets.connections == 2, 20)
+            assert refused(world) == methods
+            await is_answered(world)
+            assert len(world.fake.prompts) == 1
 
 
-def refused(town: Town) -> list[str]:
+def refused(world: World) -> list[str]:
     """The calls that met a 429, in order."""
-    return [call.method for call in town.slack.calls if call.status == 429]
+    return [call.method for call in world.slack.calls if call.status == 429]

@@ -12,96 +12,99 @@ from bot.texts.commands import NONE_SUCH
 from local_slack.workspace.model import Message
 from tests.fakes.openai import held
 from tests.stories.test_usage import files_for
-from tests.world import PATIENCE, Town, wait_until
+from tests.world import PATIENCE, World, wait_until
 
 
-def letters(town: Town, who: str) -> list[Message]:
+def letters(world: World, who: str) -> list[Message]:
     """The direct messages that the bot wrote of its own accord."""
-    channel = town.slack.user(who).dm()
-    return [m for m in town.slack.messages(channel) if m.user_id == town.slack.bot.id]
+    channel = world.slack.user(who).dm()
+    return [m for m in world.slack.messages(channel) if m.user_id == world.slack.bot.id]
 
 
-async def letter_to(town: Town, who: str) -> str:
-    (letter,) = await town.slack.wait_for(partial(letters, town, who), PATIENCE)
+async def direct_message_to(world: World, who: str) -> str:
+    (letter,) = await world.slack.wait_for(partial(letters, world, who), PATIENCE)
     return letter.text
 
 
-async def listed(town: Town, who: str, words: str = "") -> Message:
+async def listed(world: World, who: str, words: str = "") -> Message:
     """The answer to `/conversations`."""
-    person = town.slack.user(who)
+    person = world.slack.user(who)
     before = len(person.ephemerals("#general"))
     await person.slash("/conversations", words)
-    (answer,) = await town.slack.wait_for(lambda: person.ephemerals("#general")[before:])
+    (answer,) = await world.slack.wait_for(lambda: person.ephemerals("#general")[before:])
     return answer
 
 
-async def test_own_conversations_are_listed_with_links(town: Town) -> None:
-    cats = await town.ask("#general", "@bot about cats")
-    await town.ask("#random", "@bot about dogs")
-    await town.ask("#general", "@bot about birds", who="bob")
-    shown = str((await listed(town, "alice")).blocks)
-    link = town.slack.permalink(town.slack.thread("#general", cats)[0])
+async def test_own_conversations_are_listed_with_links(world: World) -> None:
+    cats = await world.ask("#general", "@bot about cats")
+    await world.ask("#random", "@bot about dogs")
+    await world.ask("#general", "@bot about birds", who="bob")
+    shown = str((await listed(world, "alice")).blocks)
+    link = world.slack.permalink(world.slack.thread("#general", cats)[0])
     assert f"<{link}|about cats>" in shown
     assert shown.index("about dogs") < shown.index("about cats")
     assert "birds" not in shown
 
 
-async def test_conversations_are_found_by_words_of_any_of_their_messages(town: Town) -> None:
-    root = await town.ask("#general", "@bot about cats")
-    await town.ask("#general", "the Siamese ones", thread_ts=root)
-    await town.ask("#general", "@bot about dogs")
-    shown = str((await listed(town, "alice", "siamese CATS")).blocks)
+async def test_conversations_are_found_by_words_of_any_of_their_messages(world: World) -> None:
+    root = await world.ask("#general", "@bot about cats")
+    await world.ask("#general", "the Siamese ones", thread_ts=root)
+    await world.ask("#general", "@bot about dogs")
+    shown = str((await listed(world, "alice", "siamese CATS")).blocks)
     assert "about cats" in shown
     assert "about dogs" not in shown
     many = "Siamese " * 400  # more than Slack takes in a paragraph
-    assert "about cats" in str((await listed(town, "alice", many)).blocks)
-    assert (await listed(town, "alice", "elephants")).text == NONE_SUCH
+    assert "about cats" in str((await listed(world, "alice", many)).blocks)
+    assert (await listed(world, "alice", "elephants")).text == NONE_SUCH
 
 
-async def test_one_is_reset_from_the_list_or_all(town: Town) -> None:
-    root = await town.ask("#general", "@bot about cats")
-    await town.ask("#random", "@bot about dogs")
-    await town.ask("#general", "@bot about birds", who="bob")
-    alice, store = town.slack.user("alice"), town.bot.store
-    answer = await listed(town, "alice", "cats")
+async def test_one_is_reset_from_the_list_or_all(world: World) -> None:
+    root = await world.ask("#general", "@bot about cats")
+    await world.ask("#random", "@bot about dogs")
+    await world.ask("#general", "@bot about birds", who="bob")
+    alice, store = world.slack.user("alice"), world.bot.store
+    answer = await listed(world, "alice", "cats")
     await alice.clicks("#general", answer.ts, "reset_conversation")
-    await town.replies("#general", root, 2)
-    assert await store.conversations.find(town.key("#general", root)) is None
-    answer = await listed(town, "alice")
+    await world.replies("#general", root, 2)
+    assert await store.conversations.find(world.key("#general", root)) is None
+    answer = await listed(world, "alice")
     await alice.clicks("#general", answer.ts, "errand:reset_all")
-    assert await letter_to(town, "alice") == "Done: 1 conversation reset."
-    assert len(town.fake.conversations) == 1
+    assert await direct_message_to(world, "alice") == "Done: 1 conversation reset."
+    assert len(world.fake.conversations) == 1
 
 
-async def test_forget_me_deletes_here_and_on_the_server_and_counts(any_town: Town) -> None:
-    town = any_town
-    roots = [await town.ask("#random", "@bot my secret is swordfish") for _ in range(2)]
-    shared = await town.ask("#general", "@bot hello", who="bob")
-    await town.ask("#general", "@bot swordfish, again", thread_ts=shared)
-    kept = await town.ask("#general", "@bot only bob", who="bob")
-    alice, store = town.slack.user("alice"), town.bot.store
+async def test_forget_me_deletes_here_and_on_the_server_and_counts(any_world: World) -> None:
+    world = any_world
+    roots = [await world.ask("#random", "@bot my secret is swordfish") for _ in range(2)]
+    shared = await world.ask("#general", "@bot hello", who="bob")
+    await world.ask("#general", "@bot swordfish, again", thread_ts=shared)
+    kept = await world.ask("#general", "@bot only bob", who="bob")
+    alice, store = world.slack.user("alice"), world.bot.store
     await alice.slash("/forget-me")
     (answer,) = alice.ephemerals("#general")
     await alice.clicks("#general", answer.ts, "errand:forget_me")
-    told = await letter_to(town, "alice")
+    told = await direct_message_to(world, "alice")
     assert told.startswith("Done: 2 conversations deleted here and on the AI server")
     assert "being removed from 1 conversation with other people" in told
-    await town.rests("#general", shared)
-    left = await store.conversations.history(town.key("#general", shared))
+    await world.rests("#general", shared)
+    left = await store.conversations.history(world.key("#general", shared))
     assert [record.user_id for record in left if record.role == "user"] == [
-        town.slack.user("bob").id
+        world.slack.user("bob").id
     ]
     assert "swordfish" not in str(left)
-    team_id = town.slack.workspace.team_id
+    team_id = world.slack.workspace.team_id
     assert await store.conversations.recent(team_id, alice.id) == []
-    assert await store.conversations.find(town.key("#general", kept)) is not None
-    assert len({**town.fake.conversations, **town.fake.threads}) in (0, 1)  # the echo has none here
+    assert await store.conversations.find(world.key("#general", kept)) is not None
+    assert len({**world.fake.conversations, **world.fake.threads}) in (
+        0,
+        1,
+    )  # the echo has none here
     for root in roots:
-        assert await store.conversations.history(town.key("#random", root)) == []
+        assert await store.conversations.history(world.key("#random", root)) == []
     people = await store.spending.top(team_id, "person", day_of(time.time())[:7], 10)
     assert alice.id not in people
     assert FORGOTTEN in people
-    chief = town.slack.add_user("chief", is_admin=True)
+    chief = world.slack.add_user("chief", is_admin=True)
     await chief.joins("#general")
     await chief.slash("/usage")
     shown = str(chief.ephemerals("#general")[0].blocks)
@@ -109,41 +112,41 @@ async def test_forget_me_deletes_here_and_on_the_server_and_counts(any_town: Tow
     assert "people who wished to be forgotten: 3 answers" in shown
 
 
-async def test_forget_me_waits_for_the_turn_that_is_at_work(town: Town) -> None:
-    root = await town.ask("#general", "@bot hello")
-    town.fake.answer = [held("never to be seen")]
-    alice = town.slack.user("alice")
+async def test_forget_me_waits_for_the_turn_that_is_at_work(world: World) -> None:
+    root = await world.ask("#general", "@bot hello")
+    world.fake.answer = [held("never to be seen")]
+    alice = world.slack.user("alice")
     await alice.says("#general", "think long", thread_ts=root)
-    await town.slack.wait_for(lambda: town.fake.working)
-    team_id = town.slack.workspace.team_id
-    await jobs.ask(town.bot.store.inbox, "forget_me", team_id, alice.id, "e1")
-    assert (await letter_to(town, "alice")).startswith("Done: 1 conversation deleted")
-    assert town.fake.conversations == {}
+    await world.slack.wait_for(lambda: world.fake.working)
+    team_id = world.slack.workspace.team_id
+    await jobs.ask(world.bot.store.inbox, "forget_me", team_id, alice.id, "e1")
+    assert (await direct_message_to(world, "alice")).startswith("Done: 1 conversation deleted")
+    assert world.fake.conversations == {}
 
 
-async def test_the_export_holds_what_was_said(town: Town) -> None:
-    root = await town.ask("#general", "@bot about cats")
-    alice = town.slack.user("alice")
+async def test_the_export_holds_what_was_said(world: World) -> None:
+    root = await world.ask("#general", "@bot about cats")
+    alice = world.slack.user("alice")
     await alice.opens_home()
-    await town.slack.wait_for(lambda: alice.home)
+    await world.slack.wait_for(lambda: alice.home)
     assert alice.home is not None
     await alice.clicks_in_view("errand:export", view_id=alice.home["id"])
-    (message,) = await town.slack.wait_for(lambda: files_for(town, alice.dm()), PATIENCE)
-    exported: dict[str, Any] = json.loads(town.slack.workspace.files[message.file_ids[0]].content)
+    (message,) = await world.slack.wait_for(lambda: files_for(world, alice.dm()), PATIENCE)
+    exported: dict[str, Any] = json.loads(world.slack.workspace.files[message.file_ids[0]].content)
     (conversation,) = exported["conversations"]
     assert conversation["thread_ts"] == root
     said = [(line["role"], line["text"]) for line in conversation["messages"]]
     assert said == [("user", "about cats"), ("assistant", "turn 1: about cats")]
 
 
-async def test_an_export_of_many_is_one_document(town: Town) -> None:
-    store, team_id = town.bot.store, town.slack.workspace.team_id
+async def test_an_export_of_many_is_one_document(world: World) -> None:
+    store, team_id = world.bot.store, world.slack.workspace.team_id
     nothing = await export_conversations(store, [], team_id, "U0NOBODY", "https://x.slack.com/")
     assert json.loads(nothing)["conversations"] == []
-    channels = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(3)]
+    channels = [world.slack.add_channel(f"c{n}", ["alice"]).id for n in range(3)]
     for channel in channels:
-        await town.ask(channel, '@bot "quoted", ünïcode 🎉 and\nlines')
-    alice = town.slack.user("alice").id
+        await world.ask(channel, '@bot "quoted", ünïcode 🎉 and\nlines')
+    alice = world.slack.user("alice").id
     recent = await store.conversations.recent(team_id, alice, limit=None)
     content = await export_conversations(store, recent, team_id, alice, "https://x.slack.com")
     exported = json.loads(content)
@@ -153,20 +156,20 @@ async def test_an_export_of_many_is_one_document(town: Town) -> None:
     assert found[0]["messages"][0]["text"] == '"quoted", ünïcode 🎉 and\nlines'
 
 
-async def test_a_file_that_slack_does_not_take_is_told(town: Town) -> None:
-    alice, team_id = town.slack.user("alice"), town.slack.workspace.team_id
-    town.slack.web_api.scopes = frozenset(town.slack.web_api.scopes or ()) - {"files:write"}
-    await jobs.ask(town.bot.store.inbox, "export", team_id, alice.id, "e1")
-    assert "missing_scope" in await letter_to(town, "alice")
+async def test_a_file_that_slack_does_not_take_is_told(world: World) -> None:
+    alice, team_id = world.slack.user("alice"), world.slack.workspace.team_id
+    world.slack.web_api.scopes = frozenset(world.slack.web_api.scopes or ()) - {"files:write"}
+    await jobs.ask(world.bot.store.inbox, "export", team_id, alice.id, "e1")
+    assert "missing_scope" in await direct_message_to(world, "alice")
 
 
-async def test_an_errand_leaves_nothing_to_do(town: Town) -> None:
-    alice, team_id = town.slack.user("alice"), town.slack.workspace.team_id
-    await jobs.ask(town.bot.store.inbox, "export", team_id, alice.id, "e1")
-    await town.slack.wait_for(lambda: files_for(town, alice.dm()), PATIENCE)
+async def test_an_errand_leaves_nothing_to_do(world: World) -> None:
+    alice, team_id = world.slack.user("alice"), world.slack.workspace.team_id
+    await jobs.ask(world.bot.store.inbox, "export", team_id, alice.id, "e1")
+    await world.slack.wait_for(lambda: files_for(world, alice.dm()), PATIENCE)
 
     async def idle() -> bool:
-        state = await town.bot.store.inbox.state(jobs.place(team_id, alice.id))
+        state = await world.bot.store.inbox.state(jobs.place(team_id, alice.id))
         return state.state == "idle"
 
     assert await wait_until(idle)

@@ -13,7 +13,7 @@ from bot.timing import StoreTiming, Timing, WorkerTiming
 from tests.fakes.openai.answers import slow
 from tests.redis_server import RedisServer, run_server
 from tests.stories.test_ai_faults import CONVERSATIONS, runs, texts
-from tests.world import Town, open_town
+from tests.world import World, open_world
 
 SCALE = 0.1
 """The clock of these stories: a second of a deployment lasts so many here."""
@@ -40,117 +40,117 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=[True, False], ids=["streamed", "polled"])
-async def restored_town(
+async def restored_world(
     request: pytest.FixtureRequest, own_server: RedisServer, tmp_path: Path, engine: str
-) -> AsyncIterator[Town]:
-    """A town whose answers take some time, on a server of its own."""
-    async with open_town(
+) -> AsyncIterator[World]:
+    """A world whose answers take some time, on a server of its own."""
+    async with open_world(
         own_server.url,
         tmp_path / "state",
         engine=engine,
         socket_mode=False,
         timing=TIMING,
         bot_streaming=request.param,
-    ) as town:
-        town.fake.answer = slow(ANSWER, ANSWERING * SCALE)
-        yield town
+    ) as world:
+        world.fake.answer = slow(ANSWER, ANSWERING * SCALE)
+        yield world
 
 
-def copies(town: Town, roots: list[str]) -> list[int]:
+def copies(world: World, roots: list[str]) -> list[int]:
     """How many messages of the bot each thread holds."""
-    return [len(town.slack.replies("#general", root)) for root in roots]
+    return [len(world.slack.replies("#general", root)) for root in roots]
 
 
-async def ask_all(town: Town) -> list[str]:
-    alice = town.slack.user("alice")
+async def ask_all(world: World) -> list[str]:
+    alice = world.slack.user("alice")
     return [await alice.says("#general", f"@bot question {n}") for n in range(QUESTIONS)]
 
 
-async def answered_once(town: Town, roots: list[str]) -> None:
+async def answered_once(world: World, roots: list[str]) -> None:
     """All threads come to rest with one answer each, made by one run."""
     for root in roots:
-        await town.replies("#general", root)
+        await world.replies("#general", root)
     await asyncio.sleep(10 * SCALE)
     for root in roots:
-        await town.rests("#general", root)
-    assert copies(town, roots) == [1] * len(roots)
-    assert runs(town) == len(roots)
+        await world.rests("#general", root)
+    assert copies(world, roots) == [1] * len(roots)
+    assert runs(world) == len(roots)
     for root in roots:
-        [text] = await town.replies("#general", root)
+        [text] = await world.replies("#general", root)
         assert text.strip() == ANSWER.strip()
 
 
 @pytest.mark.parametrize("age", [0.3, 2.0, 6.0])
 async def test_a_state_from_the_middle_of_the_answers_comes_back_in_the_middle(
-    restored_town: Town, own_server: RedisServer, tmp_path: Path, age: float
+    restored_world: World, own_server: RedisServer, tmp_path: Path, age: float
 ) -> None:
-    roots = await ask_all(restored_town)
-    await restored_town.slack.wait_for(lambda: runs(restored_town) == QUESTIONS)
+    roots = await ask_all(restored_world)
+    await restored_world.slack.wait_for(lambda: runs(restored_world) == QUESTIONS)
     own_server.copy_data(tmp_path / "copy")
     await asyncio.sleep(age * SCALE)
     own_server.restore_data(tmp_path / "copy")
-    await answered_once(restored_town, roots)
+    await answered_once(restored_world, roots)
 
 
 @pytest.mark.parametrize("age", [0.3, 2.0, 6.0, 60.0])
 async def test_a_state_from_before_the_questions_comes_back_while_they_are_answered(
-    restored_town: Town, own_server: RedisServer, tmp_path: Path, age: float
+    restored_world: World, own_server: RedisServer, tmp_path: Path, age: float
 ) -> None:
     own_server.copy_data(tmp_path / "copy")
     await asyncio.sleep(max(0.0, age - ANSWERING / 2) * SCALE)
-    roots = await ask_all(restored_town)
-    await restored_town.slack.wait_for(lambda: runs(restored_town) == QUESTIONS)
+    roots = await ask_all(restored_world)
+    await restored_world.slack.wait_for(lambda: runs(restored_world) == QUESTIONS)
     await asyncio.sleep(min(age, ANSWERING / 2) * SCALE)
     own_server.restore_data(tmp_path / "copy")
-    await answered_once(restored_town, roots)
+    await answered_once(restored_world, roots)
 
 
 async def test_a_state_from_the_middle_of_the_answers_comes_back_after_them(
-    restored_town: Town, own_server: RedisServer, tmp_path: Path
+    restored_world: World, own_server: RedisServer, tmp_path: Path
 ) -> None:
-    town = restored_town
-    roots = await ask_all(town)
-    await town.slack.wait_for(lambda: runs(town) == QUESTIONS)
+    world = restored_world
+    roots = await ask_all(world)
+    await world.slack.wait_for(lambda: runs(world) == QUESTIONS)
     own_server.copy_data(tmp_path / "copy")
     for root in roots:
-        await town.replies("#general", root)
+        await world.replies("#general", root)
     own_server.restore_data(tmp_path / "copy")
-    await answered_once(town, roots)
+    await answered_once(world, roots)
 
 
 async def test_a_state_from_the_first_moment_comes_back_after_the_answers(
-    restored_town: Town, own_server: RedisServer, tmp_path: Path
+    restored_world: World, own_server: RedisServer, tmp_path: Path
 ) -> None:
     """The questions wait, and nothing of their turns is known."""
-    town = restored_town
-    roots = await ask_all(town)
+    world = restored_world
+    roots = await ask_all(world)
     own_server.copy_data(tmp_path / "copy")
     for root in roots:
-        await town.replies("#general", root)
+        await world.replies("#general", root)
     own_server.restore_data(tmp_path / "copy")
-    await answered_once(town, roots)
-    await town.ask("#general", "@bot and then?", thread_ts=roots[0])
-    assert runs(town) == QUESTIONS + 1
-    path = CONVERSATIONS[town.settings.bot_engine]
-    assert town.fake.created(path) == QUESTIONS, "the thread has its conversation again"
+    await answered_once(world, roots)
+    await world.ask("#general", "@bot and then?", thread_ts=roots[0])
+    assert runs(world) == QUESTIONS + 1
+    path = CONVERSATIONS[world.settings.bot_engine]
+    assert world.fake.created(path) == QUESTIONS, "the thread has its conversation again"
 
 
 async def test_questions_that_waited_behind_an_answer_are_not_lost(
-    restored_town: Town, own_server: RedisServer, tmp_path: Path
+    restored_world: World, own_server: RedisServer, tmp_path: Path
 ) -> None:
     """They were in Redis only; `web` delivers them again."""
-    town = restored_town
+    world = restored_world
     own_server.copy_data(tmp_path / "copy")
-    alice = town.slack.user("alice")
+    alice = world.slack.user("alice")
     root = await alice.says("#general", "@bot first")
-    await town.slack.wait_for(lambda: runs(town) == 1)
+    await world.slack.wait_for(lambda: runs(world) == 1)
     await alice.says("#general", "@bot second", thread_ts=root)
     await alice.says("#general", "@bot third", thread_ts=root)
-    await town.slack.settled()
+    await world.slack.settled()
     own_server.restore_data(tmp_path / "copy")
-    await town.replies("#general", root, 2)
+    await world.replies("#general", root, 2)
     await asyncio.sleep(10 * SCALE)
-    await town.rests("#general", root)
-    assert (copies(town, [root]), runs(town)) == ([2], 2)
-    asked = [text for said in texts(town) for text in said]
+    await world.rests("#general", root)
+    assert (copies(world, [root]), runs(world)) == ([2], 2)
+    asked = [text for said in texts(world) for text in said]
     assert [text.split()[-1] for text in asked] == ["first", "second", "third"]

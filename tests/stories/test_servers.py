@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from bot.texts.answers import STOPPED, WORDS
 from bot.timing import ThrottleTiming, Timing, WorkerTiming
 from tests.fakes.openai import held
-from tests.world import Town, network_engine, open_town
+from tests.world import World, network_engine, open_world
 
 PATHS = {"no_conversations": "/responses", "chat_completions": "/chat/completions"}
 QUICK = Timing(
@@ -18,9 +18,9 @@ QUICK = Timing(
 )
 
 
-def asked(town: Town, path: str) -> int:
+def asked(world: World, path: str) -> int:
     """How often the server was asked for an answer, refusals included."""
-    return sum(r.method == "POST" and r.path == path for r in town.fake.requests)
+    return sum(r.method == "POST" and r.path == path for r in world.fake.requests)
 
 
 @pytest.mark.parametrize("variant", PATHS)
@@ -29,13 +29,13 @@ async def test_a_rate_limit_holds_all_threads_back_and_rebuilds_nothing(
 ) -> None:
     fake = {"variant": variant}
     with capture_logs() as logs:
-        async with open_town(redis_url, tmp_path, fake=fake, timing=QUICK) as town:
-            town.fake.fault("rate_limit", "POST", PATHS[variant], times=2, retry_after=0.5)
-            alice = town.slack.user("alice")
+        async with open_world(redis_url, tmp_path, fake=fake, timing=QUICK) as world:
+            world.fake.fault("rate_limit", "POST", PATHS[variant], times=2, retry_after=0.5)
+            alice = world.slack.user("alice")
             roots = [await alice.says("#general", f"@bot {word}") for word in ("one", "two")]
             for root, word in zip(roots, ("one", "two"), strict=True):
-                assert await town.replies("#general", root) == [f"turn 1: {word}"]
-            assert asked(town, PATHS[variant]) <= 4
+                assert await world.replies("#general", root) == [f"turn 1: {word}"]
+            assert asked(world, PATHS[variant]) <= 4
     assert not [entry for entry in logs if entry["event"] == "conversation_rebuilt"]
 
 
@@ -45,8 +45,8 @@ async def test_a_model_that_does_not_exist_is_told_as_such(
 ) -> None:
     fake = {"variant": variant, "models": {"tiny": None}}
     with capture_logs() as logs:
-        async with open_town(redis_url, tmp_path, fake=fake, timing=QUICK) as town:
-            answer = await said(town, "@bot hello")
+        async with open_world(redis_url, tmp_path, fake=fake, timing=QUICK) as world:
+            answer = await said(world, "@bot hello")
     assert WORDS["model_not_found"] in answer
     (refusal,) = [entry for entry in logs if entry["event"] == "ai_server_refuses"]
     assert refusal["reason"] == "model_not_found"
@@ -55,10 +55,10 @@ async def test_a_model_that_does_not_exist_is_told_as_such(
 
 async def test_an_address_without_v1_is_told_as_such(redis_url: str, tmp_path: Path) -> None:
     with capture_logs() as logs:
-        async with open_town(redis_url, tmp_path, timing=QUICK) as town:
-            client = network_engine(town).native._api.client
-            client.base_url = town.fake.base_url.removesuffix("/v1")
-            answer = await said(town, "@bot hello")
+        async with open_world(redis_url, tmp_path, timing=QUICK) as world:
+            client = network_engine(world).native._api.client
+            client.base_url = world.fake.base_url.removesuffix("/v1")
+            answer = await said(world, "@bot hello")
     assert WORDS["endpoint_not_found"] in answer
     assert [e["reason"] for e in logs if e["event"] == "ai_server_refuses"] == [
         "endpoint_not_found"
@@ -78,27 +78,27 @@ async def test_a_refused_question_has_its_own_words_and_keeps_its_files(
     redis_url: str, tmp_path: Path, variant: str, code: str, status: int, reason: str
 ) -> None:
     path = PATHS.get(variant, "/responses")
-    async with open_town(redis_url, tmp_path, fake={"variant": variant}, timing=QUICK) as town:
-        town.fake.fault("error", "POST", path, status=status, code=code, message="No.", times=None)
-        alice = town.slack.user("alice")
+    async with open_world(redis_url, tmp_path, fake={"variant": variant}, timing=QUICK) as world:
+        world.fake.fault("error", "POST", path, status=status, code=code, message="No.", times=None)
+        alice = world.slack.user("alice")
         root = await alice.says("#general", "@bot look", files={"cat.png": b"\x89PNG"})
-        (answer,) = await town.replies("#general", root)
+        (answer,) = await world.replies("#general", root)
         assert WORDS[reason] in answer
         assert "could not read" not in answer
-        assert asked(town, path) == 1
+        assert asked(world, path) == 1
 
 
 @pytest.mark.parametrize("variant", PATHS)
 async def test_stop_and_the_next_question(redis_url: str, tmp_path: Path, variant: str) -> None:
-    async with open_town(redis_url, tmp_path, fake={"variant": variant}, timing=QUICK) as town:
-        town.fake.answer = [held("one two three four", after=1), "Here."]
-        alice = town.slack.user("alice")
+    async with open_world(redis_url, tmp_path, fake={"variant": variant}, timing=QUICK) as world:
+        world.fake.answer = [held("one two three four", after=1), "Here."]
+        alice = world.slack.user("alice")
         root = await alice.says("#general", "@bot count")
-        await town.slack.wait_for(lambda: town.fake.working)
+        await world.slack.wait_for(lambda: world.fake.working)
         await alice.says("#general", "stop", thread_ts=root)
-        assert (await town.replies("#general", root))[0].endswith(STOPPED)
-        await town.ask("#general", "go on", thread_ts=root)
-        last = town.fake.prompts[-1]
+        assert (await world.replies("#general", root))[0].endswith(STOPPED)
+        await world.ask("#general", "go on", thread_ts=root)
+        last = world.fake.prompts[-1]
         assert ["count" in words for words in last.user_messages].count(True) == 1
 
 
@@ -106,13 +106,13 @@ async def test_stop_and_the_next_question(redis_url: str, tmp_path: Path, varian
 async def test_a_restarted_worker_knows_the_thread(
     redis_url: str, tmp_path: Path, variant: str
 ) -> None:
-    async with open_town(redis_url, tmp_path, fake={"variant": variant}, timing=QUICK) as town:
-        root = await town.ask("#general", "@bot my name is Ada")
-        network_engine(town).replay._memories.clear()
-        await town.ask("#general", "who am I?", thread_ts=root)
-        assert "my name is Ada" in str(town.fake.prompts[-1].user_messages)
+    async with open_world(redis_url, tmp_path, fake={"variant": variant}, timing=QUICK) as world:
+        root = await world.ask("#general", "@bot my name is Ada")
+        network_engine(world).replay._memories.clear()
+        await world.ask("#general", "who am I?", thread_ts=root)
+        assert "my name is Ada" in str(world.fake.prompts[-1].user_messages)
 
 
-async def said(town: Town, text: str) -> Any:
-    root = await town.slack.user("alice").says("#general", text)
-    return (await town.replies("#general", root))[0]
+async def said(world: World, text: str) -> Any:
+    root = await world.slack.user("alice").says("#general", text)
+    return (await world.replies("#general", root))[0]

@@ -16,7 +16,7 @@ from bot.timing import AnswerTiming, Timing
 from local_slack.workspace.posting import post as say
 from tests.fakes.openai import held
 from tests.stories.test_deliveries import post
-from tests.world import Town, delete_while_answering, open_town, wait_until, words
+from tests.world import World, delete_while_answering, open_world, wait_until, words
 
 LONG = "\n\n".join(f"Paragraph {n}. " + "word " * 80 for n in range(60))
 """An answer of three posts."""
@@ -33,184 +33,184 @@ def timing() -> Timing:
 
 
 @pytest.fixture
-async def town(redis_url: str, tmp_path: Path, timing: Timing) -> AsyncIterator[Town]:
+async def world(redis_url: str, tmp_path: Path, timing: Timing) -> AsyncIterator[World]:
     """Answers are posted when they are complete, however long that takes."""
-    async with open_town(
+    async with open_world(
         redis_url, tmp_path, timing=timing, socket_mode=False, bot_streaming=False
-    ) as town:
-        yield town
+    ) as world:
+        yield world
 
 
-def calls(town: Town, method: str) -> Counter[str]:
+def calls(world: World, method: str) -> Counter[str]:
     """How the calls of a method were answered."""
-    return Counter(call.error for call in town.slack.calls if call.method == method)
+    return Counter(call.error for call in world.slack.calls if call.method == method)
 
 
 @pytest.mark.parametrize("mention_first", [True, False])
 @pytest.mark.parametrize("late", [0.0, 0.1])
 async def test_twins_in_either_order_late_and_twice_are_one_message(
-    town: Town, mention_first: bool, late: float
+    world: World, mention_first: bool, late: float
 ) -> None:
-    town.slack.faults.deliver_twice = True
-    town.slack.faults.reverse_twins = mention_first
-    town.slack.faults.delay = (0.0, late)
-    root = await town.ask("#general", "@bot hi")
-    await town.ask("#general", "<@U0> aside, @bot more", thread_ts=root)
-    await town.slack.settled()
-    await town.rests("#general", root)
-    assert len(town.slack.replies("#general", root)) == 2
-    assert town.fake.created("/responses") == 2
+    world.slack.faults.deliver_twice = True
+    world.slack.faults.reverse_twins = mention_first
+    world.slack.faults.delay = (0.0, late)
+    root = await world.ask("#general", "@bot hi")
+    await world.ask("#general", "<@U0> aside, @bot more", thread_ts=root)
+    await world.slack.settled()
+    await world.rests("#general", root)
+    assert len(world.slack.replies("#general", root)) == 2
+    assert world.fake.created("/responses") == 2
 
 
-async def test_every_event_delivered_again_after_a_reset_changes_nothing(town: Town) -> None:
-    root = await town.ask("#general", "@bot hi")
-    await town.ask("#general", "more", thread_ts=root)
-    await town.ask("#general", "reset", thread_ts=root)
-    events = [d for d in town.slack.deliveries if d.kind == "events_api"]
+async def test_every_event_delivered_again_after_a_reset_changes_nothing(world: World) -> None:
+    root = await world.ask("#general", "@bot hi")
+    await world.ask("#general", "more", thread_ts=root)
+    await world.ask("#general", "reset", thread_ts=root)
+    events = [d for d in world.slack.deliveries if d.kind == "events_api"]
     for delivery in reversed(events):
-        assert (await post(town, json.dumps(delivery.payload).encode()))[0] == 200
-    await town.rests("#general", root)
-    assert len(town.slack.replies("#general", root)) == 3
-    assert town.fake.created("/responses") == 2
+        assert (await post(world, json.dumps(delivery.payload).encode()))[0] == 200
+    await world.rests("#general", root)
+    assert len(world.slack.replies("#general", root)) == 3
+    assert world.fake.created("/responses") == 2
 
 
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_a_storm_of_429_on_every_method_delays_and_loses_nothing(
     redis_url: str, tmp_path: Path, streaming: bool
 ) -> None:
-    async with open_town(
+    async with open_world(
         redis_url,
         tmp_path,
         timing=quick(posts_per_second=20.0),
         socket_mode=False,
         bot_streaming=streaming,
-    ) as town:
-        await storm_of_429(town)
+    ) as world:
+        await storm_of_429(world)
 
 
-async def storm_of_429(town: Town) -> None:
-    alice = town.slack.user("alice")
-    town.fake.answer = [held(LONG)]
+async def storm_of_429(world: World) -> None:
+    alice = world.slack.user("alice")
+    world.fake.answer = [held(LONG)]
     roots = [await alice.says("#general", "@bot long")]
-    await town.slack.wait_for(lambda: town.fake.working)
-    town.slack.faults.rate_limit("*", times=30, retry_after=0.2)
-    town.fake.finish()
+    await world.slack.wait_for(lambda: world.fake.working)
+    world.slack.faults.rate_limit("*", times=30, retry_after=0.2)
+    world.fake.finish()
     roots += [await alice.says("#general", f"@bot {number}") for number in range(5)]
     for root in roots[1:]:
-        await town.replies("#general", root)
-    assert "\n\n".join(await town.replies("#general", roots[0], 3)).split() == LONG.split()
-    assert all(len(town.slack.replies("#general", root)) == 1 for root in roots[1:])
-    assert town.fake.created("/responses") == 6
-    assert await town.bot.store.dead.list() == ()
+        await world.replies("#general", root)
+    assert "\n\n".join(await world.replies("#general", roots[0], 3)).split() == LONG.split()
+    assert all(len(world.slack.replies("#general", root)) == 1 for root in roots[1:])
+    assert world.fake.created("/responses") == 6
+    assert await world.bot.store.dead.list() == ()
 
 
 @pytest.mark.parametrize("timing", [quick(posts_per_second=40.0)])
 @pytest.mark.parametrize("seconds", [1.0, 30.0])
 async def test_one_refusal_for_its_rate_holds_back_all_threads_of_the_channel(
-    town: Town, timing: Timing, seconds: float
+    world: World, timing: Timing, seconds: float
 ) -> None:
     """Twenty threads; without a common pause each of them would meet the limit by itself."""
     scaled = seconds / 20
-    town.fake.answer = [held(f"answer {number}") for number in range(20)]
-    alice = town.slack.user("alice")
+    world.fake.answer = [held(f"answer {number}") for number in range(20)]
+    alice = world.slack.user("alice")
     roots = [await alice.says("#general", f"@bot {number}") for number in range(20)]
-    await town.slack.wait_for(lambda: len(town.fake.working) == 20)
-    town.slack.faults.rate_limit("chat.postMessage", times=1, retry_after=scaled)
+    await world.slack.wait_for(lambda: len(world.fake.working) == 20)
+    world.slack.faults.rate_limit("chat.postMessage", times=1, retry_after=scaled)
     began = asyncio.get_running_loop().time()
-    town.fake.finish()
-    elsewhere = await town.ask("#random", "@bot elsewhere")
+    world.fake.finish()
+    elsewhere = await world.ask("#random", "@bot elsewhere")
     for root in roots:
-        await town.replies("#general", root)
+        await world.replies("#general", root)
     assert asyncio.get_running_loop().time() - began >= scaled
-    assert calls(town, "chat.postMessage") == {"ok": 21, "ratelimited": 1}
-    posted = [c for c in town.slack.calls if c.method == "chat.postMessage" and c.ok]
-    channel = town.slack.channel("#general").id
-    refused = next(c for c in town.slack.calls if c.error == "ratelimited")
+    assert calls(world, "chat.postMessage") == {"ok": 21, "ratelimited": 1}
+    posted = [c for c in world.slack.calls if c.method == "chat.postMessage" and c.ok]
+    channel = world.slack.channel("#general").id
+    refused = next(c for c in world.slack.calls if c.error == "ratelimited")
     before = [c for c in posted if c.args["channel"] == channel and c.at < refused.at + scaled]
     assert len(before) <= timing.answer.posts_burst
-    assert len(town.slack.replies("#random", elsewhere)) == 1
+    assert len(world.slack.replies("#random", elsewhere)) == 1
 
 
-async def test_a_burst_in_one_channel_stays_within_slack_s_own_limit(town: Town) -> None:
-    town.slack.rates.enabled = True
-    alice = town.slack.user("alice")
+async def test_a_burst_in_one_channel_stays_within_slack_s_own_limit(world: World) -> None:
+    world.slack.rates.enabled = True
+    alice = world.slack.user("alice")
     roots = [await alice.says("#general", f"@bot {number}") for number in range(10)]
-    elsewhere = await town.ask("#random", "@bot elsewhere")
-    waiting = [r for r in roots if not town.slack.replies("#general", r)]
+    elsewhere = await world.ask("#random", "@bot elsewhere")
+    waiting = [r for r in roots if not world.slack.replies("#general", r)]
     for root in roots:
-        await town.replies("#general", root)
-    assert calls(town, "chat.postMessage") == {"ok": 11}
+        await world.replies("#general", root)
+    assert calls(world, "chat.postMessage") == {"ok": 11}
     assert len(waiting) >= 3  # the other channel did not wait for them
-    assert len(town.slack.replies("#random", elsewhere)) == 1
+    assert len(world.slack.replies("#random", elsewhere)) == 1
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 async def test_after_a_5xx_the_answer_is_looked_for_and_then_posted(
-    town: Town, status: int
+    world: World, status: int
 ) -> None:
-    town.slack.faults.server_error("chat.postMessage", times=2, status=status)
-    root = await town.ask("#general", "@bot hi")
-    assert await town.replies("#general", root) == ["turn 1: hi"]
-    assert calls(town, "conversations.replies") == {"ok": 2}
+    world.slack.faults.server_error("chat.postMessage", times=2, status=status)
+    root = await world.ask("#general", "@bot hi")
+    assert await world.replies("#general", root) == ["turn 1: hi"]
+    assert calls(world, "conversations.replies") == {"ok": 2}
 
 
 @pytest.mark.parametrize("after_effect", [True, False])
 @pytest.mark.parametrize("part", [0, 1, 2])
 async def test_a_connection_that_breaks_at_any_part_leads_to_each_part_once(
-    town: Town, part: int, after_effect: bool
+    world: World, part: int, after_effect: bool
 ) -> None:
-    town.fake.answer = [held(LONG)]
-    root = await town.slack.user("alice").says("#general", "@bot long")
-    await town.slack.wait_for(lambda: town.fake.working)
+    world.fake.answer = [held(LONG)]
+    root = await world.slack.user("alice").says("#general", "@bot long")
+    await world.slack.wait_for(lambda: world.fake.working)
     for _ in range(part):
-        town.slack.faults.server_error("chat.postMessage", status=503)
-    town.slack.faults.drop("chat.postMessage", after_effect=after_effect)
-    town.fake.finish()
-    parts = await town.replies("#general", root, 3)
+        world.slack.faults.server_error("chat.postMessage", status=503)
+    world.slack.faults.drop("chat.postMessage", after_effect=after_effect)
+    world.fake.finish()
+    parts = await world.replies("#general", root, 3)
     assert len(parts) == 3
     assert "\n\n".join(parts).split() == LONG.split()
 
 
-async def test_a_lost_post_is_found_behind_hundreds_of_others(town: Town) -> None:
-    town.fake.answer = [held("the answer")]
-    root = await town.slack.user("alice").says("#general", "@bot think")
-    await town.slack.wait_for(lambda: town.fake.working)
-    robot = town.slack.add_user("robot", is_bot=True)
+async def test_a_lost_post_is_found_behind_hundreds_of_others(world: World) -> None:
+    world.fake.answer = [held("the answer")]
+    root = await world.slack.user("alice").says("#general", "@bot think")
+    await world.slack.wait_for(lambda: world.fake.working)
+    robot = world.slack.add_user("robot", is_bot=True)
     await robot.joins("#general")
-    workspace, channel = town.slack.workspace, town.slack.channel("#general")
+    workspace, channel = world.slack.workspace, world.slack.channel("#general")
     for number in range(450):
         say(workspace, workspace.get_user("robot"), channel, f"beep {number}", thread_ts=root)
-    town.slack.faults.drop("chat.postMessage", after_effect=True)
-    town.fake.finish()
-    assert await town.replies("#general", root) == ["the answer"]
-    assert calls(town, "chat.postMessage") == {"ok": 1}
-    assert calls(town, "conversations.replies")["ok"] == 3
+    world.slack.faults.drop("chat.postMessage", after_effect=True)
+    world.fake.finish()
+    assert await world.replies("#general", root) == ["the answer"]
+    assert calls(world, "chat.postMessage") == {"ok": 1}
+    assert calls(world, "conversations.replies")["ok"] == 3
 
 
-async def test_where_the_look_up_fails_too_nothing_is_posted_twice(town: Town) -> None:
-    town.slack.faults.drop("chat.postMessage", after_effect=True)
-    town.slack.faults.server_error("conversations.replies", times=2)
-    town.slack.faults.rate_limit("conversations.replies", times=1, retry_after=0.1)
-    root = await town.ask("#general", "@bot hi")
-    assert await town.replies("#general", root) == ["turn 1: hi"]
-    assert town.fake.created("/responses") == 1
+async def test_where_the_look_up_fails_too_nothing_is_posted_twice(world: World) -> None:
+    world.slack.faults.drop("chat.postMessage", after_effect=True)
+    world.slack.faults.server_error("conversations.replies", times=2)
+    world.slack.faults.rate_limit("conversations.replies", times=1, retry_after=0.1)
+    root = await world.ask("#general", "@bot hi")
+    assert await world.replies("#general", root) == ["turn 1: hi"]
+    assert world.fake.created("/responses") == 1
 
 
 @pytest.mark.parametrize(
     "error", ["channel_not_found", "is_archived", "not_in_channel", "restricted_action"]
 )
 async def test_what_slack_never_takes_is_settled_and_the_next_message_works(
-    town: Town, error: str
+    world: World, error: str
 ) -> None:
-    town.slack.faults.refuse("chat.postMessage", error)
-    alice = town.slack.user("alice")
+    world.slack.faults.refuse("chat.postMessage", error)
+    alice = world.slack.user("alice")
     root = await alice.says("#general", "@bot one")
-    await town.slack.wait_for(lambda: calls(town, "chat.postMessage")[error])
-    await town.rests("#general", root)
-    assert town.slack.replies("#general", root) == []
-    assert await town.bot.store.dead.list() == ()
-    await town.ask("#general", "two", thread_ts=root)
-    assert await town.replies("#general", root) == ["turn 2: one | two"]
+    await world.slack.wait_for(lambda: calls(world, "chat.postMessage")[error])
+    await world.rests("#general", root)
+    assert world.slack.replies("#general", root) == []
+    assert await world.bot.store.dead.list() == ()
+    await world.ask("#general", "two", thread_ts=root)
+    assert await world.replies("#general", root) == ["turn 2: one | two"]
 
 
 @pytest.mark.parametrize("error", ["channel_not_found", "is_archived", "not_in_channel"])
@@ -218,87 +218,87 @@ async def test_what_slack_never_takes_is_settled_and_the_next_message_works(
 async def test_what_slack_never_takes_of_a_streamed_answer_is_settled_and_the_next_message_works(
     redis_url: str, tmp_path: Path, error: str, growing: bool
 ) -> None:
-    async with open_town(redis_url, tmp_path) as town:
-        alice, slack = town.slack.user("alice"), town.slack
-        town.fake.answer = [held(LONG, after=40)]
+    async with open_world(redis_url, tmp_path) as world:
+        alice, slack = world.slack.user("alice"), world.slack
+        world.fake.answer = [held(LONG, after=40)]
         with capture_logs() as logs:
             if not growing:
-                refuse_posts(town, error)
+                refuse_posts(world, error)
             root = await alice.says("#general", "@bot one")
             if growing:
                 await slack.wait_for(lambda: slack.replies("#general", root))
-                refuse_posts(town, error)
+                refuse_posts(world, error)
             else:
-                await slack.wait_for(lambda: calls(town, "chat.startStream")[error])
-            town.fake.finish()
-            await town.rests("#general", root)
+                await slack.wait_for(lambda: calls(world, "chat.startStream")[error])
+            world.fake.finish()
+            await world.rests("#general", root)
         [told] = [line for line in logs if line["event"] == "turn_undeliverable"]
         assert told["reason"] == error
         assert len(slack.replies("#general", root)) == growing
         agent = slack.agent_thread("#general", root)
         assert agent.status == ""
         assert agent.session is None or agent.session.status == "active"
-        assert await town.bot.store.dead.list() == ()
+        assert await world.bot.store.dead.list() == ()
         slack.faults.clear()
-        await town.ask("#general", "two", thread_ts=root)
-        assert (await town.replies("#general", root))[-1] == "turn 2: one | two"
-        assert len(town.fake.prompts) == 2
+        await world.ask("#general", "two", thread_ts=root)
+        assert (await world.replies("#general", root))[-1] == "turn 2: one | two"
+        assert len(world.fake.prompts) == 2
 
 
-def refuse_posts(town: Town, error: str) -> None:
+def refuse_posts(world: World, error: str) -> None:
     """No message comes or changes any more."""
     names = ("startStream", "appendStream", "stopStream", "postMessage", "update")
-    town.slack.faults.refuse(" ".join(f"chat.{name}" for name in names), error, times=1000)
+    world.slack.faults.refuse(" ".join(f"chat.{name}" for name in names), error, times=1000)
 
 
 async def test_an_answer_whose_question_is_deleted_while_it_grows_is_finished_and_is_forgotten(
     redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(redis_url, tmp_path) as town:
-        alice, slack = town.slack.user("alice"), town.slack
-        town.fake.answer = [held(LONG, after=40)]
+    async with open_world(redis_url, tmp_path) as world:
+        alice, slack = world.slack.user("alice"), world.slack
+        world.fake.answer = [held(LONG, after=40)]
         root = await alice.says("#general", "@bot think")
         await slack.wait_for(lambda: slack.replies("#general", root))
         await alice.deletes("#general", root)
         await slack.settled()
-        town.fake.finish()
-        parts = await town.replies("#general", root)
+        world.fake.finish()
+        parts = await world.replies("#general", root)
         assert "\n\n".join(parts).split() == LONG.split()
         assert slack.agent_thread("#general", root).status == ""
-        assert await town.bot.store.dead.list() == ()
-        await town.ask("#general", "@bot and now?", thread_ts=root)
-        assert "think" not in town.fake.prompts[-1].user_messages
-        assert len(town.fake.prompts) == 2
+        assert await world.bot.store.dead.list() == ()
+        await world.ask("#general", "@bot and now?", thread_ts=root)
+        assert "think" not in world.fake.prompts[-1].user_messages
+        assert len(world.fake.prompts) == 2
 
 
 @pytest.mark.parametrize("strays", [False, True])
-async def test_an_answer_to_a_deleted_question_goes_nowhere(town: Town, strays: bool) -> None:
+async def test_an_answer_to_a_deleted_question_goes_nowhere(world: World, strays: bool) -> None:
     """Slack refuses it, or shows it in the channel: then it is taken back."""
-    town.slack.workspace.strays = strays
-    await delete_while_answering(town, "never to be seen")
-    said = [words(message) for message in town.slack.messages("#general")]
+    world.slack.workspace.strays = strays
+    await delete_while_answering(world, "never to be seen")
+    said = [words(message) for message in world.slack.messages("#general")]
     assert not any("never to be seen" in text for text in said)
-    assert await town.bot.store.dead.list() == ()
+    assert await world.bot.store.dead.list() == ()
 
 
 async def test_a_thread_whose_root_was_deleted_goes_on_below_what_is_left_of_it(
-    town: Town,
+    world: World,
 ) -> None:
-    root = await town.ask("#general", "@bot one")
-    town.fake.answer = [held("still here")]
-    alice = town.slack.user("alice")
+    root = await world.ask("#general", "@bot one")
+    world.fake.answer = [held("still here")]
+    alice = world.slack.user("alice")
     await alice.says("#general", "two", thread_ts=root)
-    await town.slack.wait_for(lambda: town.fake.working)
+    await world.slack.wait_for(lambda: world.fake.working)
     await alice.deletes("#general", root)
-    town.fake.finish()
-    assert (await town.replies("#general", root, 2))[1] == "still here"
+    world.fake.finish()
+    assert (await world.replies("#general", root, 2))[1] == "still here"
 
 
 async def test_over_refreshes_and_cuts_of_the_socket_each_message_is_answered_once(
     redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(redis_url, tmp_path, socket_mode=True) as town:
-        alice, sockets = town.slack.user("alice"), town.slack.sockets
+    async with open_world(redis_url, tmp_path, socket_mode=True) as world:
+        alice, sockets = world.slack.user("alice"), world.slack.sockets
 
         async def connected() -> bool:
             return sockets.connections >= 1
@@ -309,48 +309,48 @@ async def test_over_refreshes_and_cuts_of_the_socket_each_message_is_answered_on
             await (sockets.cut() if number % 2 else sockets.refresh())
             await wait_until(connected)
         for number, root in enumerate(roots):
-            assert await town.replies("#general", root) == [f"turn 1: {number}"]
-        assert town.fake.created("/responses") == 4
+            assert await world.replies("#general", root) == [f"turn 1: {number}"]
+        assert world.fake.created("/responses") == 4
 
 
 async def test_ten_connections_share_the_events_and_each_is_answered_once(
     redis_url: str, tmp_path: Path
 ) -> None:
     async with AsyncExitStack() as stack:
-        town = await stack.enter_async_context(open_town(redis_url, tmp_path, socket_mode=True))
+        world = await stack.enter_async_context(open_world(redis_url, tmp_path, socket_mode=True))
         for _ in range(9):
-            await stack.enter_async_context(open_bot(town.settings, work_part=False))
-        assert town.slack.sockets.connections == 10
-        spots = [town.slack.add_channel(f"c{n}", ["alice"]).id for n in range(5)]
-        alice = town.slack.user("alice")
+            await stack.enter_async_context(open_bot(world.settings, work_part=False))
+        assert world.slack.sockets.connections == 10
+        spots = [world.slack.add_channel(f"c{n}", ["alice"]).id for n in range(5)]
+        alice = world.slack.user("alice")
         roots = [(spot, await alice.says(spot, f"@bot {spot}")) for spot in spots * 4]
         for spot, root in roots:
-            assert await town.replies(spot, root) == [f"turn 1: {spot}"]
-        assert len(town.fake.prompts) == len(roots)
-        assert town.slack.sockets.turned_away == 0
+            assert await world.replies(spot, root) == [f"turn 1: {spot}"]
+        assert len(world.fake.prompts) == len(roots)
+        assert world.slack.sockets.turned_away == 0
 
 
 async def test_a_bot_that_finds_all_sockets_taken_gets_through_once_one_is_free(
     redis_url: str, tmp_path: Path
 ) -> None:
     async with AsyncExitStack() as stack:
-        town = await stack.enter_async_context(open_town(redis_url, tmp_path, socket_mode=True))
+        world = await stack.enter_async_context(open_world(redis_url, tmp_path, socket_mode=True))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        link = town.slack.base_url.replace("http", "ws") + "/link/?ticket="
+        link = world.slack.base_url.replace("http", "ws") + "/link/?ticket="
         ghosts = [
-            await session.ws_connect(link + town.slack.sockets.issue_ticket()) for _ in range(9)
+            await session.ws_connect(link + world.slack.sockets.issue_ticket()) for _ in range(9)
         ]
-        await stack.enter_async_context(open_bot(town.settings, work_part=False))
-        await town.slack.wait_for(lambda: town.slack.sockets.turned_away, 20)
-        assert town.slack.sockets.connections == 10
+        await stack.enter_async_context(open_bot(world.settings, work_part=False))
+        await world.slack.wait_for(lambda: world.slack.sockets.turned_away, 20)
+        assert world.slack.sockets.connections == 10
         for ghost in ghosts:
             await ghost.close()
 
         async def connected() -> bool:
-            return town.slack.sockets.connections == 2
+            return world.slack.sockets.connections == 2
 
         await wait_until(connected)
-        roots = [await town.ask("#general", f"@bot {number}") for number in range(4)]
+        roots = [await world.ask("#general", f"@bot {number}") for number in range(4)]
         for number, root in enumerate(roots):
-            assert await town.replies("#general", root) == [f"turn 1: {number}"]
-        assert len(town.fake.prompts) == 4
+            assert await world.replies("#general", root) == [f"turn 1: {number}"]
+        assert len(world.fake.prompts) == 4

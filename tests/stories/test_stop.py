@@ -8,108 +8,108 @@ import pytest
 from bot.texts.answers import NOTHING_TO_STOP
 from tests.fakes.openai import held
 from tests.stories.test_usage import spent_by
-from tests.world import Town, open_town, wait_until, words
+from tests.world import World, open_world, wait_until, words
 
 PROSE = " ".join(f"word{n}" for n in range(200))
 
 
-async def begun(town: Town, channel: str, root: str) -> None:
+async def begun(world: World, channel: str, root: str) -> None:
     """Until some of the answer is to be seen."""
 
     async def shown() -> bool:
-        return any("word1" in words(m) for m in town.slack.replies(channel, root))
+        return any("word1" in words(m) for m in world.slack.replies(channel, root))
 
     await wait_until(shown)
 
 
 @pytest.mark.parametrize("way", ["word", "mention", "native"])
-@pytest.mark.parametrize("any_town", ["responses", "assistants"], indirect=True)
-async def test_an_answer_that_is_stopped_keeps_what_it_said(any_town: Town, way: str) -> None:
-    town = any_town
-    town.fake.answer = [held(PROSE, after=30)]
-    alice = town.slack.user("alice")
+@pytest.mark.parametrize("any_world", ["responses", "assistants"], indirect=True)
+async def test_an_answer_that_is_stopped_keeps_what_it_said(any_world: World, way: str) -> None:
+    world = any_world
+    world.fake.answer = [held(PROSE, after=30)]
+    alice = world.slack.user("alice")
     root = await alice.says("#general", "@bot count")
-    await begun(town, "#general", root)
+    await begun(world, "#general", root)
     if way == "native":
         await alice.stops("#general", root)
     else:
         order = "stop" if way == "word" else "@bot Stop!"
         await alice.says("#general", order, thread_ts=root)
-    (answer,) = await town.replies("#general", root)
+    (answer,) = await world.replies("#general", root)
     assert answer.startswith("word0 word1 ")
     assert answer.endswith("\n\n_Stopped._")
-    assert town.fake.working == []
-    await town.slack.wait_for(lambda: not town.fake.open_requests)
-    assert len(town.slack.replies("#general", root)) == 1
+    assert world.fake.working == []
+    await world.slack.wait_for(lambda: not world.fake.open_requests)
+    assert len(world.slack.replies("#general", root)) == 1
     assert not alice.ephemerals()
-    session = town.slack.agent_thread("#general", root).session
+    session = world.slack.agent_thread("#general", root).session
     assert session is None or session.status == "active"
 
 
 async def test_a_stop_at_the_top_of_a_direct_message_ends_what_is_going_on_there(
-    town: Town,
+    world: World,
 ) -> None:
-    town.fake.answer = [held(PROSE, after=30)]
-    alice = town.slack.user("alice")
+    world.fake.answer = [held(PROSE, after=30)]
+    alice = world.slack.user("alice")
     root = await alice.says(alice.dm(), "count")
-    await begun(town, alice.dm(), root)
+    await begun(world, alice.dm(), root)
     await alice.says(alice.dm(), "stop")
-    (answer,) = await town.replies(alice.dm(), root)
+    (answer,) = await world.replies(alice.dm(), root)
     assert answer.endswith("_Stopped._")
     assert not alice.ephemerals()
 
 
 async def test_a_stop_with_nothing_to_stop_is_answered_kindly_and_only_to_the_asker(
-    town: Town,
+    world: World,
 ) -> None:
-    root = await town.ask("#general", "@bot hi")
-    alice = town.slack.user("alice")
+    root = await world.ask("#general", "@bot hi")
+    alice = world.slack.user("alice")
     await alice.says("#general", "stop", thread_ts=root)
-    await town.rests("#general", root)
+    await world.rests("#general", root)
     (told,) = alice.ephemerals("#general")
     assert told.text == NOTHING_TO_STOP
-    assert len(town.slack.replies("#general", root)) == 1
-    assert town.fake.created("/responses") == 1
+    assert len(world.slack.replies("#general", root)) == 1
+    assert world.fake.created("/responses") == 1
 
 
-async def test_where_slack_has_no_stop_button_the_growing_answer_has_one(town: Town) -> None:
-    town.slack.faults.refuse("chat.startStream", "unknown_method")
-    town.fake.answer = [held(PROSE, after=30)]
-    alice = town.slack.user("alice")
+async def test_where_slack_has_no_stop_button_the_growing_answer_has_one(world: World) -> None:
+    world.slack.faults.refuse("chat.startStream", "unknown_method")
+    world.fake.answer = [held(PROSE, after=30)]
+    alice = world.slack.user("alice")
     root = await alice.says("#general", "@bot count")
-    await begun(town, "#general", root)
-    (message,) = town.slack.replies("#general", root)
+    await begun(world, "#general", root)
+    (message,) = world.slack.replies("#general", root)
     await alice.clicks("#general", message.ts, "stop_answer")
-    (answer,) = await town.replies("#general", root)
+    (answer,) = await world.replies("#general", root)
     assert answer.endswith("_Stopped._")
-    (message,) = town.slack.replies("#general", root)
+    (message,) = world.slack.replies("#general", root)
     assert "stop_answer" not in str(message.blocks)
 
 
-async def test_after_a_stop_the_next_question_is_answered(town: Town) -> None:
-    town.fake.answer = [held(PROSE, after=30), "here I am"]
-    alice = town.slack.user("alice")
+async def test_after_a_stop_the_next_question_is_answered(world: World) -> None:
+    world.fake.answer = [held(PROSE, after=30), "here I am"]
+    alice = world.slack.user("alice")
     root = await alice.says("#general", "@bot count")
-    await begun(town, "#general", root)
+    await begun(world, "#general", root)
     await alice.says("#general", "stop", thread_ts=root)
     await alice.says("#general", "still there?", thread_ts=root)
-    assert (await town.replies("#general", root, 2))[1] == "here I am"
+    assert (await world.replies("#general", root, 2))[1] == "here I am"
 
 
-async def test_a_message_that_waits_is_seen_to_wait(town: Town) -> None:
-    town.fake.answer = [held("done")]
-    alice = town.slack.user("alice")
+async def test_a_message_that_waits_is_seen_to_wait(world: World) -> None:
+    world.fake.answer = [held("done")]
+    alice = world.slack.user("alice")
     root = await alice.says("#general", "@bot think")
-    await town.slack.wait_for(lambda: town.fake.working)
+    await world.slack.wait_for(lambda: world.fake.working)
     await alice.says("#general", "and this", thread_ts=root)
     await alice.says("#general", "and that", thread_ts=root)
     status = "is answering… queued (2)"
-    await town.slack.wait_for(
-        lambda: town.slack.agent_thread("#general", root).status == status, 10
+    await world.slack.wait_for(
+        lambda: world.slack.agent_thread("#general", root).status == status, 10
     )
-    town.fake.finish()
-    await town.replies("#general", root, 2)
-    assert town.slack.agent_thread("#general", root).status == ""
+    world.fake.finish()
+    await world.replies("#general", root, 2)
+    assert world.slack.agent_thread("#general", root).status == ""
 
 
 @pytest.mark.parametrize("order", ["stop", "reset"])
@@ -118,29 +118,29 @@ async def test_a_message_that_waits_is_seen_to_wait(town: Town) -> None:
 async def test_a_turn_ends_soon_after_a_stop_whatever_the_server_does(
     redis_url: str, tmp_path: Path, engine: str, streaming: bool, order: str
 ) -> None:
-    async with open_town(
+    async with open_world(
         redis_url, tmp_path, engine=engine, fake={"cancels": False}, bot_streaming=streaming
-    ) as town:
-        town.fake.answer = [held(PROSE, after=30), "here I am"]
-        alice = town.slack.user("alice")
+    ) as world:
+        world.fake.answer = [held(PROSE, after=30), "here I am"]
+        alice = world.slack.user("alice")
         root = await alice.says("#general", "@bot count")
-        await town.slack.wait_for(lambda: town.fake.working)
+        await world.slack.wait_for(lambda: world.fake.working)
         if streaming:
-            await begun(town, "#general", root)
+            await begun(world, "#general", root)
         began = time.monotonic()
         await alice.says("#general", order, thread_ts=root)
-        await town.replies("#general", root, 2 if order == "reset" else 1)
+        await world.replies("#general", root, 2 if order == "reset" else 1)
         assert time.monotonic() - began < 4.5  # 3 s, and what this machine takes to post
-        assert town.fake.working
-        first = words(town.slack.replies("#general", root)[0])
+        assert world.fake.working
+        first = words(world.slack.replies("#general", root)[0])
         assert first.endswith("_Stopped._")
-        await town.ask("#general", "@bot still there?", thread_ts=root)
-        shown = [words(m) for m in town.slack.replies("#general", root)]
+        await world.ask("#general", "@bot still there?", thread_ts=root)
+        shown = [words(m) for m in world.slack.replies("#general", root)]
         assert shown[-1] == "here I am"
-        town.fake.finish()
+        world.fake.finish()
 
         async def charged() -> bool:
-            return (await spent_by(town, "alice")).output_tokens >= 200
+            return (await spent_by(world, "alice")).output_tokens >= 200
 
         await wait_until(charged)
-        assert [words(m) for m in town.slack.replies("#general", root)] == shown
+        assert [words(m) for m in world.slack.replies("#general", root)] == shown

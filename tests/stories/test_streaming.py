@@ -8,20 +8,20 @@ import pytest
 from local_slack.workspace.changes import Change
 from local_slack.workspace.model import Message
 from tests.fakes.openai import Answer, held, parts, slow
-from tests.world import Town, open_town, wait_until, words
+from tests.world import World, open_world, wait_until, words
 
 LONG = "\n\n".join(f"Paragraph {n} says **something** of its own." for n in range(40))
 
 
-def methods(town: Town, prefix: str = "chat.") -> list[str]:
+def methods(world: World, prefix: str = "chat.") -> list[str]:
     """The Slack methods that were called, those of messages only."""
-    return [call.method for call in town.slack.calls if call.method.startswith(prefix)]
+    return [call.method for call in world.slack.calls if call.method.startswith(prefix)]
 
 
-def looks(town: Town) -> int:
+def looks(world: World) -> int:
     """How often the run was asked for after it was begun: polled, or its stream opened again."""
-    runs = [work.id for work in (*town.fake.responses.values(), *town.fake.runs.values())]
-    return sum(request.path.rpartition("/")[2] in runs for request in town.fake.requests)
+    runs = [work.id for work in (*world.fake.responses.values(), *world.fake.runs.values())]
+    return sum(request.path.rpartition("/")[2] in runs for request in world.fake.requests)
 
 
 def texts(messages: list[Message]) -> list[str]:
@@ -32,22 +32,22 @@ def texts(messages: list[Message]) -> list[str]:
 async def test_a_longer_answer_grows_in_one_stream(
     engine: str, redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(redis_url, tmp_path, engine=engine) as town:
-        town.fake.answer = [slow(LONG, 3)]
-        root = await town.slack.user("alice").says("#general", "@bot tell me")
+    async with open_world(redis_url, tmp_path, engine=engine) as world:
+        world.fake.answer = [slow(LONG, 3)]
+        root = await world.slack.user("alice").says("#general", "@bot tell me")
         seen: set[int] = set()
 
         async def grows() -> bool:
-            seen.update(len(text) for text in texts(town.slack.replies("#general", root)))
+            seen.update(len(text) for text in texts(world.slack.replies("#general", root)))
             return len(seen) > 2
 
         await wait_until(grows)
-        assert await town.replies("#general", root) == [LONG]
-        assert methods(town)[0] == "chat.startStream"
-        assert methods(town)[-1] == "chat.stopStream"
-        assert "chat.postMessage" not in methods(town)
-        assert methods(town).count("chat.appendStream") <= 4  # about one a second
-        (message,) = town.slack.replies("#general", root)
+        assert await world.replies("#general", root) == [LONG]
+        assert methods(world)[0] == "chat.startStream"
+        assert methods(world)[-1] == "chat.stopStream"
+        assert "chat.postMessage" not in methods(world)
+        assert methods(world).count("chat.appendStream") <= 4  # about one a second
+        (message,) = world.slack.replies("#general", root)
         assert message.metadata is not None
         assert message.metadata["event_payload"]["part"] == 0
 
@@ -56,54 +56,54 @@ async def test_a_longer_answer_grows_in_one_stream(
 async def test_what_was_shown_stays_while_a_broken_stream_is_made_up_for(
     engine: str, redis_url: str, tmp_path: Path
 ) -> None:
-    async with open_town(redis_url, tmp_path, engine=engine) as town:
+    async with open_world(redis_url, tmp_path, engine=engine) as world:
         path = "/responses" if engine == "responses" else "/threads/*/runs"
-        town.fake.fault("drop_stream", "POST", path, events=40)
+        world.fake.fault("drop_stream", "POST", path, events=40)
         # Not all at once: aiohttp throws away what it has not handed on when a connection breaks.
-        town.fake.answer = [slow(held(LONG, after=100), len(LONG) / 12 * 0.05)]
-        root = await town.slack.user("alice").says("#general", "@bot tell me")
+        world.fake.answer = [slow(held(LONG, after=100), len(LONG) / 12 * 0.05)]
+        root = await world.slack.user("alice").says("#general", "@bot tell me")
         shown: list[str] = []
 
         def look(_: Change) -> None:
-            shown.extend(texts(town.slack.replies("#general", root)))
+            shown.extend(texts(world.slack.replies("#general", root)))
 
-        stop = town.slack.workspace.changes.observe(look)
-        await town.slack.wait_for(lambda: any(shown), 20)
-        await town.slack.wait_for(lambda: looks(town) >= 2, 20)
-        town.fake.finish()
-        assert await town.replies("#general", root) == [LONG]
+        stop = world.slack.workspace.changes.observe(look)
+        await world.slack.wait_for(lambda: any(shown), 20)
+        await world.slack.wait_for(lambda: looks(world) >= 2, 20)
+        world.fake.finish()
+        assert await world.replies("#general", root) == [LONG]
         stop()
         assert all(later.startswith(earlier) for earlier, later in pairwise(shown))
         assert len(set(shown)) > 1
 
 
-async def test_a_quick_answer_is_one_post(town: Town) -> None:
-    root = await town.ask("#general", "@bot hi")
-    await town.rests("#general", root)
-    assert methods(town) == ["chat.postMessage"]
+async def test_a_quick_answer_is_one_post(world: World) -> None:
+    root = await world.ask("#general", "@bot hi")
+    await world.rests("#general", root)
+    assert methods(world) == ["chat.postMessage"]
 
 
-async def test_what_the_assistant_does_is_seen_as_cards(town: Town) -> None:
+async def test_what_the_assistant_does_is_seen_as_cards(world: World) -> None:
     answer = Answer(LONG, items=(parts.web_search("tides"),), seconds=3)
-    town.fake.answer = [answer]
-    root = await town.slack.user("alice").says("#general", "@bot look it up")
-    assert await town.replies("#general", root) == [LONG]
-    (message,) = town.slack.replies("#general", root)
+    world.fake.answer = [answer]
+    root = await world.slack.user("alice").says("#general", "@bot look it up")
+    assert await world.replies("#general", root) == [LONG]
+    (message,) = world.slack.replies("#general", root)
     (card,) = [block for block in message.blocks if block["type"] == "task_card"]
     assert card["title"] == "Searching the web: tides"
     assert card["status"] == "complete"
 
 
-async def test_the_next_answer_is_streamed_though_slack_has_refused_one_group(town: Town) -> None:
-    alice = town.slack.user("alice")
+async def test_the_next_answer_is_streamed_though_slack_has_refused_one_group(world: World) -> None:
+    alice = world.slack.user("alice")
     group = alice.dm("bob")
-    town.fake.answer = lambda _: slow(LONG, 3)
+    world.fake.answer = lambda _: slow(LONG, 3)
     first = await alice.says(group, "@bot tell us")
-    assert await town.replies(group, first) == [LONG]
-    assert 1 <= methods(town).count("chat.update") <= 2  # one every three seconds, and the end
+    assert await world.replies(group, first) == [LONG]
+    assert 1 <= methods(world).count("chat.update") <= 2  # one every three seconds, and the end
     second = await alice.says("#general", "@bot tell me")
-    assert await town.replies("#general", second) == [LONG]
-    assert methods(town)[-1] == "chat.stopStream"
+    assert await world.replies("#general", second) == [LONG]
+    assert methods(world)[-1] == "chat.stopStream"
     third = await alice.says(group, "@bot once more")
-    assert await town.replies(group, third) == [LONG]
-    assert methods(town).count("chat.startStream") == 2
+    assert await world.replies(group, third) == [LONG]
+    assert methods(world).count("chat.startStream") == 2

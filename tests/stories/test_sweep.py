@@ -10,126 +10,128 @@ from bot.errors import Retry
 from bot.sweeper import DELETES_AT_ONCE, Sweeper
 from tests.store.builders import keys_of
 from tests.stories.test_lifetime import DAY, age, sweeper
-from tests.world import Town, wait_until
+from tests.world import World, wait_until
 
 MANY = 3 * DELETES_AT_ONCE
 
 
-async def idle_ones(town: Town, count: int = MANY) -> set[str]:
+async def idle_ones(world: World, count: int = MANY) -> set[str]:
     """So many conversations that nobody has used for long; their ids at the AI server."""
-    alice = town.slack.user("alice")
-    spots = [town.slack.add_channel(f"c{number}", ["alice"]).id for number in range(count)]
+    alice = world.slack.user("alice")
+    spots = [world.slack.add_channel(f"c{number}", ["alice"]).id for number in range(count)]
     roots = [await alice.says(spot, "@bot hello") for spot in spots]
     for spot, root in zip(spots, roots, strict=True):
-        await town.replies(spot, root)
-        await age(town.bot.store, town.key(spot, root), 31)
-    return set(town.fake.conversations)
+        await world.replies(spot, root)
+        await age(world.bot.store, world.key(spot, root), 31)
+    return set(world.fake.conversations)
 
 
-async def orphans(town: Town) -> int:
+async def orphans(world: World) -> int:
     """How many wait for their deletion, now or later."""
-    return int(await town.bot.store.redis.zcard(town.bot.store.keys.orphans))
+    return int(await world.bot.store.redis.zcard(world.bot.store.keys.orphans))
 
 
 @pytest.mark.parametrize("kind", ["overloaded", "rate_limit", "drop_before"])
 async def test_a_server_that_is_away_is_left_be_and_swept_when_it_is_back(
-    town: Town, kind: str
+    world: World, kind: str
 ) -> None:
-    there = await idle_ones(town)
-    town.fake.fault(kind, "GET", times=None)  # type: ignore[arg-type]
-    before = len(town.fake.requests)
-    swept = await sweeper(town).sweep_now()
+    there = await idle_ones(world)
+    world.fake.fault(kind, "GET", times=None)  # type: ignore[arg-type]
+    before = len(world.fake.requests)
+    swept = await sweeper(world).sweep_now()
     assert (swept.archived, swept.deleted, swept.kept) == (MANY, 0, DELETES_AT_ONCE)
-    paths = {request.path for request in town.fake.requests[before:]}
+    paths = {request.path for request in world.fake.requests[before:]}
     asked = {path for path in paths if path.startswith("/conversations")}
     assert len(asked) == DELETES_AT_ONCE
-    assert await orphans(town) == MANY
+    assert await orphans(world) == MANY
 
-    town.fake.faults.clear()
-    await wait_until(lambda: _is_answering(town))
-    assert (await sweeper(town).sweep_now()).deleted == MANY - DELETES_AT_ONCE
-    assert len(there & set(town.fake.conversations)) == DELETES_AT_ONCE  # due in an hour
+    world.fake.faults.clear()
+    await wait_until(lambda: _is_answering(world))
+    assert (await sweeper(world).sweep_now()).deleted == MANY - DELETES_AT_ONCE
+    assert len(there & set(world.fake.conversations)) == DELETES_AT_ONCE  # due in an hour
 
 
-async def test_one_that_the_server_will_not_delete_does_not_hold_up_the_others(town: Town) -> None:
-    there = sorted(await idle_ones(town))
-    town.fake.fault("server_error", "GET", f"/conversations/{there[0]}/items", times=None)
-    swept = await sweeper(town).sweep_now()
+async def test_one_that_the_server_will_not_delete_does_not_hold_up_the_others(
+    world: World,
+) -> None:
+    there = sorted(await idle_ones(world))
+    world.fake.fault("server_error", "GET", f"/conversations/{there[0]}/items", times=None)
+    swept = await sweeper(world).sweep_now()
     assert (swept.deleted, swept.kept) == (MANY - 1, 1)
-    assert list(town.fake.conversations) == there[:1]
+    assert list(world.fake.conversations) == there[:1]
 
 
 async def test_a_deletion_that_hangs_ends_before_the_lease(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert sweep_module.RENEW_AFTER + sweep_module.DELETE_SECONDS < sweep_module.LEASE_SECONDS
     monkeypatch.setattr(sweep_module, "DELETE_SECONDS", 0.2)
-    await idle_ones(town, 1)
-    town.fake.fault("hang_before", "GET")
-    swept = await sweeper(town).sweep_now()
+    await idle_ones(world, 1)
+    world.fake.fault("hang_before", "GET")
+    swept = await sweeper(world).sweep_now()
     assert (swept.deleted, swept.kept) == (0, 1)
 
 
 async def test_a_sweep_whose_lease_was_lost_stops(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep_module, "RENEW_AFTER", 0.0)
-    await idle_ones(town)
-    store, first = town.bot.store, sweeper(town)
-    town.fake.fault("delay", "GET", times=None, seconds=0.3)
+    await idle_ones(world)
+    store, first = world.bot.store, sweeper(world)
+    world.fake.fault("delay", "GET", times=None, seconds=0.3)
     work = asyncio.create_task(first.sweep_now())
-    await wait_until(lambda: _any_deleted(town))
+    await wait_until(lambda: _any_deleted(world))
     await store.redis.set(store.keys.lease("sweep"), "another", ex=60)
     with pytest.raises(Retry, match="another process"):
         await work
-    assert await orphans(town) > 0
+    assert await orphans(world) > 0
 
 
-async def _is_answering(town: Town) -> bool:
+async def _is_answering(world: World) -> bool:
     """Whether the circuit of the AI server has closed again."""
-    assert town.bot.engine is not None
+    assert world.bot.engine is not None
     try:
-        await town.bot.engine.delete("conv_unknown")
+        await world.bot.engine.delete("conv_unknown")
     except Retry:
         return False
     return True
 
 
-async def _any_deleted(town: Town) -> bool:
-    return len(town.fake.conversations) < MANY
+async def _any_deleted(world: World) -> bool:
+    return len(world.fake.conversations) < MANY
 
 
-async def test_a_sweep_that_was_killed_is_finished_by_the_next_one(town: Town) -> None:
-    await idle_ones(town)
-    town.fake.fault("delay", "GET", times=None, seconds=0.2)
-    work = asyncio.create_task(sweeper(town).sweep_in_turn())
-    await wait_until(lambda: _any_deleted(town))
+async def test_a_sweep_that_was_killed_is_finished_by_the_next_one(world: World) -> None:
+    await idle_ones(world)
+    world.fake.fault("delay", "GET", times=None, seconds=0.2)
+    work = asyncio.create_task(sweeper(world).sweep_in_turn())
+    await wait_until(lambda: _any_deleted(world))
     work.cancel()
     await asyncio.wait([work])
-    town.fake.faults.clear()
-    again = await sweeper(town).sweep_in_turn()
+    world.fake.faults.clear()
+    again = await sweeper(world).sweep_in_turn()
     assert again is not None
-    assert town.fake.conversations == {}
-    assert await orphans(town) == 0
+    assert world.fake.conversations == {}
+    assert await orphans(world) == 0
 
 
 async def test_a_machine_whose_clock_is_wrong_archives_nothing_that_is_in_use(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = await town.ask("#general", "@bot hello")
-    store, engine = town.bot.store, town.bot.engine
+    root = await world.ask("#general", "@bot hello")
+    store, engine = world.bot.store, world.bot.engine
     assert engine is not None
     await store.archive.watch(engine.name, "just begun")
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + 40 * DAY)
     swept = await Sweeper(store, engine, 30, pause=0).sweep_now()
     assert (swept.archived, swept.deleted, swept.kept) == (0, 0, 0)
-    assert await store.conversations.find(town.key("#general", root)) is not None
+    assert await store.conversations.find(world.key("#general", root)) is not None
 
 
-async def test_a_conversation_that_is_used_between_look_and_archive_stays(town: Town) -> None:
-    await idle_ones(town, 2)
-    store = town.bot.store
+async def test_a_conversation_that_is_used_between_look_and_archive_stays(world: World) -> None:
+    await idle_ones(world, 2)
+    store = world.bot.store
     before = await store.now() - 30 * DAY
     found = await store.archive.idle(before, 10)
     await store.redis.zadd(store.keys.idle, {found[0].thread.key: await store.now()})
@@ -137,25 +139,25 @@ async def test_a_conversation_that_is_used_between_look_and_archive_stays(town: 
     assert await store.conversations.find(found[0].thread) is not None
 
 
-async def test_no_retention_keeps_conversations_for_ever(town: Town) -> None:
-    await idle_ones(town, 1)
-    assert town.bot.engine is not None
-    swept = await Sweeper(town.bot.store, town.bot.engine, 0, pause=0).sweep_now()
+async def test_no_retention_keeps_conversations_for_ever(world: World) -> None:
+    await idle_ones(world, 1)
+    assert world.bot.engine is not None
+    swept = await Sweeper(world.bot.store, world.bot.engine, 0, pause=0).sweep_now()
     assert swept.archived == 0
 
 
-async def test_what_was_archived_is_on_nobody_s_list(town: Town) -> None:
-    root = await town.ask("#general", "@bot hello")
-    await town.ask("#general", "@bot me too", who="bob", thread_ts=root)
-    store, thread = town.bot.store, town.key("#general", root)
+async def test_what_was_archived_is_on_nobody_s_list(world: World) -> None:
+    root = await world.ask("#general", "@bot hello")
+    await world.ask("#general", "@bot me too", who="bob", thread_ts=root)
+    store, thread = world.bot.store, world.key("#general", root)
     assert len(await keys_of(store, "recent:")) == 2
     await age(store, thread, 31)
-    assert (await sweeper(town).sweep_now()).archived == 1
+    assert (await sweeper(world).sweep_now()).archived == 1
     assert await keys_of(store, "recent:") == []
     assert [
-        key for key in await keys_of(store) if root in key and await _is_for_ever(town, key)
+        key for key in await keys_of(store) if root in key and await _is_for_ever(world, key)
     ] == []
 
 
-async def _is_for_ever(town: Town, key: str) -> bool:
-    return bool(await town.bot.store.redis.ttl(key) == -1)
+async def _is_for_ever(world: World, key: str) -> bool:
+    return bool(await world.bot.store.redis.ttl(key) == -1)

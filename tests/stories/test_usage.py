@@ -24,7 +24,7 @@ from bot.timing import Timing
 from bot.turn.limits import _next_month, _tomorrow
 from bot.turn.prices import Price, load_prices, microdollars
 from tests.store.builders import deliver, take_one
-from tests.world import Town, open_town
+from tests.world import World, open_world
 
 PRICES = """
 [gpt]
@@ -35,19 +35,19 @@ output = 10.0
 
 
 @asynccontextmanager
-async def priced_town(redis_url: str, directory: Path, **given: Any) -> AsyncIterator[Town]:
+async def priced_world(redis_url: str, directory: Path, **given: Any) -> AsyncIterator[World]:
     prices = directory / "prices.toml"
     prices.write_text(PRICES)
-    async with open_town(
+    async with open_world(
         redis_url, directory, bot_prices=prices, openai_model="gpt-6-luna", **given
-    ) as town:
-        yield town
+    ) as world:
+        yield world
 
 
-async def spent_by(town: Town, who: str) -> Spent:
-    user = town.slack.user(who)
-    (spent,) = await town.bot.store.spending.sums(
-        town.slack.workspace.team_id, [("person", user.id, day_of(time.time()))]
+async def spent_by(world: World, who: str) -> Spent:
+    user = world.slack.user(who)
+    (spent,) = await world.bot.store.spending.sums(
+        world.slack.workspace.team_id, [("person", user.id, day_of(time.time()))]
     )
     return spent
 
@@ -55,16 +55,16 @@ async def spent_by(town: Town, who: str) -> Spent:
 async def test_a_turn_is_counted_for_person_channel_and_workspace(
     redis_url: str, tmp_path: Path
 ) -> None:
-    async with priced_town(redis_url, tmp_path) as town:
-        await town.ask("#general", "@bot hello")
-        await town.ask("#random", "@bot hello", who="bob")
-        team_id, day = town.slack.workspace.team_id, day_of(time.time())
-        alice, everybody, general = await town.bot.store.spending.sums(
+    async with priced_world(redis_url, tmp_path) as world:
+        await world.ask("#general", "@bot hello")
+        await world.ask("#random", "@bot hello", who="bob")
+        team_id, day = world.slack.workspace.team_id, day_of(time.time())
+        alice, everybody, general = await world.bot.store.spending.sums(
             team_id,
             [
-                ("person", town.slack.user("alice").id, day),
+                ("person", world.slack.user("alice").id, day),
                 ("team", "", day[:7]),
-                ("channel", town.slack.channel("#general").id, day),
+                ("channel", world.slack.channel("#general").id, day),
             ],
         )
         assert alice == general
@@ -74,9 +74,9 @@ async def test_a_turn_is_counted_for_person_channel_and_workspace(
         assert alice.microdollars == round(
             fresh * 2.0 + alice.cached_tokens * 0.5 + alice.output_tokens * 10.0
         )
-        rows = await fetch_rows(town.settings, 2)
+        rows = await fetch_rows(world.settings, 2)
         assert sorted(row.user_id for row in rows) == sorted(
-            town.slack.user(name).id for name in ("alice", "bob")
+            world.slack.user(name).id for name in ("alice", "bob")
         )
         file = io.StringIO()
         write_csv(rows, file)
@@ -101,26 +101,26 @@ async def test_usage_that_no_server_reports_is_estimated_and_limited(
     redis_url: str, tmp_path: Path, engine: str
 ) -> None:
     limits: dict[str, Any] = {"bot_limit_person_tokens": 300, "fake": {"usage": False}}
-    async with open_town(redis_url, tmp_path, engine=engine, **limits) as town:
-        alice = town.slack.user("alice")
-        town.fake.answer = "word " * 200
-        root = await town.ask("#general", "@bot tell me")
+    async with open_world(redis_url, tmp_path, engine=engine, **limits) as world:
+        alice = world.slack.user("alice")
+        world.fake.answer = "word " * 200
+        root = await world.ask("#general", "@bot tell me")
         await alice.slash("/usage")
         (shown,) = alice.ephemerals("#general")
         assert "of them estimated" in shown.blocks[0]["text"]["text"]
-        await town.ask("#general", "more", thread_ts=root)
+        await world.ask("#general", "more", thread_ts=root)
         await alice.says("#general", "and more", thread_ts=root)
-        assert "limit of 300 tokens" in (await town.replies("#general", root, 3))[-1]
+        assert "limit of 300 tokens" in (await world.replies("#general", root, 3))[-1]
 
 
 async def test_usage_shows_a_person_their_own_and_admins_the_top(
     redis_url: str, tmp_path: Path
 ) -> None:
-    async with priced_town(redis_url, tmp_path) as town:
-        chief = town.slack.add_user("chief", is_admin=True)
+    async with priced_world(redis_url, tmp_path) as world:
+        chief = world.slack.add_user("chief", is_admin=True)
         await chief.joins("#general")
-        alice = town.slack.user("alice")
-        await town.ask("#general", "@bot hello")
+        alice = world.slack.user("alice")
+        await world.ask("#general", "@bot hello")
         await alice.slash("/usage")
         (answer,) = alice.ephemerals("#general")
         assert "Today: 1 answer," in answer.blocks[0]["text"]["text"]
@@ -130,29 +130,29 @@ async def test_usage_shows_a_person_their_own_and_admins_the_top(
         await chief.slash("/usage")
         (answer,) = chief.ephemerals("#general")
         assert f"1. <@{alice.id}>: 1 answer," in str(answer.blocks)
-        assert f"1. <#{town.slack.channel('#general').id}>: 1 answer," in str(answer.blocks)
+        assert f"1. <#{world.slack.channel('#general').id}>: 1 answer," in str(answer.blocks)
 
         await chief.clicks("#general", answer.ts, "errand:team_chart")
         await alice.clicks("#general", alice.ephemerals("#general")[0].ts, "errand:chart")
         for person in (chief, alice):
-            (message,) = await town.slack.wait_for(partial(files_for, town, person.dm()))
-            file = town.slack.workspace.files[message.file_ids[0]]
+            (message,) = await world.slack.wait_for(partial(files_for, world, person.dm()))
+            file = world.slack.workspace.files[message.file_ids[0]]
             assert file.content.startswith(b"\x89PNG")
 
 
-def files_for(town: Town, channel: str) -> list[Any]:
-    return [m for m in town.slack.messages(channel) if m.file_ids]
+def files_for(world: World, channel: str) -> list[Any]:
+    return [m for m in world.slack.messages(channel) if m.file_ids]
 
 
-async def test_a_chart_of_the_workspace_is_for_admins_only(town: Town) -> None:
+async def test_a_chart_of_the_workspace_is_for_admins_only(world: World) -> None:
     from bot.store import jobs
 
-    alice = town.slack.user("alice")
-    team_id = town.slack.workspace.team_id
-    await jobs.ask(town.bot.store.inbox, "team_chart", team_id, alice.id, "e1")
-    await jobs.ask(town.bot.store.inbox, "chart", team_id, alice.id, "e2")
-    await town.slack.wait_for(lambda: files_for(town, alice.dm()))
-    assert len(files_for(town, alice.dm())) == 1
+    alice = world.slack.user("alice")
+    team_id = world.slack.workspace.team_id
+    await jobs.ask(world.bot.store.inbox, "team_chart", team_id, alice.id, "e1")
+    await jobs.ask(world.bot.store.inbox, "chart", team_id, alice.id, "e2")
+    await world.slack.wait_for(lambda: files_for(world, alice.dm()))
+    assert len(files_for(world, alice.dm())) == 1
 
 
 @pytest.mark.parametrize(
@@ -172,25 +172,25 @@ async def test_past_a_limit_nothing_runs_and_the_renewal_is_told(
 ) -> None:
     now = time.time()
     one_minute = Timing(clock=lambda: now)
-    async with priced_town(redis_url, tmp_path, timing=one_minute, **limit) as town:
-        root = await town.ask("#general", "@bot one")
-        await town.ask("#general", "two", thread_ts=root)
-        answers = await town.replies("#general", root, 2)
+    async with priced_world(redis_url, tmp_path, timing=one_minute, **limit) as world:
+        root = await world.ask("#general", "@bot one")
+        await world.ask("#general", "two", thread_ts=root)
+        answers = await world.replies("#general", root, 2)
         assert words in answers[1]
         assert re.search(r"It renews (on .* UTC, )?in \d+ \w+: please", answers[1])
-        assert town.fake.created("/responses") == 1
+        assert world.fake.created("/responses") == 1
 
 
 async def test_at_eighty_percent_people_are_warned_once(redis_url: str, tmp_path: Path) -> None:
-    async with priced_town(redis_url, tmp_path) as town:
-        await town.ask("#general", "@bot one")
-        spent = (await spent_by(town, "alice")).tokens
+    async with priced_world(redis_url, tmp_path) as world:
+        await world.ask("#general", "@bot one")
+        spent = (await spent_by(world, "alice")).tokens
     limit = int(spent / 0.9)
-    async with priced_town(redis_url, tmp_path, bot_limit_person_tokens=limit) as town:
-        root = await town.ask("#general", "@bot one")
-        assert "limit" not in (await town.replies("#general", root))[0]
-        await town.ask("#general", "two", thread_ts=root)
-        second = (await town.replies("#general", root, 2))[1]
+    async with priced_world(redis_url, tmp_path, bot_limit_person_tokens=limit) as world:
+        root = await world.ask("#general", "@bot one")
+        assert "limit" not in (await world.replies("#general", root))[0]
+        await world.ask("#general", "two", thread_ts=root)
+        second = (await world.replies("#general", root, 2))[1]
         assert second.startswith("turn 2")
         assert f"% of your limit of {limit:,} tokens a day is used." in second
 

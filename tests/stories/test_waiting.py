@@ -7,7 +7,7 @@ import pytest
 from bot.texts.status import RETRYING, THINKING, WAITING
 from bot.timing import AnswerTiming, Timing
 from tests.fakes.openai import echo, held
-from tests.world import Town, open_town, wait_until
+from tests.world import World, open_world, wait_until
 
 
 def quick(post_patience: float = 120.0) -> Timing:
@@ -22,30 +22,30 @@ def timing() -> Timing:
     return quick()
 
 
-def status(town: Town, root: str) -> str:
+def status(world: World, root: str) -> str:
     """The status line of a thread."""
-    return town.slack.agent_thread("#general", root).status
+    return world.slack.agent_thread("#general", root).status
 
 
 async def test_what_waits_while_all_are_busy_bears_a_mark_until_it_is_answered(
     redis_url: str, tmp_path: Path, timing: Timing
 ) -> None:
-    async with open_town(redis_url, tmp_path, timing=timing, bot_concurrency=1) as town:
-        town.fake.answer = lambda prompt: held(echo(prompt))
-        alice, slack = town.slack.user("alice"), town.slack
+    async with open_world(redis_url, tmp_path, timing=timing, bot_concurrency=1) as world:
+        world.fake.answer = lambda prompt: held(echo(prompt))
+        alice, slack = world.slack.user("alice"), world.slack
         first = await alice.says("#general", "@bot one")
-        await slack.wait_for(lambda: town.fake.working)
+        await slack.wait_for(lambda: world.fake.working)
         second = await alice.says("#general", "@bot two")
-        await slack.wait_for(lambda: status(town, second) == WAITING)
-        assert status(town, first) == THINKING
-        town.fake.finish()
-        assert await town.replies("#general", first) == ["turn 1: one"]
-        await slack.wait_for(lambda: status(town, second) == THINKING)
-        await slack.wait_for(lambda: town.fake.working)
-        town.fake.finish()
-        assert await town.replies("#general", second) == ["turn 1: two"]
-        assert status(town, first) == status(town, second) == ""
-        assert len(town.fake.prompts) == 2
+        await slack.wait_for(lambda: status(world, second) == WAITING)
+        assert status(world, first) == THINKING
+        world.fake.finish()
+        assert await world.replies("#general", first) == ["turn 1: one"]
+        await slack.wait_for(lambda: status(world, second) == THINKING)
+        await slack.wait_for(lambda: world.fake.working)
+        world.fake.finish()
+        assert await world.replies("#general", second) == ["turn 1: two"]
+        assert status(world, first) == status(world, second) == ""
+        assert len(world.fake.prompts) == 2
 
 
 @pytest.mark.parametrize(
@@ -54,23 +54,23 @@ async def test_what_waits_while_all_are_busy_bears_a_mark_until_it_is_answered(
     ids=["waited for", "put off"],
 )
 async def test_while_slack_takes_no_posts_a_status_is_there_until_the_answer_is(
-    town: Town, seen: set[str]
+    world: World, seen: set[str]
 ) -> None:
     """The pause is short beside Slack's own, and so is what a post sits through of it."""
-    town.slack.faults.rate_limit("chat.postMessage", retry_after=3)
-    root = await town.slack.user("alice").says("#general", "@bot hi")
-    await town.slack.wait_for(lambda: any(c.status == 429 for c in town.slack.calls))
-    await town.slack.wait_for(lambda: status(town, root))
+    world.slack.faults.rate_limit("chat.postMessage", retry_after=3)
+    root = await world.slack.user("alice").says("#general", "@bot hi")
+    await world.slack.wait_for(lambda: any(c.status == 429 for c in world.slack.calls))
+    await world.slack.wait_for(lambda: status(world, root))
     shown = set()
 
     async def answered() -> bool:
-        if town.slack.replies("#general", root):
+        if world.slack.replies("#general", root):
             return True
-        shown.add(status(town, root))
+        shown.add(status(world, root))
         return False
 
     await wait_until(answered)
     assert shown == seen
-    assert await town.replies("#general", root) == ["turn 1: hi"]
-    assert status(town, root) == ""
-    assert len(town.fake.prompts) == 1
+    assert await world.replies("#general", root) == ["turn 1: hi"]
+    assert status(world, root) == ""
+    assert len(world.fake.prompts) == 1

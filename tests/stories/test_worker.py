@@ -11,7 +11,7 @@ from bot.store import Claim, Entry, Inbox
 from bot.timing import Timing, WorkerTiming
 from tests.fakes.openai import echo, held
 from tests.redis_server import run_server
-from tests.world import Town, open_town, wait_until
+from tests.world import World, open_world, wait_until
 
 QUICK = WorkerTiming(heartbeat=0.05, stray_after=0.3)
 
@@ -22,7 +22,7 @@ def timing() -> Timing:
 
 
 async def test_a_thread_of_which_the_worker_lost_sight_is_answered_all_the_same(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[str] = []
     take = Inbox.take
@@ -35,13 +35,13 @@ async def test_a_thread_of_which_the_worker_lost_sight_is_answered_all_the_same(
         return claim
 
     monkeypatch.setattr(Inbox, "take", lose_the_first)
-    root = await town.ask("#general", "@bot hi")
-    assert await town.replies("#general", root) == ["turn 1: hi"]
+    root = await world.ask("#general", "@bot hi")
+    assert await world.replies("#general", root) == ["turn 1: hi"]
     assert taken == [root]  # and then with all that were begun before: `take_all`
 
 
 async def test_what_cannot_be_taken_together_is_taken_one_by_one(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
     take = Inbox.take
@@ -58,29 +58,29 @@ async def test_what_cannot_be_taken_together_is_taken_one_by_one(
 
     monkeypatch.setattr(Inbox, "take", lose_the_first)
     monkeypatch.setattr(Inbox, "take_all", stumble)
-    alice = town.slack.user("alice")
+    alice = world.slack.user("alice")
     roots = [await alice.says("#general", f"@bot {word}") for word in ("one", "two")]
     for root, word in zip(roots, ("one", "two"), strict=True):
-        assert await town.replies("#general", root) == [f"turn 1: {word}"]
+        assert await world.replies("#general", root) == [f"turn 1: {word}"]
     assert sorted(lost) == roots
 
 
-async def test_a_thread_that_cannot_be_read_does_not_stop_the_others(town: Town) -> None:
-    store = town.bot.store
-    broken = await town.ask("#general", "@bot one")
-    assert await town.replies("#general", broken) == ["turn 1: one"]
-    inbox = store.keys.inbox(town.key("#general", broken))
+async def test_a_thread_that_cannot_be_read_does_not_stop_the_others(world: World) -> None:
+    store = world.bot.store
+    broken = await world.ask("#general", "@bot one")
+    assert await world.replies("#general", broken) == ["turn 1: one"]
+    inbox = store.keys.inbox(world.key("#general", broken))
     await store.redis.hset(inbox, "1.0", '{"kind": "of a version of tomorrow"}')
-    await town.slack.user("alice").says("#general", "@bot two", thread_ts=broken)
-    other = await town.ask("#general", "@bot three")
-    assert await town.replies("#general", other) == ["turn 1: three"]
+    await world.slack.user("alice").says("#general", "@bot two", thread_ts=broken)
+    other = await world.ask("#general", "@bot three")
+    assert await world.replies("#general", other) == ["turn 1: three"]
     await store.redis.hdel(inbox, "1.0")
-    replies = await town.replies("#general", broken, count=2)
+    replies = await world.replies("#general", broken, count=2)
     assert replies == ["turn 1: one", "turn 2: one | two"]
 
 
 async def test_entries_that_never_arrived_are_found_again_and_again(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
     claim = Inbox.claim
@@ -93,31 +93,31 @@ async def test_entries_that_never_arrived_are_found_again_and_again(
         return entries
 
     monkeypatch.setattr(Inbox, "claim", lose_three)
-    root = await town.ask("#general", "@bot hi")
-    assert await town.replies("#general", root) == ["turn 1: hi"]
+    root = await world.ask("#general", "@bot hi")
+    assert await world.replies("#general", root) == ["turn 1: hi"]
     assert len(set(lost)) == 3
 
 
 @pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, starting_at_once=1))])
-async def test_turns_that_wait_for_their_run_make_room_for_others(town: Town) -> None:
-    town.fake.answer = lambda prompt: held(echo(prompt))
-    roots = [await town.slack.user("alice").says("#general", f"@bot {n}") for n in range(5)]
-    await town.slack.wait_for(lambda: len(town.fake.working) == len(roots))
-    town.fake.finish()
+async def test_turns_that_wait_for_their_run_make_room_for_others(world: World) -> None:
+    world.fake.answer = lambda prompt: held(echo(prompt))
+    roots = [await world.slack.user("alice").says("#general", f"@bot {n}") for n in range(5)]
+    await world.slack.wait_for(lambda: len(world.fake.working) == len(roots))
+    world.fake.finish()
     for number, root in enumerate(roots):
-        assert await town.replies("#general", root) == [f"turn 1: {number}"]
+        assert await world.replies("#general", root) == [f"turn 1: {number}"]
 
 
 @pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, starting_at_once=2))])
 async def test_turns_without_a_run_yet_are_few_and_the_others_stay_where_all_can_take_them(
-    town: Town,
+    world: World,
 ) -> None:
-    town.fake.fault("hang_before", "POST", seconds=60, times=None)
+    world.fake.fault("hang_before", "POST", seconds=60, times=None)
     for n in range(5):
-        await town.slack.user("alice").says("#general", f"@bot {n}")
+        await world.slack.user("alice").says("#general", f"@bot {n}")
 
     async def share() -> bool:
-        depth = await town.bot.store.inbox.depth()
+        depth = await world.bot.store.inbox.depth()
         return (depth.claimed, depth.waiting) == (2, 3)
 
     await wait_until(share)
@@ -125,25 +125,25 @@ async def test_turns_without_a_run_yet_are_few_and_the_others_stay_where_all_can
 
 async def test_what_is_being_answered_survives_the_loss_of_all_data(tmp_path: Path) -> None:
     with run_server() as server:
-        async with open_town(server.url, tmp_path, socket_mode=False) as town:
-            town.fake.answer = [held("an answer")]
-            alice = town.slack.user("alice")
+        async with open_world(server.url, tmp_path, socket_mode=False) as world:
+            world.fake.answer = [held("an answer")]
+            alice = world.slack.user("alice")
             root = await alice.says("#general", "@bot think")
-            await town.slack.wait_for(lambda: town.fake.working)
-            await town.slack.settled()
-            await town.bot.store.redis.flushall()
-            redis, pulse = town.bot.store.redis, town.bot.store.keys.pulse
+            await world.slack.wait_for(lambda: world.fake.working)
+            await world.slack.settled()
+            await world.bot.store.redis.flushall()
+            redis, pulse = world.bot.store.redis, world.bot.store.keys.pulse
             await wait_until(lambda: redis.hget(pulse, "restored_at"))
-            town.fake.finish()  # the run goes on: it is neither lost nor started again
+            world.fake.finish()  # the run goes on: it is neither lost nor started again
 
-            assert await town.replies("#general", root) == ["an answer"]
-            await town.ask("#general", "more", thread_ts=root)
-            assert len(await town.replies("#general", root, 2)) == 2
+            assert await world.replies("#general", root) == ["an answer"]
+            await world.ask("#general", "more", thread_ts=root)
+            assert len(await world.replies("#general", root, 2)) == 2
 
 
-async def test_half_characters_come_and_go_without_harm(town: Town) -> None:
-    town.fake.answer = ["half \ud83d of it"]
-    root = await town.ask("#general", "@bot half \ud83d a smile")
-    assert await town.replies("#general", root) == ["half \ufffd of it"]
-    await town.ask("#general", "and?", thread_ts=root)
-    assert (await town.replies("#general", root, 2))[1] == "turn 2: half \ufffd a smile | and?"
+async def test_half_characters_come_and_go_without_harm(world: World) -> None:
+    world.fake.answer = ["half \ud83d of it"]
+    root = await world.ask("#general", "@bot half \ud83d a smile")
+    assert await world.replies("#general", root) == ["half \ufffd of it"]
+    await world.ask("#general", "and?", thread_ts=root)
+    assert (await world.replies("#general", root, 2))[1] == "turn 2: half \ufffd a smile | and?"

@@ -34,7 +34,7 @@ from bot.slack.surfaces.job_buttons import job_button
 from bot.slack.surfaces.shortcuts import ask_reset
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Version
-from bot.store.jobs import Errand
+from bot.store.jobs import Job
 from bot.telemetry.log import log
 from bot.texts import channel_settings as channel_texts
 from bot.texts import commands
@@ -48,7 +48,7 @@ CHANNELS = 20
 
 Payload = Mapping[str, Any]
 
-ERRANDS: Mapping[Errand, Block] = {
+JOB_BUTTONS: Mapping[Job, Block] = {
     "export": job_button("export", texts.EXPORT),
     "forget_me": job_button(
         "forget_me", texts.FORGET_ME, confirm=commands.FORGET_ME_TEXT, danger=True
@@ -97,9 +97,9 @@ class Home:
         await ack()
         await self.publish(team_id, body["user"]["id"], without=without)
 
-    async def tell_asked(self, team_id: str, user_id: str, errand: Errand) -> None:
+    async def tell_asked(self, team_id: str, user_id: str, job: Job) -> None:
         """Say below the button that was pressed that its errand is on its way."""
-        await self.publish(team_id, user_id, asked=errand)
+        await self.publish(team_id, user_id, asked=job)
 
     async def publish(
         self,
@@ -107,7 +107,7 @@ class Home:
         user_id: str,
         *,
         without: Thread | None = None,
-        asked: Errand | None = None,
+        asked: Job | None = None,
     ) -> None:
         """Publish a person's App Home again. Best effort."""
         blocks = await self._blocks(team_id, user_id, without, asked)
@@ -118,7 +118,7 @@ class Home:
             log.warning("home_not_published", user=user_id, error=str(error)[:100])
 
     async def _blocks(
-        self, team_id: str, user_id: str, without: Thread | None, asked: Errand | None
+        self, team_id: str, user_id: str, without: Thread | None, asked: Job | None
     ) -> list[Block]:
         blocks = [
             header(commands.HELP_HEADING),
@@ -126,11 +126,11 @@ class Home:
             DIVIDER,
             header(texts.CONVERSATIONS),
             *(await self._conversations(team_id, user_id, without) or [section(texts.NONE)]),
-            *_errands(("export", "forget_me"), asked),
+            *_job_buttons(("export", "forget_me"), asked),
             DIVIDER,
             header(texts.USAGE),
             section(await own_usage(self._store, team_id, user_id)),
-            *_errands(("chart",), asked),
+            *_job_buttons(("chart",), asked),
         ]
         if await self._people.is_admin(user_id):
             blocks += await self._channels(team_id)
@@ -179,7 +179,7 @@ def _summary(settings: ChannelSettings) -> str:
     return "; ".join(filter(None, parts)) or channel_texts.DEFAULT
 
 
-def _errands(errands: Sequence[Errand], asked: Errand | None) -> list[Block]:
+def _job_buttons(jobs_offered: Sequence[Job], asked: Job | None) -> list[Block]:
     """Their buttons, and a word below them where one was pressed."""
-    buttons = actions(*(ERRANDS[errand] for errand in errands))
-    return [buttons, context(texts.ASKED)] if asked in errands else [buttons]
+    buttons = actions(*(JOB_BUTTONS[job] for job in jobs_offered))
+    return [buttons, context(texts.ASKED)] if asked in jobs_offered else [buttons]

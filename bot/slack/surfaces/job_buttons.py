@@ -19,28 +19,26 @@ ACTION = "errand:"
 """Begins the `action_id` of the buttons; the errand's name follows."""
 
 
-def job_button(
-    errand: jobs.Errand, label: str, *, confirm: str = "", danger: bool = False
-) -> Block:
+def job_button(job: jobs.Job, label: str, *, confirm: str = "", danger: bool = False) -> Block:
     """The button; with `confirm`, Slack asks that question first."""
     asked = confirmation(label, confirm, yes=texts.YES, no=texts.NO) if confirm else None
-    return button(label, f"{ACTION}{errand}", errand, danger=danger, confirm=asked)
+    return button(label, f"{ACTION}{job}", job, danger=danger, confirm=asked)
 
 
 class JobButtons:
     """The listener of all such buttons. `told_at_home` says in App Home what was asked there."""
 
     def __init__(
-        self, store: Store, told_at_home: Callable[[str, str, jobs.Errand], Awaitable[None]]
+        self, store: Store, told_at_home: Callable[[str, str, jobs.Job], Awaitable[None]]
     ) -> None:
         self._store = store
         self._told_at_home = told_at_home
 
     def register(self, app: AsyncApp) -> None:
         """Hang it on the app."""
-        app.action(re.compile(f"^{ACTION}"))(self.errand)
+        app.action(re.compile(f"^{ACTION}"))(self.job)
 
-    async def errand(
+    async def job(
         self,
         ack: AsyncAck,
         action: Payload,
@@ -49,12 +47,12 @@ class JobButtons:
         respond: AsyncRespond,
     ) -> None:
         """Pressed in an answer to a command, or in App Home (which has no response URL)."""
-        errand = cast(jobs.Errand, action["value"])
+        job = cast(jobs.Job, action["value"])
         user_id, team_id = body["user"]["id"], installation(context)
-        await jobs.ask(self._store.inbox, errand, team_id, user_id, body["trigger_id"])
-        log.info("errand_asked", errand=errand, user=user_id)
+        await jobs.ask(self._store.inbox, job, team_id, user_id, body["trigger_id"])
+        log.info("errand_asked", job=job, user=user_id)
         await ack()
         if body.get("response_url"):
             await respond(texts.ASKED, replace_original=False)
         else:
-            await self._told_at_home(team_id, user_id, errand)
+            await self._told_at_home(team_id, user_id, job)

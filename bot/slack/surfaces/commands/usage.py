@@ -7,7 +7,7 @@ from bot.slack.surfaces.commands.command import Answer, Ask, Command
 from bot.slack.surfaces.conversation_row import place
 from bot.slack.surfaces.job_buttons import job_button
 from bot.store import Store
-from bot.store.jobs import Errand
+from bot.store.jobs import Job
 from bot.store.usage import FORGOTTEN, Scope, Spent, day_of
 from bot.texts import usage as texts
 
@@ -66,8 +66,8 @@ def _name(scope: Scope, name: str) -> str:
     return texts.FORGOTTEN if name == FORGOTTEN else f"<@{name}>"
 
 
-def _row(errand: Errand, label: str) -> Block:
-    return actions(job_button(errand, label))
+def _row(job: Job, label: str) -> Block:
+    return actions(job_button(job, label))
 
 
 COMMAND = Command("/usage", texts.DESCRIPTION, answer, for_everyone=True)

@@ -1,4 +1,4 @@
-"""A city: the bot as processes of its own, between a local Slack, a fake AI server and a Redis."""
+"""A deployment: the bot as processes, between a local Slack, a fake AI server and a Redis."""
 
 import random
 import re
@@ -40,7 +40,7 @@ class Said:
 
 
 @dataclass
-class City:
+class Deployment:
     """Everything a test of the bot's processes needs."""
 
     slack: LocalSlack
@@ -136,10 +136,10 @@ def chatty(seed: int, *, seconds: tuple[float, float], long: float, failing: flo
 
 
 @asynccontextmanager
-async def open_city(
+async def open_deployment(
     directory: Path, *, engine: str = "responses", seed: int = 0, **environment: str
-) -> AsyncIterator[City]:
-    """A city without any process of the bot yet, reached over HTTP at a port that stays."""
+) -> AsyncIterator[Deployment]:
+    """A deployment without any process of the bot yet, reached over HTTP at a port that stays."""
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(run_server())
         store = await stack.enter_async_context(open_store(redis.url))
@@ -171,11 +171,11 @@ async def open_city(
             # A conversation is judged by the words in it, which a summary would not hold.
             "BOT_ROLLOVER_MESSAGES": "100000",
         }
-        city = City(slack, fake, redis, store, directory, engine, own | environment)
+        deployment = Deployment(slack, fake, redis, store, directory, engine, own | environment)
         try:
-            yield city
+            yield deployment
         finally:
-            for process in city.processes:
+            for process in deployment.processes:
                 if process.alive:
                     await process.kill()
 
