@@ -33,15 +33,15 @@ NONE = "You have no conversation with me yet. Mention me in a channel, or write 
 NONE_SUCH = "None of your conversations holds these words."
 RESET_ALL = "Reset all"
 RESET_ALL_CONFIRM = (
-    "I forget all conversations that you wrote in. Their threads stay in Slack; the next message "
-    "in each starts afresh."
+    "I forget your conversations; those with other people stay, unless you started them. The "
+    "threads stay in Slack; the next message in each starts afresh."
 )
 EXPORT = "Export"
 
 FORGET_ME_TEXT = (
-    "I delete every conversation that you wrote in, here and on the AI server, and your feedback "
-    "on answers, and take your name off the usage counts. What you wrote in Slack stays in Slack. "
-    "This cannot be undone."
+    "I delete your conversations here and on the AI server, remove your messages from those with "
+    "other people, delete your feedback on answers, and take your name off the usage counts. What "
+    "you wrote in Slack stays in Slack. This cannot be undone."
 )
 FORGET_ME_BUTTON = "Forget me"
 EXPORT_FIRST = "Export first"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.errors import BotError, ConversationGone, StoreUnavailable, Superseded
+from bot.jobs.forget import delete_now
 from bot.models import Conversation, Message
 from bot.store.journal import Turn
 from bot.store.steps import retraction
@@ -38,6 +39,8 @@ async def _carry_out(turn: Turn, services: Services, order: Message) -> None:
 
     async def forget_person(_: bool) -> bool:
         await conversations.forget_person(turn.claim, order.text)
+        if before := turn.claim.conversation:
+            return await delete_now(services.store, services.engine, before)
         return True
 
     async def forget_message(again: bool) -> bool:
