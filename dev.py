@@ -76,18 +76,21 @@ def test(*arguments: str) -> None:
     install_for_tests()
     lint()
     types()
-    side_by_side = str(2 * (os.cpu_count() or 1))  # most of them wait for something
-    workers = ("-n", side_by_side, "--dist", "worksteal")
-    tests = [program("pytest"), *(arguments or workers)]
+    tests = [program("pytest"), *(arguments or side_by_side())]
     TOOLS.mkdir(exist_ok=True)
     broken = TOOLS / "broken-promises"
     broken.unlink(missing_ok=True)
     env = environment() | {"BROKEN_PROMISES": str(broken)}
     if subprocess.call(tests, cwd=ROOT, env=env):
-        print("dev.py: once more, one after the other: what failed beside all the others")
+        print("dev.py: the failed tests once more, one after the other")
         run(program("pytest"), "--last-failed", "--last-failed-no-failures=none")
     if broken.exists():
-        sys.exit(f"dev.py: something was lost, doubled or out of order:\n{broken.read_text()}")
+        sys.exit(f"dev.py: a guarantee was broken:\n{broken.read_text()}")
+
+
+def side_by_side() -> tuple[str, ...]:
+    """pytest's options for parallel tests: most of them wait for something."""
+    return "-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"
 
 
 def chaos(*arguments: str) -> None:

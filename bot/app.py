@@ -133,7 +133,7 @@ async def open_bot(
             worker = Worker(services, settings, timing.worker)
             probes["worker"] = _alive(worker)
             work = await stack.enter_async_context(_working(worker))
-            sweeper = Sweeper(store, engine, settings.bot_retention_days)
+            sweeper = Sweeper(store, engine, settings.bot_retention_days, timing=timing.sweep)
             await stack.enter_async_context(_running(sweeper.keep_sweeping()))
         if web_part:
             await stack.enter_async_context(showing_waits(client, store.inbox, timing.answer))
@@ -281,7 +281,7 @@ async def _patiently(call: Callable[[], Awaitable[T]], seconds: float) -> T:
             wait = error.after if isinstance(error, Retry) and error.after else delay
             if asyncio.get_running_loop().time() + wait > end:
                 raise
-            log.warning("waiting_to_start", error=str(error))
+            log.warning("start_delayed", error=str(error))
             await asyncio.sleep(wait)
     raise AssertionError("error_backoff never ends")
 

@@ -18,16 +18,12 @@ from bot.errors import BotError, ConversationGone, Retry, RunFailed, StoreUnavai
 from bot.store import Store
 from bot.store.archive import Orphan
 from bot.telemetry.log import log
+from bot.timing import SweepTiming
 
 BATCH = 100
 DELETES_AT_ONCE = 4
 LEASE, LEASE_SECONDS = "sweep", 120.0
-RENEW_AFTER = 30.0
-DELETE_SECONDS = 60.0
-"""For one conversation, so that the lease outlives it; what is left of a large one goes later."""
 DAY = 86400.0
-LOOK_EVERY = 600.0
-TRY_AGAIN_AFTER = 3600.0
 
 Fate = Literal["gone", "refused", "unanswered"]
 """What became of an orphan. `unanswered`: the server is away, too slow, or wants to be left be."""
@@ -69,25 +65,32 @@ class Sweeper:
     """Sweeps for one deployment; `pause` seconds lie between two batches of deletions."""
 
     def __init__(
-        self, store: Store, engine: Engine, retention_days: float, *, pause: float = 0.2
+        self,
+        store: Store,
+        engine: Engine,
+        retention_days: float,
+        *,
+        pause: float = 0.2,
+        timing: SweepTiming = SweepTiming(),
     ) -> None:
         self._store = store
         self._engine = engine
         self._days = retention_days
         self._pause = pause
+        self._timing = timing
         self._owner = secrets.token_hex(8)
         self._leased_at = 0.0
 
     async def keep_sweeping(self) -> None:
         """Look every ten minutes: orphans are deleted each time, idle conversations once a day."""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(self._timing.check)
             try:
                 await self.sweep_in_turn()
             except BotError as error:
                 log.warning("sweep_stopped", error=str(error)[:200])
             except Exception:
-                log.exception("sweep_broke")
+                log.exception("sweep_failed")
 
     async def sweep_in_turn(self) -> Swept | None:
         """Sweep unless another process is at it (None); idle conversations once a day."""
@@ -117,7 +120,7 @@ class Sweeper:
         return await self._store.leases.take(LEASE, self._owner, LEASE_SECONDS)
 
     async def _keep_lease(self) -> None:
-        due = time.monotonic() - self._leased_at >= RENEW_AFTER
+        due = time.monotonic() - self._leased_at >= self._timing.renew_lease
         if due and not await self._lease():
             raise Retry("another process sweeps")
 
@@ -162,7 +165,7 @@ class Sweeper:
                 swept.deleted += len(gone)
                 swept.kept += len(group) - len(gone)
                 if set(fates) == {"unanswered"}:
-                    log.warning("ai_server_away", deleted=swept.deleted, kept=swept.kept)
+                    log.warning("sweep_unanswered", deleted=swept.deleted, kept=swept.kept)
                     return
                 await asyncio.sleep(self._pause)
 
@@ -172,11 +175,11 @@ class Sweeper:
             await self._store.archive.postpone(orphan, 7 * DAY)
             return "refused"
         try:
-            await delete_remotely(self._store, self._engine, orphan, DELETE_SECONDS)
+            await delete_remotely(self._store, self._engine, orphan, self._timing.delete_timeout)
             return "gone"
         except StoreUnavailable:
             raise
         except (BotError, TimeoutError) as error:
             log.warning("orphan_kept", error=str(error)[:100] or "too slow")
-            await self._store.archive.postpone(orphan, TRY_AGAIN_AFTER)
+            await self._store.archive.postpone(orphan, self._timing.retry_after)
             return "unanswered" if isinstance(error, Retry | TimeoutError) else "refused"

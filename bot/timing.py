@@ -166,6 +166,7 @@ class SweepTiming:
     """The sweep of old conversations."""
 
     delete_timeout: float = 60.0
+    """For one conversation, so that the lease outlives it; the rest of a large one goes later."""
     renew_lease: float = 30.0
     check: float = 600.0
     retry_after: float = 3600.0

@@ -9,6 +9,7 @@ from bot.store import Store
 from bot.telemetry.log import log
 from bot.timing import Timing
 from tests.redis_server import RedisServer, open_clean_store, run_server
+from tests.skips import summary
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +51,10 @@ async def store(redis_url: str) -> AsyncIterator[Store]:
     """An empty store that no other test sees."""
     async with open_clean_store(redis_url) as store:
         yield store
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end what could not run, and why."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if line := summary(str(report.longrepr[2]) for report in skipped):
+        terminalreporter.write_line(line)

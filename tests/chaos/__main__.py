@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.chaos.dependencies import TROUBLES, Trouble, survive_trouble
 from tests.chaos.deployment import open_deployment
 from tests.chaos.leaving import Leave, leave
 from tests.chaos.outages import gone_for, survive
@@ -28,6 +29,12 @@ async def outage(directory: Path, engine: str, seconds: float) -> Verdict:
         return await survive(deployment, gone_for(seconds))
 
 
+async def trouble(directory: Path, engine: str, kind: Trouble, seconds: float) -> Verdict:
+    """The AI server or Slack fails for a while."""
+    async with open_deployment(directory, engine=engine) as deployment:
+        return await survive_trouble(deployment, kind, seconds)
+
+
 async def depart(directory: Path, engine: str, runs: int) -> Leave:
     """One worker leaves, another one answers."""
     async with open_deployment(directory, engine=engine) as deployment:
@@ -46,6 +53,10 @@ def main() -> None:
         "--leave", type=int, metavar="RUNS", help="no storm: SIGTERM with RUNS runs"
     )
     parser.add_argument(
+        "--trouble", choices=TROUBLES, help="no storm: a dependency fails for --seconds"
+    )
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long it fails")
+    parser.add_argument(
         "--redis-gone", type=float, metavar="SECONDS", help="no storm: Redis is away"
     )
     given = parser.parse_args()
@@ -60,6 +71,10 @@ def main() -> None:
             if broken := left.broken():
                 sys.exit("\n".join(["Promises were broken.", *broken]))
             return
+        if given.trouble:
+            verdict = asyncio.run(trouble(logs, given.engine, given.trouble, given.seconds))
+            sys.stdout.write(f"{given.trouble} for {given.seconds:g} s: {verdict}\n")
+            sys.exit(not verdict.is_clean)
         if given.redis_gone:
             verdict = asyncio.run(outage(logs, given.engine, given.redis_gone))
             sys.stdout.write(f"Redis gone for {given.redis_gone:g} s: {verdict}\n")

@@ -217,7 +217,7 @@ FLOODS: dict[str, tuple[Flood, int]] = {
     "later": (flood_later, 1),
     "interrupts": (flood_interrupts, 1),
     "workers": (flood_workers, 1),
-    "speakers": (flood_speakers, 3),
+    "speakers": (flood_speakers, 4),
     "recent": (flood_recent, 5),
     "idle": (flood_idle, 5),
     "orphans": (flood_orphans, 1),

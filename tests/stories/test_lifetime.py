@@ -16,6 +16,7 @@ from bot.errors import Retry, RunFailed
 from bot.models import Thread
 from bot.store import Feedback, Store
 from bot.sweeper import Sweeper
+from bot.timing import SweepTiming
 from tests.fakes.openai import failed
 from tests.store.builders import conversation, deliver, take_one
 from tests.test_cli import run_bot
@@ -38,9 +39,9 @@ async def age(store: Store, thread: Thread, days: float) -> None:
     await store.redis.zadd(store.keys.idle, {thread.key: time.time() - days * DAY})
 
 
-def sweeper(world: World) -> Sweeper:
+def sweeper(world: World, timing: SweepTiming = SweepTiming()) -> Sweeper:
     assert world.bot.engine is not None
-    return Sweeper(world.bot.store, world.bot.engine, 30, pause=0)
+    return Sweeper(world.bot.store, world.bot.engine, 30, pause=0, timing=timing)
 
 
 async def test_an_idle_conversation_goes_and_the_thread_starts_afresh(any_world: World) -> None:

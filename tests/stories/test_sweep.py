@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from bot import sweeper as sweep_module
 from bot.errors import Retry
-from bot.sweeper import DELETES_AT_ONCE, Sweeper
+from bot.sweeper import DELETES_AT_ONCE, LEASE_SECONDS, Sweeper
+from bot.timing import SweepTiming
 from tests.store.builders import keys_of
 from tests.stories.test_lifetime import DAY, age, sweeper
 from tests.world import World, wait_until
@@ -61,23 +61,18 @@ async def test_one_that_the_server_will_not_delete_does_not_hold_up_the_others(
     assert list(world.fake.conversations) == there[:1]
 
 
-async def test_a_deletion_that_hangs_ends_before_the_lease(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert sweep_module.RENEW_AFTER + sweep_module.DELETE_SECONDS < sweep_module.LEASE_SECONDS
-    monkeypatch.setattr(sweep_module, "DELETE_SECONDS", 0.2)
+async def test_a_deletion_that_hangs_ends_before_the_lease(world: World) -> None:
+    usual = SweepTiming()
+    assert usual.renew_lease + usual.delete_timeout < LEASE_SECONDS
     await idle_ones(world, 1)
     world.fake.fault("hang_before", "GET")
-    swept = await sweeper(world).sweep_now()
+    swept = await sweeper(world, SweepTiming(delete_timeout=0.2)).sweep_now()
     assert (swept.deleted, swept.kept) == (0, 1)
 
 
-async def test_a_sweep_whose_lease_was_lost_stops(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweep_module, "RENEW_AFTER", 0.0)
+async def test_a_sweep_whose_lease_was_lost_stops(world: World) -> None:
     await idle_ones(world)
-    store, first = world.bot.store, sweeper(world)
+    store, first = world.bot.store, sweeper(world, SweepTiming(renew_lease=0.0))
     world.fake.fault("delay", "GET", times=None, seconds=0.3)
     work = asyncio.create_task(first.sweep_now())
     await wait_until(lambda: _any_deleted(world))

@@ -1,0 +1,55 @@
+"""An AI server or a Slack that fails for a while, and whether each question is answered once."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from tests.chaos.deployment import Deployment, chatty
+from tests.chaos.outages import answer_everybody_once_more, talk
+from tests.chaos.verdict import Verdict
+
+Trouble = Literal["ai-down", "ai-drops", "ai-hangs", "ai-flaps", "slack-down", "slack-refuses"]
+TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
+MANY = 10**9
+POSTS = "chat.postMessage chat.update chat.startStream chat.appendStream chat.stopStream"
+
+
+async def fail(deployment: Deployment, trouble: Trouble, seconds: float) -> None:
+    """Have a dependency fail for so long."""
+    if trouble == "ai-flaps":
+        for _ in range(max(1, round(seconds / 4))):
+            await fail(deployment, "ai-down", 2)
+            await asyncio.sleep(2)
+        return
+    START[trouble](deployment)
+    await asyncio.sleep(seconds)
+    deployment.fake.faults.clear()
+    deployment.slack.faults.clear()
+
+
+START: dict[str, Callable[[Deployment], None]] = {
+    "ai-down": lambda deployment: deployment.fake.fault("overloaded", times=None),
+    "ai-drops": lambda deployment: deployment.fake.fault("drop_before", times=None),
+    "ai-hangs": lambda deployment: deployment.fake.fault("hang_before", times=None, seconds=3),
+    "slack-down": lambda deployment: deployment.slack.faults.server_error(
+        "*", times=MANY, status=503
+    ),
+    "slack-refuses": lambda deployment: deployment.slack.faults.refuse(
+        POSTS, "team_added_to_org", times=MANY
+    ),
+}
+
+
+async def survive_trouble(deployment: Deployment, trouble: Trouble, seconds: float) -> Verdict:
+    """Talk while a dependency fails and a worker is killed; judge after one more answer each."""
+    deployment.fake.answer = chatty(0, seconds=(0.1, 1), long=0)
+    _, worker, _ = await deployment.start("web", "worker", "worker")
+    talking = asyncio.create_task(talk(deployment, deployment.new_channels(4), 3))
+    await asyncio.sleep(0.5)
+    failing = asyncio.create_task(fail(deployment, trouble, seconds))
+    await asyncio.sleep(seconds / 2)
+    await worker.kill()
+    await failing
+    await talking
+    await deployment.rests(120)
+    return await answer_everybody_once_more(deployment)

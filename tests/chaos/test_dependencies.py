@@ -1,0 +1,28 @@
+"""The AI server or Slack fails under load while a worker is killed: nothing lost, nothing twice."""
+
+from pathlib import Path
+
+import pytest
+
+from bot.texts.answers import WORDS
+from tests.chaos.dependencies import TROUBLES, Trouble, survive_trouble
+from tests.chaos.deployment import open_deployment
+from tests.world import words
+
+pytestmark = pytest.mark.chaos
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.timeout(300)
+async def test_an_outage_loses_and_doubles_nothing(trouble: Trouble, tmp_path: Path) -> None:
+    async with open_deployment(tmp_path) as deployment:
+        verdict = await survive_trouble(deployment, trouble, 8)
+        print(verdict)  # noqa: T201 - for who reads the run
+        assert verdict.is_clean, str(verdict)
+        said = [
+            words(message)
+            for channel, thread_ts in deployment.threads
+            for message in deployment.slack.replies(channel, thread_ts)
+        ]
+        assert not [text for text in said if WORDS["dead"] in text or WORDS["unavailable"] in text]
+        assert await deployment.store.dead.list() == ()
