@@ -70,14 +70,17 @@ class Line:
 
     @property
     def blocks(self) -> int:
-        """How many blocks Slack may make of what begins in this line.
+        """How many blocks Slack may make of what begins in this line."""
+        if self.level is None:
+            return 0
+        return 1 if self.level == 0 else self.nested_blocks
+
+    @property
+    def nested_blocks(self) -> int:
+        """As many if what begins is in a list or a quote.
 
         Code, a table or a quote within a list ends the list's own block, and another one follows.
         """
-        if self.level is None:
-            return 0
-        if self.level == 0:
-            return 1
         resumes = self.quote_begins or self.kind in (Kind.OPENER, Kind.HEADER, Kind.HEADING)
         return 2 if resumes else 0
 

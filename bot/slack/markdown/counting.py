@@ -23,16 +23,17 @@ class BlockCount:
         return total
 
     def _blocks(self, found: Outline, end: int) -> int:
-        return sum(line.blocks for line in found.lines[:end]) - self._continues
+        lines = found.lines[:end]
+        count = sum(line.blocks for line in lines)
+        if self._continues and lines:
+            count += lines[0].nested_blocks - lines[0].blocks
+        return count
 
     def _advance(self, found: Outline) -> None:
         offset, opener = found.restart(len(found.text))
         if not offset or opener:
             return
         number = found.number(offset)
-        line = found.lines[number]
-        if line.level != 0 and line.blocks:
-            return
         self._count += self._blocks(found, number)
-        self._continues = line.level != 0
+        self._continues = found.lines[number].level != 0
         self._reached += offset
