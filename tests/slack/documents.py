@@ -1,20 +1,19 @@
 """Markdown to try the renderer on: strategies, corpora, and a parser's view of a text."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+OWN = Path(__file__).parents[1] / "data"
 DATA = Path(__file__).parents[3] / "shared" / "data"
+"""More data of the same kinds, too large for the repository; used where it is present."""
 
 thorough = settings(deadline=None, max_examples=60)
 
@@ -105,28 +104,30 @@ texts = documents | soup | st.text(max_size=200)
 
 
 def answers() -> list[str]:
-    """129 answers of real models."""
+    """Answers full of Markdown, as models write them."""
+    found = [path.read_text(encoding="utf-8") for path in sorted(OWN.glob("answers/*.md"))]
     path = DATA / "model-answers.jsonl.gz"
-    if not path.exists():
-        pytest.skip(f"{path.name} is not at hand")
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return [json.loads(text)["output"] for text in lines]
+    if path.exists():
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            found += [json.loads(text)["output"] for text in lines]
+    return found
 
 
 def specifications() -> list[str]:
-    """The examples of the CommonMark specification and of parsers' tests for its extensions."""
+    """What parsers disagree about; with the data also the cases of CommonMark's specification."""
+    cases: list[str] = json.loads((OWN / "markdown" / "edge_cases.json").read_text("utf-8"))
     folder = DATA / "markdown-spec"
     if not folder.exists():
-        pytest.skip(f"{folder.name} is not at hand")
+        return cases
     examples = json.loads((folder / "commonmark-0.31.json").read_text(encoding="utf-8"))
-    found = [example["markdown"] for example in examples]
+    cases += [example["markdown"] for example in examples]
     for path in sorted(folder.glob("markdown-it.*.md")):
         parts = re.split(r"^\.$\n?", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        found += parts[1::3]
+        cases += parts[1::3]
     for path in sorted(folder.glob("mistune.*.txt")):
         text = path.read_text(encoding="utf-8")
-        found += re.findall(r"^`{32} example\n(.*?)^\.$", text, flags=re.MULTILINE | re.DOTALL)
-    return found
+        cases += re.findall(r"^`{32} example\n(.*?)^\.$", text, flags=re.MULTILINE | re.DOTALL)
+    return cases
 
 
 def parsed(markdown: str, *without: str) -> Iterator[Token]:

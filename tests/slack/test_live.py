@@ -1,10 +1,7 @@
 """Answers that are shown while they are written: in the end Slack holds exactly the answer."""
 
-import gzip
-import json
 import random
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +14,9 @@ from bot.slack.markdown.render import render
 from bot.slack.markdown.split import parts
 from bot.store import Store
 from tests.slack.answers import CHANNEL, HURRY, Scene, Wire, open_scene
+from tests.slack.documents import answers
 from tests.world import words
 
-ANSWERS = Path(__file__).parents[3] / "shared" / "data" / "model-answers.jsonl.gz"
 PROSE = "\n\n".join(f"Paragraph {n} has **bold** words and `code`." for n in range(12))
 CODE = "Look:\n\n```python\n" + "\n".join(f"line_{n} = {n}" for n in range(60)) + "\n```\n\nDone."
 
@@ -122,13 +119,10 @@ async def test_an_answer_is_complete_after_several_random_kills(store: Store) ->
             assert_complete(scene, PROSE)
 
 
-@pytest.mark.skipif(not ANSWERS.exists(), reason="the answers of models are not at hand")
-async def test_real_answers_are_streamed_verbatim(store: Store) -> None:
-    with gzip.open(ANSWERS, "rt") as lines:
-        answers = [json.loads(line) for line in lines]
-    texts = [answer["output"] for answer in answers]
+async def test_answers_of_models_are_streamed_verbatim(store: Store) -> None:
+    texts = answers()
     chance = random.Random(1)
-    for text in chance.sample([text for text in texts if text.strip()], 25):
+    for text in chance.sample(texts, min(25, len(texts))):
         async with open_scene(store) as scene:
             await scene.answer(text, Wire(), step=max(40, len(text) // 12))
             assert_complete(scene, text)

