@@ -1,6 +1,6 @@
 """Fixtures for all tests: a Redis server per process, a store per test."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 import structlog
@@ -51,6 +51,19 @@ async def store(redis_url: str) -> AsyncIterator[Store]:
     """An empty store that no other test sees."""
     async with open_clean_store(redis_url) as store:
         yield store
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Escape lone surrogates that a test printed: xdist cannot send them to its controller."""
+    report = yield
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
+    ]
+    longrepr = str(report.longrepr or "")
+    if longrepr != longrepr.encode("utf-8", "replace").decode():
+        report.longrepr = longrepr.encode("utf-8", "backslashreplace").decode()
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

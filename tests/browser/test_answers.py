@@ -7,7 +7,6 @@ from playwright.async_api import Page, expect
 
 from bot.texts.answers import NOTHING_TO_STOP, STOPPED
 from bot.texts.assistant_thread import GREETING
-from bot.texts.buttons import NOT_THE_LAST
 from bot.texts.edits import OFFER
 from bot.texts.files import UNREADABLE
 from tests.browser.page_actions import (
@@ -78,7 +77,7 @@ async def test_an_answer_is_shown_while_it_is_written_and_complete_at_its_end(
     await expect(answer.get_by_role("cell", name="3.1")).to_be_visible()
     await expect(answer.locator("ol > li > ul > li")).to_have_text("on the near side")
     await expect(answer.get_by_role("region", name="Code, python")).to_contain_text("math.cos")
-    await expect(answer).to_contain_text(r"$F = G \frac{m_1 m_2}{r^2}$")
+    await expect(answer).to_contain_text(r"F = G \frac{m_1 m_2}{r^2}")
     for name in ("[1]", "Tides, explained"):
         link = answer.get_by_role("link", name=name)
         await expect(link).to_have_attribute("href", "https://example.com/tides")
@@ -126,8 +125,7 @@ async def test_a_person_gives_feedback_and_asks_for_another_answer(
     await second.get_by_role("button", name="Bad answer").click()
     await _fill_in(world_page, "What was wrong or missing?", "Too short.")
     await expect(world_page.locator(".channel .count")).to_have_text("2 replies")
-    await first.get_by_role("button", name="Answer again").click()
-    await expect(in_thread(world_page, NOT_THE_LAST)).to_be_visible()
+    await expect(first.get_by_role("button", name="Answer again")).to_have_count(0)
     given = {(f.vote, f.note) for f in await world.bot.store.feedback.list()}
     assert given == {("positive", "Short and friendly."), ("negative", "Too short.")}
 

@@ -29,7 +29,7 @@ async def test_sixty_answers_at_once_keep_to_slack_s_budgets(
     async with open_world(redis_url, tmp_path) as world:
         slack = world.slack
         slack.rates.enabled = True
-        text = "\n\n".join(f"Paragraph {n} of an answer." for n in range(60))
+        text = "\n\n".join(f"Paragraph {n} of an answer." for n in range(40))
         world.fake.answer = lambda _: slow(Answer(text, piece=200), 4)
         alice = slack.user("alice")
         channels = [slack.add_channel(f"c{n}", ["alice"]).id for n in range(ANSWERS)]
