@@ -64,7 +64,7 @@ async def kill_at(
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(300)
 async def test_a_worker_killed_at_any_step_leaves_nothing_undone_or_done_twice(
     engine: str, tmp_path: Path
 ) -> None:
@@ -73,7 +73,7 @@ async def test_a_worker_killed_at_any_step_leaves_nothing_undone_or_done_twice(
         await deployment.start("web")
         points: list[Point] = []
         missed: list[Point] = []
-        for _ in range(2):
+        for _ in range(4):
             gatekeeper = Gatekeeper()
             async with watched_worker(deployment, gatekeeper) as victim:
                 points = points or await learn_steps(deployment, gatekeeper)
