@@ -130,7 +130,7 @@ async def test_a_turn_ends_soon_after_a_stop_whatever_the_server_does(
         began = time.monotonic()
         await alice.says("#general", order, thread_ts=root)
         await world.replies("#general", root, 2 if order == "reset" else 1)
-        assert time.monotonic() - began < 4.5  # 3 s, and what this machine takes to post
+        assert time.monotonic() - began < 15  # 3 s on a machine at rest; the run goes on for 30 s
         assert world.fake.working
         first = words(world.slack.replies("#general", root)[0])
         assert first.endswith("_Stopped._")
