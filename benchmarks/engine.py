@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent.parent
 
 
 def events() -> bytes:
-    """An answer as OpenAI streams it, with the fields that nobody reads."""
+    """An answer as OpenAI streams it, with the fields that no client reads."""
     item = {"type": "message", "id": "msg_1", "role": "assistant", "status": "in_progress"}
     where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
     part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}

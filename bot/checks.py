@@ -1,4 +1,4 @@
-"""What a check of a deployment is: a name, a call, and a finding that says how to mend it.
+"""What a check of a deployment is: a name, a call, and a finding with its fix.
 
 The checks themselves stand beside what they look at: `bot.store.checks`, `bot.slack.checks`,
 `bot.engines.checks`. `bot.cli.doctor` runs them one by one.
@@ -15,7 +15,7 @@ Level = Literal["ok", "warning", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found; `mend` says exactly what to do about it."""
+    """What a check found; `fix` says exactly what to do about it."""
 
     level: Level
     text: str

@@ -21,7 +21,7 @@ class BotError(Exception):
 
 
 class ConfigError(BotError):
-    """A setting is missing or wrong; `variable` is the environment variable to mend."""
+    """A setting is missing or wrong; `variable` is the environment variable to fix."""
 
     def __init__(self, variable: str, problem: str) -> None:
         super().__init__(f"{variable}: {problem}")

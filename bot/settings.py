@@ -395,7 +395,7 @@ _MISTAKEN = {
 
 
 def _mistaken(token: SecretStr) -> str:
-    """What somebody has put in the place of another token, by how it begins."""
+    """What a value in the wrong variable is, by its prefix."""
     value = token.get_secret_value()
     found = next((hint for start, hint in _MISTAKEN.items() if value.startswith(start)), "")
     return f" ({found})" if found else ""

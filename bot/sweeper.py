@@ -161,7 +161,7 @@ class Sweeper:
                 group = orphans[start : start + DELETES_AT_ONCE]
                 fates = await asyncio.gather(*map(self._delete_one, group))
                 gone = [o for o, fate in zip(group, fates, strict=True) if fate == "gone"]
-                await self._store.archive.bury(gone)
+                await self._store.archive.drop_orphans(gone)
                 swept.deleted += len(gone)
                 swept.kept += len(group) - len(gone)
                 if set(fates) == {"unanswered"}:

@@ -1,6 +1,6 @@
 """`bot doctor`: looks at everything a deployment needs, one check after the other.
 
-One line for each, with the exact mend; the checks themselves stand beside what they look at.
+One line for each, with the exact fix; the checks themselves live beside what they check.
 """
 
 import asyncio
@@ -114,7 +114,7 @@ def look_at_settings(env_file: Path | None) -> Finding:
     settings = setting.read(env_file)
     unknown = find_unknown(os.environ, env_file)
     if unknown:
-        return warning(f"unknown: {', '.join(unknown)}", "mend the name or take it out")
+        return warning(f"unknown: {', '.join(unknown)}", "fix the name or remove it")
     way = "Socket Mode" if settings.socket_mode else "HTTP"
     return ok(f"{len(settings.model_fields_set)} set; {settings.bot_engine} engine, {way}")
 

@@ -128,7 +128,7 @@ def manifest(url: str | None, check: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object.")
 @click.option("--release", is_flag=True, help="Judge as Heroku's release step needs it.")
 def doctor(url: str, as_json: bool, release: bool) -> None:
-    """Check everything a deployment needs; say how to mend what is wrong. 1 if anything failed."""
+    """Check everything a deployment needs, with fixes. Exits with 1 if a check failed."""
     from bot.cli import doctor as doctor_
 
     def tell(line: doctor_.Line) -> None:

@@ -16,7 +16,7 @@ from bot.telemetry.log import log
 BATCH = 100
 COME_BACK_AFTER = 2.0
 DELETE_SECONDS = 5.0
-"""How long the server gets to delete one conversation while somebody waits."""
+"""How long the server gets to delete one conversation while a person waits."""
 MAX_FAILURES = 3
 """After so many failures in a row the rest is left to the sweep."""
 
@@ -113,5 +113,5 @@ async def delete_now(store: Store, engine: Engine, conversation: Conversation) -
     except (BotError, TimeoutError) as error:
         log.warning("orphan_kept", error=str(error)[:100] or "timeout")
         return False
-    await store.archive.bury([orphan])
+    await store.archive.drop_orphans([orphan])
     return True

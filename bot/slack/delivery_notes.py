@@ -20,7 +20,7 @@ KEPT_SECONDS = 30 * 86400
 CAUSES: Mapping[str, str] = {
     SKEWED: "the request is older or newer than 300 s: the clock of this machine is wrong, or "
     "an old request was sent again",
-    FORGED: "SLACK_SIGNING_SECRET belongs to another app, or somebody else sends requests",
+    FORGED: "SLACK_SIGNING_SECRET belongs to another app, or another sender imitates Slack",
 }
 
 

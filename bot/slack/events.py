@@ -154,7 +154,7 @@ class Listeners:
     async def _store_message(self, message: Message, address: Address, sender: Sender) -> Routed:
         routing, bound = self._store.routing, PERSON_BOUND if sender == "person" else APP_BOUND
         heard = await routing.route(message, address, self._follow_ups, bound)
-        if heard.verdict == "strange":
+        if heard.verdict == "unknown":
             ours = await spoke_in(self._client, self._identity, message.thread)
             await routing.adopt(message.thread, ours=ours)
             heard = await routing.route(message, address, self._follow_ups, bound)

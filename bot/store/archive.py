@@ -83,7 +83,7 @@ class Archive:
         found = await read_members(self._connection, self._keys.orphans, names, Orphan.parse)
         return [orphan for _, orphan in found]
 
-    async def bury(self, orphans: Sequence[Orphan]) -> None:
+    async def drop_orphans(self, orphans: Sequence[Orphan]) -> None:
         """They are deleted on the server, with their runs: forget them."""
         if orphans:
             names, keys = [orphan.name for orphan in orphans], self._keys

@@ -269,7 +269,7 @@ class Inbox:
             claim, None, messages, records, usage or Usage(), last_item_id, owed, runs, kept
         )
 
-    async def bury(
+    async def dead_letter(
         self,
         claim: Claim,
         reason: str,

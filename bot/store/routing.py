@@ -50,7 +50,7 @@ class Routed:
     `new`: it waits for its answer. `seen`: it was heard before. `full`: so many
     messages wait in the thread that it was not kept. `overheard`: not for the bot, but
     in one of its threads, so that it is kept for the next turn. `ignored`: none of its business.
-    `strange`: in a thread that is older than all that we know, as after a loss of data; who finds
+    `unknown`: in a thread that is older than all that we know, as after a loss of data; who finds
     out in Slack whether the bot is in that thread says so with `adopt` and asks again.
     `late_files`: heard before, but without the files that it has, and too late to add them.
     `looping`: not taken, for its author answers each of our answers, as another bot would.
@@ -58,7 +58,7 @@ class Routed:
     """
 
     verdict: Literal[
-        "new", "seen", "full", "overheard", "ignored", "strange", "late_files", "looping"
+        "new", "seen", "full", "overheard", "ignored", "unknown", "late_files", "looping"
     ]
     waiting: int
     active: bool
@@ -143,7 +143,7 @@ class Routing:
         return Routed(verdict, waiting, bool(active))
 
     async def adopt(self, thread: Thread, *, ours: bool) -> None:
-        """Remember whether a strange thread is one of ours."""
+        """Remember whether an unknown thread is one of ours."""
         whose = "ours" if ours else "others"
         await self._connection.execute(
             "SET", self._keys.adopted(thread), whose, "EX", OVERHEARD_SECONDS

@@ -1,4 +1,4 @@
-"""Watches the event loop from outside: a loop that is blocked answers nobody, and cannot say so.
+"""Watches the event loop from outside: a blocked loop serves no request and cannot report it.
 
 A thread logs the stack of a loop that does not turn. Another one, in C and without the
 interpreter's lock, ends the process: it works even where a regular expression holds the lock for

@@ -29,7 +29,7 @@ PEOPLE = "Named people"
 PEOPLE_HINT = "These people may use the bot even as guests or from another workspace."
 
 ADMINS_ONLY = "Only admins may change this."
-NOBODY_NAMED = "Name somebody here, or choose above who else may use it."
+NOBODY_NAMED = "Name at least one person here, or choose above who else may use it."
 CHANGED_MEANWHILE = "These settings were changed meanwhile: close this and open it again."
 
 FOLLOW_UPS_SHORT = {

@@ -8,7 +8,7 @@ from bot.telemetry.log import log
 
 
 class Background:
-    """Tasks of a worker that nobody waits for. Best effort: they end with the process."""
+    """Fire-and-forget tasks of a worker. Best effort: they end with the process."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()

@@ -25,7 +25,7 @@ FOR_THE_ADMIN = frozenset(
         *("endpoint_not_found", "unsupported_parameter", "data_retention"),
     }
 )
-"""What only the person who runs the bot can mend."""
+"""Failures that only the operator can fix."""
 
 
 class Throttle:
@@ -73,7 +73,7 @@ class Throttle:
         await self._store.pace.pause(self._runs, seconds, self._rate, self._burst)
 
     async def failed(self, turn: Turn, error: RunFailed) -> None:
-        """Tell the log, once a minute, what people cannot mend; leave a server without quota be."""
+        """Log, once a minute, what only the operator can fix; pause a server without quota."""
         if error.reason not in FOR_THE_ADMIN:
             return
         pace = self._store.pace

@@ -171,7 +171,7 @@ class Attempts:
             log.error("apology_failed", error=outcome.reason, **facts)
         log.error("dead_letter_added", reason=given_up.reason, **facts)
         metrics.turns.labels("dead").inc()
-        await self._inbox.bury(turn.claim, given_up.reason, dependency=given_up.dependency)
+        await self._inbox.dead_letter(turn.claim, given_up.reason, dependency=given_up.dependency)
 
 
 def _asked_at(claim: Claim) -> float:

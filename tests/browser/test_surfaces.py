@@ -93,7 +93,7 @@ async def test_an_admins_channel_settings_apply_from_the_next_message(
     await dialog.get_by_label("Model").fill("gpt-6-sol")
     await dialog.get_by_label("Who may use the bot").select_option("Only the people named below")
     await dialog.get_by_role("button", name="Save").click()
-    await expect(dialog.get_by_role("alert")).to_contain_text("Name somebody")
+    await expect(dialog.get_by_role("alert")).to_contain_text("Name at least one person")
     await dialog.get_by_label("alice").check()
     await dialog.get_by_role("button", name="Save").click()
     await expect(dialog).to_be_hidden()

@@ -87,7 +87,7 @@ async def flood_dead(store: Store) -> int:
     for number in range(FLOOD):
         await deliver(store, "1.5", of=thread(f"{number + 1}.0"))
     for claim in await take_all(store):
-        await store.inbox.bury(claim, "poison")
+        await store.inbox.dead_letter(claim, "poison")
     letters = await store.dead.list()
     assert len({letter.thread for letter in letters}) == len(letters)
     assert letters[-1].thread == thread(f"{FLOOD}.0")

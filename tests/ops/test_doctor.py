@@ -1,4 +1,4 @@
-"""`bot doctor` on set-ups that are broken in one way each: it says what, and how to mend it."""
+"""`bot doctor` on set-ups that are broken in one way each: it names the fault and the fix."""
 
 import asyncio
 import datetime
@@ -193,7 +193,7 @@ async def test_messages_that_wait_or_were_given_up_are_told(
 ) -> None:
     given = {"bot_redis_prefix": store.keys.prefix}
     await builders.deliver(store, "1.1")
-    await store.inbox.bury(await builders.take_one(store), "crashed")
+    await store.inbox.dead_letter(await builders.take_one(store), "crashed")
     found = await examine_redis(redis_url, **given)
     assert found["queue"].level == "warning"
     assert "1 dead letters" in found["queue"].text

@@ -158,7 +158,7 @@ async def test_a_new_conversation_outlives_the_tombstone_of_the_old_one(store: S
 
 
 async def test_a_thread_whose_messages_died_stays_ours(store: Store) -> None:
-    await store.inbox.bury(await taken(store), "poison")
+    await store.inbox.dead_letter(await taken(store), "poison")
     assert await store.conversations.is_ours(thread())
 
 

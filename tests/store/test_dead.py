@@ -4,11 +4,11 @@ from bot.store import Store
 from tests.store.builders import deliver, message, stamps, take_all, take_one, thread
 
 
-async def test_buried_messages_are_kept_with_their_reason(store: Store) -> None:
+async def test_dead_letters_are_kept_with_their_reason(store: Store) -> None:
     await deliver(store, "1.0", "2.0")
     await store.inbox.release(await take_one(store), 0, "500")
     claim = await take_one(store)
-    await store.inbox.bury(claim, "server_error")
+    await store.inbox.dead_letter(claim, "server_error")
 
     [letter] = await store.dead.list()
     assert letter == await store.dead.find(claim.turn_id)
@@ -18,11 +18,11 @@ async def test_buried_messages_are_kept_with_their_reason(store: Store) -> None:
     assert letter.at > claim.taken_at - 60
 
 
-async def test_the_thread_goes_on_behind_buried_messages(store: Store) -> None:
+async def test_the_thread_goes_on_behind_dead_letters(store: Store) -> None:
     await deliver(store, "1.0")
     claim = await take_one(store)
     await deliver(store, "2.0")
-    await store.inbox.bury(claim, "poison")
+    await store.inbox.dead_letter(claim, "poison")
 
     claim = await take_one(store)
     assert (stamps(claim), claim.attempt) == (["2.0"], 0)
@@ -31,7 +31,7 @@ async def test_the_thread_goes_on_behind_buried_messages(store: Store) -> None:
 async def test_dead_letters_are_listed_oldest_first(store: Store) -> None:
     for name in ("1.0", "2.0", "3.0"):
         await deliver(store, name, of=thread(name))
-        await store.inbox.bury(await take_one(store), "poison")
+        await store.inbox.dead_letter(await take_one(store), "poison")
 
     letters = await store.dead.list()
     assert [letter.thread.thread_ts for letter in letters] == ["1.0", "2.0", "3.0"]
@@ -40,7 +40,7 @@ async def test_dead_letters_are_listed_oldest_first(store: Store) -> None:
 async def test_a_retried_letter_goes_back_to_its_thread_once(store: Store) -> None:
     await deliver(store, "1.0")
     claim = await take_one(store)
-    await store.inbox.bury(claim, "poison")
+    await store.inbox.dead_letter(claim, "poison")
 
     assert await store.dead.retry(claim.turn_id)
     assert not await store.dead.retry(claim.turn_id)
@@ -51,7 +51,7 @@ async def test_a_retried_letter_goes_back_to_its_thread_once(store: Store) -> No
 async def test_a_retried_letter_waits_for_the_turn_under_way(store: Store) -> None:
     await deliver(store, "1.0")
     dead = await take_one(store)
-    await store.inbox.bury(dead, "poison")
+    await store.inbox.dead_letter(dead, "poison")
     await deliver(store, "2.0")
     claim = await take_one(store)
     await store.dead.retry(dead.turn_id)
@@ -64,7 +64,7 @@ async def test_a_retried_letter_waits_for_the_turn_under_way(store: Store) -> No
 async def test_a_dropped_letter_is_gone(store: Store) -> None:
     await deliver(store, "1.0")
     claim = await take_one(store)
-    await store.inbox.bury(claim, "poison")
+    await store.inbox.dead_letter(claim, "poison")
 
     assert await store.dead.drop(claim.turn_id)
     assert not await store.dead.drop(claim.turn_id)

@@ -417,7 +417,7 @@ async def test_depth_tells_what_there_is_to_do(store: Store) -> None:
     assert first is not None
     assert second is not None
     await store.inbox.release(first, 60, "429")
-    await store.inbox.bury(second, "poison")
+    await store.inbox.dead_letter(second, "poison")
 
     depth = await store.inbox.depth()
     assert (depth.waiting, depth.claimed, depth.later, depth.dead) == (1, 1, 1, 1)

@@ -165,7 +165,7 @@ async def test_what_was_accepted_is_finished_also_without_memory(own_server: Red
         await store.inbox.interrupt(second.thread, "stop")
         await store.workers.beat("anna", 60)
         await store.conversations.forget(await take_one(store))
-        await store.inbox.bury(third, "poison")
+        await store.inbox.dead_letter(third, "poison")
         with pytest.raises(StoreUnavailable):
             await deliver(store, "10.0")
 

@@ -89,7 +89,7 @@ async def test_a_dead_letter_that_is_retried_is_another_turn(store: Store) -> No
     for _ in range(3):
         claim = await take_one(store)
         ids.add(claim.turn_id)
-        await store.inbox.bury(claim, "poison")
+        await store.inbox.dead_letter(claim, "poison")
         assert await store.dead.retry(claim.turn_id)
     assert len(ids) == 3
 

@@ -38,7 +38,7 @@ async def test_a_thread_that_is_not_ours_is_none_of_our_business(store: Store) -
 async def test_a_thread_older_than_all_we_know_may_be_ours_all_the_same(store: Store) -> None:
     await store.workers.beat("anna", 1)
     old, new = thread("1.0"), thread(f"{time.time() + 60:.6f}")
-    assert await hear(store, message("2.0", of=old)) == "strange"
+    assert await hear(store, message("2.0", of=old)) == "unknown"
     assert await hear(store, message("9999999999.0", of=new)) == "ignored"
     await store.routing.adopt(old, ours=False)
     assert await hear(store, message("2.0", of=old)) == "ignored"

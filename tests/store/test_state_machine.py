@@ -187,7 +187,9 @@ class Machine(RuleBasedStateMachine):
     @rule(age=ages, is_poison=seldom)
     def settle(self, age: int, is_poison: bool) -> None:
         claim, inbox = self.claim_of(age), self.store.inbox
-        if self.accepts(claim, inbox.bury(claim, "bad") if is_poison else inbox.settle(claim)):
+        if self.accepts(
+            claim, inbox.dead_letter(claim, "bad") if is_poison else inbox.settle(claim)
+        ):
             self.model.threads[claim.thread].end_turn()
             self.model.go_on(claim.thread)
 

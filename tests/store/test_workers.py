@@ -49,7 +49,7 @@ async def test_a_worker_that_wakes_up_late_is_refused(store: Store) -> None:
         with pytest.raises(Superseded):
             await store.inbox.settle(old)
         with pytest.raises(Superseded):
-            await store.inbox.bury(old, "broke")
+            await store.inbox.dead_letter(old, "broke")
         assert await store.workers.held([old]) == []
         await take_all(store, "bert")
 

@@ -99,7 +99,7 @@ async def test_what_is_wrong_in_the_modal_is_said_there(managed: World) -> None:
     assert chief.home is not None
     await chief.clicks_in_view("configure_channel", channel_id, view_id=chief.home["id"])
     await chief.submits({"users": "people"})
-    assert "Name somebody" in chief.modals[-1].errors["people"]
+    assert "Name at least one person" in chief.modals[-1].errors["people"]
 
     team_id = world.slack.workspace.team_id
     save = world.bot.store.channels.save

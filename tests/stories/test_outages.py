@@ -289,10 +289,10 @@ async def test_a_dead_letter_of_an_outage_returns_when_the_outage_is_over(
         world.fake.fault("overloaded", times=None)
         root = await world.slack.user("alice").says("#general", "@bot hi")
 
-        async def buried() -> bool:
+        async def is_dead_letter() -> bool:
             return bool(await world.bot.store.dead.list())
 
-        await wait_until(buried)
+        await wait_until(is_dead_letter)
         assert await world.replies("#general", root) == [f"⚠️ {WORDS['unavailable']}"]
         world.fake.faults.clear()
         await ask_many_once(world)

@@ -58,7 +58,7 @@ def attempts(world: World) -> int:
     return sum(r.method == "POST" and path_matches(asked, r.path) for r in world.fake.requests)
 
 
-async def bury_one(world: World) -> str:
+async def dead_letter_one(world: World) -> str:
     """A question that nobody could answer; returns the root of its thread."""
     poison(world)
     root = await world.ask("#general", "@bot the secret question")
@@ -68,7 +68,7 @@ async def bury_one(world: World) -> str:
 
 
 async def test_after_five_failures_the_person_is_told_and_the_letter_kept(world: World) -> None:
-    root = await bury_one(world)
+    root = await dead_letter_one(world)
     assert WORDS["dead"] in (await world.replies("#general", root))[0]
     assert attempts(world) == 5
     [letter] = await world.bot.store.dead.list()
@@ -96,7 +96,7 @@ async def _reached(world: World, count: int) -> bool:
 
 
 async def test_a_letter_that_is_tried_again_is_answered_in_its_thread(world: World) -> None:
-    root = await bury_one(world)
+    root = await dead_letter_one(world)
     [letter] = await dead.list_letters(world.settings)
     assert await dead.retry_letters(world.settings, [letter.id], every=False) == []
     answers = await world.replies("#general", root, 2)
@@ -107,7 +107,7 @@ async def test_a_letter_that_is_tried_again_is_answered_in_its_thread(world: Wor
 
 
 async def test_a_letter_that_fails_again_is_kept_again(world: World) -> None:
-    root = await bury_one(world)
+    root = await dead_letter_one(world)
     poison(world)
     await dead.retry_letters(world.settings, (), every=True)
     assert len(await world.replies("#general", root, 2)) == 2
@@ -118,7 +118,7 @@ async def test_a_letter_that_fails_again_is_kept_again(world: World) -> None:
 
 @one_engine
 async def test_the_list_shows_reasons_and_only_on_request_what_people_wrote(world: World) -> None:
-    await bury_one(world)
+    await dead_letter_one(world)
     letters = await dead.list_letters(world.settings)
     [letter] = letters
     for hidden in (dead.render_table(letters, texts=False), dead.render_json(letters, texts=False)):
@@ -146,7 +146,7 @@ async def bot_dead(world: World, directory: Path, *arguments: str) -> tuple[int,
 
 @one_engine
 async def test_the_command_line_lists_and_retries(world: World, tmp_path: Path) -> None:
-    root = await bury_one(world)
+    root = await dead_letter_one(world)
     [letter] = await dead.list_letters(world.settings)
     code, table = await bot_dead(world, tmp_path, "list")
     assert code == 0
@@ -161,7 +161,7 @@ async def test_the_command_line_lists_and_retries(world: World, tmp_path: Path) 
 
 @one_engine
 async def test_the_command_line_drops_a_letter_for_good(world: World, tmp_path: Path) -> None:
-    root = await bury_one(world)
+    root = await dead_letter_one(world)
     [letter] = await dead.list_letters(world.settings)
     assert await bot_dead(world, tmp_path, "drop", letter.id) == (0, "")
     assert await dead.list_letters(world.settings) == ()
@@ -222,10 +222,10 @@ async def test_where_even_the_apology_fails_for_good_the_letter_is_kept(
     with capture_logs() as logs:
         root = await world.slack.user("alice").says("#general", "@bot hi")
 
-        async def buried() -> bool:
+        async def is_dead_letter() -> bool:
             return len(await world.bot.store.dead.list()) == 1
 
-        await wait_until(buried)
+        await wait_until(is_dead_letter)
         await world.rests("#general", root)
     told = [line["event"] for line in logs if line["log_level"] == "error"]
     assert told == ["apology_failed", "dead_letter_added"]
@@ -237,7 +237,7 @@ async def test_an_apology_that_slack_does_not_take_now_is_made_later(world: Worl
     world.slack.faults.rate_limit("chat.postMessage", retry_after=0.1)
     world.slack.faults.drop("chat.postMessage", after_effect=True)
     with capture_logs() as logs:
-        root = await bury_one(world)
+        root = await dead_letter_one(world)
     assert await world.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
     assert world.slack.faults.methods == []
     assert [line["event"] for line in logs if line["log_level"] == "error"] == ["dead_letter_added"]
@@ -248,19 +248,19 @@ async def test_an_apology_that_slack_does_not_take_now_is_made_later(world: Worl
 
 
 @one_engine
-async def test_a_worker_that_dies_after_its_apology_leaves_only_the_burial_to_do(
+async def test_a_worker_that_dies_after_its_apology_leaves_only_the_dead_letter_to_write(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inbox, failures = world.bot.store.inbox, [StoreUnavailable("away")]
-    bury = inbox.bury
+    dead_letter = inbox.dead_letter
 
-    async def bury_later(*given: Any, **named: Any) -> None:
+    async def dead_letter_later(*given: Any, **named: Any) -> None:
         if failures:
             raise failures.pop()
-        await bury(*given, **named)
+        await dead_letter(*given, **named)
 
-    monkeypatch.setattr(inbox, "bury", bury_later)
-    root = await bury_one(world)
+    monkeypatch.setattr(inbox, "dead_letter", dead_letter_later)
+    root = await dead_letter_one(world)
     assert await world.replies("#general", root) == [f"⚠️ {WORDS['dead']}"]
     assert len(await world.bot.store.dead.list()) == 1
     assert attempts(world) == 5

@@ -8,7 +8,7 @@
 -- `address` is 'direct', 'mention' or ''; `follow_ups` holds where the channel has no setting.
 -- `early_seconds`: for what may arrive before its mention; `kept_seconds`: for context.
 -- `burst` in `burst_seconds`, and `daily`: how often one author may write in answer to us.
--- Returns {'new' | 'seen' | 'full' | 'overheard' | 'ignored' | 'strange' | 'late_files' | 'looping',
+-- Returns {'new' | 'seen' | 'full' | 'overheard' | 'ignored' | 'unknown' | 'late_files' | 'looping',
 -- how many wait, a turn is under way}.
 local BARE = 'bare'
 
@@ -183,7 +183,7 @@ local whose = redis.call('GET', adopted)
 if address == '' and redis.call('EXISTS', conversation, thread) == 0 and whose ~= 'ours' then
   keep(ts, message, user, seen)
   redis.call('EXPIRE', overheard, early_seconds)
-  return heard(not whose and is_older_than_our_data() and 'strange' or 'ignored')
+  return heard(not whose and is_older_than_our_data() and 'unknown' or 'ignored')
 end
 -- Messages before the first mention are read from Slack.
 if address == '' and tonumber(ts) < (number(speakers, redis.call('HGET', speakers, '@first')) or 0) then
