@@ -1,8 +1,8 @@
 """The payloads of the local Slack against real ones: no key that Slack does not send, none
-missing that it always sends. The samples lie outside the repository."""
+missing that it always sends. `shapes.py` holds what was recorded of the real ones.
+"""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from local_slack import LocalSlack, open_workspace
 from local_slack.api.methods import METHODS
 from local_slack.tests.bolt import make_client
 from local_slack.tests.receiver import receiving
+from local_slack.tests.shapes import RECORDED, keys_of, load, record, references
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data" / "slack-payloads"
-pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="no samples of Slack's payloads here")
 Json = dict[str, Any]
 
 # Sent by Slack today, according to its reference, and younger than the samples.
@@ -26,21 +26,9 @@ NEWER_EVENT: dict[str, set[str]] = {
 }
 
 
-def load(pattern: str) -> list[Json]:
-    found = [json.loads(path.read_text()) for path in sorted(SAMPLES.glob(pattern))]
-    assert found, pattern
-    return found
-
-
-def keys_of(samples: Iterable[Json]) -> tuple[set[str], set[str]]:
-    """The keys that every sample has, and those that any sample has."""
-    sets = [set(sample) for sample in samples]
-    return set.intersection(*sets), set.union(*sets)
-
-
 def samples_of(event: Json, *, same_subtype: bool) -> list[Json]:
     """Real events of the same type, and of the same subtype if that is asked for."""
-    inner = [body["event"] for body in load("events/*.json") if "event" in body]
+    inner = [body["event"] for body in load("events/*") if "event" in body]
     return [
         sample
         for sample in inner
@@ -82,7 +70,7 @@ async def test_events_fit_real_ones() -> None:
     assert len(kinds) >= 10
     for body in bodies:
         event = body["event"]
-        _, ever = keys_of(load("events/shape.*.json") + load("events/message*.json"))
+        _, ever = keys_of(load("events/shape.*") + load("events/message*"))
         assert set(body) - ever - NEWER_ENVELOPE == set()
         _, ever = keys_of(samples_of(event, same_subtype=False))
         assert set(event) - ever - NEWER_EVENT.get(event["type"], set()) == set()
@@ -96,7 +84,7 @@ async def test_twins_fit_a_real_pair(slack: LocalSlack) -> None:
         await slack.settled()
     ours = {body["event"]["type"]: body["event"] for _, body in receiver.requests}
     for kind in ("message", "app_mention"):
-        [real] = load(f"socket/twin.{kind}.json")
+        [real] = load(f"socket/twin.{kind}")
         assert set(real["payload"]["event"]) - set(ours[kind]) == set()
 
 
@@ -104,14 +92,14 @@ async def test_socket_frames_fit_real_ones(slack: LocalSlack) -> None:
     client = make_client(slack)
     url = (await client.apps_connections_open(app_token=slack.app_token))["url"]
     async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
-        assert_fits(await socket.receive_json(), load("socket/hello-*.json"))
+        assert_fits(await socket.receive_json(), load("socket/hello-*"))
         await slack.user("alice").says("#general", "hi")
         frame = await socket.receive_json()
-        assert_fits(frame, load("socket/events_api-*.json"))
+        assert_fits(frame, load("socket/events_api-*"))
         await socket.send_json({"envelope_id": frame["envelope_id"]})
         await slack.sockets.refresh()
         disconnect = await socket.receive_json()
-        assert set(disconnect) <= set(load("socket/disconnect.json")[0])
+        assert set(disconnect) <= set(load("socket/disconnect")[0])
 
 
 async def test_interactive_payloads_fit_real_ones() -> None:
@@ -146,21 +134,21 @@ async def test_interactive_payloads_fit_real_ones() -> None:
         delivery.payload for delivery in slack.deliveries if delivery.kind != "events_api"
     )
 
-    in_message = [p for p in load("interactive/block_actions-*.json") if "message" in p]
-    in_message += [load("socket/interactive-2.json")[0]["payload"]]
-    known = in_message + load("interactive/shape.BlockActionPayload.json")
+    in_message = [p for p in load("interactive/block_actions-*") if "message" in p]
+    in_message += [load("socket/interactive-2")[0]["payload"]]
+    known = in_message + load("interactive/shape.BlockActionPayload")
     assert set(click) <= keys_of(known)[1]
     assert keys_of(in_message)[0] <= set(click)
     assert set(click["container"]) <= keys_of(p["container"] for p in known)[1]
 
-    commands = [frame["payload"] for frame in load("socket/slash_commands-*.json")]
+    commands = [frame["payload"] for frame in load("socket/slash_commands-*")]
     assert set(command) - keys_of(commands)[1] == {"is_enterprise_install"}
     assert keys_of(commands)[0] <= set(command)
-    assert_fits(general, load("interactive/shortcut-*.json"))
-    assert_fits(message, load("interactive/message_action-*.json"))
+    assert_fits(general, load("interactive/shortcut-*"))
+    assert_fits(message, load("interactive/message_action-*"))
     for ours, name in ((submission, "view_submission"), (closed, "view_closed")):
-        samples = load(f"interactive/{name}-*.json")
-        _, ever = keys_of(samples + load("interactive/shape.View*Payload.json"))
+        samples = load(f"interactive/{name}-*")
+        _, ever = keys_of(samples + load("interactive/shape.View*Payload"))
         assert set(ours) <= ever
         assert keys_of(samples)[0] <= set(ours)
         assert keys_of(s["view"] for s in samples)[0] <= set(ours["view"])
@@ -169,17 +157,12 @@ async def test_interactive_payloads_fit_real_ones() -> None:
 TIERS = {"t1": 1, "t2": 2, "t3": 3, "t4": 4, "t5": "special"}
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", sorted(references()))
 def test_tiers_and_scopes_are_those_of_slacks_reference(name: str) -> None:
-    path = SAMPLES / "reference" / f"{name}.json"
-    if not path.exists():
-        pytest.skip("not in the reference")
-    reference = json.loads(path.read_text())
-    method = METHODS[name]
-    assert TIERS[reference["rate_limits"]] == method.tier
-    known = set(reference["scope"].get("bot") or ())
-    if known:
-        assert set(method.scopes) & known
+    reference = references()[name]
+    assert TIERS[reference["rate_limits"]] == METHODS[name].tier
+    if reference["scopes"]:
+        assert set(METHODS[name].scopes) & set(reference["scopes"])
 
 
 ANSWERS: dict[str, tuple[Json, str | None]] = {
@@ -198,13 +181,6 @@ ANSWERS: dict[str, tuple[Json, str | None]] = {
 }
 # In Slack's answers today, younger than the samples.
 NEWER_ANSWER = {"files.info": {"alt_txt", "user_team"}, "bots.info": {"user_id"}}
-
-
-def known_answers(method: str) -> list[Json]:
-    answers = [json.loads(p.read_text()) for p in SAMPLES.glob(f"api/*.{method}.json")]
-    reference = json.loads((SAMPLES / "reference" / f"{method}.json").read_text())
-    examples = reference.get("examples") or {}
-    return answers + [example["example"] for example in examples.values()]
 
 
 @pytest.mark.parametrize("method", sorted(ANSWERS))
@@ -226,8 +202,13 @@ async def test_answers_have_no_key_that_slack_does_not_send(slack: LocalSlack, m
     }
     answer = (await client.api_call(method, json=given)).data
     assert isinstance(answer, dict)
-    known = known_answers(method)
+    known: list[Json] = load(f"api/*.{method}") + references()[method]["examples"]
     assert set(answer) - keys_of(known)[1] == set()
     if part is not None:
         parts = [sample[part] for sample in known if isinstance(sample.get(part), dict)]
         assert set(answer[part]) - keys_of(parts)[1] - NEWER_ANSWER.get(method, set()) == set()
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="no samples of Slack's payloads here")
+def test_the_recorded_shapes_are_those_of_the_samples() -> None:
+    assert record(SAMPLES) == json.loads(RECORDED.read_text())
