@@ -1,6 +1,5 @@
 """The real bot behind the page: what a newcomer tries first."""
 
-import pytest
 from playwright.async_api import Page, expect
 
 from bot.texts.answers import FRESH_START
@@ -114,7 +113,6 @@ async def test_an_answer_grows_until_its_reader_stops_it(world: World, world_pag
     await expect(in_thread(world_page, "Something shorter.")).to_be_visible()
 
 
-@pytest.mark.skip(reason="the prompt's thread does not open on the page: to be investigated")
 async def test_a_direct_message_opens_a_thread_of_its_own(world_page: Page) -> None:
     await world_page.get_by_role("navigation").get_by_role("button", name="threadbot").click()
     await world_page.get_by_role("button", name="What can you do?").click()

@@ -1,9 +1,10 @@
 """What helps a person on the page: hints, menus, copying, long channels."""
 
+import asyncio
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from local_slack import LocalSlack
@@ -23,6 +24,41 @@ def fill(slack: LocalSlack, count: int) -> None:
     for number in range(count):
         ts = slack.clock.next_ts()
         slack.workspace.index(Message(general, ts, bob, f"message {number}"))
+
+
+async def test_the_first_visit_to_the_app_neither_pulls_back_nor_takes_along(
+    slack: LocalSlack, page: Page
+) -> None:
+    """Opening a direct message takes a request, which is held here."""
+    may_open = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await may_open.wait()
+        await route.continue_()
+
+    await page.route("**/_control/acts", hold)
+    await go_to(page, "threadbot")
+    await go_to(page, "random")
+    async with page.expect_response("**/_control/acts"):
+        may_open.set()
+    await say(page, "alice is still here")
+    await expect(in_channel(page, "alice is still here")).to_be_visible()
+    await expect(page.get_by_role("heading", level=1, name="random")).to_be_visible()
+
+    await go_to(page, "general")
+    await speak_as(page, "bob")
+    may_open.clear()
+    prompt = page.locator(".channel").get_by_role("button", name="What can you do?")
+    box = page.locator(".channel .composer textarea")
+    await expect(prompt).to_be_visible()
+    await go_to(page, "threadbot")
+    await expect(prompt).to_be_hidden()
+    await box.fill("written meanwhile")
+    may_open.set()
+    await prompt.click()
+    await expect(page.locator(".thread article")).to_contain_text("What can you do")
+    await expect(box).to_have_value("written meanwhile")
+    assert not slack.messages("#general")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -42,6 +42,7 @@ export class ChannelPane {
 
   // A question opens its thread, so that the answer is in sight. Many apps receive mentions only.
   sent(ts, channel, text) {
+    if (channel !== here.channel) return;
     const direct = isAppDm(world.channels.get(channel));
     const asked = direct || text.includes("@bot") || text.includes(`@${world.bot.name}`);
     if (direct || (asked && isWide())) goThread(ts);
@@ -62,8 +63,8 @@ export class ChannelPane {
 
   show() {
     const channel = world.channels.get(here.channel);
-    const app = isAppDm(channel);
-    const name = channelName(channel);
+    const app = !channel || isAppDm(channel); // none: the direct message is being opened
+    const name = channel ? channelName(channel) : userName(world.bot.id);
     const sign = app ? avatar(world.bot.id) : channel?.type === "mpim" ? icon("people") : channel?.type === "group" ? icon("lock") : icon("hash");
     replace(this.title, sign, h("span", null, name));
     this.about.textContent = app ? "App" : `${channel?.members.length ?? 0} members`;
@@ -79,7 +80,7 @@ export class ChannelPane {
     }
     const roots = listRoots(here.channel);
     this.list.show(here.channel, roots, { inThread: false, place: here.channel, newSince: here.newSince, label: `Messages in ${name}` });
-    replace(this.list.tail, roots.length ? null : welcome(app, name));
+    replace(this.list.tail, roots.length || !channel ? null : welcome(app, name));
     this.prompts.show(here.channel, "", roots.length === 0);
     if (this.place !== here.channel) this.enter();
     this.composer.show(app ? `Message ${name}` : `Message ${["channel", "group"].includes(channel?.type) ? "#" : ""}${name}`);

@@ -5,6 +5,9 @@ import { doAct, interact, notify } from "./doing.js";
 import { h, icon, iconButton, keyed } from "./dom.js";
 import { world } from "./state.js";
 
+// The place of a direct message that is being opened; what is typed there moves along.
+const OPENING = "/";
+
 export class Composer {
   // `where()` gives {channel, thread}; `edit()` opens the last own message for editing.
   constructor({ label, where, edit, sent }) {
@@ -48,9 +51,12 @@ export class Composer {
     this.also.hidden = !thread;
     this.alsoWhere.textContent = world.channels.get(channel)?.type === "im" ? "Also send as direct message" : "Also send to the channel";
     if (place === this.place) return;
-    this.drafts.set(this.place, this.text.value);
+    const opened = this.place === OPENING && Boolean(channel);
+    if (!opened) {
+      this.drafts.set(this.place, this.text.value);
+      this.text.value = this.drafts.get(place) ?? "";
+    }
     this.place = place;
-    this.text.value = this.drafts.get(place) ?? "";
     this.broadcast.checked = false;
     this.files = [];
     this.showFiles();

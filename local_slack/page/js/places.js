@@ -48,6 +48,14 @@ export function goChannel(id) {
   writeFragment();
 }
 
+// An empty pane while the app's direct message is being opened.
+export function awaitApp() {
+  enter("");
+  Object.assign(here, { tab: "messages", thread: "", menu: false });
+  if (here.panel === "steps") here.panel = "";
+  changed();
+}
+
 // The address of this page that opens a message's thread.
 export const linkTo = (channel, message) =>
   `${location.origin}/#/${channel}/${message.thread_ts || message.ts}`;

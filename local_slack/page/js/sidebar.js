@@ -4,8 +4,8 @@ import { avatar } from "./message.js";
 import { doAct } from "./doing.js";
 import { h, icon, iconButton, keyed } from "./dom.js";
 import { openItems } from "./menu.js";
-import { goChannel, speakAs, togglePanel } from "./places.js";
-import { changed, channelName, here, isAppDm, myChannels, people, userName, world } from "./state.js";
+import { awaitApp, goChannel, speakAs, togglePanel } from "./places.js";
+import { channelName, here, isAppDm, myChannels, people, userName, world } from "./state.js";
 import { switchTheme } from "./theme.js";
 import { countUnread } from "./unread.js";
 
@@ -89,7 +89,10 @@ export class Sidebar {
     const others = people().filter((user) => user.id !== here.speaker);
     openItems(button, "With whom?", others.map((user) => [
       `${userName(user.id)} and ${userName(world.bot.id)}`,
-      async () => openNew(await doAct("dm", { names: [user.name] })),
+      async () => {
+        const from = here.channel;
+        openNew(await doAct("dm", { names: [user.name] }), from);
+      },
     ]));
   }
 }
@@ -97,13 +100,18 @@ export class Sidebar {
 const roleOf = (user) =>
   user.is_admin ? "admin" : user.is_restricted ? "guest" : user.team_id !== world.team.id ? "other workspace" : "";
 
+// The first visit opens the direct message; until then the pane is empty, so that nothing typed or
+// pressed meanwhile goes to the channel before it.
 async function openApp() {
-  openNew(await doAct("dm"));
+  const before = here.channel;
+  awaitApp();
+  openNew((await doAct("dm")) ?? before, "");
 }
 
-// A new channel is in our state only after the feed has delivered it.
-function openNew(id) {
-  if (!id) return;
+// A new channel is in our state only after the feed has delivered it. People who went elsewhere in
+// the meantime stay there.
+function openNew(id, from) {
+  if (!id || here.channel !== from) return;
   if (world.channels.has(id)) goChannel(id);
-  else setTimeout(() => { changed(); openNew(id); }, 100);
+  else setTimeout(() => openNew(id, from), 50);
 }
