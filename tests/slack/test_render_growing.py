@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.slack.markdown.blocks import outline
@@ -12,7 +12,7 @@ from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.growing import Append, GrowingAnswer, stable_prefix
 from bot.slack.markdown.sanitize import sanitize
 from bot.slack.markdown.split import LIMIT, MAX_BLOCKS, parts
-from tests.slack.documents import answers, code, documents, texts, thorough
+from tests.slack.documents import answers, code, documents, soup, texts, thorough
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,13 @@ def test_answers_of_real_models_grow_into_their_messages() -> None:
 
 
 @thorough
-@given(documents, st.integers(1, 40))
+@given(documents | soup, st.integers(5, 200))
+@example("a a a\n\n12) ```\n    ```\n\n12) a a", 5)  # at first its last line is a paragraph "1"
+@example("> a\n>\n> b\n>\n> c\n", 1)  # what begins within a quote opens no other
+@example("- a\n- | x |\n  |---|\n- b", 1)
 def test_blocks_are_counted_the_same_as_they_grow(markdown: str, step: int) -> None:
     count = BlockCount()
-    for end in range(0, len(markdown), step * 5):
+    for end in range(0, len(markdown), step):
         found = outline(markdown[:end])
         assert count.of(markdown[:end], 0) == sum(line.blocks for line in found.lines)
 

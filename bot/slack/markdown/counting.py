@@ -1,6 +1,6 @@
 """How many blocks Slack makes of a text that grows."""
 
-from bot.slack.markdown.blocks import Outline, outline
+from bot.slack.markdown.blocks import Line, Outline, outline
 
 
 class BlockCount:
@@ -10,30 +10,35 @@ class BlockCount:
         self._start = -1
         self._reached = 0
         self._count = 0
-        self._continues = False  # whether the rest begins within a block that was counted
+        self._within: Line | None = None
+        """The line that the rest begins with, where it does not begin at the top level."""
 
     def of(self, text: str, start: int) -> int:
         """The blocks of `text[start:]`, which begins as it did the last time for this start."""
         if start != self._start:
             self._start = self._reached = start
-            self._count, self._continues = 0, False
+            self._count, self._within = 0, None
         found = outline(text[self._reached :])
-        total = self._count + self._blocks(found, len(found.lines))
+        if self._within and found.lines:
+            found.lines[0].level = self._within.level
+            found.lines[0].quote_begins = self._within.quote_begins
+        total = self._count + sum(line.blocks for line in found.lines)
         self._advance(found)
         return total
 
-    def _blocks(self, found: Outline, end: int) -> int:
-        lines = found.lines[:end]
-        count = sum(line.blocks for line in lines)
-        if self._continues and lines:
-            count += lines[0].nested_blocks - lines[0].blocks
-        return count
-
     def _advance(self, found: Outline) -> None:
-        offset, opener = found.restart(len(found.text))
-        if not offset or opener:
+        offset, opener = found.restart(_settled(found))
+        if offset <= 0 or opener:
             return
         number = found.number(offset)
-        self._count += self._blocks(found, number)
-        self._continues = found.lines[number].level != 0
+        line = found.lines[number]
+        self._count += sum(line.blocks for line in found.lines[:number])
+        self._within = line if line.level else None
         self._reached += offset
+
+
+def _settled(found: Outline) -> int:
+    """Up to where lines are complete: a "1" may yet become the next item of a list."""
+    if found.text.endswith(("\n", "\r")):
+        return len(found.text)
+    return found.lines[-1].start - 1 if found.lines else 0
