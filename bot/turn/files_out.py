@@ -9,7 +9,7 @@ from bot.models import MadeFile, Run, Thread
 from bot.slack.files import Files, NotTaken
 from bot.slack.markdown.clean import clean
 from bot.slack.markdown.code import code_blocks
-from bot.slack.markdown.split import LIMIT, parts
+from bot.slack.markdown.split import LIMIT, MAX_BLOCKS, parts
 from bot.store import steps
 from bot.store.journal import Turn
 from bot.store.steps import Step
@@ -152,7 +152,7 @@ async def fit(turn: Turn, files: Files, text: str, messages: int) -> tuple[str, 
 
 def first_messages(text: str, messages: int) -> str:
     """As much of a text as fits into so many messages, cut where a message may end."""
-    if len(text) <= LIMIT:
+    if len(text) <= LIMIT and len(text.splitlines()) <= MAX_BLOCKS // 2:
         return text
     shown = parts(text[: (messages + 1) * LIMIT])
     if len(shown) <= messages:

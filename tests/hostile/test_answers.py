@@ -4,9 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from bot.slack.markdown.blocks import outline
+from bot.slack.markdown.graphemes import size
+from bot.slack.markdown.render import LIMIT, parts, render
+from bot.slack.markdown.split import MAX_BLOCKS
+from bot.store import Store
+from bot.texts.answers import REST_ATTACHED
 from bot.timing import Timing
+from bot.turn.files_out import first_messages
 from tests.fakes.openai import Answer
-from tests.slack.answers import HURRY
+from tests.slack.answers import HURRY, Wire, open_scene
 from tests.world import World, open_world, words
 
 MESSAGES = 3
@@ -31,7 +38,6 @@ LONG = {
     "stars": "*" * SIZE,
 }
 INVISIBLE = {
-    "empty": "",
     "white space": " \n\t\n  ",
     "zero width": "\u200b\u200b",
     "control characters": "\x00\x01\x1b[31m",
@@ -47,9 +53,21 @@ async def answered(world: World, answer: Answer) -> str:
     return root
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("way", ["posted", "edited", "streamed"])
 @pytest.mark.parametrize("shape", LONG)
+def test_a_long_answer_is_cut_to_a_few_formatted_messages(shape: str) -> None:
+    shown = render(first_messages(LONG[shape], MESSAGES) + REST_ATTACHED)
+    found = parts(shown)
+    assert len(found) <= MESSAGES + 1
+    assert found[-1].text.endswith(MORE)
+    for part in found:
+        assert size(part.text) <= LIMIT
+        assert sum(line.blocks for line in outline(part.text).lines) <= MAX_BLOCKS
+        assert part.text.count("```") % 2 == 0 or shape in ("backticks", "fences")
+
+
+@pytest.mark.parametrize(
+    ("shape", "way"), [("prose", "posted"), ("fences", "edited"), ("10,000 headings", "streamed")]
+)
 async def test_a_long_answer_is_a_few_formatted_messages_and_a_file(
     redis_url: str, tmp_path: Path, shape: str, way: str
 ) -> None:
@@ -63,23 +81,19 @@ async def test_a_long_answer_is_a_few_formatted_messages_and_a_file(
     ) as world:
         world.slack.workspace.bounds.expands = True
         text = LONG[shape]
-        root = await answered(world, Answer(text, piece=len(text) // 60))
+        root = await answered(world, Answer(text, piece=len(text) // 20))
         shown = [m for m in world.slack.replies("#general", root)[:-1] if not m.file_ids]
         assert len(shown) <= MESSAGES + 1
         assert all(any(b["type"] == "markdown" for b in m.blocks) for m in shown)
         assert words(shown[-1]).endswith(MORE)
-        assert words(shown[-1]).count("```") % 2 == 0 or shape in ("backticks", "fences")
         posted = [
             c for c in world.slack.calls if c.method in ("chat.postMessage", "chat.startStream")
         ]
         assert len(posted) <= MESSAGES + 2  # and one for "fine": nothing was shown to be deleted
 
 
-@pytest.mark.parametrize("way", ["posted", "edited", "streamed"])
-@pytest.mark.parametrize("shape", INVISIBLE)
-async def test_an_answer_that_nobody_can_see_is_not_passed_off_as_one(
-    redis_url: str, tmp_path: Path, shape: str, way: str
-) -> None:
+@pytest.mark.parametrize("way", ["posted", "streamed"])
+async def test_an_empty_answer_is_reported(redis_url: str, tmp_path: Path, way: str) -> None:
     async with open_world(
         redis_url,
         tmp_path,
@@ -87,16 +101,21 @@ async def test_an_answer_that_nobody_can_see_is_not_passed_off_as_one(
         bot_streaming=way != "posted",
         bot_stream_channels=way == "streamed",
     ) as world:
-        root = await answered(world, Answer(INVISIBLE[shape]))
+        root = await answered(world, Answer(""))
         first, _ = map(words, world.slack.replies("#general", root))
         assert "ended without a word" in first
 
 
-async def test_the_words_below_a_cut_answer_are_outside_of_its_code(
-    redis_url: str, tmp_path: Path
+@pytest.mark.parametrize("shape", INVISIBLE)
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_an_answer_without_anything_visible_is_reported_as_empty(
+    store: Store, shape: str, streaming: bool
 ) -> None:
-    code = "Look:\n\n```python\n" + "print(1)\n" * 20_000
-    async with open_world(redis_url, tmp_path, bot_answer_messages=1) as world:
-        root = await answered(world, Answer(code))
-        shown = "\n".join(words(m) for m in world.slack.replies("#general", root)[:-1])
-        assert f"print(1)\n```\n\n_The answer is too long to be shown here. {MORE}" in shown
+    async with open_scene(store) as scene:
+        await scene.answer(INVISIBLE[shape], Wire(), step=9, streaming=streaming)
+        assert "ended without a word" in scene.texts[0]
+
+
+def test_the_words_below_a_cut_answer_are_outside_of_its_code() -> None:
+    cut = first_messages("Look:\n\n```python\n" + "print(1)\n" * 20_000, 1) + REST_ATTACHED
+    assert f"print(1)\n```\n\n_The answer is too long to be shown here. {MORE}" in cut

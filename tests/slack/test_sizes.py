@@ -9,7 +9,7 @@ from bot.models import Answer
 from bot.slack.answer.pages import SMALLEST
 from bot.slack.answer.reply import Replies
 from bot.store import Store
-from tests.slack.answers import HURRY, Scene, Wire, open_scene
+from tests.slack.answers import HURRY, Scene, Wire, open_scene, show
 
 POINTS = "\n\n".join(f"## Point {n}\n\nWord{n} is **bold** and `code{n}`." for n in range(120))
 PROSE = " ".join(f"word{n}" for n in range(3_000))
@@ -60,7 +60,7 @@ async def test_an_answer_of_more_than_fifty_blocks_is_sent_in_several_messages(
 
 
 async def test_killed_at_any_request_the_same_smaller_pieces_are_finished(store: Store) -> None:
-    text = PROSE[:4_000]
+    text = PROSE[:1_600]
 
     async def answer(wire: Wire) -> Scene:
         scene.slack.workspace.bounds.longest_markdown = 900
@@ -104,3 +104,24 @@ async def test_a_stop_between_two_parts_ends_the_posting(store: Store) -> None:
         again = await scene.take()
         async with replies.open(again, again.claim.messages[-1]) as reply:
             assert await reply.finish(Answer(PROSE, run_id="resp_1")) == done
+
+
+@pytest.mark.parametrize("way", ["streamed", "edited"])
+async def test_no_more_messages_are_begun_than_an_answer_may_have(store: Store, way: str) -> None:
+    wire = Wire()
+    async with open_scene(store) as scene:
+        if way == "edited":
+            scene.slack.faults.refuse("chat.startStream", "unknown_method", times=9)
+        turn = await scene.take()
+        client = wire.client(scene.slack, scene.session)
+        bot_id = scene.slack.bot.bot_id or ""
+        replies = Replies(
+            client, store, bot_id=bot_id, messages=2, stream_channels=True, timing=HURRY
+        )
+        async with replies.open(turn, turn.claim.messages[-1]) as reply:
+            for end in (1_000, 2_000, 4_000):
+                await show(reply, POINTS[:end], wire)
+            assert len(scene.replies) == 2
+            await reply.finish(Answer(POINTS[:2_500], run_id="resp_1"))
+        assert missing(scene, POINTS[:2_500]) == []
+        assert "chat.delete" not in wire.calls

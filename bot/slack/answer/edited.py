@@ -57,6 +57,7 @@ class EditedMessage:
             await self._outlet.turn.note(step, True)
 
     async def _post(self, text: str) -> None:
+        self._outlet.check_room()
         _, start = self._drafts.kept(text)
         pieces = parts(text, LIMIT, start)
         if not pieces or not await self._outlet.limits.grant(EDITS, leave=LAST_EDITS):

@@ -16,7 +16,7 @@ from bot.errors import Retry, Undeliverable
 from bot.models import Update
 from bot.slack.answer.chat import TooLarge
 from bot.slack.answer.edited import EditedMessage
-from bot.slack.answer.outlet import GrowingMessage, Outlet
+from bot.slack.answer.outlet import Full, GrowingMessage, Outlet
 from bot.slack.answer.pages import Pages
 from bot.slack.answer.steps import status_of
 from bot.slack.answer.stream import LIMIT
@@ -115,7 +115,7 @@ class Live:
             self._leave_stream(error.reason)
         except SlackApiError as error:
             self._leave_stream(error_code(error))
-        except TooLarge:
+        except (TooLarge, Full):
             self._can_grow = False  # what is shown stays; `finish` finds the size that Slack takes
         return message.pause
 

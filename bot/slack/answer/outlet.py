@@ -16,9 +16,16 @@ from bot.store.steps import CARDS
 from bot.timing import AnswerTiming
 
 
+class Full(Exception):
+    """All messages that an answer may have are shown; what follows may not be shown at all."""
+
+
 @dataclass(slots=True)
 class Outlet:
-    """The way of one answer into Slack. `steps` are the newest steps of the assistant."""
+    """The way of one answer into Slack. `steps` are the newest steps of the assistant.
+
+    At most `messages` are begun before the answer is complete.
+    """
 
     turn: Turn
     chat: Chat
@@ -27,8 +34,14 @@ class Outlet:
     status: Status
     drafts: Drafts
     timing: AnswerTiming
+    messages: int
     visible: Visible = field(default_factory=Visible)
     steps: Sequence[Step] = field(default=())
+
+    def check_room(self) -> None:
+        """Raise Full if no further message may be begun."""
+        if len(self.drafts.shown) >= self.messages:
+            raise Full
 
     def cards(self, part: int, *, at_work: bool = False) -> list[dict[str, Any]]:
         """The task cards of a streamed message that is edited. The first message has them all."""

@@ -60,7 +60,7 @@ class Replies:
     ) -> None:
         self._timing = timing
         self._stream_channels = stream_channels
-        self._most = messages * LIMIT
+        self._messages = messages
         self._client = client
         self._store = store
         self._bot_id = bot_id
@@ -94,14 +94,16 @@ class Replies:
         )
         chat = Chat(self._client, self._store.pace, message, turn.id, self._bot_id, timing)
         drafts = Drafts(turn, chat)
-        outlet = Outlet(turn, chat, limits, self._refused, status, drafts, timing)
+        outlet = Outlet(
+            *(turn, chat, limits, self._refused, status, drafts, timing), messages=self._messages
+        )
         live = Live(outlet, stop or asyncio.Event(), streams=streams)
         reply = Reply(
             *(turn, live, self._store, self._previous, limits),
             post_ephemeral=partial(self._post_ephemeral, message),
             shows=self._live,
             feedback=self._feedback,
-            most=self._most,
+            most=self._messages * LIMIT,
         )
         keeping = asyncio.create_task(status.keep())
         try:

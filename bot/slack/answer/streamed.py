@@ -117,6 +117,7 @@ class StreamedMessage:
         at_work = working(steps) if self._drafts.shown else steps
         if not text and not at_work:
             return True
+        self._outlet.check_room()
         if not await self._outlet.limits.grant(STARTS):
             return False
         stream = Stream(self._chat, self._outlet.limits, len(self._drafts.shown))
