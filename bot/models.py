@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
+from bot.calls import FunctionCall, FunctionOutput
+
 T = TypeVar("T")
 
 MessageKind = Literal["message", "reset", "stop", "again", "retract", "errand"]
@@ -105,6 +107,8 @@ class Record:
     user_id: str = ""
     files: str = ""
     """What is left of the files of the message: the words of text files, the names of others."""
+    outputs: tuple[FunctionOutput, ...] = ()
+    """Of an answer: the calls that were made on the way to it, with what the model was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,9 @@ class Run:
     conversation_id: str
     started_at: float
     status: RunStatus = "queued"
+    takes_calls: bool = False
+    """Whether it may end with calls. Otherwise the engine handles calls that it was not asked for.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +220,8 @@ class Update:
     last_item_id: str = ""
     model: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
+    calls: tuple[FunctionCall, ...] = ()
+    """What the model wants called before it goes on; on the last update of a run only."""
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bot.calls import FunctionOutput, FunctionSpec
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
@@ -29,6 +30,18 @@ class RunRequest:
     """An earlier attempt to start this very run may have reached the server."""
     files: Mapping[str, Sequence[Attachment]] = field(default_factory=dict)
     """The files of the messages by their ts; empty where the engine `appends`."""
+    functions: tuple[FunctionSpec, ...] = ()
+    """What the model may call."""
+    may_call: bool = True
+    """False: the functions are named, since the conversation holds calls, but none may be called.
+    """
+    asked_by: Run | None = None
+    """The run whose calls `outputs` answers; None for the first run of a conversation in a turn."""
+    outputs: tuple[FunctionOutput, ...] = ()
+    """One for each call that `asked_by` ended with."""
+    earlier: tuple[FunctionOutput, ...] = ()
+    """Those of all rounds before, in order. Without `asked_by` the conversation lacks them: they
+    were made on another one in the same turn."""
 
     @property
     def input(self) -> tuple[Message, ...]:
@@ -73,8 +86,9 @@ class Engine(Protocol):
     def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         """Progress until the run has ended; may be started again by another process at any time.
 
-        The last update is `completed` (or `cancelled`, where `cancel` was called). Every other end
-        raises RunFailed. Past the deadline the run is cancelled and RunFailed("deadline") raised.
+        The last update is `completed` (or `cancelled`, where `cancel` was called), or has calls and
+        is `completed` or `requires_action`. Every other end raises RunFailed. Past the
+        deadline the run is cancelled and RunFailed("deadline") raised.
         ConversationGone means that the run is lost with what it belonged to. A caller that does not
         read it to the end closes it (`aclosing`), and with it a stream.
         """
@@ -82,6 +96,15 @@ class Engine(Protocol):
 
     async def cancel(self, run: Run) -> None:
         """Ask for the end of a run; one that has ended already is left as it is."""
+        ...
+
+    async def close_calls(
+        self, conversation: Conversation, run: Run, outputs: Sequence[FunctionOutput]
+    ) -> None:
+        """Give the calls of a run their outputs without a further run: the turn ends here.
+
+        A server refuses a conversation in which a call has no output.
+        """
         ...
 
     async def fetch(self, run: Run, file: MadeFile) -> bytes:

@@ -18,10 +18,11 @@ class AdoptedRuns:
         self._api = api
 
     async def items(self, run: Run) -> list[Item]:
-        """What follows the question."""
+        """What follows the question, or the output of a call."""
         question = run.id.removeprefix(PREFIX)
         return await conversations.items_after(self._api, run.conversation_id, question)
 
     async def answer(self, run: Run) -> Update:
-        """The last update of the run. Raises RunFailed where there is no answer."""
-        return update_of(await self.items(run), RunFailed("failed", "run_not_found"))
+        """The last update of the run. Raises RunFailed where there is neither answer nor call."""
+        lost = RunFailed("failed", "run_not_found")
+        return update_of(await self.items(run), lost, takes_calls=run.takes_calls)

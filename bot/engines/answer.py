@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.engines.errors import DETAIL_CHARS, too_large
+from bot.engines.functions import calls_of
 from bot.engines.items import (
     Item,
     fields,
@@ -128,8 +129,10 @@ class Draft:
         written, citations = read(items)
         return Update(self.status, written, steps=steps(items), citations=citations)
 
-    def finish(self) -> Update:
-        """The last update of the run. Raises RunFailed where it ended without a whole answer."""
+    def finish(self, *, takes_calls: bool = False) -> Update:
+        """The last update of the run. Raises RunFailed where it ended without a whole answer, or
+        with calls alone that the caller does not take.
+        """
         if self.ended is None:
             raise ValueError("the run has not ended")
         usage, model = read_usage(self.ended), text(self.ended.get("model"))
@@ -140,7 +143,8 @@ class Draft:
             ended: RunStatus = "incomplete" if status == "incomplete" else "failed"
             raise RunFailed(ended, reason, text=written, detail=detail, usage=usage, model=model)
         files = made_files(items)
-        if status == "completed" and not written.strip() and not files:
+        calls = calls_of(items) if takes_calls and status == "completed" else ()
+        if status == "completed" and not (written.strip() or files or calls):
             raise RunFailed(status, "empty", usage=usage, model=model)
         return Update(
             status,
@@ -151,6 +155,7 @@ class Draft:
             usage=usage,
             last_item_id=text(items[-1].get("id")) if items else "",
             model=model,
+            calls=calls,
         )
 
     def _index(self, item_id: str, index: object) -> int:
@@ -239,15 +244,17 @@ def _failure(response: Item, status: str) -> tuple[str, str]:
     return text(error.get("code")) or "server_error", text(error.get("message"))[:DETAIL_CHARS]
 
 
-def update_of(items: Iterable[Item], otherwise: RunFailed) -> Update:
+def update_of(items: Iterable[Item], otherwise: RunFailed, *, takes_calls: bool = False) -> Update:
     """The last update of a run of which only the items are known; without text `otherwise`."""
     items = list(items)
     written, citations = read(items)
-    if not written:
+    calls = calls_of(items) if takes_calls else ()
+    if not written and not calls:
         raise otherwise
     if any(item.get("status") == "incomplete" for item in items):
         raise RunFailed("incomplete", "incomplete", text=written)
     last = text(items[-1].get("id"))
+    files = made_files(items)
     return Update(
-        "completed", written, citations=citations, files=made_files(items), last_item_id=last
+        "completed", written, citations=citations, files=files, last_item_id=last, calls=calls
     )

@@ -10,6 +10,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from bot.calls import FunctionOutput
 from bot.engines import RunRequest
 from bot.engines.api import Api, EventStream, Json
 from bot.engines.attachments import message_content
@@ -154,6 +155,12 @@ class AssistantsEngine:
     async def cancel(self, run: Run) -> None:
         path = ("threads", run.conversation_id, "runs", run.id, "cancel")
         await self._api.attempt(*path, ignored=NOT_CANCELLABLE)
+
+    async def close_calls(
+        self, conversation: Conversation, run: Run, outputs: Sequence[FunctionOutput]
+    ) -> None:
+        """A run that waits for outputs keeps its thread locked; without it nothing is missing."""
+        await self.cancel(run)
 
     async def fetch(self, run: Run, file: MadeFile) -> bytes:
         return await self._api.file_content(file.id)

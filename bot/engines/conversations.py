@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
-from bot.engines.api import Api
+from bot.calls import FunctionOutput
+from bot.engines.api import Api, Json
+from bot.engines.functions import closing_items, pairs
 from bot.engines.items import Item, fields, is_message, parts_of, text, text_of
 from bot.engines.retraction import Place
 from bot.errors import ConversationGone, RunFailed
@@ -18,10 +19,6 @@ NEWEST_ITEMS = 100
 DELETES = 10
 
 _HISTORY = "history"
-_OUTPUTS = {
-    "function_call": "function_call_output",
-    "custom_tool_call": "custom_tool_call_output",
-}
 
 
 async def create(api: Api, thread: Thread, user_id: str, history: Sequence[Record]) -> str:
@@ -30,9 +27,7 @@ async def create(api: Api, thread: Thread, user_id: str, history: Sequence[Recor
 
     Raises RunFailed("endpoint_not_found") where the server keeps no conversations at all.
     """
-    items: list[Any] = [
-        {"type": "message", "role": record.role, "content": _content(record)} for record in history
-    ]
+    items = [item for record in history for item in _as_items(record)]
     metadata = {
         "slack_team": thread.team_id,
         "slack_channel": thread.channel_id,
@@ -47,10 +42,20 @@ async def create(api: Api, thread: Thread, user_id: str, history: Sequence[Recor
     if not conversation_id:
         # LM Studio answers 200 to unknown paths.
         raise RunFailed("failed", "endpoint_not_found")
-    for start in range(ITEMS_PER_CALL, len(items), ITEMS_PER_CALL):
+    await _store(api, conversation_id, items[ITEMS_PER_CALL:])
+    return conversation_id
+
+
+async def _store(api: Api, conversation_id: str, items: Sequence[Json]) -> None:
+    for start in range(0, len(items), ITEMS_PER_CALL):
         batch = {"items": items[start : start + ITEMS_PER_CALL]}
         await api.post("conversations", conversation_id, "items", body=batch)
-    return conversation_id
+
+
+def _as_items(record: Record) -> list[Json]:
+    """The calls that were made on the way to an answer come before it."""
+    message = {"type": "message", "role": record.role, "content": _content(record)}
+    return [*pairs(record.outputs), message]
 
 
 def _content(record: Record) -> str | list[dict[str, str]]:
@@ -109,19 +114,17 @@ def find_messages(items: Sequence[Item], messages: Sequence[Message]) -> tuple[i
     return 0, -1
 
 
-async def excuses(api: Api, conversation_id: str) -> list[dict[str, Any]]:
+async def missing_outputs(
+    api: Api, conversation_id: str, outputs: Sequence[FunctionOutput] = ()
+) -> list[Json]:
     """An output for every call that has none: with such a call the server refuses every turn."""
-    items = await newest_items(api, conversation_id)
-    answered = {item.get("call_id") for item in items if item.get("type") in _OUTPUTS.values()}
-    return [
-        {
-            "type": _OUTPUTS[text(item.get("type"))],
-            "call_id": item.get("call_id"),
-            "output": "error: this tool is not available",
-        }
-        for item in items
-        if item.get("type") in _OUTPUTS and item.get("call_id") not in answered
-    ]
+    return closing_items(await newest_items(api, conversation_id), outputs)
+
+
+async def close_calls(api: Api, conversation_id: str, outputs: Sequence[FunctionOutput]) -> None:
+    """Store the outputs of calls that have none. Raises what the server refuses."""
+    items = await missing_outputs(api, conversation_id, outputs)
+    await _store(api, conversation_id, items)
 
 
 async def retract(api: Api, conversation_id: str, place: Place, *, again: bool) -> None:

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bot.calls import FunctionOutput
 from bot.engines import RunRequest
 from bot.engines.retraction import find_place
 from bot.errors import ConversationGone, RunFailed
@@ -186,6 +187,11 @@ class EchoEngine:
                 db.execute("UPDATE runs SET cancelled = ? WHERE id = ?", (now, run.id))
 
         await self._do(write)
+
+    async def close_calls(
+        self, conversation: Conversation, run: Run, outputs: Sequence[FunctionOutput]
+    ) -> None:
+        """A conversation here holds messages only."""
 
     async def fetch(self, run: Run, file: MadeFile) -> bytes:
         raise RunFailed("failed", "file_not_found")

@@ -33,7 +33,8 @@ UNAVAILABLE = frozenset({502, 503, 529})
 _QUOTA = re.compile(r"insufficient_quota|billing|spend|usage_limit|credit")
 _LOCKED = re.compile(r"conversation_locked|while a run|already has an active run")
 _NO_SUCH = re.compile(r"No (assistant|run|message) found")
-_UNANSWERED = "No tool output found for"
+_UNANSWERED = re.compile(r"No tool output found for|do not have an approval")
+_UNKNOWN_CALL = re.compile(r"No tool call found for")
 _TOO_LONG = re.compile(
     r"context_length_exceeded|exceed_context|exceeds? the (available )?context"
     r"|maximum context length|prompt is too long|input (length|is too long)",
@@ -206,8 +207,10 @@ def _refused_for(refusal: _Refusal, model: str) -> str:
     """The reason of a refusal that has words of its own for people; else empty."""
     if _TOO_LONG.search(refusal.all):
         return "context_length_exceeded"
-    if _UNANSWERED in refusal.message:
+    if _UNANSWERED.search(refusal.message):
         return "unanswered_call"
+    if _UNKNOWN_CALL.search(refusal.message):
+        return "unknown_call"
     if _FILTERED.search(refusal.all):
         return "content_filter"
     if "invalid_prompt" in refusal.code:

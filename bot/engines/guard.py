@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+from bot.calls import FunctionOutput
 from bot.engines import Engine, RunRequest
 from bot.engines.wrapper import EngineWrapper
 from bot.media import Attachment
@@ -50,6 +51,12 @@ class GuardedEngine(EngineWrapper):
                 yield update
                 async with self._circuits.guard(self._server, ongoing=True):
                     update = await anext(updates, None)
+
+    async def close_calls(
+        self, conversation: Conversation, run: Run, outputs: Sequence[FunctionOutput]
+    ) -> None:
+        async with self._circuits.guard(self._server):
+            await self._engine.close_calls(conversation, run, outputs)
 
     async def fetch(self, run: Run, file: MadeFile) -> bytes:
         async with self._circuits.guard(self._server):

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
+from bot.calls import FunctionOutput
 from bot.engines import RunRequest
 from bot.engines.answer import Draft
 from bot.engines.api import Api
@@ -157,6 +158,11 @@ class ReplayEngine:
         memory = self._memories.get(run.conversation_id)
         if memory is not None and memory.work is not None and memory.work.run.id == run.id:
             memory.work.task.cancel()
+
+    async def close_calls(
+        self, conversation: Conversation, run: Run, outputs: Sequence[FunctionOutput]
+    ) -> None:
+        """Calls are remembered with their outputs only."""
 
     async def fetch(self, run: Run, file: MadeFile) -> bytes:
         if file.container_id:

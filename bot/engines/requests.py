@@ -8,6 +8,7 @@ from bot.engines import RunRequest
 from bot.engines.api import Api, EventStream, Json
 from bot.engines.attachments import input_part
 from bot.engines.errors import Missing
+from bot.engines.functions import tool_fields
 from bot.errors import RunFailed
 from bot.media import Attachment
 from bot.models import Message
@@ -77,6 +78,7 @@ def response_body(request: RunRequest, settings: Settings) -> Json:
             "slack_thread": conversation.thread.key,
             "slack_ts": request.messages[-1].ts if request.messages else "",
         },
+        **tool_fields(request),
     }
 
 

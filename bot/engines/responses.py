@@ -8,8 +8,10 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
+from bot.calls import FunctionOutput
 from bot.engines import RunRequest, conversations
 from bot.engines.adopted import PREFIX as ADOPTED
 from bot.engines.adopted import AdoptedRuns
@@ -17,15 +19,20 @@ from bot.engines.answer import WORKING, Draft, update_of
 from bot.engines.api import Api, EventStream, Json
 from bot.engines.client import STREAMS
 from bot.engines.following import Following
-from bot.engines.items import Item, is_message, read, read_image, text
-from bot.engines.requests import Requests, as_item, response_body
+from bot.engines.functions import answered_calls, with_calls
+from bot.engines.items import Item, is_message, read_image, text
+from bot.engines.kept import Kept, find_kept, input_of
+from bot.engines.requests import Requests, response_body
 from bot.engines.retraction import find_place
 from bot.engines.streams import LiveStream, LiveStreams
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
 from bot.settings import Settings
+from bot.telemetry.log import log
 
+REPAIRS = 3
+"""Tries to open a response: the first one, and one for each kind of mismatch of calls."""
 REOPENED_AT_ONCE = 8
 """Streams that are reopened concurrently: a worker that takes over a thousand runs polls all of
 them before most streams begin."""
@@ -68,28 +75,56 @@ class ResponsesEngine:
 
     async def start(self, request: RunRequest) -> Run:
         """Send along what the conversation is owed. With `again`, an answer that is already there
-        is adopted, and messages that are already there are not sent a second time. While the server
-        is working on an attempt whose id was lost it refuses another one: Retry, until its answer
-        can be adopted.
+        is adopted, and what is already there is not sent a second time. While the server is working
+        on an attempt whose id was lost it refuses another one: Retry, until its answer can be
+        adopted.
         """
-        conversation, said, again = request.conversation, request.input, request.again
-        kept = 0
-        if (again and request.messages) or conversation.owed:
-            items = await conversations.items_of_turn(self._api, conversation)
-            kept, last = conversations.find_messages(items, said)
-            if again and 0 < kept == len(said) and read(items[last + 1 :])[0]:
-                run_id = ADOPTED + text(items[last].get("id"))
-                return Run(run_id, conversation.id, time.time(), "completed")
-        given = [as_item(message, request.files.get(message.ts, ())) for message in said[kept:]]
+        kept = await self._kept(request)
+        takes_calls = bool(request.functions) and request.may_call
+        if request.again and kept.answered_after:
+            run_id, conversation_id = ADOPTED + kept.answered_after, request.conversation.id
+            return Run(run_id, conversation_id, time.time(), "completed", takes_calls)
+        run = await self._send(request, input_of(request, kept))
+        return replace(run, takes_calls=takes_calls)
+
+    async def _kept(self, request: RunRequest) -> Kept:
+        """What the conversation holds of a request already, as far as that can be the case."""
+        said = not request.asked_by and (request.messages or request.earlier)
+        owed = not request.asked_by and request.conversation.owed
+        if owed or (request.again and (said or request.outputs)):
+            items = await conversations.items_of_turn(self._api, request.conversation)
+            return find_kept(items, request)
+        return Kept()
+
+    async def _send(self, request: RunRequest, given: list[Json]) -> Run:
+        """Open the response; a conversation whose calls and outputs do not match is repaired."""
+        conversation = request.conversation
         body = response_body(request, self._settings)
         body |= {"conversation": conversation.id, "background": True, "store": True}
-        try:
-            return await self._open(conversation, body, given)
-        except RunFailed as error:
-            if error.reason != "unanswered_call":
-                raise
-        excuses = await conversations.excuses(self._api, conversation.id)
-        return await self._open(conversation, body, [*excuses, *given])
+        for _ in range(REPAIRS):
+            try:
+                return await self._open(conversation, body, given)
+            except RunFailed as error:
+                if error.reason == "unanswered_call":
+                    given = await self._with_missing_outputs(conversation, given)
+                elif error.reason == "unknown_call":
+                    given = with_calls(given, request.outputs)
+                else:
+                    raise
+        log.warning("conversation_not_repaired", conversation=conversation.id)
+        raise ConversationGone(conversation.id)
+
+    async def _with_missing_outputs(
+        self, conversation: Conversation, given: list[Json]
+    ) -> list[Json]:
+        missing = await conversations.missing_outputs(self._api, conversation.id)
+        known = answered_calls(given)
+        return [*(item for item in missing if item.get("call_id") not in known), *given]
+
+    async def close_calls(
+        self, conversation: Conversation, run: Run, outputs: Sequence[FunctionOutput]
+    ) -> None:
+        await conversations.close_calls(self._api, conversation.id, outputs)
 
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         if run.id.startswith(ADOPTED):
@@ -104,9 +139,9 @@ class ResponsesEngine:
         except RunFailed as error:
             if error.reason != "run_not_found":
                 raise
-            yield await self._salvage(conversation, error)
+            yield await self._salvage(run, conversation, error)
             return
-        yield draft.finish()
+        yield draft.finish(takes_calls=run.takes_calls)
 
     async def cancel(self, run: Run) -> None:
         if not run.id.startswith(ADOPTED):
@@ -219,13 +254,13 @@ class ResponsesEngine:
         ended = await self._api.attempt(*path, ignored=NOT_CANCELLABLE)
         return None if ended is None else _with_id(ended)
 
-    async def _salvage(self, conversation: Conversation, error: RunFailed) -> Update:
+    async def _salvage(self, run: Run, conversation: Conversation, error: RunFailed) -> Update:
         """The answer of a response that the server has dropped already: the items stay longer."""
         items = await conversations.items_of_turn(self._api, conversation)
         asked = [index for index, item in enumerate(items) if is_message(item, "user")]
         if not asked:
             raise error
-        return update_of(items[asked[-1] + 1 :], error)
+        return update_of(items[asked[-1] + 1 :], error, takes_calls=run.takes_calls)
 
 
 def _with_id(answer: Json) -> Json:

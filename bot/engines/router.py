@@ -7,6 +7,7 @@ A server that keeps conversations is used as it is. For all others this process 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
+from bot.calls import FunctionOutput
 from bot.engines import RunRequest
 from bot.engines.api import Api
 from bot.engines.client import open_client
@@ -85,6 +86,11 @@ class Router:
 
     async def cancel(self, run: Run) -> None:
         await self._engine(run.conversation_id).cancel(run)
+
+    async def close_calls(
+        self, conversation: Conversation, run: Run, outputs: Sequence[FunctionOutput]
+    ) -> None:
+        await self._engine(conversation.id).close_calls(conversation, run, outputs)
 
     async def fetch(self, run: Run, file: MadeFile) -> bytes:
         return await self._engine(run.conversation_id).fetch(run, file)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 
+from bot.calls import FunctionOutput
 from bot.engines import Engine, RunRequest
 from bot.media import Attachment
 from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
@@ -40,6 +41,11 @@ class EngineWrapper:
 
     async def cancel(self, run: Run) -> None:
         await self._engine.cancel(run)
+
+    async def close_calls(
+        self, conversation: Conversation, run: Run, outputs: Sequence[FunctionOutput]
+    ) -> None:
+        await self._engine.close_calls(conversation, run, outputs)
 
     async def fetch(self, run: Run, file: MadeFile) -> bytes:
         return await self._engine.fetch(run, file)

@@ -1,0 +1,132 @@
+"""Functions, calls and outputs as items of the Responses protocol."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from bot.calls import FunctionCall, FunctionOutput, FunctionSpec
+from bot.engines import RunRequest
+from bot.engines.items import Item, text
+
+Json = dict[str, Any]
+
+OUTPUTS: Mapping[str, str] = {
+    "function_call": "function_call_output",
+    "custom_tool_call": "custom_tool_call_output",
+    "shell_call": "shell_call_output",
+    "local_shell_call": "local_shell_call_output",
+    "apply_patch_call": "apply_patch_call_output",
+}
+"""The kind of the output by the kind of the call."""
+UNKNOWN = (
+    "No result: the conversation was interrupted at this call. "
+    "It is not known whether it took effect."
+)
+DENIED = "The conversation was interrupted before this was decided."
+
+
+def calls_of(items: Iterable[Item]) -> tuple[FunctionCall, ...]:
+    """The function calls among the items that have no output there, each once."""
+    items = list(items)
+    answered = answered_calls(items)
+    found: dict[str, FunctionCall] = {}
+    for item in items:
+        call_id = text(item.get("call_id"))
+        if item.get("type") == "function_call" and call_id and call_id not in answered:
+            name, arguments = text(item.get("name")), text(item.get("arguments"))
+            found.setdefault(call_id, FunctionCall(call_id, name, arguments))
+    return tuple(found.values())
+
+
+def answered_calls(items: Iterable[Item]) -> set[str]:
+    """The ids of calls that have an output among the items."""
+    kinds = set(OUTPUTS.values())
+    return {text(item.get("call_id")) for item in items if item.get("type") in kinds}
+
+
+def tool_fields(request: RunRequest) -> Json:
+    """The fields of a request that offer its functions."""
+    if not request.functions:
+        return {}
+    fields: Json = {"tools": [_as_tool(function) for function in request.functions]}
+    return fields if request.may_call else fields | {"tool_choice": "none"}
+
+
+def _as_tool(function: FunctionSpec) -> Json:
+    return {
+        "type": "function",
+        "name": function.name,
+        "description": function.description,
+        "parameters": dict(function.parameters),
+        "strict": False,
+    }
+
+
+def output_item(output: FunctionOutput) -> Json:
+    """The output of a call that the conversation holds."""
+    return {
+        "type": "function_call_output",
+        "call_id": output.call.id,
+        "output": output.text,
+    }
+
+
+def pair(output: FunctionOutput) -> list[Json]:
+    """A call with its output, for a conversation that holds neither."""
+    call = output.call
+    asked = {
+        "type": "function_call",
+        "call_id": call.id,
+        "name": call.plain_name,
+        "arguments": call.plain_arguments,
+    }
+    return [asked, output_item(output)]
+
+
+def pairs(outputs: Iterable[FunctionOutput], known: Collection[str] = ()) -> list[Json]:
+    """The pairs of those whose call is not `known`."""
+    return [item for each in outputs if each.call.id not in known for item in pair(each)]
+
+
+def with_calls(given: Iterable[Json], outputs: Iterable[FunctionOutput]) -> list[Json]:
+    """The items of an input, with the calls of its outputs put before them."""
+    calls = {output.call.id: pair(output)[0] for output in outputs}
+    made = []
+    for item in given:
+        is_output = item.get("type") == "function_call_output"
+        call = calls.get(text(item.get("call_id"))) if is_output else None
+        made += [call, item] if call else [item]
+    return made
+
+
+def closing_items(items: Sequence[Item], outputs: Iterable[FunctionOutput] = ()) -> list[Json]:
+    """What every call and approval among the items lacks; else a server refuses every turn.
+
+    Calls of which `outputs` know the outcome get it, all others are told that it is unknown.
+    """
+    known = {output.call.id: output.text for output in outputs}
+    answered = answered_calls(items)
+    approved = {item.get("approval_request_id") for item in items}
+    missing: dict[str, Json] = {}
+    for item in items:
+        kind, call_id, item_id = text(item.get("type")), text(item.get("call_id")), item.get("id")
+        if kind in OUTPUTS and call_id not in answered:
+            said = known.get(call_id, UNKNOWN)
+            missing[call_id] = {"call_id": call_id, **_output_of_kind(kind, said)}
+        elif kind == "mcp_approval_request" and item_id not in approved:
+            missing[text(item_id)] = {
+                "type": "mcp_approval_response",
+                "approval_request_id": item_id,
+                "approve": False,
+                "reason": DENIED,
+            }
+    return list(missing.values())
+
+
+def _output_of_kind(kind: str, said: str) -> Json:
+    made: Json = {"type": OUTPUTS[kind], "output": said}
+    if kind == "shell_call":
+        outcome = {"type": "exit", "exit_code": 1}
+        made["output"] = [{"stdout": "", "stderr": said, "outcome": outcome}]
+    elif kind == "apply_patch_call":
+        made["status"] = "failed"
+    return made

@@ -1,0 +1,49 @@
+"""What a conversation holds of a request already: an earlier attempt may have been stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.engines import RunRequest
+from bot.engines.conversations import find_messages
+from bot.engines.functions import answered_calls, calls_of, output_item, pairs
+from bot.engines.items import Item, read, text
+from bot.engines.requests import as_item
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many of the messages, which outputs, and the item that an answer or call follows."""
+
+    messages: int = 0
+    outputs: frozenset[str] = frozenset()
+    answered_after: str = ""
+
+
+def find_kept(items: Sequence[Item], request: RunRequest) -> Kept:
+    """Look for a request among the newest items of its conversation."""
+    sent = request.outputs if request.asked_by else request.earlier
+    wanted = {output.call.id for output in sent}
+    outputs = frozenset(answered_calls(items) & wanted)
+    said = () if request.asked_by else request.input
+    messages, last = find_messages(items, said)
+    places = [
+        index
+        for index, item in enumerate(items)
+        if item.get("call_id") in outputs and item.get("type") == "function_call_output"
+    ]
+    last = max([last, *places])
+    whole = last >= 0 and messages == len(said) and outputs == wanted
+    rest = items[last + 1 :]
+    is_answered = whole and bool(read(rest)[0] or calls_of(rest))
+    return Kept(messages, outputs, text(items[last].get("id")) if is_answered else "")
+
+
+def input_of(request: RunRequest, kept: Kept) -> list[dict[str, Any]]:
+    """The items that the conversation lacks."""
+    if request.asked_by:
+        sent = (output for output in request.outputs if output.call.id not in kept.outputs)
+        return [output_item(output) for output in sent]
+    said = request.input[kept.messages :]
+    messages = [as_item(message, request.files.get(message.ts, ())) for message in said]
+    return [*messages, *pairs(request.earlier, kept.outputs)]
