@@ -36,6 +36,8 @@ from bot.telemetry.log import log
 from bot.telemetry.trace import open_tracing
 from bot.telemetry.watchdog import Watchdog
 from bot.timing import EngineTiming, Timing
+from bot.tools.config import load_tools
+from bot.tools.toolbox import Toolbox, open_toolbox
 from bot.turn.background import Background, open_background
 from bot.turn.gate import Gate
 from bot.turn.limits import Limits
@@ -100,6 +102,7 @@ async def open_bot(
 ) -> AsyncIterator[Bot]:
     """The running bot. On leaving, it first stops listening, then hands unfinished work over."""
     prices = load_prices(settings.bot_prices)
+    tools = load_tools(settings.bot_tools)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(open_tracing(settings.otel_exporter_otlp_endpoint))
         store = await stack.enter_async_context(open_own_store(settings, timing.store))
@@ -117,6 +120,7 @@ async def open_bot(
             opened = await stack.enter_async_context(engines(settings, timing.engine))
             engine = GuardedEngine(opened, store.circuits, _default_model(settings))
             background = await stack.enter_async_context(open_background())
+            toolbox = await stack.enter_async_context(open_toolbox(tools))
             services = open_services(
                 settings,
                 timing,
@@ -128,6 +132,7 @@ async def open_bot(
                 engine,
                 prices,
                 background,
+                toolbox,
             )
             stack.push_async_callback(services.replies.drain)
             worker = Worker(services, settings, timing.worker)
@@ -178,6 +183,7 @@ def open_services(
     engine: Engine,
     prices: Mapping[str, Price],
     background: Background,
+    toolbox: Toolbox,
 ) -> Services:
     """What turns and jobs work with."""
     limits = Limits(store, settings, prices, timing.clock)
@@ -206,6 +212,7 @@ def open_services(
         limits=limits,
         throttle=throttle,
         background=background,
+        toolbox=toolbox,
         stop_grace=timing.engine.stop_grace,
         rollover_messages=settings.bot_rollover_messages,
         answer_messages=settings.bot_answer_messages,

@@ -220,6 +220,13 @@ class Settings(BaseSettings):
     bot_rollover_messages: int = Field(
         50, ge=1, description="Messages after which a conversation is summed up in a new one."
     )
+    bot_tools: Path | None = Field(
+        None,
+        description="File with MCP servers and tools, TOML or `.mcp.json`; see `docs/tools.md`.",
+    )
+    bot_audit_days: int = Field(
+        400, ge=0, description="Days that the audit trail of tool calls is kept; 0: for ever."
+    )
     bot_prices: Path | None = Field(
         None, description="TOML file with the prices of models; see `examples/prices.toml`."
     )

@@ -129,6 +129,7 @@ def open_own_store(
         connections=settings.bot_redis_connections,
         timing=timing,
         confirm=settings.bot_redis_confirm,
+        audit_days=settings.bot_audit_days,
     )
 
 

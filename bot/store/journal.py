@@ -123,6 +123,10 @@ class Turn:
         """Whether an earlier attempt began the step; its outcome may be unknown."""
         return step.name in self.claim.intents
 
+    def may_be_done(self, step: Step[T]) -> bool:
+        """Whether the work of a step may have taken effect, recorded or not."""
+        return self.claim.maybe_done or step.name in self._begun or step.name in self._steps
+
     async def note(self, step: Step[T], value: T) -> None:
         """Record the value of a step; it replaces an earlier one."""
         text = encode(value, step.type)

@@ -4,10 +4,22 @@ The names and the values are stored in Redis and outlive a deploy: never rename 
 field of a value a default. A family of steps is a function of what distinguishes its members.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from bot.models import Answer, Conversation, Message, Record, Run, RunOptions, Usage
+from bot.calls import FunctionCall
+from bot.models import (
+    Answer,
+    Citation,
+    Conversation,
+    MadeFile,
+    Message,
+    Record,
+    Run,
+    RunOptions,
+    Usage,
+)
 from bot.models import Step as Card
 
 T = TypeVar("T")
@@ -91,6 +103,40 @@ class Waits:
         return self.totals | {self.dependency: round(waited, 3)}
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A run that ended with calls: what it asks for, and what it had written and used by then."""
+
+    run: Run
+    calls: tuple[FunctionCall, ...]
+    text: str = ""
+    citations: tuple[Citation, ...] = ()
+    files: tuple[MadeFile, ...] = ()
+    cards: tuple[Card, ...] = ()
+    usage: Usage | None = None
+
+
+CallOutcome = Literal["done", "not_run", "unknown", "input_required"]
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What a call came to: `text` is for the model, `label` for people.
+
+    `outcome` is `unknown` where it may have taken effect and no result came back, and
+    `input_required` where the tool asks the person for something first; `request` is what it asks.
+    `open_world`: the result may hold what anyone wrote.
+    """
+
+    text: str
+    outcome: CallOutcome = "done"
+    is_error: bool = False
+    label: str = ""
+    open_world: bool = False
+    milliseconds: int = 0
+    request: Mapping[str, Any] = field(default_factory=dict)
+
+
 ADMISSION = Step("admission", Admission)
 HEARD = Step("heard", Heard)
 ATTEMPT = Step("rebuild", int)
@@ -148,8 +194,26 @@ class Attempt:
 
     @property
     def run(self) -> Step[Run]:
-        """The run."""
-        return Step(f"run:{self.number}", Run)
+        """The first run."""
+        return self.run_of(0)
+
+    def run_of(self, round_number: int) -> Step[Run]:
+        """The run of a round. Each run that ends with calls is followed by one more round."""
+        suffix = f":{round_number}" if round_number else ""
+        return Step(f"run:{self.number}{suffix}", Run)
+
+    def asked(self, round_number: int) -> Step[Asked]:
+        """The calls that the run of a round ended with."""
+        return Step(f"asked:{self.number}:{round_number}", Asked)
+
+    def call_key(self, round_number: int, index: int) -> str:
+        """Identifies a call within its turn; the ids of some servers are not unique."""
+        return f"{self.number}.{round_number}.{index}"
+
+
+def call(key: str, number: int = 0) -> Step[Called]:
+    """A call, by its `Attempt.call_key`. Each input that its tool asks for makes one more step."""
+    return Step(f"call:{key}:{number}" if number else f"call:{key}", Called)
 
 
 def retraction(ts: str) -> Step[bool]:

@@ -1,6 +1,7 @@
 """A question's way through the engine: conversation -> messages -> run -> answer."""
 
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -10,16 +11,19 @@ from bot.models import TERMINAL, Answer, Conversation, Message, Run, Update, Usa
 from bot.slack.answer.reply import Reply
 from bot.store import steps
 from bot.store.journal import Turn
-from bot.store.steps import Attempt
+from bot.store.steps import Attempt, Step
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
 from bot.texts.answers import HERE, apology, stopped
 from bot.turn.batch import Request
+from bot.turn.calling import Calling
 from bot.turn.context import gather
 from bot.turn.conversation import open_conversation, start_over
 from bot.turn.files_in import FileFallback, Offered, load_files
 from bot.turn.files_out import fetch, fit, snippets
 from bot.turn.interrupt import Interrupt
+from bot.turn.rounds import Ended, Rounds, Show, Story, functions_of, titles_of
+from bot.turn.rounds_so_far import add_usage, earlier_outputs, usage_of_rounds
 from bot.turn.services import Services
 from bot.turn.stopping import cancelled_by, finish_stopped
 
@@ -49,7 +53,7 @@ async def ask(
             apology(error),
             outcome=error.status,
             reason=error.reason,
-            usage=error.usage,
+            usage=add_usage(usage_of_rounds(turn), error.usage),
             model=error.model,
         )
 
@@ -64,17 +68,28 @@ async def _run(
     files = await load_files(turn, services.files, request.questions, engine.reads, attempt.run)
     for message in heard.messages:
         await _append(turn, engine, conversation, message, attempt, files)
-    if not turn.is_begun(attempt.run):
-        with interrupt.idle():
-            await services.throttle.wait(turn, interrupt.raised)
-    if interrupt.raised.is_set() and turn.recall(attempt.run) is None:
-        return Answer(stopped(""), outcome="cancelled", reason=interrupt.reason)
-    options = replace(request.options, user_id=heard.messages[-1].user_id)
-    order = RunRequest(conversation, heard.messages, options, turn.id, files=files)
-    run = await _start(turn, engine, order, attempt)
-    interrupt.begun = True
-    update = await _follow(turn, services, run, order, reply, interrupt)
-    return await _finish(turn, services, run, update, interrupt)
+    offer = await services.toolbox.offer(turn.claim.thread.channel_id)
+    order = RunRequest(
+        conversation,
+        heard.messages,
+        replace(request.options, user_id=heard.messages[-1].user_id),
+        turn.id,
+        files=files,
+        functions=functions_of(offer),
+        earlier=earlier_outputs(turn, attempt),
+    )
+    story = Story(titles=titles_of(offer))
+    show = Show(reply, story)
+
+    async def start(order: RunRequest, number: int) -> Run | None:
+        return await _start(turn, services, engine, order, attempt.run_of(number), interrupt)
+
+    async def follow(run: Run, order: RunRequest) -> Update:
+        return await _follow(turn, services, run, order, show.update, interrupt)
+
+    calling = Calling(turn, services, request, offer, interrupt, show.card)
+    rounds = Rounds(calling, engine, attempt, story, start, follow)
+    return await _finish(turn, services, await rounds.run(order), interrupt)
 
 
 async def _append(
@@ -95,11 +110,27 @@ async def _append(
         await turn.once(attempt.append(message.ts), append, undone_by=NOTHING_SENT)
 
 
-async def _start(turn: Turn, engine: Engine, order: RunRequest, attempt: Attempt) -> Run:
+async def _start(
+    turn: Turn,
+    services: Services,
+    engine: Engine,
+    order: RunRequest,
+    step: Step[Run],
+    interrupt: Interrupt,
+) -> Run | None:
+    """Start a run, as fast as the server takes them; None where it is not wanted any more."""
+    if not turn.is_begun(step):
+        with interrupt.idle():
+            await services.throttle.wait(turn, interrupt.raised)
+    if interrupt.raised.is_set() and turn.recall(step) is None:
+        return None
+
     async def start(again: bool) -> Run:
         return await engine.start(replace(order, again=again))
 
-    return await turn.once(attempt.run, start, undone_by=NOTHING_SENT)
+    run = await turn.once(step, start, undone_by=NOTHING_SENT)
+    interrupt.begun = True
+    return run
 
 
 async def _follow(
@@ -107,7 +138,7 @@ async def _follow(
     services: Services,
     run: Run,
     order: RunRequest,
-    reply: Reply,
+    show: Callable[[Update], Awaitable[None]],
     interrupt: Interrupt,
 ) -> Update:
     """Show the answer while it grows; returns the last update.
@@ -122,13 +153,13 @@ async def _follow(
             aclosing(engine.follow(run, order.conversation)) as updates,
         ):
             async for new in interrupt.idle_between(updates):
-                if interrupt.raised.is_set() and new.status not in TERMINAL:
+                if interrupt.raised.is_set() and new.status not in TERMINAL and not new.calls:
                     continue  # nothing more appears after a stop
                 update = new
                 if update.text and not has_text:
                     has_text = True
                     metrics.first_text_seconds.observe(time.time() - float(order.messages[-1].ts))
-                await reply.show(update)
+                await show(update)
     if not limit.expired():
         return update
     log.warning("run_left_behind", run=run.id, thread=turn.claim.thread.key, turn=turn.id)
@@ -138,12 +169,15 @@ async def _follow(
     return replace(update, status="cancelled", usage=Usage())  # charged when it ends
 
 
-async def _finish(
-    turn: Turn, services: Services, run: Run, update: Update, interrupt: Interrupt
-) -> Answer:
-    """The answer of a run that has ended, with its files brought to Slack."""
+async def _finish(turn: Turn, services: Services, ended: Ended, interrupt: Interrupt) -> Answer:
+    """The answer of the last run, with the files of all runs brought to Slack."""
+    run, update = ended.run, ended.update
     cancelled = update.status == "cancelled"
-    files = await fetch(turn, services.engine, services.files, run, update.files)
+    if run is None:
+        text = stopped(update.text)
+        used = usage_of_rounds(turn)
+        return Answer(text, outcome="cancelled", reason=interrupt.reason, usage=used)
+    files = await fetch(turn, services.engine, services.files, ended.files)
     files += await snippets(turn, services.files, update.text)
     text, whole = await fit(turn, services.files, update.text, services.answer_messages)
     files += whole
@@ -154,7 +188,7 @@ async def _finish(
         reason=interrupt.reason,
         citations=update.citations,
         files=files,
-        usage=update.usage,
+        usage=add_usage(usage_of_rounds(turn), update.usage),
         last_item_id="" if cancelled else update.last_item_id,
         model=update.model,
         run_id=run.id,

@@ -53,7 +53,7 @@ ENDINGS = {
 
 
 async def fetch(
-    turn: Turn, engine: Engine, files: Files, run: Run, made: Iterable[MadeFile]
+    turn: Turn, engine: Engine, files: Files, made: Iterable[tuple[Run, MadeFile]]
 ) -> tuple[str, ...]:
     """Copy files from the AI server to Slack, not shared yet; returns their ids there.
 
@@ -62,7 +62,7 @@ async def fetch(
     """
     ids: list[str] = []
     lost: list[str] = []
-    for index, file in enumerate([*made][:MOST_FILES]):
+    for index, (run, file) in enumerate([*made][:MOST_FILES]):
         read = partial(engine.fetch, run, file)
         file_id = await _bring(turn, files, steps.made_file(index), file.name, read)
         (ids if file_id else lost).append(file_id or file.name)

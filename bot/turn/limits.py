@@ -13,6 +13,7 @@ from bot.store.steps import SUMMARY_USAGE
 from bot.store.usage import Scope, day_of
 from bot.texts import limits as texts
 from bot.turn.prices import Price, microdollars
+from bot.turn.rounds_so_far import add_usage
 
 WARN_AT = 0.8
 MIN_TOKENS = 1000
@@ -81,7 +82,7 @@ class Limits:
         Each author is charged in proportion to their messages; the last one counts the turn.
         """
         used = answer.usage or _estimate(turn, answer)
-        usage = _together(used, turn.recall(SUMMARY_USAGE))
+        usage = add_usage(used, turn.recall(SUMMARY_USAGE))
         if usage is not None:
             await self._charge(turn.claim, usage, answer.model, messages)
         await self._release(turn, messages)
@@ -144,6 +145,26 @@ class Limits:
             await self._store.spending.release(turn_id, team_id, whose)
         return Verdict(frozenset(), (*notes, note))
 
+    async def may_go_on(self, turn: Turn, used: Usage | None, messages: Sequence[Message]) -> bool:
+        """Whether a turn that has `used` so much by now may start another run.
+
+        What it has used is counted in the end only; until then it is reserved.
+        """
+        thread, used = turn.claim.thread, used or Usage()
+        cost = microdollars(self._prices, self._settings.openai_model, used) or 0
+        accounts = [_Account(thread.team_id, "person", m.user_id) for m in messages]
+        accounts.append(_Account(thread.team_id, "channel", thread.channel_id))
+        for account in dict.fromkeys(accounts):
+            _, most_tokens, most_cost = self._most(account.scope)
+            if most_tokens is None and most_cost is None:
+                continue
+            tokens = used.input_tokens + used.output_tokens
+            granted, before, spent = await self._hold(account, turn.id, tokens + MIN_TOKENS, cost)
+            over = most_tokens is not None and before + tokens >= most_tokens
+            if not granted or over or (most_cost and (spent + cost) / 1e6 >= most_cost):
+                return False
+        return True
+
     async def _check(self, account: _Account, turn_id: str, characters: int) -> tuple[bool, str]:
         """Whether a run may start, and what to tell."""
         limits = await self._count_request(account)
@@ -186,15 +207,8 @@ class Limits:
         day = day_of(now)
         estimate = Usage(characters // CHARS_PER_TOKEN, 0, MIN_TOKENS)
         least_cost = microdollars(self._prices, self._settings.openai_model, estimate) or 0
-        granted, used, spent = await self._store.spending.reserve(
-            turn_id,
-            account.team_id,
-            account.scope,
-            account.name,
-            day,
-            least=(estimate.input_tokens + MIN_TOKENS, least_cost),
-            limits=(tokens, None if cost is None else round(cost * 1_000_000)),
-        )
+        least_tokens = estimate.input_tokens + MIN_TOKENS
+        granted, used, spent = await self._hold(account, turn_id, least_tokens, least_cost)
         limits, scope = [], account.scope
         if tokens is not None:
             shown = texts.tokens(tokens)
@@ -203,6 +217,21 @@ class Limits:
             shown, renewal = texts.cost(cost), _next_month(now)
             limits.append(_Limit(scope, "cost", spent / 1e6, cost, shown, renewal, day[:7]))
         return granted, limits
+
+    async def _hold(
+        self, account: _Account, turn_id: str, least_tokens: int, least_cost: int
+    ) -> tuple[bool, int, int]:
+        """Reserve for a turn; returns whether it was granted, and what was used before."""
+        _, tokens, cost = self._most(account.scope)
+        return await self._store.spending.reserve(
+            turn_id,
+            account.team_id,
+            account.scope,
+            account.name,
+            day_of(self._clock()),
+            least=(least_tokens, least_cost),
+            limits=(tokens, None if cost is None else round(cost * 1_000_000)),
+        )
 
     def _most(self, scope: Scope) -> tuple[int | None, int | None, float | None]:
         settings = self._settings
@@ -244,12 +273,6 @@ def _estimate(turn: Turn, answer: Answer) -> Usage | None:
     before = (asked + written) * (conversation.messages if conversation else 0)
     total = asked + before + written
     return Usage(input_tokens=asked + before, output_tokens=written, estimated=total)
-
-
-def _together(first: Usage | None, second: Usage | None) -> Usage | None:
-    if first is None or second is None:
-        return first or second
-    return Usage(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))
 
 
 def _counts(messages: Sequence[Message]) -> dict[str, int]:

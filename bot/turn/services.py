@@ -11,6 +11,7 @@ from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.threads import Threads
 from bot.store import Store
+from bot.tools.toolbox import Toolbox
 from bot.turn.background import Background
 from bot.turn.gate import Gate
 from bot.turn.limits import Limits
@@ -34,6 +35,7 @@ class Services:
     limits: Limits
     throttle: Throttle
     background: Background
+    toolbox: Toolbox
     stop_grace: float
     """Seconds that a run gets to end after an interrupt, before its turn ends without it."""
     rollover_messages: int

@@ -11,12 +11,12 @@ from dataclasses import replace
 from bot.errors import RunFailed
 from bot.jobs.forget import delete_now
 from bot.jobs.run import carry_out
-from bot.models import Answer, Conversation, Message, Record, Run, well_formed
+from bot.models import Answer, Conversation, Message, Record, well_formed
 from bot.slack.answer.reply import Reply
 from bot.slack.markdown.clean import clean
 from bot.store import steps
 from bot.store.journal import Turn
-from bot.store.steps import Admission, Attempt, Heard
+from bot.store.steps import Admission, Heard
 from bot.telemetry import trace
 from bot.telemetry.log import log
 from bot.texts.answers import (
@@ -29,6 +29,7 @@ from bot.texts.answers import (
     with_note,
 )
 from bot.texts.files import unattached
+from bot.texts.tools import outcome_unknown
 from bot.turn.ask import ask
 from bot.turn.batch import Request, sort_claim
 from bot.turn.conversation import owed_after
@@ -36,6 +37,7 @@ from bot.turn.files_in import unread_note
 from bot.turn.files_out import missing, share
 from bot.turn.interrupt import Interrupt
 from bot.turn.retraction import retract
+from bot.turn.rounds_so_far import made_outputs, runs_of, unknown_calls
 from bot.turn.services import Services
 
 OUTAGES = frozenset(
@@ -160,7 +162,8 @@ async def answer_to(
 def note(turn: Turn, admission: Admission) -> str:
     """What is said below the answer."""
     fresh = fresh_start(turn.recall(steps.ARCHIVED))
-    parts = [fresh, admission.note, unread_note(turn), unattached(missing(turn))]
+    unknown = outcome_unknown(unknown_calls(turn))
+    parts = [fresh, admission.note, unread_note(turn), unattached(missing(turn)), unknown]
     return "\n\n".join(filter(None, parts))
 
 
@@ -204,7 +207,8 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
     said = [*heard.before]
     kept = turn.recall(steps.KEPT_FILES) or {}
     said += [Record("user", m.text, m.ts, m.user_id, kept.get(m.ts, "")) for m in heard.messages]
-    said.append(Record("assistant", clean(answer.text), questions[-1].ts))
+    outputs = made_outputs(turn)
+    said.append(Record("assistant", clean(answer.text), questions[-1].ts, outputs=outputs))
     await inbox.settle(
         turn.claim,
         answered=questions,
@@ -214,12 +218,6 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
         runs=runs_of(turn),
         owed=() if services.engine.appends else owed(turn, request, answer, heard.messages),
     )
-
-
-def runs_of(turn: Turn) -> list[Run]:
-    """The runs that the turn started."""
-    attempts = range((turn.recall(steps.ATTEMPT) or 0) + 1)
-    return [run for number in attempts if (run := turn.recall(Attempt(number).run))]
 
 
 def owed(

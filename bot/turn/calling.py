@@ -1,0 +1,243 @@
+"""The calls of one round: each decided on, made at most once, and given an output."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from bot.calls import FunctionCall
+from bot.errors import StoreUnavailable, Superseded
+from bot.models import Step as Card
+from bot.store import AuditLine, steps
+from bot.store.journal import Turn
+from bot.store.steps import Called, CallOutcome, Step
+from bot.telemetry.log import log
+from bot.texts import tools as texts
+from bot.tools.tool import Caller, Result, Tool, parse_arguments
+from bot.tools.toolbox import Offer
+from bot.turn.approvals import POLICY, PendingCall, Verdict, ask_input, decide_calls
+from bot.turn.batch import Request
+from bot.turn.interrupt import Interrupt
+from bot.turn.rounds_so_far import last_result
+from bot.turn.services import Services
+
+LONGEST_ARGUMENTS = 100_000
+"""Characters of the arguments of one call; with more it is not made."""
+UNKNOWN: CallOutcome = "unknown"
+NOT_RUN: CallOutcome = "not_run"
+MOST_INPUTS = 5
+"""How often one call may ask the person for input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """What the calls of a turn are made with."""
+
+    turn: Turn
+    services: Services
+    request: Request
+    offer: Offer
+    interrupt: Interrupt
+    show: Callable[[Card], Awaitable[None]]
+    """Shows the card of a call; one with the same id is replaced."""
+
+    async def make(self, calls: Mapping[str, FunctionCall]) -> None:
+        """Make the calls of a round, by their keys, and record what each came to.
+
+        Raises what `decide_calls` and `ask_input` raise, once the other calls have ended. After an
+        interrupt some may be left without a result.
+        """
+        pending: list[PendingCall] = []
+        for key, call in calls.items():
+            found = find_pending(self.offer, key, call)
+            if isinstance(found, str):
+                await self.refuse({key: call}, found)
+            elif self._is_open(key):
+                pending.append(found)
+        if pending and not self.interrupt.raised.is_set():
+            verdicts = await decide_calls(self.turn, self.services, self.request, pending)
+            works = [self._carry_out(each, verdicts[each.key]) for each in pending]
+            await run_together(works, self.interrupt, self.services.stop_grace)
+
+    async def refuse(self, calls: Mapping[str, FunctionCall], why: str) -> None:
+        """Record that calls without a result are not made; `why` is for the model.
+
+        Of one that an earlier attempt or an interrupt has cut off it is not known whether it took
+        effect, unless its tool only reads.
+        """
+        for key, call in calls.items():
+            if not self._is_open(key):
+                continue
+            tool, step = self.offer.functions.get(call.name), _open_step(self.turn, key)
+            label = tool.label if tool else call.plain_name
+            lost = self.turn.may_be_done(step) and not (tool and tool.read_only)
+            said, outcome = (texts.UNKNOWN, UNKNOWN) if lost else (why, NOT_RUN)
+            called = Called(said, outcome, is_error=True, label=label)
+            await self._audit(key, call, tool, "refused", POLICY, called)
+            await self.turn.note(step, called)
+            await self.show(Card(call.id, label, "error"))
+
+    def _is_open(self, key: str) -> bool:
+        """Whether a call has no final result yet."""
+        known = self.turn.recall(steps.call(key)) is not None
+        return not known or last_result(self.turn, key).outcome == "input_required"
+
+    async def _carry_out(self, pending: PendingCall, verdict: Verdict) -> None:
+        await self.show(Card(pending.call.id, pending.tool.label, "in_progress"))
+        called = await self._called(pending, verdict)
+        failed = called.is_error or called.outcome != "done"
+        await self.show(
+            Card(pending.call.id, pending.tool.label, "error" if failed else "complete")
+        )
+
+    async def _called(self, pending: PendingCall, verdict: Verdict) -> Called:
+        """What a call came to, in the end; each input that the tool asks for makes one more."""
+        answers: Mapping[str, Any] | None = None
+        for number in range(MOST_INPUTS):
+            called = await self._call_once(pending, verdict, number, answers)
+            if called.outcome != "input_required":
+                return called
+            answers = await ask_input(self.turn, self.services, self.request, pending, called)
+            if answers is None:
+                break
+        step = steps.call(pending.key, number + 1)
+        called = Called(texts.NO_INPUT, "not_run", is_error=True, label=pending.tool.label)
+        await self.turn.note(step, called)
+        return called
+
+    async def _call_once(
+        self,
+        pending: PendingCall,
+        verdict: Verdict,
+        number: int,
+        answers: Mapping[str, Any] | None,
+    ) -> Called:
+        async def work(again: bool) -> Called:
+            called = await self._call(pending, verdict, answers, again=again)
+            await self._audit(
+                pending.key, pending.call, pending.tool, verdict.decision, verdict.by, called
+            )
+            return called
+
+        return await self.turn.once(steps.call(pending.key, number), work)
+
+    async def _call(
+        self,
+        pending: PendingCall,
+        verdict: Verdict,
+        answers: Mapping[str, Any] | None,
+        *,
+        again: bool,
+    ) -> Called:
+        """Make the call, unless it was denied, or may have been made before and has effects."""
+        tool = pending.tool
+        if again and not (tool.repeatable and verdict.decision == "run"):
+            log.warning("tool_call_interrupted", turn=self.turn.id, server=tool.server)
+            return Called(texts.UNKNOWN, "unknown", is_error=True, label=tool.label)
+        if verdict.decision != "run":
+            why = texts.not_approved(verdict.decision, verdict.reason)
+            return Called(why, "not_run", is_error=True, label=tool.label)
+        began = time.monotonic()
+        result = await self.services.toolbox.call(tool, pending.arguments, self._caller(), answers)
+        return _as_called(result, tool, round((time.monotonic() - began) * 1000))
+
+    def _caller(self) -> Caller:
+        thread = self.turn.claim.thread
+        user_id = self.request.last.user_id
+        return Caller(thread.team_id, thread.channel_id, thread.thread_ts, user_id)
+
+    async def _audit(
+        self,
+        key: str,
+        call: FunctionCall,
+        tool: Tool | None,
+        decision: str,
+        decided_by: str,
+        called: Called,
+    ) -> None:
+        """Add a line to the audit trail. After a crash there may be two of a call."""
+        thread = self.turn.claim.thread
+        digest = hashlib.sha256(call.arguments.encode("utf-8", "surrogatepass")).hexdigest()
+        line = AuditLine(
+            at=time.time(),
+            team_id=thread.team_id,
+            channel_id=thread.channel_id,
+            thread_ts=thread.thread_ts,
+            user_id=self.request.last.user_id,
+            turn_id=self.turn.id,
+            call_id=key,
+            server=tool.server if tool else "",
+            tool=tool.name if tool else call.plain_name,
+            arguments_sha256=digest,
+            decision=decision,
+            decided_by=decided_by,
+            outcome="failed" if called.outcome == "done" and called.is_error else called.outcome,
+            milliseconds=called.milliseconds,
+        )
+        await self.services.store.audit.append(line)
+
+
+def find_pending(offer: Offer, key: str, call: FunctionCall) -> PendingCall | str:
+    """The call with its tool and arguments, or why it cannot be made."""
+    tool = offer.functions.get(call.name)
+    if tool is None:
+        return texts.NOT_OFFERED
+    if len(call.arguments) > LONGEST_ARGUMENTS:
+        return texts.bad_arguments("the arguments are too long")
+    try:
+        return PendingCall(key, call, tool, parse_arguments(call.arguments))
+    except ValueError as error:
+        return texts.bad_arguments(str(error))
+
+
+def _open_step(turn: Turn, key: str) -> Step[Called]:
+    """The first step of a call that has no value yet."""
+    numbers = (n for n in count() if turn.recall(steps.call(key, n)) is None)
+    return steps.call(key, next(numbers))
+
+
+def _as_called(result: Result, tool: Tool, milliseconds: int) -> Called:
+    return Called(
+        text=result.text,
+        outcome=result.outcome,
+        is_error=result.is_error,
+        label=tool.label,
+        open_world=tool.open_world,
+        milliseconds=milliseconds,
+        request=result.request,
+    )
+
+
+async def run_together(
+    works: Sequence[Coroutine[Any, Any, None]], interrupt: Interrupt, grace: float
+) -> None:
+    """Do several things concurrently; after an interrupt they have `grace` seconds to end.
+
+    An error is raised once all have ended, one that ends the whole turn at once.
+    """
+    tasks = {asyncio.create_task(work) for work in works}
+    raised = asyncio.create_task(interrupt.raised.wait())
+    try:
+        left = set(tasks)
+        while left and not raised.done():
+            waits: set[asyncio.Task[Any]] = {*left, raised}
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            left -= done
+            _raise_first(done - {raised}, StoreUnavailable, Superseded)
+        if left:
+            await asyncio.wait(left, timeout=grace)
+    finally:
+        for task in {*tasks, raised}:
+            task.cancel()
+        await asyncio.gather(*tasks, raised, return_exceptions=True)
+    _raise_first(tasks, Exception)
+
+
+def _raise_first(tasks: set[asyncio.Task[Any]], *kinds: type[Exception]) -> None:
+    for task in tasks:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, kinds):
+            raise error

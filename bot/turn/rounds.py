@@ -1,0 +1,218 @@
+"""The runs of a turn: one that ends with calls is followed by another that has their outputs."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from bot.calls import FunctionCall, FunctionOutput, FunctionSpec
+from bot.engines import Engine, RunRequest
+from bot.errors import BotError, RunFailed, StoreUnavailable, Superseded
+from bot.models import Citation, MadeFile, Run, Update
+from bot.models import Step as Card
+from bot.slack.answer.reply import Reply
+from bot.store.journal import Turn
+from bot.store.steps import Asked, Attempt
+from bot.telemetry.log import log
+from bot.texts import tools as texts
+from bot.tools.toolbox import Offer
+from bot.turn.calling import LONGEST_ARGUMENTS, Calling
+from bot.turn.rounds_so_far import rounds_of, usage_of_rounds
+from bot.turn.services import Services
+
+GAP = "\n\n"
+"""Between the texts of two rounds."""
+
+Start = Callable[[RunRequest, int], Awaitable[Run | None]]
+"""Starts the run of a round; None where it was interrupted before."""
+Follow = Callable[[Run, RunRequest], Awaitable[Update]]
+
+
+@dataclass
+class Story:
+    """What the rounds of a turn have written so far, shown as one answer."""
+
+    text: str = ""
+    citations: tuple[Citation, ...] = ()
+    files: tuple[tuple[Run, MadeFile], ...] = ()
+    cards: dict[str, Card] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """What people read in place of the names of functions."""
+
+    def add(self, asked: Asked) -> None:
+        """A round has ended with calls."""
+        update = self.whole(Update("in_progress", asked.text, asked.cards, asked.citations))
+        self.text, self.citations = update.text, update.citations
+        self.files += tuple((asked.run, file) for file in asked.files)
+        self.cards = {card.id: card for card in update.steps}
+
+    def whole(self, update: Update) -> Update:
+        """An update of the present run, with all that came before it."""
+        lead = f"{self.text}{GAP}" if self.text and update.text else self.text
+        moved = (
+            replace(each, start=each.start + len(lead), end=each.end + len(lead))
+            for each in update.citations
+        )
+        cards = dict(self.cards)
+        for card in update.steps:
+            cards.setdefault(card.id, replace(card, title=self.titles.get(card.title, card.title)))
+        return replace(
+            update,
+            text=lead + update.text,
+            citations=(*self.citations, *moved),
+            steps=tuple(cards.values()),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Shows the answer of a turn while it grows."""
+
+    reply: Reply
+    story: Story
+
+    async def update(self, update: Update) -> None:
+        """Progress of the present run."""
+        await self.reply.show(self.story.whole(update))
+
+    async def card(self, card: Card) -> None:
+        """The card of a call; one with the same id is replaced."""
+        self.story.cards[card.id] = card
+        await self.update(Update("in_progress"))
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last run of a turn, None where it was interrupted before one; `files` with their runs."""
+
+    run: Run | None
+    update: Update
+    files: tuple[tuple[Run, MadeFile], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """The runs of one attempt of a turn."""
+
+    calling: Calling
+    engine: Engine
+    attempt: Attempt
+    story: Story
+    start: Start
+    follow: Follow
+
+    async def run(self, order: RunRequest) -> Ended:
+        """Start and follow runs until one ends without calls, or the turn is interrupted.
+
+        Every call has its output by then, also where the last run fails.
+        """
+        for number in count():
+            asked = self._turn.recall(self.attempt.asked(number))
+            if asked is None:
+                ended = await self._run(replace(order, may_call=self._may_call()), number)
+                if isinstance(ended, Ended):
+                    return ended
+                asked = ended
+            self.story.add(asked)
+            order = replace(
+                order,
+                files={},
+                asked_by=asked.run,
+                outputs=await self._outputs(asked, number),
+                earlier=(*order.earlier, *order.outputs),
+            )
+        raise AssertionError("count never ends")
+
+    async def _run(self, order: RunRequest, number: int) -> Ended | Asked:
+        """One run: the end of the turn, or the calls that it ended with, recorded."""
+        story = self.story
+        try:
+            run = await self.start(order, number)
+            update = await self.follow(run, order) if run else Update("cancelled")
+        except RunFailed as error:
+            await self._close(order)
+            error.text = story.whole(Update(error.status, error.text)).text
+            raise
+        if run and update.calls:
+            asked = _asked(run, update)
+            await self._turn.note(self.attempt.asked(number), asked)
+            return asked
+        if update.status == "cancelled":
+            await self._close(order)
+        files = tuple((run, file) for file in update.files) if run else ()
+        return Ended(run, story.whole(update), (*story.files, *files))
+
+    async def _outputs(self, asked: Asked, number: int) -> tuple[FunctionOutput, ...]:
+        """Make the calls of a round, as many as the bounds allow; what the model is told."""
+        keys = [self.attempt.call_key(number, index) for index in range(len(asked.calls))]
+        calls = dict(zip(keys, asked.calls, strict=True))
+        allowed = self._calls_left(calls)
+        if not await self._has_budget():
+            await self.calling.refuse(calls, texts.BUDGET_SPENT)
+        await self.calling.make({key: calls[key] for key in keys[:allowed]})
+        await self.calling.refuse(dict(list(calls.items())[allowed:]), texts.TOO_MANY_CALLS)
+        await self.calling.refuse(calls, texts.STOPPED)  # those that an interrupt has cut off
+        *_, last = rounds_of(self._turn)
+        return last.outputs
+
+    async def _has_budget(self) -> bool:
+        """Whether the people who asked may go on; what the turn has used so far counts."""
+        request, used = self.calling.request, usage_of_rounds(self._turn)
+        return await self._services.limits.may_go_on(self._turn, used, request.questions)
+
+    def _calls_left(self, calls: Mapping[str, FunctionCall]) -> int:
+        made = sum(len(each.asked.calls) for each in rounds_of(self._turn)) - len(calls)
+        return max(0, self._services.toolbox.config.calls - made)
+
+    def _may_call(self) -> bool:
+        config, rounds = self._services.toolbox.config, list(rounds_of(self._turn))
+        made = sum(len(each.asked.calls) for each in rounds)
+        spent = any(
+            called.text == texts.BUDGET_SPENT for each in rounds[-1:] for called in each.called
+        )
+        return len(rounds) < config.rounds and made < config.calls and not spent
+
+    async def _close(self, order: RunRequest) -> None:
+        """End a turn whose conversation may hold calls without outputs.
+
+        Where the server does not take them, the thread goes on in a new conversation.
+        """
+        if order.asked_by is None:
+            return
+        try:
+            await self.engine.close_calls(order.conversation, order.asked_by, order.outputs)
+        except (StoreUnavailable, Superseded):
+            raise
+        except BotError as error:
+            log.warning("calls_not_closed", turn=self._turn.id, error=str(error)[:100])
+            await self._services.store.conversations.abandon(self._turn.claim)
+
+    @property
+    def _turn(self) -> Turn:
+        return self.calling.turn
+
+    @property
+    def _services(self) -> Services:
+        return self.calling.services
+
+
+def _asked(run: Run, update: Update) -> Asked:
+    """What is recorded of a run that ended with calls; endless arguments are cut."""
+    calls = tuple(
+        replace(call, arguments=call.arguments[: LONGEST_ARGUMENTS + 1]) for call in update.calls
+    )
+    return Asked(
+        *(run, calls, update.text, update.citations, update.files, update.steps), update.usage
+    )
+
+
+def functions_of(offer: Offer) -> tuple[FunctionSpec, ...]:
+    """What the model is offered, sorted by name."""
+    return tuple(
+        FunctionSpec(name, tool.description, tool.parameters)
+        for name, tool in offer.functions.items()
+    )
+
+
+def titles_of(offer: Offer) -> dict[str, str]:
+    """What people read on the card of a call in place of the function's name."""
+    return {f"Calling {name}": tool.label for name, tool in offer.functions.items()}

@@ -1,0 +1,119 @@
+"""What the journal holds of a turn's rounds: the calls, their outcomes, what they used."""
+
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, replace
+from itertools import count
+
+from bot.calls import FunctionOutput
+from bot.models import Run, Usage
+from bot.store import steps
+from bot.store.journal import Turn
+from bot.store.steps import Asked, Attempt, Called
+from bot.texts.tools import NOT_MADE, UNKNOWN
+
+KEPT_CHARS = 4_000
+"""Characters of a result, and of the arguments, that our record keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A run that ended with calls, and what is known of each by now."""
+
+    asked: Asked
+    called: tuple[Called, ...]
+
+    @property
+    def outputs(self) -> tuple[FunctionOutput, ...]:
+        """What the model is told."""
+        pairs = zip(self.asked.calls, self.called, strict=True)
+        return tuple(FunctionOutput(call, called.text) for call, called in pairs)
+
+
+def rounds_of(turn: Turn, *, before: Attempt | None = None) -> Iterator[Round]:
+    """All rounds that ended with calls, in order, those on lost conversations included."""
+    for attempt in attempts_of(turn):
+        if before is not None and attempt.number >= before.number:
+            return
+        for number in count():
+            asked = turn.recall(attempt.asked(number))
+            if asked is None:
+                break
+            keys = (attempt.call_key(number, index) for index in range(len(asked.calls)))
+            yield Round(asked, tuple(last_result(turn, key) for key in keys))
+
+
+def earlier_outputs(turn: Turn, attempt: Attempt) -> tuple[FunctionOutput, ...]:
+    """The outputs of the rounds on conversations that were lost in this turn."""
+    rounds = rounds_of(turn, before=attempt)
+    return tuple(output for each in rounds for output in each.outputs)
+
+
+def last_result(turn: Turn, key: str) -> Called:
+    """What a call came to, as far as it is known."""
+    found: Called | None = None
+    for number in count():
+        step = steps.call(key, number)
+        called = turn.recall(step)
+        if called is None:
+            break
+        found = called
+    if found is None or turn.may_be_done(step):
+        lost = turn.may_be_done(step)
+        return Called(UNKNOWN, "unknown") if lost else Called(NOT_MADE, "not_run")
+    return found
+
+
+def attempts_of(turn: Turn) -> list[Attempt]:
+    """The attempts of the turn so far."""
+    return [Attempt(number) for number in range((turn.recall(steps.ATTEMPT) or 0) + 1)]
+
+
+def runs_of(turn: Turn) -> list[Run]:
+    """The runs that the turn started."""
+    found: list[Run] = []
+    for attempt in attempts_of(turn):
+        for number in count():
+            run = turn.recall(attempt.run_of(number))
+            if run is None:
+                break
+            found += [run] if run not in found else []
+    return found
+
+
+def made_outputs(turn: Turn) -> tuple[FunctionOutput, ...]:
+    """What our record keeps of the turn's calls."""
+    return tuple(_kept(output) for each in rounds_of(turn) for output in each.outputs)
+
+
+def _kept(output: FunctionOutput) -> FunctionOutput:
+    text, arguments = output.text, output.call.arguments
+    if len(arguments) > KEPT_CHARS:
+        arguments = "{}"
+    if len(text) > KEPT_CHARS:
+        text = f"{text[:KEPT_CHARS]}\n[cut: {KEPT_CHARS} of {len(text)} characters]"
+    return FunctionOutput(replace(output.call, arguments=arguments), text)
+
+
+def usage_of_rounds(turn: Turn) -> Usage | None:
+    """What the runs that ended with calls took; None where there was none."""
+    used: Usage | None = None
+    for each in rounds_of(turn):
+        used = add_usage(used, each.asked.usage)
+    return used
+
+
+def add_usage(first: Usage | None, second: Usage | None) -> Usage | None:
+    """Both together; None where neither is known."""
+    if first is None or second is None:
+        return first or second
+    return Usage(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))
+
+
+def unknown_calls(turn: Turn) -> list[str]:
+    """The labels of calls that may have taken effect without a result."""
+    return [
+        called.label
+        for each in rounds_of(turn)
+        for called in each.called
+        if called.outcome == "unknown"
+    ]
