@@ -82,7 +82,8 @@ PULSE_CONNECTIONS = 2
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What the bot keeps in Redis. Everything raises StoreUnavailable while Redis is away."""
+    """What the bot keeps in Redis. Every call raises StoreUnavailable while Redis is
+    unreachable."""
 
     connection: Connection
     keys: Keys
@@ -105,15 +106,15 @@ class Store:
 
     @property
     def redis(self) -> "Redis":
-        """Redis itself, for what nothing here offers."""
+        """Direct access to Redis, for commands that nothing here offers."""
         return self.connection.redis
 
     async def ping(self) -> None:
-        """Ask Redis for a sign of life. Raises StoreUnavailable."""
+        """Ping Redis. Raises StoreUnavailable."""
         await self.connection.execute("PING")
 
     async def now(self) -> float:
-        """The time by Redis's clock, which writes down when things were used."""
+        """The time by Redis's clock, which stamps the last use of conversations."""
         seconds, microseconds = await self.connection.execute("TIME")
         return int(seconds) + int(microseconds) / 1e6
 
@@ -146,11 +147,11 @@ async def open_store(
 ) -> AsyncIterator[Store]:
     """Open the store at a `redis://`, `rediss://` or `unix://` address.
 
-    Redis need not be there yet: it is connected to when it is needed, and again when it was away.
+    Redis need not be running yet: connections are opened on demand and reopened after a failure.
     Raises ConfigError where `url` cannot be read.
     """
     keys = Keys(prefix)
-    # A worker's pulse and its blocking read never queue up behind the work of its turns.
+    # A worker's heartbeat and its blocking read must not queue behind the calls of its turns.
     open_to_url = partial(
         open_connection, url, keys, tls_verify=tls_verify, timing=timing, confirm=confirm
     )

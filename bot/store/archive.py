@@ -1,8 +1,8 @@
-"""The end of conversations: idle ones become tombstones, and what has no thread is deleted.
+"""The end of conversations: idle ones become tombstones, orphans are deleted on the server.
 
 `orphans` holds remote conversations that no thread points to, by the time from which they may be
-deleted: those that were just begun (until they are mapped), archived, or replaced by another one.
-So a crash at any point leaves none behind. All times are those of Redis's clock.
+deleted: new ones until they are mapped, archived ones, and replaced ones. A crash at any point
+therefore leaks none. All times are those of Redis's clock.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from bot.store.keys import Keys
 from bot.store.scripts import Call
 
 UNMAPPED_SECONDS = 3600
-"""How long a turn may take from the beginning of a conversation to its mapping."""
+"""Seconds that a turn may take between beginning a conversation and mapping it."""
 
 Fate = Literal["archived", "busy", "used"]
 
@@ -51,9 +51,9 @@ class Idle:
     thread: Thread
     used_at: float
     orphan: Orphan | None
-    """What remains of it on the server; None where its facts are gone already."""
+    """Its remote conversation; None if its hash is gone already."""
     people: frozenset[str]
-    """Who wrote in it, as far as is known: it goes off their lists."""
+    """Its known authors: it is removed from their lists."""
 
 
 class Archive:
@@ -64,19 +64,20 @@ class Archive:
         self._keys = keys
 
     async def watch(self, engine: str, conversation_id: str) -> None:
-        """A conversation was begun and is not mapped yet: an orphan, should it never be."""
+        """Register a new conversation that is not mapped yet: it becomes an orphan unless it is
+        mapped."""
         await self.postpone(Orphan(engine, conversation_id), UNMAPPED_SECONDS)
 
     async def discard(self, engine: str, conversation_id: str) -> None:
-        """A conversation has served its turn: the sweep deletes it."""
+        """Mark a conversation that is no longer needed: the sweep deletes it."""
         await self.postpone(Orphan(engine, conversation_id), 0)
 
     async def postpone(self, orphan: Orphan, seconds: float) -> None:
-        """Let an orphan be deleted in so many seconds from now."""
+        """Schedule the deletion of an orphan in `seconds` from now."""
         await self._connection.run("orphan", seconds=seconds, orphan=orphan.name)
 
     async def orphans(self, limit: int, now: float) -> list[Orphan]:
-        """Some of those that may be deleted by now."""
+        """Some of the orphans that are due."""
         names = await self._connection.execute(
             *("ZRANGEBYSCORE", self._keys.orphans, "-inf", repr(now), "LIMIT", 0, limit)
         )
@@ -84,20 +85,20 @@ class Archive:
         return [orphan for _, orphan in found]
 
     async def drop_orphans(self, orphans: Sequence[Orphan]) -> None:
-        """They are deleted on the server, with their runs: forget them."""
+        """Forget orphans that the server has deleted, with their runs."""
         if orphans:
             names, keys = [orphan.name for orphan in orphans], self._keys
             runs = [keys.runs(orphan.conversation_id) for orphan in orphans]
             await self._connection.execute_many([("ZREM", keys.orphans, *names), ("DEL", *runs)])
 
     async def runs(self, orphan: Orphan) -> list[str]:
-        """The ids of the runs that were made in a conversation, the oldest first."""
+        """The ids of a conversation's runs, oldest first."""
         key = self._keys.runs(orphan.conversation_id)
         found: list[str] = await self._connection.execute("LRANGE", key, 0, -1)
         return found
 
     async def count(self, before: float, now: float) -> tuple[int, int]:
-        """How many conversations were last used before a time; how many orphans are due by now."""
+        """The number of conversations last used before a time, and of orphans that are due."""
         idle, orphans = await self._connection.execute_many(
             [
                 ("ZCOUNT", self._keys.idle, "-inf", f"({before!r}"),
@@ -107,7 +108,7 @@ class Archive:
         return int(idle), int(orphans)
 
     async def idle(self, before: float, limit: int, skip: int = 0) -> list[Idle]:
-        """Conversations last used before a time, the longest idle first, in two round trips."""
+        """Conversations last used before a time, longest idle first, in two round trips."""
         flat = await self._connection.execute(
             *("ZRANGEBYSCORE", self._keys.idle, "-inf", f"({before!r}", "WITHSCORES"),
             *("LIMIT", skip, limit),
@@ -121,7 +122,7 @@ class Archive:
         ]
 
     async def _look(self, threads: Sequence[Thread]) -> list[tuple[Orphan | None, frozenset[str]]]:
-        """What some conversations have on the server, and who wrote in them; one round trip."""
+        """The remote ids and the authors of some conversations, in one round trip."""
         keys = self._keys
         flat = await self._connection.execute_many(
             [("HMGET", keys.conversation(t), "engine", "id", "user_id") for t in threads]
@@ -136,14 +137,14 @@ class Archive:
         return known
 
     async def archive(self, found: Sequence[Idle], before: float) -> list[Fate]:
-        """Turn conversations into tombstones, unless they are in use again; one round trip."""
+        """Turn conversations into tombstones unless they are in use again, in one round trip."""
         fates: list[Fate] = await self._connection.run_many(
             "archive", [self._call(idle, repr(before)) for idle in found]
         )
         return fates
 
     async def forget(self, conversations: Sequence[Conversation]) -> list[Fate]:
-        """The same on request, however lately they were used; `busy`: a turn is at work."""
+        """The same on request, however recently they were used; `busy`: a turn is running."""
         known = await self._look([c.thread for c in conversations])
         found = [Idle(c.thread, 0, *facts) for c, facts in zip(conversations, known, strict=True)]
         fates: list[Fate] = await self._connection.run_many(

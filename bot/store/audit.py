@@ -1,4 +1,4 @@
-"""The audit trail of tool calls: append-only, each line bound to the one before by its hash.
+"""The audit trail of tool calls: append-only, each line chained to the previous one by its hash.
 
 It holds ids, names, hashes and times; never arguments, results or other texts.
 """
@@ -15,14 +15,14 @@ from bot.store.keys import Keys
 DAY = 24 * 3600
 READ_AT_ONCE = 500
 ATTEMPTS = 50
-"""Two processes may append at the same moment; one of them tries again."""
+"""Two processes may append at the same time; one of them retries."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
     """One decision about a tool call, or its outcome. `at` is in epoch seconds.
 
-    `arguments_sha256` is the hash of exactly what was called; `decided_by` a person's id, or
+    `arguments_sha256` is the hash of the exact arguments; `decided_by` is a person's id, or
     `policy`.
     """
 
@@ -76,7 +76,8 @@ class AuditTrail:
             before = newest
 
     async def read(self) -> AsyncIterator[StoredLine]:
-        """All lines, the oldest first. The first one is taken as it is: older ones may be gone."""
+        """All lines, oldest first. The hash before the first one is not checked: older lines may be
+        gone."""
         start, before = "-", None
         while entries := await self._page(start):
             for id, fields in entries:

@@ -1,4 +1,4 @@
-"""What a channel's admins have set for it, every version kept with who made it and when."""
+"""The settings that admins made for a channel; versions are kept with their author and time."""
 
 import time
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ Users = Literal["members", "guests", "people"]
 
 VERSIONS_KEPT = 50
 READ_AHEAD = 3
-"""Versions that are read, in case that the newest are corrupt; `take.lua` knows it, too."""
+"""Versions that are read in case the newest are corrupt; repeated in `take.lua`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """How the bot behaves in a channel; what is empty or None is as the deployment's settings say.
+    """How the bot behaves in a channel; an empty value means the deployment's default.
 
     `follow_ups`: in its own threads the bot answers without a mention `always`, while `one_person`
-    talks, or to `mentions` only. `users`: who may use it: `members` of the workspace, `guests`
-    and people of other workspaces, too, or only the named `people`.
+    talks to it, or to `mentions` only. `users`: `members` of the workspace may use it, or also
+    `guests` and people of other workspaces, or only the named `people`.
     """
 
     instructions: str = ""
@@ -51,11 +51,11 @@ class Channels:
         self._keys = keys
 
     async def find(self, team_id: str, channel_id: str) -> ChannelSettings:
-        """The settings that apply now; the defaults where none were set."""
+        """The settings that apply now, or the defaults."""
         return newest(await self._lines(team_id, channel_id, READ_AHEAD))
 
     async def versions(self, team_id: str, channel_id: str, count: int = 10) -> list[Version]:
-        """The newest versions, the newest first."""
+        """The newest versions, newest first."""
         lines = await self._lines(team_id, channel_id, count)
         key = self._keys.settings(team_id, channel_id)
         return [version for _, version in read_each(key, lines, _parse)]
@@ -63,7 +63,7 @@ class Channels:
     async def save(
         self, team_id: str, channel_id: str, settings: ChannelSettings, *, user_id: str, after: int
     ) -> bool:
-        """Make a new version, unless there is one since version `after` (0: none yet)."""
+        """Add a version, unless one was added since version `after` (0: none yet)."""
         version = Version(after + 1, user_id, time.time(), settings)
         saved = await self._connection.run(
             "configure",
@@ -91,7 +91,7 @@ class Channels:
 
 
 def newest(lines: Sequence[str]) -> ChannelSettings:
-    """The settings in the first of a channel's versions; the defaults where none can be read."""
+    """The settings of the first version that can be read, or the defaults."""
     found = read_each("settings", lines, _parse)
     return found[0][1].settings if found else ChannelSettings()
 

@@ -1,4 +1,4 @@
-"""What `bot doctor` asks of Redis. Works with INFO alone where a host allows no CONFIG."""
+"""The checks of Redis for `bot doctor`. INFO alone is enough where a host forbids CONFIG."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,7 +21,7 @@ OLDEST = (6, 2)
 ADVISED = (7, 0)
 CLOCK_SECONDS = 30.0
 PROCESSES_IN_A_DEPLOY = 4
-"""web and worker, the old and the new ones: for a moment they run side by side."""
+"""web and worker, old and new: both releases run side by side during a deploy."""
 FULL = 0.8
 WAITING_TOO_LONG = 60.0
 
@@ -76,7 +76,7 @@ class RedisChecks:
         self._info: Info = {}
 
     def all(self) -> tuple[Check, ...]:
-        """In the order in which they make sense to a reader."""
+        """In the order in which a reader needs them."""
         needs = ("redis",)
         return (
             Check("redis", self.server),
@@ -90,7 +90,7 @@ class RedisChecks:
         )
 
     async def server(self) -> Finding:
-        """Whether it can be reached, and is new enough."""
+        """Whether the server is reachable and recent enough."""
         try:
             self._info = await self._connection.execute("INFO")
         except (StoreUnavailable, ResponseError) as error:
@@ -98,11 +98,11 @@ class RedisChecks:
         return judge_version(self._info)
 
     async def tls(self) -> Finding:
-        """Whether what people write can be read on the way."""
+        """Whether the connection is encrypted."""
         return judge_tls(self._settings.redis_url, verified=self._settings.redis_tls_verify)
 
     async def writes(self) -> Finding:
-        """Whether our scripts may run and write: no replica, no full memory, no missing right."""
+        """Whether scripts may run and write: no replica, no full memory, no missing permission."""
         key = self._keys.doctor
         script = "return redis.call('SET', KEYS[1], redis.call('TIME')[1], 'EX', 5)"
         try:
@@ -114,17 +114,17 @@ class RedisChecks:
         return ok("scripts run and write")
 
     async def eviction(self) -> Finding:
-        """Whether the server throws away what it holds once its memory is full."""
+        """Whether the server evicts data once its memory is full."""
         return judge_eviction(self._info)
 
     async def persistence(self) -> Finding:
-        """Whether what was acknowledged to Slack outlives a restart of the server."""
+        """Whether acknowledged messages survive a restart of the server."""
         return judge_persistence(
             self._info, await self._config("save"), await self._config("appendfsync")
         )
 
     async def connections(self) -> Finding:
-        """Whether all processes of a deploy get their connections."""
+        """Whether the server allows the connections of all processes of a deploy."""
         cap = self._info.get("maxclients") or await self._config("maxclients")
         if not cap:
             return skipped("this server does not tell its limit")
@@ -132,14 +132,14 @@ class RedisChecks:
         return judge_connections(int(cap), used, self._settings.bot_redis_connections)
 
     async def time(self) -> Finding:
-        """Whether the server's clock and ours agree."""
+        """Whether the server's clock and this machine's agree."""
         seconds, microseconds = await self._connection.execute("TIME")
         theirs = int(seconds) + int(microseconds) / 1e6
         harm = "ages and deadlines of messages will be wrong"
         return judge_clock("Redis", theirs, self._clock(), CLOCK_SECONDS, harm)
 
     async def queue(self) -> Finding:
-        """Whether messages wait longer than they should, or were given up."""
+        """Whether messages wait too long or were given up."""
         depth = await Inbox(self._connection, self._connection, self._keys).depth()
         text = f"{depth.waiting} waiting, {depth.claimed} at work, {depth.workers} workers"
         if depth.oldest_age > WAITING_TOO_LONG:
@@ -151,7 +151,7 @@ class RedisChecks:
         return ok(text)
 
     async def _config(self, name: str) -> str | None:
-        """A setting of the server; None where it may not be asked."""
+        """A setting of the server; None where CONFIG is forbidden."""
         try:
             reply = await self._connection.execute("CONFIG", "GET", name)
         except (StoreUnavailable, ResponseError):
@@ -160,7 +160,7 @@ class RedisChecks:
 
 
 def judge_version(info: Info) -> Finding:
-    """Valkey names the Redis it is like in `redis_version`, and itself beside it."""
+    """Valkey reports the compatible Redis in `redis_version` and its own version separately."""
     told = str(info.get("redis_version", "0"))
     version = tuple(int(part) for part in told.split(".")[:2] if part.isdecimal())
     own = info.get("valkey_version")
@@ -210,8 +210,8 @@ def judge_eviction(info: Info) -> Finding:
 
 
 def judge_persistence(info: Info, save: str | None, fsync: str | None) -> Finding:
-    """`save` and `fsync` are the server's settings of snapshots and of how often it writes to the
-    disk for certain; None where it does not tell."""
+    """`save` and `fsync` are the server's settings for snapshots and for syncing to disk; None if
+    unknown."""
     if info.get("aof_last_write_status", "ok") != "ok" or (
         info.get("rdb_last_bgsave_status", "ok") != "ok"
     ):
@@ -231,7 +231,7 @@ def judge_persistence(info: Info, save: str | None, fsync: str | None) -> Findin
 
 
 def judge_connections(cap: int, used: int, ours: int) -> Finding:
-    """`cap` and `used` are the server's, `ours` is BOT_REDIS_CONNECTIONS."""
+    """`cap` and `used` are reported by the server; `ours` is BOT_REDIS_CONNECTIONS."""
     needed = PROCESSES_IN_A_DEPLOY * ours
     text = f"{used} of {cap} in use, up to {ours} a process"
     fix = f"set BOT_REDIS_CONNECTIONS={max(3, cap // PROCESSES_IN_A_DEPLOY - 1)}, or a larger plan"

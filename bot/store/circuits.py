@@ -1,7 +1,7 @@
 """Circuit breakers: one per dependency, shared by all workers through Redis.
 
-A circuit opens when its dependency fails. While it is open nothing is sent but a single probe at
-growing pauses; the first answer closes it, and the threads that are parked on it resume in order.
+A circuit opens when its dependency fails. While it is open, only single probes are sent, at growing
+intervals. The first answer closes it, and the threads parked on it resume in order.
 """
 
 import time
@@ -22,7 +22,7 @@ PARKED_SECONDS = 7 * 86400
 REMEMBERED_FAILURES = 5000
 
 current_turn: ContextVar[str] = ContextVar("current_turn", default="")
-"""The id of the turn that calls a dependency, by which failures are told apart."""
+"""The id of the turn that calls a dependency; failures are counted by turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class OpenCircuit:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What `resume` took off the list; `healthy`: the dependency has recovered for good."""
+    """The threads that `resume` removed from the list; `healthy`: the dependency has fully
+    recovered."""
 
     threads: tuple[Thread, ...]
     healthy: bool
@@ -52,7 +53,7 @@ class Circuits:
         self._suspects: dict[str, set[str]] = {}
         """Turns whose calls failed since the dependency last answered."""
         self._answered: dict[str, OrderedDict[str, float]] = {}
-        """The last two turns that a dependency answered, and when."""
+        """The last two turns that a dependency answered, with the times."""
         self._failed_at: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def is_open(self, dependency: str) -> bool:
@@ -65,8 +66,8 @@ class Circuits:
         """Make one call of a dependency inside the block.
 
         Raises CircuitOpen without running the block while the circuit is open, unless the call
-        is `ongoing`. DependencyDown from the block is recorded; every other error is an answer of
-        the dependency.
+        is `ongoing`. DependencyDown from the block is recorded as a failure; any other error counts
+        as an answer.
         """
         probing = not ongoing and await self._admit(dependency)
         try:
@@ -101,7 +102,7 @@ class Circuits:
             if wait < 0:
                 self._close(dependency)
                 return False
-            # Another call may be the probe now, and its outcome known before this is.
+            # By now another call may be the probe and end before this one does.
             seconds = min(wait, self.timing.first_pause) or self.timing.probe_timeout
             self._open[dependency] = OpenCircuit(circuit.reason, now + seconds)
         if wait:
@@ -109,7 +110,7 @@ class Circuits:
         return True
 
     async def _failed(self, error: DependencyDown) -> None:
-        """Open the circuit, unless only one turn fails: then its message may be the cause.
+        """Open the circuit, unless a single turn fails: its message may be the cause.
 
         A failure counts against a turn if the dependency answered others in the meantime.
         """
@@ -169,24 +170,24 @@ class Circuits:
         metrics.circuit_open.labels(dependency).set(0)
 
     def refresh(self, circuits: Mapping[str, tuple[str, float]]) -> None:
-        """Take over what all workers know: by dependency the reason of an open circuit, and the
-        seconds until its next probe."""
+        """Update the open circuits from Redis: by dependency the reason and the seconds until the
+        next probe."""
         for dependency in set(self._open) - set(circuits):
             self._close(dependency)
         for dependency, (reason, retry_in) in circuits.items():
             self._note_open(dependency, reason, retry_in)
 
     async def park(self, dependency: str, thread: Thread, position: float) -> None:
-        """Have a released thread resumed with the dependency, in order of `position`."""
+        """Queue a released thread until the dependency recovers, in order of `position`."""
         name = self._keys.parked(dependency)
         await self._connection.execute_many(
             [("ZADD", name, position, thread.key), ("EXPIRE", name, PARKED_SECONDS)]
         )
 
     async def resume(self, dependency: str, heartbeat: float) -> Resumed:
-        """The parked threads whose turn it is: the next probe, or the next few after a recovery.
+        """The parked threads to resume now: the next probe, or the next few after a recovery.
 
-        To be called by all workers once per heartbeat; together they keep to the pace.
+        All workers call this once per heartbeat; the pace is shared.
         """
         timing = self.timing
         healthy, *threads = await self._connection.run(

@@ -1,4 +1,4 @@
-"""What the inbox speaks of: deliveries, entries, claims, the state of a thread."""
+"""The values of the inbox: deliveries, entries, claims, the state of a thread."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ Amendment = Literal["waiting", "taken", "absent"]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of a message: `new` or seen before; how many wait in its thread, itself
-    included; whether a turn is under way there."""
+    """The result of a delivery: whether the message was `new`; how many wait in its thread,
+    including itself; whether a turn is under way there."""
 
     new: bool
     waiting: int
@@ -27,9 +27,9 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A thread that was read from the stream of ready threads, and is ours to take.
+    """An entry read from the stream of ready threads, pending for this worker.
 
-    `begun`: a worker that is gone had its turn, so that there is nothing to gather.
+    `begun`: a turn exists already (its worker is gone), so there is no debounce.
     """
 
     thread: Thread
@@ -44,12 +44,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on a thread, and what there is to work on.
+    """The exclusive right to a thread, with the messages to answer.
 
-    `fence` is the word that every write of the holder carries. `attempt` counts the failures of
-    this turn so far, `crashes` the workers that died over it. `taken_at` is when the turn was
-    begun, in epoch seconds of the server; it stays when another worker goes on with it. `steps`
-    holds what the steps done so far gave, as JSON, `intents` the names of all that were begun.
+    `fence` is the fencing token that every write of the holder carries. `attempt` counts the
+    failures of this turn so far, `crashes` the workers that died during it. `taken_at` is when the
+    turn began, in epoch seconds of the server; it does not change when another worker resumes the
+    turn. `steps` holds the results of the finished steps as JSON, `intents` the names of all steps
+    that were begun.
     """
 
     thread: Thread
@@ -65,40 +66,40 @@ class Claim:
     intents: frozenset[str] = frozenset()
     conversation: Conversation | None = None
     archived: float = 0.0
-    """When a conversation that was archived meanwhile was last used, in epoch seconds."""
+    """When the archived conversation of the thread was last used, in epoch seconds."""
     settings: tuple[str, ...] = ()
-    """The newest versions of the channel's settings as JSON, the newest first."""
+    """The newest versions of the channel's settings as JSON, newest first."""
 
     restored_at: float = 0.0
     """When an older state of Redis was last noticed, in epoch seconds of the server; 0: never."""
 
     @property
     def maybe_done(self) -> bool:
-        """Whether a step may be done although the journal does not say so: the question is older
-        than the moment when Redis came back with an older state."""
+        """Whether a step may be done although the journal lacks it: the question is older than the
+        last rollback of Redis to an older state."""
         asked_at = min(float(message.ts) for message in self.messages)
         return self.restored_at > 0 and asked_at < self.restored_at + CLOCK_SKEW
 
     @property
     def channel(self) -> ChannelSettings:
-        """What holds in the thread's channel."""
+        """The settings of the thread's channel."""
         return newest(self.settings)
 
     @property
     def resumed(self) -> bool:
-        """Whether another attempt worked on this turn before."""
+        """Whether this turn was attempted before."""
         return bool(self.intents or self.attempt or self.crashes)
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a worker learns from a heartbeat.
+    """The reply to a heartbeat.
 
-    `interrupts`: turns that are to end, by `Thread.key`, of all workers. `late`: we were given up
-    for dead since the last beat, so others may hold our threads. `data_lost`: Redis came back
-    without what it held at the last beat. `restored`: it came back with an older state, or as
-    another server. `circuits`: by dependency the reason of an open circuit
-    ("" where it was closed lately) and the seconds until its next probe.
+    `interrupts`: turns that are to end, by `Thread.key`, of all workers. `late`: our lease had
+    expired, so other workers may hold our threads. `data_lost`: Redis lost its data since the last
+    heartbeat. `restored`: it came back with an older state, or was replaced by another server.
+    `circuits`: by dependency the reason of an open circuit ("" if it closed recently) and the
+    seconds until its next probe.
     """
 
     interrupts: Mapping[str, Interrupt]
@@ -115,9 +116,9 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much there is to do: threads in each state, dead letters, living workers.
+    """The backlog: threads in each state, dead letters, live workers.
 
-    `oldest_age` is how long the first of the waiting threads has been waiting, in seconds.
+    `oldest_age` is how long the oldest waiting thread has waited, in seconds.
     """
 
     waiting: int
@@ -129,13 +130,13 @@ class Depth:
 
 
 Wait = Literal["queued", "orphaned", "retrying", "no_worker"]
-"""Why no worker holds a thread: all are busy, its worker died, the next attempt is due later, or no
-worker is alive at all."""
+"""Why no worker holds a thread: all are busy, its worker died, its next attempt is not due yet, or
+no worker is alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadState:
-    """One thread as it is stored in Redis; `waiting` and `taken` are the ts of its messages."""
+    """One thread as stored in Redis; `waiting` and `taken` are the ts of its messages."""
 
     state: Literal["idle", "ready", "claimed", "later"]
     waiting: tuple[str, ...] = ()
@@ -149,7 +150,7 @@ class ThreadState:
 
 
 def pairs(flat: list[str]) -> dict[str, str]:
-    """Read the flat list of fields and values that a script gives for a hash."""
+    """Read the flat list of fields and values that a script returns for a hash."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
@@ -160,7 +161,7 @@ def parse_claim(
     reply: Sequence[Any],
     conversation: Conversation | None,
 ) -> Claim:
-    """Read what the script `take` gave; the conversation is parsed by the caller."""
+    """Read the reply of the script `take`; the caller parses the conversation."""
     messages, settings = reply[0], reply[4]
     turn, thread, kept = map(pairs, reply[1:4])
     return Claim(
@@ -183,7 +184,7 @@ def parse_claim(
 
 
 def parse_conversation(thread: Thread, fields: Mapping[str, str]) -> Conversation | None:
-    """Read the hash of a conversation; None where only a tombstone is left."""
+    """Read the hash of a conversation; None for a tombstone."""
     if "id" not in fields:
         return None
     return Conversation(

@@ -1,4 +1,4 @@
-"""The one way to Redis: runs commands and scripts, and maps Redis's errors to ours."""
+"""The only access to Redis: runs commands and scripts, and maps Redis's errors to ours."""
 
 import asyncio
 import re
@@ -25,10 +25,10 @@ from bot.timing import StoreTiming
 T = TypeVar("T")
 
 ASIDE_SECONDS = 30 * 24 * 3600
-# Corrupt keys that one call may find one after the other.
+# Corrupt keys that one call may run into, one after another.
 REPAIRS = 10
 
-# Before version 7 the code of an error inside a script may be anywhere in the text.
+# Before version 7 the code of an error raised in a script can be anywhere in the text.
 _AWAY = re.compile(
     r"\b(OOM|READONLY|MISCONF|LOADING|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|BUSY)\b"
 )
@@ -59,12 +59,12 @@ def open_connection(
     timing: StoreTiming = StoreTiming(),
     confirm: Confirm = "",
 ) -> "Connection":
-    """A client with at most so many connections, each opened when it is needed.
+    """A client with a limited number of connections, each opened on demand.
 
-    The pool looks at a connection before it gives it away, so that one which the server closed
-    meanwhile (Heroku: after 300 idle seconds) is opened again. redis-py's own retries and health
-    checks are off: where a server refuses a new connection they start each other without an end.
-    Raises ConfigError where `url` cannot be read.
+    The pool checks a connection before lending it, so that one closed by the server (Heroku: after
+    300 idle seconds) is reopened. redis-py's own retries and health checks are off: they trigger
+    each other endlessly when a server refuses new connections. Raises ConfigError where `url`
+    cannot be read.
     """
     options: dict[str, Any] = {
         "max_connections": connections,
@@ -82,7 +82,7 @@ def open_connection(
     try:
         pool = ConnectionPool.from_url(url, **options)
     except ValueError:
-        # The text of the error may hold a part of the password.
+        # The text of the error may contain part of the password.
         raise ConfigError("REDIS_URL", "is not a valid address of a Redis server") from None
     return Connection(Redis.from_pool(pool), keys, connections, timing, confirm)
 
@@ -105,7 +105,7 @@ class Connection:
         self.redis = redis
         self.timing = timing
         self._keys = keys
-        # The pool's own queue is unfair: under load some would wait for ever.
+        # The pool's own queue is unfair: under load some callers would starve.
         self._free = asyncio.Semaphore(connections)
         self._scripts: dict[str, AsyncScript] = {}
         self._confirmation = CONFIRMATIONS[confirm]
@@ -154,9 +154,9 @@ class Connection:
         keys: Mapping[str, str | Sequence[str]],
         **args: Values,
     ) -> Any:
-        """`run`, and wait until a replica or the disk has it, where that was asked for.
+        """Like `run`, then wait until a replica or the disk has confirmed the write, if configured.
 
-        Raises StoreUnavailable where they do not confirm it in time; it may be stored all the same.
+        Raises StoreUnavailable if it is not confirmed in time; it may be stored nevertheless.
         """
         if not self._confirmation:
             return await self.run(script, thread, keys, **args)
@@ -178,10 +178,10 @@ class Connection:
             return await pipeline.execute()
 
     async def _repaired(self, words: Sequence[str], call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call; where Redis finds a corrupt key, set that aside and make it again.
+        """Make a call. If Redis finds a corrupt key, set that aside and repeat the call.
 
-        Without this one foreign value under a shared name (`ready`, `interrupts`) would stop the
-        whole deployment.
+        Otherwise one foreign value under a shared key (`ready`, `interrupts`) would stop the whole
+        deployment.
         """
         for _ in range(REPAIRS):
             try:
@@ -194,7 +194,8 @@ class Connection:
         return await self._answered(call)
 
     async def _corrupt_keys(self, error: ResponseError, words: Sequence[str]) -> list[str]:
-        """The keys that made a call fail: the one a script names, or those of the wrong type."""
+        """The keys that made a call fail: the one that a script names, or those of the wrong
+        type."""
         if found := _CORRUPT.search(str(error)):
             return [found[1]]
         if "WRONGTYPE" not in str(error):
@@ -208,20 +209,20 @@ class Connection:
         ]
 
     async def set_aside(self, *keys: str) -> None:
-        """Move corrupt keys out of the way, where they stay for 30 days."""
+        """Rename corrupt keys; the copies are kept for 30 days."""
         for key in keys:
             aside = self._keys.set_aside(key)
             log.error("redis_key_corrupt", key=key, moved_to=aside)
             await self._answered(partial(self._move, key, aside))
             if key in (self._keys.ready, self._keys.later):
-                # A worker looks for the threads that were in it.
+                # A worker recovers the threads that were listed in it.
                 await self.execute("SET", self._keys.recover, "", "EX", ASIDE_SECONDS)
 
     async def _move(self, key: str, aside: str) -> None:
         async with self.redis.pipeline(transaction=True) as pipeline:
             pipeline.rename(key, aside)
             pipeline.expire(aside, ASIDE_SECONDS)
-            # Another process may have moved it meanwhile.
+            # Another process may have renamed it first.
             await pipeline.execute(raise_on_error=False)
 
     async def run_many(self, script: str, calls: Sequence[Call]) -> list[Any]:
@@ -238,10 +239,10 @@ class Connection:
         return await self._repaired(names, run) if calls else []
 
     async def _answered(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call, once more where the connection broke.
+        """Make a call; repeat it once if the connection broke.
 
         All scripts are idempotent: a second `deliver` is a redelivery, a second `settle` is
-        refused. A call that timed out is not repeated: the server has enough to do.
+        refused. A call that timed out is not repeated: the server is overloaded.
         """
         try:
             try:
@@ -280,13 +281,13 @@ class Connection:
 
 
 def _mapped(error: ResponseError) -> Exception | None:
-    """Our own error for one of Redis's; None where it says that the data or the call is wrong."""
+    """Our error for one of Redis's; None if it reports wrong data or a wrong call."""
     text = str(error)
     if text.startswith("SUPERSEDED"):
         return Superseded(text)
     if text.startswith(("NOGROUP", "UNBLOCKED", "no such key")):
         return NoGroup(text)
-    # redis-py takes the first word off some errors and makes it their class.
+    # redis-py strips the first word of some errors and turns it into their class.
     if _AWAY.search(text) or type(error) is not ResponseError:
         metrics.redis_errors.labels(type(error).__name__).inc()
         return StoreUnavailable(f"{type(error).__name__}: {error}")

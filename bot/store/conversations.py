@@ -1,4 +1,4 @@
-"""Which conversation a thread has, and our own record of it, from which a lost one is rebuilt."""
+"""The conversation of each thread, and our record of it, from which a lost one is rebuilt."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,12 @@ class Conversations:
         self._keys = keys
 
     async def find(self, thread: Thread) -> Conversation | None:
-        """The thread's conversation. A claim brings it along: `claim.conversation`."""
+        """The thread's conversation. A claim includes it: `claim.conversation`."""
         fields = await self._connection.execute("HGETALL", self._keys.conversation(thread))
         return await self._parse(thread, fields)
 
     async def _parse(self, thread: Thread, fields: Mapping[str, str]) -> Conversation | None:
-        """The conversation in a hash; None where there is none, or a corrupt one is set aside."""
+        """The conversation in a hash; None if there is none. A corrupt one is set aside."""
         try:
             return parse_conversation(thread, fields)
         except UNREADABLE:
@@ -41,10 +41,10 @@ class Conversations:
         step: str = "",
         records: Sequence[Record] = (),
     ) -> None:
-        """Give the thread its conversation; `step` of the turn is recorded along with it.
+        """Map the thread to its conversation and record the turn's `step` atomically.
 
-        `records`, where there are any, replace our own record. One that the thread had before
-        becomes an orphan, and the counts start again.
+        `records`, if any, replace our record. A previous conversation of the thread becomes an
+        orphan, and the counts restart.
         """
         thread = claim.thread
         await self._connection.run(
@@ -62,7 +62,7 @@ class Conversations:
         )
 
     async def forget(self, claim: Claim) -> Conversation | None:
-        """Part the thread from its conversation and drop our record of it; returns the old one.
+        """Detach the thread from its conversation and drop our record; returns the conversation.
 
         The thread stays ours: `is_ours` holds for 90 days more.
         """
@@ -79,14 +79,15 @@ class Conversations:
     async def abandon(self, claim: Claim) -> None:
         """Continue the thread in a new conversation, filled from our record, from the next run on.
 
-        The present one becomes an orphan.
+        The current one becomes an orphan.
         """
         await self._connection.run("abandon", claim.thread, claim=claim.fence)
 
     async def forget_person(self, claim: Claim, user_id: str) -> None:
-        """Remove a person's messages and the answers to them; the others' stay.
+        """Remove a person's messages and the answers to them; other people's stay.
 
-        The thread continues in a new conversation. Where nothing is left, it is forgotten.
+        The thread continues in a new conversation. If nothing is left, the conversation is
+        forgotten.
         """
         thread = claim.thread
         known = claim.conversation.owed if claim.conversation else ()
@@ -108,7 +109,7 @@ class Conversations:
         await self._connection.run("retract", claim.thread, claim=claim.fence, ts=ts)
 
     async def history(self, thread: Thread) -> list[Record]:
-        """Our own record of the conversation, the oldest line first."""
+        """Our record of the conversation, oldest line first."""
         [found] = await self.histories([thread])
         return found
 
@@ -123,7 +124,7 @@ class Conversations:
         ]
 
     async def is_ours(self, thread: Thread) -> bool:
-        """Whether the bot is part of this thread: it answered there, or is about to."""
+        """Whether the bot takes part in this thread: it has answered there, or is about to."""
         keys = self._keys
         return bool(
             await self._connection.execute("EXISTS", keys.conversation(thread), keys.thread(thread))
@@ -132,9 +133,9 @@ class Conversations:
     async def recent(
         self, team_id: str, user_id: str, *, channel_id: str = "", limit: int | None = 10
     ) -> list[Conversation]:
-        """The conversations that a person wrote in, the last used one first; all without a limit.
+        """The conversations that a person wrote in, last used first; all of them without a limit.
 
-        What has been forgotten since is taken off the person's list on the way.
+        Forgotten conversations are removed from the person's list as a side effect.
         """
         key = self._keys.recent(team_id, user_id)
         places = await self._connection.execute("ZREVRANGE", key, 0, -1)

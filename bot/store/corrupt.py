@@ -1,4 +1,4 @@
-"""Reading stored values of which some may be corrupt: those are logged and left out."""
+"""Reads stored values, some of which may be corrupt: those are logged and left out."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -16,7 +16,7 @@ UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
 def read_each(key: str, values: Iterable[S], parse: Callable[[S], T]) -> list[tuple[S, T]]:
-    """Pairs of a value and what it says, without the values that cannot be parsed."""
+    """Pairs of a value and its parsed form, without the values that cannot be parsed."""
     found, corrupt = [], 0
     for value in values:
         try:
@@ -29,7 +29,7 @@ def read_each(key: str, values: Iterable[S], parse: Callable[[S], T]) -> list[tu
 
 
 def read_count(key: str, value: str | None) -> int:
-    """A whole number that was stored; 0 where there is none that can be read."""
+    """A stored integer; 0 if it is missing or corrupt."""
     found = read_each(key, [value or "0"], int)
     return found[0][1] if found else 0
 
@@ -39,7 +39,7 @@ async def read_members(
 ) -> list[tuple[str, T]]:
     """`read_each` for members of a sorted set, from which corrupt ones are removed.
 
-    Otherwise they would be the first to be read each time, and hold up what comes after them.
+    Otherwise they would be read first each time and block the members behind them.
     """
     found = read_each(key, names, parse)
     if len(found) < len(names):

@@ -1,4 +1,4 @@
-"""Dead letters: turns that were given up, with the reason, to be tried again or dropped."""
+"""Dead letters: turns that were given up, with the reason, to be retried or dropped."""
 
 import time
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class DeadLetter:
     crashes: int
     messages: tuple[Message, ...]
     dependency: str = ""
-    """What was down; such a letter returns by itself once it is up again."""
+    """The dependency that was down; such a letter is retried automatically once it recovers."""
 
     @classmethod
     def of(cls, claim: Claim, reason: str, dependency: str = "") -> "DeadLetter":
-        """The letter that a claim becomes."""
+        """The dead letter of a claim."""
         return cls(
             id=claim.turn_id,
             thread=claim.thread,
@@ -40,14 +40,14 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """All dead letters. Nothing leaves them by itself."""
+    """All dead letters. They do not expire."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
 
     async def list(self) -> tuple[DeadLetter, ...]:
-        """All letters, the oldest first."""
+        """All letters, oldest first."""
         key = self._keys.dead
         texts = (await self._connection.execute("HGETALL", key)).values()
         letters = [letter for _, letter in read_each(key, texts, _parse)]
@@ -60,7 +60,7 @@ class DeadLetters:
         return found[0][1] if found else None
 
     async def retry(self, id: str) -> bool:
-        """Put the letter's messages back into their thread; False where there is no such letter."""
+        """Put the letter's messages back into their thread; False if there is no such letter."""
         letter = await self.find(id)
         if letter is None:
             return False
@@ -75,7 +75,7 @@ class DeadLetters:
         await self._connection.execute("HSET", self._keys.dead, letter.id, encode(letter))
 
     async def drop(self, id: str) -> bool:
-        """Throw a letter away; False where there is no such letter."""
+        """Delete a letter; False if there is no such letter."""
         return bool(await self._connection.execute("HDEL", self._keys.dead, id))
 
 

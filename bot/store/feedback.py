@@ -1,4 +1,4 @@
-"""What people think of answers: one line for each person and answer, and their notes."""
+"""Feedback on answers: one entry for each person and answer, with an optional note."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ Vote = Literal["positive", "negative"]
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What a person said of the answer of one turn. `run_id` is the server's id of the answer:
-    `resp_...` or `run_...`; `at` in epoch seconds."""
+    """One person's feedback on the answer of one turn. `run_id` is the server's id of the answer:
+    `resp_...` or `run_...`; `at` is in epoch seconds."""
 
     turn_id: str
     run_id: str
@@ -30,27 +30,27 @@ class Feedback:
 
 
 class FeedbackBook:
-    """All that people said, and which answer of a thread is the last one."""
+    """All feedback, and which answer of a thread is the last one."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
 
     async def save(self, feedback: Feedback) -> None:
-        """Keep it, in the place of what this person said of this answer before."""
+        """Save it; it replaces the person's earlier feedback on this answer."""
         field = f"{feedback.turn_id}:{feedback.user_id}"
         await self._connection.execute("HSET", self._keys.feedback, field, encode(feedback))
 
     async def list(self) -> list[Feedback]:
-        """Everything, in the order of time."""
+        """All feedback, oldest first."""
         return sorted((await self._all()).values(), key=lambda feedback: feedback.at)
 
     async def expire(self, before: float) -> int:
-        """Throw away what was said before this time; returns how much."""
+        """Delete feedback older than this time; returns how many entries."""
         return await self._drop(lambda feedback: feedback.at < before)
 
     async def forget(self, team_id: str, user_id: str) -> None:
-        """Throw away what a person said, and that the person was ever greeted."""
+        """Delete a person's feedback, and the note that the person was greeted."""
         await self._drop(lambda f: (f.thread.team_id, f.user_id) == (team_id, user_id))
         await self._connection.execute("SREM", self._keys.greeted(team_id), user_id)
 
@@ -76,9 +76,9 @@ class FeedbackBook:
         }
 
     async def answered(self, thread: Thread, turn_id: str, ts: str = "") -> str:
-        """Make this turn's answer the last one of the thread; `ts` is its message with buttons.
+        """Mark this turn's answer as the last one of the thread; `ts` is its message with buttons.
 
-        Returns the `ts` of the answer that was the last one until now, or "".
+        Returns the `ts` of the previous last answer, or "".
         """
         name, value = self._keys.latest(thread), f"{turn_id} {ts}".rstrip()
         old, _ = await self._connection.execute_many(
@@ -88,12 +88,12 @@ class FeedbackBook:
         return "" if turn == turn_id else previous
 
     async def is_last(self, thread: Thread, turn_id: str) -> bool:
-        """Whether no other answer has come after this turn's."""
+        """Whether this turn's answer is still the last one."""
         found = await self._connection.execute("GET", self._keys.latest(thread))
         return (found or "").partition(" ")[0] == turn_id
 
     async def greet(self, team_id: str, user_id: str) -> bool:
-        """Whether this person has never been greeted; from now on they have."""
+        """Mark a person as greeted; True if they were not before."""
         name = self._keys.greeted(team_id)
         return bool(await self._connection.execute("SADD", name, user_id))
 

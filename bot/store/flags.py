@@ -1,11 +1,11 @@
-"""Flags: things that happen at most once in so many seconds, over all processes."""
+"""Flags: something that may happen at most once in a period, over all processes."""
 
 from bot.store.connection import Connection
 from bot.store.keys import Keys
 
 
 class Flags:
-    """Names that are taken for a time."""
+    """Names that one owner holds for a time."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
@@ -16,9 +16,10 @@ class Flags:
         return not await self._connection.execute("EXISTS", self._keys.flag(name))
 
     async def take(self, name: str, owner: str, seconds: int) -> bool:
-        """Set the flag if it is free; whether it is `owner`'s, now or since an earlier call.
+        """Set the flag if it is free; returns whether `owner` holds it, from this or an earlier
+        call.
 
-        Asked again by the same owner (a turn that was taken up again) it says the same again.
+        Idempotent for the same owner, such as a resumed turn.
         """
         key = self._keys.flag(name)
         _, holder = await self._connection.execute_many(
@@ -27,10 +28,10 @@ class Flags:
         return bool(holder == owner)
 
     async def note(self, name: str, value: str, seconds: int) -> None:
-        """Keep a value under a name for a while."""
+        """Store a value under a name for a time."""
         await self._connection.execute("SET", self._keys.flag(name), value, "EX", seconds)
 
     async def read(self, name: str) -> str | None:
-        """What was noted, while it is kept."""
+        """The stored value, or None once it has expired."""
         found = await self._connection.execute("GET", self._keys.flag(name))
         return str(found) if found is not None else None

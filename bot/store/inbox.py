@@ -1,4 +1,4 @@
-"""The ordered inbox: every message is taken once, in order, one turn per thread at a time.
+"""The ordered inbox: every message is taken once, in order, with one turn per thread at a time.
 
 Delivery, pending entries and consumers are those of a Redis stream; the scripts in `lua/` tie a
 thread's messages to its single entry in it. `prelude.lua` says how.
@@ -48,28 +48,28 @@ RECORD_BYTES = 400_000
 
 @dataclass(slots=True)
 class SeenBeats:
-    """The highest count of heartbeats that this process saw in Redis. It never goes back, unless
-    Redis came back with an older state."""
+    """The highest count of heartbeats that this process saw in Redis. A lower count in Redis means
+    that it came back with an older state."""
 
     count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much is kept at most: messages of one thread in its inbox, with spare room for what is no
-    message (a stop, a reset), and dead letters."""
+    """Maximum sizes: messages in one thread's inbox, spare room there for commands (a stop, a
+    reset), and dead letters."""
 
     messages: int = 1_000
     spare: int = 100
     dead_letters: int = 10_000
 
     def room_for(self, message: Message) -> int:
-        """How many messages of the thread may be kept when this one comes."""
+        """The size of the thread's inbox up to which this message is accepted."""
         return self.messages if message.kind == "message" else self.messages + self.spare
 
 
 class Inbox:
-    """The inbox of all threads, for those who deliver and for the workers."""
+    """The inbox of all threads, for `web` (deliver) and for the workers (claim, settle)."""
 
     def __init__(
         self,
@@ -88,10 +88,10 @@ class Inbox:
         self._keys = keys
 
     async def deliver(self, message: Message) -> Delivery:
-        """Store a message durably, once; afterwards it may be acknowledged to Slack.
+        """Store a message durably, once; then it may be acknowledged to Slack.
 
-        A message is known again by (team, channel, ts) or by its event id for 26 hours. It is not
-        stored, and not new, where too many wait in its thread.
+        Duplicates are recognized by (team, channel, ts) or by event id for 26 hours. A message is
+        not stored (and not `new`) if too many wait in its thread.
         """
         thread = message.thread
         new, waiting, active = await self._connection.run_confirmed(
@@ -125,14 +125,14 @@ class Inbox:
         return amendment
 
     async def interrupt(self, thread: Thread, reason: Interrupt) -> bool:
-        """Ask for the end of the thread's turn; False where none is under way.
+        """Ask the thread's turn to end; False if none is under way.
 
-        A turn that waits for its next attempt comes back at once.
+        A turn that waits for its next attempt is resumed at once.
         """
         return bool(await self._connection.run("interrupt", thread, name=thread.key, reason=reason))
 
     async def interrupt_of(self, thread: Thread) -> Interrupt | None:
-        """The interrupt that waits for the thread's turn, if any."""
+        """The pending interrupt of the thread's turn, if any."""
         found: Interrupt | None = await self._connection.execute(
             "HGET", self._keys.interrupts, thread.key
         )
@@ -169,17 +169,16 @@ class Inbox:
                 raise
 
     async def take(self, entry: Entry, worker: str) -> Claim | None:
-        """Begin the turn of a thread, or go on with the one that was begun.
+        """Begin the turn of a thread, or resume the one that was begun.
 
-        None where the entry is no longer the thread's, or nothing waits any more.
+        None if the entry is no longer the thread's, or no message waits.
         """
         fence = secrets.token_hex(8)
         [reply] = await self._take([self._taking(entry, fence, worker)])
         return await self._claim_of(entry, fence, worker, reply)
 
     async def take_all(self, entries: Sequence[Entry], worker: str) -> dict[str, Claim]:
-        """Take many in one round trip; returns the claims by the entry, of those that `take` gives
-        one for."""
+        """Like `take` for many entries in one round trip; returns the claims by the entry's id."""
         fences = [secrets.token_hex(8) for _ in entries]
         replies = await self._take(
             [
@@ -194,7 +193,8 @@ class Inbox:
         return claims
 
     async def _take(self, calls: Sequence[Call]) -> list[Any]:
-        """Run `take`; after an older state came back, once the workers have written theirs back."""
+        """Run `take`. After a rollback of Redis it waits until the workers have reinstated their
+        turns."""
         while True:
             replies = await self._connection.run_many("take", calls)
             if "settling" not in replies:
@@ -234,7 +234,8 @@ class Inbox:
         )
 
     async def release(self, claim: Claim, after: float, reason: str, *, counts: bool = True) -> int:
-        """Come back to the same turn in `after` seconds. Returns the failures so far."""
+        """Give the claim back; the turn is resumed in `after` seconds. Returns its failures so
+        far."""
         attempts: int = await self._connection.run(
             "release",
             claim.thread,
@@ -258,11 +259,12 @@ class Inbox:
         runs: Sequence[Run] = (),
         kept: Sequence[Message] = (),
     ) -> None:
-        """End the turn: its messages are done, but for those in `kept`, which wait for the next.
+        """End the turn: its messages are done, except those in `kept`, which wait for the next
+        turn.
 
-        The authors of `answered` (all messages, unless given) become participants of the
-        conversation. Along with that, `records` go to our own record of it, `usage` to its counts,
-        and `owed`, where it is given, replaces what the conversation is owed.
+        The authors of `answered` (default: all messages) become participants of the conversation.
+        Atomically, `records` are appended to our record of it, `usage` is added to its counts, and
+        `owed`, if given, replaces what the conversation is owed.
         """
         messages = claim.messages if answered is None else answered
         await self._settle(
@@ -277,9 +279,9 @@ class Inbox:
         dependency: str = "",
         records: Sequence[Record] = (),
     ) -> None:
-        """End the turn without an answer: its messages go to the dead letters.
+        """End the turn without an answer: its messages become a dead letter.
 
-        With a `dependency` they return once that is up again.
+        With a `dependency` the letter is retried once that recovers.
         """
         letter = DeadLetter.of(claim, reason, dependency)
         await self._settle(claim, letter, claim.messages, records, Usage(), "", None, ())
@@ -327,12 +329,13 @@ class Inbox:
             log.error("dead_letters_dropped", letters=dropped)
 
     async def depth(self) -> Depth:
-        """How much there is to do."""
+        """The backlog."""
         waiting, claimed, later, dead, workers, age = await self._connection.run("depth")
         return Depth(waiting, claimed, later, dead, workers, age / 1000)
 
     async def unattended(self, seconds: float, most: int = 200) -> dict[Thread, Wait]:
-        """Threads that no live worker has held for so long, and why; `most` of each kind."""
+        """Threads that no live worker has held for `seconds`, and why; at most `most` of each
+        kind."""
         found = await self._connection.run("unattended", seconds=seconds, most=most)
         pairs = zip(found[::2], found[1::2], strict=True)
         rows = read_each(self._keys.ready, pairs, lambda pair: Thread.parse(pair[1]))
@@ -366,7 +369,7 @@ class Inbox:
 
 
 async def read_entries(connection: Connection, keys: Keys, reply: Any) -> list[Entry]:
-    """Read the reply to XREADGROUP. Deleted entries are left out, corrupt ones are deleted."""
+    """Read the reply to XREADGROUP. Skips deleted entries and deletes corrupt ones."""
     rows = [(id, fields) for id, fields in reply[0][1] if fields] if reply else []
     entries, corrupt = parse_rows(keys.ready, rows)
     if corrupt:

@@ -56,7 +56,7 @@ class Turn:
 
     @property
     def in_step(self) -> bool:
-        """Whether a step is running. Leaving now would leave its outcome unknown."""
+        """Whether a step is running. Cancelling now would leave its outcome unknown."""
         return self._running > 0
 
     async def once(
@@ -66,11 +66,11 @@ class Turn:
         *,
         undone_by: type[BotError] | tuple[type[BotError], ...] = (),
     ) -> T:
-        """Do a step, or return the value recorded for it.
+        """Run a step, or return its recorded value.
 
-        `work(again)`: with `again` an earlier attempt may have taken effect without being recorded,
-        so the work looks for its result before it repeats it. The errors `undone_by` mean that the
-        work had no effect: they leave the step as if it had not been begun.
+        `work(again)`: with `again`, an earlier attempt may have taken effect without being
+        recorded, so `work` looks for its result before it repeats it. The errors `undone_by` mean
+        that the work had no effect: the step then counts as not begun.
         """
         with self._span(step):
             again = await self._intend(step)
@@ -92,9 +92,9 @@ class Turn:
         work: Callable[[bool], Awaitable[Conversation]],
         records: Sequence[Record] = (),
     ) -> Conversation:
-        """Like `once`, for a step that creates a conversation: it also becomes the thread's.
+        """Like `once`, for a step that creates a conversation, which also becomes the thread's.
 
-        `records`, which `work` may fill, replace our own record of the conversation.
+        `records` (a list that `work` may fill) replaces our record of the conversation.
         """
         with self._span(step):
             again = await self._intend(step)
@@ -109,14 +109,14 @@ class Turn:
         return self._conversation
 
     async def undo(self, step: Step[T]) -> None:
-        """Forget that a step was begun: its work is known to have had no effect."""
+        """Delete the intent of a step whose work is known to have had no effect."""
         self._begun.discard(step.name)
         await self._connection.run(
             "unbegin", self.claim.thread, claim=self.claim.fence, step=step.name
         )
 
     def recall(self, step: Step[T]) -> T | None:
-        """The recorded value of a step, or None where it is not done."""
+        """The recorded value of a step, or None if it is not done."""
         return self._value(step) if step.name in self._steps else None
 
     def is_begun(self, step: Step[T]) -> bool:
@@ -152,7 +152,7 @@ class Turn:
             self._running -= 1
 
     async def _intend(self, step: Step[T]) -> bool | None:
-        """Whether an earlier attempt began the step; None where it is done and recorded."""
+        """Record the intent of a step. True if an earlier attempt began it; None if it is done."""
         if step.name in self._steps:
             return None
         self._begun.add(step.name)

@@ -121,7 +121,7 @@ class Keys:
     prefix: str
 
     def name(self, *parts: str) -> str:
-        """Any key of this bot."""
+        """A pattern for all keys of this bot."""
         return ":".join(("{" + self.prefix + "}", *parts))
 
     def family(self, key: str) -> Family | None:
@@ -134,7 +134,7 @@ class Keys:
         return re.sub(r"([*?\[\]\\^])", r"\\\1", self.name("")) + pattern
 
     def set_aside(self, key: str) -> str:
-        """Where a key of the wrong type is moved to."""
+        """The name under which a key of the wrong type is set aside."""
         return self.name("corrupt", key.partition(":")[2])
 
     @property
@@ -144,37 +144,37 @@ class Keys:
 
     @property
     def later(self) -> str:
-        """Sorted set of threads that come back at a time."""
+        """Sorted set of threads by the time at which they are due again."""
         return self.name("later")
 
     @property
     def interrupts(self) -> str:
-        """Hash of threads whose turn is to end, with the reason."""
+        """Hash of interrupted threads, with the reason."""
         return self.name("interrupts")
 
     @property
     def workers(self) -> str:
-        """Sorted set of workers by the time until which they are taken to live."""
+        """Sorted set of workers by the end of their lease."""
         return self.name("workers")
 
     @property
     def pulse(self) -> str:
-        """Hash: when a worker was first and last heard, and from when on silent ones are dead."""
+        """Hash: the first and the last heartbeat of any worker, and since when leases count."""
         return self.name("pulse")
 
     @property
     def epoch(self) -> str:
-        """A random word that changes when the data was lost."""
+        """A random value that changes when the data was lost."""
         return self.name("epoch")
 
     @property
     def recover(self) -> str:
-        """There while threads may have lost their places in the stream or among those to come."""
+        """Present while threads may have lost their places in `ready` or `later`."""
         return self.name("recover")
 
     @property
     def circuits(self) -> str:
-        """Hash of the circuit breakers that are open or were lately, by dependency."""
+        """Hash of circuit breakers, open or closed recently, by dependency."""
         return self.name("circuits")
 
     def parked(self, dependency: str) -> str:
@@ -209,15 +209,15 @@ class Keys:
         return self.name("speakers", thread.key)
 
     def adopted(self, thread: Thread) -> str:
-        """Whether a thread that is older than our data is `ours` or of `others`, by Slack."""
+        """Whether a thread older than our data is `ours` or of `others`, according to Slack."""
         return self.name("adopted", thread.key)
 
     def overheard(self, thread: Thread) -> str:
-        """Hash of messages by ts that were not for us, or not yet."""
+        """Hash of messages by ts that were not for us, or not yet (context)."""
         return self.name("overheard", thread.key)
 
     def moved(self, thread: Thread, ts: str) -> str:
-        """Under which ts an edited message was answered again."""
+        """The ts under which an edited message was answered again."""
         return self.name("moved", thread.key, ts)
 
     def edited(self, thread: Thread, ts: str) -> str:
@@ -237,11 +237,11 @@ class Keys:
         return self.name("turn", thread.key)
 
     def conversation(self, thread: Thread) -> str:
-        """Hash of the thread's conversation; without `id` it says only that the thread is ours."""
+        """Hash of the thread's conversation; without `id` a tombstone: the thread is ours."""
         return self.name("conversation", thread.key)
 
     def record(self, thread: Thread) -> str:
-        """List of the lines of our own record of the conversation."""
+        """List of the lines of our record of the conversation."""
         return self.name("record", thread.key)
 
     def recent(self, team_id: str, user_id: str) -> str:
@@ -250,19 +250,19 @@ class Keys:
 
     @property
     def feedback(self) -> str:
-        """Hash of what people said of answers, by turn and person."""
+        """Hash of feedback, by turn and person."""
         return self.name("feedback")
 
     def latest(self, thread: Thread) -> str:
-        """The turn whose answer is the last one of the thread."""
+        """The turn of the thread's last answer."""
         return self.name("latest", thread.key)
 
     def greeted(self, team_id: str) -> str:
-        """Set of the people who know us."""
+        """Set of the people who were greeted."""
         return self.name("greeted", team_id)
 
     def seen(self, message: Message) -> tuple[str, ...]:
-        """The marks by which a second delivery of a message is known."""
+        """The keys by which a second delivery of a message is recognized."""
         thread = message.thread
         marks = [self.name("seen", thread.team_id, thread.channel_id, message.ts)]
         if message.event_id:
@@ -291,7 +291,7 @@ class Keys:
         return self.name("runs", conversation_id)
 
     def reserved(self, team_id: str, scope: str, name: str) -> str:
-        """Hash of the turns under way with what each may use."""
+        """Hash of the reservations of turns under way."""
         return self.name("reserved", team_id, scope, name)
 
     def top(self, team_id: str, scope: str, month: str) -> str:
@@ -303,7 +303,7 @@ class Keys:
         return self.name("requests", team_id, scope, name, str(minute))
 
     def flag(self, name: str) -> str:
-        """There while something that happens once in a while has happened."""
+        """A flag: present while something that may happen once in a period has happened."""
         return self.name("mark", name)
 
     def lease(self, name: str) -> str:
@@ -326,7 +326,7 @@ class Keys:
 
     @property
     def doctor(self) -> str:
-        """What `bot doctor` writes and reads back."""
+        """A value that `bot doctor` writes and reads back."""
         return self.name("doctor")
 
     def bucket(self, name: str) -> str:
@@ -334,9 +334,9 @@ class Keys:
         return self.name("pace", name)
 
     def places(self, name: str) -> str:
-        """Sorted set of those who wait for a token bucket, by when they are served."""
+        """Sorted set of callers that wait for a token bucket, by when they are served."""
         return self.name("places", name)
 
     def rest(self, name: str) -> str:
-        """There while a pause of a token bucket holds."""
+        """Present during a pause of a token bucket."""
         return self.name("rest", name)

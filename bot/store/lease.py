@@ -1,4 +1,4 @@
-"""A lease: work that one process does at a time, all over the deployment."""
+"""A lease: work that only one process of the deployment does at a time."""
 
 from bot.store.connection import Connection
 from bot.store.keys import Keys
@@ -12,11 +12,11 @@ class Leases:
         self._keys = keys
 
     async def take(self, name: str, owner: str, seconds: float) -> bool:
-        """Take a free lease, or extend one's own; False while another process has it."""
+        """Take a free lease or extend our own; False while another process holds it."""
         return await self._set(name, owner, int(seconds * 1000))
 
     async def give_back(self, name: str, owner: str) -> None:
-        """End one's own lease."""
+        """End our own lease."""
         await self._set(name, owner, 0)
 
     async def _set(self, name: str, owner: str, ms: int) -> bool:

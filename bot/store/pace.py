@@ -1,4 +1,4 @@
-"""A token bucket that all processes share: how fast runs are started and messages are posted."""
+"""A token bucket shared by all processes: limits how fast runs start and messages are posted."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from bot.store.keys import Keys
 
 
 class Pace:
-    """Grants by name of bucket. The caller sleeps for the returned seconds, then goes ahead."""
+    """Grants by bucket. The caller sleeps for the returned seconds, then proceeds."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
@@ -16,22 +16,22 @@ class Pace:
     async def acquire(self, bucket: str, who: str, rate: float, burst: int = 1) -> float:
         """Take one grant of `rate` per second; returns the seconds to wait until it is due.
 
-        Up to `burst` grants are due at once after a pause. Grants come in the order of asking. Who
-        has to wait and asks again keeps the place, until `use`, so that a crash costs neither it
-        nor the others.
+        Up to `burst` grants are due at once after a pause. Grants come in the order of requests. A
+        waiter that asks again keeps its place until `use`; a crash neither loses it nor delays
+        others.
         """
         return await self._pace(bucket, rate, burst, 0, who)
 
     async def use(self, bucket: str, who: str) -> None:
-        """The wait is over: the next grant is another one."""
+        """Use up the grant: the next `wait` asks for a new one."""
         await self._connection.execute("ZREM", self._keys.places(bucket), who)
 
     async def grant(self, bucket: str, rate: float, burst: int = 1, *, leave: int = 0) -> bool:
-        """Take one grant if it is due at once and `leave` more remain; never waits."""
+        """Take one grant if it is due now and `leave` more remain; never waits."""
         return await self._pace(bucket, rate, burst, 0, "", leave) >= 0
 
     async def pause(self, bucket: str, seconds: float, rate: float, burst: int = 1) -> None:
-        """Grant nothing for `seconds`: the other side said when to come back."""
+        """Grant nothing for `seconds`, as the other side asked."""
         if seconds > 0:
             await self._pace(bucket, rate, burst, seconds, "")
             await self.rest(bucket, seconds)
@@ -51,11 +51,11 @@ class Pace:
         return float(seconds)
 
     async def rest(self, bucket: str, seconds: float) -> None:
-        """Like `pause`, for those only who ask `resting`."""
+        """Like `pause`, but only for callers that check `resting`."""
         await self._connection.run("rest", keys={"rest": self._keys.rest(bucket)}, seconds=seconds)
 
     async def resting(self, bucket: str) -> float:
-        """For how many more seconds a pause holds."""
+        """The remaining seconds of a pause."""
         milliseconds = int(await self._connection.execute("PTTL", self._keys.rest(bucket)))
         return max(0.0, milliseconds / 1000)
 

@@ -1,4 +1,5 @@
-"""Recovery of threads that lost their place, with a corrupt or missing stream of ready threads."""
+"""Recovery of threads that lost their place when the stream of ready threads was corrupt or
+missing."""
 
 from bot.models import Thread
 from bot.store.connection import Connection

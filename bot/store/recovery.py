@@ -1,5 +1,5 @@
-"""Recovery of turns under way when Redis came back with an older state: a restored copy, a replica
-that lagged, a server that lost its last writes."""
+"""Recovery of turns under way when Redis came back with an older state: a restored backup, a
+lagging replica, a server that lost its last writes."""
 
 import json
 
@@ -12,9 +12,9 @@ from bot.store.keys import Keys
 
 
 async def reinstate(connection: Connection, keys: Keys, turn: Turn) -> bool:
-    """Write a turn's messages, journal and conversation back, so that it is resumed where it was.
+    """Write a turn's messages, journal and conversation back, so that it resumes at the same step.
 
-    Whether the claim still holds; otherwise the turn is ready for the next `claim`.
+    Returns whether the claim is still valid; otherwise the turn is ready to be claimed.
     """
     claim, conversation = turn.claim, turn.conversation
     outcome = await connection.run(

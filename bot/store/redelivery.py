@@ -1,7 +1,7 @@
 """Redelivery of recent messages when Redis comes back with an older state.
 
-They were acknowledged to Slack, which will not send them again, and that state may not hold them.
-A message that was answered since is found to be answered: see `Claim.maybe_done`.
+Slack has their acknowledgement and will not send them again, but the older state may lack them. A
+message that was answered in between is recognized: see `Claim.maybe_done`.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class Redelivery:
         self._recent: deque[tuple[float, Deliver]] = deque(maxlen=REMEMBERED)
 
     def remember(self, deliver: Deliver) -> None:
-        """Keep a delivery; made twice it has no further effect."""
+        """Keep a delivery to repeat; deliveries are idempotent."""
         now = time.monotonic()
         while self._recent and self._recent[0][0] < now - REMEMBERED_SECONDS:
             self._recent.popleft()

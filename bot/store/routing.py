@@ -1,4 +1,4 @@
-"""Who talks in a thread, which of it is for the bot, and what it only overhears."""
+"""Routing: which messages of a thread are for the bot, and which are only context."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,11 +14,11 @@ from bot.store.keys import Keys
 from bot.store.redelivery import Redelivery
 
 Address = Literal["direct", "mention", ""]
-"""How a message calls the bot: it is written to it alone, names it, or neither."""
+"""How a message addresses the bot: in a direct message, by a mention, or not at all."""
 
 EARLY_SECONDS = 90
-"""How long a message is kept whose mention may arrive after it: Slack delivers a third time after
-a minute."""
+"""Seconds for which a message is kept whose mention may still arrive: Slack's third delivery comes
+after a minute."""
 OVERHEARD_SECONDS = 30 * 86400
 OVERHEARD_MESSAGES = 50
 MAX_MOVES = 100
@@ -29,9 +29,9 @@ STEP = "background"
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """How often one author may write in one thread while it is at rest, that is, in answer to us.
+    """How often one author may write in a thread while it is idle, that is, in reply to us.
 
-    Two bots that answer each other end here, whatever their messages look like.
+    This ends a loop of two bots that answer each other, whatever their messages look like.
     """
 
     burst: int
@@ -45,16 +45,15 @@ APP_BOUND = Bound(burst=5, burst_seconds=3600, daily=20)
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """What became of a message.
+    """The result of routing a message.
 
-    `new`: it waits for its answer. `seen`: it was heard before. `full`: so many
-    messages wait in the thread that it was not kept. `overheard`: not for the bot, but
-    in one of its threads, so that it is kept for the next turn. `ignored`: none of its business.
-    `unknown`: in a thread that is older than all that we know, as after a loss of data; who finds
-    out in Slack whether the bot is in that thread says so with `adopt` and asks again.
-    `late_files`: heard before, but without the files that it has, and too late to add them.
-    `looping`: not taken, for its author answers each of our answers, as another bot would.
-    `waiting` and `active` are those of `Delivery`.
+    `new`: it waits for its answer. `seen`: a duplicate. `full`: not stored, because too many
+    messages wait in the thread. `overheard`: not for the bot, but in one of its threads, so it is
+    kept as context for the next turn. `ignored`: neither. `unknown`: its thread is older than our
+    data, as after a loss of data; the caller asks Slack whether the bot takes part in it, calls
+    `adopt` and routes again. `late_files`: a duplicate with files that the first delivery lacked,
+    too late to add them. `looping`: not stored, because its author replies to each of our answers
+    as another bot would. `waiting` and `active` are those of `Delivery`.
     """
 
     verdict: Literal[
@@ -66,10 +65,10 @@ class Routed:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What a turn should know besides its messages.
+    """The context of a turn besides its messages.
 
-    `overheard` was said since the last turn and not to the bot; `speakers` are all who ever wrote
-    in the thread, as far as the bot heard; `first` says that it has not been here before.
+    `overheard`: messages since the last turn that were not for the bot. `speakers`: all known
+    authors of the thread. `first`: the bot has not answered in this thread before.
     """
 
     overheard: tuple[Message, ...] = ()
@@ -85,7 +84,7 @@ class _Step:
 
 
 class Routing:
-    """The talk of all threads, for those who listen and for the turns."""
+    """The routing of all threads, for the event listeners and the turns."""
 
     def __init__(
         self,
@@ -106,10 +105,10 @@ class Routing:
         follow_ups: FollowUps,
         bound: Bound = PERSON_BOUND,
     ) -> Routed:
-        """Decide what a message is to the bot and store it accordingly, in one round trip.
+        """Classify a message and store it accordingly, in one round trip.
 
-        `follow_ups` holds where the channel has no setting of its own. Afterwards the message may
-        be acknowledged to Slack. Unaddressed messages should be replies: a root cannot be ours.
+        `follow_ups` applies if the channel has no setting of its own. Afterwards the message may be
+        acknowledged to Slack. Unaddressed messages should be replies: a root cannot be ours.
         """
         keys, thread = self._keys, message.thread
         if not address:
@@ -143,14 +142,14 @@ class Routing:
         return Routed(verdict, waiting, bool(active))
 
     async def adopt(self, thread: Thread, *, ours: bool) -> None:
-        """Remember whether an unknown thread is one of ours."""
+        """Record whether an unknown thread is one of ours."""
         whose = "ours" if ours else "others"
         await self._connection.execute(
             "SET", self._keys.adopted(thread), whose, "EX", OVERHEARD_SECONDS
         )
 
     async def catch_up(self, turn: Turn, ts: str) -> Background:
-        """What the turn should know of the time before `ts`; the same for each call of a turn."""
+        """The context of the turn up to `ts`; every call of one turn returns the same."""
         keys, claim = self._keys, turn.claim
         thread = claim.thread
         value = await self._connection.run(
@@ -163,35 +162,36 @@ class Routing:
         return Background(overheard, step.speakers, step.first)
 
     async def revise(self, message: Message) -> bool:
-        """Put an edited text in the place of one that was overheard; False where there is none."""
+        """Replace the text of an overheard message; False if there is none."""
         return await self._amend(message.thread, message.ts, encode(message))
 
     async def withdraw(self, thread: Thread, ts: str) -> bool:
-        """Forget a deleted message that was only overheard; False where there is none."""
+        """Remove a deleted message that was only overheard; False if there is none."""
         return await self._amend(thread, ts, "")
 
     async def _amend(self, thread: Thread, ts: str, message: str) -> bool:
         return bool(await self._connection.run("amend_overheard", thread, ts=ts, message=message))
 
     async def keep_edit(self, message: Message) -> None:
-        """Remember an edited question for a day, in case it is to be answered again."""
+        """Store an edited question for a day, in case it is to be answered again."""
         key = self._keys.edited(message.thread, message.ts)
         await self._connection.execute("SET", key, encode(message), "EX", EDIT_SECONDS)
 
     async def edited(self, thread: Thread, ts: str) -> Message | None:
-        """An edited question, once: it is forgotten."""
+        """Return an edited question and delete it."""
         key = self._keys.edited(thread, ts)
         text = await self._connection.execute("GETDEL", key)
         found = read_each(key, [text] if text else [], lambda text: decode(Message, text))
         return found[0][1] if found else None
 
     async def move(self, thread: Thread, ts: str, new_ts: str) -> None:
-        """Remember that a message is now known under the ts of its "Answer again"."""
+        """Record that a message is now stored under the ts of its "Answer again"."""
         key = self._keys.moved(thread, ts)
         await self._connection.execute("SET", key, new_ts, "EX", TOMBSTONE_SECONDS)
 
     async def moved_to(self, thread: Thread, ts: str) -> str:
-        """Under which ts a message is known: its own, unless it was moved, maybe several times."""
+        """The ts under which a message is stored: its own, unless it was moved (several times,
+        maybe)."""
         first = ts
         for _ in range(MAX_MOVES):
             found = await self._connection.execute("GET", self._keys.moved(thread, ts))
@@ -199,11 +199,11 @@ class Routing:
                 break
             ts = found
         if ts != first:
-            await self.move(thread, first, ts)  # so that the chain stays short
+            await self.move(thread, first, ts)  # keeps the chain short
         return ts
 
     async def note_speakers(self, thread: Thread, spoke_at: Mapping[str, str]) -> None:
-        """Remember who wrote in the thread, and when, before the bot was called."""
+        """Record the authors who wrote in the thread, and when, before the bot was mentioned."""
         key = self._keys.speakers(thread)
         await self._connection.execute_many(
             [

@@ -3,9 +3,9 @@
     -- KEYS thread, inbox, seen...
     -- ARGV claim, after: number, messages...
 
-names what it is called with. Each name is a local variable of the script, made at load; `number`
-converts it, and the last name of a line may be a list (`...`). A call gives values by name and is
-refused where one is missing or unknown.
+names its keys and arguments. Each name becomes a local variable of the script at load; `number`
+converts it, and the last name of a line may be a list (`...`). A call passes values by name; a
+missing or unknown one raises TypeError.
 """
 
 import re
@@ -26,7 +26,7 @@ _NAME = re.compile(r"(?P<name>[a-z_]+)(?P<number>: number)?(?P<list>\.\.\.)?")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a script is called with.
+    """One call of a script.
 
     A key is looked up in `keys`, then among those that `Keys` has one of (`ready`), then, with a
     `thread`, among those of the thread (`inbox`).

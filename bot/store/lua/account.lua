@@ -2,7 +2,7 @@
 -- KEYS thread, turn, usage, used, top_channels, top_people, teams, sums...
 -- ARGV claim, day, channel, person, row_seconds, sum_seconds, tokens, team, mark, counts...
 -- `counts` are pairs of a kind and its count.
--- `claim` is '' for what a run used that outlived its turn: the caller counts it once.
+-- `claim` is '' for a run that outlived its turn: the caller ensures that it is counted once.
 -- Returns 0 where the turn was counted before.
 if claim ~= '' then
   if not holds(thread, claim) then

@@ -13,7 +13,7 @@ local function is_taken()
   return false
 end
 
--- A worker holds the turn, or has done something in it.
+-- A worker holds the turn, or has begun a step of it.
 local function is_begun()
   if redis.call('HEXISTS', thread, 'claim') == 1 then
     return true

@@ -15,7 +15,7 @@ redis.call('ZADD', workers, string.format('%.6f', time + seconds), worker)
 redis.call('ZREMRANGEBYSCORE', workers, '-inf', string.format('%.6f', time - 86400))
 local heard = number(pulse, redis.call('HGET', pulse, 'heard')) or 0
 if time - heard > seconds / 2 then
-  -- After a pause of the server all look dead: first let everyone beat again, then judge.
+  -- After a pause of the server all leases look expired: wait until every worker could beat again.
   redis.call('HSET', pulse, 'judge_from', string.format('%.6f', time + seconds))
 end
 redis.call('HSETNX', pulse, 'born', string.format('%.6f', time))

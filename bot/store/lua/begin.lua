@@ -1,7 +1,7 @@
--- Read a step of a turn, or record that it is about to be taken.
+-- Read a step of a turn, or record the intent of it.
 -- KEYS thread, turn
 -- ARGV claim, step
--- Returns {recorded value or nil, 1 where it was about to be taken before}.
+-- Returns {recorded value or nil, 1 if the intent was recorded before}.
 if not holds(thread, claim) then
   return SUPERSEDED
 end

@@ -8,7 +8,7 @@ local time = now()
 local circuit = read_circuit(circuits, name)
 local opened = not circuit or circuit.state ~= 'open'
 if opened then
-  -- One that fails again soon after it recovered is not probed as often as a new one.
+  -- A dependency that fails again soon after a recovery is probed less often than a new failure.
   local failures = circuit and circuit.failures or 0
   circuit = {state = 'open', since = time, failures = math.floor(failures / 2)}
 end

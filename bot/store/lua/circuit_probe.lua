@@ -1,4 +1,4 @@
--- Ask for leave to call a dependency whose circuit is open.
+-- Ask to be the probe of a dependency whose circuit is open.
 -- KEYS circuits
 -- ARGV name, seconds: number
 -- `seconds` is how long the probe may take.

@@ -1,7 +1,7 @@
 -- List the consumers whose heartbeat has stopped.
 -- KEYS workers, pulse, ready
 -- ARGV worker
--- `worker` asks, and is not listed.
+-- `worker` is the caller, which is not listed.
 
 local time = now()
 local may_judge_from = redis.call('HGET', pulse, 'judge_from')

@@ -1,4 +1,4 @@
--- Count what there is to do.
+-- Count the backlog.
 -- KEYS ready, later, dead, workers
 -- Returns {waiting, claimed, later, dead letters, living workers, age of the oldest waiting entry in ms}.
 

@@ -1,11 +1,10 @@
--- Decide whether a message is for us, and store it accordingly, once: in the inbox, or aside as
--- context.
+-- Decide whether a message is for us, and store it accordingly, once: in the inbox, or as context.
 -- KEYS inbox, thread, turn, ready, conversation, speakers, overheard, channel, pulse, adopted,
 --   seen...
 -- ARGV ts, message, name, user, address, follow_ups, seen_seconds, early_seconds, kept_seconds,
 --   speaker_seconds, most_aside: number, root: number, most: number, burst: number,
 --   burst_seconds: number, daily: number
--- `address` is 'direct', 'mention' or ''; `follow_ups` holds where the channel has no setting.
+-- `address` is 'direct', 'mention' or ''; `follow_ups` applies if the channel has no setting.
 -- `early_seconds`: for what may arrive before its mention; `kept_seconds`: for context.
 -- `burst` in `burst_seconds`, and `daily`: how often one author may write in answer to us.
 -- Returns {'new' | 'seen' | 'full' | 'overheard' | 'ignored' | 'unknown' | 'late_files' | 'looping',
@@ -28,7 +27,7 @@ local function has_files(text)
   return type(files) == 'table' and #files > 0
 end
 
--- What was only context can still be addressed to us by an edit.
+-- An edit can turn a context message into one for us.
 local function is_seen()
   for _, key in ipairs(seen) do
     local mark = redis.call('GET', key)
@@ -57,7 +56,7 @@ local function note(user, at, mentions)
   redis.call('EXPIRE', speakers, speaker_seconds)
 end
 
--- No other person has written since this person mentioned us (or ever, where no mention is known, as
+-- No other person has written since this person mentioned us (or at all, if no mention is known, as
 -- after a loss of data).
 local function is_alone(user, at)
   local since = number(speakers, redis.call('HGET', speakers, '@' .. user))
@@ -121,8 +120,8 @@ local function add_files()
   return 'seen'
 end
 
--- Whether the author answers each of our answers, faster or longer than people do. Only messages
--- that find the thread at rest count: two bots take turns.
+-- Whether the author replies to each of our answers, faster or longer than people do. Only messages
+-- to an idle thread count: two bots take turns.
 local function is_looping(at)
   if redis.call('EXISTS', thread) == 1 then
     return false
@@ -152,7 +151,7 @@ local function kept()
   return list
 end
 
--- Only the newest are kept, also in threads that are not ours.
+-- Only the newest messages are kept, also in threads that are not ours.
 local function keep(at, message, user, marks)
   local entry = {message = message, user = user, marks = marks}
   redis.call('HSET', overheard, at, cjson.encode(entry))

@@ -1,4 +1,4 @@
--- Ask for the end of the turn under way. A reset is more than a stop and replaces it.
+-- Ask for the end of the turn under way. A reset overrides a stop.
 -- KEYS turn, interrupts, later
 -- ARGV name, reason
 -- Returns 0 where no turn is under way.

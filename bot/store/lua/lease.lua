@@ -3,7 +3,7 @@
 -- ARGV owner, ms
 -- Returns 0 while another owner has it.
 local holder = redis.call('GET', lease)
--- A lease without an end is none of ours.
+-- A lease without an expiry was not written by us.
 if holder and holder ~= owner and redis.call('PTTL', lease) > 0 then
   return 0
 end

@@ -6,8 +6,8 @@
 -- grants must be left over ('': it waits). `places` holds who waits, by when each grant is due.
 -- Returns the seconds to wait, as a string; -1 where nothing was granted to a caller that does not wait.
 
--- A waiter that asks again keeps its place, also where its turn came while it was gone: another worker
--- may continue its turn.
+-- A waiter that asks again keeps its place, even if its grant came due while it was gone: another
+-- worker may resume its turn.
 local GRACE = 15
 local time = now()
 local place = tonumber(redis.call('ZSCORE', places, who))

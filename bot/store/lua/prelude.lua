@@ -1,10 +1,9 @@
--- Put in front of every script.
+-- Prepended to every script.
 --
 -- A thread is busy while its hash exists. It then has exactly one entry in the stream `ready`, or
--- exactly one place in the sorted set `later`. The field `claim` names its holder in the
--- hash: a random word made by one `take`. Every write of a holder compares it first (the fence),
--- so that a worker that was given up for dead can change nothing, also where the server came back
--- with a slightly older state.
+-- exactly one place in the sorted set `later`. The field `claim` in the hash is the fencing token:
+-- a random value made by one `take`. Every write of a holder compares it first, so that a worker
+-- whose lease expired can change nothing, even if the server came back with a slightly older state.
 
 local GROUP = 'workers'
 local SUPERSEDED = redis.error_reply('SUPERSEDED another claim holds this thread')
@@ -14,19 +13,19 @@ local function now()
   return tonumber(time[1]) + tonumber(time[2]) / 1000000
 end
 
--- What was accepted is to be finished also where memory is full. A server without memory refuses
--- only the first write of a script, and never one that takes no memory; `key` has no expiry to lose.
+-- Accepted work must be finished even when memory is full. A server without memory refuses only the
+-- first write of a script, and never one that needs no memory; `key` has no expiry to lose.
 local function insist(key)
   redis.call('PERSIST', key)
 end
 
--- A value that its key should not hold. Our side sets the key aside and runs the script again, so
--- scripts read what may be corrupt before they write.
+-- Report a corrupt value. The client sets the key aside and runs the script again, so scripts read
+-- whatever may be corrupt before they write.
 local function corrupt(key)
   error('CORRUPT <' .. key .. '>', 0)
 end
 
--- The number in a stored value; nil where there is none.
+-- The number in a stored value; nil if it is not one.
 local function number(key, value)
   return value and (tonumber(value) or corrupt(key)) or nil
 end
@@ -43,7 +42,7 @@ local function add(key, field, count)
   return type(sum) == 'number' and sum or corrupt(key)
 end
 
--- The same for a thread's own counts, which begin again rather than hold the thread up.
+-- The same for a thread's own counts: a corrupt one restarts at 0 instead of blocking the thread.
 local function count_up(thread, field, count)
   local sum = redis.pcall('HINCRBY', thread, field, count)
   if type(sum) == 'number' then
@@ -53,7 +52,7 @@ local function count_up(thread, field, count)
   return tonumber(count)
 end
 
--- Order of Slack's time stamps; equal ones, and what is no number, by their text.
+-- Order of Slack's timestamps; equal ones, and values that are not numbers, compare as text.
 local function earlier(a, b)
   local x, y = tonumber(a) or 0, tonumber(b) or 0
   if x == y then
@@ -62,15 +61,15 @@ local function earlier(a, b)
   return x < y
 end
 
--- Names the process of the server; '' where it may not be asked.
+-- The run id of the server process; '' if INFO is forbidden.
 local function server_run_id()
   local info = redis.pcall('INFO', 'server')
   return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
 end
 
--- Notice that the server holds an older state than the last one a caller saw, or was replaced: it was
--- restarted, restored from a copy, or a replica that lagged took over. What was done after that state
--- is unknown. `seen_beats` is the highest count of heartbeats that the caller knows.
+-- Detect that the server holds an older state than a caller has seen, or was replaced: it was
+-- restarted, restored from a backup, or a lagging replica took over. Work done after that state is
+-- unknown. `seen_beats` is the highest count of heartbeats that the caller knows.
 local function notice_discontinuity(pulse, seen_beats)
   local run_id = server_run_id()
   local known = redis.call('HMGET', pulse, 'run_id', 'beats')
@@ -103,7 +102,7 @@ local function has_place(ready, later, thread, name)
   return found and found[1] ~= nil or redis.call('ZSCORE', later, name) ~= false
 end
 
--- Give a thread back a place that was lost with a corrupt key. Gives whether it was lost.
+-- Restore a thread's place that was lost with a corrupt key. Returns whether it was lost.
 local function recover(ready, later, thread, name, inbox, turn)
   if redis.call('EXISTS', inbox) == 0 or has_place(ready, later, thread, name) then
     return false
@@ -135,7 +134,7 @@ local function taken(turn)
   return list and parse(turn, list) or {}
 end
 
--- What became of a message, how many wait in its thread, whether a turn is under way there.
+-- The result of a delivery: its verdict, how many wait in the thread, whether a turn is under way.
 local function delivery(outcome, inbox, turn)
   return {outcome, redis.call('HLEN', inbox) - #taken(turn), redis.call('EXISTS', turn)}
 end
@@ -147,7 +146,7 @@ local function drop_turn(turn, interrupts, name)
 end
 
 -- The circuit breaker of a dependency: {state, failures} and, while it is open, {since, retry_at,
--- reason}, afterwards {closed_at}. A value that is none counts as a closed circuit.
+-- reason}, afterwards {closed_at}. A corrupt value counts as a closed circuit.
 local function read_circuit(circuits, name)
   local ok, circuit = pcall(cjson.decode, redis.call('HGET', circuits, name) or 'null')
   if not ok or type(circuit) ~= 'table' or type(circuit.failures) ~= 'number' then

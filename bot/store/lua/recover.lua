@@ -1,4 +1,4 @@
--- Give a thread with messages a place again, where it was lost with a corrupt key.
+-- Restore the place of a thread with messages if it was lost with a corrupt key.
 -- KEYS thread, inbox, turn, ready, later
 -- ARGV name
 -- Returns 1 where it was lost.

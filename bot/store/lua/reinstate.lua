@@ -1,5 +1,5 @@
 -- Write back what a worker knows of a turn that it is working on, after Redis came back with an older
--- state. Where that state does not know the claim, the turn becomes ready to be resumed.
+-- state. If that state lacks the claim, the turn becomes ready to be resumed.
 -- KEYS thread, inbox, turn, ready, later, interrupts, conversation, idle, seen...
 -- ARGV claim, name, id, taken_at, attempts, crashes, seen_seconds, stamps, texts,
 --   conversation_fields, fields...

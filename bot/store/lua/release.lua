@@ -1,4 +1,4 @@
--- Give up a claim, to come back to the same turn later.
+-- Release a claim; the same turn is resumed later.
 -- KEYS thread, ready, later
 -- ARGV claim, name, after: number, counts, reason
 -- `counts` is 1 where this counts as a failure.

@@ -1,4 +1,4 @@
--- Move a thread from a worker that is gone, or gives it up, to the end of the stream.
+-- Move a thread from a worker that is gone or releases it to the end of the stream.
 -- KEYS thread, ready, later, inbox, turn
 -- ARGV entry, name, crashed
 -- `crashed` is 1 where this counts as a crash.

@@ -2,7 +2,7 @@
 -- KEYS reservations, day, month
 -- ARGV turn, seconds: number, min_tokens: number, min_cost: number, max_tokens, max_cost
 -- `day` and `month` are sums. `max_tokens` (a day) and `max_cost` (a month, in microdollars) are '' where
--- there is no limit. What is reserved is at least the average of the turns so far. A turn's own
+-- there is no limit. The reservation is at least the average of the turns so far. A turn's own
 -- reservation does not count against it.
 -- Returns {whether it was reserved, tokens used, microdollars used}.
 max_tokens, max_cost = tonumber(max_tokens), tonumber(max_cost)

@@ -1,4 +1,4 @@
--- Remember a pause for those who already wait; a shorter one does not end a longer one.
+-- Set a pause for callers that already wait; a shorter one does not end a longer one.
 -- KEYS rest
 -- ARGV seconds: number
 local ms = math.ceil(seconds * 1000)

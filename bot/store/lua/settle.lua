@@ -53,7 +53,7 @@ local function remember()
   end
 end
 
--- A tenth at once, so that a flood does not sort them all each time.
+-- Drop a tenth at once, so that a flood does not sort all of them each time.
 local function drop_oldest(limit)
   if redis.call('HLEN', dead) <= limit then
     return 0

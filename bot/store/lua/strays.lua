@@ -1,4 +1,4 @@
--- Find entries that have been pending to a worker for a while and that it does not know.
+-- Find entries that have been pending for a worker for a while but that it does not know.
 -- KEYS ready
 -- ARGV worker, ms, known_ids...
 -- Returns ids and names of threads as a flat list.

@@ -29,7 +29,7 @@ local function bound(messages)
   return #messages
 end
 
--- The messages and their ts. What is no message is set aside, so that the others are answered.
+-- The messages and their ts. Corrupt ones are set aside, so that the others are answered.
 local function read(list)
   local messages, stamps = {}, {}
   for _, ts in ipairs(list) do
@@ -46,8 +46,8 @@ local function read(list)
   return messages, stamps
 end
 
--- All that waits, in Slack's order. What follows the last reset is for the next turn; without a
--- reset, what follows the last stop, or the last request for another answer.
+-- All waiting messages, in Slack's order. Messages after the last reset are left for the next turn;
+-- without a reset, messages after the last stop, or after the last request for another answer.
 local function new_batch()
   local list = redis.call('HKEYS', inbox)
   table.sort(list, earlier)
@@ -88,8 +88,8 @@ else
     redis.call('DEL', thread)
     return set_aside > 0 and set_aside or false
   end
-  -- The same for the same question, so that a turn which is begun again after the loss of its journal
-  -- finds what the first one did. A dead letter that is retried is another turn.
+  -- The turn's id: the same for the same question, so that a turn that restarts after the loss of
+  -- its journal finds the results of the first one. A dead letter that is retried is another turn.
   local retried = redis.call('HGET', thread, 'retried') or ''
   local facts = table.concat({name, kind_of(messages[1]), stamps[1], retried}, '|')
   redis.call('HSET', turn, 'id', string.sub(redis.sha1hex(facts), 1, 16), 'taken', cjson.encode(stamps),

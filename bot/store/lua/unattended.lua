@@ -1,5 +1,5 @@
--- List threads that no worker is busy with: they wait for a worker, for a dead one to be noticed, or
--- for the next attempt.
+-- List threads that no live worker holds: they wait for a worker, for the lease of a dead one to
+-- expire, or for the next attempt.
 -- KEYS ready, later, workers
 -- ARGV seconds: number, most: number
 -- `most` of each kind.

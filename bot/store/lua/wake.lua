@@ -1,4 +1,4 @@
--- Make a thread ready that was to come back later.
+-- Make a thread ready before its time in `later`.
 -- KEYS thread, ready, later
 -- ARGV name
 if redis.call('ZREM', later, name) == 1 and redis.call('EXISTS', thread) == 1 then
