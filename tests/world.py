@@ -21,6 +21,7 @@ from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
 from local_slack.workspace.model import Message
 from tests.fakes.openai import FakeOpenAI, held, open_fake_openai
+from tests.recording import Recording
 
 PATIENCE = 20.0
 
@@ -114,17 +115,24 @@ async def open_world(
     socket_mode: bool = True,
     fake: dict[str, Any] | None = None,
     timing: Timing = Timing(),
+    recording: Recording | None = None,
     **given: Any,
 ) -> AsyncIterator[World]:
-    """A world with the bot up and running. `given` are settings of the bot."""
+    """A world with the bot up and running. `given` are settings of the bot.
+
+    The AI server and Slack hold what a `recording` says.
+    """
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(open_fake_openai(**(fake or {})))
+        if recording:
+            recording.fill_ai(server)
         slack = await stack.enter_async_context(
             open_workspace(
                 events=EVENTS,
                 scopes=SCOPES,
                 commands=[command.name for command in COMMANDS],
                 time_factor=0.02,
+                state=recording.slack if recording else None,
             )
         )
         settings = Settings(

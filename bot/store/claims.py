@@ -70,6 +70,9 @@ class Claim:
     settings: tuple[str, ...] = ()
     """The newest versions of the channel's settings as JSON, newest first."""
 
+    retried: bool = False
+    """Whether the messages were a dead letter. An earlier turn may have appended them."""
+
     restored_at: float = 0.0
     """When an older state of Redis was last noticed, in epoch seconds of the server; 0: never."""
 
@@ -179,6 +182,7 @@ def parse_claim(
         conversation=conversation,
         archived=float(kept.get("archived", 0)) if conversation is None else 0.0,
         settings=tuple(settings),
+        retried="retried" in thread,
         restored_at=float(reply[6]),
     )
 

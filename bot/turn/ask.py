@@ -101,7 +101,7 @@ async def _append(
     files: Offered,
 ) -> None:
     async def append(again: bool) -> str:
-        offered = files.get(message.ts, ())
+        offered, again = files.get(message.ts, ()), again or turn.claim.retried
         return await engine.append(
             conversation, message, turn_id=turn.id, again=again, files=offered
         )
