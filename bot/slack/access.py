@@ -10,11 +10,11 @@ from bot.texts.access import CHANNEL, GUEST, OUTSIDER, PERSON, TEAM
 def refusal(
     message: Message, person: Person | None, settings: Settings, channel: ChannelSettings
 ) -> str:
-    """Why the author of a message may not use the bot; "" where nothing speaks against it.
+    """The reason why the author of a message may not use the bot, or "".
 
-    Deny goes before allow. Who is named in `BOT_ALLOW_PEOPLE` or by the channel's admins is welcome
-    as a guest or outsider, too. `person` is None while Slack does not tell who it is: then the
-    event's own word for the author's workspace decides.
+    Deny rules override allow rules. People named in `BOT_ALLOW_PEOPLE` or by the channel's admins
+    may use it even as guests or outsiders. `person` is None while Slack cannot be asked: then the
+    workspace named in the event decides.
     """
     if message.user_id in settings.bot_admins:
         return ""
@@ -51,7 +51,7 @@ def _omission(
 
 
 def _channel(message: Message) -> str | None:
-    """None for jobs and commands, which have the person's id in the place of a channel."""
+    """None for jobs and commands, which carry the person's id instead of a channel's."""
     channel_id = message.thread.channel_id
     return None if channel_id.startswith(("U", "W")) else channel_id
 
@@ -74,7 +74,8 @@ def _memberships(person: Person | None) -> set[str]:
 
 
 def is_outsider(message: Message, person: Person | None) -> bool:
-    """Whether the author is of another workspace, or of another organisation in Enterprise Grid."""
+    """Whether the author belongs to another workspace, or in Enterprise Grid to another
+    organization."""
     home = message.thread.team_id
     if person is None:
         return message.user_team_id not in ("", home) and not home.startswith("E")

@@ -1,8 +1,8 @@
 """Block Kit as text in Slack's wire format (see `bot.slack.text`). Pure.
 
-https://docs.slack.dev/reference/block-kit. Lists of rich text, tables and buttons keep their
-layout; of every other block, also of kinds not known here, the texts are taken in order. Any shape
-is tolerated: what is malformed has no text.
+https://docs.slack.dev/reference/block-kit. Rich text lists, tables and buttons keep their layout;
+from any other block, known or not, the texts are taken in order. Any shape is tolerated: malformed
+parts have no text.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any
 from bot.slack.text import escape
 
 DEEPEST = 12
-"""Levels of nesting that are read; Slack's own blocks stay below six."""
+"""Levels of nesting that are read; Slack's own blocks have fewer than six."""
 
 Payload = Mapping[str, Any]
 
@@ -56,7 +56,7 @@ def block_text(block: Payload, depth: int = 0) -> str:
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:
-    """All that people see of a block, in order."""
+    """All visible texts of a block, in order."""
     if depth > DEEPEST:
         return
     for key, part in value.items():
@@ -165,7 +165,7 @@ def quoted(text: str) -> str:
 
 
 def link(url: str, label: str = "") -> str:
-    """A link in wire format; one that the format cannot hold is written out."""
+    """A link in wire format, or spelled out if the format cannot express it."""
     target = escape(url)
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:\S+$", url) or "|" in url:
         return " ".join(filter(None, (escape(label), target)))

@@ -1,7 +1,7 @@
 """Block Kit: one function per block or element that the bot uses. Pure.
 
-https://docs.slack.dev/reference/block-kit. Texts are cut to Slack's limits: a view with one text
-that is too long is refused as a whole.
+https://docs.slack.dev/reference/block-kit. Texts are cut to Slack's limits: one text that is too
+long makes Slack refuse the whole view.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ def section(text: str, accessory: Block | None = None) -> Block:
 
 
 def plain_section(text: str) -> Block:
-    """A paragraph that Slack shows as it is."""
+    """A paragraph of plain text."""
     return {"type": "section", "text": _plain(text, SECTION_LENGTH)}
 
 
@@ -70,7 +70,7 @@ def button(
 
 
 def confirmation(title: str, text: str, *, yes: str, no: str) -> Block:
-    """The question Slack asks before it takes a click."""
+    """The confirmation dialog of a button."""
     return {
         "title": _plain(title, CONFIRM_TITLE_LENGTH),
         "text": _plain(text, CONFIRM_TEXT_LENGTH),
@@ -102,7 +102,7 @@ def task_card(task_id: str, title: str, status: str) -> Block:
 def text_input(
     action_id: str, *, value: str = "", multiline: bool = False, max_length: int = 0
 ) -> Block:
-    """A field for text."""
+    """A text input."""
     element: Block = {"type": "plain_text_input", "action_id": action_id}
     if value:
         element["initial_value"] = value
@@ -125,7 +125,7 @@ def select(action_id: str, labels: Mapping[str, str], chosen: str) -> Block:
 
 
 def users_select(action_id: str, chosen: Sequence[str]) -> Block:
-    """A field that takes several people."""
+    """A select for several people."""
     element: Block = {"type": "multi_users_select", "action_id": action_id}
     return element | ({"initial_users": list(chosen)} if chosen else {})
 
@@ -143,7 +143,7 @@ def channel_select(action_id: str, placeholder: str) -> Block:
 def input_block(
     block_id: str, label: str, element: Block, *, hint: str = "", optional: bool = True
 ) -> Block:
-    """A field of a form, with its label."""
+    """An input of a form, with its label."""
     block: Block = {
         "type": "input",
         "block_id": block_id,
@@ -163,7 +163,7 @@ def modal(
     close: str,
     private_metadata: str,
 ) -> Block:
-    """A form. `private_metadata` comes back with what is submitted."""
+    """A form. `private_metadata` is returned with the submission."""
     return {
         "type": "modal",
         "callback_id": callback_id,

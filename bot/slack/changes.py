@@ -1,4 +1,4 @@
-"""Edits and deletions of messages, and files that Slack adds to them later.
+"""Edits and deletions of messages, and files that Slack adds later.
 
 https://docs.slack.dev/reference/events/message/message_changed
 """
@@ -26,11 +26,11 @@ Payload = Mapping[str, Any]
 
 ACTION = "answer_edited"
 OFFER_SECONDS = 300
-"""How long one offer stands: later edits change what it answers, and make no second one."""
+"""Seconds for which an offer is valid: later edits update it instead of making a second one."""
 
 
 class Changes:
-    """Handles edits, deletions and what Slack adds to a message later."""
+    """Handles edits, deletions, and additions that Slack makes to a message later."""
 
     def __init__(self, store: Store, client: AsyncWebClient, messages: Messages) -> None:
         self._store = store
@@ -38,7 +38,8 @@ class Changes:
         self._messages = messages
 
     async def changed(self, event: Payload, team_id: str, event_id: str) -> None:
-        """A message was edited, was given a preview or files, or is now a thread's tombstone."""
+        """Handle `message_changed`: an edit, an added preview or file, or a tombstone of a
+        thread."""
         old, new = _part(event, "previous_message"), _part(event, "message")
         before = self._parse(old, team_id)
         if new.get("subtype") == "tombstone":
@@ -57,13 +58,13 @@ class Changes:
             await self._store.inbox.revise(message)
 
     async def deleted(self, event: Payload, team_id: str) -> None:
-        """A message was deleted."""
+        """Handle `message_deleted`."""
         message = self._parse(_part(event, "previous_message"), team_id)
         if message is not None:
             await self._retract(message)
 
     async def files_came_late(self, message: Message) -> None:
-        """Answer again, for the files of a message whose answer has begun without them."""
+        """Request another answer: files arrived after the answer began without them."""
         await self._store.inbox.deliver(
             replace(
                 message,
@@ -76,13 +77,13 @@ class Changes:
         log.info("files_came_late", thread=message.thread.key, ts=message.ts)
 
     def _parse(self, message: Payload, team_id: str, event_id: str = "") -> Message | None:
-        """The message, if a person has written it."""
+        """The message, if a person wrote it."""
         if self._messages.sender(message) != "person":
             return None
         return self._messages.parse(message, team_id, event_id)
 
     async def _current(self, message: Message) -> Message:
-        """The message under the ts of its last "Answer again", if it was edited before."""
+        """The message with the ts of its last "Answer again", if it was edited before."""
         return replace(message, ts=await self._store.routing.moved_to(message.thread, message.ts))
 
     async def _edited(self, message: Message) -> None:
@@ -103,7 +104,7 @@ class Changes:
         return any(record.role == "user" and record.ts == message.ts for record in history)
 
     async def _is_last(self, message: Message) -> bool:
-        """Whether it is the question that was answered last, or is being answered."""
+        """Whether it is the thread's last question, answered or being answered."""
         state = await self._store.inbox.state(message.thread)
         if state.taken:
             return message.ts == state.taken[-1]
@@ -130,7 +131,7 @@ class Changes:
         context: AsyncBoltContext,
         respond: AsyncRespond,
     ) -> None:
-        """The button of the offer: the edited question takes the place of the old one."""
+        """Handle the button of the offer: the edited question replaces the old one."""
         ts, _, key = action["value"].partition(" ")
         message = await self._store.routing.edited(Thread.parse(key), ts)
         if message is None or message.user_id != body["user"]["id"]:
@@ -145,7 +146,8 @@ class Changes:
         await respond(delete_original=True)
 
     async def _retract(self, message: Message) -> None:
-        """Out of the inbox if no turn has begun to answer it, else out of the conversation."""
+        """Remove it from the inbox if no turn has begun to answer it, else from the
+        conversation."""
         store, thread = self._store, message.thread
         message = await self._current(message)
         amendment = await store.inbox.withdraw(thread, message.ts)
@@ -180,6 +182,6 @@ def _part(event: Payload, name: str) -> Payload:
 
 
 def _same_words(old: Payload, new: Payload) -> bool:
-    """Whether nothing has changed but what Slack itself adds: previews, transcripts, files."""
+    """Whether only Slack's own additions changed: previews, transcripts, files."""
     before, after = read_content(old), read_content(new)
     return (before.own, before.attached) == (after.own, after.attached)

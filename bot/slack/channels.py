@@ -1,7 +1,7 @@
-"""Which channels a person can see in Slack now, and who created a channel; cached for a minute.
+"""The channels that a person can see now, and the creator of a channel; cached for a minute.
 
-Needs the scopes `channels:read`, `groups:read` and `mpim:read`. A channel that Slack does not let
-us check counts as one that the person cannot see.
+Needs the scopes `channels:read`, `groups:read` and `mpim:read`. A channel that we cannot check
+counts as not visible.
 """
 
 import asyncio
@@ -57,9 +57,9 @@ class Channels:
         return [each for each in found if seen[each.thread.channel_id]]
 
     async def can_see(self, user_id: str, channel_id: str) -> bool:
-        """Whether the person is a member, or may read the channel because it is public.
+        """Whether the person is a member or the channel is public.
 
-        A direct message is visible: only the person can have written in it.
+        A direct message is visible: nobody else can have written in it.
         """
         if channel_id.startswith("D"):
             return True
@@ -72,11 +72,11 @@ class Channels:
         return person is not None and not person.is_guest and not person.is_outsider
 
     async def creator(self, channel_id: str) -> str:
-        """Who created the channel; "" where Slack does not say."""
+        """The creator of the channel, or "" if unknown."""
         return str((await self._facts_of(channel_id)).get("creator") or "")
 
     async def _joined_by(self, user_id: str) -> frozenset[str]:
-        """The channels that the person and the bot are both members of."""
+        """The channels of which both the person and the bot are members."""
         return await self._joined.get(user_id, lambda: self._list_joined(user_id), frozenset())
 
     async def _list_joined(self, user_id: str) -> frozenset[str]:
@@ -106,7 +106,7 @@ class Channels:
 
 
 class _Cache(Generic[T]):
-    """Values for `seconds` each; a failure gives the default, and is asked again next time."""
+    """Cached values, for `seconds` each; a failure returns the default and is not cached."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -1,4 +1,4 @@
-"""What `bot doctor` asks of Slack: tokens, scopes, subscriptions, clock, and our own address."""
+"""The checks of Slack for `bot doctor`: tokens, scopes, subscriptions, clock, public address."""
 
 import re
 import time
@@ -22,7 +22,8 @@ from bot.slack.server import EVENTS_PATH
 from bot.store import open_own_store
 
 SIGNATURE_SECONDS = 300.0
-"""Slack's requests are refused when they are older: https://docs.slack.dev/authentication/verifying-requests-from-slack."""
+"""Requests from Slack that are older than this are refused:
+https://docs.slack.dev/authentication/verifying-requests-from-slack."""
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 _APP_PAGE = "https://api.slack.com/apps → your app"
@@ -45,7 +46,7 @@ _UNREACHABLE = "may this machine reach Slack (proxy: HTTPS_PROXY)? is SLACK_API_
 async def open_checks(
     settings: Settings, url: str = "", clock: Callable[[], float] = time.time
 ) -> AsyncIterator[tuple[Check, ...]]:
-    """The checks; `url` is the public address of an HTTP deployment ("": not known)."""
+    """The checks; `url` is the public address of an HTTP deployment ("": unknown)."""
     async with open_client(settings) as client:
         yield SlackChecks(client, settings, url, clock).all()
 
@@ -65,7 +66,7 @@ class SlackChecks:
         self._bot_id = ""
 
     def all(self) -> tuple[Check, ...]:
-        """In the order in which they make sense to a reader."""
+        """In the order in which a reader needs them."""
         needs = ("slack token",)
         way_in = (
             Check("slack app token", self.app_token)
@@ -84,7 +85,7 @@ class SlackChecks:
         )
 
     async def token(self) -> Finding:
-        """Whether Slack takes the bot token, and whose it is."""
+        """Whether Slack accepts the bot token, and whose it is."""
         self._asked_at = self._clock()
         try:
             with slack_errors():
@@ -116,7 +117,7 @@ class SlackChecks:
         return ok(f"all {len(SCOPES)} of the manifest")
 
     async def admins(self) -> Finding:
-        """Whether those who run the bot are people whom Slack knows."""
+        """Whether the admins in the settings exist in Slack."""
         unknown = []
         for user_id in sorted(self._settings.bot_admins):
             try:
@@ -152,7 +153,7 @@ class SlackChecks:
         return ok("Socket Mode can be opened")
 
     async def signing_secret(self) -> Finding:
-        """Whether it looks like one; Slack offers no way to try it."""
+        """Whether it looks like a signing secret; Slack has no way to test one."""
         secret = self._settings.slack_signing_secret
         value = secret.get_secret_value() if secret else ""
         if not value:
@@ -166,8 +167,8 @@ class SlackChecks:
     async def events(self) -> Finding:
         """Whether the app subscribes to the events that the code handles.
 
-        Slack shows an app's subscriptions to none of the app's own tokens, only to a person's
-        configuration token: https://docs.slack.dev/reference/methods/apps.manifest.export.
+        Slack shows an app's subscriptions only to a person's configuration token, not to the app's
+        tokens: https://docs.slack.dev/reference/methods/apps.manifest.export.
         """
         config = self._settings.slack_config_token
         if config is None:
@@ -203,7 +204,7 @@ class SlackChecks:
         return judge_deliveries(event, rejected, self._clock())
 
     async def _app_id(self) -> str:
-        """The app-level token holds it; else the bot's own entry does."""
+        """From the app-level token, or else from the bot's own user."""
         token = self._settings.slack_app_token
         found = re.match(r"xapp-\d+-(A[A-Z0-9]+)-", token.get_secret_value()) if token else None
         if found:
@@ -212,7 +213,7 @@ class SlackChecks:
         return str(answer["bot"]["app_id"])
 
     async def time(self) -> Finding:
-        """Whether Slack's clock and ours agree; over HTTP it decides on every signature."""
+        """Whether Slack's clock and ours agree; over HTTP every signature depends on it."""
         date = self._headers.get("date")
         if date is None:
             return skipped("Slack's answer has no date")
@@ -221,7 +222,7 @@ class SlackChecks:
         return judge_clock("Slack", theirs, self._asked_at, SIGNATURE_SECONDS / 5, harm)
 
     async def webhook(self) -> Finding:
-        """Whether it is the bot that answers at its public address: it refuses what is unsigned."""
+        """Whether the bot answers at its public address: it refuses unsigned requests."""
         if self._settings.socket_mode:
             return skipped("not needed: events come through Socket Mode")
         if not self._url:
@@ -240,7 +241,7 @@ class SlackChecks:
 
 
 def judge_manifest(there: Mapping[str, Any], socket_mode: bool, url: str) -> Finding:
-    """Hold the app's own manifest, as Slack has it, against what this deployment needs."""
+    """Compare the app's manifest in Slack with what this deployment needs."""
     settings = there.get("settings") or {}
     subscribed = settings.get("event_subscriptions") or {}
     missing = sorted(set(EVENTS) - set(subscribed.get("bot_events") or ()))

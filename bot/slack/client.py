@@ -1,4 +1,4 @@
-"""The Web API client, who we are in Slack, and the one place that maps Slack's errors to ours."""
+"""The Web API client, our identity in Slack, and the mapping of Slack's errors to ours."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -64,7 +64,7 @@ REFUSING = REVOKED | {
     "token_expired",
     "two_factor_setup_required",
 }
-"""Refusals of everything, for a time: nothing was done."""
+"""Temporary refusals of every call: nothing was done."""
 UNAVAILABLE = frozenset({"service_unavailable"})
 FAILING = UNAVAILABLE | {"internal_error", "fatal_error", "request_timeout"}
 """Failures of Slack itself: the call may have taken effect."""
@@ -83,7 +83,7 @@ class Identity:
 
 @asynccontextmanager
 async def open_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
-    """One client with one connection pool. The SDK repeats no call on its own."""
+    """One client with one connection pool. The SDK's own retries are off."""
     async with _open_session() as session:
         yield AsyncWebClient(**_options(settings, session))
 
@@ -92,14 +92,14 @@ async def open_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
 async def open_guarded_client(
     settings: Settings, circuits: Circuits
 ) -> AsyncIterator[AsyncWebClient]:
-    """Like `open_client`, but it sends nothing to a Slack that is down."""
+    """Like `open_client`, behind circuit breakers."""
     async with _open_session() as session:
         yield GuardedClient(circuits, **_options(settings, session))
 
 
 def _open_session() -> aiohttp.ClientSession:
-    """A session that reads the proxies of the environment only where there are any: with them
-    aiohttp looks for `~/.netrc`, in a thread and before every request.
+    """A session that reads proxies from the environment only if there are any: otherwise aiohttp
+    would look for `~/.netrc`, in a thread, before every request.
     """
     return aiohttp.ClientSession(timeout=TIMEOUT, trust_env=bool(getproxies()))
 
@@ -109,7 +109,7 @@ def _options(settings: Settings, session: aiohttp.ClientSession) -> dict[str, An
         "token": settings.slack_bot_token.get_secret_value(),
         "base_url": settings.slack_api_url,
         "session": session,
-        "retry_handlers": [],  # the default one repeats a POST after a dropped connection
+        "retry_handlers": [],  # the default retries a POST after a dropped connection
     }
 
 
@@ -133,14 +133,14 @@ async def identify(client: AsyncWebClient) -> Identity:
 
 
 def error_code(error: SlackApiError) -> str:
-    """Slack's error code, or `http_` and the status where the body is not Slack's."""
+    """Slack's error code, or `http_` and the status if the body is not from Slack."""
     response = error.response
     code = response.get("error") if isinstance(response.data, dict) else None
     return str(code or f"http_{response.status_code}")
 
 
 class Uncertain(DependencyDown):
-    """The call may have taken effect. Look before repeating it."""
+    """The call may have taken effect: look it up before repeating it."""
 
 
 class GuardedClient(AsyncWebClient):
@@ -178,7 +178,7 @@ def _posts(error: SlackApiError) -> bool:
 def slack_errors() -> Iterator[None]:
     """Map what slack_sdk and aiohttp raise to RateLimited, DependencyDown and Undeliverable.
 
-    A refusal that is none of these stays a SlackApiError for the caller to judge.
+    Any other refusal stays a SlackApiError for the caller to handle.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""What a person sees of a Slack message, as text and files for the model. Pure.
+"""The visible content of a Slack message, as text and files for the model. Pure.
 
-Used for every message that comes in: events, edits, and threads that are read from Slack. Any shape
-is tolerated. What is said twice, as in `text` and `blocks`, is taken once.
+Used for all input: events, edits, and threads read from Slack. Any shape is tolerated. Content that
+is given twice, as in `text` and `blocks`, is taken once.
 """
 
 import re
@@ -16,12 +16,12 @@ from bot.slack.text import REFERENCE, escape, parse_text, unescape
 from bot.texts.prompts import CUT, forwarded, linked, voice_clip
 
 MOST_CHARS = 60_000
-"""Of one message; Slack takes 40,000 characters of text, and attachments come on top."""
+"""Characters of one message; Slack accepts 40,000 characters of text, plus attachments."""
 PREVIEW_CHARS = 1_500
-"""Of the preview of one link."""
+"""Characters of the preview of one link."""
 MOST_FILES = 50
 DEEPEST = 4
-"""Levels of messages that are forwarded within forwarded messages."""
+"""Levels of forwarded messages within forwarded messages."""
 
 NO_PREVIEW = "[no preview available]"
 """Slack's fallback for an attachment that consists of blocks."""
@@ -36,8 +36,8 @@ Payload = Mapping[str, Any]
 class Content:
     """`own` are the author's words in Slack's wire format; the rest is plain text.
 
-    `attached`: forwarded messages, and what apps attach. `by_slack`: previews of links, and
-    transcripts, which Slack adds by itself, often later.
+    `attached`: forwarded messages, and attachments of apps. `by_slack`: link previews and
+    transcripts, which Slack adds itself, often later.
     """
 
     own: str
@@ -46,7 +46,7 @@ class Content:
     files: tuple[File, ...] = ()
 
     def text(self, own: str) -> str:
-        """All of it as plain text, with `own` in the place of the author's words."""
+        """All of it as plain text, with `own` in place of the author's words."""
         said = parse_text(own)
         return cut("\n\n".join(filter(None, (said, self.attached, self.by_slack))))
 
@@ -66,12 +66,12 @@ def read_content(message: Payload) -> Content:
 
 
 def cut(text: str, most: int = MOST_CHARS) -> str:
-    """The beginning of a text that is too long, and that it was cut."""
+    """The text, cut with a note if it is too long."""
     return text if len(text) <= most else f"{text[:most]}\n{CUT}"
 
 
 def _is_preview(attachment: Payload) -> bool:
-    """Whether Slack has added it to a link: it may come, change and go without anybody's doing."""
+    """Whether Slack added it as a link preview: it may appear, change and disappear by itself."""
     has_source = attachment.get("from_url") or attachment.get("original_url")
     return bool(has_source) and not attachment.get("is_share")
 
@@ -81,10 +81,10 @@ def _preview(attachment: Payload) -> str:
 
 
 def _own(message: Payload, *, by_app: bool) -> str:
-    """The text and what the blocks say beyond it, or the blocks where they say all of it.
+    """The text plus what only the blocks contain, or the blocks alone if they contain everything.
 
-    Slack writes the `text` of people's messages out of the blocks. Apps write it themselves, often
-    as a short summary.
+    For people's messages Slack derives `text` from the blocks. Apps write it themselves, often as a
+    short summary.
     """
     text, lines = string(message.get("text")), block_lines(message.get("blocks"))
     if text.strip() == NO_PREVIEW:
@@ -171,7 +171,7 @@ def _image(attachment: Payload) -> str:
 
 
 def _blocks(attachment: Payload) -> list[Payload]:
-    """Its own blocks, and those of the messages that it shows."""
+    """Its own blocks, and those of the messages that it quotes."""
     shown = [dicts(message.get("blocks")) for message in _messages(attachment)]
     return [*dicts(attachment.get("blocks")), *(block for blocks in shown for block in blocks)]
 
@@ -193,7 +193,7 @@ def _transcripts(message: Payload) -> Iterator[str]:
 
 
 def _files(message: Payload, depth: int = 0) -> Iterator[File]:
-    """Files of the message, of what is forwarded with it, and the images in its blocks."""
+    """The files of the message and of forwarded messages, and the images in its blocks."""
     yield from parse_files(message.get("files"))
     for block in dicts(message.get("blocks")):
         if isinstance(block.get("slack_file"), dict):
@@ -207,7 +207,7 @@ def _files(message: Payload, depth: int = 0) -> Iterator[File]:
 
 
 def _unique(files: Iterable[File]) -> Iterable[File]:
-    """Each file once, preferably with its address."""
+    """Each file once, preferring the entry with an address."""
     found: dict[str, File] = {}
     for file in files:
         if file.id not in found or not found[file.id].url:

@@ -33,12 +33,12 @@ class DeliveryNotes:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def accepted(self) -> None:
-        """A request or an envelope of Slack has arrived."""
+        """Note that a request or an envelope from Slack has arrived."""
         if self._is_due(EVENT, EVENT_EVERY):
             self._start(EVENT, f"{time.time():.0f}")
 
     def rejected(self, reason: str) -> None:
-        """A request was rejected. Unsigned ones are only counted: they are not from Slack."""
+        """Note a rejected request. Unsigned ones are only counted: they are not from Slack."""
         metrics.rejected.labels(reason).inc()
         if reason != UNSIGNED and self._is_due(REJECTED, REJECTED_EVERY):
             log.warning("signature_rejected", cause=CAUSES[reason])
@@ -64,7 +64,7 @@ class DeliveryNotes:
 
 
 def judge_deliveries(event: str | None, rejected: str | None, now: float) -> Finding:
-    """From the notes that `DeliveryNotes` keeps."""
+    """Read the notes that `DeliveryNotes` keeps."""
     at, _, reason = (rejected or "").partition(" ")
     if reason and (event is None or float(at) > float(event)):
         where = "https://api.slack.com/apps → your app → Basic Information → Signing Secret"

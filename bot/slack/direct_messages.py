@@ -1,4 +1,4 @@
-"""What the bot writes to people of its own accord: direct messages and files in them."""
+"""Direct messages that the bot starts, with or without a file."""
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -9,14 +9,14 @@ from bot.slack.files import Files, NotTaken
 
 
 class DirectMessages:
-    """Sends direct messages. Raises Retry, and Undeliverable where Slack takes none."""
+    """Sends direct messages. Raises Retry, and Undeliverable if Slack refuses them for good."""
 
     def __init__(self, client: AsyncWebClient) -> None:
         self._client = client
         self._files = Files(client)
 
     async def send(self, user_id: str, text: str) -> None:
-        """A message in Slack's mrkdwn."""
+        """Send a message in Slack's mrkdwn."""
         channel_id = await self._direct(user_id)
         try:
             with slack_errors():
@@ -25,7 +25,7 @@ class DirectMessages:
             raise Undeliverable(error_code(error)) from error
 
     async def send_file(self, user_id: str, name: str, content: bytes, comment: str) -> None:
-        """A file with a comment above it."""
+        """Send a file with a comment above it."""
         channel_id = await self._direct(user_id)
         try:
             file_id = await self._files.upload(name, content)

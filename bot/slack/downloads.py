@@ -19,7 +19,7 @@ _LOGIN = re.compile(rb"""<form[^>]*(?:signin|sign_in|login)|name=["']?password""
 
 
 class Unreadable(Exception):
-    """Why a file cannot be had; the words are for people."""
+    """Why a file cannot be read, in words for people."""
 
 
 class Downloads:
@@ -30,7 +30,8 @@ class Downloads:
         self._own = urlsplit(client.base_url)
 
     async def fetch(self, url: str, size: int, most: int, *, html: bool = False) -> bytes:
-        """At most `most` bytes. `size` is what Slack says; `html`: an HTML page is expected.
+        """Download at most `most` bytes. `size` is Slack's figure; `html`: an HTML page is
+        expected.
 
         Raises Unreadable.
         """
@@ -62,7 +63,7 @@ class Downloads:
         raise Unreadable(NO_LUCK)
 
     def _is_slack(self, url: str) -> bool:
-        """Whether the token may be shown there: at Slack's hosts, or where `SLACK_API_URL` is."""
+        """Whether the token may be sent there: to Slack's hosts, or the host of `SLACK_API_URL`."""
         try:
             parts = urlsplit(url)
         except ValueError:
@@ -83,7 +84,7 @@ async def _body(response: aiohttp.ClientResponse, size: int, most: int, *, html:
         data += chunk
         if len(data) > most:
             raise Unreadable(TOO_LARGE)
-    # Without a token that may read files Slack answers 200 with its login page.
+    # To a token without the right to read files, Slack returns 200 with its login page.
     if response.content_type == "text/html" and (
         _LOGIN.search(data) if html else len(data) != size
     ):

@@ -11,7 +11,7 @@ import re
 from charset_normalizer import from_bytes
 
 SAMPLE = 64_000
-"""Bytes from which the encoding is detected."""
+"""The number of bytes used for detection."""
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -27,7 +27,7 @@ _SIGNS = frozenset("€‚„…‘’“”•–—™«»°§©®·´¡¿£\x
 _LEVEL_ONE = {"gb18030": (0xB0, 0xD7), "big5": (0xA4, 0xC6), "cp932": (0x88, 0x97)}
 """Lead bytes of the common ideographs."""
 _EAST_ASIAN = ("cp949", "cp932", "gb18030", "big5", "euc_jp")
-"""Korean comes first: all its common syllables are common Chinese characters, too."""
+"""Korean comes first: the bytes of its common syllables are also common Chinese characters."""
 CERTAIN = 0.9
 
 
@@ -60,7 +60,7 @@ def _guess(data: bytes) -> tuple[str, bool]:
 
 
 def _utf_16(data: bytes) -> str:
-    """UTF-16 without a mark: every other byte of Western text is zero."""
+    """UTF-16 without a byte order mark: every other byte of Western text is zero."""
     half = len(data) // 2
     if half and data[1::2].count(0) > half * 0.6:
         return "utf-16-le"
@@ -81,11 +81,11 @@ def _is_western(data: bytes) -> bool:
 
 
 _INSIDE = re.compile(r"\w[£§©®¡¿³]\w|[£¿¡]\w[a-z]")
-"""Signs inside words are letters of another alphabet."""
+"""Symbols inside words are letters of another alphabet, misread."""
 
 
 def _commonness(data: bytes, encoding: str) -> float:
-    """The share of common characters of a language among those that are not ASCII."""
+    """The share of a language's common characters among the non-ASCII ones."""
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:

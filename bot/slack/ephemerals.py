@@ -1,4 +1,4 @@
-"""Words in a thread that one person alone sees."""
+"""Ephemeral messages: visible to one person only."""
 
 import hashlib
 import secrets
@@ -29,7 +29,7 @@ async def post_ephemeral(
     """Post for one person only. Returns whether Slack accepted it; a refusal is logged, not raised.
 
     `beside_thread` posts it in the channel: Slack shows none in a thread without replies. A
-    response URL does not help: Slack shows its messages in the channel, not in the thread.
+    response URL is no alternative: its messages appear in the channel, too.
     """
     try:
         with slack_errors():

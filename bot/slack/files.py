@@ -42,36 +42,36 @@ from bot.texts.files import (
 )
 
 MOST_BYTES = 20 * 1024 * 1024
-"""Of one file. Base64 makes it a third larger; AI servers take 50 MB in a request."""
+"""Maximum size of one file. Base64 adds a third; AI servers accept 50 MB in a request."""
 MOST_BYTES_TOGETHER = 30 * 1024 * 1024
 MOST_FILES = 10
 SLOWEST = 500_000
-"""Bytes a second with which an upload may go on."""
+"""Slowest upload that is allowed to continue, in bytes per second."""
 TRANSCRIPT_DELAYS = (1.0, 2.0, 3.0)
-"""Slack takes some seconds to transcribe a voice clip."""
+"""Slack needs some seconds to transcribe a voice clip."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What became of the files of a message; `unread` says of each other one why."""
+    """The files of a message that were read; `unread` names each other one with the reason."""
 
     attachments: tuple[Attachment, ...] = ()
     unread: tuple[str, ...] = ()
 
 
 class NotTaken(Exception):
-    """Slack does not take a file; `str` is its word for why."""
+    """Slack refused a file; `str` is Slack's reason."""
 
 
 class Files:
-    """Gets the files of messages, and puts others into threads."""
+    """Downloads the files of messages, and uploads files to threads."""
 
     def __init__(self, client: AsyncWebClient) -> None:
         self._client = client
         self._downloads = Downloads(client)
 
     async def load(self, files: Iterable[File], kinds: Collection[str]) -> Loaded:
-        """Download the files that are of these kinds; raises nothing for a file but RateLimited."""
+        """Download the files of these kinds. Of single files, only RateLimited is raised."""
         attachments: list[Attachment] = []
         unread: list[str] = []
         room = MOST_BYTES_TOGETHER
@@ -92,9 +92,9 @@ class Files:
         return Loaded(tuple(attachments), tuple(unread))
 
     async def upload(self, name: str, data: bytes) -> str:
-        """Upload a file that no one sees until it is shared; returns its id.
+        """Upload a file without sharing it; returns its id.
 
-        Raises NotTaken, and Retry where it may go better later.
+        Raises NotTaken, and Retry if it may succeed later.
         """
         try:
             with slack_errors():
@@ -104,7 +104,7 @@ class Files:
                 assert self._client.session is not None
                 patience = aiohttp.ClientTimeout(total=60 + len(data) / SLOWEST, connect=5)
                 async with self._client.session.post(
-                    # a stream, which is sent in pieces: bytes would hold up all others
+                    # a stream is sent in chunks; bytes would block all other calls
                     ticket["upload_url"],
                     data=io.BytesIO(data),
                     timeout=patience,
@@ -115,9 +115,9 @@ class Files:
         return str(ticket["file_id"])
 
     async def share(self, thread: Thread, file_id: str, *, again: bool) -> None:
-        """Show an uploaded file in a thread, unless an earlier attempt has done it (`again`).
+        """Share an uploaded file in a thread, unless an earlier attempt did (`again`).
 
-        Raises NotTaken, Undeliverable, and Retry where it may go better later.
+        Raises NotTaken, Undeliverable, and Retry if it may succeed later.
         """
         try:
             with slack_errors():
@@ -142,7 +142,7 @@ class Files:
         return bool(answer["file"].get("shares", True))
 
     async def _load(self, file: File, kinds: Collection[str], most: int) -> Attachment | None:
-        """The file as the model can take it; None where the message says all that is in it."""
+        """The file in a form for the model; None if the message already contains all of it."""
         if not file.url:
             file = parse_file(await self._look_up(file))
             if not file.url:
@@ -160,7 +160,7 @@ class Files:
         raise Unreadable(TOO_LARGE if file.size > most else UNREADABLE)
 
     async def _transcript(self, file: File, most: int) -> str:
-        """What Slack has understood of a recording; it may still be at it."""
+        """Slack's transcript of a recording, which may not be finished yet."""
         for delay in (*TRANSCRIPT_DELAYS, None):
             found = await self._look_up(file)
             if text := transcript(found):

@@ -1,4 +1,4 @@
-"""A canvas as text: Slack gives its content as HTML. Pure."""
+"""Text of a canvas, which Slack returns as HTML. Pure."""
 
 from html.parser import HTMLParser
 
@@ -13,7 +13,7 @@ _SILENT = frozenset({"script", "style", "head", "title", "template"})
 
 
 def html_text(html: str) -> str:
-    """The text with its headings, lists and table cells; markup that is not closed is tolerated."""
+    """The text with its headings, lists and table cells; unclosed markup is tolerated."""
     reader = _Reader()
     reader.feed(html)
     reader.close()

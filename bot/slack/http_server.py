@@ -1,4 +1,4 @@
-"""The HTTP port: bounded in connections, and in the time that a peer may take for a request."""
+"""The HTTP port, with limits on connections and on the time that a peer may take for a request."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,11 +14,11 @@ MOST_CONNECTIONS = 1000
 REQUEST_SECONDS = 10.0
 """Limit for the headers of a request, counted from its first byte, and for its body."""
 KEEP_ALIVE = 95.0
-"""Longer than the router in front keeps an idle connection (Heroku: 90 s)."""
+"""Longer than the router in front keeps idle connections (Heroku: 90 s)."""
 
 
 class _Connection(web.RequestHandler):
-    """One connection. It is closed when it does not send a whole request in time."""
+    """One connection. It is closed if it does not send a complete request in time."""
 
     __slots__ = ("_deadline", "_most", "_seconds")
 
@@ -51,7 +51,7 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Malformed HTTP is the peer's fault and not worth a log entry."""
+        """Malformed HTTP is the peer's fault and is not logged."""
         if status >= 500:
             return super().handle_error(request, status, exc, message)
         response = web.Response(status=status, text="bad request\n")
@@ -78,7 +78,7 @@ class _Connection(web.RequestHandler):
             self.abort()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close immediately."""
         if isinstance(self.transport, asyncio.Transport):
             self.transport.abort()
 
@@ -101,7 +101,7 @@ async def listening(
     most: int = MOST_CONNECTIONS,
     seconds: float = REQUEST_SECONDS,
 ) -> AsyncIterator[tuple[str, int]]:
-    """Serve a site inside the block; gives the address. `variable` is the setting of the port."""
+    """Serve a site inside the block; yields the address. `variable` is the setting of the port."""
     runner = web.AppRunner(site, access_log=None, shutdown_timeout=5)
     await runner.setup()
     server = runner.server

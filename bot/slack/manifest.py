@@ -93,9 +93,9 @@ def render_manifest(url: str | None = None) -> str:
 
 
 def diff_manifest(text: str, name: str, url: str | None = None) -> str:
-    """What differs in a manifest file called `name`, as a unified diff; "" where nothing does.
+    """The differences of a manifest file called `name`, as a unified diff; "" if there are none.
 
-    Compared is what Slack would read, not how it is laid out.
+    Compares the content, not the layout.
     """
     try:
         there = yaml.safe_load(text)

@@ -1,6 +1,6 @@
-"""From an event to a `Message`: who has written it, to whom, and what.
+"""From an event to a `Message`: its author, its addressee and its content.
 
-Pure, and tolerant: an event without author, channel or time is none of a person's.
+Pure, and tolerant: an event without author, channel or time does not count as a person's.
 """
 
 import re
@@ -15,9 +15,9 @@ from bot.telemetry import trace
 from bot.texts.prompts import BARE_MENTION, NO_WORDS
 
 SPOKEN = frozenset({None, "file_share", "thread_broadcast", "me_message"})
-"""Subtypes of `message` that a person has written; the other ones are Slack's own notices."""
+"""Subtypes of `message` that people write; the others are Slack's own notices."""
 POSTED = SPOKEN | {"bot_message"}
-"""What a workflow or another app has written."""
+"""A message of a workflow or of another app."""
 
 SLACK = "USLACK"
 SLACKBOT = "USLACKBOT"
@@ -30,11 +30,11 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 Payload = Mapping[str, Any]
 Sender = Literal["person", "app", "slackbot", ""]
-"""Who has written a message; "" for our own posts, for notices, and for what is malformed."""
+"""The kind of author; "" for our own posts, for notices, and for malformed events."""
 
 
 class Messages:
-    """Reads events on behalf of one bot."""
+    """Reads events for one bot."""
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
@@ -43,14 +43,14 @@ class Messages:
         self._leading = re.compile(rf"\s*(?:{mention}[\s,:]*)+")
 
     def is_ours(self, event: Payload) -> bool:
-        """Whether the bot itself has posted it."""
+        """Whether the bot itself posted it."""
         bot_id = self._identity.bot_id
         return event.get("user") == self._identity.user_id or (
             bool(bot_id) and event.get("bot_id") == bot_id
         )
 
     def sender(self, event: Payload) -> Sender:
-        """Who has written it."""
+        """The kind of author."""
         if not _is_complete(event) or self.is_ours(event) or event.get("user") == SLACK:
             return ""
         subtype = event.get("subtype")
@@ -63,12 +63,12 @@ class Messages:
         return "person" if subtype in SPOKEN and author(event) else ""
 
     def mentions_us(self, event: Payload) -> bool:
-        """Whether the author's own words name the bot."""
+        """Whether the author mentions the bot in their own words."""
         text = event.get("text")
         return bool(self._mention.search(text if isinstance(text, str) else ""))
 
     def parse(self, event: Payload, team_id: str, event_id: str = "") -> Message:
-        """The message of an event that has a sender."""
+        """The message of an event with a sender."""
         content = read_content(event)
         leading = self._leading.match(content.own)
         text = content.text(content.own[leading.end() :] if leading else content.own)
@@ -102,7 +102,7 @@ def thread_of(event: Payload, team_id: str) -> Thread:
 
 
 def parse_kind(own: str) -> MessageKind:
-    """A word alone can be an order to the bot instead of something to answer."""
+    """A single word can be a command to the bot instead of a question."""
     word = own.lower().rstrip(".!")
     return "reset" if word in RESET_WORDS else "stop" if word in STOP_WORDS else "message"
 

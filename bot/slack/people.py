@@ -1,4 +1,4 @@
-"""Who a person is: `users.info`, cached for a while."""
+"""People: `users.info`, cached for a while."""
 
 import time
 from collections import OrderedDict
@@ -22,7 +22,7 @@ REMEMBERED = 10_000
 class Person:
     """A person in Slack: https://docs.slack.dev/reference/objects/user-object.
 
-    `is_guest`: of one or several channels. `is_outsider`: of another workspace.
+    `is_guest`: a single-channel or multi-channel guest. `is_outsider`: from another workspace.
     """
 
     user_id: str
@@ -66,7 +66,7 @@ class People:
         self._known: OrderedDict[str, tuple[float, Person | None]] = OrderedDict()
 
     async def find(self, user_id: str) -> Person | None:
-        """The person; None while Slack does not tell and never told before."""
+        """The person; None if Slack cannot be asked now and nothing is cached."""
         until, person = self._known.get(user_id, (0.0, None))
         if self._clock() < until:
             return person
@@ -85,11 +85,11 @@ class People:
         return person
 
     def forget(self, user_id: str) -> None:
-        """Ask Slack again the next time."""
+        """Forget the cached person."""
         self._known.pop(user_id, None)
 
     async def is_admin(self, user_id: str) -> bool:
-        """Whether the person runs this bot (`BOT_ADMINS`) or the workspace."""
+        """Whether the person is an admin of this bot (`BOT_ADMINS`) or of the workspace."""
         if user_id in self._admins:
             return True
         person = await self.find(user_id)
@@ -99,7 +99,7 @@ class People:
         return person.belongs_to(self._home) if self._home else not person.is_outsider
 
     async def whom_to_ask(self) -> str:
-        """The names of those who run this bot, without pinging them."""
+        """The names of this bot's admins, without pinging them."""
         names = []
         for user_id in sorted(self._admins)[:3]:
             person = await self.find(user_id)

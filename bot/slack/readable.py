@@ -1,4 +1,4 @@
-"""Files in the form that a model can read: text as UTF-8, canvases as text, pictures as pictures.
+"""Files in a form that a model can read: text as UTF-8, canvases as text, images as images.
 
 Pure.
 """
@@ -23,12 +23,12 @@ _CUE = re.compile(r"\d\d:\d\d.*-->")
 
 
 def is_canvas(file: File) -> bool:
-    """Whether Slack gives its content as HTML."""
+    """Whether Slack returns its content as HTML."""
     return file.mimetype in CANVASES
 
 
 def as_attachment(file: File, kind: FileKind, data: bytes) -> Attachment:
-    """A file in one of the formats that the model takes."""
+    """A file in a format that the model accepts."""
     if is_canvas(file):
         text, _ = decode(data)
         return _text(file, html_text(text))
@@ -44,7 +44,7 @@ def as_attachment(file: File, kind: FileKind, data: bytes) -> Attachment:
 
 
 def as_thumbnail(file: File, data: bytes) -> Attachment:
-    """Slack's own picture of an image in a format that models do not take."""
+    """Slack's own rendering of an image whose format models do not accept."""
     for mark, mimetype in _PICTURES:
         if data.startswith(mark):
             return Attachment(file.name, mimetype, "image", data)
@@ -54,25 +54,25 @@ def as_thumbnail(file: File, data: bytes) -> Attachment:
 
 
 def transcript_of(file: File, text: str) -> Attachment:
-    """A recording as what is said in it."""
+    """A recording as its transcript."""
     return _text(file, text)
 
 
 def is_transcribing(file: Mapping[str, Any]) -> bool:
-    """Whether Slack is still at work on the transcript of a recording."""
+    """Whether Slack is still transcribing a recording."""
     found = file.get("transcription")
     return isinstance(found, dict) and found.get("status") == "processing"
 
 
 def complete_transcript(file: Mapping[str, Any]) -> str:
-    """The address of the transcript of a long recording, of which `transcription` has the start."""
+    """The address of a long recording's transcript (`transcription` has only its start)."""
     found = file.get("transcription")
     complete = isinstance(found, dict) and found.get("status") == "complete"
     return string(file.get("vtt")) if complete else ""
 
 
 def captions_text(vtt: str) -> str:
-    """What is said in a file of captions (WebVTT)."""
+    """The text of a caption file (WebVTT)."""
     lines = (line.strip() for line in vtt.lstrip("\ufeff").splitlines())
     said = (line for line in lines if line and not _CUE.match(line) and not line.isdecimal())
     return " ".join(line for line in said if not line.startswith(("WEBVTT", "NOTE", "Kind:")))

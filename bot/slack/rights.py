@@ -1,7 +1,7 @@
-"""The authorization gate: who may do what. docs/permissions.md has the table.
+"""Authorization: who may do what. docs/permissions.md has the table.
 
-Asked by the worker when an action takes effect, and by `web` before it interrupts a turn or stores
-a vote, which take effect at once.
+The worker checks when an action takes effect; `web` checks before it interrupts a turn or stores a
+vote, which take effect immediately.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from bot.texts import access as texts
 
 
 class Rights:
-    """The rights of people, by the settings and by what Slack says about them.
+    """The rights of people, from the settings and their Slack profile.
 
-    `look_up_seconds` is how long to wait for Slack's word on a person (None: without a limit); who
-    is unknown then is judged by the workspace that the event names.
+    `look_up_seconds` is the timeout for looking up a person (None: no limit). A person still
+    unknown then is judged by the workspace that the event names.
     """
 
     def __init__(
@@ -40,9 +40,10 @@ class Rights:
         self._settings = settings
 
     async def refusal(self, message: Message, settings: ChannelSettings | None = None) -> str:
-        """Why the author of a message or order may not use the bot there; "" if allowed.
+        """The reason why the author of a message or command may not use the bot there; "" if
+        allowed.
 
-        `settings` are those of the channel, if they are known already.
+        `settings` are the channel's, if already known.
         """
         thread = message.thread
         if settings is None:
@@ -51,7 +52,7 @@ class Rights:
         return refusal(message, person, self._settings, settings)
 
     async def refusal_of(self, thread: Thread, user_id: str, user_team_id: str = "") -> str:
-        """`refusal` for a button or command, which is no message."""
+        """`refusal` for a button or command, which has no message."""
         return await self.refusal(
             Message(thread, thread.thread_ts, user_id, "", user_team_id=user_team_id)
         )
@@ -93,14 +94,14 @@ class Rights:
         return user_id == await self._channels.creator(conversation.thread.channel_id)
 
     async def is_shared(self, conversation: Conversation, user_id: str) -> bool:
-        """Whether anybody but this person started the conversation or wrote in it."""
+        """Whether other people started the conversation or wrote in it."""
         history = await self._store.conversations.history(conversation.thread)
         authors = {record.user_id for record in history if record.role == "user"}
         authors |= {message.user_id for message in conversation.owed}
         return bool((authors | {conversation.user_id}) - {user_id, ""})
 
     async def refused_among(self, thread: Thread, user_ids: Iterable[str]) -> frozenset[str]:
-        """Those of some people whose words must not reach the model in this thread."""
+        """The people among `user_ids` whose messages must not reach the model in this thread."""
         settings = await self._store.channels.find(thread.team_id, thread.channel_id)
         distinct = sorted({user_id for user_id in user_ids if user_id})
         refusals = await asyncio.gather(

@@ -39,18 +39,18 @@ from bot.store import Store, jobs
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
 
-# We give Bolt a client on purpose, and that the token is in the environment as well is no news.
+# Bolt gets our client on purpose; its warning about the token in the environment is noise.
 logging.getLogger("slack_bolt.AsyncApp").addFilter(
     lambda record: record.getMessage() != warning_client_prioritized_and_token_skipped()
 )
 
 EVENTS_PATH = "/slack/events"
 LARGEST_BODY = 1024 * 1024
-"""Bytes; Slack's own payloads stay far below."""
+"""Maximum body size in bytes; Slack's payloads are far smaller."""
 
 
 class MeasuredApp(AsyncApp):
-    """Bolt's app, timed from Slack's request to our answer, by either way in.
+    """Bolt's app, timed from Slack's request to our response, for both transports.
 
     Malformed requests and events of the bot's own messages end here.
     """
@@ -61,7 +61,7 @@ class MeasuredApp(AsyncApp):
         self._notes = notes
 
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
-        """What Bolt calls for every request of Slack."""
+        """Called by Bolt for every request from Slack."""
         began = time.perf_counter()
         self._notes.accepted()
         if not is_well_formed(req.body):
@@ -83,7 +83,7 @@ class MeasuredApp(AsyncApp):
 
 
 def is_well_formed(body: Any) -> bool:
-    """Whether a request has the parts on which every listener relies."""
+    """Whether a request has the fields that every listener needs."""
     if not isinstance(body, dict):
         return False
     if body.get("type") == "event_callback":
@@ -103,7 +103,7 @@ def build_app(
     rights: Rights,
     notes: DeliveryNotes,
 ) -> AsyncApp:
-    """Bolt's app, with a listener for every event, command, shortcut and button of ours."""
+    """Bolt's app, with the listeners of all our events, commands, shortcuts and buttons."""
     token = settings.slack_bot_token.get_secret_value()
 
     async def authorize() -> AuthorizeResult:
@@ -122,7 +122,7 @@ def build_app(
         client=AsyncWebClient(base_url=client.base_url, session=client.session, retry_handlers=[]),
         authorize=authorize,
         request_verification_enabled=False,  # `add_events_route` verifies before it parses
-        process_before_response=True,  # by default Bolt says 200 before the listener has run
+        process_before_response=True,  # by default Bolt returns 200 before the listener has run
         attaching_conversation_kwargs_enabled=False,
     )
     home = Home(store, people, rights, client, identity.url)
@@ -177,7 +177,8 @@ def _command_listener(
 async def open_socket_mode(
     app: AsyncApp, settings: Settings
 ) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
-    """Listen on Slack's WebSocket until the end of the block; gives whether we are connected."""
+    """Listen on Slack's WebSocket inside the block; yields a function that says if it is
+    connected."""
     assert settings.slack_app_token is not None
     handler = AsyncSocketModeHandler(app, settings.slack_app_token.get_secret_value())
     try:
@@ -195,9 +196,9 @@ def add_events_route(
     *,
     seconds: float = REQUEST_SECONDS,
 ) -> None:
-    """Take Slack's signed requests at `/slack/events`.
+    """Accept Slack's signed requests at `/slack/events`.
 
-    What is unsigned is refused with 401 before it is read, what is malformed with 400.
+    Unsigned requests get 401 before they are read, malformed ones 400.
     """
 
     async def slack_events(request: web.Request) -> web.StreamResponse:

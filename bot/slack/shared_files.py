@@ -10,13 +10,13 @@ from bot.models import File
 from bot.slack.block_text import dicts, number, string
 
 THUMBNAILS = ("thumb_1024", "thumb_960", "thumb_800", "thumb_720", "thumb_480", "thumb_360")
-"""The largest first."""
+"""Largest first."""
 
 Payload = Mapping[str, Any]
 
 
 def parse_files(files: Any) -> tuple[File, ...]:
-    """The files of a message. A Slack Connect stub has an id only; the rest is empty."""
+    """The files of a message. A Slack Connect stub has only an id; the other fields are empty."""
     return tuple(
         parse_file(file)
         for file in dicts(files)
@@ -25,7 +25,7 @@ def parse_files(files: Any) -> tuple[File, ...]:
 
 
 def parse_file(file: Payload) -> File:
-    """A file object that has an id."""
+    """Read a file object that has an id."""
     return File(
         id=string(file.get("id")),
         name=string(file.get("name")) or string(file.get("title")),
@@ -38,7 +38,7 @@ def parse_file(file: Payload) -> File:
 
 
 def transcript(file: Payload) -> str:
-    """What Slack has understood of a voice clip; "" until it is done."""
+    """Slack's transcript of a voice clip; "" until it is finished."""
     found = file.get("transcription")
     if not isinstance(found, dict) or found.get("status") != "complete":
         return ""

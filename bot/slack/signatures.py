@@ -1,7 +1,7 @@
 """Slack's signatures: https://docs.slack.dev/authentication/verifying-requests-from-slack.
 
-Nothing of a request is parsed before its signature is verified, and a request that cannot have a
-valid one is refused before its body is read.
+No part of a request is parsed before its signature is verified. A request that cannot have a valid
+signature is refused before its body is read.
 """
 
 import hashlib
@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Mapping
 
 SECONDS = 300
-"""How far the clocks of Slack and of this machine may be apart."""
+"""Maximum difference of Slack's clock and ours, in seconds."""
 
 UNSIGNED = "unsigned"
-"""Not from Slack: scanners send such requests all day."""
+"""Reasons that mean the request is not from Slack; scanners send these all day."""
 SKEWED = "clock"
 FORGED = "secret"
 
@@ -30,7 +30,7 @@ class Verifier:
         self._clock = clock
 
     def reject_headers(self, headers: Mapping[str, str]) -> str:
-        """Why no body can make this request valid; "" where one can."""
+        """Why the headers alone make the request invalid; "" if they do not."""
         timestamp = headers.get("X-Slack-Request-Timestamp", "")
         signature = headers.get("X-Slack-Signature", "")
         if not _TIMESTAMP.fullmatch(timestamp) or not _SIGNATURE.fullmatch(signature):
@@ -38,7 +38,7 @@ class Verifier:
         return SKEWED if abs(self._clock() - int(timestamp)) > SECONDS else ""
 
     def reject_body(self, headers: Mapping[str, str], body: bytes) -> str:
-        """Why the signature is not that of this body; "" where it is. The headers were accepted."""
+        """Why the signature does not match this body; "" if it does. The headers were accepted."""
         base = f"v0:{headers['X-Slack-Request-Timestamp']}:".encode() + body
         expected = "v0=" + hmac.new(self._secret, base, hashlib.sha256).hexdigest()
         is_valid = hmac.compare_digest(expected, headers["X-Slack-Signature"])

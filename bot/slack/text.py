@@ -18,13 +18,14 @@ def parse_text(wire: str) -> str:
 
 
 def escape(plain: str) -> str:
-    """Plain text in wire format. Text that Slack has escaped already stays as it is."""
+    """Plain text in wire format. Text that Slack has already escaped is unchanged."""
     text = unescape(plain)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def unescape(wire: str) -> str:
-    """The three entities that Slack uses; others, such as `&copy`, are what a person wrote."""
+    """Decode the three entities that Slack uses; others, such as `&copy`, were typed by a
+    person."""
     return wire.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
@@ -46,7 +47,7 @@ def _special(target: str) -> str:
 
 
 def _link(target: str, label: str) -> str:
-    """A link as it was typed: Slack makes links of `README.md`, addresses and phone numbers."""
+    """A link as it was typed: Slack turns `README.md`, addresses and phone numbers into links."""
     address = _SCHEME.sub("", target)
     if not label or label == target:
         return target if target.startswith("http") else address

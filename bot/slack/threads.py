@@ -1,4 +1,4 @@
-"""A thread as Slack has it: the names of its people, and what was said before."""
+"""A thread as Slack holds it: the names of its people, and the messages before a turn."""
 
 import asyncio
 from collections import deque
@@ -22,7 +22,7 @@ MOST_PAGES = 10
 MOST_MESSAGES = 50
 MOST_CHARS = 20_000
 LONGEST_WAIT = 5.0
-"""Seconds that Slack may ask us to wait on the spot."""
+"""The longest pause, in seconds, that is waited out within a call."""
 
 Payload = Mapping[str, Any]
 
@@ -31,7 +31,7 @@ BUTTONS = frozenset({"actions", "context_actions"})
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One message of a thread; `name` is set where there is no user, as for other apps."""
+    """One message of a thread; `name` is set if there is no user, as for other apps."""
 
     ts: str
     user_id: str
@@ -42,7 +42,7 @@ class Line:
 
 
 class Threads:
-    """Looks into threads. What Slack will never give is done without: the answer matters more."""
+    """Reads threads. Missing history is not an error: the answer matters more."""
 
     def __init__(self, client: AsyncWebClient, people: People, identity: Identity) -> None:
         self._client = client
@@ -55,11 +55,11 @@ class Threads:
         return {person.user_id: " ".join(person.name.split()) for person in found if person}
 
     async def said_before(self, thread: Thread, ts: str) -> list[Line]:
-        """The root, and the newest of what was said in the thread before `ts`, in order.
+        """The root and the newest messages of the thread before `ts`, in order.
 
-        At most 50 messages and 20,000 characters: Slack gives the oldest first, so that a long
-        thread is read through. It repeats the root on every page. Raises Retry where Slack cannot
-        tell now: an answer that comes later is better than one that has forgotten.
+        At most 50 messages and 20,000 characters. Slack returns the oldest first, so all pages of a
+        long thread are read; each page repeats the root. Raises Retry if Slack is unavailable: a
+        late answer is better than one without context.
         """
         root: list[Line] = []
         lines: deque[Line] = deque(maxlen=MOST_MESSAGES - 1)
@@ -97,14 +97,14 @@ class Threads:
 
 
 def without_buttons(message: Payload) -> Payload:
-    """An answer of ours without the rows of buttons under it, which are no words of it."""
+    """Our answer without the button rows below it."""
     blocks = message.get("blocks") or ()
     kept = [block for block in blocks if block.get("type") not in BUTTONS]
     return {**message, "blocks": kept}
 
 
 async def spoke_in(client: AsyncWebClient, identity: Identity, thread: Thread) -> bool:
-    """Whether the bot wrote in a thread. Raises Retry where Slack cannot tell now."""
+    """Whether the bot wrote in a thread. Raises Retry if Slack is unavailable."""
     try:
         async for message in read_replies(client, thread, most_pages=MOST_PAGES):
             if message.get("user") == identity.user_id:
@@ -122,9 +122,9 @@ async def read_replies(
     most_pages: int | None = None,
     **options: Any,
 ) -> AsyncIterator[Payload]:
-    """The messages of a thread, the oldest first, with the root on every page.
+    """The messages of a thread, oldest first, with the root on every page.
 
-    `patient` sits through a short wait that Slack asks for; `options` are more of
+    `patient` waits out a short pause that Slack asks for; `options` are passed to
     `conversations.replies`. Raises what `slack_errors` does.
     """
     cursor = ""
@@ -148,7 +148,7 @@ async def read_replies(
 
 
 def _fitting(root: list[Line], lines: Iterable[Line]) -> list[Line]:
-    """The root, cut if need be, and the newest lines that fit."""
+    """The root, shortened if necessary, and the newest lines that fit."""
     root = [replace(line, text=line.text[: MOST_CHARS // 2]) for line in root]
     room = MOST_CHARS - sum(len(line.text) for line in root)
     chosen: list[Line] = []
@@ -161,7 +161,7 @@ def _fitting(root: list[Line], lines: Iterable[Line]) -> list[Line]:
 
 
 async def _patiently(call: Callable[[], Awaitable[Any]]) -> Any:
-    """Call, and again after each wait that Slack asks for, as long as they are short together."""
+    """Call, and retry after each pause that Slack asks for, while the pauses are short in total."""
     patience = LONGEST_WAIT
     while True:
         try:

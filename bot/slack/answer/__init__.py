@@ -1,1 +1,1 @@
-"""An answer that people watch while it is written: streamed, else posted and edited."""
+"""An answer that is shown while it is written: streamed, or posted and edited."""

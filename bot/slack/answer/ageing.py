@@ -1,4 +1,4 @@
-"""A growing answer whose messages also end because they are getting old."""
+"""A growing answer whose messages are also ended when they get too old."""
 
 from bot.slack.markdown.blocks import outline
 from bot.slack.markdown.growing import Append, GrowingAnswer
@@ -9,7 +9,7 @@ class AgeingAnswer(GrowingAnswer):
     """Like GrowingAnswer; the message that is being written can be ended at any time."""
 
     def end_message(self) -> Append | None:
-        """End the message where it is; None where it is empty."""
+        """End the message at its current length; None if it is empty."""
         shown, start = self._shown, self.starts[-1]
         if self.diverged or len(shown) <= start:
             return None

@@ -25,5 +25,5 @@ def parse_about(value: str) -> tuple[str, str]:
 
 
 def stop_block() -> Block:
-    """The Stop button of an answer that is posted and edited: there Slack has none of its own."""
+    """The Stop button of an answer that is posted and edited. (Streams have Slack's own.)"""
     return actions(button(texts.STOP, STOP, "stop"))

@@ -1,8 +1,8 @@
 """The messages of one answer: posted, streamed, edited and looked up. Each call is one request.
 
-Every message has the turn and its part in its metadata, by which it is found if the outcome of a
-post is unknown. A stream gets its metadata only when it is stopped. One that was started, but whose
-`ts` was never recorded, is recognized as the one message of ours without metadata.
+Every message carries its turn and part in its metadata, by which it is found if the outcome of a
+post is unknown. A stream gets its metadata only when it is stopped. A stream whose `ts` was never
+recorded is recognized as our only message without metadata.
 """
 
 import asyncio
@@ -63,8 +63,8 @@ async def attempts(
 ) -> Any:
     """Call with each payload, the richest first, until Slack accepts one; returns its response.
 
-    Raises as `slack_errors`, and the SlackApiError of the last payload, or the first one that a
-    smaller payload cannot avoid.
+    Raises as `slack_errors`; also the SlackApiError of the last payload, or any that a smaller
+    payload cannot avoid.
     """
     for payload in payloads[:-1]:
         try:
@@ -82,7 +82,8 @@ ENDED = frozenset({"message_not_in_streaming_state", "stopped_by_user", "message
 
 
 def is_ended(error: SlackApiError) -> bool:
-    """Whether a stream is over, by its age or by a person, so that the message can be edited."""
+    """Whether a stream has ended (by age, or stopped by a person), so that the message can be
+    edited."""
     return error_code(error) in ENDED
 
 
@@ -105,10 +106,9 @@ class Chat:
         self._turn_id = turn_id
         self._bot_id = bot_id
         self._is_absent = False
-        """Whether Slack was seen to hold nothing of this turn, before this turn posted anything."""
+        """Whether a look-up found nothing of this turn in Slack, and nothing was posted since."""
         self.ending: dict[str, str] | None = None
-        """What the metadata of the last message says besides: its presence means that the answer is
-        whole."""
+        """Extra metadata of the last message: its presence means that the answer is complete."""
         self.thread = message.thread
 
     async def post(
@@ -273,11 +273,11 @@ class Chat:
         await attempts(stop, payloads, lambda error: not is_ended(error))
 
     def expect_traces(self) -> None:
-        """A call of unknown outcome was made: from now on Slack may hold something of this turn."""
+        """Note a call of unknown outcome: from now on Slack may hold messages of this turn."""
         self._is_absent = False
 
     async def find(self, part: int) -> str | None:
-        """The `ts` of a part of this turn that is in Slack already, or None."""
+        """The `ts` of a part of this turn that Slack already holds, or None."""
         if self._is_absent:
             return None
         wanted = (METADATA_EVENT, self._turn_id, part)
@@ -289,7 +289,7 @@ class Chat:
         return None
 
     async def find_whole(self) -> tuple[str, Mapping[str, str]] | None:
-        """The text of this turn's answer and what its ending says, where Slack holds all of it."""
+        """The text of this turn's answer and its ending, if Slack holds all of it."""
         texts: dict[int, str] = {}
         ending: Mapping[str, str] | None = None
         unmarked = False
@@ -306,8 +306,8 @@ class Chat:
     async def find_orphan(self, known: Sequence[str]) -> str | None:
         """The `ts` of a stream of this turn that was started but never recorded, or None.
 
-        It is a message of ours, newer than the question and without metadata. Only one can exist:
-        everything else we post in threads has metadata, except files.
+        It is our message, newer than the question and without metadata. Only one can exist:
+        everything else that we post in threads has metadata, except files.
         """
         if self._is_absent:
             return None
@@ -325,7 +325,7 @@ class Chat:
         return found
 
     def _replies(self) -> AsyncIterator[Mapping[str, Any]]:
-        """The thread from the question on."""
+        """The messages of the thread, starting at the question."""
         return read_replies(
             self._client, self.thread, oldest=self._message.ts, include_all_metadata=True
         )

@@ -65,7 +65,7 @@ class Drafts:
         return Draft(await self._chat.find_orphan(known) or "")
 
     async def begin(self, work: Callable[[], Awaitable[Draft]]) -> Draft:
-        """Start another draft: the intent is recorded first, the `ts` as soon as it is known."""
+        """Start another draft. The intent is recorded first, the `ts` as soon as it is known."""
 
         async def attempt(again: bool) -> Draft:
             found = await self._find(again) if again else None
@@ -83,7 +83,8 @@ class Drafts:
         self._all[number] = closed
 
     def kept(self, text: str) -> tuple[int, int]:
-        """How many leading drafts hold their part of this text, and where the rest starts."""
+        """The number of leading drafts that match this text, and the offset where the rest
+        starts."""
         count = position = 0
         for draft in self.shown:
             if draft.end < 0 or mark(text[: draft.end]) != draft.mark:

@@ -22,7 +22,7 @@ class EditedMessage:
         self._outlet = outlet
         self._chat, self._drafts = outlet.chat, outlet.drafts
         self._shown = ""
-        """What the newest message holds."""
+        """The text of the newest message."""
 
     @property
     def pause(self) -> float:
@@ -39,7 +39,7 @@ class EditedMessage:
         return True
 
     async def finish(self, draft: Draft, text: str, part: int, extras: Sequence[Any]) -> None:
-        """Have the message hold this text and nothing else. Raises TooLarge."""
+        """Replace the content of the message with this text. Raises TooLarge."""
         await self.stop(draft, part)
         await self.rewrite(draft, text, part, extras)
 
@@ -50,7 +50,7 @@ class EditedMessage:
         await self._chat.update(draft.ts, text, part, cards=cards, extras=extras)
 
     async def stop(self, draft: Draft, part: int) -> None:
-        """End a stream that an earlier worker may have left open; once, since stops are scarce."""
+        """End a stream that an earlier worker may have left open; once only, to save rate limit."""
         step = journal.stopped_stream(draft.ts)
         if draft.streamed and draft.end < 0 and not self._outlet.turn.recall(step):
             await stop_quietly(self._chat, self._outlet.limits, draft.ts, part)

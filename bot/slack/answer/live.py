@@ -1,8 +1,8 @@
-"""An answer that people watch while it is written, and its end.
+"""An answer that is shown while it is written, and its completion.
 
-It is streamed or posted and edited (`StreamedMessage`, `EditedMessage`). Where Slack's rate limits
-leave no room it is not shown before it is complete: the ends of answers come first. In the end
-Slack holds exactly the text that would have been posted.
+It is streamed or posted and edited (`StreamedMessage`, `EditedMessage`). If Slack's rate limits
+leave no room, it is not shown before it is complete: completing answers has priority. In the end
+Slack holds exactly the complete text.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from bot.telemetry.log import log
 Json = dict[str, Any]
 
 ANSWERS_NAMED = 100
-"""Messages of a turn that the metadata of its answer names."""
+"""How many of a turn's messages are named in the metadata of its answer."""
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 
 
@@ -57,7 +57,7 @@ class Live:
         self._can_grow = True
 
     def show(self, update: Update) -> None:
-        """Take the answer so far, to be shown at the next interval."""
+        """Set the answer so far, to be shown at the next interval."""
         self._update = update
         self._outlet.steps = update.steps
         self._news.set()
@@ -98,7 +98,7 @@ class Live:
         self._news.clear()
 
     async def _show_more(self, update: Update) -> float:
-        """One step forward; returns the seconds until the next."""
+        """Show what is new; returns the seconds until the next call."""
         if await self._drafts.recover():
             self._streamed = None
         message = self._message()
@@ -116,11 +116,11 @@ class Live:
         except SlackApiError as error:
             self._leave_stream(error_code(error))
         except (TooLarge, Full):
-            self._can_grow = False  # what is shown stays; `finish` finds the size that Slack takes
+            self._can_grow = False  # what is shown stays; `finish` finds a size that Slack accepts
         return message.pause
 
     def _message(self) -> GrowingMessage:
-        """How the answer is shown now: a message that is no stream of ours is edited."""
+        """The way to show the answer now: a message that is not our own stream is edited."""
         streamed = self._streamed
         if streamed is None or (self._drafts.open and not streamed.is_open):
             return self._edited
@@ -173,7 +173,7 @@ class Live:
         return {**whole, "conversation": conversation.id, "engine": conversation.engine}
 
     async def find_whole(self) -> tuple[str, Mapping[str, str]] | None:
-        """What Slack holds of this turn, where that is the whole answer: its text and ending."""
+        """The text and ending of this turn's answer, if Slack holds all of it."""
         return await self._chat.find_whole()
 
     async def _is_cut(self, part: int) -> bool:
@@ -195,7 +195,7 @@ class Live:
             raise
 
     async def _complete(self, draft: Draft, piece: Part, part: int, extras: Sequence[Json]) -> str:
-        """Make a message hold its part of the complete answer, whatever it holds now."""
+        """Replace the content of a message with its part of the complete answer."""
         streamed = self._streamed
         try:
             if streamed and streamed.is_open and streamed.ts == draft.ts:
@@ -213,6 +213,6 @@ class Live:
         return draft.ts
 
     async def _take_back(self, draft: Draft, part: int) -> None:
-        """Delete a draft: the answer became shorter than what was shown."""
+        """Delete a draft: the answer is shorter than what was shown."""
         await self._edited.stop(draft, part)
         await self._chat.delete(draft.ts)

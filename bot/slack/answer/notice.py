@@ -1,4 +1,4 @@
-"""The message that says what a thread waits for: posted once, deleted with the answer."""
+"""The outage notice of a thread: posted once, deleted when the answer is there."""
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -13,7 +13,7 @@ METADATA_EVENT = "bot_notice"
 
 
 class Notices:
-    """Notices in the threads of turns. All raise as `slack_errors`."""
+    """Outage notices of turns. All methods raise as `slack_errors`."""
 
     def __init__(self, client: AsyncWebClient) -> None:
         self._client = client
@@ -49,7 +49,7 @@ class Notices:
         await turn.note(NOTICE, "")
 
     async def _find(self, turn: Turn) -> str:
-        """The `ts` of a notice that was posted without being recorded, or ""."""
+        """The `ts` of a notice that was posted but not recorded, or ""."""
         asked_at = turn.claim.messages[0].ts
         replies = read_replies(
             self._client, turn.claim.thread, oldest=asked_at, include_all_metadata=True

@@ -1,4 +1,4 @@
-"""What both ways of showing a growing answer work with, and what they have in common."""
+"""What both ways of showing a growing answer share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Full(Exception):
 
 @dataclass(slots=True)
 class Outlet:
-    """The way of one answer into Slack. `steps` are the newest steps of the assistant.
+    """The state of one answer on its way to Slack. `steps` are the assistant's newest steps.
 
     At most `messages` are begun before the answer is complete.
     """
@@ -54,13 +54,13 @@ class GrowingMessage(Protocol):
     """The message of an answer that is being written."""
 
     allowance: Allowance
-    """What a 429 of Slack pauses."""
+    """The rate limit that a 429 from Slack pauses."""
 
     @property
     def pause(self) -> float:
-        """Seconds until it is shown again."""
+        """Seconds between two updates."""
         ...
 
     async def show(self, update: Update) -> bool:
-        """Show the answer so far; False where something is left to show at once."""
+        """Show the answer so far; False if something is left to show immediately."""
         ...

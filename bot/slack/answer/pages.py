@@ -1,8 +1,8 @@
 """Divides an answer into messages, part by part.
 
-Slack bounds a message by characters and by the blocks that it makes of the Markdown, and not all of
-its bounds are documented. Where it refuses a part for its size, that part and those behind it get
-smaller. The smaller limit is a step of the journal: after a crash the same cuts are found again.
+Slack limits a message by characters and by the blocks that it makes of the Markdown; not all limits
+are documented. If Slack refuses a part for its size, that part and later ones get smaller. The
+smaller limit is a step of the journal, so that the cuts are the same after a crash.
 """
 
 from bot.slack.markdown.blocks import outline
@@ -11,7 +11,7 @@ from bot.store.journal import Turn
 from bot.store.steps import part_limit
 
 SMALLEST = 400
-"""Characters below which a part is not made smaller."""
+"""The minimum size of a part, in characters."""
 
 
 class Pages:
@@ -25,7 +25,7 @@ class Pages:
         self._splitters: dict[int, Splitter] = {}
 
     def part(self, number: int, start: int) -> Part:
-        """Part `number`, which begins at the offset `start`."""
+        """Part `number`, starting at the offset `start`."""
         limit = self._limit_of(number)
         if limit not in self._splitters:
             self._splitters[limit] = Splitter(self._outline, limit)

@@ -1,7 +1,7 @@
-"""Posting as fast as a channel takes it: about one message a second, shared by all processes.
+"""The rate of posts per channel: about one message a second, shared by all processes.
 
-Slack counts per channel and sometimes says when to come back; then all threads of the channel wait,
-whichever process answers them, instead of each running into the limit by itself.
+Slack counts per channel and sometimes says when to retry. Then all threads of the channel wait, in
+all processes, instead of each hitting the limit itself.
 https://docs.slack.dev/apis/web-api/rate-limits
 """
 
@@ -19,10 +19,10 @@ T = TypeVar("T")
 async def post_in_turn(
     pace: Pace, thread: Thread, post: Callable[[], Awaitable[T]], timing: AnswerTiming
 ) -> T:
-    """Call `post` when it is the thread's turn in its channel.
+    """Call `post` as soon as the channel's rate allows.
 
-    It is called again after every pause that Slack asks for: a call refused for its rate had no
-    effect. Raises RateLimited once the pauses exceed `timing.post_patience`.
+    It is called again after every pause that Slack asks for: a rate-limited call had no effect.
+    Raises RateLimited once the pauses exceed `timing.post_patience`.
     """
     bucket, waited = f"post:{thread.team_id}:{thread.channel_id}", 0.0
     rate, burst = timing.posts_per_second, timing.posts_burst

@@ -1,7 +1,7 @@
 """Keep "Answer again" under the last answer of a thread only.
 
-When the next answer is there, the button is removed from the one before it. That is best effort: a
-button that stays says so when it is pressed, and is removed then.
+When the next answer is posted, the button is removed from the previous one. This is best effort: a
+button that remained is removed when it is pressed, with an explanation.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from bot.telemetry.log import log
 Json = dict[str, Any]
 
 MOST_AT_ONCE = 100
-"""Removals that a process has under way; the button stays under what is beyond."""
+"""Concurrent removals per process; beyond that the button stays."""
 DRAIN_SECONDS = 5.0
 
 
 class PreviousAnswers:
-    """Removes the button from answers that are no longer the last ones, behind the turns."""
+    """Removes the button from answers that are no longer the last ones, in the background."""
 
     def __init__(self, client: AsyncWebClient) -> None:
         self._client = client
@@ -39,7 +39,7 @@ class PreviousAnswers:
             self._start(self._remove(thread, ts, limits))
 
     async def drain(self) -> None:
-        """Wait for what is under way, but no longer than a few seconds."""
+        """Wait for running removals, for a few seconds at most."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
         for task in self._tasks:
@@ -63,9 +63,9 @@ class PreviousAnswers:
 
 
 async def remove_again(client: AsyncWebClient, channel_id: str, message: Mapping[str, Any]) -> None:
-    """Remove the button from a message of ours, as Slack shows it to us.
+    """Remove the button from one of our messages, as returned by Slack.
 
-    Raises as `slack_errors`, and SlackApiError where Slack refuses the edit.
+    Raises as `slack_errors`, and SlackApiError if Slack refuses the edit.
     """
     blocks = message.get("blocks") or []
     kept = without_again(blocks)
@@ -78,7 +78,7 @@ async def remove_again(client: AsyncWebClient, channel_id: str, message: Mapping
 
 
 def without_again(blocks: Sequence[Json]) -> list[Json]:
-    """The blocks without the button, and without its row where nothing else is in it."""
+    """The blocks without the button, and without its row if that becomes empty."""
     kept = []
     for block in blocks:
         elements = block.get("elements") or []

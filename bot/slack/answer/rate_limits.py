@@ -1,6 +1,6 @@
-"""What Slack lets all our streams of a workspace do in a minute, shared by all processes.
+"""Slack's rate limits of a workspace, shared by all processes.
 
-Slack counts each method by itself, in any window of a minute: `burst` grants and the steady rate
+Slack counts each method separately, in any window of a minute: the burst and the steady rate
 together stay within its tier (https://docs.slack.dev/apis/web-api/rate-limits).
 """
 
@@ -13,7 +13,7 @@ from bot.store.pace import Pace
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How often something may be done: `per_minute` steadily, and `burst` at once."""
+    """A rate: `per_minute` steadily, and `burst` at once."""
 
     name: str
     per_minute: float
@@ -27,7 +27,7 @@ EDITS = Allowance("edit", 36, 12)  # chat.update, tier 3: 50
 SESSIONS = Allowance("session", 18, 6)  # agents.sessions.setStatus, tier 3, and two calls each
 
 LAST_EDITS = 4
-"""Edits that are kept for the end of answers: what is on the way can wait, the end cannot."""
+"""Edits reserved for completing answers: intermediate updates can wait, the end cannot."""
 LAST_APPENDS = 5
 
 
@@ -43,22 +43,22 @@ class RateLimits:
         self._thread = thread
 
     async def grant(self, allowance: Allowance, *, leave: int = 0) -> bool:
-        """Whether it may be done now, with `leave` more left over. Nothing waits for it."""
+        """Take a grant if one is due now and `leave` more remain; never waits."""
         return await self._pace.grant(*self._bucket(allowance), leave=leave)
 
     async def place(self, allowance: Allowance) -> float:
-        """Take a place in the queue; the seconds until it may be done. 0: now, without `wait`."""
+        """Take a place in the queue; returns the seconds until the call may be made (0: now)."""
         bucket, rate, burst = self._bucket(allowance)
         return await self._pace.acquire(bucket, self._thread.key, rate, burst)
 
     async def wait(self, allowance: Allowance) -> None:
-        """Wait until it may be done, in the thread's place if it has one."""
+        """Wait until the call may be made, in the thread's place if it has one."""
         if seconds := await self.place(allowance):
             await asyncio.sleep(seconds)
             await self._pace.use(self._bucket(allowance)[0], self._thread.key)
 
     async def pause(self, allowance: Allowance, seconds: float) -> None:
-        """Stop all calls of this kind for so long, as Slack asked."""
+        """Pause all calls of this kind for `seconds`, as Slack asked."""
         bucket, rate, burst = self._bucket(allowance)
         await self._pace.pause(bucket, seconds, rate, burst)
 

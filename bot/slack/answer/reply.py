@@ -1,4 +1,4 @@
-"""One answer in Slack: the status while it is made, then its messages, each of them once.
+"""One answer in Slack: the status while it is made, then its messages, each exactly once.
 
 The journal holds each message's `ts`. Where a post's outcome is unknown (a crash or a broken
 connection after the intent was written), it is looked up by its metadata before it is repeated.
@@ -34,13 +34,13 @@ from bot.timing import AnswerTiming
 __all__ = ["METADATA_EVENT", "Replies", "Reply"]
 
 PRIVATE = frozenset({"nothing"})
-"""Outcomes that only the person who asked has to know of."""
+"""Outcomes that are shown to the asking person only."""
 RATED = frozenset({"completed", "cancelled"})
-"""Outcomes under which people are asked what they think."""
+"""Outcomes that get feedback buttons."""
 
 
 class Replies:
-    """Where answers go: one for the process.
+    """Opens replies; one for the process.
 
     `live`: show them while they are written. Slack shows a stream live to one person only, so in
     channels answers are posted and edited unless `stream_channels` is set.
@@ -70,18 +70,18 @@ class Replies:
         self._previous = PreviousAnswers(client)
 
     async def drain(self) -> None:
-        """Finish what goes on behind the turns; called when the process ends."""
+        """Finish background work; called when the process ends."""
         await self._previous.drain()
 
     @asynccontextmanager
     async def open(
         self, turn: Turn, message: Message, stop: asyncio.Event | None = None
     ) -> AsyncIterator["Reply"]:
-        """The reply to `message`: the status is on inside the block and gone afterwards.
+        """The reply to `message`. The status is shown inside the block and cleared afterwards.
 
         Once `stop` is set, no further part of a long answer is posted.
 
-        When the turn comes back later or goes to another worker, the status stays.
+        The status stays if the turn is retried later or goes to another worker.
         """
         thread, timing = message.thread, self._timing
         limits = RateLimits(self._store.pace, thread, timing.rate_limit_scale)
@@ -132,7 +132,7 @@ class Replies:
 
 
 async def _stop(keeping: asyncio.Task[None]) -> None:
-    """End the task before the status is cleared: nothing may be set after that."""
+    """End the task that sets the status, before the status is cleared."""
     keeping.cancel()
     await asyncio.wait([keeping])
 
@@ -177,7 +177,8 @@ class Reply:
         return self._size <= self._most
 
     async def find_whole(self) -> tuple[str, Mapping[str, str]] | None:
-        """The answer to this turn that Slack holds already, with its ending (`Chat.ending`)."""
+        """The complete answer of this turn that Slack already holds, with its ending
+        (`Chat.ending`)."""
         return await self._live.find_whole()
 
     async def finish(self, answer: Answer) -> list[str]:
@@ -206,5 +207,5 @@ class Reply:
 
 
 def _is_visible(text: str) -> bool:
-    """Whether there is a character that people see."""
+    """Whether the text has a visible character."""
     return any(unicodedata.category(char)[0] not in "CZ" for char in text)

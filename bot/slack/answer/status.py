@@ -1,8 +1,8 @@
 """What Slack shows around an answer that is being made: the status line, the session, the title.
 
-All of it is best effort: refusals are ignored, permanent ones remembered. Slack has one place for
-the words of a status and for its own row of a session, so a turn begins with words and stays with
-the row once it is there. A stream brings its session along and needs neither.
+All of it is best effort: refusals are ignored, permanent ones remembered. Slack shows the status
+text and its own session row in the same place, so a turn starts with the text and leaves the row
+alone once it is there. A stream has its own session and needs neither.
 https://docs.slack.dev/reference/methods/agents.sessions.setStatus
 """
 
@@ -24,8 +24,8 @@ from bot.texts.status import THINKING
 from bot.timing import AnswerTiming
 
 RESUMED_AFTER = (5.0, 20.0)
-"""Seconds, at least and at most, after which a resumed turn sets its status again. The old status
-is still there, and a worker that resumes a thousand turns looks at their runs first."""
+"""Minimum and maximum seconds before a resumed turn sets its status again. The old status is still
+shown, and a worker that resumes a thousand turns checks their runs first."""
 TITLE_LENGTH = 60
 
 IN_WORKSPACE = frozenset(
@@ -37,12 +37,12 @@ IN_WORKSPACE = frozenset(
 )
 """Permanent refusals of a method in a workspace."""
 IN_CHANNEL = frozenset({"channel_type_not_supported", "not_authorized", "not_in_channel"})
-"""Permanent refusals of a method in a channel: the bot is not in it, for example."""
+"""Permanent refusals of a method in a channel, for example because the bot is not in it."""
 MOST_REFUSALS = 10_000
 
 
 class Refused:
-    """The permanent refusals of Slack, as long as the process lives."""
+    """Slack's permanent refusals, remembered for the life of the process."""
 
     def __init__(self) -> None:
         self._places: dict[tuple[str, str], None] = {}
@@ -57,7 +57,7 @@ class Refused:
             del self._places[next(iter(self._places))]
 
     def knows(self, method: str, thread: Thread) -> bool:
-        """Whether asking is useless."""
+        """Whether the method was refused permanently."""
         places = self._places
         return (method, thread.team_id) in places or (method, thread.channel_id) in places
 
@@ -93,7 +93,7 @@ class Status:
         self._in_session = resumed  # another process may have begun it
 
     async def keep(self) -> None:
-        """Show that the bot is at work until the task is cancelled."""
+        """Keep the status shown until the task is cancelled."""
         if self._resumed:
             await asyncio.sleep(random.uniform(*RESUMED_AFTER))
         await self._say()
@@ -116,7 +116,7 @@ class Status:
             await self._say()
 
     async def _say(self) -> None:
-        """Set the words, unless Slack's row or a message is there.
+        """Set the status text, unless Slack's session row or a message is shown.
 
         A status that is sent while a message is posted may reach Slack after it, and would stay.
         """
@@ -135,16 +135,16 @@ class Status:
             self._changed.set()
 
     def coming(self) -> None:
-        """A message is on its way, and may be there before we hear of it."""
+        """Note that a message is being posted, which may appear before the call returns."""
         self._coming = True
 
     def shown(self) -> None:
-        """A message is there: Slack has cleared the status, and it stays so."""
+        """Note that a message was posted: Slack has cleared the status; it is not set again."""
         self._shown = True
 
     async def clear(self, *, session_ended: bool) -> None:
-        """The end. Slack clears the status with our post; without one it is taken back here."""
-        # Words of the worker before us, or of the wait in between, are not cleared by an edit.
+        """End. Slack clears the status when we post; without a post it is cleared here."""
+        # An edit does not clear a status that an earlier worker or the waiting notice has set.
         if self._resumed or self._late or not self._shown:
             await self._set("")
         if self._in_session and not session_ended:
@@ -161,7 +161,7 @@ class Status:
         )
 
     async def _set_title(self) -> None:
-        """A thread of the agent pane is called by its first words."""
+        """A thread of the agent view gets its first words as title."""
         message = self._message
         direct = self._thread.channel_id.startswith("D")
         title = " ".join(message.text.split())
@@ -181,7 +181,7 @@ class Status:
             return
         if self._refused.knows("session", self._thread) or not await self._limits.grant(SESSIONS):
             return
-        self._in_session = True  # also where Slack's answer is lost
+        self._in_session = True  # even if Slack's response is lost
         if await self._session("processing"):
             self._session_since = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""What the assistant does on its way to the answer, as cards in a stream and as a status line."""
+"""The assistant's steps on the way to the answer, as cards in a stream and as a status line."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from bot.models import Step
 from bot.slack.blocks import task_card
 
 ROOM = 500
-"""Characters of all titles in one message: they count towards what a stream takes in all."""
+"""Characters of all titles in one message: they count towards a stream's total."""
 LONGEST_TITLE = 80
 MOST_BLOCKS = 40
 """Slack accepts 50 blocks per message; the text and the buttons need some."""
@@ -52,12 +52,12 @@ def working(steps: Sequence[Step]) -> list[Step]:
 
 
 def ended(steps: Sequence[Step]) -> list[Step]:
-    """The same steps, all of them complete."""
+    """The same steps, all marked as complete."""
     return [replace(step, status="complete") if working([step]) else step for step in steps]
 
 
 def card_blocks(steps: Sequence[Step]) -> list[dict[str, Any]]:
-    """The same cards as blocks: an edit has to send all of them again."""
+    """The same cards as blocks: an edit must send all of them again."""
     cards = Cards().chunks(steps)[:MOST_BLOCKS]
     return [task_card(card["id"], card["title"], card["status"]) for card in cards]
 
@@ -72,7 +72,7 @@ def _card(step: Step) -> dict[str, Any]:
 
 
 def status_of(steps: Sequence[Step]) -> str:
-    """The newest step in progress as a status line, which Slack shows after our name; or ""."""
+    """The newest step in progress as a status line (Slack shows it after our name), or ""."""
     at_work = working(steps)
     if not at_work:
         return ""

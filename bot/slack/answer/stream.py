@@ -1,7 +1,7 @@
 """One streamed message of an answer: what Slack has accepted, and how it ends.
 
-Slack ends a stream about five minutes after its start and takes 12,000 characters in all of it;
-afterwards the message can be edited only, and before it cannot (`streaming_state_conflict`).
+Slack ends a stream about five minutes after its start and accepts 12,000 characters in total. The
+message can be edited only after the stream has ended (`streaming_state_conflict`).
 https://docs.slack.dev/reference/methods/chat.startStream
 """
 
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 LIMIT = 11_000
 """Characters of text in one streamed message; 500 more are for the titles of steps."""
 LONG_WAIT = 0.5
-"""A longer wait for a stop is worth a request that shows the text first."""
+"""If the stop has to wait for longer, the text is appended first."""
 
 
 class Stream:
@@ -34,7 +34,7 @@ class Stream:
     def __init__(self, chat: Chat, limits: RateLimits, part: int) -> None:
         self.ts = ""
         self.text = ""
-        """The text that Slack has accepted."""
+        """The text accepted by Slack so far."""
         self.sure = True
         """False once the outcome of an append is unknown."""
         self._chat = chat
@@ -53,12 +53,12 @@ class Stream:
         return self._cards.is_news(steps)
 
     async def start(self, text: str, steps: Sequence[Step]) -> None:
-        """Begin the message."""
+        """Start the stream."""
         self.ts = await self._chat.start(self._chunks(text, steps))
         self.text = text
 
     async def append(self, text: str, steps: Sequence[Step]) -> None:
-        """Append to the message. Raises Retry if Slack accepted nothing."""
+        """Append to the stream. Raises Retry if Slack accepted nothing."""
         chunks = self._chunks(text, steps)
         if not chunks:
             return
@@ -77,7 +77,7 @@ class Stream:
         Raises Retry if the stream is still open.
         """
         rest = text[len(self.text) :]
-        # Slack may drop white space at the beginning of a piece.
+        # Slack may strip whitespace at the start of a chunk.
         exact = self.sure and text.startswith(self.text) and not rest[:1].isspace()
         chunks = self._chunks(rest if exact else "", steps) + self._cards.close()
         wait = await self._limits.place(STOPS)
@@ -102,7 +102,7 @@ class Stream:
         raise Retry("slack_stream_open", counts=False)
 
     async def _append_before(self, chunks: list[Json], exact: bool) -> tuple[list[Json], bool]:
-        """Append the rest now, if the rate limit allows, while the stop has to wait."""
+        """Append the rest now if the rate limit allows, because the stop has to wait."""
         if not chunks or not await self._limits.grant(APPENDS):
             return chunks, exact
         try:
@@ -121,7 +121,7 @@ class Stream:
 async def stop_quietly(chat: Chat, limits: RateLimits, ts: str, part: int) -> None:
     """End a stream that another worker may have left open. Raises Retry on a temporary failure.
 
-    A stream that has ended already is not an error.
+    A stream that has already ended is not an error.
     """
     await limits.wait(STOPS)
     try:

@@ -1,4 +1,4 @@
-"""A growing answer that is streamed: Slack shows each piece to the asker as it comes."""
+"""A growing answer that is streamed: Slack shows each chunk to the asker as it arrives."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ from bot.telemetry.log import log
 
 
 class StreamedMessage:
-    """The open stream of an answer; a full or old one is ended and the next one begun.
+    """The open stream of an answer; a full or old one is ended and the next one started.
 
-    `GrowingMessage`. Where Slack refuses to stream, that is remembered for the channel or the
-    workspace, and the answer is edited.
+    `GrowingMessage`. If Slack refuses to stream, that is remembered for the channel or the
+    workspace, and the answer is posted and edited.
     """
 
     allowance = APPENDS
@@ -34,12 +34,12 @@ class StreamedMessage:
         self._chat, self._drafts = outlet.chat, outlet.drafts
         self._growing = AgeingAnswer(LIMIT)
         self._unsent: list[Append] = []
-        """What is laid out and not sent yet."""
+        """The text that is laid out but not sent yet."""
         self._stream: Stream | None = None
         self._full = ""
-        """The complete text of the message that is about to end."""
+        """The complete text of the message that is about to be ended."""
         self.usable = True
-        """Whether another stream may be begun for this answer."""
+        """Whether another stream may be started for this answer."""
 
     @property
     def pause(self) -> float:
@@ -48,7 +48,7 @@ class StreamedMessage:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a stream now."""
+        """Whether a stream is open."""
         return self._stream is not None
 
     @property
@@ -58,13 +58,13 @@ class StreamedMessage:
 
     @property
     def patience(self) -> float | None:
-        """Seconds until the open stream is too old, also where the model says nothing more."""
+        """Seconds until the open stream is too old, even if no more text comes."""
         if self._stream is None:
             return None
         return max(0.0, self._outlet.timing.stream_too_old - self._stream.age)
 
     async def show(self, update: Update) -> bool:
-        """Append what is new."""
+        """Append the new text."""
         await self._note_steps(update.steps)
         text = self._outlet.visible.of(update.text)
         self._unsent = _joined([*self._unsent, *self._growing.advance(text)])
@@ -83,14 +83,14 @@ class StreamedMessage:
         return True
 
     async def finish(self, text: str, extras: Sequence[dict[str, object]]) -> bool:
-        """End the stream with the answer's last words; False where it has to be edited for that."""
+        """End the stream with the end of the answer; False if it must be edited for that."""
         stream, self._stream = self._stream, None
         assert stream is not None
         words = str(blocks(text)[0]["text"])
         return await stream.end(words, extras=extras, last=True, steps=self._outlet.steps)
 
     async def _note_steps(self, steps: Sequence[Step]) -> None:
-        """A later worker that edits the message has to send the cards again."""
+        """Record the cards: a later worker that edits the message must send them again."""
         if steps and tuple(steps) != self._outlet.turn.recall(CARDS):
             await self._outlet.turn.note(CARDS, tuple(steps))
 
@@ -100,7 +100,7 @@ class StreamedMessage:
         return at_break or stream.age > timing.stream_too_old
 
     async def _send(self, append: Append, steps: Sequence[Step]) -> bool:
-        """Whether it was sent. What ends a message goes out together with its end."""
+        """Returns whether it was sent. The text that ends a message is sent with the stop."""
         if self._stream is None:
             return await self._start(append.text, steps)
         if append.ends:
@@ -142,7 +142,7 @@ class StreamedMessage:
         return self._stream is not None
 
     async def _find_lost(self) -> Draft:
-        """A stream whose start has an unknown outcome; it is edited from now on."""
+        """Handle a start of unknown outcome; the message is edited from now on."""
         self.usable = False
         await asyncio.sleep(self._outlet.timing.settling)
         known = [draft.ts for draft in self._drafts.shown]
@@ -155,7 +155,7 @@ class StreamedMessage:
         self.usable = False
 
     async def _end_message(self, text: str) -> None:
-        """The message is full; the next append begins a new one."""
+        """End the full message; the next append starts a new one."""
         stream, self._stream = self._stream, None
         if stream is None:
             return
@@ -168,7 +168,7 @@ class StreamedMessage:
 
 
 def _joined(appends: Sequence[Append]) -> list[Append]:
-    """The same text in as few requests as there are messages."""
+    """The same appends, merged into one per message."""
     joined: list[Append] = []
     for append in appends:
         if joined and not joined[-1].ends:

@@ -1,6 +1,6 @@
-"""The status of threads that wait: no worker is there, all are busy, or the next attempt is far.
+"""The status of waiting threads: no worker is alive, all are busy, or the next attempt is far off.
 
-The web process sets it, because there may be no worker at all.
+The web process sets it, because there may be no worker.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ WORDS: Mapping[Wait, str] = {
     "no_worker": NO_WORKER,
 }
 STATUSES_PER_CHECK = 20
-"""Slack takes 600 a minute, and the workers set some, too."""
+"""Slack accepts 600 a minute; the workers need some of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What a thread shows, since when on the monotonic clock."""
+    """The status of a thread and the time at which it was set (monotonic clock)."""
 
     why: Wait | None = None
     at: float = NEVER
@@ -47,7 +47,7 @@ class _Shown:
 async def showing_waits(
     client: AsyncWebClient, inbox: Inbox, timing: AnswerTiming
 ) -> AsyncIterator[None]:
-    """Inside the block, threads that no worker holds show that they wait."""
+    """Inside the block, threads that no worker holds show a waiting status."""
     task = asyncio.create_task(_keep_showing(client, inbox, timing))
     try:
         yield
@@ -90,10 +90,10 @@ async def _show_all(
 async def _show(client: AsyncWebClient, inbox: Inbox, thread: Thread, why: Wait) -> None:
     await _set_status(client, thread, WORDS[why])
     state = (await inbox.state(thread)).state
-    # A worker that took the thread in this moment may have set its own words before ours.
+    # A worker that took the thread at this moment may have set its status before ours.
     if why == "queued" and state == "claimed":
         await _set_status(client, thread, THINKING)
-    # An answer that came in this moment would not clear it.
+    # An answer posted at this moment would not clear ours.
     if state == "idle":
         await _set_status(client, thread, "")
 
