@@ -87,7 +87,7 @@ class Changes:
         return replace(message, ts=await self._store.routing.moved_to(message.thread, message.ts))
 
     async def _edited(self, message: Message) -> None:
-        if await self._store.inbox.revise(message) == "waiting":
+        if await self._store.inbox.revise(message, edited=True) == "waiting":
             log.info("message_revised", thread=message.thread.key, ts=message.ts)
         elif not await self._store.routing.revise(message) and await self._is_last(message):
             await self._offer(message)

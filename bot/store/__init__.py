@@ -8,6 +8,7 @@ from functools import partial
 from redis.asyncio import Redis
 
 from bot.settings import Settings
+from bot.store.approvals import Approval, Approvals, Decision, Pending, Requested
 from bot.store.archive import Archive
 from bot.store.audit import AuditLine, AuditTrail
 from bot.store.channel_settings import Channels, ChannelSettings
@@ -42,6 +43,8 @@ from bot.timing import StoreTiming
 __all__ = [
     "Address",
     "Amendment",
+    "Approval",
+    "Approvals",
     "Archive",
     "AuditLine",
     "AuditTrail",
@@ -54,6 +57,7 @@ __all__ = [
     "Conversations",
     "DeadLetter",
     "DeadLetters",
+    "Decision",
     "Delivery",
     "Depth",
     "Entry",
@@ -64,6 +68,8 @@ __all__ = [
     "Interrupt",
     "Leases",
     "Pace",
+    "Pending",
+    "Requested",
     "Routed",
     "Routing",
     "Spending",
@@ -103,6 +109,7 @@ class Store:
     archive: Archive
     leases: Leases
     audit: AuditTrail
+    approvals: Approvals
 
     @property
     def redis(self) -> "Redis":
@@ -179,6 +186,7 @@ async def open_store(
             archive=Archive(connection, keys),
             leases=Leases(connection, keys),
             audit=AuditTrail(connection, keys, audit_days),
+            approvals=Approvals(connection, keys, redelivery),
         )
     finally:
         await connection.close()

@@ -12,6 +12,9 @@ Interrupt = Literal["stop", "reset"]
 CLOCK_SKEW = 2.0
 """Seconds by which Slack's clock and Redis's may differ."""
 
+GRANT = "allow:"
+"""What the fields of a conversation begin with that allow a tool in its thread."""
+
 Amendment = Literal["waiting", "taken", "absent"]
 
 
@@ -72,6 +75,9 @@ class Claim:
 
     retried: bool = False
     """Whether the messages were a dead letter. An earlier turn may have appended them."""
+
+    grants: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Tools that are allowed in the thread, by who allowed them."""
 
     restored_at: float = 0.0
     """When an older state of Redis was last noticed, in epoch seconds of the server; 0: never."""
@@ -150,6 +156,8 @@ class ThreadState:
     crashes: int = 0
     reason: str = ""
     interrupt: str = ""
+    requester: str = ""
+    """Who asked the question of a turn that asks people to approve something."""
 
 
 def pairs(flat: list[str]) -> dict[str, str]:
@@ -183,6 +191,9 @@ def parse_claim(
         archived=float(kept.get("archived", 0)) if conversation is None else 0.0,
         settings=tuple(settings),
         retried="retried" in thread,
+        grants={
+            name.removeprefix(GRANT): by for name, by in kept.items() if name.startswith(GRANT)
+        },
         restored_at=float(reply[6]),
     )
 

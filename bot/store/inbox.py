@@ -101,6 +101,7 @@ class Inbox:
             ts=message.ts,
             message=encode(message),
             name=thread.key,
+            user=message.user_id,
             seen_seconds=SEEN_SECONDS,
             most=self._bounds.room_for(message),
         )
@@ -110,17 +111,25 @@ class Inbox:
             self._redelivery.remember(partial(self.deliver, message))
         return Delivery(new == 1, waiting, bool(active))
 
-    async def revise(self, message: Message) -> Amendment:
-        """Replace the text of a message, as long as no turn has begun to answer it."""
-        return await self._amend(message.thread, message.ts, encode(message))
+    async def revise(self, message: Message, *, edited: bool = False) -> Amendment:
+        """Replace the text of a message, as long as no turn has begun to answer it.
+
+        `edited`: by its author, not by Slack. Then the turn that answers it withdraws what it asks
+        people to approve.
+        """
+        return await self._amend(message.thread, message.ts, encode(message), withdraws=edited)
 
     async def withdraw(self, thread: Thread, ts: str) -> Amendment:
         """Remove a deleted message, as long as no turn has begun to answer it."""
-        return await self._amend(thread, ts, "")
+        return await self._amend(thread, ts, "", withdraws=True)
 
-    async def _amend(self, thread: Thread, ts: str, message: str) -> Amendment:
+    async def _amend(self, thread: Thread, ts: str, message: str, *, withdraws: bool) -> Amendment:
         amendment: Amendment = await self._connection.run(
-            "amend", thread, ts=ts, name=thread.key, message=message
+            *("amend", thread),
+            ts=ts,
+            name=thread.key,
+            message=message,
+            withdraws=int(withdraws),
         )
         return amendment
 
@@ -335,11 +344,21 @@ class Inbox:
 
     async def unattended(self, seconds: float, most: int = 200) -> dict[Thread, Wait]:
         """Threads that no live worker has held for `seconds`, and why; at most `most` of each
-        kind."""
+        kind. Threads that wait for a person's approval are not among them.
+        """
         found = await self._connection.run("unattended", seconds=seconds, most=most)
         pairs = zip(found[::2], found[1::2], strict=True)
         rows = read_each(self._keys.ready, pairs, lambda pair: Thread.parse(pair[1]))
-        return {thread: why for (why, _), thread in rows}
+        if not rows:
+            return {}
+        asking = await self._connection.execute_many(
+            [("HMGET", self._keys.thread(thread), "requester", "entry") for _, thread in rows]
+        )
+        return {
+            thread: why
+            for ((why, _), thread), (requester, entry) in zip(rows, asking, strict=True)
+            if entry or not requester
+        }
 
     async def state(self, thread: Thread) -> ThreadState:
         """The state of one thread, for diagnosis and tests."""
@@ -365,6 +384,7 @@ class Inbox:
             crashes=read_count(keys.thread(thread), busy.get("crashes")),
             reason=busy.get("reason", ""),
             interrupt=interrupt or "",
+            requester=busy.get("requester", ""),
         )
 
 

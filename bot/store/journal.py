@@ -135,6 +135,19 @@ class Turn:
         )
         self._steps[step.name] = text
 
+    def learn(self, step: Step[T], text: str) -> None:
+        """Take note of a step that a script has recorded: `text` is its value as it is stored."""
+        self._steps[step.name] = text
+
+    def family(self, step: Step[str]) -> dict[str, str]:
+        """The recorded values of all steps whose name begins like this one, by what follows."""
+        prefix = step.name
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self._steps.items()
+            if name.startswith(prefix)
+        }
+
     def _value(self, step: Step[T]) -> T:
         return decode(step.type, self._steps[step.name])
 

@@ -55,9 +55,11 @@ FAMILIES = {
     "edited": Family(
         "string", "an edit that may be answered again", "a day", "one message", expires=True
     ),
-    "thread": Family("hash", "claim of a busy thread", "until it rests", "7 fields"),
+    "thread": Family("hash", "claim of a busy thread", "until it rests", "8 fields"),
     "turn": Family("hash", "journal of the turn under way", "until settled", "steps of a turn"),
-    "conversation": Family("hash", "a thread's conversation", "BOT_RETENTION_DAYS", "15 fields"),
+    "conversation": Family(
+        "hash", "a thread's conversation", "BOT_RETENTION_DAYS", "15 fields, 50 grants"
+    ),
     "record": Family("list", "what was said, for a rebuild", "as its conversation", "by bytes"),
     "recent": Family("zset", "a person's conversations", "BOT_RETENTION_DAYS", "conversations"),
     "feedback": Family("hash", "feedback by turn and person", "BOT_RETENTION_DAYS", "feedback"),
@@ -229,11 +231,12 @@ class Keys:
         return self.name("channel", team_id, channel_id)
 
     def thread(self, thread: Thread) -> str:
-        """Hash of a busy thread: entry, claim, worker, attempts, crashes, reason."""
+        """Hash of a busy thread: entry, claim, worker, attempts, crashes, reason, requester."""
         return self.name("thread", thread.key)
 
     def turn(self, thread: Thread) -> str:
-        """Hash of the turn under way: id, taken, taken_at, `?step` begun, `=step` recorded."""
+        """Hash of the turn under way: id, taken, taken_at, `?step` begun, `=step` recorded (among
+        them `=approval:…`, `=decision:…` and `=withdrawn`, which scripts write)."""
         return self.name("turn", thread.key)
 
     def conversation(self, thread: Thread) -> str:

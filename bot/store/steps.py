@@ -216,6 +216,26 @@ def call(key: str, number: int = 0) -> Step[Called]:
     return Step(f"call:{key}:{number}" if number else f"call:{key}", Called)
 
 
+def approval_step(id: str) -> Step[str]:
+    """What people are asked to approve (`bot.store.approvals.Approval`)."""
+    return Step(f"approval:{id}", str)
+
+
+def decision_step(id: str) -> Step[str]:
+    """What was decided about it (`bot.store.approvals.Decision`)."""
+    return Step(f"decision:{id}", str)
+
+
+def card_step(id: str) -> Step[str]:
+    """The `ts` of the message that asks for it."""
+    return Step(f"card:{id}", str)
+
+
+def closed_card(id: str) -> Step[bool]:
+    """Whether the message shows the outcome."""
+    return Step(f"card_closed:{id}", bool)
+
+
 def retraction(ts: str) -> Step[bool]:
     """The deletion that the command `ts` asks for."""
     return Step(f"retract:{ts}", bool)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bot.models import Conversation, Message, MessageKind, Thread
-from bot.store import Claim, Entry, Store
+from bot.store import Approval, Claim, Entry, Store
 
 TTL = 60.0
 
@@ -16,11 +16,23 @@ def thread(name: str = "1.0") -> Thread:
 
 
 def message(
-    ts: str, text: str = "", *, of: Thread | None = None, kind: MessageKind = "message"
+    ts: str,
+    text: str = "",
+    *,
+    of: Thread | None = None,
+    kind: MessageKind = "message",
+    by: str = "U1",
 ) -> Message:
     where = of or thread()
     event_id = f"Ev:{where.thread_ts}:{ts}"
-    return Message(where, ts, "U1", text or f"text {ts}", event_id=event_id, kind=kind)
+    return Message(where, ts, by, text or f"text {ts}", event_id=event_id, kind=kind)
+
+
+def approval(id: str = "call_1", *, shown: str = "", expires: float = 4e9) -> Approval:
+    """An approval that U1 is asked for. It does not expire unless `expires` is given."""
+    return Approval(
+        id, "U1", "files", "write", "{}", shown or f"hash of {id}", expires, grant="files:write"
+    )
 
 
 def conversation(id: str = "conv_1", *, of: Thread | None = None) -> Conversation:

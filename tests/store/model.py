@@ -26,6 +26,11 @@ class ThreadModel:
     interrupt: str = ""
     attempt: int = 0
     crashes: int = 0
+    requester: str = ""
+    withdrawn: bool = False
+    approvals: dict[str, str] = field(default_factory=dict)
+    """Verdicts by id; "" while open."""
+    expired: set[str] = field(default_factory=set)
     done: list[str] = field(default_factory=list)
 
     def move(self, place: Place) -> None:
@@ -33,16 +38,19 @@ class ThreadModel:
         self.moves += 1
         if place == "idle":
             self.attempt = self.crashes = 0
+            self.requester = ""
 
     def begin_turn(self, turn_id: str) -> None:
         batch = sorted(self.messages)
         resets = [i for i, ts in enumerate(batch) if self.messages[ts].kind == "reset"]
+        self.requester = ""
         self.taken = batch[: resets[-1] + 1] if resets else batch
         self.turn_id = turn_id
 
     def drop_turn(self) -> None:
         self.taken, self.turn_id, self.interrupt = [], "", ""
         self.steps, self.intents = {}, set()
+        self.withdrawn, self.approvals, self.expired = False, {}, set()
 
     def end_turn(self) -> None:
         self.done += self.taken
@@ -50,6 +58,33 @@ class ThreadModel:
             del self.messages[ts]
         self.drop_turn()
         self.attempt = self.crashes = 0
+        self.requester = ""
+
+    def request(self, requester: str, ids: list[str]) -> None:
+        self.approvals = dict.fromkeys(ids, "") | self.approvals
+        for id, verdict in self.approvals.items():
+            if not verdict:
+                if self.interrupt or self.withdrawn:
+                    self.approvals[id] = "withdrawn"
+                elif id in self.expired:
+                    self.approvals[id] = "expired"
+        self.requester = "" if all(self.approvals.values()) else requester
+
+    def decide(self, turn_id: str, id: str, verdict: str, *, changed: bool) -> str:
+        if not turn_id or turn_id != self.turn_id or id not in self.approvals:
+            return "gone"
+        if self.approvals[id]:
+            return "earlier"
+        if self.interrupt or self.withdrawn:
+            return "gone"
+        if changed or id in self.expired:
+            return "changed" if changed else "expired"
+        self.approvals[id] = verdict
+        return "decided"
+
+    def has_news(self, known: set[str]) -> bool:
+        decided = {id for id, verdict in self.approvals.items() if verdict}
+        return bool(self.interrupt) or self.withdrawn or bool(decided - known)
 
     def withdraw(self, ts: str) -> None:
         self.done.append(ts)
@@ -60,7 +95,7 @@ class ThreadModel:
     def amendment(self, ts: str) -> str:
         if ts not in self.messages:
             return "absent"
-        is_begun = self.fence or self.steps or self.intents
+        is_begun = self.fence or self.steps or self.intents or self.approvals
         return "taken" if ts in self.taken and is_begun else "waiting"
 
     @property
@@ -75,6 +110,7 @@ class ThreadModel:
             attempts=self.attempt,
             crashes=self.crashes,
             interrupt=self.interrupt,
+            requester=self.requester,
         )
 
 
@@ -105,7 +141,17 @@ class InboxModel:
         model.messages[message.ts] = message
         if model.place == "idle":
             self.move(message.thread, "ready")
+        elif model.requester == message.user_id:
+            self.withdraw_approvals(message.thread)
         return True
+
+    def withdraw_approvals(self, where: Thread) -> None:
+        self.threads[where].withdrawn = True
+        self.resume(where)
+
+    def resume(self, where: Thread) -> None:
+        if self.threads[where].place == "later":
+            self.move(where, "ready")
 
     def read(self, worker: str, count: int) -> list[Thread]:
         read, self.ready = self.ready[:count], self.ready[count:]

@@ -18,11 +18,12 @@ from hypothesis.stateful import (
 )
 
 from bot.errors import Superseded
-from bot.models import Thread
-from bot.store import Claim, Entry, Interrupt, Store, ThreadState
-from bot.store.steps import Step
+from bot.models import Thread, decode, encode
+from bot.store import Approval, Claim, Decision, Entry, Interrupt, Store, ThreadState, Turn
+from bot.store.approvals import Verdict
+from bot.store.steps import Step, approval_step, decision_step
 from tests.redis_server import RedisServer, open_clean_store
-from tests.store.builders import TTL, message, stamps, thread
+from tests.store.builders import TTL, approval, message, stamps, thread
 from tests.store.model import InboxModel, ThreadModel
 
 T = TypeVar("T")
@@ -34,7 +35,10 @@ threads = st.sampled_from(THREADS)
 workers = st.sampled_from(WORKERS)
 ts = st.sampled_from([f"{number}.5" for number in range(10, 30)])
 reasons = st.sampled_from(["stop", "reset"])
+people = st.sampled_from(["U1", "U2"])
 steps = st.sampled_from(["begin", "run", "answer"])
+calls = st.sampled_from(["call_1", "call_2"])
+some_calls = st.sampled_from([["call_1"], ["call_2"], ["call_1", "call_2"]])
 seldom = st.sampled_from([False, False, False, False, True])
 # Which entry or claim is used, counted from the newest; the older ones are those of workers that
 # hung and woke up late.
@@ -69,9 +73,9 @@ class Machine(RuleBasedStateMachine):
 
     # What people do
 
-    @rule(where=threads, ts=ts, is_reset=seldom)
-    def deliver(self, where: Thread, ts: str, is_reset: bool) -> None:
-        sent = message(ts, of=where, kind="reset" if is_reset else "message")
+    @rule(where=threads, ts=ts, is_reset=seldom, by=people)
+    def deliver(self, where: Thread, ts: str, is_reset: bool, by: str) -> None:
+        sent = message(ts, of=where, kind="reset" if is_reset else "message", by=by)
         delivery = self.do(self.store.inbox.deliver(sent))
 
         assert delivery.new == self.model.deliver(sent)
@@ -82,11 +86,13 @@ class Machine(RuleBasedStateMachine):
     @rule(where=threads, ts=ts)
     def revise(self, where: Thread, ts: str) -> None:
         model, edited = self.model.threads[where], message(ts, "edited", of=where)
-        outcome = self.do(self.store.inbox.revise(edited))
+        outcome = self.do(self.store.inbox.revise(edited, edited=True))
 
         assert outcome == model.amendment(ts)
         if outcome == "waiting":
             model.messages[ts] = edited
+        elif outcome == "taken" and model.requester:
+            self.model.withdraw_approvals(where)
 
     @rule(where=threads, ts=ts)
     def withdraw(self, where: Thread, ts: str) -> None:
@@ -96,6 +102,8 @@ class Machine(RuleBasedStateMachine):
         assert outcome == model.amendment(ts)
         if outcome == "waiting":
             model.withdraw(ts)
+        elif outcome == "taken" and model.requester:
+            self.model.withdraw_approvals(where)
 
     @rule(where=threads, reason=reasons)
     def interrupt(self, where: Thread, reason: Interrupt) -> None:
@@ -105,6 +113,22 @@ class Machine(RuleBasedStateMachine):
         if model.taken:
             model.interrupt = "reset" if model.interrupt == "reset" else reason
             self.fall_due_in_model(where)
+
+    @rule(where=threads, id=calls, allow=st.booleans(), stale=seldom, changed=seldom)
+    def decide(self, where: Thread, id: str, allow: bool, stale: bool, changed: bool) -> None:
+        model = self.model.threads[where]
+        verdict: Verdict = "run" if allow else "denied"
+        turn_id = "another turn" if stale else model.turn_id
+        asked = approval(id, shown="other arguments" if changed else "")
+        decision = Decision(verdict, "U1")
+        outcome, found = self.do(self.store.approvals.decide(where, turn_id, asked, decision))
+
+        assert outcome == model.decide(turn_id, id, verdict, changed=changed)
+        if outcome in ("decided", "earlier"):
+            assert found is not None
+            assert found.verdict == model.approvals[id]
+        if outcome == "decided":
+            self.model.resume(where)
 
     # What workers do
 
@@ -151,7 +175,10 @@ class Machine(RuleBasedStateMachine):
         assert list(claim.messages) == [model.messages[ts] for ts in model.taken]
         assert claim.turn_id == model.turn_id
         assert (claim.attempt, claim.crashes) == (model.attempt, model.crashes)
-        assert set(claim.steps) == set(model.steps)
+        decided = {f"decision:{id}" for id, verdict in model.approvals.items() if verdict}
+        asked = {f"approval:{id}" for id in model.approvals}
+        withdrawn = {"withdrawn"} if model.withdrawn else set()
+        assert set(claim.steps) == set(model.steps) | asked | decided | withdrawn
         assert claim.intents == model.intents
 
     @precondition(lambda self: self.claims)
@@ -200,6 +227,53 @@ class Machine(RuleBasedStateMachine):
         if self.accepts(claim, self.store.inbox.release(claim, after, "429", counts=counts)):
             self.model.threads[claim.thread].attempt += counts
             self.model.move(claim.thread, "later" if after else "ready")
+
+    @precondition(lambda self: self.claims)
+    @rule(age=ages, ids=some_calls, suspends=st.booleans())
+    def request_approvals(self, age: int, ids: list[str], suspends: bool) -> None:
+        claim = self.claim_of(age)
+        turn, model = self.store.turns.open(claim), self.model.threads[claim.thread]
+        asked = self.store.approvals.request(turn, "U1", [approval(id) for id in ids])
+        if not self.is_valid(claim):
+            with pytest.raises(Superseded):
+                self.do(asked)
+            return
+        found = self.do(asked)
+
+        model.request("U1", ids)
+        verdicts = [decision.verdict if decision else "" for _, decision in found.approvals]
+        assert verdicts == [model.approvals[id] for id in ids]
+        assert found.interrupt == model.interrupt
+        if suspends:
+            self.suspend(turn)
+
+    @rule(worker=workers, ids=some_calls)
+    def claim_and_suspend(self, worker: str, ids: list[str]) -> None:
+        before = len(self.claims)
+        self.claim_and_take(worker)
+        for age in range(len(self.claims) - before):
+            self.request_approvals(age, ids, True)
+
+    @precondition(lambda self: self.claims)
+    @rule(age=ages)
+    def suspend_after_a_pause(self, age: int) -> None:
+        self.suspend(self.store.turns.open(self.claim_of(age)))
+
+    def suspend(self, turn: Turn) -> None:
+        model, suspension = (
+            self.model.threads[turn.claim.thread],
+            self.store.approvals.suspend(turn),
+        )
+        if not self.is_valid(turn.claim):
+            with pytest.raises(Superseded):
+                self.do(suspension)
+            return
+        has_news = model.has_news(set(turn.family(decision_step(""))))
+
+        assert self.do(suspension) != has_news
+        self.model.move(turn.claim.thread, "ready" if has_news else "later")
+        if not has_news and _due(turn) < 4e9:
+            self.fall_due_in_model(turn.claim.thread)
 
     def claim_of(self, age: int) -> Claim:
         return self.claims[-1 - age % len(self.claims)]
@@ -252,6 +326,12 @@ class Machine(RuleBasedStateMachine):
         if self.model.threads[where].place == "later":
             self.model.due.add(where)
 
+    @rule(where=threads, id=calls)
+    def expire(self, where: Thread, id: str) -> None:
+        if id in self.model.threads[where].approvals:
+            self.do(_expire(self.store, where, id))
+            self.model.threads[where].expired.add(id)
+
     @rule(worker=workers)
     def die(self, worker: str) -> None:
         for other in WORKERS:
@@ -299,6 +379,20 @@ class Machine(RuleBasedStateMachine):
 
 async def _make_due(store: Store, where: Thread) -> None:
     await store.redis.zadd(store.keys.later, {where.key: 0}, xx=True)
+
+
+def _due(turn: Turn) -> float:
+    """When a suspended turn comes back, as far as the holder knows: at once with nothing open."""
+    decided = turn.family(decision_step(""))
+    asked = turn.family(approval_step("")).items()
+    return min(
+        (decode(Approval, text).expires for id, text in asked if id not in decided), default=0
+    )
+
+
+async def _expire(store: Store, where: Thread, id: str) -> None:
+    expired = encode(approval(id, expires=1.0))
+    await store.redis.hset(store.keys.turn(where), f"={approval_step(id).name}", expired)
 
 
 def test_any_order_of_events_keeps_the_promises(redis_server: RedisServer) -> None:

@@ -1,7 +1,8 @@
 -- Change the text of a waiting message, or remove it.
--- KEYS thread, inbox, turn, interrupts
--- ARGV ts, name, message
--- `message` is '' to remove it.
+-- KEYS thread, inbox, turn, interrupts, ready, later
+-- ARGV ts, name, message, withdraws
+-- `message` is '' to remove it; `withdraws` is 1 where a person did this, which withdraws what the
+-- turn of the message asks people to approve.
 -- Returns 'waiting', 'taken' (too late) or 'absent'.
 
 local function is_taken()
@@ -32,6 +33,9 @@ if redis.call('HEXISTS', inbox, ts) == 0 then
 end
 local in_turn = is_taken()
 if in_turn and is_begun() then
+  if withdraws == '1' and redis.call('HEXISTS', thread, 'requester') == 1 then
+    withdraw_approvals(thread, turn, ready, later, name, 'edit')
+  end
   return 'taken'
 end
 if message ~= '' then

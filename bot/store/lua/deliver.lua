@@ -1,6 +1,6 @@
 -- Store a message, unless it was seen before, and make its thread ready.
--- KEYS inbox, thread, turn, ready, seen...
--- ARGV ts, message, name, seen_seconds, most: number
+-- KEYS inbox, thread, turn, ready, later, seen...
+-- ARGV ts, message, name, user, seen_seconds, most: number
 -- Returns {1: is new, 0: was seen, -1: the inbox is full; how many wait, a turn is under way}.
 for _, mark in ipairs(seen) do
   if redis.call('EXISTS', mark) == 1 then
@@ -10,5 +10,6 @@ end
 if redis.call('HLEN', inbox) >= most then
   return delivery(-1, inbox, turn)
 end
-store_message(inbox, thread, ready, name, ts, message, seen, seen_seconds)
+local place = {inbox = inbox, thread = thread, turn = turn, ready = ready, later = later, name = name}
+store_message(place, user, ts, message, seen, seen_seconds)
 return delivery(1, inbox, turn)

@@ -35,6 +35,12 @@ for _, ts in ipairs(redis.call('HKEYS', overheard)) do
     redis.call('HDEL', overheard, ts)
   end
 end
+local facts = redis.call('HGETALL', conversation)
+for i = 1, #facts, 2 do
+  if string.sub(facts[i], 1, 6) == 'allow:' and facts[i + 1] == user then
+    redis.call('HDEL', conversation, facts[i])
+  end
+end
 redis.call('HDEL', speakers, user, '@' .. user)
 redis.call('ZREM', recent, place)
 

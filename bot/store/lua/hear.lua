@@ -1,6 +1,6 @@
 -- Decide whether a message is for us, and store it accordingly, once: in the inbox, or as context.
--- KEYS inbox, thread, turn, ready, conversation, speakers, overheard, channel, pulse, adopted,
---   seen...
+-- KEYS inbox, thread, turn, ready, later, conversation, speakers, overheard, channel, pulse,
+--   adopted, seen...
 -- ARGV ts, message, name, user, address, follow_ups, seen_seconds, early_seconds, kept_seconds,
 --   speaker_seconds, most_aside: number, root: number, most: number, burst: number,
 --   burst_seconds: number, daily: number
@@ -10,6 +10,7 @@
 -- Returns {'new' | 'seen' | 'full' | 'overheard' | 'ignored' | 'unknown' | 'late_files' | 'looping',
 -- how many wait, a turn is under way}.
 local BARE = 'bare'
+local place = {inbox = inbox, thread = thread, turn = turn, ready = ready, later = later, name = name}
 
 local function mark_seen(marks, value)
   for _, mark in ipairs(marks) do
@@ -87,8 +88,8 @@ local function is_older_than_our_data()
 end
 
 -- This mark means that the message came without files: its twin may bring them.
-local function deliver(at, text, marks)
-  store_message(inbox, thread, ready, name, at, text, marks, seen_seconds)
+local function deliver(at, author, text, marks)
+  store_message(place, author, at, text, marks, seen_seconds)
   if not has_files(text) then
     mark_seen(marks, BARE)
   end
@@ -169,7 +170,7 @@ local function catch_up()
       note(entry.user, at, false)
       if is_for_us(entry.user, at) then
         redis.call('HDEL', overheard, at)
-        deliver(at, entry.message, entry.marks)
+        deliver(at, entry.user, entry.message, entry.marks)
       end
     end
   end
@@ -198,7 +199,7 @@ if address ~= '' or is_for_us(user, ts) then
     return heard('looping')
   end
   redis.call('HDEL', overheard, ts)
-  deliver(ts, message, seen)
+  deliver(ts, user, message, seen)
   catch_up()
   return heard('new')
 end

@@ -112,12 +112,29 @@ local function recover(ready, later, thread, name, inbox, turn)
   return true
 end
 
+-- Make a suspended turn ready: there is something new to it. One that a worker holds finds it later.
+local function resume(ready, later, thread, name)
+  if redis.call('ZREM', later, name) == 1 then
+    enter(ready, thread, name, true)
+  end
+end
+
+-- Withdraw what people are asked to approve, because the question has changed since.
+local function withdraw_approvals(thread, turn, ready, later, name, reason)
+  redis.call('HSETNX', turn, '=withdrawn', cjson.encode(reason))
+  resume(ready, later, thread, name)
+end
+
 -- The one way into an inbox: the message waits, its thread is ready, and `marks` say that it was seen.
-local function store_message(inbox, thread, ready, name, ts, message, marks, seen_seconds)
+-- `place` holds the keys of the thread and its name, `user` is the author.
+local function store_message(place, user, ts, message, marks, seen_seconds)
   -- The first write: it fails as a whole where the server has no memory left.
-  redis.call('HSET', inbox, ts, message)
+  redis.call('HSET', place.inbox, ts, message)
+  local thread = place.thread
   if redis.call('EXISTS', thread) == 0 then
-    enter(ready, thread, name)
+    enter(place.ready, thread, place.name)
+  elseif redis.call('HGET', thread, 'requester') == user then
+    withdraw_approvals(thread, place.turn, place.ready, place.later, place.name, 'message')
   end
   for _, mark in ipairs(marks) do
     redis.call('SET', mark, '', 'EX', seen_seconds)

@@ -95,7 +95,8 @@ leave(ready, entry)
 if redis.call('HLEN', inbox) == 0 then
   redis.call('DEL', thread)
 else
-  redis.call('HDEL', thread, 'claim', 'worker', 'attempts', 'crashes', 'reason', 'retried')
+  redis.call('HDEL', thread, 'claim', 'worker', 'attempts', 'crashes', 'reason', 'retried',
+    'requester')
   enter(ready, thread, name)
 end
 if letter_id ~= '' then

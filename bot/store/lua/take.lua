@@ -81,6 +81,7 @@ if #messages > 0 then
   end
 else
   drop_turn(turn, interrupts, name)
+  redis.call('HDEL', thread, 'requester')
   local stamps
   messages, stamps = new_batch()
   if #messages == 0 then

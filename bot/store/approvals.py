@@ -1,0 +1,178 @@
+"""What people are asked to approve, and what they decided: kept in the journal of the turn.
+
+The turn is suspended meanwhile: no worker holds its thread, and any worker resumes it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from bot.models import Thread, decode, encode
+from bot.store.claims import GRANT, Claim
+from bot.store.connection import Connection
+from bot.store.journal import Turn
+from bot.store.keys import Keys
+from bot.store.redelivery import Redelivery
+from bot.store.steps import Step, approval_step, card_step, decision_step
+
+Verdict = Literal["run", "denied", "expired", "withdrawn"]
+Outcome = Literal["decided", "earlier", "gone", "changed", "expired"]
+SUSPENDED = "waits for an approval"
+MOST_GRANTS = 50
+"""Tools that may be allowed in one thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What people are asked: to allow a call, to fill in a form, or to visit an address.
+
+    `shown` is the hash of everything that the card shows and that is to be done. `arguments` and
+    `form` are JSON. `expires` is in epoch seconds.
+    """
+
+    id: str
+    requester: str
+    server: str
+    tool: str
+    arguments: str
+    shown: str
+    expires: float
+    kind: Literal["call", "form", "url"] = "call"
+    policy: str = ""
+    grant: str = ""
+    """What "Allow in this thread" is stored under; "" where that is not offered."""
+    note: str = ""
+    """What else the person should know: look-alike names, external content that was read."""
+    form: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of an approval. `by` is a person, or "" where nobody decided.
+
+    `reason` is the person's own words, or why it was withdrawn. `content` is a filled-in form, as
+    JSON. `at` is in epoch seconds.
+    """
+
+    verdict: Verdict
+    by: str = ""
+    reason: str = ""
+    at: float = 0.0
+    in_thread: bool = False
+    content: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An approval as a click finds it; `card` is the `ts` of its message, "" while unknown."""
+
+    approval: Approval
+    decision: Decision | None
+    card: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """What is known of approvals that a turn asks for, in the order in which it asks.
+
+    `interrupt` is the interrupt that waits for the turn, or "".
+    """
+
+    interrupt: str
+    approvals: tuple[tuple[Approval, Decision | None], ...]
+
+
+class Approvals:
+    """The approvals of all turns."""
+
+    def __init__(self, connection: Connection, keys: Keys, redelivery: Redelivery) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._redelivery = redelivery
+
+    async def request(self, turn: Turn, requester: str, wanted: Sequence[Approval]) -> Requested:
+        """Record what people are asked, once, and give what is decided about it.
+
+        What was recorded under an id stays. From the first call on, a message of the `requester`
+        withdraws what is open. Raises Superseded.
+        """
+        claim = turn.claim
+        interrupt, *reply = await self._connection.run(
+            "request_approvals",
+            claim.thread,
+            claim=claim.fence,
+            name=claim.thread.key,
+            requester=requester,
+            approvals=[part for each in wanted for part in (each.id, encode(each))],
+        )
+        found = []
+        for each, approval, decision in zip(wanted, reply[::2], reply[1::2], strict=True):
+            turn.learn(approval_step(each.id), approval)
+            if decision:
+                turn.learn(decision_step(each.id), decision)
+            found.append((decode(Approval, approval), _decision(decision)))
+        return Requested(interrupt, tuple(found))
+
+    async def suspend(self, turn: Turn) -> bool:
+        """Give the claim up until an open approval of the turn is decided, or expires.
+
+        False where something came meanwhile, so that the turn is ready again. Raises Superseded.
+        """
+        claim = turn.claim
+        approvals, decisions = turn.family(approval_step("")), turn.family(decision_step(""))
+        open_ = [decode(Approval, text) for id, text in approvals.items() if id not in decisions]
+        waits = await self._connection.run(
+            "suspend",
+            claim.thread,
+            claim=claim.fence,
+            name=claim.thread.key,
+            due=min((approval.expires for approval in open_), default=0.0),
+            reason=SUSPENDED,
+            known=list(decisions),
+        )
+        return bool(waits)
+
+    async def find(self, thread: Thread, turn_id: str, id: str) -> Pending | None:
+        """An approval of the turn under way; None once that turn is over."""
+        steps: tuple[Step[Any], ...] = (approval_step(id), decision_step(id), card_step(id))
+        found, approval, decision, card = await self._connection.execute(
+            "HMGET", self._keys.turn(thread), "id", *(f"={step.name}" for step in steps)
+        )
+        if found != turn_id or not approval:
+            return None
+        return Pending(
+            decode(Approval, approval), _decision(decision), json.loads(card) if card else ""
+        )
+
+    async def decide(
+        self, thread: Thread, turn_id: str, approval: Approval, decision: Decision
+    ) -> tuple[Outcome, Decision | None]:
+        """Store a person's decision durably, unless it is too late; the turn goes on.
+
+        `earlier` comes with the decision that was there before, and changes nothing.
+        """
+        outcome, text = await self._connection.run_confirmed(
+            "decide",
+            thread,
+            {},
+            name=thread.key,
+            turn_id=turn_id,
+            id=approval.id,
+            shown=approval.shown,
+            decision=encode(decision),
+        )
+        if outcome == "decided":
+            self._redelivery.remember(partial(self.decide, thread, turn_id, approval, decision))
+        return outcome, _decision(text)
+
+    async def grant(self, claim: Claim, grant: str, by: str) -> None:
+        """Remember "Allow in this thread", as long as the thread's conversation."""
+        await self._connection.run(
+            "grant", claim.thread, claim=claim.fence, field=GRANT + grant, by=by, most=MOST_GRANTS
+        )
+
+
+def _decision(text: str | None) -> Decision | None:
+    return decode(Decision, text) if text else None
