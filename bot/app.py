@@ -48,13 +48,13 @@ from bot.worker.loop import Worker
 
 T = TypeVar("T")
 Engines = Callable[[Settings, EngineTiming], AbstractAsyncContextManager[Engine]]
-"""How an engine is opened."""
+"""A function that opens an engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """A running bot; `address` is where its HTTP part listens, (host, port), if it does, and `work`
-    ends before its time only if the worker has broken."""
+    """A running bot. `address` is the (host, port) of its HTTP server, if it has one; `work` ends
+    early only if the worker has failed."""
 
     store: Store
     engine: Engine | None
@@ -80,11 +80,11 @@ async def serve(
         is_stalled=lambda: watchdog.is_stalled,
     ) as bot:
         gc.collect()
-        gc.freeze()  # what lives now lives on: the collector need not go through it again and again
+        gc.freeze()  # objects alive now stay alive: exclude them from garbage collection
         log.info("ready", web=web_part, worker=work_part, socket_mode=settings.socket_mode)
         stopped = asyncio.create_task(stop.wait())
         ends = [stopped] if bot.work is None else [stopped, bot.work]
-        with watchdog.watching():  # not before: imports block the loop on a slow machine
+        with watchdog.watching():  # only now: imports block the loop on a slow machine
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         log.info("leaving")
@@ -100,7 +100,7 @@ async def open_bot(
     timing: Timing = Timing(),
     is_stalled: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[Bot]:
-    """The running bot. On leaving, it first stops listening, then hands unfinished work over."""
+    """The running bot. On exit it first stops listening, then hands unfinished work over."""
     prices = load_prices(settings.bot_prices)
     tools = load_tools(settings.bot_tools)
     async with AsyncExitStack() as stack:
@@ -167,7 +167,7 @@ async def open_bot(
 
 
 def _default_model(settings: Settings) -> str:
-    """What answers where a channel names no model: the model, or the assistant that has one."""
+    """The default of channels without a model: the model, or the assistant that has one."""
     is_assistant = settings.bot_engine == "assistants"
     return (settings.openai_assistant_id if is_assistant else None) or settings.openai_model
 
@@ -185,7 +185,7 @@ def open_services(
     background: Background,
     toolbox: Toolbox,
 ) -> Services:
-    """What turns and jobs work with."""
+    """The services that turns and jobs share."""
     limits = Limits(store, settings, prices, timing.clock)
     throttle = Throttle(store, settings, timing.throttle)
     replies = Replies(
@@ -232,7 +232,7 @@ async def _working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
 
 @asynccontextmanager
 async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Background work, cancelled in the end."""
+    """Background work, cancelled at the end."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -242,7 +242,7 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 
 async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_engine) -> Swept:
-    """Sweep once, now. Raises Retry while another process sweeps."""
+    """Run one sweep now. Raises Retry while another process sweeps."""
     async with (
         open_own_store(settings) as store,
         engines(settings, EngineTiming()) as engine,
@@ -279,7 +279,7 @@ def _alive(worker: Worker) -> Probe:
 
 
 async def _patiently(call: Callable[[], Awaitable[T]], seconds: float) -> T:
-    """Try again while a dependency is starting; its last error is raised after `seconds`."""
+    """Retry while a dependency is starting; raises its last error after `seconds`."""
     end = asyncio.get_running_loop().time() + seconds
     for delay in error_backoff():
         try:
@@ -294,7 +294,7 @@ async def _patiently(call: Callable[[], Awaitable[T]], seconds: float) -> T:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM or SIGINT sets; a second signal ends the process at once."""
+    """An event that SIGTERM or SIGINT sets; a second signal ends the process immediately."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -1,6 +1,6 @@
-"""What a check of a deployment is: a name, a call, and a finding with its fix.
+"""A check of a deployment: a name, a call, and a finding with its fix.
 
-The checks themselves stand beside what they look at: `bot.store.checks`, `bot.slack.checks`,
+The checks themselves are next to the code that they check: `bot.store.checks`, `bot.slack.checks`,
 `bot.engines.checks`. `bot.cli.doctor` runs them one by one.
 """
 
@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["ok", "warning", "failed", "skipped"]
-"""`warning`: it works, but not as well or as long as it could. `failed`: it does not work.
-`skipped`: nothing was looked at."""
+"""`warning`: it works, but has a problem. `failed`: it does not work. `skipped`: not checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found; `fix` says exactly what to do about it."""
+    """The result of a check; `fix` says exactly what to do."""
 
     level: Level
     text: str
@@ -24,7 +23,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing to look at. It is skipped where one of the checks that it `needs` has failed."""
+    """One check. It is skipped if one of the checks that it `needs` has failed."""
 
     name: str
     look: Callable[[], Awaitable[Finding]]
@@ -32,7 +31,7 @@ class Check:
 
 
 def ok(text: str) -> Finding:
-    """It is as it should be."""
+    """Everything is correct."""
     return Finding("ok", text)
 
 
@@ -47,7 +46,7 @@ def failed(text: str, fix: str) -> Finding:
 
 
 def skipped(text: str) -> Finding:
-    """It could not, or need not, be looked at."""
+    """It could not, or need not, be checked."""
     return Finding("skipped", text)
 
 

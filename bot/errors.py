@@ -1,4 +1,4 @@
-"""Errors, told apart by what the caller does next.
+"""The errors of this program, classified by what the caller does next.
 
 BotError
 |- ConfigError             told at start, exit 78
@@ -17,7 +17,7 @@ from bot.models import RunStatus, Usage
 
 
 class BotError(Exception):
-    """The root of everything this program raises on purpose."""
+    """The base class of the program's own errors."""
 
 
 class ConfigError(BotError):
@@ -29,10 +29,10 @@ class ConfigError(BotError):
 
 
 class Retry(BotError):
-    """Come back after `after` seconds (None: at the caller's own pace).
+    """Retry after `after` seconds (None: the caller decides).
 
-    `counts` is False where waiting is the server's own wish (a rate limit), so that it does not
-    bring the message nearer to the dead letters.
+    `counts` is False if the server asked for the wait (a rate limit): it does not count as an
+    attempt.
     """
 
     def __init__(self, reason: str, *, after: float | None = None, counts: bool = True) -> None:
@@ -43,17 +43,17 @@ class Retry(BotError):
 
 
 class RateLimited(Retry):
-    """Refused for being one call too many: nothing was done, and `after` is the server's wish."""
+    """Rate limited: nothing was done, and `after` is what the server asked for."""
 
     def __init__(self, reason: str, *, after: float | None = None) -> None:
         super().__init__(reason, after=after, counts=False)
 
 
 class DependencyDown(Retry):
-    """A dependency failed: it cannot be reached, does not answer, or says that it is down.
+    """A dependency failed: it is unreachable, does not answer, or reports that it is down.
 
-    `certain`: the dependency itself is down, whatever was asked; otherwise the request may be the
-    cause. `counts` becomes True where it probably is, because others are answered meanwhile.
+    `certain`: the dependency is down for every request; otherwise this request may be the cause.
+    `counts` becomes True if it probably is, because other requests succeed.
     `dependency` is the name of the circuit; `probed`: this call was the probe of an open circuit.
     """
 
@@ -72,11 +72,11 @@ class DependencyDown(Retry):
 
 
 class CircuitOpen(DependencyDown):
-    """A dependency is known to be down: nothing was sent."""
+    """The circuit of a dependency is open: nothing was sent."""
 
 
 NOTHING_SENT = (RateLimited, CircuitOpen)
-"""Errors of a call that had no effect."""
+"""Errors that mean that the call had no effect."""
 
 
 class ConversationGone(BotError):
@@ -84,12 +84,12 @@ class ConversationGone(BotError):
 
 
 class RunFailed(BotError):
-    """The run ended without a whole answer.
+    """The run ended without a complete answer.
 
-    `reason` is a stable word for what happened (`expired`, `max_output_tokens`, `content_filter`,
-    `insufficient_quota`, `context_length_exceeded`, `deadline`, ... or OpenAI's error code);
-    `text` what had been written by then, `detail` the server's words for the log, `usage` and
-    `model` what it cost nevertheless, where the server reports it.
+    `reason` is a stable code (`expired`, `max_output_tokens`, `content_filter`,
+    `insufficient_quota`, `context_length_exceeded`, `deadline`, ... or OpenAI's error code). `text`
+    is the answer so far, `detail` the server's message for the log, `usage` and `model` what the
+    run cost, if reported.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class RunFailed(BotError):
 
 
 class Undeliverable(BotError):
-    """Slack will never take this answer; `reason` is Slack's error code."""
+    """Slack will never accept this answer; `reason` is Slack's error code."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -120,8 +120,8 @@ class Undeliverable(BotError):
 
 
 class Superseded(BotError):
-    """The claim is no longer ours: another worker goes on with the same turn."""
+    """The claim is no longer ours: another worker continues the same turn."""
 
 
 class StoreUnavailable(BotError):
-    """Redis cannot be reached or takes no writes."""
+    """Redis is unreachable or refuses writes."""

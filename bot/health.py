@@ -1,4 +1,4 @@
-"""What a process reports over HTTP: that it lives, that it can work, what it counts."""
+"""The health and metrics endpoints of a process."""
 
 import asyncio
 import hmac
@@ -27,7 +27,7 @@ def add_routes(
 ) -> None:
     """Serve `/healthz` and `/readyz`, and `/metrics` to callers with the token.
 
-    Without a token `/metrics` is served where the port is not `public`.
+    Without a token, `/metrics` is served only if the port is not `public`.
     """
     site.router.add_get("/healthz", _healthz(is_stalled))
     site.router.add_get("/readyz", _readyz(probes))
@@ -37,9 +37,9 @@ def add_routes(
 
 def _healthz(is_stalled: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def healthz(_: web.Request) -> web.Response:
-        """200 while the process lives, whatever its dependencies do: a restart would not fix those.
+        """200 while the process runs, whatever its dependencies do: a restart would not fix those.
 
-        503 where its event loop was blocked just now: a restart may fix that.
+        503 if its event loop is or was just blocked: a restart may fix that.
         """
         if is_stalled():
             return web.json_response({"status": "event loop blocked"}, status=503)
@@ -50,7 +50,7 @@ def _healthz(is_stalled: Callable[[], bool]) -> Callable[[web.Request], Awaitabl
 
 def _readyz(probes: Mapping[str, Probe]) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def readyz(_: web.Request) -> web.Response:
-        """Whether the process can do its work now: 200 or 503, and each thing it needs."""
+        """Whether the process can work now: 200 or 503, with the state of each dependency."""
         found = await asyncio.gather(*(_succeeds(probe) for probe in probes.values()))
         checks = {
             name: "ok" if fine else "failed" for name, fine in zip(probes, found, strict=True)

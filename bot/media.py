@@ -1,4 +1,4 @@
-"""Which files a model can be shown, and as what. Pure."""
+"""The kinds of files that a model can read. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from pathlib import PurePath
 from typing import Literal
 
 FileKind = Literal["image", "document", "audio", "text", ""]
-"""`text` is put into the message itself; an empty word: nothing that a model could read."""
+"""`text` is put into the message itself; "": no kind that a model can read."""
 
 INLINE_BYTES = 60_000
-"""Text files above this size are handed over as documents."""
+"""Text files above this size are sent as documents."""
 
 IMAGES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 AUDIO = {
     **dict.fromkeys(("audio/mpeg", "audio/mp3"), "mp3"),
     **dict.fromkeys(("audio/wav", "audio/wave", "audio/x-wav", "audio/vnd.wave"), "wav"),
 }
-"""The formats that `input_audio` knows. Slack's voice messages are MP4 and none of them."""
+"""The formats that `input_audio` accepts. Slack's voice messages are MP4, which it does not."""
 DOCUMENTS = {
     ".pdf": "application/pdf",
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
@@ -49,16 +49,16 @@ class Attachment:
     kind: FileKind
     data: bytes
     doubt: str = ""
-    """What people are told where it may not have been read right."""
+    """A note for people if the file may have been misread."""
 
     @property
     def text(self) -> str:
-        """The words of a text file, which is in UTF-8."""
+        """The content of a text file, which is UTF-8."""
         return self.data.decode("utf-8-sig", errors="replace")
 
 
 def file_kind(name: str, mimetype: str, size: int) -> FileKind:
-    """What a file is to a model, by what Slack says of it."""
+    """The kind of a file, from Slack's metadata."""
     ending = PurePath(name.lower()).suffix
     if mimetype in IMAGES:
         return "image"
@@ -77,11 +77,11 @@ def inlined(attachment: Attachment) -> str:
 
 
 KEPT_CHARS = 20_000
-"""What our record keeps of the text files of one message."""
+"""The characters that our record keeps of one message's text files."""
 
 
 def kept_text(attachments: Iterable[Attachment]) -> str:
-    """What our record keeps of files: the words of text files, of the others their names."""
+    """What our record keeps of files: the content of text files, the names of others."""
     kept, room = [], KEPT_CHARS
     for attachment in attachments:
         text = inlined(attachment) if attachment.kind == "text" else ""

@@ -1,6 +1,6 @@
-"""What every module may speak of: threads, messages, conversations, runs and their progress.
+"""The values shared by all modules: threads, messages, conversations, runs and their progress.
 
-Frozen data only. `encode` and `decode` are the one way these travel through Redis.
+Frozen data only. `encode` and `decode` are the only way in which they are stored in Redis.
 """
 
 import json
@@ -16,16 +16,16 @@ from bot.calls import FunctionCall, FunctionOutput
 T = TypeVar("T")
 
 MessageKind = Literal["message", "reset", "stop", "again", "retract", "errand"]
-"""`message` is something a person wrote; `reset` ends the conversation at this point of it, `stop`
-the answer that is being made; `again` asks for another answer to the last question, and
-`retract` removes the message with its ts from the conversation.
+"""`message` was written by a person. `reset` ends the conversation at this point, `stop` ends the
+answer in progress, `again` asks for another answer to the last question, `retract` removes the
+message with its ts from the conversation.
 
-An `errand` is a job, work asked for outside of threads: see `bot/jobs`. (The stored name is older.)
+An `errand` is a job, which runs outside of threads: see `bot/jobs`. (The stored name is older.)
 """
 
 FollowUps = Literal["always", "one_person", "mentions"]
-"""Which replies in its threads the bot answers without being mentioned: all, those of one person
-alone with it, none. `one_person`: the person who mentioned it last, until another one writes."""
+"""Which replies in its threads the bot answers without a mention: `always` all, `mentions` none,
+`one_person` those of the person who mentioned it last, until another person writes."""
 
 RunStatus = Literal[
     "queued",
@@ -38,7 +38,7 @@ RunStatus = Literal[
     "cancelled",
     "expired",
 ]
-"""Statuses as OpenAI spells them, of Responses and of Assistants runs alike."""
+"""Statuses of Responses and of Assistants runs, as OpenAI spells them."""
 
 TERMINAL: frozenset[RunStatus] = frozenset(
     {"completed", "incomplete", "failed", "cancelled", "expired"}
@@ -55,7 +55,7 @@ class Thread:
 
     @property
     def key(self) -> str:
-        """The thread as one string, `team:channel:thread_ts`; no part may hold a colon."""
+        """The thread as one string, `team:channel:thread_ts`; no part may contain a colon."""
         return f"{self.team_id}:{self.channel_id}:{self.thread_ts}"
 
     @classmethod
@@ -67,7 +67,7 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that hangs on a Slack message; `size` in bytes, `url` needs the bot token."""
+    """A file of a Slack message; `size` in bytes, `url` needs the bot token."""
 
     id: str
     name: str
@@ -75,14 +75,14 @@ class File:
     size: int
     url: str
     thumbnail: str = ""
-    """The address of Slack's own picture of it, as PNG or JPEG."""
+    """The address of Slack's own rendering of it, as PNG or JPEG."""
     transcribed: bool = False
-    """The text of the message holds what is said in it."""
+    """The text of the message includes its transcript."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a person, as it waits in the inbox. `ts` orders it within its thread."""
+    """One message of a person, as stored in the inbox. `ts` orders it within its thread."""
 
     thread: Thread
     ts: str
@@ -90,7 +90,7 @@ class Message:
     text: str
     event_id: str = ""
     user_team_id: str = ""
-    """The person's own team: differs from the thread's in Slack Connect channels."""
+    """The person's own team, which differs from the thread's in Slack Connect channels."""
     kind: MessageKind = "message"
     files: tuple[File, ...] = ()
     trace: str = ""
@@ -106,14 +106,14 @@ class Record:
     ts: str
     user_id: str = ""
     files: str = ""
-    """What is left of the files of the message: the words of text files, the names of others."""
+    """What is kept of the message's files: the content of text files, the names of others."""
     outputs: tuple[FunctionOutput, ...] = ()
     """Of an answer: the calls that were made on the way to it, with what the model was told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What the engine keeps for a thread: `id` is `conv_...`, `thread_...` or the like."""
+    """The engine's conversation of a thread: `id` is `conv_...`, `thread_...` or similar."""
 
     id: str
     engine: str
@@ -121,19 +121,19 @@ class Conversation:
     user_id: str
     created_at: float
     last_item_id: str = ""
-    """The newest item the engine is known to hold: what follows it is of a later turn."""
+    """The newest item that the engine is known to hold: later items belong to a later turn."""
     messages: int = field(default=0, compare=False)
-    """How many messages of people it holds."""
+    """The number of people's messages in it."""
     owed: tuple[Message, ...] = ()
-    """Messages of turns that failed or were stopped. A server that takes messages with their run
-    may have kept none of them: the next run brings along what is missing."""
+    """Messages of turns that failed or were stopped. A server that gets messages with the run may
+    have stored none of them: the next run sends the missing ones again."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a run is to be made; what is empty is as the engine's settings say.
+    """The options of a run; an empty value means the engine's default.
 
-    `user_id` names the asker, for the AI server's protection against abuse.
+    `user_id` is the asker, for the AI server's abuse detection.
     """
 
     model: str = ""
@@ -143,9 +143,9 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One working of the engine: `id` is `resp_...` or `run_...`; `started_at` in epoch seconds.
+    """One run of the engine: `id` is `resp_...` or `run_...`; `started_at` in epoch seconds.
 
-    The deadline of a run counts from `started_at`, also for the worker that takes it over.
+    The deadline of a run counts from `started_at`, also for a worker that takes it over.
     """
 
     id: str
@@ -166,14 +166,15 @@ class Usage:
     output_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: int = 0
-    """How many of these were counted by the length of the texts: the server reported none."""
+    """How many of these are estimated from the length of the texts, because the server reported
+    none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A source of a passage; `start` and `end` are character offsets into the answer's text.
+    """The source of a passage; `start` and `end` are character offsets in the answer's text.
 
-    `text` is the marker to be replaced where the server gives one (Assistants: `【4:0†source】`).
+    `text` is the marker to replace, if the server sends one (Assistants: `【4:0†source】`).
     """
 
     start: int
@@ -187,7 +188,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class MadeFile:
-    """A file that the model has made: an image, or what its code left in a container."""
+    """A file that the model made: an image, or an output of its code in a container."""
 
     id: str
     name: str
@@ -196,7 +197,7 @@ class MadeFile:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something the assistant does on its way to the answer: a search, a tool call."""
+    """A step of the assistant on the way to the answer: a search, a tool call."""
 
     id: str
     title: str
@@ -207,8 +208,8 @@ class Step:
 class Update:
     """Progress of a run. `text` is the whole answer so far, never a delta.
 
-    The last update of a run has a terminal `status`. `usage` is None until then, and afterwards
-    where the server does not tell.
+    The last update of a run has a terminal `status`. `usage` is None until then, and if the server
+    reports none.
     """
 
     status: RunStatus
@@ -244,22 +245,21 @@ def encode(value: object, kind: Any = None) -> str:
 
 
 def well_formed(text: str) -> str:
-    """The text with lone UTF-16 surrogates joined or replaced."""
+    """The text with surrogate pairs joined and lone surrogates replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def decode(kind: type[T], text: str | bytes) -> T:
-    """Read what `encode` wrote. Raises pydantic.ValidationError where it does not fit `kind`."""
+    """Read what `encode` wrote. Raises pydantic.ValidationError if it does not fit `kind`."""
     value: T = _adapter(kind).validate_json(text)
     return value
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a turn came to, kept in its journal: the same text is posted after a crash.
+    """The result of a turn, kept in its journal: the same text is posted after a crash.
 
-    `outcome` is a run's status, `reset` or `refused`; `reason` says why where it is not
-    `completed`.
+    `outcome` is a run's status, `reset` or `refused`; `reason` says why it is not `completed`.
     """
 
     text: str
@@ -270,7 +270,7 @@ class Answer:
     last_item_id: str = ""
     model: str = ""
     files: tuple[str, ...] = ()
-    """Ids of the files that are shown below it, as Slack knows them."""
+    """Slack's ids of the files that are shown below it."""
     note: str = ""
-    """Said below the answer, and no part of the conversation: a warning, a refusal."""
+    """Shown below the answer, but not part of the conversation: a warning, a refusal."""
     run_id: str = ""

@@ -1,4 +1,4 @@
-"""`python -m bot.probe`: whether a bot lives in this container; for Docker's HEALTHCHECK.
+"""`python -m bot.probe`: whether the bot in this container is healthy; for Docker's HEALTHCHECK.
 
 It asks `/healthz` at PORT, where `bot web` and `bot run` answer, and at BOT_HEALTH_PORT, where
 `bot worker` does.
@@ -12,7 +12,7 @@ SECONDS = 3.0
 
 
 def main() -> None:
-    """Exit with 0 where the process answers 200, else with 1."""
+    """Exit with 0 if the process answers 200, else with 1."""
     ports = (os.environ.get("PORT") or "3000", os.environ.get("BOT_HEALTH_PORT") or "")
     sys.exit(0 if any(answers(int(port)) for port in ports if port) else 1)
 

@@ -1,4 +1,4 @@
-"""Every environment variable the program reads, typed, frozen, secret where secret.
+"""All environment variables that the program reads: typed and frozen, with secrets masked.
 
 `load` reads the environment and `.env`; nothing is read at import.
 """
@@ -38,7 +38,7 @@ _BLANKS = re.compile(r"(xoxb-|xapp-|xoxe\.xoxp-|sk-)?(\.{3,}|…|x{3,}|<[^>]*>|y
 
 
 def _is_placeholder(name: str, value: object) -> bool:
-    """Whether a secret is only the beginning of one, or words in its place, such as `sk-...`."""
+    """Whether the value is a placeholder instead of a secret, such as `sk-...`."""
     if name not in _SECRETS:
         return False
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "-")
@@ -50,7 +50,7 @@ def _split(value: object) -> object:
 
 
 def _ids_of(what: str, letters: str) -> AfterValidator:
-    """A name in place of an id would match no one, and a deny rule would never apply."""
+    """A name instead of an id would match no one, and a deny rule would never apply."""
 
     def check(ids: frozenset[str]) -> frozenset[str]:
         for each in sorted(ids):
@@ -61,7 +61,7 @@ def _ids_of(what: str, letters: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-# Written with commas or spaces between them.
+# Separated by commas or spaces.
 PersonIds = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), _ids_of("person", "UW")]
 TeamIds = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), _ids_of("workspace", "TE")]
 ChannelIds = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), _ids_of("channel", "CGD")]
@@ -261,7 +261,7 @@ class Settings(BaseSettings):
     @model_validator(mode="wrap")
     @classmethod
     def _unset_placeholders(cls, data: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
-        """A placeholder counts as unset; the one of the required token has its own message."""
+        """A placeholder counts as unset; that of the required token has its own message."""
         found = {name for name in data if _is_placeholder(name, data[name])} - {"slack_bot_token"}
         settings = build({name: data[name] for name in data if name not in found})
         settings._placeholders = frozenset(found)
@@ -269,7 +269,7 @@ class Settings(BaseSettings):
 
     @property
     def placeholders(self) -> frozenset[str]:
-        """The fields that still hold the placeholder of `.env.example`."""
+        """The fields that still have the placeholder of `.env.example`."""
         return self._placeholders
 
     @field_validator("slack_bot_token")
@@ -319,7 +319,7 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> list[str]:
-        """All that is secret in the settings, to be kept out of the logs."""
+        """All secrets in the settings, to be kept out of the logs."""
         values = (getattr(self, name) for name in type(self).model_fields)
         found = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
         password = urlsplit(self.redis_url).password
@@ -345,7 +345,7 @@ def load(env_file: Path | None = Path(".env"), **given: Any) -> Settings:
 
 
 def read(env_file: Path | None = Path(".env"), **given: Any) -> Settings:
-    """Like `load`, but without asking whether the values fit together."""
+    """Like `load`, without checking that the values fit together."""
     try:
         return Settings(_env_file=env_file, **given)
     except UnicodeDecodeError:
@@ -355,7 +355,7 @@ def read(env_file: Path | None = Path(".env"), **given: Any) -> Settings:
 
 
 def find_problems(env_file: Path | None = Path(".env")) -> list[ConfigError]:
-    """Everything that is missing or wrong, where `load` names the first thing only."""
+    """Everything that is missing or wrong; `load` names only the first."""
     try:
         return list(_problems_together(Settings(_env_file=env_file)))
     except UnicodeDecodeError:
@@ -377,7 +377,7 @@ def _config_errors(error: ValidationError) -> list[ConfigError]:
 
 
 def _problems_together(settings: Settings) -> Iterator[ConfigError]:
-    """Values that are right by themselves and do not fit together."""
+    """Values that are valid alone but not together."""
     if not settings.socket_mode and settings.slack_signing_secret is None:
         yield _not_set(settings, "SLACK_SIGNING_SECRET", "or set SLACK_APP_TOKEN for Socket Mode")
     for owner in ("person", "channel"):
@@ -402,7 +402,7 @@ _MISTAKEN = {
 
 
 def _mistaken(token: SecretStr) -> str:
-    """What a value in the wrong variable is, by its prefix."""
+    """What kind of secret a value in the wrong variable is, from its prefix."""
     value = token.get_secret_value()
     found = next((hint for start, hint in _MISTAKEN.items() if value.startswith(start)), "")
     return f" ({found})" if found else ""

@@ -1,9 +1,9 @@
-"""The daily sweep: archives idle conversations, drops old feedback, deletes what is of no thread.
+"""The daily sweep: archives idle conversations, deletes old feedback and orphans.
 
-One process does it at a time. Whatever was done is done in Redis, so the next one goes on where a
-sweep stopped: idle conversations leave their index one by one, orphans when the server has deleted
-them. Ages are measured by Redis's clock, which also recorded the last use: a machine
-whose own clock is wrong must not archive what is in use.
+One process sweeps at a time. Progress is in Redis, so the next sweep continues where one stopped:
+idle conversations leave their index one by one, orphans when the server has deleted them. Ages are
+measured by Redis's clock, which also recorded the last use: a machine with a wrong clock must not
+archive conversations in use.
 """
 
 import asyncio
@@ -26,26 +26,26 @@ LEASE, LEASE_SECONDS = "sweep", 120.0
 DAY = 86400.0
 
 Fate = Literal["gone", "refused", "unanswered"]
-"""What became of an orphan. `unanswered`: the server is away, too slow, or wants to be left be."""
+"""The fate of an orphan. `unanswered`: the server is down, too slow, or rate-limits us."""
 
 
 @dataclass(slots=True)
 class Swept:
-    """What a sweep did, or with `dry_run` would do."""
+    """The result of a sweep, or with `dry_run` of one that would run now."""
 
     archived: int = 0
     deleted: int = 0
     kept: int = 0
     """Orphans that could not be deleted now, or belong to another engine."""
     feedback: int = 0
-    """Votes and notes that were as old as the conversations that go."""
+    """Feedback entries that were deleted."""
 
 
 async def delete_remotely(store: Store, engine: Engine, orphan: Orphan, seconds: float) -> None:
     """Delete a conversation and the runs made in it from the server.
 
-    Raises BotError or TimeoutError where the server does not confirm it. A server that keeps its
-    runs must delete the conversation all the same.
+    Raises BotError or TimeoutError if the server does not confirm it. If a server cannot delete
+    runs, the conversation must still be deleted.
     """
     refused: RunFailed | None = None
     runs = await store.archive.runs(orphan)
@@ -62,7 +62,7 @@ async def delete_remotely(store: Store, engine: Engine, orphan: Orphan, seconds:
 
 
 class Sweeper:
-    """Sweeps for one deployment; `pause` seconds lie between two batches of deletions."""
+    """Sweeps for one deployment, with `pause` seconds between two batches of deletions."""
 
     def __init__(
         self,
@@ -82,7 +82,8 @@ class Sweeper:
         self._leased_at = 0.0
 
     async def keep_sweeping(self) -> None:
-        """Look every ten minutes: orphans are deleted each time, idle conversations once a day."""
+        """Run every ten minutes: orphans are deleted each time, idle conversations archived once a
+        day."""
         while True:
             await asyncio.sleep(self._timing.check)
             try:
@@ -93,7 +94,8 @@ class Sweeper:
                 log.exception("sweep_failed")
 
     async def sweep_in_turn(self) -> Swept | None:
-        """Sweep unless another process is at it (None); idle conversations once a day."""
+        """Sweep, unless another process is sweeping (returns None); idle conversations once a
+        day."""
         if not await self._lease():
             return None
         try:
@@ -107,7 +109,8 @@ class Sweeper:
             await self._store.leases.give_back(LEASE, self._owner)
 
     async def sweep_now(self) -> Swept:
-        """Sweep everything, whatever was done today. Raises Retry while another process sweeps."""
+        """Sweep everything, even if that was done today. Raises Retry while another process
+        sweeps."""
         if not await self._lease():
             raise Retry("another process sweeps")
         try:
@@ -125,7 +128,7 @@ class Sweeper:
             raise Retry("another process sweeps")
 
     async def preview(self) -> Swept:
-        """What would go, changing nothing."""
+        """Count what would be swept; changes nothing."""
         now = await self._store.now()
         before = self._before(now)
         idle, orphans = await self._store.archive.count(before, now)
@@ -133,7 +136,7 @@ class Sweeper:
         return Swept(archived=idle, deleted=idle + orphans, feedback=len(old))
 
     async def sweep(self, *, idle: bool = True) -> Swept:
-        """Archive (with `idle`) and delete; the lease is the caller's."""
+        """Archive (with `idle`) and delete; the caller holds the lease."""
         swept = Swept()
         if idle:
             await self._archive(swept)
@@ -142,7 +145,7 @@ class Sweeper:
         return swept
 
     def _before(self, now: float) -> float:
-        """Conversations last used before this time are archived; 0 days keep them for ever."""
+        """The time before which idle conversations are archived; with 0 days none are."""
         return now - self._days * DAY if self._days else 0.0
 
     async def _archive(self, swept: Swept) -> None:
@@ -170,7 +173,7 @@ class Sweeper:
                 await asyncio.sleep(self._pause)
 
     async def _delete_one(self, orphan: Orphan) -> Fate:
-        """Delete it from the server; what stays there is tried again in an hour."""
+        """Delete it from the server; a failed deletion is retried in an hour."""
         if orphan.engine != self._engine.name:
             await self._store.archive.postpone(orphan, 7 * DAY)
             return "refused"

@@ -28,12 +28,12 @@ class WorkerTiming:
     claim_block: float = 1.0
     """How long one claim waits for a thread to become ready."""
     shutdown_grace: float = 5.0
-    """What a turn that is writing to Slack gets to finish its step when the worker leaves."""
+    """How long a turn that is writing to Slack may finish its step when the worker leaves."""
     retry_first: float = 1.0
     """The pause before the first retry; it doubles with each attempt."""
     retry_longest: float = 30.0
     patience: float = 900.0
-    """How long a server may ask us to wait before its requests count as failures."""
+    """How long a server may ask us to wait before its rate limits count as failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class ThrottleTiming:
     """The pause after a 429 that names none."""
     longest_pause: float = 120.0
     quota_pause: float = 60.0
-    """How long nothing is asked of a server that reports our quota as used up."""
+    """The pause of all runs after a server reported that our quota is used up."""
     log_again_after: int = 60
 
 
@@ -58,18 +58,18 @@ class CircuitTiming:
     """The pause before the first probe; it doubles with each probe that fails."""
     longest_pause: float = 30.0
     longest_retry_after: float = 600.0
-    """How long a dependency itself may ask to be left alone."""
+    """The longest pause that a dependency may ask for."""
     probe_timeout: float = 60.0
     """After this long without an outcome another probe may start."""
     recent: float = 10.0
     """An answer to another turn this long before a failure shows that the dependency is up."""
     resumed_per_second: float = 10.0
     healthy_after: float = 60.0
-    """Dead letters return once their dependency has been up for this long."""
+    """Dead letters are retried once their dependency has been up for this long."""
     recheck: float = 60.0
-    """A parked thread comes back after this long even if nothing resumes it."""
+    """A parked thread is retried after this long even if nothing resumes it."""
     notice_after: float = 10.0
-    """A person who has waited this long is told why."""
+    """After this wait a person gets an outage notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ class StoreTiming:
     restore_check: float = 1.0
     """How often `web` checks for an older state."""
     settling: float = 2.5
-    """After Redis came back with an older state: how long no turn is taken, so that the workers can
-    write back what they know. More than two heartbeats."""
+    """After Redis came back with an older state: how long no turn is taken, so that workers can
+    reinstate theirs. More than two heartbeats."""
     circuits: CircuitTiming = field(default_factory=CircuitTiming)
 
 
@@ -102,13 +102,13 @@ class AnswerTiming:
     short: float = 1.0
     """An answer that is complete within this time is one post, which costs less than a stream."""
     settling: float = 1.0
-    """How long a call of unknown outcome is given to show in the thread."""
+    """How long to wait for a call of unknown outcome to appear in the thread."""
     append_every: float = 1.0
     edit_every: float = 3.0
     stream_old: float = 200.0
     """A stream this old is continued in a new message at the next good break."""
     stream_too_old: float = 230.0
-    """A stream this old is continued in a new message at once."""
+    """A stream this old is continued in a new message immediately."""
     long_wait: float = 0.5
     status_refresh: float = 90.0
     session_after: float = 1.0
@@ -116,9 +116,9 @@ class AnswerTiming:
     session_refresh: float = 1800.0
     """Slack ends the `processing` of a session after an hour."""
     rate_limit_scale: float = 1.0
-    """How many times faster than Slack's tiers calls may be made."""
+    """A factor on Slack's rate limits."""
     waiting_after: float = 5.0
-    """A message that waits this long for a worker is marked."""
+    """A message that waits this long for a worker gets a status."""
     waiting_check: float = 3.0
 
 
@@ -130,9 +130,9 @@ class EngineTiming:
     create_timeout: float = 60.0
     connect_timeout: float = 5.0
     write_timeout: float = 60.0
-    """What a request with a body may take beyond its read timeout."""
+    """Extra time of a request with a body, beyond its read timeout."""
     lock_pause: float = 2.0
-    """The pause before a conversation that the server has locked is tried again."""
+    """The pause before retrying a conversation that the server has locked."""
     silence: float = 30.0
     """A stream without an event for this long counts as broken."""
     unclaimed: float = 60.0
@@ -156,7 +156,7 @@ class SlackTiming:
     thread_read: float = 5.0
     """How long reading a thread may wait for Slack's rate limit."""
     channels_fresh: float = 60.0
-    """How long it is remembered which channels a person can see."""
+    """How long a person's visible channels are cached."""
     look_up: float = 1.5
     """How long a listener, which has to acknowledge within 3 s, waits to learn who a person is."""
 
@@ -166,7 +166,8 @@ class SweepTiming:
     """The sweep of old conversations."""
 
     delete_timeout: float = 60.0
-    """For one conversation, so that the lease outlives it; the rest of a large one goes later."""
+    """For one conversation, so that the lease outlives it; the rest of a large one is deleted
+    later."""
     renew_lease: float = 30.0
     check: float = 600.0
     retry_after: float = 3600.0
@@ -184,6 +185,6 @@ class Timing:
     slack: SlackTiming = field(default_factory=SlackTiming)
     sweep: SweepTiming = field(default_factory=SweepTiming)
     start_patience: float = 30.0
-    """How long Redis and Slack may take to come up beside us."""
+    """How long Redis and Slack may take to start at the same time as the bot."""
     clock: Callable[[], float] = time.time
     """The time in epoch seconds, for what is counted per day or month."""

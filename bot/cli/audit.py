@@ -1,4 +1,4 @@
-"""The audit trail of tool calls, for people and for spreadsheets."""
+"""`bot audit`: the audit trail of tool calls, as text and as CSV."""
 
 import csv
 import io
@@ -15,13 +15,13 @@ _FORMULA = ("=", "+", "-", "@")
 
 
 async def fetch(settings: Settings) -> tuple[list[AuditLine], str]:
-    """All lines, the oldest first, and what is wrong with the chain ("" where nothing is)."""
+    """All lines, oldest first, and the fault of the hash chain ("" if it is intact)."""
     async with open_own_store(settings) as store:
         return await read(store)
 
 
 async def read(store: Store) -> tuple[list[AuditLine], str]:
-    """All lines of a store, and what is wrong with the chain."""
+    """All lines of a store, and the fault of the hash chain."""
     lines: list[AuditLine] = []
     problem, newest = "", ""
     async for stored in store.audit.read():
@@ -35,7 +35,7 @@ async def read(store: Store) -> tuple[list[AuditLine], str]:
 
 
 def render_csv(lines: Sequence[AuditLine]) -> str:
-    """A table with a header. Cells that a spreadsheet would run as a formula get a quote."""
+    """CSV with a header. Cells that a spreadsheet would run as a formula get a leading quote."""
     out = io.StringIO()
     table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     table.writeheader()
@@ -45,7 +45,7 @@ def render_csv(lines: Sequence[AuditLine]) -> str:
 
 
 def render_newest(lines: Sequence[AuditLine]) -> str:
-    """The newest lines, one each."""
+    """The newest entries, one line each."""
     shown = [
         f"{_time(line.at)}  {line.user_id}  {line.server or '-'}/{line.tool}  "
         f"{line.decision} by {line.decided_by}  {line.outcome}  {line.milliseconds} ms"

@@ -1,6 +1,6 @@
-"""`bot dead`: the messages that were given up, and what to do with them.
+"""`bot dead`: lists, retries and deletes dead letters.
 
-Texts of messages are shown only where they are asked for.
+Texts of messages are shown only on request.
 """
 
 import json
@@ -21,27 +21,27 @@ async def open_dead(settings: Settings) -> AsyncIterator[DeadLetters]:
 
 
 async def list_letters(settings: Settings) -> tuple[DeadLetter, ...]:
-    """All of them, the oldest first."""
+    """All of them, oldest first."""
     async with open_dead(settings) as dead:
         return await dead.list()
 
 
 async def retry_letters(settings: Settings, ids: Sequence[str], *, every: bool) -> list[str]:
-    """Put letters back into their threads, where a worker answers them; returns unknown ids."""
+    """Put letters back into their threads to be answered; returns unknown ids."""
     async with open_dead(settings) as dead:
         wanted = [letter.id for letter in await dead.list()] if every else ids
         return [id for id in wanted if not await dead.retry(id)]
 
 
 async def drop_letters(settings: Settings, ids: Sequence[str], *, every: bool) -> list[str]:
-    """Throw letters away; returns unknown ids."""
+    """Delete letters; returns unknown ids."""
     async with open_dead(settings) as dead:
         wanted = [letter.id for letter in await dead.list()] if every else ids
         return [id for id in wanted if not await dead.drop(id)]
 
 
 def render_table(letters: Sequence[DeadLetter], *, texts: bool) -> str:
-    """A line for each letter; below it, if wished, a line for each of its messages."""
+    """One line per letter and, with `texts`, one per message."""
     if not letters:
         return "No dead letters."
     rows = [("ID", "SINCE (UTC)", "CHANNEL", "THREAD", "MESSAGES", "ATTEMPTS", "REASON")]

@@ -1,4 +1,4 @@
-"""What people think of answers, for those who look into it elsewhere: CSV and JSON lines."""
+"""`bot feedback export`: feedback on answers as CSV and JSON lines."""
 
 import csv
 import io
@@ -13,13 +13,14 @@ COLUMNS = ("at", "vote", "note", "user_id", "thread", "turn_id", "run_id")
 
 
 async def fetch(settings: Settings) -> list[Feedback]:
-    """All feedback, the oldest first, from the settings' own Redis."""
+    """All feedback, oldest first, from the Redis of the settings."""
     async with open_own_store(settings) as store:
         return await store.feedback.list()
 
 
 def render_csv(feedback: Sequence[Feedback]) -> str:
-    """A table with a header. Notes are as people wrote them: open it as text, not as formulas."""
+    """CSV with a header. Notes are exactly as people wrote them: import them as text, not as
+    formulas."""
     out = io.StringIO()
     table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     table.writeheader()
@@ -28,7 +29,7 @@ def render_csv(feedback: Sequence[Feedback]) -> str:
 
 
 def render_jsonl(feedback: Sequence[Feedback]) -> str:
-    """One JSON object a line."""
+    """One JSON object per line."""
     return "".join(json.dumps(_row(each), ensure_ascii=False) + "\n" for each in feedback)
 
 

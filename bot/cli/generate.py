@@ -1,4 +1,4 @@
-"""`python -m bot.cli.generate`: write the files that follow from the code."""
+"""`python -m bot.cli.generate`: write the files that are generated from the code."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def with_table(page: str, head: str, table: str) -> str:
-    """The page with this table in the place of the one that begins with `head`."""
+    """The page with the table that begins with `head` replaced by this one."""
     before, _, rest = page.partition(head)
     after = rest.partition("\n\n")[2]
     return f"{before}{table}\n\n{after}"

@@ -1,1 +1,1 @@
-"""What people ask for outside of threads: charts, exports, to be forgotten."""
+"""Jobs that people start outside of threads: charts, exports, erasure."""

@@ -1,4 +1,4 @@
-"""A small picture of columns and bars, as PNG."""
+"""A small chart of columns and bars, as PNG."""
 
 import io
 from collections.abc import Sequence
@@ -8,23 +8,24 @@ from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, MARGIN = 720, 24
 HEADLINE, LETTERS = 22, 16
-"""Sizes of type: Slack shows the picture at half its size."""
+"""Font sizes: Slack shows the picture at half its size."""
 COLUMNS, SLOTS = 170, 31
-"""Height of the tallest column; a month has room for this many."""
+"""The height of the tallest column, and the number of columns."""
 BAR, LABEL, NUMBER = 22, 190, 90
 PAPER, INK, PALE, BLUE, LINE = "#ffffff", "#1d1c1d", "#616061", "#1264a3", "#dddddd"
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One part of a chart: a headline, and labels with their values."""
+    """One section of a chart: a heading, and labels with their values."""
 
     title: str
     rows: Sequence[tuple[str, int]]
 
 
 def draw_chart(days: Series, *tops: Series) -> bytes:
-    """Columns for the days of a month, labelled by number, and below them bars for each top."""
+    """Columns for the days of a month, labelled by number, and below them the bars of each
+    ranking."""
     shown = [top for top in tops if top.rows]
     height = 2 * MARGIN + HEADLINE + 60 + COLUMNS
     height += sum(HEADLINE + 34 + (BAR + 10) * len(top.rows) for top in shown)
@@ -39,7 +40,7 @@ def draw_chart(days: Series, *tops: Series) -> bytes:
 
 
 def _draw_columns(pen: ImageDraw.ImageDraw, days: Series, top: int) -> int:
-    """Returns where the next part begins. The largest column says its number."""
+    """Returns where the next section begins. The largest column is labelled with its value."""
     pen.text((MARGIN, top), days.title, INK, ImageFont.load_default(HEADLINE))
     small, slot = ImageFont.load_default(LETTERS), (WIDTH - 2 * MARGIN) / SLOTS
     largest = max((value for _, value in days.rows), default=0)

@@ -14,9 +14,9 @@ from bot.store import Store
 async def export_conversations(
     store: Store, conversations: Sequence[Conversation], team_id: str, user_id: str, url: str
 ) -> bytes:
-    """The person's conversations, as far as our record goes.
+    """The person's conversations, as far as our record contains them.
 
-    Written one by one: there may be thousands, and other turns go on meanwhile.
+    Written one by one: there may be thousands, and other turns must not be blocked.
     """
     file = io.BytesIO()
     about = json.dumps({"user_id": user_id, "team_id": team_id})

@@ -1,4 +1,4 @@
-"""Forgets a person's conversations, here at once and on the server as soon as it confirms."""
+"""Deletes a person's conversations: here immediately, on the server as soon as it confirms."""
 
 import time
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from bot.telemetry.log import log
 BATCH = 100
 COME_BACK_AFTER = 2.0
 DELETE_SECONDS = 5.0
-"""How long the server gets to delete one conversation while a person waits."""
+"""Timeout for deleting one conversation on the server while a person waits."""
 MAX_FAILURES = 3
-"""After so many failures in a row the rest is left to the sweep."""
+"""After this many failures in a row the rest is left to the sweep."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """How many conversations were deleted here; of how many the server has not confirmed it."""
+    """The number of conversations deleted here, and of those that the server has not confirmed."""
 
     count: int
     unconfirmed: int
@@ -32,10 +32,10 @@ class Forgotten:
 async def forget_conversations(
     turn: Turn, store: Store, engine: Engine, user_id: str, found: Sequence[Conversation]
 ) -> Forgotten:
-    """Forget some conversations of a person.
+    """Delete some conversations of a person.
 
-    A running turn is stopped and its thread is looked at again: raises Retry until none is left.
-    The counts are kept in the journal, so that they include what earlier attempts forgot.
+    A running turn is stopped and its thread tried again: raises Retry until none is left. The
+    counts are kept in the journal, so that they include earlier attempts.
     """
     counted, unconfirmed = forgotten_conversations(user_id), unconfirmed_deletions(user_id)
     busy: list[Conversation] = []
@@ -57,7 +57,7 @@ async def forget_conversations(
 async def leave_conversations(
     store: Store, user_id: str, found: Sequence[Conversation], job: Message
 ) -> None:
-    """Have a person's messages removed from conversations of several people, thread by thread."""
+    """Request the removal of a person's messages from shared conversations, thread by thread."""
     for conversation in found:
         thread = conversation.thread
         await store.inbox.deliver(
@@ -73,7 +73,7 @@ async def leave_conversations(
 
 
 async def forget_dead_letters(store: Store, team_id: str, user_id: str) -> None:
-    """Remove a person's messages from the dead letters; those of others stay."""
+    """Remove a person's messages from the dead letters; other people's stay."""
     for letter in await store.dead.list():
         others = tuple(m for m in letter.messages if m.user_id != user_id)
         if letter.thread.team_id != team_id or len(others) == len(letter.messages):
@@ -85,7 +85,7 @@ async def forget_dead_letters(store: Store, team_id: str, user_id: str) -> None:
 
 
 async def _delete_all(store: Store, engine: Engine, gone: Sequence[Conversation]) -> int:
-    """Delete conversations on the server; how many it has not confirmed."""
+    """Delete conversations on the server; returns how many it has not confirmed."""
     failures = unconfirmed = 0
     for conversation in gone:
         if failures < MAX_FAILURES and await delete_now(store, engine, conversation):
@@ -98,8 +98,7 @@ async def _delete_all(store: Store, engine: Engine, gone: Sequence[Conversation]
 async def delete_now(store: Store, engine: Engine, conversation: Conversation) -> bool:
     """Delete a forgotten conversation on the server.
 
-    Returns False where the server does not confirm it: then it stays an orphan, which the sweep
-    tries to delete again and again.
+    Returns False if the server does not confirm it: it stays an orphan, and the sweep retries.
     """
     if not conversation.id:
         return True

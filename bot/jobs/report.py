@@ -1,4 +1,4 @@
-"""Reports of what was spent: pictures for people, CSV for accountants."""
+"""Usage reports: charts for people, CSV for accounting."""
 
 import csv
 import time
@@ -22,9 +22,9 @@ async def person_chart(store: Store, team_id: str, user_id: str) -> bytes:
 
 
 async def team_chart(store: Store, people: People, team_id: str) -> tuple[bytes, list[str]]:
-    """Tokens of the workspace by day of this month, and who and where spent the most.
+    """Tokens of the workspace by day of this month, and the top people and channels.
 
-    Channels are numbered in the picture, because their names are unknown; their ids are listed.
+    Channels are numbered in the chart because their names are unknown; their ids are listed.
     """
     month = day_of(time.time())[:7]
     days = await _days(store, team_id, "team", "")
@@ -37,7 +37,7 @@ async def team_chart(store: Store, people: People, team_id: str) -> tuple[bytes,
 
 
 async def _top(store: Store, team_id: str, scope: Scope, month: str) -> list[tuple[str, int]]:
-    """Ids and their tokens, the most first."""
+    """Ids and their tokens, most first."""
     ids = await store.spending.top(team_id, scope, month, TOP)
     sums = await store.spending.sums(team_id, [(scope, name, month) for name in ids])
     return [(name, spent.tokens) for name, spent in zip(ids, sums, strict=True)]
@@ -64,14 +64,14 @@ def _span(first: date, last: date) -> Iterator[date]:
 
 
 async def fetch_rows(settings: Settings, days: int) -> list[Row]:
-    """The rows of the newest `days` days, today included, from the settings' own Redis."""
+    """The rows of the newest `days` days, including today, from the Redis of the settings."""
     today = datetime.now(UTC).date()
     async with open_own_store(settings) as store:
         return await store.spending.rows(_span(today - timedelta(days=days - 1), today))
 
 
 def write_csv(rows: Sequence[Row], file: TextIO) -> None:
-    """One line for each day, workspace, channel and person."""
+    """One line per day, workspace, channel and person."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("day", "team_id", "channel_id", "user_id", *KINDS))
     for row in rows:
@@ -79,7 +79,7 @@ def write_csv(rows: Sequence[Row], file: TextIO) -> None:
 
 
 def render_total(rows: Sequence[Row]) -> str:
-    """All rows together, a line for each kind."""
+    """The totals, one line per kind."""
     columns = zip(*(astuple(row.spent) for row in rows), strict=True)
     total = Spent(*map(sum, columns)) if rows else Spent()
     return "\n".join(f"{kind:<17}{count:>15,}" for kind, count in asdict(total).items())

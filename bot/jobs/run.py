@@ -17,7 +17,7 @@ from bot.turn.services import Services
 
 
 async def carry_out(turn: Turn, services: Services, jobs: Iterable[Message]) -> Answer:
-    """Run the jobs, each at most once as far as Slack can tell; then settle."""
+    """Run the jobs, each at most once as far as Slack can confirm; then settle."""
     for message in jobs:
         try:
             await turn.once(job(message.ts), _doing(turn, services, message))
@@ -43,13 +43,13 @@ def _doing(turn: Turn, services: Services, message: Message) -> Callable[[bool],
 
 
 async def send_chart(turn: Turn, services: Services, message: Message) -> None:
-    """The person's own days of this month."""
+    """Send the person's usage of this month."""
     picture = await person_chart(services.store, message.thread.team_id, message.user_id)
     await services.direct_messages.send_file(message.user_id, "usage.png", picture, texts.OWN_CHART)
 
 
 async def send_team_chart(turn: Turn, services: Services, message: Message) -> None:
-    """Days, channels and people of the workspace; for admins."""
+    """Send the workspace's usage; for admins."""
     if not await services.people.is_admin(message.user_id):
         return
     team_id = message.thread.team_id
@@ -60,7 +60,8 @@ async def send_team_chart(turn: Turn, services: Services, message: Message) -> N
 
 
 async def export(turn: Turn, services: Services, message: Message) -> None:
-    """The conversations that the person wrote in and can see in Slack now, as a JSON file."""
+    """Send the conversations that the person wrote in and can still see in Slack, as a JSON
+    file."""
     store, team_id, user_id = services.store, message.thread.team_id, message.user_id
     recent = await store.conversations.recent(team_id, user_id, limit=None)
     found = await services.rights.visible(user_id, recent)
@@ -69,7 +70,7 @@ async def export(turn: Turn, services: Services, message: Message) -> None:
 
 
 async def reset_all(turn: Turn, services: Services, message: Message) -> None:
-    """Forget the conversations that the person may delete and can see in Slack now."""
+    """Delete the conversations that the person may delete and can still see in Slack."""
     store, team_id, user_id = services.store, message.thread.team_id, message.user_id
     recent = await store.conversations.recent(team_id, user_id, limit=None)
     found = [
@@ -83,8 +84,8 @@ async def reset_all(turn: Turn, services: Services, message: Message) -> None:
 
 
 async def forget_me(turn: Turn, services: Services, message: Message) -> None:
-    """Delete the person's own conversations, their messages in those of several people, what they
-    thought of answers, and their name in the usage counts.
+    """Delete the person's own conversations, their messages in shared ones, their feedback, and
+    their id in the usage counts.
     """
     store, team_id, user_id = services.store, message.thread.team_id, message.user_id
     own: list[Conversation] = []

@@ -30,9 +30,9 @@ _CAUSES = 20
 
 
 def configure(level: str, secrets: Collection[str] = (), stream: TextIO | None = None) -> None:
-    """Send every log of the process to standard error (or `stream`), from `level` on.
+    """Send all logs of the process from `level` on to standard error (or `stream`).
 
-    `secrets` never appear in it, nor does what looks like a token or a password.
+    `secrets` are redacted, and so is anything that looks like a token or a password.
     """
     stream = stream or sys.stderr
     terminal = stream.isatty()
@@ -60,7 +60,7 @@ def configure(level: str, secrets: Collection[str] = (), stream: TextIO | None =
                 renderer,
                 _hiding(secrets),
             ],
-            # logging would print the whole exception a second time
+            # logging would print the exception a second time
             keep_exc_info=False,
         )
     )
@@ -79,7 +79,7 @@ def _hiding(secrets: Collection[str]) -> structlog.typing.Processor:
     known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
 
     def hide(logger: Any, method: str, line: Any) -> str:
-        """The last step: no secret leaves, wherever it came from."""
+        """The last processor: redacts secrets, wherever they came from."""
         text = str(line)
         for secret in known:
             text = text.replace(secret, HIDDEN)
@@ -91,7 +91,7 @@ def _hiding(secrets: Collection[str]) -> structlog.typing.Processor:
 def _cut_stranger(
     logger: Any, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Of a library's line keep what it says itself: behind it may stand what it was working on."""
+    """Keep only the fixed part of a library's message: the rest may contain data."""
     line = str(event["event"]).partition("\n")[0]
     if event.get("exc_info"):
         line = line.partition(": ")[0]
@@ -104,7 +104,7 @@ def _cut_stranger(
 def _tell_exception(
     logger: Any, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Put the places and kinds of an exception in the place of its words."""
+    """Replace the message of an exception by its types and places."""
     given = event.pop("exc_info", None)
     error = sys.exc_info()[1] if given is True else given
     if isinstance(error, tuple):
@@ -118,7 +118,7 @@ def tell(error: BaseException) -> str:
     """An exception and its causes by type and place, without messages that may quote anything.
 
     Our own errors add their reason, OSError its message: they contain no text of a person. Bounded
-    in length, also where causes form a circle.
+    in length, even if causes form a cycle.
     """
     lines: list[str] = []
     seen: set[int] = set()

@@ -1,7 +1,7 @@
-"""What the bot counts and times, for Prometheus.
+"""The metrics for Prometheus.
 
-No label holds a person, a channel or a thread: the number of series stays the same however much is
-talked. `docs/grafana.json` draws them; a test holds it to the names below.
+No label holds a person, a channel or a thread, so the number of series is bounded.
+`docs/grafana.json` uses them; a test compares its names with those below.
 """
 
 import re
@@ -16,9 +16,9 @@ REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
 QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5)
-"""Buckets in seconds for what must be over within Slack's three."""
+"""Buckets in seconds for what must end within Slack's three seconds."""
 SLOW = (0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300, 600)
-"""Buckets in seconds for what a model does."""
+"""Buckets in seconds for runs of a model."""
 
 
 def _counter(name: str, what: str, *labels: str) -> Counter:
@@ -84,7 +84,7 @@ build.labels(__version__).set(1)
 
 
 def count_turn(answer: Answer, seconds: float, asked_at: float) -> None:
-    """Count a turn that was answered; `asked_at` is when the person wrote, in epoch seconds."""
+    """Count an answered turn; `asked_at` is when the person wrote, in epoch seconds."""
     turns.labels(answer.outcome).inc()
     turn_seconds.observe(seconds)
     answer_seconds.observe(max(0.0, time.time() - asked_at))
@@ -104,12 +104,12 @@ def count_tokens(usage: Usage, model: str) -> None:
 
 
 def observe_lag(ended_at: float | None) -> None:
-    """Record how late the end of a run was seen, where the server reports when it was."""
+    """Record the delay in detecting the end of a run, if the server reports that time."""
     if ended_at:
         poll_lag_seconds.observe(max(0.0, time.time() - ended_at))
 
 
 def kind(reason: str) -> str:
-    """A reason as a label: its first word, for what follows may be of any kind."""
+    """A reason as a label: only its first word, because the rest is unbounded."""
     found = re.match(r"[A-Za-z_]{1,40}", reason)
     return found[0] if found else "other"

@@ -1,4 +1,4 @@
-"""Where the time of an attempt at a turn goes: by the calls of its dependencies."""
+"""The time that an attempt at a turn spends in calls of its dependencies."""
 
 import time
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from contextvars import ContextVar
 class Timeline:
     """Seconds that one attempt spent in calls, by service (`ai`, `slack`).
 
-    Calls of Slack while the AI server works (a status, a growing answer) delay nobody: they are not
-    counted.
+    Calls of Slack while the AI server works (a status, a growing answer) are not counted: they
+    delay nothing.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ def begin() -> Timeline:
 
 @contextmanager
 def calling(service: str) -> Iterator[None]:
-    """Count the time inside the block in the current timeline, if there is one."""
+    """Count the time inside the block in the current timeline, if any."""
     timeline = _current.get()
     if timeline is None:
         yield

@@ -1,7 +1,7 @@
-"""One trace from Slack's event to the posted answer, over all processes that take part.
+"""One trace from Slack's event to the posted answer, across all processes.
 
-Where no endpoint is configured nothing is imported, and a span costs one call. The context of the
-trace travels in the message (`Message.trace`). Spans hold ids, counts and times, never texts.
+Without an endpoint nothing is imported, and a span costs one call. The trace context is stored in
+the message (`Message.trace`). Spans contain ids, counts and times, never texts.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SERVICE = "threadbot"
 EXPORT_SECONDS = 3.0
-"""For one attempt to send; the end of a process does not wait longer for a silent collector."""
+"""Timeout of one export; the process does not wait longer for the collector when it ends."""
 
 Kind = Literal["server", "internal", "consumer"]
 Value = str | int | float
@@ -66,8 +66,8 @@ def span(
 ) -> AbstractContextManager[object]:
     """A span around a block; underscores in the names of attributes become dots.
 
-    `parent` and `links` are what `current` gave, perhaps in another process; without a parent the
-    span belongs to the one around it.
+    `parent` and `links` are values of `current`, possibly from another process; without a parent
+    the enclosing span is the parent.
     """
     if _tracer is None:
         return _nothing
@@ -75,7 +75,7 @@ def span(
 
 
 def current() -> str:
-    """The span around us as a W3C `traceparent`; "" where there is none."""
+    """The current span as a W3C `traceparent`, or ""."""
     if _tracer is None:
         return ""
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -106,7 +106,7 @@ def _span(
         links=[Link(get_current_span(context(link)).get_span_context()) for link in links],
         kind=SpanKind[kind.upper()],
         attributes={key.replace("_", "."): value for key, value in attributes.items()},
-        # The words of an exception may hold a text.
+        # The message of an exception may contain a text.
         record_exception=False,
         set_status_on_exception=False,
     ) as started:

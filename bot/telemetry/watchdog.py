@@ -1,8 +1,8 @@
-"""Watches the event loop from outside: a blocked loop serves no request and cannot report it.
+"""Watches the event loop from outside: a blocked loop cannot report itself.
 
-A thread logs the stack of a loop that does not turn. Another one, in C and without the
-interpreter's lock, ends the process: it works even where a regular expression holds the lock for
-ever. The platform then restarts the process, and other workers take its threads over.
+One thread logs the stack of a blocked loop. Another one, in C and without the GIL, ends the
+process: it works even if a regular expression never releases the GIL. The platform then restarts
+the process, and other workers take its threads over.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ TICKS = 10
 class Watchdog:
     """Watches the loop of one process.
 
-    After `log_after` seconds without a turn of the loop it logs the stack, once, and `is_stalled`
-    becomes true until the loop has turned for as long again. After `exit_after` seconds the stacks
-    of all threads go to standard error, and the process exits with 1.
+    After the loop was blocked for `log_after` seconds it logs the stack, once, and `is_stalled` is
+    true until the loop has run for as long again. After `exit_after` seconds the stacks of all
+    threads go to standard error, and the process exits with 1.
     """
 
     def __init__(self, log_after: float, exit_after: float) -> None:
@@ -39,7 +39,7 @@ class Watchdog:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether the loop is blocked, or was blocked just now."""
+        """Whether the loop is blocked, or was until a moment ago."""
         if self._stalled_at is None:
             return False
         return time.monotonic() - self._stalled_at < self._log_after
@@ -79,7 +79,7 @@ class Watchdog:
 
 
 def stack(thread: int) -> list[str]:
-    """Where a thread is, the innermost call last: `file:line function`, without any values."""
+    """The stack of a thread, innermost call last: `file:line function`, without any values."""
     frame = sys._current_frames().get(thread)
     if frame is None:
         return []

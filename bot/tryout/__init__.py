@@ -1,1 +1,1 @@
-"""`bot try`: the whole bot in a local Slack on this machine, in the terminal or on a page."""
+"""`bot try`: the whole bot in a local Slack on this machine, in the browser or the terminal."""

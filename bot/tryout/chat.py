@@ -29,7 +29,7 @@ class Session:
     bot: Bot
 
     async def answered(self, channel: str, thread_ts: str) -> None:
-        """Return when nothing waits in a thread any more."""
+        """Return when no message waits in the thread any more."""
         thread = Thread(self.slack.workspace.team_id, channel, thread_ts)
         await self.slack.settled()
         while True:
@@ -40,7 +40,7 @@ class Session:
 
 async def chat(*, fresh: bool) -> None:
     """Talk to the bot in the terminal until the person leaves."""
-    from local_slack.terminal import Terminal  # needs packages that the page does not
+    from local_slack.terminal import Terminal  # needs packages that the web page does not need
 
     lines: list[str] = []
     async with open_session(tell=lines.append, fresh=fresh) as session:
@@ -70,8 +70,8 @@ async def play(file: Path, *, fresh: bool) -> None:
 
 
 class _Stage:
-    """A channel for one conversation at a time: Slack takes about one post a second in a channel,
-    and the bot keeps to that."""
+    """Each channel hosts one conversation at a time: Slack allows about one post a second per
+    channel, and the bot respects that."""
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
@@ -97,7 +97,7 @@ async def _converse(session: Session, script: Script, stage: _Stage) -> tuple[st
 
 @asynccontextmanager
 async def open_session(*, tell: Tell, fresh: bool) -> AsyncIterator[Session]:
-    """The local Slack, Redis and the bot; what they hold is kept for the next time."""
+    """The local Slack, Redis and the bot; their state is kept between runs."""
     async with open_sandbox(tell=tell, fresh=fresh) as sandbox:
         level = sandbox.settings.bot_log_level
         log.configure("WARNING" if level == "INFO" else level)

@@ -1,4 +1,4 @@
-"""One half of the bot for `bot try`: `python -m bot.tryout.child web|worker`.
+"""One process of the bot for `bot try`: `python -m bot.tryout.child web|worker`.
 
 It is `bot web` or `bot worker` with four differences: its settings come from the environment only,
 it logs its steps at DEBUG as JSON, it ends with the program that started it, and its AI server can
@@ -53,20 +53,20 @@ class FailingEngine:
 
 @asynccontextmanager
 async def open_failing_engine(settings: Settings, timing: EngineTiming) -> AsyncIterator[Engine]:
-    """The engine of the settings, failing on demand."""
+    """The engine of the settings, with failures on demand."""
     async with open_engine(settings, timing) as engine:
         yield cast(Engine, FailingEngine(engine, settings.bot_state_dir / FAIL_NEXT_RUN))
 
 
 def main() -> None:
-    """Run until the starter closes our standard input, or SIGTERM."""
+    """Run until the parent closes our standard input, or SIGTERM."""
     part = sys.argv[1]
     try:
         settings = load(env_file=None)
     except ConfigError as error:
         sys.exit(str(error))
     configure("INFO")
-    os.environ.pop("SLACK_BOT_TOKEN", None)  # Bolt would warn that it does not use it
+    os.environ.pop("SLACK_BOT_TOKEN", None)  # Bolt would warn that it is unused
     logging.getLogger("bot").setLevel(logging.DEBUG)
     threading.Thread(target=_end_with_our_starter, daemon=True).start()
     work = part == "worker"

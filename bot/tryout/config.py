@@ -1,6 +1,6 @@
-"""The settings of `bot try`: what the person set for the bot, and nothing of a deployment.
+"""The settings of `bot try`: the person's settings for the bot, without those of a deployment.
 
-Whatever the environment and `.env` say, its Slack is the local one and its Redis its own.
+It always uses the local Slack and its own Redis, whatever the environment and `.env` say.
 """
 
 import json
@@ -29,19 +29,19 @@ NOT_FOR_CHAT = ("embed", "rerank", "whisper", "tts", "moderation", "dall-e", "im
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Settings for the bot, and what a person should know about them."""
+    """Settings for the bot, and notes about them for the person."""
 
     settings: Settings
     notes: tuple[str, ...]
 
 
 def state_directory() -> Path:
-    """Where everything is kept: BOT_STATE_DIR."""
+    """The folder of all state: BOT_STATE_DIR."""
     return _read({}).bot_state_dir
 
 
 async def configure(slack: LocalSlack, redis_url: str) -> Config:
-    """The settings that lead a bot to this Slack and this Redis."""
+    """The settings that point a bot to this Slack and this Redis."""
     given: dict[str, Any] = {
         "slack_bot_token": slack.bot_token,
         "slack_app_token": slack.app_token,
@@ -64,7 +64,7 @@ async def configure(slack: LocalSlack, redis_url: str) -> Config:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment of a process that is to have these settings, whatever `.env` says."""
+    """The environment of a process with these settings, whatever `.env` says."""
     names = {name.upper() for name in Settings.model_fields}
     kept = {name: value for name, value in os.environ.items() if name.upper() not in names}
     return kept | {
@@ -87,7 +87,7 @@ def _read(given: dict[str, Any]) -> Settings:
 
 
 def _defaults() -> dict[str, Any]:
-    """The default of every setting of a deployment, so that no other value is read."""
+    """The default of every deployment setting, so that no other value is read."""
     defaults: dict[str, Any] = {"slack_bot_token": "xoxb-local-slack"}
     for name, field in Settings.model_fields.items():
         if name.startswith(OF_A_DEPLOYMENT) and field.default is not PydanticUndefined:
@@ -96,7 +96,7 @@ def _defaults() -> dict[str, Any]:
 
 
 def _ignored(own: Settings) -> Iterator[str]:
-    """Which variables are set and not used, by name."""
+    """The names of variables that are set but not used."""
     given = dotenv_values(".env") | os.environ
     known = {name for name in Settings.model_fields if name.startswith(OF_A_DEPLOYMENT)}
     if unused := sorted(name for name, value in given.items() if value and name.lower() in known):
@@ -107,14 +107,14 @@ def _ignored(own: Settings) -> Iterator[str]:
 
 
 def _has_model(own: Settings) -> bool:
-    """Whether something else than the echo engine was chosen, or can answer."""
+    """Whether an engine other than echo was chosen or is available."""
     if "bot_engine" in own.model_fields_set:
         return True
     return own.openai_api_key is not None or own.openai_base_url is not None
 
 
 async def _choose_model(own: Settings) -> tuple[str, str]:
-    """The first model that the server lists ("" for none), and a line about it."""
+    """The first model that the server lists ("" for none), and a note about it."""
     try:
         names = await _list_models(own)
     except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
@@ -145,7 +145,7 @@ async def _list_models(own: Settings) -> list[str]:
 
 
 def describe_engine(settings: Settings) -> str:
-    """Which model answers, in one line."""
+    """One line that says which model answers."""
     if settings.bot_engine == "echo":
         return (
             "The echo engine answers: no AI is behind it. Set OPENAI_API_KEY, or OPENAI_BASE_URL "

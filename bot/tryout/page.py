@@ -1,7 +1,7 @@
-"""`bot try` in the browser: the local Slack's page, and the bot behind it as it would be deployed.
+"""`bot try` in the browser: the local Slack's page, with the bot behind it as in a deployment.
 
-`web` and `worker` are processes of their own, so that the worker can be killed while people watch.
-Their logs are what the page shows under "What happened".
+`web` and `worker` are separate processes, so that the worker can be killed from the page. Their
+logs are shown under "What happened".
 """
 
 import asyncio
@@ -46,7 +46,7 @@ async def serve(*, fresh: bool, port: int = 0) -> None:
 async def open_page(
     *, tell: Tell = lambda line: None, fresh: bool = False, port: int = 0
 ) -> AsyncIterator[Sandbox]:
-    """The local Slack with its page, and the bot's processes, ready to be talked to."""
+    """The local Slack with its page and the bot's processes, ready for use."""
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(_open_sandbox(tell, fresh=fresh, port=port))
         sandbox.slack.manifest = manifest()
@@ -61,7 +61,7 @@ async def open_page(
 
 @asynccontextmanager
 async def _open_sandbox(tell: Tell, *, fresh: bool, port: int) -> AsyncIterator[Sandbox]:
-    """On the port that was asked for, else on the last one, so that an open page reconnects."""
+    """Use the requested port, else the last one, so that an open page reconnects."""
     kept = {} if fresh else _read(state_directory() / ADDRESS)
     async with AsyncExitStack() as stack:
         try:
@@ -79,7 +79,7 @@ async def _open_sandbox(tell: Tell, *, fresh: bool, port: int) -> AsyncIterator[
 
 
 def _read(file: Path) -> dict[str, str]:
-    """The address of the last time; nothing where there is none that can be used."""
+    """The address of the last run, if it can be used again."""
     try:
         kept = json.loads(file.read_text())
         return {"port": str(int(kept["port"])), "token": str(kept["token"])}
@@ -88,7 +88,7 @@ def _read(file: Path) -> dict[str, str]:
 
 
 def _write(file: Path, values: dict[str, str]) -> None:
-    """Readable for its owner only: it holds the token."""
+    """Write the file, readable by its owner only: it contains the token."""
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as out:
         json.dump(values, out)

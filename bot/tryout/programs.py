@@ -1,6 +1,6 @@
 """The bot's processes in `bot try`: started, watched and restarted.
 
-Their logs, JSON lines at DEBUG, are read and become the steps of "What happened".
+Their logs (JSON lines at DEBUG) become the steps of "What happened".
 """
 
 import asyncio
@@ -31,7 +31,7 @@ SOURCES = {
     "message_delivered": "inbox",
     "message_seen_before": "inbox",
 }
-"""The source of log events on the page; all others are of a turn."""
+"""The source of log events on the page; all other events belong to a turn."""
 SHOWN = frozenset(
     {"event", "exception", "level", "messages", "ms", "request", "status"}
     | {"step", "thread", "timestamp", "ts", "turn"}
@@ -53,7 +53,7 @@ async def open_program(part: str, sandbox: Sandbox) -> AsyncIterator["Program"]:
 
 
 class Program:
-    """One half of the bot in a process of its own."""
+    """One process of the bot."""
 
     def __init__(self, part: str, sandbox: Sandbox) -> None:
         self.pid = 0
@@ -69,7 +69,7 @@ class Program:
         self._on_start = on_start
 
     async def is_ready(self) -> None:
-        """Wait until it is at work; raises ConfigError where it cannot be."""
+        """Wait until it is ready; raises ConfigError if it cannot start."""
         with suppress(TimeoutError):
             async with asyncio.timeout(START_SECONDS):
                 await self._ready.wait()
@@ -127,7 +127,7 @@ class Program:
             self._process.kill()
 
     async def leave(self) -> None:
-        """Send SIGTERM and wait while it hands over its work."""
+        """Send SIGTERM and wait while it hands its work over."""
         process = self._process
         if process is None or process.returncode is not None:
             return

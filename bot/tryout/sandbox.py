@@ -1,4 +1,4 @@
-"""A local Slack and a Redis for a bot that is tried out, both kept between runs."""
+"""A local Slack and a Redis for `bot try`; the state of both is kept between runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -21,12 +21,12 @@ from local_slack.state_file import load_state, save_state
 SAVE_EVERY = 2.0
 SPEAKER = "alice"
 Tell = Callable[[str], None]
-"""Takes a line about what goes on, for the person who started it."""
+"""Prints a progress line for the person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """A local Slack, and the settings that lead a bot to it. `directory` holds its state."""
+    """A local Slack, and the settings that point a bot to it. `directory` holds its state."""
 
     slack: LocalSlack
     settings: Settings
@@ -54,7 +54,7 @@ async def open_sandbox(*, tell: Tell, fresh: bool = False, port: int = 0) -> Asy
 
 @asynccontextmanager
 async def _open_slack(file: Path, port: int) -> AsyncIterator[LocalSlack]:
-    """The workspace of the file, which is kept up to date."""
+    """The workspace of the file; changes are saved to it."""
     async with AsyncExitStack() as stack:
         try:
             opening = open_workspace(

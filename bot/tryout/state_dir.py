@@ -1,7 +1,7 @@
 """The folder in which `bot try` keeps its state between runs.
 
-It carries a marker. Files are deleted by name, and only in a folder that has the marker, so that
-a BOT_STATE_DIR which holds anything else is never harmed.
+It has a marker file. Files are deleted by name, and only in a folder with the marker, so that other
+data in a wrong BOT_STATE_DIR is never deleted.
 """
 
 from collections.abc import Iterator
@@ -30,12 +30,12 @@ WRITTEN_BY_REDIS = (
     *("redis.log", "dump.rdb", "temp-*.rdb", "temp-*.aof", "appendonly.aof"),
     *("appendonlydir/appendonly.aof.*", "appendonlydir/temp-*"),
 )
-"""Without its socket and its lock, which a server that is still running holds."""
+"""Without the socket and the lock, which a running server holds."""
 
 
 @contextmanager
 def open_state_dir(directory: Path, *, fresh: bool) -> Iterator[Path]:
-    """The folder, held by this process only; with `fresh`, without the files of earlier runs.
+    """The folder, locked by this process; with `fresh`, the files of earlier runs are deleted.
 
     Raises ConfigError where it cannot be used: it holds other files, it cannot be written, or
     another process has it.
@@ -56,7 +56,7 @@ def open_state_dir(directory: Path, *, fresh: bool) -> Iterator[Path]:
 
 
 def _mark(directory: Path) -> None:
-    """Put the marker into an empty folder, or into one that an earlier version wrote."""
+    """Put the marker into a folder that is empty or was written by an earlier version."""
     if (directory / MARKER).exists():
         return
     known = {*WRITTEN, REDIS, LOCK}
@@ -71,7 +71,7 @@ def _mark(directory: Path) -> None:
 
 
 def _delete_written(directory: Path) -> None:
-    """Delete by name; a link is deleted as a link, and what it leads to stays."""
+    """Delete by name; a link is deleted itself, not its target."""
     for name in WRITTEN:
         _delete(directory / name)
     redis = directory / REDIS

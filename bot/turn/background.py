@@ -1,4 +1,4 @@
-"""Work that a turn leaves behind: it outlives the turn, not the process."""
+"""Background work of turns: it may outlive the turn, but not the process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -14,7 +14,7 @@ class Background:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[None, None, None]) -> None:
-        """Run some work in a task of its own; a failure is logged."""
+        """Run work in its own task; a failure is logged."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)

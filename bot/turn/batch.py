@@ -1,4 +1,4 @@
-"""The messages of a claim, sorted once by what is to be done with them."""
+"""The messages of a claim, sorted once by kind."""
 
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +12,7 @@ class Batch:
     """The messages of one turn.
 
     `jobs` run outside of threads, `retractions` delete messages; `requests` are questions and the
-    orders `reset`, `stop` and `again`, in Slack's order: the last one says what is wanted.
+    commands `reset`, `stop` and `again`, in Slack's order: the last one decides what is done.
     """
 
     jobs: tuple[Message, ...] = ()
@@ -22,7 +22,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a turn has to answer, once it is known who may ask.
+    """The admitted requests of a turn.
 
     `conversation` is the thread's conversation as the turn found it, or None.
     """
@@ -33,14 +33,14 @@ class Request:
 
     @property
     def last(self) -> Message:
-        """The message that says what is wanted."""
+        """The message that decides what is done."""
         return self.messages[-1]
 
     @property
     def questions(self) -> tuple[Message, ...]:
-        """What the engine is asked.
+        """The messages for the engine.
 
-        A request for another answer is a question only where there is no other one.
+        A request for another answer becomes a question only if there is no other question.
         """
         if self.last.kind != "again":
             return self.messages
@@ -49,7 +49,7 @@ class Request:
 
 
 def sort_claim(claim: Claim) -> Batch:
-    """Sort the messages of a claim by what is to be done with them."""
+    """Sort the messages of a claim by kind."""
 
     def of_kind(kind: str) -> tuple[Message, ...]:
         return tuple(message for message in claim.messages if message.kind == kind)

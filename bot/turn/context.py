@@ -1,7 +1,7 @@
-"""What the engine gets: the messages of a turn, who wrote them, and what was said around them.
+"""The input of the engine: the messages of a turn, their authors, and the messages around them.
 
-Journaled as one step: a turn that is taken up again says the same words, by which the engine may
-have to find them.
+Journaled as one step: a resumed turn sends the same text, by which the engine may have to find a
+message.
 """
 
 import re
@@ -19,10 +19,10 @@ _REFERENCE = re.compile(r"@([UW][A-Z0-9]{6,})\b")
 
 
 async def gather(turn: Turn, services: Services, request: Request) -> Heard:
-    """All that the engine should hear in this turn, in Slack's order.
+    """All messages for the engine in this turn, in Slack's order.
 
-    Where several people write in the thread, or others were there before, each message begins
-    with its author's name.
+    If several people write in the thread, or did before, each message begins with its author's
+    name.
     """
     store, threads, asked = services.store, services.threads, request.messages
 
@@ -53,7 +53,7 @@ async def gather(turn: Turn, services: Services, request: Request) -> Heard:
 
 
 async def recollect(turn: Turn, services: Services, request: Request) -> list[Record]:
-    """What was said in the thread before this turn, by Slack: for where our own record is gone."""
+    """The thread before this turn, read from Slack because our record is gone."""
     threads, asked = services.threads, request.messages
     lines = await _said_before(turn, services, request)
     speakers = _speakers(lines, asked)
@@ -62,7 +62,7 @@ async def recollect(turn: Turn, services: Services, request: Request) -> list[Re
 
 
 async def _said_before(turn: Turn, services: Services, request: Request) -> list[Line]:
-    """What was said in the thread, by Slack, without the words of people who are refused."""
+    """The thread, read from Slack, without messages of people who are refused."""
     thread = turn.claim.thread
     lines = await services.threads.said_before(thread, request.messages[0].ts)
     others = (line.user_id for line in lines if not line.ours)

@@ -1,4 +1,4 @@
-"""Which conversation a turn runs on; a new one is filled from our own record."""
+"""The conversation of a turn: the thread's, or a new one filled from our record."""
 
 import time
 
@@ -16,7 +16,7 @@ from bot.turn.services import Services
 async def open_conversation(
     turn: Turn, services: Services, request: Request, heard: Heard, attempt: Attempt
 ) -> Conversation:
-    """The thread's conversation, or a new one filled from our own record."""
+    """The thread's conversation, or a new one filled from our record."""
     known = request.conversation
     is_first = attempt.number == 0
     is_full = is_first and bool(known and known.messages >= services.rollover_messages)
@@ -37,13 +37,13 @@ async def open_conversation(
 
 
 async def start_over(turn: Turn) -> None:
-    """Make the next attempt, in a new conversation."""
+    """Let the next attempt use a new conversation."""
     log.warning("conversation_rebuilt", thread=turn.claim.thread.key, turn=turn.id)
     await turn.note(steps.ATTEMPT, (turn.recall(steps.ATTEMPT) or 0) + 1)
 
 
 async def _history(turn: Turn, services: Services, request: Request) -> list[Record]:
-    """What was said, without the words of people who are refused by now."""
+    """Our record, without the messages of people who are no longer allowed."""
     thread = turn.claim.thread
     history = await services.store.conversations.history(thread)
     if not history and request.conversation is not None:
@@ -67,8 +67,8 @@ async def _begin(
 def owed_after(
     turn: Turn, before: Conversation | None, messages: tuple[Message, ...]
 ) -> tuple[Message, ...]:
-    """What the engine may lack after a turn that did not complete: `messages`, and what it lacked
-    before, unless the turn began a conversation, which holds our whole record.
+    """The messages that the engine may lack after an incomplete turn: `messages`, and those owed
+    before, unless the turn began a new conversation, which holds our whole record.
     """
     rebuilt = turn.recall(Attempt(0).conversation) or turn.recall(steps.ATTEMPT)
     return messages if before is None or rebuilt else (*before.owed, *messages)

@@ -1,4 +1,4 @@
-"""The files of a turn's messages: downloaded when they are needed, never stored."""
+"""The files of a turn's messages: downloaded on demand, never stored."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ from bot.texts.files import REFUSED, unread
 T = TypeVar("T")
 
 MOST_TRIED = 6
-"""Files of which the one to blame is looked for: each try is a request with all the others."""
+"""Up to this many files, the rejected one is searched for: each try leaves one of them out."""
 
 Offered = Mapping[str, Sequence[Attachment]]
 """Files by the ts of their message."""
@@ -42,10 +42,10 @@ async def load_files(
 
 
 class FileFallback(EngineWrapper):
-    """Leaves out the files of a request that the server rejects for them.
+    """Retries a request without the files that the server rejects.
 
-    A rejected request had no effect. It is sent again without the file to blame; the names of what
-    was left out are recorded, for `unread_note`.
+    A rejected request had no effect. It is sent again without the rejected file; the names of
+    omitted files are recorded, for `unread_note`.
     """
 
     def __init__(self, engine: Engine, turn: Turn) -> None:
@@ -103,9 +103,8 @@ class FileFallback(EngineWrapper):
 
 
 def _attempts(files: Offered) -> list[Offered]:
-    """What to send, one after the other, until the server takes it: all files, all but the audio,
-    all but one, the files of one kind, and in the end the text files alone, which are part of the
-    message itself."""
+    """The sets of files to try until the server accepts one: all, all but audio, all but one, only
+    one kind, and finally only the text files, which are part of the message itself."""
     media = [file for offered in files.values() for file in offered if file.kind != "text"]
     if not media:
         return [files]
@@ -121,7 +120,7 @@ def _attempts(files: Offered) -> list[Offered]:
 
 
 def _only(files: Offered, chosen: Sequence[Attachment]) -> Offered:
-    """The text files, and those others that are chosen."""
+    """The text files and the chosen other files."""
     kept = set(map(id, chosen))
     return {
         ts: [file for file in offered if file.kind == "text" or id(file) in kept]
@@ -130,6 +129,6 @@ def _only(files: Offered, chosen: Sequence[Attachment]) -> Offered:
 
 
 def unread_note(turn: Turn) -> str:
-    """What the answer says about files that the model did not get; "" where there are none."""
+    """The note about files that the model did not get, or ""."""
     names = turn.recall(UNREAD)
     return unread(names or ())

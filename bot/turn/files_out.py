@@ -1,4 +1,4 @@
-"""What the model has made besides words: fetched at once, and put into the thread."""
+"""Files that the model made: fetched immediately and posted in the thread."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -18,7 +18,7 @@ from bot.texts.answers import REST_ATTACHED, REST_LEFT_OUT
 
 MOST_FILES = 10
 SNIPPET_CHARS = 10_000
-"""Code from this length on is attached as a file, too."""
+"""Code of at least this length is also attached as a file."""
 ENDINGS = {
     "bash": "sh",
     "c": "c",
@@ -57,8 +57,8 @@ async def fetch(
 ) -> tuple[str, ...]:
     """Copy files from the AI server to Slack, not shared yet; returns their ids there.
 
-    A container lives for 20 minutes only, so this comes before anything else. What cannot be had
-    is noted in the journal, for `missing`.
+    A container lives for only 20 minutes, so this comes first. Files that cannot be fetched are
+    noted in the journal, for `missing`.
     """
     ids: list[str] = []
     lost: list[str] = []
@@ -72,7 +72,7 @@ async def fetch(
 
 
 async def snippets(turn: Turn, files: Files, text: str) -> tuple[str, ...]:
-    """Bring the answer's long code to Slack as files, too: in a message it is cut in pieces."""
+    """Upload the answer's long code as files, because it is split in messages."""
     ids = []
     for index, (name, code) in enumerate(long_code(text)[:MOST_FILES]):
 
@@ -84,7 +84,7 @@ async def snippets(turn: Turn, files: Files, text: str) -> tuple[str, ...]:
 
 
 def long_code(text: str) -> list[tuple[str, str]]:
-    """The fenced code that is too long for one message: names for it as files, and the code."""
+    """Fenced code that is too long for one message, with file names."""
     if len(text) < SNIPPET_CHARS:
         return []
     found = [block for block in code_blocks(text) if len(block.code) >= SNIPPET_CHARS]
@@ -97,9 +97,9 @@ def long_code(text: str) -> list[tuple[str, str]]:
 async def _bring(
     turn: Turn, files: Files, step: Step[str], name: str, read: Callable[[], Awaitable[bytes]]
 ) -> str:
-    """Upload a file without showing it; its id, or nothing where it cannot be had.
+    """Upload a file without sharing it; returns its id, or "" if that fails.
 
-    Raises RateLimited: the turn comes back for it.
+    Raises RateLimited: the turn is retried.
     """
 
     async def bring(_: bool) -> str:
@@ -115,7 +115,7 @@ async def _bring(
 
 
 async def share(turn: Turn, files: Files, thread: Thread, ids: Iterable[str]) -> None:
-    """Show the files in the thread, each once."""
+    """Share the files in the thread, each once."""
     for file_id in ids:
 
         async def show(again: bool, file_id: str = file_id) -> bool:
@@ -135,9 +135,9 @@ def missing(turn: Turn) -> list[str]:
 
 
 async def fit(turn: Turn, files: Files, text: str, messages: int) -> tuple[str, tuple[str, ...]]:
-    """What is shown of an answer in so many messages, and the file with all of it.
+    """The part of an answer that fits into so many messages, and the file with all of it.
 
-    Returns the text itself and no file where it fits, or where the file could not be uploaded.
+    Returns the text itself and no file if it fits, or if the file could not be uploaded.
     """
     shown = first_messages(text, messages)
     if shown == text:
@@ -151,7 +151,7 @@ async def fit(turn: Turn, files: Files, text: str, messages: int) -> tuple[str, 
 
 
 def first_messages(text: str, messages: int) -> str:
-    """As much of a text as fits into so many messages, cut where a message may end."""
+    """The beginning of a text that fits into so many messages, cut at a message boundary."""
     if len(text) <= LIMIT and len(text.splitlines()) <= MAX_BLOCKS // 2:
         return text
     shown = parts(text[: (messages + 1) * LIMIT])

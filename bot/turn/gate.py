@@ -1,4 +1,4 @@
-"""Asked before a run: which requests of a turn are answered, and what the refused ones get to read.
+"""The gate: which requests of a turn are answered, and the explanation for refused ones.
 
 The decision is made once per turn. It is recorded in the journal unless all are admitted.
 """
@@ -24,7 +24,7 @@ RUNS = ("message", "again")
 
 
 class Gate:
-    """Decides by people's rights and by what was spent."""
+    """Decides by people's rights and by the limits."""
 
     def __init__(self, store: Store, rights: Rights, limits: Limits, settings: Settings) -> None:
         self._store = store
@@ -86,7 +86,7 @@ class Gate:
         return notes
 
     def _options(self, channel: ChannelSettings) -> RunOptions:
-        """A channel's own instructions are added to those of the deployment."""
+        """The options of a run; a channel's instructions are added to the deployment's."""
         instructions = ""
         if channel.instructions:
             instructions = f"{self._settings.bot_instructions}\n\n{channel.instructions}"

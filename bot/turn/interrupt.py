@@ -1,4 +1,4 @@
-"""What a turn and its worker say to each other while the turn runs."""
+"""The signals between a turn and its worker while the turn runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -13,8 +13,8 @@ T = TypeVar("T")
 class Interrupt:
     """A request to end the running turn: `reason` is `stop` or `reset`.
 
-    The other way, the turn reports `waiting` (it only waits for its run, or to be allowed to start
-    one, and may be cancelled safely) and `begun` (its run was started, or needs none).
+    In the other direction the turn reports `waiting` (it only waits for its run or for the
+    throttle, and may be cancelled safely) and `begun` (its run was started, or it needs none).
     """
 
     reason: str = ""
@@ -29,7 +29,7 @@ class Interrupt:
 
     @contextmanager
     def idle(self) -> Iterator[None]:
-        """A block in which the turn does nothing but wait."""
+        """A block in which the turn only waits."""
         self.waiting = True
         try:
             yield

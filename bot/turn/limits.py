@@ -1,4 +1,4 @@
-"""Counts what turns spend, and holds it against the limits before a run."""
+"""Counts the usage of turns, and checks it against the limits before a run."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +17,13 @@ from bot.turn.rounds_so_far import add_usage
 
 WARN_AT = 0.8
 MIN_TOKENS = 1000
-"""Reserved for a run at least, besides the length of its questions."""
+"""The minimum reservation of a run, in addition to the length of its questions."""
 CHARS_PER_TOKEN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`within`: whose messages are answered. `notes`: what is shown to people, in Markdown."""
+    """`within`: the people whose messages are answered. `notes`: Markdown for people."""
 
     within: frozenset[str]
     notes: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """A person or a channel, as limits count."""
+    """A person or a channel, to which limits apply."""
 
     team_id: str
     scope: Scope
@@ -40,7 +40,7 @@ class _Account:
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """Of one account: `used` of `most`, until `renewal` (epoch seconds)."""
+    """One limit of an account: `used` of `most`, until `renewal` (epoch seconds)."""
 
     scope: Scope
     what: str
@@ -52,17 +52,18 @@ class _Limit:
 
     @property
     def is_reached(self) -> bool:
-        """Nothing more may run. A request is counted beforehand, its tokens and cost afterwards."""
+        """Whether the limit is used up. A request is counted before it, tokens and cost after
+        it."""
         return self.used > self.most if self.what == "requests" else self.used >= self.most
 
     @property
     def is_near(self) -> bool:
-        """Whether to warn. Never for requests: their minute is over soon."""
+        """Whether to warn. Never for requests, which renew every minute."""
         return self.what != "requests" and self.used >= WARN_AT * self.most
 
 
 class Limits:
-    """The limits of people and channels, and what counts towards them."""
+    """The limits of people and channels."""
 
     def __init__(
         self,
@@ -122,8 +123,8 @@ class Limits:
     async def admit(self, turn_id: str, messages: Sequence[Message]) -> Verdict:
         """Check and count a run against the limits of all authors and of the channel.
 
-        An author over a limit is left out, which is not counted for the channel. Reserves what the
-        run may use, until `account`.
+        Messages of an author over a limit are left out and not counted for the channel. Reserves
+        what the run may use, until `account`.
         """
         team_id, notes = messages[0].thread.team_id, []
         characters = sum(len(message.text) for message in messages)
@@ -166,7 +167,7 @@ class Limits:
         return True
 
     async def _check(self, account: _Account, turn_id: str, characters: int) -> tuple[bool, str]:
-        """Whether a run may start, and what to tell."""
+        """Whether a run may start, and the notes for people."""
         limits = await self._count_request(account)
         granted = True
         if self._reserves(account.scope) and not any(limit.is_reached for limit in limits):
@@ -261,7 +262,7 @@ class Limits:
 
 
 def _estimate(turn: Turn, answer: Answer) -> Usage | None:
-    """What a run took whose server reports no usage; None where there was no run.
+    """An estimate for a run whose server reports no usage; None if there was no run.
 
     Earlier exchanges of the conversation count as long as this one.
     """
@@ -283,7 +284,7 @@ def _counts(messages: Sequence[Message]) -> dict[str, int]:
 
 
 def _shares(amounts: Sequence[int], counts: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """Each amount divided in proportion to the counts; the last one gets what is left over."""
+    """Each amount divided in proportion to the counts; the last one gets the remainder."""
     *others, last = counts
     total = sum(counts.values())
     shares = {who: tuple(amount * counts[who] // total for amount in amounts) for who in others}

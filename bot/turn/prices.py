@@ -17,7 +17,7 @@ from bot.models import Usage
 
 
 class Price(BaseModel, frozen=True, extra="forbid"):
-    """What a model costs; a dollar for a million tokens is a microdollar for one."""
+    """The price of a model. A dollar per million tokens is a microdollar per token."""
 
     input: float = Field(ge=0, allow_inf_nan=False)
     output: float = Field(ge=0, allow_inf_nan=False)
@@ -28,7 +28,7 @@ _FILE: TypeAdapter[dict[str, Price]] = TypeAdapter(dict[str, Price])
 
 
 def load_prices(path: Path | None) -> Mapping[str, Price]:
-    """Read the file; without one no price is known. Raises ConfigError."""
+    """Read the file; without one, no price is known. Raises ConfigError."""
     if path is None:
         return {}
     try:
@@ -41,7 +41,7 @@ def load_prices(path: Path | None) -> Mapping[str, Price]:
 
 
 def find_price(prices: Mapping[str, Price], model: str) -> Price | None:
-    """The price of a model, if it is known.
+    """The price of a model, if known.
 
     A dated name (`gpt-6-luna-2026-09-22`) has the price of the longest name it begins with.
     """
@@ -50,7 +50,7 @@ def find_price(prices: Mapping[str, Price], model: str) -> Price | None:
 
 
 def microdollars(prices: Mapping[str, Price], model: str, usage: Usage) -> int | None:
-    """The cost of a run; None where the model's price is not known."""
+    """The cost of a run; None if the model's price is unknown."""
     price = find_price(prices, model)
     if price is None:
         return None

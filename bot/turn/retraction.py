@@ -1,4 +1,4 @@
-"""What people have deleted leaves the conversation, on the server and in our own record."""
+"""Removes deleted messages from the conversation, on the server and in our record."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from bot.telemetry.log import log
 from bot.turn.services import Services
 
 DELETE_SECONDS = 10.0
-"""How long the server gets to delete a message before the conversation is replaced instead."""
+"""Timeout for deleting a message on the server; after that the conversation is replaced."""
 
 
 async def retract(turn: Turn, services: Services, orders: Sequence[Message]) -> Conversation | None:
-    """Carry out orders of the kind `retract`.
+    """Carry out commands of the kind `retract`.
 
-    The text of an order is the ts of the deleted message, or the id of a person whose messages are
-    all to go. Returns the thread's conversation as it is afterwards.
+    The text of a command is the ts of the deleted message, or the id of a person whose messages are
+    all to be removed. Returns the thread's conversation afterwards.
     """
     for order in orders:
         await _carry_out(turn, services, order)
@@ -55,10 +55,10 @@ async def _carry_out(turn: Turn, services: Services, order: Message) -> None:
 
 
 async def _delete_message(turn: Turn, services: Services, ts: str, *, again: bool) -> bool:
-    """Whether the message is gone on the server.
+    """Delete the message on the server; returns whether it is gone.
 
-    Whatever the server refuses, the words must not stay with the model: where this is False, the
-    thread continues in a new conversation, and the old one is an orphan.
+    The model must not keep the message even if the server refuses: if this returns False, the
+    thread continues in a new conversation, and the old one becomes an orphan.
     """
     conversation, engine = turn.claim.conversation, services.engine
     if conversation is None or conversation.engine != engine.name:
@@ -68,7 +68,7 @@ async def _delete_message(turn: Turn, services: Services, ts: str, *, again: boo
         async with asyncio.timeout(DELETE_SECONDS):
             await engine.retract(conversation, history, ts, again=again)
     except ConversationGone:
-        return True  # it will be rebuilt without the message
+        return True  # rebuilt without the message
     except (StoreUnavailable, Superseded):
         raise
     except (BotError, TimeoutError) as error:

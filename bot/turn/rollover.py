@@ -1,4 +1,4 @@
-"""Makes a long conversation short: a summary by the model, and the newest lines as they are."""
+"""Rollover of a long conversation: a summary by the model, and the newest lines unchanged."""
 
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -23,7 +23,8 @@ HEAD = "Summary of our conversation before this point:\n"
 async def shorten(
     turn: Turn, engine: Engine, store: Store, request: Request, history: Sequence[Record]
 ) -> list[Record]:
-    """What a new conversation begins with: a summary, if the model gives one, and newest lines."""
+    """The start of the new conversation: a summary, if the model returns one, and the newest
+    lines."""
     newest = list(history[-KEPT_LINES:])
     if len(history) <= KEPT_LINES:
         return newest
@@ -44,7 +45,7 @@ async def shorten(
 async def _summarize(
     turn: Turn, engine: Engine, store: Store, request: Request, history: Sequence[Record]
 ) -> str:
-    """Ask the model in a conversation of its own; each step is recorded like those of answers."""
+    """Summarize in a separate conversation; its steps are journaled like those of an answer."""
     last, thread, turn_id = request.last, turn.claim.thread, f"{turn.id}:summary"
 
     async def begin(_: bool) -> Conversation:

@@ -1,4 +1,4 @@
-"""What turns and jobs work with."""
+"""The services that turns and jobs share."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from bot.turn.throttle import Throttle
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that is shared by the turns and jobs of a worker."""
+    """Everything that the turns and jobs of a worker share."""
 
     store: Store
     engine: Engine
@@ -37,10 +37,10 @@ class Services:
     background: Background
     toolbox: Toolbox
     stop_grace: float
-    """Seconds that a run gets to end after an interrupt, before its turn ends without it."""
+    """Seconds that a run may take to end after an interrupt; then its turn ends without it."""
     rollover_messages: int
-    """How many messages a conversation holds before it is summarized in a new one."""
+    """Number of messages after which a conversation is summarized in a new one."""
     answer_messages: int
-    """How many messages an answer may take; the whole of a longer one is attached as a file."""
+    """Maximum number of messages of an answer; a longer one is attached as a file."""
     url: str
     """The workspace's address, `https://example.slack.com/`."""

@@ -1,4 +1,4 @@
-"""Stop means stop: a turn ends soon after an interrupt, whatever the server does with its run."""
+"""Interrupts: a turn ends soon after one, whatever the server does with its run."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,8 +22,8 @@ async def cancelled_by(
 ) -> AsyncIterator[asyncio.Timeout]:
     """While inside, an interrupt cancels the run on the server.
 
-    The block then has `grace` seconds to see the run end; after that it is left as if by a
-    `TimeoutError`, which is not raised: ask the timeout whether it is `expired`.
+    The block then has `grace` seconds until the run ends; after that it is left. No `TimeoutError`
+    is raised: check whether the yielded timeout is `expired`.
     """
     limit = asyncio.timeout(None)
 
@@ -47,7 +47,7 @@ async def cancelled_by(
 
 
 async def cancel(engine: Engine, run: Run) -> None:
-    """Cancel a run, as often as it takes to reach the server."""
+    """Cancel a run, retrying until the server is reached."""
     for delay in error_backoff():
         try:
             await engine.cancel(run)
@@ -66,7 +66,7 @@ async def finish_stopped(
     conversation: Conversation,
     messages: tuple[Message, ...],
 ) -> None:
-    """Cancel a run that outlived its turn, wait for its end, and charge for what it used."""
+    """Cancel a run that outlived its turn, wait for its end, and charge its usage."""
     engine, usage, model = services.engine, None, ""
     try:
         async with asyncio.timeout(CANCEL_SECONDS):

@@ -1,7 +1,7 @@
-"""How fast runs are started: as fast as the AI server takes them, over all processes.
+"""Throttling of runs: they start as fast as the AI server accepts them, over all processes.
 
-A limit of our own (`BOT_RUNS_PER_MINUTE`) keeps a burst from becoming a storm of refusals. Where
-the server refuses all the same it says how long to wait, and all who would start a run wait.
+Our own limit (`BOT_RUNS_PER_MINUTE`) keeps a burst from causing a storm of refusals. If the server
+still refuses, it says how long to wait, and all runs wait.
 https://developers.openai.com/api/docs/guides/rate-limits
 """
 
@@ -25,11 +25,11 @@ FOR_THE_ADMIN = frozenset(
         *("endpoint_not_found", "unsupported_parameter", "data_retention"),
     }
 )
-"""Failures that only the operator can fix."""
+"""Failures that only an admin can fix."""
 
 
 class Throttle:
-    """The pace of the runs of one engine and model."""
+    """The pace of runs of one engine and model."""
 
     def __init__(
         self, store: Store, settings: Settings, timing: ThrottleTiming = ThrottleTiming()
@@ -43,9 +43,9 @@ class Throttle:
         self._rate, self._burst = rate_and_burst(settings.bot_runs_per_minute, timing)
 
     async def wait(self, turn: Turn, interrupted: asyncio.Event) -> None:
-        """Wait until a run may be started, or until it is not wanted any more.
+        """Wait until a run may be started, or until it is no longer wanted.
 
-        Raises RunFailed while the server's quota for us is used up.
+        Raises RunFailed while our quota on the server is used up.
         """
         granted = asyncio.create_task(self._wait(turn.claim.thread))
         waits = [granted, asyncio.create_task(interrupted.wait())]
@@ -67,13 +67,14 @@ class Throttle:
             await pace.wait(self._runs, thread.key, self._rate, self._burst)
 
     async def pause(self, error: RateLimited) -> None:
-        """Let all runs wait for as long as the server asks for."""
+        """Pause all runs for as long as the server asks."""
         seconds = error.after if error.after is not None else self._timing.pause
         seconds = min(seconds, self._timing.longest_pause)
         await self._store.pace.pause(self._runs, seconds, self._rate, self._burst)
 
     async def failed(self, turn: Turn, error: RunFailed) -> None:
-        """Log, once a minute, what only the operator can fix; pause a server without quota."""
+        """Log failures that only an admin can fix, once a minute; pause while our quota is used
+        up."""
         if error.reason not in FOR_THE_ADMIN:
             return
         pace = self._store.pace
@@ -85,7 +86,7 @@ class Throttle:
 
 
 class PacedEngine(EngineWrapper):
-    """Lets all runs wait when the server rejects a call for its rate."""
+    """Pauses all runs when the server rate-limits a call."""
 
     def __init__(self, engine: Engine, throttle: Throttle) -> None:
         super().__init__(engine)
@@ -110,7 +111,7 @@ class PacedEngine(EngineWrapper):
             return await self._engine.start(request)
 
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
-        """Where a run lives as long as its request, the server may refuse it as late as this."""
+        """A run that lives as long as its request may be refused only here."""
         async with self._pausing(), aclosing(self._engine.follow(run, conversation)) as updates:
             async for update in updates:
                 yield update
@@ -127,7 +128,7 @@ class PacedEngine(EngineWrapper):
 def rate_and_burst(
     per_minute: int | None, timing: ThrottleTiming = ThrottleTiming()
 ) -> tuple[float, int]:
-    """Runs per second and runs at once, which together stay within so many in any minute."""
+    """Runs per second and burst, which together stay within the limit in any minute."""
     if per_minute is None:
         return timing.rate_after_pause, 1
     burst = max(1, per_minute // 60)

@@ -1,8 +1,8 @@
 """A turn from top to bottom: messages -> conversation -> run -> answer -> record.
 
 Every step is recorded in the journal before the next one begins. A turn that another worker resumes
-after a crash continues there: with the same conversation, the same run, the same text, and the
-first part that was not posted yet.
+after a crash continues with the same conversation, the same run, the same text, and the first part
+that is not posted yet.
 """
 
 from collections.abc import Mapping
@@ -47,16 +47,16 @@ OUTAGES = frozenset(
         *("permission", "rate_limit_exceeded", "run_not_found", "server_error"),
     }
 )
-"""Reasons of failed runs for which the messages are not to blame: they are sent again."""
+"""Reasons of failed runs that are not caused by the messages: these are sent again."""
 MAX_OWED = 200
-"""Messages that a conversation may lack: bounds Redis while a server fails for days."""
+"""Maximum messages owed to a conversation: bounds Redis while a server fails for days."""
 
 
 async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Answer:
-    """Answer the messages of a claim, from wherever an earlier worker stopped.
+    """Answer the messages of a claim, continuing where an earlier worker stopped.
 
-    Returns the answer once Slack holds all of it. Raises Retry, Undeliverable, and Superseded when
-    another worker holds the thread by now.
+    Returns the answer once Slack holds all of it. Raises Retry, Undeliverable, or Superseded if
+    another worker has taken the thread.
     """
     batch = sort_claim(turn.claim)
     if batch.jobs:
@@ -90,11 +90,11 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
 async def settle_found(
     turn: Turn, services: Services, request: Request, reply: Reply
 ) -> Answer | None:
-    """Settle with the answer that Slack holds although Redis, back with an older state, does not
-    know of it; None where there is none.
+    """Settle with an answer that Slack holds but Redis, back with an older state, does not know;
+    None if there is none.
 
-    A conversation that was begun since that state becomes the thread's again. Messages that the
-    answer is not for wait for the next turn.
+    A conversation begun since that state becomes the thread's again. Messages that the answer does
+    not cover wait for the next turn.
     """
     found = await reply.find_whole()
     if found is None:
@@ -127,7 +127,7 @@ async def end_without_answer(
     requests: tuple[Message, ...],
     conversation: Conversation | None,
 ) -> Answer:
-    """Settle a turn of deletions, or of stops that come when nothing is running any more."""
+    """Settle a turn of deletions only, or of stops when nothing is running any more."""
     owed = conversation.owed if conversation else None
     await services.store.inbox.settle(turn.claim, answered=(), owed=owed)
     return Answer("", outcome="stop" if requests else "retracted")
@@ -136,7 +136,7 @@ async def end_without_answer(
 async def turn_away(
     turn: Turn, services: Services, requests: tuple[Message, ...], admission: Admission
 ) -> Answer:
-    """Say why there is no answer, unless that was said before."""
+    """Explain why there is no answer, unless that was explained before."""
     if admission.note:
         async with services.replies.open(turn, requests[-1]) as reply:
             await reply.finish(Answer(admission.note, outcome="refused"))
@@ -168,7 +168,7 @@ def note(turn: Turn, admission: Admission) -> str:
 
 
 async def forget(turn: Turn, services: Services, conversation: Conversation | None) -> Answer:
-    """Forget the thread's conversation: here at once, on the server now or by the sweep."""
+    """Forget the thread's conversation: here immediately, on the server now or by the sweep."""
     store = services.store
     if conversation is None and turn.recall(steps.FORGOTTEN) is None:
         return Answer(NOTHING_TO_FORGET, outcome="nothing")
@@ -176,7 +176,7 @@ async def forget(turn: Turn, services: Services, conversation: Conversation | No
         await turn.note(steps.FORGOTTEN, conversation.id)
         await store.conversations.forget(turn.claim)
         await delete_now(store, services.engine, conversation)
-    # What was said in between is forgotten as well.
+    # Context messages are forgotten as well.
     await store.routing.catch_up(turn, turn.claim.messages[-1].ts)
     return Answer(FRESH_START, outcome="reset")
 
@@ -196,7 +196,7 @@ async def give_up(turn: Turn, services: Services, reason: str) -> None:
 
 
 async def record(turn: Turn, services: Services, request: Request, answer: Answer) -> None:
-    """Settle, keeping what was said for a rebuild, and how far the conversation got."""
+    """Settle: save the record for a rebuild and the position in the conversation."""
     inbox = services.store.inbox
     if answer.outcome in ("reset", "nothing"):
         await inbox.settle(turn.claim, answered=request.messages)
@@ -223,9 +223,9 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
 def owed(
     turn: Turn, request: Request, answer: Answer, messages: tuple[Message, ...]
 ) -> tuple[Message, ...]:
-    """What the conversation lacks after this turn, as far as we know; the newest messages of it.
+    """The messages that the conversation may lack after this turn; only the newest.
 
-    What the server rejected (a filter, too long, malformed) is not sent a second time.
+    Messages that the server rejected (a filter, too long, malformed) are not sent again.
     """
     if answer.outcome == "completed":
         return ()

@@ -20,12 +20,12 @@ class ActiveThread:
 
     @property
     def is_starting(self) -> bool:
-        """Whether there is no run yet."""
+        """Whether its run has not started yet."""
         return not (self.interrupt.begun or self.interrupt.waiting)
 
     @property
     def can_be_cancelled(self) -> bool:
-        """Whether no step is under way whose outcome would have to be looked up afterwards."""
+        """Whether no step is running whose outcome would be unknown after a cancellation."""
         if self.claim is None:
             return True
         return self.interrupt.waiting and not (self.turn and self.turn.in_step)

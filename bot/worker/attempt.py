@@ -1,4 +1,4 @@
-"""One attempt at a turn, and what follows from how it ended."""
+"""One attempt at a turn, and what follows from its outcome."""
 
 import time
 from contextlib import AbstractContextManager
@@ -43,7 +43,7 @@ class Attempts:
         self._slow_answer = settings.bot_slow_answer
 
     async def make(self, turn: Turn, interrupt: Interrupt) -> None:
-        """Answer the turn's messages, or put the turn off, settle it or give it up.
+        """Answer the turn's messages; or postpone the turn, settle it or give it up.
 
         Raises StoreUnavailable and Superseded.
         """
@@ -60,7 +60,7 @@ class Attempts:
             await self._try(turn, interrupt)
 
     async def _is_waiting(self, turn: Turn, interrupt: Interrupt) -> bool:
-        """Release the turn again where it waits for a dependency that is still down."""
+        """Release the turn again if it waits for a dependency that is still down."""
         waits = turn.recall(WAITS)
         if waits is None or not self._circuits.is_open(waits.dependency):
             return False
@@ -132,7 +132,7 @@ class Attempts:
             after = min(after, self._circuits.timing.notice_after)
         await self._inbox.release(turn.claim, after, outcome.reason, counts=outcome.counts)
         if dependency and self._circuits.is_open(dependency):
-            # A probe that failed goes to the end: its message may be the cause.
+            # A failed probe goes to the end of the list: its message may be the cause.
             position = time.time() if probed else _asked_at(turn.claim)
             await self._circuits.park(dependency, turn.claim.thread, position)
 
@@ -143,7 +143,7 @@ class Attempts:
             await turn.note(WAITS, Waits(totals, dependency, now))
 
     async def _show_notice(self, turn: Turn, dependency: str) -> None:
-        """Say that the AI server is down, once the person has waited for long enough."""
+        """Post the outage notice once the person has waited long enough."""
         waited = time.time() - turn.claim.taken_at
         if waited < self._circuits.timing.notice_after or not dependency.startswith("ai:"):
             return
@@ -155,7 +155,7 @@ class Attempts:
             log.info("notice_not_posted", error=type(error).__name__)
 
     async def _apologize(self, turn: Turn, given_up: GivenUp) -> None:
-        """Post the apology, as soon as Slack accepts it, and store the dead letter."""
+        """Post the apology as soon as Slack accepts it, and store the dead letter."""
         facts = {"thread": turn.claim.thread.key, "turn": turn.id}
         try:
             reason = "unavailable" if given_up.dependency else "dead"
@@ -199,7 +199,7 @@ def _facts(turn: Turn) -> dict[str, Any]:
 
 
 def _span_of(claim: Claim) -> AbstractContextManager[object]:
-    """A span in the trace of the last message; the traces of the others are linked."""
+    """A span in the trace of the last message, linked to the traces of the others."""
     *others, last = (message.trace for message in claim.messages)
     return trace.span(
         "turn",
@@ -214,7 +214,7 @@ def _span_of(claim: Claim) -> AbstractContextManager[object]:
 
 
 def answer_fields(answer: Answer) -> dict[str, Any]:
-    """What the log has of an answer: how it ended and what it took, not what it says."""
+    """The log fields of an answer: its outcome and usage, never its text."""
     usage = answer.usage or Usage()
     return {
         "outcome": answer.outcome,
@@ -227,12 +227,12 @@ def answer_fields(answer: Answer) -> dict[str, Any]:
 
 
 def explain(claim: Claim, waits: Waits | None, spent: Timeline, now: float) -> dict[str, Any]:
-    """Why an answer took as long as it did, in seconds.
+    """The breakdown of an answer's latency, in seconds.
 
     `total`, since the person wrote, is the sum of `waited` (until the first worker took it),
-    `waited_for` by dependency that was down, `earlier` (other attempts, and the pauses between
-    them), `ai` and `slack` (calls in the last attempt), and `own` (the rest of it).
-    The last attempt took `seconds`.
+    `waited_for` (by dependency that was down), `earlier` (earlier attempts and the pauses between
+    them), `ai` and `slack` (calls in the last attempt), and `own` (the rest of it). The last
+    attempt took `seconds`.
     """
     waited_for = waits.total(spent.began) if waits else {}
     total = max(0.0, now - _asked_at(claim))

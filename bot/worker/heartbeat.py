@@ -1,4 +1,4 @@
-"""The heartbeat of a worker: it keeps the claims, brings interrupts, and finds lost threads."""
+"""The heartbeat of a worker: renews its lease, receives interrupts, and rescues lost threads."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ class Heartbeat:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the last heartbeat is recent enough for the others to respect our claims."""
+        """Whether the last heartbeat is recent enough for our claims to be valid."""
         return time.monotonic() - self._last < self._timing.lifetime
 
     def abandon(self, turn: Turn | None) -> None:
@@ -50,7 +50,7 @@ class Heartbeat:
     async def start(self, leaving: asyncio.Event) -> None:
         """Send the first heartbeat, retrying until `leaving` is set.
 
-        Nothing may be claimed before it: the others would take a claim of an unknown worker over.
+        Nothing may be claimed before it: other workers would take over claims of an unknown worker.
         """
         for delay in error_backoff():
             try:
@@ -109,11 +109,11 @@ class Heartbeat:
                 thread.interrupt.set(reason)
 
     def _check_age(self) -> None:
-        """Let all threads go when the others may take us for dead: Redis is unreachable, or the
-        process was frozen.
+        """Cancel all turns when our lease may have expired: Redis is unreachable, or the process
+        was frozen.
 
         A timer of the event loop, not a task: after a pause of the process it runs before any turn
-        continues, so that a turn which another worker has by now writes nothing more.
+        continues, so that a turn that another worker has taken writes nothing more.
         """
         timing = self._timing
         if self._active and time.monotonic() - self._last > timing.lifetime - timing.heartbeat:
@@ -123,8 +123,8 @@ class Heartbeat:
         self._timer = asyncio.get_running_loop().call_later(timing.heartbeat, self._check_age)
 
     async def _rescue(self) -> None:
-        """Requeue threads of dead workers, and those that only Redis counts as ours: threads that
-        we let go while Redis was unreachable, or that were lost in a reply that never arrived."""
+        """Requeue threads of dead workers, and threads that only Redis counts as ours: we abandoned
+        them while Redis was unreachable, or the reply with them was lost."""
         rescued = await self._workers.rescue(self._worker)
         rescued += await self._workers.rescue_own(
             self._worker, set(self._active), self._timing.stray_after
@@ -133,7 +133,8 @@ class Heartbeat:
             log.warning("threads_rescued", threads=rescued)
 
     async def _drop_lost_claims(self, *, wait: bool = False) -> None:
-        """Cancel the turns whose claim Redis does not know; with `wait`, until they have ended."""
+        """Cancel the turns whose claim is no longer valid; with `wait`, wait until they have
+        ended."""
         held = {claim.entry for claim in await self._workers.held(self._active.claims)}
         lost = [each for each in self._active.values() if each.claim and each.entry.id not in held]
         if wait:

@@ -1,4 +1,4 @@
-"""What becomes of a turn that ended with an error: a pure mapping, without Redis or Slack."""
+"""Maps the error of a turn to what happens next. Pure: no Redis, no Slack."""
 
 from dataclasses import dataclass
 
@@ -6,22 +6,22 @@ from bot.errors import BotError, DependencyDown, Retry, Undeliverable
 from bot.timing import WorkerTiming
 
 MAX_CRASHES = 25
-"""Workers that may die over one turn before its messages are given up."""
+"""How many workers may die during one turn before its messages are given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """The turn is over: nothing more can be done for it."""
+    """End the turn: nothing more can be done."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class ComeBack:
-    """Another attempt in `after` seconds; `counts`: this one used up an attempt.
+    """Retry in `after` seconds; `counts`: this failure counts as an attempt.
 
-    `dependency` is what the turn waits for, where something is down: the turn comes back sooner
-    once that has recovered.
+    `dependency` is the dependency that is down, if any: the turn is retried sooner once it
+    recovers.
     """
 
     reason: str
@@ -32,9 +32,9 @@ class ComeBack:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """The messages become a dead letter, and the person gets an apology.
+    """Turn the messages into a dead letter and apologize to the person.
 
-    Where a `dependency` was the cause, the letter returns once that has recovered.
+    If a `dependency` was the cause, the letter is retried once that recovers.
     """
 
     reason: str
@@ -46,14 +46,14 @@ Outcome = Settle | ComeBack | GiveUp
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The attempts at one turn so far."""
+    """The history of one turn."""
 
     attempt: int
     """Failures that counted."""
     waited: float
     """Seconds since the first attempt."""
     answered: bool = False
-    """The model has produced the answer; Slack has not accepted all of it."""
+    """The model has produced the answer, but Slack has not accepted all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,14 @@ class Limits:
 
     max_attempts: int
     outage_patience: float
-    """Seconds that a turn waits for a dependency that is down."""
+    """The longest wait for a dependency that is down, in seconds."""
 
 
 def outcome_of(error: Exception, history: History, limits: Limits, timing: WorkerTiming) -> Outcome:
     """Map the error of an attempt to what happens next.
 
-    A server that asks us to wait may do so for `timing.patience`; after that its requests count
-    like failures. An error that is none of ours is a bug and counts, too.
+    A server may ask us to wait for up to `timing.patience`; after that its rate limits count as
+    failures. An unknown error is a bug and counts, too.
     """
     if isinstance(error, Undeliverable):
         return Settle(error.reason)
@@ -87,7 +87,7 @@ def outcome_of(error: Exception, history: History, limits: Limits, timing: Worke
 def _wait_for(
     error: DependencyDown, history: History, limits: Limits, timing: WorkerTiming
 ) -> Outcome:
-    """An answer that exists waits as long as it takes: nothing can be said in its place."""
+    """A finished answer waits without a limit: nothing can replace it."""
     if history.waited > limits.outage_patience and not history.answered:
         return GiveUp(error.reason, error.dependency)
     pause = backoff(history, timing) if error.after is None else error.after
@@ -97,7 +97,7 @@ def _wait_for(
 def apology_outcome(
     error: Exception, history: History, limits: Limits, timing: WorkerTiming
 ) -> Outcome:
-    """What happens next when the apology itself could not be posted."""
+    """Map the error of posting the apology to what happens next."""
     if isinstance(error, DependencyDown):
         return _wait_for(error, history, limits, timing)
     if not isinstance(error, Retry) or history.waited >= timing.patience:
@@ -107,6 +107,6 @@ def apology_outcome(
 
 
 def backoff(history: History, timing: WorkerTiming) -> float:
-    """Seconds until the next attempt; they grow with the failures, or else with the time."""
+    """Seconds until the next attempt, growing with the failures or the waited time."""
     by_attempts = timing.retry_first * 2.0**history.attempt
     return max(by_attempts, min(history.waited / 4, timing.retry_longest))

@@ -1,4 +1,4 @@
-"""What a recovered dependency brings back: parked threads in order, and dead letters."""
+"""Recovery of a dependency: resumes parked threads in order, and retries dead letters."""
 
 from collections.abc import Iterable
 
@@ -7,14 +7,15 @@ from bot.telemetry.log import log
 
 
 class Recovery:
-    """Resumes what waits for dependencies, a little with each heartbeat."""
+    """Resumes work that waits for dependencies, in small batches with each heartbeat."""
 
     def __init__(self, store: Store, heartbeat: float) -> None:
         self._store = store
         self._heartbeat = heartbeat
 
     async def resume(self, dependencies: Iterable[str]) -> None:
-        """Resume what waits for these dependencies, open or lately closed."""
+        """Resume work that waits for these dependencies, whose circuits are open or closed
+        recently."""
         for dependency in dependencies:
             resumed = await self._store.circuits.resume(dependency, self._heartbeat)
             await self._store.workers.wake(resumed.threads)
