@@ -1,10 +1,12 @@
 """The store is tested on the oldest and on the newest server that is supported."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.redis_server import RedisServer, find_executables, run_server
+from bot.store import Store
+from tests.expiry import keys_without_expiry
+from tests.redis_server import RedisServer, find_executables, open_clean_store, run_server
 
 EXECUTABLES = find_executables()
 OLDEST_AND_NEWEST = list(dict.fromkeys((*list(EXECUTABLES)[:1], *list(EXECUTABLES)[-1:])))
@@ -14,6 +16,16 @@ OLDEST_AND_NEWEST = list(dict.fromkeys((*list(EXECUTABLES)[:1], *list(EXECUTABLE
 def redis_server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
     with run_server(EXECUTABLES[request.param]) as server:
         yield server
+
+
+@pytest.fixture
+async def store(redis_server: RedisServer) -> AsyncIterator[Store]:
+    """An empty store. What a test leaves in it has an expiry, unless its family needs none."""
+    async with open_clean_store(redis_server.url) as store:
+        yield store
+        with redis_server.client() as client:
+            wrong = keys_without_expiry(client)
+    assert not wrong
 
 
 @pytest.fixture

@@ -1,14 +1,26 @@
 """The worlds in which the stories happen."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from bot.timing import Timing
+from tests.expiry import keys_without_expiry
+from tests.redis_server import RedisServer
 from tests.world import World, open_world
 
 ENGINES = ("responses", "assistants", "echo")
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> Iterator[str]:
+    """Where the server is. Keys that a story leaves there expire, unless their family need not."""
+    yield redis_server.url
+    with redis_server.client() as client:
+        wrong = keys_without_expiry(client)
+        client.flushall()
+    assert not wrong
 
 
 @pytest.fixture(params=ENGINES)
