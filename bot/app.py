@@ -25,6 +25,7 @@ from bot.slack.delivery_notes import DeliveryNotes
 from bot.slack.direct_messages import DirectMessages
 from bot.slack.files import Files
 from bot.slack.http_server import listening
+from bot.slack.names import Names
 from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.server import add_events_route, build_app, open_socket_mode
@@ -128,6 +129,7 @@ async def open_bot(
                 client,
                 identity,
                 people,
+                channels,
                 rights,
                 engine,
                 prices,
@@ -179,6 +181,7 @@ def open_services(
     client: SlackClient,
     identity: Identity,
     people: People,
+    channels: Channels,
     rights: Rights,
     engine: Engine,
     prices: Mapping[str, Price],
@@ -203,7 +206,7 @@ def open_services(
         engine=PacedEngine(engine, throttle),
         replies=replies,
         notices=Notices(client),
-        threads=Threads(client, people, identity),
+        threads=Threads(client, Names(client, people, channels), identity),
         files=Files(client),
         people=people,
         direct_messages=DirectMessages(client),

@@ -1,4 +1,4 @@
-"""The channels that a person can see now, and the creator of a channel; cached for a minute.
+"""The channels that a person can see now, their names and creators; cached for a minute.
 
 Needs the scopes `channels:read`, `groups:read` and `mpim:read`. A channel that we cannot check
 counts as not visible.
@@ -74,6 +74,11 @@ class Channels:
     async def creator(self, channel_id: str) -> str:
         """The creator of the channel, or "" if unknown."""
         return str((await self._facts_of(channel_id)).get("creator") or "")
+
+    async def name(self, channel_id: str) -> str:
+        """The name of the channel, or "" if unknown; direct messages have none."""
+        facts = await self._facts_of(channel_id)
+        return "" if facts.get("is_mpim") else str(facts.get("name") or "")
 
     async def _joined_by(self, user_id: str) -> frozenset[str]:
         """The channels of which both the person and the bot are members."""

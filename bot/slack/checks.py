@@ -17,7 +17,7 @@ from bot.settings import Settings
 from bot.slack.client import error_code, open_client, slack_errors
 from bot.slack.delivery_notes import EVENT, REJECTED, judge_deliveries
 from bot.slack.events import EVENTS
-from bot.slack.manifest import SCOPES
+from bot.slack.manifest import OPTIONAL, SCOPES
 from bot.slack.server import EVENTS_PATH
 from bot.store import open_own_store
 
@@ -111,8 +111,11 @@ class SlackChecks:
             return skipped("Slack does not tell which scopes it granted")
         granted = {scope.strip() for scope in told.split(",")}
         missing = sorted(set(SCOPES) - granted)
+        fix = f"add under {_APP_PAGE} → OAuth & Permissions, then Reinstall to Workspace"
+        if missing and all(scope in OPTIONAL for scope in missing):
+            lost = "; ".join(f"{scope}: {OPTIONAL[scope]}" for scope in missing)
+            return warning(f"missing: {lost}", fix)
         if missing:
-            fix = f"add under {_APP_PAGE} → OAuth & Permissions, then Reinstall to Workspace"
             return failed(f"missing: {', '.join(missing)}", fix)
         return ok(f"all {len(SCOPES)} of the manifest")
 

@@ -32,8 +32,12 @@ SCOPES = (
     "im:write",  # conversations.open: direct messages of its own accord
     "mpim:history",  # message.mpim
     "mpim:read",  # like channels:read
+    "usergroups:read",  # usergroups.list: the handles of groups that are mentioned
     "users:read",  # users.info: names, guests, people of other workspaces, admins
 )
+
+OPTIONAL = {"usergroups:read": "the model sees user groups by their ids"}
+"""Scopes that can be missing, and what follows."""
 
 
 def manifest(url: str | None = None) -> dict[str, Any]:

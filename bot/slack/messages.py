@@ -73,7 +73,7 @@ class Messages:
         leading = self._leading.match(content.own)
         text = content.text(content.own[leading.end() :] if leading else content.own)
         if not text and not content.files:
-            text = BARE_MENTION if self._is_bare_reply(event) else NO_WORDS
+            text = BARE_MENTION if self._refers_above(event) else NO_WORDS
         return Message(
             thread=thread_of(event, team_id),
             ts=event["ts"],
@@ -86,8 +86,10 @@ class Messages:
             trace=trace.current(),
         )
 
-    def _is_bare_reply(self, event: Payload) -> bool:
-        return self.mentions_us(event) and event.get("thread_ts") not in (None, event["ts"])
+    def _refers_above(self, event: Payload) -> bool:
+        """Whether a mention without a word has messages of others above it."""
+        is_reply = event.get("thread_ts") not in (None, event["ts"])
+        return self.mentions_us(event) and (is_reply or not event["channel"].startswith("D"))
 
 
 def author(event: Payload) -> str:

@@ -1,20 +1,21 @@
-"""A thread as Slack holds it: the names of its people, and the messages before a turn."""
+"""A thread as Slack holds it: the names it mentions, and the messages before a turn."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, takewhile
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import Retry, Undeliverable
+from bot.errors import BotError, Retry, Undeliverable
 from bot.models import Thread
 from bot.slack.client import Identity, slack_errors
 from bot.slack.content import read_content
-from bot.slack.people import People
+from bot.slack.messages import POSTED
+from bot.slack.names import Names
 from bot.telemetry.log import log
 
 PAGE = 200
@@ -26,6 +27,9 @@ LONGEST_WAIT = 5.0
 
 Payload = Mapping[str, Any]
 
+ABOVE_SECONDS = 86400.0
+MOST_ABOVE = 10
+"""Messages read above a mention without text."""
 BUTTONS = frozenset({"actions", "context_actions"})
 
 
@@ -44,15 +48,10 @@ class Line:
 class Threads:
     """Reads threads. Missing history is not an error: the answer matters more."""
 
-    def __init__(self, client: AsyncWebClient, people: People, identity: Identity) -> None:
+    def __init__(self, client: AsyncWebClient, names: Names, identity: Identity) -> None:
+        self.names = names
         self._client = client
-        self._people = people
         self._identity = identity
-
-    async def names(self, user_ids: Iterable[str]) -> dict[str, str]:
-        """The display names of people; unknown people are left out."""
-        found = await asyncio.gather(*map(self._people.find, dict.fromkeys(user_ids)))
-        return {person.user_id: " ".join(person.name.split()) for person in found if person}
 
     async def said_before(self, thread: Thread, ts: str) -> list[Line]:
         """The root and the newest messages of the thread before `ts`, in order.
@@ -76,6 +75,29 @@ class Threads:
             log.warning("thread_not_read", thread=thread.key, error=str(error)[:100])
         return _fitting(root, lines)
 
+    async def said_above(self, thread: Thread) -> list[Line]:
+        """The last messages of another author in the channel before the thread began, in order.
+
+        That is the newest message of the last day and those of its author directly above it. Empty
+        if Slack does not return the channel's history.
+        """
+        oldest = f"{float(thread.thread_ts) - ABOVE_SECONDS:.6f}"
+        try:
+            with slack_errors():
+                answer = await self._client.conversations_history(
+                    channel=thread.channel_id,
+                    latest=thread.thread_ts,
+                    oldest=oldest,
+                    limit=MOST_ABOVE,
+                )
+        except (BotError, SlackApiError) as error:
+            log.warning("channel_not_read", thread=thread.key, error=str(error)[:100])
+            return []
+        read = [self._line(each) for each in answer.get("messages") or () if _is_said(each)]
+        lines = [line for line in read if line is not None and not line.ours]
+        newest = takewhile(lambda line: _author(line) == _author(lines[0]), lines)
+        return _fitting([], reversed(list(newest)))
+
     def _line(self, message: Payload) -> Line | None:
         if message.get("subtype") in ("tombstone", "channel_join", "group_join"):
             return None
@@ -94,6 +116,14 @@ class Threads:
             files=files,
             ours=ours,
         )
+
+
+def _is_said(message: Payload) -> bool:
+    return message.get("subtype") in POSTED
+
+
+def _author(line: Line) -> str:
+    return line.user_id or line.name
 
 
 def without_buttons(message: Payload) -> Payload:

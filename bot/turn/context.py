@@ -8,14 +8,18 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from bot.models import Message, Record
+from bot.models import Message, Record, Thread
 from bot.slack.threads import Line
 from bot.store.journal import Turn
 from bot.store.steps import HEARD, Heard
+from bot.texts.prompts import BARE_MENTION, NO_WORDS
 from bot.turn.batch import Request
 from bot.turn.services import Services
 
-_REFERENCE = re.compile(r"@([UW][A-Z0-9]{6,})\b")
+_REFERENCE = re.compile(
+    r"(?<![\w/])(?:(@)([UW][A-Z0-9]{6,}|S[A-Z0-9]+)|(#)([CG](?=[A-Z]*\d)[A-Z0-9]{7,}))\b", re.ASCII
+)
+"""A person, a user group or a channel that is still an id."""
 
 
 async def gather(turn: Turn, services: Services, request: Request) -> Heard:
@@ -28,11 +32,7 @@ async def gather(turn: Turn, services: Services, request: Request) -> Heard:
 
     async def work(_: bool) -> Heard:
         background = await store.routing.catch_up(turn, asked[-1].ts)
-        before: list[Line] = []
-        if background.first and asked[0].ts != asked[0].thread.thread_ts:
-            before = await _said_before(turn, services, request)
-            strangers = {line.user_id: line.ts for line in before if line.user_id and not line.ours}
-            await store.routing.note_speakers(turn.claim.thread, strangers)
+        before = await _before(turn, services, request) if background.first else []
         since = float(asked[0].ts) if before else 0.0
         overheard = [
             message
@@ -40,9 +40,12 @@ async def gather(turn: Turn, services: Services, request: Request) -> Heard:
             if message.kind == "message" and float(message.ts) > since
             if not await services.rights.refusal(message)
         ]
-        messages = sorted([*overheard, *asked], key=lambda message: float(message.ts))
+        refers = bool(before or overheard or not background.first)
+        questions = asked if refers else [_referring_to_nothing(message) for message in asked]
+        messages = sorted([*overheard, *questions], key=lambda message: float(message.ts))
         speakers = _speakers(before, messages) | set(background.speakers)
-        names = await threads.names(_mentioned(before, messages) | speakers - {""})
+        ids = _mentioned(before, messages) | speakers - {""}
+        names = await threads.names.of(ids, turn.claim.thread, asked[-1].user_id)
         several = len(speakers) > 1
         return Heard(
             tuple(_record(line, names, several=several) for line in before),
@@ -52,19 +55,38 @@ async def gather(turn: Turn, services: Services, request: Request) -> Heard:
     return await turn.once(HEARD, work)
 
 
+async def _before(turn: Turn, services: Services, request: Request) -> list[Line]:
+    """What was said before the bot was called into the thread."""
+    thread, first = turn.claim.thread, request.messages[0]
+    if first.ts != thread.thread_ts:
+        before = await _said_before(turn, services, request)
+        strangers = {line.user_id: line.ts for line in before if line.user_id and not line.ours}
+        await services.store.routing.note_speakers(thread, strangers)
+        return before
+    if first.text != BARE_MENTION:
+        return []
+    return await _permitted(services, thread, await services.threads.said_above(thread))
+
+
 async def recollect(turn: Turn, services: Services, request: Request) -> list[Record]:
     """The thread before this turn, read from Slack because our record is gone."""
     threads, asked = services.threads, request.messages
     lines = await _said_before(turn, services, request)
     speakers = _speakers(lines, asked)
-    names = await threads.names(_mentioned(lines, asked) | speakers - {""})
+    ids = _mentioned(lines, asked) | speakers - {""}
+    names = await threads.names.of(ids, turn.claim.thread, asked[-1].user_id)
     return [_record(line, names, several=len(speakers) > 1) for line in lines]
 
 
 async def _said_before(turn: Turn, services: Services, request: Request) -> list[Line]:
-    """The thread, read from Slack, without messages of people who are refused."""
+    """The messages of the thread before this turn, read from Slack."""
     thread = turn.claim.thread
     lines = await services.threads.said_before(thread, request.messages[0].ts)
+    return await _permitted(services, thread, lines)
+
+
+async def _permitted(services: Services, thread: Thread, lines: list[Line]) -> list[Line]:
+    """The lines without the messages of people who are refused."""
     others = (line.user_id for line in lines if not line.ours)
     refused = await services.rights.refused_among(thread, others)
     return [line for line in lines if line.user_id not in refused]
@@ -77,7 +99,7 @@ def _speakers(before: Iterable[Line], messages: Iterable[Message]) -> set[str]:
 
 def _mentioned(before: Iterable[Line], messages: Iterable[Message]) -> set[str]:
     texts = [*(line.text for line in before), *(message.text for message in messages)]
-    return {user_id for text in texts for user_id in _REFERENCE.findall(text)}
+    return {found[2] or found[4] for text in texts for found in _REFERENCE.finditer(text)}
 
 
 def _record(line: Line, names: Mapping[str, str], *, several: bool) -> Record:
@@ -95,8 +117,16 @@ def _spoken(message: Message, names: Mapping[str, str], *, several: bool) -> Mes
     return replace(message, text=text)
 
 
+def _referring_to_nothing(message: Message) -> Message:
+    return replace(message, text=NO_WORDS) if message.text == BARE_MENTION else message
+
+
 def _named(text: str, names: Mapping[str, str]) -> str:
-    return _REFERENCE.sub(lambda found: f"@{names.get(found[1], found[1])}", text)
+    def name(found: re.Match[str]) -> str:
+        mark, reference = found[1] or found[3], found[2] or found[4]
+        return f"{mark}{names.get(reference, reference)}"
+
+    return _REFERENCE.sub(name, text)
 
 
 def _with_files(text: str, files: Iterable[str]) -> str:

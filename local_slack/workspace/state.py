@@ -22,6 +22,8 @@ class State:
     clock: Clock = field(default_factory=Clock)
     files_url: str = "http://127.0.0.1"
     users: dict[str, User] = field(default_factory=dict)
+    user_groups: dict[str, str] = field(default_factory=dict)
+    """The handles of user groups by id."""
     channels: dict[str, Channel] = field(default_factory=dict)
     messages: dict[str, dict[str, Message]] = field(default_factory=dict)
     ephemerals: list[Message] = field(default_factory=list)

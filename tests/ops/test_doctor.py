@@ -242,6 +242,13 @@ async def test_a_whole_slack_app_is_in_order(slack: LocalSlack) -> None:
     assert "@threadbot" in found["slack token"].text
 
 
+async def test_a_missing_scope_that_is_optional_is_a_warning() -> None:
+    async with open_workspace(scopes=set(SCOPES) - {"usergroups:read"}) as slack:
+        found = await examine_slack(slack)
+    assert found["slack scopes"].level == "warning"
+    assert "user groups by their ids" in found["slack scopes"].text
+
+
 async def test_missing_scopes_are_named() -> None:
     async with open_workspace(scopes=set(SCOPES) - {"im:history", "commands"}) as slack:
         found = await examine_slack(slack)

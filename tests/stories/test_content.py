@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bot.store.routing import APP_BOUND, PERSON_BOUND
-from bot.texts.prompts import BARE_MENTION, LATE_FILES
+from bot.texts.prompts import BARE_MENTION, LATE_FILES, NO_WORDS
 from local_slack.delivery.events import Event
 from tests.fakes.openai import held
 from tests.world import World, open_world, wait_until
@@ -22,6 +22,13 @@ TABLE = {"blocks": [{"type": "table", "rows": [["Region", "Orders"], ["North", "
 async def answer(world: World, channel: str, root: str) -> str:
     """The echo of all that the model was told."""
     return (await world.replies(channel, root))[-1]
+
+
+async def ask_in_wire_format(world: World, text: str, who: str = "alice", thread: str = "") -> str:
+    """Ask in Slack's own words for references; returns what the model was told."""
+    bot = world.slack.bot.id
+    ts = await world.slack.user(who).posts("#general", f"<@{bot}> {text}", thread_ts=thread or None)
+    return await answer(world, "#general", thread or ts)
 
 
 async def test_a_bare_forward_is_read(each_way_world: World) -> None:
@@ -61,6 +68,50 @@ async def test_a_bare_mention_refers_to_the_message_above(world: World) -> None:
     said = await answer(world, "#general", root)
     assert "How do I reset my password?" in said
     assert BARE_MENTION in said
+
+
+async def test_mentioned_groups_and_channels_are_read_by_their_names(each_way_world: World) -> None:
+    slack = each_way_world.slack
+    slack.workspace.user_groups = {"S0SUPPORT1": "support-team", "S0INFRA": "infra"}
+    channels = f"<#{slack.channel('#random').id}> or <#C0UNKNOWN1|>"
+    groups = "<!subteam^S0SUPPORT1>, <!subteam^S0INFRA|>"
+    said = await ask_in_wire_format(each_way_world, f"ask {groups} in {channels}")
+    assert "ask @support-team, @infra in #random or #C0UNKNOWN1" in said
+    assert "@infra" in await ask_in_wire_format(each_way_world, "and <!subteam^S0INFRA>?")
+    assert [call.method for call in slack.calls].count("usergroups.list") == 1
+
+
+async def test_groups_keep_their_ids_where_the_scope_is_missing(world: World) -> None:
+    web_api = world.slack.web_api
+    web_api.scopes = frozenset(web_api.scopes or ()) - {"usergroups:read"}
+    said = await ask_in_wire_format(world, "<!subteam^S0SUPPORT1> or <!subteam^S0INFRA|@infra>")
+    assert "@S0SUPPORT1 or @infra" in said
+
+
+async def test_a_private_channel_is_named_only_to_its_members(world: World) -> None:
+    secret = world.slack.add_channel("secret-plan", ["bob"], private=True).id
+    assert f"about #{secret}" in await ask_in_wire_format(world, f"about <#{secret}|>")
+    assert "about #secret-plan" in await ask_in_wire_format(world, f"about <#{secret}|>", "bob")
+
+
+async def test_a_bare_mention_at_the_top_refers_to_the_message_above(each_way_world: World) -> None:
+    alice, bob = each_way_world.slack.user("alice"), each_way_world.slack.user("bob")
+    await alice.says("#general", "An earlier subject.")
+    await bob.says("#general", "My login fails.")
+    await bob.says("#general", "How do I reset my password?")
+    root = await each_way_world.ask("#general", "@bot")
+    said = await answer(each_way_world, "#general", root)
+    assert BARE_MENTION in said
+    assert "bob: My login fails." in said
+    assert "bob: How do I reset my password?" in said
+    assert "An earlier subject" not in said
+
+
+async def test_a_bare_mention_below_nothing_refers_to_nothing(world: World) -> None:
+    root = await world.ask("#random", "@bot")
+    said = await answer(world, "#random", root)
+    assert NO_WORDS in said
+    assert BARE_MENTION not in said
 
 
 async def test_a_me_message_is_answered(world: World) -> None:

@@ -8,6 +8,7 @@ from local_slack.api.methods import (
     files,
     reactions,
     streams,
+    usergroups,
     users,
     views,
 )
@@ -16,6 +17,7 @@ from local_slack.api.methods.call import Method
 METHODS: dict[str, Method] = {
     **apps.METHODS,
     **users.METHODS,
+    **usergroups.METHODS,
     **conversations.METHODS,
     **chat.METHODS,
     **streams.METHODS,
