@@ -155,6 +155,8 @@ class Run:
     takes_calls: bool = False
     """Whether it may end with calls. Otherwise the engine handles calls that it was not asked for.
     """
+    after: str = ""
+    """Of a run that has been given the outputs of its calls: the newest item from before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,11 +37,18 @@ class RunRequest:
     """
     asked_by: Run | None = None
     """The run whose calls `outputs` answers; None for the first run of a conversation in a turn."""
+    asked_after: str = ""
+    """The newest item of `asked_by`."""
     outputs: tuple[FunctionOutput, ...] = ()
     """One for each call that `asked_by` ended with."""
     earlier: tuple[FunctionOutput, ...] = ()
     """Those of all rounds before, in order. Without `asked_by` the conversation lacks them: they
     were made on another one in the same turn."""
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether the run may end with calls."""
+        return bool(self.functions) and self.may_call
 
     @property
     def input(self) -> tuple[Message, ...]:

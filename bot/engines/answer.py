@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.calls import FunctionCall
 from bot.engines.errors import DETAIL_CHARS, too_large
 from bot.engines.functions import calls_of
 from bot.engines.items import (
@@ -122,6 +123,10 @@ class Draft:
     @property
     def text(self) -> str:
         return read_text(self.items)
+
+    @property
+    def calls(self) -> tuple[FunctionCall, ...]:
+        return calls_of(self.items)
 
     def update(self) -> Update:
         """The answer so far."""

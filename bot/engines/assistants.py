@@ -16,6 +16,7 @@ from bot.engines.api import Api, EventStream, Json
 from bot.engines.attachments import message_content
 from bot.engines.client import ASSISTANTS, STREAMS, open_client
 from bot.engines.following import Following
+from bot.engines.functions import nested_tool_fields, render_outputs
 from bot.engines.items import Item, fields, listed, text
 from bot.engines.retraction import find_place
 from bot.engines.runs import (
@@ -23,13 +24,16 @@ from bot.engines.runs import (
     WORKING,
     RunDraft,
     finish,
+    read,
     text_of_message,
+    waiting_calls,
 )
 from bot.engines.streams import LiveStream, LiveStreams
 from bot.errors import BotError, ConfigError, ConversationGone, Retry, RunFailed
 from bot.media import Attachment, FileKind
 from bot.models import Citation, Conversation, MadeFile, Message, Record, Run, Thread, Update
 from bot.settings import Settings
+from bot.telemetry.log import log
 from bot.timing import EngineTiming
 
 MESSAGES_PER_CALL = 20
@@ -38,6 +42,9 @@ NEWEST_RUNS = 5
 NO_TEXT = "(a message without text)"
 
 
+LOST = frozenset({"expired", "failed", "cancelled", "cancelling", "incomplete"})
+"""Statuses of a run that takes no outputs any more."""
+OWN_TOOLS_SECONDS = 300.0
 NOT_CANCELLABLE = frozenset({400, 404})
 
 
@@ -69,6 +76,8 @@ class AssistantsEngine:
         self._settings = settings
         self._streams = LiveStreams[RunDraft](STREAMS, api.timing)
         self._can_stream = settings.bot_streaming
+        self._known_tools: list[Json] = []
+        self._own_tools_until = 0.0
 
     async def aclose(self) -> None:
         await self._streams.aclose()
@@ -114,15 +123,49 @@ class AssistantsEngine:
     async def start(self, request: RunRequest) -> Run:
         """With `again`, a run that was started for this turn is adopted, whatever became of it.
 
-        While another run is active the server refuses: Retry.
+        While another run is active the server refuses: Retry. Outputs continue the run that asked
+        for them; where it has ended meanwhile, another one gets all results as instructions.
         """
-        conversation = request.conversation
+        if request.asked_by:
+            run = await self._give_outputs(request, request.asked_by)
+        else:
+            run = await self._start_run(request, request.earlier)
+        return replace(run, takes_calls=request.takes_calls)
+
+    async def _start_run(self, request: RunRequest, known: Sequence[FunctionOutput]) -> Run:
+        conversation, asked_by = request.conversation, request.asked_by
         if request.again:
             found = await self._find_run(conversation, request.messages, request.turn_id)
-            if found is not None:
+            if found is not None and not (asked_by and found.get("id") == asked_by.id):
                 return _as_run(found, conversation, min(time.time(), _created_at(found)))
+        body = self._body(request) | await self._tool_fields(request)
+        results = render_outputs(known)
+        body |= {"additional_instructions": results} if results else {}
+        return await self._open(conversation, ("threads", conversation.id, "runs"), body)
+
+    async def _give_outputs(self, request: RunRequest, run: Run) -> Run:
+        """Submit the outputs, once, as long as the run waits for them."""
+        conversation = request.conversation
+        path = ("threads", conversation.id, "runs", run.id, "submit_tool_outputs")
+        outputs = [{"tool_call_id": each.call.id, "output": each.text} for each in request.outputs]
+        if not request.again or _wants(await self._fetch(run), request.outputs):
+            try:
+                opened = await self._open(conversation, path, {"tool_outputs": outputs})
+                return replace(opened, after=request.asked_after)
+            except RunFailed as error:
+                if error.reason != "bad_request":
+                    raise
+        state = await self._fetch(run)
+        if _wants(state, request.outputs):
+            raise RunFailed("failed", "bad_request")
+        if text(state.get("status")) in LOST:
+            log.info("run_lost_with_calls", run=run.id, status=state.get("status"))
+            return await self._start_run(request, (*request.earlier, *request.outputs))
+        return replace(_as_run(state, conversation, time.time()), after=request.asked_after)
+
+    async def _open(self, conversation: Conversation, path: Sequence[str], body: Json) -> Run:
+        """Begin or continue a run; returns as soon as the server names it."""
         started_at = time.time()
-        path, body = ("threads", conversation.id, "runs"), self._body(request)
         with self._streams.room() as room:
             if not room or not self._can_stream:
                 created: Any = await self._api.post(*path, body=body)
@@ -133,12 +176,33 @@ class AssistantsEngine:
             live = self._streams.add(created)
         return _as_run(await self._read_first(live), conversation, started_at)
 
+    async def _tool_fields(self, request: RunRequest) -> Json:
+        """Our functions, besides the assistant's own tools, which they would replace."""
+        fields = nested_tool_fields(request)
+        if fields:
+            fields["tools"] = [*await self._own_tools(), *fields["tools"]]
+        return fields
+
+    async def _own_tools(self) -> list[Json]:
+        """What the assistant has besides functions, which nothing here could answer."""
+        if time.monotonic() >= self._own_tools_until:
+            found: Json = {}
+            with suppress(RunFailed, ConversationGone):
+                found = await self._api.get("assistants", self._assistant_id, missing="assistant")
+            tools = [dict(tool) for tool in map(fields, listed(found.get("tools")))]
+            self._known_tools = [tool for tool in tools if tool.get("type") != "function"]
+            self._own_tools_until = time.monotonic() + OWN_TOOLS_SECONDS
+        return self._known_tools
+
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         live, draft = self._streams.take(run.id) or (None, RunDraft())
         following = self._following(run, draft)
         async with aclosing(following.updates(live)) as updates:
             async for update in updates:
                 yield update
+        if draft.status == PAUSED and run.takes_calls:
+            yield await self._calls(run, draft)
+            return
         if draft.status == PAUSED:
             draft.run = await self._excuse(run, fields(draft.run))
             async with aclosing(following.poll()) as updates:
@@ -305,12 +369,24 @@ class AssistantsEngine:
         path = ("threads", run.conversation_id, "runs", run.id)
         return _with_id(await self._api.get(*path))
 
+    async def _calls(self, run: Run, draft: RunDraft) -> Update:
+        """The calls of a run that waits, and what it has written by now."""
+        messages = await self._answer(run)
+        written, citations = read(messages)
+        return Update(
+            PAUSED,
+            written,
+            steps=tuple(draft.steps.values()),
+            citations=await self._named(citations),
+            last_item_id=text(messages[-1].get("id")) if messages else run.after,
+            calls=waiting_calls(fields(draft.run)),
+        )
+
     async def _excuse(self, run: Run, state: Item) -> Item:
         """Answer for the tools that are not available, so that the model goes on without them."""
-        action = fields(fields(state.get("required_action")).get("submit_tool_outputs"))
         outputs = [
-            {"tool_call_id": call.get("id"), "output": "error: this tool is not available"}
-            for call in map(fields, listed(action.get("tool_calls")))
+            {"tool_call_id": call.id, "output": "error: this tool is not available"}
+            for call in waiting_calls(state)
         ]
         path = ("threads", run.conversation_id, "runs", run.id, "submit_tool_outputs")
         return _with_id(await self._api.post(*path, body={"tool_outputs": outputs}))
@@ -331,12 +407,14 @@ class AssistantsEngine:
         messages = await self._api.all(*path, run_id=run.id, order="asc")
         # Some servers ignore `run_id`, or do not say which run a message belongs to.
         asked = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=-1)
-        return [
+        ours: list[Item] = [
             message
             for index, message in enumerate(messages)
             if message.get("role") == "assistant"
             and (message.get("run_id") == run.id or (not message.get("run_id") and index > asked))
         ]
+        before = [index for index, message in enumerate(ours) if message.get("id") == run.after]
+        return ours[before[0] + 1 :] if run.after and before else ours
 
 
 def _content(record: Record) -> str | list[Json]:
@@ -352,6 +430,12 @@ def _with_id(answer: Json) -> Json:
     if text(answer.get("id")):
         return answer
     raise Retry("not an answer of the protocol")
+
+
+def _wants(state: Item, outputs: Sequence[FunctionOutput]) -> bool:
+    """Whether a run waits for these outputs."""
+    wanted = {call.id for call in waiting_calls(state)}
+    return bool(wanted) and wanted == {output.call.id for output in outputs}
 
 
 def _as_run(run: Item, conversation: Conversation, started_at: float) -> Run:

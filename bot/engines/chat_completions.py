@@ -7,12 +7,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from bot.calls import FunctionOutput
 from bot.engines import RunRequest
-from bot.engines.answer import Draft
+from bot.engines.answer import ITEM_CHARS, Draft
 from bot.engines.api import Api, EventStream, Json
 from bot.engines.attachments import chat_part
+from bot.engines.chat_calls import ChatCalls
 from bot.engines.dialects import Said, as_json, must_be_answer
-from bot.engines.errors import vendor_errors
+from bot.engines.errors import too_large, vendor_errors
+from bot.engines.functions import nested_tool_fields
 from bot.engines.items import fields, listed, text, text_of, whole
 from bot.engines.requests import Requests
 from bot.errors import RunFailed
@@ -46,9 +49,10 @@ class ChatDialect:
             "messages": messages(instructions, said),
             "stream": True,
             "stream_options": {"include_usage": True},
+            **nested_tool_fields(request),
         }
         created = await self.requests.create(body, timeout=self._timeout)
-        reader = _Reader(draft)
+        reader = _Reader(draft, takes_calls=request.takes_calls)
         if isinstance(created, EventStream):
             accepted.set()
             async with created:
@@ -71,12 +75,27 @@ def messages(instructions: str, said: Sequence[Said]) -> list[Json]:
     made: list[Json] = [{"role": "system", "content": instructions}] if instructions else []
     for message in said:
         last = made[-1] if made else {}
+        if message.output:
+            made += _pair(last, message.output)
+            continue
         content = _content(message)
         if last.get("role") == message.role:
             last["content"] = _joined(last["content"], content)
         else:
             made.append({"role": message.role, "content": content})
     return made
+
+
+def _pair(last: Json, output: FunctionOutput) -> list[Json]:
+    """A call and its output; the call belongs to the words that the model wrote before it."""
+    call = output.call
+    function = {"name": call.plain_name, "arguments": call.plain_arguments}
+    calls = [{"id": call.id, "type": "function", "function": function}]
+    result = {"role": "tool", "tool_call_id": call.id, "content": output.text}
+    if last.get("role") == "assistant" and "tool_calls" not in last:
+        last["tool_calls"] = calls
+        return [result]
+    return [{"role": "assistant", "content": None, "tool_calls": calls}, result]
 
 
 def _content(message: Said) -> str | list[Json]:
@@ -99,10 +118,11 @@ def _parts(content: str | list[Json]) -> list[Json]:
 class _Reader:
     """Passes chunks of a completion, or a whole one, on to a draft."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, *, takes_calls: bool) -> None:
         self._draft = draft
         self._finish = ""
-        self._calls = False
+        self._takes_calls = takes_calls
+        self._calls = ChatCalls()
         self._shown: Json = {}
 
     def take(self, chunk: Json) -> None:
@@ -116,7 +136,10 @@ class _Reader:
         if message.get("reasoning_content") or message.get("reasoning"):
             item = {"type": "reasoning", "id": REASONING}
             self._draft.take({"type": "response.output_item.added", "item": item})
-        self._calls = self._calls or bool(message.get("tool_calls"))
+        for delta in map(fields, listed(message.get("tool_calls"))):
+            self._calls.take(delta)
+        if self._calls.size > ITEM_CHARS:
+            raise too_large(self._draft.text)
         content = message.get("content")
         parts = listed(content) or [content]
         written = "".join(map(text_of, parts)) or text(message.get("refusal"))
@@ -127,9 +150,12 @@ class _Reader:
     def end(self) -> None:
         """Tell the draft how the completion ended."""
         draft, reason = self._draft, _INCOMPLETE.get(self._finish, "")
-        if self._calls and not draft.text:
+        if self._takes_calls:
+            for item in self._calls.items():
+                draft.take({"type": "response.output_item.done", "item": item})
+        elif self._calls.size and not draft.text:
             raise RunFailed("requires_action", "requires_action")
-        if not self._finish and not draft.text:
+        if not self._finish and not draft.text and not draft.calls:
             raise RunFailed("failed", "server_error")
         draft.take_state(
             {

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bot.calls import FunctionOutput
 from bot.engines import RunRequest
 from bot.engines.answer import Draft
 from bot.engines.api import Api, EventStream, Json
 from bot.engines.attachments import input_part
 from bot.engines.errors import DETAIL_CHARS, vendor_errors
+from bot.engines.functions import pair
 from bot.engines.requests import Requests, response_body
 from bot.errors import RunFailed
 from bot.media import Attachment
@@ -18,23 +20,26 @@ from bot.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One message of a conversation, with its files."""
+    """One message of a conversation, with its files; of the role `tool`, a call and its output."""
 
     role: str
-    text: str
+    text: str = ""
     files: tuple[Attachment, ...] = ()
     kept: str = ""
     """What our record has kept of files that are no longer at hand."""
+    output: FunctionOutput | None = None
 
     @property
     def texts(self) -> list[str]:
         """The words, and what is left of earlier files."""
+        if self.output:
+            return [self.output.call.arguments, self.output.text]
         return [self.text, self.kept] if self.kept else [self.text]
 
     @property
     def size(self) -> int:
         """Bytes that it keeps in memory, about."""
-        return len(self.text) + len(self.kept) + sum(len(file.data) for file in self.files)
+        return sum(map(len, self.texts)) + sum(len(file.data) for file in self.files)
 
 
 class Dialect(Protocol):
@@ -62,7 +67,8 @@ class ResponsesDialect:
         self, request: RunRequest, said: Sequence[Said], draft: Draft, accepted: asyncio.Event
     ) -> None:
         body = response_body(request, self._settings)
-        body |= {"input": [_as_item(message) for message in said], "store": False, "stream": True}
+        items = [item for message in said for item in _as_items(message)]
+        body |= {"input": items, "store": False, "stream": True}
         created = await self.requests.create(body, timeout=self._timeout)
         if isinstance(created, EventStream):
             accepted.set()
@@ -90,9 +96,11 @@ def as_json(event: object) -> Json:
     return event if isinstance(event, dict) else {}
 
 
-def _as_item(message: Said) -> Json:
+def _as_items(message: Said) -> list[Json]:
+    if message.output:
+        return pair(message.output)
     if message.role != "user":
-        return {"type": "message", "role": message.role, "content": message.text}
+        return [{"type": "message", "role": message.role, "content": message.text}]
     words = [{"type": "input_text", "text": text} for text in message.texts]
     content = [*words, *map(input_part, message.files)]
-    return {"type": "message", "role": "user", "content": content}
+    return [{"type": "message", "role": "user", "content": content}]

@@ -1,5 +1,8 @@
 """The engine without an AI: its answer shows the messages that the conversation holds.
 
+A line `call NAME {"argument": 1}` of the last message calls a function of this name, where there is
+one; the answer then shows what came of it. Lines behind a line `then` are called one round later.
+
 For trying the bot out and for its tests. Conversations live in one SQLite file, so that they
 outlast the process and several processes can share them.
 """
@@ -12,10 +15,11 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.calls import FunctionOutput
+from bot.calls import FunctionCall, FunctionOutput
 from bot.engines import RunRequest
 from bot.engines.retraction import find_place
 from bot.errors import ConversationGone, RunFailed
@@ -29,6 +33,8 @@ from bot.models import (
     Thread,
     Update,
     Usage,
+    decode,
+    encode,
 )
 from bot.settings import Settings
 
@@ -37,6 +43,7 @@ T = TypeVar("T")
 FIRST_WORD_SECONDS = 0.3
 WORD_SECONDS = 0.02
 TICK_SECONDS = 0.25
+_CALL = re.compile(r"(?:@?bot )?call ([A-Za-z0-9_-]+)(?:\s+(\{.*\}))?")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (id TEXT PRIMARY KEY, began REAL);
@@ -48,6 +55,7 @@ CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY, conversation TEXT, turn TEXT, began REAL, answer TEXT,
     cancelled REAL, UNIQUE (conversation, turn)
 );
+CREATE TABLE IF NOT EXISTS calls (run TEXT PRIMARY KEY, calls TEXT);
 """
 
 
@@ -133,27 +141,28 @@ class EchoEngine:
         return await self._do(write)
 
     async def start(self, request: RunRequest) -> Run:
-        """A run is known by its turn: a second time finds the first one."""
+        """A run is known by its turn and round: a second time finds the first one."""
 
-        conversation_id = request.conversation.id
+        conversation_id, asked_by = request.conversation.id, request.asked_by
+        turn = f"{request.turn_id}:{asked_by.id}" if asked_by else request.turn_id
 
         def write(db: sqlite3.Connection) -> Run:
             _must_exist(db, conversation_id)
-            db.execute(
+            calls = scripted_calls(request)
+            answer = "" if calls else _answer(db, conversation_id, request)
+            run_id = f"echo_run_{secrets.token_hex(8)}"
+            made = db.execute(
                 "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, NULL)",
-                (
-                    f"echo_run_{secrets.token_hex(8)}",
-                    conversation_id,
-                    request.turn_id,
-                    time.time(),
-                    _answer(db, conversation_id),
-                ),
+                (run_id, conversation_id, turn, time.time(), answer),
             )
+            if calls and made.rowcount:
+                text = encode(calls, tuple[FunctionCall, ...])
+                db.execute("INSERT INTO calls VALUES (?, ?)", (run_id, text))
             run_id, began = db.execute(
                 "SELECT id, began FROM runs WHERE conversation = ? AND turn = ?",
-                (conversation_id, request.turn_id),
+                (conversation_id, turn),
             ).fetchone()
-            return Run(run_id, conversation_id, began)
+            return Run(run_id, conversation_id, began, takes_calls=request.takes_calls)
 
         return await self._do(write)
 
@@ -168,7 +177,9 @@ class EchoEngine:
                 yield Update("cancelled", text)
                 return
             if text == answer:
-                yield Update("completed", text, usage=Usage(), last_item_id=run.id, model="echo")
+                calls = await self._do(lambda db: _calls_of(db, run))
+                done = Update("completed", text, usage=Usage(), last_item_id=run.id, model="echo")
+                yield replace(done, calls=calls)
                 return
             if now >= began + self._deadline:
                 await self.cancel(run)
@@ -221,6 +232,8 @@ class EchoEngine:
     async def delete(self, conversation_id: str) -> None:
         def write(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM messages WHERE conversation = ?", (conversation_id,))
+            of_runs = "DELETE FROM calls WHERE run IN (SELECT id FROM runs WHERE conversation = ?)"
+            db.execute(of_runs, (conversation_id,))
             db.execute("DELETE FROM runs WHERE conversation = ?", (conversation_id,))
             db.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
 
@@ -262,7 +275,30 @@ def _find_run(db: sqlite3.Connection, run_id: str) -> tuple[float, str, Any]:
     return began, answer, cancelled
 
 
-def _answer(db: sqlite3.Connection, conversation_id: str) -> str:
+def scripted_calls(request: RunRequest) -> tuple[FunctionCall, ...]:
+    """What the last message wants called in this round; nothing where nothing may be called."""
+    if not request.takes_calls or not request.messages:
+        return ()
+    known = {function.name for function in request.functions}
+    rounds: list[list[FunctionCall]] = [[]]
+    for line in request.messages[-1].text.splitlines():
+        if line.strip() == "then":
+            rounds.append([])
+        elif (found := _CALL.fullmatch(line.strip())) and found[1] in known:
+            call_id = f"call_{len(rounds)}_{len(rounds[-1])}"
+            rounds[-1].append(FunctionCall(call_id, found[1], found[2] or "{}"))
+    rounds = [calls for calls in rounds if calls]
+    done = {output.call.id for output in (*request.earlier, *request.outputs)}
+    left = [calls for calls in rounds if calls[0].id not in done]
+    return tuple(left[0]) if left else ()
+
+
+def _calls_of(db: sqlite3.Connection, run: Run) -> tuple[FunctionCall, ...]:
+    found = db.execute("SELECT calls FROM calls WHERE run = ?", (run.id,)).fetchone()
+    return decode(tuple[FunctionCall, ...], found[0]) if found and run.takes_calls else ()
+
+
+def _answer(db: sqlite3.Connection, conversation_id: str, request: RunRequest) -> str:
     texts = [
         text
         for (text,) in db.execute(
@@ -272,10 +308,13 @@ def _answer(db: sqlite3.Connection, conversation_id: str) -> str:
     ]
     count = "1 message" if len(texts) == 1 else f"{len(texts)} messages"
     lines = [f"{number}. {' '.join(text.split())}" for number, text in enumerate(texts, 1)]
+    outputs = (*request.earlier, *request.outputs)
+    results = [f"- `{each.call.name}`: {' '.join(each.text.split())}" for each in outputs]
     return "\n".join(
         [
             f"I am the echo engine: no AI is behind me. This conversation holds {count}:",
             "",
             *lines,
+            *(["", "What the tools said:", "", *results] if results else []),
         ]
     ).strip()

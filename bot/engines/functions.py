@@ -17,6 +17,11 @@ OUTPUTS: Mapping[str, str] = {
     "apply_patch_call": "apply_patch_call_output",
 }
 """The kind of the output by the kind of the call."""
+RENDERED_CHARS = 4_000
+RENDERED_HEAD = (
+    "You have called these functions already to answer the last message. Do not call them again "
+    "with the same arguments; these are the results:"
+)
 UNKNOWN = (
     "No result: the conversation was interrupted at this call. "
     "It is not known whether it took effect."
@@ -49,6 +54,28 @@ def tool_fields(request: RunRequest) -> Json:
         return {}
     fields: Json = {"tools": [_as_tool(function) for function in request.functions]}
     return fields if request.may_call else fields | {"tool_choice": "none"}
+
+
+def nested_tool_fields(request: RunRequest) -> Json:
+    """The same for Assistants and chat completions, which nest what a function is."""
+    fields = tool_fields(request)
+    for tool in fields.get("tools", ()):
+        described = {key: tool.pop(key) for key in ("name", "description", "parameters")}
+        tool.pop("strict")
+        tool["function"] = described
+    return fields
+
+
+def render_outputs(outputs: Sequence[FunctionOutput]) -> str:
+    """Calls with their outputs as text, for an engine that cannot be given the calls themselves."""
+    if not outputs:
+        return ""
+    lines = [
+        f"{each.call.plain_name}({each.call.plain_arguments[:RENDERED_CHARS]}): "
+        f"{each.text[:RENDERED_CHARS]}"
+        for each in outputs
+    ]
+    return "\n\n".join((RENDERED_HEAD, *lines))
 
 
 def _as_tool(function: FunctionSpec) -> Json:

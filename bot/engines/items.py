@@ -137,7 +137,8 @@ def steps(items: Iterable[Item]) -> tuple[Step, ...]:
         title = _title(item)
         if title:
             status = _STEP_STATUS.get(text(item.get("status")), "in_progress")
-            found.append(Step(text(item.get("id")) or title, title, status))
+            call_id = text(item.get("call_id")) if item.get("type") == "function_call" else ""
+            found.append(Step(call_id or text(item.get("id")) or title, title, status))
     return tuple(found)
 
 

@@ -62,6 +62,11 @@ class _Work:
     input_tokens: int
     """An estimate."""
 
+    def is_for(self, request: RunRequest) -> bool:
+        """Whether this is the run that the request asks for."""
+        known = self.request
+        return (known.turn_id, known.asked_by) == (request.turn_id, request.asked_by)
+
     @property
     def broke(self) -> bool:
         """It ended in a way in which another attempt may succeed."""
@@ -95,9 +100,7 @@ class ReplayEngine:
     async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
         conversation_id = PREFIX + secrets.token_hex(12)
         memory = self._memories[conversation_id] = _Memory()
-        self._remember(
-            memory, [Said(record.role, record.text, kept=record.files) for record in history]
-        )
+        self._remember(memory, [said for record in history for said in _as_said(record)])
         return conversation_id
 
     async def append(
@@ -118,15 +121,16 @@ class ReplayEngine:
         """
         memory = self._memory(request.conversation.id)
         work = memory.work
-        if request.again and work and work.request.turn_id == request.turn_id and not work.broke:
+        if request.again and work and work.is_for(request) and not work.broke:
             return work.run
-        given = [
-            Said("user", message.text, tuple(request.files.get(message.ts, ())))
-            for message in request.input
-        ]
-        run_id = PREFIX + secrets.token_hex(12)
-        run = Run(run_id, request.conversation.id, time.time(), "in_progress")
-        memory.work = work = self._begin_work(memory, run, request, given)
+        run = Run(
+            PREFIX + secrets.token_hex(12),
+            request.conversation.id,
+            time.time(),
+            "in_progress",
+            takes_calls=request.takes_calls,
+        )
+        memory.work = work = self._begin_work(memory, run, request, _given(request))
         await _wait(work.accepted, work.task, self._api.timing.acceptance)
         if work.task.done() and not work.accepted.is_set():
             memory.work = None
@@ -222,7 +226,8 @@ class ReplayEngine:
                 raise RunFailed("failed", "bad_request", detail=error.reason) from None
             raise
         if draft.status == "completed":
-            self._remember(memory, [*given, Said("assistant", draft.text)])
+            written = [Said("assistant", draft.text)] if draft.text or not draft.calls else []
+            self._remember(memory, [*given, *written])
 
     async def _ask(
         self, request: RunRequest, said: list[Said], draft: Draft, accepted: asyncio.Event
@@ -270,6 +275,23 @@ class ReplayEngine:
                 del self._memories[conversation_id]
 
 
+def _as_said(record: Record) -> list[Said]:
+    """A line of our record; the calls on the way to an answer come before it."""
+    made = [Said("tool", output=output) for output in record.outputs]
+    return [*made, Said(record.role, record.text, kept=record.files)]
+
+
+def _given(request: RunRequest) -> list[Said]:
+    """What a request adds to its conversation."""
+    if request.asked_by:
+        return [Said("tool", output=output) for output in request.outputs]
+    said = [
+        Said("user", message.text, tuple(request.files.get(message.ts, ())))
+        for message in request.input
+    ]
+    return [*said, *(Said("tool", output=output) for output in request.earlier)]
+
+
 def _finish(work: _Work) -> Update:
     """The last update; usage that the server does not report is estimated."""
     draft = work.draft
@@ -277,7 +299,7 @@ def _finish(work: _Work) -> Update:
         return Update("cancelled", draft.text, usage=_estimate(work))
     try:
         work.task.result()
-        update = draft.finish()
+        update = draft.finish(takes_calls=work.run.takes_calls)
     except RunFailed as error:
         if draft.text:
             error.usage = error.usage or _estimate(work)

@@ -80,12 +80,11 @@ class ResponsesEngine:
         adopted.
         """
         kept = await self._kept(request)
-        takes_calls = bool(request.functions) and request.may_call
         if request.again and kept.answered_after:
             run_id, conversation_id = ADOPTED + kept.answered_after, request.conversation.id
-            return Run(run_id, conversation_id, time.time(), "completed", takes_calls)
+            return Run(run_id, conversation_id, time.time(), "completed", request.takes_calls)
         run = await self._send(request, input_of(request, kept))
-        return replace(run, takes_calls=takes_calls)
+        return replace(run, takes_calls=request.takes_calls)
 
     async def _kept(self, request: RunRequest) -> Kept:
         """What the conversation holds of a request already, as far as that can be the case."""

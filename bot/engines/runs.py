@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.calls import FunctionCall
 from bot.engines.answer import ANSWER_CHARS, MOST_ITEMS, MOST_PARTS
 from bot.engines.errors import DETAIL_CHARS, too_large
 from bot.engines.items import Item, fields, listed, text, whole
@@ -11,7 +12,7 @@ from bot.errors import RunFailed
 from bot.models import Citation, MadeFile, RunStatus, Step, Update, Usage
 
 WORKING = frozenset({"queued", "in_progress", "cancelling"})
-PAUSED = "requires_action"
+PAUSED: RunStatus = "requires_action"
 
 _TITLES: Mapping[str, str] = {
     "code_interpreter": "Running code",
@@ -93,6 +94,19 @@ class RunDraft:
     def update(self) -> Update:
         """The answer so far."""
         return Update(self.status, self.text, steps=tuple(self.steps.values()))
+
+
+def waiting_calls(run: Item) -> tuple[FunctionCall, ...]:
+    """The calls that a run waits for; none where it does not wait."""
+    if run.get("status") != PAUSED:
+        return ()
+    action = fields(fields(run.get("required_action")).get("submit_tool_outputs"))
+    found: dict[str, FunctionCall] = {}
+    for call in map(fields, listed(action.get("tool_calls"))):
+        call_id, function = text(call.get("id")), fields(call.get("function"))
+        name, arguments = text(function.get("name")), text(function.get("arguments"))
+        found.setdefault(call_id, FunctionCall(call_id, name, arguments))
+    return tuple(found.values())
 
 
 def text_of(part: Any) -> str:

@@ -114,6 +114,7 @@ class Asked:
     files: tuple[MadeFile, ...] = ()
     cards: tuple[Card, ...] = ()
     usage: Usage | None = None
+    last_item_id: str = ""
 
 
 CallOutcome = Literal["done", "not_run", "unknown", "input_required"]

@@ -117,6 +117,7 @@ class Rounds:
                 order,
                 files={},
                 asked_by=asked.run,
+                asked_after=asked.last_item_id,
                 outputs=await self._outputs(asked, number),
                 earlier=(*order.earlier, *order.outputs),
             )
@@ -201,7 +202,14 @@ def _asked(run: Run, update: Update) -> Asked:
         replace(call, arguments=call.arguments[: LONGEST_ARGUMENTS + 1]) for call in update.calls
     )
     return Asked(
-        *(run, calls, update.text, update.citations, update.files, update.steps), update.usage
+        run,
+        calls,
+        text=update.text,
+        citations=update.citations,
+        files=update.files,
+        cards=update.steps,
+        usage=update.usage,
+        last_item_id=update.last_item_id,
     )
 
 

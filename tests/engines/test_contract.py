@@ -1,7 +1,6 @@
 """What every engine promises, whatever it speaks."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,41 +18,11 @@ from tests.engines.engines import (
     follow,
     known_as,
     last_update,
-    open_assistants_on,
     open_echo_at,
-    open_responses_on,
     said,
     start,
 )
 from tests.fakes.openai import FakeOpenAI, held
-
-KINDS = (
-    "responses",
-    "responses-polled",
-    "responses-replayed",
-    "responses-chat",
-    "assistants",
-    "assistants-polled",
-    "echo",
-)
-
-
-@pytest.fixture(params=KINDS)
-async def engine(
-    request: pytest.FixtureRequest, fake: FakeOpenAI, tmp_path: Path
-) -> AsyncIterator[Engine]:
-    name, _, way = request.param.partition("-")
-    fake.options.conversations = way not in ("replayed", "chat")
-    fake.options.responses = way != "chat"
-    async with AsyncExitStack() as stack:
-        if name == "echo":
-            yield await stack.enter_async_context(open_echo_at(tmp_path / "echo.db"))
-        elif name == "assistants":
-            opened = open_assistants_on(fake, bot_streaming=way != "polled")
-            yield await stack.enter_async_context(opened)
-        else:
-            responses = open_responses_on(fake, bot_streaming=way != "polled")
-            yield await stack.enter_async_context(responses)
 
 
 @pytest.fixture

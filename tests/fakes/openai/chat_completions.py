@@ -11,7 +11,14 @@ from openai.types.chat import completion_create_params
 
 from .answers import Json, Prompt
 from .errors import ApiError, invalid, too_long_for_context
-from .items import count_tokens, from_input, text_of
+from .items import (
+    count_tokens,
+    find_unanswered_call,
+    from_input,
+    is_message_of,
+    newest_outputs,
+    text_of,
+)
 from .response_work import ResponseWork
 from .sse import send_events
 from .state import BODY, State
@@ -68,10 +75,13 @@ class ChatCompletions:
                     raise ApiError(self._state.options.file_status, "image input is not supported")
 
     def _open_work(self, body: Json) -> ResponseWork:
-        said = [_as_item(message) for message in body["messages"] if message["role"] != "system"]
+        said = [item for message in body["messages"] for item in _as_items(message)]
         system = [m["content"] for m in body["messages"] if m["role"] == "system"]
         given = from_input(said, self._state.new_id)
         instructions = "".join(system)
+        mismatch = find_unanswered_call([], given)
+        if mismatch is not None:
+            raise mismatch
         if count_tokens(given, instructions) > self._state.options.context_window:
             raise too_long_for_context()
         answer = self._state.decide(_prompt(body, instructions, given))
@@ -170,9 +180,20 @@ def _text(work: ResponseWork) -> str:
     return "".join(text_of(item) for item in work.body["output"] if item["type"] == "message")
 
 
-def _as_item(message: Json) -> Json:
-    """A chat message as an item of Responses, whose texts the fake model reads."""
-    content: Any = message["content"]
+def _as_items(message: Json) -> list[Json]:
+    """A chat message as items of Responses, whose texts the fake model reads."""
+    if message["role"] == "system":
+        return []
+    if message["role"] == "tool":
+        call_id, output = message["tool_call_id"], message["content"]
+        return [{"type": "function_call_output", "call_id": call_id, "output": output}]
+    calls = [
+        {"type": "function_call", "call_id": call["id"], **call["function"]}
+        for call in message.get("tool_calls") or []
+    ]
+    content: Any = message.get("content")
+    if calls and not content:
+        return calls
     if isinstance(content, list):
         content = [
             {"type": "input_text", "text": part["text"]}
@@ -180,7 +201,7 @@ def _as_item(message: Json) -> Json:
             else {"type": "input_file", "file_data": str(part)}
             for part in content
         ]
-    return {"type": "message", "role": message["role"], "content": content}
+    return [{"type": "message", "role": message["role"], "content": content}, *calls]
 
 
 def _prompt(body: Json, instructions: str, given: list[Json]) -> Prompt:
@@ -190,6 +211,7 @@ def _prompt(body: Json, instructions: str, given: list[Json]) -> Prompt:
         conversation_id=None,
         model=body["model"],
         instructions=instructions,
-        user_messages=tuple(text_of(item) for item in given if item["role"] == "user"),
-        turn=1 + sum(item["role"] == "assistant" for item in given),
+        user_messages=tuple(text_of(item) for item in given if is_message_of(item, "user")),
+        turn=1 + sum(is_message_of(item, "assistant") for item in given),
+        outputs=newest_outputs(given),
     )

@@ -153,3 +153,10 @@ def find_unanswered_call(memory: list[Json], new: list[Json]) -> ApiError | None
             text = f"No tool call found for function call output with call_id {item['call_id']}."
             return invalid(text, param="input")
     return None
+
+
+def newest_outputs(given: list[Json]) -> Json:
+    """The outputs behind the last message."""
+    last = max((i for i, item in enumerate(given) if item["type"] == "message"), default=-1)
+    outputs = [item for item in given[last + 1 :] if item["type"] == "function_call_output"]
+    return {item["call_id"]: item["output"] for item in outputs}

@@ -22,6 +22,7 @@ from .items import (
     find_unanswered_call,
     from_input,
     is_message_of,
+    newest_outputs,
     text_of,
     without_sound,
 )
@@ -299,11 +300,7 @@ def _prompt(
         instructions=body.get("instructions") or "",
         user_messages=tuple(text_of(item) for item in everything if is_message_of(item, "user")),
         turn=1 + sum(is_message_of(item, "assistant") for item in memory),
-        outputs={
-            item["call_id"]: item["output"]
-            for item in given
-            if item["type"] == "function_call_output"
-        },
+        outputs=newest_outputs(given),
     )
 
 
