@@ -2,19 +2,28 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot.store import AuditLine
+from bot.texts import tools as texts
 from bot.timing import Timing
-from tests.fakes.openai import Call, calling
+from tests.fakes.openai import Answer, Call, Prompt, Tokens, calling
 from tests.tools.servers import open_http
 from tests.world import World, open_world
 
-ENGINES = ("responses",)
+ENGINES: dict[str, dict[str, Any]] = {
+    "responses": {},
+    "replayed": {"fake": {"conversations": False}},
+    "chat": {"fake": {"conversations": False, "responses": False}},
+    "assistants": {"engine": "assistants"},
+    "echo": {"engine": "echo"},
+}
 
-OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
+OpenTools = Callable[..., AbstractAsyncContextManager[World]]
 
 
 @pytest.fixture
@@ -30,32 +39,143 @@ async def server(counts: Path) -> AsyncIterator[str]:
         yield url
 
 
-def tools_file(directory: Path, url: str, *lines: str, head: str = "") -> Path:
-    path = directory / "tools.toml"
-    path.write_text("\n".join((head, "[servers.s]", f'url = "{url}"', *lines)))
-    return path
-
-
 @pytest.fixture
-def open_tools(redis_url: str, tmp_path: Path, timing: Timing, server: str) -> OpenWorld:
-    """Opens a world with the server `s`; `lines` are more of its settings, `head` of the file's."""
+def open_tools(redis_url: str, tmp_path: Path, timing: Timing, server: str) -> OpenTools:
+    """Opens a world with the MCP server `s`; `lines` are its settings, `head` those of the file."""
 
     def open_(*lines: str, head: str = "", **given: Any) -> AbstractAsyncContextManager[World]:
-        path = tools_file(tmp_path, server, *lines, head=head)
+        path = tmp_path / "tools.toml"
+        path.write_text("\n".join((head, "[servers.s]", f'url = "{server}"', *lines)))
         return open_world(redis_url, tmp_path, timing=timing, bot_tools=path, **given)
 
     return open_
+
+
+@pytest.fixture(params=ENGINES)
+async def world(request: pytest.FixtureRequest, open_tools: OpenTools) -> AsyncIterator[World]:
+    """A world for each engine whose tools may all be called."""
+    async with open_tools('ask = "never"', **ENGINES[request.param]) as world:
+        yield world
+
+
+@pytest.fixture
+async def responses_world(open_tools: OpenTools) -> AsyncIterator[World]:
+    async with open_tools('ask = "never"') as world:
+        yield world
 
 
 def effects(counts: Path) -> list[str]:
     return counts.read_text().split()
 
 
-async def test_a_call_is_made_and_the_model_answers_with_its_result(
-    open_tools: OpenWorld, counts: Path
+def read(topic: str) -> Call:
+    return Call("s__read", f'{{"topic": "{topic}"}}')
+
+
+def script(*rounds: Answer) -> Any:
+    """Answers with one round of calls after the other, then says what came of the last one."""
+    left = list(rounds)
+
+    def answer(prompt: Prompt) -> Answer:
+        if left:
+            return left.pop(0)
+        return Answer(" | ".join(map(str, prompt.outputs.values() or prompt.user_messages)))
+
+    return answer
+
+
+async def audit(world: World) -> list[AuditLine]:
+    return [stored.line async for stored in world.bot.store.audit.read()]
+
+
+async def test_a_call_is_made_and_the_model_goes_on_with_its_result(
+    world: World, counts: Path
+) -> None:
+    world.fake.answer = script(calling(read("rain")))
+    root = await world.ask("#general", '@bot weather?\ncall s__read {"topic": "rain"}')
+    (said,) = await world.replies("#general", root)
+    assert "about rain" in said
+    assert effects(counts) == ["read"]
+    (line,) = await audit(world)
+    assert (line.server, line.tool, line.decision, line.outcome) == ("s", "read", "run", "done")
+    assert line.decided_by == "policy"
+
+
+async def test_the_next_turn_of_the_thread_goes_on(world: World) -> None:
+    world.fake.answer = script(calling(read("rain")))
+    root = await world.ask("#general", '@bot weather?\ncall s__read {"topic": "rain"}')
+    await world.ask("#general", "thanks", thread_ts=root)
+    _, said = await world.replies("#general", root, 2)
+    assert "thanks" in said
+
+
+async def test_several_rounds_and_calls_make_one_answer(world: World, counts: Path) -> None:
+    world.fake.answer = script(calling(read("rain"), read("snow")), calling(read("hail")))
+    lines = ("rain", "snow", "then", "hail")
+    asked = "\n".join(
+        line if line == "then" else f'call s__read {{"topic": "{line}"}}' for line in lines
+    )
+    root = await world.ask("#general", f"@bot weather?\n{asked}")
+    (said,) = await world.replies("#general", root)
+    assert "about hail" in said
+    assert effects(counts) == ["read"] * 3
+
+
+async def test_a_rebuilt_conversation_holds_the_calls(world: World) -> None:
+    if world.settings.bot_engine == "echo":
+        return
+    world.fake.answer = script(calling(read("rain")))
+    root = await world.ask("#general", "@bot weather?")
+    (_, answer) = await world.bot.store.conversations.history(world.key("#general", root))
+    (output,) = answer.outputs
+    assert (output.call.name, output.text) == ("s__read", "about rain")
+
+
+async def test_what_a_tool_writes_is_shown_with_what_the_model_wrote_before(
+    responses_world: World,
+) -> None:
+    world = responses_world
+    world.fake.answer = [Answer("Let me see.", calls=(read("rain"),)), "It rains."]
+    root = await world.ask("#general", "@bot weather?")
+    assert await world.replies("#general", root) == ["Let me see.\n\nIt rains."]
+
+
+async def test_usage_of_all_rounds_is_counted_once(responses_world: World) -> None:
+    world = responses_world
+    world.fake.answer = [
+        Answer(calls=(read("rain"),), tokens=Tokens(100, 10)),
+        Answer("It rains.", tokens=Tokens(200, 20)),
+    ]
+    root = await world.ask("#general", "@bot weather?")
+    thread = world.key("#general", root)
+    day = datetime.fromtimestamp(float(root), UTC).date()
+    (row,) = await world.bot.store.spending.rows([day])
+    assert row.spent.tokens == 330
+    assert row.spent.turns == 1
+    assert thread.channel_id == row.channel_id
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (Call("s__write", '{"text": "x"}'), "Not run: denied"),
+        (Call("s__nothing"), texts.NOT_OFFERED),
+        (Call("write", '{"text": "x"}'), texts.NOT_OFFERED),
+        (Call("s__read", "[1]"), "not a JSON object"),
+        (Call("s__read", '{"topic": '), "not valid JSON"),
+        (Call("s__read", '{"topic": "' + "x" * 200_000 + '"}'), "too long"),
+        (Call("s__read", '{"subject": "rain"}'), "topic"),
+        (Call("s__fail"), "fail"),
+    ],
+)
+async def test_a_call_that_cannot_be_made_is_told_to_the_model(
+    open_tools: OpenTools, counts: Path, call: Call, told: str
 ) -> None:
     async with open_tools() as world:
-        world.fake.answer = [calling(Call("s__read", '{"topic": "rain"}')), "It rains."]
-        root = await world.ask("#general", "@bot weather?")
-        assert await world.replies("#general", root) == ["It rains."]
-    assert effects(counts) == ["read"]
+        world.fake.answer = script(calling(call))
+        root = await world.ask("#general", "@bot go")
+        (said,) = await world.replies("#general", root)
+        assert told in said
+        assert "write" not in effects(counts)
+        (line,) = await audit(world)
+        assert line.outcome in ("not_run", "failed")
