@@ -151,7 +151,7 @@ async def open_bot(
             slack = build_app(settings, store, client, identity, people, web_rights, notes)
             if settings.socket_mode:
                 probes["socket"] = await stack.enter_async_context(
-                    open_socket_mode(slack, settings)
+                    open_socket_mode(slack, settings, store)
                 )
         site = web.Application()
         token = settings.bot_metrics_token

@@ -12,13 +12,25 @@ Level = Literal["ok", "warning", "failed", "skipped"]
 """`warning`: it works, but has a problem. `failed`: it does not work. `skipped`: not checked."""
 
 
+Repair = Callable[[], Awaitable[str]]
+"""Does what a finding asks for; returns what it did, in a few words. Raises RepairFailed."""
+
+
+class RepairFailed(Exception):
+    """A repair could not be done; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of a check; `fix` says exactly what to do."""
+    """The result of a check; `fix` says exactly what to do.
+
+    `repair` does that, where it is safe without asking.
+    """
 
     level: Level
     text: str
     fix: str = ""
+    repair: "Repair | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +47,14 @@ def ok(text: str) -> Finding:
     return Finding("ok", text)
 
 
-def warning(text: str, fix: str) -> Finding:
+def warning(text: str, fix: str, repair: Repair | None = None) -> Finding:
     """It works, but should be fixed."""
-    return Finding("warning", text, fix)
+    return Finding("warning", text, fix, repair)
 
 
-def failed(text: str, fix: str) -> Finding:
+def failed(text: str, fix: str, repair: Repair | None = None) -> Finding:
     """It does not work."""
-    return Finding("failed", text, fix)
+    return Finding("failed", text, fix, repair)
 
 
 def skipped(text: str) -> Finding:

@@ -350,6 +350,8 @@ def read(env_file: Path | None = Path(".env"), **given: Any) -> Settings:
         return Settings(_env_file=env_file, **given)
     except UnicodeDecodeError:
         raise ConfigError(str(env_file), "is not UTF-8 text: save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(str(env_file), f"cannot be read: {error.strerror}") from None
     except ValidationError as error:
         raise _config_errors(error)[0] from None
 

@@ -4,32 +4,29 @@ One line for each, with the exact fix; the checks themselves live beside what th
 """
 
 import asyncio
-import difflib
 import json
-import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-from dotenv import dotenv_values
 
 import bot.engines.checks
 import bot.slack.checks
 import bot.store.checks
 from bot import settings as setting
-from bot.checks import Check, Finding, failed, ok, skipped, warning
+from bot.checks import Check, Finding, RepairFailed, failed, skipped
+from bot.cli import port_check
+from bot.cli.settings_checks import FIX_SETTING, look_at_prices, look_at_settings
 from bot.errors import ConfigError
-from bot.settings import Settings
-from bot.turn.prices import find_price, load_prices
 
 CHECK_SECONDS = 40.0
 """After that a check that hangs is given up."""
-NOT_IN_A_RELEASE = ("webhook",)
-"""What a first deploy has not got yet: a web process that answers."""
+NOT_IN_A_RELEASE = ("webhook", "worker", "port", "health port")
+"""What a first deploy does not have yet: processes, and the machine that they will run on."""
 LENIENT_IN_A_RELEASE = ("redis",)
 """A new add-on may need minutes to come up; the processes wait for it themselves."""
-MEND_SETTING = "see .env.example, or the README's table of settings"
+MOST_PASSES = 4
+"""A repair may let a check run that was skipped before, and find the next fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +38,33 @@ class Line:
 
 
 Tell = Callable[[Line], None]
+TellRepair = Callable[[str, str], None]
+"""Takes the name of a check, and what was done for it or why nothing was."""
+
+
+async def repair(lines: Iterable[Line], tell: TellRepair) -> bool:
+    """Do all repairs that the findings offer; whether any was done."""
+    done = False
+    for line in lines:
+        if line.finding.repair is None:
+            continue
+        try:
+            tell(line.name, await line.finding.repair())
+            done = True
+        except (RepairFailed, OSError) as error:
+            tell(line.name, f"not repaired: {error}")
+    return done
+
+
+async def examine_and_repair(
+    env_file: Path | None, *, url: str, tell: Tell, tell_repair: TellRepair
+) -> list[Line]:
+    """`examine`, and again after each round of repairs; returns what was found in the end."""
+    for _ in range(MOST_PASSES):
+        lines = await examine(env_file, url=url, release=False, tell=tell)
+        if not await repair(lines, tell_repair):
+            break
+    return lines
 
 
 async def examine(env_file: Path | None, *, url: str, release: bool, tell: Tell) -> list[Line]:
@@ -55,7 +79,10 @@ async def examine(env_file: Path | None, *, url: str, release: bool, tell: Tell)
     except ConfigError:
         return lines
     async with AsyncExitStack() as stack:
-        checks = [Check("prices", _constantly(look_at_prices(settings)))]
+        checks = [
+            Check("prices", _constantly(look_at_prices(settings))),
+            *port_check.find_checks(settings),
+        ]
         for opened in (
             bot.store.checks.open_checks(settings),
             bot.slack.checks.open_checks(settings, url or settings.bot_public_url or ""),
@@ -64,7 +91,7 @@ async def examine(env_file: Path | None, *, url: str, release: bool, tell: Tell)
             try:
                 checks += await stack.enter_async_context(opened)
             except ConfigError as error:
-                checks.append(Check(error.variable, _constantly(failed(str(error), MEND_SETTING))))
+                checks.append(Check(error.variable, _constantly(failed(str(error), FIX_SETTING))))
         if release:
             checks = [check for check in checks if check.name not in NOT_IN_A_RELEASE]
         return lines + await run(checks, tell, lenient=LENIENT_IN_A_RELEASE if release else ())
@@ -106,50 +133,6 @@ def _constantly(finding: Finding) -> Callable[[], Awaitable[Finding]]:
     return look
 
 
-def look_at_settings(env_file: Path | None) -> Finding:
-    """All that is missing or wrong; else variables whose name looks like a typing slip."""
-    problems = setting.find_problems(env_file)
-    if problems:
-        return failed("; ".join(str(problem) for problem in problems), MEND_SETTING)
-    settings = setting.read(env_file)
-    unknown = find_unknown(os.environ, env_file)
-    if unknown:
-        return warning(f"unknown: {', '.join(unknown)}", "fix the name or remove it")
-    way = "Socket Mode" if settings.socket_mode else "HTTP"
-    return ok(f"{len(settings.model_fields_set)} set; {settings.bot_engine} engine, {way}")
-
-
-def look_at_prices(settings: Settings) -> Finding:
-    """Whether the price of the model is known: without it no limit in dollars is ever reached."""
-    if settings.bot_prices is None:
-        return skipped("no BOT_PRICES: tokens are counted, money is not")
-    try:
-        prices = load_prices(settings.bot_prices)
-    except ConfigError as error:
-        return failed(str(error), "see examples/prices.toml")
-    model = settings.openai_model
-    if settings.bot_engine == "assistants" and "openai_model" not in settings.model_fields_set:
-        return ok(f"of {len(prices)} models; which one answers is the assistant's choice")
-    if find_price(prices, model) is None:
-        limited = settings.bot_limit_person_cost or settings.bot_limit_channel_cost
-        judge = failed if limited else warning
-        return judge(f"{model} has none: it counts as free", f"add [{model}] to BOT_PRICES")
-    return ok(f"of {len(prices)} models, {model} among them")
-
-
-def find_unknown(environment: Mapping[str, str], env_file: Path | None) -> list[str]:
-    """Variables with our prefix that the bot does not read, with the likely intended one."""
-    known = [name.upper() for name in Settings.model_fields]
-    given = [*environment, *(dotenv_values(env_file) if env_file and env_file.exists() else ())]
-    unknown = sorted({name for name in given if name.startswith("BOT_")} - set(known))
-    return [_with_guess(name, known) for name in unknown]
-
-
-def _with_guess(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-    return f"{name} ({near[0]}?)" if near else name
-
-
 def has_failed(lines: Iterable[Line]) -> bool:
     """Whether anything does not work."""
     return any(line.finding.level == "failed" for line in lines)
@@ -162,7 +145,16 @@ def render_line(line: Line) -> str:
     return f"{finding.level:8} {line.name:21} {finding.text}{fix}"
 
 
-def render_json(lines: Sequence[Line]) -> str:
-    """All findings for a machine: {"ok": ..., "checks": [{"name", "level", "text", "fix"}]}."""
-    checks = [{"name": line.name} | asdict(line.finding) for line in lines]
-    return json.dumps({"ok": not has_failed(lines), "checks": checks}, indent=2, ensure_ascii=False)
+def render_json(lines: Sequence[Line], environment: Mapping[str, str]) -> str:
+    """For a machine: {"ok", "checks": [{"name", "level", "text", "fix"}], "environment"}."""
+    checks = [
+        {
+            "name": line.name,
+            "level": line.finding.level,
+            "text": line.finding.text,
+            "fix": line.finding.fix,
+        }
+        for line in lines
+    ]
+    report = {"ok": not has_failed(lines), "checks": checks, "environment": environment}
+    return json.dumps(report, indent=2, ensure_ascii=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from bot import __version__, settings
+from bot import __version__, env_file, settings
 from bot.errors import BotError, ConfigError
 from bot.telemetry import log
 
@@ -127,9 +127,15 @@ def manifest(url: str | None, check: Path | None) -> None:
 @click.option("--url", default="", help="Public address of an HTTP deployment, like https://host.")
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object.")
 @click.option("--release", is_flag=True, help="Judge as Heroku's release step needs it.")
-def doctor(url: str, as_json: bool, release: bool) -> None:
+@click.option("--fix", is_flag=True, help="Do what is safe to do, and check again.")
+@click.option("--environment", is_flag=True, help="Add versions and choices, for a bug report.")
+def doctor(url: str, as_json: bool, release: bool, fix: bool, environment: bool) -> None:
     """Check everything a deployment needs, with fixes. Exits with 1 if a check failed."""
     from bot.cli import doctor as doctor_
+    from bot.cli import environment as environment_
+
+    if fix and release:
+        raise click.UsageError("--release only judges: it cannot be combined with --fix")
 
     def tell(line: doctor_.Line) -> None:
         if not as_json:
@@ -137,10 +143,23 @@ def doctor(url: str, as_json: bool, release: bool) -> None:
             text = doctor_.render_line(line).removeprefix(level)
             click.echo(click.style(level, fg=COLOURS[level]) + text)
 
+    def tell_repair(name: str, what: str) -> None:
+        if not as_json:
+            click.echo(f"{click.style('repair', fg='cyan')}   {name:21} {what}")
+
     log.configure("ERROR")
-    lines = asyncio.run(doctor_.examine(Path(".env"), url=url, release=release, tell=tell))
+    if fix:
+        coroutine = doctor_.examine_and_repair(
+            env_file.NAME, url=url, tell=tell, tell_repair=tell_repair
+        )
+    else:
+        coroutine = doctor_.examine(env_file.NAME, url=url, release=release, tell=tell)
+    lines = asyncio.run(coroutine)
+    facts = environment_.describe(env_file.NAME)
     if as_json:
-        click.echo(doctor_.render_json(lines))
+        click.echo(doctor_.render_json(lines, facts))
+    elif environment:
+        click.echo(f"\n{environment_.render(facts)}")
     if doctor_.has_failed(lines):
         sys.exit(EXIT_FAILED)
 

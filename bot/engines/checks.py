@@ -7,6 +7,7 @@ import datetime
 import difflib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 from bot.checks import Check, Finding, failed, ok, skipped, warning
 from bot.engines import Engine, open_engine
@@ -14,6 +15,7 @@ from bot.engines.api import Api
 from bot.engines.client import ASSISTANTS, open_client
 from bot.engines.items import text
 from bot.engines.replay import PREFIX as REPLAYED
+from bot.env_file import set_variables
 from bot.errors import BotError, ConversationGone, DependencyDown, Retry, RunFailed
 from bot.models import Thread
 from bot.settings import Settings
@@ -92,8 +94,30 @@ class EngineChecks:
                     "which costs more tokens",
                 )
         except BotError as error:
-            return _refusal(error, f"{server}: ")
+            return await self._with_address(_refusal(error, f"{server}: "), error)
         return ok(f"{self._engine.name} at {server}: a conversation was begun and deleted")
+
+    async def _with_address(self, finding: Finding, error: BotError) -> Finding:
+        """The finding, with the right address where the server has its API at another path."""
+        base = self._settings.openai_base_url
+        if base is None or not _is_no_api(error):
+            return finding
+        for candidate in guess_addresses(base):
+            if await self._serves_models(candidate):
+                done = f"set OPENAI_BASE_URL={candidate}"
+                repair = set_variables({"OPENAI_BASE_URL": candidate}, done)
+                return failed(f"{base} serves no API, but {candidate} does", done, repair)
+        return finding
+
+    async def _serves_models(self, base: str) -> bool:
+        try:
+            client = self._api.client.with_options(base_url=base)
+            answer = await Api(client).get("models", missing="endpoint")
+        except RunFailed as error:
+            return error.reason in ("authentication", "permission")
+        except BotError:
+            return False
+        return isinstance(answer.get("data"), list)
 
     async def _protocol(self) -> str:
         """How a server without conversations is asked, by requests that it has to refuse."""
@@ -180,6 +204,25 @@ class EngineChecks:
             except BotError:
                 continue
         return True
+
+
+def _is_no_api(error: BotError) -> bool:
+    """Whether something answers, but not the API: a 404, or a page."""
+    if isinstance(error, RunFailed):
+        return error.reason == "endpoint_not_found"
+    is_page = isinstance(error, Retry) and error.reason.startswith("not an answer")
+    return is_page or isinstance(error, ConversationGone)
+
+
+def guess_addresses(base: str) -> list[str]:
+    """Where else the API may be: below `/v1`, or above the path of one of its endpoints."""
+    parts = urlsplit(base)
+    path = parts.path.rstrip("/")
+    root = f"{parts.scheme}://{parts.netloc}"
+    before, found, _ = path.partition("/v1")
+    guesses = [f"{root}{before}/v1"] if found else [f"{root}{path}/v1"]
+    guesses += [f"{root}/v1", f"{root}/api/v1", f"{root}/openai/v1"]
+    return [guess for guess in dict.fromkeys(guesses) if guess != base.rstrip("/")]
 
 
 def judge_shutdown(model: str, date: str, today: datetime.date) -> Finding:

@@ -19,6 +19,7 @@ from bot.slack.delivery_notes import EVENT, REJECTED, judge_deliveries
 from bot.slack.events import EVENTS
 from bot.slack.manifest import OPTIONAL, SCOPES
 from bot.slack.server import EVENTS_PATH
+from bot.slack.socket_count import CONNECTIONS, judge_connections
 from bot.store import open_own_store
 
 SIGNATURE_SECONDS = 300.0
@@ -202,9 +203,11 @@ class SlackChecks:
         try:
             async with open_own_store(self._settings) as store:
                 event, rejected = await store.flags.read(EVENT), await store.flags.read(REJECTED)
+                shared = await store.flags.read(CONNECTIONS) if self._settings.socket_mode else None
         except StoreUnavailable:
             return skipped("Redis, which has the notes, does not answer")
-        return judge_deliveries(event, rejected, self._clock())
+        now = self._clock()
+        return judge_connections(shared, now) or judge_deliveries(event, rejected, now)
 
     async def _app_id(self) -> str:
         """From the app-level token, or else from the bot's own user."""

@@ -69,14 +69,15 @@ def judge_deliveries(event: str | None, rejected: str | None, now: float) -> Fin
     if reason and (event is None or float(at) > float(event)):
         where = "https://api.slack.com/apps → your app → Basic Information → Signing Secret"
         fix = f"{CAUSES.get(reason, reason)}; {where}"
-        return failed(f"a signature was rejected {_ago(now - float(at))}", fix)
+        return failed(f"a signature was rejected {describe_age(now - float(at))}", fix)
     if event is None:
         fix = "mention the bot in Slack; if nothing comes, compare App Manifest with `bot manifest`"
         return warning("no event of Slack has ever arrived", fix)
-    return ok(f"last event {_ago(now - float(event))}")
+    return ok(f"last event {describe_age(now - float(event))}")
 
 
-def _ago(seconds: float) -> str:
+def describe_age(seconds: float) -> str:
+    """Such as "3 minutes ago"."""
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
             count = int(seconds // size)

@@ -29,6 +29,7 @@ from bot.slack.messages import Messages
 from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.signatures import Verifier
+from bot.slack.socket_count import counting
 from bot.slack.surfaces.channel_modal import ChannelModal
 from bot.slack.surfaces.commands import COMMANDS, Answer, Ask, Command
 from bot.slack.surfaces.feedback import AnswerButtons
@@ -175,17 +176,18 @@ def _command_listener(
 
 @asynccontextmanager
 async def open_socket_mode(
-    app: AsyncApp, settings: Settings
+    app: AsyncApp, settings: Settings, store: Store
 ) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
     """Listen on Slack's WebSocket inside the block; yields a function that says if it is
     connected."""
     assert settings.slack_app_token is not None
     handler = AsyncSocketModeHandler(app, settings.slack_app_token.get_secret_value())
-    try:
-        await handler.client.connect()
-        yield handler.client.is_connected
-    finally:
-        await handler.client.close()
+    async with counting(handler.client, store):
+        try:
+            await handler.client.connect()
+            yield handler.client.is_connected
+        finally:
+            await handler.client.close()
 
 
 def add_events_route(

@@ -36,6 +36,7 @@ from bot.store.lease import Leases
 from bot.store.pace import Pace
 from bot.store.redelivery import Redelivery
 from bot.store.routing import Address, Background, Routed, Routing
+from bot.store.sockets import Sockets
 from bot.store.usage import Spending
 from bot.store.workers import Workers
 from bot.timing import StoreTiming
@@ -108,6 +109,7 @@ class Store:
     feedback: FeedbackBook
     archive: Archive
     leases: Leases
+    sockets: Sockets
     audit: AuditTrail
     approvals: Approvals
 
@@ -185,6 +187,7 @@ async def open_store(
             feedback=FeedbackBook(connection, keys),
             archive=Archive(connection, keys),
             leases=Leases(connection, keys),
+            sockets=Sockets(connection, keys),
             audit=AuditTrail(connection, keys, audit_days),
             approvals=Approvals(connection, keys, redelivery),
         )

@@ -3,18 +3,28 @@
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from redis.exceptions import ResponseError
 
-from bot.checks import Check, Finding, failed, judge_clock, ok, skipped, warning
+from bot.checks import (
+    Check,
+    Finding,
+    failed,
+    judge_clock,
+    ok,
+    skipped,
+    warning,
+)
 from bot.errors import StoreUnavailable
 from bot.settings import Settings
 from bot.store.claims import pairs
-from bot.store.connection import Connection, open_connection
+from bot.store.connection import Connection
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
+from bot.store.repairs import connect, first_line, set_on_server, speaks_plain
 
 OLDEST = (6, 2)
 """`XPENDING ... IDLE` and the scripts need it."""
@@ -24,6 +34,7 @@ PROCESSES_IN_A_DEPLOY = 4
 """web and worker, old and new: both releases run side by side during a deploy."""
 FULL = 0.8
 WAITING_TOO_LONG = 60.0
+START_WORKER = "start one: `bot worker`, or `bot run` for everything in one process"
 
 Info = Mapping[str, Any]
 
@@ -53,10 +64,7 @@ async def open_checks(
     settings: Settings, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[tuple[Check, ...]]:
     """The checks, over one connection."""
-    keys = Keys(settings.bot_redis_prefix)
-    connection = open_connection(
-        settings.redis_url, keys, tls_verify=settings.redis_tls_verify, connections=1
-    )
+    connection = connect(settings)
     try:
         yield RedisChecks(connection, settings, clock).all()
     finally:
@@ -86,15 +94,19 @@ class RedisChecks:
             Check("redis persistence", self.persistence, needs),
             Check("redis connections", self.connections, needs),
             Check("redis clock", self.time, needs),
+            Check("worker", self.worker, (*needs, "redis writes")),
             Check("queue", self.queue, (*needs, "redis writes")),
         )
 
     async def server(self) -> Finding:
         """Whether the server is reachable and recent enough."""
+        if await speaks_plain(self._settings.redis_url):
+            text = "REDIS_URL begins with rediss://, but the port speaks no TLS"
+            return failed(text, "begin REDIS_URL with redis://, or give the port that speaks TLS")
         try:
             self._info = await self._connection.execute("INFO")
         except (StoreUnavailable, ResponseError) as error:
-            return failed(_first_line(error), _mend(error))
+            return failed(first_line(error), _mend(error))
         return judge_version(self._info)
 
     async def tls(self) -> Finding:
@@ -109,19 +121,27 @@ class RedisChecks:
             await self._connection.execute("EVAL", script, 1, key)
         except (StoreUnavailable, ResponseError) as error:
             return failed(
-                _first_line(error), "the bot needs a primary server with room, EVAL and all keys"
+                first_line(error), "the bot needs a primary server with room, EVAL and all keys"
             )
         return ok("scripts run and write")
 
     async def eviction(self) -> Finding:
         """Whether the server evicts data once its memory is full."""
-        return judge_eviction(self._info)
+        finding = judge_eviction(self._info)
+        if finding.level not in ("failed", "warning") or "maxmemory-policy" not in finding.fix:
+            return finding
+        return replace(
+            finding, repair=set_on_server(self._settings, "maxmemory-policy", "noeviction")
+        )
 
     async def persistence(self) -> Finding:
         """Whether acknowledged messages survive a restart of the server."""
-        return judge_persistence(
+        finding = judge_persistence(
             self._info, await self._config("save"), await self._config("appendfsync")
         )
+        if "appendonly yes" not in finding.fix:
+            return finding
+        return replace(finding, repair=set_on_server(self._settings, "appendonly", "yes"))
 
     async def connections(self) -> Finding:
         """Whether the server allows the connections of all processes of a deploy."""
@@ -143,12 +163,19 @@ class RedisChecks:
         depth = await Inbox(self._connection, self._connection, self._keys).depth()
         text = f"{depth.waiting} waiting, {depth.claimed} at work, {depth.workers} workers"
         if depth.oldest_age > WAITING_TOO_LONG:
-            fix = "look into the worker's log" if depth.workers else "start a worker: bot worker"
+            fix = "see the worker's log" if depth.workers else START_WORKER
             return warning(f"{text}; the oldest waits for {depth.oldest_age:.0f} s", fix)
         if depth.dead:
             fix = "`bot dead list` says why they were given up, `bot dead retry` tries again"
             return warning(f"{text}; {depth.dead} dead letters", fix)
         return ok(text)
+
+    async def worker(self) -> Finding:
+        """Whether a worker lives that answers what comes."""
+        count = (await Inbox(self._connection, self._connection, self._keys).depth()).workers
+        if not count:
+            return warning("none is running: messages are stored, not answered", START_WORKER)
+        return ok(f"{count} running")
 
     async def _config(self, name: str) -> str | None:
         """A setting of the server; None where CONFIG is forbidden."""
@@ -242,10 +269,6 @@ def judge_connections(cap: int, used: int, ours: int) -> Finding:
     return ok(text)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-
-
 def _mend(error: Exception) -> str:
-    text = _first_line(error)
+    text = first_line(error)
     return next((fix for sign, fix in _MENDS if sign in text), _FIX_UNREACHABLE)

@@ -92,6 +92,9 @@ FAMILIES = {
         "string", "work of one process at a time", "its own seconds", "one value", expires=True
     ),
     "doctor": Family("string", "probe of bot doctor", "seconds", "one value", expires=True),
+    "sockets": Family(
+        "zset", "Socket Mode connections by the end of their lease", "a minute", "web", expires=True
+    ),
     "recover": Family(
         "string", "places of threads were lost", "until recovered", "one value", expires=True
     ),
@@ -158,6 +161,11 @@ class Keys:
     def workers(self) -> str:
         """Sorted set of workers by the end of their lease."""
         return self.name("workers")
+
+    @property
+    def sockets(self) -> str:
+        """Sorted set of the Socket Mode connections by the time until which they live."""
+        return self.name("sockets")
 
     @property
     def pulse(self) -> str:

@@ -17,6 +17,7 @@ import bot.slack.checks
 import bot.store.checks
 from bot.checks import Finding
 from bot.cli import doctor
+from bot.cli.settings_checks import find_unknown, look_at_prices
 from bot.settings import Settings
 from bot.slack.delivery_notes import judge_deliveries
 from bot.slack.events import EVENTS
@@ -90,6 +91,7 @@ async def test_a_durable_redis_of_today_is_in_order() -> None:
         "redis persistence": "ok",
         "redis connections": "ok",
         "redis clock": "ok",
+        "worker": "warning",
         "queue": "ok",
     }
 
@@ -521,14 +523,14 @@ def test_prices_that_do_not_fit_the_model_are_told(
     given: dict[str, Any], level: str, words: str
 ) -> None:
     prices = Path(__file__).parents[2] / "examples" / "prices.toml"
-    finding = doctor.look_at_prices(settings(**({"bot_prices": prices} | given)))
+    finding = look_at_prices(settings(**({"bot_prices": prices} | given)))
     assert finding.level == level
     assert words in finding.text
 
 
 def test_names_that_nobody_reads_are_told_with_the_likely_one(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("BOT_CONCURENCY=5\n")
-    found = doctor.find_unknown({"BOT_ENGIN": "echo", "HOME": "/"}, tmp_path / ".env")
+    found = find_unknown({"BOT_ENGIN": "echo", "HOME": "/"}, tmp_path / ".env")
     assert found == ["BOT_CONCURENCY (BOT_CONCURRENCY?)", "BOT_ENGIN (BOT_ENGINE?)"]
 
 

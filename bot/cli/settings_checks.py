@@ -1,0 +1,113 @@
+"""What `bot doctor` says of the settings: their file, the variables, the prices."""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from bot import env_file as env_files
+from bot import settings as setting
+from bot.checks import Finding, Repair, failed, ok, skipped, warning
+from bot.errors import ConfigError
+from bot.settings import Settings
+from bot.turn.prices import find_price, load_prices
+
+FIX_SETTING = "see .env.example, or the README's table of settings"
+
+
+def look_at_settings(env_file: Path | None) -> Finding:
+    """All that is missing or wrong; else variables whose name looks like a typing slip."""
+    if env_file is not None and (found := _look_at_file(env_file)):
+        return found
+    if problems := setting.find_problems(env_file):
+        return _judge_problems("; ".join(str(problem) for problem in problems), env_file)
+    settings = setting.read(env_file)
+    unknown = find_unknown(os.environ, env_file)
+    if unknown:
+        return warning(f"unknown: {', '.join(unknown)}", "fix the name or remove it")
+    if env_file is not None and env_file.exists() and not env_files.is_private(env_file):
+        text = f"every user of this machine can read the secrets in {env_file}"
+        return warning(text, f"chmod 600 {env_file}", _make_private(env_file))
+    way = "Socket Mode" if settings.socket_mode else "HTTP"
+    return ok(f"{len(settings.model_fields_set)} set; {settings.bot_engine} engine, {way}")
+
+
+def _look_at_file(env_file: Path) -> Finding | None:
+    """What keeps `.env` from being read; None where nothing does, or there is none."""
+    path = env_file.absolute()
+    if env_file.is_dir():
+        return failed(f"{path} is a folder", "put the settings into a file of that name")
+    if not env_file.exists():
+        return None
+    try:
+        encoding = env_files.detect_encoding(env_file.read_bytes())
+    except OSError as error:
+        return failed(f"{path} cannot be read: {error.strerror}", "check its owner and mode")
+    if encoding == "utf-8":
+        return None
+    fix = "save it as UTF-8, or run `bot doctor --fix`"
+    return failed(f"{path} is {encoding.upper()} text, not UTF-8", fix, _convert(env_file))
+
+
+def _judge_problems(text: str, env_file: Path | None) -> Finding:
+    given = {**(env_files.values(env_file) if env_file else {}), **os.environ}
+    bot_token, app_token = given.get("SLACK_BOT_TOKEN", ""), given.get("SLACK_APP_TOKEN", "")
+    if bot_token.startswith("xapp-") and app_token.startswith("xoxb-"):
+        swapped = {"SLACK_BOT_TOKEN": app_token, "SLACK_APP_TOKEN": bot_token}
+        repair = env_files.set_variables(swapped, done="swapped the two tokens")
+        return failed(text, "swap the values of SLACK_BOT_TOKEN and SLACK_APP_TOKEN", repair)
+    if env_file is None or env_file.exists() or bot_token:
+        return failed(text, FIX_SETTING)
+    here = env_file.absolute().parent
+    text = f"{text}; there is no .env in {here}"
+    if other := env_files.find_elsewhere(here):
+        return failed(f"{text}, but one in {other.parent}", f"start `bot` in {other.parent}")
+    return failed(text, "`bot init` writes one; or start `bot` in the folder of yours")
+
+
+def _convert(env_file: Path) -> Repair:
+    async def repair() -> str:
+        return f"rewrote {env_file} as UTF-8; it was {env_files.convert_to_utf8(env_file).upper()}"
+
+    return repair
+
+
+def _make_private(env_file: Path) -> Repair:
+    async def repair() -> str:
+        env_files.make_private(env_file)
+        return f"chmod 600 {env_file}"
+
+    return repair
+
+
+def look_at_prices(settings: Settings) -> Finding:
+    """Whether the price of the model is known: without it no limit in dollars is ever reached."""
+    if settings.bot_prices is None:
+        return skipped("no BOT_PRICES: tokens are counted, money is not")
+    try:
+        prices = load_prices(settings.bot_prices)
+    except ConfigError as error:
+        return failed(str(error), "see examples/prices.toml")
+    model = settings.openai_model
+    if settings.bot_engine == "assistants" and "openai_model" not in settings.model_fields_set:
+        return ok(f"of {len(prices)} models; which one answers is the assistant's choice")
+    if find_price(prices, model) is None:
+        limited = settings.bot_limit_person_cost or settings.bot_limit_channel_cost
+        judge = failed if limited else warning
+        return judge(f"{model} has none: it counts as free", f"add [{model}] to BOT_PRICES")
+    return ok(f"of {len(prices)} models, {model} among them")
+
+
+def find_unknown(environment: Mapping[str, str], env_file: Path | None) -> list[str]:
+    """Variables with our prefix that the bot does not read, with the likely intended one."""
+    known = [name.upper() for name in Settings.model_fields]
+    given = [*environment, *(dotenv_values(env_file) if env_file and env_file.exists() else ())]
+    unknown = sorted({name for name in given if name.startswith("BOT_")} - set(known))
+    return [_with_guess(name, known) for name in unknown]
+
+
+def _with_guess(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    return f"{name} ({near[0]}?)" if near else name

@@ -1,0 +1,78 @@
+"""What `bot doctor` does to a Redis server, and how it connects to one."""
+
+import asyncio
+import re
+from urllib.parse import urlsplit
+
+from redis.exceptions import ResponseError
+
+from bot.checks import Repair, RepairFailed
+from bot.errors import StoreUnavailable
+from bot.settings import Settings
+from bot.store.connection import Connection, open_connection
+from bot.store.keys import Keys
+
+PLAIN_SECONDS = 3.0
+SAMPLE = 1000
+
+
+def connect(settings: Settings) -> Connection:
+    """One connection, to be closed by the caller."""
+    keys = Keys(settings.bot_redis_prefix)
+    verify = settings.redis_tls_verify
+    return open_connection(settings.redis_url, keys, tls_verify=verify, connections=1)
+
+
+def set_on_server(settings: Settings, name: str, value: str) -> Repair:
+    """A repair that changes a setting of the server, unless others use the server, too."""
+
+    async def repair() -> str:
+        connection = connect(settings)
+        try:
+            if await _is_shared(connection, Keys(settings.bot_redis_prefix)):
+                raise RepairFailed("this Redis holds the keys of others, too")
+            return await _change(connection, name, value)
+        except (ResponseError, StoreUnavailable) as error:
+            raise RepairFailed(f"the server refuses it: {first_line(error)}") from None
+        finally:
+            await connection.close()
+
+    return repair
+
+
+async def _is_shared(connection: Connection, keys: Keys) -> bool:
+    """Whether the server has another database, or a sample of the keys has one of others."""
+    info = await connection.execute("INFO", "keyspace")
+    databases = [name for name in info if re.fullmatch(r"db\d+", name)]
+    _, found = await connection.execute("SCAN", 0, "COUNT", SAMPLE)
+    return len(databases) > 1 or any(not str(key).startswith(keys.name("")) for key in found)
+
+
+async def _change(connection: Connection, name: str, value: str) -> str:
+    await connection.execute("CONFIG", "SET", name, value)
+    try:
+        await connection.execute("CONFIG", "REWRITE")
+    except ResponseError:
+        return f"set {name} {value} until the server restarts: it has no configuration file"
+    return f"set {name} {value}"
+
+
+async def speaks_plain(url: str) -> bool:
+    """Whether a `rediss://` address leads to a port without TLS, which would never answer."""
+    parts = urlsplit(url)
+    if parts.scheme != "rediss":
+        return False
+    try:
+        async with asyncio.timeout(PLAIN_SECONDS):
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 6379)
+            try:
+                writer.write(b"PING\r\n")
+                return (await reader.read(1)) in (b"+", b"-")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, ValueError):
+        return False
+
+
+def first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
