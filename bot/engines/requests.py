@@ -31,6 +31,8 @@ class Requests:
         self._path = path
         self._missing = missing
         self._refused: set[str] = set()
+        self.in_foreground = False
+        """Whether the server streams only without `background`."""
 
     def refuses(self, field: str) -> bool:
         """Whether the server has refused this field of a request."""
@@ -43,6 +45,9 @@ class Requests:
         """
         while True:
             sent = {key: value for key, value in body.items() if key not in self._refused}
+            if sent.get("stream") and self.in_foreground:
+                sent.pop("background", None)
+            both = bool(sent.get("stream") and sent.get("background"))
             streams = sent.pop("stream", False)
             if not streams:
                 sent.pop("stream_options", None)
@@ -53,8 +58,11 @@ class Requests:
                 field = _refused_field(error, body, self._refused)
                 if field is None:
                     raise
-                log.info("field_refused", field=field)
-                self._refused.add(field)
+                log.info("field_refused", field=field, in_foreground=self.in_foreground)
+                if both and field == "stream":
+                    self.in_foreground = True
+                else:
+                    self._refused.add(field)
 
 
 def _refused_field(error: RunFailed, body: Json, refused: set[str]) -> str | None:

@@ -19,6 +19,7 @@ from bot.engines.answer import WORKING, Draft, update_of
 from bot.engines.api import Api, EventStream, Json
 from bot.engines.client import STREAMS
 from bot.engines.following import Following
+from bot.engines.foreground import ForegroundRuns, is_lost
 from bot.engines.functions import answered_calls, with_calls
 from bot.engines.items import Item, is_message, read_image, text
 from bot.engines.kept import Kept, find_kept, input_of
@@ -53,6 +54,7 @@ class ResponsesEngine:
         self._reopening = asyncio.Semaphore(REOPENED_AT_ONCE)
         self._requests = Requests(api, "responses")
         self._adopted = AdoptedRuns(api)
+        self._foreground = ForegroundRuns()
 
     async def aclose(self) -> None:
         await self._streams.aclose()
@@ -138,12 +140,18 @@ class ResponsesEngine:
         except RunFailed as error:
             if error.reason != "run_not_found":
                 raise
+            if run.id in self._foreground:
+                raise ConversationGone(run.id) from None
             yield await self._salvage(run, conversation, error)
             return
+        finally:
+            self._foreground.discard(run.id)
+        if is_lost(draft.ended):
+            raise ConversationGone(run.id)
         yield draft.finish(takes_calls=run.takes_calls)
 
     async def cancel(self, run: Run) -> None:
-        if not run.id.startswith(ADOPTED):
+        if not run.id.startswith(ADOPTED) and not self._foreground.stop(run.id):
             await self._cancel(run.id)
 
     async def fetch(self, run: Run, file: MadeFile) -> bytes:
@@ -194,6 +202,8 @@ class ResponsesEngine:
             live = self._streams.add(created)
         draft = await self._read_first(live)
         self._streams.keep(draft.id, live, draft)
+        if self._requests.in_foreground:
+            self._foreground.add(live, draft)
         return Run(draft.id, conversation.id, started_at, draft.status)
 
     async def _read_first(self, live: LiveStream) -> Draft:

@@ -24,11 +24,25 @@ class LiveStream:
     def __init__(self, stream: EventStream, closed: Callable[["LiveStream"], None]) -> None:
         self._stream = stream
         self._closed = closed
+        self._reader: asyncio.Task[Any] | None = None
+        self._stopped = False
+        self.is_closed = False
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        with vendor_errors(missing="run"):
-            async for event in self._stream:
-                yield event
+        self._reader = asyncio.current_task()
+        try:
+            with vendor_errors(missing="run"):
+                async for event in self._stream:
+                    yield event
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
+
+    def stop(self) -> None:
+        """End the iteration of another task as if the server had ended the stream."""
+        self._stopped = True
+        if self._reader:
+            self._reader.cancel()
 
     async def first(self, patience: float) -> Any:
         """The next event; None where the server ends the stream without one.
@@ -43,6 +57,7 @@ class LiveStream:
             raise Retry("timeout") from None
 
     async def aclose(self) -> None:
+        self.is_closed = True
         self._closed(self)
         await self._stream.close()
 

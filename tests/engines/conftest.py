@@ -20,6 +20,7 @@ async def fake() -> AsyncIterator[FakeOpenAI]:
 KINDS = (
     "responses",
     "responses-polled",
+    "responses-foreground",
     "responses-replayed",
     "responses-chat",
     "assistants",
@@ -35,6 +36,7 @@ async def engine(
     name, _, way = request.param.partition("-")
     fake.options.conversations = way not in ("replayed", "chat")
     fake.options.responses = way != "chat"
+    fake.options.background_stream = way != "foreground"
     async with AsyncExitStack() as stack:
         if name == "echo":
             yield await stack.enter_async_context(open_echo_at(tmp_path / "echo.db"))

@@ -1,5 +1,6 @@
 """The responses engine: its requests, and every way in which a response can end."""
 
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -441,8 +442,21 @@ async def test_fields_that_a_server_refuses_are_left_out() -> None:
         conversation = replace(conversation, last_item_id=first.last_item_id)
         second = await ask(engine, conversation, "two", turn_id="turn-2")
         assert second.text == "turn 2: one | two"
-    sent = [bool(body.get("stream")) for body in bodies(fake, "/responses")]
-    assert sent == [True, False, False]
+    sent = [(body.get("stream"), body.get("background")) for body in bodies(fake, "/responses")]
+    assert sent == [(True, True), (True, None), (True, None)]
+
+
+async def test_a_foreground_run_that_is_lost_with_its_stream_is_asked_for_again() -> None:
+    async with open_fake_openai(variant="ogx") as fake:
+        fake.answer = held("one two three", after=1)
+        async with open_responses_on(fake) as engine:
+            conversation = await begin(engine)
+            run = await start(engine, conversation, said("count"))
+            async with aclosing(engine.follow(run, conversation)) as updates:
+                await anext(updates)
+        async with open_responses_on(fake) as another:
+            with pytest.raises(ConversationGone):
+                await last_update(another, run, conversation)
 
 
 async def test_deleting_what_another_process_deletes_is_no_error(fake: FakeOpenAI) -> None:

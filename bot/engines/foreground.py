@@ -1,0 +1,41 @@
+"""Runs that are streamed without `background`, for servers that refuse the two together.
+
+Such a run lives as long as its stream: it is stopped by closing the stream, and lost with it.
+"""
+
+from bot.engines.answer import Draft
+from bot.engines.items import Item
+from bot.engines.streams import LiveStream
+
+
+class ForegroundRuns:
+    """The foreground runs of this process."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[LiveStream, Draft]] = {}
+
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._open
+
+    def add(self, live: LiveStream, draft: Draft) -> None:
+        self._open = {key: run for key, run in self._open.items() if not run[0].is_closed}
+        self._open[draft.id] = live, draft
+
+    def discard(self, run_id: str) -> None:
+        self._open.pop(run_id, None)
+
+    def stop(self, run_id: str) -> bool:
+        """End a run with the text so far; False if it is none of these."""
+        if run_id not in self._open:
+            return False
+        live, draft = self._open.pop(run_id)
+        draft.take_state({"id": run_id, "status": "cancelled"})
+        live.stop()
+        return True
+
+
+def is_lost(response: Item | None) -> bool:
+    """Whether the server has cancelled a foreground run by itself, as its stream was closed."""
+    if response is None:
+        return False
+    return response.get("background") is False and response.get("status") == "cancelled"
