@@ -26,11 +26,11 @@ EXIT_USAGE = 2
 
 
 class StartError(Exception):
-    """Why the workspace cannot be served, as one line for the user."""
+    """The workspace cannot be served; the message is one line for the user."""
 
 
 def settings(slack: LocalSlack) -> dict[str, str]:
-    """What an app needs in its environment, and where a person finds the page."""
+    """The environment variables for an app, and the address of the page."""
     return {
         "SLACK_API_URL": slack.api_url,
         "SLACK_BOT_TOKEN": slack.bot_token,
@@ -43,7 +43,7 @@ def settings(slack: LocalSlack) -> dict[str, str]:
 
 
 async def serve(options: Namespace) -> None:
-    """Run until SIGINT or SIGTERM; raises StartError where the options cannot be followed."""
+    """Run until SIGINT or SIGTERM; raises StartError if the options cannot be used."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -74,7 +74,7 @@ async def _open(options: Namespace) -> AsyncIterator[LocalSlack]:
 
 
 async def _run(slack: LocalSlack, stop: asyncio.Event, *, terminal: bool) -> None:
-    """Until the stop signal, or until the person leaves the terminal."""
+    """Wait for the stop signal, or for the person to leave the terminal."""
     waits: list[asyncio.Task[object]] = [asyncio.create_task(stop.wait())]
     if terminal:
         waits.append(asyncio.create_task(_chat(slack)))
@@ -104,7 +104,7 @@ def _load_manifest(path: Path | None) -> Json:
     try:
         manifest = yaml.safe_load(path.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())  # a YAML error is several lines long
+        reason = " ".join(str(error).split())  # a YAML error has several lines
         raise StartError(f"--manifest {path} cannot be read: {reason}") from None
     if not isinstance(manifest, dict):
         raise StartError(f"--manifest {path} is not an app manifest")

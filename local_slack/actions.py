@@ -1,4 +1,4 @@
-"""Elements that a person can use: found by action_id, turned into what Slack reports of them."""
+"""Interactive elements: looked up by action_id and turned into the payloads that Slack sends."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,7 +33,8 @@ def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
 def find_element(
     blocks: list[Json], action_id: str, block_id: str | None = None
 ) -> tuple[Json, Json]:
-    """The first with this id, or the one in a block: rows may have a button of one id each."""
+    """The first element with this id, or the one in a block: several rows may share an
+    action_id."""
     for block, element in elements(blocks):
         if element["action_id"] == action_id and block_id in (None, block.get("block_id")):
             return block, element
@@ -60,7 +61,7 @@ def make_action(block: Json, element: Json, value: str | None, action_ts: str) -
 
 
 def default_state(blocks: list[Json], values: Json | None = None) -> Json:
-    """`state.values`: what is filled in, by block_id and action_id."""
+    """`state.values`: the inputs' values, by block_id and action_id."""
     given = values or {}
     state: Json = {}
     for block, element in elements(blocks):

@@ -33,7 +33,7 @@ SLACKBOT = "USLACKBOT"
 
 
 class Route:
-    """Chooses the transport: HTTP where a request URL is set, else Socket Mode."""
+    """Chooses the transport: HTTP if a request URL is set, else Socket Mode."""
 
     def __init__(self, http: HttpEvents, sockets: SocketMode) -> None:
         self.http = http
@@ -86,7 +86,8 @@ class LocalSlack:
         self.web_api.events_url = events_url
         self.base_url = ""
         self.manifest: Json = {}
-        """The app's manifest, for what the page offers: commands, shortcuts, suggested prompts."""
+        """The app's manifest, from which the page offers commands, shortcuts and suggested
+        prompts."""
         self.switches: dict[str, Switch] = {}
         self._traces: deque[Trace] = deque(maxlen=KEPT_TRACES)
         self._trace_number = 0
@@ -118,7 +119,7 @@ class LocalSlack:
 
     @property
     def events_url(self) -> str | None:
-        """Where events go by HTTP; None: through Socket Mode. May be set at any time."""
+        """The request URL of events; None: Socket Mode. May be set at any time."""
         return self.http.url
 
     @events_url.setter
@@ -146,7 +147,7 @@ class LocalSlack:
         )
 
     def add_user(self, name: str, **fields: Any) -> Person:
-        """A new user; `is_guest=True`, `is_bot=True`, `team_id=...` and the like."""
+        """A new user; accepts `is_guest=True`, `is_bot=True`, `team_id=...` and so on."""
         user = User(self.workspace.new_id("U"), name, **fields)
         if user.is_bot and user.bot_id is None:
             user.bot_id = self.workspace.new_id("B")
@@ -177,7 +178,7 @@ class LocalSlack:
     # Messages and logs
 
     def messages(self, channel: str) -> list[Message]:
-        """All messages of a channel, replies too, in order."""
+        """All messages of a channel including replies, in order."""
         return list(self.workspace.messages[self.channel(channel).id].values())
 
     def thread(self, channel: str, ts: str) -> list[Message]:
@@ -185,7 +186,7 @@ class LocalSlack:
         return self.workspace.thread(self.channel(channel).id, ts)
 
     def replies(self, channel: str, ts: str) -> list[Message]:
-        """What the bot has written in a thread, in order."""
+        """The bot's messages in a thread, in order."""
         thread = self.thread(channel, ts)
         return [message for message in thread if message.user_id == self.bot.id]
 
@@ -195,7 +196,7 @@ class LocalSlack:
         return agent_thread(self.workspace, self.channel(channel).id, ts)
 
     def pings(self, message: Message) -> set[str]:
-        """Whom a message notifies: user ids, "here", "channel", "everyone", "subteam^…"."""
+        """Who is notified by a message: user ids, "here", "channel", "everyone", "subteam^…"."""
         return set(find_pings([message.text, message.blocks, message.attachments]))
 
     def permalink(self, message: Message) -> str:
@@ -226,7 +227,7 @@ class LocalSlack:
         self.workspace.changes.publish("trace", **trace.as_json())
 
     def steps(self, channel: str, thread_ts: str) -> list[Json]:
-        """What was reported of a thread: deliveries, calls and traces, in order."""
+        """Everything reported for a thread: deliveries, calls and traces, in order."""
         channel_id = self.channel(channel).id
         traces = list(self._traces)
         return steps_of(self.workspace, channel_id, thread_ts, self.deliveries, self.calls, traces)
@@ -252,12 +253,12 @@ class LocalSlack:
     # Time
 
     def expire(self) -> None:
-        """End the streams and status lines whose time is over (also done twice a second)."""
+        """End expired streams and status lines (also done twice a second)."""
         expire_streams(self.workspace)
         expire_statuses(self.workspace)
 
     async def wait_for(self, predicate: Callable[[], Value], timeout: float = 5.0) -> Value:
-        """The first true value of `predicate`, asked again after every change; TimeoutError."""
+        """The first true value of `predicate`, checked after every change; raises TimeoutError."""
         changed = asyncio.Event()
         stop = self.workspace.changes.observe(lambda change: changed.set())
         try:
@@ -272,13 +273,13 @@ class LocalSlack:
             stop()
 
     def serve_at(self, base_url: str) -> None:
-        """Give all parts the address at which they are served."""
+        """Tell all parts the address of the server."""
         self.base_url = base_url
         self.web_api.base_url = self.interactions.base_url = base_url
         self.workspace.files_url = base_url
 
     async def settled(self, timeout: float = 5.0) -> None:
-        """Wait until every delivery so far is acknowledged or given up."""
+        """Wait until every delivery so far was acknowledged or given up."""
         await self.wait_for(lambda: not self.deliveries_to_app.pending, timeout)
 
     async def close(self) -> None:

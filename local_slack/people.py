@@ -1,4 +1,4 @@
-"""People: what a person can do in Slack, as methods."""
+"""People: everything that a person can do in Slack, as methods."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,8 +19,8 @@ from local_slack.workspace.workspace import Workspace
 class Person:
     """One person. Channels are named "#general", "@bob" (the DM with bob) or by id.
 
-    Acts that Slack would refuse raise SlackError. Interactions return their Delivery once the
-    app has answered or three seconds are over; see its `state`.
+    Actions that Slack would refuse raise SlackError. Interactions return their Delivery once the
+    app has answered or after three seconds; see its `state`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Person:
         return self.user.id
 
     def _channel(self, reference: str) -> Channel:
-        """The channel of a reference; a DM is opened if needed, as in Slack."""
+        """Resolve a channel reference; a DM is opened if needed, as in Slack."""
         workspace = self._workspace
         if reference.startswith("@"):
             other = workspace.bot if reference == "@bot" else workspace.get_user(reference)
@@ -54,7 +54,7 @@ class Person:
         return channel
 
     def dm(self, *names: str) -> str:
-        """The id of the DM with the bot and, with names, of the group DM with all of them."""
+        """The id of the DM with the bot or, with names, of the group DM with all of them."""
         others = [self._workspace.get_user(name).id for name in names]
         channel, _ = self._workspace.open_dm([self.id, self._workspace.bot.id, *others])
         return channel.id
@@ -120,7 +120,7 @@ class Person:
         bot_id: str | None = None,
         app_id: str | None = None,
     ) -> str:
-        """Post exactly this, as an app does, or a feature such as `/me`; returns the `ts`.
+        """Post exactly this content, like an app or a feature such as `/me`; returns the `ts`.
 
         Nothing is parsed, escaped or unfurled. `bot_id` and `app_id` make it the post of an app
         in this person's name.
@@ -196,7 +196,7 @@ class Person:
         *,
         thread_ts: str | None = None,
     ) -> Delivery:
-        """Run a slash command. Slack refuses them in threads, and so does this."""
+        """Run a slash command. Like Slack, this refuses commands in threads."""
         if thread_ts is not None:
             raise SlackError("not_supported_in_threads")
         if self._commands is not None and command not in self._commands:
@@ -212,7 +212,7 @@ class Person:
     async def shortcut(
         self, callback_id: str, channel: str | None = None, ts: str | None = None
     ) -> Delivery:
-        """Run a shortcut: of the message `ts`, or without one a global shortcut."""
+        """Run the shortcut of the message `ts`, or without `ts` a global shortcut."""
         if channel is None or ts is None:
             payload = payloads.global_shortcut(
                 self._workspace, self._interactions, self.user, callback_id
@@ -236,8 +236,8 @@ class Person:
     ) -> Delivery:
         """Use an element of a message: press a button, or choose `value` in a select.
 
-        The two halves of feedback buttons are chosen by "positive" or "negative". Of several
-        elements with one action_id the first is used, or that of `block_id`.
+        Feedback buttons are chosen by "positive" or "negative". If several elements share an
+        action_id, the first is used, or that of `block_id`.
         """
         message = self._visible(self._channel(channel).id, ts)
         block, element = find_element(message.blocks, action_id, block_id)
@@ -262,7 +262,7 @@ class Person:
 
     @property
     def modals(self) -> list[View]:
-        """The modals on this person's screen, the topmost last."""
+        """The person's open modals, topmost last."""
         return views.stack(self._workspace, self.id)
 
     def _view(self, view_id: str | None) -> View:
@@ -282,7 +282,7 @@ class Person:
         view_id: str | None = None,
         block_id: str | None = None,
     ) -> Delivery:
-        """Use an element, as in `clicks`, of the topmost modal or of a view such as App Home."""
+        """Use an element (as in `clicks`) of the topmost modal, or of a view such as App Home."""
         view = self._view(view_id)
         block, element = find_element(view.payload["blocks"], action_id, block_id)
         action = make_action(block, element, value, self._workspace.clock.next_ts())
@@ -292,7 +292,7 @@ class Person:
     async def submits(
         self, values: Mapping[str, Any] | None = None, view_id: str | None = None
     ) -> Delivery:
-        """Submit a modal with values by action_id; the app's response_action is carried out."""
+        """Submit a modal with values by action_id, and carry out the app's response_action."""
         view = self._view(view_id)
         view.values = default_state(view.payload["blocks"], dict(values or {}))
         payload = payloads.view_submission(self._workspace, self._interactions, self.user, view)
@@ -334,7 +334,7 @@ class Person:
     # What the person sees
 
     def ephemerals(self, channel: str | None = None) -> list[Message]:
-        """The ephemeral messages that only this person sees."""
+        """The ephemeral messages of this person."""
         channel_id = self._channel(channel).id if channel else None
         return [
             message

@@ -1,6 +1,6 @@
 """Fixtures for the tests of a Slack app: `local_slack` is a running workspace.
 
-pytest loads this module by itself where the package is installed. The fixture needs
+pytest loads this module automatically once the package is installed. The fixture needs
 pytest-asyncio; without it, open a workspace with `open_workspace`.
 """
 
@@ -24,7 +24,7 @@ def local_slack_options() -> dict[str, Any]:
 
 async def _running(local_slack_options: dict[str, Any]) -> "AsyncIterator[LocalSlack]":
     """A running workspace with alice, bob and carol, closed after the test."""
-    from local_slack.server import open_workspace  # not before a test asks for it
+    from local_slack.server import open_workspace  # imported only when a test uses it
 
     async with open_workspace(**local_slack_options) as workspace:
         yield workspace

@@ -1,7 +1,7 @@
-"""Files of conversations to be replayed: JSONL, one conversation a line.
+"""Files of conversations to replay: JSONL, one conversation per line.
 
-Two forms are read: `{"title": ..., "turns": ["first message", "second", ...]}`, and the MT-Bench
-question format, which has `question_id` and `category` in the place of a title.
+Two formats are accepted: `{"title": ..., "turns": ["first message", "second", ...]}`, and the
+MT-Bench question format, with `question_id` and `category` instead of a title.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class ScriptError(ValueError):
-    """A line of the file is no conversation."""
+    """A line of the file is not a conversation."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Script:
 
 
 def read_scripts(file: Path) -> list[Script]:
-    """All conversations of a file. Raises ScriptError naming the first line that is none."""
+    """All conversations of a file. Raises ScriptError naming the first invalid line."""
     scripts = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip():

@@ -1,4 +1,4 @@
-"""Opens a local Slack on loopback: state, HTTP server, clock, in the right order."""
+"""Opens a local Slack on loopback: state, HTTP server, clock."""
 
 import asyncio
 import contextlib
@@ -109,7 +109,7 @@ async def open_workspace(
 
 
 def make_web_app(slack: LocalSlack) -> web.Application:
-    """All that is served: the API, sockets, files, response URLs, control, the page."""
+    """All routes: the API, sockets, files, response URLs, control, the page."""
     app = web.Application(
         client_max_size=MAX_UPLOAD_BYTES, middlewares=[refuse_other_origins(slack)]
     )

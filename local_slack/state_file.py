@@ -7,7 +7,7 @@ from local_slack.workspace.model import Json
 
 
 def load_state(path: Path) -> Json | None:
-    """The saved snapshot, or None without a file; raises ValueError for any other content."""
+    """The saved snapshot, or None without a file; raises ValueError for invalid content."""
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -22,7 +22,7 @@ def load_state(path: Path) -> Json | None:
 
 
 def save_state(path: Path, state: Json) -> None:
-    """Replace the file as a whole: a crash never leaves half of it."""
+    """Replace the file atomically: a crash never leaves a partial file."""
     new = path.with_name(path.name + ".new")
     new.write_text(json.dumps(state), encoding="utf-8")
     new.replace(path)

@@ -1,4 +1,4 @@
-"""A terminal chat in the local workspace: type, see threads, use commands and buttons."""
+"""A terminal chat in the local workspace: write, read threads, use commands and buttons."""
 
 import asyncio
 import sys
@@ -31,7 +31,7 @@ SAID = frozenset({"message_posted", "message_changed", "ephemeral_posted"})
 
 
 class Terminal:
-    """One person's window on the workspace. Reads from a pipe as well as from a keyboard."""
+    """One person's view of the workspace. Reads from a pipe or a keyboard."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Terminal:
     ) -> None:
         """`answered` waits until the app has finished its answer in a thread (channel, ts).
 
-        Without it an answer counts as finished when the app has posted and shows no status.
+        Without it, an answer counts as finished when the app has posted and shows no status.
         """
         self._answered = answered
         self._slack = slack
@@ -153,7 +153,7 @@ class Terminal:
             self._say(f"{number:3}  {escape(readable(self._slack, root)[:60])}  ({replies})")
 
     async def _quiet(self) -> None:
-        """Wait until the bot has nothing more to say (used where the input is a pipe)."""
+        """Wait until the bot has finished (used if the input is a pipe)."""
         await self._slack.settled()
         if self._thread_ts is not None:
             thread = self._thread_ts
@@ -168,10 +168,10 @@ class Terminal:
         streaming = last.stream is not None and last.stream.state == "streaming"
         return last.user_id == self._slack.bot.id and not busy and not streaming
 
-    # What is shown
+    # Output
 
     def _see(self, change: Change) -> None:
-        """Show what the bot says to this person, wherever it is said."""
+        """Print the bot's messages to this person, in any channel."""
         data = change.data
         for_me = data.get("visible_to") in (None, self._person.id)
         if change.kind == "agent_thread":
@@ -207,8 +207,8 @@ class Terminal:
 def _read_lines() -> "asyncio.Queue[str]":
     """The lines of the standard input, "" at its end.
 
-    A daemon thread reads them: a thread of the event loop would keep the process from ending while
-    it waits for input.
+    A daemon thread reads them: a thread of the event loop would prevent the process from ending
+    while it waits for input.
     """
     loop, lines = asyncio.get_running_loop(), asyncio.Queue[str]()
 

@@ -1,7 +1,7 @@
-"""What happened to a thread's messages: deliveries, Web API calls and the app's own steps.
+"""Traces of a thread's messages: deliveries, Web API calls and the app's own steps.
 
-The app's own part comes from `LocalSlack.trace`, or from another process through the control API.
-Only what was recorded is shown; nothing is guessed.
+The app's own steps come from `LocalSlack.trace`, or from another process through the control API.
+Only recorded facts are shown; nothing is guessed.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from local_slack.workspace.state import State
 class Trace:
     """One step inside the app, at a time of the workspace's clock.
 
-    `source` groups steps: "inbox", "turn" and "ai" have names of their own on the page. Without a
-    channel and thread it belongs to all of them; `ts` ties it to one message. `messages` names the
+    `source` groups steps: "inbox", "turn" and "ai" have their own names on the page. A step without
+    channel and thread belongs to all of them; `ts` ties it to one message. `messages` lists the
     messages that the turn `turn` has taken.
     """
 
@@ -49,7 +49,7 @@ def steps_of(
     calls: list[CallRecord],
     traces: list[Trace],
 ) -> list[Json]:
-    """All that was reported of a thread, in order of time."""
+    """Everything reported for a thread, in order of time."""
     known = {message.ts for message in state.thread(channel_id, thread_ts)} | {thread_ts}
     steps = [
         _delivered(delivery, attempt, number)
@@ -63,7 +63,7 @@ def steps_of(
 
 
 def _message_ts(delivery: Delivery) -> str:
-    """The message that a delivery is about: of a change, the one that was changed."""
+    """The message of a delivery; for a change, the changed message."""
     event = delivery.payload.get("event") or {}
     changed = event.get("message") or {}
     return str(changed.get("ts") or event.get("deleted_ts") or delivery.ts)
@@ -108,7 +108,7 @@ def _called(call: CallRecord) -> Json:
 
 
 def _size(args: Json) -> str:
-    """How much a call says; never what."""
+    """The size of a call's text, never the text itself."""
     blocks = args.get("blocks")
     shown = [block.get("text") for block in blocks or [] if isinstance(block, dict)]
     texts: list[Any] = [text for text in shown if isinstance(text, str)]
@@ -122,7 +122,7 @@ def _tells_of(trace: Trace, channel_id: str, thread_ts: str) -> bool:
 
 
 def read_trace(values: Json) -> Iterator[tuple[str, Any]]:
-    """The fields that another process may report; raises TypeError and ValueError."""
+    """The validated fields of a report; raises TypeError and ValueError."""
     kinds = {"source": str, "title": str, "at": float, "ms": float, "ok": bool}
     for name, value in values.items():
         if name == "messages":

@@ -7,7 +7,7 @@ from local_slack.workspace.model import Json, Message
 
 
 def show_thread(slack: LocalSlack, channel: str, ts: str, *, title: str = "") -> str:
-    """A thread as plain text: who said what, in order."""
+    """A thread as plain text: authors and messages, in order."""
     lines = [f"── {title} " + "─" * max(0, 70 - len(title))] if title else []
     for message in slack.thread(channel, ts):
         name = slack.workspace.get_user(message.user_id).name
@@ -25,7 +25,7 @@ def readable(slack: LocalSlack, message: Message) -> str:
 
 
 def text_of(message: Json) -> str:
-    """The words of a message: its blocks where they have any, else its text."""
+    """The visible text of a message: that of its blocks if they have any, else its text."""
     texts = []
     for block in message.get("blocks") or []:
         if block["type"] == "markdown":

@@ -12,13 +12,13 @@ TRUE = ("1", "true", True, 1)
 
 
 class Arguments:
-    """Typed access to the arguments; a wrong or missing one is Slack's `invalid_arguments`."""
+    """Typed access to the arguments; a wrong or missing one raises Slack's `invalid_arguments`."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = {name: value for name, value in values.items() if value is not None}
 
     def get(self, name: str) -> str | None:
-        """The text, or None where it is absent. (Empty text is a value.)"""
+        """The text, or None if it is absent. (An empty text is a value.)"""
         value = self.values.get(name)
         if value is None or isinstance(value, str):
             return value
@@ -44,7 +44,7 @@ class Arguments:
             raise invalid_arguments(f"`{name}` must be an integer") from None
 
     def json(self, name: str, error: str = "invalid_arguments") -> Any:
-        """A value that a form carries as JSON text and a JSON body as it is."""
+        """A structured value: JSON text in a form, plain JSON in a JSON body."""
         value = self.values.get(name)
         if not isinstance(value, str):
             return value
@@ -56,7 +56,7 @@ class Arguments:
             raise SlackError(error) from None
 
     def objects(self, name: str, error: str) -> list[dict[str, Any]] | None:
-        """A list of JSON objects; None where it is absent."""
+        """A list of JSON objects; None if it is absent."""
         value = self.json(name, error)
         if value is None:
             return None
@@ -66,7 +66,7 @@ class Arguments:
 
 
 async def read_arguments(request: web.Request) -> Arguments:
-    """Merge query string and body. A body that is no JSON object is `invalid_json`."""
+    """Merge query string and body. A body that is not a JSON object raises `invalid_json`."""
     values: dict[str, Any] = dict(request.query)
     if request.method == "POST" and request.can_read_body:
         if request.content_type == "application/json":

@@ -1,4 +1,4 @@
-"""Bytes of files: the upload address, and `url_private` with its login page."""
+"""File contents: the upload address, and `url_private` with its login page."""
 
 from aiohttp import web
 
@@ -25,7 +25,7 @@ class FileServer:
         return web.Response(status=404, text="not found")
 
     async def download(self, request: web.Request) -> web.Response:
-        """The bytes, or without the bot's token a login page with status 200, as Slack does."""
+        """The bytes; without the bot's token a login page with status 200, as in Slack."""
         file_id = request.match_info["file"].rpartition("-")[2]
         file = self._workspace.files.get(file_id)
         if file is None or not file.complete:

@@ -21,7 +21,7 @@ class Rates:
         self._posts: dict[str, float] = {}
 
     def check(self, method: str, tier: Tier, channel: str | None) -> int | None:
-        """Count a call; the seconds of `Retry-After` where it is one too many."""
+        """Count a call; returns the seconds of `Retry-After` if it exceeds the limit."""
         if not self.enabled:
             return None
         now = self._clock.now()
@@ -31,7 +31,7 @@ class Rates:
         if len(calls) >= PER_MINUTE[tier]:
             return max(1, round(60 - (now - calls[0]) + 0.5))
         if method in POSTING and channel is not None:
-            # A bucket that fills by one post a second: the time at which it is full again.
+            # A bucket that refills by one post a second, stored as the time at which it is full.
             full_at = max(self._posts.get(channel, 0.0), now) + 1.0
             if full_at - now > POST_BURST:
                 return 1

@@ -1,4 +1,4 @@
-"""Answers of the app to an interaction: in the acknowledgement or through its response_url."""
+"""Responses of the app to an interaction: in the acknowledgement or through its response_url."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ MAX_BODY_TEXT = 40_000
 
 
 def respond(workspace: Workspace, url: ResponseUrl, body: Json) -> None:
-    """Do what the body of an answer asks for: post, replace or delete; raises SlackError."""
+    """Carry out a response body: post, replace or delete; raises SlackError."""
     source = _source(workspace, url)
     if body.get("delete_original"):
         if source is None:
@@ -31,7 +31,7 @@ def respond(workspace: Workspace, url: ResponseUrl, body: Json) -> None:
             url.channel_id,
             workspace.clock.next_ts(),
             workspace.bot.id,
-            # Documented for in_channel only; by default an answer goes to the channel.
+            # Documented for in_channel only; by default a response goes to the channel.
             thread_ts=body.get("thread_ts") if in_channel else None,
             bot_id=workspace.bot.bot_id,
             app_id=workspace.app_id,

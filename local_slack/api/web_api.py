@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Tokens:
-    """What the app authenticates with."""
+    """The credentials of the app."""
 
     bot: str
     app: str
@@ -38,10 +38,10 @@ class Tokens:
 
 @dataclass
 class CallRecord:
-    """One call as it came in, without its token, and how it was answered.
+    """One call without its token, and its response.
 
-    `error` is "ok", Slack's error code, or "faulted" for a call that a fault kept from taking
-    effect; `dropped`: the app got no response.
+    `error` is "ok", Slack's error code, or "faulted" if a fault prevented the call; `dropped`: the
+    app got no response.
     """
 
     number: int
@@ -63,7 +63,7 @@ class CallRecord:
 
 
 class WebApi:
-    """Answers calls; `scopes` None means that all were granted (but chat:write.public)."""
+    """Answers calls; `scopes` None means that all were granted except chat:write.public."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ async def _read(request: web.Request) -> tuple[Arguments, SlackError | None]:
 
 
 def _meet(fault: MethodFault | None, name: str) -> web.Response | None:
-    """The answer of a fault that keeps the call from taking effect."""
+    """The response of a fault that prevents the call."""
     if fault is None or fault.kind == "drop_after":
         return None
     if fault.kind == "refuse":

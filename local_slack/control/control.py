@@ -76,7 +76,7 @@ class Control:
         self._guard = Guard(slack)
 
     def guarded(self, handler: Handler) -> Handler:
-        """Only for holders of the token, by the address of this server, from no other origin."""
+        """Require the token, this server's address, and no foreign origin."""
 
         async def guard(request: web.Request) -> web.StreamResponse:
             refusal = self._guard.refuse(request)
@@ -124,7 +124,7 @@ class Control:
         return web.json_response({"calls": calls, "deliveries": deliveries})
 
     async def steps(self, request: web.Request) -> web.Response:
-        """What was reported of the thread `?channel=C…&thread_ts=…`, in order."""
+        """Everything reported for the thread `?channel=C…&thread_ts=…`, in order."""
         try:
             steps = self._slack.steps(request.query["channel"], request.query["thread_ts"])
         except (KeyError, SlackError) as error:
@@ -132,7 +132,8 @@ class Control:
         return web.json_response({"steps": steps})
 
     async def trace(self, request: web.Request) -> web.Response:
-        """A step inside the app; the body has the fields of `Trace`, `at` in real time."""
+        """Report a step inside the app; the body has the fields of `Trace`, with `at` in real
+        time."""
         try:
             self._slack.trace(**dict(read_trace(await request.json())))
         except (AttributeError, TypeError, ValueError) as error:
@@ -148,7 +149,7 @@ class Control:
         return web.json_response({"ok": True})
 
     async def changes(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events; `?after=N` or Last-Event-ID goes on after the change N."""
+        """Server-sent events; `?after=N` or Last-Event-ID resumes after change N."""
         after = request.headers.get("Last-Event-ID") or request.query.get("after")
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
@@ -156,7 +157,7 @@ class Control:
         await response.prepare(request)
         subscription = self._slack.workspace.changes.subscribe(int(after) if after else None)
         async with contextlib.aclosing(subscription) as feed:
-            with contextlib.suppress(ConnectionResetError):  # the watcher has left
+            with contextlib.suppress(ConnectionResetError):  # the client has disconnected
                 async for change in feed:
                     data = json.dumps(_shown(change))
                     frame = f"id: {change.number}\nevent: {change.kind}\ndata: {data}\n\n"
@@ -165,7 +166,7 @@ class Control:
 
 
 def state_json(slack: LocalSlack) -> Json:
-    """All that a page shows, and the number of the last change that it contains."""
+    """The state for a page, and the number of the last change in it."""
     workspace = slack.workspace
     slack.expire()
     return {

@@ -11,15 +11,15 @@ from local_slack.local_slack import LocalSlack
 
 LOOPBACK = ("127.0.0.1", "localhost")
 OWN_SITE = (None, "same-origin", "none")
-"""`Sec-Fetch-Site` of requests by the page itself, a typed address or a program."""
+"""`Sec-Fetch-Site` of requests from the page itself, a typed address or a program."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def refuse_other_origins(slack: LocalSlack) -> Middleware:
-    """A middleware that refuses requests which a page of another site may have sent.
+    """Middleware that refuses requests that a page of another site may have sent.
 
-    It protects the Web API as well, whose tokens are not secret here.
+    It also protects the Web API, whose tokens are not secret here.
     """
 
     @web.middleware
@@ -39,9 +39,9 @@ def refuse_other_origins(slack: LocalSlack) -> Middleware:
 class Guard:
     """Admits requests with the token to the page and the control API.
 
-    The token comes as `Authorization: Bearer`, as `?token=`, or in the cookie that the page was
-    given. Cookies know no ports, so a page of another server on this machine would send ours along:
-    the cookie counts only where the browser says that the request is of our own origin.
+    The token comes as `Authorization: Bearer`, as `?token=`, or in the page's cookie. Cookies
+    ignore ports, so a page of another server on this machine would send ours: the cookie counts
+    only if the browser says that the request has our own origin.
     """
 
     def __init__(self, slack: LocalSlack) -> None:
@@ -49,11 +49,11 @@ class Guard:
 
     @property
     def cookie(self) -> str:
-        """Its name; each workspace has its own, since cookies know no ports."""
+        """Its name; each workspace has its own, since cookies ignore ports."""
         return f"local_slack_{self._slack.base_url.rpartition(':')[2]}"
 
     def refuse(self, request: web.Request) -> web.Response | None:
-        """A 401 response without the token, else None."""
+        """A 401 response if the token is missing, else None."""
         if self.is_token(_given(request)) or self._has_cookie(request):
             return None
         return web.json_response({"error": "unauthorized"}, status=401)

@@ -1,7 +1,7 @@
-"""Markdown for the page: parsed here, shown there.
+"""Markdown for the page: parsed here, rendered there.
 
 A text becomes a tree of nodes, each a string (text) or a list `[type, attributes, *children]`. The
-page makes DOM nodes of the types it knows and nothing else, so that no text becomes markup.
+page creates DOM nodes of known types only, so that no text becomes markup.
 """
 
 import html
@@ -37,7 +37,7 @@ def parse(text: str) -> list[Node]:
 def _parse(text: str) -> list[Node]:
     tokens = _PARSER.parse(text)
     for token in tokens:
-        # Blocks are bounded by the parser, emphasis is not. Both ends of a pair have one level.
+        # The parser bounds blocks, but not emphasis. Both ends of a pair have the same level.
         token.children = [
             child
             for child in token.children or ()
@@ -77,7 +77,7 @@ def _control(state: StateInline, silent: bool) -> bool:
 
 
 def _entity(state: StateInline, silent: bool) -> bool:
-    """Slack reads few entities by name."""
+    """Slack decodes only a few named entities."""
     if state.src[state.pos] != "&" or not (found := ENTITY.match(state.src, state.pos)):
         return False
     if not silent:
@@ -87,7 +87,7 @@ def _entity(state: StateInline, silent: bool) -> bool:
 
 
 def _bare_url(state: StateInline, silent: bool) -> bool:
-    """Addresses are links without any marks; punctuation at the end is not part of them."""
+    """Bare addresses are links; trailing punctuation is not part of them."""
     scheme = URL_SCHEME.search(state.pending)
     if state.src[state.pos] != ":" or state.linkLevel or not scheme:
         return False
@@ -113,7 +113,7 @@ def _trim_url(url: str) -> str:
 
 
 class _SlackMarkdown(MarkdownIt):
-    """Addresses stay as written. Whether one may become a link is the page's decision."""
+    """Addresses stay as written; the page decides which may become links."""
 
     def __init__(self) -> None:
         super().__init__("commonmark", {"html": False})
@@ -144,7 +144,7 @@ def _children(node: SyntaxTreeNode) -> list[Node]:
 
 
 def _nodes(node: SyntaxTreeNode) -> list[Node]:
-    """What a node of markdown-it becomes. A paragraph of a tight list becomes its text only."""
+    """Convert a node of markdown-it. A paragraph of a tight list becomes only its text."""
     kind = node.type
     if kind == "text":
         return [node.content] if node.content else []

@@ -1,4 +1,4 @@
-"""Serves the page: static files, whose data comes from the control API."""
+"""Serves the page: static files; the data comes from the control API."""
 
 from pathlib import Path
 from typing import Final
@@ -9,7 +9,7 @@ from local_slack.control.guard import Guard
 from local_slack.local_slack import LocalSlack
 
 FOLDER = Path(__file__).parents[1] / "page"
-# mimetypes reads the machine's own tables, which do not agree on JavaScript.
+# mimetypes reads the machine's tables, which disagree about JavaScript.
 TYPES: Final = {
     ".html": "text/html",
     ".css": "text/css",
@@ -42,7 +42,7 @@ def page_url(slack: LocalSlack) -> str:
 
 
 class WebPage:
-    """The handlers of the page, its assets and the files that people have shared."""
+    """The handlers of the page, its assets and shared files."""
 
     def __init__(self, slack: LocalSlack) -> None:
         self._slack = slack
@@ -71,7 +71,7 @@ class WebPage:
         return _serve(path)
 
     async def file(self, request: web.Request) -> web.StreamResponse:
-        """A shared file: images are shown, all others are downloaded."""
+        """A shared file: images are displayed, all others downloaded."""
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer:
-    """The app's response: an HTTP status, or the reason why there was none."""
+    """The app's response: an HTTP status, or the reason why there is none."""
 
     status: int | None
     reason: str = ""
@@ -70,7 +70,7 @@ class Delivery:
         return str(self.payload.get("event_id", ""))
 
     def as_json(self) -> Json:
-        """For a panel: all but the payload."""
+        """All fields except the payload, for the page."""
         attempts = [vars(attempt) for attempt in self.attempts]
         names = ("number", "kind", "name", "channel_id", "ts", "event_id", "state")
         return {name: getattr(self, name) for name in names} | {"attempts": attempts}
@@ -85,9 +85,10 @@ class Transport(Protocol):
 
 
 class Deliveries:
-    """Sends what the app subscribed to (`events`: names such as "message.im"; None: all).
+    """Sends the events that the app subscribed to (`events`: names such as "message.im"; None:
+    all).
 
-    `time_factor` scales the waits between retries, so that a test need not wait five minutes.
+    `time_factor` scales the pauses between retries, so that a test need not wait five minutes.
     """
 
     def __init__(

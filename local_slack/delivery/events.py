@@ -82,7 +82,7 @@ def _mention_event(channel: Channel, message: Json) -> Event:
 
 
 def _file_stub(file: Json) -> Json:
-    """Slack Connect shows files only to those who ask files.info."""
+    """Slack Connect events contain only stubs of files; files.info has the rest."""
     return {"id": file["id"], "mode": "file_access", "file_access": "check_file_info"}
 
 
@@ -147,7 +147,7 @@ def _reaction(kind: str) -> Callable[[Workspace, Json], list[Event]]:
 def _member(kind: str) -> Callable[[Workspace, Json], list[Event]]:
     def build(workspace: Workspace, data: Json) -> list[Event]:
         channel = workspace.channels[data["channel_id"]]
-        # Slack reports an app's own leaving by channel_left, not by this event.
+        # When the app itself leaves, Slack sends channel_left instead.
         if workspace.bot.id not in channel.members:
             return []
         payload: Json = {
@@ -190,7 +190,7 @@ _BUILDERS: dict[str, Callable[[Workspace, Json], list[Event]]] = {
 
 
 def envelope(workspace: Workspace, event: Event) -> Json:
-    """The outer payload. The event gets its `event_id` here, once for all its deliveries."""
+    """The outer payload. The event gets its `event_id` here, the same for all its deliveries."""
     enterprise = {"enterprise_id": workspace.enterprise_id} if workspace.enterprise_id else {}
     channel = event.payload.get("channel")
     channel_id = channel if isinstance(channel, str) else ""

@@ -1,4 +1,4 @@
-"""Faults between Slack and an app. They can be set while everything runs."""
+"""Faults between Slack and an app. They can be changed at any time."""
 
 import random
 from dataclasses import asdict, dataclass, field
@@ -26,11 +26,11 @@ class MethodFault:
 class Faults:
     """Set the fields at any time.
 
-    Deliveries: `deliver_twice` sends every event twice, `reverse_twins` sends `app_mention`
-    before the `message` it belongs to, `twin_gap` holds the later of the two back for that many
-    seconds, `mentions_without_files` leaves the files out of `app_mention`, and `delay` holds each
-    delivery back for a random time between the two bounds in seconds, which shuffles them.
-    Web API: the methods below; several faults of one method happen one after the other.
+    Deliveries: `deliver_twice` sends every event twice, `reverse_twins` sends `app_mention` before
+    its `message`, `twin_gap` delays the later of the two by that many seconds,
+    `mentions_without_files` omits the files from `app_mention`, and `delay` delays each delivery by
+    a random time between two bounds in seconds, which shuffles them. Web API: the methods below;
+    several faults of one method happen one after another.
     """
 
     deliver_twice: bool = False
@@ -53,7 +53,7 @@ class Faults:
         self.methods.append(MethodFault(method, "server_error", times, status=status))
 
     def drop(self, method: str, times: int = 1, *, after_effect: bool = True) -> None:
-        """The connection closes without an answer, after (or before) the call took effect."""
+        """The connection closes without a response, after (or before) the call took effect."""
         kind: MethodFaultKind = "drop_after" if after_effect else "drop_before"
         self.methods.append(MethodFault(method, kind, times))
 
@@ -68,7 +68,7 @@ class Faults:
         self.methods.clear()
 
     def take(self, method: str) -> MethodFault | None:
-        """The fault that this call meets, used up by one."""
+        """The fault for this call; counts it as used."""
         for fault in self.methods:
             if fault.method == "*" or method in fault.method.split():
                 fault.times -= 1

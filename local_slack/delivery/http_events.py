@@ -87,7 +87,7 @@ def _read(response: aiohttp.ClientResponse, text: str) -> Answer:
 
 
 def parse_body(text: str) -> object:
-    """JSON where the app answered with JSON, else its text (which Slack shows as a message)."""
+    """The response body: JSON, or text (which Slack shows as a message)."""
     try:
         return json.loads(text) if text else None
     except ValueError:

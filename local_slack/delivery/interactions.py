@@ -1,4 +1,4 @@
-"""Trigger ids and response URLs: what an interaction allows the app to do, and for how long."""
+"""Trigger ids and response URLs: the permissions of an interaction, and their lifetimes."""
 
 import secrets
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ RESPONSE_URL_USES = 5
 
 @dataclass
 class Trigger:
-    """Permission to open one view for this person, for three seconds."""
+    """Permission to open one view for this person within three seconds."""
 
     user_id: str
     expires: float

@@ -22,7 +22,7 @@ def slash_command(
     command: str,
     text: str,
 ) -> dict[str, str]:
-    """The fields of the form. There is no thread in it: Slack has no commands in threads."""
+    """The fields of the form. It has no thread: Slack has no commands in threads."""
     return {
         "token": "verification-token",
         "team_id": workspace.team_id,
@@ -82,7 +82,7 @@ def block_action(
         "response_url": url,
         "actions": [action],
     }
-    # Slack leaves out the message where it is ephemeral.
+    # Slack omits the message if it is ephemeral.
     if message.visible_to is None:
         payload["message"] = message_json(workspace, message)
     return payload

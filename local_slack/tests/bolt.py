@@ -1,4 +1,4 @@
-"""A real Bolt app, in HTTP or Socket Mode, for a local Slack to talk to."""
+"""A real Bolt app over HTTP or Socket Mode."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ def make_app(slack: LocalSlack) -> AsyncApp:
 
 @contextlib.asynccontextmanager
 async def served(app: AsyncApp, slack: LocalSlack) -> AsyncIterator[None]:
-    """The app behind its request URL."""
+    """Serve the app at a request URL."""
     runner = web.AppRunner(app.server(port=0).web_app, shutdown_timeout=0.5)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -38,7 +38,7 @@ async def served(app: AsyncApp, slack: LocalSlack) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def connected(app: AsyncApp, slack: LocalSlack) -> AsyncIterator[AsyncSocketModeHandler]:
-    """The app in Socket Mode."""
+    """Run the app in Socket Mode."""
     handler = AsyncSocketModeHandler(app, slack.app_token, ping_interval=1)
     await handler.connect_async()
     await slack.wait_for(lambda: slack.sockets.connections == 1)

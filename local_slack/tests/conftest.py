@@ -1,4 +1,4 @@
-"""A workspace and a real client of the SDK for every test that asks for them."""
+"""Fixtures: a workspace and a real client of the SDK."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""A bare request URL that notes what Slack sends it."""
+"""A bare request URL that records requests."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +12,7 @@ Answering = Callable[[int], Awaitable[web.Response]]
 
 
 class Receiver:
-    """A request URL that notes what it gets; `answer` is asked with the number of the request."""
+    """A request URL that records requests; `answer` is called with the number of the request."""
 
     def __init__(self, answer: Answering) -> None:
         self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []

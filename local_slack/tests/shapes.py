@@ -17,19 +17,19 @@ RECORDED = Path(__file__).parent / "data" / "slack_shapes.json"
 DEPTHS = {"events": 2, "socket": 3, "interactive": 2, "api": 2}
 """How many levels of fields are recorded, by folder."""
 NAMED = frozenset({"type", "subtype"})
-"""Fields whose values tell payloads apart."""
+"""Fields whose values distinguish payloads."""
 Json = dict[str, Any]
 
 
 def load(pattern: str) -> list[Json]:
-    """The shapes of the samples whose path fits, one for each."""
+    """The shapes of the samples whose path matches."""
     found = [shape for path, shape in sorted(_recorded().items()) if fnmatchcase(path, pattern)]
     assert found, pattern
     return found
 
 
 def references() -> dict[str, Json]:
-    """What Slack's reference says of each method: `rate_limits`, `scopes`, shapes of `examples`."""
+    """Slack's reference of each method: `rate_limits`, `scopes`, shapes of `examples`."""
     start = "reference/"
     return {path.removeprefix(start): facts for path, facts in _all().items() if start in path}
 

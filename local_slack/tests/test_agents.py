@@ -1,4 +1,4 @@
-"""Status line, prompts, title and sessions of an agent."""
+"""The agent's status line, prompts, title and sessions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Values of arguments, as clients of all kinds write them."""
+"""The encodings of arguments that clients use."""
 
 import pytest
 

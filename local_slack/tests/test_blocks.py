@@ -1,4 +1,4 @@
-"""Block Kit: what a message may carry and what Slack would refuse."""
+"""Block Kit: accepted and refused blocks."""
 
 from typing import Any
 

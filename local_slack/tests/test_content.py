@@ -1,4 +1,4 @@
-"""Messages that are more than typed text, and people of other workspaces, as apps receive them."""
+"""Messages other than typed text, and people of other workspaces, as apps receive them."""
 
 import time
 

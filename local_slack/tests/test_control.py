@@ -1,4 +1,4 @@
-"""The control API: another process makes people act, sets faults and watches."""
+"""The control API: another process acts for people, sets faults and reads the state."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""Signed events: retries on Slack's schedule, faults on switches, a record of each attempt."""
+"""Signed events: retries on Slack's schedule, faults, a record of each attempt."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What people do, as events: each in the shape that Slack gives it."""
+"""People's actions as events, in Slack's shapes."""
 
 import contextlib
 from collections.abc import AsyncIterator

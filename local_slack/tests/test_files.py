@@ -1,4 +1,4 @@
-"""Files both ways: what people drop into a message, what the bot uploads."""
+"""Files in both directions: attached by people, uploaded by the bot."""
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - the cases are easier to read in one line each
-"""The nodes that the page shows of a Markdown text, and where they are added."""
+"""The nodes of a Markdown text for the page, and where they are added."""
 
 import json
 import time

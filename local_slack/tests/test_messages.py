@@ -18,7 +18,7 @@ async def running(transport: str, app: AsyncApp, slack: LocalSlack) -> AsyncIter
 
 
 class Listener:
-    """An app that notes all messages and mentions and answers mentions in their thread."""
+    """An app that records all messages and mentions and answers mentions in their thread."""
 
     def __init__(self, slack: LocalSlack) -> None:
         self.app = make_app(slack)

@@ -1,4 +1,4 @@
-"""The fixtures that an app's own tests get from the installed package."""
+"""The fixtures of the installed package."""
 
 import pytest
 

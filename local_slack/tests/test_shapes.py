@@ -18,7 +18,7 @@ from local_slack.tests.shapes import RECORDED, keys_of, load, record, references
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data" / "slack-payloads"
 Json = dict[str, Any]
 
-# Sent by Slack today, according to its reference, and younger than the samples.
+# Sent by Slack today according to its reference; newer than the samples.
 NEWER_ENVELOPE = {"context_team_id", "context_enterprise_id"}
 NEWER_EVENT: dict[str, set[str]] = {
     "app_home_opened": {"context"},
@@ -44,7 +44,7 @@ def assert_fits(ours: Json, samples: list[Json]) -> None:
 
 
 async def act(slack: LocalSlack) -> None:
-    """Something of every kind that the samples hold."""
+    """One object of every kind in the samples."""
     alice = slack.user("alice")
     root = await alice.says("#general", "@bot hi", files={"a.txt": b"a"})
     await alice.edits("#general", root, "hello")
@@ -179,7 +179,7 @@ ANSWERS: dict[str, tuple[Json, str | None]] = {
     "files.info": ({"file": "FILE"}, "file"),
     "views.publish": ({"user_id": "ALICE", "view": {"type": "home", "blocks": []}}, "view"),
 }
-# In Slack's answers today, younger than the samples.
+# In Slack's responses today; newer than the samples.
 NEWER_ANSWER = {"files.info": {"alt_txt", "user_team"}, "bots.info": {"user_id"}}
 
 

@@ -1,4 +1,4 @@
-"""A workspace goes on where it stopped."""
+"""A restored workspace continues where it stopped."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from local_slack.tests.bolt import make_client
 
 
 async def fill(slack: LocalSlack) -> str:
-    """One of everything that a workspace keeps; the `ts` of the thread in #general."""
+    """Create one object of every kind; returns the `ts` of the thread in #general."""
     client, alice = make_client(slack), slack.user("alice")
     general = slack.channel("#general").id
     ts = await alice.says("#general", "@bot look", files={"a.bin": b"\x00\xff"})

@@ -12,7 +12,7 @@ from local_slack.tests.refusals import refused
 
 
 async def open_socket(slack: LocalSlack, session: aiohttp.ClientSession) -> Any:
-    """A raw connection that has read its hello."""
+    """A raw connection that has received its hello."""
     client = make_client(slack)
     url = (await client.apps_connections_open(app_token=slack.app_token))["url"]
     socket = await session.ws_connect(url)

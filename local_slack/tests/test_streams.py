@@ -1,4 +1,4 @@
-"""Streamed messages: the SDK's own helper, the limits, the three ways to end."""
+"""Streamed messages: the SDK's helper, the limits, the three ways to end."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from local_slack.tests.refusals import refused
 
 
 class Thread:
-    """Where a stream goes: alice's question in #general."""
+    """The arguments of a stream below alice's question in #general."""
 
     def __init__(self, slack: LocalSlack, ts: str) -> None:
         self.slack = slack

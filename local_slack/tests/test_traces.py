@@ -1,4 +1,4 @@
-"""What was reported of a thread, and the buttons that an app may offer."""
+"""The traces of a thread, and the buttons that an app may add."""
 
 import time
 from typing import Any

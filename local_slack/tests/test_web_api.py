@@ -1,4 +1,4 @@
-"""The Web API as such: encodings, tokens, scopes, faults, rates, the log of calls."""
+"""The Web API in general: encodings, tokens, scopes, faults, rates, the log of calls."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ EVIL = "https://evil.example"
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """A browser of sorts: it keeps cookies for addresses, too."""
+    """A minimal browser: it also keeps cookies for IP addresses."""
     jar = aiohttp.CookieJar(unsafe=True)
     async with aiohttp.ClientSession(cookie_jar=jar) as session:
         yield session

@@ -1,4 +1,4 @@
-"""What an agent shows around a thread: status line, suggested prompts, title, session."""
+"""The agent's side of a thread: status line, suggested prompts, title, session."""
 
 from local_slack.workspace.errors import SlackError
 from local_slack.workspace.model import AgentThread, Json, Session
@@ -45,7 +45,7 @@ def set_status(
 
 
 def clear_status(workspace: Workspace, channel_id: str, thread_ts: str | None) -> None:
-    """What a post of the app does by itself."""
+    """The side effects of a post by the app."""
     thread = workspace.agent_threads.get((channel_id, thread_ts or ""))
     if thread is not None and thread.status:
         set_status(workspace, channel_id, thread.thread_ts, "", [])
@@ -67,7 +67,7 @@ def set_session(
     title: str = "",
     initiator: str | None = None,
 ) -> Session:
-    """Set the status of a session, which starts it. The title counts only then."""
+    """Set the status of a session and start it if needed; the title is used only at the start."""
     if status not in SESSION_STATUSES:
         raise SlackError("invalid_status")
     thread = agent_thread(workspace, channel_id, thread_ts)

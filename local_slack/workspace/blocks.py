@@ -1,6 +1,6 @@
-"""Block Kit as strictly as Slack checks it: known types, required fields, lengths.
+"""Validates Block Kit as strictly as Slack: known types, required fields, lengths.
 
-Where Slack's own limit is not documented, the limit of its SDKs is taken.
+If Slack documents no limit, that of its SDKs is used.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ MAX_ITEMS = {"actions": 25, "context": 10, "context_actions": 5, "carousel": 10}
 
 
 class BlockError(Exception):
-    """Why blocks are not valid; the message goes into `response_metadata.messages`."""
+    """Blocks are invalid; the message goes into `response_metadata.messages`."""
 
 
 def check_message_blocks(
@@ -62,7 +62,7 @@ def check_message_blocks(
 
 
 def check_markdown(markdown: str, bounds: Bounds, *, others: int = 0) -> None:
-    """Raise SlackError where Slack would not take this much Markdown beside `others` blocks."""
+    """Raise SlackError if Slack would not accept this much Markdown beside `others` blocks."""
     if len(markdown) > bounds.longest_markdown:
         raise SlackError("msg_too_long")
     if bounds.expands and others + count_blocks(markdown) > MAX_BLOCKS:
@@ -70,7 +70,7 @@ def check_markdown(markdown: str, bounds: Bounds, *, others: int = 0) -> None:
 
 
 def with_ids(blocks: list[Json]) -> list[Json]:
-    """Slack fills in a `block_id` and, for elements, an `action_id` where the app gave none."""
+    """Fill in missing `block_id`s and, for elements, `action_id`s, as Slack does."""
     filled = []
     for number, block in enumerate(blocks):
         copy = {**block}
@@ -106,7 +106,7 @@ def check_all(blocks: list[Json], known: frozenset[str], error: str) -> None:
                 _limit(block_id, 255, "block_id")
                 _demand(block_id not in seen, "block_id already exists")
                 seen.add(block_id)
-        # The latter: a part that is of another JSON type than the checks below expect.
+        # The latter: a part has a different JSON type than the checks below expect.
         except (BlockError, AttributeError, KeyError, TypeError) as reason:
             pointer = f"[ERROR] {reason} [json-pointer:/blocks/{number}]"
             raise refusal(error, [pointer]) from None

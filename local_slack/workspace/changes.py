@@ -11,7 +11,7 @@ HISTORY = 2_000
 
 @dataclass(frozen=True)
 class Change:
-    """One change: `kind` names it, `data` is JSON in the shapes that Slack uses."""
+    """One change: its `kind`, and `data` as JSON in Slack's shapes."""
 
     number: int
     kind: str
@@ -22,7 +22,8 @@ class Change:
 
 
 class Changes:
-    """A numbered feed of changes. Observers are called at once, subscribers read at leisure."""
+    """A numbered feed of changes. Observers are called synchronously, subscribers read from a
+    queue."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -44,12 +45,12 @@ class Changes:
         return self._number
 
     def observe(self, observer: Callable[[Change], None]) -> Callable[[], None]:
-        """Call `observer` with every change; returns the function that ends it."""
+        """Call `observer` with every change; returns a function that unsubscribes it."""
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
     async def subscribe(self, after: int | None = None) -> AsyncGenerator[Change, None]:
-        """All changes from now on, or those after the given number as far as they are kept."""
+        """All changes from now on, or those after the given number, as far as they are kept."""
         queue: asyncio.Queue[Change] = asyncio.Queue()
         if after is not None:
             for change in self._history:

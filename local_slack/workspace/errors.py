@@ -1,10 +1,10 @@
-"""The one error of the local Slack: what Slack would answer with `ok: false`."""
+"""The error of the local Slack: a response with `ok: false`."""
 
 from typing import Any
 
 
 class SlackError(Exception):
-    """`code` is Slack's own error code; `details` are further fields of the answer."""
+    """`code` is Slack's error code; `details` are further fields of the response."""
 
     def __init__(self, code: str, **details: Any) -> None:
         super().__init__(code)
@@ -13,6 +13,6 @@ class SlackError(Exception):
 
 
 def invalid_arguments(*messages: str) -> SlackError:
-    """Slack's answer to a wrong or missing argument, with its list of reasons."""
+    """Slack's error for a wrong or missing argument, with its list of reasons."""
     reasons = [f"[ERROR] {message}" for message in messages]
     return SlackError("invalid_arguments", response_metadata={"messages": reasons})

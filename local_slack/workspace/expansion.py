@@ -1,4 +1,4 @@
-"""How many blocks Slack makes of Markdown.
+"""The number of blocks that Slack makes of Markdown.
 
 Slack does not document its rules. This counts each heading, paragraph, list, table, quote, rule and
 fenced code as one; other bots report refusals at 50 of them.
@@ -15,10 +15,10 @@ _ITEM = re.compile(r"\s*([-*+]|\d{1,9}[.)])\s")
 
 @dataclass
 class Bounds:
-    """What Slack takes in one message beyond its documented limits; tests may change it."""
+    """Undocumented limits of a message; tests may change them."""
 
     expands: bool = False
-    """Whether the blocks that Slack makes of Markdown count towards the 50 of a message."""
+    """Whether the blocks that Slack makes of Markdown count towards a message's 50."""
     longest_markdown: int = 12_000
     """Characters of Markdown."""
 

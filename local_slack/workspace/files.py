@@ -1,4 +1,4 @@
-"""Files of a workspace, kept with their bytes."""
+"""Files of a workspace, with their bytes."""
 
 import mimetypes
 import secrets
@@ -10,7 +10,7 @@ LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body></bo
 
 
 def expect(workspace: Workspace, user_id: str, name: str, length: int, alt_txt: str = "") -> File:
-    """A file that has yet to be uploaded, to the address with its `upload_ticket`."""
+    """A file to be uploaded, to the address with its `upload_ticket`."""
     file = File(
         workspace.new_id("F"),
         name,

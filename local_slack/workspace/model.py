@@ -1,4 +1,4 @@
-"""What a workspace consists of: users, channels, messages, files, views, agent threads."""
+"""The objects of a workspace: users, channels, messages, files, views, agent threads."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -23,11 +23,11 @@ class User:
     app_id: str | None = None
     deleted: bool = False
     team_id: str | None = None
-    """The user's own workspace, where it is another one."""
+    """The user's own workspace, if it is another one."""
     is_stranger: bool | None = None
-    """Slack does not always report it; None: true for users of other workspaces."""
+    """Slack does not always report it. None: true for users of other workspaces."""
     enterprise_id: str | None = None
-    """Of an Enterprise organization; the user is then a member of `enterprise_teams`."""
+    """The Enterprise organization of the user, who is a member of `enterprise_teams`."""
     enterprise_teams: list[str] = field(default_factory=list)
 
 
@@ -49,7 +49,7 @@ class Channel:
 
 @dataclass
 class Stream:
-    """The life of a streamed message; `length` counts all characters sent so far."""
+    """The state of a streamed message; `length` counts all characters sent so far."""
 
     started_at: float
     state: StreamState = "streaming"
@@ -62,7 +62,8 @@ class Stream:
 
 @dataclass
 class Message:
-    """One message. `visible_to` makes it ephemeral; `deleted` leaves a tombstone over a thread."""
+    """One message. `visible_to` makes it ephemeral; `deleted` makes it the tombstone of a
+    thread."""
 
     channel_id: str
     ts: str
@@ -87,7 +88,7 @@ class Message:
 
     @property
     def root_ts(self) -> str:
-        """The `thread_ts` that a reply to this message carries."""
+        """The `thread_ts` of a reply to this message."""
         return self.thread_ts or self.ts
 
     @property
@@ -115,7 +116,7 @@ class File:
 
 @dataclass
 class View:
-    """A modal or an App Home as the app sent it, plus what the person filled in."""
+    """A modal or an App Home as the app sent it, plus the person's input."""
 
     id: str
     user_id: str
@@ -139,7 +140,7 @@ class Session:
 
 @dataclass
 class AgentThread:
-    """What an agent shows around one thread: status line, title, prompts, session."""
+    """The agent's side of one thread: status line, title, prompts, session."""
 
     channel_id: str
     thread_ts: str

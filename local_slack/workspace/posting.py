@@ -1,4 +1,4 @@
-"""What people post: text typed into the message box, with files, and the unfurling of links."""
+"""Posts of people: typed text, files, and the unfurling of links."""
 
 import uuid
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def post(
     file_ids: list[str] | None = None,
     attachments: list[Json] | None = None,
 ) -> Message:
-    """A message of a person or of another bot. `broadcast` is "also send to channel"."""
+    """Post a message of a person or of another bot. `broadcast` is "also send to channel"."""
     if channel.archived:
         raise SlackError("is_archived")
     if user.id not in channel.members:
@@ -48,7 +48,7 @@ def post(
 
 
 def post_exactly(workspace: Workspace, user: User, channel: Channel, message: Message) -> Message:
-    """A message whose content is not of the message box: of an app, or of a feature of Slack."""
+    """Post content that cannot be typed: of an app, or of a feature of Slack."""
     if user.id not in channel.members:
         raise SlackError("not_in_channel")
     workspace.check_thread(channel.id, message.thread_ts)
@@ -56,7 +56,7 @@ def post_exactly(workspace: Workspace, user: User, channel: Channel, message: Me
 
 
 def forward(workspace: Workspace, message: Message) -> Json:
-    """The attachment by which Slack shows a message that was shared into another place."""
+    """The attachment with which Slack shows a shared message."""
     author, channel = workspace.users.get(message.user_id), workspace.channels[message.channel_id]
     name = (author.real_name or author.name) if author else message.user_id
     return {
@@ -87,7 +87,7 @@ def forward(workspace: Workspace, message: Message) -> Json:
 
 
 def table(rows: Sequence[Sequence[str]]) -> Json:
-    """The attachment that Slack makes of a table pasted into the message box."""
+    """The attachment that Slack makes of a pasted table."""
     return {
         "id": 1,
         "fallback": "[no preview available]",

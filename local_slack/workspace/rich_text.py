@@ -1,4 +1,4 @@
-"""What people type: mentions made real, and the `rich_text` block that Slack sends along."""
+"""Typed text: resolves mentions, and builds the `rich_text` block that Slack adds."""
 
 import re
 from typing import Any
@@ -39,9 +39,9 @@ def find_mentions(text: str) -> list[str]:
 
 
 def find_pings(content: Any) -> list[str]:
-    """Everybody whom a text or blocks would notify: user ids, "here", "channel", "everyone".
+    """Everyone that a text or blocks would notify: user ids, "here", "channel", "everyone".
 
-    Control sequences count in every text, also in `markdown` blocks: the stricter reading.
+    Control sequences count in every text, including `markdown` blocks: the stricter reading.
     """
     if isinstance(content, str):
         return [match[1] or match[2] for match in _PING.finditer(content)]

@@ -1,4 +1,4 @@
-"""The state of a workspace as a JSON dict and back, so that it survives a restart."""
+"""Converts the state of a workspace to a JSON dict and back, so that it survives a restart."""
 
 import base64
 import itertools
@@ -23,7 +23,7 @@ VERSION = 1
 
 
 def snapshot(workspace: Workspace) -> Json:
-    """Everything but what lives for seconds: trigger ids and response URLs."""
+    """Everything except short-lived trigger ids and response URLs."""
     stored = itertools.chain.from_iterable(m.values() for m in workspace.messages.values())
     return {
         "version": VERSION,
@@ -47,7 +47,7 @@ def snapshot(workspace: Workspace) -> Json:
 
 
 def restore(state: Json, clock: Clock | None = None) -> Workspace:
-    """A workspace as it was; raises ValueError for a damaged snapshot or another version."""
+    """The restored workspace; raises ValueError for a damaged snapshot or another version."""
     if state.get("version") != VERSION:
         raise ValueError(f"a snapshot of version {VERSION} is expected")
     try:

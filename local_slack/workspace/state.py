@@ -1,4 +1,4 @@
-"""What a workspace holds, and how it is looked up. The rules of change are Workspace's."""
+"""The data of a workspace, with look-ups. The rules of changes are in `Workspace`."""
 
 import itertools
 from collections import defaultdict
@@ -11,7 +11,7 @@ from local_slack.workspace.model import AgentThread, Channel, File, Json, Messag
 
 @dataclass
 class State:
-    """One team with one app installed in it. All ids are Slack's kind of ids."""
+    """One team with one app installed in it. All ids look like Slack's."""
 
     team_id: str = "T0PLAYGRND"
     team_name: str = "Local Slack"
@@ -50,7 +50,7 @@ class State:
         return next(user for user in self.users.values() if user.app_id == self.app_id)
 
     def new_id(self, prefix: str) -> str:
-        """An id that no other object of this workspace has, such as "C000000001X"."""
+        """A new unique id, such as "C000000001X"."""
         return f"{prefix}{next(self.counter):09d}X"
 
     def find_user(self, reference: str) -> User | None:
@@ -100,7 +100,7 @@ class State:
         return ([root] if root else []) + self.replies(channel_id, root_ts)
 
     def index(self, message: Message) -> None:
-        """Store a message where look-ups find it, silently."""
+        """Store a message without publishing it."""
         self.messages.setdefault(message.channel_id, {})[message.ts] = message
         if message.is_reply:
             self._replies[message.channel_id, message.root_ts].append(message.ts)

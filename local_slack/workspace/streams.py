@@ -1,8 +1,8 @@
 """Streamed messages: start, append, stop, and ends without the app.
 
-A stream takes 12,000 characters in all and lives about five minutes from its start, whatever
-is appended. Slack documents neither the lifetime nor that the limit is for all chunks
-together; both are measured by others, and this is the stricter reading.
+A stream accepts 12,000 characters in total and ends about five minutes after its start, whatever is
+appended. Slack documents neither the lifetime nor that the limit covers all chunks together; others
+have measured both, and this is the stricter reading.
 """
 
 from local_slack.workspace.blocks import MAX_BLOCKS
@@ -16,7 +16,7 @@ CHUNKS = {"markdown_text": "text", "task_update": "id", "plan_update": "title", 
 
 
 def append(workspace: Workspace, message: Message, markdown: str, chunks: list[Json]) -> None:
-    """Add to a live stream; raises what chat.appendStream answers."""
+    """Append to a live stream; raises the errors of chat.appendStream."""
     stream = live(message)
     text = check_room(stream, markdown, chunks)
     stream.length += len(text)
@@ -27,7 +27,7 @@ def append(workspace: Workspace, message: Message, markdown: str, chunks: list[J
 
 
 def check_room(stream: Stream, markdown: str, chunks: list[Json]) -> str:
-    """The text that the pieces would add; raises SlackError where the stream cannot take them."""
+    """The text that the chunks would add; raises SlackError if the stream cannot accept them."""
     text = markdown
     blocks = sum(block["type"] != "markdown" for block in stream.chunk_blocks)
     for chunk in chunks:
@@ -45,7 +45,7 @@ def check_room(stream: Stream, markdown: str, chunks: list[Json]) -> str:
 
 
 def live(message: Message) -> Stream:
-    """The stream of a message that is still streaming, else Slack's error."""
+    """The stream of a message that is still streaming; else raises Slack's error."""
     stream = message.stream
     if stream is None or stream.state in ("stopped", "expired"):
         raise SlackError("message_not_in_streaming_state")
@@ -70,7 +70,7 @@ def expire_streams(workspace: Workspace) -> None:
 
 
 def stop_by_user(workspace: Workspace, user_id: str, channel_id: str, thread_ts: str) -> list[str]:
-    """The Stop button: Slack closes the streams of the thread and sends the app an event.
+    """Press Stop: Slack closes the streams of the thread and sends the app an event.
 
     The session keeps its status until the app sets it.
     """
@@ -97,7 +97,7 @@ def _show(workspace: Workspace, message: Message, text: str) -> None:
 
 
 def _say(stream: Stream, text: str) -> None:
-    """Append to the last text; after a card a new text starts, as in Slack's timeline."""
+    """Append to the last text; after a card a new text begins, as in Slack's timeline."""
     if text and stream.chunk_blocks and stream.chunk_blocks[-1]["type"] == "markdown":
         last = stream.chunk_blocks.pop()
         text = last["text"] + text

@@ -1,4 +1,4 @@
-"""What Slack accepts as a view: a modal or an App Home."""
+"""Validation of views: modals and App Homes."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ MAX_PRIVATE_METADATA = 3_000
 
 
 def check_view(view: Any) -> Json:
-    """A modal or App Home as views.open takes it; raises SlackError."""
+    """Check a modal or App Home as views.open does; raises SlackError."""
     if not isinstance(view, dict) or view.get("type") not in ("modal", "home"):
         raise refusal("invalid_arguments", ["[ERROR] invalid view: unsupported type"])
     if len(json.dumps(view)) > MAX_BYTES:

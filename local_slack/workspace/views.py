@@ -1,4 +1,4 @@
-"""Modals and App Homes: the stack of views that a person has open."""
+"""Modals and App Homes, with a person's stack of open views."""
 
 import secrets
 
@@ -12,13 +12,13 @@ MAX_STACK = 3
 
 
 def open_view(workspace: Workspace, user_id: str, payload: Json) -> View:
-    """A new modal on an empty screen."""
+    """Open the first modal."""
     _check_external_id(workspace, payload)
     return _add(workspace, user_id, payload, None)
 
 
 def push_view(workspace: Workspace, current: View, payload: Json) -> View:
-    """A modal on top of another one; three at most."""
+    """Push a modal on top of another one; at most three."""
     _check_external_id(workspace, payload)
     if len(stack(workspace, current.user_id)) >= MAX_STACK:
         raise SlackError("push_limit_reached")
@@ -26,7 +26,7 @@ def push_view(workspace: Workspace, current: View, payload: Json) -> View:
 
 
 def update_view(workspace: Workspace, view: View, payload: Json, hash_: str | None = None) -> View:
-    """Replace what a view shows; values of inputs whose block_id stays are kept."""
+    """Replace a view; values of inputs whose block_id stays are kept."""
     if hash_ and hash_ != view.hash:
         raise SlackError("hash_conflict")
     kept = {block.get("block_id") for block in payload["blocks"]}
@@ -46,7 +46,7 @@ def publish_home(workspace: Workspace, user_id: str, payload: Json, hash_: str |
 
 
 def open_home(workspace: Workspace, user_id: str, dm_id: str, tab: str) -> None:
-    """The person opens the app; both tabs fire app_home_opened."""
+    """Open the app; both tabs fire app_home_opened."""
     event: Json = {
         "user": user_id,
         "channel": dm_id,
@@ -61,7 +61,7 @@ def open_home(workspace: Workspace, user_id: str, dm_id: str, tab: str) -> None:
 
 
 def look_at(workspace: Workspace, user_id: str, dm_id: str, channel_id: str) -> None:
-    """The person goes to a channel with the agent open: app_context_changed."""
+    """Go to a channel with the agent open: app_context_changed."""
     entity = {
         "type": "slack#/types/channel_id",
         "value": channel_id,
@@ -85,7 +85,7 @@ def close_view(workspace: Workspace, view: View, *, whole_stack: bool = False) -
 
 
 def stack(workspace: Workspace, user_id: str) -> list[View]:
-    """The modals that the person has open, the topmost last."""
+    """The person's open modals, topmost last."""
     return [
         view
         for view in workspace.views.values()
@@ -94,7 +94,8 @@ def stack(workspace: Workspace, user_id: str) -> list[View]:
 
 
 def apply_response(workspace: Workspace, view: View, body: object) -> None:
-    """Carry out the `response_action` of an acknowledged submission; none closes the modal."""
+    """Carry out the `response_action` of an acknowledged submission; without one the modal is
+    closed."""
     answer: Json = body if isinstance(body, dict) else {}
     action = answer.get("response_action")
     view.errors = {}

@@ -1,7 +1,7 @@
 """Changes of a workspace: joining, posting, editing, deleting, reacting.
 
-Every change is published to `changes`. What agents, streams, views and files add is in the
-modules of those names; they work on the same state.
+Every change is published to `changes`. Agents, streams, views and files are in the modules of those
+names and work on the same state.
 """
 
 import copy
@@ -16,7 +16,7 @@ from local_slack.workspace.shapes import channel_json, message_json, user_json
 from local_slack.workspace.state import State
 
 ID_PREFIX: dict[ChannelType, str] = {"channel": "C", "group": "C", "im": "D", "mpim": "C"}
-# Slack reports the deletion of a root with replies as a change into this.
+# Slack reports the deletion of a root with replies as a change to this.
 TOMBSTONE: Json = {
     "subtype": "tombstone",
     "text": "This message was deleted.",
@@ -39,7 +39,7 @@ class Workspace(State):
 
     changes: Changes = field(default_factory=Changes)
     strays: bool = False
-    """Post a reply to a deleted thread into the channel, as some apps report of Slack."""
+    """Post a reply to a deleted thread into the channel, as some apps report."""
     bounds: Bounds = field(default_factory=Bounds)
 
     # Users and channels
@@ -57,7 +57,7 @@ class Workspace(State):
         return channel
 
     def open_dm(self, user_ids: list[str]) -> tuple[Channel, bool]:
-        """The DM or group DM of exactly these users, and whether it had been open already."""
+        """The DM or group DM of exactly these users, and whether it already existed."""
         members = sorted(set(user_ids))
         for channel in self.channels.values():
             if channel.type in ("im", "mpim") and sorted(channel.members) == members:
@@ -88,7 +88,7 @@ class Workspace(State):
     # Messages
 
     def check_thread(self, channel_id: str, thread_ts: str | None) -> None:
-        """Refuse a `thread_ts` that is no root."""
+        """Refuse a `thread_ts` that is not a root."""
         if thread_ts is None:
             return
         root = self.find_message(channel_id, thread_ts)

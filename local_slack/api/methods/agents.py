@@ -47,7 +47,7 @@ def set_suggested_prompts(call: Call) -> Json:
     if thread_ts:
         _thread(call)
     prompts = call.args.objects("prompts", "invalid_arguments")
-    # Slack shows four; it is not documented what it does with more.
+    # Slack shows four; its behaviour with more is not documented.
     if not prompts or len(prompts) > MAX_PROMPTS:
         raise invalid_arguments("`prompts`: 1 to 4 items")
     if not all(prompt.get("title") and prompt.get("message") for prompt in prompts):

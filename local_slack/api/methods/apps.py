@@ -45,7 +45,7 @@ def apps_connections_open(call: Call) -> Json:
 
 
 def apps_manifest_export(call: Call) -> Json:
-    """What the workspace knows of the app's manifest: its scopes and its subscriptions."""
+    """The known part of the app's manifest: its scopes and its subscriptions."""
     if call.args.require("app_id") != call.workspace.app_id:
         raise SlackError("invalid_app_id")
     manifest = {

@@ -1,4 +1,4 @@
-"""What every Web API method gets and how it is described in the table of methods."""
+"""The arguments of every Web API method, and a row of the table of methods."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ Tier = Literal[1, 2, 3, 4, "special"]
 
 @dataclass
 class Call:
-    """One call: its arguments and the workspace it works on. Methods return Slack's answer."""
+    """One call: its arguments and the workspace. Methods return Slack's response."""
 
     workspace: Workspace
     interactions: Interactions
@@ -38,19 +38,19 @@ class Call:
         return self.workspace.bot.id
 
     def has_scope(self, scope: str) -> bool:
-        """Unknown scopes (None) mean all but `chat:write.public`: the stricter reading."""
+        """Unknown scopes (None) mean all except `chat:write.public`: the stricter reading."""
         if self.scopes is None:
             return scope != "chat:write.public"
         return scope in self.scopes
 
     def demand_scope(self, *scopes: str) -> None:
-        """Any one of the scopes is enough."""
+        """Require one of the scopes."""
         if not any(self.has_scope(scope) for scope in scopes):
             provided = ",".join(sorted(self.scopes or ()))
             raise SlackError("missing_scope", needed=",".join(scopes), provided=provided)
 
     def demand_channel_scope(self, channel: Channel, action: str) -> None:
-        """Such as `channels:history`, by the channel's kind."""
+        """Require a scope such as `channels:history`, by the channel's kind."""
         self.demand_scope(f"{CHANNEL_SCOPES[channel.type]}:{action}")
 
     def visible_channel(self, name: str = "channel") -> Channel:
@@ -76,7 +76,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Method:
-    """A row of the table. `scopes`: any of them is enough; methods by channel kind check alone."""
+    """A row of the table. `scopes`: one of them is required; methods that depend on the kind of
+    channel check it themselves."""
 
     run: Callable[[Call], Json]
     tier: Tier

@@ -14,13 +14,14 @@ MAX_TEXT = 40_000
 MAX_UPDATED_TEXT = 4_000
 MAX_MARKDOWN_TEXT = 12_000
 MAX_ATTACHMENTS = 100
-# Slack gives no figure for metadata_too_large; this is a cautious one.
+# Slack documents no limit for metadata_too_large; this is a conservative one.
 MAX_METADATA = 8_000
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a message shows. Markdown is kept as a `markdown` block; its text is the fallback."""
+    """The content of a message. Markdown is stored as a `markdown` block; its text is the
+    fallback."""
 
     text: str
     blocks: list[Json]
@@ -80,7 +81,7 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
 
 
 def postable_channel(call: Call) -> Channel:
-    """Where the bot may post: its channels; a user id means the DM with that user."""
+    """The channel to post in; a user id means the DM with that user."""
     reference = call.args.get("channel") or ""
     workspace = call.workspace
     if reference in workspace.users:

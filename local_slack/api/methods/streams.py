@@ -23,9 +23,10 @@ def start(call: Call) -> Json:
     # Group DMs are not documented as supported: refused.
     if channel.type == "mpim":
         raise SlackError("channel_type_not_supported")
-    # Newer pages call thread_ts optional; apps report that it is needed.
+    # Newer pages call thread_ts optional; apps report that it is required.
     call.args.require("thread_ts")
-    # Documented for channels only; some apps see these in DMs too, so they are asked for there.
+    # Documented for channels only; some apps see these errors in DMs too, so they are required
+    # there.
     for name in ("team", "user"):
         if not call.args.get(f"recipient_{name}_id"):
             raise SlackError(f"missing_recipient_{name}_id")
@@ -59,7 +60,7 @@ def _stream_message(call: Call) -> Message:
 
 
 def _check_size(call: Call, message: Message, markdown: str, chunks: list[Json]) -> None:
-    """What the message would hold with the new pieces is bounded as a posted message is."""
+    """The message with the new chunks has the limits of a posted message."""
     assert message.stream is not None
     held = [block["text"] for block in message.stream.chunk_blocks if block["type"] == "markdown"]
     new = [str(chunk["text"]) for chunk in chunks if chunk["type"] == "markdown_text"]

@@ -31,7 +31,7 @@ const KINDS = [
   "member_joined", "member_left", "delivery", "call", "trace", "switches",
 ];
 
-// Calls `take` with every change after the number `after`, and `lost` once when the feed ends.
+// Calls `take` with every change after number `after`, and `lost` once when the feed ends.
 export function watch(after, take, lost) {
   const feed = new EventSource(`/_control/changes?after=${after}`);
   for (const kind of KINDS) {

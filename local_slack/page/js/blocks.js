@@ -1,17 +1,17 @@
-// Block Kit, as far as bots of our kind use it.
+// The subset of Block Kit that bots like ours use.
 
 import { h } from "./dom.js";
 import { image, renderElement, renderText } from "./elements.js";
 import { renderMarkdown, table } from "./markdown.js";
 import { renderRichText } from "./rich_text.js";
 
-// `use(element, value, block_id)` reports what the person does.
+// `use(element, value, block_id)` reports the person's actions.
 export const renderBlocks = (blocks, use) =>
   blocks.map((block) => {
     try {
       return BLOCKS[block.type](block, (element, value) => use(element, value, block.block_id));
     } catch {
-      // Unknown, or not in Slack's shape: apps may attach anything.
+      // Unknown or malformed blocks: apps may attach anything.
       return h("div", { class: "unknown" }, `[${block?.type} block]`);
     }
   });

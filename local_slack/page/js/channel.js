@@ -1,4 +1,4 @@
-// The middle: a channel's messages, or the app's Messages and Home tabs.
+// The middle pane: a channel's messages, or the app's Messages and Home tabs.
 
 import { Composer } from "./composer.js";
 import { h, icon, iconButton, replace } from "./dom.js";
@@ -40,7 +40,7 @@ export class ChannelPane {
     return this.composer.say(words, here.channel, "", [], false);
   }
 
-  // A question opens its thread, so that the answer is in sight. Many apps receive mentions only.
+  // A question opens its thread, so that the answer is visible. Many apps receive mentions only.
   sent(ts, channel, text) {
     if (channel !== here.channel) return;
     const direct = isAppDm(world.channels.get(channel));
@@ -87,7 +87,7 @@ export class ChannelPane {
     if (document.visibilityState === "visible") markRead(here.channel, roots.at(-1)?.ts);
   }
 
-  // People can type at once; on a phone the keyboard would cover the channel.
+  // Focus the composer, except on a phone, where the keyboard would cover the channel.
   enter() {
     this.place = here.channel;
     this.showHint("");
@@ -119,7 +119,7 @@ function welcome(app, name) {
     h("p", { class: "quiet" }, "This workspace runs on your machine; nothing is sent to Slack. Type / for the app's commands. In a thread, What happened shows every call; Faults breaks things on purpose."));
 }
 
-// Open the last own message for editing; whether there is one.
+// Open the last own message for editing; returns whether there is one.
 export function editLast(messages) {
   const mine = messages.filter((message) => message.user === here.speaker && !message.subtype).at(-1);
   if (mine) startEditing(mine.ts);

@@ -58,7 +58,7 @@ export class Completion {
     this.show();
   }
 
-  // Whether the key was ours.
+  // Handle a key; returns whether it was used.
   key(event) {
     if (!this.found.length || event.isComposing) return false;
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];

@@ -1,4 +1,4 @@
-// The box in which people write: completion, files by button, drop and paste, slash commands.
+// The composer: completion, files by button, drop and paste, slash commands.
 
 import { Completion } from "./complete.js";
 import { doAct, interact, notify } from "./doing.js";
@@ -42,7 +42,7 @@ export class Composer {
         h("span", { class: "grow" }), this.button)));
   }
 
-  // Called with every change of the page: keeps one draft for each place.
+  // Called on every change of the page: keeps one draft per place.
   show(placeholder) {
     const { channel, thread } = this.where();
     const place = `${channel}/${thread}`;
@@ -113,7 +113,7 @@ export class Composer {
       ? await this.command(text, channel, thread)
       : await this.say(text, channel, thread, files, broadcast);
     if (done === undefined && !this.text.value) {
-      this.text.value = text; // what Slack refuses is not lost
+      this.text.value = text; // keep a text that Slack refused
       this.fit();
     }
   }

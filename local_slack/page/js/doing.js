@@ -1,4 +1,4 @@
-// What the speaker does, with a notice where Slack refuses it.
+// Actions of the speaker, with a notice if Slack refuses one.
 
 import { act, Refused } from "./api.js";
 import { h } from "./dom.js";
@@ -16,7 +16,7 @@ export async function doAct(name, args) {
   return attempt(() => act(here.speaker, name, args));
 }
 
-// Like `doAct`, for what the app must answer within three seconds.
+// Like `doAct`, for actions that the app must answer within three seconds.
 export async function interact(name, args, label) {
   const delivery = await doAct(name, args);
   if (delivery?.state === "failed") {

@@ -32,8 +32,9 @@ export function iconButton(name, label, onclick, props = {}) {
 
 const kept = new WeakMap();
 
-// Show `items` in `parent`, rebuilding only what has changed: focus, scroll and open menus stay.
-// `sign` gives what an item's look depends on: a string, or an object of plain values.
+// Show `items` in `parent`, rebuilding only changed ones: focus, scroll and open menus stay.
+// `sign` returns everything that an item's rendering depends on: a string, or an object of plain
+// values.
 export function keyed(parent, items, { key, sign, build }) {
   const old = kept.get(parent) ?? new Map();
   const now = new Map();

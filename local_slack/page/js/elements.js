@@ -1,4 +1,4 @@
-// Interactive elements of Block Kit. `use(element, value)` reports what the person does with them.
+// Interactive elements of Block Kit. `use(element, value)` reports the person's actions.
 
 import { h, icon } from "./dom.js";
 import { renderMrkdwn, plain, safeLink } from "./slack_text.js";
@@ -145,7 +145,7 @@ function textInput(element, type) {
   return type ? h("input", { ...props, type, step: element.is_decimal_allowed ? "any" : null }) : h("textarea", { ...props, rows: 4 });
 }
 
-// What is chosen or written in an element that `renderElement` made; null where nothing is.
+// The value of an element made by `renderElement`, or null.
 export function readValue(node) {
   if (node.matches("select, input, textarea")) return node.value || null;
   const checked = [...node.querySelectorAll("input:checked")].map((input) => input.value);

@@ -1,4 +1,4 @@
-// The names of the emoji that people and bots use most; any other name is shown as it is.
+// The names of common emoji; any other name is shown as text.
 
 export const EMOJI = {
   "+1": "👍", thumbsup: "👍", "-1": "👎", thumbsdown: "👎", heart: "❤️", tada: "🎉", eyes: "👀",

@@ -1,4 +1,4 @@
-// Faults on a switch: what may go wrong between Slack, the app and its AI server.
+// Switches for faults between Slack, the app and its AI server.
 
 import { loadFaults, press, setFaults } from "./api.js";
 import { attempt } from "./doing.js";

@@ -58,15 +58,15 @@ export class Inspector {
   }
 }
 
-// The person's message that a message belongs to: itself, or the last one before the answer.
+// The person's message for a message: itself, or the last one before an answer.
 function question(messages, ts) {
   const chosen = findMessage(here.channel, ts);
   if (!chosen || !chosen.bot_id) return chosen;
   return messages.filter((message) => !message.bot_id && message.ts < ts).at(-1) ?? chosen;
 }
 
-// What is reported for the message itself, for the turn that took it, and, where the app reports
-// no turns, what came before the next message of a person.
+// The steps of the message itself and of the turn that took it; and, if the app reports no turns,
+// what came before the next message of a person.
 function stepsOf(asked, messages, steps) {
   if (!asked) return [];
   const turn = steps.find((step) => step.messages?.includes(asked.ts));

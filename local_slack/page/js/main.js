@@ -46,7 +46,7 @@ function lost() {
   setTimeout(() => connect(!world.ready), RETRY_MS);
 }
 
-// One change after the other, so that none is lost while the whole state is loaded again.
+// Apply changes one by one, so that none is lost while the whole state is reloaded.
 let taken = Promise.resolve();
 
 function take(change) {

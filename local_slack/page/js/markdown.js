@@ -30,7 +30,7 @@ const TYPES = {
   ordered: (children, { start }) => h("ol", { start: start === 1 ? null : start }, renderMarkdown(children)),
   item: (children, { done }) =>
     done === undefined ? h("li", null, renderMarkdown(children)) : task(children, done),
-  // Headings of a message lie below those of the page.
+  // Headings in a message are nested below those of the page.
   heading: (children, { level }) =>
     h("div", { class: `heading h${level}`, role: "heading", "aria-level": Math.min(level + 3, 9) }, renderMarkdown(children)),
   pre: ([text], { language }) => codeBlock(text, language),
@@ -49,7 +49,7 @@ function codeBlock(code, language) {
     h("code", null, code));
 }
 
-// A table in a frame that scrolls by itself. `show` makes the nodes of a cell.
+// A table in a scrolling frame. `show` makes the nodes of a cell.
 export function table(head, rows, show, align = []) {
   const row = (tag, values) =>
     h("tr", null, head.map((_, column) =>

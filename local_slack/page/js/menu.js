@@ -39,7 +39,7 @@ export function openReactions(button, choose) {
       h("button", { type: "button", role: "menuitem", "aria-label": name, title: `:${name}:`, onclick: () => { close(); choose(name); } }, showEmoji(name)))));
 }
 
-// The words of a message: the Markdown of an app, else what its author typed.
+// The source of a message: the Markdown of an app, else the typed text.
 function textOf(message) {
   const markdown = (message.blocks ?? []).filter((block) => block.type === "markdown").map((block) => block.text);
   return markdown.length ? markdown.join("\n\n") : asTyped(message.text);

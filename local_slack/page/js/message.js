@@ -13,8 +13,8 @@ import { countUnreadReplies } from "./unread.js";
 
 const JOINS = new Set(["channel_join", "group_join"]);
 
-// Everything that the look of a message depends on, as plain values. `buildMessage` is given nothing
-// else, so that a message is rebuilt when, and only when, something of it has changed.
+// Everything that the rendering of a message depends on, as plain values. `buildMessage` gets
+// nothing else, so that a message is rebuilt when, and only when, something of it has changed.
 export function viewMessage(channel, message, inThread, place) {
   const replies = inThread || isReply(message) ? [] : listThread(channel, message.ts).slice(1).filter((reply) => !reply.is_ephemeral);
   const state = inThread ? null : agent(channel, message.ts);
@@ -23,7 +23,7 @@ export function viewMessage(channel, message, inThread, place) {
     speaker: here.speaker,
     names: world.names,
     streaming: isStreaming(channel, message.ts),
-    // The root of an open thread is in both panes; it is edited in one.
+    // The root of an open thread is in both panes; it is edited in one of them.
     editing: here.editing === message.ts && message.user === here.speaker && (inThread || here.thread !== message.ts),
     chosen: inThread && here.panel === "steps" && here.chosen === message.ts,
     open: !inThread && here.thread === message.ts,
@@ -116,7 +116,7 @@ function addCopyButtons(part) {
   }
 }
 
-// What apps attach, forwarded messages, previews of links, pasted tables.
+// Attachments: those of apps, forwarded messages, link previews, pasted tables.
 function attachment(item, use) {
   const title = item.title && item.title_link ? safeLink(item.title_link, item.title) : item.title;
   return h("div", { class: "attachment" },
@@ -172,7 +172,7 @@ function replyBar({ message, replies, lastReply, repliers, unread, working, titl
     working ? h("span", { class: "working" }, working) : replies ? h("span", { class: "last" }, `Last ${showTime(lastReply)}`) : null)];
 }
 
-// A thread that is called by its first words need not say them twice.
+// A title that equals the first words of the thread is not repeated.
 const holds = (message, title) => asTyped(message.text).replace(/\s+/g, " ").includes(title.replace(/…$/, ""));
 
 function toolbar({ channel, message, inThread, speaker }) {

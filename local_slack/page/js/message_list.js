@@ -1,4 +1,4 @@
-// A scrolling list of messages that stays at its end while its reader is there.
+// A scrolling list of messages that follows its end while it is scrolled there.
 
 import { h, icon, keyed } from "./dom.js";
 import { buildMessage, viewMessage } from "./message.js";
@@ -6,7 +6,7 @@ import { changed, here } from "./state.js";
 
 const TOGETHER_SECONDS = 300;
 
-const SHOWN = 150; // messages at first; "Show earlier messages" adds as many again
+const SHOWN = 150; // messages shown at first; "Show earlier messages" adds as many more
 
 export class MessageList {
   constructor(label) {
@@ -46,7 +46,7 @@ export class MessageList {
     this.settle();
   }
 
-  // What is on the screen stays where it is.
+  // Keep the scroll position.
   showEarlier() {
     const fromEnd = this.scroll.scrollHeight - this.scroll.scrollTop;
     this.limit += SHOWN;
@@ -65,7 +65,7 @@ export class MessageList {
     this.latest.hidden = this.sticky;
   }
 
-  // Arrows walk from message to message.
+  // Arrow keys move between messages.
   key(event) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step || /^(TEXTAREA|INPUT|SELECT)$/.test(event.target.tagName)) return;

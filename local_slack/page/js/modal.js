@@ -45,7 +45,7 @@ export class Modal {
     this.form.addEventListener("input", () => (this.values = this.collect()));
   }
 
-  // An update keeps what was typed into inputs that are still there.
+  // An update keeps the values of inputs that still exist.
   restore(typed) {
     for (const node of this.form.querySelectorAll("[data-input]")) {
       const value = typed[node.dataset.input];

@@ -1,4 +1,4 @@
-// Going from place to place. The address's fragment keeps the place over a reload.
+// Navigation. The fragment of the address preserves the place across a reload.
 
 import { act } from "./api.js";
 import { changed, channelName, here, isAppDm, listThread, myChannels, people, world } from "./state.js";

@@ -9,7 +9,7 @@ export class Prompts {
     this.element = h("div", { class: "prompts", role: "group", "aria-label": "Suggested prompts", hidden: true });
   }
 
-  // `fallback`: whether the manifest's own prompts are shown where the app has set none.
+  // `fallback`: whether the manifest's prompts are shown if the app has set none.
   show(channel, thread, fallback) {
     const set = channel ? agent(channel, thread) : null;
     const own = world.manifest.features?.agent_view?.suggested_prompts ?? world.manifest.features?.assistant_view?.suggested_prompts ?? [];

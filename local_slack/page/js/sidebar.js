@@ -1,4 +1,4 @@
-// Team, places, people to speak as, theme, faults.
+// The sidebar: team, places, people to speak as, theme, faults.
 
 import { avatar } from "./message.js";
 import { doAct } from "./doing.js";
@@ -48,7 +48,7 @@ export class Sidebar {
     });
   }
 
-  // Radio buttons: arrows choose, Tab goes past the group.
+  // Radio buttons: arrow keys choose, Tab leaves the group.
   turn(event) {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (!step) return;
@@ -108,7 +108,7 @@ async function openApp() {
   openNew((await doAct("dm")) ?? before, "");
 }
 
-// A new channel is in our state only after the feed has delivered it. People who went elsewhere in
+// A new channel is in the state only after the feed has delivered it. People who went elsewhere in
 // the meantime stay there.
 function openNew(id, from) {
   if (!id || here.channel !== from) return;

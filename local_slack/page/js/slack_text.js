@@ -97,7 +97,7 @@ function renderStyled(text, depth) {
   return nodes;
 }
 
-// The first control sequence or styled span: where it is, how long, and its node.
+// The first control sequence or styled span: its position, its length and its node.
 function nextStyled(text, depth) {
   const at = text.search(ANY_CONTROL);
   const span = depth < MAX_DEPTH ? SPAN.exec(text) : null;

@@ -1,4 +1,4 @@
-// What the page knows: the workspace as the server reports it, and where the person is.
+// The state of the page: the workspace as the server reports it, and the person's place.
 
 export const world = {
   ready: false,
@@ -15,8 +15,8 @@ export const world = {
   homes: new Map(), // user id -> {view}
   manifest: {},
   switches: [],
-  steps: 0, // grows with everything that "What happened" may show
-  names: 0, // grows when people and channels change: their names are shown in messages
+  steps: 0, // incremented with everything that "What happened" may show
+  names: 0, // incremented when people and channels change: messages show their names
 };
 
 export const here = {
@@ -83,7 +83,7 @@ const APPLY = {
   trace: () => (world.steps += 1),
 };
 
-// Apply one change; false where the whole state has to be loaded instead.
+// Apply one change; returns false if the whole state must be reloaded instead.
 export function apply(change) {
   lists.clear();
   const step = APPLY[change.kind];
@@ -124,7 +124,7 @@ export function userName(id) {
   return world.users.get(id)?.profile.real_name ?? id;
 }
 
-// Lists are computed once between two changes. They are shared, so they must not be modified.
+// Lists are cached between two changes. They are shared, so they must not be modified.
 const lists = new Map();
 
 function remember(name, make) {

@@ -1,4 +1,4 @@
-// Slack's timestamps and dates in the reader's own way.
+// Slack's timestamps and dates in the reader's locale.
 
 const format = (options) => new Intl.DateTimeFormat(undefined, options);
 const clock = format({ timeStyle: "short" });

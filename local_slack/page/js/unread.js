@@ -16,7 +16,7 @@ export function markRead(place, ts) {
   changed();
 }
 
-// How many messages of others wait: in the channel, and in the threads that the person is part of.
+// The number of unread messages of others: in the channel and in the person's threads.
 export function countUnread(channel) {
   const messages = listMessages(channel);
   const mine = new Set(messages.filter((m) => m.user === here.speaker).map(rootOf));
