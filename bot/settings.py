@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     )
     slack_config_token: SecretStr | None = Field(
         None,
-        description="Configuration token (`xoxe.xoxp-…`, good for 12 hours): with it `bot doctor` "
+        description="Configuration token (`xoxe.xoxp-…`, valid for 12 hours): with it `bot doctor` "
         "compares the app's event subscriptions.",
     )
     slack_api_url: str = Field(
@@ -113,14 +113,14 @@ class Settings(BaseSettings):
     bot_redis_prefix: str = Field("bot", description="First part of every key in Redis.")
     bot_redis_confirm: Literal["", "replica", "disk", "both"] = Field(
         "",
-        description="What must hold a message before Slack is told that it has arrived: a Redis "
-        "`replica`, its `disk`, or `both`.",
+        description="What must have stored a message before Slack gets its acknowledgement: a "
+        "Redis `replica`, its `disk`, or `both`.",
     )
     bot_redis_connections: int = Field(
-        10, ge=3, description="Most connections to Redis of one process."
+        10, ge=3, description="Maximum connections to Redis per process."
     )
     port: int = Field(3000, ge=0, le=65535, description="Port of `bot web` and `bot run`.")
-    bot_host: str = Field("0.0.0.0", description="Address that `PORT` is bound on.")
+    bot_host: str = Field("0.0.0.0", description="Address that `PORT` is bound to.")
     bot_public_url: str | None = Field(
         None, description="Address at which Slack reaches the bot over HTTP; for `bot doctor`."
     )
@@ -137,18 +137,18 @@ class Settings(BaseSettings):
         None, description="Where OpenTelemetry traces go (OTLP over HTTP); absent: nowhere."
     )
     bot_concurrency: int = Field(
-        2000, ge=1, description="Most threads that one worker answers at the same time."
+        2000, ge=1, description="Maximum threads that one worker answers at the same time."
     )
     bot_runs_per_minute: int | None = Field(
         None,
         ge=1,
-        description="Most runs that all workers together start in a minute; absent: no limit.",
+        description="Maximum runs that all workers together start per minute; absent: no limit.",
     )
     bot_run_deadline: float = Field(
         600, gt=0, description="Seconds after which an unfinished run is cancelled."
     )
     bot_streaming: bool = Field(
-        True, description="Show answers while they are written, where the AI server can."
+        True, description="Show answers while they are written, if the AI server can stream."
     )
     bot_stream_channels: bool = Field(
         False,
@@ -156,11 +156,11 @@ class Settings(BaseSettings):
         "only. Off: they are posted and edited there.",
     )
     bot_answer_messages: int = Field(
-        10, ge=1, description="Most messages of one answer; a longer one is attached as a file."
+        10, ge=1, description="Maximum messages per answer; a longer one is attached as a file."
     )
     bot_follow_ups: FollowUps = Field(
         "one_person",
-        description="Replies answered without a mention, where the channel sets nothing else: "
+        description="Replies answered without a mention, unless the channel has its own setting: "
         "`always`, `one_person` (until another person writes), `mentions` (none).",
     )
     bot_answer_apps: bool = Field(
@@ -172,10 +172,12 @@ class Settings(BaseSettings):
         True, description="Put 👍, 👎 and *Answer again* under the last answer of a thread."
     )
     bot_gather_seconds: float = Field(
-        0.25, ge=0, description="Seconds a new message waits for others that belong before it."
+        0.25,
+        ge=0,
+        description="Debounce: seconds that a new message waits for others that belong before it.",
     )
     bot_attempts: int = Field(
-        5, ge=1, description="Failures after which a message goes to the dead letters."
+        5, ge=1, description="Failures after which a message becomes a dead letter."
     )
     bot_outage_patience: float = Field(
         21600,
@@ -193,7 +195,7 @@ class Settings(BaseSettings):
     )
     bot_admins: PersonIds = Field(
         frozenset(),
-        description="Who runs this bot: user ids (`U…`), with commas. Refusals name them.",
+        description="Admins of this bot: user ids (`U…`), separated by commas. Refusals name them.",
     )
     bot_allow_teams: TeamIds = Field(
         frozenset(), description="Workspaces (`T…`) whose people may use the bot; empty: all."
@@ -204,9 +206,13 @@ class Settings(BaseSettings):
     bot_allow_people: PersonIds = Field(
         frozenset(), description="People (`U…`) who may use the bot; empty: all."
     )
-    bot_deny_teams: TeamIds = Field(frozenset(), description="Workspaces whose people may not.")
-    bot_deny_channels: ChannelIds = Field(frozenset(), description="Channels in which it does not.")
-    bot_deny_people: PersonIds = Field(frozenset(), description="People who may not.")
+    bot_deny_teams: TeamIds = Field(
+        frozenset(), description="Workspaces whose people may not use the bot."
+    )
+    bot_deny_channels: ChannelIds = Field(
+        frozenset(), description="Channels in which the bot does not answer."
+    )
+    bot_deny_people: PersonIds = Field(frozenset(), description="People who may not use the bot.")
     bot_allow_guests: bool = Field(False, description="Whether guests may use the bot.")
     bot_allow_outsiders: bool = Field(
         False, description="Whether people of other workspaces (Slack Connect) may use the bot."
@@ -214,42 +220,44 @@ class Settings(BaseSettings):
     bot_retention_days: int = Field(
         30,
         ge=0,
-        description="Days without a message after which a conversation goes, and days after which "
-        "feedback does; 0: never.",
+        description="Days without a message after which a conversation is deleted, and days "
+        "after which feedback is deleted; 0: never.",
     )
     bot_rollover_messages: int = Field(
-        50, ge=1, description="Messages after which a conversation is summed up in a new one."
+        50,
+        ge=1,
+        description="Messages after which a conversation is continued in a new one with a summary.",
     )
     bot_tools: Path | None = Field(
         None,
         description="File with MCP servers and tools, TOML or `.mcp.json`; see `docs/tools.md`.",
     )
     bot_audit_days: int = Field(
-        400, ge=0, description="Days that the audit trail of tool calls is kept; 0: for ever."
+        400, ge=0, description="Days for which the audit trail of tool calls is kept; 0: for ever."
     )
     bot_prices: Path | None = Field(
         None, description="TOML file with the prices of models; see `examples/prices.toml`."
     )
     bot_limit_person_requests: int | None = Field(
-        None, ge=1, description="Most requests of one person a minute."
+        None, ge=1, description="Maximum requests per person and minute."
     )
     bot_limit_person_tokens: int | None = Field(
-        None, ge=1, description="Most tokens of one person a day (UTC)."
+        None, ge=1, description="Maximum tokens per person and day (UTC)."
     )
     bot_limit_person_cost: float | None = Field(
-        None, gt=0, description="Most US dollars of one person a month; needs `BOT_PRICES`."
+        None, gt=0, description="Maximum US dollars per person and month; needs `BOT_PRICES`."
     )
     bot_limit_channel_requests: int | None = Field(
-        None, ge=1, description="Most requests of one channel a minute."
+        None, ge=1, description="Maximum requests per channel and minute."
     )
     bot_limit_channel_tokens: int | None = Field(
-        None, ge=1, description="Most tokens of one channel a day (UTC)."
+        None, ge=1, description="Maximum tokens per channel and day (UTC)."
     )
     bot_limit_channel_cost: float | None = Field(
-        None, gt=0, description="Most US dollars of one channel a month; needs `BOT_PRICES`."
+        None, gt=0, description="Maximum US dollars per channel and month; needs `BOT_PRICES`."
     )
     bot_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least severe level that is logged."
+        "INFO", description="Lowest level that is logged."
     )
     bot_state_dir: Path = Field(
         Path(".bot"),
@@ -397,9 +405,9 @@ def _problems_together(settings: Settings) -> Iterator[ConfigError]:
 _MISTAKEN = {
     "xapp-": "this is an app-level token, for SLACK_APP_TOKEN; are the two swapped?",
     "xoxb-": "this is a bot token, for SLACK_BOT_TOKEN; are the two swapped?",
-    "xoxe": "this one comes from token rotation and expires after 12 hours; make an app whose "
+    "xoxe": "this token comes from token rotation and expires after 12 hours; make an app whose "
     "manifest has token_rotation_enabled: false",
-    "xoxp-": "this one is a person's; copy the Bot User OAuth Token",
+    "xoxp-": "this is a person's token; copy the Bot User OAuth Token",
 }
 
 

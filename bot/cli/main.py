@@ -48,13 +48,13 @@ def run() -> None:
 
 @commands.command()
 def web() -> None:
-    """Take Slack's events and put them into Redis."""
+    """Receive Slack's events and store them in Redis."""
     _serve(web_part=True, work_part=False)
 
 
 @commands.command()
 def worker() -> None:
-    """Answer what waits in Redis."""
+    """Answer the messages that wait in Redis."""
     _serve(web_part=False, work_part=True)
 
 
@@ -67,9 +67,9 @@ def worker() -> None:
 @click.option(
     "--browser/--terminal",
     default=None,
-    help="Where to chat; in the browser by default, in the terminal where the input is a pipe.",
+    help="Where to chat. Default: in the browser, or in the terminal if the input is a pipe.",
 )
-@click.option("--fresh", is_flag=True, help="Start without what earlier runs left.")
+@click.option("--fresh", is_flag=True, help="Delete the state of earlier runs first.")
 @click.option(
     "--port", default=0, type=click.IntRange(0, 65535), help="Port of the page; 0: the last one."
 )
@@ -126,8 +126,10 @@ def manifest(url: str | None, check: Path | None) -> None:
 @commands.command()
 @click.option("--url", default="", help="Public address of an HTTP deployment, like https://host.")
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object.")
-@click.option("--release", is_flag=True, help="Judge as Heroku's release step needs it.")
-@click.option("--fix", is_flag=True, help="Do what is safe to do, and check again.")
+@click.option(
+    "--release", is_flag=True, help="Check what a first release needs (for Heroku's release step)."
+)
+@click.option("--fix", is_flag=True, help="Apply the safe fixes, and check again.")
 @click.option("--environment", is_flag=True, help="Add versions and choices, for a bug report.")
 def doctor(url: str, as_json: bool, release: bool, fix: bool, environment: bool) -> None:
     """Check everything a deployment needs, with fixes. Exits with 1 if a check failed."""
@@ -165,9 +167,9 @@ def doctor(url: str, as_json: bool, release: bool, fix: bool, environment: bool)
 
 
 @commands.command()
-@click.option("--dry-run", is_flag=True, help="Only count what would go.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be archived and deleted.")
 def sweep(dry_run: bool) -> None:
-    """Archive idle conversations and delete what no thread points to, now."""
+    """Archive idle conversations and delete orphans now."""
     from bot.app import sweep as sweep_
 
     loaded = settings.load()
@@ -176,17 +178,17 @@ def sweep(dry_run: bool) -> None:
     if dry_run:
         click.echo(f"{swept.archived} idle conversations would be archived,")
         click.echo(f"{swept.deleted} would be deleted from the AI server (orphans included)")
-        click.echo(f"{swept.feedback} votes and notes of feedback would go")
+        click.echo(f"{swept.feedback} feedback entries would be deleted")
     else:
         click.echo(f"{swept.archived} archived, {swept.deleted} deleted, {swept.kept} kept")
-        click.echo(f"{swept.feedback} votes and notes of feedback gone")
+        click.echo(f"{swept.feedback} feedback entries deleted")
 
 
 @commands.command()
-@click.option("--csv", "as_csv", is_flag=True, help="One line for each day, channel and person.")
+@click.option("--csv", "as_csv", is_flag=True, help="One line per day, channel and person.")
 @click.option("--days", default=31, show_default=True, type=click.IntRange(1, 400))
 def usage(as_csv: bool, days: int) -> None:
-    """Print what was spent in the newest days (UTC)."""
+    """Print the usage of the last days (UTC)."""
     from bot.jobs import report
 
     rows = asyncio.run(report.fetch_rows(settings.load(), days))
@@ -198,14 +200,14 @@ def usage(as_csv: bool, days: int) -> None:
 
 @commands.group()
 def dead() -> None:
-    """Look at the messages that were given up; try them again or throw them away."""
+    """List, retry or delete dead letters (messages that were given up)."""
 
 
 @dead.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON list.")
-@click.option("--texts", is_flag=True, help="Show what people wrote, too.")
+@click.option("--texts", is_flag=True, help="Show the texts of the messages.")
 def list_(as_json: bool, texts: bool) -> None:
-    """Print them, the oldest first, with the reason of each."""
+    """Print dead letters with their reasons, oldest first."""
     from bot.cli import dead as dead_
 
     letters = asyncio.run(dead_.list_letters(settings.load()))
@@ -217,7 +219,7 @@ def list_(as_json: bool, texts: bool) -> None:
 @click.argument("ids", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All of them.")
 def retry(ids: tuple[str, ...], every: bool) -> None:
-    """Put them back into their threads, to be answered after all."""
+    """Put dead letters back into their threads to be answered."""
     from bot.cli import dead as dead_
 
     _tell_unknown(
@@ -229,7 +231,7 @@ def retry(ids: tuple[str, ...], every: bool) -> None:
 @click.argument("ids", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All of them.")
 def drop(ids: tuple[str, ...], every: bool) -> None:
-    """Throw them away for good."""
+    """Delete dead letters for good."""
     from bot.cli import dead as dead_
 
     _tell_unknown(
@@ -252,13 +254,13 @@ def _tell_unknown(ids: list[str]) -> None:
 
 @commands.group()
 def feedback() -> None:
-    """What people think of the answers."""
+    """Feedback on answers."""
 
 
 @feedback.command(name="export")
 @click.option("--format", "kind", type=click.Choice(["csv", "jsonl"]), default="csv")
 def export_feedback(kind: str) -> None:
-    """Print all feedback with its notes and the id of the answer it is about."""
+    """Print all feedback with its notes and the ids of the answers."""
     from bot.cli import feedback as feedback_
 
     found = asyncio.run(feedback_.fetch(settings.load()))
@@ -270,6 +272,6 @@ def _serve(*, web_part: bool, work_part: bool) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level, loaded.secrets)
 
-    from bot.app import serve  # only now: a wrong setting is reported at once
+    from bot.app import serve  # only now: a wrong setting is reported without delay
 
     asyncio.run(serve(loaded, web_part=web_part, work_part=work_part))

@@ -10,7 +10,7 @@ WIDTH, MARGIN = 720, 24
 HEADLINE, LETTERS = 22, 16
 """Font sizes: Slack shows the picture at half its size."""
 COLUMNS, SLOTS = 170, 31
-"""The height of the tallest column, and the number of columns."""
+"""The height of the tallest column in pixels, and the number of columns (days of a month)."""
 BAR, LABEL, NUMBER = 22, 190, 90
 PAPER, INK, PALE, BLUE, LINE = "#ffffff", "#1d1c1d", "#616061", "#1264a3", "#dddddd"
 

@@ -1,7 +1,7 @@
-"""Slack's events: who speaks to the bot, and the way into the inbox.
+"""The listeners of Slack's events: they decide what is for the bot and store it in the inbox.
 
-A listener returns when what it heard is durably stored; only then is the event acknowledged
-(`process_before_response`). An exception becomes a 500 and Slack delivers again.
+A listener returns when the message is stored durably; only then is the event acknowledged
+(`process_before_response`). An exception becomes a 500, and Slack delivers the event again.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ from bot.texts.answers import INBOX_FULL, NOTHING_TO_STOP
 from bot.texts.status import queued
 
 STOPPED_AT_ONCE = 5
-"""Threads of a DM that a `stop` at its top ends: each message there opens a thread of its own."""
+"""Threads that a `stop` at the top of a DM ends: each message there opens its own thread."""
 TELLING = 1.0
-"""Seconds that telling a person something may take before Slack has its acknowledgement."""
+"""Seconds that a notice to a person may delay the acknowledgement."""
 
 EVENTS = (
     "app_home_opened",
@@ -45,13 +45,13 @@ EVENTS = (
     "message.im",
     "message.mpim",
 )
-"""What the app subscribes to; the manifest follows."""
+"""The events that the app subscribes to; the manifest is generated from this."""
 
 Payload = Mapping[str, Any]
 
 
 class Listeners:
-    """The listeners of events, named as Slack names them."""
+    """The listeners of events, named like the events."""
 
     def __init__(
         self,
@@ -82,11 +82,12 @@ class Listeners:
         self._changes.register(app)
 
     async def app_mention(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
-        """A mention of the bot. Its twin, the event `message`, is the same message."""
+        """Handle a mention of the bot. The event `message` delivers the same message (its twin)."""
         await self._hear(event, body, context, "mention")
 
     async def message(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
-        """A message where the bot is: for the bot in a DM, as a mention or in its own thread."""
+        """Handle a message in a channel of the bot: a DM, a mention, a reply, or none of its
+        business."""
         if event.get("subtype") == "message_changed":
             await self._changes.changed(event, installation(context), event_id(body))
             return
@@ -99,7 +100,7 @@ class Listeners:
         await self._hear(event, body, context, address)
 
     async def agent_session_stopped(self, event: Payload, context: AsyncBoltContext) -> None:
-        """Slack's own Stop button: the run of that thread is cancelled."""
+        """Handle Slack's own Stop button: the run of that thread is cancelled."""
         if event.get("channel") and event.get("thread_ts"):
             thread = Thread(installation(context), event["channel"], event["thread_ts"])
             user_id = event.get("user") or ""
@@ -107,7 +108,7 @@ class Listeners:
                 await self._store.inbox.interrupt(thread, "stop")
 
     async def app_home_opened(self, event: Payload, context: AsyncBoltContext) -> None:
-        """A person opens the bot: its home, or its messages."""
+        """Handle the opening of the bot's Home or Messages tab."""
         if event.get("tab") == "messages" and event.get("channel") and event.get("user"):
             await self._assistant_thread.opened(
                 installation(context), event["channel"], event["user"]
@@ -135,10 +136,11 @@ class Listeners:
             _log_delivery(message, heard)
 
     async def _admits(self, sender: Sender, event: Payload, address: Address) -> bool:
-        """Whether messages of this kind of sender are for the bot at all.
+        """Whether the bot answers this kind of sender at all.
 
-        Slackbot only with a reminder that mentions the bot. Apps only where the settings say so:
-        workflows, and what people post through other apps in their own name. Other bots never.
+        Slackbot only with a reminder that mentions the bot. Apps only if the settings allow it:
+        workflows, and messages that people post through other apps in their own name. Other bots
+        never.
         """
         if sender == "person":
             return True
@@ -161,7 +163,7 @@ class Listeners:
         return heard
 
     async def _attend_to(self, message: Message, heard: Routed) -> None:
-        """What cannot wait until the message's turn has come."""
+        """Do what cannot wait for the message's turn."""
         if message.kind == "reset":
             user_id, team_id = message.user_id, message.user_team_id
             if not await self._rights.reset_refusal(message.thread, user_id, team_id):
@@ -175,7 +177,8 @@ class Listeners:
             await self._tell_queued(message.thread, heard.waiting)
 
     async def _stop(self, message: Message) -> bool:
-        """Whether something was under way: in the thread, or anywhere in the DM at its top."""
+        """Stop the thread's turn, or those of the whole DM at its top; returns whether there was
+        one."""
         thread = message.thread
         threads = {thread}
         if thread.channel_id.startswith("D") and message.ts == thread.thread_ts:
@@ -190,7 +193,7 @@ class Listeners:
         return any(stopped)
 
     async def _refuse(self, message: Message) -> None:
-        """The thread's inbox is full: say so, once a minute."""
+        """Tell the person that the thread's inbox is full, at most once a minute."""
         thread = message.thread
         log.warning("inbox_full", thread=thread.key)
         await _tell(notice(self._store, self._client, thread, message.user_id, INBOX_FULL))
@@ -201,7 +204,7 @@ class Listeners:
         )
 
     async def _tell_queued(self, thread: Thread, waiting: int) -> None:
-        """A message waits behind the answer that is being made."""
+        """Show that the message waits behind the answer in progress."""
         await _tell(
             self._client.assistant_threads_setStatus(
                 channel_id=thread.channel_id,
@@ -212,7 +215,7 @@ class Listeners:
 
 
 def event_id(body: Payload) -> str:
-    """The id of an event: the same each time that Slack delivers it."""
+    """The id of an event, which is the same for every delivery of it."""
     found = body.get("event_id")
     return found if isinstance(found, str) else ""
 
@@ -231,7 +234,7 @@ def _log_delivery(message: Message, heard: Routed) -> None:
 
 
 async def _tell(call: Awaitable[object]) -> None:
-    """Something that is only for the eye: it fails without a sound, and is not waited for long."""
+    """Best effort: failures are ignored, and the wait is short."""
     try:
         async with asyncio.timeout(TELLING):
             with slack_errors():

@@ -1,4 +1,4 @@
-"""The words for people who may not use the bot."""
+"""Texts for people who may not use the bot."""
 
 GUEST = "it does not answer guests"
 OUTSIDER = "it does not answer people of other workspaces"
@@ -7,15 +7,15 @@ CHANNEL = "it may not be used in this channel"
 TEAM = "it may not be used from your workspace"
 
 NOT_YOURS = "the conversation is not yours alone"
-"""Another person started the conversation, or wrote in it."""
+"""Another person started the conversation or wrote in it."""
 
 NOT_VISIBLE = "⚠️ You cannot see this conversation in Slack any more, so I leave it as it is."
 ADMIN = "the person who runs this bot"
-"""Whom to ask where no admin is known by name."""
+"""Stands for an admin whose name is unknown."""
 
 
 def refused(reason: str, whom: str) -> str:
-    """Why the bot does not answer, and whom to ask."""
+    """Why the bot does not answer, and who can change that."""
     return f"⚠️ This bot cannot answer you: {reason}. To change that, ask {whom}."
 
 

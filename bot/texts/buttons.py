@@ -1,4 +1,4 @@
-"""The buttons under answers, and what follows a press."""
+"""The buttons under answers, and the replies to a press."""
 
 GOOD = "Good answer"
 BAD = "Bad answer"

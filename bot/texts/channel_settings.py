@@ -11,7 +11,7 @@ CANCEL = "Cancel"
 INSTRUCTIONS = "Instructions"
 INSTRUCTIONS_HINT = "Instructions for this channel, in addition to the general ones."
 MODEL = "Model"
-MODEL_HINT = "Without one: the model that answers everywhere."
+MODEL_HINT = "Empty: the deployment's model."
 FOLLOW_UPS = "Messages without a mention"
 FOLLOW_UPS_CHOICES = {
     "": "As in other channels",
@@ -29,8 +29,8 @@ PEOPLE = "Named people"
 PEOPLE_HINT = "These people may use the bot even as guests or from another workspace."
 
 ADMINS_ONLY = "Only admins may change this."
-NOBODY_NAMED = "Name at least one person here, or choose above who else may use it."
-CHANGED_MEANWHILE = "These settings were changed meanwhile: close this and open it again."
+NOBODY_NAMED = "Name at least one person here, or choose another option above."
+CHANGED_MEANWHILE = "Someone else has changed these settings: close this form and open it again."
 
 FOLLOW_UPS_SHORT = {
     "always": "answers every message",
@@ -39,24 +39,24 @@ FOLLOW_UPS_SHORT = {
 }
 GUESTS_SHORT = "guests and other workspaces, too"
 INSTRUCTIONS_SHORT = "own instructions"
-DEFAULT = "as everywhere"
+DEFAULT = "default settings"
 
 NAMED = 5
-"""People who are named in the summary: a paragraph has room for 3,000 characters."""
+"""The number of people named in the summary: a paragraph is limited to 3,000 characters."""
 
 
 def about(channel_id: str) -> str:
-    """Above the form."""
-    return f"*<#{channel_id}>*: what you save holds from the next message on."
+    """The text above the form."""
+    return f"*<#{channel_id}>*: changes apply from the next message on."
 
 
 def version(number: int, user_id: str, at: float) -> str:
-    """Who made a version of the settings, and when."""
+    """The author and time of a version."""
     return f"version {number} by <@{user_id}>, {date(at, 'then')}"
 
 
 def people_short(user_ids: Sequence[str]) -> str:
-    """Who alone may use the bot."""
+    """A summary of the only people who may use the bot."""
     named = [f"<@{user_id}>" for user_id in user_ids[:NAMED]]
     if len(user_ids) > NAMED:
         named.append(f"{len(user_ids) - NAMED} more")

@@ -1,5 +1,5 @@
-"""What is offered to a person who edits a question."""
+"""The offer to a person who edits a question."""
 
-OFFER = "You have edited your question. Shall I answer it again?"
+OFFER = "You have edited your question. Should I answer it again?"
 ANSWER_AGAIN = "Answer again"
 TOO_LATE = "I no longer have that question. Please ask it again."

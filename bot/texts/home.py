@@ -6,7 +6,7 @@ EXPORT = "Export my conversations"
 FORGET_ME = "Forget me"
 USAGE = "Your usage"
 CHART = "Send me a chart"
-ASKED = "On its way: I answer in a direct message."
+ASKED = "Started: I will send you the result in a direct message."
 YES = "Yes"
 NO = "No"
 
@@ -26,5 +26,5 @@ def date(epoch: float, otherwise: str) -> str:
 
 
 def reset_label(title: str) -> str:
-    """What a screen reader says of a Reset button."""
+    """The label of a Reset button for screen readers."""
     return f"Reset the conversation: {title}"

@@ -6,14 +6,12 @@ EXPORT = "Your conversations"
 
 
 def refused(reason: str) -> str:
-    """Slack takes neither the file nor the message."""
-    return (
-        f"⚠️ Slack does not accept what I have for you: {reason}. Please tell the admin of this bot."
-    )
+    """Slack accepts neither the file nor the message."""
+    return f"⚠️ Slack does not accept the result: {reason}. Please tell the admin of this bot."
 
 
 def reset(count: int, kept: int) -> str:
-    """The end of "reset all"; `kept` conversations are not the person's to reset."""
+    """The result of "reset all"; the person may not reset `kept` conversations."""
     done = f"Done: {_conversations(count)} reset."
     if not kept:
         return done
@@ -24,15 +22,15 @@ def reset(count: int, kept: int) -> str:
 
 
 def forgotten(count: int, shared: int, unconfirmed: int) -> str:
-    """The end of "forget me".
+    """The result of "forget me".
 
-    `count` conversations were deleted here, of which the AI server has not confirmed `unconfirmed`;
-    `shared` ones belong to others, too.
+    `count` conversations were deleted here; the AI server has not confirmed `unconfirmed` of them.
+    `shared` is the number of conversations with other people.
     """
     where = "here" if unconfirmed else "here and on the AI server"
     parts = [
-        f"Done: {_conversations(count)} deleted {where}, and so is your feedback; your name is off "
-        "the usage counts."
+        f"Done: {_conversations(count)} deleted {where}, and so is your feedback; your name is "
+        "removed from the usage counts."
     ]
     if shared:
         parts.append(
@@ -46,7 +44,7 @@ def forgotten(count: int, shared: int, unconfirmed: int) -> str:
 
 
 def channel(rank: int, name: str) -> str:
-    """Which channel a number in the chart means."""
+    """The channel of a number in the chart."""
     return f"channel {rank}: {name}"
 
 

@@ -1,15 +1,15 @@
-"""The words about limits on requests, tokens and money."""
+"""Texts about limits on requests, tokens and money."""
 
 
 def reached(whose: str, limit: str, when: str) -> str:
-    """A limit is used up; `when` is what `renewal` gives."""
+    """A limit is used up; `when` is the time of its renewal."""
     return f"⚠️ {whose} limit of {limit} is reached. It renews {when}: please ask again then."
 
 
 def reserved(whose: str) -> str:
-    """What is left of a limit is reserved by answers that are being written."""
+    """The rest of a limit is reserved for answers in progress."""
     return (
-        f"⚠️ What is left of {whose.lower()} limit is needed for the answers that are being "
+        f"⚠️ The rest of {whose.lower()} limit is reserved for answers that are being "
         "written: please ask again when they are done."
     )
 
@@ -20,7 +20,7 @@ def near(percent: int, whose: str, limit: str) -> str:
 
 
 def owner(scope: str) -> str:
-    """Whose limit it is."""
+    """The owner of a limit."""
     return "Your" if scope == "person" else "This channel's"
 
 

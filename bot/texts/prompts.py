@@ -1,15 +1,15 @@
-"""What the model gets about a message besides its words."""
+"""Descriptions of a message for the model."""
 
 CUT = "[the rest is left out]"
 
 
 def forwarded(author: str, where: str) -> str:
-    """The heading of a message that was forwarded."""
+    """The heading of a forwarded message."""
     return _heading("Forwarded message", author, where)
 
 
 def linked(author: str, where: str) -> str:
-    """The heading of a message that a link leads to."""
+    """The heading of a message behind a link."""
     return _heading("Message behind the link", author, where)
 
 

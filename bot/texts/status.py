@@ -1,4 +1,4 @@
-"""What Slack shows behind the bot's name while it works."""
+"""The status that Slack shows after the bot's name."""
 
 THINKING = "is thinking…"
 WAITING = "is busy: your message waits its turn…"
@@ -8,5 +8,5 @@ NO_WORKER = "is offline: your message is kept and will be answered…"
 
 
 def queued(count: int) -> str:
-    """Messages wait behind the answer that is being made."""
+    """Messages wait behind the answer in progress."""
     return f"is answering… queued ({count})"

@@ -1,11 +1,11 @@
-"""What `/usage` and App Home say of tokens and money."""
+"""Texts of `/usage` and App Home about tokens and money."""
 
 DESCRIPTION = "What you have used, today and this month"
 HEADING = "*Your usage*"
 CHART = "Send me a chart"
 TEAM_CHART = "Send me a chart of the workspace"
 NOTHING = "nothing yet"
-FORGOTTEN = "people who wished to be forgotten"
+FORGOTTEN = "people who asked to be forgotten"
 CHANNELS = "Channels"
 PEOPLE = "People"
 

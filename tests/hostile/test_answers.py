@@ -17,7 +17,7 @@ from tests.slack.answers import HURRY, Wire, open_scene
 from tests.world import World, open_world, words
 
 MESSAGES = 3
-MORE = "All of it is in the file below._"
+MORE = "The file below has all of it._"
 SIZE = 200_000
 LONG = {
     "prose": "word " * (SIZE // 5),
@@ -103,7 +103,7 @@ async def test_an_empty_answer_is_reported(redis_url: str, tmp_path: Path, way: 
     ) as world:
         root = await answered(world, Answer(""))
         first, _ = map(words, world.slack.replies("#general", root))
-        assert "ended without a word" in first
+        assert "returned an empty answer" in first
 
 
 @pytest.mark.parametrize("shape", INVISIBLE)
@@ -113,7 +113,7 @@ async def test_an_answer_without_anything_visible_is_reported_as_empty(
 ) -> None:
     async with open_scene(store) as scene:
         await scene.answer(INVISIBLE[shape], Wire(), step=9, streaming=streaming)
-        assert "ended without a word" in scene.texts[0]
+        assert "returned an empty answer" in scene.texts[0]
 
 
 def test_the_words_below_a_cut_answer_are_outside_of_its_code() -> None:

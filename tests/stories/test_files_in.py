@@ -58,7 +58,7 @@ async def test_a_model_that_hears_is_given_the_sound(world: World) -> None:
 
 async def test_a_model_that_hears_nothing_is_asked_without_the_sound_only(world: World) -> None:
     answer = await ask_with(world, "@bot look and listen", {"song.mp3": MP3, "cat.png": PNG})
-    assert answer.endswith("⚠️ I could not read song.mp3 (the AI model does not take it).")
+    assert answer.endswith("⚠️ I could not read song.mp3 (the AI model does not accept it).")
     assert [part["type"] for part in content(world)] == ["input_text", "input_image"]
 
 
@@ -139,7 +139,7 @@ async def test_a_model_that_takes_no_files_is_asked_without_them(world: World) -
     answer = await ask_with(world, "@bot look", {"cat.png": PNG})
     assert answer == (
         "turn 1: look\n(files: cat.png)\n\n"
-        "⚠️ I could not read cat.png (the AI model does not take it)."
+        "⚠️ I could not read cat.png (the AI model does not accept it)."
     )
 
 
@@ -188,7 +188,7 @@ async def test_a_file_that_a_simple_server_refuses_costs_only_itself(
     async with open_world(redis_url, tmp_path, fake=refusing) as world:
         answer = await ask_with(world, "@bot look", {"cat.png": PNG})
         assert answer.startswith("turn 1: look")
-        assert answer.endswith("⚠️ I could not read cat.png (the AI model does not take it).")
+        assert answer.endswith("⚠️ I could not read cat.png (the AI model does not accept it).")
 
 
 def lose_conversations(world: World) -> None:

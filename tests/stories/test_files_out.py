@@ -98,5 +98,5 @@ async def test_an_answer_that_is_too_long_is_shown_in_part_and_attached_as_a_fil
         assert (file.name, file.content.decode()) == ("answer.md", text)
         messages = [m for m in world.slack.replies("#general", root) if not m.file_ids]
         assert 2 <= len(messages) <= 3
-        assert words(messages[-1]).endswith("All of it is in the file below._")
+        assert words(messages[-1]).endswith("The file below has all of it._")
         assert "Paragraph 0 " in words(messages[0])

@@ -105,7 +105,7 @@ async def test_what_is_wrong_in_the_modal_is_said_there(managed: World) -> None:
     save = world.bot.store.channels.save
     assert await save(team_id, channel_id, ChannelSettings(), user_id="U0", after=0)
     await chief.submits({"users": "members"})
-    assert "These settings were changed" in chief.modals[-1].errors["instructions"]
+    assert "has changed these settings" in chief.modals[-1].errors["instructions"]
 
 
 async def test_home_says_in_a_line_what_each_channel_has_of_its_own(managed: World) -> None:

@@ -64,7 +64,7 @@ async def test_an_idle_conversation_goes_and_the_thread_starts_afresh(any_world:
     await world.ask("#general", "what is the word?", thread_ts=root)
     answer = (await world.replies("#general", root, 2))[1]
     assert "swordfish" not in answer
-    assert "I no longer have what was said here until" in answer
+    assert "I no longer have the conversation here up to" in answer
     await world.ask("#general", "sure?", thread_ts=root)
     assert "I no longer have" not in (await world.replies("#general", root, 3))[2]
 
@@ -238,7 +238,7 @@ async def test_the_commands_sweep_and_count(world: World, tmp_path: Path) -> Non
     told = await run("sweep", "--dry-run")
     assert told.stdout.startswith("1 idle conversations would be archived")
     told = await run("sweep")
-    assert told.stdout == ("1 archived, 1 deleted, 0 kept\n0 votes and notes of feedback gone\n")
+    assert told.stdout == ("1 archived, 1 deleted, 0 kept\n0 feedback entries deleted\n")
     assert world.fake.conversations == {}
     told = await run("usage", "--csv", "--days", "2")
     header, row = told.stdout.splitlines()

@@ -109,7 +109,7 @@ async def test_forget_me_deletes_here_and_on_the_server_and_counts(any_world: Wo
     await chief.slash("/usage")
     shown = str(chief.ephemerals("#general")[0].blocks)
     assert alice.id not in shown
-    assert "people who wished to be forgotten: 3 answers" in shown
+    assert "people who asked to be forgotten: 3 answers" in shown
 
 
 async def test_forget_me_waits_for_the_turn_that_is_at_work(world: World) -> None:

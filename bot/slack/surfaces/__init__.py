@@ -1,1 +1,1 @@
-"""Where people meet the bot outside of threads: Home, modals, commands, shortcuts."""
+"""The user interface outside of threads: Home, modals, commands, shortcuts."""

@@ -1,4 +1,4 @@
-"""The agent view: what a person sees who opens the bot, and the greeting of a new person."""
+"""The agent view: suggested prompts, and the greeting of a new person."""
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -11,7 +11,8 @@ from bot.texts.assistant_thread import GREETING, PROMPTS
 
 
 class AssistantThread:
-    """Shows itself once in the life of this process, when Slack takes it, greets once for ever."""
+    """Sets the prompts once per process and person, if Slack accepts them; greets once, for
+    good."""
 
     def __init__(self, store: Store, client: AsyncWebClient) -> None:
         self._store = store
@@ -19,7 +20,7 @@ class AssistantThread:
         self._seen: set[str] = set()
 
     async def opened(self, team_id: str, channel_id: str, user_id: str) -> None:
-        """A person has opened the messages of the bot."""
+        """Handle the opening of the Messages tab."""
         if channel_id in self._seen:
             return
         self._seen.add(channel_id)

@@ -25,7 +25,7 @@ CALLBACK = "channel_settings"
 INSTRUCTIONS_LENGTH = 3000
 HISTORY = 3
 DEFAULT = "default"
-"""The value of a select that means None."""
+"""The value of the select option that means None."""
 FOLLOW_UPS = {value or DEFAULT: label for value, label in texts.FOLLOW_UPS_CHOICES.items()}
 
 
@@ -33,7 +33,7 @@ Payload = Mapping[str, Any]
 
 
 class ChannelModal:
-    """Opens the modal and takes what is submitted; admins only, asked both times."""
+    """Opens the modal and saves the submission; checks both times that the person is an admin."""
 
     def __init__(self, store: Store, people: People, client: AsyncWebClient, home: Home) -> None:
         self._store = store
@@ -42,7 +42,7 @@ class ChannelModal:
         self._home = home
 
     def register(self, app: AsyncApp) -> None:
-        """Hang the listeners on the app."""
+        """Register the listeners."""
         app.action(CONFIGURE)(self.open)
         app.action(EDIT)(self.open)
         app.view(CALLBACK)(self.submit)
@@ -50,7 +50,7 @@ class ChannelModal:
     async def open(
         self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
     ) -> None:
-        """A channel was chosen in App Home."""
+        """Handle the choice of a channel in App Home."""
         channel_id = action.get("selected_conversation") or action.get("value")
         if channel_id and await self._people.is_admin(body["user"]["id"]):
             versions = await self._store.channels.versions(
@@ -68,7 +68,7 @@ class ChannelModal:
     async def submit(
         self, ack: AsyncAck, view: Payload, body: Payload, context: AsyncBoltContext
     ) -> None:
-        """A new version, unless something is wrong with it or another came first."""
+        """Save a new version, unless it has an error or another one was saved first."""
         user_id, team_id = body["user"]["id"], installation(context)
         about = json.loads(view["private_metadata"])
         settings = parse_settings(view["state"]["values"])
@@ -94,7 +94,7 @@ async def _refuse(ack: AsyncAck, block_id: str, words: str) -> None:
 
 
 def render_modal(channel_id: str, versions: list[Version]) -> dict[str, Any]:
-    """The form, filled with the newest version, and below it who made the newest ones."""
+    """The form, filled with the newest version; below it the authors of the newest versions."""
     settings = versions[0].settings if versions else ChannelSettings()
     number = versions[0].number if versions else 0
     instructions = text_input(
@@ -128,7 +128,7 @@ def render_modal(channel_id: str, versions: list[Version]) -> dict[str, Any]:
 
 
 def parse_settings(values: Mapping[str, Mapping[str, Payload]]) -> ChannelSettings:
-    """Read `view.state.values`; what is not filled in is as by default."""
+    """Read `view.state.values`; empty fields get their defaults."""
     given = {name: next(iter(block.values()), {}) for name, block in values.items()}
 
     def chosen(name: str, allowed: tuple[str, ...], default: str | None) -> Any:

@@ -13,7 +13,8 @@ RESET = "reset_conversation"
 
 TITLE_LENGTH = 70
 _MARKS = str.maketrans({"*": "∗", "`": "'", "~": "∼", "|": "¦"})
-"""mrkdwn has no escapes: what would format or end a title is put by its like."""
+"""mrkdwn has no escapes: characters that would format or end a title are replaced by similar
+ones."""
 
 
 def conversation_row(
@@ -25,7 +26,7 @@ def conversation_row(
 ) -> Block:
     """A conversation by its first question and its age, with a button to reset it.
 
-    With `url`, the workspace's address, it also names the place and leads there.
+    With `url`, the workspace's address, it also names the channel and links to the thread.
     """
     title = _title(records)
     headline = escape_mrkdwn(title).translate(_MARKS)
@@ -43,7 +44,7 @@ def conversation_row(
 
 
 def place(channel_id: str) -> str:
-    """A channel as people know it; a direct message has no name that Slack would show."""
+    """The display name of a channel; a direct message has none in Slack."""
     return texts.DIRECT_MESSAGE if channel_id.startswith("D") else f"<#{channel_id}>"
 
 

@@ -31,14 +31,14 @@ NOTE_LENGTH = 3000
 
 
 class AnswerButtons:
-    """Votes are stored before they are acknowledged: Slack sends no click twice."""
+    """Votes are stored before they are acknowledged: Slack does not redeliver clicks."""
 
     def __init__(self, store: Store, rights: Rights) -> None:
         self._store = store
         self._rights = rights
 
     def register(self, app: AsyncApp) -> None:
-        """Hang the listeners on the app."""
+        """Register the listeners."""
         app.action(FEEDBACK)(self.voted)
         app.action(ADD_NOTE)(self.wants_to_add_a_note)
         app.view(NOTE_VIEW)(self.noted)
@@ -53,7 +53,7 @@ class AnswerButtons:
         context: AsyncBoltContext,
         client: AsyncWebClient,
     ) -> None:
-        """👍 or 👎. What was wrong is asked for, what was good can be told."""
+        """Handle 👍 or 👎. After 👎 a modal asks what was wrong; after 👍 a note is optional."""
         vote, _, about = action["value"].partition(":")
         feedback = _feedback(vote, about, thread_of(body, context).key, body["user"]["id"])
         if await self._refused(feedback.thread, body, client):
@@ -73,13 +73,13 @@ class AnswerButtons:
     async def wants_to_add_a_note(
         self, ack: AsyncAck, action: Payload, body: Payload, client: AsyncWebClient
     ) -> None:
-        """Pressed under our thanks."""
+        """Handle the button for a note under our thanks."""
         about = json.loads(action["value"])
         await ack()
         await _ask_for_note(client, body["trigger_id"], _feedback(**about))
 
     async def noted(self, ack: AsyncAck, view: Payload, body: Payload) -> None:
-        """The note of a vote, written in the modal."""
+        """Handle the submission of a note."""
         about = json.loads(view["private_metadata"])
         note = view["state"]["values"]["note"]["note"].get("value") or ""
         thread, user = Thread.parse(about["thread"]), body["user"]
@@ -96,7 +96,8 @@ class AnswerButtons:
         context: AsyncBoltContext,
         client: AsyncWebClient,
     ) -> None:
-        """A wish like a message: it waits in the thread's inbox. One for each answer."""
+        """Handle "Answer again": the request waits in the thread's inbox like a message, once per
+        answer."""
         turn_id, _ = parse_about(action["value"])
         thread, user = thread_of(body, context), body["user"]
         is_last = await self._store.feedback.is_last(thread, turn_id)
@@ -120,7 +121,7 @@ class AnswerButtons:
     async def stop(
         self, ack: AsyncAck, body: Payload, context: AsyncBoltContext, client: AsyncWebClient
     ) -> None:
-        """Pressed under an answer that is being made."""
+        """Handle our Stop button."""
         thread = thread_of(body, context)
         if await self._refused(thread, body, client):
             await ack()
@@ -131,7 +132,7 @@ class AnswerButtons:
             await notice(self._store, client, thread, body["user"]["id"], NOTHING_TO_STOP)
 
     async def _refused(self, thread: Thread, body: Payload, client: AsyncWebClient) -> bool:
-        """Whether the person may not use the bot here; then they get an ephemeral message."""
+        """Whether the person may not use the bot here; if so, they get an ephemeral message."""
         user = body["user"]
         reason = await self._rights.refusal_of(thread, user["id"], user.get("team_id") or "")
         if reason:
@@ -141,7 +142,7 @@ class AnswerButtons:
 
 
 def thread_of(body: Payload, context: AsyncBoltContext) -> Thread:
-    """The thread of the message in which something was pressed."""
+    """The thread of the message whose button was pressed."""
     container = body["container"]
     message = body.get("message") or {}
     thread_ts = container.get("thread_ts") or message.get("thread_ts") or container["message_ts"]
@@ -149,7 +150,7 @@ def thread_of(body: Payload, context: AsyncBoltContext) -> Thread:
 
 
 async def _remove_again(client: AsyncWebClient, thread: Thread, body: Payload) -> None:
-    """Remove the button that was pressed under an old answer. Best effort."""
+    """Remove the pressed button of an old answer. Best effort."""
     try:
         await remove_again(client, thread.channel_id, body.get("message") or {})
     except (BotError, SlackApiError) as error:
@@ -171,7 +172,7 @@ def _feedback(vote: str, about: str, thread: str, user_id: str, note: str = "") 
 
 
 def _about(feedback: Feedback) -> str:
-    """All that `_feedback` needs, as a button or a modal carries it."""
+    """The data of a vote, as stored in a button or a modal."""
     return json.dumps(
         {
             "vote": feedback.vote,

@@ -1,4 +1,4 @@
-"""App Home: what the bot can do, a person's conversations and usage, and for admins the channels.
+"""App Home: help, a person's conversations and usage, and for admins the channel settings.
 
 Slack's limits: 100 blocks a view, https://docs.slack.dev/surfaces/app-home.
 """
@@ -58,7 +58,7 @@ JOB_BUTTONS: Mapping[Job, Block] = {
 
 
 async def is_home_tab(event: Payload) -> bool:
-    """Both tabs of the app tell of their opening by the same event."""
+    """The tab of the event: both tabs send `app_home_opened`."""
     return event.get("tab") == "home"
 
 
@@ -68,7 +68,7 @@ class Home:
     def __init__(
         self, store: Store, people: People, rights: Rights, client: AsyncWebClient, url: str
     ) -> None:
-        """`url` is the workspace's address, to which the conversations' links lead."""
+        """`url` is the workspace's address, for links to conversations."""
         self._store = store
         self._people = people
         self._rights = rights
@@ -76,18 +76,18 @@ class Home:
         self._url = url
 
     def register(self, app: AsyncApp) -> None:
-        """Hang them on the app, before other listeners of `app_home_opened`."""
+        """Register the listeners, before other listeners of `app_home_opened`."""
         app.event("app_home_opened", matchers=[is_home_tab])(self.app_home_opened)
         app.action(RESET)(self.reset)
 
     async def app_home_opened(self, event: Payload, context: AsyncBoltContext) -> None:
-        """Show the person how things stand."""
+        """Publish the person's App Home."""
         await self.publish(installation(context), event["user"])
 
     async def reset(
         self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
     ) -> None:
-        """A conversation is to be forgotten: gone from the list at once, from the server soon."""
+        """Handle a Reset button: the conversation leaves the list immediately, the server soon."""
         thread, team_id = Thread.parse(action["value"]), installation(context)
         without: Thread | None = thread
         if thread.team_id == team_id:
@@ -98,7 +98,7 @@ class Home:
         await self.publish(team_id, body["user"]["id"], without=without)
 
     async def tell_asked(self, team_id: str, user_id: str, job: Job) -> None:
-        """Say below the button that was pressed that its errand is on its way."""
+        """Confirm the job below the pressed button."""
         await self.publish(team_id, user_id, asked=job)
 
     async def publish(
@@ -159,12 +159,12 @@ class Home:
 
 
 def render_version(version: Version) -> str:
-    """Who made a version of a channel's settings, and when."""
+    """The author and time of a version of a channel's settings."""
     return channel_texts.version(version.number, version.user_id, version.at)
 
 
 def _summary(settings: ChannelSettings) -> str:
-    """What a channel has of its own."""
+    """A summary of a channel's own settings."""
     users = {
         "members": "",
         "guests": channel_texts.GUESTS_SHORT,
@@ -180,6 +180,6 @@ def _summary(settings: ChannelSettings) -> str:
 
 
 def _job_buttons(jobs_offered: Sequence[Job], asked: Job | None) -> list[Block]:
-    """Their buttons, and a word below them where one was pressed."""
+    """The job buttons, and a confirmation below them if one was pressed."""
     buttons = actions(*(JOB_BUTTONS[job] for job in jobs_offered))
     return [buttons, context(texts.ASKED)] if asked in jobs_offered else [buttons]

@@ -1,4 +1,4 @@
-"""Buttons that ask for an errand: a chart, an export, to be forgotten."""
+"""Buttons that start a job: a chart, an export, erasure."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,17 +16,17 @@ from bot.texts import home as texts
 Payload = Mapping[str, Any]
 
 ACTION = "errand:"
-"""Begins the `action_id` of the buttons; the errand's name follows."""
+"""The prefix of the buttons' `action_id`; the name of the job follows."""
 
 
 def job_button(job: jobs.Job, label: str, *, confirm: str = "", danger: bool = False) -> Block:
-    """The button; with `confirm`, Slack asks that question first."""
+    """A button; with `confirm`, Slack asks that question first."""
     asked = confirmation(label, confirm, yes=texts.YES, no=texts.NO) if confirm else None
     return button(label, f"{ACTION}{job}", job, danger=danger, confirm=asked)
 
 
 class JobButtons:
-    """The listener of all such buttons. `told_at_home` says in App Home what was asked there."""
+    """The listener of all such buttons. `told_at_home` confirms a job in App Home."""
 
     def __init__(
         self, store: Store, told_at_home: Callable[[str, str, jobs.Job], Awaitable[None]]
@@ -35,7 +35,7 @@ class JobButtons:
         self._told_at_home = told_at_home
 
     def register(self, app: AsyncApp) -> None:
-        """Hang it on the app."""
+        """Register the listener."""
         app.action(re.compile(f"^{ACTION}"))(self.job)
 
     async def job(
@@ -46,7 +46,7 @@ class JobButtons:
         context: AsyncBoltContext,
         respond: AsyncRespond,
     ) -> None:
-        """Pressed in an answer to a command, or in App Home (which has no response URL)."""
+        """Handle a press in the answer to a command, or in App Home (which has no response URL)."""
         job = cast(jobs.Job, action["value"])
         user_id, team_id = body["user"]["id"], installation(context)
         await jobs.ask(self._store.inbox, job, team_id, user_id, body["trigger_id"])

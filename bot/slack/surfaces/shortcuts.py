@@ -1,4 +1,4 @@
-"""The message shortcut and the buttons: ways to reset a conversation by hand."""
+"""The message shortcut and the buttons that reset a conversation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Buttons:
         self._rights = rights
 
     def register(self, app: AsyncApp) -> None:
-        """Hang the listeners on the app."""
+        """Register the listeners."""
         app.shortcut({"type": "message_action", "callback_id": SHORTCUTS[0].callback_id})(
             self.reset_shortcut
         )
@@ -55,7 +55,7 @@ class Buttons:
         client: AsyncWebClient,
         respond: AsyncRespond,
     ) -> None:
-        """Chosen in the menu of a message, in a thread or at its root."""
+        """Handle the shortcut in the menu of a message, in a thread or at its root."""
         message = shortcut["message"]
         thread = Thread(
             installation(context),
@@ -79,7 +79,7 @@ class Buttons:
         context: AsyncBoltContext,
         respond: AsyncRespond,
     ) -> None:
-        """Pressed in the list that `/reset` offers; only the person's own installation counts."""
+        """Handle a Reset button of `/reset`; only the person's own installation counts."""
         thread = Thread.parse(action["value"])
         told = ""
         if thread.team_id == installation(context):
@@ -93,10 +93,10 @@ class Buttons:
 async def ask_reset(
     store: Store, rights: Rights, thread: Thread, user: Payload, at: str, trigger_id: str
 ) -> str:
-    """Put a reset into the thread's inbox, behind everything that was said until then.
+    """Put a reset into the thread's inbox, behind all messages so far.
 
-    `at` is the `action_ts`: Slack's clock orders the thread, ours may be ahead of it. Returns why
-    the person may not reset the conversation; "" if it was accepted.
+    `at` is the `action_ts`: Slack's clock orders the thread, and ours may be ahead. Returns why the
+    person may not reset the conversation; "" if the reset was accepted.
     """
     user_id, user_team_id = user["id"], user.get("team_id") or ""
     reason = await rights.reset_refusal(thread, user_id, user_team_id)

@@ -1,6 +1,6 @@
 """The slash commands: one module each, and this index.
 
-To add one: write a module with a `COMMAND`, name it in `COMMANDS`; the manifest follows.
+To add one, write a module with a `COMMAND` and list it in `COMMANDS`; the manifest follows.
 """
 
 from bot.slack.surfaces.commands import conversations, forget_me, help, reset, usage

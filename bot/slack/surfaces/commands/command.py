@@ -1,4 +1,4 @@
-"""What a slash command is."""
+"""The type of a slash command."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from bot.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One use of a command: who asked, where, with what words behind the command."""
+    """One use of a command: the person, the place, and the text after the command."""
 
     team_id: str
     channel_id: str
@@ -25,7 +25,7 @@ class Ask:
 
 
 Answer = dict[str, Any]
-"""Arguments of Bolt's `ack`: `text`, and `blocks` if need be. Only the asker sees it."""
+"""Arguments of Bolt's `ack`: `text`, and `blocks` if needed. Only the asker sees them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +37,4 @@ class Command:
     answer: Callable[[Ask], Awaitable[Answer]]
     usage_hint: str = ""
     for_everyone: bool = False
-    """Also for people who may not use the bot."""
+    """Whether people who may not use the bot may use the command."""

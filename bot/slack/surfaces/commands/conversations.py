@@ -1,4 +1,4 @@
-"""`/conversations`: a person's own threads with links; find them by words; reset them."""
+"""`/conversations`: lists, searches and resets a person's own conversations."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ from bot.texts import commands as texts
 
 LISTED = 10
 SEARCHED = 200
-"""Conversations whose record is looked through for words: Slack waits for three seconds only."""
+"""Maximum number of conversations to search: Slack waits for only three seconds."""
 
 
 async def answer(ask: Ask) -> Answer:
-    """The newest conversations, or with words behind the command those that hold all of them."""
+    """The newest conversations, or those that contain all words after the command."""
     words = ask.text.lower().split()
     recent = await ask.store.conversations.recent(ask.team_id, ask.user_id, limit=SEARCHED)
     visible = await ask.rights.visible(ask.user_id, recent)

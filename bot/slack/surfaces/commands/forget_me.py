@@ -1,4 +1,4 @@
-"""`/forget-me`: delete all that the bot keeps of a person; asked twice."""
+"""`/forget-me`: deletes everything that the bot stores about a person, after a confirmation."""
 
 from bot.slack.blocks import actions, section
 from bot.slack.surfaces.commands.command import Answer, Ask, Command
@@ -7,7 +7,7 @@ from bot.texts import commands as texts
 
 
 async def answer(_: Ask) -> Answer:
-    """What would go, and the button that does it."""
+    """The list of what will be deleted, and the button."""
     forget = job_button(
         "forget_me", texts.FORGET_ME_BUTTON, confirm=texts.FORGET_ME_TEXT, danger=True
     )

@@ -5,7 +5,7 @@ from bot.texts import commands as texts
 
 
 async def answer(_: Ask) -> Answer:
-    """Say it."""
+    """The help text."""
     return {"text": f"*{texts.HELP_HEADING}*\n{texts.HELP_TEXT}"}
 
 

@@ -9,7 +9,7 @@ OFFERED = 5
 
 
 async def answer(ask: Ask) -> Answer:
-    """Offer the person's most recent conversations of this channel, each with a button."""
+    """The person's most recent conversations of this channel, each with a Reset button."""
     found = await ask.store.conversations.recent(
         ask.team_id, ask.user_id, channel_id=ask.channel_id, limit=OFFERED
     )

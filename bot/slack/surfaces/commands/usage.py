@@ -1,4 +1,4 @@
-"""`/usage`: what a person spent; for admins the top channels and people as well."""
+"""`/usage`: a person's usage; for admins also the top channels and people."""
 
 import time
 
@@ -15,7 +15,7 @@ TOP = 5
 
 
 async def answer(ask: Ask) -> Answer:
-    """Today and this month, with a button for a picture."""
+    """The usage of today and this month, with a button for a chart."""
     text = f"{texts.HEADING}\n{await own_usage(ask.store, ask.team_id, ask.user_id)}"
     blocks = [section(text), _row("chart", texts.CHART)]
     if await ask.people.is_admin(ask.user_id):
@@ -35,7 +35,7 @@ async def own_usage(store: Store, team_id: str, user_id: str) -> str:
 
 
 def render_spent(spent: Spent) -> str:
-    """A sum in words: what is nothing is left out, money also where no price is known."""
+    """A sum in words, without zero counts; without money if no price is known."""
     if not spent.turns:
         return texts.NOTHING
     given = f"{spent.input_tokens:,} in" + _part(spent.cached_tokens, "cached")
