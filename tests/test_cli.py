@@ -153,7 +153,7 @@ def test_try_plays_a_file_and_remembers(tmp_path: Path) -> None:
     assert (tmp_path / ".bot" / "slack.json").exists()
 
 
-def test_try_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+def test_try_reports_what_is_wrong_with_a_file(tmp_path: Path) -> None:
     file = tmp_path / "talk.jsonl"
     file.write_text('{"turns": ["fine"]}\n{"turns": "not a list"}\n')
     ended = run_bot("try", "--play", str(file), cwd=tmp_path)

@@ -16,7 +16,7 @@ THREAD = Thread("T1", "C1", "1.000000")
         ("both halves \ud83d\ude00", "both halves 😀"),
     ],
 )
-def test_half_a_character_does_not_stop_a_message(given: str, kept: str) -> None:
+def test_a_lone_surrogate_does_not_stop_a_message(given: str, kept: str) -> None:
     message = Message(THREAD, "2.000000", "U1", given)
     assert decode(Message, encode(message)).text == kept
     assert well_formed(given) == kept

@@ -31,7 +31,7 @@ class Interrupted(EchoEngine):
             yield update
 
 
-async def test_a_summary_that_was_broken_off_is_taken_up_again(store: Store) -> None:
+async def test_an_interrupted_summary_is_resumed(store: Store) -> None:
     engine = Interrupted(":memory:", first=0, word=0)
     history = [Record("user", f"line {number}", f"{number}.0", "U1") for number in range(20)]
     try:

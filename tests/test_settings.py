@@ -90,7 +90,7 @@ def test_the_assistants_engine_needs_an_assistant(monkeypatch: pytest.MonkeyPatc
         load_with(monkeypatch, BOT_ENGINE="assistants")
 
 
-def test_the_environment_goes_before_the_file(
+def test_the_environment_overrides_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / ".env"
@@ -118,7 +118,7 @@ def test_heroku_s_self_signed_redis_is_accepted_there_only(
     assert not settings.redis_tls_verify
 
 
-def test_a_bad_start_ends_with_one_line_and_code_78(tmp_path: Path) -> None:
+def test_a_failed_start_ends_with_one_line_and_code_78(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k.lower() not in Settings.model_fields}
     ended = subprocess.run(
         [sys.executable, "-m", "bot", "run"],
@@ -168,7 +168,7 @@ def test_the_example_works_for_both_transports(tmp_path: Path) -> None:
     assert load(tmp_path / ".env").socket_mode
 
 
-def test_what_is_still_a_placeholder_is_named_as_one(tmp_path: Path) -> None:
+def test_a_remaining_placeholder_is_named(tmp_path: Path) -> None:
     assert from_example(tmp_path) == [
         "SLACK_BOT_TOKEN: is still the placeholder of .env.example",
     ]
@@ -180,7 +180,7 @@ def test_what_is_still_a_placeholder_is_named_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["sk-", "sk-...", "sk-…", "sk-xxxxxx", "<your key>", "your-key"])
-def test_words_in_the_place_of_a_secret_count_as_unset(
+def test_text_instead_of_a_secret_counts_as_unset(
     monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     with pytest.raises(ConfigError, match=r"OPENAI_API_KEY: is still the placeholder"):

@@ -46,6 +46,6 @@ def test_a_value_of_the_wrong_kind_is_an_invalid_argument(read: object) -> None:
         read(arguments)
 
 
-def test_what_is_null_is_absent() -> None:
+def test_null_means_absent() -> None:
     assert Arguments({"x": None}).values == {}
     assert Arguments({"x": ""}).json("x") is None

@@ -162,7 +162,7 @@ async def test_an_update_with_blocks_shows_no_edited_mark(
     assert slack.messages("#general")[0].edited is None
 
 
-async def test_an_update_is_refused_beyond_its_limit_or_for_others_messages(
+async def test_an_update_beyond_the_limit_or_of_anothers_message_is_refused(
     slack: LocalSlack, client: AsyncWebClient
 ) -> None:
     general = slack.channel("#general").id

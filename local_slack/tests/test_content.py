@@ -101,7 +101,7 @@ async def test_twins_come_in_either_order_with_a_gap(reverse: bool) -> None:
     assert order == (["app_mention", "message"] if reverse else ["message", "app_mention"])
 
 
-async def test_a_mention_may_come_without_the_files_of_its_twin() -> None:
+async def test_a_mention_may_lack_the_files_of_its_twin() -> None:
     async with hearing() as (slack, heard):
         slack.faults.mentions_without_files = True
         await slack.user("alice").says("#general", "@bot read", files={"notes.txt": b"hello"})
@@ -154,7 +154,7 @@ async def test_events_name_the_enterprise_of_the_workspace() -> None:
     assert body["authorizations"][0]["enterprise_id"] == "E1"
 
 
-async def test_slack_does_not_always_say_that_a_user_is_a_stranger(
+async def test_slack_does_not_always_report_is_stranger(
     slack: LocalSlack, client: AsyncWebClient
 ) -> None:
     known = slack.add_user("olaf", team_id="T0ELSEWHERE")

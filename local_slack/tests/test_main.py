@@ -133,7 +133,7 @@ async def test_the_terminal_ends_when_it_is_left(way: str) -> None:
     process.stdin.close()
 
 
-def test_what_cannot_be_used_is_named_in_one_line(
+def test_unusable_options_are_named_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (not_json := tmp_path / "text.json").write_text("hello")

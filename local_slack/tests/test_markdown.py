@@ -31,7 +31,7 @@ def paragraph(*children: Node) -> list[Node]:
         ("[x](javascript:y)", [["link", {"href": "javascript:y"}, "x"]]),
     ],
 )  # fmt: skip
-def test_inlines(text: str, children: list[Node]) -> None:
+def test_inline_markdown_becomes_nodes(text: str, children: list[Node]) -> None:
     assert parse(text) == paragraph(*children)
 
 
@@ -66,7 +66,7 @@ def words(node: Node) -> str:
     return node if isinstance(node, str) else "".join(words(child) for child in node[2:])
 
 
-def test_deeply_nested_emphasis_keeps_its_words() -> None:
+def test_deeply_nested_emphasis_keeps_its_text() -> None:
     """A thousand levels would fail in the JSON of every page that shows the message."""
     for depth in (10, 1_000):
         [shown] = parse("*a _b " * depth + "c" + "_ d*" * depth)

@@ -7,7 +7,7 @@ pytest_plugins = ["pytester"]
 USE = """
 from slack_sdk.web.async_client import AsyncWebClient
 
-async def test_a_workspace_is_there(local_slack):
+async def test_the_fixture_provides_a_workspace(local_slack):
     client = AsyncWebClient(token=local_slack.bot_token, base_url=local_slack.api_url)
     await client.chat_postMessage(channel=local_slack.channel("#general").id, text="hello")
     assert local_slack.messages("#general")[0].text == "hello"
@@ -37,7 +37,7 @@ def test_a_test_gets_a_running_workspace_with_its_own_options(pytester: pytest.P
     result.assert_outcomes(passed=2)
 
 
-def test_without_the_async_plugin_it_says_what_to_install(pytester: pytest.Pytester) -> None:
+def test_a_missing_async_plugin_is_reported_with_its_package(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("")
     pytester.makepyfile("def test_it(local_slack): pass")
     pytester.makepyfile(hide=HIDE)

@@ -190,7 +190,7 @@ async def test_an_edited_question_is_answered_again_and_a_deleted_one_forgotten(
     await expect(known).to_be_visible()
 
 
-async def test_mentioned_in_the_middle_of_a_thread_it_knows_who_said_what(world_page: Page) -> None:
+async def test_a_mention_in_the_middle_of_a_thread_includes_authors(world_page: Page) -> None:
     await say(world_page, "the deploy is red")
     await open_thread(world_page, "the deploy is red")
     await speak_as(world_page, "bob")

@@ -100,7 +100,7 @@ async def test_tables_and_code_are_rendered(world: World, world_page: Page) -> N
     await expect(thread.get_by_role("region", name="Code, python")).to_have_text("print(1)")
 
 
-async def test_an_answer_grows_until_its_reader_stops_it(world: World, world_page: Page) -> None:
+async def test_an_answer_grows_until_it_is_stopped(world: World, world_page: Page) -> None:
     world.fake.answer = held("One word after the other, and no end of it in sight", after=6)
     await say(world_page, "@bot tell me a story")
     await open_thread(world_page, "tell me a story")

@@ -26,7 +26,7 @@ def fill(slack: LocalSlack, count: int) -> None:
         slack.workspace.index(Message(general, ts, bob, f"message {number}"))
 
 
-async def test_the_first_visit_to_the_app_neither_pulls_back_nor_takes_along(
+async def test_the_first_visit_to_the_app_does_not_change_the_place(
     slack: LocalSlack, page: Page
 ) -> None:
     """Opening a direct message takes a request, which is held here."""
@@ -226,7 +226,7 @@ async def test_roles_are_named_beside_the_people(slack: LocalSlack, open_page: O
         await expect(page.get_by_role("radio", name=name)).to_contain_text(role)
 
 
-async def test_what_is_asked_on_the_page_can_be_followed_up_at_once(
+async def test_a_question_asked_on_the_page_can_be_followed_up(
     slack: LocalSlack, page: Page
 ) -> None:
     await say(page, "@bot hello")

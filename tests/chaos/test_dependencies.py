@@ -14,7 +14,9 @@ pytestmark = pytest.mark.chaos
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.timeout(300)
-async def test_an_outage_loses_and_doubles_nothing(trouble: Trouble, tmp_path: Path) -> None:
+async def test_an_outage_neither_loses_nor_duplicates_messages(
+    trouble: Trouble, tmp_path: Path
+) -> None:
     async with open_deployment(tmp_path) as deployment:
         verdict = await survive_trouble(deployment, trouble, 8)
         print(verdict)  # noqa: T201 - for who reads the run

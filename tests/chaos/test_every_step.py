@@ -65,7 +65,7 @@ async def kill_at(
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
 @pytest.mark.timeout(300)
-async def test_a_worker_killed_at_any_step_leaves_nothing_undone_or_done_twice(
+async def test_a_worker_killed_at_any_step_loses_and_repeats_nothing(
     engine: str, tmp_path: Path
 ) -> None:
     async with open_deployment(tmp_path, engine=engine, BOT_GATHER_SECONDS="0.8") as deployment:
@@ -96,7 +96,7 @@ async def test_a_worker_killed_at_any_step_leaves_nothing_undone_or_done_twice(
 
 
 @pytest.mark.timeout(120)
-async def test_web_killed_before_or_after_it_stored_a_message_hears_of_it_again(
+async def test_a_message_is_redelivered_if_web_is_killed_before_or_after_storing_it(
     tmp_path: Path,
 ) -> None:
     gatekeeper = Gatekeeper()

@@ -16,7 +16,9 @@ WRITTEN_DOWN = ("begin", "pace", "save", "record")
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
 @pytest.mark.timeout(120)
-async def test_a_worker_that_wakes_up_late_writes_nothing_more(engine: str, tmp_path: Path) -> None:
+async def test_a_worker_that_resumes_after_its_lease_expired_writes_nothing(
+    engine: str, tmp_path: Path
+) -> None:
     gatekeeper = Gatekeeper(drops=False)
     async with (
         open_deployment(tmp_path, engine=engine) as deployment,

@@ -77,7 +77,7 @@ def assert_refused(deployment: Deployment, status: int | None = 500) -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_a_slow_redis_makes_answers_slow_and_nothing_else(tmp_path: Path) -> None:
+async def test_a_slow_redis_only_delays_answers(tmp_path: Path) -> None:
     async with (
         open_deployment(tmp_path) as deployment,
         open_redis_relay(deployment.redis.socket) as relay,

@@ -15,7 +15,7 @@ THREADS = 20
 
 
 @pytest.mark.timeout(120)
-async def test_the_runs_of_two_workers_keep_to_one_pace(tmp_path: Path) -> None:
+async def test_two_workers_share_one_run_rate(tmp_path: Path) -> None:
     async with open_deployment(
         tmp_path, BOT_RUNS_PER_MINUTE=str(PER_MINUTE), BOT_CONCURRENCY="10"
     ) as deployment:

@@ -20,7 +20,7 @@ SOON = 15.0
 """Seconds after the end of a run in which a rescued answer is there."""
 
 
-async def test_the_runs_of_a_killed_worker_are_followed_to_their_answers(
+async def test_another_worker_finishes_the_runs_of_a_killed_worker(
     engine: str, tmp_path: Path
 ) -> None:
     async with open_deployment(tmp_path, engine=engine) as deployment:
@@ -48,7 +48,7 @@ async def test_the_runs_of_a_killed_worker_are_followed_to_their_answers(
         assert verdict.runs == 20
 
 
-async def test_a_worker_that_is_told_to_leave_hands_its_runs_over_at_once(
+async def test_a_worker_hands_its_runs_over_immediately_on_sigterm(
     engine: str, tmp_path: Path
 ) -> None:
     async with open_deployment(tmp_path, engine=engine) as deployment:

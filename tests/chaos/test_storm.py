@@ -16,7 +16,9 @@ PLAN = Plan(seed=28, seconds=20, kills=5, threads=6)
 
 @pytest.mark.timeout(170)
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
-async def test_nothing_is_lost_doubled_or_reordered_in_a_storm(tmp_path: Path, engine: str) -> None:
+async def test_a_storm_neither_loses_duplicates_nor_reorders_messages(
+    tmp_path: Path, engine: str
+) -> None:
     print(PLAN.command(engine))  # noqa: T201 - for who reads the run
     async with open_deployment(tmp_path, engine=engine, seed=PLAN.seed) as deployment:
         report = await Storm(deployment, PLAN).run()
@@ -28,7 +30,7 @@ async def test_nothing_is_lost_doubled_or_reordered_in_a_storm(tmp_path: Path, e
 
 
 @pytest.mark.parametrize("outcome", ["unclean", "broken off"])
-def test_a_storm_that_breaks_a_promise_says_how_to_have_it_again(
+def test_a_failed_storm_prints_the_command_to_repeat_it(
     outcome: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def storm(directory: Path, engine: str, plan: Plan) -> Report:

@@ -64,7 +64,7 @@ async def busiest(deployment: Deployment) -> tuple[BotProcess, int]:
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
 @pytest.mark.timeout(120)
-async def test_answers_whose_workers_are_killed_at_random_moments_are_whole_in_the_end(
+async def test_answers_are_complete_after_workers_were_killed_at_random_moments(
     engine: str, tmp_path: Path
 ) -> None:
     chance = random.Random(5)
@@ -104,7 +104,7 @@ async def test_answers_whose_workers_are_killed_at_random_moments_are_whole_in_t
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
 @pytest.mark.timeout(120)
-async def test_a_worker_that_is_told_to_leave_hangs_up_and_the_next_one_goes_on(
+async def test_a_worker_closes_its_streams_on_sigterm_and_another_one_continues(
     engine: str, tmp_path: Path
 ) -> None:
     text = write(random.Random(6), 3_000)
@@ -131,7 +131,7 @@ async def test_a_worker_that_is_told_to_leave_hangs_up_and_the_next_one_goes_on(
 
 
 @pytest.mark.timeout(60)
-async def test_a_stop_that_web_hears_ends_the_run_that_another_process_follows(
+async def test_a_stop_received_by_web_ends_the_run_of_a_worker_process(
     tmp_path: Path,
 ) -> None:
     async with open_deployment(tmp_path) as deployment:

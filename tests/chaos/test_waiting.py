@@ -12,7 +12,9 @@ pytestmark = pytest.mark.chaos
 
 
 @pytest.mark.timeout(120)
-async def test_what_waits_for_a_worker_bears_a_mark_until_it_is_answered(tmp_path: Path) -> None:
+async def test_a_message_without_a_worker_shows_a_status_until_it_is_answered(
+    tmp_path: Path,
+) -> None:
     async with open_deployment(tmp_path) as deployment:
         await deployment.start("web")
         [channel] = deployment.new_channels(1)

@@ -60,7 +60,7 @@ def test_unknown_events_change_nothing() -> None:
     assert (draft.text, draft.seen) == ("Hello", 1)
 
 
-def test_a_poll_that_shows_less_than_was_streamed_takes_nothing_away() -> None:
+def test_a_poll_that_shows_less_than_was_streamed_removes_nothing() -> None:
     draft = Draft()
     draft.take(delta("Hello"))
     draft.take_state(response(status="in_progress"))
@@ -111,7 +111,7 @@ def test_content_may_be_a_bare_string_or_nothing() -> None:
     assert read(items)[0].strip() == "Hello"
 
 
-def test_notes_of_unknown_kinds_are_passed_over() -> None:
+def test_annotations_of_unknown_kinds_are_ignored() -> None:
     note = {"type": "file_path", "file_id": "file-1", "index": 0}
     part = {"type": "output_text", "text": "Hello", "annotations": [note]}
     assert read([message([part])]) == ("Hello", ())
@@ -165,7 +165,7 @@ def test_a_run_s_tool_calls_are_steps() -> None:
     )
 
 
-def test_a_run_s_text_is_put_together_by_message_and_part() -> None:
+def test_a_runs_text_is_assembled_by_message_and_part() -> None:
     draft = RunDraft()
     for message_id, index, text in [("m1", 0, "Hel"), ("m1", 0, "lo"), ("m2", 0, "World")]:
         part = {"index": index, "type": "text", "text": {"value": text}}
@@ -187,7 +187,7 @@ def test_messages_of_other_servers_may_hold_bare_texts() -> None:
 # Servers that leave things out
 
 
-def test_events_without_indexes_and_numbers_are_put_together_by_item() -> None:
+def test_events_without_indexes_are_assembled_by_item() -> None:
     """As llama.cpp's server sends them."""
     draft = Draft()
     item = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
@@ -225,7 +225,7 @@ def test_deltas_without_any_name_belong_to_the_newest_item() -> None:
         {"type": "response.in_progress", "response": {"output": 5, "status": 7}},
     ],
 )
-def test_an_event_that_makes_no_sense_costs_nothing(broken: dict[str, Any]) -> None:
+def test_a_nonsensical_event_is_ignored(broken: dict[str, Any]) -> None:
     draft = Draft()
     draft.take(event("response.created", response=response(status="in_progress")))
     draft.take(broken)
@@ -245,7 +245,7 @@ def test_an_item_that_is_shown_empty_in_the_end_keeps_what_was_streamed() -> Non
     assert draft.finish().text == "Hello"
 
 
-def test_an_answer_without_end_is_cut() -> None:
+def test_an_endless_answer_is_cut() -> None:
     draft = Draft()
 
     def write() -> None:
@@ -256,7 +256,7 @@ def test_an_answer_without_end_is_cut() -> None:
         write()
 
 
-def test_items_without_end_are_cut() -> None:
+def test_endless_items_are_cut() -> None:
     draft = Draft()
 
     def add() -> None:
@@ -268,13 +268,13 @@ def test_items_without_end_are_cut() -> None:
         add()
 
 
-def test_parts_far_apart_need_no_room() -> None:
+def test_sparse_part_indexes_use_no_memory() -> None:
     draft = Draft()
     draft.take(delta("Hello", content_index=10**12))
     assert draft.text == "Hello"
 
 
-def test_a_long_answer_takes_time_in_proportion() -> None:
+def test_a_long_answer_takes_linear_time() -> None:
     def seconds(deltas: int) -> float:
         draft, began = Draft(), time.process_time()
         for number in range(deltas):

@@ -52,7 +52,7 @@ def streaming(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-async def test_a_thread_says_which_slack_thread_it_belongs_to(fake: FakeOpenAI) -> None:
+async def test_a_thread_has_the_slack_thread_in_its_metadata(fake: FakeOpenAI) -> None:
     async with open_assistants_on(fake) as engine:
         conversation = await begin(engine)
     metadata = fake.threads[conversation.id].metadata
@@ -64,7 +64,7 @@ async def test_a_thread_says_which_slack_thread_it_belongs_to(fake: FakeOpenAI) 
     }
 
 
-async def test_history_goes_in_whole_and_in_order(fake: FakeOpenAI) -> None:
+async def test_history_is_added_completely_and_in_order(fake: FakeOpenAI) -> None:
     history = [Record("user", f"line {number}", "1.0") for number in range(45)]
     async with open_assistants_on(fake) as engine:
         thread_id = await engine.begin(THREAD, "U1", history)
@@ -86,13 +86,13 @@ async def test_every_message_has_an_id_before_the_run_starts(fake: FakeOpenAI) -
     ]
 
 
-async def test_a_message_without_text_is_said_to_be_one(fake: FakeOpenAI) -> None:
+async def test_a_message_without_text_has_a_placeholder(fake: FakeOpenAI) -> None:
     async with open_assistants_on(fake) as engine:
         update = await ask(engine, await begin(engine), "")
     assert "without text" in update.text
 
 
-async def test_the_assistant_s_own_model_and_instructions_hold(fake: FakeOpenAI) -> None:
+async def test_the_assistants_own_model_and_instructions_apply(fake: FakeOpenAI) -> None:
     async with open_assistants_on(fake) as engine:
         await ask(engine, await begin(engine), "hello")
     (body,) = bodies(fake, "/runs")
@@ -151,7 +151,7 @@ async def end_of(
     return caught.value
 
 
-async def test_a_failed_run_tells_its_last_error(fake: FakeOpenAI, streaming: bool) -> None:
+async def test_a_failed_run_reports_its_last_error(fake: FakeOpenAI, streaming: bool) -> None:
     error = await end_of(fake, failed("rate_limit_exceeded", "Too much."), streaming)
     assert (error.status, error.reason, error.detail) == (
         "failed",
@@ -169,7 +169,7 @@ async def test_an_incomplete_run_keeps_its_text(fake: FakeOpenAI, streaming: boo
     )
 
 
-async def test_an_expired_run_is_told(fake: FakeOpenAI, streaming: bool) -> None:
+async def test_an_expired_run_is_reported(fake: FakeOpenAI, streaming: bool) -> None:
     error = await end_of(fake, expired(), streaming)
     assert (error.status, error.reason) == ("expired", "expired")
 
@@ -179,7 +179,9 @@ async def test_an_empty_answer_is_a_failure(fake: FakeOpenAI, streaming: bool) -
     assert (error.status, error.reason) == ("completed", "empty")
 
 
-async def test_a_run_of_several_messages_is_read_whole(fake: FakeOpenAI, streaming: bool) -> None:
+async def test_a_run_of_several_messages_is_read_completely(
+    fake: FakeOpenAI, streaming: bool
+) -> None:
     fake.answer = Answer(said=(Said("Let me see."), Said("It is 42.")))
     async with open_assistants_on(fake, bot_streaming=streaming) as engine:
         update = await ask(engine, await begin(engine), "what is it?")
@@ -223,7 +225,7 @@ async def test_sources_point_into_the_whole_text(fake: FakeOpenAI, streaming: bo
     assert update.text[24:47] == "sandbox:/mnt/data/a.csv"
 
 
-async def test_a_tool_that_is_not_there_is_excused_once(fake: FakeOpenAI, streaming: bool) -> None:
+async def test_a_missing_tool_gets_an_error_output_once(fake: FakeOpenAI, streaming: bool) -> None:
     fake.answer = [calling(Call("get_weather"), Call("get_time")), "I cannot know the weather."]
     async with open_assistants_on(fake, bot_streaming=streaming) as engine:
         update = await ask(engine, await begin(engine), "what is the weather?")
@@ -250,7 +252,7 @@ async def test_past_the_deadline_a_run_is_cancelled(fake: FakeOpenAI, streaming:
     assert run.status == "cancelled"
 
 
-async def test_a_run_that_takes_its_time_to_stop_is_waited_for() -> None:
+async def test_a_slow_cancellation_is_awaited() -> None:
     async with (
         open_fake_openai(cancelling=0.1) as fake,
         open_assistants_on(fake, bot_streaming=False) as engine,
@@ -270,7 +272,7 @@ async def test_errors_between_polls_are_waited_out(fake: FakeOpenAI) -> None:
         assert (await ask(engine, await begin(engine), "hello")).text == "Hello"
 
 
-async def test_an_answer_that_comes_with_the_deadline_is_delivered(
+async def test_an_answer_at_the_deadline_is_delivered(
     fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.answer = held("Just in time.")
@@ -298,7 +300,7 @@ async def test_while_a_run_is_active_messages_and_runs_wait(fake: FakeOpenAI) ->
     assert not run.value.counts
 
 
-async def test_a_vanished_thread_is_told(fake: FakeOpenAI) -> None:
+async def test_a_vanished_thread_is_reported(fake: FakeOpenAI) -> None:
     async with open_assistants_on(fake) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
@@ -308,19 +310,19 @@ async def test_a_vanished_thread_is_told(fake: FakeOpenAI) -> None:
             await last_update(engine, run, conversation)
 
 
-async def test_a_missing_assistant_is_no_missing_thread(fake: FakeOpenAI) -> None:
+async def test_a_missing_assistant_is_not_a_missing_thread(fake: FakeOpenAI) -> None:
     async with open_assistants_on(fake, openai_assistant_id="asst_gone") as engine:
         with pytest.raises(RunFailed, match="assistant_not_found"):
             await ask(engine, await begin(engine), "hello")
 
 
-async def test_a_server_without_assistants_is_told() -> None:
+async def test_a_server_without_assistants_is_reported() -> None:
     async with open_fake_openai(assistants=False) as fake, open_assistants_on(fake) as engine:
         with pytest.raises(RunFailed, match="endpoint_not_found"):
             await begin(engine)
 
 
-async def test_an_exhausted_quota_is_told(fake: FakeOpenAI) -> None:
+async def test_an_exhausted_quota_is_reported(fake: FakeOpenAI) -> None:
     fake.fault("quota", "POST", "/threads/*/runs")
     async with open_assistants_on(fake) as engine:
         with pytest.raises(RunFailed, match="insufficient_quota"):
@@ -359,7 +361,7 @@ async def test_a_run_whose_receipt_was_lost_is_adopted(fake: FakeOpenAI, streami
     assert user_texts(fake, conversation.id) == ["hello"]
 
 
-async def test_an_adopted_run_that_failed_is_not_made_anew(fake: FakeOpenAI) -> None:
+async def test_an_adopted_run_that_failed_is_not_repeated(fake: FakeOpenAI) -> None:
     async with open_assistants_on(fake) as engine:
         conversation = await begin(engine)
         message = said("hello")
@@ -381,7 +383,7 @@ async def test_the_run_of_an_earlier_turn_is_not_adopted(fake: FakeOpenAI) -> No
         assert (await last_update(engine, run, conversation)).text == "turn 2: one | two"
 
 
-async def test_the_same_words_in_the_history_are_not_this_turn_s(fake: FakeOpenAI) -> None:
+async def test_the_same_text_in_the_history_is_not_mistaken_for_this_turn(fake: FakeOpenAI) -> None:
     history = [Record("user", "go on", "1.0"), Record("assistant", "and on", "1.0")]
     async with open_assistants_on(fake) as engine:
         conversation = known_as(engine, await engine.begin(THREAD, "U1", history))
@@ -390,7 +392,7 @@ async def test_the_same_words_in_the_history_are_not_this_turn_s(fake: FakeOpenA
     assert user_texts(fake, conversation.id) == ["go on", "go on"]
 
 
-async def test_without_metadata_words_and_times_decide(fake: FakeOpenAI) -> None:
+async def test_without_metadata_text_and_time_decide(fake: FakeOpenAI) -> None:
     def forget() -> None:
         for thread in fake.threads.values():
             thread.metadata.clear()
@@ -418,7 +420,7 @@ async def test_without_metadata_words_and_times_decide(fake: FakeOpenAI) -> None
     assert user_texts(fake, conversation.id) == ["go on", "go on"]
 
 
-async def test_a_plainer_server_does_as_well() -> None:
+async def test_a_server_with_fewer_fields_works() -> None:
     async with (
         open_fake_openai(variant="open_assistant_api") as fake,
         open_assistants_on(fake) as engine,

@@ -65,7 +65,7 @@ async def ask_with(engine: Router, *files: Attachment) -> Any:
     return await last_update(engine, await engine.start(request), conversation)
 
 
-async def test_the_protocol_is_found_once_by_trying(fake: FakeOpenAI, engine: Router) -> None:
+async def test_the_protocol_is_detected_once(fake: FakeOpenAI, engine: Router) -> None:
     await ask(engine, await begin(engine), "one")
     await ask(engine, await begin(engine), "two")
     paths = [request.path for request in fake.requests]
@@ -124,14 +124,16 @@ async def test_usage_that_is_not_reported_is_estimated(variant: str, streams: bo
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_reasoning_is_no_text(fake: FakeOpenAI, engine: Router, streams: bool) -> None:
+async def test_reasoning_is_not_part_of_the_text(
+    fake: FakeOpenAI, engine: Router, streams: bool
+) -> None:
     if not streams:
         engine.replay.chat.requests._refused.add("stream")
     fake.answer = Answer("Four.", reasoning="Two and two make four.")
     assert (await ask(engine, await begin(engine), "2+2?")).text == "Four."
 
 
-async def test_files_go_along_as_the_protocol_writes_them(fake: FakeOpenAI, engine: Router) -> None:
+async def test_files_are_sent_in_the_form_of_the_protocol(fake: FakeOpenAI, engine: Router) -> None:
     await ask_with(engine, PIXEL, NOTES, PAPER, SOUND)
     words, image, notes, paper, sound = sent(fake)[-1]["messages"][-1]["content"]
     assert words == {"type": "text", "text": "look"}
@@ -142,7 +144,7 @@ async def test_files_go_along_as_the_protocol_writes_them(fake: FakeOpenAI, engi
 
 
 @pytest.mark.parametrize("status", [400, 500])
-async def test_a_refused_file_is_the_refusal_of_the_start(fake: FakeOpenAI, status: int) -> None:
+async def test_a_refused_file_fails_the_start(fake: FakeOpenAI, status: int) -> None:
     fake.options.takes_files = False
     fake.options.file_status = status
     async with open_responses_on(fake) as engine:
@@ -171,7 +173,7 @@ async def test_other_ends_have_their_reason(
     assert (caught.value.reason, caught.value.text) == (reason, answer.text)
 
 
-async def test_an_error_in_the_stream_is_tried_again(fake: FakeOpenAI, engine: Router) -> None:
+async def test_an_error_in_the_stream_is_retried(fake: FakeOpenAI, engine: Router) -> None:
     fake.answer = [failed(), "Now."]
     conversation, message = await begin(engine), said("hello")
     run = await start(engine, conversation, message)
@@ -197,7 +199,7 @@ async def test_stop_closes_the_connection(fake: FakeOpenAI, engine: Router) -> N
     assert work.status == "cancelled"
 
 
-async def test_stream_options_are_left_out_where_they_are_unknown(fake: FakeOpenAI) -> None:
+async def test_stream_options_are_omitted_if_unknown(fake: FakeOpenAI) -> None:
     fake.fault("error", "POST", "/chat/completions", message="Unknown parameter: 'stream_options'.")
     async with open_responses_on(fake) as engine:
         assert (await ask(engine, await begin(engine), "hello")).text == "turn 1: hello"
@@ -205,7 +207,9 @@ async def test_stream_options_are_left_out_where_they_are_unknown(fake: FakeOpen
     assert "stream_options" not in sent(fake)[-1]
 
 
-async def test_where_there_is_no_protocol_at_all_the_address_is_wrong(fake: FakeOpenAI) -> None:
+async def test_without_any_known_protocol_the_address_is_reported_as_wrong(
+    fake: FakeOpenAI,
+) -> None:
     fake.options.chat_completions = False
     async with open_responses_on(fake) as engine:
         for _ in range(2):
@@ -223,7 +227,7 @@ async def test_a_model_of_a_channel_is_asked_for(fake: FakeOpenAI, engine: Route
     assert sent(fake)[-1]["messages"][0]["content"] == "Be kind."
 
 
-async def test_a_rate_limit_does_not_start_the_search_anew(
+async def test_a_rate_limit_does_not_restart_protocol_detection(
     fake: FakeOpenAI, engine: Router
 ) -> None:
     fake.fault("rate_limit", "POST", "/chat/completions")

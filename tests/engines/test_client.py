@@ -44,7 +44,7 @@ async def send(client: AsyncOpenAI, text: str) -> None:
         await client.responses.create(model="m", input=text, timeout=0.5)
 
 
-async def test_a_server_that_does_not_take_the_request_is_not_waited_for() -> None:
+async def test_a_server_that_does_not_read_the_request_times_out() -> None:
     over = asyncio.Event()
 
     async def read_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,7 +66,7 @@ async def test_a_server_that_does_not_take_the_request_is_not_waited_for() -> No
         b"",
     ],
 )
-async def test_what_is_no_http_is_tried_again_later(answer: bytes) -> None:
+async def test_a_response_that_is_not_http_is_retried_later(answer: bytes) -> None:
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
@@ -77,7 +77,7 @@ async def test_what_is_no_http_is_tried_again_later(answer: bytes) -> None:
             await send(client, "hi")
 
 
-async def test_where_nobody_listens_it_is_tried_again_later() -> None:
+async def test_a_refused_connection_is_retried_later() -> None:
     async with open_server(_hang_up) as client:
         unheard = client.with_options(base_url="http://127.0.0.1:9/v1")
         with pytest.raises(Retry):

@@ -77,16 +77,14 @@ async def test_history_fills_a_new_conversation_in_order(engine: Engine) -> None
     assert places == sorted(places)
 
 
-async def test_nothing_happened_and_the_turn_comes_again(engine: Engine) -> None:
+async def test_a_turn_without_effect_can_be_repeated(engine: Engine) -> None:
     conversation = await begin(engine)
     run = await start(engine, conversation, said("hello"), again=True)
     update = await last_update(engine, run, conversation)
     assert update.text.count("hello") == 1
 
 
-async def test_everything_happened_and_the_turn_comes_again(
-    engine: Engine, fake: FakeOpenAI
-) -> None:
+async def test_a_turn_with_full_effect_can_be_repeated(engine: Engine, fake: FakeOpenAI) -> None:
     conversation = await begin(engine)
     message = said("hello")
     run = await start(engine, conversation, message)
@@ -102,7 +100,7 @@ async def test_everything_happened_and_the_turn_comes_again(
     assert later.text.count("hello") == 1
 
 
-async def test_a_second_appending_changes_nothing(engine: Engine) -> None:
+async def test_a_repeated_append_changes_nothing(engine: Engine) -> None:
     conversation = await begin(engine)
     message = said("hello")
     first = await engine.append(conversation, message, turn_id="turn-1", again=False)
@@ -125,7 +123,7 @@ async def test_a_run_can_be_followed_twice(engine: Engine) -> None:
     )
 
 
-async def test_a_cancelled_run_ends_with_what_was_said(slow_engine: Engine) -> None:
+async def test_a_cancelled_run_ends_with_the_text_so_far(slow_engine: Engine) -> None:
     conversation = await begin(slow_engine)
     run = await start(slow_engine, conversation, said("hello"))
     updates = slow_engine.follow(run, conversation)
@@ -135,7 +133,7 @@ async def test_a_cancelled_run_ends_with_what_was_said(slow_engine: Engine) -> N
     assert rest[-1].status == "cancelled"
 
 
-async def test_a_second_cancelling_is_no_error(slow_engine: Engine) -> None:
+async def test_cancelling_twice_is_no_error(slow_engine: Engine) -> None:
     conversation = await begin(slow_engine)
     run = await start(slow_engine, conversation, said("hello"))
     await slow_engine.cancel(run)
@@ -159,7 +157,7 @@ async def test_a_deleted_conversation_is_gone(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("again", [False, True])
-async def test_a_turn_that_comes_again_notices_that_too(engine: Engine, again: bool) -> None:
+async def test_a_repeated_turn_notices_a_deleted_conversation(engine: Engine, again: bool) -> None:
     conversation = await begin(engine)
     await engine.delete(conversation.id)
     with pytest.raises(ConversationGone):
@@ -172,7 +170,7 @@ async def test_deleting_twice_is_no_error(engine: Engine) -> None:
     await engine.delete(conversation.id)
 
 
-async def test_a_retracted_message_is_gone_and_its_like_stays(engine: Engine) -> None:
+async def test_a_retracted_message_is_removed_and_an_equal_one_stays(engine: Engine) -> None:
     conversation = await begin(engine)
     first, second = said("same"), said("same")
     for number, message in enumerate((first, second)):
@@ -186,7 +184,7 @@ async def test_a_retracted_message_is_gone_and_its_like_stays(engine: Engine) ->
     assert later.text.count("same") == 1
 
 
-async def test_what_is_not_in_the_record_is_not_retracted(engine: Engine) -> None:
+async def test_messages_outside_the_record_are_not_retracted(engine: Engine) -> None:
     conversation = await begin(engine)
     await ask(engine, conversation, "hello")
     await engine.retract(conversation, [Record("user", "hello", "1.0")], "2.0", again=False)

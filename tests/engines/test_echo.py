@@ -16,7 +16,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "echo.db"
 
 
-async def test_it_says_what_it_is_and_what_the_conversation_holds(file: Path) -> None:
+async def test_it_shows_its_name_and_the_conversation(file: Path) -> None:
     async with open_echo_at(file) as engine:
         conversation = await begin(engine)
         await ask(engine, conversation, "hello", turn_id="turn-1")
@@ -58,7 +58,7 @@ async def test_two_processes_share_the_file(file: Path) -> None:
     assert update.text.index("from one") < update.text.index("from two")
 
 
-async def test_a_cancelled_run_says_no_more(file: Path) -> None:
+async def test_a_cancelled_run_stops_growing(file: Path) -> None:
     async with open_echo_at(file, word=60.0) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
@@ -76,7 +76,7 @@ async def test_past_the_deadline_a_run_is_cancelled(file: Path) -> None:
         assert (await last_update(engine, run, conversation)).status == "cancelled"
 
 
-async def test_a_run_goes_with_its_conversation(file: Path) -> None:
+async def test_a_run_is_deleted_with_its_conversation(file: Path) -> None:
     async with open_echo_at(file) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))

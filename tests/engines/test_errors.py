@@ -102,7 +102,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("error", "wanted"), CASES, ids=lambda case: str(case)[:60])
-def test_an_error_says_what_to_do_next(error: openai.APIError, wanted: tuple[object, ...]) -> None:
+def test_an_error_maps_to_what_the_caller_does_next(
+    error: openai.APIError, wanted: tuple[object, ...]
+) -> None:
     assert told(parse_error(error)) == wanted
 
 
@@ -143,7 +145,7 @@ def test_an_unknown_model_is_one_however_a_server_says_it(server: str, missing: 
         ),
     ],
 )
-def test_a_file_that_the_model_does_not_take_is_no_unknown_model(
+def test_a_rejected_file_is_not_an_unknown_model(
     error: openai.APIStatusError,
 ) -> None:
     assert told(parse_error(error, model=MODEL)) == (RunFailed, "bad_request")
@@ -179,31 +181,31 @@ def test_refusals_keep_their_reason(error: openai.APIStatusError, reason: str) -
 
 
 @pytest.mark.parametrize("after", ["-5", "nan", "inf", "1e999"])
-def test_a_wait_that_makes_no_sense_is_none(after: str) -> None:
+def test_an_invalid_retry_after_is_ignored(after: str) -> None:
     assert told(parse_error(error_of(429, headers={"retry-after": after}))) == (Retry, None, False)
 
 
-def test_a_404_of_something_else_than_a_conversation_is_no_loss_of_it() -> None:
+def test_a_404_of_another_object_is_not_a_lost_conversation() -> None:
     assert told(parse_error(error_of(404), "run")) == (RunFailed, "run_not_found")
 
 
-def test_the_server_s_words_are_cut() -> None:
+def test_the_servers_message_is_cut() -> None:
     error = parse_error(error_of(400, "x" * 5000))
     assert isinstance(error, RunFailed)
     assert len(error.detail) == 300
 
 
-def test_the_words_about_a_wrong_key_are_not_passed_on() -> None:
+def test_the_servers_message_about_a_wrong_key_is_dropped() -> None:
     error = parse_error(error_of(401, "Incorrect API key provided: sk-secret"))
     assert "sk-secret" not in str(error)
 
 
-def test_an_answer_that_cannot_be_read_is_tried_again() -> None:
+def test_an_unreadable_response_is_retried() -> None:
     with pytest.raises(Retry), vendor_errors():
         raise ValueError("Expecting value: line 1")
 
 
-def test_the_error_of_the_vendor_does_not_travel_along() -> None:
+def test_the_vendors_error_is_not_chained() -> None:
     with pytest.raises(Retry) as caught, vendor_errors():
         raise openai.APITimeoutError(REQUEST)
     assert caught.value.__suppress_context__

@@ -64,7 +64,7 @@ async def follow_a_run(engine: Engine) -> Any:
 
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("open_engine", [open_responses_on, open_assistants_on])
-async def test_a_run_cannot_be_started_there(
+async def test_a_run_cannot_be_started_on_a_foreign_server(
     fake: FakeOpenAI, stranger: str, streaming: bool, open_engine: Any
 ) -> None:
     opened = open_engine(fake, openai_base_url=stranger, bot_streaming=streaming)
@@ -74,7 +74,7 @@ async def test_a_run_cannot_be_started_there(
 
 
 @pytest.mark.parametrize("open_engine", [open_responses_on, open_assistants_on])
-async def test_a_run_that_was_started_elsewhere_is_waited_for_until_its_deadline(
+async def test_a_run_is_polled_on_a_foreign_server_until_its_deadline(
     fake: FakeOpenAI, stranger: str, open_engine: Any
 ) -> None:
     opened = open_engine(fake, openai_base_url=stranger, bot_run_deadline=0.2)
@@ -83,13 +83,15 @@ async def test_a_run_that_was_started_elsewhere_is_waited_for_until_its_deadline
             await follow_a_run(engine)
 
 
-async def test_a_thread_cannot_be_opened_there(fake: FakeOpenAI, stranger: str) -> None:
+async def test_a_thread_cannot_be_opened_on_a_foreign_server(
+    fake: FakeOpenAI, stranger: str
+) -> None:
     async with open_assistants_on(fake, openai_base_url=stranger) as engine:
         with pytest.raises(Retry):
             await engine.begin(THREAD, "U1")
 
 
-async def test_llama_cpp_is_answered_and_a_refused_image_costs_only_itself() -> None:
+async def test_llama_cpp_works_and_a_refused_image_is_omitted_alone() -> None:
     async with open_fake_openai(variant="llama_cpp") as fake, open_responses_on(fake) as engine:
         conversation = await begin(engine)
         assert (await ask(engine, conversation, "hello")).text == "turn 1: hello"
@@ -104,7 +106,7 @@ async def test_llama_cpp_is_answered_and_a_refused_image_costs_only_itself() -> 
 
 
 @pytest.mark.parametrize("variant", ["no_conversations", "chat_completions"])
-async def test_a_rate_limit_is_known_when_the_run_starts(variant: str) -> None:
+async def test_a_rate_limit_is_raised_at_the_start_of_the_run(variant: str) -> None:
     async with open_fake_openai(variant=variant) as fake, open_responses_on(fake) as engine:
         fake.fault("rate_limit", "POST", retry_after=7, skip=1 if variant[0] == "n" else 2)
         with pytest.raises(RateLimited) as caught:

@@ -77,13 +77,13 @@ def test_the_cadence_grows_to_its_cap() -> None:
         (5000.0, [0.0, 10.0, 10.0, 10.0]),
     ],
 )
-def test_who_comes_later_looks_at_once_and_then_at_the_pace_of_that_age(
+def test_a_late_poller_polls_immediately_and_then_at_the_cadence_of_the_runs_age(
     age: float, delays: list[float]
 ) -> None:
     assert list(islice(cadence(age, jitter=0), 4)) == pytest.approx(delays)
 
 
-def test_the_cadence_is_spread() -> None:
+def test_the_cadence_has_jitter() -> None:
     firsts = {next(cadence()) for _ in range(200)}
     assert len(firsts) > 100
     assert all(0.85 <= first <= 1.15 for first in firsts)
@@ -115,14 +115,14 @@ async def test_every_state_is_seen_and_the_last_one_ends_it() -> None:
     assert time.slept == [1, 2, 4]
 
 
-async def test_errors_wait_on_their_own_and_do_not_reset_the_cadence() -> None:
+async def test_error_backoff_does_not_reset_the_cadence() -> None:
     time = Time()
     script = answers("working", Retry("a"), Retry("b"), "working", Retry("c"), "done")
     await run_poll(time, script)
     assert time.slept == [1, 2, 10, 20, 4, 10]
 
 
-async def test_the_server_s_wish_to_wait_longer_is_honoured() -> None:
+async def test_a_longer_retry_after_is_honoured() -> None:
     time = Time()
     await run_poll(time, answers(Retry("rate", after=77.0), Retry("rate", after=3.0), "done"))
     assert time.slept == [1, 77, 20]
@@ -133,7 +133,7 @@ async def test_other_errors_end_the_poll() -> None:
         await run_poll(Time(), answers("working", RunFailed("failed", "authentication")))
 
 
-async def test_past_the_deadline_it_gives_up_after_one_last_look() -> None:
+async def test_past_the_deadline_it_gives_up_after_one_last_poll() -> None:
     time = Time()
     with pytest.raises(DeadlinePassed):
         await run_poll(time, answers("working"), delays=repeat(4.0), deadline=1010.0)
@@ -147,7 +147,7 @@ async def test_no_error_wait_outlasts_the_deadline() -> None:
     assert time.now == 1010.0
 
 
-async def test_what_was_done_long_ago_is_found_after_the_deadline() -> None:
+async def test_a_run_that_ended_long_ago_is_found_after_the_deadline() -> None:
     time = Time(now=9000.0)
     assert await run_poll(time, answers("done")) == ["done"]
     assert time.slept == [0]

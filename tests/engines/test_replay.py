@@ -68,7 +68,7 @@ async def test_the_answer_grows(fake: FakeOpenAI) -> None:
     assert len({update.text for update in updates}) > 2
 
 
-async def test_another_process_knows_nothing_and_says_so(fake: FakeOpenAI) -> None:
+async def test_another_process_raises_conversation_gone(fake: FakeOpenAI) -> None:
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
@@ -94,7 +94,7 @@ async def test_a_run_that_is_still_known_is_not_started_twice(fake: FakeOpenAI) 
 
 
 @pytest.mark.parametrize("kind", ["server_error", "drop_before", "rate_limit"])
-async def test_a_request_that_went_wrong_is_made_anew(fake: FakeOpenAI, kind: Any) -> None:
+async def test_a_failed_request_is_repeated(fake: FakeOpenAI, kind: Any) -> None:
     fake.fault(kind, "POST", "/responses")
     async with open_responses_on(fake) as engine:
         conversation, message = await begin(engine), said("hello")
@@ -104,7 +104,7 @@ async def test_a_request_that_went_wrong_is_made_anew(fake: FakeOpenAI, kind: An
         assert (await last_update(engine, run, conversation)).text == "turn 1: hello"
 
 
-async def test_an_answer_that_was_cut_is_made_anew(fake: FakeOpenAI) -> None:
+async def test_a_cut_answer_is_repeated(fake: FakeOpenAI) -> None:
     fake.answer = slow("one two three", 0.05)
     fake.fault("drop_stream", "POST", "/responses", events=6)
     async with open_responses_on(fake) as engine:
@@ -120,14 +120,14 @@ async def test_an_answer_that_was_cut_is_made_anew(fake: FakeOpenAI) -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"), [(failed(), "server_error"), (incomplete("content_filter"), "filter")]
 )
-async def test_a_response_that_fails_is_told(fake: FakeOpenAI, answer: Any, reason: str) -> None:
+async def test_a_failed_response_is_reported(fake: FakeOpenAI, answer: Any, reason: str) -> None:
     fake.answer = answer
     async with open_responses_on(fake) as engine:
         with pytest.raises(RunFailed, match=reason):
             await ask(engine, await begin(engine), "hello")
 
 
-async def test_past_the_deadline_the_server_is_told_to_stop(fake: FakeOpenAI) -> None:
+async def test_past_the_deadline_the_connection_is_closed(fake: FakeOpenAI) -> None:
     fake.answer = held("one two three", after=1)
     async with open_responses_on(fake, bot_run_deadline=0.3) as engine:
         with pytest.raises(RunFailed, match="deadline") as caught:
@@ -139,7 +139,7 @@ async def test_past_the_deadline_the_server_is_told_to_stop(fake: FakeOpenAI) ->
     assert work.status == "cancelled"
 
 
-async def test_a_server_that_does_not_stream_is_waited_for() -> None:
+async def test_a_server_without_streaming_works() -> None:
     async with (
         open_fake_openai(variant="no_conversations") as fake,
         open_responses_on(fake) as engine,
@@ -148,7 +148,7 @@ async def test_a_server_that_does_not_stream_is_waited_for() -> None:
         assert (await ask(engine, await begin(engine), "hello")).text == "turn 1: hello"
 
 
-async def test_a_server_that_answers_200_to_what_it_does_not_know_keeps_none_either() -> None:
+async def test_a_server_that_answers_200_to_unknown_paths_keeps_no_conversations() -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.json_response({"error": f"Unexpected endpoint or method. ({request.path})"})
 

@@ -46,7 +46,7 @@ def user_texts(fake: FakeOpenAI, conversation_id: str) -> list[str]:
     return [item["content"][0]["text"] for item in items if item.get("role") == "user"]
 
 
-async def test_a_conversation_says_which_slack_thread_it_belongs_to(fake: FakeOpenAI) -> None:
+async def test_a_conversation_has_the_slack_thread_in_its_metadata(fake: FakeOpenAI) -> None:
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
     metadata = fake.conversations[conversation.id].metadata
@@ -59,7 +59,7 @@ async def test_a_conversation_says_which_slack_thread_it_belongs_to(fake: FakeOp
     assert int(metadata["created_at"]) > 1.7e9
 
 
-async def test_history_goes_in_by_twenty(fake: FakeOpenAI) -> None:
+async def test_history_is_added_twenty_items_at_a_time(fake: FakeOpenAI) -> None:
     history = [Record("user", f"line {number}", "1.0") for number in range(45)]
     async with open_responses_on(fake) as engine:
         conversation_id = await engine.begin(THREAD, "U1", history)
@@ -95,7 +95,7 @@ async def test_a_turn_is_one_background_response(fake: FakeOpenAI) -> None:
     assert "temperature" not in body
 
 
-async def test_model_and_instructions_are_the_deployment_s_unless_said(fake: FakeOpenAI) -> None:
+async def test_model_and_instructions_default_to_the_deployments(fake: FakeOpenAI) -> None:
     async with open_responses_on(fake, openai_model="m", bot_instructions="i") as engine:
         await ask(engine, await begin(engine), "hello")
     (body,) = bodies(fake, "/responses")
@@ -139,7 +139,7 @@ async def end_of(
     return caught.value
 
 
-async def test_a_failed_response_tells_its_code(fake: FakeOpenAI, streaming: bool) -> None:
+async def test_a_failed_response_reports_its_code(fake: FakeOpenAI, streaming: bool) -> None:
     error = await end_of(fake, failed("vector_store_timeout", "Too slow."), streaming)
     assert (error.status, error.reason, error.detail) == (
         "failed",
@@ -174,7 +174,7 @@ async def test_a_refusal_is_the_answer(fake: FakeOpenAI, streaming: bool) -> Non
     assert update.text == "I will not do that."
 
 
-async def test_only_the_final_answer_is_said(fake: FakeOpenAI, streaming: bool) -> None:
+async def test_only_the_final_answer_is_returned(fake: FakeOpenAI, streaming: bool) -> None:
     fake.answer = Answer(
         said=(
             Said("Let me look.", "commentary"),
@@ -220,7 +220,7 @@ async def test_sources_point_into_the_whole_text(fake: FakeOpenAI, streaming: bo
     )
 
 
-async def test_what_it_does_on_the_way_is_told(fake: FakeOpenAI) -> None:
+async def test_steps_are_reported(fake: FakeOpenAI) -> None:
     search = {
         "type": "web_search_call",
         "id": "ws_1",
@@ -240,7 +240,7 @@ async def test_what_it_does_on_the_way_is_told(fake: FakeOpenAI) -> None:
         assert [update async for update in updates][-1].status == "completed"
 
 
-async def test_unknown_items_are_passed_over(fake: FakeOpenAI, streaming: bool) -> None:
+async def test_unknown_items_are_ignored(fake: FakeOpenAI, streaming: bool) -> None:
     strange = {"type": "quantum_call", "id": "qc_1", "status": "completed", "spin": {"up": 1}}
     fake.answer = Answer("Done.", items=(strange,))
     async with open_responses_on(fake, bot_streaming=streaming) as engine:
@@ -259,7 +259,7 @@ async def test_past_the_deadline_a_run_is_cancelled(fake: FakeOpenAI, streaming:
     assert work.status == "cancelled"
 
 
-async def test_what_was_finished_while_nobody_looked_is_delivered(fake: FakeOpenAI) -> None:
+async def test_a_run_that_ended_unobserved_is_delivered(fake: FakeOpenAI) -> None:
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
@@ -270,7 +270,7 @@ async def test_what_was_finished_while_nobody_looked_is_delivered(fake: FakeOpen
 
 
 @pytest.mark.parametrize("leaves", ["nothing", "input"])
-async def test_what_a_failed_run_has_not_left_goes_along_with_the_next_one(
+async def test_messages_lost_in_a_failed_run_are_sent_with_the_next_one(
     fake: FakeOpenAI, leaves: Any
 ) -> None:
     fake.options.leaves = leaves
@@ -319,7 +319,7 @@ async def test_a_dropped_response_without_an_answer_is_a_failure(fake: FakeOpenA
             await last_update(engine, run, conversation)
 
 
-async def test_an_answer_that_comes_with_the_deadline_is_delivered(
+async def test_an_answer_at_the_deadline_is_delivered(
     fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.answer = held("Just in time.")
@@ -344,9 +344,7 @@ async def test_past_the_deadline_it_ends_even_if_it_cannot_be_cancelled(
 
 
 @pytest.mark.parametrize("kind", ["server_error", "overloaded", "bad_gateway", "drop_before"])
-async def test_a_creation_that_went_wrong_is_tried_again(
-    fake: FakeOpenAI, streaming: bool, kind: Any
-) -> None:
+async def test_a_failed_creation_is_retried(fake: FakeOpenAI, streaming: bool, kind: Any) -> None:
     async with open_responses_on(fake, bot_streaming=streaming) as engine:
         conversation = await begin(engine)
         fake.fault(kind, "POST", "/responses")
@@ -359,7 +357,7 @@ async def test_a_creation_that_went_wrong_is_tried_again(
     assert len([r for r in fake.requests if (r.method, r.path) == ("POST", "/responses")]) == 2
 
 
-async def test_a_rate_limit_is_the_server_s_wish(fake: FakeOpenAI, streaming: bool) -> None:
+async def test_a_rate_limit_does_not_count_as_a_failure(fake: FakeOpenAI, streaming: bool) -> None:
     fake.fault("rate_limit", "POST", "/responses", retry_after=17)
     async with open_responses_on(fake, bot_streaming=streaming) as engine:
         with pytest.raises(Retry) as caught:
@@ -367,7 +365,7 @@ async def test_a_rate_limit_is_the_server_s_wish(fake: FakeOpenAI, streaming: bo
     assert (caught.value.after, caught.value.counts) == (17, False)
 
 
-async def test_an_exhausted_quota_is_told(fake: FakeOpenAI) -> None:
+async def test_an_exhausted_quota_is_reported(fake: FakeOpenAI) -> None:
     fake.fault("quota", "POST", "/responses")
     async with open_responses_on(fake) as engine:
         with pytest.raises(RunFailed, match="insufficient_quota"):
@@ -375,7 +373,7 @@ async def test_an_exhausted_quota_is_told(fake: FakeOpenAI) -> None:
     assert fake.created("/responses") == 0
 
 
-async def test_a_wrong_key_is_told() -> None:
+async def test_a_wrong_key_is_reported() -> None:
     async with (
         open_fake_openai(api_key="sk-right") as fake,
         open_responses_on(fake, openai_api_key="sk-wrong") as engine,
@@ -384,19 +382,19 @@ async def test_a_wrong_key_is_told() -> None:
             await begin(engine)
 
 
-async def test_an_unknown_model_is_told() -> None:
+async def test_an_unknown_model_is_reported() -> None:
     async with open_fake_openai(models={"gpt-6-sol": None}) as fake, open_responses_on(fake) as e:
         with pytest.raises(RunFailed, match="model_not_found"):
             await start(e, await begin(e), said("hello"))
 
 
-async def test_too_long_a_message_is_told() -> None:
+async def test_a_message_that_is_too_long_is_reported() -> None:
     async with open_fake_openai(context_window=100) as fake, open_responses_on(fake) as engine:
         with pytest.raises(RunFailed, match="context_length_exceeded"):
             await start(engine, await begin(engine), said("long " * 1000))
 
 
-async def test_too_long_a_conversation_loses_its_beginning() -> None:
+async def test_a_conversation_that_is_too_long_is_truncated_at_its_start() -> None:
     async with open_fake_openai(context_window=300) as fake, open_responses_on(fake) as engine:
         conversation = await begin(engine)
         for number in range(8):
@@ -404,7 +402,7 @@ async def test_too_long_a_conversation_loses_its_beginning() -> None:
         assert update.status == "completed"
 
 
-async def test_a_vanished_conversation_is_told(fake: FakeOpenAI) -> None:
+async def test_a_vanished_conversation_is_reported(fake: FakeOpenAI) -> None:
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
         fake.vanish(conversation.id)
@@ -412,7 +410,7 @@ async def test_a_vanished_conversation_is_told(fake: FakeOpenAI) -> None:
             await start(engine, conversation, said("hello"))
 
 
-async def test_while_the_conversation_is_at_work_a_turn_waits(fake: FakeOpenAI) -> None:
+async def test_a_turn_waits_while_the_conversation_is_locked(fake: FakeOpenAI) -> None:
     fake.answer = never()
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
@@ -422,7 +420,7 @@ async def test_while_the_conversation_is_at_work_a_turn_waits(fake: FakeOpenAI) 
     assert (caught.value.reason, caught.value.counts) == ("conversation_locked", False)
 
 
-async def test_a_call_without_a_tool_does_not_brick_the_conversation(fake: FakeOpenAI) -> None:
+async def test_a_call_without_a_tool_does_not_block_the_conversation(fake: FakeOpenAI) -> None:
     calls = calling(Call("get_weather", call_id="call_1"), Call("get_time", call_id="call_2"))
     fake.answer = [calls, "Hello again."]
     async with open_responses_on(fake) as engine:
@@ -435,7 +433,7 @@ async def test_a_call_without_a_tool_does_not_brick_the_conversation(fake: FakeO
     assert [output["call_id"] for output in outputs] == ["call_1", "call_2"]
 
 
-async def test_fields_that_a_server_refuses_are_left_out() -> None:
+async def test_refused_fields_are_omitted() -> None:
     async with open_fake_openai(variant="ogx") as fake, open_responses_on(fake) as engine:
         conversation = await begin(engine)
         first = await ask(engine, conversation, "one")
@@ -459,7 +457,7 @@ async def test_a_foreground_run_that_is_lost_with_its_stream_is_asked_for_again(
                 await last_update(another, run, conversation)
 
 
-async def test_deleting_what_another_process_deletes_is_no_error(fake: FakeOpenAI) -> None:
+async def test_concurrent_deletion_is_no_error(fake: FakeOpenAI) -> None:
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
         await ask(engine, conversation, "hello")
@@ -469,7 +467,7 @@ async def test_deleting_what_another_process_deletes_is_no_error(fake: FakeOpenA
         await engine.delete(conversation.id)
 
 
-async def test_a_deletion_that_went_wrong_can_be_repeated(fake: FakeOpenAI) -> None:
+async def test_a_failed_deletion_can_be_repeated(fake: FakeOpenAI) -> None:
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
         await ask(engine, conversation, "hello")
@@ -480,7 +478,7 @@ async def test_a_deletion_that_went_wrong_can_be_repeated(fake: FakeOpenAI) -> N
     assert not fake.conversations
 
 
-async def test_deleting_takes_the_items_with_it(fake: FakeOpenAI) -> None:
+async def test_deleting_a_conversation_deletes_its_items(fake: FakeOpenAI) -> None:
     history = [Record("user", f"line {number}", "1.0") for number in range(130)]
     async with open_responses_on(fake) as engine:
         conversation_id = await engine.begin(THREAD, "U1", history)
@@ -493,7 +491,7 @@ async def test_deleting_takes_the_items_with_it(fake: FakeOpenAI) -> None:
 # Coming again
 
 
-async def test_a_creation_whose_answer_was_lost_is_adopted(
+async def test_a_creation_whose_response_was_lost_is_adopted(
     fake: FakeOpenAI, streaming: bool
 ) -> None:
     async with open_responses_on(fake, bot_streaming=streaming) as engine:
@@ -515,7 +513,7 @@ async def test_a_creation_whose_answer_was_lost_is_adopted(
     assert user_texts(fake, conversation.id) == ["hello"]
 
 
-async def test_a_lost_response_that_failed_is_made_anew(fake: FakeOpenAI, streaming: bool) -> None:
+async def test_a_lost_response_that_failed_is_repeated(fake: FakeOpenAI, streaming: bool) -> None:
     for leaves in ("nothing", "input"):
         fake.options.leaves = leaves
         async with open_responses_on(fake, bot_streaming=streaming) as engine:
@@ -544,7 +542,9 @@ async def test_an_adopted_answer_may_be_incomplete(fake: FakeOpenAI) -> None:
     assert caught.value.text == "This much and"
 
 
-async def test_the_same_words_in_an_earlier_turn_are_not_this_turn_s(fake: FakeOpenAI) -> None:
+async def test_the_same_text_in_an_earlier_turn_is_not_mistaken_for_this_turn(
+    fake: FakeOpenAI,
+) -> None:
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
         first = await ask(engine, conversation, "go on")
@@ -554,7 +554,7 @@ async def test_the_same_words_in_an_earlier_turn_are_not_this_turn_s(fake: FakeO
     assert update.text == "turn 2: go on | go on"
 
 
-async def test_the_same_words_in_the_history_are_not_this_turn_s(fake: FakeOpenAI) -> None:
+async def test_the_same_text_in_the_history_is_not_mistaken_for_this_turn(fake: FakeOpenAI) -> None:
     history = [Record("user", "go on", "1.0"), Record("assistant", "and on", "1.0")]
     async with open_responses_on(fake) as engine:
         conversation = known_as(engine, await engine.begin(THREAD, "U1", history))
@@ -563,7 +563,7 @@ async def test_the_same_words_in_the_history_are_not_this_turn_s(fake: FakeOpenA
     assert update.text == "turn 2: go on | go on"
 
 
-async def test_a_server_that_numbers_its_items_anew_is_looked_into(fake: FakeOpenAI) -> None:
+async def test_a_server_that_renumbers_its_items_is_supported(fake: FakeOpenAI) -> None:
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
         await ask(engine, conversation, "one")
@@ -587,7 +587,7 @@ async def test_an_adopted_run_cannot_be_cancelled_any_more(fake: FakeOpenAI) -> 
         assert (await last_update(engine, run, conversation)).status == "completed"
 
 
-async def test_a_run_without_new_messages_answers_what_is_there(fake: FakeOpenAI) -> None:
+async def test_a_run_without_new_messages_answers_the_existing_ones(fake: FakeOpenAI) -> None:
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
         await ask(engine, conversation, "one")

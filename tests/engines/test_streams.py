@@ -59,7 +59,7 @@ async def test_a_streamed_answer_needs_no_polls(fake: FakeOpenAI) -> None:
     assert gets(fake, stream=False) == gets(fake, stream=True) == 0
 
 
-async def test_the_run_is_known_before_anything_is_written(fake: FakeOpenAI) -> None:
+async def test_the_run_is_known_before_its_first_text(fake: FakeOpenAI) -> None:
     fake.answer = held(TEXT)
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
@@ -97,7 +97,7 @@ async def test_a_stream_cut_within_an_event_gives_the_exact_text(
     assert fake.created("/responses") == 1
 
 
-async def test_another_process_takes_the_stream_up_from_its_start(fake: FakeOpenAI) -> None:
+async def test_another_process_reads_the_stream_from_its_start(fake: FakeOpenAI) -> None:
     fake.answer = held(TEXT, after=2)
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
@@ -125,7 +125,7 @@ async def test_a_response_that_was_not_streamed_is_polled(fake: FakeOpenAI) -> N
         assert (await reading).text == TEXT
 
 
-async def test_a_stream_that_ends_at_once_again_and_again_is_given_up(fake: FakeOpenAI) -> None:
+async def test_a_stream_that_keeps_ending_immediately_is_given_up(fake: FakeOpenAI) -> None:
     fake.answer = slow(TEXT, 0.2)
     fake.fault("drop_stream", "POST", "/responses", events=3)
     fake.fault("drop_stream", "GET", "/responses/*", events=0, times=None)
@@ -136,7 +136,7 @@ async def test_a_stream_that_ends_at_once_again_and_again_is_given_up(fake: Fake
     assert gets(fake, stream=True) <= 4
 
 
-async def test_silence_is_looked_into(fake: FakeOpenAI) -> None:
+async def test_a_silent_stream_is_polled(fake: FakeOpenAI) -> None:
     fake.answer = held(TEXT, after=1)
     async with open_responses_on(fake, replace(FAST, silence=0.05)) as engine:
         conversation = await begin(engine)
@@ -163,7 +163,7 @@ async def test_streams_beyond_the_limit_are_polled(fake: FakeOpenAI) -> None:
 
 @pytest.mark.parametrize("leaves", ["cancelled", "failing"])
 @pytest.mark.parametrize("opened", [open_responses_on, open_assistants_on])
-async def test_a_follower_that_leaves_hangs_up(
+async def test_a_follower_that_stops_closes_the_stream(
     fake: FakeOpenAI, opened: Callable[..., Any], leaves: str
 ) -> None:
     fake.answer = held(TEXT, after=2)
@@ -191,7 +191,7 @@ async def test_a_follower_that_leaves_hangs_up(
         assert (await last_update(engine, run, conversation)).text == TEXT
 
 
-async def test_a_stream_that_nobody_follows_is_closed(fake: FakeOpenAI) -> None:
+async def test_an_unread_stream_is_closed(fake: FakeOpenAI) -> None:
     fake.answer = held(TEXT)
     async with open_responses_on(fake, replace(FAST, unclaimed=0.01)) as engine:
         conversation = await begin(engine)
@@ -201,7 +201,7 @@ async def test_a_stream_that_nobody_follows_is_closed(fake: FakeOpenAI) -> None:
         assert (await last_update(engine, run, conversation)).text == TEXT
 
 
-async def test_a_cancelled_stream_keeps_what_was_said(fake: FakeOpenAI) -> None:
+async def test_a_cancelled_stream_keeps_its_text(fake: FakeOpenAI) -> None:
     fake.answer = held(TEXT, after=2)
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
@@ -278,7 +278,7 @@ async def test_progress_loses_nothing_and_keeps_the_order() -> None:
     assert 1 < len(found) < len(letters)
 
 
-async def test_progress_ends_with_the_error_but_not_before_what_came_first() -> None:
+async def test_progress_ends_with_the_error_after_earlier_events() -> None:
     taken: list[str] = []
     reading = progress(tokens("a", OSError("cut")), taken.append, interval=0.01, silence=5)
     await anext(reading)
@@ -287,7 +287,7 @@ async def test_progress_ends_with_the_error_but_not_before_what_came_first() -> 
         await anext(reading)
 
 
-async def test_progress_ends_with_what_the_taker_raises() -> None:
+async def test_progress_ends_with_the_error_of_the_consumer() -> None:
     def refuse(letter: str) -> None:
         raise RunFailed("failed", "answer_too_large")
 

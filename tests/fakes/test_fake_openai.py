@@ -47,7 +47,7 @@ async def test_an_answer_takes_the_time_that_its_script_says(
     assert (await poll(client, response)).output_text == "Hello"
 
 
-async def test_a_synchronous_response_comes_when_it_is_made(
+async def test_a_synchronous_response_arrives_when_it_is_complete(
     fake: FakeOpenAI, client: AsyncOpenAI
 ) -> None:
     fake.answer = after_polls("Hello", 5)
@@ -127,7 +127,7 @@ async def test_a_deleted_response_is_gone(client: AsyncOpenAI) -> None:
         await client.responses.retrieve(response.id)
 
 
-async def test_what_is_not_stored_cannot_be_polled(client: AsyncOpenAI) -> None:
+async def test_an_unstored_response_cannot_be_polled(client: AsyncOpenAI) -> None:
     response = await client.responses.create(model=MODEL, input="hi", store=False)
     with pytest.raises(NotFoundError):
         await client.responses.retrieve(response.id)
@@ -178,7 +178,7 @@ async def test_an_answer_can_have_citations_phases_tools_and_usage(
     assert download.content == b"PNG"
 
 
-async def test_a_refusal_is_no_text(fake: FakeOpenAI, client: AsyncOpenAI) -> None:
+async def test_a_refusal_is_not_text(fake: FakeOpenAI, client: AsyncOpenAI) -> None:
     fake.answer = Answer(refusal="I cannot help with that.")
     response = await ask(client, "hi")
     assert response.output_text == ""
@@ -213,7 +213,7 @@ async def test_files_are_uploaded_read_and_deleted(client: AsyncOpenAI) -> None:
         await client.files.retrieve(uploaded.id)
 
 
-async def test_models_tell_when_they_shut_down(connect: Connect) -> None:
+async def test_models_have_a_shutdown_date(connect: Connect) -> None:
     async with open_fake_openai(models={"gpt-6-luna": None, "gpt-5-mini": "2026-12-11"}) as fake:
         client = connect(fake)
         assert (await client.models.retrieve("gpt-5-mini")).shutdown_date == "2026-12-11"

@@ -67,7 +67,7 @@ async def test_items_join_the_conversation_only_when_the_response_is_complete(
 
 @pytest.mark.parametrize("answer", [failed(), incomplete("content_filter", "So"), never()])
 @pytest.mark.parametrize(("leaves", "kept"), [("nothing", 0), ("input", 1)])
-async def test_what_ends_badly_leaves_what_the_options_say(
+async def test_a_failed_response_leaves_what_the_options_say(
     connect: Connect, answer: Answer, leaves: str, kept: int
 ) -> None:
     async with open_fake_openai(leaves=leaves) as fake:
@@ -121,7 +121,7 @@ async def test_a_vanished_conversation_is_404_for_the_next_turn(
         await ask(client, "hi", conversation.id)
 
 
-async def test_an_unanswered_function_call_bricks_the_conversation_until_it_is_answered(
+async def test_an_unanswered_function_call_blocks_the_conversation(
     fake: FakeOpenAI, client: AsyncOpenAI
 ) -> None:
     conversation = await client.conversations.create()
@@ -140,7 +140,7 @@ async def test_an_unanswered_function_call_bricks_the_conversation_until_it_is_a
     assert (await ask(client, "and now?", conversation.id)).status == "completed"
 
 
-async def test_a_bricked_conversation_is_repaired_by_adding_the_output(
+async def test_a_blocked_conversation_is_repaired_by_adding_the_output(
     fake: FakeOpenAI, client: AsyncOpenAI
 ) -> None:
     conversation = await client.conversations.create()

@@ -22,7 +22,7 @@ from tests.fakes.turns import wait_until
 MODEL = "gpt-6-luna"
 
 
-async def test_a_rate_limit_says_when_to_come_back(fake: FakeOpenAI, client: AsyncOpenAI) -> None:
+async def test_a_rate_limit_has_a_retry_after(fake: FakeOpenAI, client: AsyncOpenAI) -> None:
     fake.fault("rate_limit", "POST", "/responses", retry_after=2)
     with pytest.raises(RateLimitError) as limited:
         await client.responses.create(model=MODEL, input="hi")
@@ -31,7 +31,7 @@ async def test_a_rate_limit_says_when_to_come_back(fake: FakeOpenAI, client: Asy
     assert (await client.responses.create(model=MODEL, input="hi")).status == "completed"
 
 
-async def test_a_spent_quota_is_told_apart(fake: FakeOpenAI, client: AsyncOpenAI) -> None:
+async def test_an_exhausted_quota_has_its_own_code(fake: FakeOpenAI, client: AsyncOpenAI) -> None:
     fake.fault("quota", times=None)
     for _ in range(3):
         with pytest.raises(RateLimitError) as limited:
@@ -51,7 +51,7 @@ async def test_server_errors_do_nothing(
     assert fake.created("/conversations") == 0
 
 
-async def test_any_other_error_can_be_had(fake: FakeOpenAI, client: AsyncOpenAI) -> None:
+async def test_any_other_error_can_be_configured(fake: FakeOpenAI, client: AsyncOpenAI) -> None:
     fake.fault("error", status=409, message="Not now.")
     fake.fault("error", code="conversation_locked")
     with pytest.raises(ConflictError, match="Not now"):
@@ -84,7 +84,7 @@ async def test_a_request_times_out_before_or_after_the_side_effect(
     assert fake.created("/responses") == made
 
 
-async def test_sdk_retries_after_a_lost_answer_make_a_second_bill(
+async def test_sdk_retries_after_a_lost_response_are_billed_twice(
     fake: FakeOpenAI, client: AsyncOpenAI
 ) -> None:
     fake.fault("drop_after", "POST", "/responses")
@@ -103,7 +103,7 @@ async def test_a_hanging_request_does_not_keep_the_fake_from_closing(
         await request
 
 
-async def test_an_answer_can_come_late(fake: FakeOpenAI, client: AsyncOpenAI) -> None:
+async def test_an_answer_can_be_delayed(fake: FakeOpenAI, client: AsyncOpenAI) -> None:
     fake.fault("delay", "POST", "/conversations", seconds=0.3)
     with pytest.raises(APITimeoutError):
         await client.with_options(timeout=0.1).conversations.create()
@@ -130,7 +130,7 @@ def test_patterns_name_segments_or_everything_below() -> None:
     assert not Fault("quota", "GET").matches("POST", "/threads")
 
 
-def test_chance_is_the_same_for_the_same_seed() -> None:
+def test_faults_are_reproducible_for_a_seed() -> None:
     def met(seed: int) -> list[bool]:
         faults = Faults(seed)
         faults.add(Fault("quota", times=None, probability=0.3))

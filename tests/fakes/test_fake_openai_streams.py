@@ -37,7 +37,7 @@ def text_of(events: list[ResponseStreamEvent]) -> str:
     return "".join(event.delta for event in events if event.type == "response.output_text.delta")
 
 
-async def test_a_stream_numbers_its_events_and_says_the_whole_text(
+async def test_a_stream_numbers_its_events_and_sends_the_complete_text(
     fake: FakeOpenAI, client: AsyncOpenAI
 ) -> None:
     fake.answer = TEXT
@@ -97,7 +97,7 @@ async def test_a_stream_can_be_cut_at_any_byte(
     assert text_of(events) == TEXT
 
 
-async def test_a_held_stream_says_some_and_goes_on_when_told(
+async def test_a_held_stream_sends_some_text_and_continues_on_demand(
     fake: FakeOpenAI, client: AsyncOpenAI
 ) -> None:
     fake.answer = held(TEXT, after=2)
@@ -110,7 +110,7 @@ async def test_a_held_stream_says_some_and_goes_on_when_told(
     assert text_of(events) == TEXT
 
 
-async def test_a_cancelled_stream_ends_and_keeps_what_was_said(
+async def test_a_cancelled_stream_ends_and_keeps_its_text(
     fake: FakeOpenAI, client: AsyncOpenAI
 ) -> None:
     fake.answer = held(TEXT, after=2)
@@ -128,7 +128,7 @@ async def test_a_cancelled_stream_ends_and_keeps_what_was_said(
 @pytest.mark.parametrize(
     "answer", [failed(text="So far"), incomplete("max_output_tokens", "So far")]
 )
-async def test_a_stream_tells_how_it_ended(
+async def test_a_stream_reports_its_end(
     fake: FakeOpenAI, client: AsyncOpenAI, answer: Answer
 ) -> None:
     fake.answer = answer

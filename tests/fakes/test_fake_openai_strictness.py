@@ -99,7 +99,7 @@ async def test_a_response_is_refused_as_openai_would(
         },
     ],
 )
-def test_what_the_sdk_allows_passes(body: dict[str, Any]) -> None:
+def test_bodies_that_the_sdk_allows_pass(body: dict[str, Any]) -> None:
     assert find_problem(body, response_create_params.ResponseCreateParams) is None
     assert find_error(body, "CreateResponse") is None
 
@@ -126,7 +126,7 @@ def test_the_documented_types_refuse_on_their_own(
     assert error.code == code
 
 
-async def test_a_limit_that_only_the_documentation_knows_is_kept(client: AsyncOpenAI) -> None:
+async def test_a_limit_that_is_only_documented_is_enforced(client: AsyncOpenAI) -> None:
     with pytest.raises(BadRequestError, match="OpenAPI"):
         await client.responses.create(model=MODEL, input="hi", top_logprobs=99)
 

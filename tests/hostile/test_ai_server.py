@@ -179,7 +179,7 @@ async def a_turn(engine: Any, conversation_id: str) -> Any:
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("opened", [open_responses_on, open_assistants_on])
-async def test_no_body_takes_the_memory_or_the_time(
+async def test_no_body_exhausts_memory_or_time(
     fake: FakeOpenAI, opened: Any, body: str, streaming: bool
 ) -> None:
     async with (
@@ -196,7 +196,7 @@ async def test_no_body_takes_the_memory_or_the_time(
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-async def test_no_stream_takes_the_memory_or_the_time(fake: FakeOpenAI, stream: str) -> None:
+async def test_no_stream_exhausts_memory_or_time(fake: FakeOpenAI, stream: str) -> None:
     opened = open_responses_on
     async with (
         open_liar(STREAMS[stream]) as url,
@@ -208,7 +208,7 @@ async def test_no_stream_takes_the_memory_or_the_time(fake: FakeOpenAI, stream: 
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-async def test_nor_does_a_stream_of_a_server_without_conversations(
+async def test_no_stream_of_a_server_without_conversations_exhausts_memory_or_time(
     fake: FakeOpenAI, stream: str
 ) -> None:
     async with (
@@ -224,7 +224,7 @@ async def test_nor_does_a_stream_of_a_server_without_conversations(
 CHUNK = event(choices=[{"delta": {"content": "word " * 200}}])
 
 
-async def test_nor_does_a_stream_of_chat_completions(fake: FakeOpenAI) -> None:
+async def test_no_stream_of_chat_completions_exhausts_memory_or_time(fake: FakeOpenAI) -> None:
     async with (
         open_liar(endless(EVENTS, CHUNK * 20)) as url,
         open_responses_on(fake, QUICK, openai_base_url=url) as engine,
@@ -241,7 +241,7 @@ PART = {"index": 0, "type": "text", "text": {"value": "word " * 200}}
 WORD = event(id="m", delta={"content": [PART]})
 
 
-async def test_nor_does_a_stream_of_assistants(fake: FakeOpenAI) -> None:
+async def test_no_stream_of_assistants_exhausts_memory_or_time(fake: FakeOpenAI) -> None:
     block = WORD.replace(b"data:", b"event: thread.message.delta\ndata:") * 20
     async with (
         open_liar(endless(EVENTS + RUN, block)) as url,
@@ -256,7 +256,7 @@ async def test_nor_does_a_stream_of_assistants(fake: FakeOpenAI) -> None:
 
 
 @pytest.mark.parametrize("container", ["", "cntr_1"])
-async def test_no_file_takes_the_memory(fake: FakeOpenAI, container: str) -> None:
+async def test_no_file_exhausts_memory(fake: FakeOpenAI, container: str) -> None:
     async with (
         open_liar(endless(head("application/octet-stream"), BLOCK)) as url,
         open_assistants_on(fake, QUICK, openai_base_url=url) as assistants,
@@ -270,7 +270,7 @@ async def test_no_file_takes_the_memory(fake: FakeOpenAI, container: str) -> Non
 
 
 @pytest.mark.parametrize("changes", [False, True])
-async def test_a_list_without_end_is_left(fake: FakeOpenAI, changes: bool) -> None:
+async def test_an_endless_list_is_abandoned(fake: FakeOpenAI, changes: bool) -> None:
     """The pages of a list are always full, with the same items or with new ones."""
     pages = 0
 
@@ -302,7 +302,7 @@ async def a_turn_again(engine: Any) -> None:
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_people_are_told_and_the_next_question_is_answered(
+async def test_the_person_gets_an_error_and_the_next_question_is_answered(
     redis_url: str, tmp_path: Path, streaming: bool
 ) -> None:
     reply = STREAMS["deltas"] if streaming else BODIES["text"]

@@ -116,6 +116,6 @@ async def test_an_answer_without_anything_visible_is_reported_as_empty(
         assert "returned an empty answer" in scene.texts[0]
 
 
-def test_the_words_below_a_cut_answer_are_outside_of_its_code() -> None:
+def test_the_note_below_a_cut_answer_is_outside_of_its_code() -> None:
     cut = first_messages("Look:\n\n```python\n" + "print(1)\n" * 20_000, 1) + REST_ATTACHED
     assert f"print(1)\n```\n\n_The answer is too long to be shown here. {MORE}" in cut

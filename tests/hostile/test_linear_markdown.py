@@ -228,5 +228,5 @@ def _backtracks(text: str) -> object:
 
 
 @pytest.mark.parametrize("quadratic", [_loops, _calls, _backtracks])
-def test_a_quadratic_function_is_found_out(quadratic: Callable[[str], object]) -> None:
+def test_a_quadratic_function_is_detected(quadratic: Callable[[str], object]) -> None:
     assert not is_linear(quadratic, lambda size: "a" * size)

@@ -33,7 +33,7 @@ def test_an_exception_that_is_its_own_cause_is_described_once() -> None:
     assert described == "ValueError"
 
 
-def test_causes_in_a_circle_are_described_once_each() -> None:
+def test_causes_in_a_cycle_are_described_once_each() -> None:
     first, second = ValueError(), KeyError()
     first.__cause__, second.__cause__ = second, first
     assert tell(first).split("\n") == ["ValueError", "after", "KeyError"]
@@ -52,7 +52,7 @@ SINGLE = ("interrupts", "workers", "pulse", "later", "ready", "idle", "orphans",
 
 
 @pytest.mark.parametrize("family", SINGLE)
-async def test_a_shared_key_of_another_type_is_set_aside_and_questions_are_answered(
+async def test_a_shared_key_of_the_wrong_type_is_set_aside_and_questions_are_answered(
     world: World, family: str
 ) -> None:
     await world.ask("#general", "@bot before")
@@ -66,7 +66,7 @@ OF_A_THREAD = ("conversation", "record", "speakers", "overheard", "thread", "tur
 
 
 @pytest.mark.parametrize("family", OF_A_THREAD)
-async def test_a_key_of_a_thread_of_another_type_costs_no_other_thread(
+async def test_a_thread_key_of_the_wrong_type_affects_no_other_thread(
     world: World, family: str
 ) -> None:
     root = await world.ask("#general", "@bot before")
@@ -78,7 +78,7 @@ async def test_a_key_of_a_thread_of_another_type_costs_no_other_thread(
     assert not world.bot.work.done()
 
 
-async def test_a_message_in_an_inbox_that_is_no_json_costs_no_other_thread(world: World) -> None:
+async def test_an_inbox_message_that_is_not_json_affects_no_other_thread(world: World) -> None:
     root = await world.ask("#general", "@bot before")
     thread = world.key("#general", root)
     await world.bot.store.redis.hset(world.bot.store.keys.inbox(thread), f"{root}1", "{no json")
@@ -190,7 +190,7 @@ async def beats_after(bot: Bot) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-async def test_corrupt_content_costs_its_own_thread_at_most(world: World, family: str) -> None:
+async def test_corrupt_content_affects_only_its_own_thread(world: World, family: str) -> None:
     root = await world.ask("#general", "@bot before")
     store = world.bot.store
     names = names_of(world, family, root)
@@ -213,7 +213,7 @@ async def test_corrupt_content_costs_its_own_thread_at_most(world: World, family
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-async def test_any_key_of_another_type_costs_its_own_thread_at_most(
+async def test_any_key_of_the_wrong_type_affects_only_its_own_thread(
     world: World, family: str
 ) -> None:
     root = await world.ask("#general", "@bot before")
@@ -234,7 +234,7 @@ async def test_any_key_of_another_type_costs_its_own_thread_at_most(
 
 @pytest.mark.parametrize("corrupt", [True, False], ids=["corrupt", "wrong type"])
 @pytest.mark.parametrize("family", ["thread", "turn", "inbox", "interrupts", "ready"])
-async def test_a_turn_under_way_that_loses_its_state_holds_up_no_other_thread(
+async def test_a_running_turn_that_loses_its_state_blocks_no_other_thread(
     world: World, family: str, corrupt: bool
 ) -> None:
     world.fake.answer = [held("an answer")]

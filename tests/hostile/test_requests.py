@@ -108,7 +108,7 @@ REQUESTS: list[tuple[bytes, Sign, int]] = [
 
 
 @pytest.mark.parametrize(("body", "sign", "status"), REQUESTS)
-async def test_malformed_and_unsigned_requests_are_rejected_without_a_trace(
+async def test_malformed_and_unsigned_requests_are_rejected_without_side_effects(
     body: bytes, sign: Sign, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with door() as (host, port, app, _), aiohttp.ClientSession() as session:
@@ -134,7 +134,7 @@ async def test_an_unset_secret_verifies_nothing() -> None:
     assert Verifier("").reject_body(headers, EVENT)
 
 
-async def test_reasons_are_told_apart() -> None:
+async def test_reasons_are_distinguished() -> None:
     async with door() as (host, port, _, notes), aiohttp.ClientSession() as session:
         url = f"http://{host}:{port}/slack/events"
         for headers in ({}, signed(EVENT, at="1"), signed(EVENT, "other")):
@@ -152,7 +152,7 @@ async def test_reasons_are_told_apart() -> None:
         b"\x00" * 200,
     ],
 )
-async def test_half_a_request_is_cut_off(sent: bytes) -> None:
+async def test_an_incomplete_request_is_cut_off(sent: bytes) -> None:
     async with door(seconds=0.3) as (host, port, _, __):
         reader, writer = await asyncio.open_connection(host, port)
         writer.write(sent)
@@ -190,7 +190,7 @@ async def test_a_body_that_trickles_is_cut_off() -> None:
         writer.close()
 
 
-async def test_a_connection_that_rests_between_requests_is_kept() -> None:
+async def test_an_idle_connection_is_kept_between_requests() -> None:
     async with door(seconds=0.2) as (host, port, app, _):
         reader, writer = await asyncio.open_connection(host, port)
         for _ in range(2):
@@ -244,7 +244,7 @@ async def test_a_rejection_costs_less_than_an_acceptance(world: World) -> None:
 # Signed, odd
 
 
-async def test_odd_signed_requests_are_refused_and_harm_nothing(world: World) -> None:
+async def test_odd_signed_requests_are_refused_without_harm(world: World) -> None:
     events: list[Any] = [None, [], "x", {}, {"type": None}, {"type": ["message"]}]
     bodies = [{"type": "event_callback", "event": event} for event in events]
     odd = [(JSON, json.dumps(body).encode()) for body in bodies]
@@ -271,7 +271,7 @@ async def test_rejections_leave_a_note_for_the_doctor(world: World) -> None:
     assert (await wait_until(noted)).endswith(" secret")
 
 
-async def test_mutated_payloads_leave_the_bot_alive(each_way_world: World) -> None:
+async def test_the_bot_survives_mutated_payloads(each_way_world: World) -> None:
     world, chance = each_way_world, random.Random(7)
     samples = payloads()
     for _ in range(150):
@@ -282,7 +282,7 @@ async def test_mutated_payloads_leave_the_bot_alive(each_way_world: World) -> No
     assert await world.ask("#general", "@bot still there?")
 
 
-async def test_our_own_messages_go_no_further_than_the_signature(
+async def test_our_own_messages_are_dropped_after_the_signature_check(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []

@@ -145,7 +145,7 @@ async def test_a_refused_person_changes_nothing_while_an_answer_is_written(
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", REFUSED)
-async def test_a_refused_person_changes_nothing_in_a_resting_thread(
+async def test_a_refused_person_changes_nothing_in_an_idle_thread(
     redis_url: str, tmp_path: Path, kind: str, place: str
 ) -> None:
     async with place_with(kind, place, redis_url, tmp_path) as (world, mallory):
@@ -219,7 +219,7 @@ async def _forget_a_guest(world: World) -> None:
 @pytest.mark.parametrize(
     ("who", "allowed"), [("alice", True), ("bob", False), ("chief", True), ("creator", True)]
 )
-async def test_a_shared_conversation_is_reset_by_its_starter_and_those_in_charge(
+async def test_a_shared_conversation_is_reset_by_its_starter_and_by_admins(
     redis_url: str, tmp_path: Path, who: str, allowed: bool, way: str
 ) -> None:
     async with open_world(redis_url, tmp_path) as world:
@@ -240,7 +240,7 @@ async def test_a_shared_conversation_is_reset_by_its_starter_and_those_in_charge
         assert is_gone is allowed
 
 
-async def test_who_left_a_private_channel_neither_finds_nor_resets_nor_exports_it(
+async def test_a_person_who_left_a_private_channel_cannot_find_reset_or_export_it(
     redis_url: str, tmp_path: Path
 ) -> None:
     timing = Timing(slack=SlackTiming(channels_fresh=0.0))

@@ -80,7 +80,7 @@ async def fake() -> AsyncIterator[FakeOpenAI]:
 # Redis
 
 
-async def test_a_durable_redis_of_today_is_in_order() -> None:
+async def test_a_current_durable_redis_passes() -> None:
     with run_server() as server:
         found = await examine_redis(server.url)
     assert {name: finding.level for name, finding in found.items()} == {
@@ -96,7 +96,7 @@ async def test_a_durable_redis_of_today_is_in_order() -> None:
     }
 
 
-async def test_a_redis_that_is_not_there_is_told_once() -> None:
+async def test_an_unreachable_redis_is_reported_once() -> None:
     found = await examine_redis("redis://127.0.0.1:1/0")
     assert found["redis"].level == "failed"
     assert "REDIS_URL" in found["redis"].fix
@@ -128,7 +128,7 @@ async def test_a_redis_that_is_not_there_is_told_once() -> None:
     ],
     ids=["lru", "ttl", "no persistence", "snapshots", "few clients", "password", "replica"],
 )
-async def test_a_redis_that_is_set_up_wrongly_is_told_how_to_mend_it(
+async def test_a_misconfigured_redis_is_reported_with_its_fix(
     options: tuple[str, ...], check: str, level: str, fix: str
 ) -> None:
     with run_redis(*options) as url:
@@ -137,7 +137,7 @@ async def test_a_redis_that_is_set_up_wrongly_is_told_how_to_mend_it(
     assert fix in found[check].fix
 
 
-async def test_snapshots_and_no_persistence_at_all_are_told_apart() -> None:
+async def test_snapshots_and_no_persistence_are_distinguished() -> None:
     with run_redis("--appendonly", "no", "--save", "60 1") as url:
         snapshots = (await examine_redis(url))["redis persistence"].text
     with run_redis("--appendonly", "no") as url:
@@ -190,7 +190,7 @@ def test_a_nearly_full_redis_is_a_warning() -> None:
     assert "90 %" in found.text
 
 
-async def test_messages_that_wait_or_were_given_up_are_told(
+async def test_waiting_messages_and_dead_letters_are_reported(
     store: Store, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = {"bot_redis_prefix": store.keys.prefix}
@@ -211,7 +211,7 @@ async def test_messages_that_wait_or_were_given_up_are_told(
     assert "log" in found["queue"].fix
 
 
-async def test_clocks_that_are_apart_are_told(redis_url: str, slack: LocalSlack) -> None:
+async def test_a_clock_difference_is_reported(redis_url: str, slack: LocalSlack) -> None:
     def later() -> float:
         return time.time() + 600
 
@@ -228,7 +228,7 @@ async def test_clocks_that_are_apart_are_told(redis_url: str, slack: LocalSlack)
 # Slack
 
 
-async def test_a_whole_slack_app_is_in_order(slack: LocalSlack) -> None:
+async def test_a_complete_slack_app_passes(slack: LocalSlack) -> None:
     found = await examine_slack(slack)
     levels = {name: finding.level for name, finding in found.items()}
     assert levels == {
@@ -259,7 +259,7 @@ async def test_missing_scopes_are_named() -> None:
     assert "Reinstall" in found["slack scopes"].fix
 
 
-async def test_a_wrong_bot_token_is_told_once(slack: LocalSlack) -> None:
+async def test_a_wrong_bot_token_is_reported_once(slack: LocalSlack) -> None:
     found = await examine_slack(slack, slack_bot_token="xoxb-wrong")
     assert found["slack token"].level == "failed"
     assert "invalid_auth" in found["slack token"].text
@@ -269,7 +269,7 @@ async def test_a_wrong_bot_token_is_told_once(slack: LocalSlack) -> None:
 
 
 @pytest.mark.parametrize("code", ["token_revoked", "account_inactive"])
-async def test_a_removed_app_is_to_be_installed_again(slack: LocalSlack, code: str) -> None:
+async def test_a_removed_app_must_be_reinstalled(slack: LocalSlack, code: str) -> None:
     slack.faults.refuse("auth.test", code)
     found = await examine_slack(slack)
     assert "install the app again" in found["slack token"].fix
@@ -285,7 +285,7 @@ async def test_admins_whom_slack_does_not_know_are_named(slack: LocalSlack) -> N
     assert (await examine_slack(slack))["admins"].level == "skipped"
 
 
-async def test_a_wrong_app_token_is_told(slack: LocalSlack) -> None:
+async def test_a_wrong_app_token_is_reported(slack: LocalSlack) -> None:
     found = await examine_slack(slack, slack_app_token="xapp-wrong")
     assert found["slack app token"].level == "failed"
     assert "connections:write" in found["slack app token"].fix
@@ -293,7 +293,7 @@ async def test_a_wrong_app_token_is_told(slack: LocalSlack) -> None:
     assert found["slack app token"].level == "ok"
 
 
-async def test_a_slack_that_cannot_be_reached_is_told() -> None:
+async def test_an_unreachable_slack_is_reported() -> None:
     given = settings(slack_api_url="http://127.0.0.1:1/api/")
     found = await findings(bot.slack.checks.open_checks(given))
     assert found["slack token"].level == "failed"
@@ -339,7 +339,7 @@ async def test_over_http_the_signing_secret_has_its_shape(slack: LocalSlack) -> 
     assert found["webhook"].level == "skipped"
 
 
-async def test_the_webhook_is_the_bot_s_or_somebody_else_s(
+async def test_the_public_address_is_checked_to_be_the_bots(
     slack: LocalSlack, redis_url: str, tmp_path: Path
 ) -> None:
     http: dict[str, Any] = {"slack_app_token": None, "slack_signing_secret": slack.signing_secret}
@@ -361,7 +361,9 @@ async def test_the_webhook_is_the_bot_s_or_somebody_else_s(
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
-async def test_a_whole_engine_is_in_order_and_leaves_nothing(fake: FakeOpenAI, engine: str) -> None:
+async def test_a_complete_engine_passes_and_leaves_nothing_behind(
+    fake: FakeOpenAI, engine: str
+) -> None:
     found = await examine_engine(fake, bot_engine=engine)
     assert {finding.level for finding in found.values()} == {"ok"}
     assert not fake.conversations
@@ -374,7 +376,7 @@ async def test_the_echo_engine_says_that_there_is_no_ai(fake: FakeOpenAI, tmp_pa
     assert found["engine"].level == "warning"
 
 
-async def test_a_wrong_key_is_told_once(fake: FakeOpenAI) -> None:
+async def test_a_wrong_key_is_reported_once(fake: FakeOpenAI) -> None:
     found = await examine_engine(fake, openai_api_key="sk-wrong")
     assert found["engine"].level == "failed"
     assert "OPENAI_API_KEY" in found["engine"].fix
@@ -382,21 +384,21 @@ async def test_a_wrong_key_is_told_once(fake: FakeOpenAI) -> None:
     assert "sk-wrong" not in str(found)
 
 
-async def test_an_empty_account_is_told(fake: FakeOpenAI) -> None:
+async def test_an_empty_account_is_reported(fake: FakeOpenAI) -> None:
     fake.fault("quota", times=None)
     found = await examine_engine(fake)
     assert found["engine"].level == "failed"
     assert "billing" in found["engine"].fix
 
 
-async def test_a_server_that_is_not_there_is_told() -> None:
+async def test_an_unreachable_server_is_reported() -> None:
     given = settings(openai_base_url="http://127.0.0.1:1/v1")
     found = await findings(bot.engines.checks.open_checks(given))
     assert found["engine"].level == "failed"
     assert "OPENAI_BASE_URL" in found["engine"].fix
 
 
-async def test_a_missing_model_is_told_with_those_that_are_there() -> None:
+async def test_a_missing_model_is_reported_with_the_available_ones() -> None:
     async with open_fake_openai(models={"gpt-6-luna": None, "o9": None}) as fake:
         found = await examine_engine(fake, openai_model="gpt-6-lunar")
     assert found["model"].level == "failed"
@@ -406,7 +408,7 @@ async def test_a_missing_model_is_told_with_those_that_are_there() -> None:
 @pytest.mark.parametrize(
     ("days", "level"), [(-1, "failed"), (30, "warning"), (400, "ok")], ids=["over", "soon", "far"]
 )
-async def test_the_end_of_a_model_is_told_in_time(days: int, level: str) -> None:
+async def test_the_shutdown_of_a_model_is_reported_in_time(days: int, level: str) -> None:
     date = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=days)
     async with open_fake_openai(models={"gpt-6-luna": date.isoformat()}) as fake:
         found = await examine_engine(fake)
@@ -420,7 +422,7 @@ async def test_a_server_without_conversations_is_a_warning() -> None:
     assert found["engine"].level == "warning"
 
 
-async def test_how_a_server_without_conversations_is_asked_is_found_out() -> None:
+async def test_the_protocol_of_a_server_without_conversations_is_detected() -> None:
     for variant, name in (("no_conversations", "responses"), ("chat_completions", "chat")):
         async with open_fake_openai(variant=variant) as fake:
             found = await examine_engine(fake)
@@ -447,7 +449,7 @@ async def test_a_key_that_only_the_answers_need_is_checked(variant: str) -> None
     assert "OPENAI_API_KEY" in found["engine"].fix
 
 
-async def test_a_key_that_is_refused_with_status_400_is_told() -> None:
+async def test_a_key_refused_with_status_400_is_reported() -> None:
     async with open_fake_openai(variant="no_conversations") as fake:
         fake.fault("error", "*", "/responses", code="invalid_api_key", message="No.", times=None)
         found = await examine_engine(fake)
@@ -455,7 +457,7 @@ async def test_a_key_that_is_refused_with_status_400_is_told() -> None:
     assert "OPENAI_API_KEY" in found["engine"].fix
 
 
-async def test_a_model_that_is_in_the_list_only_is_in_order() -> None:
+async def test_a_model_that_is_only_in_the_list_passes() -> None:
     models: dict[str, Any] = {"gpt-6-luna": None, "tiny:latest": None}
     async with open_fake_openai(variant="llama_cpp", models=models) as fake:
         for model in ("gpt-6-luna", "tiny"):
@@ -465,7 +467,7 @@ async def test_a_model_that_is_in_the_list_only_is_in_order() -> None:
     assert "gpt-6-luna" in found["model"].fix
 
 
-async def test_the_one_model_of_a_server_may_go_by_any_name() -> None:
+async def test_the_only_model_of_a_server_may_have_any_name() -> None:
     async with open_fake_openai(variant="llama_cpp", models={"tiny.gguf": None}) as fake:
         found = await examine_engine(fake, openai_model="huge")
         assert found["model"].level == "failed"
@@ -476,7 +478,7 @@ async def test_the_one_model_of_a_server_may_go_by_any_name() -> None:
     assert "tiny.gguf" in found["model"].fix
 
 
-async def test_a_missing_assistant_is_told(fake: FakeOpenAI) -> None:
+async def test_a_missing_assistant_is_reported(fake: FakeOpenAI) -> None:
     found = await examine_engine(fake, bot_engine="assistants", openai_assistant_id="asst_no")
     assert found["assistant"].level == "failed"
     assert "OPENAI_ASSISTANT_ID" in found["assistant"].fix
@@ -498,7 +500,7 @@ def run_bot(directory: Path, *words: str, **environment: str) -> subprocess.Comp
     )
 
 
-def test_all_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
+def test_all_missing_settings_are_reported_together(tmp_path: Path) -> None:
     ended = run_bot(tmp_path, "doctor")
     assert ended.returncode == 1
     assert ended.stdout.count("\n") == 1
@@ -519,7 +521,7 @@ def test_all_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
         ({"bot_engine": "assistants"}, "ok", "the assistant's choice"),
     ],
 )
-def test_prices_that_do_not_fit_the_model_are_told(
+def test_prices_without_the_model_are_reported(
     given: dict[str, Any], level: str, words: str
 ) -> None:
     prices = Path(__file__).parents[2] / "examples" / "prices.toml"
@@ -528,7 +530,7 @@ def test_prices_that_do_not_fit_the_model_are_told(
     assert words in finding.text
 
 
-def test_names_that_nobody_reads_are_told_with_the_likely_one(tmp_path: Path) -> None:
+def test_unknown_variables_are_reported_with_the_likely_name(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("BOT_CONCURENCY=5\n")
     found = find_unknown({"BOT_ENGIN": "echo", "HOME": "/"}, tmp_path / ".env")
     assert found == ["BOT_CONCURENCY (BOT_CONCURRENCY?)", "BOT_ENGIN (BOT_ENGINE?)"]
@@ -562,7 +564,7 @@ async def test_a_machine_gets_json_and_an_exit_code(
     assert json.loads(ended.stdout)["ok"] is False
 
 
-async def test_a_first_release_does_not_fail_for_what_comes_up_after_it(
+async def test_a_first_release_does_not_need_running_processes(
     slack: LocalSlack, fake: FakeOpenAI, tmp_path: Path
 ) -> None:
     given = deployment(slack, fake, "redis://127.0.0.1:1/0") | {
@@ -595,7 +597,7 @@ def test_the_manifest_is_compared_by_what_slack_would_read(tmp_path: Path) -> No
         ("slack_bot_token", "xoxp-1", "a person's"),
     ],
 )
-def test_wrong_kinds_of_tokens_are_told_apart(name: str, token: str, words: str) -> None:
+def test_wrong_kinds_of_tokens_are_distinguished(name: str, token: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         settings(**{name: token})
 
@@ -610,7 +612,7 @@ def test_wrong_kinds_of_tokens_are_told_apart(name: str, token: str, words: str)
         (None, "1100 clock", "failed", "rejected"),
     ],
 )
-def test_the_newest_delivery_is_told(
+def test_the_newest_delivery_is_reported(
     event: str | None, rejected: str | None, level: str, words: str
 ) -> None:
     found = judge_deliveries(event, rejected, 1181.0)

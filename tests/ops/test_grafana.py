@@ -49,13 +49,13 @@ def test_every_label_in_a_query_is_one_of_its_metric(panels: list[dict[str, Any]
         assert asked <= labels, query
 
 
-def test_every_metric_of_ours_is_drawn(panels: list[dict[str, Any]]) -> None:
+def test_every_metric_has_a_panel(panels: list[dict[str, Any]]) -> None:
     asked = {base(name) for query in queries(panels) for name in names_in(query)}
     ours = {base(name) for name in exposed() if name.startswith("bot_")}
     assert ours - asked == set()
 
 
-def test_panels_do_not_lie_over_each_other(panels: list[dict[str, Any]]) -> None:
+def test_panels_do_not_overlap(panels: list[dict[str, Any]]) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels:
         place = panel["gridPos"]

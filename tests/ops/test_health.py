@@ -90,7 +90,7 @@ async def test_metrics_on_the_public_port_need_their_token(redis_url: str, tmp_p
         assert (await get(world, "/metrics", **BEARER))[0] == 200
 
 
-async def test_a_port_that_is_taken_is_told_in_one_line(world: World) -> None:
+async def test_a_port_in_use_is_reported_in_one_line(world: World) -> None:
     assert world.bot.address is not None
     settings = world.settings.model_copy(update={"port": world.bot.address[1]})
     with pytest.raises(ConfigError, match="PORT: cannot listen"):
@@ -98,7 +98,7 @@ async def test_a_port_that_is_taken_is_told_in_one_line(world: World) -> None:
             pass
 
 
-async def test_prices_that_cannot_be_read_are_told_before_anything_else(world: World) -> None:
+async def test_unreadable_prices_are_reported_first(world: World) -> None:
     nowhere = {"bot_prices": Path("nowhere.toml"), "redis_url": "redis://127.0.0.1:1/0"}
     with pytest.raises(ConfigError, match="BOT_PRICES"):
         async with open_bot(world.settings.model_copy(update=nowhere), work_part=False):
@@ -161,14 +161,14 @@ async def test_faults_of_slack_and_of_the_ai_server_are_counted(world: World) ->
     assert retries == before["retries"] + 1
 
 
-async def test_no_series_is_about_a_person_a_channel_or_a_thread(world: World) -> None:
+async def test_no_series_has_a_person_channel_or_thread_label(world: World) -> None:
     root = await world.ask("#general", "@bot hello")
     text = generate_latest(metrics.REGISTRY).decode()
     ids = (root, world.key("#general", root).channel_id, world.slack.user("alice").id)
     assert not [found for found in ids if found in text]
 
 
-async def test_a_worker_of_its_own_serves_them_at_its_own_port(redis_url: str) -> None:
+async def test_a_separate_worker_serves_metrics_at_its_own_port(redis_url: str) -> None:
     async with open_site(redis_url) as site:
         async with open_process(site, "worker") as worker:
 
@@ -182,7 +182,7 @@ async def test_a_worker_of_its_own_serves_them_at_its_own_port(redis_url: str) -
         assert seconds < 10
 
 
-def test_a_label_is_a_word() -> None:
+def test_a_label_is_a_single_word() -> None:
     assert metrics.kind("bug:KeyError") == "bug"
     assert metrics.kind("status 503") == "status"
     assert metrics.kind("503") == "other"

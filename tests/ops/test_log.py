@@ -52,7 +52,7 @@ async def talk(site: Site) -> None:
 
 
 @pytest.mark.parametrize("socket_mode", [True, False], ids=["socket", "http"])
-async def test_a_whole_conversation_at_debug_tells_no_word_and_no_secret(
+async def test_a_conversation_logged_at_debug_contains_no_text_and_no_secret(
     redis_url: str, socket_mode: bool
 ) -> None:
     async with (
@@ -93,7 +93,7 @@ async def test_a_whole_conversation_at_debug_tells_no_word_and_no_secret(
     assert {line["level"] for line in bot.lines[:ready]} <= {"info", "debug"}  # a quiet start
 
 
-async def test_a_bug_is_told_by_its_place_and_not_by_its_words(
+async def test_a_bug_is_logged_by_place_without_its_message(
     redis_url: str, tmp_path: Path, written: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log.configure("DEBUG", stream=written)
@@ -112,7 +112,7 @@ async def test_a_bug_is_told_by_its_place_and_not_by_its_words(
     assert WORDS not in written.getvalue()
 
 
-async def test_libraries_are_heard_but_not_what_they_were_working_on(
+async def test_libraries_log_without_their_data(
     written: io.StringIO,
 ) -> None:
     log.configure("DEBUG", stream=written)
@@ -137,14 +137,14 @@ async def test_libraries_are_heard_but_not_what_they_were_working_on(
     found = lines(written)
     assert [line["event"] for line in found] == [
         "Exception in callback",
-        "Exception in callback test_libraries_are_heard_but_not_what_they_were_working_on.",
+        "Exception in callback test_libraries_log_without_their_data.",
         "Failed to process a message",
     ]
     assert all(line["exception"].endswith("ValueError") for line in found)
     assert WORDS not in written.getvalue()
 
 
-def test_what_does_not_fit_is_told_without_quoting_it(written: io.StringIO) -> None:
+def test_invalid_data_is_reported_without_quoting_it(written: io.StringIO) -> None:
     log.configure("DEBUG", stream=written)
     try:
         decode(Message, json.dumps({"thread": WORDS}))
@@ -154,7 +154,7 @@ def test_what_does_not_fit_is_told_without_quoting_it(written: io.StringIO) -> N
     assert WORDS not in written.getvalue()
 
 
-def test_secrets_are_hidden_whoever_tells_them(written: io.StringIO) -> None:
+def test_secrets_are_redacted_wherever_they_come_from(written: io.StringIO) -> None:
     settings = Settings(
         _env_file=None,
         slack_bot_token="xoxb-1234-secret",

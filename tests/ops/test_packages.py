@@ -60,7 +60,9 @@ def is_importable(environment: Path, module: str) -> bool:
     return run(environment, "python", "-c", f"import {module}").returncode == 0
 
 
-def test_the_wheel_of_the_bot_holds_nothing_of_the_local_slack(wheels: tuple[Path, Path]) -> None:
+def test_the_wheel_of_the_bot_contains_nothing_of_the_local_slack(
+    wheels: tuple[Path, Path],
+) -> None:
     bot, _ = wheels
     assert {name.partition("/")[0].partition("-")[0] for name in names(bot)} == {"bot", "threadbot"}
     assert requirements(bot) & OF_BOT_TRY == set()

@@ -65,7 +65,7 @@ async def test_a_turn_of_several_messages_is_linked_to_all_of_them(
     assert len({last.trace_id, *last.links}) == 3
 
 
-async def test_a_failed_step_is_told_by_its_kind_only(redis_url: str, tmp_path: Path) -> None:
+async def test_a_failed_step_is_traced_by_its_kind_only(redis_url: str, tmp_path: Path) -> None:
     async with (
         open_collector() as collector,
         open_world(redis_url, tmp_path, otel_exporter_otlp_endpoint=collector.endpoint) as world,
@@ -76,7 +76,7 @@ async def test_a_failed_step_is_told_by_its_kind_only(redis_url: str, tmp_path: 
     assert WORDS.encode() not in collector.raw
 
 
-async def test_a_collector_that_is_gone_keeps_nobody_waiting(redis_url: str) -> None:
+async def test_an_unreachable_collector_delays_nothing(redis_url: str) -> None:
     endpoint = f"http://127.0.0.1:{find_port()}"
     async with (
         open_site(redis_url) as site,
@@ -91,7 +91,7 @@ async def test_a_collector_that_is_gone_keeps_nobody_waiting(redis_url: str) -> 
     assert len(bot.lines) < 50
 
 
-def test_without_an_endpoint_nothing_is_imported_and_nothing_made() -> None:
+def test_without_an_endpoint_tracing_imports_and_creates_nothing() -> None:
     # redis-py imports a part of the SDK by itself, for metrics that nobody has switched on.
     code = "import sys, bot.app; print([n for n in sys.modules if 'otlp' in n or 'sdk.trace' in n])"
     ended = subprocess.run(

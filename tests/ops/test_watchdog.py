@@ -49,7 +49,7 @@ async def test_a_blocked_loop_is_logged_once_and_the_process_unhealthy_and_ended
     assert "secret" not in log
 
 
-async def test_a_regular_expression_that_holds_the_lock_ends_the_process_too(
+async def test_a_regular_expression_that_holds_the_gil_ends_the_process(
     redis_url: str,
 ) -> None:
     async with open_blocking(redis_url, "regex 60", log="1", exit="2") as (site, bot):
@@ -59,7 +59,7 @@ async def test_a_regular_expression_that_holds_the_lock_ends_the_process_too(
         assert "blocked.py" in bot.log.decode()
 
 
-async def test_a_loop_that_turns_again_is_healthy_again(redis_url: str) -> None:
+async def test_a_loop_that_recovers_is_healthy_again(redis_url: str) -> None:
     async with open_blocking(redis_url, "sleep 4", log="2", exit="60") as (site, bot):
         root = await site.slack.user("alice").says("#general", "@bot hi")
         seen: list[int] = []

@@ -61,7 +61,7 @@ def test_a_comment_comes_before_what_it_forwards() -> None:
     assert text.startswith("what should we do about this?\n\n[Forwarded message from Dana")
 
 
-def test_a_forward_whose_words_are_in_blocks_only() -> None:
+def test_a_forward_with_text_only_in_blocks_is_read() -> None:
     inner = {"message": {"blocks": rich(section({"type": "text", "text": "Ship it & go"}))}}
     forward = {"is_share": True, "author_id": "U7", "message_blocks": [inner]}
     assert seen({"attachments": [forward]}) == "[Forwarded message from @U7]\n> Ship it & go"
@@ -189,7 +189,7 @@ NOTHING = "[no preview available]"
         ),
     ],
 )
-def test_posts_of_other_apps_are_read_whole(message: Json, text: str) -> None:
+def test_posts_of_other_apps_are_read_completely(message: Json, text: str) -> None:
     assert seen({"bot_id": "B7"} | message) == text
 
 
@@ -258,11 +258,11 @@ def test_rich_text_keeps_its_layout() -> None:
         ),
     ],
 )
-def test_what_text_and_blocks_both_say_is_said_once(text: str, elements: list[Json]) -> None:
+def test_content_in_both_text_and_blocks_is_read_once(text: str, elements: list[Json]) -> None:
     assert seen({"text": text, "blocks": rich(section(*elements))}) == seen({"text": text})
 
 
-def test_a_link_s_preview_is_told_but_is_no_change_of_the_words() -> None:
+def test_a_link_preview_is_read_but_is_not_an_edit() -> None:
     preview = {"from_url": "https://a.example", "title": "A page", "text": "About it"}
     message = {"text": "<https://a.example>", "attachments": [preview]}
     assert "A page\nAbout it" in seen(message)
@@ -270,7 +270,7 @@ def test_a_link_s_preview_is_told_but_is_no_change_of_the_words() -> None:
     assert (before.own, before.attached) == (after.own, after.attached)
 
 
-def test_slack_s_transcript_of_a_voice_clip_is_text() -> None:
+def test_slacks_transcript_of_a_voice_clip_is_read() -> None:
     clip = {
         "id": "F1",
         "name": "audio_message.m4a",
@@ -310,12 +310,12 @@ def parse(text: str, **fields: Any) -> Any:
         ("ask <@UBOT>", "ask @UBOT"),
     ],
 )
-def test_only_a_leading_mention_of_the_bot_goes(wire: str, text: str) -> None:
+def test_only_a_leading_mention_of_the_bot_is_removed(wire: str, text: str) -> None:
     assert parse(wire).text == text
 
 
 @pytest.mark.parametrize("wire", ["<@UBOT> stop", "stop <@UBOT>", "Stop!", " stop. "])
-def test_an_order_is_one_wherever_the_mention_is(wire: str) -> None:
+def test_a_command_is_recognized_before_and_after_the_mention(wire: str) -> None:
     assert parse(wire).kind == "stop"
 
 
@@ -326,7 +326,7 @@ def test_a_bare_mention_refers_to_the_message_above() -> None:
     assert "Hello" not in BARE_MENTION + NO_WORDS
 
 
-def test_a_forward_below_a_bare_mention_is_what_was_sent() -> None:
+def test_a_forward_below_a_bare_mention_is_the_message() -> None:
     assert parse("<@UBOT>", attachments=[FORWARD]).text.startswith("[Forwarded message")
 
 
@@ -357,7 +357,7 @@ def test_a_forward_below_a_bare_mention_is_what_was_sent() -> None:
         ({"channel": ["C1"]}, ""),
     ],
 )
-def test_who_has_written_a_message(fields: Json, sender: str) -> None:
+def test_the_author_of_a_message_is_classified(fields: Json, sender: str) -> None:
     event = {"user": "U1", "channel": "C1", "ts": "1.000001", "text": "hi"} | fields
     assert MESSAGES.sender(event) == sender
 
@@ -474,7 +474,7 @@ def scattered(chance: random.Random, depth: int = 0) -> Json:
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_no_word_is_lost(seed: int) -> None:
+def test_no_text_is_lost(seed: int) -> None:
     message = scattered(random.Random(seed))
     text = seen(message)
     assert [word for word in words_of(message) if word not in text] == []

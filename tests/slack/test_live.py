@@ -60,7 +60,7 @@ async def test_a_stream_is_for_the_person_s_own_team(store: Store) -> None:
 
 @pytest.mark.parametrize("text", [PROSE, CODE], ids=["prose", "code"])
 @pytest.mark.parametrize("refused", ["", "unknown_method"], ids=["streamed", "edited"])
-async def test_killed_at_any_request_another_worker_finishes_the_same_message(
+async def test_another_worker_finishes_the_message_of_a_worker_killed_at_any_request(
     store: Store, text: str, refused: str
 ) -> None:
     async with open_scene(store) as scene:

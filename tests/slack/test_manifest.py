@@ -189,7 +189,7 @@ def test_over_http_every_address_is_the_events_path() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://bot.example.com", "bot.example.com", "https://"])
-def test_an_address_that_slack_would_not_take_is_refused(url: str) -> None:
+def test_an_address_that_slack_would_refuse_is_refused(url: str) -> None:
     ended = CliRunner().invoke(commands, ["manifest", "--url", url])
     assert ended.exit_code == 2
     assert "https" in ended.output

@@ -149,7 +149,7 @@ async def test_a_voice_clip_is_read_as_soon_as_slack_has_transcribed_it(
     assert attachment.text == "call the bank"
 
 
-async def test_a_long_voice_clip_is_read_whole() -> None:
+async def test_a_long_voice_clip_is_read_completely() -> None:
     infos: list[dict[str, Any]] = []
     captions = b"WEBVTT\n\n00:00.000 --> 00:01.000\nall of it"
     async with slack({"v": captions}, infos) as (files, url):
@@ -173,7 +173,7 @@ async def test_a_clip_whose_transcript_is_in_the_message_is_not_missed() -> None
 
 
 @pytest.mark.parametrize("url", ["https://[", "https://a℀b.slack.com/", "http://", "\x00", "/x"])
-async def test_an_address_that_is_none_costs_only_its_file(url: str) -> None:
+async def test_an_invalid_address_affects_only_its_file(url: str) -> None:
     async with slack({"ok.txt": b"fine"}) as (files, base):
         loaded = await files.load(
             [

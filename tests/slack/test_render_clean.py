@@ -76,7 +76,7 @@ def test_reasoning_is_separated_from_the_answer(thought: str) -> None:
         "Use [think] or <thing>.",
     ],
 )
-def test_tags_that_are_talked_about_stay(text: str) -> None:
+def test_tags_in_prose_stay(text: str) -> None:
     assert clean(text) == text
     assert reasoning(text) == ""
 
@@ -93,7 +93,7 @@ def test_control_characters_are_removed_everywhere() -> None:
     assert render("a\x00b\x1b[0m\n`c\x07`") == "ab\n`c`"
 
 
-def test_half_a_character_becomes_a_replacement() -> None:
+def test_a_lone_surrogate_becomes_a_replacement_character() -> None:
     assert clean("a \ud83d b") == "a \ufffd b"
 
 
@@ -165,7 +165,7 @@ MARKED = [f"Rain {marker} tomorrow, and more words.\n\nEnd." for marker in CITAT
         "# A\n\nOne **two** three.\n\n- a\n- b\n\n```\nx\n```\n\n| a |\n|--|\n| 1 |\n\nend",
     ],
 )
-def test_no_beginning_shows_what_the_whole_does_not(text: str) -> None:
+def test_no_prefix_shows_text_that_the_whole_does_not(text: str) -> None:
     whole, visible = render(text), Visible()
     for end in range(len(text) + 1):
         assert whole.startswith(visible.of(text[:end]))

@@ -77,7 +77,7 @@ def test_a_part_is_one_markdown_block() -> None:
     ]
 
 
-def test_no_block_leaves_with_a_mention_in_it() -> None:
+def test_no_block_contains_a_mention() -> None:
     assert blocks("<!channel>") == [{"type": "markdown", "text": "&lt;!channel&gt;"}]
 
 

@@ -44,7 +44,7 @@ from tests.slack.documents import answers, code, documents, soup, texts, thoroug
         ("| a | b |\n|---|---|\n| 1 | 2", "| a | b |\n|---|---|\n"),
     ],
 )
-def test_only_what_is_settled_is_shown(so_far: str, shown: str) -> None:
+def test_only_settled_text_is_shown(so_far: str, shown: str) -> None:
     prefix = so_far[: stable_prefix(so_far)]
     assert prefix.rstrip() == shown.rstrip()
     assert so_far.startswith(prefix)
@@ -52,7 +52,7 @@ def test_only_what_is_settled_is_shown(so_far: str, shown: str) -> None:
 
 @thorough
 @given(texts, st.integers(0, 30))
-def test_what_is_shown_only_grows(markdown: str, first: int) -> None:
+def test_shown_text_only_grows(markdown: str, first: int) -> None:
     whole = sanitize(markdown)
     for end in range(first, len(markdown) + 1, 1 + len(markdown) // 30):
         stable = stable_prefix(markdown[:end])
@@ -97,12 +97,12 @@ def test_a_message_that_is_nearly_full_ends_with_a_block() -> None:
     assert set(second.split()) == {"more"}
 
 
-def test_an_answer_without_pieces_is_what_its_parts_are() -> None:
+def test_an_answer_in_one_piece_equals_its_parts() -> None:
     answer = "\n\n".join(f"Paragraph {number} of the answer." for number in range(30))
     assert written(answer, 200, []) == [part.text for part in parts(answer, 200)]
 
 
-def test_a_text_that_does_not_go_on_from_what_was_shown_is_not_appended() -> None:
+def test_a_text_that_does_not_continue_the_shown_text_is_not_appended() -> None:
     growing = GrowingAnswer()
     assert growing.advance("The sky is blue and ") == [Append("The sky is blue and ")]
     assert growing.finish("The sky[1] is blue and wide.") == []

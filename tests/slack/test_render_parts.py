@@ -38,7 +38,7 @@ def test_an_empty_answer_has_no_parts() -> None:
     assert parts("") == ()
 
 
-def test_a_limit_that_leaves_no_room_is_refused() -> None:
+def test_a_limit_that_is_too_small_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 64"):
         parts("text", 63)
 
@@ -71,12 +71,12 @@ def test_a_fence_left_open_is_closed() -> None:
     assert posted("- ```\n  a\n", LIMIT) == ["- ```\n  a\n  ```"]
 
 
-def test_a_blank_line_in_code_is_the_better_place() -> None:
+def test_code_is_cut_at_a_blank_line() -> None:
     answer = "```\n" + "a\n" * 34 + "\n" + "b\n" * 20 + "```"
     assert posted(answer, 80)[0] == "```\n" + "a\n" * 34 + "\n```"
 
 
-def test_a_table_goes_on_under_its_header() -> None:
+def test_a_cut_table_repeats_its_header() -> None:
     header = "| Name | Number |\n|:-----|-------:|\n"
     rows = [f"| row {number} | {number} |\n" for number in range(10)]
     first, second = posted(f"Table:\n\n{header}{''.join(rows)}", 120)
@@ -149,7 +149,7 @@ def test_length_is_measured_in_utf_16() -> None:
     assert all(len(text.encode("utf-16-le")) <= 128 for text in posted("😀" * 500, 64))
 
 
-def test_blank_lines_without_end_cost_nothing() -> None:
+def test_endless_blank_lines_are_cheap() -> None:
     assert posted("a" + "\n" * 5000 + "b", 64) == ["a", "b"]
     assert posted("\n" * 5000 + "a" + " " * 5000 + "b", 64) == ["a", "b"]
 
@@ -157,7 +157,7 @@ def test_blank_lines_without_end_cost_nothing() -> None:
 @pytest.mark.parametrize("before", ["", "> ", "- ", "a\n", "```\n", "> ```\n> ", "```\na"])
 @pytest.mark.parametrize("repeated", ["`", "~", " ", "\t", "\n", "\xa0", "> ", "|", "\u0301"])
 @pytest.mark.parametrize("limit", [1000, LIMIT])
-def test_a_character_repeated_without_end_makes_few_parts(
+def test_an_endlessly_repeated_character_makes_few_parts(
     before: str, repeated: str, limit: int
 ) -> None:
     for after in ("", "x", "\n```\n"):
@@ -177,7 +177,7 @@ def test_a_message_has_a_bounded_number_of_blocks() -> None:
     assert len(parts(items)) == 2
 
 
-def test_parts_can_be_had_from_an_offset_on() -> None:
+def test_parts_can_start_at_an_offset() -> None:
     answer = "```sh\n" + "echo\n" * 30 + "```"
     whole = parts(answer, 100)
     assert parts(answer, 100, start=whole[1].start) == whole[1:]
@@ -217,7 +217,7 @@ def assert_words_whole(markdown: str, limit: int) -> None:
 
 @thorough
 @given(documents, limits)
-def test_words_stay_whole(markdown: str, limit: int) -> None:
+def test_words_are_not_cut(markdown: str, limit: int) -> None:
     assert_words_whole(markdown, limit)
 
 
@@ -240,7 +240,7 @@ def test_code_and_tables_survive_the_cut(markdown: str, limit: int) -> None:
     assert [cell for text in texts for cell in cells(text)] == cells(safe)
 
 
-def test_answers_of_real_models_are_whole_at_every_limit() -> None:
+def test_answers_of_real_models_are_complete_at_every_limit() -> None:
     for answer in answers():
         safe = sanitize(answer)
         for limit in (64, 500, 3000, LIMIT):
@@ -257,7 +257,7 @@ def test_answers_of_real_models_keep_their_code_and_tables() -> None:
             assert [cell for text in texts for cell in cells(text)] == cells(safe)
 
 
-def test_the_examples_of_the_specifications_are_whole() -> None:
+def test_the_examples_of_the_specifications_are_complete() -> None:
     for markdown in [*specifications(), "\n\n".join(specifications())]:
         for limit in (64, 200, LIMIT):
             assert_whole(markdown, limit)

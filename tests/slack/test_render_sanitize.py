@@ -93,7 +93,7 @@ def test_code_that_slack_may_take_for_prose_is_broken_invisibly(markdown: str) -
     assert posted.replace("\u200b", "") == markdown
 
 
-def test_half_a_character_does_not_stop_an_answer() -> None:
+def test_a_lone_surrogate_does_not_stop_an_answer() -> None:
     assert sanitize("a \ud83d b") == "a \ufffd b"
 
 
@@ -120,7 +120,7 @@ def test_no_angle_bracket_is_left_outside_code(markdown: str) -> None:
 
 @thorough
 @given(documents)
-def test_people_see_the_words_that_were_written(markdown: str) -> None:
+def test_people_see_the_written_words(markdown: str) -> None:
     assert seen(sanitize(markdown)) == seen(markdown)
 
 

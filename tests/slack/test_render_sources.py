@@ -43,7 +43,7 @@ def test_a_file_becomes_a_plain_note() -> None:
         ("潮汐由月球引起。", 2, "潮汐[1]由月球引起。"),
     ],
 )
-def test_a_note_stands_behind_its_word(text: str, offset: int, noted: str) -> None:
+def test_a_note_follows_its_word(text: str, offset: int, noted: str) -> None:
     citation = Citation(offset, offset, "", file_id="file-1", filename="report.pdf")
     assert with_sources(text, [citation]).startswith(noted)
 
@@ -112,7 +112,7 @@ def test_a_link_into_the_sandbox_vanishes_and_keeps_its_note() -> None:
         ("```\ncode", "code", "```\ncode\n```"),
     ],
 )
-def test_a_note_spoils_nothing(text: str, cited: str, noted: str) -> None:
+def test_a_note_breaks_no_markup(text: str, cited: str, noted: str) -> None:
     listed = "\n\n**Sources**\n\n1. a.txt"
     assert with_sources(text, [cite(text, cited, "", filename="a.txt")]) == noted + listed
 

@@ -79,7 +79,7 @@ async def test_killed_at_any_request_the_same_smaller_pieces_are_finished(store:
                 assert scene.texts == expected, (kill_at, after)
 
 
-async def test_what_slack_refuses_at_any_size_is_sent_as_plain_words(store: Store) -> None:
+async def test_text_that_slack_refuses_at_any_size_is_sent_as_plain_text(store: Store) -> None:
     async with open_scene(store) as scene:
         scene.slack.workspace.bounds.longest_markdown = SMALLEST // 10
         await scene.answer("A **bold** word.", Wire(), step=99, streaming=False)
@@ -107,7 +107,7 @@ async def test_a_stop_between_two_parts_ends_the_posting(store: Store) -> None:
 
 
 @pytest.mark.parametrize("way", ["streamed", "edited"])
-async def test_no_more_messages_are_begun_than_an_answer_may_have(store: Store, way: str) -> None:
+async def test_an_answer_has_at_most_the_allowed_messages(store: Store, way: str) -> None:
     wire = Wire()
     async with open_scene(store) as scene:
         if way == "edited":

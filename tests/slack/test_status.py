@@ -38,7 +38,7 @@ async def reply_after(scene: Scene, until: Callable[[], bool], answer: str, **ti
         await reply.finish(Answer(answer))
 
 
-async def test_the_status_is_there_before_the_answer_and_goes_with_it(store: Store) -> None:
+async def test_the_status_is_shown_until_the_answer(store: Store) -> None:
     async with open_scene(store) as scene:
         seen: list[tuple[str, int]] = []
 
@@ -63,7 +63,7 @@ async def test_the_status_is_set_again_before_it_lapses(store: Store) -> None:
         assert around(scene)[0] == ""
 
 
-async def test_a_status_set_behind_the_answer_that_is_not_known_to_be_there_is_taken_back(
+async def test_a_status_set_after_an_unconfirmed_answer_is_cleared(
     store: Store,
 ) -> None:
     async with open_scene(store) as scene:
@@ -75,7 +75,7 @@ async def test_a_status_set_behind_the_answer_that_is_not_known_to_be_there_is_t
         assert around(scene)[0] == ""
 
 
-async def test_a_turn_that_breaks_leaves_no_status_and_no_session_at_work(store: Store) -> None:
+async def test_a_failed_turn_leaves_no_status_and_no_session(store: Store) -> None:
     async with open_scene(store) as scene:
         with pytest.raises(ValueError, match="breaks"):
             await reply_after(
@@ -84,7 +84,7 @@ async def test_a_turn_that_breaks_leaves_no_status_and_no_session_at_work(store:
         assert around(scene) == ("", "active")
 
 
-async def test_a_session_is_at_work_until_the_answer_is_there(store: Store) -> None:
+async def test_a_session_is_processing_until_the_answer(store: Store) -> None:
     async with open_scene(store) as scene:
         await reply_after(
             scene, lambda: around(scene)[1] == "processing", "here I am", session_after=0.0
@@ -93,7 +93,7 @@ async def test_a_session_is_at_work_until_the_answer_is_there(store: Store) -> N
         assert around(scene) == ("", "active")
 
 
-async def test_the_words_stay_away_once_slack_shows_its_own_row(store: Store) -> None:
+async def test_the_status_text_is_not_set_once_slack_shows_its_session_row(store: Store) -> None:
     async with open_scene(store) as scene:
         method = "agents.sessions.setStatus"
         await reply_after(
@@ -114,7 +114,7 @@ async def test_the_words_stay_away_once_slack_shows_its_own_row(store: Store) ->
 @pytest.mark.parametrize(
     ("code", "elsewhere"), [("not_authorized", False), ("feature_disabled", True)]
 )
-def test_a_refusal_holds_for_the_channel_or_for_the_workspace(code: str, elsewhere: bool) -> None:
+def test_a_refusal_applies_to_the_channel_or_the_workspace(code: str, elsewhere: bool) -> None:
     refused = status.Refused()
     refused.note("session", code, Thread("T1", "C1", "1.0"))
     assert refused.knows("session", Thread("T1", "C1", "2.0"))
@@ -122,7 +122,7 @@ def test_a_refusal_holds_for_the_channel_or_for_the_workspace(code: str, elsewhe
     assert not refused.knows("session", Thread("T2", "C9", "1.0"))
 
 
-async def test_a_slack_without_sessions_is_asked_once_and_answers_come_all_the_same(
+async def test_a_slack_without_sessions_is_asked_once_and_answers_work(
     store: Store,
 ) -> None:
     async with open_scene(store) as scene:

@@ -37,7 +37,7 @@ async def test_the_status_is_cleared_when_nothing_is_posted(store: Store) -> Non
             assert len(scene.slack.calls) == calls + 1
 
 
-async def test_a_worker_that_takes_the_thread_at_that_moment_is_shown_as_thinking(
+async def test_a_worker_that_takes_the_thread_at_that_moment_keeps_its_status(
     store: Store,
 ) -> None:
     async with open_scene(store) as scene:
@@ -64,7 +64,7 @@ async def test_a_worker_that_takes_the_thread_at_that_moment_is_shown_as_thinkin
             assert shown(scene) == THINKING
 
 
-async def test_the_status_of_a_resumed_answer_goes_with_its_last_edit(store: Store) -> None:
+async def test_the_last_edit_of_a_resumed_answer_clears_the_status(store: Store) -> None:
     text = "A paragraph.\n\n" * 20
     async with open_scene(store) as scene:
         await scene.answer(text, Wire(2), step=100)

@@ -67,7 +67,7 @@ async def test_lines_of_many_processes_form_one_chain(store: Store) -> None:
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
-async def test_a_line_that_was_taken_out_is_noticed(store: Store, which: int) -> None:
+async def test_a_removed_line_is_detected(store: Store, which: int) -> None:
     await fill(store, 3)
     entries = await entries_of(store)
     await store.redis.xdel(store.keys.audit, entries[which][0])
@@ -76,7 +76,7 @@ async def test_a_line_that_was_taken_out_is_noticed(store: Store, which: int) ->
     assert problem.startswith("broken") == (which > 0)
 
 
-async def test_a_line_that_was_changed_is_noticed(store: Store) -> None:
+async def test_a_changed_line_is_detected(store: Store) -> None:
     await fill(store, 2)
     entries = await entries_of(store)
     fields = dict(entries[1][1])

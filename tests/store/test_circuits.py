@@ -56,7 +56,7 @@ def thread(number: int) -> Thread:
     return Thread("T1", "C1", f"{number}.0")
 
 
-async def test_an_open_circuit_lets_nothing_through_but_one_probe_at_growing_pauses(
+async def test_an_open_circuit_lets_only_single_probes_through_at_growing_pauses(
     store: Store,
 ) -> None:
     server = Server(down())
@@ -156,7 +156,7 @@ async def test_parked_threads_resume_in_order_and_paced(store: Store) -> None:
     assert (await store.circuits.resume(AI, 0.1)).threads == (thread(5), thread(6), thread(7))
 
 
-async def test_a_circuit_is_forgotten_after_a_time_of_health(store: Store) -> None:
+async def test_a_healthy_circuit_is_dropped_after_a_while(store: Store) -> None:
     server = Server(down())
     await server.failure(store, "a")
     server.error = None

@@ -113,7 +113,7 @@ async def test_the_record_is_bounded_in_bytes(store: Store) -> None:
     assert await store.conversations.history(thread()) == [huge]
 
 
-async def test_forgetting_parts_the_thread_from_its_conversation(store: Store) -> None:
+async def test_forgetting_detaches_the_thread_from_its_conversation(store: Store) -> None:
     await begun(store)
     claim = await taken(store, "2.0")
     await store.inbox.settle(claim, records=[Record("user", "hi", "2.0")])
@@ -157,7 +157,7 @@ async def test_a_new_conversation_outlives_the_tombstone_of_the_old_one(store: S
     assert await store.redis.ttl(key) == -1
 
 
-async def test_a_thread_whose_messages_died_stays_ours(store: Store) -> None:
+async def test_a_thread_with_dead_letters_stays_ours(store: Store) -> None:
     await store.inbox.dead_letter(await taken(store), "poison")
     assert await store.conversations.is_ours(thread())
 
@@ -198,7 +198,7 @@ async def test_a_forgotten_conversation_is_not_among_the_recent_ones(store: Stor
     assert await store.conversations.recent("T1", "U1") == []
 
 
-async def test_what_is_gone_leaves_the_list_of_recent_ones_when_it_is_read(store: Store) -> None:
+async def test_reading_the_recent_list_removes_forgotten_conversations(store: Store) -> None:
     for number in range(1, 4):
         await begun(store, of=Thread("T1", "C1", f"{number}.0"))
         await store.redis.delete(*await keys_of(store, "seen:"))

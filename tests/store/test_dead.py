@@ -18,7 +18,7 @@ async def test_dead_letters_are_kept_with_their_reason(store: Store) -> None:
     assert letter.at > claim.taken_at - 60
 
 
-async def test_the_thread_goes_on_behind_dead_letters(store: Store) -> None:
+async def test_the_thread_continues_after_dead_letters(store: Store) -> None:
     await deliver(store, "1.0")
     claim = await take_one(store)
     await deliver(store, "2.0")

@@ -53,7 +53,7 @@ async def test_a_message_that_slack_moved_is_known_by_its_event(store: Store) ->
     assert not (await store.inbox.deliver(moved)).new
 
 
-async def test_messages_without_an_event_are_told_apart_by_ts(store: Store) -> None:
+async def test_messages_without_an_event_id_are_distinguished_by_ts(store: Store) -> None:
     for ts in ("1.0", "2.0"):
         assert (await store.inbox.deliver(replace(message(ts), event_id=""))).new
 
@@ -73,7 +73,7 @@ async def test_marks_of_seen_messages_outlive_slacks_retries(store: Store) -> No
         assert 25 * 3600 < await store.redis.ttl(key) <= 26 * 3600
 
 
-async def test_a_message_comes_out_as_it_went_in(store: Store) -> None:
+async def test_a_message_is_returned_unchanged(store: Store) -> None:
     sent = Message(
         thread=thread(),
         ts="1.0",
@@ -113,7 +113,7 @@ async def test_threads_do_not_wait_for_each_other(store: Store) -> None:
     assert [claim.thread.thread_ts for claim in claims] == ["1.0", "2.0", "3.0"]
 
 
-async def test_a_thread_that_goes_on_stands_at_the_end_of_the_line(store: Store) -> None:
+async def test_a_thread_with_more_messages_is_requeued_at_the_end(store: Store) -> None:
     await deliver(store, "1.0")
     claim = await take_one(store)
     await deliver(store, "2.0")
@@ -159,7 +159,7 @@ async def test_a_claim_is_refused_once_it_is_settled(store: Store) -> None:
         await store.inbox.settle(claim)
 
 
-async def test_an_entry_that_is_no_longer_the_threads_gives_no_claim(store: Store) -> None:
+async def test_a_stale_entry_gives_no_claim(store: Store) -> None:
     await deliver(store, "1.0")
     [entry] = await claim_entries(store, "anna")
     await die(store, "anna")
@@ -189,7 +189,7 @@ async def _taken(store: Store, entry: Entry) -> Claim:
     return claim
 
 
-async def test_an_entry_tells_whether_its_turn_was_begun(store: Store) -> None:
+async def test_an_entry_says_whether_its_turn_was_begun(store: Store) -> None:
     await deliver(store, "1.0", of=thread("1.0"))
     await deliver(store, "2.0", of=thread("2.0"))
     first, _ = await claim_entries(store, "anna")
@@ -203,7 +203,7 @@ async def test_an_entry_tells_whether_its_turn_was_begun(store: Store) -> None:
     }
 
 
-async def test_a_claim_brings_what_was_set_for_the_channel(store: Store) -> None:
+async def test_a_claim_includes_the_channel_settings(store: Store) -> None:
     await deliver(store, "1.0")
     assert (await take_one(store)).channel == ChannelSettings()
 
@@ -216,7 +216,7 @@ async def test_a_claim_brings_what_was_set_for_the_channel(store: Store) -> None
     assert (await take_one(store)).channel == settings
 
 
-async def test_whoever_takes_an_entry_last_holds_it(store: Store) -> None:
+async def test_the_last_taker_of_an_entry_holds_it(store: Store) -> None:
     await deliver(store, "1.0")
     [entry] = await claim_entries(store)
     first = await store.inbox.take(entry, "anna")
@@ -241,11 +241,11 @@ async def _has_consumer(store: Store) -> bool:
     return any(client["cmd"] == "xreadgroup" for client in await store.redis.client_list())
 
 
-async def test_claiming_ends_empty_handed_after_a_while(store: Store) -> None:
+async def test_claiming_times_out_without_messages(store: Store) -> None:
     assert await store.inbox.claim("anna", 10, 0.01) == []
 
 
-async def test_a_released_turn_comes_back_when_it_is_due(store: Store) -> None:
+async def test_a_released_turn_is_ready_when_it_is_due(store: Store) -> None:
     await deliver(store, "1.0")
     claim = await take_one(store)
     assert await store.inbox.release(claim, 0.001, "429") == 1
@@ -264,7 +264,7 @@ async def _wakes(store: Store) -> bool:
     return (await store.inbox.depth()).later == 0
 
 
-async def test_a_turn_that_is_not_due_stays_away(store: Store) -> None:
+async def test_a_turn_that_is_not_due_is_not_ready(store: Store) -> None:
     await deliver(store, "1.0")
     await store.inbox.release(await take_one(store), 60, "429")
     await store.workers.beat("anna", 60)
@@ -280,7 +280,7 @@ async def test_a_turn_released_without_delay_is_ready_at_once(store: Store) -> N
     assert stamps(await take_one(store)) == ["1.0"]
 
 
-async def test_waiting_at_the_servers_wish_is_no_failure(store: Store) -> None:
+async def test_a_wait_requested_by_the_server_is_not_a_failure(store: Store) -> None:
     await deliver(store, "1.0")
     assert await store.inbox.release(await take_one(store), 0, "429", counts=False) == 0
     assert (await take_one(store)).attempt == 0
@@ -326,7 +326,7 @@ async def test_there_is_nothing_to_interrupt_without_a_turn(store: Store) -> Non
     assert (await store.workers.beat("anna", 60)).interrupts == {}
 
 
-async def test_a_stop_does_not_weaken_a_reset(store: Store) -> None:
+async def test_a_stop_does_not_override_a_reset(store: Store) -> None:
     await deliver(store, "1.0")
     await take_one(store)
     await store.inbox.interrupt(thread(), "reset")
@@ -335,7 +335,7 @@ async def test_a_stop_does_not_weaken_a_reset(store: Store) -> None:
     assert (await store.workers.beat("anna", 60)).interrupts == {thread().key: "reset"}
 
 
-async def test_a_turn_that_waits_comes_back_at_once_to_be_stopped(store: Store) -> None:
+async def test_an_interrupt_resumes_a_waiting_turn_immediately(store: Store) -> None:
     await deliver(store, "1.0")
     await store.inbox.release(await take_one(store), 600, "429")
     assert await store.inbox.interrupt(thread(), "stop")
@@ -351,7 +351,7 @@ async def test_an_edit_replaces_a_message_that_waits(store: Store) -> None:
     assert (await take_one(store)).messages[0].text == "better"
 
 
-async def test_an_edit_comes_too_late_for_a_turn_under_way(store: Store) -> None:
+async def test_an_edit_is_too_late_for_a_turn_under_way(store: Store) -> None:
     await deliver(store, "1.0")
     claim = await take_one(store)
     await deliver(store, "2.0")
@@ -383,7 +383,7 @@ async def test_a_deleted_message_is_not_answered(store: Store) -> None:
     assert stamps(await take_one(store)) == ["2.0"]
 
 
-async def test_a_thread_whose_only_message_was_deleted_rests(store: Store) -> None:
+async def test_a_thread_whose_only_message_was_deleted_is_idle(store: Store) -> None:
     await deliver(store, "1.0")
     await store.inbox.withdraw(thread(), "1.0")
 
@@ -406,7 +406,7 @@ async def test_a_message_deleted_from_a_waiting_turn_leaves_the_rest_of_it(store
     assert (await store.workers.beat("anna", 60)).interrupts == {}
 
 
-async def test_depth_tells_what_there_is_to_do(store: Store) -> None:
+async def test_depth_counts_the_backlog(store: Store) -> None:
     assert (await store.inbox.depth()).oldest_age == 0
     await store.workers.beat("anna", 60)
     for name in ("1.0", "2.0", "3.0", "4.0"):

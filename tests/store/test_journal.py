@@ -57,7 +57,7 @@ async def test_a_recorded_step_is_not_done_again_by_another_worker(store: Store)
     assert work.told == []
 
 
-async def test_a_step_that_was_begun_and_not_recorded_is_done_knowing_that(store: Store) -> None:
+async def test_a_step_that_was_begun_but_not_recorded_is_repeated_with_again(store: Store) -> None:
     async def crash(again: bool) -> Run:
         raise SystemError
 
@@ -73,7 +73,7 @@ async def test_a_step_that_was_begun_and_not_recorded_is_done_knowing_that(store
     assert work.told == [True]
 
 
-async def test_a_second_try_by_the_same_worker_knows_it_too(store: Store) -> None:
+async def test_a_second_try_by_the_same_worker_has_again_set(store: Store) -> None:
     async def crash(again: bool) -> Run:
         raise SystemError
 
@@ -96,7 +96,7 @@ async def test_a_step_is_not_begun_without_a_valid_claim(store: Store) -> None:
     assert work.told == []
 
 
-async def test_what_was_done_without_a_valid_claim_is_not_recorded(store: Store) -> None:
+async def test_a_step_without_a_valid_claim_is_not_recorded(store: Store) -> None:
     async def lose_the_claim(again: bool) -> Run:
         await die(store, "anna")
         await rescue(store, "bert")
@@ -131,7 +131,7 @@ async def test_steps_do_not_mix(store: Store) -> None:
     assert again.recall(part(3)) is None
 
 
-async def test_a_turn_tells_whether_it_is_in_the_middle_of_a_step(store: Store) -> None:
+async def test_a_turn_reports_whether_a_step_is_running(store: Store) -> None:
     seen: list[bool] = []
 
     async def look(again: bool) -> Run:

@@ -49,7 +49,9 @@ ACTIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-async def test_without_redis_everything_says_so(action: str, tmp_path: Path) -> None:
+async def test_without_redis_every_call_raises_store_unavailable(
+    action: str, tmp_path: Path
+) -> None:
     async with open_store(f"unix://{tmp_path}/nowhere.sock") as store:
         with pytest.raises(StoreUnavailable):
             await ACTIONS[action](store)
@@ -69,7 +71,7 @@ async def test_without_redis_everything_says_so(action: str, tmp_path: Path) -> 
         "BUSY Redis is busy running a script.",
     ],
 )
-async def test_a_server_that_refuses_counts_as_away(refusal: str, tmp_path: Path) -> None:
+async def test_a_refusing_server_counts_as_unavailable(refusal: str, tmp_path: Path) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while received := await reader.read(65536):
             commands = len(re.findall(rb"\*\d+\r\n", received))
@@ -83,7 +85,7 @@ async def test_a_server_that_refuses_counts_as_away(refusal: str, tmp_path: Path
             await deliver(store, "1.0")
 
 
-async def test_what_was_stored_survives_a_killed_server(own_server: RedisServer) -> None:
+async def test_stored_data_survives_a_killed_server(own_server: RedisServer) -> None:
     async with open_store(own_server.url) as store:
         await deliver(store, "1.0")
         claim = await take_one(store)
@@ -136,7 +138,7 @@ async def _is_blocked(store: Store) -> bool:
     return int((await store.redis.info("clients"))["blocked_clients"]) == 1
 
 
-async def test_a_server_without_memory_stores_nothing_by_halves(own_server: RedisServer) -> None:
+async def test_a_server_without_memory_stores_nothing_partially(own_server: RedisServer) -> None:
     async with open_store(own_server.url) as store:
         await store.redis.config_set("maxmemory", "1")
         with pytest.raises(StoreUnavailable):
@@ -147,7 +149,7 @@ async def test_a_server_without_memory_stores_nothing_by_halves(own_server: Redi
         assert (await store.inbox.deliver(message("1.0"))).new
 
 
-async def test_what_was_accepted_is_finished_also_without_memory(own_server: RedisServer) -> None:
+async def test_accepted_work_is_finished_without_memory(own_server: RedisServer) -> None:
     async with open_store(own_server.url) as store:
         for name in ("1.0", "2.0", "3.0"):
             await deliver(store, "9.0", of=thread(name))
@@ -194,7 +196,7 @@ async def test_a_full_server_takes_no_more_connections(own_server: RedisServer) 
         assert (await second.inbox.deliver(message("1.0"))).new
 
 
-async def test_a_hanging_server_is_given_up_and_found_again(
+async def test_a_hanging_server_times_out_and_is_used_again_after_recovery(
     own_server: RedisServer,
 ) -> None:
     async with open_store(own_server.url, timing=StoreTiming(call_timeout=1.5)) as store:
@@ -234,7 +236,7 @@ async def test_connections_are_bounded(own_server: RedisServer) -> None:
         assert len(await store.redis.client_list()) <= 4
 
 
-async def test_a_blocked_claim_does_not_hold_up_the_rest(own_server: RedisServer) -> None:
+async def test_a_blocking_claim_does_not_block_other_calls(own_server: RedisServer) -> None:
     async with open_store(own_server.url, connections=3) as store:
         waiting = asyncio.create_task(store.inbox.claim("anna", 1, 4))
         await wait_until(lambda: _is_blocked(store))
@@ -244,7 +246,7 @@ async def test_a_blocked_claim_does_not_hold_up_the_rest(own_server: RedisServer
             assert len(await waiting) == 1
 
 
-async def test_bots_with_different_prefixes_do_not_meet(redis_url: str) -> None:
+async def test_bots_with_different_prefixes_are_isolated(redis_url: str) -> None:
     async with (
         open_store(redis_url, prefix="test-one") as one,
         open_store(redis_url, prefix="test-two") as two,
@@ -259,7 +261,7 @@ async def test_bots_with_different_prefixes_do_not_meet(redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://localhost", "redis://u:secret/x@host:6379", "nonsense"])
-async def test_an_address_that_cannot_be_read_is_told_without_its_secrets(url: str) -> None:
+async def test_an_invalid_address_is_reported_without_its_secrets(url: str) -> None:
     with pytest.raises(ConfigError, match="REDIS_URL") as raised:
         async with open_store(url):
             pass

@@ -24,13 +24,13 @@ async def test_a_burst_is_granted_at_once_and_the_rest_in_turn(store: Store) -> 
     assert waits[3:] == turns(1, 2, 3)
 
 
-async def test_nobody_is_granted_the_same_moment(store: Store) -> None:
+async def test_grants_are_never_simultaneous(store: Store) -> None:
     waits = await asyncio.gather(*(store.pace.acquire("posts", f"{n}", SLOW) for n in range(20)))
 
     assert sorted(waits) == turns(*range(20))
 
 
-async def test_who_asks_again_while_waiting_keeps_the_place(store: Store) -> None:
+async def test_a_waiter_that_asks_again_keeps_its_place(store: Store) -> None:
     for who in ("first", "second", "third"):
         await store.pace.acquire("posts", who, SLOW)
     again = [await store.pace.acquire("posts", "third", SLOW) for _ in range(50)]
@@ -47,7 +47,7 @@ async def test_a_place_is_used_once(store: Store) -> None:
     assert 0 < waits[1] <= waits[0] <= 0.5
 
 
-async def test_a_place_that_came_up_while_nobody_was_there_is_still_good(store: Store) -> None:
+async def test_a_place_that_came_due_during_an_absence_is_still_valid(store: Store) -> None:
     await store.pace.acquire("posts", "a", rate=2)
     wait = await store.pace.acquire("posts", "b", rate=2)
     await store.pace.acquire("posts", "c", rate=2)
@@ -58,13 +58,13 @@ async def test_a_place_that_came_up_while_nobody_was_there_is_still_good(store: 
     assert waits[1] > 0.5
 
 
-async def test_buckets_do_not_share(store: Store) -> None:
+async def test_buckets_are_independent(store: Store) -> None:
     await store.pace.acquire("C1", "a", SLOW)
     assert await store.pace.acquire("C2", "a", SLOW) == 0
     assert await store.pace.acquire("C1", "a", SLOW) > 0
 
 
-async def test_a_pause_holds_everyone_back(store: Store) -> None:
+async def test_a_pause_stops_all_grants(store: Store) -> None:
     await store.pace.pause("posts", 5 / SLOW, SLOW, burst=3)
     waits = [await store.pace.acquire("posts", who, SLOW, burst=3) for who in "ab"]
 
@@ -78,7 +78,7 @@ async def test_a_shorter_pause_does_not_end_a_longer_one(store: Store) -> None:
     assert await store.pace.acquire("posts", "a", rate=1) > 25
 
 
-async def test_grants_come_back_with_time(store: Store) -> None:
+async def test_grants_are_replenished_over_time(store: Store) -> None:
     assert await store.pace.acquire("posts", "a", rate=100) == 0
     wait = await store.pace.acquire("posts", "a", rate=100)
     await asyncio.sleep(wait + 0.02)
@@ -86,7 +86,7 @@ async def test_grants_come_back_with_time(store: Store) -> None:
     assert await store.pace.acquire("posts", "a", rate=100) == 0
 
 
-async def test_who_waits_already_waits_for_the_end_of_a_pause_too(store: Store) -> None:
+async def test_a_pause_also_delays_existing_waiters(store: Store) -> None:
     await store.pace.acquire("posts", "a", rate=10)
     waiting = asyncio.create_task(store.pace.wait("posts", "b", rate=10))
     await asyncio.sleep(0)

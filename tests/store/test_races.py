@@ -23,7 +23,7 @@ async def work(store: Store, worker: str, answers: Answers, expected: int) -> No
                 await store.inbox.settle(claim)
 
 
-async def test_a_message_that_comes_as_a_turn_ends_is_never_left_behind(store: Store) -> None:
+async def test_a_message_that_arrives_as_a_turn_ends_is_not_lost(store: Store) -> None:
     for number in range(1, 200):
         await deliver(store, f"{number}.0")
         claim = await take_one(store)
@@ -94,14 +94,14 @@ async def test_two_beats_wake_a_thread_once(store: Store) -> None:
     assert (depth.waiting, depth.later) == (50, 0)
 
 
-async def test_many_workers_can_come_first(store: Store) -> None:
+async def test_many_workers_can_start_at_once(store: Store) -> None:
     await deliver(store, "1.0")
     claims = [store.inbox.claim(f"worker {number}", 1, 0) for number in range(8)]
 
     assert sum(map(len, await asyncio.gather(*claims))) == 1
 
 
-async def test_thousands_of_calls_at_once_all_have_their_turn(store: Store) -> None:
+async def test_thousands_of_concurrent_calls_all_complete(store: Store) -> None:
     async def talk(number: int) -> None:
         for ts in ("1.0", "2.0", "3.0"):
             await deliver(store, ts, of=thread(f"{number}.0"))

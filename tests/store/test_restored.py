@@ -25,7 +25,7 @@ async def beat(store: Store) -> bool:
     return (await store.workers.beat("anna", 60)).restored
 
 
-async def test_a_count_of_heartbeats_that_went_back_is_an_older_state(store: Store) -> None:
+async def test_a_lower_heartbeat_count_is_detected_as_an_older_state(store: Store) -> None:
     for _ in range(3):
         assert not await beat(store)
     await store.redis.hset(store.keys.pulse, "beats", 1)
@@ -33,21 +33,21 @@ async def test_a_count_of_heartbeats_that_went_back_is_an_older_state(store: Sto
     assert not await beat(store)
 
 
-async def test_a_server_in_place_of_another_is_an_older_state(store: Store) -> None:
+async def test_a_replaced_server_is_detected_as_an_older_state(store: Store) -> None:
     assert not await beat(store)
     await store.redis.hset(store.keys.pulse, "run_id", "0" * 40)
     assert await beat(store)
     assert not await beat(store)
 
 
-async def test_data_of_the_previous_version_is_no_older_state(store: Store) -> None:
+async def test_data_of_the_previous_version_is_not_an_older_state(store: Store) -> None:
     assert not await beat(store)
     await store.redis.hdel(store.keys.pulse, "run_id", "beats", "restored_at")
     store.workers._seen.count = 0
     assert not await beat(store)
 
 
-async def test_a_restart_of_the_server_is_noticed(own_server: RedisServer) -> None:
+async def test_a_restart_of_the_server_is_detected(own_server: RedisServer) -> None:
     async with open_clean_store(own_server.url) as store:
         assert not await beat(store)
         own_server.kill()
@@ -55,7 +55,7 @@ async def test_a_restart_of_the_server_is_noticed(own_server: RedisServer) -> No
         assert await beat(store)
 
 
-async def test_questions_from_before_an_older_state_may_be_answered(store: Store) -> None:
+async def test_questions_from_before_a_rollback_are_maybe_done(store: Store) -> None:
     now = await store.now()
     await beat(store)
     await deliver(store, f"{now - 1:.6f}", of=thread("1.0"))
@@ -94,7 +94,7 @@ async def test_a_dead_letter_that_is_retried_is_another_turn(store: Store) -> No
     assert len(ids) == 3
 
 
-async def test_a_forgotten_turn_is_written_back_with_its_journal(store: Store) -> None:
+async def test_a_lost_turn_is_reinstated_with_its_journal(store: Store) -> None:
     await deliver(store, "1.0")
     claim = await take_one(store)
     turn = store.turns.open(claim)
@@ -129,7 +129,7 @@ async def test_a_turn_whose_claim_holds_keeps_it(store: Store) -> None:
     await store.inbox.settle(claim)
 
 
-async def test_messages_that_a_found_answer_is_not_for_wait_for_the_next_turn(
+async def test_messages_not_covered_by_a_found_answer_wait_for_the_next_turn(
     store: Store,
 ) -> None:
     await deliver(store, "1.0", "2.0", "3.0")

@@ -28,14 +28,14 @@ async def catch_up(store: Store, claim: Claim | None = None) -> Background:
     return await store.routing.catch_up(store.turns.open(claim), claim.messages[-1].ts)
 
 
-async def test_a_thread_that_is_not_ours_is_none_of_our_business(store: Store) -> None:
+async def test_messages_in_foreign_threads_are_ignored(store: Store) -> None:
     await store.redis.hset(store.keys.pulse, "born", "0")
     assert await hear(store, message("2.0"), rule="always") == "ignored"
     [key] = await keys_of(store, "overheard")
     assert 0 < await store.redis.ttl(key) <= EARLY_SECONDS
 
 
-async def test_a_thread_older_than_all_we_know_may_be_ours_all_the_same(store: Store) -> None:
+async def test_a_thread_older_than_our_data_may_be_ours(store: Store) -> None:
     await store.workers.beat("anna", 1)
     old, new = thread("1.0"), thread(f"{time.time() + 60:.6f}")
     assert await hear(store, message("2.0", of=old)) == "unknown"
@@ -55,7 +55,7 @@ async def test_a_thread_older_than_all_we_know_may_be_ours_all_the_same(store: S
         ("mentions", ["overheard", "overheard", "overheard", "overheard"]),
     ],
 )
-async def test_the_rule_says_who_is_answered_without_a_mention(
+async def test_the_follow_up_rule_decides_who_is_answered_without_a_mention(
     store: Store, rule: FollowUps, verdicts: list[str]
 ) -> None:
     await hear(store, by("U1", "1.0"), "mention", rule)
@@ -63,7 +63,7 @@ async def test_the_rule_says_who_is_answered_without_a_mention(
     assert [await hear(store, one, rule=rule) for one in said] == verdicts
 
 
-async def test_whoever_mentions_the_bot_is_alone_with_it_again(store: Store) -> None:
+async def test_a_new_mention_restarts_the_one_person_rule(store: Store) -> None:
     await hear(store, by("U1", "1.0"), "mention")
     await hear(store, by("U2", "2.0"))
     await hear(store, by("U2", "3.0"), "mention")
@@ -85,7 +85,7 @@ async def test_follow_ups_may_arrive_before_the_mention(store: Store) -> None:
         assert set(state.waiting) == {"2.0", "3.0", "4.0"}, order
 
 
-async def test_what_was_overheard_is_given_to_the_next_turn_once(store: Store) -> None:
+async def test_overheard_messages_are_given_to_the_next_turn_once(store: Store) -> None:
     await hear(store, by("U1", "1.0"), "mention")
     await hear(store, by("U2", "2.0"))
     await hear(store, by("U2", "2.0"))
@@ -105,7 +105,7 @@ async def test_what_was_overheard_is_given_to_the_next_turn_once(store: Store) -
     assert not background.first
 
 
-async def test_only_so_much_is_kept(store: Store) -> None:
+async def test_overheard_messages_are_bounded(store: Store) -> None:
     await hear(store, by("U1", "1.0"), "mention")
     for number in range(OVERHEARD_MESSAGES + 5):
         await hear(store, by("U2", f"{number + 2}.0"))
@@ -124,7 +124,7 @@ async def test_an_edit_that_mentions_the_bot_makes_it_a_question(store: Store) -
     assert (await catch_up(store, claim)).overheard == ()
 
 
-async def test_what_the_channel_has_set_counts_before_the_deployment(store: Store) -> None:
+async def test_channel_settings_override_the_deployment(store: Store) -> None:
     first = by("U1", "1.0")
     await hear(store, first, "mention")
     where = (first.thread.team_id, first.thread.channel_id)

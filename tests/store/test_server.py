@@ -18,7 +18,7 @@ from tests.store.builders import deliver, stamps, take_one, wait_until
 
 
 @pytest.mark.parametrize("executable", find_executables().values(), ids=find_executables())
-async def test_data_outlives_the_server(executable: str, tmp_path: Path) -> None:
+async def test_data_survives_a_restart_of_the_server(executable: str, tmp_path: Path) -> None:
     async with open_server(tmp_path, executable=executable) as url, open_store(url) as store:
         await deliver(store, "1.0")
     assert not (tmp_path / "redis.sock").exists()
@@ -40,14 +40,14 @@ async def test_the_server_is_durable_and_reachable_by_socket_only(tmp_path: Path
         assert (tmp_path / "redis.sock").stat().st_mode & 0o777 == 0o700
 
 
-async def test_a_directory_that_is_in_use_is_told(tmp_path: Path) -> None:
+async def test_a_directory_in_use_is_reported(tmp_path: Path) -> None:
     async with open_server(tmp_path):
         with pytest.raises(ConfigError, match=f"in use by process {os.getpid()}"):
             async with open_server(tmp_path):
                 pass
 
 
-async def test_a_long_path_is_no_hindrance(tmp_path: Path) -> None:
+async def test_a_long_path_works(tmp_path: Path) -> None:
     directory = tmp_path / ("long" * 30) / "with space and ünïcode"
     async with open_server(directory) as url, open_store(url) as store:
         await deliver(store, "1.0")
@@ -55,7 +55,7 @@ async def test_a_long_path_is_no_hindrance(tmp_path: Path) -> None:
     assert not url.startswith(f"unix://{tmp_path}")
 
 
-async def test_a_short_path_that_somebody_else_prepared_is_refused(
+async def test_a_socket_path_owned_by_another_user_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

@@ -395,7 +395,7 @@ async def _expire(store: Store, where: Thread, id: str) -> None:
     await store.redis.hset(store.keys.turn(where), f"={approval_step(id).name}", expired)
 
 
-def test_any_order_of_events_keeps_the_promises(redis_server: RedisServer) -> None:
+def test_any_sequence_of_events_keeps_the_guarantees(redis_server: RedisServer) -> None:
     machine = type("Machine", (Machine,), {"url": redis_server.url})
     run_state_machine_as_test(
         machine,

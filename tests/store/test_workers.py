@@ -22,7 +22,7 @@ from tests.store.builders import (
 )
 
 
-async def test_another_worker_goes_on_with_the_turn_of_a_dead_one(store: Store) -> None:
+async def test_another_worker_resumes_the_turn_of_a_dead_one(store: Store) -> None:
     await deliver(store, "1.0")
     claim = await take_one(store, "anna")
     await store.turns.open(claim).note(Step("run", str), "run_1")
@@ -36,7 +36,7 @@ async def test_another_worker_goes_on_with_the_turn_of_a_dead_one(store: Store) 
     assert store.turns.open(again).recall(Step("run", str)) == "run_1"
 
 
-async def test_a_worker_that_wakes_up_late_is_refused(store: Store) -> None:
+async def test_a_worker_whose_lease_expired_is_refused(store: Store) -> None:
     await deliver(store, "1.0")
     old = await take_one(store, "anna")
     await die(store, "anna")
@@ -54,7 +54,7 @@ async def test_a_worker_that_wakes_up_late_is_refused(store: Store) -> None:
         await take_all(store, "bert")
 
 
-async def test_a_worker_that_beats_is_left_alone(store: Store) -> None:
+async def test_the_threads_of_a_live_worker_are_not_rescued(store: Store) -> None:
     await store.workers.beat("anna", TTL)
     await deliver(store, "1.0")
     claim = await take_one(store, "anna")
@@ -70,7 +70,7 @@ async def test_a_worker_that_never_beat_counts_as_dead(store: Store) -> None:
     assert await rescue(store) == 1
 
 
-async def test_entries_that_were_read_but_not_taken_are_rescued_without_blame(
+async def test_entries_that_were_read_but_not_taken_are_rescued_without_counting_a_crash(
     store: Store,
 ) -> None:
     await deliver(store, "1.0")
@@ -80,7 +80,7 @@ async def test_entries_that_were_read_but_not_taken_are_rescued_without_blame(
     assert (await take_one(store, "bert")).crashes == 0
 
 
-async def test_nobody_is_judged_right_after_the_server_was_away(store: Store) -> None:
+async def test_no_worker_is_declared_dead_right_after_a_server_outage(store: Store) -> None:
     await deliver(store, "1.0")
     await take_one(store, "anna")
     await die(store, "anna")
@@ -90,7 +90,7 @@ async def test_nobody_is_judged_right_after_the_server_was_away(store: Store) ->
     assert await store.workers.rescue("bert") == 0
 
 
-async def test_a_new_worker_may_judge_where_others_were_heard_all_the_time(store: Store) -> None:
+async def test_a_new_worker_may_rescue_if_others_sent_heartbeats_all_the_time(store: Store) -> None:
     await store.workers.beat("carl", 0)
     await deliver(store, "1.0")
     await take_one(store, "anna")
@@ -100,7 +100,7 @@ async def test_a_new_worker_may_judge_where_others_were_heard_all_the_time(store
     assert await store.workers.rescue("bert") == 1
 
 
-async def test_rescue_goes_in_steps_and_leaves_no_dead_worker_behind(store: Store) -> None:
+async def test_rescue_works_in_batches_and_removes_dead_workers(store: Store) -> None:
     for number in range(7):
         await deliver(store, "1.0", of=thread(f"{number}.0"))
     await take_all(store, "anna")
@@ -128,7 +128,7 @@ async def test_all_dead_workers_are_rescued(store: Store) -> None:
     assert await rescue(store) == 3
 
 
-async def test_entries_lost_on_the_way_to_us_are_found_again(store: Store) -> None:
+async def test_entries_lost_in_a_reply_are_requeued(store: Store) -> None:
     for name in ("1.0", "2.0", "3.0"):
         await deliver(store, "9.0", of=thread(name))
     claims = await take_all(store, "anna")
@@ -141,7 +141,7 @@ async def test_entries_lost_on_the_way_to_us_are_found_again(store: Store) -> No
     assert await store.workers.rescue_own("anna", held | {again.entry}, idle=0) == 0
 
 
-async def test_entries_that_have_only_just_come_are_not_taken_for_lost(store: Store) -> None:
+async def test_recent_entries_are_not_requeued(store: Store) -> None:
     await deliver(store, "1.0")
     await claim_entries(store, "anna")
 
@@ -177,7 +177,7 @@ async def test_a_leaving_worker_can_finish_what_it_keeps(store: Store) -> None:
     assert (await take_one(store, "bert")).turn_id == second.turn_id
 
 
-async def test_a_worker_that_holds_nothing_leaves_without_a_trace(store: Store) -> None:
+async def test_an_idle_worker_leaves_no_trace(store: Store) -> None:
     assert await store.workers.hand_over("anna") == 0
     await store.workers.beat("anna", TTL)
     await claim_entries(store, "anna")
@@ -186,14 +186,14 @@ async def test_a_worker_that_holds_nothing_leaves_without_a_trace(store: Store) 
     assert (await store.inbox.depth()).workers == 0
 
 
-async def test_a_worker_hears_that_it_was_given_up(store: Store) -> None:
+async def test_a_worker_learns_that_its_lease_expired(store: Store) -> None:
     assert not (await store.workers.beat("anna", TTL)).late
     assert not (await store.workers.beat("anna", 0)).late
     assert (await store.workers.beat("anna", TTL)).late
     assert not (await store.workers.beat("anna", TTL)).late
 
 
-async def test_a_worker_that_was_retired_meanwhile_hears_it_too(store: Store) -> None:
+async def test_a_retired_worker_learns_that_its_lease_expired(store: Store) -> None:
     await claim_entries(store, "anna")
     await die(store, "anna")
     await rescue(store)
@@ -211,7 +211,7 @@ async def test_a_thread_is_not_woken_twice(store: Store) -> None:
     assert len(await claim_entries(store)) == 1
 
 
-async def test_delivery_goes_on_while_a_thread_is_moved(store: Store) -> None:
+async def test_delivery_continues_while_a_thread_is_moved(store: Store) -> None:
     await deliver(store, "1.0")
     await take_one(store, "anna")
     await store.workers.hand_over("anna")
@@ -228,7 +228,7 @@ async def _consumers(store: Store) -> list[str]:
     return [consumer["name"] for consumer in await store.redis.xinfo_consumers(ready, "workers")]
 
 
-async def test_unattended_is_what_waits_what_the_dead_hold_and_what_comes_later(
+async def test_unattended_lists_queued_orphaned_and_retrying_threads(
     store: Store,
 ) -> None:
     names = ["1.0", "2.0", "3.0", "4.0"]

@@ -38,7 +38,7 @@ async def test_guests_and_outsiders_are_told_once_in_a_thread(guarded: World) ->
     assert guarded.fake.requests == []
 
 
-async def test_what_a_guest_says_in_between_does_not_reach_the_model(guarded: World) -> None:
+async def test_messages_of_a_guest_do_not_reach_the_model(guarded: World) -> None:
     root = await guarded.ask("#general", "@bot hello")
     await guarded.slack.user("gina").says("#general", "between us", thread_ts=root)
     await guarded.ask("#general", "@bot let me in", who="gina", thread_ts=root)
@@ -48,7 +48,7 @@ async def test_what_a_guest_says_in_between_does_not_reach_the_model(guarded: Wo
     assert answers[2] == "turn 2: hello | alice: more"
 
 
-async def test_denied_people_hear_whom_to_ask(redis_url: str, tmp_path: Path) -> None:
+async def test_denied_people_are_told_whom_to_ask(redis_url: str, tmp_path: Path) -> None:
     async with open_world(redis_url, tmp_path) as world:
         alice, bob = world.slack.user("alice"), world.slack.user("bob")
     rules: dict[str, Any] = {"bot_admins": alice.id, "bot_deny_people": bob.id}
@@ -62,7 +62,7 @@ async def test_denied_people_hear_whom_to_ask(redis_url: str, tmp_path: Path) ->
         assert await world.replies("#general", root) == ["turn 1: hi"]
 
 
-async def test_while_slack_does_not_tell_who_somebody_is_people_are_answered(world: World) -> None:
+async def test_people_are_answered_while_users_info_fails(world: World) -> None:
     world.slack.web_api.scopes = frozenset(world.slack.web_api.scopes or ()) - {"users:read"}
     root = await world.ask("#general", "@bot hi")
     assert await world.replies("#general", root) == ["turn 1: hi"]
@@ -96,17 +96,15 @@ def settings(**given: object) -> Settings:
         ({"bot_allow_teams": "T2"}, MEMBER, "it may not be used from your workspace"),
     ],
 )
-def test_deny_goes_before_allow(
-    given: dict[str, object], person: Person | None, reason: str
-) -> None:
+def test_deny_overrides_allow(given: dict[str, object], person: Person | None, reason: str) -> None:
     assert refusal(HERE, person, settings(**given), ChannelSettings()) == reason
 
 
-def test_the_events_own_word_decides_while_users_info_fails() -> None:
+def test_the_workspace_in_the_event_decides_while_users_info_fails() -> None:
     foreign = Message(HERE.thread, "1.0", "U9", "hi", user_team_id="T9")
     assert refusal(foreign, None, settings(), ChannelSettings()) == OUTSIDER
 
 
-def test_people_of_the_same_organisation_are_no_outsiders() -> None:
+def test_people_of_the_same_organization_are_not_outsiders() -> None:
     grid = Message(Thread("E1", "C1", "1.0"), "1.0", "U1", "hi", user_team_id="T7")
     assert refusal(grid, Person("U1", "Una", "T7", "E1"), settings(), ChannelSettings()) == ""

@@ -107,7 +107,7 @@ def texts(world: World) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("retry_after", [None, 0.3])
-async def test_a_rate_limit_is_waited_out_and_looked_up_by_nobody(
+async def test_a_rate_limited_call_is_retried_without_a_look_up(
     ai_world: World, retry_after: float | None
 ) -> None:
     world = ai_world
@@ -123,7 +123,7 @@ async def test_a_rate_limit_is_waited_out_and_looked_up_by_nobody(
     assert await world.bot.store.dead.list() == ()
 
 
-async def test_one_refusal_for_its_rate_holds_back_the_runs_of_all_threads(ai_world: World) -> None:
+async def test_one_rate_limit_pauses_the_runs_of_all_threads(ai_world: World) -> None:
     world = ai_world
     path = RUNS[world.settings.bot_engine]
     world.fake.fault("rate_limit", "POST", path, retry_after=1.5)
@@ -140,7 +140,7 @@ async def test_one_refusal_for_its_rate_holds_back_the_runs_of_all_threads(ai_wo
 
 
 @pytest.mark.parametrize("timing", [IMPATIENT])
-async def test_a_server_that_asks_for_patience_without_end_is_given_up(ai_world: World) -> None:
+async def test_a_server_that_asks_to_wait_endlessly_is_given_up(ai_world: World) -> None:
     world = ai_world
     path = RUNS[world.settings.bot_engine]
     world.fake.fault("rate_limit", "POST", path, times=None, retry_after=0.05)
@@ -153,7 +153,7 @@ async def test_a_server_that_asks_for_patience_without_end_is_given_up(ai_world:
 
 
 @pytest.mark.parametrize("timing", [IMPATIENT])
-async def test_a_lock_whose_run_is_lost_has_an_end_too(ai_world: World) -> None:
+async def test_a_lock_of_a_lost_run_ends(ai_world: World) -> None:
     world = ai_world
     path = RUNS[world.settings.bot_engine]
     code = "conversation_locked"
@@ -163,7 +163,7 @@ async def test_a_lock_whose_run_is_lost_has_an_end_too(ai_world: World) -> None:
     assert [letter.reason for letter in await world.bot.store.dead.list()] == [code]
 
 
-async def test_without_quota_each_person_is_told_once_the_log_once_and_the_server_left_alone(
+async def test_without_quota_each_person_and_the_log_are_told_once_and_no_runs_start(
     ai_world: World,
 ) -> None:
     world = ai_world
@@ -180,7 +180,7 @@ async def test_without_quota_each_person_is_told_once_the_log_once_and_the_serve
     assert await world.bot.store.dead.list() == ()
 
 
-async def test_two_workers_without_quota_ask_and_tell_the_log_once_between_them(
+async def test_two_workers_without_quota_send_one_request_and_log_once(
     ai_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, workers = ai_world, set[str]()
@@ -205,7 +205,7 @@ async def test_two_workers_without_quota_ask_and_tell_the_log_once_between_them(
 @pytest.mark.parametrize(
     "timing", [Timing(WORKER, replace(THROTTLE, quota_pause=0.3), engine=ENGINE, answer=ANSWER)]
 )
-async def test_once_there_is_quota_again_the_conversation_goes_on(ai_world: World) -> None:
+async def test_the_conversation_continues_once_there_is_quota_again(ai_world: World) -> None:
     world = ai_world
     world.fake.fault("quota", "POST", RUNS[world.settings.bot_engine])
     root = await world.ask("#general", "@bot one")
@@ -216,7 +216,7 @@ async def test_once_there_is_quota_again_the_conversation_goes_on(ai_world: Worl
 
 @pytest.mark.parametrize("kind", ["server_error", "overloaded", "bad_gateway", "drop_before"])
 @pytest.mark.parametrize("path", ["run", "message", "conversation", "look"])
-async def test_a_fault_before_the_effect_is_got_over_at_any_call(
+async def test_a_fault_before_the_effect_of_any_call_is_recovered(
     ai_world: World, kind: FaultKind, path: str
 ) -> None:
     world = ai_world
@@ -242,7 +242,7 @@ async def test_a_fault_before_the_effect_is_got_over_at_any_call(
 @pytest.mark.parametrize("timing", [SHORT_REQUESTS])
 @pytest.mark.parametrize("kind", ["drop_after", "hang_after"])
 @pytest.mark.parametrize("path", ["run", "message", "conversation"])
-async def test_a_fault_behind_the_effect_makes_nothing_happen_twice(
+async def test_a_fault_after_the_effect_of_any_call_repeats_nothing(
     ai_world: World, path: str, kind: FaultKind
 ) -> None:
     """The server does what it was asked, and no answer comes: it is looked for."""
@@ -261,7 +261,7 @@ async def test_a_fault_behind_the_effect_makes_nothing_happen_twice(
     assert [said for said in texts(world) if said] == [["hi"]]
 
 
-async def test_while_another_run_holds_the_conversation_the_message_waits(ai_world: World) -> None:
+async def test_the_message_waits_while_another_run_locks_the_conversation(ai_world: World) -> None:
     world = ai_world
     engine = world.settings.bot_engine
     root = await world.ask("#general", "@bot one")
@@ -287,7 +287,7 @@ async def test_while_another_run_holds_the_conversation_the_message_waits(ai_wor
         (incomplete("max_output_tokens", "This much and"), "max_output_tokens"),
     ],
 )
-async def test_a_run_that_fails_is_told_with_what_there_is_and_the_thread_goes_on(
+async def test_a_failed_run_is_reported_with_its_text_and_the_thread_continues(
     ai_world: World, answer: Answer, shown: str
 ) -> None:
     world = ai_world
@@ -301,7 +301,7 @@ async def test_a_run_that_fails_is_told_with_what_there_is_and_the_thread_goes_o
     assert texts(world) == [["one", "two"]]
 
 
-async def test_a_run_that_expires_or_is_cancelled_from_outside_is_told(ai_world: World) -> None:
+async def test_a_run_that_expires_or_is_cancelled_elsewhere_is_reported(ai_world: World) -> None:
     world = ai_world
     world.fake.answer = [expired(), held("never to be seen")]
     root = await world.ask("#general", "@bot one")
@@ -340,7 +340,7 @@ async def _conversation_id(world: World, root: str, channel: str = "#general") -
     return conversation.id
 
 
-async def test_a_vanished_conversation_is_rebuilt_from_our_record_and_nobody_notices(
+async def test_a_vanished_conversation_is_rebuilt_from_our_record_silently(
     ai_world: World,
 ) -> None:
     world = ai_world
@@ -411,7 +411,7 @@ async def test_a_conversation_that_vanishes_under_a_run_is_rebuilt_once(ai_world
     assert texts(world) == [["one", "two", "three"]]
 
 
-async def test_a_tool_call_that_nobody_answered_does_not_brick_the_thread(ai_world: World) -> None:
+async def test_an_unanswered_tool_call_does_not_block_the_thread(ai_world: World) -> None:
     world = ai_world
 
     def said(prompt: Prompt) -> str:
@@ -426,7 +426,7 @@ async def test_a_tool_call_that_nobody_answered_does_not_brick_the_thread(ai_wor
     assert await world.bot.store.dead.list() == ()
 
 
-async def test_the_record_of_a_rebuilt_conversation_is_what_was_said(ai_world: World) -> None:
+async def test_a_rebuilt_conversation_keeps_its_record(ai_world: World) -> None:
     world = ai_world
     root = await world.ask("#general", "@bot one")
     world.fake.vanish(await _conversation_id(world, root))
@@ -440,7 +440,7 @@ async def test_the_record_of_a_rebuilt_conversation_is_what_was_said(ai_world: W
     ]
 
 
-def test_pace_and_burst_together_keep_to_the_limit_of_any_minute() -> None:
+def test_rate_and_burst_stay_within_the_limit_of_any_minute() -> None:
     for per_minute in (1, 2, 10, 60, 500, 10_000):
         rate, burst = throttle.rate_and_burst(per_minute)
         assert rate > 0

@@ -4,7 +4,7 @@ from bot.texts.assistant_thread import GREETING, PROMPTS
 from tests.world import World
 
 
-async def test_who_opens_the_messages_finds_prompts_and_is_greeted_once(world: World) -> None:
+async def test_opening_the_messages_tab_shows_prompts_and_greets_once(world: World) -> None:
     alice = world.slack.user("alice")
     for _ in range(2):
         await alice.opens_home("messages")
@@ -15,7 +15,7 @@ async def test_who_opens_the_messages_finds_prompts_and_is_greeted_once(world: W
     assert len(greetings) == 1
 
 
-async def test_a_thread_of_the_pane_is_called_by_its_first_words(world: World) -> None:
+async def test_a_thread_of_the_agent_view_is_titled_by_its_first_words(world: World) -> None:
     dm = world.slack.user("alice").dm()
     long = "please explain to me how the tides work, in simple words, as if I were five years old"
     root = await world.ask(dm, long)

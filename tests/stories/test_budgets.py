@@ -22,7 +22,7 @@ PATIENCE = 90.0
 
 
 @pytest.mark.timeout(150)
-async def test_sixty_answers_at_once_keep_to_slack_s_budgets(
+async def test_sixty_concurrent_answers_stay_within_slacks_rate_limits(
     redis_url: str, tmp_path: Path
 ) -> None:
     """The local Slack refuses what is too much; nothing is ever refused, and nothing is missing."""

@@ -55,7 +55,7 @@ async def test_an_edit_of_the_last_question_offers_another_answer(any_world: Wor
     assert "Austria?" not in answer
 
 
-async def test_the_twin_of_an_edited_mention_is_no_new_question(world: World) -> None:
+async def test_the_twin_of_an_edited_mention_is_not_a_new_question(world: World) -> None:
     world.slack.faults.deliver_twice = True
     root = await world.ask("#general", "@bot one")
     await world.slack.user("alice").edits("#general", root, "@bot two")
@@ -64,7 +64,7 @@ async def test_the_twin_of_an_edited_mention_is_no_new_question(world: World) ->
     assert world.fake.created("/responses") == 1
 
 
-async def test_an_unfurl_and_an_edit_of_an_older_question_offer_nothing(world: World) -> None:
+async def test_an_unfurl_or_an_edit_of_an_older_question_makes_no_offer(world: World) -> None:
     alice = world.slack.user("alice")
     root = await world.ask("#general", "@bot one")
     await world.ask("#general", "two", thread_ts=root)
@@ -91,7 +91,7 @@ async def test_a_deleted_message_leaves_the_conversation(any_world: World) -> No
     assert not any(r.role == "user" and "swordfish" in r.text for r in history)
 
 
-async def test_of_two_equal_messages_the_deleted_one_goes(world: World) -> None:
+async def test_of_two_equal_messages_the_deleted_one_is_removed(world: World) -> None:
     alice = world.slack.user("alice")
     root = await world.ask("#general", "@bot same")
     ts = await alice.says("#general", "same", thread_ts=root)
@@ -102,7 +102,9 @@ async def test_of_two_equal_messages_the_deleted_one_goes(world: World) -> None:
     assert (await world.replies("#general", root, 3))[-1] == "turn 3: same | last"
 
 
-async def test_a_deleted_root_leaves_the_conversation_and_its_thread_goes_on(world: World) -> None:
+async def test_a_deleted_root_leaves_the_conversation_and_its_thread_continues(
+    world: World,
+) -> None:
     root = await world.ask("#general", "@bot swordfish")
     await world.slack.user("alice").deletes("#general", root)
     await world.rests("#general", root)
@@ -110,7 +112,7 @@ async def test_a_deleted_root_leaves_the_conversation_and_its_thread_goes_on(wor
     assert (await world.replies("#general", root, 2))[-1] == "turn 2: and now?"
 
 
-async def test_what_was_overheard_is_edited_and_deleted_too(world: World) -> None:
+async def test_edits_and_deletions_apply_to_context_messages(world: World) -> None:
     bob = world.slack.user("bob")
     root = await world.ask("#general", "@bot hello")
     first = await bob.says("#general", "let us use Mongo", thread_ts=root)

@@ -31,13 +31,13 @@ async def ask_in_wire_format(world: World, text: str, who: str = "alice", thread
     return await answer(world, "#general", thread or ts)
 
 
-async def test_a_bare_forward_is_read(each_way_world: World) -> None:
+async def test_a_forward_without_a_comment_is_read(each_way_world: World) -> None:
     alice = each_way_world.slack.user("alice")
     root = await alice.posts(alice.dm(), "", attachments=[SHARE])
     assert "Dana]\n> The certificate expires" in await answer(each_way_world, alice.dm(), root)
 
 
-async def test_a_forward_of_the_local_slack_is_read(world: World) -> None:
+async def test_a_message_forwarded_in_the_local_slack_is_read(world: World) -> None:
     ts = await world.slack.user("bob").says("#random", "lunch is at noon")
     alice = world.slack.user("alice")
     root = await alice.forwards("#random", ts, alice.dm(), "when do I eat?")
@@ -149,7 +149,7 @@ async def test_files_are_taken_from_either_twin(world: World, mention_first: boo
     assert len(world.slack.replies("#general", root)) == 1
 
 
-async def test_files_that_come_while_the_answer_is_made_are_read(world: World) -> None:
+async def test_files_that_arrive_during_the_answer_are_read(world: World) -> None:
     world.fake.answer = [held("first")]
     world.slack.faults.mentions_without_files = True
     world.slack.faults.reverse_twins = True
@@ -164,7 +164,7 @@ async def test_files_that_come_while_the_answer_is_made_are_read(world: World) -
     assert "the secret is 42" in replies[1]
 
 
-async def test_files_that_come_with_a_change_are_read(world: World) -> None:
+async def test_files_that_arrive_with_a_change_are_read(world: World) -> None:
     alice = world.slack.user("alice")
     root = await world.ask("#general", "@bot sum up")
     workspace = world.slack.workspace
@@ -245,7 +245,7 @@ async def test_two_bots_do_not_talk_forever(redis_url: str, tmp_path: Path, send
         assert len(world.slack.replies("#general", root)) == bound
 
 
-async def test_members_of_the_organization_are_colleagues(world: World) -> None:
+async def test_members_of_the_organization_are_not_outsiders(world: World) -> None:
     person = world.slack.add_user("grid", team_id="T0OTHER")
     world.slack.channel("#general").members.append(person.id)
     person.user.enterprise_id = "E1"
@@ -254,7 +254,7 @@ async def test_members_of_the_organization_are_colleagues(world: World) -> None:
     assert "am I one of us?" in await answer(world, "#general", root)
 
 
-async def test_malformed_events_disturb_nobody(each_way_world: World) -> None:
+async def test_malformed_events_have_no_effect(each_way_world: World) -> None:
     world = each_way_world
     odd: list[dict[str, object]] = [
         {"text": ["x"]},

@@ -10,7 +10,7 @@ from bot.timing import Timing, WorkerTiming
 from tests.world import World, open_world, words
 
 
-async def test_called_in_the_middle_of_a_thread_it_knows_what_was_said_before(
+async def test_a_mention_in_the_middle_of_a_thread_includes_the_earlier_messages(
     any_world: World,
 ) -> None:
     alice, bob = any_world.slack.user("alice"), any_world.slack.user("bob")
@@ -24,7 +24,7 @@ async def test_called_in_the_middle_of_a_thread_it_knows_what_was_said_before(
     assert places == sorted(places)
 
 
-async def test_what_another_app_said_is_read_too(world: World) -> None:
+async def test_messages_of_other_apps_are_read(world: World) -> None:
     robot = world.slack.add_user("robot", is_bot=True)
     await robot.joins("#general")
     root = await robot.says("#general", "Build 7 failed")
@@ -33,7 +33,7 @@ async def test_what_another_app_said_is_read_too(world: World) -> None:
     assert answer == "turn 1: robot: Build 7 failed | alice: why?"
 
 
-async def test_one_person_alone_needs_no_name(world: World) -> None:
+async def test_the_messages_of_a_single_person_have_no_name_prefix(world: World) -> None:
     root = await world.slack.user("alice").says("#general", "the deploy is red")
     await world.ask("#general", "@bot what do we do?", thread_ts=root)
     assert await world.replies("#general", root) == ["turn 1: the deploy is red | what do we do?"]
@@ -52,7 +52,7 @@ async def test_of_a_long_thread_the_root_and_the_newest_messages_are_read(world:
     assert answer.count("first of all") == 1
 
 
-async def test_a_thread_that_cannot_be_read_is_answered_all_the_same(world: World) -> None:
+async def test_a_thread_that_cannot_be_read_is_still_answered(world: World) -> None:
     root = await world.slack.user("alice").says("#general", "the deploy is red")
     world.slack.faults.refuse("conversations.replies", "missing_scope")
     await world.ask("#general", "@bot hello", thread_ts=root)
@@ -60,7 +60,7 @@ async def test_a_thread_that_cannot_be_read_is_answered_all_the_same(world: Worl
 
 
 @pytest.mark.parametrize("timing", [Timing(worker=WorkerTiming(heartbeat=0.05, retry_first=0.05))])
-async def test_a_thread_that_cannot_be_read_just_now_is_answered_with_what_was_said(
+async def test_a_thread_that_cannot_be_read_now_is_answered_later_with_its_context(
     world: World,
 ) -> None:
     root = await world.slack.user("alice").says("#general", "the deploy is red")
@@ -74,7 +74,7 @@ async def test_mentions_in_a_text_become_names(world: World) -> None:
     assert await world.replies("#general", root) == ["turn 1: ask @bob about it"]
 
 
-async def test_when_somebody_else_joins_in_only_mentions_are_answered(any_world: World) -> None:
+async def test_only_mentions_are_answered_once_another_person_joins(any_world: World) -> None:
     bob = any_world.slack.user("bob")
     root = await any_world.ask("#general", "@bot shall we use Redis?")
     await any_world.ask("#general", "and Postgres?", thread_ts=root)
@@ -108,7 +108,9 @@ async def test_a_channel_can_have_every_reply_answered_or_none(world: World) -> 
         assert len(world.slack.replies(channel, root)) == answers
 
 
-async def test_the_deployment_sets_it_for_all_channels(redis_url: str, tmp_path: Path) -> None:
+async def test_the_deployment_sets_the_default_of_all_channels(
+    redis_url: str, tmp_path: Path
+) -> None:
     async with open_world(redis_url, tmp_path, bot_follow_ups="mentions") as world:
         root = await world.ask("#general", "@bot one")
         await world.slack.user("alice").says("#general", "two", thread_ts=root)
@@ -128,7 +130,7 @@ async def test_in_a_direct_message_every_reply_is_answered(redis_url: str, tmp_p
         assert words(world.slack.replies(dm, root)[1]) == "turn 2: one | two"
 
 
-async def test_what_was_overheard_is_in_our_own_record_too(world: World) -> None:
+async def test_context_messages_are_in_our_record(world: World) -> None:
     root = await world.ask("#general", "@bot one")
     await world.slack.user("bob").says("#general", "two", thread_ts=root)
     await world.ask("#general", "@bot three", thread_ts=root)
@@ -138,7 +140,7 @@ async def test_what_was_overheard_is_in_our_own_record_too(world: World) -> None
     assert [answer.count(word) for word in ("one", "two", "three", "four")] == [1, 1, 1, 1]
 
 
-async def test_a_reset_forgets_what_was_overheard(world: World) -> None:
+async def test_a_reset_forgets_context_messages(world: World) -> None:
     root = await world.ask("#general", "@bot one")
     await world.slack.user("bob").says("#general", "two", thread_ts=root)
     await world.ask("#general", "@bot reset", thread_ts=root)

@@ -48,7 +48,7 @@ async def post(
         return response.status, time.monotonic() - began
 
 
-async def test_twins_and_second_deliveries_lead_to_one_turn(each_way_world: World) -> None:
+async def test_twins_and_redeliveries_cause_one_turn(each_way_world: World) -> None:
     world = each_way_world
     world.slack.faults.deliver_twice = True
     world.slack.faults.reverse_twins = True
@@ -68,7 +68,7 @@ async def test_a_retry_long_after_the_answer_changes_nothing(world: World) -> No
     assert len(world.slack.replies("#general", root)) == 1
 
 
-async def test_a_delivery_that_comes_again_25_hours_later_changes_nothing(world: World) -> None:
+async def test_a_redelivery_25_hours_later_changes_nothing(world: World) -> None:
     root = await world.ask("#general", "@bot hi")
     await world.ask("#general", "more", thread_ts=root)
     events = [d for d in world.slack.deliveries if d.kind == "events_api"]
@@ -91,7 +91,7 @@ async def age(world: World, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
-async def test_what_arrives_before_the_mention_that_opened_the_thread_is_answered_along_with_it(
+async def test_messages_that_arrive_before_the_opening_mention_are_answered_with_it(
     engine: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with open_world(redis_url, tmp_path, engine=engine) as world:
@@ -128,7 +128,7 @@ async def test_forged_and_stale_signatures_are_refused(world: World) -> None:
     ],
     ids=["5 MB", "no JSON", "a list", "no UTF-8", "form", "form list", "empty", "nothing in it"],
 )
-async def test_bad_bodies_are_refused_and_the_process_lives(
+async def test_bad_bodies_are_refused_and_the_process_survives(
     world: World, body: bytes, kind: str
 ) -> None:
     status, _ = await post(world, body, kind=kind)
@@ -138,7 +138,7 @@ async def test_bad_bodies_are_refused_and_the_process_lives(
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
-async def test_what_arrives_shuffled_is_gathered_and_answered_once_in_slack_s_order(
+async def test_shuffled_messages_are_debounced_and_answered_once_in_slacks_order(
     engine: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with open_world(redis_url, tmp_path, engine=engine, bot_gather_seconds=1.0) as world:
@@ -155,7 +155,7 @@ async def test_what_arrives_shuffled_is_gathered_and_answered_once_in_slack_s_or
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
-async def test_what_arrives_too_late_to_be_gathered_is_answered_once_behind_what_was_there(
+async def test_a_message_that_misses_the_debounce_is_answered_once_in_the_next_turn(
     engine: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with open_world(redis_url, tmp_path, engine=engine) as world:
@@ -180,7 +180,7 @@ async def test_what_arrives_too_late_to_be_gathered_is_answered_once_behind_what
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
-async def test_a_message_that_arrives_when_its_successor_was_answered_gets_the_next_answer(
+async def test_a_message_that_arrives_after_its_successor_was_answered_gets_the_next_answer(
     engine: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with open_world(redis_url, tmp_path, engine=engine) as world:
@@ -214,7 +214,7 @@ def tries(world: World, ts: str) -> list[Attempt]:
 @pytest.mark.parametrize(
     ("socket_mode", "reason"), [(False, "http_error"), (True, "timeout")], ids=["http", "socket"]
 )
-async def test_while_redis_is_gone_slack_is_told_and_delivers_again(
+async def test_events_are_refused_while_redis_is_down_and_redelivered(
     socket_mode: bool, reason: str, tmp_path: Path
 ) -> None:
     with run_server() as server:
@@ -236,7 +236,7 @@ async def test_while_redis_is_gone_slack_is_told_and_delivers_again(
             assert during.state == "acknowledged"
 
 
-async def test_under_load_every_event_is_acknowledged_at_once_and_answered_once(
+async def test_every_event_is_acknowledged_quickly_and_answered_once_under_load(
     world: World,
 ) -> None:
     alice = world.slack.user("alice")
@@ -251,7 +251,7 @@ async def test_under_load_every_event_is_acknowledged_at_once_and_answered_once(
         assert len(world.slack.replies(channel, root)) == 1
 
 
-async def test_where_the_data_was_lost_slack_is_asked_whose_an_old_thread_is(world: World) -> None:
+async def test_after_a_loss_of_data_slack_is_asked_whose_an_old_thread_is(world: World) -> None:
     ours = await world.ask("#general", "@bot hi")
     theirs = await world.slack.user("alice").says("#general", "just between us")
     await world.bot.store.redis.delete(*[key async for key in world.bot.store.redis.scan_iter("*")])

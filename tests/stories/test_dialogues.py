@@ -20,7 +20,7 @@ async def test_a_mention_is_answered_in_its_thread_and_remembered(any_world: Wor
     assert "what is my name?" in answers[1]
 
 
-async def test_all_of_a_long_batch_is_known_after_its_run_has_failed(world: World) -> None:
+async def test_the_next_turn_knows_a_long_batch_whose_run_failed(world: World) -> None:
     world.fake.answer = [held("patience"), failed()]
     root = await world.slack.user("alice").says("#general", "@bot first")
     await world.slack.wait_for(lambda: world.fake.working)
@@ -35,7 +35,7 @@ async def test_all_of_a_long_batch_is_known_after_its_run_has_failed(world: Worl
     assert [text for text in said if text not in answer] == []
 
 
-async def test_the_same_over_both_ways_that_events_take(each_way_world: World) -> None:
+async def test_a_conversation_works_over_http_and_socket_mode(each_way_world: World) -> None:
     root = await each_way_world.ask("#general", "@bot one")
     await each_way_world.ask("#general", "two", thread_ts=root)
     assert await each_way_world.replies("#general", root, 2) == [
@@ -44,7 +44,7 @@ async def test_the_same_over_both_ways_that_events_take(each_way_world: World) -
     ]
 
 
-async def test_after_a_reset_the_conversation_starts_afresh(any_world: World) -> None:
+async def test_a_reset_starts_a_new_conversation(any_world: World) -> None:
     root = await any_world.ask("#general", "@bot the word is swordfish")
     await any_world.ask("#general", "reset", thread_ts=root)
     await any_world.ask("#general", "what is the word?", thread_ts=root)
@@ -64,7 +64,7 @@ async def test_a_reset_deletes_the_conversation_on_the_server(world: World) -> N
     assert len(deletes) == 4  # the response, both items, then the conversation
 
 
-async def test_every_thread_is_a_conversation_of_its_own(world: World) -> None:
+async def test_every_thread_is_its_own_conversation(world: World) -> None:
     first, second = await asyncio.gather(
         world.ask("#general", "@bot red"), world.ask("#general", "@bot blue", who="bob")
     )
@@ -95,7 +95,7 @@ async def test_group_messages_and_private_channels_work_like_channels(world: Wor
         assert await world.replies(channel, root, 2) == ["turn 1: hi", "turn 2: hi | more"]
 
 
-async def test_what_is_not_for_the_bot_is_left_alone(world: World) -> None:
+async def test_messages_that_are_not_for_the_bot_are_ignored(world: World) -> None:
     alice, bob = world.slack.user("alice"), world.slack.user("bob")
     robot = world.slack.add_user("robot", is_bot=True)
     talk = await alice.says("#general", "hi bob")
@@ -153,7 +153,7 @@ async def test_reset_by_the_command_offers_the_conversations_of_that_channel(wor
     assert not world.slack.user("bob").ephemerals()
 
 
-async def test_the_command_says_so_where_there_is_nothing_to_reset(world: World) -> None:
+async def test_the_command_says_that_there_is_nothing_to_reset(world: World) -> None:
     alice = world.slack.user("alice")
     await alice.slash("/reset", channel="#random")
     (answer,) = alice.ephemerals("#random")
@@ -185,7 +185,7 @@ async def test_resetting_twice_is_answered_privately_the_second_time(world: Worl
     assert len(world.slack.replies("#general", root)) == 2
 
 
-async def test_where_slack_refuses_a_private_answer_it_is_posted(world: World) -> None:
+async def test_a_private_answer_is_posted_if_slack_refuses_it(world: World) -> None:
     world.slack.faults.refuse("chat.postEphemeral", "user_not_in_channel")
     root = await world.ask("#general", "@bot reset")
     assert await world.replies("#general", root) == [NOTHING_TO_FORGET]
@@ -246,7 +246,7 @@ async def test_model_text_pings_nobody(world: World) -> None:
     assert f"<@{alice.id}>" not in shown
 
 
-async def test_a_mention_without_a_word_is_answered_too(any_world: World) -> None:
+async def test_a_mention_without_text_is_answered(any_world: World) -> None:
     root = await any_world.ask("#general", "@bot")
     assert NO_WORDS in (await any_world.replies("#general", root))[0]
 
@@ -260,7 +260,7 @@ async def test_a_long_answer_arrives_whole_and_in_order(world: World) -> None:
     assert "\n\n".join(parts).split() == " ".join(paragraphs).split()
 
 
-async def test_what_was_said_before_a_failure_is_known_afterwards(world: World) -> None:
+async def test_messages_of_a_failed_turn_are_known_afterwards(world: World) -> None:
     world.fake.answer = [failed(), failed("invalid_prompt")]
     root = await world.ask("#general", "@bot my name is Ada")
     await world.ask("#general", "something bad", thread_ts=root)

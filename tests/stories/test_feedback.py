@@ -26,7 +26,7 @@ async def answered(world: World) -> tuple[str, str]:
     return root, world.slack.replies("#general", root)[0].ts
 
 
-async def test_a_thumb_up_is_kept_with_the_answer_s_id(world: World) -> None:
+async def test_a_thumb_up_is_stored_with_the_answers_id(world: World) -> None:
     _, answer = await answered(world)
     alice = world.slack.user("alice")
     delivery = await alice.clicks("#general", answer, "feedback", "positive")
@@ -35,7 +35,7 @@ async def test_a_thumb_up_is_kept_with_the_answer_s_id(world: World) -> None:
     assert await given(world) == [("positive", "", run_id)]
 
 
-async def test_good_words_can_be_added_to_a_thumb_up(world: World) -> None:
+async def test_a_note_can_be_added_to_a_thumb_up(world: World) -> None:
     _, answer = await answered(world)
     alice = world.slack.user("alice")
     await alice.clicks("#general", answer, "feedback", "positive")
@@ -56,7 +56,7 @@ async def test_a_thumb_down_asks_what_was_wrong(world: World) -> None:
     assert not alice.modals
 
 
-async def test_a_person_may_think_again_and_others_have_their_own_voice(world: World) -> None:
+async def test_a_vote_can_be_changed_and_each_person_has_their_own(world: World) -> None:
     _, answer = await answered(world)
     alice, bob = world.slack.user("alice"), world.slack.user("bob")
     await alice.clicks("#general", answer, "feedback", "positive")
@@ -87,7 +87,7 @@ def test_the_export_is_a_command() -> None:
     assert "jsonl" in result.output
 
 
-async def test_what_a_person_thought_is_forgotten_with_the_person(world: World) -> None:
+async def test_forget_me_deletes_a_persons_feedback(world: World) -> None:
     _, answer = await answered(world)
     alice, bob = world.slack.user("alice"), world.slack.user("bob")
     await alice.opens_home("messages")
@@ -174,7 +174,7 @@ async def test_only_the_last_answer_is_given_again(world: World) -> None:
     assert "newer answer" in told.text
 
 
-async def test_what_is_no_answer_has_no_buttons(world: World) -> None:
+async def test_messages_that_are_not_answers_have_no_buttons(world: World) -> None:
     root = await world.ask("#general", "@bot hi")
     await world.ask("#general", "@bot reset", thread_ts=root)
     message = world.slack.replies("#general", root)[-1]

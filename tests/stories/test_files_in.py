@@ -35,7 +35,7 @@ async def test_an_image_is_shown_to_the_model(world: World) -> None:
     assert base64.b64decode(image["image_url"].partition(",")[2]) == PNG
 
 
-async def test_documents_go_as_files_and_texts_as_words(world: World) -> None:
+async def test_documents_are_sent_as_files_and_text_files_as_text(world: World) -> None:
     files = {"a.pdf": b"%PDF-1.7 ...", "b.py": "print('ä')".encode(), "c.txt": b"x" * 70_000}
     await ask_with(world, "@bot review", files)
     _, document, code, text = content(world)
@@ -45,7 +45,7 @@ async def test_documents_go_as_files_and_texts_as_words(world: World) -> None:
     assert (text["type"], text["filename"]) == ("input_file", "c.txt")
 
 
-async def test_a_model_that_hears_is_given_the_sound(world: World) -> None:
+async def test_audio_is_sent_to_a_model_that_accepts_it(world: World) -> None:
     world.fake.options.hears = True
     files = {"song.mp3": MP3, "call.wav": b"RIFF....WAVE"}
     answer = await ask_with(world, "@bot listen", files)
@@ -56,13 +56,13 @@ async def test_a_model_that_hears_is_given_the_sound(world: World) -> None:
     assert base64.b64decode(heard[0]["data"]) == MP3
 
 
-async def test_a_model_that_hears_nothing_is_asked_without_the_sound_only(world: World) -> None:
+async def test_only_the_audio_is_omitted_for_a_model_that_rejects_it(world: World) -> None:
     answer = await ask_with(world, "@bot look and listen", {"song.mp3": MP3, "cat.png": PNG})
     assert answer.endswith("⚠️ I could not read song.mp3 (the AI model does not accept it).")
     assert [part["type"] for part in content(world)] == ["input_text", "input_image"]
 
 
-async def test_a_voice_message_is_answered_and_named_as_not_heard(any_world: World) -> None:
+async def test_a_voice_message_is_answered_and_reported_as_unread(any_world: World) -> None:
     dm = any_world.slack.user("alice").dm()
     ts = await any_world.slack.user("alice").says(dm, "", files={"audio_message.m4a": b"ftypM4A"})
     (answer,) = await any_world.replies(dm, ts)
@@ -70,7 +70,7 @@ async def test_a_voice_message_is_answered_and_named_as_not_heard(any_world: Wor
     assert answer.endswith(f"\n\n⚠️ I could not read audio_message.m4a ({UNHEARD}).")
 
 
-async def test_an_assistant_names_sound_as_not_heard(assistants_world: World) -> None:
+async def test_audio_for_an_assistant_is_reported_as_unread(assistants_world: World) -> None:
     answer = await ask_with(assistants_world, "@bot listen", {"song.mp3": MP3})
     assert answer.endswith(f"song.mp3 ({UNHEARD}).")
     assert assistants_world.fake.files == {}
@@ -82,14 +82,14 @@ def test_a_voice_message_that_slack_calls_a_video_is_a_recording() -> None:
     assert [file.mimetype for file in parse_files([voice, film])] == ["audio/mp4", "video/mp4"]
 
 
-async def test_a_file_without_a_word_is_enough(world: World) -> None:
+async def test_a_file_without_text_is_answered(world: World) -> None:
     dm = world.slack.user("alice").dm()
     ts = await world.slack.user("alice").says(dm, "", files={"cat.png": PNG})
     (answer,) = await world.replies(dm, ts)
     assert answer == "turn 1: (files: cat.png)"
 
 
-async def test_an_assistant_gets_them_through_the_files_api(assistants_world: World) -> None:
+async def test_an_assistant_gets_files_through_the_files_api(assistants_world: World) -> None:
     world = assistants_world
     await ask_with(
         world, "@bot look", {"cat.png": PNG, "a.pdf": b"%PDF", "t.csv": b"a,b\n" * 20_000}
@@ -108,13 +108,13 @@ async def test_an_assistant_gets_them_through_the_files_api(assistants_world: Wo
     assert tools == {made["a.pdf"].id: "file_search", made["t.csv"].id: "code_interpreter"}
 
 
-async def test_what_cannot_be_read_is_named_in_the_answer(any_world: World) -> None:
+async def test_unreadable_files_are_named_in_the_answer(any_world: World) -> None:
     files = {"all.zip": b"PK", "big.png": b"x" * (MOST_BYTES + 1), "cat.png": PNG}
     answer = await ask_with(any_world, "@bot look", files)
     assert answer.endswith(f"⚠️ I could not read all.zip ({UNREADABLE}), big.png ({TOO_LARGE}).")
 
 
-async def test_a_login_page_is_no_file(world: World) -> None:
+async def test_a_login_page_is_not_read_as_a_file(world: World) -> None:
     await world.slack.user("alice").says("#random", "look", files={"cat.png": PNG})
     (shape,) = [file_json(world.slack.workspace, f) for f in world.slack.workspace.files.values()]
     async with aiohttp.ClientSession() as session:
@@ -134,7 +134,7 @@ async def test_a_stub_of_slack_connect_is_looked_up(world: World) -> None:
     assert (attachment.name, attachment.data) == ("cat.png", PNG)
 
 
-async def test_a_model_that_takes_no_files_is_asked_without_them(world: World) -> None:
+async def test_a_model_that_rejects_files_is_asked_without_them(world: World) -> None:
     world.fake.fault("error", "POST", "/responses", message="Invalid value: 'input_image'.")
     answer = await ask_with(world, "@bot look", {"cat.png": PNG})
     assert answer == (
@@ -143,13 +143,13 @@ async def test_a_model_that_takes_no_files_is_asked_without_them(world: World) -
     )
 
 
-async def test_the_token_is_shown_to_slack_only(world: World) -> None:
+async def test_the_token_is_sent_to_slack_only(world: World) -> None:
     world.slack.workspace.files_url = "https://files.example.com"
     answer = await ask_with(world, "@bot look", {"cat.png": PNG})
     assert answer.endswith(f"cat.png ({ELSEWHERE}).")
 
 
-async def test_no_bytes_of_files_come_into_redis(redis_url: str, tmp_path: Path) -> None:
+async def test_no_file_contents_are_stored_in_redis(redis_url: str, tmp_path: Path) -> None:
     """Of text files the words are kept, in our record of the conversation."""
     async with open_world(redis_url, tmp_path) as world:
         world.fake.answer = ["I see."]
@@ -164,7 +164,7 @@ async def test_no_bytes_of_files_come_into_redis(redis_url: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("variant", ["openai", "no_conversations", "chat_completions"])
-async def test_files_outlast_a_lost_conversation(
+async def test_text_files_survive_a_lost_conversation(
     redis_url: str, tmp_path: Path, variant: str
 ) -> None:
     """The words of text files are in our record; the rest is named as no longer available."""
@@ -181,7 +181,7 @@ async def test_files_outlast_a_lost_conversation(
 
 @pytest.mark.parametrize("status", [400, 500])
 @pytest.mark.parametrize("variant", ["no_conversations", "chat_completions"])
-async def test_a_file_that_a_simple_server_refuses_costs_only_itself(
+async def test_a_file_refused_by_a_simple_server_is_omitted_alone(
     redis_url: str, tmp_path: Path, variant: str, status: int
 ) -> None:
     refusing = {"variant": variant, "takes_files": False, "file_status": status}
@@ -208,7 +208,7 @@ async def ask_with(world: World, text: str, files: dict[str, bytes]) -> str:
     return (await world.replies("#general", ts))[0]
 
 
-def test_one_refused_file_costs_only_itself() -> None:
+def test_a_refused_file_is_omitted_alone() -> None:
     good = Attachment("good.png", "image/png", "image", b"1")
     bad = Attachment("bad.png", "image/png", "image", b"2")
     note = Attachment("note.txt", "text/plain", "text", b"3")

@@ -26,14 +26,14 @@ async def test_an_image_that_the_model_draws_is_posted(world: World) -> None:
     assert (file.name, file.content) == ("image.webp", PNG)
 
 
-async def test_an_image_without_a_word_is_an_answer(world: World) -> None:
+async def test_an_image_without_text_is_an_answer(world: World) -> None:
     world.fake.answer = [Answer(calls=(), items=(parts.image(PNG),), text=" ")]
     root = await world.ask("#general", "@bot draw a cat")
     assert (await world.replies("#general", root, 2))[0] == HERE
     assert len(shown(world, root)) == 1
 
 
-async def test_files_of_the_code_interpreter_are_fetched_at_once(world: World) -> None:
+async def test_files_of_the_code_interpreter_are_fetched_immediately(world: World) -> None:
     file_id = world.fake.add_container_file("cntr_1", "table.csv", b"a,b\n1,2\n")
     text = "See [the table](sandbox:/mnt/data/table.csv)."
     note = parts.container_file_citation("cntr_1", file_id, "table.csv", 4, 44)
@@ -52,7 +52,7 @@ async def test_a_file_that_is_gone_is_named(world: World) -> None:
     assert "I could not attach table.csv." in answer
 
 
-async def test_an_assistant_s_files_come_too(assistants_world: World) -> None:
+async def test_an_assistants_files_are_attached(assistants_world: World) -> None:
     world = assistants_world
     drawn, made = world.fake.add_file("x.png", PNG), world.fake.add_file("a.csv", b"1,2")
     link = "sandbox:/mnt/data/a.csv"
@@ -63,7 +63,7 @@ async def test_an_assistant_s_files_come_too(assistants_world: World) -> None:
     assert sorted(file.name for file in shown(world, root)) == ["a.csv", "image.png"]
 
 
-async def test_a_file_is_shared_once_where_slack_s_answer_was_lost(world: World) -> None:
+async def test_a_file_is_shared_once_if_slacks_response_was_lost(world: World) -> None:
     world.slack.faults.drop("files.completeUploadExternal", after_effect=True)
     world.fake.answer = [Answer("A cat.", items=(parts.image(PNG),))]
     root = await world.slack.user("alice").says("#general", "@bot draw a cat")
@@ -72,7 +72,7 @@ async def test_a_file_is_shared_once_where_slack_s_answer_was_lost(world: World)
     assert len(shown(world, root)) == 1
 
 
-async def test_long_code_is_a_file_too(world: World) -> None:
+async def test_long_code_is_also_attached_as_a_file(world: World) -> None:
     code = "".join(f"print({number})\n" for number in range(1200))
     world.fake.answer = [Answer(f"Here:\n\n```python\n{code}```\n\nand\n\n```\nshort\n```\n")]
     root = await world.slack.user("alice").says("#general", "@bot write it")

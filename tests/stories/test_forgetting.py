@@ -112,7 +112,7 @@ async def test_the_responses_of_a_deleted_conversation_are_deleted(world: World)
     assert world.fake.conversations == {}
 
 
-async def test_what_could_not_be_deleted_is_deleted_by_the_sweep(world: World) -> None:
+async def test_the_sweep_retries_failed_deletions(world: World) -> None:
     root = await world.ask("#general", "@bot one")
     refuse_deletions(world, 500)
     await world.slack.user("alice").says("#general", "reset", thread_ts=root)
@@ -124,7 +124,9 @@ async def test_what_could_not_be_deleted_is_deleted_by_the_sweep(world: World) -
     assert world.fake.conversations == {}
 
 
-async def test_a_deletion_arrives_beside_a_refused_question(redis_url: str, tmp_path: Path) -> None:
+async def test_a_deletion_is_carried_out_beside_a_refused_question(
+    redis_url: str, tmp_path: Path
+) -> None:
     async with open_world(redis_url, tmp_path, bot_limit_person_requests=2) as world:
         alice = world.slack.user("alice")
         root = await world.ask("#general", "@bot hello")

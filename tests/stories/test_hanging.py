@@ -14,7 +14,7 @@ RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 
 
 @pytest.mark.parametrize("engine", RUNS)
-async def test_a_thread_whose_run_hangs_slows_no_other_and_gets_its_answer(
+async def test_a_hanging_run_delays_no_other_thread_and_is_answered_in_the_end(
     redis_url: str, tmp_path: Path, engine: str
 ) -> None:
     timing = Timing(engine=EngineTiming(create_timeout=PATIENCE))

@@ -92,7 +92,7 @@ async def test_a_channel_can_be_for_some_people_or_for_guests_too(managed: World
     assert "not among those" in (await world.replies("#general", root))[0]
 
 
-async def test_what_is_wrong_in_the_modal_is_said_there(managed: World) -> None:
+async def test_errors_are_shown_in_the_modal(managed: World) -> None:
     world, chief = managed, managed.slack.user("chief")
     channel_id = world.slack.channel("#general").id
     await home_of(world, "chief")
@@ -108,7 +108,7 @@ async def test_what_is_wrong_in_the_modal_is_said_there(managed: World) -> None:
     assert "has changed these settings" in chief.modals[-1].errors["instructions"]
 
 
-async def test_home_says_in_a_line_what_each_channel_has_of_its_own(managed: World) -> None:
+async def test_home_summarizes_each_channels_settings_in_one_line(managed: World) -> None:
     world, team_id = managed, managed.slack.workspace.team_id
     many = tuple(f"U{number:09d}" for number in range(300))
     for name, settings in (
@@ -125,7 +125,7 @@ async def test_home_says_in_a_line_what_each_channel_has_of_its_own(managed: Wor
     assert ">*: guests and other workspaces, too\\n" in shown
 
 
-async def test_others_than_admins_change_nothing(managed: World) -> None:
+async def test_only_admins_change_settings(managed: World) -> None:
     world, chief = managed, managed.slack.user("chief")
     channel_id = world.slack.channel("#general").id
     await home_of(world, "chief")
@@ -145,7 +145,7 @@ async def test_two_admins_do_not_overwrite_each_other(store: Store) -> None:
     assert await store.channels.configured("T1") == ["C1"]
 
 
-def test_a_modal_gives_back_what_it_shows() -> None:
+def test_a_submitted_modal_returns_the_shown_settings() -> None:
     settings = ChannelSettings("Be brief.", "gpt", "mentions", "people", ("U1", "U2"))
     view = render_modal("C1", [Version(1, "U1", 0.0, settings)])
     assert parse_settings(default_state(view["blocks"])) == settings

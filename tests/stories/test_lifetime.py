@@ -44,7 +44,9 @@ def sweeper(world: World, timing: SweepTiming = SweepTiming()) -> Sweeper:
     return Sweeper(world.bot.store, world.bot.engine, 30, pause=0, timing=timing)
 
 
-async def test_an_idle_conversation_goes_and_the_thread_starts_afresh(any_world: World) -> None:
+async def test_an_idle_conversation_is_archived_and_its_thread_starts_a_new_one(
+    any_world: World,
+) -> None:
     world = any_world
     root = await world.ask("#general", "@bot the word is swordfish")
     other = await world.ask("#random", "@bot hello")
@@ -69,7 +71,7 @@ async def test_an_idle_conversation_goes_and_the_thread_starts_afresh(any_world:
     assert "I no longer have" not in (await world.replies("#general", root, 3))[2]
 
 
-async def test_a_second_sweep_finds_nothing_and_a_daily_one_waits_for_the_day(world: World) -> None:
+async def test_a_second_sweep_finds_nothing_and_the_daily_one_waits_a_day(world: World) -> None:
     root = await world.ask("#general", "@bot hello")
     await age(world.bot.store, world.key("#general", root), 31)
     first = await sweeper(world).sweep_in_turn()
@@ -84,7 +86,7 @@ async def test_a_second_sweep_finds_nothing_and_a_daily_one_waits_for_the_day(wo
     assert later.archived == 0
 
 
-async def test_feedback_goes_when_it_is_as_old_as_conversations_may_be(store: Store) -> None:
+async def test_feedback_expires_like_conversations(store: Store) -> None:
     now = await store.now()
     thread = Thread("T1", "C1", "1.0")
     old = Feedback("t1", "resp_1", thread, "U1", "negative", now - 31 * DAY, "my words")
@@ -112,7 +114,7 @@ async def test_one_process_sweeps_at_a_time(store: Store) -> None:
         assert await Sweeper(store, engine, 30).sweep_in_turn() is not None
 
 
-async def test_a_thread_with_something_to_do_is_left_alone(store: Store) -> None:
+async def test_a_busy_thread_is_not_archived(store: Store) -> None:
     async with closing_echo() as engine:
         await deliver(store, "1.0")
         claim = await take_one(store)
@@ -124,7 +126,7 @@ async def test_a_thread_with_something_to_do_is_left_alone(store: Store) -> None
         assert (await Sweeper(store, engine, 30, pause=0).sweep_now()).archived == 1
 
 
-async def test_what_was_begun_and_never_mapped_is_removed_later(store: Store) -> None:
+async def test_unmapped_conversations_are_deleted_later(store: Store) -> None:
     async with closing_echo() as engine:
         orphan = await engine.begin(Thread("T1", "C1", "1.0"), "U1")
         await store.archive.watch("echo", orphan)
@@ -134,7 +136,7 @@ async def test_what_was_begun_and_never_mapped_is_removed_later(store: Store) ->
         assert await store.redis.zcard(store.keys.orphans) == 0
 
 
-async def test_what_the_server_does_not_delete_is_tried_again_later(
+async def test_failed_deletions_are_retried_later(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with closing_echo() as engine:
@@ -151,7 +153,7 @@ async def test_what_the_server_does_not_delete_is_tried_again_later(
         assert await store.archive.orphans(10, await store.now()) == []
 
 
-async def test_a_long_conversation_is_summed_up_in_a_new_one(
+async def test_a_long_conversation_is_summarized_in_a_new_one(
     redis_url: str, tmp_path: Path, engine_name: str
 ) -> None:
     given: dict[str, Any] = {"engine": engine_name, "bot_rollover_messages": 12}
@@ -188,9 +190,7 @@ def engine_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-async def test_where_no_summary_is_to_be_had_the_newest_lines_go_on(
-    redis_url: str, tmp_path: Path
-) -> None:
+async def test_without_a_summary_the_newest_lines_are_kept(redis_url: str, tmp_path: Path) -> None:
     async with open_world(redis_url, tmp_path, bot_rollover_messages=6) as world:
         root = await world.ask("#general", "@bot number 0")
         for number in range(1, 6):
@@ -203,7 +203,7 @@ async def test_where_no_summary_is_to_be_had_the_newest_lines_go_on(
         assert not record[0].text.startswith("Summary")
 
 
-async def test_when_the_context_overflows_the_conversation_is_summed_up(world: World) -> None:
+async def test_a_context_overflow_causes_a_rollover(world: World) -> None:
     root = await world.ask("#general", "@bot number 0")
     for number in range(1, 6):
         await world.ask("#general", f"number {number}", thread_ts=root)

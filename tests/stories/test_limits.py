@@ -51,7 +51,7 @@ async def test_a_request_that_waits_for_the_server_counts_once(
         assert "limit of 3 requests" in (await world.replies("#general", root, 4))[3]
 
 
-async def test_of_requests_at_the_same_moment_no_more_run_than_the_limit(
+async def test_simultaneous_requests_do_not_exceed_the_limit(
     redis_url: str, tmp_path: Path
 ) -> None:
     async with open_world(
@@ -67,7 +67,7 @@ async def test_of_requests_at_the_same_moment_no_more_run_than_the_limit(
         assert world.fake.created("/responses") == 3
 
 
-async def test_what_one_person_is_refused_leaves_the_channel_to_the_others(
+async def test_requests_refused_to_one_person_do_not_count_for_the_channel(
     redis_url: str, tmp_path: Path
 ) -> None:
     limits: dict[str, Any] = {"bot_limit_person_requests": 1, "bot_limit_channel_requests": 2}
@@ -81,7 +81,7 @@ async def test_what_one_person_is_refused_leaves_the_channel_to_the_others(
         assert "This channel's limit" in (await world.replies("#general", root))[0]
 
 
-async def test_an_answer_that_was_cut_off_costs_what_it_took(ai_world: World) -> None:
+async def test_a_cut_off_answer_is_charged(ai_world: World) -> None:
     ai_world.fake.answer = [incomplete("max_output_tokens", "half an answer")]
     await ai_world.ask("#general", "@bot a long one")
     spent = await spent_by(ai_world, "alice")

@@ -89,7 +89,7 @@ async def assert_answered_once(world: World, roots: list[tuple[str, str]]) -> No
 
 @pytest.mark.parametrize("kind", ["overloaded", "bad_gateway", "server_error", "drop_before"])
 @pytest.mark.parametrize("minutes", [1 / 60, 1, 10])
-async def test_an_ai_server_that_is_down_is_waited_for(
+async def test_messages_wait_while_the_ai_server_is_down(
     world: World, kind: str, minutes: float
 ) -> None:
     world.fake.fault(kind, times=None)  # type: ignore[arg-type]  # one of the kinds
@@ -133,7 +133,7 @@ async def test_two_hundred_threads_wait_and_resume_in_order(world: World) -> Non
 
 
 @one_engine
-async def test_the_thread_says_once_that_it_waits_and_the_notice_goes_with_the_answer(
+async def test_the_outage_notice_is_posted_once_and_removed_with_the_answer(
     world: World,
 ) -> None:
     world.fake.fault("overloaded", times=None)
@@ -154,7 +154,7 @@ async def test_a_short_outage_is_not_mentioned(world: World) -> None:
 
 
 @one_engine
-async def test_an_outage_that_comes_and_goes_costs_no_attempts(world: World) -> None:
+async def test_a_flapping_outage_uses_up_no_attempts(world: World) -> None:
     roots = await ask_many(world, 5)
     for _ in range(8):
         world.fake.fault("overloaded", times=None)
@@ -168,7 +168,7 @@ async def test_an_outage_that_comes_and_goes_costs_no_attempts(world: World) -> 
 
 
 @one_engine
-async def test_one_model_that_is_down_stops_no_other(world: World) -> None:
+async def test_one_model_that_is_down_does_not_affect_others(world: World) -> None:
     spot = world.slack.add_channel("other-model", ["alice"]).id
     settings = ChannelSettings(model="slow-to-load")
     team = world.slack.workspace.team_id
@@ -255,7 +255,9 @@ async def test_an_answer_is_kept_until_slack_accepts_it(world: World, outage: st
 
 
 @one_engine
-async def test_an_answer_outlives_an_hour_and_a_restart(world: World, timing: Timing) -> None:
+async def test_a_finished_answer_survives_an_hour_and_a_restart(
+    world: World, timing: Timing
+) -> None:
     world.slack.faults.refuse(POSTS, "service_unavailable", times=10**9)
     settings = world.settings.model_copy(update={"bot_outage_patience": 0.1})
     root = await world.slack.user("alice").says("#general", "@bot hi")
@@ -280,7 +282,7 @@ async def test_a_permanent_refusal_of_slack_is_recognized_at_once(world: World, 
     assert sum(call.method == "chat.postMessage" for call in world.slack.calls) == 1
 
 
-async def test_a_dead_letter_of_an_outage_returns_when_the_outage_is_over(
+async def test_a_dead_letter_of_an_outage_is_retried_after_it(
     redis_url: str, tmp_path: Path, timing: Timing
 ) -> None:
     async with open_world(

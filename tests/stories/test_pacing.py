@@ -47,7 +47,7 @@ def started(world: World) -> list[Request]:
 
 
 @pytest.mark.parametrize("concurrency", [2000, 10])
-async def test_who_comes_late_is_served_within_one_round_of_those_who_always_ask_more(
+async def test_a_late_thread_is_served_within_one_round_of_busy_ones(
     redis_url: str, tmp_path: Path, concurrency: int
 ) -> None:
     async with open_world(

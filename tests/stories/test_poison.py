@@ -67,7 +67,9 @@ async def dead_letter_one(world: World) -> str:
     return root
 
 
-async def test_after_five_failures_the_person_is_told_and_the_letter_kept(world: World) -> None:
+async def test_after_five_failures_the_person_gets_an_apology_and_a_dead_letter_is_stored(
+    world: World,
+) -> None:
     root = await dead_letter_one(world)
     assert WORDS["dead"] in (await world.replies("#general", root))[0]
     assert attempts(world) == 5
@@ -77,7 +79,7 @@ async def test_after_five_failures_the_person_is_told_and_the_letter_kept(world:
     assert letter.thread == world.key("#general", root)
 
 
-async def test_what_came_in_meanwhile_is_answered_next(world: World) -> None:
+async def test_messages_that_arrived_meanwhile_are_answered_next(world: World) -> None:
     poison(world)
     alice = world.slack.user("alice")
     root = await alice.says("#general", "@bot poison")
@@ -95,7 +97,7 @@ async def _reached(world: World, count: int) -> bool:
     return attempts(world) >= count
 
 
-async def test_a_letter_that_is_tried_again_is_answered_in_its_thread(world: World) -> None:
+async def test_a_retried_dead_letter_is_answered_in_its_thread(world: World) -> None:
     root = await dead_letter_one(world)
     [letter] = await dead.list_letters(world.settings)
     assert await dead.retry_letters(world.settings, [letter.id], every=False) == []
@@ -106,7 +108,7 @@ async def test_a_letter_that_is_tried_again_is_answered_in_its_thread(world: Wor
     assert "the secret question | thanks" in (await world.replies("#general", root, 3))[2]
 
 
-async def test_a_letter_that_fails_again_is_kept_again(world: World) -> None:
+async def test_a_dead_letter_that_fails_again_is_stored_again(world: World) -> None:
     root = await dead_letter_one(world)
     poison(world)
     await dead.retry_letters(world.settings, (), every=True)
@@ -117,7 +119,7 @@ async def test_a_letter_that_fails_again_is_kept_again(world: World) -> None:
 
 
 @one_engine
-async def test_the_list_shows_reasons_and_only_on_request_what_people_wrote(world: World) -> None:
+async def test_the_list_shows_reasons_and_texts_only_on_request(world: World) -> None:
     await dead_letter_one(world)
     letters = await dead.list_letters(world.settings)
     [letter] = letters
@@ -172,7 +174,7 @@ async def test_the_command_line_drops_a_letter_for_good(world: World, tmp_path: 
     assert (await world.replies("#general", root, 2))[1].endswith("and now?")
 
 
-async def test_a_bug_of_ours_is_poison_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_counts_as_a_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: object) -> Answer:
         raise ZeroDivisionError
 
@@ -211,7 +213,7 @@ async def test_a_message_that_kills_its_workers_is_given_up_and_the_next_one_ans
 @one_engine
 @pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, patience=0.5))])
 @pytest.mark.parametrize("error", [Retry("slack_500"), Undeliverable("is_archived"), KeyError("x")])
-async def test_where_even_the_apology_fails_for_good_the_letter_is_kept(
+async def test_the_dead_letter_is_stored_if_the_apology_fails_for_good(
     world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     async def fail(*_: object) -> None:
@@ -231,7 +233,7 @@ async def test_where_even_the_apology_fails_for_good_the_letter_is_kept(
     assert told == ["apology_failed", "dead_letter_added"]
 
 
-async def test_an_apology_that_slack_does_not_take_now_is_made_later(world: World) -> None:
+async def test_an_apology_that_slack_refuses_now_is_posted_later(world: World) -> None:
     poison(world)
     world.slack.faults.server_error("chat.postMessage", times=2, status=503)
     world.slack.faults.rate_limit("chat.postMessage", retry_after=0.1)
@@ -248,7 +250,7 @@ async def test_an_apology_that_slack_does_not_take_now_is_made_later(world: Worl
 
 
 @one_engine
-async def test_a_worker_that_dies_after_its_apology_leaves_only_the_dead_letter_to_write(
+async def test_after_an_apology_and_a_crash_only_the_dead_letter_is_written(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inbox, failures = world.bot.store.inbox, [StoreUnavailable("away")]

@@ -107,7 +107,7 @@ STORIES: dict[str, Story] = {
 
 @pytest.mark.parametrize("timing", [Timing(answer=AnswerTiming(session_after=0.2))])
 @pytest.mark.parametrize("method", STORIES)
-async def test_the_answer_comes_once_whichever_method_slack_refuses_for_its_rate(
+async def test_a_rate_limit_of_any_slack_method_leads_to_one_answer(
     world: World, method: str
 ) -> None:
     world.slack.faults.rate_limit(method, times=2, retry_after=0.2)
@@ -117,7 +117,7 @@ async def test_the_answer_comes_once_whichever_method_slack_refuses_for_its_rate
     assert await world.bot.store.dead.list() == ()
 
 
-async def test_home_and_pane_come_with_the_next_look_where_slack_refused_the_first(
+async def test_home_and_prompts_appear_at_the_second_opening_if_slack_refused_the_first(
     world: World,
 ) -> None:
     methods = ["views.publish", "assistant.threads.setSuggestedPrompts"]
@@ -134,9 +134,7 @@ async def test_home_and_pane_come_with_the_next_look_where_slack_refused_the_fir
     assert [m.text for m in world.slack.messages(alice.dm())] == [GREETING]
 
 
-async def test_a_bot_that_slack_lets_wait_at_its_start_begins_a_little_later(
-    redis_url: str, tmp_path: Path
-) -> None:
+async def test_a_rate_limit_at_the_start_delays_the_bot(redis_url: str, tmp_path: Path) -> None:
     async with open_world(redis_url, tmp_path) as world:
         methods = ["auth.test", "apps.connections.open"]
         for method in methods:

@@ -112,7 +112,7 @@ async def test_forget_me_deletes_here_and_on_the_server_and_counts(any_world: Wo
     assert "people who asked to be forgotten: 3 answers" in shown
 
 
-async def test_forget_me_waits_for_the_turn_that_is_at_work(world: World) -> None:
+async def test_forget_me_waits_for_a_running_turn(world: World) -> None:
     root = await world.ask("#general", "@bot hello")
     world.fake.answer = [held("never to be seen")]
     alice = world.slack.user("alice")
@@ -124,7 +124,7 @@ async def test_forget_me_waits_for_the_turn_that_is_at_work(world: World) -> Non
     assert world.fake.conversations == {}
 
 
-async def test_the_export_holds_what_was_said(world: World) -> None:
+async def test_the_export_contains_the_conversations(world: World) -> None:
     root = await world.ask("#general", "@bot about cats")
     alice = world.slack.user("alice")
     await alice.opens_home()
@@ -156,14 +156,14 @@ async def test_an_export_of_many_is_one_document(world: World) -> None:
     assert found[0]["messages"][0]["text"] == '"quoted", ünïcode 🎉 and\nlines'
 
 
-async def test_a_file_that_slack_does_not_take_is_told(world: World) -> None:
+async def test_a_file_that_slack_refuses_is_reported(world: World) -> None:
     alice, team_id = world.slack.user("alice"), world.slack.workspace.team_id
     world.slack.web_api.scopes = frozenset(world.slack.web_api.scopes or ()) - {"files:write"}
     await jobs.ask(world.bot.store.inbox, "export", team_id, alice.id, "e1")
     assert "missing_scope" in await direct_message_to(world, "alice")
 
 
-async def test_an_errand_leaves_nothing_to_do(world: World) -> None:
+async def test_a_job_leaves_nothing_behind(world: World) -> None:
     alice, team_id = world.slack.user("alice"), world.slack.workspace.team_id
     await jobs.ask(world.bot.store.inbox, "export", team_id, alice.id, "e1")
     await world.slack.wait_for(lambda: files_for(world, alice.dm()), PATIENCE)

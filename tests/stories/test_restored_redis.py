@@ -81,7 +81,7 @@ async def answered_once(world: World, roots: list[str]) -> None:
 
 
 @pytest.mark.parametrize("age", [0.3, 2.0, 6.0])
-async def test_a_state_from_the_middle_of_the_answers_comes_back_in_the_middle(
+async def test_a_rollback_during_answers_to_a_state_during_answers_repeats_nothing(
     restored_world: World, own_server: RedisServer, tmp_path: Path, age: float
 ) -> None:
     roots = await ask_all(restored_world)
@@ -93,7 +93,7 @@ async def test_a_state_from_the_middle_of_the_answers_comes_back_in_the_middle(
 
 
 @pytest.mark.parametrize("age", [0.3, 2.0, 6.0, 60.0])
-async def test_a_state_from_before_the_questions_comes_back_while_they_are_answered(
+async def test_a_rollback_during_answers_to_a_state_before_the_questions_repeats_nothing(
     restored_world: World, own_server: RedisServer, tmp_path: Path, age: float
 ) -> None:
     own_server.copy_data(tmp_path / "copy")
@@ -105,7 +105,7 @@ async def test_a_state_from_before_the_questions_comes_back_while_they_are_answe
     await answered_once(restored_world, roots)
 
 
-async def test_a_state_from_the_middle_of_the_answers_comes_back_after_them(
+async def test_a_rollback_after_answers_to_a_state_during_answers_repeats_nothing(
     restored_world: World, own_server: RedisServer, tmp_path: Path
 ) -> None:
     world = restored_world
@@ -118,7 +118,7 @@ async def test_a_state_from_the_middle_of_the_answers_comes_back_after_them(
     await answered_once(world, roots)
 
 
-async def test_a_state_from_the_first_moment_comes_back_after_the_answers(
+async def test_a_rollback_after_answers_to_the_first_state_repeats_nothing(
     restored_world: World, own_server: RedisServer, tmp_path: Path
 ) -> None:
     """The questions wait, and nothing of their turns is known."""
@@ -135,7 +135,7 @@ async def test_a_state_from_the_first_moment_comes_back_after_the_answers(
     assert world.fake.created(path) == QUESTIONS, "the thread has its conversation again"
 
 
-async def test_questions_that_waited_behind_an_answer_are_not_lost(
+async def test_a_rollback_loses_no_waiting_questions(
     restored_world: World, own_server: RedisServer, tmp_path: Path
 ) -> None:
     """They were in Redis only; `web` delivers them again."""

@@ -24,7 +24,7 @@ def asked(world: World, path: str) -> int:
 
 
 @pytest.mark.parametrize("variant", PATHS)
-async def test_a_rate_limit_holds_all_threads_back_and_rebuilds_nothing(
+async def test_a_rate_limit_pauses_all_threads_and_rebuilds_nothing(
     redis_url: str, tmp_path: Path, variant: str
 ) -> None:
     fake = {"variant": variant}
@@ -40,7 +40,7 @@ async def test_a_rate_limit_holds_all_threads_back_and_rebuilds_nothing(
 
 
 @pytest.mark.parametrize("variant", ["openai", *PATHS])
-async def test_a_model_that_does_not_exist_is_told_as_such(
+async def test_an_unknown_model_is_reported_to_the_person(
     redis_url: str, tmp_path: Path, variant: str
 ) -> None:
     fake = {"variant": variant, "models": {"tiny": None}}
@@ -53,7 +53,7 @@ async def test_a_model_that_does_not_exist_is_told_as_such(
     assert "gpt-6-luna" in refusal["detail"]
 
 
-async def test_an_address_without_v1_is_told_as_such(redis_url: str, tmp_path: Path) -> None:
+async def test_an_address_without_v1_is_reported(redis_url: str, tmp_path: Path) -> None:
     with capture_logs() as logs:
         async with open_world(redis_url, tmp_path, timing=QUICK) as world:
             client = network_engine(world).native._api.client
@@ -74,7 +74,7 @@ async def test_an_address_without_v1_is_told_as_such(redis_url: str, tmp_path: P
     ],
 )
 @pytest.mark.parametrize("variant", ["openai", *PATHS])
-async def test_a_refused_question_has_its_own_words_and_keeps_its_files(
+async def test_a_refused_question_has_its_own_error_and_keeps_its_files(
     redis_url: str, tmp_path: Path, variant: str, code: str, status: int, reason: str
 ) -> None:
     path = PATHS.get(variant, "/responses")

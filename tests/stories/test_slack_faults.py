@@ -48,7 +48,7 @@ def calls(world: World, method: str) -> Counter[str]:
 
 @pytest.mark.parametrize("mention_first", [True, False])
 @pytest.mark.parametrize("late", [0.0, 0.1])
-async def test_twins_in_either_order_late_and_twice_are_one_message(
+async def test_twins_in_any_order_late_or_twice_are_one_message(
     world: World, mention_first: bool, late: float
 ) -> None:
     world.slack.faults.deliver_twice = True
@@ -75,7 +75,7 @@ async def test_every_event_delivered_again_after_a_reset_changes_nothing(world: 
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_a_storm_of_429_on_every_method_delays_and_loses_nothing(
+async def test_a_storm_of_429_on_every_method_loses_nothing(
     redis_url: str, tmp_path: Path, streaming: bool
 ) -> None:
     async with open_world(
@@ -106,7 +106,7 @@ async def storm_of_429(world: World) -> None:
 
 @pytest.mark.parametrize("timing", [quick(posts_per_second=40.0)])
 @pytest.mark.parametrize("seconds", [1.0, 30.0])
-async def test_one_refusal_for_its_rate_holds_back_all_threads_of_the_channel(
+async def test_one_rate_limit_pauses_all_threads_of_the_channel(
     world: World, timing: Timing, seconds: float
 ) -> None:
     """Twenty threads; without a common pause each of them would meet the limit by itself."""
@@ -145,7 +145,7 @@ async def test_a_burst_in_one_channel_stays_within_slack_s_own_limit(world: Worl
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-async def test_after_a_5xx_the_answer_is_looked_for_and_then_posted(
+async def test_after_a_5xx_the_answer_is_looked_up_and_then_posted(
     world: World, status: int
 ) -> None:
     world.slack.faults.server_error("chat.postMessage", times=2, status=status)
@@ -156,7 +156,7 @@ async def test_after_a_5xx_the_answer_is_looked_for_and_then_posted(
 
 @pytest.mark.parametrize("after_effect", [True, False])
 @pytest.mark.parametrize("part", [0, 1, 2])
-async def test_a_connection_that_breaks_at_any_part_leads_to_each_part_once(
+async def test_a_connection_that_breaks_at_any_part_duplicates_no_part(
     world: World, part: int, after_effect: bool
 ) -> None:
     world.fake.answer = [held(LONG)]
@@ -187,7 +187,7 @@ async def test_a_lost_post_is_found_behind_hundreds_of_others(world: World) -> N
     assert calls(world, "conversations.replies")["ok"] == 3
 
 
-async def test_where_the_look_up_fails_too_nothing_is_posted_twice(world: World) -> None:
+async def test_nothing_is_posted_twice_if_the_look_up_fails_too(world: World) -> None:
     world.slack.faults.drop("chat.postMessage", after_effect=True)
     world.slack.faults.server_error("conversations.replies", times=2)
     world.slack.faults.rate_limit("conversations.replies", times=1, retry_after=0.1)
@@ -199,7 +199,7 @@ async def test_where_the_look_up_fails_too_nothing_is_posted_twice(world: World)
 @pytest.mark.parametrize(
     "error", ["channel_not_found", "is_archived", "not_in_channel", "restricted_action"]
 )
-async def test_what_slack_never_takes_is_settled_and_the_next_message_works(
+async def test_a_permanently_refused_answer_is_settled_and_the_next_message_works(
     world: World, error: str
 ) -> None:
     world.slack.faults.refuse("chat.postMessage", error)
@@ -215,7 +215,7 @@ async def test_what_slack_never_takes_is_settled_and_the_next_message_works(
 
 @pytest.mark.parametrize("error", ["channel_not_found", "is_archived", "not_in_channel"])
 @pytest.mark.parametrize("growing", [False, True], ids=["at once", "while it grows"])
-async def test_what_slack_never_takes_of_a_streamed_answer_is_settled_and_the_next_message_works(
+async def test_a_permanently_refused_stream_is_settled_and_the_next_message_works(
     redis_url: str, tmp_path: Path, error: str, growing: bool
 ) -> None:
     async with open_world(redis_url, tmp_path) as world:
@@ -272,7 +272,7 @@ async def test_an_answer_whose_question_is_deleted_while_it_grows_is_finished_an
 
 
 @pytest.mark.parametrize("strays", [False, True])
-async def test_an_answer_to_a_deleted_question_goes_nowhere(world: World, strays: bool) -> None:
+async def test_a_deleted_question_is_not_answered(world: World, strays: bool) -> None:
     """Slack refuses it, or shows it in the channel: then it is taken back."""
     world.slack.workspace.strays = strays
     await delete_while_answering(world, "never to be seen")
@@ -281,7 +281,7 @@ async def test_an_answer_to_a_deleted_question_goes_nowhere(world: World, strays
     assert await world.bot.store.dead.list() == ()
 
 
-async def test_a_thread_whose_root_was_deleted_goes_on_below_what_is_left_of_it(
+async def test_a_thread_whose_root_was_deleted_continues_below_its_tombstone(
     world: World,
 ) -> None:
     root = await world.ask("#general", "@bot one")
@@ -294,7 +294,7 @@ async def test_a_thread_whose_root_was_deleted_goes_on_below_what_is_left_of_it(
     assert (await world.replies("#general", root, 2))[1] == "still here"
 
 
-async def test_over_refreshes_and_cuts_of_the_socket_each_message_is_answered_once(
+async def test_each_message_is_answered_once_across_socket_refreshes_and_breaks(
     redis_url: str, tmp_path: Path
 ) -> None:
     async with open_world(redis_url, tmp_path, socket_mode=True) as world:
@@ -330,7 +330,7 @@ async def test_ten_connections_share_the_events_and_each_is_answered_once(
         assert world.slack.sockets.turned_away == 0
 
 
-async def test_a_bot_that_finds_all_sockets_taken_gets_through_once_one_is_free(
+async def test_a_bot_connects_once_one_of_ten_sockets_is_free(
     redis_url: str, tmp_path: Path
 ) -> None:
     async with AsyncExitStack() as stack:

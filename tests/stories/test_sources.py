@@ -35,7 +35,7 @@ async def test_links_into_the_sandbox_vanish(world: World) -> None:
     assert "1. a.csv" in answer
 
 
-async def test_marks_of_an_assistant_become_notes_with_the_file_s_name(
+async def test_citation_marks_of_an_assistant_become_notes_with_the_file_name(
     assistants_world: World,
 ) -> None:
     world = assistants_world
@@ -48,7 +48,7 @@ async def test_marks_of_an_assistant_become_notes_with_the_file_s_name(
     assert answer == "Rule one[1].\n\n**Sources**\n\n1. handbook.pdf"
 
 
-async def test_a_refusal_is_said(world: World) -> None:
+async def test_a_refusal_is_posted(world: World) -> None:
     world.fake.answer = [Answer(refusal="I will not help with that.")]
     root = await world.ask("#general", "@bot do it")
     assert await world.replies("#general", root) == ["I will not help with that."]

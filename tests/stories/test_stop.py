@@ -24,7 +24,7 @@ async def begun(world: World, channel: str, root: str) -> None:
 
 @pytest.mark.parametrize("way", ["word", "mention", "native"])
 @pytest.mark.parametrize("any_world", ["responses", "assistants"], indirect=True)
-async def test_an_answer_that_is_stopped_keeps_what_it_said(any_world: World, way: str) -> None:
+async def test_a_stopped_answer_keeps_its_text(any_world: World, way: str) -> None:
     world = any_world
     world.fake.answer = [held(PROSE, after=30)]
     alice = world.slack.user("alice")
@@ -46,7 +46,7 @@ async def test_an_answer_that_is_stopped_keeps_what_it_said(any_world: World, wa
     assert session is None or session.status == "active"
 
 
-async def test_a_stop_at_the_top_of_a_direct_message_ends_what_is_going_on_there(
+async def test_a_stop_at_the_top_of_a_direct_message_ends_its_turns(
     world: World,
 ) -> None:
     world.fake.answer = [held(PROSE, after=30)]
@@ -59,7 +59,7 @@ async def test_a_stop_at_the_top_of_a_direct_message_ends_what_is_going_on_there
     assert not alice.ephemerals()
 
 
-async def test_a_stop_with_nothing_to_stop_is_answered_kindly_and_only_to_the_asker(
+async def test_a_stop_with_nothing_to_stop_gets_an_ephemeral_reply(
     world: World,
 ) -> None:
     root = await world.ask("#general", "@bot hi")
@@ -72,7 +72,7 @@ async def test_a_stop_with_nothing_to_stop_is_answered_kindly_and_only_to_the_as
     assert world.fake.created("/responses") == 1
 
 
-async def test_where_slack_has_no_stop_button_the_growing_answer_has_one(world: World) -> None:
+async def test_a_posted_answer_in_progress_has_a_stop_button(world: World) -> None:
     world.slack.faults.refuse("chat.startStream", "unknown_method")
     world.fake.answer = [held(PROSE, after=30)]
     alice = world.slack.user("alice")
@@ -96,7 +96,7 @@ async def test_after_a_stop_the_next_question_is_answered(world: World) -> None:
     assert (await world.replies("#general", root, 2))[1] == "here I am"
 
 
-async def test_a_message_that_waits_is_seen_to_wait(world: World) -> None:
+async def test_a_queued_message_shows_a_status(world: World) -> None:
     world.fake.answer = [held("done")]
     alice = world.slack.user("alice")
     root = await alice.says("#general", "@bot think")

@@ -53,7 +53,7 @@ async def test_a_longer_answer_grows_in_one_stream(
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
-async def test_what_was_shown_stays_while_a_broken_stream_is_made_up_for(
+async def test_the_shown_text_stays_while_a_broken_stream_is_replaced(
     engine: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with open_world(redis_url, tmp_path, engine=engine) as world:
@@ -83,7 +83,7 @@ async def test_a_quick_answer_is_one_post(world: World) -> None:
     assert methods(world) == ["chat.postMessage"]
 
 
-async def test_what_the_assistant_does_is_seen_as_cards(world: World) -> None:
+async def test_the_assistants_steps_are_shown_as_cards(world: World) -> None:
     answer = Answer(LONG, items=(parts.web_search("tides"),), seconds=3)
     world.fake.answer = [answer]
     root = await world.slack.user("alice").says("#general", "@bot look it up")
@@ -94,7 +94,7 @@ async def test_what_the_assistant_does_is_seen_as_cards(world: World) -> None:
     assert card["status"] == "complete"
 
 
-async def test_the_next_answer_is_streamed_though_slack_has_refused_one_group(world: World) -> None:
+async def test_one_refused_group_does_not_stop_streaming_elsewhere(world: World) -> None:
     alice = world.slack.user("alice")
     group = alice.dm("bob")
     world.fake.answer = lambda _: slow(LONG, 3)

@@ -32,7 +32,7 @@ async def orphans(world: World) -> int:
 
 
 @pytest.mark.parametrize("kind", ["overloaded", "rate_limit", "drop_before"])
-async def test_a_server_that_is_away_is_left_be_and_swept_when_it_is_back(
+async def test_a_server_that_is_down_is_skipped_and_swept_after_its_recovery(
     world: World, kind: str
 ) -> None:
     there = await idle_ones(world)
@@ -51,7 +51,7 @@ async def test_a_server_that_is_away_is_left_be_and_swept_when_it_is_back(
     assert len(there & set(world.fake.conversations)) == DELETES_AT_ONCE  # due in an hour
 
 
-async def test_one_that_the_server_will_not_delete_does_not_hold_up_the_others(
+async def test_a_conversation_that_cannot_be_deleted_does_not_block_others(
     world: World,
 ) -> None:
     there = sorted(await idle_ones(world))
@@ -110,7 +110,7 @@ async def test_a_sweep_that_was_killed_is_finished_by_the_next_one(world: World)
     assert await orphans(world) == 0
 
 
-async def test_a_machine_whose_clock_is_wrong_archives_nothing_that_is_in_use(
+async def test_a_wrong_local_clock_archives_nothing_in_use(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = await world.ask("#general", "@bot hello")
@@ -124,7 +124,7 @@ async def test_a_machine_whose_clock_is_wrong_archives_nothing_that_is_in_use(
     assert await store.conversations.find(world.key("#general", root)) is not None
 
 
-async def test_a_conversation_that_is_used_between_look_and_archive_stays(world: World) -> None:
+async def test_a_conversation_used_between_check_and_archive_is_kept(world: World) -> None:
     await idle_ones(world, 2)
     store = world.bot.store
     before = await store.now() - 30 * DAY
@@ -134,14 +134,14 @@ async def test_a_conversation_that_is_used_between_look_and_archive_stays(world:
     assert await store.conversations.find(found[0].thread) is not None
 
 
-async def test_no_retention_keeps_conversations_for_ever(world: World) -> None:
+async def test_retention_zero_keeps_conversations_for_ever(world: World) -> None:
     await idle_ones(world, 1)
     assert world.bot.engine is not None
     swept = await Sweeper(world.bot.store, world.bot.engine, 0, pause=0).sweep_now()
     assert swept.archived == 0
 
 
-async def test_what_was_archived_is_on_nobody_s_list(world: World) -> None:
+async def test_archived_conversations_are_on_no_list(world: World) -> None:
     root = await world.ask("#general", "@bot hello")
     await world.ask("#general", "@bot me too", who="bob", thread_ts=root)
     store, thread = world.bot.store, world.key("#general", root)

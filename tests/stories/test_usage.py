@@ -85,7 +85,7 @@ async def test_a_turn_is_counted_for_person_channel_and_workspace(
         assert f"{everybody.microdollars:,}" in render_total(rows)
 
 
-async def test_a_turn_that_is_taken_up_again_is_not_counted_twice(store: Store) -> None:
+async def test_a_resumed_turn_is_not_counted_twice(store: Store) -> None:
     await deliver(store, "1.0")
     claim = await take_one(store)
     usage = Usage(100, 40, 10, 5)
@@ -164,7 +164,7 @@ async def test_a_chart_of_the_workspace_is_for_admins_only(world: World) -> None
         ({"bot_limit_channel_cost": 0.000001}, "This channel's limit of $0.00 a month"),
     ],
 )
-async def test_past_a_limit_nothing_runs_and_the_renewal_is_told(
+async def test_past_a_limit_nothing_runs_and_the_renewal_is_shown(
     redis_url: str,
     tmp_path: Path,
     limit: dict[str, Any],
@@ -195,7 +195,7 @@ async def test_at_eighty_percent_people_are_warned_once(redis_url: str, tmp_path
         assert f"% of your limit of {limit:,} tokens a day is used." in second
 
 
-def test_prices_are_those_of_the_longest_name(tmp_path: Path) -> None:
+def test_the_longest_matching_model_name_sets_the_price(tmp_path: Path) -> None:
     prices = {"gpt": Price(input=1, output=1), "gpt-6": Price(input=2, output=4, cached=1)}
     usage = Usage(100, 50, 10, 3)
     assert microdollars(prices, "gpt-6-2026-09-22", usage) == 190
@@ -224,7 +224,7 @@ def test_days_and_months_renew_in_utc() -> None:
     ]
 
 
-def test_a_chart_is_a_picture_also_where_nothing_was_spent() -> None:
+def test_a_chart_without_usage_is_still_a_picture() -> None:
     days = Series("Tokens by day", [("1", 0)])
     assert draw_chart(days, Series("Nothing", [])).startswith(b"\x89PNG")
     assert draw_chart(Series("No day", []), Series("People", [("a" * 99, 0)]))

@@ -27,7 +27,7 @@ def status(world: World, root: str) -> str:
     return world.slack.agent_thread("#general", root).status
 
 
-async def test_what_waits_while_all_are_busy_bears_a_mark_until_it_is_answered(
+async def test_a_message_waiting_for_a_busy_worker_shows_a_status_until_it_is_answered(
     redis_url: str, tmp_path: Path, timing: Timing
 ) -> None:
     async with open_world(redis_url, tmp_path, timing=timing, bot_concurrency=1) as world:
@@ -53,9 +53,7 @@ async def test_what_waits_while_all_are_busy_bears_a_mark_until_it_is_answered(
     [(quick(), {THINKING}), (quick(post_patience=1.0), {THINKING, RETRYING})],
     ids=["waited for", "put off"],
 )
-async def test_while_slack_takes_no_posts_a_status_is_there_until_the_answer_is(
-    world: World, seen: set[str]
-) -> None:
+async def test_a_status_is_shown_while_slack_refuses_posts(world: World, seen: set[str]) -> None:
     """The pause is short beside Slack's own, and so is what a post sits through of it."""
     world.slack.faults.rate_limit("chat.postMessage", retry_after=3)
     root = await world.slack.user("alice").says("#general", "@bot hi")

@@ -21,7 +21,7 @@ def timing() -> Timing:
     return Timing(worker=QUICK)
 
 
-async def test_a_thread_of_which_the_worker_lost_sight_is_answered_all_the_same(
+async def test_a_thread_that_the_worker_lost_track_of_is_answered(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[str] = []
@@ -40,7 +40,7 @@ async def test_a_thread_of_which_the_worker_lost_sight_is_answered_all_the_same(
     assert taken == [root]  # and then with all that were begun before: `take_all`
 
 
-async def test_what_cannot_be_taken_together_is_taken_one_by_one(
+async def test_entries_are_taken_one_by_one_if_a_batch_fails(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
@@ -79,7 +79,7 @@ async def test_a_thread_that_cannot_be_read_does_not_stop_the_others(world: Worl
     assert replies == ["turn 1: one", "turn 2: one | two"]
 
 
-async def test_entries_that_never_arrived_are_found_again_and_again(
+async def test_entries_lost_in_replies_are_found_repeatedly(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
@@ -99,7 +99,7 @@ async def test_entries_that_never_arrived_are_found_again_and_again(
 
 
 @pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, starting_at_once=1))])
-async def test_turns_that_wait_for_their_run_make_room_for_others(world: World) -> None:
+async def test_turns_that_wait_for_their_run_free_their_slot(world: World) -> None:
     world.fake.answer = lambda prompt: held(echo(prompt))
     roots = [await world.slack.user("alice").says("#general", f"@bot {n}") for n in range(5)]
     await world.slack.wait_for(lambda: len(world.fake.working) == len(roots))
@@ -109,7 +109,7 @@ async def test_turns_that_wait_for_their_run_make_room_for_others(world: World) 
 
 
 @pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, starting_at_once=2))])
-async def test_turns_without_a_run_yet_are_few_and_the_others_stay_where_all_can_take_them(
+async def test_the_number_of_starting_turns_is_limited(
     world: World,
 ) -> None:
     world.fake.fault("hang_before", "POST", seconds=60, times=None)
@@ -123,7 +123,7 @@ async def test_turns_without_a_run_yet_are_few_and_the_others_stay_where_all_can
     await wait_until(share)
 
 
-async def test_what_is_being_answered_survives_the_loss_of_all_data(tmp_path: Path) -> None:
+async def test_running_turns_survive_the_loss_of_all_data(tmp_path: Path) -> None:
     with run_server() as server:
         async with open_world(server.url, tmp_path, socket_mode=False) as world:
             world.fake.answer = [held("an answer")]
@@ -141,7 +141,7 @@ async def test_what_is_being_answered_survives_the_loss_of_all_data(tmp_path: Pa
             assert len(await world.replies("#general", root, 2)) == 2
 
 
-async def test_half_characters_come_and_go_without_harm(world: World) -> None:
+async def test_lone_surrogates_cause_no_harm(world: World) -> None:
     world.fake.answer = ["half \ud83d of it"]
     root = await world.ask("#general", "@bot half \ud83d a smile")
     assert await world.replies("#general", root) == ["half \ufffd of it"]

@@ -99,7 +99,7 @@ async def test_a_server_that_dies_in_a_call_leaves_the_outcome_unknown_and_comes
     assert (await call(toolbox, "s__read", topic="rain")).text == "about rain"
 
 
-async def test_a_server_that_cannot_be_started_costs_only_its_own_tools(counts: Path) -> None:
+async def test_a_server_that_cannot_be_started_loses_only_its_own_tools(counts: Path) -> None:
     missing = ServerConfig(command="/no/such/program")
     async with open_with(gone=missing, s=situations(counts)) as toolbox:
         offer = await toolbox.offer("C1")
@@ -107,7 +107,7 @@ async def test_a_server_that_cannot_be_started_costs_only_its_own_tools(counts: 
         assert not any(name.startswith("gone__") for name in offer.functions)
 
 
-async def test_a_server_that_does_not_answer_is_left_alone_for_a_while(counts: Path) -> None:
+async def test_an_unresponsive_server_is_skipped_for_a_while(counts: Path) -> None:
     program = f"open({str(counts)!r}, 'a').write('started\\n'); input()"
     silent = ServerConfig(command=sys.executable, args=("-c", program), connect_timeout=0.5)
     async with open_with(silent=silent) as toolbox:

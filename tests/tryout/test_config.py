@@ -131,9 +131,7 @@ async def ai_server(*models: str, status: int = 200) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_a_server_of_ones_own_is_asked_for_its_models(
-    folder: Path, slack: LocalSlack
-) -> None:
+async def test_a_custom_server_is_asked_for_its_models(folder: Path, slack: LocalSlack) -> None:
     async with ai_server("nomic-embed-text", "llama4", "qwen4") as url:
         write_env(folder, OPENAI_BASE_URL=url)
         config = await configure(slack, REDIS)

@@ -19,7 +19,7 @@ def contents(directory: Path) -> set[str]:
     return {str(path.relative_to(directory)) for path in found}
 
 
-def test_fresh_deletes_by_name_and_keeps_what_others_wrote(tmp_path: Path) -> None:
+def test_fresh_deletes_by_name_and_keeps_other_files(tmp_path: Path) -> None:
     with open_state_dir(tmp_path / "state", fresh=False) as directory:
         assert contents(directory) == {MARKER}
     write(directory, "slack.json", "page.json", "echo.db", "echo.db-wal", "fail-next-run")
@@ -54,7 +54,7 @@ def test_a_folder_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
         assert contents(tmp_path) == {MARKER}
 
 
-def test_links_are_deleted_and_what_they_lead_to_stays(tmp_path: Path) -> None:
+def test_links_are_deleted_and_their_targets_stay(tmp_path: Path) -> None:
     write(outside := tmp_path / "outside", "slack.json", "dump.rdb", "appendonly.aof.1")
     with open_state_dir(directory := tmp_path / "state", fresh=False):
         (directory / "slack.json").symlink_to(outside / "slack.json")
@@ -78,7 +78,7 @@ def test_fresh_refuses_a_folder_that_is_in_use(tmp_path: Path) -> None:
         assert (tmp_path / "slack.json").exists()
 
 
-def test_a_path_that_is_no_folder_is_named(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_folder_is_named(tmp_path: Path) -> None:
     write(tmp_path, "file")
     with (
         pytest.raises(ConfigError, match=r"BOT_STATE_DIR: .*file cannot be used: File exists"),
