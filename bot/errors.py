@@ -26,6 +26,7 @@ class ConfigError(BotError):
     def __init__(self, variable: str, problem: str) -> None:
         super().__init__(f"{variable}: {problem}")
         self.variable = variable
+        self.problem = problem
 
 
 class Retry(BotError):

@@ -37,9 +37,9 @@ PLACEHOLDER = "is still the placeholder of .env.example"
 _BLANKS = re.compile(r"(xoxb-|xapp-|xoxe\.xoxp-|sk-)?(\.{3,}|…|x{3,}|<[^>]*>|your[-_ ].*)?", re.I)
 
 
-def _is_placeholder(name: str, value: object) -> bool:
+def is_placeholder(name: str, value: object) -> bool:
     """Whether the value is a placeholder instead of a secret, such as `sk-...`."""
-    if name not in _SECRETS:
+    if name not in SECRETS:
         return False
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "-")
     return bool(_BLANKS.fullmatch(text.strip()))
@@ -168,6 +168,12 @@ class Settings(BaseSettings):
         description="Answer workflows, and what people post through other apps in their own name, "
         "when they mention the bot; at most five times an hour in one thread.",
     )
+    bot_command_prefix: str = Field(
+        "",
+        pattern=r"^[a-z0-9_-]{0,18}$",
+        description="First part of the commands' names, as in the manifest (`bot manifest "
+        "--prefix`): for a second app in one workspace.",
+    )
     bot_feedback: bool = Field(
         True, description="Put 👍, 👎 and *Answer again* under the last answer of a thread."
     )
@@ -270,7 +276,7 @@ class Settings(BaseSettings):
     @classmethod
     def _unset_placeholders(cls, data: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
         """A placeholder counts as unset; that of the required token has its own message."""
-        found = {name for name in data if _is_placeholder(name, data[name])} - {"slack_bot_token"}
+        found = {name for name in data if is_placeholder(name, data[name])} - {"slack_bot_token"}
         settings = build({name: data[name] for name in data if name not in found})
         settings._placeholders = frozenset(found)
         return settings
@@ -283,7 +289,7 @@ class Settings(BaseSettings):
     @field_validator("slack_bot_token")
     @classmethod
     def _is_bot_token(cls, value: SecretStr) -> SecretStr:
-        if _is_placeholder("slack_bot_token", value):
+        if is_placeholder("slack_bot_token", value):
             raise ValueError(PLACEHOLDER)
         if not value.get_secret_value().startswith("xoxb-"):
             raise ValueError(f"is not a bot token: it must begin with xoxb-{_mistaken(value)}")
@@ -423,7 +429,7 @@ def _not_set(settings: Settings, variable: str, instead: str) -> ConfigError:
     return ConfigError(variable, f"{state} ({instead})")
 
 
-_SECRETS = frozenset(
+SECRETS = frozenset(
     name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
 )
 _NOTHING: tuple[object, ...] = (PydanticUndefined, None, frozenset())

@@ -85,9 +85,6 @@ class LocalSlack:
         self.web_api.scopes, self.web_api.events = scopes, events
         self.web_api.events_url = events_url
         self.base_url = ""
-        self.manifest: Json = {}
-        """The app's manifest, from which the page offers commands, shortcuts and suggested
-        prompts."""
         self.switches: dict[str, Switch] = {}
         self._traces: deque[Trace] = deque(maxlen=KEPT_TRACES)
         self._trace_number = 0
@@ -110,7 +107,7 @@ class LocalSlack:
 
     @property
     def config_token(self) -> str:
-        """A person's configuration token, for `apps.manifest.export`."""
+        """A person's configuration token, for the methods of `apps.manifest`."""
         return self.tokens.config
 
     @property
@@ -125,6 +122,15 @@ class LocalSlack:
     @events_url.setter
     def events_url(self, url: str | None) -> None:
         self.http.url = self.web_api.events_url = url
+
+    @property
+    def manifest(self) -> Json:
+        """From it the page offers commands, shortcuts and suggested prompts."""
+        return self.workspace.manifest
+
+    @manifest.setter
+    def manifest(self, manifest: Json) -> None:
+        self.workspace.manifest = manifest
 
     @property
     def clock(self) -> Clock:

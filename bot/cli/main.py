@@ -107,20 +107,36 @@ async def _try(play: Path | None, browser: bool | None, *, fresh: bool, port: in
     flag_value=Path("manifest.yml"),
     help="Compare a file (manifest.yml) with the manifest instead; 1 and a diff if it differs.",
 )
-def manifest(url: str | None, check: Path | None) -> None:
+@click.option("--name", default="Assistant", show_default=True, help="Name of the app, for people.")
+@click.option("--prefix", default="", help="For a second app: first part of its command names.")
+def manifest(url: str | None, check: Path | None, name: str, prefix: str) -> None:
     """Print the app manifest for Slack."""
-    from bot.slack.manifest import diff_manifest, render_manifest
+    from bot.slack import manifest as manifest_
 
     if url is not None and not re.match(r"https://[^/\s]", url):
         raise click.UsageError("Slack sends to https addresses only: --url https://your.host")
+    if not 1 <= len(name) <= manifest_.LONGEST_NAME:
+        raise click.UsageError(f"--name takes 1 to {manifest_.LONGEST_NAME} characters")
+    if not manifest_.is_prefix(prefix):
+        raise click.UsageError(f"--prefix takes {manifest_.PREFIX_RULE}, such as test-")
+    ours = manifest_.manifest(url, name, prefix)
     if check is None:
-        click.echo(render_manifest(url), nl=False)
+        click.echo(manifest_.render_manifest(url, name, prefix), nl=False)
         return
     if not check.exists():
         raise click.ClickException(f"there is no file {check}")
-    if difference := diff_manifest(check.read_text(), str(check), url):
+    if difference := manifest_.diff_manifest(check.read_text(), str(check), ours):
         click.echo(difference, nl=False)
         sys.exit(EXIT_FAILED)
+
+
+@commands.command()
+def init() -> None:
+    """Set the bot up: asks, checks every answer at once, and writes .env."""
+    from bot.cli.init import Wizard
+
+    log.configure("ERROR")
+    Wizard(env_file.NAME).run()
 
 
 @commands.command()

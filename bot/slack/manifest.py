@@ -4,6 +4,7 @@ https://docs.slack.dev/reference/app-manifest
 """
 
 import difflib
+import re
 from typing import Any
 
 import yaml
@@ -16,6 +17,10 @@ from bot.texts.assistant_thread import PROMPTS
 
 NAME = "Assistant"
 DESCRIPTION = "An AI assistant that answers in threads and remembers each of them."
+
+LONGEST_NAME = 35
+LONGEST_COMMAND = 32
+PREFIX_RULE = "a few lower-case letters, digits, - and _"
 
 SCOPES = (
     "app_mentions:read",  # app_mention
@@ -40,13 +45,16 @@ OPTIONAL = {"usergroups:read": "the model sees user groups by their ids"}
 """Scopes that can be missing, and what follows."""
 
 
-def manifest(url: str | None = None) -> dict[str, Any]:
-    """The manifest for Socket Mode, or with `url` (`https://host`, no path) for HTTP."""
+def manifest(url: str | None = None, name: str = NAME, prefix: str = "") -> dict[str, Any]:
+    """The manifest for Socket Mode, or with `url` (`https://host`, no path) for HTTP.
+
+    `name` and the `prefix` of the commands keep a second app apart from the first.
+    """
     endpoint = f"{url.rstrip('/')}{EVENTS_PATH}" if url else None
     at = {"request_url": endpoint} if endpoint else {}
     return {
         "_metadata": {"major_version": 2, "minor_version": 1},
-        "display_information": {"name": NAME, "description": DESCRIPTION},
+        "display_information": {"name": name, "description": DESCRIPTION},
         "features": {
             "agent_view": {
                 "agent_description": DESCRIPTION,
@@ -59,7 +67,7 @@ def manifest(url: str | None = None) -> dict[str, Any]:
                 "messages_tab_enabled": True,
                 "messages_tab_read_only_enabled": False,
             },
-            "bot_user": {"display_name": NAME, "always_online": True},
+            "bot_user": {"display_name": name, "always_online": True},
             "shortcuts": [
                 {
                     "name": shortcut.name,
@@ -71,7 +79,7 @@ def manifest(url: str | None = None) -> dict[str, Any]:
             ],
             "slash_commands": [
                 {
-                    "command": command.name,
+                    "command": prefixed(command.name, prefix),
                     "description": command.description,
                     "should_escape": False,
                 }
@@ -91,13 +99,27 @@ def manifest(url: str | None = None) -> dict[str, Any]:
     }
 
 
-def render_manifest(url: str | None = None) -> str:
+def is_prefix(prefix: str) -> bool:
+    """Whether it may come before the names of the commands."""
+    longest = max(len(command.name) for command in COMMANDS)
+    fits = len(prefix) + longest <= LONGEST_COMMAND
+    return fits and bool(re.fullmatch(r"[a-z0-9_-]*", prefix))
+
+
+def prefixed(command: str, prefix: str) -> str:
+    """The name under which an app with this prefix has a command: `/reset` or `/test-reset`."""
+    return f"/{prefix}{command.removeprefix('/')}"
+
+
+def render_manifest(url: str | None = None, name: str = NAME, prefix: str = "") -> str:
     """The manifest as YAML, as Slack's "From a manifest" dialogue takes it."""
-    return yaml.safe_dump(manifest(url), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(
+        manifest(url, name, prefix), sort_keys=False, allow_unicode=True, width=100
+    )
 
 
-def diff_manifest(text: str, name: str, url: str | None = None) -> str:
-    """The differences of a manifest file called `name`, as a unified diff; "" if there are none.
+def diff_manifest(text: str, file: str, ours: dict[str, Any]) -> str:
+    """How a manifest file differs from `ours`, as a unified diff; "" if it does not.
 
     Compares the content, not the layout.
     """
@@ -105,8 +127,8 @@ def diff_manifest(text: str, name: str, url: str | None = None) -> str:
         there = yaml.safe_load(text)
     except yaml.YAMLError:
         there = text
-    theirs, ours = (
+    theirs, wanted = (
         yaml.safe_dump(each, sort_keys=True, allow_unicode=True, width=100).splitlines(True)
-        for each in (there, manifest(url))
+        for each in (there, ours)
     )
-    return "".join(difflib.unified_diff(theirs, ours, fromfile=name, tofile="generated"))
+    return "".join(difflib.unified_diff(theirs, wanted, fromfile=file, tofile="generated"))

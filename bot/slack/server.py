@@ -134,7 +134,8 @@ def build_app(
     JobButtons(store, home.tell_asked).register(app)
     AnswerButtons(store, rights).register(app)
     for command in COMMANDS:
-        app.command(command.name)(_command_listener(command, store, people, rights, identity.url))
+        name = f"/{settings.bot_command_prefix}{command.name.removeprefix('/')}"
+        app.command(name)(_command_listener(command, store, people, rights, identity.url))
 
     @app.error
     async def error(error: Exception, body: Mapping[str, Any]) -> None:

@@ -158,6 +158,7 @@ class WebApi:
             self.events_url,
             self.base_url,
             self._sockets.issue_ticket,
+            self._tokens.signing_secret,
         )
         expire_streams(self._workspace)
         expire_statuses(self._workspace)

@@ -17,6 +17,8 @@ class State:
     team_name: str = "Local Slack"
     domain: str = "local-slack"
     app_id: str = "A0PLAYGRND"
+    manifest: Json = field(default_factory=dict)
+    """The app's manifest; empty if none was given."""
     enterprise_id: str | None = None
     """The Enterprise organization that the workspace belongs to."""
     clock: Clock = field(default_factory=Clock)

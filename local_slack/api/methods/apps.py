@@ -1,8 +1,14 @@
-"""auth.test, api.test, team.info, apps.connections.open, apps.manifest.export."""
+"""auth.test, api.test, team.info, apps.connections.open, and the methods of apps.manifest."""
+
+import json
+from typing import Any
 
 from local_slack.api.methods.call import Call, Method
 from local_slack.workspace.errors import SlackError
 from local_slack.workspace.model import Json
+
+LONGEST_NAME = 35
+NAME_POINTER = "/display_information/name"
 
 
 def auth_test(call: Call) -> Json:
@@ -45,10 +51,9 @@ def apps_connections_open(call: Call) -> Json:
 
 
 def apps_manifest_export(call: Call) -> Json:
-    """The known part of the app's manifest: its scopes and its subscriptions."""
-    if call.args.require("app_id") != call.workspace.app_id:
-        raise SlackError("invalid_app_id")
-    manifest = {
+    """The app's manifest; without one, its scopes and its subscriptions."""
+    _demand_app(call)
+    manifest = call.workspace.manifest or {
         "display_information": {"name": call.workspace.bot.name},
         "oauth_config": {"scopes": {"bot": sorted(call.scopes or ())}},
         "settings": {
@@ -60,10 +65,59 @@ def apps_manifest_export(call: Call) -> Json:
     return {"manifest": manifest}
 
 
+def apps_manifest_create(call: Call) -> Json:
+    """The workspace has one app: its manifest becomes this one."""
+    call.workspace.manifest = _read_manifest(call)
+    workspace = call.workspace
+    return {
+        "app_id": workspace.app_id,
+        "credentials": {
+            "client_id": "1.1",
+            "client_secret": "0" * 32,
+            "verification_token": "local",
+            "signing_secret": call.signing_secret,
+        },
+        "oauth_authorize_url": f"{workspace.url}oauth?client_id=1.1",
+    }
+
+
+def apps_manifest_update(call: Call) -> Json:
+    _demand_app(call)
+    manifest, before = _read_manifest(call), call.workspace.manifest
+    call.workspace.manifest = manifest
+    return {
+        "app_id": call.workspace.app_id,
+        "permissions_updated": _scopes(manifest) != _scopes(before),
+    }
+
+
+def _demand_app(call: Call) -> None:
+    if call.args.require("app_id") != call.workspace.app_id:
+        raise SlackError("invalid_app_id")
+
+
+def _read_manifest(call: Call) -> Json:
+    try:
+        manifest = json.loads(call.args.require("manifest"))
+    except ValueError:
+        raise SlackError("invalid_manifest") from None
+    name = (manifest.get("display_information") or {}).get("name", "")
+    if not 1 <= len(name) <= LONGEST_NAME:
+        problem = {"message": "The name is missing or too long", "pointer": NAME_POINTER}
+        raise SlackError("invalid_manifest", errors=[problem])
+    return dict(manifest)
+
+
+def _scopes(manifest: Json) -> Any:
+    return ((manifest.get("oauth_config") or {}).get("scopes") or {}).get("bot")
+
+
 METHODS = {
     "api.test": Method(api_test, 4, token="any"),
     "auth.test": Method(auth_test, "special", token="any"),
     "team.info": Method(team_info, 3, ("team:read",)),
     "apps.connections.open": Method(apps_connections_open, 3, token="app"),
+    "apps.manifest.create": Method(apps_manifest_create, 1, token="config"),
+    "apps.manifest.update": Method(apps_manifest_update, 1, token="config"),
     "apps.manifest.export": Method(apps_manifest_export, 3, token="config"),
 }

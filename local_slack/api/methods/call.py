@@ -31,6 +31,7 @@ class Call:
     events_url: str | None
     base_url: str
     issue_ticket: Callable[[], str]
+    signing_secret: str
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -1,0 +1,119 @@
+"""`bot init`: each answer is checked when it is given, and what was learned is written."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bot import env_file
+from bot.cli.main import commands
+from bot.slack.manifest import SCOPES, is_prefix, manifest
+from local_slack import LocalSlack, open_workspace
+from tests.fakes.openai import FakeOpenAI, open_fake_openai
+from tests.ops.test_doctor_repairs import folder
+
+__all__ = ["folder"]
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[LocalSlack]:
+    async with open_workspace(scopes=SCOPES) as workspace:
+        yield workspace
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeOpenAI]:
+    async with open_fake_openai() as server:
+        yield server
+
+
+async def answer(*lines: str) -> Result:
+    text = "\n".join(lines) + "\n"
+    return await asyncio.to_thread(CliRunner().invoke, commands, ["init"], input=text)
+
+
+async def test_a_new_deployment_is_asked_for_all_it_needs(
+    folder: Path, slack: LocalSlack, fake: FakeOpenAI, redis_url: str
+) -> None:
+    env_file.NAME.write_text(f"# ours\nSLACK_API_URL={slack.api_url}\nPORT=many\n")
+    ended = await answer(
+        *("n", "n", "Testbot", "y", "Not a prefix", "test-"),
+        *("xoxe.xoxp-old", slack.config_token),
+        *("xoxb-wrong", "n", slack.bot_token),
+        *(slack.bot_token, slack.app_token),
+        *("y", "nonsense", fake.base_url),
+        *("sk-wrong", "n", fake.api_key, "gpt-6-luna", redis_url),
+    )
+    assert ended.exit_code == 0, ended.output
+    told = ended.output
+    for words in ("PORT", "begins with xoxe.xoxp-", "invalid_auth", "swapped", "OPENAI_API_KEY"):
+        assert words in told
+    assert "The doctor says" in told
+    given = env_file.values(env_file.NAME)
+    assert given["SLACK_BOT_TOKEN"] == slack.bot_token
+    assert given["SLACK_APP_TOKEN"] == slack.app_token
+    assert given["OPENAI_BASE_URL"] == fake.base_url
+    assert given["OPENAI_API_KEY"] == fake.api_key
+    assert given["REDIS_URL"] == redis_url
+    assert given["BOT_COMMAND_PREFIX"] == "test-"
+    assert env_file.NAME.read_text().startswith("# ours\n")
+    assert env_file.is_private(env_file.NAME)
+    names = [each["command"] for each in slack.manifest["features"]["slash_commands"]]
+    assert "/test-reset" in names
+    assert slack.manifest["display_information"]["name"] == "Testbot"
+    assert not any(token in told for token in (slack.bot_token, slack.app_token, fake.api_key))
+
+
+async def test_an_app_that_exists_is_brought_up_to_date_and_keeps_its_name(
+    folder: Path, slack: LocalSlack, fake: FakeOpenAI, redis_url: str
+) -> None:
+    old = manifest(name="Our own bot")
+    old["settings"]["event_subscriptions"]["bot_events"] = ["app_mention"]
+    slack.manifest = old
+    env_file.change(
+        env_file.NAME,
+        {
+            "SLACK_API_URL": slack.api_url,
+            "SLACK_BOT_TOKEN": slack.bot_token,
+            "SLACK_APP_TOKEN": slack.app_token,
+            "OPENAI_BASE_URL": fake.base_url,
+            "OPENAI_API_KEY": fake.api_key,
+            "REDIS_URL": redis_url,
+        },
+    )
+    before = env_file.values(env_file.NAME)
+    app_id = slack.workspace.app_id
+    kept = ("", "", "", "", "", "", "")
+    ended = await answer("", "", slack.config_token, app_id, "", *kept)
+    assert ended.exit_code == 0, ended.output
+    assert "+    - message.im" in ended.output
+    assert slack.manifest == manifest(name="Our own bot")
+    assert env_file.values(env_file.NAME) == before | {"OPENAI_MODEL": "gpt-6-luna"}
+    again = await answer("", "", slack.config_token, app_id, *kept)
+    assert "up to date" in again.output
+
+
+async def test_leaving_in_the_middle_changes_nothing(folder: Path) -> None:
+    ended = await answer("n", "n", "Testbot")
+    assert ended.exit_code == 1
+    assert not env_file.NAME.exists()
+
+
+def test_over_http_the_manifest_has_the_address_and_the_secret_is_asked_for(folder: Path) -> None:
+    lines = ["y", "http://plain.example", "https://bot.example.com/", "n", "Bot", "n", ""]
+    ended = CliRunner().invoke(commands, ["init"], input="\n".join(lines) + "\n")
+    assert "https addresses only" in ended.output
+    assert "https://bot.example.com/slack/events" in Path("slack-manifest.yml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "accepted"), [("", True), ("test-", True), ("Test", False), ("a b", False)]
+)
+def test_prefixes_are_those_that_slack_takes(prefix: str, accepted: bool) -> None:
+    assert is_prefix(prefix) == accepted
+    assert not is_prefix("x" * 30)
+    ended = CliRunner().invoke(commands, ["manifest", "--prefix", prefix, "--name", "Second"])
+    assert (ended.exit_code == 0) == accepted
+    assert (f"command: /{prefix}reset" in ended.output) == accepted
