@@ -99,6 +99,11 @@ class Settings(BaseSettings):
     bot_engine: Literal["responses", "assistants", "echo"] = Field(
         "responses", description="Protocol of the AI server; `echo` needs none."
     )
+    bot_protocol: Literal["auto", "conversations", "responses", "chat"] = Field(
+        "auto",
+        description="What of OpenAI's protocol the AI server is asked for (`responses` engine "
+        "only): its own conversations, responses, or chat completions; `auto` finds out.",
+    )
     bot_instructions: str = Field(
         DEFAULT_INSTRUCTIONS, description="Instructions for the assistant."
     )

@@ -27,7 +27,8 @@ _FIXES = {
     "authentication": "put a valid key into OPENAI_API_KEY",
     "permission": "the key may not do this: give its project or role the right, or use another key",
     "insufficient_quota": "the account has no credit left: see the server's billing page",
-    "endpoint_not_found": "is OPENAI_BASE_URL right (mostly it ends in /v1)? does BOT_ENGINE fit?",
+    "endpoint_not_found": "is OPENAI_BASE_URL right (mostly it ends in /v1)? do BOT_ENGINE and "
+    "BOT_PROTOCOL fit?",
 }
 _ANSWERS = {"responses": ("responses",), "chat completions": ("chat", "completions")}
 """The protocols of servers without conversations, with the path of each."""
@@ -88,8 +89,11 @@ class EngineChecks:
             conversation_id = await self._engine.begin(NOBODY, "doctor")
             await self._engine.delete(conversation_id)
             if conversation_id.startswith(REPLAYED):
+                protocol = await self._protocol()
+                if self._settings.bot_protocol != "auto":
+                    return ok(f"{protocol} at {server}, as BOT_PROTOCOL asks")
                 return warning(
-                    f"{await self._protocol()} at {server}, which keeps no conversations",
+                    f"{protocol} at {server}, which keeps no conversations",
                     "none needed: every turn sends the thread's history along, "
                     "which costs more tokens",
                 )
@@ -122,7 +126,8 @@ class EngineChecks:
     async def _protocol(self) -> str:
         """How a server without conversations is asked, by requests that it has to refuse."""
         for name, path in _ANSWERS.items():
-            if await self._has(path):
+            is_wanted = name.startswith(self._settings.bot_protocol)
+            if (is_wanted or self._settings.bot_protocol == "auto") and await self._has(path):
                 return name
         raise RunFailed("failed", "endpoint_not_found")
 

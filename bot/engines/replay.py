@@ -89,6 +89,10 @@ class ReplayEngine:
         self.responses = ResponsesDialect(api, settings)
         self.chat = ChatDialect(api, settings)
         self._dialects: tuple[Dialect, ...] = (self.responses, self.chat)
+        if settings.bot_protocol == "responses":
+            self._dialects = (self.responses,)
+        elif settings.bot_protocol == "chat":
+            self._dialects = (self.chat,)
         self._dialect: Dialect | None = None
 
     async def aclose(self) -> None:

@@ -14,7 +14,7 @@ from bot.engines.client import open_client
 from bot.engines.replay import PREFIX as REPLAYED
 from bot.engines.replay import ReplayEngine
 from bot.engines.responses import ResponsesEngine
-from bot.errors import RunFailed
+from bot.errors import ConversationGone, RunFailed
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
 from bot.settings import Settings
@@ -29,7 +29,8 @@ async def open_responses(
     """Open the engine on the server that the settings name and close it in the end."""
     async with open_client(settings, timing) as client:
         api = Api(client, timing, settings.openai_model)
-        router = Router(ResponsesEngine(api, settings), ReplayEngine(api, settings))
+        native, replay = ResponsesEngine(api, settings), ReplayEngine(api, settings)
+        router = Router(native, replay, settings.bot_protocol)
         try:
             yield router
         finally:
@@ -37,16 +38,22 @@ async def open_responses(
 
 
 class Router:
-    """`bot.engines.Engine` over `native`, or over `replay` where the server keeps nothing."""
+    """`bot.engines.Engine` over `native`, or over `replay` where the server keeps nothing.
+
+    `protocol` is the setting BOT_PROTOCOL: anything but "auto" tries nothing else.
+    """
 
     name = "responses"
     appends = False
     reads: frozenset[FileKind] = ResponsesEngine.reads
 
-    def __init__(self, native: ResponsesEngine, replay: ReplayEngine) -> None:
+    def __init__(
+        self, native: ResponsesEngine, replay: ReplayEngine, protocol: str = "auto"
+    ) -> None:
         self.native = native
         self.replay = replay
-        self._server_remembers = True
+        self._falls_back = protocol == "auto"
+        self._server_remembers = self._falls_back or protocol == "conversations"
 
     async def aclose(self) -> None:
         await self.native.aclose()
@@ -57,7 +64,7 @@ class Router:
             try:
                 return await self.native.begin(thread, user_id, history)
             except RunFailed as error:
-                if error.reason != "endpoint_not_found":
+                if error.reason != "endpoint_not_found" or not self._falls_back:
                     raise
             log.info("server_without_conversations")
             self._server_remembers = False
@@ -76,7 +83,11 @@ class Router:
         return ""
 
     async def start(self, request: RunRequest) -> Run:
-        return await self._engine(request.conversation.id).start(request)
+        """Raises ConversationGone for a conversation of a protocol that is no longer spoken."""
+        engine = self._engine(request.conversation.id)
+        if not self._falls_back and engine is self.native and not self._server_remembers:
+            raise ConversationGone(request.conversation.id)
+        return await engine.start(request)
 
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         engine = self._engine(run.conversation_id)

@@ -9,7 +9,7 @@ import pytest
 
 from bot.engines import RunRequest
 from bot.engines.router import Router
-from bot.errors import Retry, RunFailed
+from bot.errors import ConversationGone, Retry, RunFailed
 from bot.media import Attachment
 from bot.models import Record
 from bot.settings import DEFAULT_INSTRUCTIONS
@@ -70,6 +70,32 @@ async def test_the_protocol_is_detected_once(fake: FakeOpenAI, engine: Router) -
     await ask(engine, await begin(engine), "two")
     paths = [request.path for request in fake.requests]
     assert paths == ["/conversations", "/responses", "/chat/completions", "/chat/completions"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "path"), [("chat", "/chat/completions"), ("responses", "/responses")]
+)
+async def test_a_protocol_that_is_set_is_spoken_at_once(protocol: str, path: str) -> None:
+    async with (
+        open_fake_openai() as fake,
+        open_responses_on(fake, bot_protocol=protocol) as engine,
+    ):
+        conversation = await begin(engine)
+        await ask(engine, conversation, "one")
+        assert (await ask(engine, conversation, "two")).text.endswith(": one | two")
+        assert [request.path for request in fake.requests] == [path, path]
+        with pytest.raises(ConversationGone):
+            await start(engine, known_as(engine, "conv_of_auto"), said("three"))
+
+
+@pytest.mark.parametrize("protocol", ["conversations", "responses"])
+async def test_no_other_protocol_is_tried_than_the_one_that_is_set(
+    fake: FakeOpenAI, protocol: str
+) -> None:
+    async with open_responses_on(fake, bot_protocol=protocol) as engine:
+        with pytest.raises(RunFailed, match="endpoint_not_found"):
+            await start(engine, await begin(engine), said("hello"))
+    assert len(fake.requests) == 1
 
 
 async def test_roles_alternate_whatever_the_history(fake: FakeOpenAI, engine: Router) -> None:

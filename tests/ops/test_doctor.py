@@ -431,6 +431,15 @@ async def test_the_protocol_of_a_server_without_conversations_is_detected() -> N
         assert fake.created("/responses") == fake.created("/chat/completions") == 0
 
 
+async def test_only_the_protocol_that_is_set_is_looked_for() -> None:
+    async with open_fake_openai() as fake:
+        assert (await examine_engine(fake, bot_protocol="chat"))["engine"].level == "ok"
+    async with open_fake_openai(variant="chat_completions") as fake:
+        found = await examine_engine(fake, bot_protocol="responses")
+    assert found["engine"].level == "failed"
+    assert "BOT_PROTOCOL" in found["engine"].fix
+
+
 @pytest.mark.parametrize("variant", ["openai", "no_conversations", "chat_completions"])
 async def test_an_address_without_v1_is_told(variant: str) -> None:
     async with open_fake_openai(variant=variant) as fake:
