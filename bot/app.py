@@ -16,6 +16,7 @@ from bot.engines.polling import error_backoff
 from bot.errors import Retry, StoreUnavailable
 from bot.health import Probe, add_routes
 from bot.settings import Settings
+from bot.slack.answer.approval_cards import ApprovalCards
 from bot.slack.answer.notice import Notices
 from bot.slack.answer.reply import Replies
 from bot.slack.answer.waiting import showing_waits
@@ -206,6 +207,7 @@ def open_services(
         engine=PacedEngine(engine, throttle),
         replies=replies,
         notices=Notices(client),
+        cards=ApprovalCards(client, store, timing.answer),
         threads=Threads(client, Names(client, people, channels), identity),
         files=Files(client),
         people=people,

@@ -9,6 +9,7 @@ BotError
 |- ConversationGone        the engine forgot it: rebuild, once
 |- RunFailed               failed, incomplete, expired, refused: tell the person, settle
 |- Undeliverable           channel gone, not invited: log, settle
+|- Suspended               a person has to decide first: give the claim up until then
 |- Superseded              another worker has this thread now: let go at once, write nothing
 '- StoreUnavailable        Redis does not answer or refuses writes: nothing was acknowledged
 """
@@ -118,6 +119,10 @@ class Undeliverable(BotError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Suspended(BotError):
+    """The turn waits for a person; `suspend` gives its claim up."""
 
 
 class Superseded(BotError):

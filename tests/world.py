@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -43,6 +43,17 @@ class World:
     fake: FakeOpenAI
     bot: Bot
     settings: Settings
+    timing: Timing
+    processes: AsyncExitStack
+    """Ends the bot when it is closed."""
+
+    async def replaced(self, **changes: Any) -> "World":
+        """The same world after a deploy: the bot has ended, and another one with `changes` of the
+        settings has started."""
+        await self.processes.aclose()
+        settings = self.settings.model_copy(update=changes)
+        bot = await self.processes.enter_async_context(open_bot(settings, timing=self.timing))
+        return _reached(replace(self, bot=bot, settings=settings))
 
     @property
     def url(self) -> str:
@@ -71,6 +82,14 @@ class World:
             return (await self.bot.store.inbox.state(thread)).state == "idle"
 
         await wait_until(idle)
+
+    async def wait_for_state(self, thread: Thread, state: str) -> None:
+        """Wait until the thread is `idle`, `ready`, `claimed` or `later`."""
+
+        async def reached() -> bool:
+            return (await self.bot.store.inbox.state(thread)).state == state
+
+        await wait_until(reached)
 
     async def ask(self, channel: str, text: str, *, who: str = "alice", thread_ts: str = "") -> str:
         """Say something and wait for the answer; returns the ts of the thread's root."""
@@ -156,12 +175,17 @@ async def open_world(
             }
             | given,
         )
-        bot = await stack.enter_async_context(open_bot(settings, timing=timing))
-        world = World(slack, server, bot, settings)
-        if not socket_mode:
-            slack.events_url = f"{world.url}/slack/events"
-        yield world
+        processes = await stack.enter_async_context(AsyncExitStack())
+        bot = await processes.enter_async_context(open_bot(settings, timing=timing))
+        yield _reached(World(slack, server, bot, settings, timing, processes))
         assert not unmarked(slack)
+
+
+def _reached(world: World) -> World:
+    """Tell Slack where the bot is, unless it has opened a socket."""
+    if not world.settings.socket_mode:
+        world.slack.events_url = f"{world.url}/slack/events"
+    return world
 
 
 def unmarked(slack: LocalSlack) -> list[str]:

@@ -39,6 +39,11 @@ def context(text: str) -> Block:
     return {"type": "context", "elements": [_mrkdwn(text, SECTION_LENGTH)]}
 
 
+def plain_context(text: str) -> Block:
+    """Small print that Slack shows as it is."""
+    return {"type": "context", "elements": [_plain(text, SECTION_LENGTH)]}
+
+
 def actions(*elements: Block) -> Block:
     """A row of buttons."""
     return {"type": "actions", "elements": list(elements)}

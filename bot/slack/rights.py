@@ -15,6 +15,7 @@ from bot.slack.people import People, Person
 from bot.store import Store, jobs
 from bot.store.channel_settings import ChannelSettings
 from bot.texts import access as texts
+from bot.texts.approvals import OTHER_PERSON, other_person
 
 
 class Rights:
@@ -85,6 +86,16 @@ class Rights:
             return ""
         return texts.NOT_YOURS
 
+    async def decision_refusal(
+        self, thread: Thread, user_id: str, user_team_id: str, requester: str
+    ) -> str:
+        """Why a person may not decide about a call that `requester` asked for; "" if allowed."""
+        settings = await self._store.channels.find(thread.team_id, thread.channel_id)
+        message = Message(thread, thread.thread_ts, user_id, "", user_team_id=user_team_id)
+        if refused := await self.refusal(message, settings):
+            return refused
+        return "" if user_id in (requester, *settings.approvers) else OTHER_PERSON
+
     async def may_delete(self, conversation: Conversation, user_id: str) -> bool:
         """Whether a person may delete a whole conversation."""
         if user_id == conversation.user_id or not await self.is_shared(conversation, user_id):
@@ -116,6 +127,8 @@ class Rights:
         """The words for a refused person."""
         if reason == texts.NOT_YOURS:
             return texts.not_yours()
+        if reason == OTHER_PERSON:
+            return other_person()
         return texts.refused(reason, await self._people.whom_to_ask())
 
     async def _find(self, user_id: str) -> Person | None:

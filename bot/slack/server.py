@@ -30,6 +30,7 @@ from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.signatures import Verifier
 from bot.slack.socket_count import counting
+from bot.slack.surfaces.approvals import ApprovalButtons
 from bot.slack.surfaces.channel_modal import ChannelModal
 from bot.slack.surfaces.commands import COMMANDS, Answer, Ask, Command
 from bot.slack.surfaces.feedback import AnswerButtons
@@ -133,6 +134,7 @@ def build_app(
     Buttons(store, rights).register(app)
     JobButtons(store, home.tell_asked).register(app)
     AnswerButtons(store, rights).register(app)
+    ApprovalButtons(store, rights, client).register(app)
     for command in COMMANDS:
         name = f"/{settings.bot_command_prefix}{command.name.removeprefix('/')}"
         app.command(name)(_command_listener(command, store, people, rights, identity.url))

@@ -40,6 +40,8 @@ class AuditLine:
     decided_by: str
     outcome: str = ""
     milliseconds: int = 0
+    policy: str = ""
+    """What the policy said: `allow`, `deny`, `ask`, `ask_after_external` or `thread`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ class ChannelSettings:
 
     `follow_ups`: in its own threads the bot answers without a mention `always`, while `one_person`
     talks to it, or to `mentions` only. `users`: `members` of the workspace may use it, or also
-    `guests` and people of other workspaces, or only the named `people`.
+    `guests` and people of other workspaces, or only the named `people`. `approvers` may
+    decide about tool calls, besides the person who asked.
     """
 
     instructions: str = ""
@@ -31,6 +32,7 @@ class ChannelSettings:
     follow_ups: FollowUps | None = None
     users: Users = "members"
     people: tuple[str, ...] = ()
+    approvers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ USERS_CHOICES = {
 }
 PEOPLE = "Named people"
 PEOPLE_HINT = "These people may use the bot even as guests or from another workspace."
+APPROVERS = "Approvers"
+APPROVERS_HINT = "They may approve tool calls here, as may the person who asked."
 
 ADMINS_ONLY = "Only admins may change this."
 NOBODY_NAMED = "Name at least one person here, or choose another option above."
@@ -55,9 +57,18 @@ def version(number: int, user_id: str, at: float) -> str:
     return f"version {number} by <@{user_id}>, {date(at, 'then')}"
 
 
+def approvers_short(user_ids: Sequence[str]) -> str:
+    """Who may approve tool calls besides the person who asked; "" for no one."""
+    return f"approvers: {_people(user_ids)}" if user_ids else ""
+
+
 def people_short(user_ids: Sequence[str]) -> str:
     """A summary of the only people who may use the bot."""
+    return f"only {_people(user_ids)}"
+
+
+def _people(user_ids: Sequence[str]) -> str:
     named = [f"<@{user_id}>" for user_id in user_ids[:NAMED]]
     if len(user_ids) > NAMED:
         named.append(f"{len(user_ids) - NAMED} more")
-    return f"only {', '.join(named)}"
+    return ", ".join(named)

@@ -13,6 +13,10 @@ def linked(author: str, where: str) -> str:
     return _heading("Message behind the link", author, where)
 
 
+QUOTED = ("[Forwarded message", "[Message behind the link", "://")
+"""What a message contains that brings along what another person or a web page says."""
+
+
 def _heading(what: str, author: str, where: str) -> str:
     by = f" from {author}" if author else ""
     return f"[{what}{by}{f' ({where})' if where else ''}]"

@@ -98,6 +98,8 @@ class ToolsConfig(_Strict):
     """Names of our own tools that are offered."""
     rounds: Annotated[int, Field(ge=1, le=50)] = 8
     """Most rounds of calls in one turn."""
+    approval_hours: Annotated[float, Field(gt=0, le=720)] = 24.0
+    """How long people may take to approve a call."""
     calls: Annotated[int, Field(ge=1, le=200)] = 20
     """Most calls in one turn."""
 

@@ -8,6 +8,11 @@ from bot.tools.tool import Tool
 Decision = Literal["allow", "ask", "deny"]
 
 
+def asks_always(tool: Tool, config: ServerConfig | None) -> bool:
+    """Whether a person is asked before each single call."""
+    return config is not None and (config.ask == "always" or matches(tool.name, config.always_ask))
+
+
 def decide(
     tool: Tool, config: ServerConfig | None, channel_id: str, *, read_external: bool = False
 ) -> Decision:
@@ -22,7 +27,7 @@ def decide(
     if not config.offers(tool.name, channel_id):
         return "deny"
     writes = not (tool.read_only and config.trust_hints)
-    if config.ask == "always" or matches(tool.name, config.always_ask):
+    if asks_always(tool, config):
         return "ask"
     if writes and (config.ask == "writes" or read_external):
         return "ask"

@@ -10,7 +10,7 @@ from bot.telemetry.log import log
 from bot.tools.config import ServerConfig, ToolsConfig
 from bot.tools.names import name_functions
 from bot.tools.output import cut
-from bot.tools.policy import Decision, decide
+from bot.tools.policy import Decision, asks_always, decide
 from bot.tools.tool import Caller, OwnTool, Result, Tool
 
 if TYPE_CHECKING:
@@ -65,6 +65,10 @@ class Toolbox:
     def decide(self, tool: Tool, channel_id: str, *, read_external: bool) -> Decision:
         """Whether a call of the tool is made, asked about, or refused."""
         return decide(tool, self._config_of(tool), channel_id, read_external=read_external)
+
+    def asks_always(self, tool: Tool) -> bool:
+        """Whether a person is asked before each single call of the tool."""
+        return asks_always(tool, self._config_of(tool))
 
     async def call(
         self,

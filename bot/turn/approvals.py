@@ -1,18 +1,30 @@
 """Which of the model's calls are made: by policy, and by people where the policy asks."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from bot.calls import FunctionCall
+from bot.slack.approval_card import render_arguments, shown_name
+from bot.slack.literal import mixed_words, skeleton
+from bot.store import Approval, Decision
+from bot.store.approvals import MOST_GRANTS
 from bot.store.journal import Turn
 from bot.store.steps import Called
+from bot.texts import approvals as texts
 from bot.tools.tool import Tool
+from bot.turn.asking import ask_people, can_decide
 from bot.turn.batch import Request
+from bot.turn.external import read_external
 from bot.turn.services import Services
 
 POLICY = "policy"
 """In place of a person's id: the configuration has decided."""
+LONGEST_SHOWN = 120_000
+"""Characters of arguments, as they are shown, that a person can be asked to review."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +39,133 @@ class PendingCall:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a call, and who decided it: a person's id or `POLICY`.
+    """What becomes of a call, and who decided it: a person's id, `POLICY`, or "" for the time.
 
-    `reason` is for the model, where the call is not made.
+    `reason` is for the model, where the call is not made. `policy` is what the policy said:
+    `allow`, `deny`, `ask`, `ask_after_external` (content was read that may hold instructions) or
+    `thread` (a person allowed the tool in this thread).
     """
 
     decision: Literal["run", "denied", "expired", "withdrawn"]
     by: str = POLICY
     reason: str = ""
+    policy: str = "allow"
 
 
 async def decide_calls(
     turn: Turn, services: Services, request: Request, pending: Sequence[PendingCall]
 ) -> dict[str, Verdict]:
-    """A verdict for each call, by its key. Called again, with the same calls, after a crash."""
-    channel_id = turn.claim.thread.channel_id
-    decide = services.toolbox.decide
-    decisions = {each.key: decide(each.tool, channel_id, read_external=False) for each in pending}
-    return {
-        key: Verdict("run")
-        if decision == "allow"
-        else Verdict("denied", reason="nobody can be asked to approve it")
-        for key, decision in decisions.items()
+    """A verdict for each call, by its key. Called again, with the same calls, after a crash.
+
+    Raises Suspended while a person has yet to decide.
+    """
+    asking = _Asking(turn, services, request)
+    verdicts = {each.key: asking.by_policy(each) for each in pending}
+    asked = [each for each in pending if verdicts[each.key] is None]
+    wanted = [await asking.approval_of(each) for each in asked]
+    decisions = await ask_people(turn, services, asking.requester, wanted) if wanted else []
+    for each, approval, decision in zip(asked, wanted, decisions, strict=True):
+        if decision.in_thread and decision.verdict == "run":
+            await services.store.approvals.grant(turn.claim, approval.grant, decision.by)
+        verdicts[each.key] = _verdict(decision, approval.policy)
+    return {key: verdict for key, verdict in verdicts.items() if verdict}
+
+
+class _Asking:
+    """The policy of one turn, and what it asks people."""
+
+    def __init__(self, turn: Turn, services: Services, request: Request) -> None:
+        self._turn = turn
+        self._toolbox = services.toolbox
+        self.requester = request.last.user_id
+        self._external = read_external(turn, request, self._toolbox.config.built_in)
+
+    def by_policy(self, pending: PendingCall) -> Verdict | None:
+        """The verdict that no person is needed for; None: someone is to be asked."""
+        tool, channel_id = pending.tool, self._turn.claim.thread.channel_id
+        decision = self._toolbox.decide(tool, channel_id, read_external=self._external)
+        if decision == "allow":
+            return Verdict("run")
+        if decision == "deny":
+            return Verdict("denied", reason=texts.FORBIDDEN, policy="deny")
+        by = self._turn.claim.grants.get(self._grant(tool))
+        if by and not self._external and not self._toolbox.asks_always(tool):
+            return Verdict("run", by, policy="thread")
+        if not can_decide(self._turn, self.requester):
+            return Verdict("denied", reason=texts.NO_ONE, policy="ask")
+        if len(render_arguments(pending.arguments)) > LONGEST_SHOWN:
+            return Verdict("denied", reason=texts.TOO_LONG, policy="ask")
+        return None
+
+    async def approval_of(self, pending: PendingCall) -> Approval:
+        """What people are asked about a call."""
+        tool, arguments = pending.tool, pending.arguments
+        offered = self._grant(tool) if self._may_grant(tool) else ""
+        return Approval(
+            id=pending.key,
+            requester=self.requester,
+            server=tool.server,
+            tool=tool.name,
+            arguments=render_arguments(arguments),
+            shown=_digest(tool.server, tool.name, _definition(tool), arguments),
+            expires=time.time() + self._toolbox.config.approval_hours * 3600,
+            policy="ask_after_external" if self._external else "ask",
+            grant=offered,
+            note="\n".join(await self._notes(pending)),
+        )
+
+    def _may_grant(self, tool: Tool) -> bool:
+        is_full = len(self._turn.claim.grants) >= MOST_GRANTS
+        return not is_full and not self._toolbox.asks_always(tool)
+
+    def _grant(self, tool: Tool) -> str:
+        """What "Allow in this thread" is stored under: it holds for one person and one definition
+        of the tool."""
+        return _digest(self.requester, tool.server, tool.name, _definition(tool))[:32]
+
+    async def _notes(self, pending: PendingCall) -> list[str]:
+        """What a person could overlook."""
+        tool, notes = pending.tool, []
+        if self._external:
+            notes.append(texts.EXTERNAL_CONTENT)
+        if not tool.name.isascii():
+            notes.append(texts.odd_name(shown_name(tool.name)))
+        offer = await self._toolbox.offer(self._turn.claim.thread.channel_id)
+        if similar := lookalikes(tool, offer.functions.values()):
+            notes.append(texts.lookalike(shown_name(tool.name), similar))
+        if words := mixed_words(render_arguments(pending.arguments)):
+            notes.append(texts.mixed(words))
+        return notes
+
+
+def lookalikes(tool: Tool, others: Iterable[Tool], most: int = 3) -> list[str]:
+    """Tools with another name that is easily mistaken for this one's."""
+    seen = skeleton(tool.name)
+    found = {
+        f"{shown_name(other.server)}: {shown_name(other.name)}"
+        for other in others
+        if other.name != tool.name and skeleton(other.name) == seen
     }
+    return sorted(found)[:most]
+
+
+def _verdict(decision: Decision, policy: str) -> Verdict:
+    reason = decision.reason
+    if decision.verdict == "denied":
+        reason = texts.reason_for_model(decision.reason, by_person=bool(decision.by))
+    elif decision.verdict == "withdrawn":
+        reason = texts.WITHDRAWN.get(decision.reason, texts.OVER)
+    return Verdict(decision.verdict, decision.by, reason, policy)
+
+
+def _definition(tool: Tool) -> str:
+    """The hash of all that a server says about a tool: one that changes is another tool."""
+    return _digest(tool.description, tool.parameters, tool.repeatable, tool.read_only)
+
+
+def _digest(*parts: object) -> str:
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def ask_input(

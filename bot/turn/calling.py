@@ -76,7 +76,7 @@ class Calling:
             lost = self.turn.may_be_done(step) and not (tool and tool.read_only)
             said, outcome = (texts.UNKNOWN, UNKNOWN) if lost else (why, NOT_RUN)
             called = Called(said, outcome, is_error=True, label=label)
-            await self._audit(key, call, tool, "refused", POLICY, called)
+            await self._audit(key, call, tool, None, called)
             await self.turn.note(step, called)
             await self.show(Card(call.id, label, "error"))
 
@@ -117,9 +117,7 @@ class Calling:
     ) -> Called:
         async def work(again: bool) -> Called:
             called = await self._call(pending, verdict, answers, again=again)
-            await self._audit(
-                pending.key, pending.call, pending.tool, verdict.decision, verdict.by, called
-            )
+            await self._audit(pending.key, pending.call, pending.tool, verdict, called)
             return called
 
         return await self.turn.once(steps.call(pending.key, number), work)
@@ -154,8 +152,7 @@ class Calling:
         key: str,
         call: FunctionCall,
         tool: Tool | None,
-        decision: str,
-        decided_by: str,
+        verdict: Verdict | None,
         called: Called,
     ) -> None:
         """Add a line to the audit trail. After a crash there may be two of a call."""
@@ -172,8 +169,9 @@ class Calling:
             server=tool.server if tool else "",
             tool=tool.name if tool else call.plain_name,
             arguments_sha256=digest,
-            decision=decision,
-            decided_by=decided_by,
+            decision=verdict.decision if verdict else "refused",
+            decided_by=verdict.by if verdict else POLICY,
+            policy=verdict.policy if verdict else "",
             outcome="failed" if called.outcome == "done" and called.is_error else called.outcome,
             milliseconds=called.milliseconds,
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bot.engines import Engine
+from bot.slack.answer.approval_cards import ApprovalCards
 from bot.slack.answer.notice import Notices
 from bot.slack.answer.reply import Replies
 from bot.slack.direct_messages import DirectMessages
@@ -26,6 +27,7 @@ class Services:
     engine: Engine
     replies: Replies
     notices: Notices
+    cards: ApprovalCards
     threads: Threads
     files: Files
     people: People

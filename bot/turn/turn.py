@@ -31,6 +31,7 @@ from bot.texts.answers import (
 from bot.texts.files import unattached
 from bot.texts.tools import outcome_unknown
 from bot.turn.ask import ask
+from bot.turn.asking import close_cards
 from bot.turn.batch import Request, sort_claim
 from bot.turn.conversation import owed_after
 from bot.turn.files_in import unread_note
@@ -81,6 +82,7 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
         interrupt.begun = True
         with trace.span("post", answer_outcome=answer.outcome):
             await reply.finish(replace(answer, text=with_note(answer)))
+        await close_cards(turn, services, interrupt.reason)
         await share(turn, services.files, turn.claim.thread, answer.files)
     await services.notices.remove(turn)
     await record(turn, services, request, answer)
@@ -183,6 +185,7 @@ async def forget(turn: Turn, services: Services, conversation: Conversation | No
 
 async def give_up(turn: Turn, services: Services, reason: str) -> None:
     """Tell the person that these messages will not be answered; `reason` is a key of the texts."""
+    await close_cards(turn, services)
     text = apology(RunFailed("failed", reason))
     last = turn.claim.messages[-1]
     if last.kind == "retract":

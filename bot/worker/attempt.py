@@ -9,7 +9,7 @@ from bot.errors import StoreUnavailable, Superseded
 from bot.models import Answer, Usage
 from bot.settings import Settings
 from bot.store import Claim, Turn, current_turn
-from bot.store.steps import ANSWER, GIVEN_UP, WAITS, GivenUp, Waits
+from bot.store.steps import ANSWER, GIVEN_UP, WAITS, GivenUp, Waits, approval_step
 from bot.telemetry import metrics, timeline, trace
 from bot.telemetry.log import log
 from bot.telemetry.timeline import Timeline
@@ -26,9 +26,13 @@ from bot.worker.outcomes import (
     Limits,
     Outcome,
     Settle,
+    Suspend,
     apology_outcome,
     outcome_of,
 )
+
+PEOPLE = "people"
+"""What a suspended turn waits for, beside the dependencies."""
 
 
 class Attempts:
@@ -52,6 +56,10 @@ class Attempts:
         _log_taken(claim)
         if await self._is_waiting(turn, interrupt):
             return
+        if turn.family(approval_step("")) and (
+            reason := await self._inbox.interrupt_of(claim.thread)
+        ):
+            interrupt.set(reason)  # it is what resumed the turn
         if given_up := turn.recall(GIVEN_UP):
             await self._apologize(turn, given_up)
         elif claim.crashes > MAX_CRASHES:
@@ -82,7 +90,7 @@ class Attempts:
         except (StoreUnavailable, Superseded):
             raise
         except Exception as error:
-            waited = time.time() - claim.taken_at
+            waited = time.time() - claim.taken_at - _waited_for_people(turn, spent.began)
             answered = turn.recall(ANSWER) is not None
             history = History(claim.attempt, waited, answered)
             outcome = outcome_of(error, history, self._limits, self._timing)
@@ -96,7 +104,7 @@ class Attempts:
     def _log_answer(self, turn: Turn, answer: Answer, spent: Timeline) -> None:
         times = explain(turn.claim, turn.recall(WAITS), spent, time.time())
         log.info("turn_answered", **_facts(turn), **answer_fields(answer), **times)
-        if times["total"] > self._slow_answer:
+        if times["total"] - times["waited_for"].get(PEOPLE, 0.0) > self._slow_answer:
             log.warning("slow_answer", **_facts(turn), **times)
 
     async def _apply(self, turn: Turn, outcome: Outcome, *, probed: bool = False) -> None:
@@ -107,10 +115,17 @@ class Attempts:
                 await self._inbox.settle(turn.claim)
             case ComeBack():
                 await self._come_back(turn, outcome, probed=probed)
+            case Suspend():
+                await self._suspend(turn)
             case GiveUp(reason, dependency):
                 given_up = GivenUp(reason, time.time(), dependency)
                 await turn.note(GIVEN_UP, given_up)
                 await self._apologize(turn, given_up)
+
+    async def _suspend(self, turn: Turn) -> None:
+        await self._note_wait(turn, PEOPLE)
+        waits = await self._services.store.approvals.suspend(turn)
+        log.info("turn_suspended", waits=waits, **_facts(turn))
 
     async def _come_back(self, turn: Turn, outcome: ComeBack, *, probed: bool = False) -> None:
         dependency = outcome.dependency
@@ -172,6 +187,12 @@ class Attempts:
         log.error("dead_letter_added", reason=given_up.reason, **facts)
         metrics.turns.labels("dead").inc()
         await self._inbox.dead_letter(turn.claim, given_up.reason, dependency=given_up.dependency)
+
+
+def _waited_for_people(turn: Turn, until: float) -> float:
+    """Seconds in which the turn was suspended."""
+    waits = turn.recall(WAITS)
+    return waits.total(until).get(PEOPLE, 0.0) if waits else 0.0
 
 
 def _asked_at(claim: Claim) -> float:

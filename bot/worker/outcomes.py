@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bot.errors import BotError, DependencyDown, Retry, Undeliverable
+from bot.errors import BotError, DependencyDown, Retry, Suspended, Undeliverable
 from bot.timing import WorkerTiming
 
 MAX_CRASHES = 25
@@ -41,7 +41,14 @@ class GiveUp:
     dependency: str = ""
 
 
-Outcome = Settle | ComeBack | GiveUp
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """A person has to decide first. The turn comes back then, and uses no attempt."""
+
+    reason: str
+
+
+Outcome = Settle | ComeBack | GiveUp | Suspend
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,8 @@ def outcome_of(error: Exception, history: History, limits: Limits, timing: Worke
     """
     if isinstance(error, Undeliverable):
         return Settle(error.reason)
+    if isinstance(error, Suspended):
+        return Suspend(str(error))
     if isinstance(error, DependencyDown) and not error.counts:
         return _wait_for(error, history, limits, timing)
     if not isinstance(error, Retry):

@@ -146,7 +146,7 @@ async def test_two_admins_do_not_overwrite_each_other(store: Store) -> None:
 
 
 def test_a_submitted_modal_returns_the_shown_settings() -> None:
-    settings = ChannelSettings("Be brief.", "gpt", "mentions", "people", ("U1", "U2"))
+    settings = ChannelSettings("Be brief.", "gpt", "mentions", "people", ("U1", "U2"), ("U3",))
     view = render_modal("C1", [Version(1, "U1", 0.0, settings)])
     assert parse_settings(default_state(view["blocks"])) == settings
     assert parse_settings(default_state(render_modal("C1", [])["blocks"])) == ChannelSettings()

@@ -76,6 +76,13 @@ class Live:
         if not task.cancelled():
             task.result()
 
+    async def pause(self) -> None:
+        """Leave what is shown as it is: the turn comes back later. An open stream is ended."""
+        await self.rest()
+        await self._drafts.recover()
+        if draft := self._drafts.open:
+            await self._edited.stop(draft, len(self._drafts.shown) - 1)
+
     def abandon(self) -> list[asyncio.Task[None]]:
         """The tasks to cancel when the turn is interrupted."""
         return [self._task] if self._task else []

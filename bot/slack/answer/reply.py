@@ -12,7 +12,7 @@ from functools import partial
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import Retry, RunFailed
+from bot.errors import Retry, RunFailed, Suspended
 from bot.models import Answer, Message, Update
 from bot.slack.answer.buttons import answer_buttons
 from bot.slack.answer.chat import METADATA_EVENT, Chat
@@ -109,6 +109,11 @@ class Replies:
         try:
             yield reply
         except (Retry, asyncio.CancelledError):
+            raise
+        except Suspended:
+            await live.pause()
+            await _stop(keeping)
+            await status.suspend()
             raise
         except BaseException:
             await _stop(keeping)

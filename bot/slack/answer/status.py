@@ -150,6 +150,12 @@ class Status:
         if self._in_session and not session_ended:
             await self._session("active")
 
+    async def suspend(self) -> None:
+        """A person has to decide something: the session says so, and the status is cleared."""
+        await self._set("")
+        if not self._refused.knows("session", self._thread) and await self._limits.grant(SESSIONS):
+            await self._session("suspended")
+
     async def _set(self, status: str) -> None:
         await self._attempt(
             "setStatus",

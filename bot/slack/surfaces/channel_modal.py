@@ -107,6 +107,7 @@ def render_modal(channel_id: str, versions: list[Version]) -> dict[str, Any]:
     follow_ups = select("follow_ups", FOLLOW_UPS, settings.follow_ups or DEFAULT)
     users = select("users", texts.USERS_CHOICES, settings.users)
     people = users_select("people", settings.people)
+    approvers = users_select("approvers", settings.approvers)
     blocks = [
         section(texts.about(channel_id)),
         input_block("instructions", texts.INSTRUCTIONS, instructions, hint=texts.INSTRUCTIONS_HINT),
@@ -114,6 +115,7 @@ def render_modal(channel_id: str, versions: list[Version]) -> dict[str, Any]:
         input_block("follow_ups", texts.FOLLOW_UPS, follow_ups, optional=False),
         input_block("users", texts.USERS, users, optional=False),
         input_block("people", texts.PEOPLE, people, hint=texts.PEOPLE_HINT),
+        input_block("approvers", texts.APPROVERS, approvers, hint=texts.APPROVERS_HINT),
     ]
     if versions:
         blocks.append(context("\n".join(map(render_version, versions))))
@@ -142,4 +144,5 @@ def parse_settings(values: Mapping[str, Mapping[str, Payload]]) -> ChannelSettin
         follow_ups=chosen("follow_ups", get_args(FollowUps), default.follow_ups),
         users=chosen("users", get_args(Users), default.users),
         people=tuple(given.get("people", {}).get("selected_users") or ()),
+        approvers=tuple(given.get("approvers", {}).get("selected_users") or ()),
     )

@@ -175,6 +175,7 @@ def _summary(settings: ChannelSettings) -> str:
         f"`{settings.model}`" if settings.model else "",
         channel_texts.FOLLOW_UPS_SHORT[settings.follow_ups] if settings.follow_ups else "",
         users[settings.users],
+        channel_texts.approvers_short(settings.approvers),
     )
     return "; ".join(filter(None, parts)) or channel_texts.DEFAULT
 

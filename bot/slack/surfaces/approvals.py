@@ -1,0 +1,212 @@
+"""The listeners of approval cards: only the requester and the channel's approvers decide.
+
+A decision is stored before the click is acknowledged; the worker that resumes the turn edits the
+card.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.context.async_context import AsyncBoltContext
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import BotError
+from bot.models import Thread, decode, encode
+from bot.slack import approval_card as card
+from bot.slack.approval_card import Press
+from bot.slack.client import slack_errors
+from bot.slack.ephemerals import notice
+from bot.slack.rights import Rights
+from bot.slack.surfaces.feedback import thread_of
+from bot.store import Approval, Decision, Pending, Store
+from bot.store.approvals import Outcome
+from bot.telemetry.log import log
+from bot.texts import approvals as texts
+
+Payload = Mapping[str, Any]
+
+TOO_LATE: Mapping[Outcome, str] = {
+    "gone": texts.GONE,
+    "changed": texts.CHANGED,
+    "expired": texts.EXPIRED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Which approval was pressed, and in which message; modals carry it along."""
+
+    thread_key: str
+    card: str
+    press: Press
+
+    @property
+    def thread(self) -> Thread:
+        """The thread of the card."""
+        return Thread.parse(self.thread_key)
+
+
+class ApprovalButtons:
+    """Decisions of people. A click that changes nothing is explained to its person alone."""
+
+    def __init__(self, store: Store, rights: Rights, client: AsyncWebClient) -> None:
+        self._store = store
+        self._rights = rights
+        self._client = client
+
+    def register(self, app: AsyncApp) -> None:
+        """Register the listeners of the buttons and modals."""
+        app.action(card.ALLOW)(self.allow)
+        app.action(card.ALLOW_IN_THREAD)(self.allow_in_thread)
+        app.action(card.DENY)(self.ask_reason)
+        app.view(card.DENIED)(self.deny)
+        app.action(card.SHOW_ALL)(self.show_all)
+        app.action(card.PAGE_BACK)(self.turn_page)
+        app.action(card.PAGE_NEXT)(self.turn_page)
+
+    async def allow(
+        self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
+    ) -> None:
+        """The call may be made, once."""
+        await self._press(ack, action, body, context, Decision("run"))
+
+    async def allow_in_thread(
+        self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
+    ) -> None:
+        """So may later calls of the same tool, for the same requester in this thread."""
+        await self._press(ack, action, body, context, Decision("run", in_thread=True))
+
+    async def ask_reason(
+        self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
+    ) -> None:
+        """Deny asks for a reason first, which may stay empty."""
+        about = parse_about(action, body, context)
+        if about and await self._pending(about, body["user"]):
+            await self._open(body, card.deny_modal(encode(about)))
+        await ack()
+
+    async def deny(self, ack: AsyncAck, view: Payload, body: Payload) -> None:
+        """The reason was sent."""
+        about = decode(About, view["private_metadata"])
+        reason = view["state"]["values"]["reason"]["reason"].get("value") or ""
+        decision = Decision("denied", reason=reason[: card.REASON_LENGTH].strip())
+        await self._decide(about, body["user"], decision)
+        await ack()
+
+    async def show_all(
+        self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
+    ) -> None:
+        """All of long arguments, in a modal."""
+        about = parse_about(action, body, context)
+        approval = await self._visible(about, body["user"]) if about else None
+        if about and approval:
+            await self._open(body, card.arguments_modal(approval, encode(about)))
+        await ack()
+
+    async def turn_page(self, ack: AsyncAck, action: Payload, body: Payload) -> None:
+        """Another page of them."""
+        view = body["view"]
+        about = decode(About, view["private_metadata"])
+        if approval := await self._visible(about, body["user"]):
+            page = card.arguments_modal(approval, encode(about), int(action["value"]))
+            try:
+                with slack_errors():
+                    await self._client.views_update(view_id=view["id"], view=page)
+            except (BotError, SlackApiError) as error:
+                log.warning("modal_not_opened", error=str(error)[:100])
+        await ack()
+
+    async def _press(
+        self,
+        ack: AsyncAck,
+        action: Payload,
+        body: Payload,
+        context: AsyncBoltContext,
+        decision: Decision,
+    ) -> None:
+        if about := parse_about(action, body, context):
+            await self._decide(about, body["user"], decision)
+        await ack()
+
+    async def _decide(self, about: About, user: Payload, decision: Decision) -> None:
+        """Store a decision of a person who may decide, and say so if it changes nothing."""
+        pending = await self._pending(about, user)
+        if pending is None:
+            return
+        thread, press = about.thread, about.press
+        decision = replace(decision, by=user["id"], at=time.time())
+        shown = replace(pending.approval, shown=press.shown)
+        outcome, earlier = await self._store.approvals.decide(
+            thread, press.turn_id, shown, decision
+        )
+        log.info(
+            "approval_decided" if outcome == "decided" else "approval_not_decided",
+            thread=thread.key,
+            turn=press.turn_id,
+            approval=press.id,
+            verdict=decision.verdict,
+            outcome=outcome,
+            user=user["id"],
+        )
+        if earlier and outcome == "earlier":
+            await self._tell_earlier(about, user, decision, earlier)
+        elif outcome != "decided":
+            await self._tell(about, user, TOO_LATE[outcome])
+
+    async def _pending(self, about: About, user: Payload) -> Pending | None:
+        """The approval, if it is open for this person to decide; else they are told why not."""
+        thread, press = about.thread, about.press
+        pending = await self._store.approvals.find(thread, press.turn_id, press.id)
+        if pending is None or (pending.card and pending.card != about.card):
+            await self._tell(about, user, texts.GONE)
+            return None
+        refused = await self._rights.decision_refusal(
+            thread, user["id"], user.get("team_id") or "", pending.approval.requester
+        )
+        if refused:
+            log.info("approval_refused", thread=thread.key, turn=press.turn_id, user=user["id"])
+            await self._tell(about, user, await self._rights.explain(refused))
+            return None
+        return pending
+
+    async def _visible(self, about: About, user: Payload) -> Approval | None:
+        """The approval, for anyone who may use the bot in its thread."""
+        thread, press = about.thread, about.press
+        pending = await self._store.approvals.find(thread, press.turn_id, press.id)
+        if pending is None:
+            await self._tell(about, user, texts.GONE)
+            return None
+        team_id = user.get("team_id") or ""
+        if refused := await self._rights.refusal_of(thread, user["id"], team_id):
+            await self._tell(about, user, await self._rights.explain(refused))
+            return None
+        return pending.approval
+
+    async def _tell_earlier(
+        self, about: About, user: Payload, decision: Decision, earlier: Decision
+    ) -> None:
+        """A second click of the same person with the same meaning needs no words."""
+        if (earlier.by, earlier.verdict) != (user["id"], decision.verdict):
+            await self._tell(about, user, texts.earlier(card.outcome(earlier)))
+
+    async def _tell(self, about: About, user: Payload, words: str) -> None:
+        await notice(self._store, self._client, about.thread, user["id"], words)
+
+    async def _open(self, body: Payload, view: dict[str, Any]) -> None:
+        try:
+            with slack_errors():
+                await self._client.views_open(trigger_id=body["trigger_id"], view=view)
+        except (BotError, SlackApiError) as error:
+            log.warning("modal_not_opened", error=str(error)[:100])
+
+
+def parse_about(action: Payload, body: Payload, context: AsyncBoltContext) -> About | None:
+    """What was pressed, and where: the thread is that of the message, whatever the button says."""
+    press = Press.parse(action["value"])
+    if press is None:
+        return None
+    return About(thread_of(body, context).key, body["container"]["message_ts"], press)

@@ -1,0 +1,88 @@
+"""Asking people to approve something: a card for each question, and a turn that waits for them."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.errors import Retry, Suspended
+from bot.models import decode
+from bot.store import Approval, Decision, steps
+from bot.store.journal import Turn
+from bot.telemetry.log import log
+from bot.texts import approvals as texts
+from bot.turn.services import Services
+
+APP = "B"
+"""How the ids of apps begin, which cannot press buttons."""
+
+
+def can_decide(turn: Turn, requester: str) -> bool:
+    """Whether there is anyone to ask."""
+    return bool(turn.claim.channel.approvers) or not requester.startswith(APP)
+
+
+async def ask_people(
+    turn: Turn, services: Services, requester: str, wanted: Sequence[Approval]
+) -> list[Decision]:
+    """What people have decided. Each is asked once, also if this is called again after a crash.
+
+    Raises Suspended while a decision is missing. What is asked under a known id but differs from
+    what was shown counts as denied.
+    """
+    requested = await services.store.approvals.request(turn, requester, wanted)
+    decisions: list[Decision] = []
+    for want, (approval, decision) in zip(wanted, requested.approvals, strict=True):
+        if approval.shown != want.shown:
+            log.warning("approval_differs", turn=turn.id, approval=approval.id)
+            decision = Decision("denied", reason=texts.REPLACED, at=time.time())
+        elif decision is None:
+            await _show(turn, services, approval)
+        else:
+            await _close_quickly(turn, services, approval, decision)
+        decisions += [decision] if decision else []
+    if len(decisions) < len(wanted):
+        raise Suspended("approval")
+    return decisions
+
+
+async def _show(turn: Turn, services: Services, approval: Approval) -> None:
+    """Post the card. Where Slack refuses it, no one can decide: the call is denied."""
+    if not await services.cards.show(turn, approval, turn.claim.channel.approvers):
+        decision = Decision("denied", reason=texts.NOT_SHOWN, at=time.time())
+        thread = turn.claim.thread
+        await services.store.approvals.decide(thread, turn.id, approval, decision)
+
+
+async def _close_quickly(
+    turn: Turn, services: Services, approval: Approval, decision: Decision
+) -> None:
+    """Show the outcome; where Slack cannot take it now, that is done when the turn ends."""
+    try:
+        await services.cards.close(turn, approval, decision)
+    except Retry as error:
+        log.info("card_not_closed", turn=turn.id, error=error.reason)
+
+
+async def close_cards(turn: Turn, services: Services, reason: str = "") -> None:
+    """Let the cards of a turn that ends show their outcome. What is open is withdrawn.
+
+    `reason` is that of an interrupt.
+    """
+    for id, text in turn.family(steps.approval_step("")).items():
+        if turn.recall(steps.closed_card(id)):
+            continue
+        approval = decode(Approval, text)
+        ended = Decision("withdrawn", reason=reason, at=time.time())
+        _, decision = await services.store.approvals.decide(
+            turn.claim.thread, turn.id, approval, ended
+        )
+        was_run = _was_run(turn, id)
+        if decision is None or (decision.verdict == "run" and not was_run):
+            decision = replace(ended, by="")
+        await services.cards.close(turn, approval, decision)
+
+
+def _was_run(turn: Turn, id: str) -> bool:
+    """Whether what was approved was done, as far as we know."""
+    called = turn.recall(steps.call(id))
+    return called is None or called.outcome != "not_run"

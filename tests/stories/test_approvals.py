@@ -1,0 +1,413 @@
+"""Approvals: the policy asks, a card is shown, the right person decides, another worker goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.slack import approval_card as card
+from bot.store.channel_settings import ChannelSettings
+from bot.texts import approvals as texts
+from bot.timing import AnswerTiming, Timing, WorkerTiming
+from local_slack.workspace.model import Message
+from tests.fakes.openai import Call, calling
+from tests.tools.servers import open_http
+from tests.world import PATIENCE, World, open_world
+
+WRITE = calling(Call("s__write", '{"text": "hello"}'))
+
+OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
+
+
+@pytest.fixture(scope="module")
+def timing() -> Timing:
+    return Timing(worker=WorkerTiming(heartbeat=0.1), answer=AnswerTiming(short=0.1))
+
+
+@pytest.fixture
+def counts(tmp_path: Path) -> Path:
+    path = tmp_path / "counts"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+async def server(counts: Path) -> AsyncIterator[str]:
+    async with open_http(counts) as url:
+        yield url
+
+
+@pytest.fixture
+def open_tools(redis_url: str, tmp_path: Path, timing: Timing, server: str) -> OpenWorld:
+    """Opens a world with the server `s`; `lines` are more of its settings, `head` of the file's."""
+
+    def open_(*lines: str, head: str = "", **given: Any) -> AbstractAsyncContextManager[World]:
+        path = tmp_path / "tools.toml"
+        path.write_text("\n".join((head, "[servers.s]", f'url = "{server}"', *lines)))
+        return open_world(redis_url, tmp_path, timing=timing, bot_tools=path, **given)
+
+    return open_
+
+
+def effects(counts: Path) -> list[str]:
+    return counts.read_text().split()
+
+
+def cards(world: World, root: str, channel: str = "#general") -> list[Message]:
+    """The approval cards in a thread, the oldest first."""
+    return [
+        message
+        for message in world.slack.replies(channel, root)
+        if (message.metadata or {}).get("event_type") == "bot_approval"
+    ]
+
+
+def is_open(message: Message) -> bool:
+    return any(block["type"] == "actions" for block in message.blocks)
+
+
+async def ask(
+    world: World, text: str = "@bot write", *, who: str = "alice", count: int = 1
+) -> tuple[str, Message]:
+    """Ask what needs an approval; returns the root and the last of `count` cards, once the turn is
+    suspended."""
+    root = await world.slack.user(who).says("#general", text)
+    return root, await suspended(world, root, count)
+
+
+async def suspended(world: World, root: str, count: int = 1) -> Message:
+    await world.slack.wait_for(
+        lambda: len([each for each in cards(world, root) if is_open(each)]) >= count, PATIENCE
+    )
+    thread = world.key("#general", root)
+    await world.wait_for_state(thread, "later")
+    return copy(cards(world, root)[-1])
+
+
+async def answers(world: World, root: str) -> list[str]:
+    """What the bot has said in the thread besides cards, once it rests."""
+    await world.rests("#general", root)
+    return [
+        text
+        for message, text in zip(
+            world.slack.replies("#general", root),
+            await world.replies("#general", root),
+            strict=True,
+        )
+        if message not in cards(world, root)
+    ]
+
+
+def outputs(world: World) -> list[str]:
+    """What the model was told about its calls."""
+    return [
+        item["output"]
+        for request in world.fake.requests
+        for item in (request.body or {}).get("input", ())
+        if isinstance(item, dict) and item.get("type") == "function_call_output"
+    ]
+
+
+async def click_stale(world: World, asked: Message, who: str = "alice") -> None:
+    """Press Allow on a card as it was, in a client that does not know of its outcome yet."""
+    message = world.slack.workspace.get_message(asked.channel_id, asked.ts)
+    newest, message.blocks = message.blocks, asked.blocks
+    try:
+        await world.slack.user(who).clicks("#general", asked.ts, card.ALLOW)
+    finally:
+        message.blocks = newest
+
+
+def shown(message: Message) -> str:
+    return str(message.blocks)
+
+
+async def test_a_call_is_made_after_its_requester_allowed_it(
+    open_tools: OpenWorld, counts: Path
+) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Written."]
+        root, asked = await ask(world)
+        assert "hello" in shown(asked)
+        assert effects(counts) == []
+        await world.slack.user("alice").clicks("#general", asked.ts, card.ALLOW)
+        assert await answers(world, root) == ["Written."]
+        [closed] = cards(world, root)
+        assert not is_open(closed)
+        assert f"Allowed once by <@{world.slack.user('alice').id}>" in shown(closed)
+    assert effects(counts) == ["write"]
+
+
+async def test_another_person_is_refused_in_private_and_the_card_stays(
+    open_tools: OpenWorld, counts: Path
+) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Written."]
+        root, asked = await ask(world)
+        bob = world.slack.user("bob")
+        for action_id in (card.ALLOW, card.ALLOW_IN_THREAD, card.DENY):
+            await bob.clicks("#general", asked.ts, action_id)
+        assert bob.modals == []
+        assert [texts.OTHER_PERSON in each.text for each in bob.ephemerals("#general")] == [True]
+        assert is_open(cards(world, root)[0])
+        await world.wait_for_state(world.key("#general", root), "later")
+        await world.slack.user("alice").clicks("#general", asked.ts, card.ALLOW)
+        assert await answers(world, root) == ["Written."]
+    assert effects(counts) == ["write"]
+
+
+async def test_a_refusal_with_its_reason_reaches_the_model_and_the_card(
+    open_tools: OpenWorld, counts: Path
+) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Then not."]
+        root, asked = await ask(world)
+        alice = world.slack.user("alice")
+        await alice.clicks("#general", asked.ts, card.DENY)
+        await alice.submits({"reason": "wrong file <!channel>"})
+        assert await answers(world, root) == ["Then not."]
+        [closed] = cards(world, root)
+        assert f"Denied by <@{alice.id}>" in shown(closed)
+        assert "wrong file \\u003c!channel>" in closed.blocks[-1]["elements"][0]["text"]
+        assert world.slack.pings(closed) == {alice.id}
+        assert "wrong file" in outputs(world)[0]
+    assert effects(counts) == []
+
+
+async def test_a_modal_that_is_closed_decides_nothing(open_tools: OpenWorld) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Written."]
+        root, asked = await ask(world)
+        alice = world.slack.user("alice")
+        await alice.clicks("#general", asked.ts, card.DENY)
+        await alice.closes()
+        await alice.clicks("#general", asked.ts, card.ALLOW)
+        assert await answers(world, root) == ["Written."]
+
+
+async def test_of_many_clicks_at_once_one_counts_and_the_call_is_made_once(
+    open_tools: OpenWorld, counts: Path
+) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Written."]
+        root, asked = await ask(world)
+        alice = world.slack.user("alice")
+        clicks = (alice.clicks("#general", asked.ts, card.ALLOW) for _ in range(4))
+        deliveries = await asyncio.gather(*clicks)
+        assert {delivery.state for delivery in deliveries} == {"acknowledged"}
+        assert await answers(world, root) == ["Written."]
+        assert alice.ephemerals("#general") == []
+    assert effects(counts) == ["write"]
+
+
+async def test_an_approval_after_every_process_was_replaced(
+    open_tools: OpenWorld, counts: Path
+) -> None:
+    async with open_tools(socket_mode=False) as world:
+        world.fake.answer = [WRITE, "Written."]
+        root, asked = await ask(world)
+        world = await world.replaced()
+        await world.slack.user("alice").clicks("#general", asked.ts, card.ALLOW)
+        assert await answers(world, root) == ["Written."]
+        assert len(cards(world, root)) == 1
+    assert effects(counts) == ["write"]
+
+
+@pytest.mark.parametrize("end", ["stop", "native_stop", "reset", "edit", "delete", "message"])
+async def test_what_ends_the_question_withdraws_it_visibly(
+    open_tools: OpenWorld, counts: Path, end: str
+) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Next."]
+        root, asked = await ask(world)
+        alice = world.slack.user("alice")
+        if end == "edit":
+            await alice.edits("#general", root, "@bot write something else")
+        elif end == "delete":
+            await alice.deletes("#general", root)
+        elif end == "native_stop":
+            await alice.stops("#general", root)
+        else:
+            said = "@bot and then?" if end == "message" else f"@bot {end}"
+            await alice.says("#general", said, thread_ts=root)
+        await world.slack.wait_for(lambda: not is_open(cards(world, root)[0]), PATIENCE)
+        assert "Withdrawn" in shown(cards(world, root)[0])
+        await world.rests("#general", root)
+        await click_stale(world, asked)
+        assert [each.text for each in alice.ephemerals("#general")][-1] == texts.GONE
+    assert effects(counts) == []
+
+
+@pytest.mark.parametrize("end", ["edit", "message"])
+async def test_after_a_withdrawal_the_model_is_told_and_the_thread_goes_on(
+    open_tools: OpenWorld, counts: Path, end: str
+) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Not written.", "Next."]
+        root, _ = await ask(world)
+        alice = world.slack.user("alice")
+        if end == "edit":
+            await alice.edits("#general", root, "@bot write something else")
+            assert await answers(world, root) == ["Not written."]
+        else:
+            await alice.says("#general", "@bot and then?", thread_ts=root)
+            await world.slack.wait_for(lambda: len(world.slack.replies("#general", root)) == 3)
+            assert await answers(world, root) == ["Not written.", "Next."]
+        assert texts.WITHDRAWN[end] in outputs(world)[0]
+    assert effects(counts) == []
+
+
+async def test_what_others_write_waits_behind_the_card_in_order(
+    open_tools: OpenWorld, counts: Path
+) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Written.", "For bob."]
+        root, asked = await ask(world)
+        for text in ("@bot first", "@bot second"):
+            await world.slack.user("bob").says("#general", text, thread_ts=root)
+        await world.slack.settled(PATIENCE)
+        await world.wait_for_state(world.key("#general", root), "later")
+        await world.slack.user("alice").clicks("#general", asked.ts, card.ALLOW)
+        await world.slack.wait_for(lambda: len(world.slack.replies("#general", root)) == 3)
+        assert await answers(world, root) == ["Written.", "For bob."]
+        asked_last = str(world.fake.requests[-1].body["input"])
+        assert asked_last.index("first") < asked_last.index("second")
+    assert effects(counts) == ["write"]
+
+
+async def test_an_approval_expires_and_says_so(open_tools: OpenWorld, counts: Path) -> None:
+    async with open_tools(head="approval_hours = 0.0003") as world:
+        world.fake.answer = [WRITE, "Too late."]
+        root = await world.slack.user("alice").says("#general", "@bot write")
+        await world.slack.wait_for(lambda: cards(world, root), PATIENCE)
+        asked = copy(cards(world, root)[0])
+        await world.slack.wait_for(lambda: len(world.slack.replies("#general", root)) == 2)
+        assert await answers(world, root) == ["Too late."]
+        assert "Expired" in shown(cards(world, root)[0])
+        await click_stale(world, asked)
+        assert texts.GONE in [each.text for each in world.slack.user("alice").ephemerals()]
+    assert effects(counts) == []
+
+
+async def test_a_copy_of_the_card_elsewhere_decides_nothing(
+    open_tools: OpenWorld, counts: Path
+) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Written."]
+        root, asked = await ask(world)
+        alice, bob = world.slack.user("alice"), world.slack.user("bob")
+        for channel, thread_ts in (("#random", None), ("#general", root), ("#general", None)):
+            ts = await bob.posts(channel, "copied", blocks=asked.blocks, thread_ts=thread_ts)
+            await alice.clicks(channel, ts, card.ALLOW)
+        assert is_open(cards(world, root)[0])
+        await world.wait_for_state(world.key("#general", root), "later")
+        assert effects(counts) == []
+        await alice.clicks("#general", asked.ts, card.ALLOW)
+        assert (await answers(world, root))[0] == "Written."
+    assert effects(counts) == ["write"]
+
+
+async def test_allow_in_this_thread_holds_for_its_requester_until_a_reset(
+    open_tools: OpenWorld, counts: Path
+) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "One."]
+        root, asked = await ask(world)
+        alice = world.slack.user("alice")
+        await alice.clicks("#general", asked.ts, card.ALLOW_IN_THREAD)
+        assert await answers(world, root) == ["One."]
+        assert "Allowed in this thread" in shown(cards(world, root)[0])
+        world.fake.answer = [WRITE, "Two."]
+        await alice.says("#general", "@bot again", thread_ts=root)
+        await world.slack.wait_for(lambda: len(world.slack.replies("#general", root)) == 3)
+        assert await answers(world, root) == ["One.", "Two."]
+        assert effects(counts) == ["write", "write"]
+        for number, who in enumerate(("bob", "alice"), 2):  # bob's call is not alice's
+            if who == "alice":
+                await alice.says("#general", "@bot reset", thread_ts=root)
+                await world.rests("#general", root)
+            world.fake.answer = [WRITE, "Three."]
+            await world.slack.user(who).says("#general", "@bot write", thread_ts=root)
+            await suspended(world, root)
+            assert len(cards(world, root)) == number
+            await world.slack.user(who).says("#general", "@bot stop", thread_ts=root)
+            await world.rests("#general", root)
+    assert effects(counts) == ["write", "write"]
+
+
+async def test_after_external_content_a_write_asks_although_the_policy_allows_it(
+    open_tools: OpenWorld, counts: Path
+) -> None:
+    async with open_tools('ask = "never"') as world:
+        world.fake.answer = [WRITE, "Written."]
+        root = await world.ask("#general", "@bot write")
+        assert cards(world, root) == []
+        world.fake.answer = [calling(Call("s__put", '{"key": "k", "value": "v"}')), WRITE, "Never."]
+        root, asked = await ask(world, "@bot put, then write")
+        assert texts.EXTERNAL_CONTENT in shown(asked)
+        assert effects(counts) == ["write", "put"]
+    assert effects(counts) == ["write", "put"]
+
+
+async def test_an_approver_of_the_channel_may_decide(open_tools: OpenWorld, counts: Path) -> None:
+    async with open_tools() as world:
+        bob, team_id = world.slack.user("bob"), world.slack.workspace.team_id
+        settings = ChannelSettings(approvers=(bob.id,))
+        channel_id = world.slack.channel("#general").id
+        await world.bot.store.channels.save(team_id, channel_id, settings, user_id="U1", after=0)
+        world.fake.answer = [WRITE, "Written."]
+        root, asked = await ask(world)
+        assert f"<@{bob.id}>" in shown(asked)
+        await bob.clicks("#general", asked.ts, card.ALLOW)
+        assert await answers(world, root) == ["Written."]
+        assert f"Allowed once by <@{bob.id}>" in shown(cards(world, root)[0])
+    assert effects(counts) == ["write"]
+
+
+async def test_two_calls_are_decided_one_by_one(open_tools: OpenWorld, counts: Path) -> None:
+    both = calling(Call("s__write", '{"text": "a"}'), Call("s__write", '{"text": "b"}'))
+    async with open_tools() as world:
+        world.fake.answer = [both, "Half."]
+        root, _ = await ask(world, count=2)
+        first, second = (copy(each) for each in cards(world, root))
+        alice = world.slack.user("alice")
+        await alice.clicks("#general", first.ts, card.ALLOW)
+        await world.slack.wait_for(lambda: not is_open(cards(world, root)[0]), PATIENCE)
+        await suspended(world, root)
+        assert effects(counts) == [], "they are made together"
+        await alice.clicks("#general", second.ts, card.DENY)
+        await alice.submits({})
+        assert await answers(world, root) == ["Half."]
+    assert effects(counts) == ["write"]
+
+
+def session(world: World, root: str) -> str:
+    found = world.slack.agent_thread("#general", root).session
+    return found.status if found else ""
+
+
+async def test_the_session_is_suspended_and_the_status_cleared(open_tools: OpenWorld) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Written."]
+        root, asked = await ask(world)
+        assert session(world, root) == "suspended"
+        await world.slack.user("alice").clicks("#general", asked.ts, card.ALLOW)
+        assert await answers(world, root) == ["Written."]
+        assert session(world, root) == "active"
+
+
+async def test_the_audit_says_who_decided(open_tools: OpenWorld) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Written."]
+        root, asked = await ask(world)
+        alice = world.slack.user("alice")
+        await alice.clicks("#general", asked.ts, card.ALLOW)
+        assert await answers(world, root) == ["Written."]
+        [stored] = [each async for each in world.bot.store.audit.read()]
+        line = stored.line
+        assert (line.policy, line.decision, line.decided_by) == ("ask", "run", alice.id)
+        assert (line.tool, line.outcome) == ("write", "done")
