@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The project's commands: `python3 dev.py try`, `python3 dev.py test` and the others below.
 
-Needs Python >= 3.11 and nothing else, not even pip or venv. What is missing is installed into this
-folder (`.venv`, `.dev`); programs that the tests need are Debian packages, installed as root only.
+Needs only Python >= 3.11, not even pip or venv. Missing parts are installed into this folder
+(`.venv`, `.dev`); programs for the tests are Debian packages, installed only as root.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ def format_() -> None:
 
 
 def lint() -> None:
-    """Check style, format and the rules of import."""
+    """Check style, format and import rules."""
     setup()
     run(program("ruff"), "check", ".")
     run(program("ruff"), "format", "--check", ".")
@@ -66,7 +66,7 @@ def types() -> None:
 
 
 def generate() -> None:
-    """Write the files that follow from the code: manifest.yml, tables in the docs."""
+    """Generate files from the code: manifest.yml, tables in the docs."""
     setup()
     run(program("python"), "-m", "bot.cli.generate")
 
@@ -89,19 +89,19 @@ def test(*arguments: str) -> None:
 
 
 def side_by_side() -> tuple[str, ...]:
-    """pytest's options for parallel tests: most of them wait for something."""
+    """pytest's options for parallel tests: most tests wait for I/O."""
     return "-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"
 
 
 def chaos(*arguments: str) -> None:
-    """Kill the bot's processes, count what is lost: --seed N --minutes M --kills K, or --help."""
+    """Kill the bot's processes, count lost messages: --seed N --minutes M --kills K, or --help."""
     install_for_tests()
     setup()
     run(program("python"), "-m", "tests.chaos", *arguments)
 
 
 def install_for_tests() -> None:
-    """A browser and the oldest and newest servers we support, as far as this machine allows."""
+    """Install a browser and the oldest and newest supported servers, if this machine allows."""
     install_debian({"redis-server": "redis-server", "chromium": "chromium"})
     oldest = TOOLS / "redis-oldest"
     if not oldest.exists():
@@ -112,7 +112,7 @@ def install_for_tests() -> None:
 
 
 def install_debian(packages: dict[str, str]) -> None:
-    """Install the packages whose program is missing, where we may."""
+    """Install the packages of missing programs, if permitted."""
     missing = sorted({p for name, p in packages.items() if shutil.which(name) is None})
     if not missing:
         return
@@ -144,10 +144,10 @@ def uv() -> str:
 
 
 def fetch_uv(target: Path) -> None:
-    """Unpack uv from its wheel: it is one program, so neither pip nor venv is needed.
+    """Unpack uv from its wheel. It is a single program, so neither pip nor venv is needed.
 
-    Raises OSError without a connection, LookupError where the index has no wheel for this machine,
-    ValueError where what came is not what the index promised.
+    Raises OSError without a connection, LookupError if the index has no wheel for this machine,
+    ValueError if the download does not match its hash.
     """
     index = next(filter(None, map(os.environ.get, INDEX_VARIABLES)), PYPI).rstrip("/") + "/uv/"
     listed = json.loads(download(index, Accept="application/vnd.pypi.simple.v1+json"))
@@ -189,12 +189,12 @@ def download(url: str, **headers: str) -> bytes:
 
 
 def say(line: str) -> None:
-    """Show progress at once, also where the output is a pipe."""
+    """Print progress without buffering, even if the output is a pipe."""
     print(f"dev.py: {line}", flush=True)
 
 
 def make_venv(path: Path) -> None:
-    """Debian splits `venv` from Python: install it where we may, say so where we may not."""
+    """Debian packages `venv` separately from Python: install it if permitted, else say how."""
     command = [sys.executable, "-m", "venv", "--clear", str(path)]
     if subprocess.run(command, capture_output=True).returncode == 0:
         return
@@ -211,13 +211,13 @@ def program(name: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """uv keeps to the Python that runs this file and to this folder's environment."""
+    """The environment for uv: the Python that runs this file, and this folder's environment."""
     own = {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv")}
     return {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"} | own
 
 
 def run(*command: str) -> None:
-    """Run a command in the project's folder; its failure is ours."""
+    """Run a command in the project's folder; exits with its code if it fails."""
     try:
         code = subprocess.call(command, cwd=ROOT, env=environment())
     except KeyboardInterrupt:
@@ -239,7 +239,7 @@ WORDS: dict[str, Callable[..., None]] = {
 
 
 def main() -> None:
-    """Carry out the word that was given."""
+    """Run the given command."""
     if sys.version_info < (3, 11):  # noqa: UP036 - the reader may have an older one
         sys.exit("dev.py: needs Python 3.11 or newer")
     if len(sys.argv) < 2 or sys.argv[1] not in WORDS:

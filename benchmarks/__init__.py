@@ -1,1 +1,1 @@
-"""Measurements; run one as `python -m benchmarks.NAME`. Never part of the tests."""
+"""Benchmarks; run one with `python -m benchmarks.NAME`. Not part of the tests."""

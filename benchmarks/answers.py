@@ -1,9 +1,9 @@
-"""How soon people see something: `python -m benchmarks.answers [ANSWERS] [SECONDS]`.
+"""Latency as people see it: `python -m benchmarks.answers [ANSWERS] [SECONDS]`.
 
-`bot run` in a process of its own, the local workspace in this one, the fake AI server in a third.
-One answer after the other, each of SECONDS; prints for both engines, streamed and posted: time to
-the first visible sign (the status), to the first text, lag from the model's last token to the final
-message, and Slack calls per answer.
+`bot run` is a separate process, the local workspace is in this one, the fake AI server in a third.
+Answers of SECONDS come one after another. Prints for both engines, streamed and posted: the time to
+the first visible sign (the status), to the first text, the lag from the model's last token to the
+final message, and Slack calls per answer.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Times:
 
 
 async def watch_answer(bench: Bench, seconds: float, times: Times) -> None:
-    """Ask once, and look at everything that changes until the answer is whole."""
+    """Ask once, and observe every change until the answer is complete."""
     slack = bench.slack
     channel = slack.add_channel(f"c{len(slack.workspace.channels)}", ["alice"]).id
     asked = time.time()
@@ -61,7 +61,7 @@ async def watch_answer(bench: Bench, seconds: float, times: Times) -> None:
         await slack.wait_for(lambda: "whole" in seen, 60)
     finally:
         stop()
-    await asyncio.sleep(0.5)  # what comes after the answer counts, too
+    await asyncio.sleep(0.5)  # calls after the answer count, too
     times.sign.append(seen.get("sign", seen["text"]))
     times.text.append(seen["text"])
     times.lag.append(seen["whole"] + asked - await began(bench) - seconds)
@@ -78,7 +78,7 @@ async def began(bench: Bench) -> float:
 
 
 async def measure(engine: str, answers: int, seconds: float, *, streaming: bool) -> None:
-    """Answers of one kind; a pause between them lets the budgets fill."""
+    """Answers of one kind; pauses between them let the rate limits refill."""
     async with open_bench(engine, streaming=streaming) as bench:
         await bench.fake.answer(text=TEXT, seconds=seconds)
         times = Times()
@@ -89,7 +89,7 @@ async def measure(engine: str, answers: int, seconds: float, *, streaming: bool)
 
 
 async def main() -> None:
-    """Both engines, both ways."""
+    """Measure both engines, streamed and posted."""
     answers = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
     for engine in ("responses", "assistants"):

@@ -1,8 +1,8 @@
-"""CPU of the AI server's side of a turn: `python -m benchmarks.engine [CHECKOUT]`.
+"""CPU time of the engine in a turn: `python -m benchmarks.engine [CHECKOUT]`.
 
-Follows runs of a stand-in that lives in another process: answers that are streamed with one event
-per token, as OpenAI does it, and runs that are polled. With CHECKOUT the code of another checkout
-is measured, interleaved with ours.
+Follows runs of a stand-in server in another process: answers that are streamed with one event per
+token, like OpenAI's, and runs that are polled. With CHECKOUT the code of another checkout is
+measured, too, interleaved with ours.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent.parent
 
 
 def events() -> bytes:
-    """An answer as OpenAI streams it, with the fields that no client reads."""
+    """An answer as OpenAI streams it, including fields that no client reads."""
     item = {"type": "message", "id": "msg_1", "role": "assistant", "status": "in_progress"}
     where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
     part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
@@ -75,7 +75,7 @@ def response(status: str) -> dict[str, Any]:
 
 
 def serve() -> None:
-    """Be the stand-in: print the port, and answer until killed."""
+    """Run the stand-in server: print the port, and answer until killed."""
     streamed, polled = events(), json.dumps(response("completed")).encode()
     begun = json.dumps(response("in_progress")).encode()
 
@@ -99,7 +99,7 @@ def serve() -> None:
 
 @contextmanager
 def stand_in() -> Iterator[str]:
-    """The address of a stand-in in a process of its own."""
+    """The address of a stand-in in a separate process."""
     command = [sys.executable, "-m", "benchmarks.engine", "--serve"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE)
     assert process.stdout is not None
@@ -111,7 +111,7 @@ def stand_in() -> Iterator[str]:
 
 
 async def measure(url: str) -> dict[str, float]:
-    """Milliseconds of CPU per streamed answer and per poll, of the code that is imported."""
+    """Milliseconds of CPU per streamed answer and per poll."""
     from bot.engines import open_engine
     from bot.models import Conversation, Run, Thread
     from bot.settings import Settings
@@ -137,7 +137,7 @@ async def measure(url: str) -> dict[str, float]:
                     last = update
                 assert last.text == "word" * TOKENS
 
-            await follow(engine, conversation, name)  # what is made once does not count
+            await follow(engine, conversation, name)  # one-time work does not count
             began = time.process_time()
             for _ in range(0, count, AT_ONCE):
                 runs = (follow(engine, conversation, name) for _ in range(AT_ONCE))

@@ -1,8 +1,8 @@
-"""What looking inside costs, and how fast a process starts: `python -m benchmarks.insight`.
+"""The cost of telemetry, and the start-up time: `python -m benchmarks.insight`.
 
 Start to ready is from the start of `bot web` (local Slack, real Redis) to the first 200 of
-`/healthz`. The other figures are of one turn: what it counts, its spans when no traces are
-configured, its line in the log.
+`/healthz`. The other figures are per turn: its metrics, its spans without a trace endpoint, its log
+line.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ ANSWER = Answer("text", usage=Usage(1000, 500, 200, 100), model="gpt-6-luna")
 
 
 def count() -> None:
-    """All that one message and its turn add to the metrics."""
+    """All metrics of one message and its turn."""
     metrics.acks.labels("http", 200).observe(0.01)
     metrics.acks.labels("http", 200).observe(0.01)
     metrics.messages.labels("new").inc()
@@ -50,7 +50,7 @@ def span() -> None:
 
 
 def tell() -> None:
-    """The line of a turn."""
+    """The log line of a turn."""
     log.log.info("turn_answered", thread="T1:C1:1.1", turn="a", messages=["1.1"], seconds=1.0)
 
 

@@ -1,7 +1,7 @@
-"""Polls per run and poll lag of our cadence: `python -m benchmarks.polling FILE`.
+"""Polls per run and poll lag of the cadence: `python -m benchmarks.polling FILE`.
 
-FILE is a CSV (or .csv.gz) with a column `duration_s`: how long real requests took. The cadence is
-the very one that the engines use; only the waiting is left out.
+FILE is a CSV (or .csv.gz) with a column `duration_s`: the durations of real requests. The cadence
+is that of the engines, without the waiting.
 """
 
 import csv
@@ -24,7 +24,7 @@ def read_durations(file: Path) -> list[float]:
 
 
 def polls(duration: float, delays: Iterator[float]) -> tuple[int, float]:
-    """How many polls a run of this duration takes, and how late the last one sees its end."""
+    """The number of polls of a run with this duration, and the delay of the last one."""
     elapsed = 0.0
     for count, delay in enumerate(delays, 1):
         elapsed += delay

@@ -1,4 +1,4 @@
-"""How fast answers are rendered: megabytes of usual Markdown, and of what parsers stumble over.
+"""Rendering speed: megabytes of usual Markdown, and of pathological Markdown.
 
 python -m benchmarks.render [size in characters]
 """
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def seconds(step: Callable[[str], object], text: str) -> float:
-    """How long one call keeps a processor busy."""
+    """The CPU time of one call."""
     begun = time.process_time()
     step(text)
     return time.process_time() - begun

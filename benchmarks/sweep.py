@@ -1,10 +1,10 @@
-"""What a year costs: `python -m benchmarks.sweep [CONVERSATIONS]`.
+"""The cost of a year of conversations: `python -m benchmarks.sweep [CONVERSATIONS]`.
 
-Fills a Redis server of its own with idle conversations, copies of one that went through the store's
-own scripts, and sweeps them with an engine that has nothing to delete. Prints: Redis bytes for an
-idle conversation and for the tombstone that it becomes, time, memory and Redis round trips of the
-sweep, what it costs to account a turn, and the report of as many turns in a month. The time that
-the AI server takes to delete is not in it; the sweep's own pace for that is printed beside.
+Fills a private Redis server with idle conversations (copies of one that the store's scripts made)
+and sweeps them with an engine that deletes nothing. Prints: Redis bytes of an idle conversation and
+of its tombstone; time, memory and Redis round trips of the sweep; the cost of accounting a turn;
+and the report of as many turns in a month. The AI server's time for deletions is not included; the
+sweep's pace for them is printed separately.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class Nothing:
     name = "nothing"
 
     async def delete(self, conversation_id: str) -> None:
-        """There is nothing."""
+        """Nothing to delete."""
 
 
 def round_trips(server: RedisServer) -> int:
@@ -46,13 +46,13 @@ def round_trips(server: RedisServer) -> int:
 
 
 def used_memory(server: RedisServer) -> int:
-    """Bytes."""
+    """The memory of Redis in bytes."""
     with server.client() as client:
         return int(client.info("memory")["used_memory"])
 
 
 async def one_turn(store: Store, thread: Thread) -> Claim:
-    """A thread with one answered message, as the worker leaves it."""
+    """Make a thread with one answered message, like the worker."""
     await store.inbox.deliver(Message(thread, thread.thread_ts, "U0000000", QUESTION))
     (entry,) = await store.inbox.claim("bench", 1, 1)
     claim = await store.inbox.take(entry, "bench")
@@ -96,7 +96,7 @@ async def fill(store: Store, count: int) -> None:
 
 
 async def measure_sweep(server: RedisServer, store: Store, count: int) -> None:
-    """Fill, sweep, and print what it took."""
+    """Fill, sweep, and print the figures."""
     empty = used_memory(server)
     await fill(store, count)
     full = used_memory(server)
@@ -154,7 +154,7 @@ async def measure_accounting(server: RedisServer, store: Store) -> None:
 
 
 async def measure_report(server: RedisServer, store: Store, count: int) -> None:
-    """`bot usage --csv` of as many turns, each on a row of its own as far as days allow."""
+    """`bot usage --csv` of as many turns, each on its own row as far as days allow."""
     days = [date(2026, 10, 1) + timedelta(days=number) for number in range(31)]
     await store.redis.sadd(store.keys.name("teams"), "T00000000")
     for start in range(0, count, FILL_BATCH):
@@ -178,7 +178,7 @@ async def measure_report(server: RedisServer, store: Store, count: int) -> None:
 
 
 async def main() -> None:
-    """All of it."""
+    """Run all benchmarks of this module."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with run_server() as server:
         async with open_store(server.url, prefix="bench") as store:

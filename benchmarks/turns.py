@@ -1,9 +1,9 @@
-"""How fast, how heavy, how chatty: `python -m benchmarks.turns [THREADS] [IN_FLIGHT]`.
+"""Throughput, memory and calls: `python -m benchmarks.turns [THREADS] [IN_FLIGHT]`.
 
-`bot run` in a process of its own, over HTTP, against the local workspace (this process), the fake
-AI server (a process of its own) and a Redis server of its own. Prints: time to acknowledge (p50,
-p99), turns per second of one process, what the bot adds to the model's own time, calls per turn to
-Slack, to the AI server and to Redis, and the memory of the process with runs in flight.
+`bot run` is a separate process over HTTP, with the local workspace (this process), the fake AI
+server (a separate process) and a private Redis server. Prints: time to acknowledge (p50, p99),
+turns per second of one process, the bot's overhead on the model's time, calls per turn to Slack, to
+the AI server and to Redis, and the memory of the process with runs in flight.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def open_bench(engine: str, *, streaming: bool) -> AsyncIterator[Bench]:
-    """Everything up and running, with the bot in a process of its own."""
+    """Everything running, with the bot in a separate process."""
     port = free_port()
     with run_server() as redis, tempfile.TemporaryDirectory() as directory:
         async with (
@@ -104,7 +104,7 @@ async def answered(slack: LocalSlack, channel: str, root: str, count: int) -> bo
 
 
 async def measure_turns(engine: str, threads: int, *, streaming: bool) -> None:
-    """`threads` threads at the same time, each in a channel of its own, TURNS turns each."""
+    """Run `threads` threads concurrently, each in its own channel, with TURNS turns each."""
     async with open_bench(engine, streaming=streaming) as bench:
         await bench.fake.answer(name="echo", seconds=MODEL_SECONDS)
         slack, alice = bench.slack, bench.slack.user("alice")
@@ -138,7 +138,7 @@ async def measure_turns(engine: str, threads: int, *, streaming: bool) -> None:
 
 
 async def measure_memory(engine: str, in_flight: int) -> None:
-    """Memory with `in_flight` runs that do not end, each in a thread of its own."""
+    """The memory with `in_flight` endless runs, each in its own thread."""
     async with open_bench(engine, streaming=True) as bench:
         idle = bench.megabytes()
         await bench.fake.answer(name="never")
@@ -159,14 +159,14 @@ async def measure_memory(engine: str, in_flight: int) -> None:
 
 
 async def count_working(fake: RemoteFake) -> int:
-    """How many runs and responses are not over."""
+    """The number of unfinished runs and responses."""
     state = await fake.state()
     works = [*state["responses"].values(), *state["runs"].values()]
     return sum(work["status"] in ("queued", "in_progress") for work in works)
 
 
 async def main() -> None:
-    """All of it."""
+    """Run all benchmarks of this module."""
     threads = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     in_flight = int(sys.argv[2]) if len(sys.argv) > 2 else 2000
     for engine in ("responses", "assistants"):

@@ -14,11 +14,11 @@ from tests.skips import summary
 
 @pytest.fixture(autouse=True)
 def plain_log() -> None:
-    """The log of a test, whatever `bot.telemetry.log.configure` did in the one before.
+    """Reset the log, whatever `bot.telemetry.log.configure` did in the previous test.
 
-    Without this structlog draws a traceback for seconds, blocking the loop.
+    Otherwise structlog would render a traceback for seconds, blocking the loop.
     """
-    vars(log).pop("bind", None)  # where a logger keeps the first configuration that it saw
+    vars(log).pop("bind", None)  # a logger caches the first configuration that it saw
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -29,20 +29,20 @@ def plain_log() -> None:
 
 @pytest.fixture
 def timing() -> Timing:
-    """The timing of the bot under test. A module or a test overrides it where it cannot wait."""
+    """The timing of the bot under test. Modules and tests override it to avoid waiting."""
     return Timing()
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """One server for all tests of a process. A test that kills or fills it starts its own."""
+    """One server for all tests of a process. Tests that kill or fill a server start their own."""
     with run_server() as server:
         yield server
 
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
-    """Where the server is."""
+    """The address of the server."""
     return redis_server.url
 
 

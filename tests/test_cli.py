@@ -1,4 +1,4 @@
-"""The program as people start it: processes, exit codes, health, the local Slack in a pipe."""
+"""The command line: processes, exit codes, health, and the local Slack in a pipe."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""How things travel through Redis."""
+"""Encoding of values for Redis."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What becomes of a turn, by the error that ended its attempt."""
+"""The outcome of a turn, by the error that ended its attempt."""
 
 import pytest
 

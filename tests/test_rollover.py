@@ -1,4 +1,4 @@
-"""Summing up is journaled: after a crash it goes on where it stopped."""
+"""A rollover is journaled: after a crash it continues where it stopped."""
 
 from collections.abc import AsyncGenerator, Sequence
 
@@ -14,7 +14,7 @@ from tests.store.builders import deliver, take_one
 
 
 class Interrupted(EchoEngine):
-    """An engine that counts what is begun, and breaks off the first time it is followed."""
+    """An engine that counts what is begun, and fails the first time it is followed."""
 
     begun = 0
     broken = False

@@ -1,4 +1,4 @@
-"""Settings: what a start needs, and the one line that says what is wrong with it."""
+"""Settings: what a start needs, and the error messages."""
 
 import os
 import subprocess
@@ -152,7 +152,7 @@ def test_the_table_of_redis_keys_is_that_of_the_code() -> None:
 
 
 def from_example(folder: Path, **filled: str) -> list[str]:
-    """What is wrong with a copy of .env.example in which these variables were filled in."""
+    """The problems of a copy of .env.example with these variables filled in."""
     lines = (ROOT / ".env.example").read_text().splitlines()
     text = "\n".join(line for line in lines if line.partition("=")[0] not in filled)
     given = "".join(f"\n{name}={value}" for name, value in filled.items())

@@ -1,4 +1,4 @@
-"""The line at the end of a run that says what was not checked."""
+"""The line about skipped checks at the end of a run."""
 
 from tests.skips import summary
 

@@ -1,4 +1,4 @@
-"""A world for stories: a local Slack, a fake AI server, a real Redis, and the whole bot between."""
+"""A world for stories: a local Slack, a fake AI server, a real Redis, and the whole bot."""
 
 import asyncio
 import time
@@ -37,7 +37,7 @@ async def wait_until(condition: Callable[[], Awaitable[Any]], timeout: float = P
 
 @dataclass(frozen=True)
 class World:
-    """Everything a story needs. Channels are named "#general" or, for DMs, by id."""
+    """The environment of a story. Channels are named "#general" or, for DMs, by id."""
 
     slack: LocalSlack
     fake: FakeOpenAI
@@ -66,7 +66,7 @@ class World:
         return Thread(workspace.team_id, self.slack.channel(channel).id, thread_ts)
 
     async def replies(self, channel: str, thread_ts: str, count: int = 1) -> list[str]:
-        """The texts of the bot's messages in a thread, once there are `count` and it rests."""
+        """The texts of the bot's messages in a thread, once there are `count` and it is idle."""
         await self.slack.wait_for(
             lambda: len(self.slack.replies(channel, thread_ts)) >= count, PATIENCE
         )
@@ -74,7 +74,7 @@ class World:
         return [words(message) for message in self.slack.replies(channel, thread_ts)]
 
     async def rests(self, channel: str, thread_ts: str) -> None:
-        """Wait until nothing waits in the thread and nobody answers it."""
+        """Wait until no message waits in the thread and no worker holds it."""
         thread = self.key(channel, thread_ts)
         await self.slack.settled(PATIENCE)
 
@@ -92,7 +92,7 @@ class World:
         await wait_until(reached)
 
     async def ask(self, channel: str, text: str, *, who: str = "alice", thread_ts: str = "") -> str:
-        """Say something and wait for the answer; returns the ts of the thread's root."""
+        """Send a message and wait for the answer; returns the ts of the thread's root."""
         root = thread_ts
         before = len(self.slack.replies(channel, root)) if root else 0
         ts = await self.slack.user(who).says(channel, text, thread_ts=root or None)
@@ -107,7 +107,7 @@ def words(message: Message) -> str:
 
 
 async def delete_while_answering(world: World, answer: str) -> None:
-    """Alice asks in #general and deletes her question while the model works on its answer."""
+    """Let Alice ask in #general and delete her question while the model works on its answer."""
     world.fake.answer = [held(answer)]
     alice = world.slack.user("alice")
     root = await alice.says("#general", "@bot think")
@@ -118,7 +118,7 @@ async def delete_while_answering(world: World, answer: str) -> None:
 
 
 def network_engine(world: World) -> Any:
-    """The engine that speaks to the AI server, without what the bot wraps around it."""
+    """The engine that speaks to the AI server, without its wrappers."""
     engine: Any = world.bot.engine
     while isinstance(engine, EngineWrapper):
         engine = engine._engine
@@ -137,7 +137,7 @@ async def open_world(
     recording: Recording | None = None,
     **given: Any,
 ) -> AsyncIterator[World]:
-    """A world with the bot up and running. `given` are settings of the bot.
+    """A world with the running bot. `given` are settings of the bot.
 
     The AI server and Slack hold what a `recording` says.
     """
@@ -189,8 +189,8 @@ def _reached(world: World) -> World:
 
 
 def unmarked(slack: LocalSlack) -> list[str]:
-    """What the bot has posted in threads that bears no mark, so that a later worker could take it
-    for a stream of its own that was lost: neither metadata nor files, and no stream any more."""
+    """The bot's posts in threads that a later worker could mistake for a lost stream: no metadata,
+    no files, and not streaming any more."""
     messages = [m for each in slack.workspace.messages.values() for m in each.values()]
     return [
         message.text

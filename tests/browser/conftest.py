@@ -25,7 +25,7 @@ FLAGS = [
 ]
 WIDE = 1280
 PATIENCE = 20_000
-"""Milliseconds: several Chromiums on a small machine are slow."""
+"""In milliseconds: several Chromiums on a small machine are slow."""
 expect.set_options(timeout=PATIENCE)
 Opener = Callable[..., Awaitable[Page]]
 
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a running Chromium, in which it says where it is to be reached."""
+    """The profile folder of a running Chromium, which contains its debugging address."""
     folder = tmp_path_factory.mktemp("chromium")
     assert CHROMIUM is not None
     command = [CHROMIUM, *FLAGS, "--remote-debugging-port=0", f"--user-data-dir={folder}"]
@@ -53,7 +53,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 async def browser(chromium: Path) -> AsyncIterator[Browser]:
-    """Contexts that a test opens in it are closed behind it."""
+    """Contexts that a test opens in it are closed after the test."""
 
     async def address() -> list[str]:
         told = chromium / "DevToolsActivePort"
@@ -75,7 +75,7 @@ def is_refusal(text: str) -> bool:
 
 @pytest.fixture
 async def open_page(browser: Browser) -> AsyncIterator[Opener]:
-    """Opens an address at a width, in a scheme of colours. No script may fail on any of them."""
+    """Opens an address at a width and in a colour scheme. Fails the test if a script fails."""
     broken: list[str] = []
 
     async def opened(url: str, width: int = WIDE, scheme: str = "light") -> Page:
@@ -100,7 +100,7 @@ async def open_page(browser: Browser) -> AsyncIterator[Opener]:
 
 @pytest.fixture
 async def slack() -> AsyncIterator[LocalSlack]:
-    """A workspace without an app: the tests play its part by the Web API."""
+    """A workspace without an app: the tests use the Web API in its place."""
     async with open_workspace(time_factor=0.01) as workspace:
         workspace.manifest = manifest()
         yield workspace

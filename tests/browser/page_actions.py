@@ -56,7 +56,7 @@ async def open_home(page: Page) -> Locator:
 
 
 async def command(page: Page, text: str) -> None:
-    """Give a slash command in the channel."""
+    """Run a slash command in the channel."""
     box = page.locator(".channel .composer textarea")
     await box.fill(text)
     await box.press("Escape")  # the offered completions

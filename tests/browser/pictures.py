@@ -1,6 +1,6 @@
-"""`python -m tests.browser.pictures`: the two pictures of the README, of the real `bot try`.
+"""`python -m tests.browser.pictures`: makes the two screenshots of `bot try` for the README.
 
-The bot, the page and the calls are real; the AI server is the tests' own fake with two answers.
+The bot, the page and the calls are real; the AI server is the fake of the tests with two answers.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Answers as a person sees them come, with the real bot behind the page."""
+"""Answers as a person sees them appear, with the real bot behind the page."""
 
 import asyncio
 from pathlib import Path

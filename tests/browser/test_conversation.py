@@ -1,4 +1,4 @@
-"""The real bot behind the page: what a newcomer tries first."""
+"""The first things that a new user tries, with the real bot behind the page."""
 
 from playwright.async_api import Page, expect
 

@@ -15,11 +15,11 @@ from tests.browser.page_actions import go_to, in_channel, in_thread, reply, say,
 
 WIDTHS = (1440, 1024, 390)
 LINE = 44
-"""Pixels: more than one line of a menu, less than two."""
+"""Pixels: more than one line of a menu, but less than two."""
 
 
 def fill(slack: LocalSlack, count: int) -> None:
-    """Messages of bob in #general, as an earlier run left them."""
+    """Messages of bob in #general, left by an earlier run."""
     general, bob = slack.channel("#general").id, slack.user("bob").id
     for number in range(count):
         ts = slack.clock.next_ts()
@@ -150,7 +150,8 @@ SEND = """(text) => new Promise((resolve) => {
 async def test_a_message_is_shown_as_fast_in_a_channel_of_five_thousand(
     slack: LocalSlack, open_page: Opener
 ) -> None:
-    """Compared with a short channel of the same page, so that the machine's load matters little."""
+    """Compared with a short channel of the same page, so that the machine's load has little
+    influence."""
     fill(slack, 5_000)
     page = await open_page(page_url(slack))
     await expect(in_channel(page, "message 4999")).to_be_visible()
@@ -194,7 +195,7 @@ async def test_code_and_messages_can_be_copied(
 async def test_a_message_is_rebuilt_when_anything_it_shows_changes(
     slack: LocalSlack, client: AsyncWebClient, page: Page
 ) -> None:
-    """No list of fields is kept by hand: each of these once had to be named in one."""
+    """There is no hand-kept list of fields: each of these was once missing from one."""
     alice, general = slack.user("alice"), slack.channel("#general").id
     ts = await alice.says("#general", "hello @bob")
     message = in_channel(page, "hello")

@@ -1,4 +1,4 @@
-"""What the page shows of a workspace, and what people can do on it, without a bot behind it."""
+"""What the page shows and what people can do on it, without a bot."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ from tests.browser.page_actions import (
 
 
 def png() -> bytes:
-    """A picture of one pixel."""
+    """An image of one pixel."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + data))
@@ -172,7 +172,7 @@ async def test_unread_marks_come_and_go(slack: LocalSlack, page: Page) -> None:
     await expect(random.get_by_label("2 unread")).to_be_visible()
     await random.click()
     await expect(random.get_by_label(re.compile("unread"))).to_have_count(0)
-    await expect(page.locator(".fresh")).to_have_count(0)  # all is new here
+    await expect(page.locator(".fresh")).to_have_count(0)  # everything is unread here
     await page.get_by_role("navigation").get_by_role("button", name="general").click()
     await slack.user("bob").says("#random", "three")
     await random.click()

@@ -1,4 +1,4 @@
-"""What a person finds around the conversations: App Home, commands, refusals; the bot is real."""
+"""App Home, commands and refusals on the page, with the real bot."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ from tests.world import World
 
 @pytest.fixture
 async def managed(redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    """A world with prices, and with an admin, a guest and somebody of another workspace."""
+    """A world with prices, an admin, a guest and a person of another workspace."""
     (tmp_path / "prices.toml").write_text(PRICES)
     async with open_shown_world(
         redis_url, tmp_path, bot_prices=tmp_path / "prices.toml", openai_model="gpt-6-luna"

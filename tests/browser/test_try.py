@@ -1,4 +1,4 @@
-"""`bot try` as a person starts it: the page, the bot's processes, faults, and the next day."""
+"""`bot try` as a person starts it: the page, the bot's processes, faults, and a restart."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from tests.fakes.openai import after_polls, open_fake_openai
 from tests.test_cli import environment
 
 SLOW = 40_000
-"""Milliseconds: a worker counts as dead after eight seconds, and its successor has to start."""
+"""In milliseconds: a worker counts as dead after eight seconds, and its successor must start."""
 
 
 class Program:
@@ -76,7 +76,7 @@ async def test_everything_is_remembered_until_a_fresh_start(
         kept = tmp_path / ".bot" / "page.json"
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
         async with bot_try(tmp_path) as second:
-            assert second.url == first.url  # the page that is still open goes on
+            assert second.url == first.url  # the page that is still open reconnects
             await expect(page.locator(".connection")).to_have_text("")
             await reply(page, "what is my name?")
             await expect(in_thread(page, "2 messages")).to_be_visible()

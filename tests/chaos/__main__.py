@@ -1,4 +1,4 @@
-"""`python -m tests.chaos --seed N --minutes M`: a storm over the bot's processes, with figures."""
+"""`python -m tests.chaos --seed N --minutes M`: runs a storm and prints its figures."""
 
 import argparse
 import asyncio
@@ -16,7 +16,7 @@ from tests.chaos.verdict import Verdict
 
 
 async def storm(directory: Path, engine: str, plan: Plan) -> Report:
-    """One storm from beginning to end."""
+    """Run one storm from beginning to end."""
     async with open_deployment(
         directory, engine=engine, seed=plan.seed, BOT_LOG_LEVEL="DEBUG"
     ) as deployment:
@@ -24,19 +24,19 @@ async def storm(directory: Path, engine: str, plan: Plan) -> Report:
 
 
 async def outage(directory: Path, engine: str, seconds: float) -> Verdict:
-    """Redis is gone for a while."""
+    """Stop Redis for a while."""
     async with open_deployment(directory, engine=engine) as deployment:
         return await survive(deployment, gone_for(seconds))
 
 
 async def trouble(directory: Path, engine: str, kind: Trouble, seconds: float) -> Verdict:
-    """The AI server or Slack fails for a while."""
+    """Let the AI server or Slack fail for a while."""
     async with open_deployment(directory, engine=engine) as deployment:
         return await survive_trouble(deployment, kind, seconds)
 
 
 async def depart(directory: Path, engine: str, runs: int) -> Leave:
-    """One worker leaves, another one answers."""
+    """Let one worker leave and another one answer."""
     async with open_deployment(directory, engine=engine) as deployment:
         return await leave(deployment, runs)
 

@@ -1,4 +1,4 @@
-"""An AI server or a Slack that fails for a while, and whether each question is answered once."""
+"""Outages of the AI server or Slack, after which each question must be answered once."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ POSTS = "chat.postMessage chat.update chat.startStream chat.appendStream chat.st
 
 
 async def fail(deployment: Deployment, trouble: Trouble, seconds: float) -> None:
-    """Have a dependency fail for so long."""
+    """Let a dependency fail for a time."""
     if trouble == "ai-flaps":
         for _ in range(max(1, round(seconds / 4))):
             await fail(deployment, "ai-down", 2)
@@ -41,7 +41,8 @@ START: dict[str, Callable[[Deployment], None]] = {
 
 
 async def survive_trouble(deployment: Deployment, trouble: Trouble, seconds: float) -> Verdict:
-    """Talk while a dependency fails and a worker is killed; judge after one more answer each."""
+    """Send messages while a dependency fails and a worker is killed; judge after one more answer
+    per thread."""
     deployment.fake.answer = chatty(0, seconds=(0.1, 1), long=0)
     _, worker, _ = await deployment.start("web", "worker", "worker")
     talking = asyncio.create_task(talk(deployment, deployment.new_channels(4), 3))

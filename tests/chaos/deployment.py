@@ -26,12 +26,12 @@ WORD = re.compile(r"\bw\d{6}\b")
 TIME_FACTOR = 0.1
 """Slack's retries come after 100 ms, 6 s and 30 s."""
 LONG_TAIL = "\n\n".join(f"Paragraph {n}. " + "blah " * 120 for n in range(24))
-"""Makes an answer of two posts."""
+"""Makes the fake model give an answer of two posts."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """A message of a person; `word` is its text, and no other message has it."""
+    """A message of a person; `word` is its unique text."""
 
     channel_id: str
     thread_ts: str
@@ -41,7 +41,7 @@ class Said:
 
 @dataclass
 class Deployment:
-    """Everything a test of the bot's processes needs."""
+    """The environment of a test of the bot's processes."""
 
     slack: LocalSlack
     fake: FakeOpenAI
@@ -54,7 +54,7 @@ class Deployment:
     processes: list[BotProcess] = field(default_factory=list)
 
     def process(self, part: Part, **environment: str) -> BotProcess:
-        """A process of the bot that is yet to be started."""
+        """A process of the bot, not started yet."""
         log = self.directory / f"{len(self.processes):03}-{part}.log"
         process = BotProcess(part, self.environment | environment, log)
         self.processes.append(process)
@@ -72,7 +72,7 @@ class Deployment:
     async def say(
         self, channel_id: str, thread_ts: str = "", *, who: str = "alice", mention: bool = False
     ) -> Said:
-        """A new message: in a thread, or a mention that opens one."""
+        """Send a new message: in a thread, or a mention that opens one."""
         word = f"w{len(self.said):06}"
         text = f"@bot {word}" if mention or not thread_ts else word
         ts = await self.slack.user(who).says(channel_id, text, thread_ts=thread_ts or None)
@@ -85,18 +85,18 @@ class Deployment:
 
     @property
     def threads(self) -> list[tuple[str, str]]:
-        """All threads in which something was said, as (channel, thread_ts)."""
+        """All threads with messages, as (channel, thread_ts)."""
         return list(dict.fromkeys((said.channel_id, said.thread_ts) for said in self.said))
 
     def new_channels(self, count: int) -> list[str]:
-        """Channels with everybody in them, so that no limit per channel slows a test down."""
+        """Channels with all users, so that no limit per channel slows a test down."""
         return [self.slack.add_channel(self._name(), ["alice", "bob"]).id for _ in range(count)]
 
     def _name(self) -> str:
         return f"c{len(self.slack.workspace.channels)}"
 
     async def rests(self, timeout: float = 60.0) -> None:
-        """Wait until all deliveries are over and nothing is left to do."""
+        """Wait until all deliveries have ended and the backlog is empty."""
         await self.slack.settled(timeout)
 
         async def idle() -> bool:
@@ -119,8 +119,8 @@ class Deployment:
 
 
 def chatty(seed: int, *, seconds: tuple[float, float], long: float, failing: float = 0.0) -> Any:
-    """The script of a model that repeats all it was told. It takes `seconds`; a part of its answers
-    is of two posts, a part fails.
+    """The script of a model that repeats its input. It takes `seconds`; some answers have two
+    posts, some fail.
     """
     chance = random.Random(seed)
 
@@ -139,7 +139,7 @@ def chatty(seed: int, *, seconds: tuple[float, float], long: float, failing: flo
 async def open_deployment(
     directory: Path, *, engine: str = "responses", seed: int = 0, **environment: str
 ) -> AsyncIterator[Deployment]:
-    """A deployment without any process of the bot yet, reached over HTTP at a port that stays."""
+    """A deployment without processes of the bot yet, reached over HTTP at a fixed port."""
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(run_server())
         store = await stack.enter_async_context(open_store(redis.url))
@@ -168,7 +168,7 @@ async def open_deployment(
             "BOT_STATE_DIR": str(directory),
             "BOT_FOLLOW_UPS": "always",
             "BOT_STREAM_CHANNELS": "true",
-            # A conversation is judged by the words in it, which a summary would not hold.
+            # A conversation is judged by the words in it, which a summary would lose.
             "BOT_ROLLOVER_MESSAGES": "100000",
         }
         deployment = Deployment(slack, fake, redis, store, directory, engine, own | environment)

@@ -26,14 +26,14 @@ SETTLED = Point("settle", 1, "after")
 
 @dataclass
 class Gatekeeper:
-    """Writes down the steps of each channel's turn, and holds some of them, until the kill."""
+    """Records the steps of each channel's turn, and holds some of them until the kill."""
 
     points: dict[str, Point] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     steps: dict[str, list[Point]] = field(default_factory=lambda: defaultdict(list))
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
     drops: bool = True
-    """Whether what was held is cut off in the end, as when the worker is gone; else it goes on."""
+    """Whether held requests are dropped in the end (the worker is gone) or continue."""
     _counts: Counter[tuple[str, str, Moment]] = field(default_factory=Counter)
 
     async def __call__(self, moment: Moment, step: str, channels: frozenset[str]) -> None:
@@ -49,7 +49,7 @@ class Gatekeeper:
                 raise Dropped
 
     async def hold_all(self, but: int = 0) -> None:
-        """Wait until every turn is held at its point, or is over: not all take the same steps."""
+        """Wait until every turn is held at its point or has ended: not all take the same steps."""
 
         async def are_held() -> bool:
             over = {channel for channel in self.points if SETTLED in self.steps[channel]}

@@ -1,4 +1,4 @@
-"""A worker that is told to leave (SIGTERM) with many runs under way, beside one that stays."""
+"""A worker that gets SIGTERM with many runs under way, beside one that stays."""
 
 import asyncio
 from contextlib import suppress
@@ -15,16 +15,15 @@ from tests.world import wait_until
 NAME = "openai-project"
 """A header by which a worker is known at the AI server."""
 GONE = 10.0
-"""Seconds in which a process that was told to leave is gone."""
+"""Seconds within which a process must exit after SIGTERM."""
 SOON = 2.0
-"""Seconds after the hand-over in which each run is asked for again, where a machine has nothing
-else to do."""
+"""Seconds after the hand-over within which each run is polled again, on an idle machine."""
 
 
 @dataclass(frozen=True)
 class Leave:
-    """How it went: `seconds` until the process was gone, `times` from the hand-over until each run
-    was asked for by the other worker, and what came of it all."""
+    """The result: `seconds` until the process exited, `times` from the hand-over until the other
+    worker polled each run, and the verdict."""
 
     count: int
     handed_over: int
@@ -33,7 +32,7 @@ class Leave:
     verdict: Verdict
 
     def broken(self, soon: float = SOON) -> list[str]:
-        """The promises that were not kept, a line for each."""
+        """The broken guarantees, one line each."""
         late = self.count - sum(time <= soon for time in self.times)
         promises = {
             f"left in {self.seconds:.1f} s": self.seconds < GONE,
@@ -54,7 +53,7 @@ class Leave:
 
 
 async def ask_many(deployment: Deployment, count: int) -> None:
-    """As many threads with a run under way. They are said no faster than web takes them: what
+    """Start `count` threads with a run under way, no faster than web accepts them: messages that
     Slack gives up would not be judged."""
     deployment.fake.answer = lambda prompt: held(echo(prompt))
     for number, channel in enumerate(deployment.new_channels(count), 1):
@@ -69,8 +68,8 @@ async def ask_many(deployment: Deployment, count: int) -> None:
 
 
 async def asked_again(deployment: Deployment, who: str, patience: float) -> dict[str, float]:
-    """When each run was asked for first by the worker of that name, in epoch seconds, once all of
-    them were or our patience is at its end."""
+    """When the named worker first polled each run, in epoch seconds; returns once all were polled
+    or after a timeout."""
     waiting = {work.id for work in deployment.fake.working}
     times: dict[str, float] = {}
     seen = 0
@@ -90,7 +89,7 @@ async def asked_again(deployment: Deployment, who: str, patience: float) -> dict
 
 
 async def leave(deployment: Deployment, count: int) -> Leave:
-    """Have a worker leave with `count` runs under way, and the other one answer."""
+    """Let a worker leave with `count` runs under way, and the other one answer."""
     _, leaver = await deployment.start("web", "worker")
     await ask_many(deployment, count)
     await deployment.start("worker", OPENAI_PROJECT_ID="heir")

@@ -1,4 +1,4 @@
-"""What may become of a Redis under the bot, and whether anything is lost over it."""
+"""Outages of Redis, after which no message may be lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ Outage = Callable[[RedisServer], Awaitable[None]]
 
 
 def gone_for(seconds: float) -> Outage:
-    """The process is killed, and started with what it had written down."""
+    """Kill the process and restart it with its data."""
 
     async def gone(redis: RedisServer) -> None:
         await asyncio.to_thread(redis.kill)
@@ -43,7 +43,8 @@ async def takes_no_connections_for_a_while(redis: RedisServer) -> None:
 
 
 async def survive(deployment: Deployment, outage: Outage) -> Verdict:
-    """Start the bot, talk while Redis fails, and judge when every thread had one more answer."""
+    """Start the bot, send messages while Redis fails, and judge after one more answer per
+    thread."""
     deployment.fake.answer = chatty(0, seconds=(0.1, 2), long=0)
     await deployment.start("web", "worker")
     talking = asyncio.create_task(talk(deployment, deployment.new_channels(3), 4))
@@ -66,7 +67,7 @@ async def talk(deployment: Deployment, channels: list[str], seconds: float) -> N
 
 
 async def answer_everybody_once_more(deployment: Deployment) -> Verdict:
-    """All threads get one more answer, in which all that was ever said in them must be."""
+    """Each thread gets one more answer, which must contain all its messages."""
     for channel, thread_ts in deployment.threads:
         await deployment.say(channel, thread_ts)
     await deployment.rests(120)

@@ -1,4 +1,4 @@
-"""The bot's own processes, to be started, killed, frozen and asked to leave."""
+"""The bot's processes, which tests start, kill, freeze and stop."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class BotProcess:
-    """One `bot web`, `bot worker` or `bot run`; its log stays when it is gone."""
+    """One `bot web`, `bot worker` or `bot run`; its log remains after its end."""
 
     def __init__(self, part: Part, environment: Mapping[str, str], log: Path) -> None:
         self.part = part
@@ -71,12 +71,12 @@ class BotProcess:
         self.frozen = False
 
     async def kill(self) -> None:
-        """SIGKILL; returns when the process is gone."""
+        """Send SIGKILL; returns when the process has exited."""
         self._signal(signal.SIGKILL)
         await self._wait()
 
     async def leave(self) -> float:
-        """SIGTERM; returns how many seconds it took to go."""
+        """Send SIGTERM; returns the seconds until the process exited."""
         began = time.monotonic()
         self._signal(signal.SIGTERM)
         await self._wait()
@@ -93,4 +93,4 @@ class BotProcess:
 
 
 OWN_VARIABLES = ("SLACK_", "OPENAI_", "BOT_", "REDIS_", "PORT", "DYNO")
-"""What a developer may have set for a bot of theirs is not for these."""
+"""Without settings that a developer may have made for another bot."""

@@ -1,5 +1,5 @@
 """Relays between a bot and its servers. Each request stops at a gate before it reaches the server,
-and once more when the server has done its work and the answer is not yet delivered.
+and again when the server has handled it but its response is not delivered yet.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from bot.store.scripts import FOLDER, load
 Moment = Literal["before", "after"]
 
 Gate = Callable[[Moment, str, frozenset[str]], Awaitable[None]]
-"""Called with the moment, the name of the step, and the channels that it is about.
+"""Called with the moment, the name of the step, and its channels.
 
 It may wait, and it may raise Dropped: then the connection is cut.
 """
@@ -28,12 +28,12 @@ SERVER_ID = re.compile(r"\b(?:conv|resp|thread|run|msg)_[0-9a-f]{8,}")
 TS = re.compile(r":\d{10}\.\d{6}$")
 JOURNAL = frozenset({"begin", "record"})
 JOURNAL_STEP = 5
-"""Where their step is: behind the script, the number of keys, two keys and the fence."""
+"""The position of the step: after the script, the number of keys, two keys and the fence."""
 MORE_THAN_ALL = 1 << 20
 
 
 class Dropped(Exception):
-    """The connection is to be cut, without an answer."""
+    """Cuts the connection without a response."""
 
 
 async def open_gate(moment: Moment, step: str, channels: frozenset[str]) -> None:
@@ -41,7 +41,7 @@ async def open_gate(moment: Moment, step: str, channels: frozenset[str]) -> None
 
 
 class RedisRelay:
-    """A Redis server at a port of its own; `delay` holds every answer back, in seconds."""
+    """A relay to a Redis server at its own port; `delay` delays every reply, in seconds."""
 
     def __init__(self, socket: Path, gate: Gate) -> None:
         self.gate = gate
@@ -53,11 +53,11 @@ class RedisRelay:
 
     @property
     def url(self) -> str:
-        """A held answer must not look like a dead server, hence the timeout."""
+        """Without a short timeout: a held reply must not look like a dead server."""
         return f"redis://127.0.0.1:{self.port}/0?socket_timeout=60"
 
     async def lead_to(self, socket: Path) -> None:
-        """From now on the server is this one; the connections to the other are cut."""
+        """Switch to this server; connections to the other one are cut."""
         self._socket = socket
         await self.close()
 
@@ -130,7 +130,7 @@ class RedisRelay:
 
 
 async def read_value(reader: asyncio.StreamReader) -> bytes:
-    """One value of Redis's protocol (RESP2), as it came. EOFError at the end of the connection."""
+    """One raw value of Redis's protocol (RESP2). Raises EOFError at the end of the connection."""
     line = await reader.readline()
     if not line.endswith(b"\n"):
         raise EOFError
@@ -143,7 +143,7 @@ async def read_value(reader: asyncio.StreamReader) -> bytes:
 
 
 def find_channels(raw: bytes) -> frozenset[str]:
-    """The Slack channels that a request speaks of."""
+    """The Slack channels in a request."""
     return frozenset(found.decode() for found in CHANNEL.findall(raw))
 
 
@@ -156,7 +156,8 @@ def _sha(script: str) -> str:
 
 
 class HttpRelay:
-    """An HTTP server at a port of its own. `server` names its steps: "slack chat.postMessage"."""
+    """A relay to an HTTP server at its own port. `server` names its steps: "slack
+    chat.postMessage"."""
 
     def __init__(self, name: str, target: str, gate: Gate, session: aiohttp.ClientSession) -> None:
         self.gate = gate

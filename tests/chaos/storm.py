@@ -1,7 +1,7 @@
-"""A storm: people talk, and the bot's processes, Redis and the other servers fail under them.
+"""A storm: people send messages while the bot's processes, Redis and the other servers fail.
 
-What happens is drawn from a seed. When it happens depends on the machine, too, so a seed that
-failed shows the same kind of storm again, not the same one to the millisecond.
+The events are drawn from a seed. Their timing also depends on the machine, so a failed seed gives
+the same kind of storm again, not exactly the same one.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from tests.chaos.processes import BotProcess
 from tests.chaos.verdict import Verdict, judge
 
 CALM_PATIENCE = 600.0
-"""Seconds until all rests: Slack lets us end no more than twenty streams a minute."""
+"""Seconds until everything is idle: Slack allows us to end only twenty streams a minute."""
 LEAVE_WITHIN = 20.0
-"""Seconds; ten are promised on a machine that is not at war."""
+"""In seconds; ten are guaranteed on a machine that is not overloaded."""
 Act = Callable[[], Awaitable[None]]
 
 
@@ -33,10 +33,10 @@ class Plan:
     kills: int = 0
     threads: int = 12
     pause: tuple[float, float] = (0.5, 3.0)
-    """Seconds between two acts of violence."""
+    """Seconds between two faults."""
 
     def command(self, engine: str) -> str:
-        """What brings the same kind of storm again."""
+        """The command that repeats this kind of storm."""
         return (
             f"python3 dev.py chaos --seed {self.seed} --minutes {self.seconds / 60:.3g}"
             f" --kills {self.kills} --threads {self.threads} --engine {engine}"
@@ -45,11 +45,11 @@ class Plan:
 
 @dataclass
 class Report:
-    """What a storm did, and what came of it."""
+    """The result of a storm."""
 
     acts: Counter[str] = field(default_factory=Counter)
     resumed: list[float] = field(default_factory=list)
-    """Seconds from the kill of a worker until its runs were asked for again."""
+    """Seconds from the kill of a worker until its runs were polled again."""
     undelivered: int = 0
     verdict: Verdict = field(default_factory=Verdict)
 
@@ -68,7 +68,7 @@ class Report:
 
 
 class Storm:
-    """One storm over a deployment; `run` returns when all is calm again and judged."""
+    """One storm over a deployment; `run` returns after the verdict."""
 
     def __init__(self, deployment: Deployment, plan: Plan) -> None:
         self._deployment = deployment
@@ -113,7 +113,7 @@ class Storm:
         return passed > self._plan.seconds and self._report.kills >= self._plan.kills
 
     async def _talk(self, chance: random.Random, channels: list[str]) -> None:
-        """One person after the other writes in a thread, waits or does not, opens a new one."""
+        """People write in threads one after another, with or without waiting, and open new ones."""
         deployment, channel, root = self._deployment, "", ""
         while True:
             if not root or chance.random() < 0.15:
@@ -144,7 +144,7 @@ class Storm:
     async def _kill_worker(self) -> None:
         index = self._chance.randrange(len(self._workers))
         victim = self._workers[index]
-        await victim.ready()  # else a slow machine would do nothing but start processes
+        await victim.ready()  # otherwise a slow machine would only start processes
         await victim.kill()
         at = time.time()
         self._workers[index] = self._deployment.process("worker")
@@ -179,7 +179,7 @@ class Storm:
         self._spells.append(asyncio.create_task(_leave(old)))
 
     async def _shuffle_deliveries(self) -> None:
-        """For a while Slack delivers all of it twice, late, and the twins the other way round."""
+        """For a while Slack delivers everything twice, late, and with reversed twins."""
         faults = self._deployment.slack.faults
         faults.deliver_twice = faults.reverse_twins = True
         faults.delay = (0.0, 0.6)
@@ -198,7 +198,7 @@ class Storm:
         await asyncio.to_thread(redis.start)
 
     async def _freeze_worker(self) -> None:
-        """A hung process wakes up before or after it was given up for dead."""
+        """A frozen process resumes before or after its lease has expired."""
         await self._freeze(self._chance.choice(self._workers), self._chance.choice((1, 5, 11, 14)))
 
     async def _freeze_web(self) -> None:
@@ -228,7 +228,7 @@ class Storm:
         fake.fault("drop_stream", events=chance.randrange(1, 6))
 
     async def _calm(self) -> None:
-        """Everything works again; each thread hears one more message, and all come to rest."""
+        """End all faults, send one more message to each thread, and wait until all are idle."""
         deployment = self._deployment
         await asyncio.gather(*self._spells)
         deployment.slack.faults.clear()

@@ -1,4 +1,4 @@
-"""The AI server or Slack fails under load while a worker is killed: nothing lost, nothing twice."""
+"""The AI server or Slack fails under load while a worker is killed: nothing is lost or repeated."""
 
 from pathlib import Path
 

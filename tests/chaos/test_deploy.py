@@ -1,4 +1,4 @@
-"""New processes take the place of the old ones while people talk."""
+"""New processes replace the old ones under traffic."""
 
 import asyncio
 from pathlib import Path
@@ -24,7 +24,9 @@ async def test_a_deploy_under_traffic_neither_loses_nor_duplicates_messages(tmp_
         [new_worker] = await deployment.start("worker")
         seconds = await asyncio.gather(old_web.leave(), old_worker.leave())
         before = len(deployment.said)
-        await deployment.start("web")  # it has the port of the old one: meanwhile Slack is refused
+        await deployment.start(
+            "web"
+        )  # it needs the port of the old one: until then Slack is refused
         between = deployment.said[before:]
         await asyncio.sleep(1)
         talking.cancel()

@@ -1,9 +1,9 @@
-"""A worker is killed at every single step of a turn; another one goes on, and nobody notices.
+"""A worker is killed at every step of a turn; another one finishes the turn.
 
-One turn is watched through relays to learn its steps. Then as many turns as there are steps run
-side by side, each of them held at another step: before its request has reached the server, or when
-the server has done its work and the answer is still on its way. Then the worker is killed. Not all
-turns take the same steps, so what was missed is tried once more.
+One turn is observed through relays to learn its steps. Then one turn per step runs concurrently,
+each held at its step: before its request has reached the server, or when the server has handled it
+but the response is not delivered yet. Then the worker is killed. Not all turns take the same steps,
+so missed steps are tried once more.
 """
 
 from pathlib import Path
@@ -32,8 +32,8 @@ STEPS = {
         *POSTS,
     ],
 }
-"""The steps that must be among them: the appends, the start of the run, its id,
-the posts and their records."""
+"""Steps that must be included: the appends, the start of the run, its id, the posts and their
+records."""
 
 
 async def learn_steps(deployment: Deployment, gatekeeper: Gatekeeper) -> list[Point]:
@@ -49,7 +49,7 @@ async def kill_at(
     points: list[Point], deployment: Deployment, gatekeeper: Gatekeeper, victim: BotProcess
 ) -> set[Point]:
     """Kill the worker with a turn held at each of the points; returns those where one was."""
-    # The answer to a claim holds up all that come after it: that one is the last.
+    # Holding the reply to a claim blocks all later ones, so it comes last.
     points = sorted(points, key=lambda point: point.step == "XREADGROUP")
     gatekeeper.points = dict(zip(deployment.new_channels(len(points)), points, strict=True))
     for channel, point in gatekeeper.points.items():

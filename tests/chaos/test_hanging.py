@@ -1,4 +1,4 @@
-"""A worker hangs, is given up for dead, and wakes up behind what others have done since."""
+"""A worker freezes, its lease expires, and it resumes after others have continued its turns."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ async def test_a_worker_that_resumes_after_its_lease_expired_writes_nothing(
         for channel in (first, second):  # the first turn loads the scripts
             await deployment.say(channel)
             await deployment.rests()
-        # Redis has just said "go ahead" to each step that is written down before it is taken.
+        # Redis has just accepted the intent of each step.
         points = [p for p in gatekeeper.steps[second] if p.moment == "after"]
         points = [p for p in points if p.step.split()[0] in WRITTEN_DOWN]
         gatekeeper.points = dict(zip(channels, points, strict=False))

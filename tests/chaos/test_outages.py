@@ -1,4 +1,4 @@
-"""Redis goes away, comes back empty, refuses writes or connections, or is slow: under real load."""
+"""Redis is down, comes back empty, refuses writes or connections, or is slow, under load."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -70,7 +70,7 @@ async def test_nothing_acknowledged_is_lost_in_a_fail_over_and_back(tmp_path: Pa
 
 
 def assert_refused(deployment: Deployment, status: int | None = 500) -> None:
-    """Slack was told of the outage: by this status, None where it had no answer in time."""
+    """The status that Slack got during the outage; None if it got no response in time."""
     statuses = {a.status for d in deployment.slack.deliveries for a in d.attempts}
     assert status in statuses
     assert statuses <= {200, 500, status}
@@ -109,7 +109,7 @@ async def test_a_redis_that_lost_its_data_gets_it_back_from_its_clients(
         deployment.fake.answer = chatty(0, seconds=(0.1, 0.1), long=0)
         await asyncio.to_thread(deployment.redis.kill)
         deployment.redis.lose_data()
-        await asyncio.sleep(seconds)  # after seven a worker lets its turns go
+        await asyncio.sleep(seconds)  # a worker abandons its turns after seven seconds
         await asyncio.to_thread(deployment.redis.start)
 
         await wait_until(lambda: deployment.store.redis.exists(deployment.store.keys.pulse), 30)
@@ -139,6 +139,6 @@ def all_run(deployment: Deployment, count: int) -> Callable[[], Awaitable[bool]]
 
 
 def heard(deployment: Deployment, said: Said) -> list[list[str]]:
-    """The words of people in each answer of a thread."""
+    """The messages of people that each answer of a thread repeats."""
     replies = deployment.slack.replies(said.channel_id, said.thread_ts)
     return [WORD.findall(words(message)) for message in replies]

@@ -1,4 +1,4 @@
-"""Two workers start runs at the pace that is set, together, however many want one at once."""
+"""Two workers together start runs at the configured rate, however many are requested."""
 
 from pathlib import Path
 

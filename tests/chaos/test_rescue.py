@@ -1,4 +1,4 @@
-"""A worker dies or leaves in the middle of its runs; another one goes on with the same runs."""
+"""A worker dies or leaves during its runs; another one continues the same runs."""
 
 import time
 from pathlib import Path
@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 SOON = 15.0
-"""Seconds after the end of a run in which a rescued answer is there."""
+"""Seconds after the end of a run within which a rescued answer is posted."""
 
 
 async def test_another_worker_finishes_the_runs_of_a_killed_worker(
@@ -33,7 +33,7 @@ async def test_another_worker_finishes_the_runs_of_a_killed_worker(
         orphans = sum(f":{victim.pid}:" in state.worker for state in states)
         await victim.kill()
         killed = time.time()
-        deployment.fake.finish()  # the worst moment: nobody is there to see it
+        deployment.fake.finish()  # the worst moment: no worker is running
         await deployment.rests()
         answered = [deployment.slack.replies(*where)[-1].ts for where in deployment.threads]
         waits = [float(ts) - killed for ts in answered]
@@ -54,4 +54,4 @@ async def test_a_worker_hands_its_runs_over_immediately_on_sigterm(
     async with open_deployment(tmp_path, engine=engine) as deployment:
         left = await leave(deployment, 30)
     print(left)  # noqa: T201 - for who reads the run
-    assert left.broken(SOON) == []  # far less on a machine that has nothing else to do
+    assert left.broken(SOON) == []  # far less on an idle machine

@@ -1,7 +1,7 @@
-"""Workers are killed while they stream many answers; in the end each is there once, to the letter.
+"""Workers are killed while they stream many answers; in the end each is there once, exactly.
 
-It is always the one with most answers in its hands that dies; others take over when it has been
-dead for eight seconds. The answers and the moments of the kills are drawn from a seed.
+The worker with the most answers is killed; others take over after eight seconds. The answers and
+the times of the kills are drawn from a seed.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from tests.world import wait_until, words
 pytestmark = pytest.mark.chaos
 
 SIZES = (2_000, LIMIT + 2_000, 5_000)
-"""Characters of the answers; the second one is of two messages."""
+"""Characters of the answers; the second one has two messages."""
 SECONDS = (12.0, 22.0, 30.0)
-"""What each takes, from the first word to the last: some end while nobody listens."""
+"""Seconds of each answer: some end while no worker follows them."""
 KILLS = 3
 MOMENT = (0.5, 2.5)
-"""Seconds from when a worker has the answers in its hands until it dies."""
+"""Seconds for which a worker has the answers before it is killed."""
 
 CODE = "```python\nfor line in lines:\n    print(line)\n```"
 LIST = "- first\n  - *within* it\n- second, with `code`\n- [ ] third"
@@ -35,7 +35,7 @@ TABLE = "| name | count |\n|---|---|\n| apples | 3 |\n| pears | 4 |"
 
 
 def write(chance: random.Random, size: int) -> str:
-    """An answer of all kinds of blocks."""
+    """An answer with all kinds of blocks."""
     blocks = ["# An answer"]
     while sum(map(len, blocks)) < size:
         words = (f"word{chance.randrange(1000)}" for _ in range(chance.randint(10, 60)))
@@ -45,7 +45,7 @@ def write(chance: random.Random, size: int) -> str:
 
 
 async def busiest(deployment: Deployment) -> tuple[BotProcess, int]:
-    """The worker with most answers in its hands, and how many; once no dead one has any."""
+    """The worker with the most answers, and how many; once no dead worker has any."""
     held: Counter[BotProcess] = Counter()
 
     async def are_all_alive() -> bool:
@@ -75,7 +75,9 @@ async def test_answers_are_complete_after_workers_were_killed_at_random_moments(
             Answer(text, seconds=seconds, piece=40) for text, seconds in lengths
         ]
         await deployment.start("web", "worker")
-        group = deployment.slack.user("alice").dm("bob")  # Slack streams in none: posted and edited
+        group = deployment.slack.user("alice").dm(
+            "bob"
+        )  # no streams in channels: posted and edited
         for channel in [*deployment.new_channels(len(SIZES)), *[group] * len(SIZES)]:
             await deployment.say(channel)
         struck = []

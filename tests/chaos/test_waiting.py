@@ -1,4 +1,4 @@
-"""No worker is there: people see that their messages wait, and get their answers later."""
+"""No worker is running: people see that their messages wait, and get their answers later."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The verdict over a deployment: what was lost, doubled or reordered, there and in Slack."""
+"""The verdict on a deployment: lost, duplicated and reordered messages, in it and in Slack."""
 
 import os
 from collections import Counter, defaultdict
@@ -15,12 +15,12 @@ from tests.world import words
 
 UNKNOWN = "unknown "
 BROKEN_PROMISES = "BROKEN_PROMISES"
-"""Environment variable: a file for what is complained of. A second run does not take it back."""
+"""Environment variable: a file to which complaints are appended."""
 
 
 @dataclass
 class Verdict:
-    """Counts, and a line for each thing that is not as it should be."""
+    """Counts, and one line per broken guarantee."""
 
     messages: int = 0
     threads: int = 0
@@ -29,15 +29,15 @@ class Verdict:
     doubled: int = 0
     reordered: int = 0
     given_up: int = 0
-    """Messages that Slack could deliver at none of its tries."""
+    """Messages that Slack could not deliver in any attempt."""
     never_called: int = 0
-    """Messages of threads whose mention of the bot Slack has given up: they are not for the bot."""
+    """Messages in threads whose opening mention Slack gave up: they are not for the bot."""
     delivered_late: int = 0
-    """Messages that Slack delivered only after a later one of their thread: no promise is broken
-    where the later one was answered first."""
+    """Messages that Slack delivered after a later one of their thread: the later one may be
+    answered first."""
     second_runs: int = 0
     failed_runs_repeated: int = 0
-    """Runs that failed on the server while their id was lost, which nobody can find there."""
+    """Runs that failed on the server while their id was lost, so that they cannot be found."""
     answers_lost: int = 0
     answers_doubled: int = 0
     answers_cut: int = 0
@@ -48,11 +48,11 @@ class Verdict:
     dead: int = 0
     complaints: list[str] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
-    """Of each thread with a complaint: how it stands in Redis, and how Slack delivered it."""
+    """For each thread with a complaint: its state in Redis, and its deliveries."""
 
     @property
     def is_clean(self) -> bool:
-        """Whether every promise was kept."""
+        """Whether all guarantees hold."""
         return not self.complaints
 
     def complain(self, count: str, what: str) -> None:
@@ -66,7 +66,7 @@ class Verdict:
 
 
 async def judge(deployment: Deployment) -> Verdict:
-    """Look at everything, once the deployment rests."""
+    """Judge the deployment once it is idle."""
     verdict = Verdict(messages=len(deployment.said), threads=len(deployment.threads))
     runs, asked = runs_by_turn(deployment), asked_by_turn(deployment)
     _judge_bills(runs, asked, verdict)
@@ -94,7 +94,7 @@ def _keep(verdict: Verdict) -> None:
 
 
 def said_to_the_bot(deployment: Deployment, verdict: Verdict) -> dict[tuple[str, str], list[Said]]:
-    """What was delivered, by thread, where the mention that opened the thread was."""
+    """The delivered messages by thread, if the opening mention was delivered."""
     said: dict[tuple[str, str], list[Said]] = defaultdict(list)
     for message in deployment.said:
         thread = message.channel_id, message.thread_ts
@@ -108,8 +108,8 @@ def said_to_the_bot(deployment: Deployment, verdict: Verdict) -> dict[tuple[str,
 
 
 def asked_by_turn(deployment: Deployment) -> dict[str, list[str]]:
-    """The words that went to the AI server in each turn, from the requests that took effect. The
-    last one is that of the message which the turn answers."""
+    """The words sent to the AI server in each turn, from requests that took effect. The last one
+    belongs to the message that the turn answers."""
     asked: dict[str, list[str]] = defaultdict(list)
     for request in deployment.fake.requests:
         body = request.body if isinstance(request.body, dict) else {}
@@ -164,7 +164,7 @@ def _judge_surroundings(
 
 
 def runs_by_turn(deployment: Deployment) -> dict[str, list[dict[str, Any]]]:
-    """All responses and runs that were ever made, by the turn that they bear."""
+    """All responses and runs, by their turn."""
     runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for work in [*deployment.fake.responses.values(), *deployment.fake.runs.values()]:
         runs[work.body["metadata"]["turn"]].append(work.body)
@@ -172,7 +172,7 @@ def runs_by_turn(deployment: Deployment) -> dict[str, list[dict[str, Any]]]:
 
 
 async def remote_words(deployment: Deployment, channel: str, thread_ts: str) -> list[str]:
-    """The words of people in the conversation on the server, in its order."""
+    """The words of people in the conversation on the server, in order."""
     conversation = await deployment.store.conversations.find(deployment.thread(channel, thread_ts))
     if conversation is None:
         return []
@@ -271,11 +271,13 @@ def _judge_order(
     asked: dict[str, list[str]],
     verdict: Verdict,
 ) -> None:
-    """Answers stand in the order of the messages that they answer."""
+    """Answers must be in the order of their messages."""
     said = {message.word: message for message in messages}
     turns = parts_by_turn(deployment.slack.replies(channel, thread_ts))
     last = [asked[turn][-1] for turn in turns if asked.get(turn)]
-    answered = [said[word] for word in last if word in said]  # the rest: Slack gave up a stored one
+    answered = [
+        said[word] for word in last if word in said
+    ]  # the others: Slack gave up a stored message
     for above, below in pairwise(answered):
         in_order = float(above.ts) <= float(below.ts)
         if not in_order and _heard_at(deployment, below) <= _tried_at(deployment, above):
@@ -284,7 +286,7 @@ def _judge_order(
 
 
 def parts_by_turn(replies: Iterable[Message]) -> dict[str, list[tuple[int, str]]]:
-    """What the bot has posted, by turn, in order: the number of each part and its text."""
+    """The bot's posts by turn, in order: the number of each part and its text."""
     turns: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for message in replies:
         metadata = message.metadata or {}
@@ -297,7 +299,7 @@ def parts_by_turn(replies: Iterable[Message]) -> dict[str, list[tuple[int, str]]
 
 
 def output_of(deployment: Deployment, body: dict[str, Any]) -> str:
-    """The text that a run has come to."""
+    """The text of a run."""
     if body["object"] == "response":
         items = body["output"]
     else:

@@ -1,4 +1,4 @@
-"""Reading what servers give: events in any order, fields left out, kinds nobody knows."""
+"""Reading responses of servers: events in any order, missing fields, unknown kinds."""
 
 import time
 from typing import Any
@@ -184,11 +184,11 @@ def test_messages_of_other_servers_may_hold_bare_texts() -> None:
     assert read_messages([bare, {"content": None}])[0].strip() == "Hellothere"
 
 
-# Servers that leave things out
+# Servers that omit fields
 
 
 def test_events_without_indexes_are_assembled_by_item() -> None:
-    """As llama.cpp's server sends them."""
+    """In the form of llama.cpp's server."""
     draft = Draft()
     item = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
     kind = "response.output_text.delta"

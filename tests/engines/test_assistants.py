@@ -143,7 +143,7 @@ async def test_an_engine_without_an_assistant_does_not_open(fake: FakeOpenAI) ->
 async def end_of(
     fake: FakeOpenAI, answer: Answer | str, streaming: bool, **settings: Any
 ) -> RunFailed:
-    """How a turn fails whose run ends like this."""
+    """The error of a turn whose run ends like this."""
     fake.answer = answer
     async with open_assistants_on(fake, bot_streaming=streaming, **settings) as engine:
         with pytest.raises(RunFailed) as caught:
@@ -329,7 +329,7 @@ async def test_an_exhausted_quota_is_reported(fake: FakeOpenAI) -> None:
             await ask(engine, await begin(engine), "hello")
 
 
-# Coming again
+# Repeated attempts
 
 
 async def test_a_message_whose_receipt_was_lost_is_not_added_twice(fake: FakeOpenAI) -> None:

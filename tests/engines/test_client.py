@@ -1,4 +1,4 @@
-"""The SDK's client over aiohttp: what it raises where a server does not speak HTTP as it should."""
+"""The SDK's client over aiohttp: its errors when a server violates HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +15,7 @@ from bot.timing import EngineTiming
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LARGE = "x" * 20_000_000
-"""More than the sockets between two processes hold."""
+"""More than the socket buffers between two processes hold."""
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What every engine promises, whatever it speaks."""
+"""The contract of every engine."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -29,7 +29,7 @@ from tests.fakes.openai import FakeOpenAI, held
 async def slow_engine(
     request: pytest.FixtureRequest, engine: Engine, fake: FakeOpenAI, tmp_path: Path
 ) -> AsyncIterator[Engine]:
-    """The same engine with an answer that does not come to its end."""
+    """The same engine with an answer that does not end."""
     fake.answer = held("one two three", after=1)
     if engine.name != "echo":
         yield engine

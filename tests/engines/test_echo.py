@@ -1,4 +1,4 @@
-"""The echo engine: what it says, and that its memory outlasts the process."""
+"""The echo engine: its answers, and that its conversations survive the process."""
 
 from dataclasses import replace
 from pathlib import Path

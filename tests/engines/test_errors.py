@@ -1,4 +1,4 @@
-"""The map from the SDK's errors to what the caller does next."""
+"""The mapping of the SDK's errors to what the caller does next."""
 
 import httpx2
 import openai
@@ -22,7 +22,7 @@ def error_of(
     param: str | None = None,
     body: object = None,
 ) -> openai.APIStatusError:
-    """The error that the SDK makes of an answer."""
+    """The SDK's error for a response."""
     error = {"message": message, "code": code, "type": type, "param": param}
     body = body or ({"detail": message} if detail else {"error": error})
     response = httpx2.Response(status, headers=headers, json=body, request=REQUEST)
@@ -31,7 +31,7 @@ def error_of(
 
 
 def told(error: BotError) -> tuple[object, ...]:
-    """The error as what its class lets the caller do."""
+    """The error as its class and its fields."""
     if isinstance(error, DependencyDown):
         return DependencyDown, error.reason, error.after, error.certain
     if isinstance(error, Retry):

@@ -1,4 +1,4 @@
-"""Servers and proxies that do not speak the protocol, however politely."""
+"""Servers and proxies that do not speak the protocol."""
 
 import json
 import time
@@ -38,7 +38,7 @@ BODIES = {
 
 @pytest.fixture(params=BODIES)
 async def stranger(request: pytest.FixtureRequest) -> AsyncIterator[str]:
-    """The address of a server that answers 200 and the same to everything."""
+    """The address of a server that answers every request with the same 200."""
     content_type, body = BODIES[request.param]
 
     async def answer(_: web.Request) -> web.Response:

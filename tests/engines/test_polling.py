@@ -10,7 +10,7 @@ from bot.errors import Retry, RunFailed
 
 @dataclass
 class Time:
-    """A clock that is moved by sleeping alone, and remembers the sleeps."""
+    """A clock that only advances by sleeping, and records the sleeps."""
 
     now: float = 1000.0
     slept: list[float] = field(default_factory=list)
@@ -24,7 +24,7 @@ class Time:
 
 
 def answers(*script: str | Exception) -> Callable[[], Awaitable[str]]:
-    """A fetch that gives one of the script after the other, the last one for ever."""
+    """A fetch that returns the entries of a script one by one, the last one repeatedly."""
     waiting = list(script)
 
     async def fetch() -> str:

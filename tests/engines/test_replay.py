@@ -1,4 +1,4 @@
-"""Servers that keep no conversations: this process does, and sends all of it each time."""
+"""Servers that keep no conversations: this process keeps them and sends everything each time."""
 
 import asyncio
 from collections.abc import AsyncIterator

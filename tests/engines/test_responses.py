@@ -131,7 +131,7 @@ def streaming(request: pytest.FixtureRequest) -> bool:
 async def end_of(
     fake: FakeOpenAI, answer: Answer | str, streaming: bool, **settings: Any
 ) -> RunFailed:
-    """How a turn fails whose response ends like this."""
+    """The error of a turn whose response ends like this."""
     fake.answer = answer
     async with open_responses_on(fake, bot_streaming=streaming, **settings) as engine:
         with pytest.raises(RunFailed) as caught:
@@ -488,7 +488,7 @@ async def test_deleting_a_conversation_deletes_its_items(fake: FakeOpenAI) -> No
     assert conversation_id not in fake.conversations
 
 
-# Coming again
+# Repeated attempts
 
 
 async def test_a_creation_whose_response_was_lost_is_adopted(

@@ -1,4 +1,4 @@
-"""Answers that grow: streams that break anywhere, are taken over, or are not to be had."""
+"""Growing answers: streams that break anywhere, are taken over, or are not available."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -265,7 +265,7 @@ async def tokens(*script: str | Exception, gap: float = 0.0) -> AsyncIterator[st
 
 
 async def gathered(events: AsyncIterator[str], **times: float) -> list[list[str]]:
-    """What had been taken whenever there was progress."""
+    """The events consumed at each progress update."""
     taken: list[str] = []
     reading = progress(events, taken.append, **{"interval": 0.05, "silence": 5, **times})
     return [list(taken) async for _ in reading]

@@ -12,7 +12,7 @@ Connect = Callable[[FakeOpenAI], AsyncOpenAI]
 
 @pytest.fixture
 async def connect() -> AsyncIterator[Connect]:
-    """Makes clients that never retry and refuse answers which the SDK's types do not allow."""
+    """Makes clients that never retry and reject responses that the SDK's types do not allow."""
     clients: list[AsyncOpenAI] = []
 
     def make(fake: FakeOpenAI) -> AsyncOpenAI:

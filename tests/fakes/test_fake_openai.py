@@ -1,4 +1,4 @@
-"""The fake's responses, files and models, as the real SDK sees them."""
+"""The fake's responses, files and models, through the real SDK."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""The fake's Assistants v2 threads, messages and runs, as the real SDK sees them."""
+"""The fake's Assistants v2 threads, messages and runs, through the real SDK."""
 
 import asyncio
 

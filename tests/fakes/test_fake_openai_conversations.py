@@ -1,4 +1,4 @@
-"""The fake's conversations and their locks, as the real SDK sees them."""
+"""The fake's conversations and their locks, through the real SDK."""
 
 import pytest
 from openai import AsyncOpenAI, BadRequestError, ConflictError, NotFoundError

@@ -1,4 +1,4 @@
-"""The fake's fault switches, as the real SDK meets them."""
+"""The fake's faults, through the real SDK."""
 
 import asyncio
 

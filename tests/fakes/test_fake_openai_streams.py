@@ -199,7 +199,9 @@ async def test_every_event_keeps_to_the_documented_types(
     (work,) = fake.responses.values()
     for event in work.events:
         data = dict(event.data)
-        if "response" in data:  # the file knows no null for these two, though the API sends it
+        if (
+            "response" in data
+        ):  # the specification allows no null for these two, but the API sends it
             whole = data["response"].items()
             data["response"] = {k: v for k, v in whole if k not in ("user", "usage")}
         assert find_error(data, "ResponseStreamEvent") is None

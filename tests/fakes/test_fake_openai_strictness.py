@@ -1,4 +1,4 @@
-"""What the fake refuses, and that what it says itself keeps to OpenAI's own types."""
+"""The fake's refusals, and that its own objects match OpenAI's types."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def message(part: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"role": "user", "content": [part]}]
 
 
-# `...` leaves a parameter out.
+# `...` omits a parameter.
 @pytest.mark.parametrize(
     ("body", "code", "param"),
     [

@@ -1,4 +1,4 @@
-"""Turns with the SDK, to their end."""
+"""Complete turns with the SDK."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ async def poll(client: AsyncOpenAI, response: Response) -> Response:
 
 
 async def wait_until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    """Gives the loop its turn until a condition holds."""
+    """Yields to the loop until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -1,4 +1,4 @@
-"""An AI server that lies: endless bodies, lines, events, items and files, bombs, and trickles.
+"""A hostile AI server: endless bodies, lines, events, items and files, bombs, and trickles.
 
 Each ends the turn with a clear error, in bounded time and memory.
 """
@@ -146,7 +146,7 @@ def resident() -> int:
 
 @asynccontextmanager
 async def bounded(seconds: float = 60.0) -> AsyncIterator[None]:
-    """Fails where the block takes more memory or time than it may, at any moment of it."""
+    """Fails if the block exceeds its memory or time at any moment."""
     before, peak = resident(), 0
 
     async def watch() -> None:

@@ -1,4 +1,5 @@
-"""Answers of hostile size and shape, through the whole bot: bounded, formatted, never silent."""
+"""Answers of hostile size and shape through the whole bot: bounded, formatted, never dropped
+silently."""
 
 from pathlib import Path
 
@@ -45,7 +46,8 @@ INVISIBLE = {
 
 
 async def answered(world: World, answer: Answer) -> str:
-    """Ask for this answer; returns the `ts` of the thread's root. The next one is answered, too."""
+    """Ask for this answer; returns the `ts` of the thread's root. The next question must be
+    answered, too."""
     world.fake.answer = [answer, "fine"]
     root = await world.ask("#general", "@bot go")
     await world.ask("#general", "next", thread_ts=root)

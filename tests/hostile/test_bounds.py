@@ -1,4 +1,4 @@
-"""Floods: what each family of keys holds at most, and that the rest has an expiry.
+"""Floods: each family of keys respects its bound or has an expiry.
 
 `FAMILIES` in `bot/store/keys.py` documents the bounds.
 """

@@ -1,4 +1,4 @@
-"""The work for a text grows with its length, whatever the text consists of.
+"""The work for a text is linear in its length, whatever it contains.
 
 Two measures for a text and one that is eight times as long: how often Python code is called or
 loops, which is exact, and the CPU time, which also covers C code such as regular expressions. A

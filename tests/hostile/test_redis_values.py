@@ -1,4 +1,4 @@
-"""Foreign and corrupt values in Redis: they affect their own thread, never the process."""
+"""Foreign and corrupt values in Redis affect their own thread, never the process."""
 
 import json
 from collections.abc import Sequence
@@ -107,8 +107,8 @@ LOGGED = {
     *("speakers", "overheard", "edited", "conversation", "record", "feedback", "pace"),
     *("usage", "spent"),
 }
-"""Families whose content has a form. In the others any text is a value like any other, or they do
-not exist while a thread is at rest."""
+"""Families with structured content. In the others any text is valid, or they do not exist while a
+thread is idle."""
 
 GARBAGE = "{garbage: \u2028"
 
@@ -137,7 +137,7 @@ def names_of(world: World, family: str, root: str) -> list[str]:
 
 
 async def fill(redis: Any, type_: str, name: str) -> None:
-    """Put garbage into a key: into what it holds, and beside that."""
+    """Corrupt a key: replace its values, and add others."""
     if type_ == "string":
         await redis.set(name, GARBAGE)
     elif type_ == "hash":
@@ -156,7 +156,7 @@ async def fill(redis: Any, type_: str, name: str) -> None:
 
 
 async def use_everything(world: World, root: str) -> None:
-    """Reach every reader of the store but the turns."""
+    """Call every reader of the store except the turns."""
     store, thread = world.bot.store, world.key("#general", root)
     alice, now = world.slack.user("alice"), await store.now()
     for command in ("/usage", "/conversations", "/reset"):
@@ -177,7 +177,7 @@ async def use_everything(world: World, root: str) -> None:
 
 
 async def beats_after(bot: Bot) -> None:
-    """Wait until the worker has lived on for two heartbeats."""
+    """Wait until the worker has sent two more heartbeats."""
     store = bot.store
     seen: set[Any] = set()
 

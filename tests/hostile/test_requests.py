@@ -1,4 +1,4 @@
-"""Requests from the open internet, and odd ones that bear Slack's signature."""
+"""Requests from the open internet, and odd requests with a valid signature."""
 
 import asyncio
 import hashlib
@@ -48,7 +48,7 @@ class Quiet(DeliveryNotes):
 
 
 class Dispatched:
-    """In the place of Bolt's app: counts what gets that far."""
+    """Replaces Bolt's app: counts the requests that reach it."""
 
     def __init__(self) -> None:
         self.requests: list[AsyncBoltRequest] = []
@@ -62,7 +62,7 @@ class Dispatched:
 async def door(
     *, seconds: float = 10.0, most: int = 100
 ) -> AsyncIterator[tuple[str, int, Dispatched, Quiet]]:
-    """The route of Slack's requests alone, on a port of its own."""
+    """Only the route of Slack's requests, at its own port."""
     site, app, notes = web.Application(), Dispatched(), Quiet()
     add_events_route(site, app, Verifier(SECRET), notes, seconds=seconds)  # type: ignore[arg-type]
     async with listening(site, "127.0.0.1", 0, "PORT", most=most, seconds=seconds) as (host, port):
@@ -241,7 +241,7 @@ async def test_a_rejection_costs_less_than_an_acceptance(world: World) -> None:
         assert await cpu({}) < await cpu(signed(body, secret))
 
 
-# Signed, odd
+# Odd requests with a valid signature
 
 
 async def test_odd_signed_requests_are_refused_without_harm(world: World) -> None:

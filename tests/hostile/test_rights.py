@@ -16,7 +16,7 @@ from tests.world import PATIENCE, World, open_world, wait_until, words
 
 PROSE = " ".join(f"word{n}" for n in range(200))
 SECRET = "xyzzy"
-"""In every text of a refused person: the model must never see it."""
+"""Part of every text of a refused person: the model must never see it."""
 
 REFUSED = ("denied", "guest", "outsider", "not_named")
 PLACES = ("#general", "#secret")
@@ -26,7 +26,7 @@ RESTING = (
     *("ask", "stop", "reset", "reset_shortcut", "again", "vote", "export", "reset_all"),
     *("conversations", "reset_command"),
 )
-"""Actions tried when the thread rests."""
+"""Actions tried while the thread is idle."""
 
 
 @asynccontextmanager
@@ -172,7 +172,8 @@ async def _growing(world: World, place: str, root: str) -> None:
 
 
 async def _unharmed(world: World, mallory: Person, place: str, root: str) -> None:
-    """The conversation is there, mallory has no part in it, the model never heard of mallory."""
+    """Assert that the conversation exists without mallory, and that the model never saw mallory's
+    texts."""
     store, thread = world.bot.store, world.key(place, root)
     assert await store.conversations.find(thread) is not None
     assert await store.conversations.recent(thread.team_id, mallory.id, limit=None) == []
@@ -183,7 +184,7 @@ async def _unharmed(world: World, mallory: Person, place: str, root: str) -> Non
 async def test_a_refused_person_is_not_in_the_history_given_to_the_model(
     redis_url: str, tmp_path: Path
 ) -> None:
-    """Neither by what was said before the first mention, nor in a rebuild from Slack."""
+    """Neither as context before the first mention, nor in a rebuild from Slack."""
     async with place_with("denied", "#general", redis_url, tmp_path) as (world, mallory):
         alice = world.slack.user("alice")
         root = await alice.says("#general", "we need a plan")

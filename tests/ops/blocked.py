@@ -1,6 +1,6 @@
-"""A bot whose event loop a question blocks: `python -m tests.ops.blocked KIND SECONDS`.
+"""A bot whose event loop is blocked by a question: `python -m tests.ops.blocked KIND SECONDS`.
 
-KIND `sleep` blocks for so long; `regex` holds the interpreter's lock for ever.
+KIND `sleep` blocks for SECONDS; `regex` holds the GIL for ever.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from bot.timing import EngineTiming
 
 
 class BlockingEngine(EngineWrapper):
-    """Blocks the loop before the first run, and then works."""
+    """Blocks the loop before the first run; later runs work."""
 
     blocks = True
 

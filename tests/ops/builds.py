@@ -1,4 +1,4 @@
-"""Clean copies of the repository, and environments built in them as a platform builds them."""
+"""Clean copies of the repository, and environments built in them like on a platform."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVN
 
 
 def copy_clone(target: Path) -> Path:
-    """What a clone would hold: the tracked files and nothing else."""
+    """The tracked files, as in a clone."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("not in a git checkout")
     listed = subprocess.run(
@@ -59,7 +59,7 @@ def install(environment: Path, *requirements: str, find_links: Path) -> None:
 
 
 def _python() -> str:
-    """The project's Python where the machine has it."""
+    """The project's Python if the machine has it."""
     version = (ROOT / ".python-version").read_text().strip()
     command = [find_uv(), "python", "find", "--no-project", version]
     found = subprocess.run(command, capture_output=True, text=True)
@@ -85,7 +85,7 @@ def _run_uv(*command: str, directory: Path, environment: Path | None = None) -> 
 
 
 def find_uv() -> str:
-    """The machine's uv that works, or the one of `dev.py`."""
+    """A working uv of the machine, or the one of `dev.py`."""
     for path in (shutil.which("uv"), str(ROOT / ".dev" / "uv" / "bin" / "uv")):
         if path and Path(path).exists() and not subprocess.call([path, "--version"], **QUIET):
             return path

@@ -28,7 +28,7 @@ class Span:
 
 @dataclass
 class Collector:
-    """What has come in; `endpoint` is for OTEL_EXPORTER_OTLP_ENDPOINT."""
+    """The received spans; `endpoint` is for OTEL_EXPORTER_OTLP_ENDPOINT."""
 
     endpoint: str = ""
     spans: list[Span] = field(default_factory=list)
@@ -70,7 +70,7 @@ def _attributes(pairs: Any) -> dict[str, str]:
 
 @asynccontextmanager
 async def open_collector() -> AsyncIterator[Collector]:
-    """A collector that takes everything."""
+    """Run a collector that accepts everything."""
     collector = Collector()
     site = web.Application()
     site.router.add_post("/v1/traces", collector.receive)

@@ -1,4 +1,4 @@
-"""The world in which the bot is looked into."""
+"""Worlds for the tests of operations."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

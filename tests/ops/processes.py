@@ -30,7 +30,7 @@ PATIENCE = 60.0
 
 @dataclass
 class Process:
-    """One process of the bot; `log` is all that it wrote to standard error."""
+    """One process of the bot; `log` is its standard error."""
 
     process: asyncio.subprocess.Process
     url: str
@@ -38,11 +38,11 @@ class Process:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """Its log, line by line; fails where a line is no JSON."""
+        """Its log, line by line; fails if a line is not JSON."""
         return [json.loads(line) for line in self.log.decode().splitlines()]
 
     async def get(self, path: str, **headers: str) -> tuple[int, str]:
-        """Ask it something over HTTP."""
+        """Send it a request over HTTP."""
         async with (
             aiohttp.ClientSession() as session,
             session.get(self.url + path, headers=headers) as response,
@@ -63,7 +63,7 @@ class Process:
                 await asyncio.sleep(0.02)
 
     async def said(self, event: str, times: int = 1) -> None:
-        """Wait until its log has told an event so often."""
+        """Wait until its log has `count` lines of an event."""
         wanted = f'"event": "{event}"'.encode()
 
         async def told() -> bool:
@@ -82,7 +82,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Site:
-    """A local Slack and a fake AI server, and the environment that leads a bot to them."""
+    """A local Slack and a fake AI server, and the environment that points a bot to them."""
 
     slack: LocalSlack
     fake: FakeOpenAI
@@ -124,7 +124,7 @@ async def open_site(redis_url: str, *, socket_mode: bool = True) -> AsyncIterato
 async def open_process(
     site: Site, *words: str, directory: Path = ROOT, command: tuple[str, ...] = (), **given: str
 ) -> AsyncIterator[Process]:
-    """`bot WORDS` (or another `command`), ready; killed in the end if it still runs."""
+    """`bot WORDS` (or another `command`), ready; killed at the end if it still runs."""
     port = find_port()
     name = "BOT_HEALTH_PORT" if "worker" in words else "PORT"
     process = await asyncio.create_subprocess_exec(

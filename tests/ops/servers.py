@@ -1,4 +1,4 @@
-"""Servers that are set up in a way of their own: Redis with any options, Redis over TLS, a page."""
+"""Servers with special configurations: Redis with options, Redis over TLS, a foreign web server."""
 
 import contextlib
 import socket
@@ -19,7 +19,7 @@ PATIENCE = 20.0
 
 @contextmanager
 def run_redis(*options: str) -> Iterator[str]:
-    """A server with these options behind the durable ones; gives its address."""
+    """A server with these options after the durable ones; yields its address."""
     with TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True) as directory:
         path = Path(directory) / "redis.sock"
         with _run(Path(directory), "--port", "0", "--unixsocket", str(path), *options):
@@ -29,7 +29,7 @@ def run_redis(*options: str) -> Iterator[str]:
 
 @contextmanager
 def run_tls_redis(directory: Path) -> Iterator[int]:
-    """A server that speaks TLS only, with a certificate of its own making; gives its port."""
+    """A server with TLS only and a self-signed certificate; yields its port."""
     key, certificate = directory / "key.pem", directory / "certificate.pem"
     subprocess.run(
         [
@@ -55,7 +55,7 @@ def run_tls_redis(directory: Path) -> Iterator[int]:
 
 @asynccontextmanager
 async def open_page() -> AsyncIterator[str]:
-    """Somebody else's web server, which knows none of our paths; gives its address."""
+    """A foreign web server without our paths; yields its address."""
     runner = web.AppRunner(web.Application(), access_log=None)
     await runner.setup()
     try:

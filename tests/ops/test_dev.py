@@ -1,4 +1,4 @@
-"""`dev.py` on a machine that has Python and nothing else."""
+"""`dev.py` on a machine with only Python."""
 
 import hashlib
 import importlib.util

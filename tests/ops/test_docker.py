@@ -1,4 +1,5 @@
-"""The image and the compose file. No Docker runs here: they are read, and the steps carried out."""
+"""The image and the compose file. Docker does not run here: the files are parsed, and the steps
+executed."""
 
 import asyncio
 import re
@@ -154,7 +155,8 @@ def test_redis_is_reached_by_the_bot_only() -> None:
 
 
 def test_no_value_of_env_can_break_what_the_file_fixes() -> None:
-    """PORT, BOT_HOST or a state directory of .env would lead away from what is published."""
+    """PORT, BOT_HOST or a state directory from .env would conflict with the published port and
+    volumes."""
     for name in ("web", "worker"):
         service = compose()["services"][name]
         fixed = service["environment"]

@@ -1,4 +1,4 @@
-"""`bot doctor` on set-ups that are broken in one way each: it names the fault and the fix."""
+"""`bot doctor` on deployments with one fault each: it names the fault and the fix."""
 
 import asyncio
 import datetime

@@ -1,4 +1,4 @@
-"""The dashboard: it draws what the bot counts, all of it, and nothing else."""
+"""The dashboard: it uses all metrics of the bot, and no others."""
 
 import json
 import re
@@ -75,5 +75,5 @@ def names_in(query: str) -> list[str]:
 
 
 def base(name: str) -> str:
-    """One name for all that a counter or a histogram shows."""
+    """The base name of a counter's or histogram's series."""
     return re.sub(r"_(?:bucket|count|sum|total|created)$", "", name)

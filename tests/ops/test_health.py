@@ -1,4 +1,4 @@
-"""What a process tells about itself: that it lives, that it can work, what it counts."""
+"""Health, readiness and metrics of a process."""
 
 import json
 from collections.abc import Awaitable, Callable

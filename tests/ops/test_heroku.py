@@ -1,4 +1,4 @@
-"""Heroku, as far as it can be had here: its build, its processes, its variables, its SIGTERM."""
+"""Heroku, as far as it can be simulated: its build, its processes, its variables, its SIGTERM."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.ops.servers import run_tls_redis
 HEROKU_PATIENCE = 30.0
 """Seconds from SIGTERM to SIGKILL."""
 NAME_CHARACTERS = 30
-"""Most characters that an app.json may have in its `name`."""
+"""Maximum characters of `name` in an app.json."""
 
 
 def procfile() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The log: a line for each turn with all its figures, and never a word that somebody wrote."""
+"""The log: one line per turn with all its figures, and never a person's text."""
 
 import asyncio
 import io
@@ -23,7 +23,7 @@ ANSWER = "never tell anybody about marmalade"
 
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
-    """Where the log may be sent; afterwards it goes where it went before."""
+    """Redirects the log during a test."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     try:
@@ -83,14 +83,17 @@ async def test_a_conversation_logged_at_debug_contains_no_text_and_no_secret(
     assert first["output_tokens"] > 0
     assert first["model"] == "gpt-6-luna"
     assert first["run"].startswith("resp_")
-    assert first["attempt"] == 0  # a server that is down is not the message's failure
+    assert first["attempt"] == 0  # an outage does not count as a failure of the message
     assert [name.partition(":")[0] for name in first["waited_for"]] == ["ai"]
     assert 0 < first["seconds"] < PATIENCE
     assert 0 <= first["waited"] < PATIENCE
     assert {"turn", "messages", "characters", "timestamp", "level"} <= first.keys()
     assert {line["event"] for line in bot.lines} >= {"ready", "message_delivered", "turn_delayed"}
     ready = next(n for n, line in enumerate(bot.lines) if line["event"] == "ready")
-    assert {line["level"] for line in bot.lines[:ready]} <= {"info", "debug"}  # a quiet start
+    assert {line["level"] for line in bot.lines[:ready]} <= {
+        "info",
+        "debug",
+    }  # no warnings at the start
 
 
 async def test_a_bug_is_logged_by_place_without_its_message(

@@ -1,4 +1,4 @@
-"""The wheels that are published: what is in them, and that they run without this repository."""
+"""The published wheels: their contents, and that they run without this repository."""
 
 import configparser
 import json
@@ -44,7 +44,7 @@ def requirements(wheel: Path, *, extra: str = "") -> set[str]:
 
 
 def run(environment: Path, *command: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a program of an environment, in that folder, with nothing of ours on its path."""
+    """Run a program of an environment in that folder, without this repository on its path."""
     return subprocess.run(
         [str(environment / "bin" / command[0]), *command[1:]],
         cwd=environment,
@@ -93,7 +93,7 @@ def running(
     program: str = "local-slack",
     last: str = "LOCAL_SLACK_PAGE",
 ) -> Iterator[dict[str, str]]:
-    """A program of an environment; yields what it prints, by name, up to the line `last`."""
+    """A program of an environment; yields the settings that it prints, up to the line `last`."""
     process = subprocess.Popen(
         [str(environment / "bin" / program), *options],
         cwd=environment,
@@ -118,7 +118,7 @@ def running(
 
 
 def fetch_page(url: str) -> bytes:
-    """The page, as a browser gets it: the token in the address becomes a cookie."""
+    """The page as a browser gets it: the token in the address becomes a cookie."""
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with opener.open(url) as response:
         content: bytes = response.read()
@@ -164,7 +164,7 @@ def entry_points(wheel: Path) -> dict[str, str]:
 def test_bot_try_says_what_to_install_and_runs_once_it_is(
     wheels: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """The second is what `uvx --from 'threadbot[try]' threadbot try` does."""
+    """The second name is used by `uvx --from 'threadbot[try]' threadbot try`."""
     bot, _ = wheels
     install(bare := tmp_path / "bare", str(bot), find_links=bot.parent)
     ended = run(bare, "bot", "try")

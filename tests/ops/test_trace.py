@@ -1,4 +1,4 @@
-"""Traces: one from Slack's event to the posted answer, over all processes; no cost when off."""
+"""Traces: one from Slack's event to the posted answer across all processes; no cost when off."""
 
 import subprocess
 import sys
@@ -92,7 +92,7 @@ async def test_an_unreachable_collector_delays_nothing(redis_url: str) -> None:
 
 
 def test_without_an_endpoint_tracing_imports_and_creates_nothing() -> None:
-    # redis-py imports a part of the SDK by itself, for metrics that nobody has switched on.
+    # redis-py imports part of the SDK itself, for metrics that are off.
     code = "import sys, bot.app; print([n for n in sys.modules if 'otlp' in n or 'sdk.trace' in n])"
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

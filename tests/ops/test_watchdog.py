@@ -1,4 +1,4 @@
-"""A process whose event loop is blocked says so, is unhealthy, and ends."""
+"""A process with a blocked event loop logs it, is unhealthy, and exits."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ from tests.world import wait_until
 async def open_blocking(
     redis_url: str, block: str, *, log: str, exit: str
 ) -> AsyncIterator[tuple[Site, Process]]:
-    """A bot that the first question blocks as `block` says."""
+    """A bot that is blocked by the first question, as `block` says."""
     async with open_site(redis_url) as site:
         command = (sys.executable, "-m", "tests.ops.blocked", *block.split())
         opened = open_process(site, command=command, BOT_STALL_LOG=log, BOT_STALL_EXIT=exit)
@@ -25,7 +25,7 @@ async def open_blocking(
 
 
 async def healthz(bot: Process) -> int:
-    """The status, 0 where there is no answer in time."""
+    """The status, or 0 without a response in time."""
     try:
         async with asyncio.timeout(0.3):
             return (await bot.get("/healthz"))[0]

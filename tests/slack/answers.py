@@ -1,4 +1,4 @@
-"""One answer in a local Slack, driven by workers that may be killed at any of their requests."""
+"""One answer in a local Slack, written by workers that may be killed at any request."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ HURRY = AnswerTiming(
 
 @dataclass
 class Wire:
-    """The way to Slack: counts the calls for messages and cuts it off at one of them."""
+    """The connection to Slack: counts the calls for messages and cuts it off at one of them."""
 
     kill_at: int = -1
     after: bool = False
@@ -61,7 +61,7 @@ class Wire:
         )
 
     async def pass_by(self, number: int, *, after: bool) -> None:
-        """From the fatal moment on nothing comes back any more."""
+        """From the kill on no response arrives."""
         if number == self.kill_at and after == self.after:
             self.dead.set()
         if self.dead.is_set():
@@ -89,7 +89,7 @@ class Scene:
         return [words(message) for message in self.replies]
 
     async def take(self) -> Turn:
-        """The turn, for a new worker; the one before it is dead."""
+        """The turn, for a new worker; the previous one is dead."""
         if self.workers:
             await self.store.workers.hand_over(f"w{self.workers}")
         self.workers += 1
@@ -100,9 +100,9 @@ class Scene:
         return self.store.turns.open(claim)
 
     async def answer(self, text: str, wire: Wire, *, step: int, streaming: bool = True) -> None:
-        """One worker's life: it shows the answer growing by `step` characters and finishes it.
+        """Run one worker: it shows the answer growing by `step` characters and finishes it.
 
-        Returns when it has done so, or at the moment of its death.
+        Returns when it has finished or was killed.
         """
         turn = await self.take()
         life = asyncio.create_task(self._live(turn, text, wire, step, streaming))
@@ -133,7 +133,7 @@ class Scene:
 
 
 async def show(reply: Reply, text: str, wire: Wire) -> None:
-    """Show a text and wait until all of it that can be shown was, or the worker is dead."""
+    """Show a text and wait until all of its showable part was shown or the worker is dead."""
     await reply.show(Update("in_progress", text, steps=(Step("s1", "Searching the web"),)))
     live = reply._live
 
@@ -149,7 +149,7 @@ async def show(reply: Reply, text: str, wire: Wire) -> None:
 async def open_scene(
     store: Store, *, user_team_id: str = "", **workspace: Any
 ) -> AsyncIterator[Scene]:
-    """A question that waits to be answered; its asker may be of another workspace."""
+    """A question to be answered; its asker may belong to another workspace."""
     async with open_workspace(**workspace) as slack, aiohttp.ClientSession() as session:
         root = await slack.user("alice").says(CHANNEL, "@bot hi")
         channel = slack.channel(CHANNEL).id

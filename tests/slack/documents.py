@@ -1,4 +1,4 @@
-"""Markdown to try the renderer on: strategies, corpora, and a parser's view of a text."""
+"""Markdown for tests of the renderer: strategies, corpora, and a parser's view of a text."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ from markdown_it.token import Token
 
 OWN = Path(__file__).parents[1] / "data"
 DATA = Path(__file__).parents[3] / "shared" / "data"
-"""More data of the same kinds, too large for the repository; used where it is present."""
+"""More data of the same kinds, too large for the repository; used if present."""
 
 thorough = settings(deadline=None, max_examples=60)
 
@@ -114,7 +114,7 @@ def answers() -> list[str]:
 
 
 def specifications() -> list[str]:
-    """What parsers disagree about; with the data also the cases of CommonMark's specification."""
+    """Cases on which parsers disagree, and the cases of CommonMark's specification if present."""
     cases: list[str] = json.loads((OWN / "markdown" / "edge_cases.json").read_text("utf-8"))
     folder = DATA / "markdown-spec"
     if not folder.exists():
@@ -131,7 +131,7 @@ def specifications() -> list[str]:
 
 
 def parsed(markdown: str, *without: str) -> Iterator[Token]:
-    """All tokens of a text as CommonMark with tables sees it, those inside paragraphs too."""
+    """All tokens of a text in CommonMark with tables, including inline tokens."""
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.disable(["html_block", "reference", *without])
     for token in parser.parse(markdown):
@@ -146,12 +146,12 @@ def _flat(token: Token) -> Iterator[Token]:
 
 
 def code(markdown: str) -> str:
-    """What stands in all fences."""
+    """The content of all fences."""
     return "".join(token.content for token in parsed(markdown) if token.type == "fence")
 
 
 def seen(markdown: str) -> str:
-    """The words that people see, without white space, invisible characters and brackets."""
+    """The visible text, without white space, invisible characters and brackets."""
     words, targets = [], list[str]()
     for token in parsed(markdown):
         words.append(_shown(token))

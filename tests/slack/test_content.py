@@ -1,4 +1,4 @@
-"""What a person sees of a message, whatever shape Slack gives it, reaches the model as text."""
+"""The visible content of a message reaches the model as text, whatever its shape."""
 
 import json
 import random
@@ -290,7 +290,7 @@ def test_slacks_transcript_of_a_voice_clip_is_read() -> None:
     ).by_slack
 
 
-# The author's words, the mention, and orders
+# The author's words, the mention, and commands
 
 
 def parse(text: str, **fields: Any) -> Any:
@@ -401,7 +401,7 @@ ODD: list[Any] = [None, True, 0, -1, 1e300, "", "\x00\ud800", [], {}, [[]], [Non
 
 
 def mutate(value: Any, chance: random.Random) -> Any:
-    """The same payload with some of its parts replaced, dropped or doubled."""
+    """The same payload with some of its parts replaced, removed or duplicated."""
     if chance.random() < 0.05:
         return chance.choice(ODD)
     if isinstance(value, dict):
@@ -435,7 +435,7 @@ def words_of(value: Any, key: str = "") -> list[str]:
 
 
 def scattered(chance: random.Random, depth: int = 0) -> Json:
-    """A message with words of its own in any place that people can see."""
+    """A message with unique words in any visible place."""
 
     def word() -> str:
         return f"w{chance.randrange(10**9)}"

@@ -1,4 +1,4 @@
-"""The manifest: what the code uses, no more and no less, and what Slack accepts."""
+"""The manifest: it matches the code exactly, and Slack accepts it."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""Files that people send, in the form in which a model can read them."""
+"""Files of people in a form that a model can read."""
 
 import time
 from collections.abc import AsyncIterator
@@ -83,7 +83,8 @@ def test_captions_become_text() -> None:
 async def slack(
     contents: dict[str, bytes], infos: list[dict[str, Any]] | None = None
 ) -> AsyncIterator[tuple[Files, str]]:
-    """A Slack that has these files by name, and tells of one of them what comes next."""
+    """A Slack with these files by name; `files.info` of one of them returns a sequence of
+    states."""
     told = infos if infos is not None else []
 
     async def info(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""What is not meant for people is in no post, no record, no notification; code is left alone."""
+"""Text that is not meant for people is in no post, record or notification; code is unchanged."""
 
 import pytest
 from hypothesis import given

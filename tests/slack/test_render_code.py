@@ -1,4 +1,4 @@
-"""The fenced code of an answer, which is attached as a file where it is long."""
+"""The fenced code of an answer, which is attached as a file if it is long."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The texts beside the blocks, and what goes out as blocks."""
+"""The fallback texts beside the blocks, and the blocks."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What is shown of an answer while it is written is never taken back, and ends as the answer."""
+"""The shown part of a growing answer is never taken back and ends as the answer."""
 
 import random
 
@@ -62,7 +62,7 @@ def test_shown_text_only_grows(markdown: str, first: int) -> None:
 
 
 def written(markdown: str, limit: int, ends: list[int]) -> list[str]:
-    """The messages of an answer that arrives in pieces which end at these offsets."""
+    """The messages of an answer that arrives in chunks ending at these offsets."""
     growing, messages = GrowingAnswer(limit), [""]
 
     def add(appends: list[Append]) -> None:

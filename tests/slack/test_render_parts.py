@@ -1,4 +1,4 @@
-"""An answer of any length is split where it looks right, and nothing of it is lost."""
+"""An answer of any length is split at good places, without loss."""
 
 import re
 
@@ -222,7 +222,7 @@ def test_words_are_not_cut(markdown: str, limit: int) -> None:
 
 
 def cells(markdown: str) -> list[str]:
-    """What the rows of all tables hold, without their headers."""
+    """The contents of all table rows, without headers."""
     found, body = [], False
     for token in parsed(markdown):
         body = token.type == "tbody_open" or (body and token.type != "tbody_close")

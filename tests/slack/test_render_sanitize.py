@@ -1,4 +1,4 @@
-"""Model text pings nobody, and stays what it is."""
+"""Text of the model pings no one and is otherwise unchanged."""
 
 import re
 

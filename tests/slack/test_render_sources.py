@@ -10,7 +10,7 @@ from tests.slack.documents import code, documents, texts, thorough
 
 
 def cite(answer: str, cited: str, title: str = "A page", **more: str) -> Citation:
-    """A citation of the first place where `cited` stands."""
+    """A citation of the first occurrence of `cited`."""
     start = answer.index(cited)
     return Citation(start, start + len(cited), title, **more)
 

@@ -1,4 +1,4 @@
-"""Answers that Slack refuses for their size: every word arrives, formatted, in smaller messages."""
+"""Answers that Slack refuses for their size arrive completely and formatted in smaller messages."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ def missing(scene: Scene, text: str) -> list[str]:
 
 
 def is_formatted(scene: Scene) -> bool:
-    """Whether every message is a markdown block: nothing went out as raw text."""
+    """Whether every message is a markdown block: nothing was sent as raw text."""
     return all(any(b["type"] == "markdown" for b in m.blocks) for m in scene.replies)
 
 

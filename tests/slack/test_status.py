@@ -1,4 +1,4 @@
-"""The status line and the session around an answer: there at once, kept alive, gone in the end."""
+"""The status line and the session of an answer: set at once, kept alive, cleared at the end."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
 
 
 def calls(scene: Scene, method: str) -> list[str]:
-    """What a method was told of the status, call by call."""
+    """The statuses in the calls of a method."""
     return [call.args["status"] for call in scene.slack.calls if call.method == method]
 
 
@@ -27,7 +27,7 @@ def around(scene: Scene) -> tuple[str, str]:
 
 
 async def reply_after(scene: Scene, until: Callable[[], bool], answer: str, **timing: Any) -> None:
-    """Answer once a condition holds; "" for a turn that fails without a word."""
+    """Answer once a condition holds; "" for a turn that fails without an answer."""
     turn = await scene.take()
     client = Wire().client(scene.slack, scene.session)
     replies = Replies(client, scene.store, live=False, timing=AnswerTiming(**timing))

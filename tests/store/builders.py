@@ -1,4 +1,4 @@
-"""What the tests of the store are told with: threads, messages, workers."""
+"""Builders for the tests of the store: threads, messages, workers."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -66,18 +66,18 @@ def stamps(claim: Claim) -> list[str]:
 
 
 async def die(store: Store, worker: str) -> None:
-    """Let a worker's life run out at once."""
+    """Let a worker's lease expire now."""
     await store.workers.beat(worker, 0)
 
 
 async def rescue(store: Store, worker: str = "bert") -> int:
-    """Let a worker look after the dead, without the wait before it may judge."""
+    """Let a worker rescue threads without the usual waiting time."""
     await store.workers.beat(worker, 0)
     return await store.workers.rescue(worker)
 
 
 async def keys_of(store: Store, beginning: str = "") -> list[str]:
-    """All keys of the store in Redis whose name goes on with `beginning` after the prefix."""
+    """All keys of the store whose name starts with `beginning` after the prefix."""
     prefix = store.keys.name(beginning)
     return [key async for key in store.redis.scan_iter(match=f"{prefix}*", count=1000)]
 

@@ -30,6 +30,6 @@ async def store(redis_server: RedisServer) -> AsyncIterator[Store]:
 
 @pytest.fixture
 def own_server(redis_server: RedisServer) -> Iterator[RedisServer]:
-    """A server of the test's own, to be killed, frozen or filled."""
+    """A private server, which the test may kill, freeze or fill."""
     with run_server(redis_server.executable) as server:
         yield server

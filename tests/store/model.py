@@ -1,4 +1,4 @@
-"""The inbox as it ought to be, in plain Python: what the real one is compared with."""
+"""A model of the inbox in plain Python, for comparison with the real one."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,13 +11,13 @@ Place = Literal["idle", "ready", "pending", "later"]
 
 @dataclass
 class ThreadModel:
-    """One thread. `pending` is: read by `worker`, and held by who has the claim `fence`."""
+    """One thread. `pending`: read by `worker`, and held by the claim with `fence`."""
 
     place: Place = "idle"
     worker: str = ""
     fence: str = ""
     moves: int = 0
-    """An entry that was read before the last move is void."""
+    """An entry that was read before the last move is stale."""
     messages: dict[str, Message] = field(default_factory=dict)
     taken: list[str] = field(default_factory=list)
     turn_id: str = ""
@@ -116,7 +116,7 @@ class ThreadModel:
 
 @dataclass
 class InboxModel:
-    """All threads, the line of those that are ready, and what each worker has read."""
+    """All threads, the queue of ready ones, and the entries that each worker has read."""
 
     threads: dict[Thread, ThreadModel]
     ready: list[Thread] = field(default_factory=list)

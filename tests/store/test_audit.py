@@ -1,4 +1,4 @@
-"""The audit trail: in order, whole, and broken visibly where someone changed it."""
+"""The audit trail: ordered, complete, and tamper-evident."""
 
 import asyncio
 import time
@@ -72,7 +72,7 @@ async def test_a_removed_line_is_detected(store: Store, which: int) -> None:
     entries = await entries_of(store)
     await store.redis.xdel(store.keys.audit, entries[which][0])
     _, problem = await read(store)
-    # The oldest lines go by themselves when their time is over.
+    # The oldest lines are dropped when they expire.
     assert problem.startswith("broken") == (which > 0)
 
 

@@ -1,4 +1,4 @@
-"""The circuit breakers: what opens one, who may call meanwhile, what resumes when."""
+"""The circuit breakers: what opens one, which calls pass, what resumes when."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -133,9 +133,9 @@ async def test_a_turn_that_fails_while_others_succeed_is_blamed(store: Store) ->
     for _ in range(3):
         await good.call(store, "good")
         assert (await bad.failure(store, "bad")).counts
-    assert not (await bad.failure(store, "bad")).counts  # nobody succeeded since
+    assert not (await bad.failure(store, "bad")).counts  # no other turn succeeded since
     await good.call(store, "bad")
-    assert not (await bad.failure(store, "bad")).counts  # its own success is no alibi
+    assert not (await bad.failure(store, "bad")).counts  # its own success does not count
     assert not store.circuits.is_open(AI)
 
 

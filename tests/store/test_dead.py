@@ -1,4 +1,4 @@
-"""Dead letters: what failed for good is kept, and the thread goes on."""
+"""Dead letters: failed messages are kept, and the thread continues."""
 
 from bot.store import Store
 from tests.store.builders import deliver, message, stamps, take_all, take_one, thread

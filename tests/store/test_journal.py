@@ -17,7 +17,7 @@ RUN = Run("run_1", "conv_1", started_at=1_800_000_000.5)
 
 
 class Work:
-    """A step that counts how often it was done, and what it was told."""
+    """A step that records its calls and their arguments."""
 
     def __init__(self, result: Run = RUN) -> None:
         self.result = result

@@ -1,4 +1,4 @@
-"""Redis goes away, comes back, comes back empty, or takes no writes."""
+"""Redis is down, comes back, comes back empty, or refuses writes."""
 
 import asyncio
 import re
@@ -208,7 +208,7 @@ async def test_a_hanging_server_times_out_and_is_used_again_after_recovery(
         finally:
             own_server.thaw()
 
-        # Whether the frozen server got the first one nobody can say; the second settles it.
+        # It is unknown whether the frozen server got the first one; the second settles it.
         await deliver(store, "1.0")
         assert stamps(await take_one(store)) == ["1.0"]
 

@@ -9,7 +9,7 @@ import pytest
 from bot.store import Store, open_store
 
 SLOW = 0.1
-"""Grants per second: a loaded machine takes little of an interval."""
+"""Grants per second: a loaded machine delays a small part of an interval."""
 
 
 def turns(*numbers: int) -> object:
@@ -99,7 +99,7 @@ async def test_a_pause_also_delays_existing_waiters(store: Store) -> None:
 
 
 async def test_two_processes_share_the_rate_and_the_order(redis_url: str, store: Store) -> None:
-    """They ask by turns, then all of them wait."""
+    """They ask alternately, then all of them wait."""
     rate, burst, names = 20, 4, [f"{n:02}" for n in range(40)]
     async with open_store(redis_url, prefix=store.keys.prefix) as other:
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Many at once: deliveries against settlements, workers against each other."""
+"""Concurrency: deliveries against settlements, workers against each other."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ Answers = dict[Thread, list[str]]
 
 
 async def work(store: Store, worker: str, answers: Answers, expected: int) -> None:
-    """Answer whatever is ready, until everything is answered."""
+    """Answer ready threads until everything is answered."""
     while sum(map(len, answers.values())) < expected:
         for entry in await store.inbox.claim(worker, 5, 0.02):
             claim = await store.inbox.take(entry, worker)

@@ -1,4 +1,4 @@
-"""An older state of Redis is noticed, and turn ids follow from the question."""
+"""An older state of Redis is detected, and turn ids are derived from the question."""
 
 import pytest
 
@@ -154,7 +154,7 @@ async def test_a_message_that_no_replica_confirms_is_not_acknowledged(
 
 
 def replica_of(server: RedisServer) -> tuple[str, ...]:
-    """Options of a server that follows another one."""
+    """Options of a replica."""
     port = server.listen()
     return ("--replicaof", "127.0.0.1", str(port))
 

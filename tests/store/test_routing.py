@@ -1,4 +1,4 @@
-"""What is for the bot, what it overhears, and what is none of its business, in any order."""
+"""Routing: messages for the bot, context, and others, in any order of arrival."""
 
 import time
 from dataclasses import replace

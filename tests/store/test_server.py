@@ -1,4 +1,4 @@
-"""The server that a program starts for itself."""
+"""The private server of a program."""
 
 import asyncio
 import os

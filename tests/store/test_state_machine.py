@@ -1,4 +1,5 @@
-"""Any order of deliveries, claims, crashes and rescues, against a simple model of the inbox."""
+"""Random sequences of deliveries, claims, crashes and rescues, against a simple model of the
+inbox."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -40,14 +41,14 @@ steps = st.sampled_from(["begin", "run", "answer"])
 calls = st.sampled_from(["call_1", "call_2"])
 some_calls = st.sampled_from([["call_1"], ["call_2"], ["call_1", "call_2"]])
 seldom = st.sampled_from([False, False, False, False, True])
-# Which entry or claim is used, counted from the newest; the older ones are those of workers that
-# hung and woke up late.
+# The entry or claim to use, counted from the newest; older ones belong to workers that were frozen
+# and resumed late.
 ages = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 5])
 
 
 @dataclass(frozen=True)
 class Read:
-    """An entry that a worker has read; void once its thread was moved."""
+    """An entry that a worker has read; stale once its thread was moved."""
 
     entry: Entry
     worker: str
@@ -71,7 +72,7 @@ class Machine(RuleBasedStateMachine):
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
 
-    # What people do
+    # People
 
     @rule(where=threads, ts=ts, is_reset=seldom, by=people)
     def deliver(self, where: Thread, ts: str, is_reset: bool, by: str) -> None:
@@ -130,7 +131,7 @@ class Machine(RuleBasedStateMachine):
         if outcome == "decided":
             self.model.resume(where)
 
-    # What workers do
+    # Workers
 
     @rule(worker=workers, count=st.integers(1, 2))
     def claim(self, worker: str, count: int) -> None:
@@ -307,7 +308,7 @@ class Machine(RuleBasedStateMachine):
         for where in mine[:moved]:
             self.model.move(where, "ready")
 
-    # What time does
+    # Time
 
     @rule(worker=workers)
     def beat(self, worker: str) -> None:
@@ -359,7 +360,7 @@ class Machine(RuleBasedStateMachine):
             self.runner.close()
 
     def answer_everything(self) -> None:
-        """Whatever happened: in the end each message has been answered, once."""
+        """In the end each message has been answered once."""
         for where in THREADS:
             self.do(_make_due(self.store, where))
         for worker in WORKERS:

@@ -46,7 +46,7 @@ STORED: dict[str, Step[Any]] = {
     "waits": steps.WAITS,
     "limit:3": steps.part_limit(3),
 }
-"""Names as they are stored: those of the first release, then later ones."""
+"""The stored names: those of the first release, then later ones."""
 
 VALUES: list[tuple[Step[Any], str, object]] = [
     (

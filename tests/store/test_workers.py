@@ -1,4 +1,4 @@
-"""Workers that die, hang, leave, or are cut off from Redis lose nothing."""
+"""Workers that die, freeze, leave, or lose Redis lose no messages."""
 
 import time
 
@@ -162,7 +162,7 @@ async def test_a_thousand_turns_are_handed_over_at_once(store: Store) -> None:
     assert {(c.attempt, c.crashes) for c in again} == {(0, 0)}
     assert await store.workers.held(claims) == []
     assert await _consumers(store) == ["bert"]
-    assert took < 5  # of the ten seconds that a process has; 0.06 on a machine at rest
+    assert took < 5  # of the ten seconds that a process has; 0.06 on an idle machine
 
 
 async def test_a_leaving_worker_can_finish_what_it_keeps(store: Store) -> None:

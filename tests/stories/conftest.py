@@ -1,4 +1,4 @@
-"""The worlds in which the stories happen."""
+"""The worlds of the stories."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -36,7 +36,7 @@ async def any_world(
 async def each_way_world(
     request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, timing: Timing
 ) -> AsyncIterator[World]:
-    """A world for each way that Slack's events take."""
+    """A world for each transport of Slack's events."""
     async with open_world(redis_url, tmp_path, timing=timing, socket_mode=request.param) as world:
         yield world
 

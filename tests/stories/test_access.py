@@ -1,4 +1,4 @@
-"""Who is answered, who is not, and what they are told."""
+"""Who is answered, who is refused, and the explanations."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The AI server misbehaves: people get their answer or an honest word, once, and pay once."""
+"""Faults of the AI server: people get one answer or one honest error, and are charged once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ IMPATIENT = Timing(
 SHORT_REQUESTS = Timing(
     worker=WORKER, throttle=THROTTLE, engine=replace(ENGINE, create_timeout=1.0), answer=ANSWER
 )
-"""What the server does not answer within a second is looked up."""
+"""Calls without a response within a second are looked up."""
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def runs(world: World) -> int:
 
 
 def attempts(world: World) -> int:
-    """Runs that were asked for, refused ones included."""
+    """Requested runs, including refused ones."""
     return sum(
         request.method == "POST"
         and request.path.endswith("/runs" if world.settings.bot_engine == "assistants" else "onses")
@@ -89,7 +89,7 @@ def attempts(world: World) -> int:
 
 
 def dialogues(world: World) -> list[list[tuple[str, str]]]:
-    """Who said what, per conversation on the server, as it stands there."""
+    """Roles and texts of each conversation on the server."""
     if world.settings.bot_engine == "responses":
         return [
             [(i["role"], "".join(p["text"] for p in i["content"])) for i in c.items if "role" in i]
@@ -102,7 +102,7 @@ def dialogues(world: World) -> list[list[tuple[str, str]]]:
 
 
 def texts(world: World) -> list[list[str]]:
-    """What people said, per conversation on the server."""
+    """People's messages of each conversation on the server."""
     return [[text for role, text in said if role == "user"] for said in dialogues(world)]
 
 
@@ -245,7 +245,7 @@ async def test_a_fault_before_the_effect_of_any_call_is_recovered(
 async def test_a_fault_after_the_effect_of_any_call_repeats_nothing(
     ai_world: World, path: str, kind: FaultKind
 ) -> None:
-    """The server does what it was asked, and no answer comes: it is looked for."""
+    """The server does what it was asked, but the response is lost: the effect is looked up."""
     world = ai_world
     engine = world.settings.bot_engine
     if path == "message" and engine == "responses":
@@ -365,7 +365,7 @@ async def test_a_vanished_conversation_is_rebuilt_from_our_record_silently(
 async def test_without_a_record_a_vanished_conversation_is_rebuilt_from_slack(
     ai_world: World, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
-    """What Slack cannot give at the moment is waited for: the thread is told whole, or not yet."""
+    """If Slack cannot return the thread now, the rebuild waits: it is complete or not done yet."""
     world = ai_world
     dm = world.slack.user("alice").dm()
     root = await world.ask(dm, "0")

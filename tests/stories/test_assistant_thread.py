@@ -1,4 +1,4 @@
-"""The agent pane: prompts, a greeting once, a title for each thread."""
+"""The agent view: prompts, one greeting, a title for each thread."""
 
 from bot.texts.assistant_thread import GREETING, PROMPTS
 from tests.world import World

@@ -1,4 +1,4 @@
-"""Slack's limits, at more answers at once than its budgets allow to stream."""
+"""Slack's rate limits, with more concurrent answers than they allow to stream."""
 
 import asyncio
 from collections import Counter
@@ -25,7 +25,7 @@ PATIENCE = 90.0
 async def test_sixty_concurrent_answers_stay_within_slacks_rate_limits(
     redis_url: str, tmp_path: Path
 ) -> None:
-    """The local Slack refuses what is too much; nothing is ever refused, and nothing is missing."""
+    """The local Slack enforces the limits; no call is refused, and no answer is missing."""
     async with open_world(redis_url, tmp_path) as world:
         slack = world.slack
         slack.rates.enabled = True

@@ -1,4 +1,4 @@
-"""People edit and delete what they wrote: before, while and after it is answered."""
+"""People edit and delete their messages before, during and after the answer."""
 
 from bot.slack.changes import ACTION
 from local_slack.workspace.model import Message
@@ -12,7 +12,7 @@ def offers(world: World) -> list[Message]:
 
 
 async def occupied(world: World) -> str:
-    """A thread in which an answer is being made; what is said there has to wait."""
+    """A thread with an answer in progress; further messages have to wait."""
     world.fake.answer = [held("first")]
     root = await world.slack.user("alice").says("#general", "@bot begin")
     await world.slack.wait_for(lambda: world.fake.working)

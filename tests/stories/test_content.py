@@ -1,4 +1,5 @@
-"""What people see of a message reaches the model on every way in, and from every kind of sender."""
+"""The visible content of a message reaches the model, from every source and every kind of
+sender."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ TABLE = {"blocks": [{"type": "table", "rows": [["Region", "Orders"], ["North", "
 
 
 async def answer(world: World, channel: str, root: str) -> str:
-    """The echo of all that the model was told."""
+    """The echo of the model's input."""
     return (await world.replies(channel, root))[-1]
 
 
@@ -136,7 +137,7 @@ async def test_a_preview_changes_nothing(world: World) -> None:
     assert world.slack.user("alice").ephemerals("#general") == []
 
 
-# Files that come later than their message
+# Files that arrive later than their message
 
 
 @pytest.mark.parametrize("mention_first", [True, False])
@@ -183,7 +184,7 @@ async def test_files_that_arrive_with_a_change_are_read(world: World) -> None:
 
 
 def event(world: World, channel: str, **fields: object) -> Event:
-    """An event as Slack sends it, of somebody whom the local Slack does not play."""
+    """An event as Slack sends it, of a sender that the local Slack does not have."""
     place = world.slack.channel(channel)
     ts = world.slack.clock.next_ts()
     payload = {"type": "message", "channel": place.id, "channel_type": place.type, "ts": ts}

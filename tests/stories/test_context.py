@@ -1,4 +1,4 @@
-"""What people expect the bot to know: who speaks, and what was said around it."""
+"""Context: who speaks, and the messages around a question."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What happens to a message on its way: twice, shuffled, forged, oversized, while Redis is gone."""
+"""Deliveries: duplicated, shuffled, forged, oversized, or while Redis is down."""
 
 import asyncio
 import hashlib
@@ -82,7 +82,7 @@ async def test_a_redelivery_25_hours_later_changes_nothing(world: World) -> None
 
 
 async def age(world: World, seconds: int) -> None:
-    """Let Redis forget what it would forget in so much time."""
+    """Let keys in Redis expire as if so much time had passed."""
     redis = world.bot.store.redis
     keys = [key async for key in redis.scan_iter(f"{{{world.settings.bot_redis_prefix}}}*")]
     for key in keys:
@@ -207,7 +207,7 @@ async def say_numbers(world: World, root: str) -> list[str]:
 
 
 def tries(world: World, ts: str) -> list[Attempt]:
-    """How Slack has brought a message to the bot, by now."""
+    """The deliveries of a message so far."""
     return [attempt for d in world.slack.deliveries if d.ts == ts for attempt in d.attempts]
 
 
@@ -240,7 +240,7 @@ async def test_every_event_is_acknowledged_quickly_and_answered_once_under_load(
     world: World,
 ) -> None:
     alice = world.slack.user("alice")
-    # Slack takes about one post a second in a channel: spread them, to test the way in.
+    # Slack allows about one post a second per channel: spread them to test the way in.
     channels = [world.slack.add_channel(f"c{n}", ["alice"]).id for n in range(13)]
     asked = [(channel, f"@bot {n}") for n in range(4) for channel in channels]
     roots = await asyncio.gather(*(alice.says(channel, text) for channel, text in asked))
@@ -273,4 +273,4 @@ async def test_after_a_loss_of_data_slack_is_asked_whose_an_old_thread_is(world:
         call.error == "ok" for call in world.slack.calls if call.method == "conversations.replies"
     ]
     assert looks.count(False) == 1
-    assert looks.count(True) == 3  # once for each thread, and for what had been said in ours
+    assert looks.count(True) == 3  # once per thread, and for the history of ours

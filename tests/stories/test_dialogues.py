@@ -1,4 +1,4 @@
-"""What people live through, from their first mention to a fresh start."""
+"""Complete conversations, from the first mention to a reset."""
 
 import asyncio
 

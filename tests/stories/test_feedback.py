@@ -1,4 +1,4 @@
-"""What hangs under an answer: 👍, 👎 with a note, and the wish for another answer."""
+"""The buttons under an answer: 👍, 👎 with a note, and "Answer again"."""
 
 import csv
 import io

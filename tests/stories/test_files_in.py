@@ -1,4 +1,4 @@
-"""Files that people attach reach the model, or the answer says why not."""
+"""Attached files reach the model, or the answer says why not."""
 
 import base64
 from pathlib import Path
@@ -21,7 +21,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
 
 
 def content(world: World) -> list[dict[str, Any]]:
-    """What the newest message of the conversation was made of."""
+    """The parts of the newest message of the conversation."""
     asked = [r.body for r in world.fake.requests if r.method == "POST" and r.path == "/responses"]
     parts: list[dict[str, Any]] = asked[-1]["input"][-1]["content"]
     return parts
@@ -150,7 +150,7 @@ async def test_the_token_is_sent_to_slack_only(world: World) -> None:
 
 
 async def test_no_file_contents_are_stored_in_redis(redis_url: str, tmp_path: Path) -> None:
-    """Of text files the words are kept, in our record of the conversation."""
+    """Our record of the conversation keeps the content of text files."""
     async with open_world(redis_url, tmp_path) as world:
         world.fake.answer = ["I see."]
         files = {"cat.png": PNG + b"top secret pixels", "huge.txt": b"top secret words" * 2000}
@@ -167,7 +167,7 @@ async def test_no_file_contents_are_stored_in_redis(redis_url: str, tmp_path: Pa
 async def test_text_files_survive_a_lost_conversation(
     redis_url: str, tmp_path: Path, variant: str
 ) -> None:
-    """The words of text files are in our record; the rest is named as no longer available."""
+    """The content of text files is in our record; other files are named as no longer available."""
     async with open_world(redis_url, tmp_path, fake={"variant": variant}) as world:
         files = {"a.txt": b"the code is 4711", "cat.png": PNG}
         root = await world.slack.user("alice").says("#general", "@bot read", files=files)
@@ -192,13 +192,13 @@ async def test_a_file_refused_by_a_simple_server_is_omitted_alone(
 
 
 def lose_conversations(world: World) -> None:
-    """What a restart of the worker loses, or the server."""
+    """Lose what a restart of the worker, or of the server, loses."""
     network_engine(world).replay._memories.clear()
     world.fake.conversations.clear()
 
 
 def asked(world: World) -> list[Any]:
-    """All that the server was given of conversations and requests."""
+    """All input of the server: conversations and requests."""
     return [r.body for r in world.fake.requests if r.path in ("/conversations", "/responses")][-2:]
 
 

@@ -1,4 +1,4 @@
-"""What the model makes besides words comes into the thread, once."""
+"""Files that the model makes are posted in the thread once."""
 
 from pathlib import Path
 

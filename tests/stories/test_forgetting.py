@@ -1,4 +1,4 @@
-"""What is to be forgotten is forgotten, whatever the AI server refuses."""
+"""Deletions are effective even if the AI server refuses them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -33,7 +33,7 @@ async def orphans(world: World) -> list[Orphan]:
 
 
 def inputs(world: World, since: int) -> str:
-    """What the server was given by requests since the number `since`."""
+    """The input of requests since number `since`."""
     return str([request.body for request in world.fake.requests[since:] if request.body])
 
 

@@ -1,4 +1,4 @@
-"""The AI server hangs in one conversation: nobody else notices."""
+"""The AI server hangs in one conversation without affecting others."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.fakes.openai import Request
 from tests.world import World, open_world
 
 PATIENCE = 5.0
-"""Seconds until a request is given up; a minute for real."""
+"""Seconds until a request times out; a minute in production."""
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 
 

@@ -1,4 +1,4 @@
-"""App Home: what a person sees there, and what admins change in it."""
+"""App Home for people, and its channel settings for admins."""
 
 import json
 from collections.abc import AsyncIterator

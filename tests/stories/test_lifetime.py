@@ -1,4 +1,4 @@
-"""Conversations end: archived when nobody uses them, summed up when they grow long."""
+"""The end of conversations: archived when idle, rolled over when long."""
 
 import asyncio
 import subprocess
@@ -35,7 +35,7 @@ async def closing_echo() -> AsyncIterator[EchoEngine]:
 
 
 async def age(store: Store, thread: Thread, days: float) -> None:
-    """Let a conversation have been idle for so long."""
+    """Make a conversation idle for a time."""
     await store.redis.zadd(store.keys.idle, {thread.key: time.time() - days * DAY})
 
 
@@ -179,7 +179,7 @@ async def test_a_long_conversation_is_summarized_in_a_new_one(
         assert len(record) == 1 + 10 + 2
 
         swept = await sweeper(world).sweep_now()
-        assert swept.deleted == 2  # the old one, and the one in which it was summed up
+        assert swept.deleted == 2  # the old one, and the one of the summary
         assert before.id not in {**world.fake.conversations, **world.fake.threads}
         await world.ask("#general", "still there?", thread_ts=root)
         assert "and now?" in (await world.replies("#general", root, 14))[13]

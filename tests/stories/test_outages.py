@@ -1,4 +1,4 @@
-"""Dependencies that are down: every question is answered once, in order, without an apology."""
+"""Outages of dependencies: every question is answered once, in order, without an apology."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +18,7 @@ from tests.world import World, open_world, wait_until, words
 
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 SCALE = 0.05
-"""How much shorter an outage and every pause of ours are than in production."""
+"""The factor by which outages and pauses are shorter than in production."""
 CIRCUITS = CircuitTiming(
     first_pause=1.0 * SCALE,
     longest_pause=30.0 * SCALE,
@@ -42,7 +42,7 @@ def timing() -> Timing:
 async def world(
     request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, timing: Timing
 ) -> AsyncIterator[World]:
-    """A world for each engine that speaks to a server; answers are posted when they are whole."""
+    """A world for each engine that speaks to a server; answers are posted when complete."""
     async with open_world(
         redis_url,
         tmp_path,

@@ -1,4 +1,4 @@
-"""Runs are started as fast as is allowed, and everybody's in turn."""
+"""Runs start at the allowed rate, in fair order."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,8 @@ BUSY = 40
 
 @contextmanager
 def asking_on_and_on(world: World, count: int) -> Iterator[list[str]]:
-    """Channels with a thread in each, in which every answer leads to the next question at once."""
+    """Channels with one thread each, where every answer is followed by the next question
+    immediately."""
     slack, tasks = world.slack, set[asyncio.Task[str]]()
     alice, busy = (
         slack.user("alice"),
@@ -75,5 +76,5 @@ async def test_a_late_thread_is_served_within_one_round_of_busy_ones(
         for spot, thread_ts in roots:
             await world.rests(spot, thread_ts)
         times = sorted(run.time for run in started(world))
-        # Requests may arrive late, and then in a bunch.
+        # Requests may arrive late, and then in a burst.
         assert times[-1] - times[0] >= (len(times) - 1 - burst) / rate - 0.5

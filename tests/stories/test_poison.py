@@ -1,4 +1,4 @@
-"""A message that fails again and again ends in the dead letters, and holds up nobody else."""
+"""A message that keeps failing becomes a dead letter and delays no other thread."""
 
 import asyncio
 import json
@@ -48,18 +48,18 @@ def timing() -> Timing:
 
 
 def poison(world: World) -> None:
-    """From now on the server refuses every run, until `world.fake.faults.clear()`."""
+    """Let the server refuse every run, until `world.fake.faults.clear()`."""
     world.fake.fault("error", "POST", RUNS[world.settings.bot_engine], times=None, status=409)
 
 
 def attempts(world: World) -> int:
-    """Runs that were asked for, refused ones included."""
+    """Requested runs, including refused ones."""
     asked = RUNS[world.settings.bot_engine]
     return sum(r.method == "POST" and path_matches(asked, r.path) for r in world.fake.requests)
 
 
 async def dead_letter_one(world: World) -> str:
-    """A question that nobody could answer; returns the root of its thread."""
+    """Ask a question that fails; returns the root of its thread."""
     poison(world)
     root = await world.ask("#general", "@bot the secret question")
     await world.replies("#general", root)
@@ -134,7 +134,7 @@ async def test_the_list_shows_reasons_and_texts_only_on_request(world: World) ->
 
 
 async def bot_dead(world: World, directory: Path, *arguments: str) -> tuple[int, str]:
-    """`bot dead ...` as people type it: the exit code, and what it says."""
+    """Run `bot dead ...`; returns the exit code and the output."""
     given = {
         "SLACK_BOT_TOKEN": "xoxb-1",
         "SLACK_APP_TOKEN": "xapp-1",
@@ -271,7 +271,7 @@ async def test_after_an_apology_and_a_crash_only_the_dead_letter_is_written(
 async def test_bad_threads_do_not_slow_a_good_one(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timing: Timing
 ) -> None:
-    """Thirty threads fail all the time; a good one is answered as if it were alone."""
+    """Thirty threads keep failing; a good one is answered as if it were alone."""
     failures: list[str] = []
 
     async def fail_the_bad(turn: Turn, services: Services, interrupt: Interrupt) -> Answer:

@@ -1,4 +1,4 @@
-"""Slack answers 429 to each method that the bot uses: the answer comes all the same, once."""
+"""Slack answers 429 to each method that the bot uses: the answer is still posted, once."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -36,7 +36,7 @@ async def is_answered_by_edits(world: World) -> None:
 
 
 async def is_answered_where_nothing_is_streamed(world: World) -> None:
-    """A stream brings its session along; other answers begin one, once streams are refused."""
+    """A stream has its own session; other answers start one once streams are refused."""
     await is_answered_by_edits(world)
     world.fake.prompts.clear()
     await is_answered_at_length(world)

@@ -1,4 +1,4 @@
-"""What people can do with their own conversations: find, reset, export, have them forgotten."""
+"""What people can do with their own conversations: find, reset, export and delete them."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from tests.world import PATIENCE, World, wait_until
 
 
 def letters(world: World, who: str) -> list[Message]:
-    """The direct messages that the bot wrote of its own accord."""
+    """The direct messages that the bot started."""
     channel = world.slack.user(who).dm()
     return [m for m in world.slack.messages(channel) if m.user_id == world.slack.bot.id]
 
@@ -98,7 +98,7 @@ async def test_forget_me_deletes_here_and_on_the_server_and_counts(any_world: Wo
     assert len({**world.fake.conversations, **world.fake.threads}) in (
         0,
         1,
-    )  # the echo has none here
+    )  # the echo engine has none here
     for root in roots:
         assert await store.conversations.history(world.key("#random", root)) == []
     people = await store.spending.top(team_id, "person", day_of(time.time())[:7], 10)

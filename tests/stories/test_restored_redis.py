@@ -1,6 +1,6 @@
-"""Redis comes back with an older state: a restored copy, or a replica that lagged took over.
+"""Redis comes back with an older state: a restored backup, or a fail-over to a lagging replica.
 
-Each question is answered once, whatever was asked, run, shown or answered since that state.
+Each question is answered once, whatever happened since that state.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from tests.stories.test_ai_faults import CONVERSATIONS, runs, texts
 from tests.world import World, open_world
 
 SCALE = 0.1
-"""The clock of these stories: a second of a deployment lasts so many here."""
+"""The time scale of these stories: a second of a deployment takes this many here."""
 TIMING = Timing(
     worker=WorkerTiming(heartbeat=1 * SCALE, lifetime=8 * SCALE, stray_after=5 * SCALE),
     store=StoreTiming(settling=3 * SCALE, restore_check=1 * SCALE),
@@ -24,12 +24,12 @@ TIMING = Timing(
 QUESTIONS = 6
 ANSWER = "The first sentence of an answer. " * 20
 ANSWERING = 8.0
-"""Seconds of a deployment that an answer takes."""
+"""Duration of an answer, in seconds of a deployment."""
 
 
 @pytest.fixture
 def own_server() -> Iterator[RedisServer]:
-    """A server of the test's own, to be killed and restored."""
+    """A private server, which is killed and restored."""
     with run_server() as server:
         yield server
 
@@ -43,7 +43,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 async def restored_world(
     request: pytest.FixtureRequest, own_server: RedisServer, tmp_path: Path, engine: str
 ) -> AsyncIterator[World]:
-    """A world whose answers take some time, on a server of its own."""
+    """A world with slow answers, on a private server."""
     async with open_world(
         own_server.url,
         tmp_path / "state",
@@ -67,7 +67,7 @@ async def ask_all(world: World) -> list[str]:
 
 
 async def answered_once(world: World, roots: list[str]) -> None:
-    """All threads come to rest with one answer each, made by one run."""
+    """Wait until all threads are idle with one answer each, made by one run."""
     for root in roots:
         await world.replies("#general", root)
     await asyncio.sleep(10 * SCALE)
@@ -121,7 +121,7 @@ async def test_a_rollback_after_answers_to_a_state_during_answers_repeats_nothin
 async def test_a_rollback_after_answers_to_the_first_state_repeats_nothing(
     restored_world: World, own_server: RedisServer, tmp_path: Path
 ) -> None:
-    """The questions wait, and nothing of their turns is known."""
+    """The state contains the questions, but nothing of their turns."""
     world = restored_world
     roots = await ask_all(world)
     own_server.copy_data(tmp_path / "copy")
@@ -138,7 +138,7 @@ async def test_a_rollback_after_answers_to_the_first_state_repeats_nothing(
 async def test_a_rollback_loses_no_waiting_questions(
     restored_world: World, own_server: RedisServer, tmp_path: Path
 ) -> None:
-    """They were in Redis only; `web` delivers them again."""
+    """They were only in Redis; `web` delivers them again."""
     world = restored_world
     own_server.copy_data(tmp_path / "copy")
     alice = world.slack.user("alice")

@@ -1,4 +1,4 @@
-"""Servers of other makers: what people read, and that nothing more than needed is asked."""
+"""Servers of other vendors: the texts for people, and that no needless request is sent."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ QUICK = Timing(
 
 
 def asked(world: World, path: str) -> int:
-    """How often the server was asked for an answer, refusals included."""
+    """The number of requests for an answer, including refused ones."""
     return sum(r.method == "POST" and r.path == path for r in world.fake.requests)
 
 

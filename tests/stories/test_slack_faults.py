@@ -1,4 +1,4 @@
-"""Slack misbehaves: it delivers twice and late, refuses, breaks off, and asks for patience."""
+"""Faults of Slack: duplicate and late deliveries, refusals, broken connections, rate limits."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.stories.test_deliveries import post
 from tests.world import World, delete_while_answering, open_world, wait_until, words
 
 LONG = "\n\n".join(f"Paragraph {n}. " + "word " * 80 for n in range(60))
-"""An answer of three posts."""
+"""The text of an answer of three posts."""
 
 
 def quick(posts_per_second: float = 1.0) -> Timing:
@@ -34,7 +34,7 @@ def timing() -> Timing:
 
 @pytest.fixture
 async def world(redis_url: str, tmp_path: Path, timing: Timing) -> AsyncIterator[World]:
-    """Answers are posted when they are complete, however long that takes."""
+    """Answers are posted only when complete, however long that takes."""
     async with open_world(
         redis_url, tmp_path, timing=timing, socket_mode=False, bot_streaming=False
     ) as world:
@@ -42,7 +42,7 @@ async def world(redis_url: str, tmp_path: Path, timing: Timing) -> AsyncIterator
 
 
 def calls(world: World, method: str) -> Counter[str]:
-    """How the calls of a method were answered."""
+    """The results of the calls of a method."""
     return Counter(call.error for call in world.slack.calls if call.method == method)
 
 
@@ -109,7 +109,7 @@ async def storm_of_429(world: World) -> None:
 async def test_one_rate_limit_pauses_all_threads_of_the_channel(
     world: World, timing: Timing, seconds: float
 ) -> None:
-    """Twenty threads; without a common pause each of them would meet the limit by itself."""
+    """Twenty threads; without a shared pause each of them would hit the limit itself."""
     scaled = seconds / 20
     world.fake.answer = [held(f"answer {number}") for number in range(20)]
     alice = world.slack.user("alice")
@@ -246,7 +246,7 @@ async def test_a_permanently_refused_stream_is_settled_and_the_next_message_work
 
 
 def refuse_posts(world: World, error: str) -> None:
-    """No message comes or changes any more."""
+    """Let Slack refuse every post, stream and edit."""
     names = ("startStream", "appendStream", "stopStream", "postMessage", "update")
     world.slack.faults.refuse(" ".join(f"chat.{name}" for name in names), error, times=1000)
 
@@ -273,7 +273,7 @@ async def test_an_answer_whose_question_is_deleted_while_it_grows_is_finished_an
 
 @pytest.mark.parametrize("strays", [False, True])
 async def test_a_deleted_question_is_not_answered(world: World, strays: bool) -> None:
-    """Slack refuses it, or shows it in the channel: then it is taken back."""
+    """Slack refuses it, or shows it in the channel, from which it is deleted."""
     world.slack.workspace.strays = strays
     await delete_while_answering(world, "never to be seen")
     said = [words(message) for message in world.slack.messages("#general")]

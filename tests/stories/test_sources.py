@@ -1,4 +1,4 @@
-"""What an answer rests on is shown; what the model says besides its answer is not."""
+"""The sources of an answer are shown; the model's commentary is not."""
 
 from tests.fakes.openai import Answer, Said, parts
 from tests.world import World

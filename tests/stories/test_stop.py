@@ -1,4 +1,4 @@
-"""Stopping an answer: by a word, by Slack's own button, by ours; and what a stop says otherwise."""
+"""Stopping an answer: by a word, by Slack's own button, by ours; and a stop without an answer."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ PROSE = " ".join(f"word{n}" for n in range(200))
 
 
 async def begun(world: World, channel: str, root: str) -> None:
-    """Until some of the answer is to be seen."""
+    """Wait until part of the answer is visible."""
 
     async def shown() -> bool:
         return any("word1" in words(m) for m in world.slack.replies(channel, root))
@@ -130,7 +130,7 @@ async def test_a_turn_ends_soon_after_a_stop_whatever_the_server_does(
         began = time.monotonic()
         await alice.says("#general", order, thread_ts=root)
         await world.replies("#general", root, 2 if order == "reset" else 1)
-        assert time.monotonic() - began < 15  # 3 s on a machine at rest; the run goes on for 30 s
+        assert time.monotonic() - began < 15  # 3 s on an idle machine; the run continues for 30 s
         assert world.fake.working
         first = words(world.slack.replies("#general", root)[0])
         assert first.endswith("_Stopped._")

@@ -1,4 +1,4 @@
-"""Answers that people watch while they are written, and what becomes of them when things break."""
+"""Answers that are shown while they are written, with and without faults."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -14,12 +14,12 @@ LONG = "\n\n".join(f"Paragraph {n} says **something** of its own." for n in rang
 
 
 def methods(world: World, prefix: str = "chat.") -> list[str]:
-    """The Slack methods that were called, those of messages only."""
+    """The called Slack methods, only those of messages."""
     return [call.method for call in world.slack.calls if call.method.startswith(prefix)]
 
 
 def looks(world: World) -> int:
-    """How often the run was asked for after it was begun: polled, or its stream opened again."""
+    """How often the run was polled, or its stream reopened."""
     runs = [work.id for work in (*world.fake.responses.values(), *world.fake.runs.values())]
     return sum(request.path.rpartition("/")[2] in runs for request in world.fake.requests)
 
@@ -59,7 +59,7 @@ async def test_the_shown_text_stays_while_a_broken_stream_is_replaced(
     async with open_world(redis_url, tmp_path, engine=engine) as world:
         path = "/responses" if engine == "responses" else "/threads/*/runs"
         world.fake.fault("drop_stream", "POST", path, events=40)
-        # Not all at once: aiohttp throws away what it has not handed on when a connection breaks.
+        # Not all at once: aiohttp discards unread data when a connection breaks.
         world.fake.answer = [slow(held(LONG, after=100), len(LONG) / 12 * 0.05)]
         root = await world.slack.user("alice").says("#general", "@bot tell me")
         shown: list[str] = []

@@ -1,4 +1,4 @@
-"""The sweep where things are not as they should be: servers away or slow, clocks, kills."""
+"""The sweep under faults: servers that are down or slow, wrong clocks, kills."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ MANY = 3 * DELETES_AT_ONCE
 
 
 async def idle_ones(world: World, count: int = MANY) -> set[str]:
-    """So many conversations that nobody has used for long; their ids at the AI server."""
+    """Make so many long-idle conversations; returns their ids on the AI server."""
     alice = world.slack.user("alice")
     spots = [world.slack.add_channel(f"c{number}", ["alice"]).id for number in range(count)]
     roots = [await alice.says(spot, "@bot hello") for spot in spots]
@@ -27,7 +27,7 @@ async def idle_ones(world: World, count: int = MANY) -> set[str]:
 
 
 async def orphans(world: World) -> int:
-    """How many wait for their deletion, now or later."""
+    """The number of orphans, due now or later."""
     return int(await world.bot.store.redis.zcard(world.bot.store.keys.orphans))
 
 

@@ -1,4 +1,4 @@
-"""What is spent is counted once, shown to whom it concerns, and held against limits."""
+"""Usage is counted once, shown to the right people, and checked against limits."""
 
 import csv
 import io
@@ -202,7 +202,9 @@ def test_the_longest_matching_model_name_sets_the_price(tmp_path: Path) -> None:
     assert microdollars(prices, "gpt-5", usage) == 110
     assert microdollars(prices, "llama", usage) is None
     assert load_prices(None) == {}
-    assert microdollars(prices, "gpt-5", Usage(10, 50, 0, 0)) == 50  # cached beside, not within
+    assert (
+        microdollars(prices, "gpt-5", Usage(10, 50, 0, 0)) == 50
+    )  # cached tokens are not included
     broken = ("[gpt", "[gpt]\ninput = 1", "[gpt]\ninput = -1\noutput = 1", "gpt = 3", "# \xe9")
     for text in (*broken, "[gpt]\ninput = inf\noutput = 1", "[gpt]\ninput = 1\noutput = nan"):
         (tmp_path / "prices.toml").write_text(text, encoding="latin-1")

@@ -1,4 +1,4 @@
-"""What people see while their answer is not to be had: all are busy, or Slack takes no posts."""
+"""What people see while their answer has to wait: workers are busy, or Slack refuses posts."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.world import World, open_world, wait_until
 
 
 def quick(post_patience: float = 120.0) -> Timing:
-    """Waits are shown soon."""
+    """A timing with which waiting is shown soon."""
     return Timing(
         answer=AnswerTiming(waiting_after=0.2, waiting_check=0.05, post_patience=post_patience)
     )
@@ -54,7 +54,7 @@ async def test_a_message_waiting_for_a_busy_worker_shows_a_status_until_it_is_an
     ids=["waited for", "put off"],
 )
 async def test_a_status_is_shown_while_slack_refuses_posts(world: World, seen: set[str]) -> None:
-    """The pause is short beside Slack's own, and so is what a post sits through of it."""
+    """Slack's pause is short here, and so is the patience of a post."""
     world.slack.faults.rate_limit("chat.postMessage", retry_after=3)
     root = await world.slack.user("alice").says("#general", "@bot hi")
     await world.slack.wait_for(lambda: any(c.status == 429 for c in world.slack.calls))

@@ -1,4 +1,4 @@
-"""What a worker does about threads that went astray, and about a server that lost its data."""
+"""Lost threads, unreadable threads, and a server that lost its data."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ async def test_a_thread_that_the_worker_lost_track_of_is_answered(
     monkeypatch.setattr(Inbox, "take", lose_the_first)
     root = await world.ask("#general", "@bot hi")
     assert await world.replies("#general", root) == ["turn 1: hi"]
-    assert taken == [root]  # and then with all that were begun before: `take_all`
+    assert taken == [root]  # and then all that were begun before: `take_all`
 
 
 async def test_entries_are_taken_one_by_one_if_a_batch_fails(

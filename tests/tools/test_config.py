@@ -1,4 +1,4 @@
-"""The tools file: what it takes, and what it says where it does not."""
+"""The tools file: valid files, and the errors of invalid ones."""
 
 from pathlib import Path
 

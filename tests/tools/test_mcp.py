@@ -1,4 +1,4 @@
-"""The MCP client against real servers: public ones, and our own for what those cannot do."""
+"""The MCP client against real servers: public ones and our own."""
 
 import asyncio
 import sys

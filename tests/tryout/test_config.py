@@ -1,4 +1,4 @@
-"""Which settings `bot try` takes over, and which it does not, whatever `.env` says."""
+"""Which settings `bot try` uses and which it ignores, whatever `.env` says."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ async def slack() -> AsyncIterator[LocalSlack]:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with none of our variables in the environment."""
+    """The working directory, without our variables in the environment."""
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
@@ -40,7 +40,7 @@ def write_env(folder: Path, **given: str) -> None:
 
 @asynccontextmanager
 async def production() -> AsyncIterator[tuple[str, list[object]]]:
-    """The address of a server that must not be reached, and the connections that were made."""
+    """The address of a server that must not be used, and its connections."""
     reached: list[object] = []
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""What the fake model does with a request: the script of a test, as data."""
+"""The behaviour of the fake model: the script of a test, as data."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ AnswerStatus = Literal[
 
 @dataclass(frozen=True)
 class Call:
-    """A function that the model wants called; `arguments` is JSON text."""
+    """A function call of the model; `arguments` is JSON text."""
 
     name: str
     arguments: str = "{}"
@@ -42,13 +42,12 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of the fake model and how it comes about.
+    """One answer of the fake model, with its timing and end.
 
-    The request waits `queued` seconds, then works `seconds` seconds (streamed answers spread
-    their pieces over them), then, if `polls` is given, until it was asked for that many times in
-    vain, and, if `hold` is given, until a test calls `finish()`: streamed text is held after
-    `hold` pieces. A failed, incomplete or cancelled answer may have text too: it is what was
-    streamed before the end.
+    The request is queued for `queued` seconds, then works for `seconds` (streamed answers spread
+    their chunks over them), then, if `polls` is given, until it was polled that many times, and, if
+    `hold` is given, until a test calls `finish()`: streamed text is held after `hold` chunks. A
+    failed, incomplete or cancelled answer may have text, too: it was streamed before the end.
     """
 
     text: str = ""
@@ -73,7 +72,7 @@ class Answer:
 
     @property
     def messages(self) -> tuple[Said, ...]:
-        """The messages of the answer, in order; an answer of calls alone has none."""
+        """The messages of the answer, in order; an answer with only calls has none."""
         if self.said:
             return self.said
         if self.text or (self.status == "completed" and not self.calls and self.refusal is None):
@@ -87,7 +86,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the model is given: the request, and the memory of its conversation.
+    """The input of the model: the request, and the history of its conversation.
 
     `user_messages` are the texts of all messages of the user so far, this request's included;
     `turn` counts from 1; `outputs` maps call ids to the function outputs of this request.
@@ -107,7 +106,7 @@ Script = Callable[[Prompt], "Answer | str"]
 
 
 def echo(prompt: Prompt) -> Answer:
-    """The default: shows the messages that the conversation holds."""
+    """The default answer: shows the messages of the conversation."""
     if prompt.outputs:
         return Answer(f"turn {prompt.turn}: {' | '.join(map(str, prompt.outputs.values()))}")
     return Answer(f"turn {prompt.turn}: {' | '.join(prompt.user_messages)}")
@@ -128,7 +127,7 @@ def incomplete(reason: str, text: str = "") -> Answer:
 
 
 def expired() -> Answer:
-    """A run expires; a response, which has no such status, fails with server_error."""
+    """A run expires; a response, which cannot expire, fails with server_error."""
     return Answer(status="expired")
 
 
@@ -138,7 +137,7 @@ def calling(*calls: Call) -> Answer:
 
 
 def held(answer: Answer | str, after: int = 0) -> Answer:
-    """Works until `finish()` is called; a streamed answer has said `after` pieces by then."""
+    """Works until `finish()` is called; a streamed answer sends `after` chunks before that."""
     return replace(as_answer(answer), hold=after)
 
 
@@ -151,12 +150,12 @@ def slow(answer: Answer | str, seconds: float, queued: float = 0) -> Answer:
 
 
 def never() -> Answer:
-    """Works for ever; a run expires when its lifetime is over."""
+    """Works for ever; a run expires at the end of its lifetime."""
     return held("")
 
 
 def mixed(choices: Sequence[tuple[float, Answer | Script | str]], seed: int = 0) -> Script:
-    """Draws one of several (weight, answer) for each request, the same ones for the same seed."""
+    """Draws one of several (weight, answer) pairs for each request, reproducibly for a seed."""
     chance = random.Random(seed)
     weights = [weight for weight, _ in choices]
 

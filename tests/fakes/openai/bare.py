@@ -1,4 +1,4 @@
-"""Assistants objects as open-assistant-api shows them, which clients must survive too."""
+"""Assistants objects in the form of open-assistant-api, which clients must accept, too."""
 
 from typing import Any
 

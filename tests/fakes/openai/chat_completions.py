@@ -56,7 +56,7 @@ class ChatCompletions:
             raise
 
     def _check(self, body: Json) -> None:
-        """What servers check beyond the types."""
+        """Checks of servers beyond the types."""
         if not body.get("messages"):
             raise invalid("[] is too short - 'messages'", param="messages")
         if body.get("stream_options") is not None and not body.get("stream"):

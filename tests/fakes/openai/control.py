@@ -1,6 +1,6 @@
 """The control API under `/_control/`: drives a fake that runs as a process of its own.
 
-Every call is JSON and answers JSON. It has no key: the fake listens on loopback only.
+Requests and responses are JSON. There is no key: the fake listens on loopback only.
 """
 
 import random
@@ -37,7 +37,7 @@ class Control:
         ]
 
     async def state(self, request: web.Request) -> web.Response:
-        """What the server holds, in the objects that its API shows, and what was made."""
+        """All objects of the server, and the responses and runs that were created."""
         fake = self._fake
         return web.json_response(
             {

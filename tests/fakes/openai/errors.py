@@ -1,4 +1,4 @@
-"""OpenAI's error answers, word for word where clients match on the words."""
+"""OpenAI's error responses, verbatim where clients match on the text."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ ErrorStyle = Literal["openai", "detail"]
 
 
 class ApiError(Exception):
-    """An error answer; raised by a route, rendered once by the server."""
+    """An error response; raised by a route, rendered by the server."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Faults that a test switches on: which requests they meet, how often, and what happens then."""
+"""Faults that a test switches on: for which requests, how often, and with what effect."""
 
 import random
 import re
@@ -29,7 +29,7 @@ KINDS: tuple[str, ...] = get_args(FaultKind)
 class Fault:
     """One switch. `path` is a pattern after `/v1`: `*` or `{id}` is one segment, `**` any rest.
 
-    It lets `skip` matching requests pass, then meets `times` of them (None: for ever), each with
+    It lets `skip` matching requests pass, then affects `times` of them (None: all), each with
     `probability`.
     """
 
@@ -47,7 +47,7 @@ class Fault:
     code: str | None = None
     message: str = "Refused."
     containing: str = ""
-    """Words of the body by which a request is met, "" for any."""
+    """A text that the body must contain; "" for any."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -87,7 +87,7 @@ def path_matches(pattern: str, path: str) -> bool:
 
 
 class Faults:
-    """The switches in force; the first one that matches a request meets it."""
+    """The active faults; the first one that matches a request is used."""
 
     def __init__(self, seed: int = 0) -> None:
         self.active: list[Fault] = []

@@ -1,4 +1,4 @@
-"""Items of Responses and Conversations: made of input and of answers, and what they mean."""
+"""Items of Responses and Conversations, made of input and of answers."""
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -89,7 +89,7 @@ def _output_text(text: str, annotations: Iterable[Json] = ()) -> Json:
 
 
 def from_answer(answer: Answer, new_id: NewId) -> list[Json]:
-    """The output of an answer that ends as its author wished: tool items, calls, messages."""
+    """The output of a completed answer: tool items, calls, messages."""
     output = [_complete(deepcopy(item), new_id) for item in answer.items]
     messages = [assistant_message(said, new_id) for said in answer.messages]
     if answer.refusal is not None:

@@ -1,4 +1,4 @@
-"""Limits on sizes, and the errors of what is beyond them."""
+"""Size limits and their errors."""
 
 from .errors import ApiError, invalid
 

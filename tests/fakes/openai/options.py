@@ -1,4 +1,4 @@
-"""How strict the fake is, and which other server it resembles."""
+"""The strictness of the fake, and the other server that it resembles."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,8 @@ Leaves = Literal["nothing", "input"]
 
 @dataclass
 class Options:
-    """How strict the server is, and which other server it resembles; may be changed at any time."""
+    """The strictness of the server, and the other server that it resembles; may be changed at any
+    time."""
 
     api_key: str = "sk-fake"
     openapi: bool = True
@@ -24,9 +25,9 @@ class Options:
     cancelling: float = 0
     """Seconds for which a cancelled run stays `cancelling`."""
     cancels: bool = True
-    """False: a cancellation is answered with 200, and the run goes on."""
+    """False: a cancellation is answered with 200, but the run continues."""
     leaves: Leaves = "nothing"
-    """What a failed, cancelled or incomplete response leaves in its conversation."""
+    """The items that a failed, cancelled or incomplete response leaves in its conversation."""
     models: dict[str, str | None] | None = None
     """Known models and their shutdown dates; None knows every name."""
     lock: bool = True

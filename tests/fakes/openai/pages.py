@@ -11,7 +11,7 @@ def page(objects: Iterable[Json], query: Mapping[str, str]) -> Json:
 
     The objects come in the order of their creation. Those with a `created_at` are sorted by it
     alone, which counts in seconds: within one second the older one comes first in both orders,
-    so that a client which takes the newest of one is seen to be wrong.
+    which exposes a client that takes the newest of them.
     """
     rows = list(objects)
     if query.get("order", "desc") != "asc":

@@ -1,7 +1,7 @@
 """Checks a request body against the SDK's own parameter types, as OpenAI's server would.
 
-Pydantic could read these TypedDicts too, but it lets unknown keys pass and checks what is typed
-`Iterable` only when it is iterated; and OpenAI's error codes want to know which it was.
+Pydantic could read these TypedDicts too, but it accepts unknown keys and checks an `Iterable` only
+when it is iterated; and OpenAI's error codes depend on the kind of error.
 """
 
 import types
@@ -27,7 +27,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Problem:
-    """The first thing wrong with a body; `depth` tells which branch of a union was meant."""
+    """The first error of a body; `depth` shows which branch of a union was meant."""
 
     code: str
     path: str
@@ -112,7 +112,7 @@ def _in_union(value: object, branches: Iterable[Any], path: str, depth: int) -> 
 
 
 def _discriminates(value: object, branch: Any) -> int:
-    """How much the literal fields (`type`, `role`, ...) of an object speak for a branch."""
+    """How well the literal fields (`type`, `role`, ...) of an object match a branch."""
     if not isinstance(value, dict) or not typing_extensions.is_typeddict(branch):
         return 0
     fields, _ = _fields(branch)

@@ -1,4 +1,4 @@
-"""The fake as a process of its own, and its control API from the outside."""
+"""The fake as a separate process, with a client of its control API."""
 
 import asyncio
 import sys
@@ -16,7 +16,7 @@ _ROOT = Path(__file__).resolve().parents[3]
 
 
 class RemoteFake:
-    """A fake in another process; what it takes is what `/_control/` takes."""
+    """A fake in another process; the arguments are those of `/_control/`."""
 
     api_key = "sk-fake"
 

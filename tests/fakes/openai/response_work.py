@@ -1,4 +1,4 @@
-"""A response in the making: its object, its stream of events, its end in the conversation."""
+"""A response in progress: its object, its events, and its end in the conversation."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from .work import Beat, Event, Work, pieces
 
 TERMINAL = frozenset({"completed", "failed", "incomplete", "cancelled"})
 
-# What a hosted tool's item goes through while it is streamed, after `in_progress`.
+# The states of a hosted tool's item while it is streamed, after `in_progress`.
 _PROGRESS = {
     "web_search_call": ("searching", "completed"),
     "file_search_call": ("searching", "completed"),
@@ -180,7 +180,7 @@ class ResponseWork(Work):
         return Event(name, {"type": name, **data})
 
     def emit(self, *events: Event) -> None:
-        """Numbers the events: a client resumes after the last number that it has seen."""
+        """Number the events: a client resumes after the last number that it has seen."""
         for event in events:
             event.data["sequence_number"] = len(self.events)
             super().emit(event)

@@ -103,7 +103,7 @@ class Responses:
         return web.json_response(page(self._find(request).given, request.query))
 
     def _check(self, body: Json) -> None:
-        """What the real server checks and the types do not say."""
+        """Checks of the real server beyond the types."""
         if body.get("model") is None:
             raise _missing("model")
         self._state.check_model(body["model"])
@@ -201,7 +201,7 @@ class Responses:
         return [*work.memory, *work.given, *work.body["output"]]
 
     def _resolve(self, given: list[Json], memory: list[Json]) -> list[Json]:
-        """The items without the mere references to what the memory holds already."""
+        """The items without references to items that the history already holds."""
         known = {item["id"] for item in memory}
         for item in given:
             if item["type"] == "item_reference" and item["id"] not in known:
@@ -218,7 +218,7 @@ class Responses:
                     raise invalid(f"The file '{file_id}' was not found.", param="input")
 
     def _fit(self, body: Json, memory: list[Json], given: list[Json]) -> list[Json]:
-        """The memory that goes to the model: cut at its start if the request allows that."""
+        """The history for the model, truncated at its start if the request allows that."""
         window, instructions = self._options.context_window, body.get("instructions") or ""
         memory = list(memory)
         while count_tokens([*memory, *given], instructions) > window:

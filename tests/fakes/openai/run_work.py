@@ -1,4 +1,4 @@
-"""An Assistants run in the making: its object, steps, messages and stream of events."""
+"""An Assistants run in progress: its object, steps, messages and events."""
 
 import asyncio
 

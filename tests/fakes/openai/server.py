@@ -1,4 +1,4 @@
-"""The fake as a server on loopback, and what tests do with it."""
+"""The fake as a server on loopback, and its interface for tests."""
 
 import asyncio
 import json
@@ -43,17 +43,17 @@ class FakeOpenAI(State):
 
     @property
     def working(self) -> list[Work]:
-        """All responses and runs that are not over, the oldest first."""
+        """All unfinished responses and runs, oldest first."""
         everything = [*self.responses.values(), *self.runs.values()]
         return [work for work in everything if not work.is_over]
 
     @property
     def open_requests(self) -> list[Request]:
-        """Those that are being answered now; a stream is, as long as the client reads it."""
+        """Requests in progress; a stream counts as long as the client reads it."""
         return [request for request in self.requests if request.open]
 
     def finish(self, answer: Answer | str | None = None) -> None:
-        """Ends everything that is being worked on (held, slow, never ending)."""
+        """Finishes all work in progress (held, slow, endless)."""
         for work in self.working:
             work.finish(Answer(answer) if isinstance(answer, str) else answer)
 
@@ -138,7 +138,7 @@ class FakeOpenAI(State):
     def created(self, path: str) -> int:
         """How many POSTs to a path (a pattern, as in `Fault`) took effect, answered or not.
 
-        More than a test expects of `/responses` or `/threads/*/runs` are second bills.
+        More of `/responses` or `/threads/*/runs` than a test expects are billed twice.
         """
         return sum(
             request.took_effect and request.method == "POST" and path_matches(path, request.path)
@@ -152,7 +152,7 @@ class FakeOpenAI(State):
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Records every request, checks the key, meets the faults, renders the errors."""
+        """Records every request, checks the key, applies the faults, renders the errors."""
         if request.path.startswith("/_control/"):
             return await handler(request)
         record = Request(
@@ -214,7 +214,7 @@ class FakeOpenAI(State):
     ) -> web.StreamResponse:
         if self._is_unknown(request.path):
             raise no_such_url(request.method, request.path)
-        record.took_effect = True  # also when the client hangs up in the middle
+        record.took_effect = True  # also if the client disconnects
         try:
             return await handler(request)
         except ApiError:
@@ -226,7 +226,7 @@ class FakeOpenAI(State):
 
 
 async def _read_json(request: web.Request) -> Any:
-    """The body of a request, or None if it has none; what is no JSON is kept as text."""
+    """The body of a request, or None; a body that is not JSON is kept as text."""
     if request.content_type.startswith("multipart/") or not request.can_read_body:
         return None
     raw = await request.read()
@@ -242,7 +242,7 @@ async def open_fake_openai(
 ) -> AsyncIterator[FakeOpenAI]:
     """A fake on 127.0.0.1; `options` are the fields of `Options`, `variant` a name in VARIANTS.
 
-    `seed` decides which requests meet a fault that has a probability.
+    `seed` determines which requests a fault with a probability affects.
     """
     fake = FakeOpenAI(Options(**{**VARIANTS[variant], **options}), seed)
     app = web.Application(middlewares=[fake.middleware], client_max_size=MAX_BODY)

@@ -1,7 +1,7 @@
 """Checks JSON against the parameters and types that OpenAI's API reference documents.
 
 `tests/data/openai_types.json` records them for the requests that the bot makes and for the objects
-that the fake shows: the fields of each, their types and limits, one level deep. What lies deeper is
+that the fake shows: the fields of each, their types and limits, one level deep. Deeper levels are
 checked against the SDK's types, see `parameters.py`.
 """
 

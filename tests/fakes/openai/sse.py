@@ -1,4 +1,4 @@
-"""Server-sent events over one HTTP answer, cut where a fault says so."""
+"""Server-sent events over one HTTP response, cut by faults."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What the fake server knows: its objects, its script, its record of requests."""
+"""The state of the fake server: its objects, its script, its record of requests."""
 
 import secrets
 import time
@@ -25,8 +25,8 @@ FAULT: web.RequestKey[Fault | None] = web.RequestKey("fault", Fault)
 class Request:
     """One request as it came in and was answered; `path` begins after `/v1`.
 
-    `status` is 0 while it is being answered and where the connection was dropped; `took_effect`
-    says that the server did what was asked, whether or not the client came to know.
+    `status` is 0 while it is in progress and if the connection was dropped; `took_effect` says that
+    the server did what was asked, whether or not the client got the response.
     """
 
     method: str
@@ -101,7 +101,7 @@ class StoredFile:
 
 
 class State:
-    """The memory behind the routes; `answer` and `queue` are the script of the fake model."""
+    """The data behind the routes; `answer` and `queue` are the script of the fake model."""
 
     def __init__(self, options: Options, seed: int = 0) -> None:
         self.options = options
@@ -120,7 +120,7 @@ class State:
 
     @property
     def answer(self) -> Answer | Script | str:
-        """What is answered when `queue` is empty: a text, an Answer, or a function of the Prompt.
+        """The answer when `queue` is empty: a text, an Answer, or a function of the Prompt.
 
         Assigning a list fills the queue instead: one entry for each request, in order.
         """

@@ -1,4 +1,4 @@
-"""One piece of the model's work, from queued to its end: a response or a run."""
+"""One unit of the model's work, from queued to its end: a response or a run."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -60,21 +60,21 @@ class Work(ABC):
 
     @property
     def is_silent(self) -> bool:
-        """Nothing more will come: a stream of it may end."""
+        """Whether no more events will come."""
         return self.is_over
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._drive())
 
     def poll(self) -> None:
-        """Someone asked for the state."""
+        """Count a poll; the last one that the answer waits for finishes it."""
         self.polls += 1
         wanted = self.answer.polls
         if wanted is not None and self.polls > wanted and self.answer.hold is None:
             self.finish()
 
     def finish(self, answer: Answer | None = None) -> None:
-        """Ends the work now, as its answer says (or as another one does)."""
+        """Ends the work now, as its answer (or another one) says."""
         if self.is_over or (answer is None and self.is_silent):
             return
         if answer is not None:
@@ -96,16 +96,16 @@ class Work(ABC):
         self.finish(Answer(status="expired"))
 
     def cancel(self) -> None:
-        """Cancelled: what was said so far stays in the object."""
+        """Cancels the work; its text so far stays in the object."""
         self.finish(Answer(status="cancelled"))
 
     async def over(self) -> None:
-        """Waits until nothing more will come."""
+        """Waits until no more events will come."""
         while not self.is_silent:
             await self._news.wait()
 
     async def follow(self, start: int = 0) -> AsyncIterator[Event]:
-        """The events from number `start` on, those to come included."""
+        """The events from number `start` on, including future ones."""
         index = start
         while True:
             while index < len(self.events):
@@ -175,7 +175,7 @@ class Work(ABC):
 
     @abstractmethod
     def _end(self, answer: Answer) -> None:
-        """Takes the final status, keeps what is to be kept, emits the last events."""
+        """Sets the final status, stores the output, emits the last events."""
 
 
 def pieces(text: str, size: int) -> list[str]:
