@@ -183,6 +183,18 @@ def doctor(url: str, as_json: bool, release: bool, fix: bool, environment: bool)
 
 
 @commands.command()
+@click.argument("link")
+def why(link: str) -> None:
+    """Say where a thread is, what it waits for, and what to do. LINK: copy it in Slack."""
+    from bot.cli import why as why_
+
+    place = why_.parse_link(link)
+    if place is None:
+        raise click.UsageError("Copy the link of a message in Slack, or give CHANNEL:THREAD_TS.")
+    click.echo(why_.render(place, asyncio.run(why_.inspect(settings.load(), place))))
+
+
+@commands.command()
 @click.option("--dry-run", is_flag=True, help="Only count what would be archived and deleted.")
 def sweep(dry_run: bool) -> None:
     """Archive idle conversations and delete orphans now."""

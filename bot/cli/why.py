@@ -1,0 +1,179 @@
+"""`bot why LINK`: where a thread is, what it waits for, and what to do."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
+
+from bot.settings import Settings
+from bot.store import open_own_store
+from bot.store.approvals import SUSPENDED
+from bot.store.inspection import Findings, Inspection
+from bot.texts.steps import describe_step
+
+_TS = re.compile(r"\d{1,10}\.\d{6}")
+_PATH = re.compile(r"/archives/([CDG][A-Z0-9]+)(?:/p(\d{10})(\d{6}))?")
+_PAGE = re.compile(r"/([CDG][A-Z0-9]+)/(\d+\.\d+)")
+_WORDS = re.compile(r"(?:[TE][A-Z0-9]+[: ])?([CDG][A-Z0-9]+)[: ](\d+\.\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A message, and the thread that it is in."""
+
+    channel_id: str
+    thread_ts: str
+    ts: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Where a thread is, why, and what a person can do."""
+
+    where: str
+    why: str
+    do: str
+
+
+def parse_link(text: str) -> Place | None:
+    """Read a link that Slack copies, one of `bot try`, or `C… 123.456`; None for anything else."""
+    text = text.strip().strip("<>")
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    if found := _PATH.search(parts.path):
+        channel, seconds, micros = found.groups()
+        query = parse_qs(parts.query)
+        ts = f"{seconds}.{micros}" if seconds else ""
+        root = query.get("thread_ts", [ts])[0]
+        return Place(channel, root, ts or root) if _TS.fullmatch(root) else None
+    if found := _PAGE.fullmatch(parts.fragment) or _WORDS.fullmatch(text):
+        return Place(found[1], found[2], found[2])
+    return None
+
+
+async def inspect(settings: Settings, place: Place) -> list[Findings]:
+    """What Redis knows of the thread."""
+    async with open_own_store(settings) as store:
+        inspection = Inspection(store.connection, store.keys)
+        return await inspection.find(place.channel_id, place.thread_ts, place.ts)
+
+
+def explain(found: Findings) -> Verdict:
+    """The one thing that matters most about a thread."""
+    state = found.state
+    if state.state == "claimed":
+        return _explain_claimed(found)
+    if down := [name for name in found.parked if name in found.circuits]:
+        circuit = found.circuits[down[0]]
+        since = _ago(found.now - circuit.since)
+        why = f"{down[0]} is down since {since}: {circuit.reason}"
+        do = f"nothing, once {down[0]} works again; it is tried in {circuit.retry_in:.0f} s"
+        return Verdict("waits for a service that is down", why, do)
+    if state.requester:
+        do = "answer the card in the thread, or write `stop` there"
+        return Verdict("waits for a person", SUSPENDED, do)
+    if state.state == "later":
+        due = max(0.0, (found.due_at or found.now) - found.now)
+        failures = f", after {state.attempts} failures" if state.attempts else ""
+        why = f"{state.reason or 'it was asked to wait'}{failures}"
+        do = "nothing; see the log line turn_delayed for the cause" if found.workers else NO_WORKER
+        return Verdict(f"is tried again in {due:.0f} s", why, do)
+    if state.state == "ready":
+        why = "no worker is running" if not found.workers else "all workers are busy"
+        do = NO_WORKER if not found.workers else "nothing, or start another `bot worker`"
+        return Verdict(f"is queued with {_count(state.waiting)}", why, do)
+    if found.dead:
+        letter = found.dead[-1]
+        why = f"given up {_ago(found.now - letter.at)}: {letter.reason}"
+        do = f"remove the cause, then `bot dead retry {letter.id}`"
+        return Verdict("was given up", why, do)
+    return _explain_idle(found)
+
+
+NO_WORKER = "start a worker: `bot worker`, or `bot run`"
+
+
+def _explain_claimed(found: Findings) -> Verdict:
+    state = found.state
+    worker = f"worker {state.worker}"
+    if found.worker_until is None or found.worker_until < found.now:
+        do = NO_WORKER if not found.workers else "nothing: another worker takes over in seconds"
+        return Verdict("is held by a worker that died", f"{worker} gives no sign of life", do)
+    if found.begun:
+        why = f"busy with: {describe_step(found.begun[-1])}"
+    elif found.done:
+        why = f"last finished: {describe_step(found.done[-1])}"
+    else:
+        why = "it has just begun"
+    since = f" for {found.now - found.taken_at:.0f} s" if found.taken_at else ""
+    do = "nothing; `stop` in the thread ends it (BOT_RUN_DEADLINE does at the latest)"
+    return Verdict(f"is being answered{since}", f"{worker}, {why}", do)
+
+
+def _explain_idle(found: Findings) -> Verdict:
+    if found.overheard and not found.was_seen:
+        why = "its newest messages were read, but are not for the bot"
+        do = "mention the bot, or see BOT_FOLLOW_UPS and the channel's settings on its Home tab"
+        return Verdict("has nothing to do", why, do)
+    why = "everything that arrived was answered, refused or ignored"
+    do = f"search the log for {found.thread.key}: turn_answered, message_refused"
+    return Verdict("has nothing to do", why, do)
+
+
+def render(place: Place, all_found: Sequence[Findings]) -> str:
+    """For a terminal: the verdict, and below it the facts."""
+    if not all_found:
+        return "\n".join(
+            (
+                f"Nothing of {place.channel_id} {place.thread_ts} is in this Redis.",
+                "→ No event of it arrived, or the bot was not mentioned, or it is older than "
+                "BOT_RETENTION_DAYS.",
+                "→ `bot doctor` says when the last event came; is this the Redis and the prefix "
+                "of the deployment?",
+            )
+        )
+    return "\n\n".join("\n".join(_lines(found)) for found in all_found)
+
+
+def _lines(found: Findings) -> Iterator[str]:
+    verdict = explain(found)
+    yield f"{found.thread.key} {verdict.where}"
+    yield f"  because  {verdict.why}"
+    yield f"  do       {verdict.do}"
+    yield ""
+    state = found.state
+    facts = {
+        "state": state.state,
+        "waiting": ", ".join(state.waiting),
+        "taken": ", ".join(state.taken),
+        "turn": state.turn_id,
+        "worker": state.worker,
+        "workers": str(found.workers),
+        "failures": f"{state.attempts}, crashes {state.crashes}",
+        "last reason": state.reason,
+        "interrupt": state.interrupt,
+        "steps done": "; ".join(dict.fromkeys(map(describe_step, found.done))),
+        "step begun": "; ".join(map(describe_step, found.begun)),
+        "conversation": found.conversation,
+        "not for us": ", ".join(found.overheard),
+        "services down": ", ".join(f"{n} ({c.reason})" for n, c in found.circuits.items()),
+        "dead letters": ", ".join(_letter(each.id, each.at, each.reason) for each in found.dead),
+    }
+    yield from (f"  {name:13} {value}" for name, value in facts.items() if value)
+
+
+def _letter(id: str, at: float, reason: str) -> str:
+    return f"{id} of {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC ({reason})"
+
+
+def _count(messages: Sequence[str]) -> str:
+    return f"{len(messages)} message{'' if len(messages) == 1 else 's'}"
+
+
+def _ago(seconds: float) -> str:
+    if seconds < 120:
+        return f"{max(0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

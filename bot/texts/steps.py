@@ -1,0 +1,41 @@
+"""The steps of a turn in plain words. Names of steps: `bot.store.steps`."""
+
+import re
+
+PHRASES = (
+    (r"admission", "decided which messages to answer"),
+    (r"heard", "read the thread"),
+    (r"conversation:\d+", "created the conversation"),
+    (r"append:\d+:.*", "stored the question at the AI server"),
+    (r"run:\d+(:\d+)?", "started the model"),
+    (r"asked:\d+:\d+", "the model asked for tools"),
+    (r"call:.*", "called a tool"),
+    (r"approval:.*", "asked for an approval"),
+    (r"decision:.*", "an approval was decided"),
+    (r"card(_closed)?:.*", "showed the approval"),
+    (r"answer", "received the answer"),
+    (r"draft:\d+", "began to show the answer"),
+    (r"part:\d+", "posted a part of the answer"),
+    (r"limit:\d+", "cut the answer smaller for Slack"),
+    (r"stopped:.*", "ended the stream of an earlier worker"),
+    (r"rebuild", "started over in a new conversation"),
+    (r"overfull|summary.*", "summed up a long conversation"),
+    (r"archived", "took an archived conversation up again"),
+    (r"forgotten", "reset the conversation"),
+    (r"forgotten:.*|unconfirmed:.*", "deleted a person's conversations"),
+    (r"retract:.*", "removed a deleted message"),
+    (r"errand:.*", "did a job"),
+    (r"unread|kept_files", "read the attached files"),
+    (r"file:.*|code:.*|share:.*|unattached", "attached files"),
+    (r"given_up", "gave up"),
+    (r"waits|notice", "waited for a service that is down"),
+    (r"cut", "stopped in the middle of posting"),
+    (r"steps", "showed the model's steps"),
+    (r"withdrawn", "withdrew an approval"),
+)
+
+
+def describe_step(name: str) -> str:
+    """A phrase in the past tense; the name itself, made legible, where there is none."""
+    found = next((words for pattern, words in PHRASES if re.fullmatch(pattern, name)), "")
+    return found or name.partition(":")[0].replace("_", " ")

@@ -1,0 +1,165 @@
+"""`bot why`: for every state of a thread, what it waits for and what to do."""
+
+import inspect
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bot.cli.main import commands
+from bot.cli.why import Place, explain, parse_link, render
+from bot.models import Thread
+from bot.store import Store, steps
+from bot.store.circuits import Circuits
+from bot.store.inspection import Findings, Inspection
+from bot.texts.steps import describe_step
+from tests.store import builders
+
+THREAD = Thread("T1", "C1", "1795747850.547488")
+ROOT = "1795747850.547488"
+
+
+@pytest.mark.parametrize(
+    ("link", "place"),
+    [
+        ("https://acme.slack.com/archives/C1/p1795747850547488", Place("C1", ROOT, ROOT)),
+        (
+            f"<https://acme.slack.com/archives/C1/p1795747899000001?thread_ts={ROOT}&cid=C1>",
+            Place("C1", ROOT, "1795747899.000001"),
+        ),
+        (f"http://127.0.0.1:8000/#/C1/{ROOT}", Place("C1", ROOT, ROOT)),
+        (f"https://app.slack.com/archives/D1?thread_ts={ROOT}", Place("D1", ROOT, ROOT)),
+        (f"T1:C1:{ROOT}", Place("C1", ROOT, ROOT)),
+        (f" C1 {ROOT} ", Place("C1", ROOT, ROOT)),
+        ("https://acme.slack.com/archives/C1", None),
+        ("https://acme.slack.com/archives/C1/p1795747850547488?thread_ts=%00", None),
+        ("http://[", None),
+        ("hello", None),
+        ("", None),
+    ],
+)
+def test_links_of_slack_and_of_the_page_are_read(link: str, place: Place | None) -> None:
+    assert parse_link(link) == place
+
+
+async def look(store: Store, ts: str = "") -> Findings:
+    inspection = Inspection(store.connection, store.keys)
+    [found] = await inspection.find(THREAD.channel_id, THREAD.thread_ts, ts)
+    return found
+
+
+def says(found: Findings, *words: str) -> None:
+    text = render(Place(THREAD.channel_id, THREAD.thread_ts), [found])
+    assert all(word in text for word in words), text
+
+
+async def test_a_queued_thread_needs_a_worker(store: Store) -> None:
+    await builders.deliver(store, "1.1", "1.2", of=THREAD)
+    says(await look(store), "queued with 2 messages", "no worker is running", "`bot worker`")
+    await store.workers.beat("anna", 60)
+    says(await look(store), "all workers are busy")
+
+
+async def test_a_thread_at_work_names_its_step(store: Store) -> None:
+    await store.workers.beat("anna", 60)
+    await builders.deliver(store, "1.1", of=THREAD)
+    turn = store.turns.open(await builders.take_one(store))
+    says(await look(store), "is being answered", "worker anna", "it has just begun")
+    with pytest.raises(ValueError, match="the process dies here"):
+        await turn.once(steps.HEARD, die_here)
+    says(await look(store), "busy with: read the thread", "step begun")
+    await store.workers.beat("anna", -1)
+    says(await look(store), "held by a worker that died", "start a worker")
+    await store.workers.beat("bert", 60)
+    says(await look(store), "another worker takes over")
+
+
+async def die_here(again: bool) -> Any:
+    raise ValueError("the process dies here")
+
+
+async def test_a_delayed_thread_says_when_and_why(store: Store) -> None:
+    await store.workers.beat("anna", 60)
+    await builders.deliver(store, "1.1", of=THREAD)
+    claim = await builders.take_one(store)
+    await store.inbox.release(claim, 300, counts=True, reason="status 503")
+    found = await look(store)
+    assert found.due_at is not None
+    assert 200 < found.due_at - found.now <= 300
+    says(found, "is tried again in", "status 503, after 1 failures")
+
+
+async def test_a_parked_thread_names_the_service_that_is_down(store: Store) -> None:
+    await builders.deliver(store, "1.1", of=THREAD)
+    claim = await builders.take_one(store)
+    await store.inbox.release(claim, 300, counts=False, reason="connection")
+    await fail(store.circuits, "openai")
+    await store.circuits.park("openai", THREAD, 1.0)
+    says(await look(store), "waits for a service that is down", "openai is down since", "refused")
+
+
+async def fail(circuits: Circuits, dependency: str) -> None:
+    from bot.errors import DependencyDown
+
+    error = DependencyDown("refused", certain=True)
+    with pytest.raises(DependencyDown):
+        async with circuits.guard(dependency):
+            raise error
+
+
+async def test_a_dead_letter_comes_with_its_command(store: Store) -> None:
+    await builders.deliver(store, "1.1", of=THREAD)
+    claim = await builders.take_one(store)
+    await store.inbox.dead_letter(claim, "model_not_found")
+    says(await look(store), "given up", "model_not_found", f"bot dead retry {claim.turn_id}")
+
+
+async def test_a_thread_at_rest_says_so_and_an_unknown_one_too(store: Store) -> None:
+    await builders.deliver(store, "1.1", of=THREAD)
+    claim = await builders.take_one(store)
+    await store.conversations.save(claim, builders.conversation(of=THREAD))
+    await store.inbox.settle(claim)
+    says(await look(store), "has nothing to do", THREAD.key, "conv_1")
+    assert await Inspection(store.connection, store.keys).find("C9", ROOT) == []
+    assert "bot doctor" in render(Place("C9", ROOT), [])
+
+
+async def test_a_person_who_is_asked_is_told_apart(store: Store) -> None:
+    await builders.deliver(store, "1.1", of=THREAD)
+    claim = await builders.take_one(store)
+    await store.inbox.release(claim, 300, counts=False, reason="waits for an approval")
+    await store.redis.hset(store.keys.thread(THREAD), "requester", "U1")
+    assert explain(await look(store)).where == "waits for a person"
+
+
+def makes_step(function: Any) -> bool:
+    return typing.get_origin(inspect.signature(function).return_annotation) is steps.Step
+
+
+def test_every_step_of_the_journal_has_words() -> None:
+    named = [value.name for value in vars(steps).values() if isinstance(value, steps.Step)]
+    made = [
+        make("1") for make in vars(steps).values() if inspect.isfunction(make) and makes_step(make)
+    ]
+    attempt = steps.Attempt(0)
+    made += [attempt.conversation, attempt.append("1.1"), attempt.run_of(0), attempt.run_of(2)]
+    made += [attempt.asked(1)]
+    assert len(made) > 10
+    for name in [*named, *(step.name for step in made)]:
+        words = describe_step(name)
+        assert words != name.partition(":")[0].replace("_", " "), name
+
+
+def test_the_command_reads_the_deployment_s_redis(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "BOT_ENGINE": "echo"}
+    for name, value in {**given, "REDIS_URL": redis_url, "BOT_REDIS_PREFIX": "why"}.items():
+        monkeypatch.setenv(name, value)
+    ended = CliRunner().invoke(commands, ["why", f"C1:{ROOT}"])
+    assert ended.exit_code == 0, ended.output
+    assert ended.output.startswith("Nothing of C1")
+    assert CliRunner().invoke(commands, ["why", "hello"]).exit_code == 2
