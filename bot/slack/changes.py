@@ -63,7 +63,7 @@ class Changes:
         if message is not None:
             await self._retract(message)
 
-    async def files_came_late(self, message: Message) -> None:
+    async def files_arrived_late(self, message: Message) -> None:
         """Request another answer: files arrived after the answer began without them."""
         await self._store.inbox.deliver(
             replace(
@@ -74,7 +74,7 @@ class Changes:
                 kind="message",
             )
         )
-        log.info("files_came_late", thread=message.thread.key, ts=message.ts)
+        log.info("files_arrived_late", thread=message.thread.key, ts=message.ts)
 
     def _parse(self, message: Payload, team_id: str, event_id: str = "") -> Message | None:
         """The message, if a person wrote it."""
@@ -97,7 +97,7 @@ class Changes:
         if amendment == "waiting" or await self._store.routing.revise(message):
             log.info("files_added", thread=message.thread.key, ts=message.ts)
         elif amendment == "taken" or await self._was_asked(message):
-            await self.files_came_late(replace(message, files=added))
+            await self.files_arrived_late(replace(message, files=added))
 
     async def _was_asked(self, message: Message) -> bool:
         history = await self._store.conversations.history(message.thread)
@@ -168,7 +168,7 @@ class Changes:
                 kind="retract",
             )
         )
-        log.info("retraction_asked", thread=thread.key, ts=message.ts)
+        log.info("retraction_requested", thread=thread.key, ts=message.ts)
 
     def register(self, app: AsyncApp) -> None:
         """Register the button's listener."""

@@ -28,7 +28,7 @@ https://docs.slack.dev/authentication/verifying-requests-from-slack."""
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 _APP_PAGE = "https://api.slack.com/apps → your app"
-_MENDS = {
+_FIXES = {
     "invalid_auth": f"copy the Bot User OAuth Token again: {_APP_PAGE} → OAuth & Permissions",
     "not_authed": f"copy the Bot User OAuth Token: {_APP_PAGE} → OAuth & Permissions",
     "token_revoked": f"install the app again: {_APP_PAGE} → Install App, and copy the new token",
@@ -36,7 +36,7 @@ _MENDS = {
     "account_inactive": f"install the app again: {_APP_PAGE} → Install App, and copy the new token",
     "not_allowed_token_type": "SLACK_BOT_TOKEN takes a bot token (xoxb-…), SLACK_APP_TOKEN xapp-…",
 }
-_APP_TOKEN_MEND = (
+_APP_TOKEN_FIX = (
     f"make a token with the scope connections:write: {_APP_PAGE} → Basic Information → "
     "App-Level Tokens"
 )
@@ -93,23 +93,23 @@ class SlackChecks:
                 answer = await self._client.auth_test()
         except SlackApiError as error:
             code = error_code(error)
-            return failed(f"Slack refuses SLACK_BOT_TOKEN: {code}", _mend(code))
+            return failed(f"Slack refuses SLACK_BOT_TOKEN: {code}", _fix(code))
         except BotError as error:
             code = str(error).removeprefix("slack_")
-            if code in _MENDS:
-                return failed(f"Slack refuses SLACK_BOT_TOKEN: {code}", _mend(code))
+            if code in _FIXES:
+                return failed(f"Slack refuses SLACK_BOT_TOKEN: {code}", _fix(code))
             return failed(f"Slack does not answer: {code}", _UNREACHABLE)
         self._headers = {name.lower(): value for name, value in answer.headers.items()}
         self._bot_id = str(answer.get("bot_id") or "")
         if not self._bot_id:
-            return failed("SLACK_BOT_TOKEN is no bot's", _MENDS["invalid_auth"])
+            return failed("SLACK_BOT_TOKEN does not belong to a bot", _FIXES["invalid_auth"])
         return ok(f"@{answer.get('user')} in {answer.get('team')} ({answer.get('url')})")
 
     async def scopes(self) -> Finding:
         """Whether the app was granted what the manifest asks for."""
         told = self._headers.get("x-oauth-scopes")
         if told is None:
-            return skipped("Slack does not tell which scopes it granted")
+            return skipped("Slack does not report the granted scopes")
         granted = {scope.strip() for scope in told.split(",")}
         missing = sorted(set(SCOPES) - granted)
         fix = f"add under {_APP_PAGE} → OAuth & Permissions, then Reinstall to Workspace"
@@ -137,7 +137,7 @@ class SlackChecks:
             fix = "copy the id again: the person's profile in Slack → ⋮ → Copy member ID"
             return warning(f"BOT_ADMINS names {', '.join(unknown)}", fix)
         if not self._settings.bot_admins:
-            return skipped("no BOT_ADMINS: who is refused does not hear whom to ask")
+            return skipped("no BOT_ADMINS: refusals cannot name an admin")
         return ok(f"{len(self._settings.bot_admins)} in BOT_ADMINS")
 
     async def app_token(self) -> Finding:
@@ -151,8 +151,8 @@ class SlackChecks:
             known = isinstance(error, SlackApiError)
             code = error_code(error) if isinstance(error, SlackApiError) else str(error)
             code = code.removeprefix("slack_")
-            if known or code in _MENDS:
-                return failed(f"Slack refuses SLACK_APP_TOKEN: {code}", _APP_TOKEN_MEND)
+            if known or code in _FIXES:
+                return failed(f"Slack refuses SLACK_APP_TOKEN: {code}", _APP_TOKEN_FIX)
             return failed(f"Slack does not answer: {code}", _UNREACHABLE)
         return ok("Socket Mode can be opened")
 
@@ -275,5 +275,5 @@ def judge_webhook(address: str, status: int) -> Finding:
     return ok(address)
 
 
-def _mend(code: str) -> str:
-    return _MENDS.get(code, "see https://docs.slack.dev/reference/methods/auth.test")
+def _fix(code: str) -> str:
+    return _FIXES.get(code, "see https://docs.slack.dev/reference/methods/auth.test")

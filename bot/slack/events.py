@@ -129,7 +129,7 @@ class Listeners:
         elif heard.verdict == "full":
             await self._refuse(message)
         elif heard.verdict == "late_files":
-            await self._changes.files_came_late(message)
+            await self._changes.files_arrived_late(message)
         elif heard.verdict == "looping":
             log.warning("loop_stopped", thread=message.thread.key, user=message.user_id)
         if heard.verdict not in ("full", "overheard", "ignored", "looping"):
@@ -240,7 +240,7 @@ async def _tell(call: Awaitable[object]) -> None:
             with slack_errors():
                 await call
     except (TimeoutError, BotError, SlackApiError) as error:
-        log.debug("not_told", error=str(error)[:100])
+        log.debug("notice_not_sent", error=str(error)[:100])
 
 
 def installation(context: AsyncBoltContext) -> str:

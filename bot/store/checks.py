@@ -38,7 +38,7 @@ START_WORKER = "start one: `bot worker`, or `bot run` for everything in one proc
 
 Info = Mapping[str, Any]
 
-_MENDS = (
+_FIXES = (
     (
         "CERTIFICATE_VERIFY_FAILED",
         "the certificate cannot be verified; where the host signs its own (Heroku does), set "
@@ -106,7 +106,7 @@ class RedisChecks:
         try:
             self._info = await self._connection.execute("INFO")
         except (StoreUnavailable, ResponseError) as error:
-            return failed(first_line(error), _mend(error))
+            return failed(first_line(error), _fix(error))
         return judge_version(self._info)
 
     async def tls(self) -> Finding:
@@ -147,7 +147,7 @@ class RedisChecks:
         """Whether the server allows the connections of all processes of a deploy."""
         cap = self._info.get("maxclients") or await self._config("maxclients")
         if not cap:
-            return skipped("this server does not tell its limit")
+            return skipped("this server does not report its limit")
         used = int(self._info.get("connected_clients", 0))
         return judge_connections(int(cap), used, self._settings.bot_redis_connections)
 
@@ -221,17 +221,17 @@ def judge_eviction(info: Info) -> Finding:
         "(Heroku: heroku redis:maxmemory --policy noeviction)"
     )
     if policy.startswith("allkeys"):
-        return failed(f"{policy}: a full Redis throws waiting messages away", fix)
+        return failed(f"{policy}: a full Redis evicts waiting messages", fix)
     if policy.startswith("volatile"):
         return warning(
-            f"{policy}: a full Redis forgets what it has seen, and may answer twice", fix
+            f"{policy}: a full Redis evicts delivery marks, and the bot may answer twice", fix
         )
     if policy != "noeviction":
-        return skipped("this server does not tell its policy; it must be noeviction")
+        return skipped("this server does not report its policy; it must be noeviction")
     if most and used > FULL * most:
         return warning(
             f"noeviction, and {100 * used // most} % of the memory is in use",
-            "a larger plan or maxmemory, or a shorter retention; a full Redis takes no messages",
+            "a larger plan or maxmemory, or a shorter retention; a full Redis accepts no messages",
         )
     return ok("noeviction")
 
@@ -269,6 +269,6 @@ def judge_connections(cap: int, used: int, ours: int) -> Finding:
     return ok(text)
 
 
-def _mend(error: Exception) -> str:
+def _fix(error: Exception) -> str:
     text = first_line(error)
-    return next((fix for sign, fix in _MENDS if sign in text), _FIX_UNREACHABLE)
+    return next((fix for sign, fix in _FIXES if sign in text), _FIX_UNREACHABLE)

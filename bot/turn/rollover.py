@@ -33,7 +33,7 @@ async def shorten(
         try:
             summary = await _summarize(turn, engine, store, request, history)
         except (RunFailed, ConversationGone) as error:
-            log.warning("not_summarized", thread=turn.claim.thread.key, error=str(error)[:100])
+            log.warning("summary_failed", thread=turn.claim.thread.key, error=str(error)[:100])
             if isinstance(error, RunFailed) and error.usage is not None:
                 await turn.note(steps.SUMMARY_USAGE, error.usage)
             summary = ""

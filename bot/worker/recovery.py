@@ -30,4 +30,4 @@ class Recovery:
         for letter in letters:
             await self._store.dead.retry(letter.id)
         if letters:
-            log.warning("dead_letters_returned", dependency=dependency, letters=len(letters))
+            log.warning("dead_letters_retried", dependency=dependency, letters=len(letters))

@@ -160,7 +160,7 @@ class Chat:
         except Retry:
             return
         except Undeliverable:
-            log.info("thread_gone", thread=self.thread.key)
+            log.info("thread_deleted", thread=self.thread.key)
         await self.delete(ts)
         raise Undeliverable("thread_not_found")
 

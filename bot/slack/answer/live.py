@@ -136,7 +136,9 @@ class Live:
 
     def _leave_stream(self, reason: str) -> None:
         """Continue by editing the messages shown so far."""
-        log.info("stream_left", thread=self._chat.thread.key, turn=self._turn.id, reason=reason)
+        log.info(
+            "stream_abandoned", thread=self._chat.thread.key, turn=self._turn.id, reason=reason
+        )
         self._streamed = None
         self._news.set()
 

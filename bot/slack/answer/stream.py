@@ -127,4 +127,4 @@ async def stop_quietly(chat: Chat, limits: RateLimits, ts: str, part: int) -> No
     try:
         await chat.stop(ts, part)
     except SlackApiError as error:
-        log.debug("stream_was_over", error=error_code(error))
+        log.debug("stream_already_ended", error=error_code(error))

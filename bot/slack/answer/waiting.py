@@ -63,7 +63,7 @@ async def _keep_showing(client: AsyncWebClient, inbox: Inbox, timing: AnswerTimi
         try:
             await _show_all(client, inbox, timing, shown)
         except StoreUnavailable as error:
-            log.debug("wait_not_shown", error=str(error))
+            log.debug("waiting_status_not_set", error=str(error))
         except Exception:
             log.exception("wait_check_failed")
 
@@ -116,4 +116,4 @@ async def _set_status(client: AsyncWebClient, thread: Thread, status: str) -> No
                 channel_id=thread.channel_id, thread_ts=thread.thread_ts, status=status
             )
     except (BotError, SlackApiError) as error:
-        log.debug("wait_not_shown", thread=thread.key, error=str(error)[:100])
+        log.debug("waiting_status_not_set", thread=thread.key, error=str(error)[:100])

@@ -50,7 +50,7 @@ class JobButtons:
         job = cast(jobs.Job, action["value"])
         user_id, team_id = body["user"]["id"], installation(context)
         await jobs.ask(self._store.inbox, job, team_id, user_id, body["trigger_id"])
-        log.info("errand_asked", job=job, user=user_id)
+        log.info("job_requested", job=job, user=user_id)
         await ack()
         if body.get("response_url"):
             await respond(texts.ASKED, replace_original=False)

@@ -108,5 +108,5 @@ async def ask_reset(
         Message(thread, at, user_id, "", trigger_id, user_team_id, kind="reset")
     )
     await store.inbox.interrupt(thread, "reset")
-    log.info("reset_asked", thread=thread.key)
+    log.info("reset_requested", thread=thread.key)
     return ""
