@@ -13,9 +13,11 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.models import File, Message, Thread
+from bot.slack.block_text import dicts
 from bot.slack.blocks import actions, button, plain_section
 from bot.slack.content import read_content
 from bot.slack.ephemerals import notice
+from bot.slack.late_transcripts import LateTranscripts
 from bot.slack.messages import Messages
 from bot.store import Store
 from bot.telemetry.log import log
@@ -32,7 +34,14 @@ OFFER_SECONDS = 300
 class Changes:
     """Handles edits, deletions, and additions that Slack makes to a message later."""
 
-    def __init__(self, store: Store, client: AsyncWebClient, messages: Messages) -> None:
+    def __init__(
+        self,
+        store: Store,
+        client: AsyncWebClient,
+        messages: Messages,
+        transcripts: LateTranscripts,
+    ) -> None:
+        self._transcripts = transcripts
         self._store = store
         self._client = client
         self._messages = messages
@@ -52,10 +61,10 @@ class Changes:
         message = await self._current(message)
         if before is None or not _same_words(old, new):
             await self._edited(message)
-        elif added := [file for file in message.files if file not in before.files]:
-            await self._files_added(message, tuple(added))
-        elif before.text != message.text:
-            await self._store.inbox.revise(message)
+        elif added := _added_files(before, message):
+            await self._files_added(message, added)
+        elif before.text != message.text and await self._store.inbox.revise(message) != "waiting":
+            await self._transcripts.take(dicts(new.get("files")))
 
     async def deleted(self, event: Payload, team_id: str) -> None:
         """Handle `message_deleted`."""
@@ -179,6 +188,11 @@ def _part(event: Payload, name: str) -> Payload:
     """The old or the new message of a change, with the channel that the event names."""
     found = event.get(name)
     return {**(found if isinstance(found, dict) else {}), "channel": event.get("channel")}
+
+
+def _added_files(before: Message, after: Message) -> tuple[File, ...]:
+    known = {file.id for file in before.files}
+    return tuple(file for file in after.files if file.id not in known)
 
 
 def _same_words(old: Payload, new: Payload) -> bool:

@@ -19,6 +19,7 @@ from bot.settings import Settings
 from bot.slack.changes import Changes
 from bot.slack.client import Identity, slack_errors
 from bot.slack.ephemerals import notice
+from bot.slack.late_transcripts import LateTranscripts
 from bot.slack.messages import Messages, Sender, author
 from bot.slack.people import People
 from bot.slack.rights import Rights
@@ -40,6 +41,7 @@ EVENTS = (
     "app_home_opened",
     "app_mention",
     "agent_session_stopped",
+    "file_change",
     "message.channels",
     "message.groups",
     "message.im",
@@ -70,7 +72,8 @@ class Listeners:
         self._answers_apps = settings.bot_answer_apps
         self._identity = identity
         self._messages = Messages(identity)
-        self._changes = Changes(store, client, self._messages)
+        self._transcripts = LateTranscripts(store, client)
+        self._changes = Changes(store, client, self._messages, self._transcripts)
         self._assistant_thread = AssistantThread(store, client)
 
     def register(self, app: AsyncApp) -> None:
@@ -79,6 +82,7 @@ class Listeners:
         app.event("message")(self.message)
         app.event("agent_session_stopped")(self.agent_session_stopped)
         app.event("app_home_opened")(self.app_home_opened)
+        app.event("file_change")(self._transcripts.file_change)
         self._changes.register(app)
 
     async def app_mention(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:

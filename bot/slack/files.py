@@ -23,6 +23,7 @@ from bot.slack.readable import (
     as_thumbnail,
     captions_text,
     complete_transcript,
+    has_transcript,
     is_canvas,
     is_transcribing,
     transcript_of,
@@ -53,10 +54,14 @@ TRANSCRIPT_DELAYS = (1.0, 2.0, 3.0)
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The files of a message that were read; `unread` names each other one with the reason."""
+    """The files of a message that were read; `unread` names each other one with the reason.
+
+    `unheard` are those of them that are recordings without a transcript.
+    """
 
     attachments: tuple[Attachment, ...] = ()
     unread: tuple[str, ...] = ()
+    unheard: tuple[File, ...] = ()
 
 
 class NotTaken(Exception):
@@ -74,6 +79,7 @@ class Files:
         """Download the files of these kinds. Of single files, only RateLimited is raised."""
         attachments: list[Attachment] = []
         unread: list[str] = []
+        unheard: list[File] = []
         room = MOST_BYTES_TOGETHER
         for number, file in enumerate(files):
             try:
@@ -85,11 +91,20 @@ class Files:
             except Unreadable as error:
                 log.info("file_not_read", file=file.id, reason=str(error))
                 unread.append(f"{file.name or UNNAMED} ({error})")
+                unheard += [file] if str(error) == UNHEARD else []
             else:
                 room -= len(attachment.data)
                 attachments.append(attachment)
                 unread += [doubt] if (doubt := attachment.doubt) else []
-        return Loaded(tuple(attachments), tuple(unread))
+        return Loaded(tuple(attachments), tuple(unread), tuple(unheard))
+
+    async def is_transcribed(self, file: File) -> bool:
+        """Whether Slack has a transcript of a recording now. Raises RateLimited."""
+        try:
+            found = await self._look_up(file)
+        except Unreadable:
+            return False
+        return has_transcript(found)
 
     async def upload(self, name: str, data: bytes) -> str:
         """Upload a file without sharing it; returns its id.

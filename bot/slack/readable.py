@@ -14,6 +14,7 @@ from bot.slack.block_text import string
 from bot.slack.downloads import Unreadable
 from bot.slack.encodings import decode
 from bot.slack.html_text import html_text
+from bot.slack.shared_files import transcript
 from bot.texts.files import UNREADABLE, partly
 
 CANVASES = frozenset({"application/vnd.slack-docs", "application/vnd.slack-canvas"})
@@ -69,6 +70,11 @@ def complete_transcript(file: Mapping[str, Any]) -> str:
     found = file.get("transcription")
     complete = isinstance(found, dict) and found.get("status") == "complete"
     return string(file.get("vtt")) if complete else ""
+
+
+def has_transcript(file: Mapping[str, Any]) -> bool:
+    """Whether the words of a recording can be had."""
+    return bool(transcript(file) or complete_transcript(file))
 
 
 def captions_text(vtt: str) -> str:

@@ -55,6 +55,13 @@ FAMILIES = {
     "edited": Family(
         "string", "an edit that may be answered again", "a day", "one message", expires=True
     ),
+    "untranscribed": Family(
+        "string",
+        "message of a recording without transcript",
+        "an hour",
+        "one message",
+        expires=True,
+    ),
     "thread": Family("hash", "claim of a busy thread", "until it rests", "8 fields"),
     "turn": Family("hash", "journal of the turn under way", "until settled", "steps of a turn"),
     "conversation": Family(
@@ -233,6 +240,10 @@ class Keys:
     def edited(self, thread: Thread, ts: str) -> str:
         """An edited question that was answered before the edit."""
         return self.name("edited", thread.key, ts)
+
+    def untranscribed(self, file_id: str) -> str:
+        """The message of a recording that Slack had not transcribed when it was needed."""
+        return self.name("untranscribed", file_id)
 
     def channel(self, team_id: str, channel_id: str) -> str:
         """Hash of a channel's own settings."""

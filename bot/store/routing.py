@@ -23,6 +23,7 @@ OVERHEARD_SECONDS = 30 * 86400
 OVERHEARD_MESSAGES = 50
 MAX_MOVES = 100
 EDIT_SECONDS = 86400
+TRANSCRIPT_SECONDS = 3600
 OVERHEARD_CHARS = 4_000
 STEP = "background"
 
@@ -183,6 +184,23 @@ class Routing:
         text = await self._connection.execute("GETDEL", key)
         found = read_each(key, [text] if text else [], lambda text: decode(Message, text))
         return found[0][1] if found else None
+
+    async def await_transcript(self, file_id: str, message: Message) -> None:
+        """Store, without its words, the message of a recording that has no transcript yet."""
+        key = self._keys.untranscribed(file_id)
+        value = encode(replace(message, text="", files=()))
+        await self._connection.execute("SET", key, value, "EX", TRANSCRIPT_SECONDS)
+
+    async def awaits_transcript(self, file_id: str) -> Message | None:
+        """The message that waits for the transcript of this file."""
+        key = self._keys.untranscribed(file_id)
+        text = await self._connection.execute("GET", key)
+        found = read_each(key, [text] if text else [], lambda text: decode(Message, text))
+        return found[0][1] if found else None
+
+    async def end_await(self, file_id: str) -> None:
+        """Forget the message that waited for a transcript."""
+        await self._connection.execute("DEL", self._keys.untranscribed(file_id))
 
     async def move(self, thread: Thread, ts: str, new_ts: str) -> None:
         """Record that a message is now stored under the ts of its "Answer again"."""

@@ -29,4 +29,5 @@ def voice_clip(name: str, transcript: str) -> str:
 
 BARE_MENTION = "[mentions you without a word: this refers to the message above]"
 NO_WORDS = "[sent a message without words]"
+LATE_TRANSCRIPT = "[the transcript of the recording above, which Slack completed later]"
 LATE_FILES = "[the files of the message above, which arrived after it]"

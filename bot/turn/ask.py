@@ -65,7 +65,7 @@ async def _run(
     engine = FileFallback(services.engine, turn)
     heard = await gather(turn, services, request)
     conversation = await open_conversation(turn, services, request, heard, attempt)
-    files = await load_files(turn, services.files, request.questions, engine.reads, attempt.run)
+    files = await load_files(turn, services, request.questions, engine.reads, attempt.run)
     for message in heard.messages:
         await _append(turn, engine, conversation, message, attempt, files)
     offer = await services.toolbox.offer(turn.claim.thread.channel_id)

@@ -9,11 +9,12 @@ from bot.engines.wrapper import EngineWrapper
 from bot.errors import RunFailed
 from bot.media import Attachment, kept_text
 from bot.models import Conversation, Message, Run
-from bot.slack.files import Files
+from bot.slack.files import Loaded
 from bot.store.journal import Turn
 from bot.store.steps import KEPT_FILES, UNREAD, Step
 from bot.telemetry.log import log
 from bot.texts.files import REFUSED, unread
+from bot.turn.services import Services
 
 T = TypeVar("T")
 
@@ -25,7 +26,11 @@ Offered = Mapping[str, Sequence[Attachment]]
 
 
 async def load_files(
-    turn: Turn, files: Files, messages: Iterable[Message], kinds: Collection[str], until: Step[Run]
+    turn: Turn,
+    services: Services,
+    messages: Iterable[Message],
+    kinds: Collection[str],
+    until: Step[Run],
 ) -> Offered:
     """The files of the messages; none once the step `until` is done.
 
@@ -33,12 +38,28 @@ async def load_files(
     """
     if turn.recall(until) is not None:
         return {}
-    loaded = {m.ts: await files.load(m.files, kinds) for m in messages if m.files}
+    loaded = {m.ts: await _load(services, m, kinds) for m in messages if m.files}
     if not loaded:
         return {}
     await turn.note(UNREAD, [name for found in loaded.values() for name in found.unread])
     await turn.note(KEPT_FILES, {ts: kept_text(found.attachments) for ts, found in loaded.items()})
     return {ts: found.attachments for ts, found in loaded.items()}
+
+
+async def _load(services: Services, message: Message, kinds: Collection[str]) -> Loaded:
+    """Load the files of a message, and await the transcripts that its recordings do not have yet.
+
+    The await is stored before the last look at the file: no transcript is missed between the two.
+    """
+    files, routing = services.files, services.store.routing
+    loaded = await files.load(message.files, kinds)
+    came = False
+    for file in loaded.unheard:
+        await routing.await_transcript(file.id, message)
+        if await files.is_transcribed(file):
+            await routing.end_await(file.id)
+            came = True
+    return await files.load(message.files, kinds) if came else loaded
 
 
 class FileFallback(EngineWrapper):

@@ -4,6 +4,7 @@ import mimetypes
 import secrets
 
 from local_slack.workspace.model import File
+from local_slack.workspace.shapes import message_json
 from local_slack.workspace.workspace import Workspace
 
 LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body></body></html>"
@@ -31,6 +32,30 @@ def upload(workspace: Workspace, user_id: str, name: str, content: bytes) -> Fil
     file = expect(workspace, user_id, name, len(content))
     file.content, file.complete, file.upload_ticket = content, True, None
     return file
+
+
+def transcribe(workspace: Workspace, file: File, text: str, *, in_messages: bool = False) -> None:
+    """Complete the transcript of a recording, with the event `file_change`.
+
+    With `in_messages` the messages that show the file change instead.
+    """
+    messages = [workspace.get_message(channel_id, ts) for channel_id, ts in file.shares]
+    before = [message_json(workspace, message) for message in messages]
+    preview = {"content": text, "has_more": False}
+    file.transcription = {"status": "complete", "locale": "en-US", "preview": preview}
+    if not in_messages:
+        changed = {"file_id": file.id, "file": {"id": file.id}}
+        workspace.changes.publish("file_changed", event=changed)
+        return
+    for message, previous in zip(messages, before, strict=True):
+        workspace.changes.publish(
+            "message_changed",
+            channel_id=message.channel_id,
+            message=message_json(workspace, message),
+            previous_message=previous,
+            event_ts=workspace.clock.next_ts(),
+            streaming=False,
+        )
 
 
 def guess_type(name: str) -> str:

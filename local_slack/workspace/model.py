@@ -111,6 +111,7 @@ class File:
     length: int = 0
     complete: bool = False
     upload_ticket: str | None = None
+    transcription: Json | None = None
     shares: list[list[str]] = field(default_factory=list)
 
 

@@ -115,6 +115,8 @@ def file_json(state: State, file: File) -> Json:
         "has_rich_preview": False,
         "file_access": "visible",
     }
+    if file.transcription is not None:
+        shape["transcription"] = file.transcription
     if file.alt_txt:
         shape["alt_txt"] = file.alt_txt
     return shape

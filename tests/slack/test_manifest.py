@@ -32,6 +32,7 @@ EVENT_SCOPES = {
     "app_mention": {"app_mentions:read"},
     "app_home_opened": set(),
     "agent_session_stopped": {"chat:write"},
+    "file_change": {"files:read"},
     "message.channels": {"channels:history"},
     "message.groups": {"groups:history"},
     "message.im": {"im:history"},

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from bot.store.routing import APP_BOUND, PERSON_BOUND
-from bot.texts.prompts import BARE_MENTION, LATE_FILES, NO_WORDS
+from bot.texts.files import UNHEARD
+from bot.texts.prompts import BARE_MENTION, LATE_FILES, LATE_TRANSCRIPT, NO_WORDS
 from local_slack.delivery.events import Event
+from local_slack.workspace import files
 from tests.fakes.openai import held
 from tests.world import World, open_world, wait_until
 
@@ -175,6 +177,25 @@ async def test_files_that_arrive_with_a_change_are_read(world: World) -> None:
     workspace.change(message, file_ids=list(files))
     assert "the secret is 42" in (await world.replies("#general", root, 2))[1]
     workspace.change(message, reactions={"eyes": [alice.id]})
+    await world.slack.settled()
+    await world.rests("#general", root)
+    assert len(world.slack.replies("#general", root)) == 2
+
+
+@pytest.mark.parametrize("in_messages", [False, True])
+async def test_a_transcript_that_comes_after_the_answer_is_read(
+    world: World, monkeypatch: pytest.MonkeyPatch, in_messages: bool
+) -> None:
+    monkeypatch.setattr("bot.slack.files.TRANSCRIPT_DELAYS", ())
+    alice, workspace = world.slack.user("alice"), world.slack.workspace
+    root = await alice.says("#general", "@bot do as I say", files={"clip.m4a": b"\0" * 9})
+    assert UNHEARD in await answer(world, "#general", root)
+    (recording,) = workspace.files.values()
+    files.transcribe(workspace, recording, "call the landlord", in_messages=in_messages)
+    replies = await world.replies("#general", root, 2)
+    assert LATE_TRANSCRIPT in replies[1]
+    assert "call the landlord" in replies[1]
+    files.transcribe(workspace, recording, "call the landlord", in_messages=in_messages)
     await world.slack.settled()
     await world.rests("#general", root)
     assert len(world.slack.replies("#general", root)) == 2
