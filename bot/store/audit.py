@@ -3,11 +3,14 @@
 It holds ids, names, hashes and times; never arguments, results or other texts.
 """
 
+import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 
+from bot.errors import StoreUnavailable
 from bot.models import decode, encode
 from bot.store.connection import Connection
 from bot.store.keys import Keys
@@ -54,28 +57,56 @@ class StoredLine:
 
 
 class AuditTrail:
-    """The trail of one deployment. Lines older than `retention_days` are dropped (0: never)."""
+    """The trail of one deployment. Lines older than `retention_days` are dropped (0: never).
+
+    Lines that a process appends at the same time go into one request, so that processes have to
+    agree on the order of requests, not of lines.
+    """
 
     def __init__(self, connection: Connection, keys: Keys, retention_days: int = 0) -> None:
         self._connection = connection
         self._keys = keys
         self._retention = retention_days
+        self._waiting: list[tuple[str, asyncio.Future[None]]] = []
+        self._appending: asyncio.Task[None] | None = None
+        self._head = ""
 
     async def append(self, line: AuditLine) -> None:
-        """Add a line. Raises StoreUnavailable."""
-        text = encode(line)
+        """Add a line. Raises StoreUnavailable; the line may be in the trail all the same."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((encode(line), done))
+        if self._appending is None or self._appending.done():
+            # A task of its own, in no turn's context: the turn that comes first may be cancelled.
+            self._appending = asyncio.create_task(self._append_waiting(), context=Context())
+        await done
+
+    async def _append_waiting(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            error: Exception | None = None
+            try:
+                await self._append([text for text, _ in batch])
+            except Exception as raised:
+                error = raised
+            for _, done in batch:
+                if error is not None and not done.done():
+                    done.set_exception(error)
+                elif not done.done():
+                    done.set_result(None)
+
+    async def _append(self, batch: Sequence[str]) -> None:
         oldest = ""
         if self._retention:
             oldest = str(int((time.time() - self._retention * DAY) * 1000))
-        before = await self._connection.execute("GET", self._keys.audit_head) or ""
         for _ in range(ATTEMPTS):
-            after = chained(before, text)
+            lines, after = _chain(self._head, batch)
             newest = await self._connection.run(
-                "audit", before=before, after=after, line=text, oldest=oldest
+                "audit", before=self._head, after=after, oldest=oldest, lines=lines
             )
+            self._head = newest
             if newest == after:
                 return
-            before = newest
+        raise StoreUnavailable("the audit trail is written by too many processes at once")
 
     async def read(self) -> AsyncIterator[StoredLine]:
         """All lines, oldest first. The hash before the first one is not checked: older lines may be
@@ -96,6 +127,15 @@ class AuditTrail:
         command = ("XRANGE", self._keys.audit, start, "+", "COUNT", READ_AT_ONCE)
         reply: list[tuple[str, dict[str, str]]] = await self._connection.execute(*command)
         return reply
+
+
+def _chain(before: str, texts: Iterable[str]) -> tuple[list[str], str]:
+    """The texts, each followed by its hash, and the hash of the last one."""
+    lines: list[str] = []
+    for text in texts:
+        before = chained(before, text)
+        lines += [text, before]
+    return lines, before
 
 
 def chained(before: str, text: str) -> str:

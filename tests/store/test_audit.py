@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bot.cli.audit import read, render_csv, render_newest
+from bot.errors import StoreUnavailable
 from bot.store import AuditLine, Store, open_store
 
 LINE = AuditLine(
@@ -49,21 +50,64 @@ async def test_a_line_that_is_appended_again_after_a_lost_reply_is_there_once(st
     await store.audit.append(LINE)
     before = (await entries_of(store))[0]
     text, stored = before[1]["line"], before[1]["hash"]
-    assert (
-        await store.connection.run("audit", before="", after=stored, line=text, oldest="") == stored
-    )
+    again = {"before": "", "after": stored, "oldest": "", "lines": [text, stored]}
+    assert await store.connection.run("audit", **again) == stored
     assert len(await entries_of(store)) == 1
+
+
+async def test_a_failure_is_raised_for_every_line_of_the_request(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*args: Any, **named: Any) -> Any:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.connection, "run", fail)
+        results = await asyncio.gather(
+            *(store.audit.append(LINE) for _ in range(5)), return_exceptions=True
+        )
+    assert [type(result) for result in results] == [StoreUnavailable] * 5
+    assert await entries_of(store) == []
+
+
+async def test_a_turn_that_is_cancelled_takes_no_other_line_along(store: Store) -> None:
+    first = asyncio.create_task(store.audit.append(LINE))
+    second = asyncio.create_task(store.audit.append(replace(LINE, turn_id="other")))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert "other" in [line.turn_id for line in (await read(store))[0]]
 
 
 async def test_an_empty_trail_is_intact(store: Store) -> None:
     assert await read(store) == ([], "")
 
 
-async def test_lines_of_many_processes_form_one_chain(store: Store) -> None:
-    await asyncio.gather(*(fill(store, 20, f"turn-{n}") for n in range(5)))
+async def test_lines_of_many_turns_and_processes_form_one_chain(
+    store: Store, redis_url: str
+) -> None:
+    prefix = store.keys.prefix
+    async with open_store(redis_url, prefix=prefix) as second:
+        stores = [store, second] * 50
+        await asyncio.gather(*(fill(each, 4, f"turn-{n}") for n, each in enumerate(stores)))
     lines, problem = await read(store)
-    assert len(lines) == 100
+    assert len({(line.turn_id, line.call_id) for line in lines}) == len(lines) == 400
     assert problem == ""
+
+
+async def test_lines_of_one_moment_take_one_request(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, run = [], store.connection.run
+
+    async def counted(script: str, *args: Any, **named: Any) -> Any:
+        requests.append(script)
+        return await run(script, *args, **named)
+
+    monkeypatch.setattr(store.connection, "run", counted)
+    await asyncio.gather(*(fill(store, 1, f"turn-{n}") for n in range(100)))
+    assert len(requests) <= 3
+    assert len(await entries_of(store)) == 100
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])

@@ -1,13 +1,16 @@
--- Append a line to the audit trail, unless another was appended since `before` was read.
+-- Append lines to the audit trail, unless others were appended since `before` was read.
 -- KEYS audit, audit_head
--- ARGV before, after, line, oldest
--- `before` and `after` are hashes, `oldest` the oldest id to keep ('': all).
--- Returns the hash of the newest line: `after` where the line was appended.
+-- ARGV before, after, oldest, lines...
+-- `lines` are texts, each followed by its hash; `before` is the hash before the first one, `after` that
+-- of the last one, `oldest` the oldest id to keep ('': all).
+-- Returns the hash of the newest line: `after` where the lines were appended.
 local newest = redis.call('GET', audit_head) or ''
 if newest ~= before then
   return newest
 end
-redis.call('XADD', audit, '*', 'line', line, 'hash', after)
+for i = 1, #lines, 2 do
+  redis.call('XADD', audit, '*', 'line', lines[i], 'hash', lines[i + 1])
+end
 redis.call('SET', audit_head, after)
 if oldest ~= '' then
   redis.call('XTRIM', audit, 'MINID', '~', oldest)
