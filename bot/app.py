@@ -219,6 +219,7 @@ def open_services(
         background=background,
         toolbox=toolbox,
         stop_grace=timing.engine.stop_grace,
+        rerun_pause=timing.engine.rerun_pause,
         rollover_messages=settings.bot_rollover_messages,
         answer_messages=settings.bot_answer_messages,
         url=identity.url,

@@ -91,7 +91,7 @@ class RunFailed(BotError):
     `reason` is a stable code (`expired`, `max_output_tokens`, `content_filter`,
     `insufficient_quota`, `context_length_exceeded`, `deadline`, ... or OpenAI's error code). `text`
     is the answer so far, `detail` the server's message for the log, `usage` and `model` what the
-    run cost, if reported.
+    run cost, if reported. `acted`: it used tools, so another run might do something twice.
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class RunFailed(BotError):
         detail: str = "",
         usage: Usage | None = None,
         model: str = "",
+        acted: bool = False,
     ) -> None:
         super().__init__(f"{status}: {reason}" + (f" ({detail})" if detail else ""))
         self.status = status
@@ -111,6 +112,7 @@ class RunFailed(BotError):
         self.detail = detail
         self.usage = usage
         self.model = model
+        self.acted = acted
 
 
 class Undeliverable(BotError):

@@ -143,6 +143,8 @@ class EngineTiming:
     run lives as long as the request."""
     stop_grace: float = 1.5
     """How long a run may take to end after a stop, before its turn ends without it."""
+    rerun_pause: float = 2.0
+    """The pause before a failed run is repeated; it doubles with the next one."""
     poll_first: float = 1.0
     poll_longest: float = 10.0
     error_first: float = 1.0

@@ -16,7 +16,7 @@ from bot.settings import Settings
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
 from bot.slack.surfaces.commands import COMMANDS
-from bot.timing import Timing
+from bot.timing import EngineTiming, Timing
 from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
 from local_slack.workspace.model import Message
@@ -24,6 +24,7 @@ from tests.fakes.openai import FakeOpenAI, held, open_fake_openai
 from tests.recording import Recording
 
 PATIENCE = 20.0
+TIMING = Timing(engine=EngineTiming(rerun_pause=0.05))
 
 
 async def wait_until(condition: Callable[[], Awaitable[Any]], timeout: float = PATIENCE) -> Any:
@@ -133,13 +134,15 @@ async def open_world(
     engine: str = "responses",
     socket_mode: bool = True,
     fake: dict[str, Any] | None = None,
-    timing: Timing = Timing(),
+    timing: Timing = TIMING,
     recording: Recording | None = None,
+    work_part: bool = True,
     **given: Any,
 ) -> AsyncIterator[World]:
     """A world with the running bot. `given` are settings of the bot.
 
-    The AI server and Slack hold what a `recording` says.
+    The AI server and Slack hold what a `recording` says. Without the `work_part` a test runs its
+    own workers.
     """
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(open_fake_openai(**(fake or {})))
@@ -176,7 +179,9 @@ async def open_world(
             | given,
         )
         processes = await stack.enter_async_context(AsyncExitStack())
-        bot = await processes.enter_async_context(open_bot(settings, timing=timing))
+        bot = await processes.enter_async_context(
+            open_bot(settings, work_part=work_part, timing=timing)
+        )
         yield _reached(World(slack, server, bot, settings, timing, processes))
         assert not unmarked(slack)
 

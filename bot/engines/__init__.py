@@ -28,6 +28,8 @@ class RunRequest:
     turn_id: str
     again: bool = False
     """An earlier attempt to start this very run may have reached the server."""
+    failed: frozenset[str] = frozenset()
+    """Ids of runs of this turn that failed. They are not adopted; the messages may be kept."""
     files: Mapping[str, Sequence[Attachment]] = field(default_factory=dict)
     """The files of the messages by their ts; empty where the engine `appends`."""
     functions: tuple[FunctionSpec, ...] = ()

@@ -146,7 +146,14 @@ class Draft:
         if status not in ("completed", "cancelled"):
             reason, detail = _failure(self.ended, status)
             ended: RunStatus = "incomplete" if status == "incomplete" else "failed"
-            raise RunFailed(ended, reason, text=written, detail=detail, usage=usage, model=model)
+            raise RunFailed(
+                *(ended, reason),
+                text=written,
+                detail=detail,
+                usage=usage,
+                model=model,
+                acted=bool(steps(items) or steps(map(fields, listed(self.ended.get("output"))))),
+            )
         files = made_files(items)
         calls = calls_of(items) if takes_calls and status == "completed" else ()
         if status == "completed" and not (written.strip() or files or calls):

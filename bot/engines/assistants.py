@@ -135,7 +135,7 @@ class AssistantsEngine:
     async def _start_run(self, request: RunRequest, known: Sequence[FunctionOutput]) -> Run:
         conversation, asked_by = request.conversation, request.asked_by
         if request.again:
-            found = await self._find_run(conversation, request.messages, request.turn_id)
+            found = await self._find_run(request)
             if found is not None and not (asked_by and found.get("id") == asked_by.id):
                 return _as_run(found, conversation, min(time.time(), _created_at(found)))
         body = self._body(request) | await self._tool_fields(request)
@@ -213,8 +213,21 @@ class AssistantsEngine:
             raise RunFailed(PAUSED, PAUSED, text=draft.text)
         if draft.run is None:
             raise Retry("the run has no state")
-        update = finish(draft.run, await self._answer(run), draft)
+        acted = await self._acted(run, draft)
+        update = finish(draft.run, await self._answer(run), draft, acted=acted)
         yield replace(update, citations=await self._named(update.citations))
+
+    async def _acted(self, run: Run, draft: RunDraft) -> bool:
+        """Whether a run that failed may have used the assistant's own tools."""
+        failed = draft.status in ("failed", "expired")
+        if not failed or not fields(draft.run).get("tools"):
+            return False
+        path = ("threads", run.conversation_id, "runs", run.id, "steps")
+        try:
+            done = await self._api.all(*path, order="asc")
+        except BotError:
+            return True
+        return any(step.get("type") == "tool_calls" for step in done)
 
     async def cancel(self, run: Run) -> None:
         path = ("threads", run.conversation_id, "runs", run.id, "cancel")
@@ -331,20 +344,19 @@ class AssistantsEngine:
         page = await self._api.get(*path, order="desc", limit=NEWEST_MESSAGES)
         return _data(page)[::-1]
 
-    async def _find_run(
-        self, conversation: Conversation, messages: Sequence[Message], turn_id: str
-    ) -> Json | None:
+    async def _find_run(self, request: RunRequest) -> Json | None:
         """The run of this turn. Where the server keeps no metadata: one that is not older than
         the turn's last message, since no message can be added while a run is active.
         """
-        path = ("threads", conversation.id, "runs")
-        runs = _data(await self._api.get(*path, order="desc", limit=NEWEST_RUNS))
+        path = ("threads", request.conversation.id, "runs")
+        listed_runs = _data(await self._api.get(*path, order="desc", limit=NEWEST_RUNS))
+        runs = [run for run in listed_runs if text(run.get("id")) not in request.failed]
         for run in runs:
-            if _metadata(run).get("turn") == turn_id:
+            if _metadata(run).get("turn") == request.turn_id:
                 return run
-        if not runs or not messages or _metadata(runs[0]):
+        if not runs or not request.messages or _metadata(runs[0]):
             return None
-        last = await self._find_message(conversation, messages[-1])
+        last = await self._find_message(request.conversation, request.messages[-1])
         newest = max(runs, key=_created_at)
         is_ours = last is not None and _created_at(newest) >= _created_at(last)
         return newest if is_ours else None

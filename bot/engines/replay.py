@@ -64,8 +64,9 @@ class _Work:
 
     def is_for(self, request: RunRequest) -> bool:
         """Whether this is the run that the request asks for."""
-        known = self.request
-        return (known.turn_id, known.asked_by) == (request.turn_id, request.asked_by)
+        known, failed = self.request, self.run.id in request.failed
+        same = (known.turn_id, known.asked_by) == (request.turn_id, request.asked_by)
+        return same and not failed
 
     @property
     def broke(self) -> bool:
@@ -228,6 +229,13 @@ class ReplayEngine:
             if has_files and not accepted.is_set() and error.reason.startswith("status 5"):
                 # Servers of text-only models fail this way on an image.
                 raise RunFailed("failed", "bad_request", detail=error.reason) from None
+            if accepted.is_set():
+                raise RunFailed(
+                    *("failed", "stream_cut"),
+                    text=draft.text,
+                    detail=error.reason,
+                    acted=bool(draft.update().steps),
+                ) from None
             raise
         if draft.status == "completed":
             written = [Said("assistant", draft.text)] if draft.text or not draft.calls else []

@@ -92,7 +92,8 @@ class ResponsesEngine:
         """What the conversation holds of a request already, as far as that can be the case."""
         said = not request.asked_by and (request.messages or request.earlier)
         owed = not request.asked_by and request.conversation.owed
-        if owed or (request.again and (said or request.outputs)):
+        again = request.again or request.failed
+        if owed or (again and (said or request.outputs)):
             items = await conversations.items_of_turn(self._api, request.conversation)
             return find_kept(items, request)
         return Kept()

@@ -157,7 +157,7 @@ def made_files(messages: Iterable[Item]) -> tuple[MadeFile, ...]:
     return tuple(found.values())
 
 
-def finish(run: Item, messages: list[Item], draft: RunDraft) -> Update:
+def finish(run: Item, messages: list[Item], draft: RunDraft, *, acted: bool = False) -> Update:
     """The last update of a run that has ended. Raises RunFailed where it has no whole answer."""
     written, citations = read(messages)
     written = written or draft.text
@@ -169,7 +169,14 @@ def finish(run: Item, messages: list[Item], draft: RunDraft) -> Update:
         error = fields(run.get("last_error"))
         code = text(error.get("code")) or status
         detail = text(error.get("message"))[:DETAIL_CHARS]
-        raise RunFailed(status, code, text=written, detail=detail, usage=usage, model=model)
+        raise RunFailed(
+            *(status, code),
+            text=written,
+            detail=detail,
+            usage=usage,
+            model=model,
+            acted=acted or bool(draft.steps),
+        )
     files = made_files(messages)
     if status == "completed" and not written.strip() and not files:
         raise RunFailed("completed", "empty", usage=usage, model=model)

@@ -84,6 +84,18 @@ class GivenUp:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedRun:
+    """A run that failed and is followed by another one; when (epoch seconds), in which attempt, and
+    what it used, if the server says so."""
+
+    reason: str
+    at: float
+    attempt: int
+    run: Run | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Waits:
     """How long a turn has waited for dependencies that were down.
 
@@ -164,6 +176,7 @@ CARDS = Step("steps", tuple[Card, ...])
 GIVEN_UP = Step("given_up", GivenUp)
 """Only the apology is left to do."""
 WAITS = Step("waits", Waits)
+FAILED_RUNS: Step[tuple[FailedRun, ...]] = Step("failed_runs", tuple[FailedRun, ...])
 NOTICE = Step("notice", str)
 """The `ts` of the outage notice; "" once it is deleted."""
 
@@ -202,6 +215,10 @@ class Attempt:
         """The run of a round. Each run that ends with calls is followed by one more round."""
         suffix = f":{round_number}" if round_number else ""
         return Step(f"run:{self.number}{suffix}", Run)
+
+    def repeated_run(self, failed: int) -> Step[Run]:
+        """The first run, after so many that failed."""
+        return Step(f"run:{self.number}:again{failed}", Run) if failed else self.run
 
     def asked(self, round_number: int) -> Step[Asked]:
         """The calls that the run of a round ended with."""

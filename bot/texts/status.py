@@ -3,6 +3,7 @@
 THINKING = "is thinking…"
 WAITING = "is busy: your message waits its turn…"
 RESUMING = "is picking this up again…"
+TRYING_AGAIN = "is trying again…"
 RETRYING = "is waiting to try again…"
 NO_WORKER = "is offline: your message is kept and will be answered…"
 

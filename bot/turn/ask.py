@@ -22,6 +22,7 @@ from bot.turn.conversation import open_conversation, start_over
 from bot.turn.files_in import FileFallback, Offered, load_files
 from bot.turn.files_out import fetch, fit, snippets
 from bot.turn.interrupt import Interrupt
+from bot.turn.reruns import Reruns
 from bot.turn.rounds import Ended, Rounds, Show, Story, functions_of, titles_of
 from bot.turn.rounds_so_far import add_usage, earlier_outputs, usage_of_rounds
 from bot.turn.services import Services
@@ -81,14 +82,19 @@ async def _run(
     story = Story(titles=titles_of(offer))
     show = Show(reply, story)
 
-    async def start(order: RunRequest, number: int) -> Run | None:
-        return await _start(turn, services, engine, order, attempt.run_of(number), interrupt)
+    async def once(order: RunRequest, step: Step[Run]) -> tuple[Run | None, Update]:
+        run = await _start(turn, services, engine, order, step, interrupt)
+        if run is None:
+            return None, Update("cancelled")
+        return run, await _follow(turn, services, run, order, see, interrupt)
 
-    async def follow(run: Run, order: RunRequest) -> Update:
-        return await _follow(turn, services, run, order, show.update, interrupt)
+    async def see(update: Update) -> None:
+        reruns.see(update)
+        await show.update(update)
 
+    reruns = Reruns(turn, services, attempt, reply, interrupt, once)
     calling = Calling(turn, services, request, offer, interrupt, show.card)
-    rounds = Rounds(calling, engine, attempt, story, start, follow)
+    rounds = Rounds(calling, engine, attempt, story, reruns.run)
     return await _finish(turn, services, await rounds.run(order), interrupt)
 
 

@@ -22,9 +22,8 @@ from bot.turn.services import Services
 GAP = "\n\n"
 """Between the texts of two rounds."""
 
-Start = Callable[[RunRequest, int], Awaitable[Run | None]]
-"""Starts the run of a round; None where it was interrupted before."""
-Follow = Callable[[Run, RunRequest], Awaitable[Update]]
+Work = Callable[[RunRequest, int], Awaitable[tuple[Run | None, Update]]]
+"""Makes the run of a round; None where it was interrupted before."""
 
 
 @dataclass
@@ -97,8 +96,7 @@ class Rounds:
     engine: Engine
     attempt: Attempt
     story: Story
-    start: Start
-    follow: Follow
+    work: Work
 
     async def run(self, order: RunRequest) -> Ended:
         """Start and follow runs until one ends without calls, or the turn is interrupted.
@@ -127,8 +125,7 @@ class Rounds:
         """One run: the end of the turn, or the calls that it ended with, recorded."""
         story = self.story
         try:
-            run = await self.start(order, number)
-            update = await self.follow(run, order) if run else Update("cancelled")
+            run, update = await self.work(order, number)
         except RunFailed as error:
             await self._close(order)
             error.text = story.whole(Update(error.status, error.text)).text

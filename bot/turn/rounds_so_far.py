@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
-from itertools import count
+from itertools import count, takewhile
 
 from bot.calls import FunctionOutput
 from bot.models import Run, Usage
@@ -72,11 +72,9 @@ def runs_of(turn: Turn) -> list[Run]:
     """The runs that the turn started."""
     found: list[Run] = []
     for attempt in attempts_of(turn):
-        for number in count():
-            run = turn.recall(attempt.run_of(number))
-            if run is None:
-                break
-            found += [run] if run not in found else []
+        for family in (map(attempt.run_of, count()), map(attempt.repeated_run, count(1))):
+            runs = takewhile(lambda run: run is not None, map(turn.recall, family))
+            found += [run for run in runs if run and run not in found]
     return found
 
 
@@ -95,8 +93,11 @@ def _kept(output: FunctionOutput) -> FunctionOutput:
 
 
 def usage_of_rounds(turn: Turn) -> Usage | None:
-    """What the runs that ended with calls took; None where there was none."""
+    """What the runs that ended with calls, or failed and were repeated, took; None where there was
+    none."""
     used: Usage | None = None
+    for failed in turn.recall(steps.FAILED_RUNS) or ():
+        used = add_usage(used, failed.usage)
     for each in rounds_of(turn):
         used = add_usage(used, each.asked.usage)
     return used

@@ -40,6 +40,8 @@ class Services:
     toolbox: Toolbox
     stop_grace: float
     """Seconds that a run may take to end after an interrupt; then its turn ends without it."""
+    rerun_pause: float
+    """Seconds before a failed run is repeated; doubled before it is repeated once more."""
     rollover_messages: int
     """Number of messages after which a conversation is summarized in a new one."""
     answer_messages: int

@@ -45,7 +45,7 @@ OUTAGES = frozenset(
     {
         *("authentication", "deadline", "endpoint_not_found", "expired", "insufficient_quota"),
         *("model_not_found", "unsupported_parameter", "data_retention"),
-        *("permission", "rate_limit_exceeded", "run_not_found", "server_error"),
+        *("permission", "rate_limit_exceeded", "run_not_found", "server_error", "stream_cut"),
     }
 )
 """Reasons of failed runs that are not caused by the messages: these are sent again."""

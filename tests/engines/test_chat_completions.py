@@ -199,12 +199,15 @@ async def test_other_ends_have_their_reason(
     assert (caught.value.reason, caught.value.text) == (reason, answer.text)
 
 
-async def test_an_error_in_the_stream_is_retried(fake: FakeOpenAI, engine: Router) -> None:
+async def test_after_an_error_in_the_stream_the_run_can_be_repeated(
+    fake: FakeOpenAI, engine: Router
+) -> None:
     fake.answer = [failed(), "Now."]
     conversation, message = await begin(engine), said("hello")
     run = await start(engine, conversation, message)
-    with pytest.raises(Retry):
+    with pytest.raises(RunFailed, match="stream_cut"):
         await last_update(engine, run, conversation)
+    run = await start(engine, conversation, message)
     assert (await last_update(engine, run, conversation)).text == "Now."
 
 

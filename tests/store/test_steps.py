@@ -7,7 +7,7 @@ import pytest
 
 from bot.models import Answer, Conversation, Run, RunOptions, Thread, Usage, decode, encode
 from bot.store import steps
-from bot.store.steps import Admission, Attempt, Draft, GivenUp, Heard, Step, Waits
+from bot.store.steps import Admission, Attempt, Draft, FailedRun, GivenUp, Heard, Step, Waits
 
 STORED: dict[str, Step[Any]] = {
     "admission": steps.ADMISSION,
@@ -41,6 +41,15 @@ STORED: dict[str, Step[Any]] = {
     "unattached": steps.UNATTACHED,
     "unread": steps.UNREAD,
     "cut": steps.CUT,
+    "approval:a1": steps.approval_step("a1"),
+    "asked:1:2": Attempt(1).asked(2),
+    "call:1.2.3": steps.call("1.2.3"),
+    "card:a1": steps.card_step("a1"),
+    "card_closed:a1": steps.closed_card("a1"),
+    "decision:a1": steps.decision_step("a1"),
+    "run:1:2": Attempt(1).run_of(2),
+    "failed_runs": steps.FAILED_RUNS,
+    "run:1:again2": Attempt(1).repeated_run(2),
     "kept_files": steps.KEPT_FILES,
     "notice": steps.NOTICE,
     "waits": steps.WAITS,
@@ -79,6 +88,11 @@ VALUES: list[tuple[Step[Any], str, object]] = [
     ),
     (steps.ANSWER, '{"text":"hello","outcome":"completed"}', Answer("hello")),
     (steps.SUMMARY_USAGE, '{"input_tokens":3}', Usage(input_tokens=3)),
+    (
+        steps.FAILED_RUNS,
+        '[{"reason":"server_error","at":1.5,"attempt":0}]',
+        (FailedRun("server_error", 1.5, 0),),
+    ),
     (steps.UNREAD, '["a.bin (too large)"]', ["a.bin (too large)"]),
 ]
 
@@ -95,7 +109,10 @@ def test_every_step_has_a_stored_name_of_its_own() -> None:
         for value in vars(steps).values()
         if inspect.isfunction(value) and value.__module__ == steps.__name__
     ]
-    of_an_attempt = {name for name in vars(Attempt) if not name.startswith("_")} - {"number"}
+    of_an_attempt = {name for name in vars(Attempt) if not name.startswith("_")} - {
+        "number",
+        "call_key",
+    }
     assert len(STORED) == len(declared) + len(families) + len(of_an_attempt)
 
 

@@ -21,7 +21,7 @@ async def test_a_mention_is_answered_in_its_thread_and_remembered(any_world: Wor
 
 
 async def test_the_next_turn_knows_a_long_batch_whose_run_failed(world: World) -> None:
-    world.fake.answer = [held("patience"), failed()]
+    world.fake.answer = [held("patience"), failed(), failed(), failed()]
     root = await world.slack.user("alice").says("#general", "@bot first")
     await world.slack.wait_for(lambda: world.fake.working)
     said = [f"word {number}" for number in range(30)]
@@ -261,7 +261,7 @@ async def test_a_long_answer_arrives_whole_and_in_order(world: World) -> None:
 
 
 async def test_messages_of_a_failed_turn_are_known_afterwards(world: World) -> None:
-    world.fake.answer = [failed(), failed("invalid_prompt")]
+    world.fake.answer = [failed(), failed(), failed(), failed("invalid_prompt")]
     root = await world.ask("#general", "@bot my name is Ada")
     await world.ask("#general", "something bad", thread_ts=root)
     await world.ask("#general", "what is my name?", thread_ts=root)

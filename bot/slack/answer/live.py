@@ -65,6 +65,16 @@ class Live:
         if self._task is None:
             self._task = asyncio.create_task(self._keep_showing())
 
+    async def begin_again(self, status: str) -> None:
+        """Drop the text so far: another answer takes its place. What is shown of it is edited."""
+        async with self._at_work:
+            self._update = Update("queued")
+            if self._drafts.shown:
+                self._leave_stream("run_failed")
+            elif self._streamed:
+                self._streamed = StreamedMessage(self._outlet)
+        self._outlet.status.say(status)
+
     async def rest(self) -> None:
         """Stop showing; waits for a request in flight. Raises what the task raised."""
         if self._task is None:

@@ -174,6 +174,10 @@ class Reply:
         if self._shows and self._fits(update.text):
             self._live.show(update)
 
+    async def begin_again(self, status: str) -> None:
+        """Drop the text so far: another answer takes its place."""
+        await self._live.begin_again(status)
+
     def _fits(self, text: str) -> bool:
         if len(text) < self._measured:
             self._measured = self._size = 0
