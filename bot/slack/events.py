@@ -34,7 +34,7 @@ from bot.texts.status import queued
 
 STOPPED_AT_ONCE = 5
 """Threads that a `stop` at the top of a DM ends: each message there opens its own thread."""
-TELLING = 1.0
+NOTICE_SECONDS = 1.0
 """Seconds that a notice to a person may delay the acknowledgement."""
 
 EVENTS = (
@@ -87,7 +87,7 @@ class Listeners:
 
     async def app_mention(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
         """Handle a mention of the bot. The event `message` delivers the same message (its twin)."""
-        await self._hear(event, body, context, "mention")
+        await self._receive(event, body, context, "mention")
 
     async def message(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
         """Handle a message in a channel of the bot: a DM, a mention, a reply, or none of its
@@ -101,7 +101,7 @@ class Listeners:
         direct = event.get("channel_type") == "im"
         mentioned = self._messages.mentions_us(event)
         address: Address = "direct" if direct else "mention" if mentioned else ""
-        await self._hear(event, body, context, address)
+        await self._receive(event, body, context, address)
 
     async def agent_session_stopped(self, event: Payload, context: AsyncBoltContext) -> None:
         """Handle Slack's own Stop button: the run of that thread is cancelled."""
@@ -118,28 +118,28 @@ class Listeners:
                 installation(context), event["channel"], event["user"]
             )
 
-    async def _hear(
+    async def _receive(
         self, event: Payload, body: Payload, context: AsyncBoltContext, address: Address
     ) -> None:
         sender = self._messages.sender(event)
-        if not sender or not await self._admits(sender, event, address):
+        if not sender or not await self._answers(sender, event, address):
             return
         message = self._messages.parse(event, installation(context), event_id(body))
         if not address and message.ts == message.thread.thread_ts:
             return
-        heard = await self._store_message(message, address, sender)
-        if heard.verdict == "new":
-            await self._attend_to(message, heard)
-        elif heard.verdict == "full":
+        routed = await self._store_message(message, address, sender)
+        if routed.verdict == "new":
+            await self._act_at_once(message, routed)
+        elif routed.verdict == "full":
             await self._refuse(message)
-        elif heard.verdict == "late_files":
+        elif routed.verdict == "late_files":
             await self._changes.files_arrived_late(message)
-        elif heard.verdict == "looping":
+        elif routed.verdict == "looping":
             log.warning("loop_stopped", thread=message.thread.key, user=message.user_id)
-        if heard.verdict not in ("full", "overheard", "ignored", "looping"):
-            _log_delivery(message, heard)
+        if routed.verdict not in ("full", "overheard", "ignored", "looping"):
+            _log_delivery(message, routed)
 
-    async def _admits(self, sender: Sender, event: Payload, address: Address) -> bool:
+    async def _answers(self, sender: Sender, event: Payload, address: Address) -> bool:
         """Whether the bot answers this kind of sender at all.
 
         Slackbot only with a reminder that mentions the bot. Apps only if the settings allow it:
@@ -159,14 +159,14 @@ class Listeners:
 
     async def _store_message(self, message: Message, address: Address, sender: Sender) -> Routed:
         routing, bound = self._store.routing, PERSON_BOUND if sender == "person" else APP_BOUND
-        heard = await routing.route(message, address, self._follow_ups, bound)
-        if heard.verdict == "unknown":
+        routed = await routing.route(message, address, self._follow_ups, bound)
+        if routed.verdict == "unknown":
             ours = await spoke_in(self._client, self._identity, message.thread)
             await routing.adopt(message.thread, ours=ours)
-            heard = await routing.route(message, address, self._follow_ups, bound)
-        return heard
+            routed = await routing.route(message, address, self._follow_ups, bound)
+        return routed
 
-    async def _attend_to(self, message: Message, heard: Routed) -> None:
+    async def _act_at_once(self, message: Message, routed: Routed) -> None:
         """Do what cannot wait for the message's turn."""
         if message.kind == "reset":
             user_id, team_id = message.user_id, message.user_team_id
@@ -175,10 +175,10 @@ class Listeners:
         elif message.kind == "stop" and await self._rights.refusal(message):
             return
         elif message.kind == "stop":
-            if not await self._stop(message) and heard.waiting <= 1:
-                await self._tell_nothing_to_stop(message)
-        elif heard.active:
-            await self._tell_queued(message.thread, heard.waiting)
+            if not await self._stop(message) and routed.waiting <= 1:
+                await self._notify_nothing_to_stop(message)
+        elif routed.active:
+            await self._show_queued(message.thread, routed.waiting)
 
     async def _stop(self, message: Message) -> bool:
         """Stop the thread's turn, or those of the whole DM at its top; returns whether there was
@@ -200,16 +200,16 @@ class Listeners:
         """Tell the person that the thread's inbox is full, at most once a minute."""
         thread = message.thread
         log.warning("inbox_full", thread=thread.key)
-        await _tell(notice(self._store, self._client, thread, message.user_id, INBOX_FULL))
+        await _best_effort(notice(self._store, self._client, thread, message.user_id, INBOX_FULL))
 
-    async def _tell_nothing_to_stop(self, message: Message) -> None:
-        await _tell(
+    async def _notify_nothing_to_stop(self, message: Message) -> None:
+        await _best_effort(
             notice(self._store, self._client, message.thread, message.user_id, NOTHING_TO_STOP)
         )
 
-    async def _tell_queued(self, thread: Thread, waiting: int) -> None:
+    async def _show_queued(self, thread: Thread, waiting: int) -> None:
         """Show that the message waits behind the answer in progress."""
-        await _tell(
+        await _best_effort(
             self._client.assistant_threads_setStatus(
                 channel_id=thread.channel_id,
                 thread_ts=thread.thread_ts,
@@ -224,23 +224,23 @@ def event_id(body: Payload) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _log_delivery(message: Message, heard: Routed) -> None:
-    new = heard.verdict == "new"
+def _log_delivery(message: Message, routed: Routed) -> None:
+    new = routed.verdict == "new"
     metrics.messages.labels("new" if new else "again").inc()
-    tell = log.info if new else log.debug
-    tell(
+    write = log.info if new else log.debug
+    write(
         "message_delivered" if new else "message_seen_before",
         thread=message.thread.key,
         ts=message.ts,
         kind=message.kind,
-        waiting=heard.waiting,
+        waiting=routed.waiting,
     )
 
 
-async def _tell(call: Awaitable[object]) -> None:
+async def _best_effort(call: Awaitable[object]) -> None:
     """Best effort: failures are ignored, and the wait is short."""
     try:
-        async with asyncio.timeout(TELLING):
+        async with asyncio.timeout(NOTICE_SECONDS):
             with slack_errors():
                 await call
     except (TimeoutError, BotError, SlackApiError) as error:

@@ -77,7 +77,9 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
             return found
         if answer is None:
             answer = await answer_to(turn, services, request, reply, interrupt)
-            answer = replace(answer, text=well_formed(answer.text), note=note(turn, admission))
+            answer = replace(
+                answer, text=well_formed(answer.text), note=notes_below(turn, admission)
+            )
             await turn.note(steps.ANSWER, answer)
         interrupt.begun = True
         with trace.span("post", answer_outcome=answer.outcome):
@@ -104,7 +106,7 @@ async def settle_found(
     text, ending = found
     log.warning("answer_found", thread=turn.claim.thread.key, turn=turn.id)
     if request.conversation is None and ending.get("conversation"):
-        await services.store.conversations.save(turn.claim, told(turn, ending))
+        await services.store.conversations.save(turn.claim, conversation_named_by(turn, ending))
     answered = ending.get("answers", "").split()
     kept = [m for m in turn.claim.messages if answered and m.ts not in answered]
     done = [m for m in turn.claim.messages if m not in kept]
@@ -116,7 +118,7 @@ async def settle_found(
     return Answer(text, reason="found")
 
 
-def told(turn: Turn, ending: Mapping[str, str]) -> Conversation:
+def conversation_named_by(turn: Turn, ending: Mapping[str, str]) -> Conversation:
     """The conversation that the ending of an answer names."""
     thread, first = turn.claim.thread, turn.claim.messages[0]
     id_, engine = ending["conversation"], ending["engine"]
@@ -161,8 +163,8 @@ async def answer_to(
     return await ask(turn, services, questions, reply, interrupt)
 
 
-def note(turn: Turn, admission: Admission) -> str:
-    """What is said below the answer."""
+def notes_below(turn: Turn, admission: Admission) -> str:
+    """The notes below the answer."""
     fresh = fresh_start(turn.recall(steps.ARCHIVED))
     unknown = outcome_unknown(unknown_calls(turn))
     parts = [fresh, admission.note, unread_note(turn), unattached(missing(turn)), unknown]
