@@ -147,7 +147,7 @@ class Inbox:
         )
         return found
 
-    async def claim(self, worker: str, count: int, block: float) -> list[Entry]:
+    async def read_ready(self, worker: str, count: int, block: float) -> list[Entry]:
         """Read up to `count` ready threads, waiting up to `block` seconds for the first.
 
         `block` is cut to what the socket's timeout allows; 0 does not wait.

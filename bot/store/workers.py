@@ -30,7 +30,7 @@ class Workers:
     async def beat(self, worker: str, ttl: float) -> Beat:
         """Renew a worker's lease for `ttl` seconds and wake threads that are due; returns the news.
 
-        Call this before the first `claim`, and then well within `ttl`, about once a second.
+        Call this before the first `read_ready`, and then well within `ttl`, about once a second.
         """
         keys = self._keys
         (
@@ -88,8 +88,8 @@ class Workers:
     async def rescue_own(self, worker: str, held: Collection[str], idle: float = 5.0) -> int:
         """Requeue threads that Redis counts as ours but that we do not hold.
 
-        This happens when the reply to a `claim` was lost. `held` are the ids of the entries that we
-        know; entries younger than `idle` seconds are skipped. Returns the number of moved threads.
+        This happens when the reply to a `read_ready` was lost. `held` are the ids of known entries;
+        entries younger than `idle` seconds are skipped. Returns the number of moved threads.
         """
         strays = await self._connection.run(
             "strays", worker=worker, ms=int(idle * 1000), known_ids=tuple(held)

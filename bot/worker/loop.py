@@ -80,7 +80,7 @@ class Worker:
                 await first_of(self._freed.wait(), self._leaving.wait(), recheck)
                 continue
             try:
-                self._begin(await self._claim(room))
+                self._begin(await self._read_ready(room))
                 backoff = error_backoff()
                 continue
             except StoreUnavailable as error:
@@ -89,17 +89,18 @@ class Worker:
                 log.exception("claim_failed", error=type(error).__name__)
             await first_of(asyncio.sleep(next(backoff)), self._leaving.wait())
 
-    async def _claim(self, most: int) -> list[Entry]:
-        """Wait for ready threads, but no longer than until we leave (`_hand_over` finds a claim
-        whose reply is lost)."""
-        claim = asyncio.create_task(self._inbox.claim(self.name, most, self._timing.claim_block))
+    async def _read_ready(self, most: int) -> list[Entry]:
+        """Wait for ready threads, or until we leave (`_hand_over` finds those of a lost reply)."""
+        reading = asyncio.create_task(
+            self._inbox.read_ready(self.name, most, self._timing.claim_block)
+        )
         leaving = asyncio.create_task(self._leaving.wait())
-        await asyncio.wait([claim, leaving], return_when=asyncio.FIRST_COMPLETED)
-        await end_tasks([leaving] if claim.done() else [leaving, claim])
-        return [] if claim.cancelled() else claim.result()
+        await asyncio.wait([reading, leaving], return_when=asyncio.FIRST_COMPLETED)
+        await end_tasks([leaving] if reading.done() else [leaving, reading])
+        return [] if reading.cancelled() else reading.result()
 
     def _begin(self, entries: Sequence[Entry]) -> None:
-        """Resumed turns are taken in one round trip: a thousand arrive when a worker leaves."""
+        """Start the entries. Resumed turns, which come by the thousand, are taken in one call."""
         resumed = [entry for entry in entries if entry.begun]
         batch = asyncio.create_task(self._inbox.take_all(resumed, self.name)) if resumed else None
         if batch:
@@ -136,7 +137,7 @@ class Worker:
             self._heartbeat.abandon(thread.turn)
             log.error("turn_abandoned", error=str(error))
         except Exception as error:
-            # It stays in Redis, too: a newer version may be able to read it after a deploy.
+            # It also stays in Redis: a newer version may be able to read it after a deploy.
             log.exception("thread_unreadable", error=type(error).__name__)
 
     async def _take(self, entry: Entry, batch: _Batch | None) -> Claim | None:
@@ -146,7 +147,7 @@ class Worker:
             except StoreUnavailable:
                 raise
             except Exception:
-                log.exception("batch_take_failed")  # one by one, then
+                log.exception("batch_take_failed")  # then one by one
         else:
             await asyncio.sleep(self._debounce(entry))
         return await self._inbox.take(entry, self.name)
@@ -157,7 +158,7 @@ class Worker:
         return min(gather, max(0.0, entry.since + gather - time.time()))
 
     async def _finish_steps(self) -> None:
-        """Turns that wait for their run can go at once; the others finish their step."""
+        """Cancel turns that wait for their run at once; let the others finish their step."""
         deadline = time.monotonic() + self._timing.shutdown_grace
         while self._active and time.monotonic() < deadline:
             self._active.cancel(lambda thread: thread.can_be_cancelled)

@@ -94,7 +94,7 @@ class Scene:
             await self.store.workers.hand_over(f"w{self.workers}")
         self.workers += 1
         name = f"w{self.workers}"
-        entries = await self.store.inbox.claim(name, 1, 1)
+        entries = await self.store.inbox.read_ready(name, 1, 1)
         claim = await self.store.inbox.take(entries[0], name)
         assert claim is not None
         return self.store.turns.open(claim)

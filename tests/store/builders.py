@@ -45,7 +45,7 @@ async def deliver(store: Store, *stamps: str, of: Thread | None = None) -> None:
 
 
 async def claim_entries(store: Store, worker: str = "anna", count: int = 100) -> list[Entry]:
-    return await store.inbox.claim(worker, count, 0)
+    return await store.inbox.read_ready(worker, count, 0)
 
 
 async def take_all(store: Store, worker: str = "anna") -> list[Claim]:

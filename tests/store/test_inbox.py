@@ -229,7 +229,7 @@ async def test_the_last_taker_of_an_entry_holds_it(store: Store) -> None:
 
 
 async def test_claiming_waits_for_the_first_message(store: Store) -> None:
-    waiting = asyncio.create_task(store.inbox.claim("anna", 10, 3))
+    waiting = asyncio.create_task(store.inbox.read_ready("anna", 10, 3))
     await wait_until(lambda: _has_consumer(store))
     await deliver(store, "1.0")
 
@@ -242,7 +242,7 @@ async def _has_consumer(store: Store) -> bool:
 
 
 async def test_claiming_times_out_without_messages(store: Store) -> None:
-    assert await store.inbox.claim("anna", 10, 0.01) == []
+    assert await store.inbox.read_ready("anna", 10, 0.01) == []
 
 
 async def test_a_released_turn_is_ready_when_it_is_due(store: Store) -> None:

@@ -34,7 +34,7 @@ ACTIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "deliver": lambda store: store.inbox.deliver(message("1.0")),
     "revise": lambda store: store.inbox.revise(message("1.0")),
     "interrupt": lambda store: store.inbox.interrupt(thread(), "stop"),
-    "claim": lambda store: store.inbox.claim("anna", 1, 0.1),
+    "read_ready": lambda store: store.inbox.read_ready("anna", 1, 0.1),
     "depth": lambda store: store.inbox.depth(),
     "state": lambda store: store.inbox.state(thread()),
     "beat": lambda store: store.workers.beat("anna", 60),
@@ -125,7 +125,7 @@ async def test_the_store_recovers_from_a_server_that_lost_everything(
 async def test_a_worker_that_waits_for_work_survives_a_flush(own_server: RedisServer) -> None:
     async with open_store(own_server.url) as store:
         await claim_entries(store)
-        waiting = asyncio.create_task(store.inbox.claim("anna", 1, 4))
+        waiting = asyncio.create_task(store.inbox.read_ready("anna", 1, 4))
         await wait_until(lambda: _is_blocked(store))
         await store.redis.flushall()
         await deliver(store, "1.0")
@@ -215,7 +215,7 @@ async def test_a_hanging_server_times_out_and_is_used_again_after_recovery(
 
 async def test_a_cancelled_call_leaves_the_store_usable(store: Store) -> None:
     for _ in range(20):
-        waiting = asyncio.create_task(store.inbox.claim("anna", 1, 4))
+        waiting = asyncio.create_task(store.inbox.read_ready("anna", 1, 4))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
@@ -229,7 +229,7 @@ async def test_connections_are_bounded(own_server: RedisServer) -> None:
     async with open_store(own_server.url, connections=4) as store:
         await asyncio.gather(
             *(deliver(store, "1.0", of=thread(f"{number}.0")) for number in range(200)),
-            store.inbox.claim("anna", 1, 0.5),
+            store.inbox.read_ready("anna", 1, 0.5),
             store.workers.beat("anna", 60),
         )
 
@@ -238,7 +238,7 @@ async def test_connections_are_bounded(own_server: RedisServer) -> None:
 
 async def test_a_blocking_claim_does_not_block_other_calls(own_server: RedisServer) -> None:
     async with open_store(own_server.url, connections=3) as store:
-        waiting = asyncio.create_task(store.inbox.claim("anna", 1, 4))
+        waiting = asyncio.create_task(store.inbox.read_ready("anna", 1, 4))
         await wait_until(lambda: _is_blocked(store))
         async with asyncio.timeout(1):
             await store.workers.beat("anna", 60)

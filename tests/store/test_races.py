@@ -15,7 +15,7 @@ Answers = dict[Thread, list[str]]
 async def work(store: Store, worker: str, answers: Answers, expected: int) -> None:
     """Answer ready threads until everything is answered."""
     while sum(map(len, answers.values())) < expected:
-        for entry in await store.inbox.claim(worker, 5, 0.02):
+        for entry in await store.inbox.read_ready(worker, 5, 0.02):
             claim = await store.inbox.take(entry, worker)
             if claim is not None:
                 await asyncio.sleep(random.random() / 1000)
@@ -61,7 +61,7 @@ async def test_of_many_deliveries_of_one_message_one_counts(store: Store) -> Non
 
 async def test_of_two_workers_that_hold_a_thread_one_can_write(store: Store) -> None:
     await deliver(store, "1.0")
-    [entry] = await store.inbox.claim("anna", 1, 0)
+    [entry] = await store.inbox.read_ready("anna", 1, 0)
     claims = await asyncio.gather(*(store.inbox.take(entry, name) for name in ("anna", "bert")))
     outcomes = await asyncio.gather(
         *(store.inbox.settle(claim) for claim in claims if claim), return_exceptions=True
@@ -74,7 +74,7 @@ async def test_of_two_workers_that_hold_a_thread_one_can_write(store: Store) -> 
 async def test_two_rescuers_move_a_thread_once(store: Store) -> None:
     for number in range(50):
         await deliver(store, "1.0", of=thread(f"{number}.0"))
-    await store.inbox.claim("anna", 100, 0)
+    await store.inbox.read_ready("anna", 100, 0)
     await asyncio.gather(*(store.workers.beat(worker, 0) for worker in ("bert", "carl")))
     moved = await asyncio.gather(*(store.workers.rescue(worker) for worker in ("bert", "carl")))
 
@@ -96,7 +96,7 @@ async def test_two_beats_wake_a_thread_once(store: Store) -> None:
 
 async def test_many_workers_can_start_at_once(store: Store) -> None:
     await deliver(store, "1.0")
-    claims = [store.inbox.claim(f"worker {number}", 1, 0) for number in range(8)]
+    claims = [store.inbox.read_ready(f"worker {number}", 1, 0) for number in range(8)]
 
     assert sum(map(len, await asyncio.gather(*claims))) == 1
 

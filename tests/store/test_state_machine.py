@@ -135,7 +135,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(worker=workers, count=st.integers(1, 2))
     def claim(self, worker: str, count: int) -> None:
-        entries = self.do(self.store.inbox.claim(worker, count, 0))
+        entries = self.do(self.store.inbox.read_ready(worker, count, 0))
 
         assert [entry.thread for entry in entries] == self.model.read(worker, count)
         for entry in entries:
@@ -366,7 +366,7 @@ class Machine(RuleBasedStateMachine):
         for worker in WORKERS:
             self.do(self.store.workers.hand_over(worker))
         self.do(self.store.workers.beat("last", TTL))
-        while entries := self.do(self.store.inbox.claim("last", 10, 0)):
+        while entries := self.do(self.store.inbox.read_ready("last", 10, 0)):
             for entry in entries:
                 if claim := self.do(self.store.inbox.take(entry, "last")):
                     self.model.threads[entry.thread].done += stamps(claim)

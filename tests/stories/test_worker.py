@@ -83,16 +83,16 @@ async def test_entries_lost_in_replies_are_found_repeatedly(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
-    claim = Inbox.claim
+    read_ready = Inbox.read_ready
 
     async def lose_three(inbox: Inbox, name: str, count: int, block: float) -> list[Entry]:
-        entries = await claim(inbox, name, count, block)
+        entries = await read_ready(inbox, name, count, block)
         if entries and len(lost) < 3:
             lost.extend(entry.id for entry in entries)
             return []
         return entries
 
-    monkeypatch.setattr(Inbox, "claim", lose_three)
+    monkeypatch.setattr(Inbox, "read_ready", lose_three)
     root = await world.ask("#general", "@bot hi")
     assert await world.replies("#general", root) == ["turn 1: hi"]
     assert len(set(lost)) == 3
