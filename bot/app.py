@@ -198,6 +198,7 @@ def open_services(
         bot_id=identity.bot_id,
         live=settings.bot_streaming,
         feedback=settings.bot_feedback,
+        reasoning=settings.bot_reasoning,
         messages=settings.bot_answer_messages,
         stream_channels=settings.bot_stream_channels,
         timing=timing.answer,

@@ -204,6 +204,8 @@ class Step:
     id: str
     title: str
     status: Literal["pending", "in_progress", "complete", "error"] = "in_progress"
+    details: str = ""
+    """What people read once they expand the step."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,11 @@ class Settings(BaseSettings):
     bot_feedback: bool = Field(
         True, description="Put 👍, 👎 and *Answer again* under the last answer of a thread."
     )
+    bot_reasoning: bool = Field(
+        False,
+        description="Show the beginning of the reasoning that self-hosted models write into their "
+        "answers, as a collapsed step.",
+    )
     bot_gather_seconds: float = Field(
         0.25,
         ge=0,

@@ -99,9 +99,13 @@ def _thumb(label: str, value: str) -> Block:
     return {"text": _plain(label), "value": value, "accessibility_label": label}
 
 
-def task_card(task_id: str, title: str, status: str) -> Block:
-    """A step of the assistant's work."""
-    return {"type": "task_card", "task_id": task_id, "title": title, "status": status}
+def task_card(task_id: str, title: str, status: str, details: str = "") -> Block:
+    """A step of the assistant's work; `details` are plain text that people expand."""
+    card: Block = {"type": "task_card", "task_id": task_id, "title": title, "status": status}
+    if details:
+        section = {"type": "rich_text_section", "elements": [{"type": "text", "text": details}]}
+        card["details"] = {"type": "rich_text", "elements": [section]}
+    return card
 
 
 def text_input(

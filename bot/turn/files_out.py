@@ -9,6 +9,7 @@ from bot.models import MadeFile, Run, Thread
 from bot.slack.files import Files, NotTaken
 from bot.slack.markdown.clean import clean
 from bot.slack.markdown.code import code_blocks
+from bot.slack.markdown.reasoning import split_reasoning
 from bot.slack.markdown.split import LIMIT, MAX_BLOCKS, parts
 from bot.store import steps
 from bot.store.journal import Turn
@@ -74,7 +75,8 @@ async def fetch(
 async def snippets(turn: Turn, files: Files, text: str) -> tuple[str, ...]:
     """Upload the answer's long code as files, because it is split in messages."""
     ids = []
-    for index, (name, code) in enumerate(long_code(text)[:MOST_FILES]):
+    answer = split_reasoning(text).answer
+    for index, (name, code) in enumerate(long_code(answer)[:MOST_FILES]):
 
         async def read(code: str = code) -> bytes:
             return code.encode()
@@ -151,7 +153,19 @@ async def fit(turn: Turn, files: Files, text: str, messages: int) -> tuple[str, 
 
 
 def first_messages(text: str, messages: int) -> str:
-    """The beginning of a text that fits into so many messages, cut at a message boundary."""
+    """The beginning of a text that fits into so many messages, cut at a message boundary.
+
+    Reasoning does not count. It stays before its answer, since citations are offsets into all of
+    the text.
+    """
+    answer = split_reasoning(text).answer
+    shown = _first_messages(answer, messages)
+    if shown == answer:
+        return text
+    return (text[: len(text) - len(answer)] if text.endswith(answer) else "") + shown
+
+
+def _first_messages(text: str, messages: int) -> str:
     if len(text) <= LIMIT and len(text.splitlines()) <= MAX_BLOCKS // 2:
         return text
     shown = parts(text[: (messages + 1) * LIMIT])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.slack.markdown.blocks import outline
+from bot.slack.markdown.clean import clean
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.render import LIMIT, parts, render
 from bot.slack.markdown.split import MAX_BLOCKS
@@ -65,6 +66,14 @@ def test_a_long_answer_is_cut_to_a_few_formatted_messages(shape: str) -> None:
         assert size(part.text) <= LIMIT
         assert sum(line.blocks for line in outline(part.text).lines) <= MAX_BLOCKS
         assert part.text.count("```") % 2 == 0 or shape in ("backticks", "fences")
+
+
+def test_long_reasoning_takes_no_room_from_the_answer() -> None:
+    thought = "<think>\n" + "Perhaps. " * 30_000 + "\n</think>\n\n"
+    assert first_messages(thought + "The answer is 4.", MESSAGES) == thought + "The answer is 4."
+    cut = clean(first_messages(thought + LONG["prose"], MESSAGES))
+    assert cut.startswith("word word")
+    assert len(parts(cut)) == MESSAGES
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Answers that are shown while they are written: in the end Slack holds exactly the answer."""
 
+import json
 import random
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from bot.slack.answer.stream import LIMIT
 from bot.slack.markdown.render import render
 from bot.slack.markdown.split import parts
 from bot.store import Store
-from tests.slack.answers import CHANNEL, HURRY, Scene, Wire, open_scene
+from tests.slack.answers import CHANNEL, HURRY, Scene, Wire, open_scene, show
 from tests.slack.documents import answers
 from tests.world import words
 
@@ -267,3 +268,43 @@ async def test_without_streaming_it_is_one_post(store: Store) -> None:
         await scene.answer(PROSE, wire, step=100, streaming=False)
         assert wire.calls == ["chat.postMessage"]
         assert_complete(scene, PROSE)
+
+
+THOUGHT = "<think>\nThe user wants the sum of <!channel>.\n</think>\n\n"
+
+
+@pytest.mark.parametrize("way", ["posted", "edited", "streamed"])
+async def test_reasoning_is_a_collapsed_step_where_that_is_wanted(store: Store, way: str) -> None:
+    async with open_scene(store) as scene:
+        if way == "edited":
+            scene.slack.faults.refuse("chat.startStream", "unknown_method", times=9)
+        turn = await scene.take()
+        wire, bot_id = Wire(), scene.slack.bot.bot_id or ""
+        client = wire.client(scene.slack, scene.session)
+        replies = Replies(
+            client,
+            store,
+            bot_id=bot_id,
+            live=way != "posted",
+            reasoning=True,
+            stream_channels=True,
+            timing=HURRY,
+        )
+        text = f"{THOUGHT}The answer is 4. It is not 5."
+        async with replies.open(turn, turn.claim.messages[-1]) as reply:
+            if way != "posted":
+                for end in (20, len(THOUGHT) + 20):
+                    await show(reply, text[:end], wire)
+            await reply.finish(Answer(text, run_id="resp_1"))
+        (message,) = scene.replies
+    (card,) = [block for block in message.blocks if block.get("task_id") == "reasoning"]
+    assert card["status"] == "complete"
+    assert "wants the sum of ‹!channel›" in json.dumps(card["details"], ensure_ascii=False)
+    assert words(message) == "The answer is 4. It is not 5."
+    assert "sum" not in message.text
+
+
+async def test_reasoning_is_left_out_by_default(store: Store) -> None:
+    async with open_scene(store) as scene:
+        await scene.answer(f"{THOUGHT}The answer is 4.", Wire(), step=7)
+        assert "sum" not in json.dumps(scene.replies[0].blocks)

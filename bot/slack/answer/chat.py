@@ -112,7 +112,13 @@ class Chat:
         self.thread = message.thread
 
     async def post(
-        self, text: str, part: int, *, again: bool = False, extras: Sequence[Json] = ()
+        self,
+        text: str,
+        part: int,
+        *,
+        again: bool = False,
+        cards: Sequence[Json] = (),
+        extras: Sequence[Json] = (),
     ) -> str:
         """Post a part exactly once, even if an earlier attempt may have; returns its `ts`."""
         for _ in range(TRIES):
@@ -120,7 +126,10 @@ class Chat:
                 return found
             try:
                 ts, strayed = await post_in_turn(
-                    self._pace, self.thread, lambda: self._send(text, part, extras), self._timing
+                    self._pace,
+                    self.thread,
+                    lambda: self._send(text, part, cards, extras),
+                    self._timing,
                 )
             except Uncertain:
                 again = True
@@ -132,12 +141,15 @@ class Chat:
                 return ts
         raise Retry("slack_post_uncertain")
 
-    async def _send(self, text: str, part: int, extras: Sequence[Json]) -> tuple[str, bool]:
+    async def _send(
+        self, text: str, part: int, cards: Sequence[Json], extras: Sequence[Json]
+    ) -> tuple[str, bool]:
         """Post once. Returns the `ts`, and whether Slack put the message outside the thread."""
         answer = await self._with_blocks(
             self._client.chat_postMessage,
             text,
             extras,
+            cards,
             channel=self.thread.channel_id,
             thread_ts=self.thread.thread_ts,
             metadata=self._metadata(part),

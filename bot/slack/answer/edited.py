@@ -45,7 +45,8 @@ class EditedMessage:
 
     async def rewrite(self, draft: Draft, text: str, part: int, extras: Sequence[Any] = ()) -> None:
         """Replace the text of a message that is no open stream."""
-        cards = self._outlet.cards(part) if draft.streamed else []
+        outlet = self._outlet
+        cards = outlet.cards(part) if draft.streamed else outlet.reasoning_card(part)
         await self._outlet.limits.wait(EDITS)
         await self._chat.update(draft.ts, text, part, cards=cards, extras=extras)
 

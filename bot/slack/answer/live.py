@@ -13,7 +13,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry, Undeliverable
-from bot.models import Update
+from bot.models import Step, Update
 from bot.slack.answer.chat import TooLarge
 from bot.slack.answer.edited import EditedMessage
 from bot.slack.answer.outlet import Full, GrowingMessage, Outlet
@@ -152,13 +152,16 @@ class Live:
         self._streamed = None
         self._news.set()
 
-    async def finish(self, text: str, extras: Sequence[Json] = ()) -> list[str]:
+    async def finish(
+        self, text: str, extras: Sequence[Json] = (), reasoning: Sequence[Step] = ()
+    ) -> list[str]:
         """Post the complete answer; returns the `ts` of its messages. Idempotent.
 
         Raises Undeliverable if Slack will never accept it, Retry if it may later.
         """
         await self.rest()
         await self._drafts.recover()
+        self._outlet.reasoning = reasoning
         drafts, (count, start) = self._drafts.shown, self._drafts.kept(text)
         pages = Pages(self._turn, text, LIMIT if drafts else WHOLE_LIMIT)
         done = [draft.ts for draft in drafts[:count]]
@@ -205,7 +208,8 @@ class Live:
 
     async def _post(self, piece: Part, part: int, extras: Sequence[Json]) -> str:
         async def post(again: bool) -> str:
-            return await self._chat.post(piece.text, part, again=again, extras=extras)
+            cards = self._outlet.reasoning_card(part)
+            return await self._chat.post(piece.text, part, again=again, cards=cards, extras=extras)
 
         try:
             return await self._turn.once(journal.part(part), post)

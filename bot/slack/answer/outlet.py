@@ -37,11 +37,17 @@ class Outlet:
     messages: int
     visible: Visible = field(default_factory=Visible)
     steps: Sequence[Step] = field(default=())
+    reasoning: Sequence[Step] = field(default=())
+    """The step with the reasoning of the complete answer, if people are to see it."""
 
     def check_room(self) -> None:
         """Raise Full if no further message may be begun."""
         if len(self.drafts.shown) >= self.messages:
             raise Full
+
+    def reasoning_card(self, part: int) -> list[dict[str, Any]]:
+        """The card above an answer that was not streamed, which shows no other steps."""
+        return card_blocks(self.reasoning) if part == 0 else []
 
     def cards(self, part: int, *, at_work: bool = False) -> list[dict[str, Any]]:
         """The task cards of a streamed message that is edited. The first message has them all."""

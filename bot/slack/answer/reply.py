@@ -8,6 +8,7 @@ import asyncio
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 from slack_sdk.web.async_client import AsyncWebClient
@@ -22,8 +23,11 @@ from bot.slack.answer.outlet import Outlet
 from bot.slack.answer.previous import PreviousAnswers
 from bot.slack.answer.rate_limits import RateLimits
 from bot.slack.answer.status import Refused, Status
+from bot.slack.answer.steps import with_reasoning
 from bot.slack.ephemerals import post_ephemeral
+from bot.slack.markdown.clean import clean_so_far
 from bot.slack.markdown.graphemes import size
+from bot.slack.markdown.reasoning import has_reasoning
 from bot.slack.markdown.render import render_in_thread
 from bot.slack.markdown.split import LIMIT
 from bot.store import Store
@@ -54,6 +58,7 @@ class Replies:
         bot_id: str = "",
         live: bool = True,
         feedback: bool = True,
+        reasoning: bool = False,
         messages: int = 10,
         stream_channels: bool = False,
         timing: AnswerTiming = AnswerTiming(),
@@ -66,6 +71,7 @@ class Replies:
         self._bot_id = bot_id
         self._live = live
         self._feedback = feedback
+        self._reasoning = reasoning
         self._refused = Refused()
         self._previous = PreviousAnswers(client)
 
@@ -103,6 +109,7 @@ class Replies:
             post_ephemeral=partial(self._post_ephemeral, message),
             shows=self._live,
             feedback=self._feedback,
+            reasoning=self._reasoning,
             most=self._messages * LIMIT,
         )
         keeping = asyncio.create_task(status.keep())
@@ -156,6 +163,7 @@ class Reply:
         post_ephemeral: Callable[[str], Awaitable[bool]],
         shows: bool,
         feedback: bool,
+        reasoning: bool,
         most: int,
     ) -> None:
         self._turn = turn
@@ -166,19 +174,24 @@ class Reply:
         self._post_ephemeral = post_ephemeral
         self._shows = shows
         self._feedback = feedback
+        self._reasoning = reasoning
         self._most = most
         self._measured = self._size = 0
 
     async def show(self, update: Update) -> None:
         """Show the answer so far, unless it exceeds the maximum size."""
-        if self._shows and self._fits(update.text):
-            self._live.show(update)
+        if not self._shows or not self._fits(update.text):
+            return
+        if self._reasoning:
+            update = replace(update, steps=with_reasoning(update.steps, update.text))
+        self._live.show(update)
 
     async def begin_again(self, status: str) -> None:
         """Drop the text so far: another answer takes its place."""
         await self._live.begin_again(status)
 
     def _fits(self, text: str) -> bool:
+        text = clean_so_far(text) if has_reasoning(text) else text
         if len(text) < self._measured:
             self._measured = self._size = 0
         self._size += size(text[self._measured :])
@@ -203,7 +216,8 @@ class Reply:
         text = await render_in_thread(answer.text, answer.citations)
         if answer.text and not _is_visible(text):
             text = apology(RunFailed("failed", "empty"))
-        done = await self._live.finish(text, extras)
+        steps = with_reasoning((), answer.text) if self._reasoning else ()
+        done = await self._live.finish(text, extras, steps)
         if rated and done:
             await self._become_the_last(done[-1])
         return done

@@ -6,10 +6,16 @@ from typing import Any
 
 from bot.models import Step
 from bot.slack.blocks import task_card
+from bot.slack.markdown.clean import clean_so_far, reasoning
+from bot.slack.markdown.plain import plain
 
 ROOM = 500
 """Characters of all titles in one message: they count towards a stream's total."""
 LONGEST_TITLE = 80
+REASONING = "reasoning"
+"""The id of the step that holds the model's reasoning."""
+LONGEST_DETAILS = 400
+"""Characters of reasoning: with the titles and the text they fill a stream."""
 MOST_BLOCKS = 40
 """Slack accepts 50 blocks per message; the text and the buttons need some."""
 
@@ -59,16 +65,34 @@ def ended(steps: Sequence[Step]) -> list[Step]:
 def card_blocks(steps: Sequence[Step]) -> list[dict[str, Any]]:
     """The same cards as blocks: an edit must send all of them again."""
     cards = Cards().chunks(steps)[:MOST_BLOCKS]
-    return [task_card(card["id"], card["title"], card["status"]) for card in cards]
+    return [
+        task_card(card["id"], card["title"], card["status"], card.get("details", ""))
+        for card in cards
+    ]
+
+
+def with_reasoning(steps: Sequence[Step], text: str) -> tuple[Step, ...]:
+    """The steps, led by one with the reasoning that the text so far contains."""
+    thought = reasoning(text)
+    if not thought:
+        return tuple(steps)
+    if not clean_so_far(text).strip():
+        return (Step(REASONING, "Thinking"), *steps)
+    return (Step(REASONING, "Thought", "complete", plain(thought, LONGEST_DETAILS)), *steps)
 
 
 def _title(step: Step) -> str:
-    title = " ".join(step.title.split()).replace("<", "‹").replace(">", "›")
+    title = _harmless(" ".join(step.title.split()))
     return title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 1]}…"
 
 
 def _card(step: Step) -> dict[str, Any]:
-    return {"type": "task_update", "id": step.id, "title": _title(step), "status": step.status}
+    card = {"type": "task_update", "id": step.id, "title": _title(step), "status": step.status}
+    return card | ({"details": _harmless(step.details)} if step.details else {})
+
+
+def _harmless(text: str) -> str:
+    return text.replace("<", "‹").replace(">", "›")
 
 
 def status_of(steps: Sequence[Step]) -> str:
