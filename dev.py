@@ -71,6 +71,15 @@ def generate() -> None:
     run(program("python"), "-m", "bot.cli.generate")
 
 
+def docs(*arguments: str) -> None:
+    """Build the documentation in .dev/site; `docs serve` shows it at http://127.0.0.1:8000."""
+    generate()
+    mkdocs = ("run", "--locked", "--group", "docs", "mkdocs")
+    run(uv(), *mkdocs, *(arguments or ("build", "--strict", "--quiet")))
+    if not arguments:
+        say("built .dev/site/index.html")
+
+
 def test(*arguments: str) -> None:
     """Check everything: style, types, and all tests (arguments go to pytest)."""
     install_for_tests()
@@ -233,6 +242,7 @@ WORDS: dict[str, Callable[..., None]] = {
     "lint": lint,
     "types": types,
     "generate": generate,
+    "docs": docs,
     "test": test,
     "chaos": chaos,
 }

@@ -446,7 +446,7 @@ _NOTHING: tuple[object, ...] = (PydanticUndefined, None, frozenset())
 
 
 def render_table() -> str:
-    """The settings as the README's Markdown table."""
+    """The settings as a Markdown table."""
     lines = ["| variable | default | what it is |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = "" if field.default in _NOTHING else f"`{field.default}`"

@@ -2,24 +2,22 @@
 
 from pathlib import Path
 
-from bot.settings import render_table
+from bot.cli.reference import render_pages
 from bot.slack.manifest import render_manifest
 from bot.store.keys import render_families
 
 ROOT = Path(__file__).parents[2]
-TABLE_HEAD = "| variable |"
+REFERENCE = ROOT / "docs" / "reference"
 KEYS_HEAD = "| key |"
 
 
 def main() -> None:
-    """Write manifest.yml, the README's table of settings and the table of Redis keys."""
+    """Write manifest.yml, the pages of the reference, and the table of Redis keys."""
     (ROOT / "manifest.yml").write_text(render_manifest())
-    for path, head, table in (
-        ("README.md", TABLE_HEAD, render_table()),
-        ("docs/architecture.md", KEYS_HEAD, render_families()),
-    ):
-        page = ROOT / path
-        page.write_text(with_table(page.read_text(), head, table))
+    for name, text in render_pages().items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+    page = ROOT / "docs" / "architecture.md"
+    page.write_text(with_table(page.read_text(), KEYS_HEAD, render_families()))
 
 
 def with_table(page: str, head: str, table: str) -> str:

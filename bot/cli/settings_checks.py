@@ -14,7 +14,7 @@ from bot.errors import ConfigError
 from bot.settings import Settings
 from bot.turn.prices import find_price, load_prices
 
-FIX_SETTING = "see .env.example, or the README's table of settings"
+FIX_SETTING = "see .env.example, or docs/reference/settings.md"
 
 
 def look_at_settings(env_file: Path | None) -> Finding:

@@ -1,0 +1,136 @@
+"""The documentation: its links lead somewhere, its examples are valid, and its site is complete."""
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+import dev
+from bot.cli.main import commands
+from bot.cli.reference import find_log_events, render_settings
+from bot.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+SITE = sorted(DOCS.rglob("*.md"))
+PAGES = [*SITE, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"))]
+BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.M | re.S)
+PARSERS: dict[str, Callable[[str], Any]] = {
+    "python": lambda text: compile(text, "example", "exec"),
+    "toml": tomllib.loads,
+    "json": json.loads,
+    "yaml": yaml.safe_load,
+}
+
+
+def ids(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub and the site make it."""
+    text = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", text).strip())
+
+
+def anchors(page: Path) -> set[str]:
+    text = BLOCK.sub("", page.read_text())
+    return {slug(heading) for heading in re.findall(r"^#+ (.+)$", text, re.M)}
+
+
+def links(page: Path) -> Iterator[str]:
+    text = BLOCK.sub("", page.read_text())
+    yield from re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", text)
+    yield from re.findall(r'(?:src|srcset)="([^"]+)"', text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in links(page):
+        if link.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        if page in SITE:
+            assert target.is_relative_to(DOCS), f"{link} is not on the site"
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_examples_are_valid(page: Path) -> None:
+    for language, text in BLOCK.findall(page.read_text()):
+        if language in PARSERS:
+            PARSERS[language](text)
+        for words in shell_lines(text) if language in ("", "sh", "console") else ():
+            check_command(words)
+
+
+def shell_lines(text: str) -> Iterator[list[str]]:
+    """The lines that call `bot` or `dev.py`."""
+    for line in text.replace("\\\n", " ").splitlines():
+        found = re.match(r"\s*(?:\.venv/bin/)?(bot|threadbot|python3 dev\.py)\s+(.*)", line)
+        if found:
+            yield [found[1].split()[-1], *shlex.split(found[2], comments=True)]
+
+
+def check_command(words: list[str]) -> None:
+    program, *rest = words
+    if program == "dev.py":
+        assert all(word in dev.WORDS for word in rest[0].split("|")), words
+        return
+    command: Any = commands
+    while isinstance(command, click.Group):
+        assert rest[0] in command.commands, words
+        command, rest = command.commands[rest[0]], rest[1:]
+    known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
+    assert {word.partition("=")[0] for word in rest if word.startswith("--")} <= known, words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_the_settings_that_are_named_exist(page: Path) -> None:
+    known = {name.upper() for name in Settings.model_fields}
+    text = page.read_text()
+    named = set(re.findall(r"\b(?:BOT|SLACK|OPENAI|REDIS)_[A-Z_]*[A-Z]\b", text))
+    families = {name for name in named if any(each.startswith(f"{name}_") for each in known)}
+    assert named - families - known - {"BOT_ADMIN"} == set()
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "runbooks").glob("*.md")), ids=ids)
+def test_the_log_events_that_a_runbook_names_exist(page: Path) -> None:
+    """Every name in code font is a word of the code, so that a renamed event is noticed."""
+    code = "\n".join(path.read_text() for path in (ROOT / "bot").rglob("*.py"))
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", page.read_text())) - {"rule_files"}
+    assert {name for name in named if name.removesuffix("_total") not in code} == set()
+
+
+def test_the_navigation_has_every_page() -> None:
+    text = (ROOT / "mkdocs.yml").read_text()
+    assert {page.relative_to(DOCS).as_posix() for page in SITE} == set(
+        re.findall(r"([\w/-]+\.md)$", text, re.M)
+    )
+
+
+def test_the_table_of_settings_is_generated() -> None:
+    assert (DOCS / "reference" / "settings.md").read_text() == render_settings()
+
+
+def test_the_readme_is_one_screen() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 70
+
+
+def test_log_events_are_found_with_level_and_fields(tmp_path: Path) -> None:
+    code = (
+        'log.info("made", id=1)\nlog.warning("made", thread=2)\nprint("no", log.info)\nlog.info()\n'
+    )
+    (tmp_path / "module.py").write_text(code)
+    [(name, event)] = find_log_events(tmp_path).items()
+    assert (name, event.levels, event.fields) == ("made", {"info", "warning"}, {"id", "thread"})
