@@ -1,4 +1,4 @@
-"""Functions that the model may call, its calls, and what it is told about them."""
+"""Functions that the model may call, its calls, and their outputs."""
 
 import json
 import re
@@ -29,12 +29,12 @@ class FunctionCall:
 
     @property
     def plain_name(self) -> str:
-        """The name as servers take it back: a model may make up any other."""
+        """The name in a form that servers accept: a model may invent any other."""
         return _FOREIGN.sub("_", self.name)[:LONGEST_NAME] or "unknown"
 
     @property
     def plain_arguments(self) -> str:
-        """The arguments as servers take them back: always a JSON object."""
+        """The arguments in a form that servers accept: always a JSON object."""
         try:
             is_object = isinstance(json.loads(self.arguments), dict)
         except (ValueError, RecursionError):
@@ -44,7 +44,7 @@ class FunctionCall:
 
 @dataclass(frozen=True, slots=True)
 class FunctionOutput:
-    """What the model is told about one of its calls."""
+    """The output of a call for the model."""
 
     call: FunctionCall
     text: str

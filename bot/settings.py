@@ -101,8 +101,8 @@ class Settings(BaseSettings):
     )
     bot_protocol: Literal["auto", "conversations", "responses", "chat"] = Field(
         "auto",
-        description="What of OpenAI's protocol the AI server is asked for (`responses` engine "
-        "only): its own conversations, responses, or chat completions; `auto` finds out.",
+        description="OpenAI protocol of the AI server (`responses` engine only): its own "
+        "`conversations`, `responses` without them, or `chat` completions; `auto` detects it.",
     )
     bot_instructions: str = Field(
         DEFAULT_INSTRUCTIONS, description="Instructions for the assistant."

@@ -1,8 +1,9 @@
 """The port to the AI server, and the choice of an adapter.
 
-An engine keeps conversations and works on them. Three adapters: `responses`, `assistants`, `echo`.
-Calls that change something may be repeated after a crash or a timeout: `again=True` says that an
-earlier attempt of this very step may have reached the server, and the engine looks before it acts.
+An engine keeps conversations and runs models on them. Three adapters: `responses`, `assistants`,
+`echo`. Calls that change something may be repeated after a crash or a timeout: `again=True` says
+that an earlier attempt of this very step may have reached the server, and the engine looks before
+it acts.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -19,12 +20,12 @@ from bot.timing import EngineTiming
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """A run to be started on a conversation, to answer `messages`."""
+    """The request for a run on a conversation, to answer `messages`."""
 
     conversation: Conversation
     messages: Sequence[Message]
     options: RunOptions
-    """What is empty is up to the engine: the settings apply, or the assistant's own values."""
+    """An empty value is up to the engine: the settings apply, or the assistant's own values."""
     turn_id: str
     again: bool = False
     """An earlier attempt to start this very run may have reached the server."""
@@ -54,18 +55,19 @@ class RunRequest:
 
     @property
     def input(self) -> tuple[Message, ...]:
-        """All messages that the run must see: those owed from earlier turns come first."""
+        """All messages for the run: those owed from earlier turns come first."""
         return (*self.conversation.owed, *self.messages)
 
 
 class Engine(Protocol):
-    """What the bot asks of an AI server. All methods raise the errors of `bot.errors`."""
+    """The interface to an AI server. All methods raise the errors of `bot.errors`."""
 
     name: str
     appends: bool
-    """Whether `append` stores messages; else they travel with the run, and it is not called."""
+    """Whether `append` stores messages; otherwise they are sent with the run, and it is not
+    called."""
     reads: frozenset[FileKind]
-    """The kinds of files that it can hand to a model."""
+    """The kinds of files that it can send to a model."""
 
     async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
         """Open a conversation, filled with `history` in order; returns its id."""
@@ -93,18 +95,18 @@ class Engine(Protocol):
         ...
 
     def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
-        """Progress until the run has ended; may be started again by another process at any time.
+        """Yield progress until the run has ended; another process may follow it again at any time.
 
         The last update is `completed` (or `cancelled`, where `cancel` was called), or has calls and
         is `completed` or `requires_action`. Every other end raises RunFailed. Past the
         deadline the run is cancelled and RunFailed("deadline") raised.
-        ConversationGone means that the run is lost with what it belonged to. A caller that does not
-        read it to the end closes it (`aclosing`), and with it a stream.
+        ConversationGone means that the run and its conversation are lost. A caller that does not
+        read it to the end must close it (`aclosing`), which closes a stream.
         """
         ...
 
     async def cancel(self, run: Run) -> None:
-        """Ask for the end of a run; one that has ended already is left as it is."""
+        """Cancel a run; no effect if it has already ended."""
         ...
 
     async def close_calls(
@@ -117,7 +119,7 @@ class Engine(Protocol):
         ...
 
     async def fetch(self, run: Run, file: MadeFile) -> bytes:
-        """The bytes of a file that the run has made. Raises RunFailed where it is gone."""
+        """The bytes of a file that the run made. Raises RunFailed if it is gone."""
         ...
 
     async def retract(
@@ -127,11 +129,11 @@ class Engine(Protocol):
         ...
 
     async def delete(self, conversation_id: str) -> None:
-        """Delete a conversation with all it holds; one that is gone already is no error."""
+        """Delete a conversation with all its contents; no error if it is already gone."""
         ...
 
     async def delete_run(self, run_id: str) -> None:
-        """Delete what the server keeps of a run besides its conversation, if anything."""
+        """Delete what the server stores of a run outside its conversation, if anything."""
         ...
 
 
@@ -139,7 +141,7 @@ class Engine(Protocol):
 async def open_engine(
     settings: Settings, timing: EngineTiming = EngineTiming()
 ) -> AsyncIterator[Engine]:
-    """Open the engine that `BOT_ENGINE` names and close it in the end."""
+    """Open the engine that `BOT_ENGINE` names, and close it at the end."""
     if settings.bot_engine == "echo":
         from bot.engines.echo import open_echo
 

@@ -1,4 +1,5 @@
-"""Runs of which only the items in the conversation are known: their id was lost in a crash."""
+"""Adopted runs: their id was lost in a crash, and only their items in the conversation are
+known."""
 
 from bot.engines import conversations
 from bot.engines.answer import update_of
@@ -8,21 +9,21 @@ from bot.errors import RunFailed
 from bot.models import Run, Update
 
 PREFIX = "item:"
-"""Begins the id of such a run; the id of the question's item follows."""
+"""The prefix of such a run's id; the id of the question's item follows."""
 
 
 class AdoptedRuns:
-    """Reads answers that a conversation already holds."""
+    """Reads answers from the items of a conversation."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
 
     async def items(self, run: Run) -> list[Item]:
-        """What follows the question, or the output of a call."""
+        """The items after the question, or after the output of a call."""
         question = run.id.removeprefix(PREFIX)
         return await conversations.items_after(self._api, run.conversation_id, question)
 
     async def answer(self, run: Run) -> Update:
-        """The last update of the run. Raises RunFailed where there is neither answer nor call."""
+        """The last update of the run. Raises RunFailed if there is neither an answer nor a call."""
         lost = RunFailed("failed", "run_not_found")
         return update_of(await self.items(run), lost, takes_calls=run.takes_calls)

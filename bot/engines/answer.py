@@ -1,4 +1,4 @@
-"""The answer of a response while it is written, and when it has ended."""
+"""The answer of a response, in progress and complete."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -29,7 +29,7 @@ from bot.models import RunStatus, Update
 WORKING = frozenset({"queued", "in_progress", "cancelling"})
 
 ANSWER_CHARS = 2_000_000
-"""Text of one run; the longest answer of today's models has a third of it."""
+"""Maximum text of one run, three times the longest answer of current models."""
 ITEM_CHARS = 48_000_000
 """All items of one run as JSON, images included."""
 MOST_ITEMS = 10_000
@@ -52,7 +52,7 @@ class Part:
 
 @dataclass
 class Growing:
-    """An item and the parts that the stream has added to it since it was shown whole."""
+    """An item, and the parts that the stream has added since the item was last sent completely."""
 
     item: Item
     parts: dict[int, Part] = field(default_factory=dict)
@@ -68,10 +68,10 @@ class Growing:
 
 @dataclass
 class Draft:
-    """What is known of an answer while it is being written.
+    """The state of an answer in progress.
 
-    An item is found by its `output_index`, or by its id where a server leaves the index out.
-    `seen` is the number of the last event; `ended` the response as it ended, once known.
+    An item is identified by its `output_index`, or by its id if a server omits the index. `seen` is
+    the number of the last event; `ended` the final response, once known.
     """
 
     id: str = ""
@@ -85,9 +85,9 @@ class Draft:
     _item_chars: int = 0
 
     def take(self, event: Item) -> None:
-        """Take in one event of the stream; unknown and repeated ones change nothing.
+        """Apply one event of the stream; unknown and repeated ones have no effect.
 
-        Raises RunFailed where the answer exceeds every bound.
+        Raises RunFailed if the answer exceeds the bounds.
         """
         number = event.get("sequence_number")
         if isinstance(number, int):
@@ -103,11 +103,11 @@ class Draft:
             reader(self, event)
 
     def take_state(self, response: Item) -> None:
-        """Take in the response as an event or a poll shows it."""
+        """Apply the response from an event or a poll."""
         status: Any = text(response.get("status")) or "completed"
         self.id, self.status = text(response.get("id")) or self.id, status
         items = [item for item in listed(response.get("output")) if isinstance(item, Mapping)]
-        # Of an unfinished response some servers show less than they have streamed.
+        # Some servers return less of an unfinished response than they have streamed.
         if (status == "completed" and items) or len(read_text(items)) > len(self.text):
             self._items = {index: Growing(item) for index, item in enumerate(items)}
             self._indexes = {text(item.get("id")): n for n, item in enumerate(items)}
@@ -117,7 +117,7 @@ class Draft:
 
     @property
     def items(self) -> list[Item]:
-        """The items in order, with what has been written into them so far."""
+        """The items in order, with their text so far."""
         return [growing.whole() for _, growing in sorted(self._items.items())]
 
     @property
@@ -189,7 +189,7 @@ class Draft:
         self._item_chars += len(json.dumps(item))
         known = self._items.get(index)
         if known is not None and len(read_text([item])) < len(read_text([known.whole()])):
-            known.item = item  # it is shown without the text that was streamed
+            known.item = item  # it comes without the streamed text
         else:
             self._items[index] = Growing(item)
         self._check()
@@ -214,7 +214,7 @@ class Draft:
         self._check()
 
     def _take_part(self, event: Item) -> None:
-        """A part shown whole is the truth, unless it is shown without what was streamed."""
+        """A complete part replaces the streamed one, unless it lacks the streamed text."""
         part, shown = self._part(event), event.get("part")
         written = text_of(shown)
         if len(written) >= len(part.text):
@@ -249,7 +249,7 @@ _READERS: Mapping[str, Callable[[Draft, Item], None]] = {
 
 
 def _failure(response: Item, status: str) -> tuple[str, str]:
-    """The reason of a run that has no whole answer, and the server's words for the log."""
+    """The reason why a run has no complete answer, and the server's message for the log."""
     if status == "incomplete":
         return text(fields(response.get("incomplete_details")).get("reason")) or "incomplete", ""
     error = fields(response.get("error"))
@@ -257,7 +257,8 @@ def _failure(response: Item, status: str) -> tuple[str, str]:
 
 
 def update_of(items: Iterable[Item], otherwise: RunFailed, *, takes_calls: bool = False) -> Update:
-    """The last update of a run of which only the items are known; without text `otherwise`."""
+    """The last update of a run of which only the items are known; `otherwise` if there is no
+    text."""
     items = list(items)
     written, citations = read(items)
     calls = calls_of(items) if takes_calls else ()

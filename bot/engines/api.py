@@ -1,7 +1,7 @@
 """Requests to the AI server as plain JSON, over the SDK's transport, authentication and errors.
 
-The SDK's typed models are not used: validating one event costs thirty times as much as parsing
-it, and many servers leave out what the types promise.
+The SDK's typed models are not used: validating an event costs thirty times as much as parsing it,
+and many servers omit required fields.
 """
 
 import json
@@ -27,11 +27,11 @@ Json = dict[str, Any]
 PAGE = 100
 SMALLEST_PAGE = 1
 PAGES = 200
-"""Pages of one list that are read at most: a server may answer the same page for ever."""
+"""Maximum pages of one list: a server may return the same page for ever."""
 
 
 class EventStream(AsyncStream[object]):
-    """Server-sent events as dictionaries. An event that is no JSON object is skipped.
+    """Server-sent events as dictionaries. An event that is not a JSON object is skipped.
 
     Events of the Assistants protocol, named `thread.…`, become `{"event": name, "data": …}`.
     """
@@ -69,7 +69,7 @@ def _parse(event: ServerSentEvent) -> Json | None:
 class Api:
     """One AI server. All methods raise the errors of `bot.errors`.
 
-    A `path` is made of literal parts and of ids, which are quoted. `missing` says what a 404
+    A `path` consists of literal parts and of ids, which are quoted. `missing` says what a 404
     means, see `bot.engines.errors.vendor_errors`.
     """
 
@@ -83,7 +83,7 @@ class Api:
         self._create = create_timeout(timing)
 
     async def get(self, *path: str, missing: Missing = "conversation", **query: Any) -> Json:
-        """A JSON object; Retry where the server answers anything else."""
+        """GET a JSON object; raises Retry for any other response."""
         with self._errors(missing):
             found = await self.client.get(
                 _join(path), cast_to=object, options=self._options(self._read, query)
@@ -97,7 +97,7 @@ class Api:
         missing: Missing = "conversation",
         timeout: Any = None,
     ) -> Json:
-        """Create or change something; the JSON object that the server answers."""
+        """POST to create or change something; returns the JSON object of the response."""
         with self._errors(missing, body):
             made = await self.client.post(
                 _join(path),
@@ -108,7 +108,7 @@ class Api:
         return _checked(made)
 
     async def attempt(self, *path: str, ignored: Collection[int]) -> Json | None:
-        """POST without a body; None where the server answers with one of the `ignored` statuses."""
+        """POST without a body; None if the server answers with one of the `ignored` statuses."""
         with self._errors("run"):
             try:
                 done = await self.client.post(
@@ -146,7 +146,7 @@ class Api:
             return await self._stream_or_body(opened)
 
     async def events(self, *path: str, **query: Any) -> EventStream:
-        """The event stream of something that exists."""
+        """GET an event stream."""
         with self._errors("run"):
             opened = await self.client.get(
                 _join(path),
@@ -161,7 +161,7 @@ class Api:
         raise Retry("not an event stream")
 
     async def pages(self, *path: str, **query: Any) -> AsyncIterator[list[Json]]:
-        """The pages of a list. A page whose body is too large is asked for in smaller ones."""
+        """The pages of a list. A page whose body is too large is requested in smaller ones."""
         limit, after, seen = PAGE, query.pop("after", ""), set[str]()
         for _ in range(PAGES):
             asked = {**query, "limit": limit} | ({"after": after} if after else {})
@@ -207,7 +207,7 @@ class Api:
         return opened
 
     def patient(self, seconds: float) -> httpx2.Timeout:
-        """The limit of a request that may take so long before its answer begins."""
+        """The timeout of a request whose response may take this long to begin."""
         return httpx2.Timeout(seconds, connect=self.timing.connect_timeout)
 
     def _errors(
@@ -227,7 +227,7 @@ def _join(path: tuple[str, ...]) -> str:
 
 
 def _checked(answer: object) -> Json:
-    """The answer, if it is a JSON object: proxies answer 200 with a page."""
+    """The response, if it is a JSON object: proxies answer 200 with a page."""
     if isinstance(answer, dict):
         return answer
     raise Retry("not an answer of the protocol")

@@ -1,7 +1,7 @@
 """The engine for servers that speak the Assistants protocol: threads, messages, runs.
 
-OpenAI itself has retired it (August 2026); other servers go on with it. Here, and only here,
-`thread` means the server's thread; the Slack thread is what it belongs to.
+OpenAI itself has retired it (August 2026); other servers still support it. Only in this module
+`thread` means the server's thread, which belongs to a Slack thread.
 """
 
 import time
@@ -121,7 +121,7 @@ class AssistantsEngine:
         return text(_with_id(created).get("id"))
 
     async def start(self, request: RunRequest) -> Run:
-        """With `again`, a run that was started for this turn is adopted, whatever became of it.
+        """With `again`, a run that was started for this turn is adopted, whatever its status.
 
         While another run is active the server refuses: Retry. Outputs continue the run that asked
         for them; where it has ended meanwhile, another one gets all results as instructions.
@@ -257,7 +257,7 @@ class AssistantsEngine:
             await self._delete_message(*path, text(gone.get("id")))
 
     async def _delete_message(self, *path: str) -> None:
-        """Raises RunFailed where the message is still there, whatever the server answered."""
+        """Raises RunFailed if the message still exists, whatever the server answered."""
         try:
             await self._api.delete(*path, missing="message")
         except RunFailed as error:
@@ -279,7 +279,7 @@ class AssistantsEngine:
             await self._api.get("threads", conversation_id)
         except (ConversationGone, RunFailed):
             return
-        raise RunFailed("failed", "not_deleted")  # a 200 or 404 that was not true
+        raise RunFailed("failed", "not_deleted")  # the 200 or 404 was wrong
 
     def _body(self, request: RunRequest) -> Json:
         body: Json = {
@@ -293,7 +293,7 @@ class AssistantsEngine:
         return body
 
     def _override(self, field: str, given: str) -> str:
-        """What the assistant's own model or instructions are replaced with, if with anything."""
+        """Replacements of the assistant's own model or instructions, if any."""
         default = Settings.model_fields[field].default
         if given and given != default:
             return given
@@ -320,8 +320,8 @@ class AssistantsEngine:
         )
 
     async def _find_message(self, conversation: Conversation, message: Message) -> Item | None:
-        """What became of a message of this turn. Its words decide only where metadata is not kept:
-        the same words may occur in the history.
+        """The server's copy of a message of this turn. Its text decides only if metadata is not
+        stored: the same text may occur in the history.
         """
         found = await self._messages_of_turn(conversation)
         said = [entry for entry in found if entry.get("role") == "user"]
@@ -335,7 +335,7 @@ class AssistantsEngine:
         return None if _metadata(thread) else alike[-1]
 
     async def _messages_of_turn(self, conversation: Conversation) -> list[Json]:
-        """What came since the last turn that is known to have succeeded, or the newest twenty."""
+        """The messages since the last successful turn, or the newest twenty."""
         path, after = ("threads", conversation.id, "messages"), conversation.last_item_id
         if after:
             with suppress(RunFailed, ConversationGone):
@@ -345,8 +345,8 @@ class AssistantsEngine:
         return _data(page)[::-1]
 
     async def _find_run(self, request: RunRequest) -> Json | None:
-        """The run of this turn. Where the server keeps no metadata: one that is not older than
-        the turn's last message, since no message can be added while a run is active.
+        """The run of this turn. Without stored metadata: one that is not older than the turn's last
+        message, since no message can be added while a run is active.
         """
         path = ("threads", request.conversation.id, "runs")
         listed_runs = _data(await self._api.get(*path, order="desc", limit=NEWEST_RUNS))
@@ -404,7 +404,7 @@ class AssistantsEngine:
         return _with_id(await self._api.post(*path, body={"tool_outputs": outputs}))
 
     async def _named(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:
-        """The citations with the names of their files, which have to be asked for."""
+        """The citations with the names of their files, which must be fetched."""
         names: dict[str, str] = {}
         for file_id in dict.fromkeys(citation.file_id for citation in citations):
             if file_id:
@@ -414,10 +414,10 @@ class AssistantsEngine:
         return tuple(replace(c, filename=names.get(c.file_id or "")) for c in citations)
 
     async def _answer(self, run: Run) -> list[Item]:
-        """The messages that the run has written, in order."""
+        """The messages of the run, in order."""
         path = ("threads", run.conversation_id, "messages")
         messages = await self._api.all(*path, run_id=run.id, order="asc")
-        # Some servers ignore `run_id`, or do not say which run a message belongs to.
+        # Some servers ignore `run_id`, or do not report the run of a message.
         asked = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=-1)
         ours: list[Item] = [
             message
@@ -430,7 +430,7 @@ class AssistantsEngine:
 
 
 def _content(record: Record) -> str | list[Json]:
-    """The words, and in a part of its own what is left of the files."""
+    """The text, and as a separate part what is kept of the files."""
     words = record.text or NO_TEXT
     if not record.files:
         return words
@@ -438,7 +438,7 @@ def _content(record: Record) -> str | list[Json]:
 
 
 def _with_id(answer: Json) -> Json:
-    """The answer, if it is an object of the protocol; Retry where a server makes up others."""
+    """The response, if it is an object of the protocol; otherwise raises Retry."""
     if text(answer.get("id")):
         return answer
     raise Retry("not an answer of the protocol")
@@ -465,5 +465,5 @@ def _data(page: Json) -> list[Json]:
 
 
 def _metadata(thing: Item) -> Item:
-    """Its metadata; one server has them under another name."""
+    """Its metadata; one server uses another name for it."""
     return fields(thing.get("metadata") or thing.get("metadata_"))

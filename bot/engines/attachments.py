@@ -1,4 +1,4 @@
-"""Files of a message, as each protocol writes them."""
+"""Files of a message in the form of each protocol."""
 
 import base64
 from collections.abc import Iterable
@@ -70,5 +70,5 @@ async def _upload(api: Api, attachment: Attachment, purpose: str) -> str:
     except RunFailed as error:
         if error.reason not in ("bad_request", "unsupported_parameter"):
             raise
-    # Servers older than the field refuse it.
+    # Older servers refuse this field.
     return await api.upload(file, purpose)

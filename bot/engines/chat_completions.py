@@ -1,6 +1,6 @@
 """The dialect of servers that speak only chat completions, the older protocol.
 
-Its chunks are translated into events of a response, so that one draft reads both.
+Its chunks are translated to events of a response, so that one draft reads both.
 """
 
 import asyncio
@@ -69,8 +69,8 @@ class ChatDialect:
 def messages(instructions: str, said: Sequence[Said]) -> list[Json]:
     """The conversation as chat messages.
 
-    Neighbors of one role become one message: the templates of many models demand that the roles
-    alternate. What holds no files stays a string, which every server understands.
+    Consecutive messages of one role are joined: the templates of many models require alternating
+    roles. Content without files stays a string, which every server accepts.
     """
     made: list[Json] = [{"role": "system", "content": instructions}] if instructions else []
     for message in said:
@@ -148,7 +148,7 @@ class _Reader:
             self._draft.take({"type": kind, "item_id": TEXT, "delta": written})
 
     def end(self) -> None:
-        """Tell the draft how the completion ended."""
+        """Apply the end of the completion to the draft."""
         draft, reason = self._draft, _INCOMPLETE.get(self._finish, "")
         if self._takes_calls:
             for item in self._calls.items():
@@ -169,7 +169,7 @@ class _Reader:
 
 
 def _usage(usage: Any) -> Json:
-    """The usage in the words of Responses."""
+    """The usage with the field names of Responses."""
     read, written = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     return {
         "input_tokens": whole(usage.get("prompt_tokens")),

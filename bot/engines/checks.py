@@ -1,6 +1,6 @@
-"""What `bot doctor` asks of the AI server: key, model and how long it lives, a conversation.
+"""The checks of the AI server for `bot doctor`: key, model and its shutdown date, a conversation.
 
-Nothing here lets a model write: it costs no tokens.
+None of them generates text, so they cost no tokens.
 """
 
 import datetime
@@ -76,7 +76,7 @@ class EngineChecks:
         self._model = settings.openai_model
 
     def all(self) -> tuple[Check, ...]:
-        """In the order in which they make sense to a reader."""
+        """In the order in which a reader needs them."""
         checks = [Check("engine", self.round_trip)]
         if self._settings.bot_engine == "assistants":
             checks.append(Check("assistant", self.assistant, ("engine",)))
@@ -173,7 +173,7 @@ class EngineChecks:
         return judge_shutdown(self._model, text(found.get("shutdown_date")), self._today())
 
     async def _listed(self) -> Finding:
-        """What the server's list of models says: many servers have no page for each model."""
+        """Check the list of models: many servers have no page per model."""
         try:
             known = [text(model.get("id")) for model in await self._api.all("models")]
         except BotError:
@@ -189,10 +189,10 @@ class EngineChecks:
         return failed(f"the server knows no model {self._model}", fix)
 
     async def _serves_any_name(self, known: str) -> bool:
-        """Whether a server of one model may answer under any name, as llama.cpp's does.
+        """Whether a server with one model answers under any name, like llama.cpp's.
 
-        It has no page for the model that it does have, and does not mind our name in a request
-        that it has to refuse anyway.
+        It has no page for its own model, and accepts our name in a request that it must refuse
+        anyway.
         """
         try:
             await self._api.get("models", known, missing="model")

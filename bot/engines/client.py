@@ -1,4 +1,4 @@
-"""The SDK's client as both network engines need it: bounded, and without retries of its own."""
+"""The SDK's client for both network engines: bounded, and without its own retries."""
 
 import asyncio
 import time
@@ -21,13 +21,13 @@ READS = 128
 at 200 ms each."""
 
 WRITES = 32
-"""Concurrent requests of other methods: new runs do not queue behind the polls."""
+"""Concurrent requests of other methods, so that new runs do not queue behind the polls."""
 
 STREAMS = 100
 """Connections that may be streams at the same time. Further runs are polled."""
 
 KEPT_SECONDS = 3.0
-"""How long an idle connection is kept; common servers close theirs after five."""
+"""Seconds for which an idle connection is kept; common servers close theirs after five."""
 
 POOL_SECONDS = 60.0
 ASSISTANTS = {"OpenAI-Beta": "assistants=v2"}
@@ -43,11 +43,11 @@ def create_timeout(timing: EngineTiming) -> httpx2.Timeout:
 
 
 class _GatedClient(DefaultAioHttpClient):
-    """Lets `READS` and `WRITES` through at a time, a stream only until it begins.
+    """Limits concurrent requests to `READS` and `WRITES`; a stream counts only until it begins.
 
-    Over aiohttp, because the SDK's own pool goes through all its connections for every single
-    request: with a hundred of them a poll takes 0.8 ms of CPU instead of 2.0. At DEBUG each request
-    is logged with its outcome.
+    Uses aiohttp, because the SDK's own pool walks all its connections for every request: with a
+    hundred of them a poll takes 0.8 ms of CPU instead of 2.0. At DEBUG each request is logged with
+    its outcome.
     """
 
     def __init__(self, timing: EngineTiming, **options: Any) -> None:
@@ -91,12 +91,12 @@ async def open_client(
     timing: EngineTiming = EngineTiming(),
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[AsyncOpenAI]:
-    """Open the client and close it in the end. All requests carry the `headers`.
+    """Open the client and close it at the end. All requests have the `headers`.
 
-    It never retries a POST by itself: no request of the protocol carries an idempotency key, so a
-    retry after a timeout could be a second message or a second bill. (aiohttp retries a GET or
-    DELETE once if its connection broke before the answer began.) Idle connections are closed sooner
-    than common servers close them, so that no POST runs into a closed one.
+    It never retries a POST: the protocol has no idempotency keys, so a retry after a timeout could
+    be a second message or be billed twice. (aiohttp retries a GET or DELETE once if its connection
+    broke before the answer began.) Idle connections are closed earlier than common servers close
+    them, so that no POST uses a closed one.
     """
     key = settings.openai_api_key
     limits = httpx2.Limits(

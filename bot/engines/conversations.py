@@ -59,7 +59,7 @@ def _as_items(record: Record) -> list[Json]:
 
 
 def _content(record: Record) -> str | list[dict[str, str]]:
-    """The words, and in a part of its own what is left of the files."""
+    """The text, and as a separate part what is kept of the files."""
     if not record.files:
         return record.text
     return [{"type": "input_text", "text": text} for text in (record.text, record.files)]
@@ -87,7 +87,7 @@ async def items_of_turn(api: Api, conversation: Conversation) -> list[Item]:
         try:
             return await items_after(api, conversation.id, conversation.last_item_id)
         except (RunFailed, ConversationGone):
-            # The server knows the item no more, or the conversation: the next call shows which.
+            # The server no longer has the item, or the conversation: the next call shows which.
             return await newest_items(api, conversation.id)
     found = await api.get("conversations", conversation.id)
     items = await items_after(api, conversation.id, "")
@@ -102,8 +102,8 @@ def _history_of(conversation: Item) -> int:
 
 
 def find_messages(items: Sequence[Item], messages: Sequence[Message]) -> tuple[int, int]:
-    """How many of `messages`, from the first on, are the newest that people wrote there, and where
-    the last of these is (-1: none is there).
+    """How many of `messages`, from the first on, are the newest messages of people there, and the
+    index of the last of them (-1: none).
     """
     said = [index for index, item in enumerate(items) if is_message(item, "user")]
     texts = [words_of(items[index]) for index in said]
@@ -128,7 +128,7 @@ async def close_calls(api: Api, conversation_id: str, outputs: Sequence[Function
 
 
 async def retract(api: Api, conversation_id: str, place: Place, *, again: bool) -> None:
-    """Delete the item of a message that a person has deleted."""
+    """Delete the item of a message that a person deleted."""
     items = await items_after(api, conversation_id, "")
     alike = [item for item in items if is_message(item, "user") and words_of(item) == place.text]
     item = place.among(alike, again=again)
@@ -138,7 +138,7 @@ async def retract(api: Api, conversation_id: str, place: Place, *, again: bool) 
 
 
 def words_of(message: Item) -> str:
-    """What a person wrote: the words come first in a message, its files follow."""
+    """A person's text: it comes first in a message, the files follow."""
     return "".join(text_of(part) for part in parts_of(message)[:1])
 
 
@@ -170,7 +170,7 @@ async def erase(api: Api, conversation_id: str) -> None:
 async def _demand_gone(api: Api, conversation_id: str, *item: str) -> None:
     """Raise RunFailed where a conversation or item is still there.
 
-    Some servers answer 200 and keep it, or 404 because they cannot delete at all.
+    Some servers answer 200 but keep it, or 404 because they cannot delete at all.
     """
     try:
         await api.get("conversations", conversation_id, *item)

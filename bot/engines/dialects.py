@@ -1,4 +1,4 @@
-"""The two protocols in which a server without conversations is asked for an answer."""
+"""The two protocols for servers without conversations."""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,24 +26,24 @@ class Said:
     text: str = ""
     files: tuple[Attachment, ...] = ()
     kept: str = ""
-    """What our record has kept of files that are no longer at hand."""
+    """What our record has kept of files that are no longer available."""
     output: FunctionOutput | None = None
 
     @property
     def texts(self) -> list[str]:
-        """The words, and what is left of earlier files."""
+        """The text, and what is kept of earlier files."""
         if self.output:
             return [self.output.call.arguments, self.output.text]
         return [self.text, self.kept] if self.kept else [self.text]
 
     @property
     def size(self) -> int:
-        """Bytes that it keeps in memory, about."""
+        """Approximate size in memory, in bytes."""
         return sum(map(len, self.texts)) + sum(len(file.data) for file in self.files)
 
 
 class Dialect(Protocol):
-    """One way to ask for an answer to a whole conversation."""
+    """One protocol for the answer to a complete conversation."""
 
     async def answer(
         self, request: RunRequest, said: Sequence[Said], draft: Draft, accepted: asyncio.Event

@@ -3,8 +3,8 @@
 A line `call NAME {"argument": 1}` of the last message calls a function of this name, where there is
 one; the answer then shows what came of it. Lines behind a line `then` are called one round later.
 
-For trying the bot out and for its tests. Conversations live in one SQLite file, so that they
-outlast the process and several processes can share them.
+For `bot try` and tests. Conversations are stored in one SQLite file, so that they survive the
+process and several processes can share them.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS calls (run TEXT PRIMARY KEY, calls TEXT);
 
 @asynccontextmanager
 async def open_echo(settings: Settings) -> AsyncIterator["EchoEngine"]:
-    """Open the engine on `echo.db` in the state directory, which is made if need be."""
+    """Open the engine on `echo.db` in the state directory, which is created if needed."""
     settings.bot_state_dir.mkdir(parents=True, exist_ok=True)
     engine = EchoEngine(settings.bot_state_dir / "echo.db", deadline=settings.bot_run_deadline)
     try:
@@ -167,7 +167,7 @@ class EchoEngine:
         return await self._do(write)
 
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
-        """How much has been said follows from the time alone: any process sees the same."""
+        """The progress depends only on the time: every process sees the same."""
         shown = None
         while True:
             began, answer, cancelled = await self._do(lambda db: _find_run(db, run.id))
@@ -240,7 +240,7 @@ class EchoEngine:
         await self._do(write)
 
     def _said(self, answer: str, seconds: float) -> str:
-        """The words of the answer that have been said after so many seconds."""
+        """The words of the answer after so many seconds."""
         seconds -= self._first
         if seconds < 0:
             return ""
@@ -248,7 +248,7 @@ class EchoEngine:
         return "".join(words[: int(seconds / self._word) + 1] if self._word else words)
 
     async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in a transaction, in a thread: another process may hold the file."""
+        """Run `work` in a transaction, in a thread: another process may have locked the file."""
 
         def transact() -> T:
             with self._one_at_a_time, self._db:

@@ -1,4 +1,4 @@
-"""The one place where the SDK's errors become the program's own."""
+"""Maps the SDK's errors to the program's own."""
 
 import math
 import re
@@ -26,9 +26,9 @@ Missing = str
 
 DETAIL_CHARS = 300
 KEPT_CHARS = 12_000
-"""What people see of an answer without end."""
+"""How much of an endless answer is kept."""
 UNAVAILABLE = frozenset({502, 503, 529})
-"""Statuses of a server, or of the proxy before it, that is down whatever is asked."""
+"""Statuses of a server, or of a proxy in front of it, that is down for every request."""
 
 _QUOTA = re.compile(r"insufficient_quota|billing|spend|usage_limit|credit")
 _LOCKED = re.compile(r"conversation_locked|while a run|already has an active run")
@@ -53,7 +53,7 @@ _UNKNOWN_MODEL = re.compile(
 _MODEL_CODES = re.compile(r"model_not_found|model_not_available|unknown_model|invalid_model")
 _REFUSED_FIELD = re.compile(r"unsupported_(parameter|value)|unknown_parameter|missing_required")
 _IN_CONTENT = re.compile(r"input|messages|content")
-"""Parameters that hold what people sent: a refused file is not a refused setting."""
+"""Parameters with people's content: a refused file is not a refused setting."""
 _WRONG_KEY = re.compile(
     r"invalid_api_key|api_key_invalid|no_db_connection|API key not valid|incorrect api key",
     re.IGNORECASE,
@@ -69,7 +69,7 @@ def vendor_errors(
     model: str = "",
     lock_pause: float = EngineTiming().lock_pause,
 ) -> Iterator[None]:
-    """Turn what the SDK raises within into the errors of `bot.errors`.
+    """Map the errors of the SDK inside the block to those of `bot.errors`.
 
     `missing` says what a 404 means: with "conversation" it becomes ConversationGone, with anything
     else RunFailed with the reason `<missing>_not_found`, unless the server names something else.
@@ -78,7 +78,7 @@ def vendor_errors(
     try:
         yield
     except openai.APIError as error:
-        # `from None`: the SDK's error carries the request, and with it what people wrote.
+        # `from None`: the SDK's error contains the request, and with it people's texts.
         parsed = parse_error(error, missing, model=model, lock_pause=lock_pause)
         metrics.engine_errors.labels(_label(parsed)).inc()
         raise parsed from None
@@ -86,7 +86,7 @@ def vendor_errors(
         metrics.engine_errors.labels("answer_too_large").inc()
         raise too_large() from None
     except httpx2.RequestError as error:
-        # A body that the SDK does not read itself.
+        # The body of a response that the SDK has not read.
         is_timeout = isinstance(error, httpx2.TimeoutException)
         raise Retry("timeout" if is_timeout else "connection") from None
     except (ValueError, RecursionError) as error:
@@ -112,7 +112,7 @@ def parse_error(
     model: str = "",
     lock_pause: float = EngineTiming().lock_pause,
 ) -> BotError:
-    """What the caller is to do about an error of the SDK. The status decides first, then the code.
+    """Classify an error of the SDK. The status decides first, then the code.
 
     Servers built on other frameworks answer `{"detail": ...}`, without code and param.
     """
@@ -132,7 +132,7 @@ def _parse_status(
     if status == 429:
         return _parse_429(error)
     if status in (401, 403):
-        # The server's words on a wrong key quote parts of the key.
+        # The server's message about a wrong key quotes part of the key.
         return RunFailed("failed", "authentication" if status == 401 else "permission")
     if status == 501:
         return RunFailed("failed", "endpoint_not_found")
@@ -153,7 +153,7 @@ def _parse_status(
 
 
 def _parse_connection(error: openai.APIConnectionError) -> DependencyDown:
-    """Tell a server that is not there from one that does not answer."""
+    """Distinguish an unreachable server from one that does not answer."""
     if isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout):
         return DependencyDown("unreachable", certain=True)
     if isinstance(error, openai.APITimeoutError):
@@ -175,7 +175,7 @@ def retry_after(error: openai.APIStatusError) -> float | None:
 
 
 class _Refusal:
-    """What a server says in its refusal, wherever it says it."""
+    """The server's error message, wherever it is in the body."""
 
     def __init__(self, error: openai.APIError) -> None:
         body = _innermost(error.body)
@@ -204,7 +204,7 @@ def _innermost(body: object) -> object:
 
 
 def _refused_for(refusal: _Refusal, model: str) -> str:
-    """The reason of a refusal that has words of its own for people; else empty."""
+    """The reason of a refusal that has its own text for people, or ""."""
     if _TOO_LONG.search(refusal.all):
         return "context_length_exceeded"
     if _UNANSWERED.search(refusal.message):
@@ -250,7 +250,7 @@ def _parse_429(error: openai.APIError) -> BotError:
 
 
 def _parse_stream_error(error: openai.APIError) -> BotError:
-    """An error that came as an event: the request was accepted before."""
+    """An error that came as an event, after the request was accepted."""
     refusal: Any = _Refusal(error)
     if "rate_limit" in refusal.code or "quota" in refusal.code:
         return _parse_429(error)

@@ -1,23 +1,23 @@
-"""Tokens by the length of texts, for servers that report none."""
+"""Estimates tokens from the length of texts, for servers that report none."""
 
 from collections.abc import Iterable
 
 from bot.media import Attachment
 
 BYTES_PER_TOKEN = 4
-"""Of UTF-8: about right for European languages and for Chinese alike."""
+"""Bytes of UTF-8 per token: about right for European languages and for Chinese."""
 IMAGE_TOKENS = 1_000
 FILE_BYTES_PER_TOKEN = 64
-"""Of documents and sound, which are mostly layout."""
+"""Bytes per token of documents and audio, which are mostly layout."""
 
 
 def text_tokens(*texts: str) -> int:
-    """Tokens of the texts, about."""
+    """Approximate tokens of the texts."""
     return sum(-(-len(text.encode(errors="replace")) // BYTES_PER_TOKEN) for text in texts)
 
 
 def file_tokens(files: Iterable[Attachment]) -> int:
-    """Tokens of the files, about."""
+    """Approximate tokens of the files."""
     return sum(_tokens_of(file) for file in files)
 
 

@@ -1,4 +1,4 @@
-"""Following a run, whatever the protocol: stream while that goes, then poll, until the deadline."""
+"""Following a run in any protocol: stream while that works, then poll, until the deadline."""
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -19,7 +19,7 @@ USELESS_STREAMS = 3
 
 
 class Growing(Protocol):
-    """What is known of an answer while it is written: `Draft` or `RunDraft`."""
+    """The state of an answer in progress: `Draft` or `RunDraft`."""
 
     events: int
 
@@ -38,8 +38,8 @@ class Growing(Protocol):
 class Following:
     """One run that is being followed into `draft`.
 
-    `fetch` reads the run's state, `cancel` ends the run and reads its state where the server shows
-    it, `reopen` opens a stream of the events that are still to come, None where there is none.
+    `fetch` reads the run's state, `cancel` ends the run and reads its state if the server returns
+    it, `reopen` opens a stream of the remaining events, or returns None.
     """
 
     draft: Growing
@@ -52,10 +52,10 @@ class Following:
     timing: EngineTiming
 
     async def updates(self, live: LiveStream | None) -> AsyncGenerator[Update, None]:
-        """Progress until the run has ended. `live` is a stream that is open already.
+        """Progress until the run has ended. `live` is an open stream.
 
-        Raises RunFailed past the deadline, and where the answer exceeds every bound; the run is
-        cancelled then.
+        Raises RunFailed past the deadline or if the answer exceeds the bounds; the run is then
+        cancelled.
         """
         try:
             async with aclosing(self._stream(live)) as streamed:
@@ -71,7 +71,8 @@ class Following:
             raise
 
     async def _stream(self, live: LiveStream | None) -> AsyncGenerator[Update, None]:
-        """Read the run's events, over several streams if one breaks; ends where polling is due."""
+        """Read the run's events, over several streams if one breaks; ends when polling must take
+        over."""
         draft, useless = self.draft, 0
         while useless < USELESS_STREAMS and time.time() < self.deadline:
             live = live or await self.reopen()
@@ -122,7 +123,7 @@ class Following:
             await self._give_up()
 
     async def _give_up(self) -> None:
-        """Cancel a run that is past its deadline, unless it completes in this very moment."""
+        """Cancel a run past its deadline, unless it completes at this moment."""
         with suppress(BotError):
             state = await self.cancel()
             if state is not None:

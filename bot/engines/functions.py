@@ -89,7 +89,7 @@ def _as_tool(function: FunctionSpec) -> Json:
 
 
 def output_item(output: FunctionOutput) -> Json:
-    """The output of a call that the conversation holds."""
+    """The output of a call in the conversation."""
     return {
         "type": "function_call_output",
         "call_id": output.call.id,
@@ -98,7 +98,7 @@ def output_item(output: FunctionOutput) -> Json:
 
 
 def pair(output: FunctionOutput) -> list[Json]:
-    """A call with its output, for a conversation that holds neither."""
+    """A call with its output, for a conversation that has neither."""
     call = output.call
     asked = {
         "type": "function_call",
@@ -126,9 +126,10 @@ def with_calls(given: Iterable[Json], outputs: Iterable[FunctionOutput]) -> list
 
 
 def closing_items(items: Sequence[Item], outputs: Iterable[FunctionOutput] = ()) -> list[Json]:
-    """What every call and approval among the items lacks; else a server refuses every turn.
+    """The missing outputs of all calls and approvals among the items; without them a server refuses
+    every turn.
 
-    Calls of which `outputs` know the outcome get it, all others are told that it is unknown.
+    Calls get their outcome from `outputs`; all others get "unknown".
     """
     known = {output.call.id: output.text for output in outputs}
     answered = answered_calls(items)

@@ -1,6 +1,6 @@
 """Reading the items of a response: text, sources, steps and files.
 
-Items are plain JSON. Servers leave out fields, and put text where a list should be.
+Items are plain JSON. Servers omit fields, and send text in place of a list.
 """
 
 import base64
@@ -32,7 +32,7 @@ _STEP_STATUS: Mapping[str, Any] = {
 def read(items: Iterable[Item]) -> tuple[str, tuple[Citation, ...]]:
     """Text and sources of the messages among `items`.
 
-    Where messages have a phase only the final answer counts; refusals count as text.
+    If messages have a phase, only the final answer counts; refusals count as text.
     """
     messages = [item for item in items if is_message(item, "assistant")]
     if any(message.get("phase") for message in messages):
@@ -57,7 +57,7 @@ def read_text(items: Iterable[Item]) -> str:
 
 
 def made_files(items: Iterable[Item]) -> tuple[MadeFile, ...]:
-    """What the model has drawn, and the files of its code that the answer names; each once."""
+    """Generated images, and files of the model's code that the answer names; each once."""
     found: dict[str, MadeFile] = {}
     for item in items:
         if item.get("type") == "image_generation_call" and item.get("result"):
@@ -74,7 +74,7 @@ def made_files(items: Iterable[Item]) -> tuple[MadeFile, ...]:
 
 
 def read_image(items: Iterable[Item], item_id: str) -> bytes:
-    """The bytes of an image that the model has drawn. Raises RunFailed where it is not there."""
+    """The bytes of a generated image. Raises RunFailed if it is missing."""
     for item in items:
         if item.get("id") == item_id and isinstance(item.get("result"), str):
             try:
@@ -89,7 +89,7 @@ def is_message(item: Item, role: str) -> bool:
 
 
 def parts_of(message: Item) -> list[Any]:
-    """The parts of a message's content; some servers give a bare string."""
+    """The parts of a message's content; some servers send a bare string."""
     content = message.get("content") or []
     return [content] if isinstance(content, str) else listed(content)
 
@@ -143,7 +143,7 @@ def steps(items: Iterable[Item]) -> tuple[Step, ...]:
 
 
 def read_usage(response: Item) -> Usage | None:
-    """What a response took; None where the server does not say."""
+    """The usage of a response; None if the server reports none."""
     usage = response.get("usage")
     if not isinstance(usage, Mapping):
         return None

@@ -1,4 +1,5 @@
-"""What a conversation holds of a request already: an earlier attempt may have been stored."""
+"""The part of a request that a conversation already holds, because an earlier attempt was
+stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def find_kept(items: Sequence[Item], request: RunRequest) -> Kept:
 
 
 def input_of(request: RunRequest, kept: Kept) -> list[dict[str, Any]]:
-    """The items that the conversation lacks."""
+    """The items that are missing in the conversation."""
     if request.asked_by:
         sent = (output for output in request.outputs if output.call.id not in kept.outputs)
         return [output_item(output) for output in sent]

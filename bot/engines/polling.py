@@ -1,4 +1,4 @@
-"""Polling: when to ask again, and when to give up.
+"""Polling: the cadence, the backoff, and the deadline.
 
 The cadence of a healthy run and the backoff after errors are independent: an error does not slow
 the polls that follow it, and a slow run does not lengthen the wait after an error.
@@ -32,10 +32,10 @@ def cadence(
 ) -> Iterator[float]:
     """Seconds between two polls, without end: `growth` of the run's age, at least `first`.
 
-    So the delay of an answer is in proportion to the time it took. Each pause is spread by up to
-    `jitter` of it to both sides, so that runs which began together do not poll together. A run with
-    an `age` of `first` seconds or more, because it was streamed or polled elsewhere until now, is
-    polled at once, and then as often as if it had been polled all along.
+    The delay of an answer is therefore proportional to its duration. Each pause varies by up to
+    `jitter` in both directions, so that runs that began together do not poll together. A run with
+    an `age` of `first` seconds or more, because it was streamed or polled elsewhere before, is
+    polled immediately, and then at the cadence of its age.
     """
     if age >= first:
         yield 0.0
@@ -66,8 +66,8 @@ async def poll(
 ) -> AsyncGenerator[T, None]:
     """Yield what `fetch` returns, repeatedly; `done` is true of the last.
 
-    `fetch` is repeated after Retry (not sooner than its `after`). Every other error ends the poll,
-    and so does DependencyDown the fourth time in a row: the caller then waits with all the others.
+    `fetch` is repeated after Retry (not sooner than its `after`). Any other error ends the poll,
+    and so does DependencyDown the fourth time in a row: the caller then waits for the dependency.
     `deadline` is in seconds of `clock`. After it one last poll is made, which finds a run that
     ended unobserved; then DeadlinePassed is raised.
     """
@@ -87,7 +87,7 @@ async def poll(
         is_done = done(state)
         metrics.polls.labels("done" if is_done else "working").inc()
         yield state
-        del state  # thousands wait here at the same time: what they saw is not kept meanwhile
+        del state  # thousands wait here at the same time: free the last state
         if is_done:
             return
         if clock() >= deadline:

@@ -1,8 +1,8 @@
-"""The engine for servers that keep no conversations: each turn sends all of it.
+"""The engine for servers that keep no conversations: each turn sends the whole conversation.
 
-Conversations live in the memory of this process. Another process, or this one after a restart,
-raises ConversationGone, and the caller rebuilds from its own record. Only an answer that was being
-written is lost, which no server without background work could have finished anyway.
+Conversations are kept in the memory of this process. Another process, or this one after a restart,
+raises ConversationGone, and the caller rebuilds from its record. Only an answer in progress is
+lost, which a server without background runs could not have finished anyway.
 """
 
 import asyncio
@@ -31,17 +31,17 @@ from bot.telemetry.log import log
 PREFIX = "replay_"
 MOST_CONVERSATIONS = 5000
 MOST_BYTES = 256 * 1024 * 1024
-"""What all conversations of a process may hold; the least recently used are dropped first."""
+"""Maximum size of all conversations of a process; the least recently used are dropped first."""
 
 
 @dataclass
 class _Memory:
-    """What was said in a conversation, and its newest run."""
+    """The messages of a conversation, and its newest run."""
 
     said: list[Said] = field(default_factory=list)
     work: "_Work | None" = None
     size: int = 0
-    """Bytes of what was said, about."""
+    """Approximate size of the messages in bytes."""
 
     @property
     def is_busy(self) -> bool:
@@ -70,7 +70,7 @@ class _Work:
 
     @property
     def broke(self) -> bool:
-        """It ended in a way in which another attempt may succeed."""
+        """It failed in a way that another attempt may fix."""
         done = self.task.done() and not self.task.cancelled()
         return done and isinstance(self.task.exception(), Retry)
 
@@ -117,13 +117,11 @@ class ReplayEngine:
         again: bool,
         files: Sequence[Attachment] = (),
     ) -> str:
-        """The messages go with the run."""
+        """Messages are sent with the run."""
         return ""
 
     async def start(self, request: RunRequest) -> Run:
-        """Send the conversation. What the server refuses at once is raised here, what it refuses
-        later by `follow`.
-        """
+        """Send the conversation. An immediate refusal is raised here, a later one by `follow`."""
         memory = self._memory(request.conversation.id)
         work = memory.work
         if request.again and work and work.is_for(request) and not work.broke:
@@ -244,7 +242,7 @@ class ReplayEngine:
     async def _ask(
         self, request: RunRequest, said: list[Said], draft: Draft, accepted: asyncio.Event
     ) -> None:
-        """Ask in the dialect that the server speaks, which is found out by trying."""
+        """Use the dialect of the server, which is detected by trying."""
         dialects = self._dialects if self._dialect is None else (self._dialect,)
         for dialect in dialects:
             try:
@@ -258,7 +256,7 @@ class ReplayEngine:
                     raise
                 log.info("server_without_responses")
             except RateLimited:
-                # A proxy may count the request that it refused as one too many.
+                # A proxy may count the refused request towards its rate limit.
                 self._dialect = dialect
                 raise
             else:
@@ -305,7 +303,7 @@ def _given(request: RunRequest) -> list[Said]:
 
 
 def _finish(work: _Work) -> Update:
-    """The last update; usage that the server does not report is estimated."""
+    """The last update; missing usage is estimated."""
     draft = work.draft
     if work.task.cancelled():
         return Update("cancelled", draft.text, usage=_estimate(work))

@@ -19,7 +19,7 @@ OPTIONAL = (
     *("prompt_cache_key", "safety_identifier", "truncation", "metadata", "store"),
     *("stream_options", "stream"),
 )
-"""Fields that are left out once a server has refused them."""
+"""Fields that are omitted once a server has refused them."""
 REFUSALS = frozenset({"bad_request", "unsupported_parameter"})
 
 
@@ -39,9 +39,9 @@ class Requests:
         return field in self._refused
 
     async def create(self, body: Json, timeout: Any = None) -> EventStream | Json:
-        """The stream of the response, or the response where it is not streamed.
+        """The stream of the response, or the response if it is not streamed.
 
-        A refused field is left out from then on; a refused request had no effect.
+        A refused field is omitted from then on; a refused request had no effect.
         """
         while True:
             sent = {key: value for key, value in body.items() if key not in self._refused}
@@ -73,7 +73,7 @@ def _refused_field(error: RunFailed, body: Json, refused: set[str]) -> str | Non
 
 
 def response_body(request: RunRequest, settings: Settings) -> Json:
-    """What every turn asks of a Responses server; the input is the caller's to add."""
+    """The body of every request to a Responses server; the caller adds the input."""
     conversation, options = request.conversation, request.options
     return {
         "model": options.model or settings.openai_model,
@@ -91,12 +91,12 @@ def response_body(request: RunRequest, settings: Settings) -> Json:
 
 
 def safety_identifier(request: RunRequest) -> str:
-    """A stable pseudonym of the asker, for the server's protection against abuse."""
+    """A stable pseudonym of the asker, for the server's abuse detection."""
     asker = request.options.user_id or request.conversation.user_id
     return hashlib.sha256(asker.encode()).hexdigest()
 
 
 def as_item(message: Message, files: Sequence[Attachment] = ()) -> Json:
-    """A Slack message as an item of the input: its words come first."""
+    """A Slack message as an input item: its text comes first."""
     content = [{"type": "input_text", "text": message.text}, *map(input_part, files)]
     return {"type": "message", "role": "user", "content": content}

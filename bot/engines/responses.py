@@ -1,7 +1,7 @@
 """The engine for servers that speak Conversations and Responses.
 
-A Slack thread is a conversation; a turn is one background response on it, which carries the turn's
-messages with it. The server keeps input and output together once the response has completed.
+A Slack thread is a conversation; a turn is one background response on it, whose input has the
+turn's messages. The server stores input and output together once the response has completed.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class ResponsesEngine:
         again: bool,
         files: Sequence[Attachment] = (),
     ) -> str:
-        """The messages go with the run."""
+        """Messages are sent with the run."""
         return ""
 
     async def start(self, request: RunRequest) -> Run:
@@ -99,7 +99,7 @@ class ResponsesEngine:
         return Kept()
 
     async def _send(self, request: RunRequest, given: list[Json]) -> Run:
-        """Open the response; a conversation whose calls and outputs do not match is repaired."""
+        """Create the response; a conversation whose calls and outputs do not match is repaired."""
         conversation = request.conversation
         body = response_body(request, self._settings)
         body |= {"conversation": conversation.id, "background": True, "store": True}
@@ -259,13 +259,14 @@ class ResponsesEngine:
         return _with_id(await self._api.get("responses", response_id, missing="run"))
 
     async def _cancel(self, response_id: str) -> Item | None:
-        """The response as it ended; None where the server will not cancel or does not know it."""
+        """The final response; None if the server cannot cancel it or does not know it."""
         path = ("responses", response_id, "cancel")
         ended = await self._api.attempt(*path, ignored=NOT_CANCELLABLE)
         return None if ended is None else _with_id(ended)
 
     async def _salvage(self, run: Run, conversation: Conversation, error: RunFailed) -> Update:
-        """The answer of a response that the server has dropped already: the items stay longer."""
+        """The answer of a response that the server has already dropped: its items are kept
+        longer."""
         items = await conversations.items_of_turn(self._api, conversation)
         asked = [index for index, item in enumerate(items) if is_message(item, "user")]
         if not asked:
@@ -274,7 +275,7 @@ class ResponsesEngine:
 
 
 def _with_id(answer: Json) -> Json:
-    """The answer, if it is a response: there are servers that say 200 to what they do not know."""
+    """The body, if it is a response: some servers answer 200 to unknown requests."""
     if text(answer.get("id")):
         return answer
     raise Retry("not an answer of the protocol")

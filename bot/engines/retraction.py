@@ -1,4 +1,4 @@
-"""Which of the messages that a server holds is the one that a person has deleted."""
+"""Identifies the server's copy of a message that a person deleted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a message is: `text` occurs `count` times, and this is the `last`-last of them."""
+    """The position of a message: `text` occurs `count` times, and this is the `last`-last of
+    them."""
 
     text: str
     last: int
     count: int
 
     def among(self, alike: Sequence[T], *, again: bool) -> T | None:
-        """The message among those with its text; None where it is gone already.
+        """The message among those with its text; None if it is already gone.
 
         With `again` an earlier attempt may have deleted it: then there is one less than before.
         """

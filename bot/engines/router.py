@@ -1,7 +1,7 @@
-"""One engine for every server that speaks a protocol of OpenAI's, chosen by what it understands.
+"""One engine for all servers of OpenAI's protocols, which detects the protocol.
 
-A server that keeps conversations is used as it is. For all others this process keeps them, see
-`bot.engines.replay`. The prefix of an id says which engine a conversation or a run belongs to.
+A server that keeps conversations is used directly. For all others this process keeps them, see
+`bot.engines.replay`. The prefix of an id identifies the engine of a conversation or run.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -38,7 +38,7 @@ async def open_responses(
 
 
 class Router:
-    """`bot.engines.Engine` over `native`, or over `replay` where the server keeps nothing.
+    """`bot.engines.Engine` over `native`, or over `replay` if the server keeps no conversations.
 
     `protocol` is the setting BOT_PROTOCOL: anything but "auto" tries nothing else.
     """
@@ -79,7 +79,7 @@ class Router:
         again: bool,
         files: Sequence[Attachment] = (),
     ) -> str:
-        """The messages go with the run."""
+        """Messages are sent with the run."""
         return ""
 
     async def start(self, request: RunRequest) -> Run:

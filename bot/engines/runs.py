@@ -1,4 +1,4 @@
-"""What a run of the Assistants protocol has produced: text, sources, steps, its end."""
+"""The results of a run of the Assistants protocol: text, sources, steps, its end."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ _STEP_STATUS: Mapping[str, Any] = {
 
 @dataclass
 class RunDraft:
-    """What is known of a run while it works; `run` is its newest state, `messages` their parts."""
+    """The state of a run in progress; `run` is its newest state, `messages` its messages' parts."""
 
     run: Item | None = None
     messages: dict[str, dict[int, list[str]]] = field(default_factory=dict)
@@ -37,9 +37,9 @@ class RunDraft:
     _chars: int = 0
 
     def take(self, event: Item) -> None:
-        """Take in one event of the stream; unknown ones change nothing.
+        """Apply one event of the stream; unknown ones have no effect.
 
-        Raises RunFailed where the answer exceeds every bound.
+        Raises RunFailed if the answer exceeds the bounds.
         """
         kind, data = text(event.get("event")), fields(event.get("data"))
         self.events += 1
@@ -53,7 +53,7 @@ class RunDraft:
             raise too_large(self.text)
 
     def take_state(self, run: Item) -> None:
-        """Take in the run as an event or a poll shows it."""
+        """Apply the run from an event or a poll."""
         if run.get("id"):
             self.run = run
 
@@ -88,7 +88,7 @@ class RunDraft:
 
     @property
     def ended(self) -> bool:
-        """Whether the server does nothing more by itself."""
+        """Whether the server has stopped working on it."""
         return self.run is not None and self.status not in WORKING
 
     def update(self) -> Update:
@@ -120,7 +120,7 @@ def text_of(part: Any) -> str:
 
 
 def text_of_message(message: Item) -> str:
-    """The words of a message: they come first, its text files follow."""
+    """The text of a message: it comes first, its text files follow."""
     parts = listed(message.get("content"))
     return text_of(parts[0]) if parts else text(message.get("content"))
 
@@ -158,7 +158,7 @@ def made_files(messages: Iterable[Item]) -> tuple[MadeFile, ...]:
 
 
 def finish(run: Item, messages: list[Item], draft: RunDraft, *, acted: bool = False) -> Update:
-    """The last update of a run that has ended. Raises RunFailed where it has no whole answer."""
+    """The last update of an ended run. Raises RunFailed if it has no complete answer."""
     written, citations = read(messages)
     written = written or draft.text
     usage, model, status = _usage(run), text(run.get("model")), draft.status

@@ -15,11 +15,11 @@ E = TypeVar("E")
 D = TypeVar("D")
 
 UPDATE_SECONDS = 0.2
-"""What comes within this time makes one update."""
+"""Events within this time are combined into one update."""
 
 
 class LiveStream:
-    """One open stream; iterating raises the errors of `bot.errors`. Always close it."""
+    """An open stream; iterating raises the errors of `bot.errors`. Always close it."""
 
     def __init__(self, stream: EventStream, closed: Callable[["LiveStream"], None]) -> None:
         self._stream = stream
@@ -45,9 +45,9 @@ class LiveStream:
             self._reader.cancel()
 
     async def first(self, patience: float) -> Any:
-        """The next event; None where the server ends the stream without one.
+        """The next event; None if the server ends the stream.
 
-        Raises Retry where none comes within `patience` seconds: comments may keep it open.
+        Raises Retry if none comes within `patience` seconds: comments may keep the stream open.
         """
         try:
             async with asyncio.timeout(patience):
@@ -65,8 +65,8 @@ class LiveStream:
 class LiveStreams(Generic[D]):
     """The streams of this process, at most `limit`; `D` is the draft that a stream is read into.
 
-    `start` opens a stream and `keep`s it under the run's id, `follow` `take`s it from there. A
-    stream that is not taken in time, because another process has the run, is closed.
+    `start` opens a stream and `keep`s it under the run's id, `follow` `take`s it. A stream that is
+    not taken in time, because another process has the run, is closed.
     """
 
     def __init__(self, limit: int, timing: EngineTiming = EngineTiming()) -> None:
@@ -121,7 +121,7 @@ class LiveStreams(Generic[D]):
 async def progress(
     events: AsyncIterator[E], take: Callable[[E], None], *, interval: float, silence: float
 ) -> AsyncGenerator[None, None]:
-    """Pass every event to `take` as it comes, and yield after those of each `interval` seconds.
+    """Pass every event to `take` immediately, and yield after those of each `interval` seconds.
 
     Ends with the events, or once none has come for `silence` seconds. Yields at once after the
     first event, and as soon as the events end. Raises what they raise, and what `take` raises.

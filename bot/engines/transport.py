@@ -1,6 +1,6 @@
-"""A transport that bounds what a server may send, and reports how a connection failed.
+"""A transport that limits the size of responses, and reports how a connection failed.
 
-A broken proxy can send a body or a line without end. The worker must not run out of memory on it.
+A broken proxy can send an endless body or line. The worker must not run out of memory.
 """
 
 import time
@@ -18,13 +18,13 @@ FILE_BYTES = 40 * MIB
 EVENT_BYTES = 12 * MIB
 """One server-sent event; an image that a model has drawn comes in one."""
 STREAM_BYTES = 512 * MIB
-"""A whole event stream. It is read piece by piece, so that only its CPU time counts."""
+"""A complete event stream. It is read in chunks, so only its CPU time matters."""
 JSON_TOKENS = 500_000
 """Commas, braces and brackets of one body or event: small objects need 50 times their text."""
 STREAMED = "streamed"
-"""The extension of a request whose response is read as it comes."""
+"""The extension of a request whose response is streamed."""
 EXTRA_SECONDS = "extra_seconds"
-"""The extension of what a whole request may take beyond its read timeout."""
+"""The extension for the total time of a request beyond its read timeout."""
 _SCANNED = (b",", b"[", b"{")
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _WINDOW = {"gzip": 31, "deflate": 15}
