@@ -12,7 +12,7 @@ CHOICES = ("bot_engine", "bot_streaming", "bot_stream_channels", "bot_follow_ups
 
 
 def describe(env_file: Path | None) -> dict[str, str]:
-    """Names and values, in the order to show them."""
+    """Names and values, in display order."""
     packages = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     facts = {
         "threadbot": f"{__version__} in {'a checkout' if _is_checkout() else 'site-packages'}",

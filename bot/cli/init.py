@@ -1,4 +1,4 @@
-"""`bot init`: asks for what a deployment needs, checks each answer at once, and writes `.env`."""
+"""`bot init`: asks for the settings of a deployment, checks each answer, and writes `.env`."""
 
 import asyncio
 import re
@@ -32,7 +32,7 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[Collection[Check]]]
 
 
 class Wizard:
-    """One run of `bot init`. What `.env` has already is offered, and kept by Enter."""
+    """One run of `bot init`. Existing values of `.env` are the defaults."""
 
     def __init__(self, env_file: Path) -> None:
         self._file = env_file
@@ -56,7 +56,7 @@ class Wizard:
         done = "Start the bot with `bot run`, then mention it in Slack."
         click.echo("\n" + ("See above for what to fix." if doctor.has_failed(lines) else done))
 
-    # What is asked
+    # The questions
 
     def _ask_for_transport(self) -> None:
         click.echo("Slack can reach the bot through a socket that the bot opens, or at an address.")
@@ -181,7 +181,7 @@ class Wizard:
         default = str(Settings.model_fields["redis_url"].default)
         self._ask("REDIS_URL", "Its address", bot.store.checks.open_checks, ("redis",), default)
 
-    # How it is asked
+    # Asking
 
     def _ask(
         self,
@@ -193,7 +193,7 @@ class Wizard:
         *,
         optional: bool = False,
     ) -> None:
-        """Ask until the checks pass, or the person keeps the answer all the same."""
+        """Ask until the checks pass, or the person keeps the answer anyway."""
         while True:
             value = self._prompt(variable, text, default, optional=optional)
             if problem := self._problem(variable, value):
@@ -211,7 +211,7 @@ class Wizard:
     def _prompt(
         self, variable: str, text: str, default: str = "", *, optional: bool = False
     ) -> str:
-        """What a person types. A secret is not shown, and Enter keeps the one that there is."""
+        """The person's input. A secret is hidden, and Enter keeps the existing one."""
         kept = self._get(variable) or default
         secret = variable.lower() in setting.SECRETS
         if secret and kept:
@@ -225,7 +225,7 @@ class Wizard:
         return str(answer).strip()
 
     def _problem(self, variable: str, value: str) -> str:
-        """What is wrong with a value by itself; "" if nothing is."""
+        """The error of a single value, or ""."""
         try:
             self._settings(**{variable: value})
         except ConfigError as error:
@@ -233,7 +233,7 @@ class Wizard:
         return ""
 
     def _settings(self, **more: str) -> Settings:
-        """The answers so far; a stand-in for the token that every setting needs."""
+        """The answers so far, with a placeholder for the required token."""
         given = {"SLACK_BOT_TOKEN": STAND_IN, **self._before, **self._answers, **more}
         return setting.read(None, **{name.lower(): value for name, value in given.items() if value})
 
@@ -261,7 +261,7 @@ class Wizard:
 
 
 def _valid(given: dict[str, str]) -> dict[str, str]:
-    """Without the values that are wrong by themselves, which are named."""
+    """The values without invalid ones, which are reported."""
     valid = {}
     for name, value in given.items():
         try:

@@ -30,7 +30,7 @@ class PortCheck:
         self._port = port
 
     async def look(self) -> Finding:
-        """Whether the port is free, or the bot's already."""
+        """Whether the port is free, or already used by the bot."""
         where = f"{self._host}:{self._port}"
         try:
             _try_to_listen(self._host, self._port)

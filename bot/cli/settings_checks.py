@@ -1,4 +1,4 @@
-"""What `bot doctor` says of the settings: their file, the variables, the prices."""
+"""The checks of the settings for `bot doctor`: their file, the variables, the prices."""
 
 import difflib
 import os
@@ -18,7 +18,7 @@ FIX_SETTING = "see .env.example, or docs/reference/settings.md"
 
 
 def look_at_settings(env_file: Path | None) -> Finding:
-    """All that is missing or wrong; else variables whose name looks like a typing slip."""
+    """Everything that is missing or wrong; otherwise variables whose name looks like a typo."""
     if env_file is not None and (found := _look_at_file(env_file)):
         return found
     if problems := setting.find_problems(env_file):
@@ -35,7 +35,7 @@ def look_at_settings(env_file: Path | None) -> Finding:
 
 
 def _look_at_file(env_file: Path) -> Finding | None:
-    """What keeps `.env` from being read; None where nothing does, or there is none."""
+    """The reason why `.env` cannot be read; None if it can, or if there is none."""
     path = env_file.absolute()
     if env_file.is_dir():
         return failed(f"{path} is a folder", "put the settings into a file of that name")
@@ -83,7 +83,7 @@ def _make_private(env_file: Path) -> Repair:
 
 
 def look_at_prices(settings: Settings) -> Finding:
-    """Whether the price of the model is known: without it no limit in dollars is ever reached."""
+    """Whether the price of the model is known: without it limits in dollars are never reached."""
     if settings.bot_prices is None:
         return skipped("no BOT_PRICES: tokens are counted, money is not")
     try:

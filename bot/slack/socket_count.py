@@ -1,7 +1,7 @@
-"""Notices that another deployment shares the app over Socket Mode.
+"""Detects another deployment that uses the same app over Socket Mode.
 
-Slack spreads an app's events over all of its connections, and says with each new one how many
-there are. More than this deployment has means that another one takes its share of the messages.
+Slack distributes an app's events over all its connections, and reports their number with each new
+one. If there are more than this deployment has, another one gets part of the messages.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The file that `BOT_TOOLS` names: MCP servers, policies, built-in tools.
 
-TOML of our own shape, or a standard `.mcp.json` (`mcpServers`). `${NAME}` in a value is replaced
-by the environment variable, so that no secret is in the file.
+Our own TOML format, or a standard `.mcp.json` (`mcpServers`). `${NAME}` in a value is replaced by
+the environment variable, so that the file contains no secrets.
 """
 
 import json
@@ -41,19 +41,19 @@ class ServerConfig(_Strict):
     cwd: Path | None = None
     ask: Ask = "writes"
     always_ask: tuple[str, ...] = ()
-    """Tools (patterns such as `delete_*`) before which a person is asked whatever `ask` says."""
+    """Tools (patterns such as `delete_*`) that always need approval, whatever `ask` says."""
     allow: tuple[str, ...] = ("*",)
-    """Tools that are offered at all."""
+    """Tools that are offered."""
     deny: tuple[str, ...] = ()
-    """Tools that are never offered, also where `allow` names them."""
+    """Tools that are never offered, even if `allow` names them."""
     channels: tuple[str, ...] = ()
     """Channels (`C…`) in which the server is offered; empty: all."""
     trust_hints: bool = True
-    """Whether the server's own hints (read-only, idempotent) are believed."""
+    """Whether the server's own hints (read-only, idempotent) are trusted."""
     timeout: Annotated[float, Field(gt=0, le=600)] = 30.0
-    """Seconds that a call may take."""
+    """Timeout of a call, in seconds."""
     connect_timeout: Annotated[float, Field(gt=0, le=600)] = 30.0
-    """Seconds that connecting and listing may take; a server process has to start first."""
+    """Timeout of connecting and listing, including the start of a server process."""
     output: Annotated[int, Field(ge=200, le=1_000_000)] = 20_000
     """Characters of a result that the model gets."""
 
@@ -73,7 +73,7 @@ class ServerConfig(_Strict):
         return value
 
     def offers(self, tool: str, channel_id: str) -> bool:
-        """Whether a tool is offered in a channel. Deny beats allow."""
+        """Whether a tool is offered in a channel. Deny overrides allow."""
         if self.channels and channel_id not in self.channels:
             return False
         return matches(tool, self.allow) and not matches(tool, self.deny)
@@ -97,11 +97,11 @@ class ToolsConfig(_Strict):
     own: tuple[str, ...] = ()
     """Names of our own tools that are offered."""
     rounds: Annotated[int, Field(ge=1, le=50)] = 8
-    """Most rounds of calls in one turn."""
+    """Maximum rounds of calls in one turn."""
     approval_hours: Annotated[float, Field(gt=0, le=720)] = 24.0
     """How long people may take to approve a call."""
     calls: Annotated[int, Field(ge=1, le=200)] = 20
-    """Most calls in one turn."""
+    """Maximum calls in one turn."""
 
     @field_validator("servers")
     @classmethod
@@ -118,7 +118,7 @@ def matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def load_tools(path: Path | None, environment: Mapping[str, str] = os.environ) -> ToolsConfig:
-    """Read the file. Raises ConfigError that names the place in it."""
+    """Read the file. Raises ConfigError naming the position of the error."""
     if path is None:
         return ToolsConfig()
     try:
@@ -141,7 +141,7 @@ def load_tools(path: Path | None, environment: Mapping[str, str] = os.environ) -
 
 
 def _from_mcp_json(path: Path, data: Any) -> dict[str, Any]:
-    """`{"mcpServers": {…}}` as desktop clients write it; `type` says what the keys say already."""
+    """`{"mcpServers": {…}}` in the format of desktop clients; `type` is redundant."""
     servers = data.get("mcpServers") if isinstance(data, dict) else None
     if not isinstance(servers, dict):
         raise ConfigError(VARIABLE, f"{path}: there is no object mcpServers")

@@ -1,6 +1,6 @@
-"""One connection to an MCP server, kept open by a task of its own.
+"""One connection to an MCP server, kept open by its own task.
 
-The SDK's client must be entered and left in one task, while turns call it from theirs.
+The SDK's client must be entered and left in the same task, but turns call it from theirs.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class Connection:
         return self._task.done() or self._leave.is_set()
 
     async def close(self) -> None:
-        """End it; a server process is terminated."""
+        """Close it; a server process is terminated."""
         self._leave.set()
         if not self._opened.done():
             self._task.cancel()
@@ -51,7 +51,7 @@ class Connection:
         except BaseException as error:
             if not self._opened.done():
                 self._opened.set_exception(_plain(error))
-                self._opened.exception()  # read, also where no caller waits any more
+                self._opened.exception()  # read it even if no caller waits any more
         finally:
             self._leave.set()
 
@@ -64,7 +64,7 @@ def _plain(error: BaseException) -> Exception:
 
 
 def client_for(config: ServerConfig, pool: httpx2.AsyncBaseTransport) -> Client:
-    """A client that is not connected yet. `pool` is shared by all servers of the process."""
+    """A new, unconnected client. `pool` is shared by all servers of the process."""
     info = Implementation(name="threadbot", version=bot.__version__)
     if config.url is not None:
         timeout = httpx2.Timeout(config.timeout)

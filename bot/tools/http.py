@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx2
 
 LARGEST_BODY = 8_000_000
-"""Bytes that one answer of a server may have."""
+"""Maximum bytes of one response."""
 
 
 class BodyTooLarge(httpx2.TransportError):
@@ -13,7 +13,7 @@ class BodyTooLarge(httpx2.TransportError):
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    """Ends answers that do not end by themselves."""
+    """Limits the size of responses."""
 
     def __init__(self, most: int = LARGEST_BODY) -> None:
         limits = httpx2.Limits(max_connections=200, max_keepalive_connections=40)
@@ -21,7 +21,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         self._most = most
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request; reading the answer raises BodyTooLarge beyond the bound."""
+        """Send a request; reading the response raises BodyTooLarge beyond the limit."""
         response = await self._pool.handle_async_request(request)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _BoundedStream(response.stream, self._most)

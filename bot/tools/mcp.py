@@ -1,7 +1,7 @@
 """The MCP client: lists and calls the tools of the configured servers.
 
-Whatever a server does (slow, down, crashing, endless, malformed) becomes a `Result` for the model
-and never costs the turn or the worker. Protocol: https://modelcontextprotocol.io, revision
+Any fault of a server (slow, down, crashing, endless, malformed) becomes a `Result` for the model
+and never affects the turn or the worker. Protocol: https://modelcontextprotocol.io, revision
 2026-07-28 and, for older servers, the handshake of 2025-11-25 and before; the SDK negotiates.
 """
 
@@ -32,7 +32,7 @@ MOST_PAGES = 20
 LISTED_FOR = 300.0
 """Seconds for which a list of tools is used before the server is asked again."""
 FAILED_FOR = 30.0
-"""Seconds for which a server that could not be listed is left alone."""
+"""Seconds for which a server that could not be listed is skipped."""
 IDLE = 600.0
 """Seconds after which an unused connection is closed."""
 DESCRIPTION = 4_000
@@ -53,7 +53,7 @@ class McpServer:
         self._listing = asyncio.Lock()
 
     async def tools(self) -> tuple[Tool, ...]:
-        """Its tools by name; none while it cannot be reached, which is logged."""
+        """Its tools by name; none while it is unreachable, which is logged."""
         async with self._listing:
             if time.monotonic() < self._list_again_at:
                 return self._tools
@@ -158,7 +158,7 @@ class McpServer:
         return Result(text, is_error=bool(found.is_error))
 
     async def _refused(self, error: MCPError) -> Result:
-        """A protocol error: the server said no, or the connection is gone."""
+        """A protocol error: a refusal of the server, or a lost connection."""
         if error.code in (CONNECTION_CLOSED, REQUEST_TIMEOUT):
             await self._drop()
             return self._unknown("timeout" if error.code == REQUEST_TIMEOUT else "closed")
@@ -175,7 +175,7 @@ class McpServer:
 
 
 def _kind(error: BaseException) -> str:
-    """The type of an error, for the log: its words may quote anything."""
+    """The type of an error for the log, since its message may quote anything."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return type(error).__name__

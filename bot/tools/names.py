@@ -1,4 +1,4 @@
-"""Names of functions as the AI server takes them: at most 64 of `[A-Za-z0-9_-]`.
+"""Names of functions that AI servers accept: at most 64 of `[A-Za-z0-9_-]`.
 
 MCP allows 128 characters and dots, and two servers may have tools of the same name. The mapping is
 stable: the same tools give the same names in every process, so that prompt caches stay warm.

@@ -1,4 +1,4 @@
-"""The text of a result that the model gets: bounded, and without bytes it cannot read."""
+"""The text of a result for the model: bounded, and without bytes that it cannot read."""
 
 import json
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ def cut(text: str, most: int) -> str:
 
 
 def render_content(blocks: Iterable[Any], structured: Any, most: int) -> str:
-    """MCP's content blocks as text; what is no text is named by its kind and size."""
+    """MCP's content blocks as text; other content is described by its kind and size."""
     parts, length = [], 0
     for block in blocks:
         part = _render_block(block)

@@ -1,4 +1,4 @@
-"""Whether a call is made, asked about, or refused. Deny beats ask beats allow."""
+"""The policy for a call: allow, ask or deny. Deny overrides ask, ask overrides allow."""
 
 from typing import Literal
 

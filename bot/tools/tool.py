@@ -1,4 +1,4 @@
-"""What a tool is, what a call of it looks like, and what comes back."""
+"""The types of tools, calls and results."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,19 +30,19 @@ class Tool:
 
     @property
     def repeatable(self) -> bool:
-        """Whether a call whose outcome is unknown may simply be made again."""
+        """Whether a call of unknown outcome may be repeated."""
         return self.read_only or self.idempotent
 
     @property
     def label(self) -> str:
-        """What people read: `server: tool`, or the tool alone where it is our own."""
+        """The label for people: `server: tool`, or only the tool if it is our own."""
         shown = self.title or self.name
         return f"{self.server}: {shown}" if self.server else shown
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a call came to. `text` is for the model, bounded in length."""
+    """The result of a call. `text` is for the model, bounded in length."""
 
     text: str
     is_error: bool = False
@@ -53,7 +53,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf a tool is called, and where."""
+    """For whom a tool is called, and where."""
 
     team_id: str
     channel_id: str
@@ -62,9 +62,9 @@ class Caller:
 
 
 OwnCall = Callable[[Mapping[str, Any], Caller], Awaitable[str]]
-"""What one of our own tools does: arguments in, text for the model out.
+"""The function of one of our own tools: takes arguments, returns text for the model.
 
-Raises ValueError for arguments that make no sense; its message goes to the model.
+Raises ValueError for invalid arguments; its message goes to the model.
 """
 
 
@@ -77,7 +77,7 @@ class OwnTool:
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
-    """The arguments as the model wrote them. Raises ValueError where they are no JSON object."""
+    """The model's arguments. Raises ValueError if they are not a JSON object."""
     try:
         value = json.loads(text or "{}")
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""All tools of the deployment: what is offered in a channel, and the call of one."""
+"""All tools of the deployment: the offer in a channel, and the call of a tool."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OWN_TIMEOUT = 30.0
 OWN_OUTPUT = 20_000
 MOST_FUNCTIONS = 128
-"""Functions that an AI server takes in one request (Assistants: 128)."""
+"""Maximum functions in one request (Assistants: 128)."""
 CLOSE_IDLE_EVERY = 60.0
 
 
@@ -34,7 +34,7 @@ class Offer:
 
 
 class Toolbox:
-    """What a worker calls tools with."""
+    """The tools of a worker."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Toolbox:
         self._own = own
 
     async def offer(self, channel_id: str) -> Offer:
-        """The tools of a channel. A server that cannot be reached is left out."""
+        """The tools of a channel. Unreachable servers are left out."""
         lists = await asyncio.gather(*(server.tools() for server in self._servers.values()))
         tools = [own.tool for own in self._own.values()]
         tools += [
@@ -63,7 +63,7 @@ class Toolbox:
         return Offer(named)
 
     def decide(self, tool: Tool, channel_id: str, *, read_external: bool) -> Decision:
-        """Whether a call of the tool is made, asked about, or refused."""
+        """The policy's decision on a call of the tool."""
         return decide(tool, self._config_of(tool), channel_id, read_external=read_external)
 
     def asks_always(self, tool: Tool) -> bool:

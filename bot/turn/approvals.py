@@ -1,4 +1,4 @@
-"""Which of the model's calls are made: by policy, and by people where the policy asks."""
+"""Decides which of the model's calls are made: by policy, and by people if the policy asks."""
 
 import hashlib
 import json
@@ -22,14 +22,14 @@ from bot.turn.external import read_external
 from bot.turn.services import Services
 
 POLICY = "policy"
-"""In place of a person's id: the configuration has decided."""
+"""Takes the place of a person's id if the configuration decided."""
 LONGEST_SHOWN = 120_000
-"""Characters of arguments, as they are shown, that a person can be asked to review."""
+"""Maximum characters of arguments that a person can be asked to review."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingCall:
-    """A call that the model asks for, of a tool that is offered. `key` is unique in the turn."""
+    """A requested call of an offered tool. `key` is unique in the turn."""
 
     key: str
     call: FunctionCall
@@ -39,11 +39,11 @@ class PendingCall:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a call, and who decided it: a person's id, `POLICY`, or "" for the time.
+    """The decision on a call, and who made it: a person's id, `POLICY`, or "" if it expired.
 
-    `reason` is for the model, where the call is not made. `policy` is what the policy said:
-    `allow`, `deny`, `ask`, `ask_after_external` (content was read that may hold instructions) or
-    `thread` (a person allowed the tool in this thread).
+    `reason` is for the model, if the call is not made. `policy` is the policy's decision: `allow`,
+    `deny`, `ask`, `ask_after_external` (content was read that may contain instructions) or `thread`
+    (a person allowed the tool in this thread).
     """
 
     decision: Literal["run", "denied", "expired", "withdrawn"]
@@ -55,7 +55,7 @@ class Verdict:
 async def decide_calls(
     turn: Turn, services: Services, request: Request, pending: Sequence[PendingCall]
 ) -> dict[str, Verdict]:
-    """A verdict for each call, by its key. Called again, with the same calls, after a crash.
+    """A verdict for each call, by its key. Called again with the same calls after a crash.
 
     Raises Suspended while a person has yet to decide.
     """
@@ -72,7 +72,7 @@ async def decide_calls(
 
 
 class _Asking:
-    """The policy of one turn, and what it asks people."""
+    """The policy of one turn, and its questions to people."""
 
     def __init__(self, turn: Turn, services: Services, request: Request) -> None:
         self._turn = turn
@@ -81,7 +81,7 @@ class _Asking:
         self._external = read_external(turn, request, self._toolbox.config.built_in)
 
     def by_policy(self, pending: PendingCall) -> Verdict | None:
-        """The verdict that no person is needed for; None: someone is to be asked."""
+        """The verdict of the policy alone; None if a person must be asked."""
         tool, channel_id = pending.tool, self._turn.claim.thread.channel_id
         decision = self._toolbox.decide(tool, channel_id, read_external=self._external)
         if decision == "allow":
@@ -98,7 +98,7 @@ class _Asking:
         return None
 
     async def approval_of(self, pending: PendingCall) -> Approval:
-        """What people are asked about a call."""
+        """The question to people about a call."""
         tool, arguments = pending.tool, pending.arguments
         offered = self._grant(tool) if self._may_grant(tool) else ""
         return Approval(
@@ -119,12 +119,12 @@ class _Asking:
         return not is_full and not self._toolbox.asks_always(tool)
 
     def _grant(self, tool: Tool) -> str:
-        """What "Allow in this thread" is stored under: it holds for one person and one definition
-        of the tool."""
+        """The key of "Allow in this thread": it applies to one person and one definition of the
+        tool."""
         return _digest(self.requester, tool.server, tool.name, _definition(tool))[:32]
 
     async def _notes(self, pending: PendingCall) -> list[str]:
-        """What a person could overlook."""
+        """Warnings about what a person could overlook."""
         tool, notes = pending.tool, []
         if self._external:
             notes.append(texts.EXTERNAL_CONTENT)
@@ -139,7 +139,7 @@ class _Asking:
 
 
 def lookalikes(tool: Tool, others: Iterable[Tool], most: int = 3) -> list[str]:
-    """Tools with another name that is easily mistaken for this one's."""
+    """Tools whose name is easily mistaken for this one's."""
     seen = skeleton(tool.name)
     found = {
         f"{shown_name(other.server)}: {shown_name(other.name)}"
@@ -159,7 +159,7 @@ def _verdict(decision: Decision, policy: str) -> Verdict:
 
 
 def _definition(tool: Tool) -> str:
-    """The hash of all that a server says about a tool: one that changes is another tool."""
+    """The hash of a tool's definition: a changed one counts as another tool."""
     return _digest(tool.description, tool.parameters, tool.repeatable, tool.read_only)
 
 
@@ -171,7 +171,7 @@ def _digest(*parts: object) -> str:
 async def ask_input(
     turn: Turn, services: Services, request: Request, pending: PendingCall, called: Called
 ) -> Mapping[str, Any] | None:
-    """The person's answer to what a tool asks for; None where it cannot be had.
+    """The person's answer to a tool's question; None if there can be none.
 
     `called.request` has the questions and the server's opaque state.
     """

@@ -1,4 +1,4 @@
-"""Asking people to approve something: a card for each question, and a turn that waits for them."""
+"""Asks people for approval: a card for each question, and a turn that is suspended until then."""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from bot.texts import approvals as texts
 from bot.turn.services import Services
 
 APP = "B"
-"""How the ids of apps begin, which cannot press buttons."""
+"""The prefixes of ids of apps, which cannot press buttons."""
 
 
 def can_decide(turn: Turn, requester: str) -> bool:
@@ -24,10 +24,11 @@ def can_decide(turn: Turn, requester: str) -> bool:
 async def ask_people(
     turn: Turn, services: Services, requester: str, wanted: Sequence[Approval]
 ) -> list[Decision]:
-    """What people have decided. Each is asked once, also if this is called again after a crash.
+    """The decisions of people. Each question is asked once, even if this is called again after a
+    crash.
 
-    Raises Suspended while a decision is missing. What is asked under a known id but differs from
-    what was shown counts as denied.
+    Raises Suspended while a decision is missing. A question with a known id that differs from the
+    shown one counts as denied.
     """
     requested = await services.store.approvals.request(turn, requester, wanted)
     decisions: list[Decision] = []
@@ -46,7 +47,7 @@ async def ask_people(
 
 
 async def _show(turn: Turn, services: Services, approval: Approval) -> None:
-    """Post the card. Where Slack refuses it, no one can decide: the call is denied."""
+    """Post the card. If Slack refuses it, no one can decide: the call is denied."""
     if not await services.cards.show(turn, approval, turn.claim.channel.approvers):
         decision = Decision("denied", reason=texts.NOT_SHOWN, at=time.time())
         thread = turn.claim.thread
@@ -56,7 +57,7 @@ async def _show(turn: Turn, services: Services, approval: Approval) -> None:
 async def _close_quickly(
     turn: Turn, services: Services, approval: Approval, decision: Decision
 ) -> None:
-    """Show the outcome; where Slack cannot take it now, that is done when the turn ends."""
+    """Show the outcome; if Slack refuses it now, that is done when the turn ends."""
     try:
         await services.cards.close(turn, approval, decision)
     except Retry as error:
@@ -64,7 +65,7 @@ async def _close_quickly(
 
 
 async def close_cards(turn: Turn, services: Services, reason: str = "") -> None:
-    """Let the cards of a turn that ends show their outcome. What is open is withdrawn.
+    """Show the outcome on the cards of a turn that ends. Open questions are withdrawn.
 
     `reason` is that of an interrupt.
     """
@@ -83,6 +84,6 @@ async def close_cards(turn: Turn, services: Services, reason: str = "") -> None:
 
 
 def _was_run(turn: Turn, id: str) -> bool:
-    """Whether what was approved was done, as far as we know."""
+    """Whether the approved call was made, as far as we know."""
     called = turn.recall(steps.call(id))
     return called is None or called.outcome != "not_run"

@@ -29,12 +29,12 @@ LONGEST_ARGUMENTS = 100_000
 UNKNOWN: CallOutcome = "unknown"
 NOT_RUN: CallOutcome = "not_run"
 MOST_INPUTS = 5
-"""How often one call may ask the person for input."""
+"""Maximum number of inputs that one call may request from the person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calling:
-    """What the calls of a turn are made with."""
+    """The context in which the calls of a turn are made."""
 
     turn: Turn
     services: Services
@@ -45,7 +45,7 @@ class Calling:
     """Shows the card of a call; one with the same id is replaced."""
 
     async def make(self, calls: Mapping[str, FunctionCall]) -> None:
-        """Make the calls of a round, by their keys, and record what each came to.
+        """Make the calls of a round, by their keys, and record their results.
 
         Raises what `decide_calls` and `ask_input` raise, once the other calls have ended. After an
         interrupt some may be left without a result.
@@ -65,8 +65,8 @@ class Calling:
     async def refuse(self, calls: Mapping[str, FunctionCall], why: str) -> None:
         """Record that calls without a result are not made; `why` is for the model.
 
-        Of one that an earlier attempt or an interrupt has cut off it is not known whether it took
-        effect, unless its tool only reads.
+        The outcome of a call that an earlier attempt or an interrupt cut off is unknown, unless its
+        tool only reads.
         """
         for key, call in calls.items():
             if not self._is_open(key):
@@ -94,7 +94,7 @@ class Calling:
         )
 
     async def _called(self, pending: PendingCall, verdict: Verdict) -> Called:
-        """What a call came to, in the end; each input that the tool asks for makes one more."""
+        """The final result of a call; each requested input causes another call."""
         answers: Mapping[str, Any] | None = None
         for number in range(MOST_INPUTS):
             called = await self._call_once(pending, verdict, number, answers)
@@ -130,7 +130,7 @@ class Calling:
         *,
         again: bool,
     ) -> Called:
-        """Make the call, unless it was denied, or may have been made before and has effects."""
+        """Make the call, unless it was denied, or has effects and may have been made before."""
         tool = pending.tool
         if again and not (tool.repeatable and verdict.decision == "run"):
             log.warning("tool_call_interrupted", turn=self.turn.id, server=tool.server)
@@ -155,7 +155,7 @@ class Calling:
         verdict: Verdict | None,
         called: Called,
     ) -> None:
-        """Add a line to the audit trail. After a crash there may be two of a call."""
+        """Add a line to the audit trail. After a crash a call may have two."""
         thread = self.turn.claim.thread
         digest = hashlib.sha256(call.arguments.encode("utf-8", "surrogatepass")).hexdigest()
         line = AuditLine(
@@ -179,7 +179,7 @@ class Calling:
 
 
 def find_pending(offer: Offer, key: str, call: FunctionCall) -> PendingCall | str:
-    """The call with its tool and arguments, or why it cannot be made."""
+    """The call with its tool and arguments, or the reason why it cannot be made."""
     tool = offer.functions.get(call.name)
     if tool is None:
         return texts.NOT_OFFERED
@@ -192,7 +192,7 @@ def find_pending(offer: Offer, key: str, call: FunctionCall) -> PendingCall | st
 
 
 def _open_step(turn: Turn, key: str) -> Step[Called]:
-    """The first step of a call that has no value yet."""
+    """The first step of a call without a value."""
     numbers = (n for n in count() if turn.recall(steps.call(key, n)) is None)
     return steps.call(key, next(numbers))
 

@@ -1,7 +1,7 @@
-"""Whether a turn has read what its requester did not write.
+"""Detects whether a turn has read content that its requester did not write.
 
-Such content may hold instructions to the model, so that calls with effects ask a person even where
-the policy allows them.
+Such content may contain instructions for the model, so calls with effects need a person's approval
+even if the policy allows them.
 """
 
 from bot.store import steps
@@ -12,7 +12,7 @@ from bot.turn.batch import Request
 from bot.turn.rounds_so_far import rounds_of
 
 CALLING = "Calling "
-"""How the titles of function calls begin; other steps are tools of the AI server."""
+"""The prefix of the titles of function calls; other steps are tools of the AI server."""
 
 
 def read_external(turn: Turn, request: Request, built_in: BuiltIn) -> bool:
@@ -35,9 +35,9 @@ def _heard_others(turn: Turn, request: Request) -> bool:
 
 
 def _read_by_tools(turn: Turn, built_in: BuiltIn) -> bool:
-    """Results of tools that may hold what anyone wrote, and searches of the AI server.
+    """Results of tools that may contain anyone's text, and searches of the AI server.
 
-    The results of the newest round do not count: after a crash they may be there already.
+    The results of the newest round do not count: after a crash they may already exist.
     """
     rounds = list(rounds_of(turn))
     searches = built_in.web_search or built_in.file_search or built_in.code_interpreter

@@ -1,7 +1,7 @@
-"""Another run after one that failed for reasons of the server's own.
+"""Repeats a run that failed because of the server.
 
-A turn may make two further runs, if little of the answer was shown and the failed run can have had
-no side effects. Every failure is recorded before the next run, so a crash adds none.
+A turn may make two further runs, if little of the answer was shown and the failed run cannot have
+had side effects. Every failure is recorded before the next run, so a crash adds none.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ TRANSIENT = frozenset(
 )
 """Reasons of failures after which another run may succeed."""
 MOST_FAILED = 2
-"""Failed runs of a turn that are followed by another one."""
+"""Maximum number of repeated runs per turn."""
 LITTLE = 200
-"""Characters that may have been shown of an answer that is begun again."""
+"""Maximum characters that may have been shown of an answer that is restarted."""
 
 Result = tuple[Run | None, Update]
 Once = Callable[[RunRequest, Step[Run]], Awaitable[Result]]
-"""Starts the run of a step and follows it; None where it was interrupted before."""
+"""Starts the run of a step and follows it; None if the turn was interrupted before."""
 
 
 @dataclass

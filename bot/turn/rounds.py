@@ -1,4 +1,4 @@
-"""The runs of a turn: one that ends with calls is followed by another that has their outputs."""
+"""The runs of a turn: after a run that ends with calls, the next one gets their outputs."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,32 +20,32 @@ from bot.turn.rounds_so_far import rounds_of, usage_of_rounds
 from bot.turn.services import Services
 
 GAP = "\n\n"
-"""Between the texts of two rounds."""
+"""The separator of the texts of two rounds."""
 
 Work = Callable[[RunRequest, int], Awaitable[tuple[Run | None, Update]]]
-"""Makes the run of a round; None where it was interrupted before."""
+"""Makes the run of a round; None if the turn was interrupted before."""
 
 
 @dataclass
 class Story:
-    """What the rounds of a turn have written so far, shown as one answer."""
+    """The texts of a turn's rounds so far, shown as one answer."""
 
     text: str = ""
     citations: tuple[Citation, ...] = ()
     files: tuple[tuple[Run, MadeFile], ...] = ()
     cards: dict[str, Card] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
-    """What people read in place of the names of functions."""
+    """The titles of functions for people."""
 
     def add(self, asked: Asked) -> None:
-        """A round has ended with calls."""
+        """Add a round that ended with calls."""
         update = self.whole(Update("in_progress", asked.text, asked.cards, asked.citations))
         self.text, self.citations = update.text, update.citations
         self.files += tuple((asked.run, file) for file in asked.files)
         self.cards = {card.id: card for card in update.steps}
 
     def whole(self, update: Update) -> Update:
-        """An update of the present run, with all that came before it."""
+        """An update of the current run, including the earlier rounds."""
         lead = f"{self.text}{GAP}" if self.text and update.text else self.text
         moved = (
             replace(each, start=each.start + len(lead), end=each.end + len(lead))
@@ -70,18 +70,18 @@ class Show:
     story: Story
 
     async def update(self, update: Update) -> None:
-        """Progress of the present run."""
+        """Show progress of the current run."""
         await self.reply.show(self.story.whole(update))
 
     async def card(self, card: Card) -> None:
-        """The card of a call; one with the same id is replaced."""
+        """Show the card of a call; one with the same id is replaced."""
         self.story.cards[card.id] = card
         await self.update(Update("in_progress"))
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The last run of a turn, None where it was interrupted before one; `files` with their runs."""
+    """The last run of a turn, None if it was interrupted before one; `files` with their runs."""
 
     run: Run | None
     update: Update
@@ -101,7 +101,7 @@ class Rounds:
     async def run(self, order: RunRequest) -> Ended:
         """Start and follow runs until one ends without calls, or the turn is interrupted.
 
-        Every call has its output by then, also where the last run fails.
+        By then every call has its output, even if the last run fails.
         """
         for number in count():
             asked = self._turn.recall(self.attempt.asked(number))
@@ -122,7 +122,7 @@ class Rounds:
         raise AssertionError("count never ends")
 
     async def _run(self, order: RunRequest, number: int) -> Ended | Asked:
-        """One run: the end of the turn, or the calls that it ended with, recorded."""
+        """Make one run: returns the end of the turn, or the recorded calls of the run."""
         story = self.story
         try:
             run, update = await self.work(order, number)
@@ -140,7 +140,7 @@ class Rounds:
         return Ended(run, story.whole(update), (*story.files, *files))
 
     async def _outputs(self, asked: Asked, number: int) -> tuple[FunctionOutput, ...]:
-        """Make the calls of a round, as many as the bounds allow; what the model is told."""
+        """Make the calls of a round, within the limits; returns their outputs for the model."""
         keys = [self.attempt.call_key(number, index) for index in range(len(asked.calls))]
         calls = dict(zip(keys, asked.calls, strict=True))
         allowed = self._calls_left(calls)
@@ -148,12 +148,12 @@ class Rounds:
             await self.calling.refuse(calls, texts.BUDGET_SPENT)
         await self.calling.make({key: calls[key] for key in keys[:allowed]})
         await self.calling.refuse(dict(list(calls.items())[allowed:]), texts.TOO_MANY_CALLS)
-        await self.calling.refuse(calls, texts.STOPPED)  # those that an interrupt has cut off
+        await self.calling.refuse(calls, texts.STOPPED)  # calls that an interrupt has cut off
         *_, last = rounds_of(self._turn)
         return last.outputs
 
     async def _has_budget(self) -> bool:
-        """Whether the people who asked may go on; what the turn has used so far counts."""
+        """Whether the requesters' limits allow another run, including the turn's usage so far."""
         request, used = self.calling.request, usage_of_rounds(self._turn)
         return await self._services.limits.may_go_on(self._turn, used, request.questions)
 
@@ -170,9 +170,9 @@ class Rounds:
         return len(rounds) < config.rounds and made < config.calls and not spent
 
     async def _close(self, order: RunRequest) -> None:
-        """End a turn whose conversation may hold calls without outputs.
+        """End a turn whose conversation may contain calls without outputs.
 
-        Where the server does not take them, the thread goes on in a new conversation.
+        If the server does not accept them, the thread continues in a new conversation.
         """
         if order.asked_by is None:
             return
@@ -194,7 +194,7 @@ class Rounds:
 
 
 def _asked(run: Run, update: Update) -> Asked:
-    """What is recorded of a run that ended with calls; endless arguments are cut."""
+    """The record of a run that ended with calls; endless arguments are cut."""
     calls = tuple(
         replace(call, arguments=call.arguments[: LONGEST_ARGUMENTS + 1]) for call in update.calls
     )
@@ -211,7 +211,7 @@ def _asked(run: Run, update: Update) -> Asked:
 
 
 def functions_of(offer: Offer) -> tuple[FunctionSpec, ...]:
-    """What the model is offered, sorted by name."""
+    """The functions for the model, sorted by name."""
     return tuple(
         FunctionSpec(name, tool.description, tool.parameters)
         for name, tool in offer.functions.items()
@@ -219,5 +219,5 @@ def functions_of(offer: Offer) -> tuple[FunctionSpec, ...]:
 
 
 def titles_of(offer: Offer) -> dict[str, str]:
-    """What people read on the card of a call in place of the function's name."""
+    """The titles of functions on the cards of calls."""
     return {f"Calling {name}": tool.label for name, tool in offer.functions.items()}

@@ -1,4 +1,4 @@
-"""What the journal holds of a turn's rounds: the calls, their outcomes, what they used."""
+"""The rounds of a turn in its journal: the calls, their outcomes, their usage."""
 
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
@@ -17,20 +17,20 @@ KEPT_CHARS = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A run that ended with calls, and what is known of each by now."""
+    """A run that ended with calls, and what is known of each call."""
 
     asked: Asked
     called: tuple[Called, ...]
 
     @property
     def outputs(self) -> tuple[FunctionOutput, ...]:
-        """What the model is told."""
+        """The outputs for the model."""
         pairs = zip(self.asked.calls, self.called, strict=True)
         return tuple(FunctionOutput(call, called.text) for call, called in pairs)
 
 
 def rounds_of(turn: Turn, *, before: Attempt | None = None) -> Iterator[Round]:
-    """All rounds that ended with calls, in order, those on lost conversations included."""
+    """All rounds that ended with calls, in order, including those on lost conversations."""
     for attempt in attempts_of(turn):
         if before is not None and attempt.number >= before.number:
             return
@@ -49,7 +49,7 @@ def earlier_outputs(turn: Turn, attempt: Attempt) -> tuple[FunctionOutput, ...]:
 
 
 def last_result(turn: Turn, key: str) -> Called:
-    """What a call came to, as far as it is known."""
+    """The result of a call, as far as known."""
     found: Called | None = None
     for number in count():
         step = steps.call(key, number)
@@ -93,7 +93,7 @@ def _kept(output: FunctionOutput) -> FunctionOutput:
 
 
 def usage_of_rounds(turn: Turn) -> Usage | None:
-    """What the runs that ended with calls, or failed and were repeated, took; None where there was
+    """The usage of runs that ended with calls, or failed and were repeated; None if there were
     none."""
     used: Usage | None = None
     for failed in turn.recall(steps.FAILED_RUNS) or ():
@@ -104,7 +104,7 @@ def usage_of_rounds(turn: Turn) -> Usage | None:
 
 
 def add_usage(first: Usage | None, second: Usage | None) -> Usage | None:
-    """Both together; None where neither is known."""
+    """The sum; None if neither is known."""
     if first is None or second is None:
         return first or second
     return Usage(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))
