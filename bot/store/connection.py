@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -187,43 +187,37 @@ class Connection:
             try:
                 return await self._answered(call)
             except ResponseError as error:
-                bad = await self._corrupt_keys(error, words)
-                if not bad:
+                if found := _CORRUPT.search(str(error)):
+                    await self.set_aside(found[1])
+                elif "WRONGTYPE" in str(error):
+                    await self._set_aside_wrong_types(words)
+                else:
                     raise
-                await self.set_aside(*bad)
         return await self._answered(call)
 
-    async def _corrupt_keys(self, error: ResponseError, words: Sequence[str]) -> list[str]:
-        """The keys that made a call fail: the one that a script names, or those of the wrong
-        type."""
-        if found := _CORRUPT.search(str(error)):
-            return [found[1]]
-        if "WRONGTYPE" not in str(error):
-            return []
+    async def _set_aside_wrong_types(self, words: Iterable[str]) -> None:
+        """Set the keys of a failed call aside that have another type, if any still has."""
         families = {word: family for word in words if (family := self._keys.family(word))}
         types = await self.execute_many([("TYPE", key) for key in families])
-        return [
-            key
-            for (key, family), type_ in zip(families.items(), types, strict=True)
-            if type_ not in ("none", family.type)
-        ]
+        for (key, family), type_ in zip(families.items(), types, strict=True):
+            if type_ not in ("none", family.type):
+                await self.set_aside(key, family.type)
 
-    async def set_aside(self, *keys: str) -> None:
-        """Rename corrupt keys; the copies are kept for 30 days."""
-        for key in keys:
-            aside = self._keys.set_aside(key)
-            log.error("redis_key_corrupt", key=key, moved_to=aside)
-            await self._answered(partial(self._move, key, aside))
-            if key in (self._keys.ready, self._keys.later):
-                # A worker recovers the threads that were listed in it.
-                await self.execute("SET", self._keys.recover, "", "EX", ASIDE_SECONDS)
+    async def set_aside(self, key: str, right_type: str = "") -> None:
+        """Rename a corrupt key; the copy is kept for 30 days.
 
-    async def _move(self, key: str, aside: str) -> None:
-        async with self.redis.pipeline(transaction=True) as pipeline:
-            pipeline.rename(key, aside)
-            pipeline.expire(aside, ASIDE_SECONDS)
-            # Another process may have renamed it first.
-            await pipeline.execute(raise_on_error=False)
+        With `right_type`, only if the key still has another: another call that failed may have set
+        it aside already.
+        """
+        aside = self._keys.set_aside(key)
+        keys = {"key": key, "aside": aside}
+        moved = await self.run("set_aside", keys=keys, right_type=right_type, seconds=ASIDE_SECONDS)
+        if not moved:
+            return
+        log.error("redis_key_corrupt", key=key, moved_to=aside)
+        if key in (self._keys.ready, self._keys.later):
+            # A worker recovers the threads that were listed in it.
+            await self.execute("SET", self._keys.recover, "", "EX", ASIDE_SECONDS)
 
     async def run_many(self, script: str, calls: Sequence[Call]) -> list[Any]:
         """Run a script once for each call, in one round trip."""
