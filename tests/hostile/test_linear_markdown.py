@@ -6,10 +6,8 @@ linear function takes eight times as much, a quadratic one 64 times.
 """
 
 import re
-import sys
 import time
 from collections.abc import Callable
-from threading import get_ident
 
 import pytest
 
@@ -22,7 +20,10 @@ from bot.slack.markdown.render import blocks, escape_mrkdwn, fallback
 from bot.slack.markdown.sanitize import sanitize
 from bot.slack.markdown.sources import with_sources
 from bot.slack.markdown.split import parts
+from tests.hostile.counting import counted
 
+MARKER = "\ue200cite\ue202a\ue201<think>a</think>"
+"""What makes the functions look closer."""
 SHAPES = {
     "open fences": "```a\n",
     "closed fences": "```\na\n```\n",
@@ -33,6 +34,9 @@ SHAPES = {
     "spaces": " ",
     "tabs": "\t",
     "newlines": "\n",
+    "spaces and a marker": " ",
+    "tabs and a marker": "\t",
+    "newlines and a marker": "\n",
     "one line": "word ",
     "one word": "a",
     "paragraph": "word word\n",
@@ -96,7 +100,12 @@ SHAPES = {
     "setext": "a\n=\n",
     "rules": "---\n",
 }
-PREFIXES = {"rows": "| a | b |\n|---|---|\n"}
+PREFIXES = {
+    "rows": "| a | b |\n|---|---|\n",
+    "spaces and a marker": MARKER,
+    "tabs and a marker": MARKER,
+    "newlines and a marker": MARKER,
+}
 
 MESSAGE = 100
 """Characters of a message: both texts fill several."""
@@ -147,31 +156,11 @@ NEGLIGIBLE = 0.01
 """Seconds below which the clock says more about the machine than about the function."""
 TRIES = 10
 
-_STEPS = (
-    sys.monitoring.events.PY_START,
-    sys.monitoring.events.PY_RESUME,
-    sys.monitoring.events.JUMP,
-)
-
 
 def steps(function: Callable[[str], object], text: str) -> int:
-    """The calls and the loops of Python code that a call takes."""
-    total, tool, own = 0, sys.monitoring.PROFILER_ID, get_ident()
-
-    def count(*_: object) -> None:
-        nonlocal total
-        total += get_ident() == own
-
-    sys.monitoring.use_tool_id(tool, "steps")
-    for event in _STEPS:
-        sys.monitoring.register_callback(tool, event, count)
-    sys.monitoring.set_events(tool, sum(_STEPS))
-    try:
+    with counted() as count:
         function(text)
-    finally:
-        sys.monitoring.set_events(tool, 0)
-        sys.monitoring.free_tool_id(tool)
-    return total
+    return count.steps
 
 
 def cpu_seconds(function: Callable[[str], object], text: str) -> float:

@@ -37,7 +37,9 @@ _SPECIAL = (
     r"(?:<\|start\|>\w*)?<\|channel\|>final[^<\r\n]{0,40}<\|message\|>"
     r"|<\|/?[a-z][a-z0-9_]{1,30}\|>|<｜[^｜<>\r\n]{1,40}｜>|<(?:start|end)_of_turn>"
 )
-_WRAPPER = re.compile(r"\s*<(?P<name>answer|response|output)>|</(?:answer|response|output)>\s*\Z")
+_WRAPPER = re.compile(
+    r"(?<!\s)\s*+<(?P<name>answer|response|output)>|</(?:answer|response|output)>\s*\Z"
+)
 _CANDIDATE = re.compile(
     r"[<\[◁](?:[|｜]|/?(?:[a-z]+:)?(?:think|thou|reas|refl|scra|anal|inte|chai|cot>|unused|details"
     r"|start_of|end_of))",
@@ -104,6 +106,7 @@ class _Reader:
     def __init__(self, text: str, whole: bool) -> None:
         self._text = text
         self._whole = whole
+        self._last = len(text.rstrip())
         self._answer: list[str] = []
         self._reasoning: list[str] = []
         self._reached = 0
@@ -148,7 +151,7 @@ class _Reader:
         """A closing tag alone: all before it was reasoning, unless a sentence is about the tag."""
         text, start, end = self._text, token.start(), token.end()
         in_sentence = text[start - 1 : start] in (" ", "\t") and text[end : end + 1] in (" ", "\t")
-        if in_sentence or not text[end:].strip():
+        if in_sentence or end >= self._last:
             return end if in_sentence else self._drop(token)
         thought = "".join(self._answer) + self._before(token)
         self._answer = []

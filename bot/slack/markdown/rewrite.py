@@ -21,7 +21,7 @@ _PUNCTUATION = re.compile(r"[^\w\s\u200b*]")
 _EAST_ASIAN = re.compile(
     "[\u1100-\u11ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef]"
 )
-_LINE_BREAK = re.compile(r"[ \t]*(?:\r\n?|\n)(?:[ \t]*>)*[ \t]*")
+_LINE_BREAK = re.compile(r"(?<![ \t])[ \t]*+(?:\r\n?|\n)(?:[ \t]*>)*[ \t]*")
 _SPACE = re.compile(r"[ \t]*")
 
 
