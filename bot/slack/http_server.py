@@ -116,6 +116,7 @@ async def listening(
             loop=loop,
             access_log=None,
             keepalive_timeout=KEEP_ALIVE,
+            lingering_time=seconds / 10,  # reading on after a rejection, so that it arrives
         )
 
     try:

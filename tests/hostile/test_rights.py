@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 
 from bot.slack.surfaces.shortcuts import SHORTCUTS
-from bot.timing import SlackTiming, Timing
+from bot.timing import SlackTiming, Timing, WorkerTiming
 from local_slack.people import Person
 from tests.fakes.openai import held
+from tests.slack.answers import HURRY
 from tests.world import PATIENCE, World, open_world, wait_until, words
 
 PROSE = " ".join(f"word{n}" for n in range(200))
 SECRET = "xyzzy"
 """Part of every text of a refused person: the model must never see it."""
+
+QUICK = Timing(worker=WorkerTiming(heartbeat=0.1), answer=HURRY)
 
 REFUSED = ("denied", "guest", "outsider", "not_named")
 PLACES = ("#general", "#secret")
@@ -42,7 +45,7 @@ async def place_with(
         rules["bot_deny_people"] = mallory
     elif kind == "not_named":
         rules["bot_allow_people"] = alice
-    async with open_world(redis_url, directory, **rules) as world:
+    async with open_world(redis_url, directory, timing=QUICK, **rules) as world:
         outside = {"team_id": "T0ELSEWHERE"} if kind == "outsider" else {}
         person = world.slack.add_user("mallory", is_guest=kind == "guest", **outside)
         assert (world.slack.user("alice").id, person.id) == (alice, mallory)
@@ -223,7 +226,7 @@ async def _forget_a_guest(world: World) -> None:
 async def test_a_shared_conversation_is_reset_by_its_starter_and_by_admins(
     redis_url: str, tmp_path: Path, who: str, allowed: bool, way: str
 ) -> None:
-    async with open_world(redis_url, tmp_path) as world:
+    async with open_world(redis_url, tmp_path, timing=QUICK) as world:
         world.slack.add_user("chief", is_admin=True)
         creator = world.slack.add_user("creator")
         for name in ("chief", "creator"):
