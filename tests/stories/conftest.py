@@ -58,3 +58,19 @@ async def assistants_world(redis_url: str, tmp_path: Path, timing: Timing) -> As
     """A world whose AI server speaks the Assistants protocol."""
     async with open_world(redis_url, tmp_path, timing=timing, engine="assistants") as world:
         yield world
+
+
+@pytest.fixture(params=["responses", "assistants"])
+async def ai_world(
+    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, timing: Timing
+) -> AsyncIterator[World]:
+    """A world for each engine that talks to a server; answers are posted in one piece."""
+    async with open_world(
+        redis_url,
+        tmp_path,
+        engine=request.param,
+        socket_mode=False,
+        bot_streaming=False,
+        timing=timing,
+    ) as world:
+        yield world

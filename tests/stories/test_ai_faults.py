@@ -1,7 +1,6 @@
 """Faults of the AI server: people get one answer or one honest error, and are charged once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,22 +58,6 @@ SHORT_REQUESTS = Timing(
 @pytest.fixture
 def timing() -> Timing:
     return Timing(worker=WORKER, throttle=THROTTLE, engine=ENGINE, answer=ANSWER)
-
-
-@pytest.fixture(params=["responses", "assistants"])
-async def ai_world(
-    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, timing: Timing
-) -> AsyncIterator[World]:
-    """A world for each engine that speaks to a server."""
-    async with open_world(
-        redis_url,
-        tmp_path,
-        engine=request.param,
-        socket_mode=False,
-        bot_streaming=False,
-        timing=timing,
-    ) as world:
-        yield world
 
 
 def runs(world: World) -> int:

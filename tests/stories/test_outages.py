@@ -1,7 +1,7 @@
 """Outages of dependencies: every question is answered once, in order, without an apology."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,23 +38,12 @@ def timing() -> Timing:
     return Timing(worker=WORKER, store=StoreTiming(circuits=CIRCUITS))
 
 
-@pytest.fixture(params=RUNS)
-async def world(
-    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, timing: Timing
-) -> AsyncIterator[World]:
-    """A world for each engine that speaks to a server; answers are posted when complete."""
-    async with open_world(
-        redis_url,
-        tmp_path,
-        engine=request.param,
-        socket_mode=False,
-        bot_streaming=False,
-        timing=timing,
-    ) as world:
-        yield world
+@pytest.fixture
+def world(ai_world: World) -> World:
+    return ai_world
 
 
-one_engine = pytest.mark.parametrize("world", ["responses"], indirect=True)
+one_engine = pytest.mark.parametrize("ai_world", ["responses"], indirect=True)
 
 
 async def ask_many(world: World, count: int) -> list[tuple[str, str]]:
