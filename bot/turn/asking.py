@@ -13,7 +13,7 @@ from bot.texts import approvals as texts
 from bot.turn.services import Services
 
 APP = "B"
-"""The prefixes of ids of apps, which cannot press buttons."""
+"""The prefix of ids of apps, which cannot press buttons."""
 
 
 def can_decide(turn: Turn, requester: str) -> bool:
