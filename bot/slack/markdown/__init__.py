@@ -1,1 +1,1 @@
-"""From the model's Markdown to what Slack is sent: cut, made harmless, with its sources."""
+"""From the model's Markdown to messages for Slack: split, sanitized, with sources."""

@@ -1,6 +1,6 @@
-"""The blocks of a Markdown text, line by line: what rendering and splitting must know of a line.
+"""The block structure of a Markdown text, line by line, for rendering and splitting.
 
-markdown-it-py finds the blocks. Raw HTML is no block here, since Slack shows it literally.
+markdown-it-py finds the blocks. Raw HTML is not a block here, since Slack shows it literally.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from functools import cache
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-# Line ends as Markdown knows them; str.splitlines() would also split at form feeds and the like.
+# Line ends of Markdown; str.splitlines() would also split at form feeds and others.
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _PREFIX = r"(?:[ \t]*+(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t])))*+[ \t]*+"
 PREFIX = re.compile(_PREFIX)
-"""What a line has before its own text: quote marks, list markers, indentation."""
+"""The prefix of a line before its own text: quote marks, list markers, indentation."""
 NEWLINE = re.compile(rf"(?:\r\n?|\n){_PREFIX}")
 _LIST_MARKER = re.compile(r"[-+*]|\d{1,9}[.)]")
 
 
 class Kind(Enum):
-    """What a line is made of."""
+    """The kind of a line."""
 
     PROSE = auto()
     HEADING = auto()
@@ -43,7 +43,7 @@ PROSE = (Kind.PROSE, Kind.HEADING, Kind.HEADER, Kind.ROW)
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """A fenced code block: how to open it again, and how to close it."""
+    """A fenced code block, with the lines that reopen and close it."""
 
     first: int
     last: int
@@ -55,7 +55,7 @@ class Fence:
 
 @dataclass(slots=True)
 class Line:
-    """One line. `end` lies behind its line break; offsets are into the whole text."""
+    """One line. `end` is after its line break; offsets are relative to the whole text."""
 
     start: int
     end: int
@@ -70,16 +70,16 @@ class Line:
 
     @property
     def blocks(self) -> int:
-        """How many blocks Slack may make of what begins in this line."""
+        """How many blocks Slack may make of the block that begins in this line."""
         if self.level is None:
             return 0
         return 1 if self.level == 0 else self.nested_blocks
 
     @property
     def nested_blocks(self) -> int:
-        """As many if what begins is in a list or a quote.
+        """The same if that block is in a list or a quote.
 
-        Code, a table or a quote within a list ends the list's own block, and another one follows.
+        Code, a table or a quote within a list ends the list's block, and another one follows.
         """
         resumes = self.quote_begins or self.kind in (Kind.OPENER, Kind.HEADER, Kind.HEADING)
         return 2 if resumes else 0
@@ -94,7 +94,7 @@ class Outline:
     starts: list[int] = field(repr=False)
 
     def number(self, offset: int) -> int:
-        """The number of the line that holds this offset; the end of the text is in the last one."""
+        """The number of the line at this offset; the end of the text belongs to the last one."""
         return max(0, bisect_right(self.starts, offset) - 1)
 
     def text_of(self, number: int) -> str:
@@ -102,15 +102,15 @@ class Outline:
         return self.text[line.start : line.end]
 
     def open_fence(self) -> Fence | None:
-        """The fence that the end of the text leaves open."""
+        """The fence that is open at the end of the text."""
         fence = self.lines[-1].fence if self.lines else None
         return fence if fence and not fence.closed else None
 
     def restart(self, offset: int) -> tuple[int, str]:
-        """The last offset up to this one from which on the text can be read by itself.
+        """The last offset up to this one from which the text can be parsed on its own.
 
-        It is read the same way there if the returned line, which opens the code that goes on, is
-        put before it; the line is empty outside code.
+        It parses the same from there if the returned line, which reopens the current code block, is
+        put before it; outside code the line is empty.
         """
         for line in reversed(self.lines[: self.number(offset) + 1]):
             code = line.fence if line.kind is Kind.CODE else None
@@ -122,7 +122,7 @@ class Outline:
         return 0, ""
 
     def units(self) -> Iterator[tuple[int, int]]:
-        """Runs of lines, first and behind the last, whose inline Markdown belongs together."""
+        """Ranges of lines (first, and after the last) whose inline Markdown belongs together."""
         first = 0
         for number in range(1, len(self.lines) + 1):
             if number == len(self.lines) or not self._continues(number):
@@ -130,7 +130,7 @@ class Outline:
                 first = number
 
     def unit(self, number: int) -> tuple[int, int]:
-        """The run of lines around this line."""
+        """The range around this line."""
         first = end = number
         while first and self._continues(first):
             first -= 1
@@ -150,7 +150,7 @@ def outline(text: str) -> Outline:
         for number, match in enumerate(_LINE.finditer(text))
     ]
     found = Outline(text, lines, [line.start for line in lines])
-    # Without a line break at the end the parser would drop a last line of white space.
+    # Without a final line break the parser would drop a last line of white space.
     whole = text if text.endswith(("\n", "\r")) else text + "\n"
     for token in _parser().parse(whole):
         if token.map:
@@ -161,14 +161,14 @@ def outline(text: str) -> Outline:
 
 
 def continuation(prefix: str) -> str:
-    """The prefix that continues a block in a later line: list markers turn into blanks."""
+    """The prefix that continues a block in a later line: list markers become spaces."""
     return _LIST_MARKER.sub(lambda marker: " " * len(marker[0]), prefix)
 
 
 def dedent(text: str, columns: int) -> str:
-    """Take indentation off the lines of a list that was cut.
+    """Remove indentation from the lines of a list that was cut.
 
-    Where the text comes back to an outer list, its lines lose no more than they have.
+    Lines of an outer list lose no more than they have.
     """
     if not columns:
         return text
@@ -189,7 +189,7 @@ def indentation(line: str) -> int:
 
 
 def cut_indentation(line: str, columns: int) -> str:
-    """The line without its first columns of indentation, as far as it has them."""
+    """The line without its first columns of indentation, if it has them."""
     reached = 0
     for position, character in enumerate(line):
         if reached >= columns or character not in " \t":
@@ -235,7 +235,7 @@ def _mark(found: Outline, token: Token, lines: list[Line]) -> None:
 
 
 def _go_on(lines: list[Line]) -> None:
-    """Let a last line that is only indentation so far belong to the code above it."""
+    """Treat a last line of only indentation as part of the code above it."""
     fence = lines[-2].fence if len(lines) > 1 else None
     if fence and not fence.closed:
         lines[-1].kind, lines[-1].first, lines[-1].fence = Kind.CODE, fence.first, fence

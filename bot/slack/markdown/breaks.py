@@ -1,4 +1,4 @@
-"""What a cut through a Markdown text needs, so that both sides look right on their own."""
+"""The endings and beginnings that a cut in a Markdown text needs on both sides."""
 
 import re
 from bisect import bisect_left
@@ -11,15 +11,15 @@ from bot.slack.markdown.inline import Piece, atoms, pieces
 _HASHES = re.compile(r"#{1,6}[ \t]")
 
 LONGEST_RUN = 8
-"""Backticks around a code span that is closed and opened again where it must be cut."""
+"""The delimiter of a code span that is closed and reopened at a cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """An end for the message before a cut, a beginning for the message after it.
+    """The ending of the message before a cut, and the beginning of the message after it.
 
-    `dedent` is the indentation, in columns, that the message after it can do without, because the
-    list that asked for it began before the cut.
+    `dedent` is the indentation, in columns, that the message after it loses, because its list began
+    before the cut.
     """
 
     closing: str = ""
@@ -28,7 +28,7 @@ class Seam:
 
 
 class Seams:
-    """The seams of one text. A seam that took more than `room` characters is left out."""
+    """The seams of one text. Seams of more than `room` characters are left out."""
 
     def __init__(self, outline: Outline, room: int) -> None:
         self._outline = outline
@@ -55,7 +55,7 @@ class Seams:
         return self._in_line(number, offset) if inside else self._between_lines(number)
 
     def atom(self, number: int, offset: int) -> Piece | None:
-        """The code span, autolink or link that a cut at this offset of this line would break."""
+        """The code span, autolink or link that a cut at this offset would break."""
         first, end = self._outline.unit(number)
         if first not in self._atoms:
             start, stop = self._outline.lines[first].start, self._outline.lines[end - 1].end
@@ -107,7 +107,7 @@ class Seams:
         return Seam(opening="> " * missing, dedent=min(own, self._content_column(line)))
 
     def _content_column(self, line: Line) -> int:
-        """Where the text of a list item begins, for the lines below its first one."""
+        """The column at which the text of a list item begins, for its later lines."""
         if not line.lists:
             return 0
         if line.first not in self._columns:
@@ -116,7 +116,7 @@ class Seams:
         return self._columns[line.first]
 
     def prefix(self, number: int) -> str:
-        """What is in a line before its own text."""
+        """The prefix of a line."""
         if number not in self._prefixes:
             found = PREFIX.match(self._outline.text, self._outline.lines[number].start)
             self._prefixes[number] = found[0] if found else ""

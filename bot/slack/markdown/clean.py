@@ -1,4 +1,5 @@
-"""A model's answer without what is not meant for people; for posts, records and exports alike."""
+"""Removes text that is not meant for people from a model's answer; for posts, records and
+exports."""
 
 from bot.slack.markdown.blocks import PROSE, outline
 from bot.slack.markdown.inline import Kind as Inline
@@ -14,15 +15,15 @@ from bot.slack.markdown.reasoning import split_reasoning
 
 
 def clean(text: str) -> str:
-    """A whole answer without reasoning, citation markers and control characters.
+    """A complete answer without reasoning, citation markers and control characters.
 
-    Still the model's own Markdown: code is kept as it is, but for control characters.
+    The rest of the Markdown is unchanged, code too, except control characters.
     """
     return _strip_citations(split_reasoning(strip_controls(text)).answer)
 
 
 def clean_so_far(text: str) -> str:
-    """Like `clean`, for the beginning of an answer: leaves out what may become a marker."""
+    """Like `clean`, for the beginning of an answer: omits text that may become a marker."""
     text = before_unfinished(strip_controls(text))
     return _strip_citations(split_reasoning(text, whole=False).answer)
 
@@ -52,7 +53,7 @@ def _strip_citations(text: str) -> str:
 
 
 def _begin(text: str, start: int, spaces: dict[int, int]) -> int:
-    """Where a marker begins with the blanks in front of it that would be left over."""
+    """The start of a marker, including the spaces before it that would be left over."""
     first = start
     while first and text[first - 1] in " \t":
         first -= 1

@@ -11,14 +11,14 @@ _LANGUAGE = re.compile(r"[\w+#.-]*")
 
 @dataclass(frozen=True, slots=True)
 class CodeBlock:
-    """The content of one fence; `language` is the first word behind its opening marker."""
+    """The content of one fence; `language` is the first word after its opening marker."""
 
     language: str
     code: str
 
 
 def code_blocks(markdown: str) -> Iterator[CodeBlock]:
-    """All fenced code, in order. A fence that is never closed reaches to the end of its block."""
+    """All fenced code, in order. An unclosed fence extends to the end of its block."""
     found = outline(markdown)
     for line in found.lines:
         if line.kind is Kind.OPENER and line.fence:
@@ -33,7 +33,7 @@ def _read(found: Outline, fence: Fence) -> CodeBlock:
 
 
 def _content(line: str, fence: Fence) -> str:
-    """A line of code without the quote marks and the indentation of the blocks around it."""
+    """A line of code without the quote marks and the indentation of the enclosing blocks."""
     prefix = fence.prefix
     for _ in range(prefix.count(">")):
         before, mark, after = line.partition(">")

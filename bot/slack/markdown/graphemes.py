@@ -1,4 +1,4 @@
-"""How long a text is to Slack, and where it can be cut without spoiling a character."""
+"""The length of a text for Slack, and offsets at which no character is cut."""
 
 import re
 import unicodedata
@@ -6,16 +6,17 @@ import unicodedata
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _ENTITY = re.compile(r"&#?\w{1,31};")
 _JOINER = "\u200d"
-_REACH = 64  # no character that people read is longer
+_REACH = 64  # no real character is longer
 
 
 def size(text: str) -> int:
-    """UTF-16 code units: never less than the characters, whichever of the two Slack counts."""
+    """The length in UTF-16 code units: at least the number of characters, whichever Slack
+    counts."""
     return len(text) if text.isascii() else len(text) + len(_ASTRAL.findall(text))
 
 
 def within(text: str, start: int, end: int, room: int) -> int:
-    """The furthest offset up to which `text` from `start`, at most to `end`, has this size."""
+    """The largest offset up to which `text[start:]`, at most to `end`, fits this size."""
     reached = min(end, start + max(0, room))
     while (over := size(text[start:reached]) - room) > 0 and reached > start:
         reached -= max(1, over // 2)
@@ -44,7 +45,8 @@ def _can_break(text: str, start: int, offset: int) -> bool:
 
 
 def _extends(character: str) -> bool:
-    """Marks, vowels of Hangul, skin tones, tags, joiners: they belong to the character before."""
+    """Whether a character belongs to the previous one: marks, Hangul vowels, skin tones, tags,
+    joiners."""
     return (
         unicodedata.category(character) in ("Mn", "Me", "Mc")
         or character in (_JOINER, "\u200c")

@@ -1,4 +1,4 @@
-"""An answer that is shown while it is written: what of it can be shown, and in which message."""
+"""An answer in progress: which part of it can be shown, and in which message."""
 
 import re
 from bisect import bisect_left
@@ -18,8 +18,8 @@ from bot.slack.markdown.sanitize import sanitize
 from bot.slack.markdown.split import LIMIT, MAX_BLOCKS, Part, Splitter
 
 _FULL = 0.85
-"""The share of a message from which on it ends with the next block: the rest of the limit is for
-blocks that would otherwise be cut."""
+"""The share of the limit after which a message ends with the next block: the rest is for blocks
+that would otherwise be cut."""
 _LONGEST_ADDRESS = 2000
 _LONGEST_FORMULA = 600
 _REACH = 100  # characters of an unfinished word, tag or mark that are held back
@@ -39,22 +39,22 @@ _DOLLARS = re.compile(
     r"(?<![\w$\\])(?:\$\$[^$]*\$?|\$(?![\s$])(?:[^$\s]{0,40}|(?!\d)[^$\r\n`]{0,200}))\Z"
 )
 _UNTIL_NEXT = (Inline.URL, Inline.FORMULA, Inline.FOOTNOTE)
-"""What a token means depends on the character behind it."""
+"""The meaning of a token depends on the next character."""
 _TARGET_SO_FAR = re.compile(r"(?:\((?:[^()\[\r\n]|\([^()\[\r\n]*+\)?)*+)?\Z")
 _EMPHASIS = (re.compile(r"\*\*"), BOLD, re.compile("~~"))
 _BLOCK_START = re.compile(
     r"^[ \t]*(?:[#>`~|_=]|[-*+\d][^\r\n])|(?:\r\n?|\n)[ \t]*[\r\n]", re.MULTILINE
 )
-"""Where a block may begin: never less than there are blocks."""
+"""Offsets at which a block may begin: at least all real ones."""
 _BY_LINE = (Kind.ROW, Kind.OPENER, Kind.CODE, Kind.CLOSER)
 
 
 def stable_prefix(markdown: str) -> int:
-    """How much of a growing text can be shown: so much as nothing that follows will change.
+    """The length of the prefix of a growing text that later text cannot change.
 
-    Held back are the last word, and what may yet become a link, a code span, bold, a fence; of code
-    and tables the last line. The character at the returned offset is not white space, since Slack
-    may drop white space where a piece of a stream begins. What `sanitize` makes of the prefix
+    The last word is held back, and so is text that may become a link, a code span, bold or a fence;
+    of code and tables the last line. The character at the returned offset is not white space, since
+    Slack may drop white space where a piece of a stream begins. What `sanitize` makes of the prefix
     only grows.
     """
     return _stable(outline(markdown))
@@ -66,7 +66,7 @@ def _stable(found: Outline) -> int:
     if not end:
         return 0
     line = found.lines[found.number(end - 1)]
-    if _may_be_marker(found, line):  # or go on with the paragraph above
+    if _may_be_marker(found, line):  # or continue the paragraph above
         offset = _settled(outline(markdown[: line.start]), line.start)
     else:
         offset = _settled(found, _tail(found, line, end))
@@ -81,7 +81,7 @@ def _may_be_marker(found: Outline, line: Line) -> bool:
 
 
 def _settled(found: Outline, offset: int) -> int:
-    """The offset, or where something begins before it that is not complete yet."""
+    """The offset, or the start of something incomplete before it."""
     end = len(found.text.rstrip())
     if not end:
         return offset
@@ -94,7 +94,7 @@ def _settled(found: Outline, offset: int) -> int:
 
 
 def _tail(found: Outline, line: Line, end: int) -> int:
-    """The start of the last word or mark of the line, which may not be complete."""
+    """The start of the last, possibly incomplete word or mark of the line."""
     tail = _TAIL.search(found.text, max(line.start, end - _REACH), end)
     offset = tail.start() if tail else end - 1
     scheme = found.text.rfind("://", max(line.start, end - 2 * _LONGEST_ADDRESS), end)
@@ -103,7 +103,7 @@ def _tail(found: Outline, line: Line, end: int) -> int:
 
 
 def _line_hold(found: Outline, number: int) -> int:
-    """The start of the line if only the whole of it can be understood."""
+    """The start of the line if it can only be parsed as a whole."""
     line, text = found.lines[number], found.text_of(number)
     if line.kind is Kind.HEADER:
         return found.lines[line.first].start
@@ -115,7 +115,7 @@ def _line_hold(found: Outline, number: int) -> int:
 
 
 def _inline_hold(found: Outline, line: Line, offset: int, open: bool) -> int:
-    """The offset, or the start of a link, a code span or the like that it would cut."""
+    """The offset, or the start of a link, code span or similar that it would cut."""
     text = found.text
     tokens = pieces(text, found.lines[line.first].start, line.end)
     holds = [offset]
@@ -147,7 +147,7 @@ def _holds_line(text: str, token: Piece) -> bool:
 
 
 def _cut_emphasis(text: str, start: int, tokens: list[Piece], offset: int) -> Iterator[int]:
-    """Where bold or struck text begins that is open at the offset."""
+    """The start of bold or struck text that is open at the offset."""
     code = [token for token in tokens if token.kind is Inline.CODE]
     for emphasis in _EMPHASIS:
         found = (mark.start() for mark in emphasis.finditer(text, start))
@@ -173,26 +173,25 @@ def _open_brackets(text: str, tokens: list[Piece]) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Text to add to the message that is being written; `ends` if the message is full with it."""
+    """Text to append to the current message; `ends` if that makes it full."""
 
     text: str
     ends: bool = False
 
 
 class Visible:
-    """What can be shown of an answer that is being written: cleaned, complete and harmless.
+    """The showable part of an answer in progress: cleaned, complete and sanitized.
 
-    Each text is all of the answer so far. What was shown before is not read again, from the last
-    block on that begins at the top level.
+    Each text is the whole answer so far. Only text from the last top-level block on is read again.
     """
 
     def __init__(self) -> None:
         self._read = ""  # the beginning of the answer that is not read again
         self._shown = ""  # what is shown of it
-        self._opener = ""  # the line that opens the code that goes on behind it
+        self._opener = ""  # the line that reopens the current code block
 
     def of(self, text: str) -> str:
-        """The part of `clean(text)` that nothing that follows will change, for Slack."""
+        """The part of `clean(text)` that later text cannot change, sanitized for Slack."""
         if not text.startswith(self._read) or has_reasoning(text[len(self._read) :]):
             self._read = self._shown = self._opener = ""
         rest = self._opener + text[len(self._read) :]
@@ -203,7 +202,7 @@ class Visible:
         return self._shown + self._safe(found.text[:stable])
 
     def _advance(self, found: Outline, stable: int) -> str:
-        """Read up to where the text can be taken up again; what is shown up to `stable`."""
+        """Advance to where the text can be resumed; returns the shown text up to `stable`."""
         reached, opener = found.restart(stable)
         if reached > len(self._opener) and sanitize(opener) == opener:
             self._shown += self._safe(found.text[:reached])
@@ -217,19 +216,19 @@ class Visible:
 
 
 class GrowingAnswer:
-    """Lays a growing text out over messages that can only be appended to.
+    """Lays a growing text out over append-only messages.
 
-    Give `advance` what can be shown so far, `sanitize(text[:stable_prefix(text)])`, and `finish`
-    the whole. Each returns what to append; after an Append that ends its message, the next one
-    begins a new message. `starts` are the offsets at which the messages begin: with them, kept
-    somewhere safe, `parts(text, start=...)` can finish the work of a process that died.
+    Pass the showable part, `sanitize(text[:stable_prefix(text)])`, to `advance`, and the complete
+    text to `finish`. Each returns what to append; after an Append that ends its message, the next
+    one begins a new message. `starts` are the offsets of the messages: if they are stored,
+    `parts(text, start=...)` can finish the work of a process that died.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.starts = [0]
         self.diverged = False
-        """Whether the text no longer begins with what was shown (a note was set into it). Nothing
-        more is appended then: put the messages right with the `parts` of the whole text."""
+        """Whether the text no longer begins with the shown text (a note was inserted). Then nothing
+        more is appended: replace the messages by the `parts` of the complete text."""
         self._limit = limit
         self._shown = ""  # all the text that was laid out
         self._sent = ""  # to the message that is being written
@@ -237,11 +236,11 @@ class GrowingAnswer:
         self._blocks = BlockCount()
 
     def advance(self, text: str) -> list[Append]:
-        """What the text so far adds."""
+        """The appends for the text so far."""
         return [append for append in self._lay_out(text, final=False) if append.text or append.ends]
 
     def finish(self, text: str) -> list[Append]:
-        """The rest. The last Append ends its message, also if it adds nothing."""
+        """The remaining appends. The last one ends its message, even if it adds nothing."""
         return list(self._lay_out(text, final=True))
 
     def _lay_out(self, text: str, final: bool) -> Iterator[Append]:
@@ -268,7 +267,7 @@ class GrowingAnswer:
             self._sent = ""
 
     def _is_far_from_full(self, text: str) -> bool:
-        """Whether a message cannot end yet, be it by its size or by its blocks."""
+        """Whether a message cannot end yet, by its size and its blocks."""
         added = text[len(self._shown) :]
         if size(self._sent) + size(added) >= _FULL * self._limit:
             return False
@@ -284,10 +283,10 @@ class GrowingAnswer:
     def _append(self, part: Part, ends: bool) -> Append | None:
         message = part.text if ends else part.open_text
         if size(message) > self._limit:
-            message = message.rstrip()  # blank lines at the edge do not count, and do not show
+            message = message.rstrip()  # blank lines at the edge are neither counted nor shown
         if not message.startswith(self._sent.rstrip()):
             return None
-        # The indentation of a next line that came to lie in another message may have been sent.
+        # Indentation of a line that ended up in the next message may have been sent.
         sent = self._sent if message.startswith(self._sent) else self._sent.rstrip()
         added = message[len(sent) :]
         self._sent += added

@@ -1,6 +1,6 @@
 """The inline Markdown of one paragraph: code spans, links, images, angle brackets, mentions.
 
-Links do not cross lines here, code spans may. Everything is linear in the length of the text.
+Links do not cross lines here; code spans may. Everything is linear in the length of the text.
 """
 
 import re
@@ -26,7 +26,7 @@ _TARGET = re.compile(
 
 
 class Kind(Enum):
-    """What a token is. Plain text between the tokens is not listed."""
+    """The kind of a token. Plain text between tokens is not listed."""
 
     ESCAPE = auto()  # \*
     CODE = auto()  # a whole code span
@@ -48,9 +48,9 @@ class Kind(Enum):
 
 @dataclass(slots=True)
 class Piece:
-    """One token. A link is an OPEN and a TARGET, which know each other, and what is between.
+    """One token. A link is an OPEN and a TARGET, which refer to each other, and the text between.
 
-    A CLOSE knows its OPEN, but not the other way round: that OPEN begins no link.
+    A CLOSE refers to its OPEN, but not vice versa: that OPEN begins no link.
     """
 
     kind: Kind
@@ -64,17 +64,17 @@ class Piece:
 
 
 class _Brackets:
-    """The brackets of a line that are still open. A link that closes rules out those around it."""
+    """The open brackets of a line. A completed link rules out links around it."""
 
     def __init__(self) -> None:
         self._open: list[Piece] = []
-        self._dead = 0  # so many from the bottom can become images only
+        self._dead = 0  # this many from the bottom can only become images
 
     def open(self, piece: Piece) -> None:
         self._open.append(piece)
 
     def close(self, piece: Piece, text: str, end: int) -> None:
-        """Make `piece`, a ], the end of the link or image that it closes, if it closes one."""
+        """Make `piece`, a ], the end of a link or image, if it closes one."""
         if not self._open:
             return
         opener = self._open.pop()
@@ -121,7 +121,7 @@ def pieces(text: str, start: int, end: int) -> list[Piece]:
 
 
 def atoms(found: list[Piece]) -> Iterator[Piece]:
-    """The stretches that should stay whole: code spans, autolinks, links from [ to )."""
+    """The ranges that should not be cut: code spans, autolinks, links from [ to )."""
     reached = 0
     for piece in found:
         if piece.start < reached:
@@ -134,12 +134,12 @@ def atoms(found: list[Piece]) -> Iterator[Piece]:
 
 
 def looks_like_target(text: str, offset: int) -> bool:
-    """Whether a ] that ends no link would end one, were it not for the links around it."""
+    """Whether a ] would end a link if there were no links around it."""
     return bool(_TARGET.match(text, offset))
 
 
 def is_destination(url: str) -> bool:
-    """Whether a URL can stand between the parentheses of a link as it is."""
+    """Whether a URL can be put between the parentheses of a link unchanged."""
     match = _TARGET.fullmatch(f"]({url})")
     return bool(match and match["bare"] == url)
 

@@ -1,6 +1,6 @@
-"""What models and servers leave in a text that is not meant for people: citation markers, controls.
+"""Citation markers and control characters that models and servers leave in a text.
 
-A citation marker points to a search result that only the server knows. Its forms: private-use
+A citation marker refers to a search result that only the server has. Its forms: private-use
 characters around `cite` and a reference, `:contentReference[…]{…}`, 【4:0†source】, `[cite: 1]`.
 """
 
@@ -40,10 +40,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def strip_controls(text: str) -> str:
-    """The text without control characters, terminal sequences and overrides of its direction.
+    """The text without control characters, terminal sequences and bidi overrides.
 
-    Line separators of Unicode become line breaks; a lone surrogate, which no request can carry,
-    becomes U+FFFD.
+    Unicode line separators become line breaks; a lone surrogate, which cannot be sent, becomes
+    U+FFFD.
     """
     return _SURROGATE.sub("\ufffd", _CONTROLS.sub("", _SEPARATORS.sub("\n", text)))
 
@@ -54,18 +54,18 @@ def has_citations(text: str) -> bool:
 
 
 def before_unfinished(text: str) -> str:
-    """A growing text without what may become a marker at its end."""
+    """A growing text without a possible beginning of a marker at its end."""
     tail = _UNFINISHED.search(text, max(0, len(text) - 2100))
     return text[: tail.start()].rstrip(" \t") if tail else text
 
 
 def blanks_before(text: str) -> list[tuple[int, int]]:
-    """The blanks that would be left over in front of punctuation when markers are removed."""
+    """The spaces before punctuation that would be left over when markers are removed."""
     return [found.span() for found in _SPACED.finditer(text)]
 
 
 def shown(marker: str) -> str:
-    """What people should read of a marker: the name of an entity, the text of a link, or nothing.
+    """The text of a marker for people: the name of an entity, the text of a link, or "".
 
     `marker` is what CITATION matches.
     """

@@ -20,13 +20,13 @@ _BEFORE = re.compile(r"[\s(\[{\"'*~_“‘«「（—–]|\Z")
 _AFTER = re.compile(r"[\s)\]}\"'*~_,;:!?”’»」）、。—–…]|\.(?!\w)|\Z")
 _CELL_END = re.compile(r"(?<!\\)\|")
 _HEAD = 4000
-"""Characters of Markdown that are looked at: enough for any summary, whatever is formatting."""
+"""Characters of Markdown that are read: enough for any summary."""
 
 
 def plain(markdown: str, limit: int) -> str:
-    """The beginning of the text, at most `limit` characters, cut between words; maybe "".
+    """The beginning of the text, at most `limit` characters, cut between words; may be "".
 
-    Code keeps its content, links their text, images their description.
+    Keeps the content of code, the text of links, the description of images.
     """
     found = outline(sanitize(clean(markdown[: _HEAD + 4 * limit])))
     text = " ".join(_unit(found, first, end) for first, end in found.units())
@@ -34,7 +34,7 @@ def plain(markdown: str, limit: int) -> str:
 
 
 def shorten(text: str, limit: int) -> str:
-    """Cut at a word, with an ellipsis."""
+    """Cut between words, with an ellipsis."""
     if len(text) <= limit:
         return text
     head = text[:limit]
@@ -81,13 +81,13 @@ def _flat(text: str) -> str:
 
 
 class _Emphasis:
-    """Takes the marks of emphasis away that have a partner. Names such as `_x_.py` keep theirs."""
+    """Removes paired emphasis marks. Names such as `_x_.py` keep theirs."""
 
     def __init__(self) -> None:
         self._open: dict[str, list[int]] = {}
 
     def read(self, out: list[str], text: str, start: int, end: int) -> None:
-        """Append text to what there is so far, mark by mark."""
+        """Append text, mark by mark."""
         for mark in _EMPHASIS.finditer(text, start, end):
             out += [text[start : mark.start()], mark[0]]
             start = mark.end()

@@ -1,8 +1,8 @@
-"""The reasoning that self-hosted models write into their answers, apart from the answer itself.
+"""Separates the reasoning that self-hosted models write into their answers.
 
-Servers that know a model's template return its reasoning separately. The others pass it through:
+Servers that know a model's template return its reasoning separately. Others pass it through:
 `<think>…</think>`, only the closing tag, the channels of gpt-oss, and the tags of other models.
-Nothing is looked for inside code.
+Code is not searched.
 """
 
 import re
@@ -80,9 +80,9 @@ class Split:
 def split_reasoning(text: str, *, whole: bool = True) -> Split:
     """Separate the reasoning of a model from its answer.
 
-    With `whole=False` the text is still growing: what may be the beginning of a tag, or of
-    reasoning that is not closed yet, is left out of the answer. Reasoning at the beginning that
-    is never closed is all there is; elsewhere a tag that is never closed is ordinary text.
+    With `whole=False` the text is still growing: a possible beginning of a tag, or of unclosed
+    reasoning, is left out of the answer. Unclosed reasoning at the beginning means that there is no
+    answer; elsewhere an unclosed tag is ordinary text.
     """
     if (bare := _BARE.match(text)) and (bare_end := _BARE_END.search(text) or not whole):
         end = bare_end if isinstance(bare_end, re.Match) else None
@@ -96,7 +96,7 @@ def split_reasoning(text: str, *, whole: bool = True) -> Split:
 
 
 def has_reasoning(text: str) -> bool:
-    """Whether a text may hold reasoning, or tags that belong to it."""
+    """Whether a text may contain reasoning, or its tags."""
     return bool(_CANDIDATE.search(text) or _BARE.match(text))
 
 
@@ -123,7 +123,7 @@ class _Reader:
         return Split(_unwrapped(answer.lstrip()) if reasoning else answer, reasoning)
 
     def _read(self, token: re.Match[str]) -> int:
-        """Take a token; the offset from which on to look for the next one."""
+        """Handle a token; returns the offset from which to search for the next one."""
         kind = token.lastgroup or ""
         if token["FENCE"] is not None:
             return self._fence_end(token)
@@ -148,7 +148,8 @@ class _Reader:
         return token.end()
 
     def _close(self, token: re.Match[str]) -> int:
-        """A closing tag alone: all before it was reasoning, unless a sentence is about the tag."""
+        """A single closing tag: everything before it is reasoning, unless a sentence is about the
+        tag."""
         text, start, end = self._text, token.start(), token.end()
         in_sentence = text[start - 1 : start] in (" ", "\t") and text[end : end + 1] in (" ", "\t")
         if in_sentence or end >= self._last:
@@ -180,7 +181,8 @@ class _Reader:
         return found.end() if found else len(self._text)
 
     def _span_end(self, token: re.Match[str]) -> int:
-        """Behind the code span that these backticks open, or behind them if they open none."""
+        """The offset after the code span that these backticks open, or after them if they open
+        none."""
         if self._runs is None:
             self._runs = defaultdict(list)
             for run in re.finditer("`+", self._text):
@@ -194,5 +196,5 @@ class _Reader:
 
 
 def _unwrapped(answer: str) -> str:
-    """Models that mark their reasoning may mark their answer, too."""
+    """Removes marks of the answer, which models that mark their reasoning may add."""
     return _WRAPPER.sub("", answer).lstrip()

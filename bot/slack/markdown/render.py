@@ -1,9 +1,9 @@
-"""From the model's Markdown to what Slack is sent. Pure: no network, no clock.
+"""From the model's Markdown to messages for Slack. Pure: no network, no clock.
 
     for part in parts(render(answer, citations)):
         post(blocks=blocks(part.text), text=fallback(part.text))
 
-Everything goes out as Slack's own `markdown` block, which renders standard Markdown: headings,
+Everything is sent as Slack's own `markdown` block, which renders standard Markdown: headings,
 nested lists, tables, task lists, fenced code, quotes, links.
 """
 
@@ -38,20 +38,20 @@ __all__ = [
 ]
 
 SLACK_LIMIT = 12_000
-"""Characters of all `markdown` blocks of a payload together, says Slack's reference."""
+"""Maximum characters of all `markdown` blocks of a payload, by Slack's reference."""
 SHORT = 4000
-"""Characters up to which an answer takes less time than a thread is worth: a few milliseconds."""
+"""Longer answers are rendered in a thread; shorter ones take only a few milliseconds."""
 NO_TEXT = "(an answer without text)"
 _BROADCAST = re.compile(BROADCAST, re.IGNORECASE)
 
 
 def render(answer: str, citations: Sequence[Citation] = ()) -> str:
-    """The model's answer, with its sources, as Markdown that is safe to post in Slack."""
+    """The model's answer with its sources, as Markdown that is safe to post in Slack."""
     return sanitize(clean(with_sources(answer, citations)))
 
 
 async def render_in_thread(answer: str, citations: Sequence[Citation] = ()) -> str:
-    """Like `render`; a long answer does not keep the event loop from other work."""
+    """Like `render`, without blocking the event loop for a long answer."""
     if len(answer) < SHORT:
         return render(answer, citations)
     return await asyncio.to_thread(render, answer, citations)
@@ -60,9 +60,8 @@ async def render_in_thread(answer: str, citations: Sequence[Citation] = ()) -> s
 def blocks(text: str) -> list[dict[str, Any]]:
     """The text of one part as Block Kit.
 
-    Sanitized here in any case, whatever was cut or put together before. It changes nothing in
-    what `render` has made safe, but for code that lost its other end to a cut; should that grow
-    too long, only what could ping is broken.
+    Always sanitized here, whatever was cut or joined before. Text of `render` is unchanged, except
+    code that lost its other end in a cut; if that gets too long, only control sequences are broken.
     """
     safe = sanitize(text)
     return [{"type": "markdown", "text": safe if size(safe) <= SLACK_LIMIT else defuse(text)}]
@@ -71,15 +70,15 @@ def blocks(text: str) -> list[dict[str, Any]]:
 def fallback(markdown: str, limit: int = 250) -> str:
     """The plain text beside the blocks, for notifications and screen readers; never empty.
 
-    At most `limit` characters as people see them, ready for Slack's `text` field: escaped.
+    At most `limit` visible characters, escaped for Slack's `text` field.
     """
     return escape_mrkdwn(plain(markdown, limit)) or NO_TEXT
 
 
 def escape_mrkdwn(text: str) -> str:
-    """Plain words as they can stand in a `mrkdwn` text: they link, mention and notify no one.
+    """Plain text for a `mrkdwn` text: without links, mentions or notifications.
 
-    Takes text as people read it. Slack's own events carry text that is escaped already.
+    Takes unescaped text. The text in Slack's events is already escaped.
     """
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _BROADCAST.sub(f"@{ZERO_WIDTH_SPACE}", escaped)

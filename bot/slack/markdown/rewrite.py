@@ -1,7 +1,7 @@
-"""What Slack's Markdown does not know, in Markdown that it knows: tags, formulas, footnotes.
+"""Rewrites Markdown that Slack does not support: tags, formulas, footnotes.
 
-Bold text that ends in East Asian punctuation is bold to Slack only with an invisible character
-between the two, and an address only ends at such punctuation if it is set in angle brackets.
+Bold text that ends in East Asian punctuation needs an invisible character between the two, and an
+address ends at such punctuation only in angle brackets.
 """
 
 import re
@@ -26,7 +26,7 @@ _SPACE = re.compile(r"[ \t]*")
 
 
 class Rewrite:
-    """The tokens of one unit of lines, and the replacement of those that Slack does not know."""
+    """The tokens of one range of lines, and the replacements of unsupported ones."""
 
     def __init__(self, found: Outline, first: int, end: int, tokens: Sequence[Piece]) -> None:
         self._text = found.text
@@ -37,7 +37,7 @@ class Rewrite:
         self._is_title = False
         self._runs: set[int] | None = None
         strays = (token.start for token in tokens if token.kind is Inline.TICKS)
-        self._stray = next(strays, self._stop)  # backticks that could pair with ours behind them
+        self._stray = next(strays, self._stop)  # backticks that could pair with ours
         if any(token.kind is Inline.HTML for token in tokens):
             begin = tokens[0].start
             start = max(self._line.start, self._text.rfind("\n", 0, begin) + 1)
@@ -49,7 +49,7 @@ class Rewrite:
             self._skip = dict(self._scripts(tokens))
 
     def of(self, token: Piece) -> str | None:
-        """The replacement of a token; None where it is left to the caller."""
+        """The replacement of a token; None if it is left to the caller."""
         raw = self._text[token.start : token.end]
         match token.kind:
             case Inline.FORMULA:
@@ -96,7 +96,7 @@ class Rewrite:
         return "\n" + continuation(prefix[0] if prefix else "")
 
     def _formula(self, token: Piece, raw: str) -> str | None:
-        """A formula as code: Markdown would eat its backslashes."""
+        """A formula as code: Markdown would drop its backslashes."""
         source = raw[2:-2] if raw.startswith(("\\", "$$")) else raw[1:-1]
         source = _LINE_BREAK.sub(" ", source).strip()
         if self._stray > token.start:
@@ -126,9 +126,9 @@ class Rewrite:
 
 
 def join_bold(parts: Iterable[tuple[str, bool]]) -> str:
-    """Put parts of a text together, of which some are plain, and separate `**` from punctuation.
+    """Join parts of a text, some of them plain, and separate `**` from punctuation.
 
-    CommonMark shows the `**` of `**重要：**明日`, unless something is between the two.
+    CommonMark shows the `**` of `**重要：**明日` literally, unless something is between the two.
     """
     pieces, marks, reached = [*parts], list[int](), 0
     for part, is_plain in pieces:
@@ -140,7 +140,7 @@ def join_bold(parts: Iterable[tuple[str, bool]]) -> str:
 
 
 def _gaps(text: str, marks: Iterable[int]) -> Iterator[int]:
-    """The offsets at which a mark touches punctuation within East Asian bold text."""
+    """The offsets at which a mark is adjacent to punctuation within East Asian bold text."""
     opening: int | None = None
     for mark in marks:
         if opening is None or "\n" in (inner := text[opening + 2 : mark]):

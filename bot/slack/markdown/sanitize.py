@@ -1,15 +1,16 @@
-"""Model text made safe for Slack: it notifies no one and has only what a `markdown` block knows.
+"""Sanitizes text of the model for Slack: no notifications, and only what a `markdown` block
+supports.
 
-Inside a `markdown` block Slack still reads its own `<…>` control sequences: `<!here>` notifies,
-`<@U…>` mentions, `<https://…|label>` links. It does not read `&lt;!here&gt;` as one: entities are
-decoded for display only (measured by PostHog on a real workspace, PostHog/posthog#95054). So
-outside code every `<` and `>` becomes an entity, except in autolinks and as a quote mark; `&`
-stays, as an escaped one would spoil the query strings of links.
+Inside a `markdown` block Slack still interprets its own `<…>` control sequences: `<!here>`
+notifies,
+`<@U…>` mentions, `<https://…|label>` links. It does not interpret `&lt;!here&gt;`: entities are
+decoded for display only (measured by PostHog on a real workspace, PostHog/posthog#95054). Therefore
+outside code every `<` and `>` becomes an entity, except in autolinks and as a quote mark; `&` is
+unchanged, because an escaped one would break the query strings of links.
 
-Inside code nothing is touched, on the assumption that Slack shows code unchanged. Where Slack
-may read as prose what CommonMark calls code (indented code, `~~~` fences, a code span over several
-lines: its documentation names none of them), control sequences alone are broken by an invisible
-character.
+Code is unchanged, on the assumption that Slack shows it literally. Where Slack may treat as prose
+what is code in CommonMark (indented code, `~~~` fences, a code span over several lines: its
+documentation names none of them), only control sequences are broken, by an invisible character.
 """
 
 import re
@@ -26,18 +27,19 @@ from bot.slack.markdown.syntax import BROADCAST
 _CONTROL = re.compile(r"<(?=![a-z]+[\^|>]|@[A-Z0-9]+[|>]|#[A-Z0-9]+[|>])")
 _AUTOLINK = re.compile(r"<([^|>]+)\|([^>]*)>")
 _ALLOWED = re.compile(r"(?:https?|ftp|mailto|tel|sms|sip|slack):[^\s]", re.IGNORECASE)
-"""What a link may begin with. All else is shown as text: other schemes, and relative addresses."""
+"""The allowed schemes of links. Other schemes and relative addresses are shown as text."""
 _QUOTED = {ord(character): quote(character) for character in "\\`[]$<>*"}
 _MENTION = re.compile(BROADCAST, re.IGNORECASE)
 _POINTED = re.compile(r"\([ \t]*+<")
 _LONGEST_SURE_FENCE = 200
-"""A longer opening line may be cut by the splitter, and what follows it would be code no more."""
+"""A longer opening line may be cut by the splitter, and the text after it would no longer be
+code."""
 
 
 def sanitize(markdown: str) -> str:
-    """Markdown that notifies no one, with images as links and without links into the sandbox.
+    """Markdown without notifications, with images as links and without links into the sandbox.
 
-    Applying it again changes nothing. The text grows: split it afterwards.
+    Idempotent. The text may get longer: split it afterwards.
     """
     found = outline(strip_controls(markdown))
     return "".join(
@@ -87,7 +89,7 @@ def _prose(found: Outline, first: int, end: int) -> str:
         out.append((rewrite.between(position, piece.start), True))
         if piece.kind in (Inline.CODE, Inline.TICKS):
             raw = text[piece.start : piece.end]
-            # Backticks that a parser may pair in another way put all that follow in doubt.
+            # Backticks that a parser may pair differently make all later ones uncertain.
             sure = sure and piece.kind is Inline.CODE and _surely_span(raw)
             out.append((raw if sure else defuse(raw), False))
         else:
@@ -106,7 +108,7 @@ def _spelled(text: str, piece: Piece) -> str:
         case Inline.HTML:
             return "&lt;" + _inside_tag(text, piece.start + 1, piece.end)
         case Inline.CLOSE if piece.partner and looks_like_target(text, piece.start):
-            return raw + ZERO_WIDTH_SPACE  # it would end a link, once the links within are text
+            return raw + ZERO_WIDTH_SPACE  # it would end a link once the links inside are text
         case Inline.CLOSE if _POINTED.match(text, piece.end):
             return raw + ZERO_WIDTH_SPACE  # with its < escaped it would end a link
         case Inline.ESCAPE:
@@ -123,7 +125,7 @@ def _spelled(text: str, piece: Piece) -> str:
 
 
 def _inside_tag(text: str, start: int, end: int) -> str:
-    """What follows the < of a tag that is shown as it was written."""
+    """The text after the < of a tag that is shown literally."""
     out = []
     for piece in pieces(text, start, end):
         out += [text[start : piece.start], _spelled(text, piece)]
@@ -132,7 +134,7 @@ def _inside_tag(text: str, start: int, end: int) -> str:
 
 
 def _autolink(raw: str) -> str:
-    """Standard Markdown has no label in an autolink, but models know Slack's own spelling."""
+    """Standard Markdown has no labels in autolinks, but models use Slack's own syntax."""
     labelled = _AUTOLINK.fullmatch(raw)
     if not labelled:
         return raw
@@ -141,7 +143,8 @@ def _autolink(raw: str) -> str:
 
 
 def _link(text: str, piece: Piece, raw: str) -> str:
-    """One end of a link: `[` or `](url)`. Of links that lead nowhere only the text stays."""
+    """One end of a link: `[` or `](url)`. Links without a usable target are reduced to their
+    text."""
     if _leads_nowhere(piece.url) or (piece.image and piece.inside):
         return ""
     if not _ALLOWED.match(piece.url):
@@ -160,7 +163,7 @@ def _leads_nowhere(url: str) -> bool:
 
 
 def _unlinked(text: str, piece: Piece) -> str:
-    """The target of a link that Slack cannot or should not follow, behind its text."""
+    """The target, shown after the text, of a link that Slack cannot or should not follow."""
     label = text[piece.partner.end : piece.start].strip() if piece.partner else ""
     url = _MENTION.sub(f"@{ZERO_WIDTH_SPACE}", piece.url.translate(_QUOTED))
     if not label:
@@ -173,5 +176,5 @@ def _bare(text: str, piece: Piece) -> bool:
 
 
 def destination(url: str) -> str:
-    """A URL as it can stand between the parentheses of a link."""
+    """A URL in the form for the parentheses of a link."""
     return url if is_destination(url) else quote(url, safe="!#$%&'*+,-./:;=?@[]_~")

@@ -22,10 +22,10 @@ _WEB = re.compile(r"https?://\S", re.IGNORECASE)
 
 
 def with_sources(text: str, citations: Sequence[Citation]) -> str:
-    """The text with a note at each citation, `[1]`, linked where it has a URL, and a list below.
+    """The text with a note at each citation, `[1]`, linked if it has a URL, and a list of sources.
 
-    Citations of one source share a number. Offsets that fit nowhere move to the nearest place where
-    a note spoils nothing; in code there is none, and the source is only listed.
+    Citations of one source share a number. Unsuitable offsets move to the nearest place where a
+    note breaks nothing; in code there is none, so the source is only listed.
     """
     if not citations:
         return text
@@ -53,7 +53,7 @@ def _key(citation: Citation) -> str:
 
 
 def _place(citation: Citation, found: Outline, seams: Seams) -> tuple[int, int] | None:
-    """The stretch of text that the note replaces; an empty one if it only adds."""
+    """The range of text that the note replaces; empty if the note is inserted."""
     text = found.text
     start = max(0, min(citation.start, len(text)))
     end = max(start, min(citation.end, len(text)))
@@ -67,7 +67,7 @@ def _place(citation: Citation, found: Outline, seams: Seams) -> tuple[int, int] 
 
 
 def _is_note(cited: str, citation: Citation) -> bool:
-    """Whether the text at the citation is nothing but the model's own reference to the source."""
+    """Whether the text at the citation is only the model's own reference to the source."""
     link = _LINK.fullmatch(cited.strip())
     if link and citation.url:
         return _TRACKING.sub("", link["url"]).rstrip("/?&") == _key(citation)
@@ -75,7 +75,7 @@ def _is_note(cited: str, citation: Citation) -> bool:
 
 
 def _gap(offset: int, found: Outline, seams: Seams) -> tuple[int, int] | None:
-    """The nearest place for a note from this offset on: not in a link, a code span, a border."""
+    """The nearest place for a note from this offset on: not in a link, code span or border."""
     text = found.text
     while offset and text[offset - 1].isspace():
         offset -= 1
@@ -96,19 +96,19 @@ def _gap(offset: int, found: Outline, seams: Seams) -> tuple[int, int] | None:
 
 
 def _is_spelled(character: str) -> bool:
-    """Whether it is part of a word between spaces; Chinese and its like have none."""
+    """Whether a character is part of a word between spaces (Chinese and similar have none)."""
     return unicodedata.category(character) in ("Ll", "Lu", "Lt", "Nd")
 
 
 def _can_hold_notes(found: Outline, number: int) -> bool:
-    """Whether the line is text: no code, no rule, no border of a table."""
+    """Whether the line is text: not code, a rule or a table border."""
     line = found.lines[number]
     code = line.fence is not None or line.kind is Kind.INDENTED
     return not code and bool(re.search(r"\w", found.text_of(number)))
 
 
 def _content(found: Outline, number: int) -> int:
-    """Where the text of the line begins, behind its list markers, quote marks and hashes."""
+    """The offset of the line's text after its list markers, quote marks and hashes."""
     line = found.lines[number]
     marks = _MARKS.match(found.text, line.start, line.end)
     return marks.end() if marks else line.start
@@ -125,7 +125,7 @@ def _annotated(text: str, notes: dict[tuple[int, int], list[str]]) -> str:
     for start, end in sorted(notes, reverse=True):
         note = "".join(notes[start, end])
         stop = min(end, reached)
-        begin = start if end <= reached else stop  # a stretch that is cited twice goes once
+        begin = start if end <= reached else stop  # a range that is cited twice is replaced once
         follows = text[stop : min(stop + 1, reached)] or (out[-1][:1] if out else "")
         out.append(text[stop:reached])
         before = " " if text[begin - 1 : begin] in ("!", "\\") else ""

@@ -1,7 +1,7 @@
-"""An answer of any length as messages that each look right on their own.
+"""Splits an answer of any length into messages that are each correct on their own.
 
-A message ends where a block ends, if it can: fences are closed and opened again, tables go on under
-their header, quotes keep their mark. The pieces of source put together are the answer, exactly.
+A message ends with a block if possible: fences are closed and reopened, tables repeat their header,
+quotes keep their mark. The joined source parts are exactly the answer.
 """
 
 import re
@@ -13,18 +13,18 @@ from bot.slack.markdown.breaks import LONGEST_RUN, Seams
 from bot.slack.markdown.graphemes import grapheme_break, size, within
 
 LIMIT = 11_500
-"""Characters of one message. Slack takes 12,000 in all `markdown` blocks of a payload, and as many
-in all the pieces of one streamed message."""
+"""Characters of one message. Slack accepts 12,000 in all `markdown` blocks of a payload, and as
+many in all chunks of one streamed message."""
 MIN_LIMIT = 64
 MAX_BLOCKS = 45
-"""Blocks of one message. Slack makes one of each heading, paragraph, list, table, quote and piece
-of code, and takes 50 of a message, the cards and buttons included."""
+"""Blocks of one message. Slack makes one of each heading, paragraph, list, table, quote and code
+block, and accepts 50 per message, including cards and buttons."""
 
 _LEADING_BLANKS = re.compile(r"(?:[^\S\r\n]*+(?:\r\n?|\n))+")
 _BLANKS = re.compile(r"\s*")
 _WORD_END = re.compile(r"\s+|[、。，．；：！？…」』）】]+")
 
-# How much a place to break at is disliked, against the share of the message that it leaves empty.
+# The cost of a break, relative to the share of the message that it leaves empty.
 _NEVER = 4.0  # between the two lines of a table's header: it would be a table no more
 _POOR = 2.0  # between a heading and its text, a header and its rows: if nothing else is left
 _WORD = 0.7  # between two words of a paragraph
@@ -36,10 +36,10 @@ _NESTED = 0.1  # for each level of nesting
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one message holds: the answer's text from `start` on, and how to post it.
+    """The content of one message: the answer's text from `start` on, and how to post it.
 
-    `opening` and `closing` are what the message needs beyond its share of the source; `dedent` is
-    the indentation, in columns, that the rest of a list loses when the list does not begin here.
+    `opening` and `closing` are added to its share of the source; `dedent` is the indentation, in
+    columns, that the rest of a list loses if the list does not begin here.
     """
 
     start: int
@@ -55,12 +55,12 @@ class Part:
 
     @property
     def open_text(self) -> str:
-        """The text so far of a message that is still being written."""
+        """The text so far of a message in progress."""
         return self._with("")
 
     @property
     def text(self) -> str:
-        """The text to post; blank only if the whole answer is."""
+        """The text to post; blank only if the answer is blank."""
         return self._with(self.closing) if self.closing else self.open_text.rstrip()
 
     def _with(self, closing: str) -> str:
@@ -74,8 +74,8 @@ def parts(
 ) -> tuple[Part, ...]:
     """Split an answer, from the offset `start` on, into parts of at most `limit` characters.
 
-    Slack makes at most `max_blocks` blocks of each. Only what exceeds the limit by itself is broken
-    inside: a row, a line of code, a word. Raises ValueError for a limit below 64.
+    Slack makes at most `max_blocks` blocks of each. A row, a line of code or a word is broken only
+    if it alone exceeds the limit. Raises ValueError for a limit below 64.
     """
     splitter = Splitter(outline(markdown), limit, max_blocks)
     found = []
@@ -86,13 +86,13 @@ def parts(
 
 
 def join(parts: Iterable[Part]) -> str:
-    """The answer that was split."""
+    """The complete answer."""
     return "".join(part.source for part in parts)
 
 
 @dataclass(slots=True)
 class _Search:
-    """The search for the end of one part: what it begins with, and the best end so far."""
+    """The search for the end of one part: its beginning, and the best end so far."""
 
     begin: int  # the first character that shows
     base: int  # subtracted from the size of the text before an end, gives the size of the message
@@ -101,7 +101,7 @@ class _Search:
     last: int = -1  # the last line so far that shows
     place: int = 0
     score: float = 0.0
-    enough: int = 0  # the last good place that leaves a full message
+    enough: int = 0  # the last good end of a full message
     blocks: int = 0  # that Slack makes of the lines so far
 
 
@@ -115,7 +115,7 @@ class Splitter:
         self._outline = outline
         self._limit = limit
         self._max_blocks = max_blocks
-        # An opening and a closing of different seams leave a third of a message to its text.
+        # The largest opening and closing leave a third of a message for its text.
         self._seams = Seams(outline, room=limit // 3)
         self._known = (0, 0)  # an offset, and the size of all the text before it
         self._sizes = [0]  # of all the text before each line
@@ -125,14 +125,14 @@ class Splitter:
     def part(self, start: int, at_least: int = 0, full: float = 2.0) -> Part:
         """The part that begins at `start`.
 
-        It goes to `at_least` or beyond: so far its message has been written already. Where it is
-        `full` (a share of the limit) it ends with the next block, or half the way from there to
-        the limit with the next line, even if more would fit.
+        It extends at least to `at_least`: that much has already been written. Once it is `full` (a
+        share of the limit) it ends with the next block, or halfway from there to the limit with the
+        next line, even if more would fit.
         """
         seam = self._seams.at(start)
         line = self._outline.lines[self._outline.number(at_least)]
         if not self._text[line.start : at_least].strip():
-            at_least = line.start  # indentation alone binds no line to the message
+            at_least = line.start  # indentation alone does not bind a line to the message
         end = self._end(start, size(seam.opening), max(at_least, start + 1), full)
         closing = self._seams.at(end).closing
         return Part(start, self._text[start:end], seam.opening, closing, seam.dedent)
@@ -175,7 +175,7 @@ class Splitter:
         return self._sizes[search.last + 1] - search.base + len(self._seams.at(place).closing)
 
     def _consider(self, search: _Search, number: int) -> None:
-        """Judge the place before this line."""
+        """Rate a break before this line."""
         place = self._outline.lines[number].start
         if search.last < 0 or place < search.at_least:
             return
@@ -216,13 +216,13 @@ class Splitter:
         if place := word or (search.place if prose else 0) or broken or search.place:
             return place
         visible = start + len(self._text[start : line.end].rstrip())
-        if furthest >= visible:  # only blanks are left over: outside fences they are not posted
+        if furthest >= visible:  # only spaces are left: outside fences they are not posted
             furthest = furthest if line.fence else line.end
         place = line.end if furthest == line.end else grapheme_break(self._text, start, furthest)
         return max(search.at_least, start + 1, place)
 
     def _room(self, search: _Search, start: int, end: int) -> int:
-        """What is left from `start` on if the cut may need any closing that a cut here can need."""
+        """The room from `start` on if the cut needs the largest possible closing."""
         inside, behind = self._seams.at(min(start + 1, end - 1)), self._seams.at(end)
         closing = max(LONGEST_RUN, len(inside.closing), len(behind.closing))
         return self._limit - (self._size_before(start) - search.base) - closing
@@ -234,7 +234,7 @@ class Splitter:
         return size(before.opening) + own + len(after.closing) <= self._limit
 
     def _word_end(self, number: int, start: int, furthest: int, at_least: int) -> tuple[int, int]:
-        """The last places between two words: one that breaks no link or code span, and any."""
+        """The last offsets between two words: one that breaks no link or code span, and any."""
         line = self._outline.lines[number]
         begin = max(start, line.start + len(self._seams.prefix(number)))
         broken = 0

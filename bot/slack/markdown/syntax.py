@@ -1,4 +1,4 @@
-"""Regular expressions for what has a meaning inside a paragraph. Each is linear in its text."""
+"""Regular expressions for inline syntax. Each is linear in its text."""
 
 import re
 
@@ -6,10 +6,10 @@ from bot.slack.markdown.blocks import NEWLINE
 from bot.slack.markdown.markers import CITATION
 
 BROADCAST = r"(?<![\w/])@(?=(?:channel|here|everyone|group)\b(?!/\w|/\Z))"
-"""The @ of a mention of many. Slack resolves it only where it is asked to find names (`link_names`,
-`parse=full`); it is broken all the same. Names of packages (`@here/maps-api`) are no mentions."""
+"""The @ of a group mention. Slack resolves it only with `link_names` or `parse=full`; it is broken
+anyway. Package names (`@here/maps-api`) are not mentions."""
 WIDE_PUNCTUATION = "、。，．：；！？（）「」『』【】《》〈〉〔〕［］｛｝“”‘’…・～｜"
-"""Punctuation of East Asian text, which touches the words around it."""
+"""Punctuation of East Asian text, which is adjacent to words."""
 FORMULA = (
     r"\\\((?=[^\r\n]*?\w)(?:[^\\\r\n]|\\[^()\r\n])*+\\\)"
     r"|\\\[(?:[^\\]|\\[^\[\]])*+\\\]"
@@ -47,7 +47,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 
 def is_formula(text: str) -> bool:
-    """Whether text between its delimiters is a formula, and not two prices or two variables."""
+    """Whether text between delimiters is a formula, not two prices or two variables."""
     if not text.startswith("$") or text.startswith("$$"):
         return bool(text.strip("\\()[]$ \r\n\t"))
     inner = text[1:-1]

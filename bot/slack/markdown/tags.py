@@ -1,4 +1,4 @@
-"""HTML in the Markdown of a model, as far as people should not read it as tags."""
+"""Replaces HTML tags in the model's Markdown."""
 
 import re
 from collections.abc import Sequence
@@ -40,8 +40,8 @@ def name_of(tag: str) -> str:
 def replacements(text: str, found: Sequence[Piece], start: int, end: int) -> dict[int, str]:
     """The replacements of the tags of one paragraph, `text[start:end]`: by the offset of the tag.
 
-    Tags that are part of no pair, and tags that are not known, are not listed: they are words.
-    `<br>` is not listed either, since it depends on the line.
+    Unpaired and unknown tags are not listed: they are text. `<br>` is not listed either, since it
+    depends on the line.
     """
     result: dict[int, str] = {}
     open_tags: dict[str, list[int]] = {}
@@ -65,7 +65,7 @@ def replacements(text: str, found: Sequence[Piece], start: int, end: int) -> dic
 
 
 def _is_alone(text: str, found: Sequence[Piece], index: int, start: int, end: int) -> bool:
-    """Whether there is nothing but blanks and tags beside a tag in its line."""
+    """Whether there are only spaces and tags beside a tag in its line."""
     return _ends_line(text, found, index, -1, start) and _ends_line(text, found, index, 1, end)
 
 
@@ -109,7 +109,8 @@ def _around(name: str, tag: str, content: str, *, nested: bool) -> tuple[str | N
 
 
 def raised_or_lowered(name: str, content: str) -> str | None:
-    """The content of `<sup>` or `<sub>` in the characters that Unicode has for it, if it has."""
+    """The content of `<sup>` or `<sub>` in Unicode superscript or subscript characters, if
+    available."""
     if name == "sup" and _RAISED.fullmatch(content):
         return content.translate(_SUPER)
     if name == "sub" and _LOWERED.fullmatch(content):
