@@ -68,17 +68,18 @@ class Calling:
         The outcome of a call that an earlier attempt or an interrupt cut off is unknown, unless its
         tool only reads.
         """
-        for key, call in calls.items():
-            if not self._is_open(key):
-                continue
-            tool, step = self.offer.functions.get(call.name), _open_step(self.turn, key)
-            label = tool.label if tool else call.plain_name
-            lost = self.turn.may_be_done(step) and not (tool and tool.read_only)
-            said, outcome = (texts.UNKNOWN, UNKNOWN) if lost else (why, NOT_RUN)
-            called = Called(said, outcome, is_error=True, label=label)
-            await self._audit(key, call, tool, None, called)
-            await self.turn.note(step, called)
-            await self.show(Card(call.id, label, "error"))
+        left = [(key, call) for key, call in calls.items() if self._is_open(key)]
+        await asyncio.gather(*(self._refuse(key, call, why) for key, call in left))
+
+    async def _refuse(self, key: str, call: FunctionCall, why: str) -> None:
+        tool, step = self.offer.functions.get(call.name), _open_step(self.turn, key)
+        label = tool.label if tool else call.plain_name
+        lost = self.turn.may_be_done(step) and not (tool and tool.read_only)
+        said, outcome = (texts.UNKNOWN, UNKNOWN) if lost else (why, NOT_RUN)
+        called = Called(said, outcome, is_error=True, label=label)
+        await self._audit(key, call, tool, None, called)
+        await self.turn.note(step, called)
+        await self.show(Card(call.id, label, "error"))
 
     def _is_open(self, key: str) -> bool:
         """Whether a call has no final result yet."""

@@ -1,13 +1,16 @@
 """The worlds of the stories."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.timing import Timing
 from tests.expiry import keys_without_expiry
 from tests.redis_server import RedisServer
+from tests.stories.tools import OpenTools
 from tests.world import TIMING, World, open_world
 
 ENGINES = ("responses", "assistants", "echo")
@@ -74,3 +77,30 @@ async def ai_world(
         timing=timing,
     ) as world:
         yield world
+
+
+@pytest.fixture
+def counts(tmp_path: Path) -> Path:
+    path = tmp_path / "counts"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+async def tool_server(counts: Path) -> AsyncIterator[str]:
+    from tests.tools.servers import open_http  # takes a second to import
+
+    async with open_http(counts) as url:
+        yield url
+
+
+@pytest.fixture
+def open_tools(redis_url: str, tmp_path: Path, timing: Timing, tool_server: str) -> OpenTools:
+    """Opens a world with the MCP server `s`; `lines` are its settings, `head` those of the file."""
+
+    def open_(*lines: str, head: str = "", **given: Any) -> AbstractAsyncContextManager[World]:
+        path = tmp_path / "tools.toml"
+        path.write_text("\n".join((head, "[servers.s]", f'url = "{tool_server}"', *lines)))
+        return open_world(redis_url, tmp_path, timing=timing, bot_tools=path, **given)
+
+    return open_

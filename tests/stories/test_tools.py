@@ -1,54 +1,15 @@
 """Tools: the model asks for calls, they are made once, and it goes on with what came of them."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bot.store import AuditLine
 from bot.texts import tools as texts
-from bot.timing import Timing
-from tests.fakes.openai import Answer, Call, Prompt, Tokens, calling
-from tests.tools.servers import open_http
-from tests.world import World, open_world
-
-ENGINES: dict[str, dict[str, Any]] = {
-    "responses": {},
-    "replayed": {"fake": {"conversations": False}},
-    "chat": {"fake": {"conversations": False, "responses": False}},
-    "assistants": {"engine": "assistants"},
-    "echo": {"engine": "echo"},
-}
-
-OpenTools = Callable[..., AbstractAsyncContextManager[World]]
-
-
-@pytest.fixture
-def counts(tmp_path: Path) -> Path:
-    path = tmp_path / "counts"
-    path.touch()
-    return path
-
-
-@pytest.fixture
-async def server(counts: Path) -> AsyncIterator[str]:
-    async with open_http(counts) as url:
-        yield url
-
-
-@pytest.fixture
-def open_tools(redis_url: str, tmp_path: Path, timing: Timing, server: str) -> OpenTools:
-    """Opens a world with the MCP server `s`; `lines` are its settings, `head` those of the file."""
-
-    def open_(*lines: str, head: str = "", **given: Any) -> AbstractAsyncContextManager[World]:
-        path = tmp_path / "tools.toml"
-        path.write_text("\n".join((head, "[servers.s]", f'url = "{server}"', *lines)))
-        return open_world(redis_url, tmp_path, timing=timing, bot_tools=path, **given)
-
-    return open_
+from tests.fakes.openai import Answer, Call, Tokens, calling
+from tests.stories.tools import ENGINES, OpenTools, audit, effects, read, script
+from tests.world import World
 
 
 @pytest.fixture(params=ENGINES)
@@ -62,30 +23,6 @@ async def world(request: pytest.FixtureRequest, open_tools: OpenTools) -> AsyncI
 async def responses_world(open_tools: OpenTools) -> AsyncIterator[World]:
     async with open_tools('ask = "never"') as world:
         yield world
-
-
-def effects(counts: Path) -> list[str]:
-    return counts.read_text().split()
-
-
-def read(topic: str) -> Call:
-    return Call("s__read", f'{{"topic": "{topic}"}}')
-
-
-def script(*rounds: Answer) -> Any:
-    """Answers with one round of calls after the other, then says what came of the last one."""
-    left = list(rounds)
-
-    def answer(prompt: Prompt) -> Answer:
-        if left:
-            return left.pop(0)
-        return Answer(" | ".join(map(str, prompt.outputs.values() or prompt.user_messages)))
-
-    return answer
-
-
-async def audit(world: World) -> list[AuditLine]:
-    return [stored.line async for stored in world.bot.store.audit.read()]
 
 
 async def test_a_call_is_made_and_the_model_goes_on_with_its_result(
@@ -158,7 +95,6 @@ async def test_usage_of_all_rounds_is_counted_once(responses_world: World) -> No
 @pytest.mark.parametrize(
     ("call", "told"),
     [
-        (Call("s__write", '{"text": "x"}'), "Not run: denied"),
         (Call("s__nothing"), texts.NOT_OFFERED),
         (Call("write", '{"text": "x"}'), texts.NOT_OFFERED),
         (Call("s__read", "[1]"), "not a JSON object"),

@@ -16,7 +16,7 @@ from bot.texts.tools import outcome_unknown
 from bot.timing import EngineTiming, Timing, WorkerTiming
 from tests.fakes.openai import Answer, Call, Prompt, calling
 from tests.stories.kills import Kills
-from tests.stories.test_tools import ENGINES, audit, effects
+from tests.stories.tools import ENGINES, audit, effects
 from tests.tools.servers import open_http
 from tests.world import World, network_engine, open_world
 

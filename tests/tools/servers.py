@@ -54,6 +54,13 @@ def add_effects(server: MCPServer[Any], counts: Path) -> None:
         count(f"add:{name}")
         return f"added: {name}"
 
+    @server.tool(annotations=WRITE)
+    async def linger(name: str) -> str:
+        """Count a name, then take a long time."""
+        count(f"linger:{name}")
+        await asyncio.sleep(600)
+        return "done"
+
     @server.tool(annotations=REPEAT)
     def put(key: str, value: str) -> str:
         """Set a key to a value."""

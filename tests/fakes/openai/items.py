@@ -25,6 +25,13 @@ _PREFIXES = {
     "compaction": "cmp",
 }
 
+_CALLS = {
+    "function_call": "function call",
+    "custom_tool_call": "custom tool call",
+    "shell_call": "shell call",
+    "apply_patch_call": "apply patch call",
+}
+
 NewId = Callable[[str], str]
 
 
@@ -142,11 +149,16 @@ def find_unanswered_call(memory: list[Json], new: list[Json]) -> ApiError | None
     """A function call without its output makes every further request fail; so does an output
     without its call."""
     everything = [*memory, *new]
-    answered = {item["call_id"] for item in everything if item["type"] == "function_call_output"}
+    answered = {item["call_id"] for item in everything if item["type"].endswith("_call_output")}
     called = {item["call_id"] for item in everything if item["type"] == "function_call"}
     for item in everything:
-        if item["type"] == "function_call" and item["call_id"] not in answered:
-            text = f"No tool output found for function call {item['call_id']}."
+        if item["type"] in _CALLS and item["call_id"] not in answered:
+            text = f"No tool output found for {_CALLS[item['type']]} {item['call_id']}."
+            return invalid(text, param="input")
+    decided = {item.get("approval_request_id") for item in everything}
+    for item in everything:
+        if item["type"] == "mcp_approval_request" and item["id"] not in decided:
+            text = f"The following MCP approval requests do not have an approval: {item['id']}"
             return invalid(text, param="input")
     for item in new:
         if item["type"] == "function_call_output" and item["call_id"] not in called:

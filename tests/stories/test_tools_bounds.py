@@ -1,0 +1,117 @@
+"""Bounds of the loop: rounds, calls, money; and servers and models that behave badly."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.texts import tools as texts
+from tests.fakes.openai import Answer, Call, FakeOpenAI, Prompt, Tokens, calling
+from tests.stories.tools import OpenTools, effects, read
+from tests.world import World
+
+
+def endless(*calls: Call) -> Any:
+    """Wants the same calls again and again, until nothing may be called."""
+
+    def answer(prompt: Prompt) -> Answer:
+        if prompt.body.get("tool_choice") == "none":
+            return Answer(" | ".join(map(str, prompt.outputs.values())))
+        return calling(*calls)
+
+    return answer
+
+
+def runs(fake: FakeOpenAI) -> int:
+    return fake.created("/responses")
+
+
+@pytest.mark.parametrize(
+    ("head", "calls", "made", "rounds"),
+    [
+        ("rounds = 3", 1, 3, 3),
+        ("calls = 5", 2, 5, 3),
+        ("calls = 5", 30, 5, 1),
+        ("rounds = 1", 2, 2, 1),
+    ],
+)
+async def test_when_a_bound_is_reached_the_model_answers_without_calls(
+    open_tools: OpenTools, counts: Path, head: str, calls: int, made: int, rounds: int
+) -> None:
+    async with open_tools('ask = "never"', head=head) as world:
+        world.fake.answer = endless(*[read(str(number)) for number in range(calls)])
+        root = await world.ask("#general", "@bot go")
+        (said,) = await world.replies("#general", root)
+        assert len(effects(counts)) == made
+        assert runs(world.fake) == rounds + 1
+        left = rounds * calls - made
+        assert said.count(texts.TOO_MANY_CALLS) == left
+        world.fake.answer = "Fine."
+        await world.ask("#general", "and?", thread_ts=root)
+        assert (await world.replies("#general", root, 2))[1] == "Fine."
+
+
+async def test_a_budget_that_is_spent_between_rounds_ends_the_calls(
+    open_tools: OpenTools, counts: Path
+) -> None:
+    def answer(prompt: Prompt) -> Answer:
+        if prompt.body.get("tool_choice") == "none":
+            return Answer("Enough.", tokens=Tokens(1, 1))
+        return Answer(calls=(read("rain"),), tokens=Tokens(600, 0))
+
+    async with open_tools('ask = "never"', bot_limit_person_tokens=1500) as world:
+        world.fake.answer = answer
+        root = await world.ask("#general", "@bot go")
+        said = (await world.replies("#general", root))[0]
+        assert said.startswith("Enough.")
+        assert effects(counts) == ["read"] * 2
+        assert runs(world.fake) == 4
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        (Call("s__read", '{"topic": "a"}', "same"), Call("s__read", '{"topic": "b"}', "same")),
+        (Call("", ""), Call("\u202e\u0000" * 80, "\ud800"), Call("s__read" * 50, "null")),
+        (Call("s__read", "[" * 100_000), Call("s__read", '{"topic": NaN}')),
+    ],
+    ids=["ids", "names", "arguments"],
+)
+async def test_calls_that_make_no_sense_cost_the_model_an_error(
+    open_tools: OpenTools, calls: tuple[Call, ...]
+) -> None:
+    async with open_tools('ask = "never"') as world:
+        world.fake.answer = [calling(*calls), "Sorry."]
+        root = await world.ask("#general", "@bot go")
+        assert await world.replies("#general", root) == ["Sorry."]
+        await goes_on(world, root)
+
+
+async def goes_on(world: World, root: str) -> None:
+    world.fake.answer = "Fine."
+    await world.ask("#general", "and?", thread_ts=root)
+    assert (await world.replies("#general", root, 2))[1] == "Fine."
+
+
+async def test_a_result_of_megabytes_is_cut(open_tools: OpenTools) -> None:
+    async with open_tools('ask = "never"') as world:
+        flood = Call("s__flood", '{"characters": 2000000}')
+        world.fake.answer = [calling(flood, flood, flood), "Long."]
+        root = await world.ask("#general", "@bot go")
+        assert await world.replies("#general", root) == ["Long."]
+        for output in [r for r in world.fake.requests if r.path.endswith("/responses")][1].body[
+            "input"
+        ]:
+            assert len(output["output"]) < 20_100
+        (_, answer) = await world.bot.store.conversations.history(world.key("#general", root))
+        assert all(len(output.text) < 4_100 for output in answer.outputs)
+
+
+async def test_a_result_that_gives_orders_is_data_for_the_model_only(
+    open_tools: OpenTools, counts: Path
+) -> None:
+    async with open_tools('ask = "never"') as world:
+        world.fake.answer = [calling(Call("s__inject")), "The page says nothing of use."]
+        root = await world.ask("#general", "@bot go")
+        assert await world.replies("#general", root) == ["The page says nothing of use."]
+        assert "write" not in effects(counts)
