@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from bot import plugins
 from bot.errors import ConfigError
 from bot.models import FollowUps
 
@@ -32,6 +33,10 @@ DEFAULT_INSTRUCTIONS = (
     "briefly and to the point, in Markdown."
 )
 
+
+ENGINES = ("responses", "assistants", "echo")
+PROTOCOLS = ("responses", "assistants")
+"""The engines that ask a server with OpenAI's SDK."""
 
 PLACEHOLDER = "is still the placeholder of .env.example"
 _BLANKS = re.compile(r"(xoxb-|xapp-|xoxe\.xoxp-|sk-)?(\.{3,}|…|x{3,}|<[^>]*>|your[-_ ].*)?", re.I)
@@ -96,8 +101,10 @@ class Settings(BaseSettings):
     openai_assistant_id: str | None = Field(
         None, description="Assistant that answers (`assistants` engine only)."
     )
-    bot_engine: Literal["responses", "assistants", "echo"] = Field(
-        "responses", description="Protocol of the AI server; `echo` needs none."
+    bot_engine: str = Field(
+        "responses",
+        description="Protocol of the AI server: `responses` or `assistants`; `echo` needs none; or "
+        "the engine of an installed plug-in.",
     )
     bot_protocol: Literal["auto", "conversations", "responses", "chat"] = Field(
         "auto",
@@ -296,6 +303,14 @@ class Settings(BaseSettings):
         """The fields that still have the placeholder of `.env.example`."""
         return self._placeholders
 
+    @field_validator("bot_engine")
+    @classmethod
+    def _is_engine(cls, value: str) -> str:
+        if value in ENGINES or value in plugins.find_names(plugins.ENGINES):
+            return value
+        known = ", ".join((*ENGINES, *sorted(plugins.find_names(plugins.ENGINES))))
+        raise ValueError(f"is not the name of an engine: {known}")
+
     @field_validator("slack_bot_token")
     @classmethod
     def _is_bot_token(cls, value: SecretStr) -> SecretStr:
@@ -410,7 +425,7 @@ def _problems_together(settings: Settings) -> Iterator[ConfigError]:
         if getattr(settings, f"bot_limit_{owner}_cost") and settings.bot_prices is None:
             problem = f"is not set, and BOT_LIMIT_{owner.upper()}_COST would never be reached"
             yield ConfigError("BOT_PRICES", problem)
-    if settings.bot_engine == "echo":
+    if settings.bot_engine not in PROTOCOLS:
         return
     if settings.openai_api_key is None and settings.openai_base_url is None:
         yield _not_set(settings, "OPENAI_API_KEY", "or set OPENAI_BASE_URL for your own server")

@@ -15,7 +15,7 @@ from bot.models import Thread
 from bot.settings import Settings
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
-from bot.slack.surfaces.commands import COMMANDS
+from bot.slack.surfaces.commands import all_commands
 from bot.timing import EngineTiming, Timing
 from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
@@ -152,7 +152,7 @@ async def open_world(
             open_workspace(
                 events=EVENTS,
                 scopes=SCOPES,
-                commands=[command.name for command in COMMANDS],
+                commands=[command.name for command in all_commands()],
                 time_factor=0.02,
                 state=recording.slack if recording else None,
             )

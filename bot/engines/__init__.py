@@ -1,7 +1,9 @@
 """The port to the AI server, and the choice of an adapter.
 
 An engine keeps conversations and runs models on them. Three adapters: `responses`, `assistants`,
-`echo`. Calls that change something may be repeated after a crash or a timeout: `again=True` says
+`echo`; plug-ins may add others.
+
+Calls that change something may be repeated after a crash or a timeout: `again=True` says
 that an earlier attempt of this very step may have reached the server, and the engine looks before
 it acts.
 """
@@ -11,10 +13,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bot import plugins
 from bot.calls import FunctionOutput, FunctionSpec
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, RunOptions, Thread, Update
-from bot.settings import Settings
+from bot.settings import PROTOCOLS, Settings
 from bot.timing import EngineTiming
 
 
@@ -147,6 +150,10 @@ async def open_engine(
 
         async with open_echo(settings) as echo:
             yield echo
+    elif settings.bot_engine not in PROTOCOLS:
+        open_plugin = plugins.load(plugins.ENGINES, settings.bot_engine)
+        async with open_plugin(settings, timing) as plugin:
+            yield plugin
     elif settings.bot_engine == "assistants":
         from bot.engines.assistants import open_assistants
 

@@ -18,7 +18,7 @@ from bot.engines.replay import PREFIX as REPLAYED
 from bot.env_file import set_variables
 from bot.errors import BotError, ConversationGone, DependencyDown, Retry, RunFailed
 from bot.models import Thread
-from bot.settings import Settings
+from bot.settings import PROTOCOLS, Settings
 
 SOON = datetime.timedelta(days=90)
 NOBODY = Thread("doctor", "doctor", "0")
@@ -48,6 +48,9 @@ async def open_checks(
         if settings.bot_engine == "echo":
             yield (Check("engine", _echo),)
             return
+        if settings.bot_engine not in PROTOCOLS:
+            yield (Check("engine", PluginChecks(engine).round_trip),)
+            return
         headers = ASSISTANTS if settings.bot_engine == "assistants" else {}
         async with open_client(settings, headers=headers) as client:
             api = Api(client, model=settings.openai_model)
@@ -57,6 +60,21 @@ async def open_checks(
 async def _echo() -> Finding:
     fix = "set BOT_ENGINE=responses and OPENAI_API_KEY for answers of a model"
     return warning("echo: there is no AI behind it", fix)
+
+
+class PluginChecks:
+    """The check of an engine that a plug-in brings."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def round_trip(self) -> Finding:
+        """Begin a conversation and delete it."""
+        try:
+            await self._engine.delete(await self._engine.begin(NOBODY, "doctor"))
+        except BotError as error:
+            return _refusal(error, f"{self._engine.name}: ")
+        return ok(f"{self._engine.name}: a conversation was begun and deleted")
 
 
 class EngineChecks:

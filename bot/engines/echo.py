@@ -149,7 +149,7 @@ class EchoEngine:
         def write(db: sqlite3.Connection) -> Run:
             _must_exist(db, conversation_id)
             calls = scripted_calls(request)
-            answer = "" if calls else _answer(db, conversation_id, request)
+            answer = "" if calls else self.compose(_read_questions(db, conversation_id), request)
             run_id = f"echo_run_{secrets.token_hex(8)}"
             made = db.execute(
                 "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, NULL)",
@@ -165,6 +165,21 @@ class EchoEngine:
             return Run(run_id, conversation_id, began, takes_calls=request.takes_calls)
 
         return await self._do(write)
+
+    def compose(self, questions: Sequence[str], request: RunRequest) -> str:
+        """The answer to a conversation with these messages of people. A subclass has its own."""
+        count = "1 message" if len(questions) == 1 else f"{len(questions)} messages"
+        lines = [f"{number}. {' '.join(text.split())}" for number, text in enumerate(questions, 1)]
+        outputs = (*request.earlier, *request.outputs)
+        results = [f"- `{each.call.name}`: {' '.join(each.text.split())}" for each in outputs]
+        return "\n".join(
+            [
+                f"I am the echo engine: no AI is behind me. This conversation holds {count}:",
+                "",
+                *lines,
+                *(["", "What the tools said:", "", *results] if results else []),
+            ]
+        ).strip()
 
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         """The progress depends only on the time: every process sees the same."""
@@ -298,23 +313,9 @@ def _calls_of(db: sqlite3.Connection, run: Run) -> tuple[FunctionCall, ...]:
     return decode(tuple[FunctionCall, ...], found[0]) if found and run.takes_calls else ()
 
 
-def _answer(db: sqlite3.Connection, conversation_id: str, request: RunRequest) -> str:
-    texts = [
-        text
-        for (text,) in db.execute(
-            "SELECT text FROM messages WHERE conversation = ? AND role = 'user' ORDER BY number",
-            (conversation_id,),
-        )
-    ]
-    count = "1 message" if len(texts) == 1 else f"{len(texts)} messages"
-    lines = [f"{number}. {' '.join(text.split())}" for number, text in enumerate(texts, 1)]
-    outputs = (*request.earlier, *request.outputs)
-    results = [f"- `{each.call.name}`: {' '.join(each.text.split())}" for each in outputs]
-    return "\n".join(
-        [
-            f"I am the echo engine: no AI is behind me. This conversation holds {count}:",
-            "",
-            *lines,
-            *(["", "What the tools said:", "", *results] if results else []),
-        ]
-    ).strip()
+def _read_questions(db: sqlite3.Connection, conversation_id: str) -> list[str]:
+    rows = db.execute(
+        "SELECT text FROM messages WHERE conversation = ? AND role = 'user' ORDER BY number",
+        (conversation_id,),
+    )
+    return [text for (text,) in rows]

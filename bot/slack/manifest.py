@@ -11,7 +11,7 @@ import yaml
 
 from bot.slack.events import EVENTS
 from bot.slack.server import EVENTS_PATH
-from bot.slack.surfaces.commands import COMMANDS
+from bot.slack.surfaces.commands import all_commands
 from bot.slack.surfaces.shortcuts import SHORTCUTS
 from bot.texts.assistant_thread import PROMPTS
 
@@ -85,7 +85,7 @@ def manifest(url: str | None = None, name: str = NAME, prefix: str = "") -> dict
                 }
                 | ({"usage_hint": command.usage_hint} if command.usage_hint else {})
                 | ({"url": endpoint} if endpoint else {})
-                for command in COMMANDS
+                for command in all_commands()
             ],
         },
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},
@@ -101,7 +101,7 @@ def manifest(url: str | None = None, name: str = NAME, prefix: str = "") -> dict
 
 def is_prefix(prefix: str) -> bool:
     """Whether it may come before the names of the commands."""
-    longest = max(len(command.name) for command in COMMANDS)
+    longest = max(len(command.name) for command in all_commands())
     fits = len(prefix) + longest <= LONGEST_COMMAND
     return fits and bool(re.fullmatch(r"[a-z0-9_-]*", prefix))
 

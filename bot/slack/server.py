@@ -32,7 +32,7 @@ from bot.slack.signatures import Verifier
 from bot.slack.socket_count import counting
 from bot.slack.surfaces.approvals import ApprovalButtons
 from bot.slack.surfaces.channel_modal import ChannelModal
-from bot.slack.surfaces.commands import COMMANDS, Answer, Ask, Command
+from bot.slack.surfaces.commands import Answer, Ask, Command, all_commands
 from bot.slack.surfaces.feedback import AnswerButtons
 from bot.slack.surfaces.home import Home
 from bot.slack.surfaces.job_buttons import JobButtons
@@ -135,7 +135,7 @@ def build_app(
     JobButtons(store, home.tell_asked).register(app)
     AnswerButtons(store, rights).register(app)
     ApprovalButtons(store, rights, client).register(app)
-    for command in COMMANDS:
+    for command in all_commands():
         name = f"/{settings.bot_command_prefix}{command.name.removeprefix('/')}"
         app.command(name)(_command_listener(command, store, people, rights, identity.url))
 

@@ -15,7 +15,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
-from bot.settings import Settings, load, read
+from bot.settings import PROTOCOLS, Settings, load, read
 from local_slack.local_slack import LocalSlack
 
 OF_A_DEPLOYMENT = (
@@ -151,5 +151,7 @@ def describe_engine(settings: Settings) -> str:
             "The echo engine answers: no AI is behind it. Set OPENAI_API_KEY, or OPENAI_BASE_URL "
             "for a server of your own, to talk to a model."
         )
+    if settings.bot_engine not in PROTOCOLS:
+        return f"The {settings.bot_engine} engine answers, from a plug-in."
     server = settings.openai_base_url or "OpenAI"
     return f"{settings.openai_model} answers, by the {settings.bot_engine} engine at {server}."

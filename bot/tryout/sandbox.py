@@ -10,7 +10,7 @@ from bot.errors import ConfigError
 from bot.settings import Settings
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
-from bot.slack.surfaces.commands import COMMANDS
+from bot.slack.surfaces.commands import all_commands
 from bot.store.server import open_server
 from bot.tryout.config import configure, describe_engine, state_directory
 from bot.tryout.state_dir import REDIS, WORKSPACE, open_state_dir
@@ -62,7 +62,7 @@ async def _open_slack(file: Path, port: int) -> AsyncIterator[LocalSlack]:
                 state=load_state(file),
                 events=EVENTS,
                 scopes=SCOPES,
-                commands=[command.name for command in COMMANDS],
+                commands=[command.name for command in all_commands()],
             )
             slack = await stack.enter_async_context(opening)
         except ValueError as error:

@@ -58,6 +58,13 @@ def install(environment: Path, *requirements: str, find_links: Path) -> None:
     _run_uv("pip", "install", *options, *requirements, directory=find_links)
 
 
+def install_into(target: Path, *sources: Path) -> Path:
+    """Build packages and install them, without what they require, into a folder."""
+    options = ("--quiet", "--no-deps", "--target", str(target), "--python", sys.executable)
+    _run_uv("pip", "install", *options, *map(str, sources), directory=target.parent)
+    return target
+
+
 def _python() -> str:
     """The project's Python if the machine has it."""
     version = (ROOT / ".python-version").read_text().strip()

@@ -57,6 +57,7 @@ METHOD_SCOPES = {
     "assistant_threads_setSuggestedPrompts": {"assistant:write"},
     "agents_sessions_setStatus": {"chat:write"},
     "views_open": set(),
+    "views_update": set(),
     "conversations_replies": HISTORY,
     "conversations_history": HISTORY,
     "conversations_info": READ,

@@ -1,0 +1,96 @@
+"""The packages under `examples/`: installed as a person would, found by the bot, and at work."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import bot.engines.checks
+from bot import plugins
+from bot.cli.main import commands
+from bot.engines import open_engine
+from bot.errors import ConfigError
+from bot.slack.surfaces.commands import all_commands
+from tests.engines.engines import ask, begin
+from tests.ops.builds import install_into
+from tests.ops.processes import ROOT
+from tests.ops.test_doctor import findings, settings
+from tests.world import open_world
+
+EXAMPLES = ROOT / "examples"
+ENTRY = '[[entry]]\nwords = ["vpn"]\nanswer = "Install the client."\n'
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the packages, as pip installs them."""
+    folder = tmp_path_factory.mktemp("examples")
+    names = ("parrot-command", "faq-engine")
+    sources = [shutil.copytree(EXAMPLES / name, folder / name) for name in names]
+    return install_into(folder / "installed", *sources)
+
+
+@pytest.fixture
+def plugged_in(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder in which the packages are found."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(installed)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.startswith("threadbot_"):
+            del sys.modules[name]
+
+
+async def test_the_command_is_in_the_manifest_and_answers(plugged_in: Path, redis_url: str) -> None:
+    assert "command: /parrot" in CliRunner().invoke(commands, ["manifest"]).output
+    async with open_world(redis_url, plugged_in, engine="echo") as world:
+        alice = world.slack.user("alice")
+        await alice.slash("/parrot", "hello")
+        [answer] = alice.ephemerals("#general")
+    assert answer.text == "You said: hello"
+
+
+async def test_the_engine_answers_and_passes_the_doctor(
+    plugged_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (plugged_in / "faq.toml").write_text(ENTRY)
+    given: Any = settings(bot_engine="faq", openai_api_key=None, bot_state_dir=plugged_in)
+    async with open_engine(given) as engine:
+        conversation = await begin(engine)
+        answer = await ask(engine, conversation, "How do I use the VPN?")
+        assert answer.text == "Install the client."
+        conversation = await begin(engine)
+        answer = await ask(engine, conversation, "And the printer?")
+        assert answer.text == "I do not know that one."
+    found = await findings(bot.engines.checks.open_checks(given))
+    assert found["engine"].level == "ok"
+    monkeypatch.setenv("FAQ_FILE", "nowhere.toml")
+    with pytest.raises(ConfigError, match="FAQ_FILE"):
+        async with open_engine(given):
+            pass
+
+
+def test_an_engine_that_no_package_offers_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="responses, assistants, echo"):
+        settings(bot_engine="faq")
+
+
+def test_a_broken_plug_in_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "broken-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    points = folder / "entry_points.txt"
+    monkeypatch.syspath_prepend(tmp_path)
+    points.write_text("[threadbot.commands]\noops = no_such_module:COMMAND\n")
+    with pytest.raises(ConfigError, match="no_such_module"):
+        all_commands()
+    points.write_text("[threadbot.commands]\nreset = bot.slack.surfaces.commands.reset:COMMAND\n")
+    with pytest.raises(ConfigError, match="taken"):
+        all_commands()
+    with pytest.raises(ConfigError, match="no installed package"):
+        plugins.load(plugins.ENGINES, "oops")
