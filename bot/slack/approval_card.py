@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from bot.slack.blocks import (
     Block,
@@ -21,9 +22,11 @@ from bot.slack.blocks import (
     section,
     text_input,
 )
+from bot.slack.forms import UnsupportedForm, read_form, render_fields
 from bot.slack.literal import visible
 from bot.store import Approval, Decision
 from bot.texts import approvals as texts
+from bot.texts import forms as form_texts
 
 ALLOW = "approval_allow"
 ALLOW_IN_THREAD = "approval_allow_in_thread"
@@ -34,7 +37,12 @@ PAGE_NEXT = "approval_page_next"
 ANSWER = "approval_answer"
 DENIED = "approval_denied"
 """The `action_id`s and `callback_id`s; the listeners are in `bot.slack.surfaces.approvals`."""
+DECLINE = "approval_decline"
+DONE = "approval_done"
+OPEN = "approval_open"
+ANSWERED = "approval_answered"
 ARGUMENTS_VIEW = "approval_arguments"
+_ICONS = {"call": "🔐", "form": "📝", "url": "🔗"}
 
 INLINE = 2_500
 """Characters of the arguments that a card shows; with more, a button opens all of them."""
@@ -43,6 +51,7 @@ PAGE_LENGTH = 20_000
 CHUNK = 2_500
 REASON_LENGTH = 500
 LONGEST_NAME = 128
+LONGEST_URL = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +97,13 @@ def render_card(
             context(texts.asked_by(approval.requester, approvers, approval.expires)),
             _buttons(press, approval),
         ]
-    return [section(f"🔐 *{texts.QUESTION}*"), *_subject(approval), *notes, *end]
+    heading = section(f"{_ICONS[approval.kind]} *{_question(approval)}*")
+    return [heading, *_subject(approval), *notes, *end]
 
 
 def fallback(approval: Approval, decision: Decision | None = None) -> str:
     """The card as one line, for notifications. Nothing in it takes effect."""
-    what = outcome(decision) if decision else f"🔐 {texts.QUESTION}"
+    what = outcome(decision) if decision else f"{_ICONS[approval.kind]} {_question(approval)}"
     return f"{what} {_shown_name(approval)}"
 
 
@@ -102,6 +112,8 @@ def outcome(decision: Decision) -> str:
     match decision.verdict:
         case "run" if decision.content:
             return texts.answered(decision.by)
+        case "denied" if decision.content:
+            return texts.declined(decision.by)
         case "run":
             return texts.allowed(decision.by, in_thread=decision.in_thread)
         case "denied":
@@ -151,6 +163,32 @@ def arguments_modal(approval: Approval, about: str, page: int = 0) -> Block:
     }
 
 
+def form_modal(approval: Approval, about: str) -> Block | None:
+    """The form of a tool's question; None where a modal cannot show it."""
+    try:
+        fields = read_form(json.loads(approval.form))
+    except UnsupportedForm:
+        return None
+    return modal(
+        ANSWERED,
+        form_texts.TITLE,
+        [
+            _name_block(approval),
+            _preformatted(approval.arguments[:CHUNK]),
+            plain_context(form_texts.NO_SECRETS),
+            *render_fields(fields),
+        ],
+        submit=form_texts.SEND,
+        close=form_texts.CANCEL,
+        private_metadata=about,
+    )
+
+
+def _question(approval: Approval) -> str:
+    questions = {"call": texts.QUESTION, "form": form_texts.QUESTION, "url": form_texts.VISIT}
+    return questions[approval.kind]
+
+
 def _subject(approval: Approval) -> list[Block]:
     """The server, the tool and the arguments."""
     text = approval.arguments
@@ -161,6 +199,8 @@ def _subject(approval: Approval) -> list[Block]:
 
 def _buttons(press: Press, approval: Approval) -> Block:
     value = press.encode()
+    if approval.kind != "call":
+        return _question_buttons(value, approval)
     row = [button(texts.ALLOW, ALLOW, value)]
     if approval.grant:
         row.append(button(texts.ALLOW_IN_THREAD, ALLOW_IN_THREAD, value))
@@ -168,6 +208,27 @@ def _buttons(press: Press, approval: Approval) -> Block:
     if len(approval.arguments) > INLINE:
         row.append(button(texts.SHOW_ALL, SHOW_ALL, value))
     return actions(*row)
+
+
+def _question_buttons(value: str, approval: Approval) -> Block:
+    """Answer or Decline; for an address, a link that a person opens, and no one else."""
+    row = [button(form_texts.ANSWER, ANSWER, value)]
+    if approval.kind == "url":
+        domain = shown_name(domain_of(approval.form))
+        link = button(f"{form_texts.OPEN} {domain}", OPEN, value) | {"url": approval.form}
+        row = [link, button(form_texts.DONE, DONE, value)]
+    return actions(*row, button(form_texts.DECLINE, DECLINE, value, danger=True))
+
+
+def domain_of(url: str) -> str:
+    """The domain that an address leads to, in ASCII; "" where it is none of http(s)."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode()
+    except (ValueError, UnicodeError):
+        return ""
+    is_web = parts.scheme in ("http", "https") and len(url) <= LONGEST_URL
+    return host if is_web and url.isprintable() and " " not in url else ""
 
 
 def _name_block(approval: Approval) -> Block:

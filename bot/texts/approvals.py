@@ -118,6 +118,11 @@ def answered(by: str) -> str:
     return f"✅ Answered by <@{by}>"
 
 
+def declined(by: str) -> str:
+    """The outcome of a form."""
+    return f"⛔ Declined by <@{by}>"
+
+
 def earlier(outcome: str) -> str:
     """A second decision, which changes nothing."""
     return f"This was decided before. {outcome}"

@@ -12,7 +12,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client import Transport
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import Implementation
+from mcp_types import ElicitRequestParams, ElicitResult, Implementation
 
 import bot
 from bot.tools.config import ServerConfig
@@ -81,4 +81,18 @@ def client_for(config: ServerConfig, pool: httpx2.AsyncBaseTransport) -> Client:
 
 
 def _client(transport: Transport, config: ServerConfig, info: Implementation) -> Client:
-    return Client(transport, client_info=info, read_timeout_seconds=config.timeout)
+    return Client(
+        transport,
+        client_info=info,
+        read_timeout_seconds=config.timeout,
+        elicitation_callback=_decline,
+    )
+
+
+async def _decline(context: object, params: ElicitRequestParams) -> ElicitResult:
+    """Servers of older revisions wait for a person in the middle of a call, which may take days.
+
+    That there is a callback tells newer servers that they may ask: their questions come as the
+    result of the call.
+    """
+    return ElicitResult(action="decline")

@@ -1,7 +1,5 @@
 """Decides which of the model's calls are made: by policy, and by people if the policy asks."""
 
-import hashlib
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +14,10 @@ from bot.store.journal import Turn
 from bot.store.steps import Called
 from bot.texts import approvals as texts
 from bot.tools.tool import Tool
-from bot.turn.asking import ask_people, can_decide
+from bot.turn.asking import ask_people, can_decide, digest
 from bot.turn.batch import Request
 from bot.turn.external import read_external
+from bot.turn.questions import ask_questions
 from bot.turn.services import Services
 
 POLICY = "policy"
@@ -107,7 +106,7 @@ class _Asking:
             server=tool.server,
             tool=tool.name,
             arguments=render_arguments(arguments),
-            shown=_digest(tool.server, tool.name, _definition(tool), arguments),
+            shown=digest(tool.server, tool.name, _definition(tool), arguments),
             expires=time.time() + self._toolbox.config.approval_hours * 3600,
             policy="ask_after_external" if self._external else "ask",
             grant=offered,
@@ -121,7 +120,7 @@ class _Asking:
     def _grant(self, tool: Tool) -> str:
         """The key of "Allow in this thread": it applies to one person and one definition of the
         tool."""
-        return _digest(self.requester, tool.server, tool.name, _definition(tool))[:32]
+        return digest(self.requester, tool.server, tool.name, _definition(tool))[:32]
 
     async def _notes(self, pending: PendingCall) -> list[str]:
         """Warnings about what a person could overlook."""
@@ -160,19 +159,21 @@ def _verdict(decision: Decision, policy: str) -> Verdict:
 
 def _definition(tool: Tool) -> str:
     """The hash of a tool's definition: a changed one counts as another tool."""
-    return _digest(tool.description, tool.parameters, tool.repeatable, tool.read_only)
-
-
-def _digest(*parts: object) -> str:
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest(tool.description, tool.parameters, tool.repeatable, tool.read_only)
 
 
 async def ask_input(
-    turn: Turn, services: Services, request: Request, pending: PendingCall, called: Called
+    turn: Turn,
+    services: Services,
+    request: Request,
+    pending: PendingCall,
+    called: Called,
+    number: int,
 ) -> Mapping[str, Any] | None:
     """The person's answer to a tool's question; None if there can be none.
 
-    `called.request` has the questions and the server's opaque state.
+    `called.request` has the questions and the server's opaque state; `number` counts the rounds of
+    questions of this call. Raises Suspended while an answer is missing.
     """
-    return None
+    requester, id = request.last.user_id, f"{pending.key}:{number}"
+    return await ask_questions(turn, services, requester, pending.tool, id, called.request)

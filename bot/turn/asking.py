@@ -1,5 +1,7 @@
 """Asks people for approval: a card for each question, and a turn that is suspended until then."""
 
+import hashlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +16,12 @@ from bot.turn.services import Services
 
 APP = "B"
 """The prefix of ids of apps, which cannot press buttons."""
+
+
+def digest(*parts: object) -> str:
+    """The hash of JSON data."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def can_decide(turn: Turn, requester: str) -> bool:

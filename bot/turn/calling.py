@@ -101,7 +101,9 @@ class Calling:
             called = await self._call_once(pending, verdict, number, answers)
             if called.outcome != "input_required":
                 return called
-            answers = await ask_input(self.turn, self.services, self.request, pending, called)
+            answers = await ask_input(
+                self.turn, self.services, self.request, pending, called, number + 1
+            )
             if answers is None:
                 break
         step = steps.call(pending.key, number + 1)

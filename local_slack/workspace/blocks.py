@@ -175,15 +175,17 @@ def _element(element: Any, allowed: frozenset[str] | set[str]) -> None:
 
 
 def _options(element: Json) -> None:
-    options = element.get("options")
-    if options is None:
+    lists = [element["options"]] if "options" in element else []
+    if not lists:
         _demand("option_groups" in element, "missing required field: options")
-        options = [item for group in element["option_groups"] for item in group["options"]]
+        lists = [group["options"] for group in element["option_groups"]]
+        _demand(0 < len(lists) <= 100, "between 1 and 100 option groups")
     limit = 10 if element["type"] in ("radio_buttons", "checkboxes") else 100
-    _demand(0 < len(options) <= limit, f"between 1 and {limit} options")
-    for option in options:
-        _text(option.get("text"), 75, ("plain_text", "mrkdwn"))
-        _limit(option.get("value", ""), 150, "value")
+    for options in lists:
+        _demand(0 < len(options) <= limit, f"between 1 and {limit} options")
+        for option in options:
+            _text(option.get("text"), 75, ("plain_text", "mrkdwn"))
+            _limit(option.get("value", ""), 150, "value")
 
 
 def _input(block: Json) -> None:

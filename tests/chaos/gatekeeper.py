@@ -21,7 +21,8 @@ class Point:
     moment: Moment
 
 
-SETTLED = Point("settle", 1, "after")
+ENDS = (Point("settle", 1, "after"), Point("suspend", 1, "after"))
+"""After these a turn takes no more steps for now."""
 
 
 @dataclass
@@ -48,11 +49,16 @@ class Gatekeeper:
             if self.drops:
                 raise Dropped
 
+    def start_over(self) -> None:
+        """Count the steps from here on."""
+        self.steps.clear()
+        self._counts.clear()
+
     async def hold_all(self, but: int = 0) -> None:
         """Wait until every turn is held at its point or has ended: not all take the same steps."""
 
         async def are_held() -> bool:
-            over = {channel for channel in self.points if SETTLED in self.steps[channel]}
+            over = {channel for channel in self.points if set(ENDS) & set(self.steps[channel])}
             return len(self.held | over) >= len(self.points) - but
 
         await wait_until(are_held, 60)
@@ -60,9 +66,12 @@ class Gatekeeper:
 
 @asynccontextmanager
 async def watched_worker(
-    deployment: Deployment, gatekeeper: Gatekeeper
+    deployment: Deployment, gatekeeper: Gatekeeper, **environment: str
 ) -> AsyncIterator[BotProcess]:
-    """A worker of which every request to Redis, Slack and the AI server passes the gatekeeper."""
+    """A worker of which every request to Redis, Slack and the AI server passes the gatekeeper.
+
+    `environment` is more of what it is started with.
+    """
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(
             open_redis_relay(deployment.redis.socket, gatekeeper)
@@ -79,6 +88,7 @@ async def watched_worker(
             OPENAI_BASE_URL=f"{ai.url}/v1",
             SLACK_API_URL=f"{slack.url}/api/",
             BOT_REDIS_CONNECTIONS="300",
+            **environment,
         )
         try:
             yield worker

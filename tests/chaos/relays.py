@@ -185,8 +185,8 @@ class HttpRelay:
         step = f"{self._name} {request.method} {SERVER_ID.sub('*', request.path)}"
         channels = self._channels(request.path_qs, body)
         await self.gate("before", step, channels)
-        kept = ("authorization", "content-type", "accept", "openai-beta")
-        headers = {k: v for k, v in request.headers.items() if k.lower() in kept}
+        kept = ("authorization", "content-type", "accept", "openai-beta", "mcp-")
+        headers = {k: v for k, v in request.headers.items() if k.lower().startswith(kept)}
         async with self._session.request(
             request.method, self._target + request.path_qs, data=body or None, headers=headers
         ) as answer:
@@ -196,10 +196,10 @@ class HttpRelay:
             for found in SERVER_ID.findall(first.decode(errors="replace")):
                 self._owners.setdefault(found, channels)
             await self.gate("after", step, channels)
-            told = ("content-type", "retry-after")
+            told = ("content-type", "retry-after", "mcp-")
             relayed = web.StreamResponse(
                 status=answer.status,
-                headers={k: v for k, v in answer.headers.items() if k.lower() in told},
+                headers={k: v for k, v in answer.headers.items() if k.lower().startswith(told)},
             )
             with suppress(ConnectionError):
                 await relayed.prepare(request)

@@ -4,6 +4,7 @@ A decision is stored before the click is acknowledged; the worker that resumes t
 card.
 """
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from bot.slack import approval_card as card
 from bot.slack.approval_card import Press
 from bot.slack.client import slack_errors
 from bot.slack.ephemerals import notice
+from bot.slack.forms import parse_answer, read_form
 from bot.slack.rights import Rights
 from bot.slack.surfaces.feedback import thread_of
 from bot.store import Approval, Decision, Pending, Store
@@ -67,6 +69,11 @@ class ApprovalButtons:
         app.action(card.SHOW_ALL)(self.show_all)
         app.action(card.PAGE_BACK)(self.turn_page)
         app.action(card.PAGE_NEXT)(self.turn_page)
+        app.action(card.ANSWER)(self.open_form)
+        app.view(card.ANSWERED)(self.answer)
+        app.action(card.DONE)(self.visited)
+        app.action(card.DECLINE)(self.decline)
+        app.action(card.OPEN)(self.opened)
 
     async def allow(
         self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
@@ -118,6 +125,48 @@ class ApprovalButtons:
                     await self._client.views_update(view_id=view["id"], view=page)
             except (BotError, SlackApiError) as error:
                 log.warning("modal_not_opened", error=str(error)[:100])
+        await ack()
+
+    async def open_form(
+        self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
+    ) -> None:
+        """The form of a tool's question."""
+        about = parse_about(action, body, context)
+        pending = await self._pending(about, body["user"]) if about else None
+        if about and pending and (view := card.form_modal(pending.approval, encode(about))):
+            await self._open(body, view)
+        await ack()
+
+    async def answer(self, ack: AsyncAck, view: Payload, body: Payload) -> None:
+        """The form was sent: stored if it is valid, else shown again with what is wrong."""
+        about = decode(About, view["private_metadata"])
+        pending = await self._pending(about, body["user"])
+        if pending is None:
+            await ack()
+            return
+        fields = read_form(json.loads(pending.approval.form))
+        content, problems = parse_answer(fields, view["state"]["values"])
+        if problems:
+            await ack(response_action="errors", errors=problems)
+            return
+        decision = Decision("run", content=json.dumps(content))
+        await self._decide(about, body["user"], decision)
+        await ack()
+
+    async def visited(
+        self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
+    ) -> None:
+        """The person has been at the address that the tool asked for."""
+        await self._press(ack, action, body, context, Decision("run", content="{}"))
+
+    async def decline(
+        self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
+    ) -> None:
+        """The tool gets no answer."""
+        await self._press(ack, action, body, context, Decision("denied", content="{}"))
+
+    async def opened(self, ack: AsyncAck) -> None:
+        """Slack opens the address in the person's browser; nothing follows from that."""
         await ack()
 
     async def _press(

@@ -1,0 +1,110 @@
+"""Questions of a tool to a person in the middle of its call (MCP elicitation).
+
+The call ends with `input_required`, the questions and an opaque state; once they are answered it is
+made again with both, days later or by another process if need be.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bot.slack.approval_card import domain_of
+from bot.slack.forms import UnsupportedForm, read_form
+from bot.slack.literal import visible
+from bot.store import Approval, Decision
+from bot.store.journal import Turn
+from bot.telemetry.log import log
+from bot.texts import forms as texts
+from bot.tools.tool import Tool
+from bot.turn.asking import ask_people, can_decide, digest
+from bot.turn.services import Services
+
+MOST_QUESTIONS = 5
+"""Questions of one call at a time."""
+LONGEST_MESSAGE = 2_000
+
+ACTIONS = {"run": "accept", "denied": "decline", "expired": "cancel", "withdrawn": "cancel"}
+
+
+class Unanswerable(ValueError):
+    """The tool asks for something that people cannot be asked."""
+
+
+async def ask_questions(
+    turn: Turn,
+    services: Services,
+    requester: str,
+    tool: Tool,
+    id: str,
+    asked: Mapping[str, Any],
+) -> Mapping[str, Any] | None:
+    """The responses and the state that the call is made again with; None where it cannot be.
+
+    `id` identifies the call and its round of questions; `asked` is what the tool answered. Raises
+    Suspended while an answer is missing.
+    """
+    questions, state = asked.get("inputRequests") or {}, asked.get("requestState")
+    if not questions:
+        return {"responses": {}, "state": state}
+    expires = time.time() + services.toolbox.config.approval_hours * 3600
+    try:
+        if len(questions) > MOST_QUESTIONS or not can_decide(turn, requester):
+            raise Unanswerable("too many questions, or no one to ask")
+        wanted = [
+            question_of(f"{id}:{number}", requester, tool, each, expires, state)
+            for number, each in enumerate(questions.values())
+        ]
+    except (Unanswerable, UnsupportedForm) as error:
+        log.warning("question_not_asked", turn=turn.id, server=tool.server, reason=str(error)[:100])
+        return None
+    decisions = await ask_people(turn, services, requester, wanted)
+    responses = {
+        key: _response(decision, approval)
+        for key, decision, approval in zip(questions, decisions, wanted, strict=True)
+    }
+    return {"responses": responses, "state": state}
+
+
+def question_of(
+    id: str, requester: str, tool: Tool, question: Any, expires: float, state: Any
+) -> Approval:
+    """What people are asked. Raises Unanswerable and UnsupportedForm."""
+    if not isinstance(question, Mapping) or question.get("method") != "elicitation/create":
+        raise Unanswerable("not an elicitation")
+    params = question.get("params")
+    params = params if isinstance(params, Mapping) else {}
+    asked = Approval(
+        id=id,
+        requester=requester,
+        server=tool.server,
+        tool=tool.name,
+        arguments=visible(str(params.get("message") or ""))[:LONGEST_MESSAGE],
+        shown=digest(tool.server, tool.name, params, state),
+        expires=expires,
+        kind="form",
+    )
+    if params.get("mode") == "url":
+        return _visit(asked, params.get("url"))
+    schema = params.get("requestedSchema")
+    schema = schema if isinstance(schema, Mapping) else {}
+    read_form(schema)
+    return replace(asked, form=json.dumps(schema))
+
+
+def _visit(asked: Approval, url: Any) -> Approval:
+    """A question to visit an address: all of it is shown, and its domain apart."""
+    if not isinstance(url, str) or not (domain := domain_of(url)):
+        raise Unanswerable("not a web address")
+    lines = (asked.arguments, "", f"{texts.ADDRESS}: {visible(url)}", f"{texts.DOMAIN}: {domain}")
+    return replace(
+        asked, kind="url", arguments="\n".join(lines), form=url, note=texts.CHECK_ADDRESS
+    )
+
+
+def _response(decision: Decision, approval: Approval) -> dict[str, Any]:
+    response: dict[str, Any] = {"action": ACTIONS[decision.verdict]}
+    if decision.verdict == "run" and approval.kind == "form":
+        response["content"] = json.loads(decision.content)
+    return response
