@@ -101,7 +101,7 @@ def _explain_claimed(found: Findings) -> Verdict:
     worker = f"worker {state.worker}"
     if found.worker_until is None or found.worker_until < found.now:
         do = NO_WORKER if not found.workers else "nothing: another worker takes over in seconds"
-        return Verdict("is held by a worker that died", f"{worker} gives no sign of life", do)
+        return Verdict("is held by a worker that died", f"{worker} sends no heartbeats", do)
     if found.begun:
         why = f"busy with: {describe_step(found.begun[-1])}"
     elif found.done:

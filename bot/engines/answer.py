@@ -147,7 +147,8 @@ class Draft:
             reason, detail = _failure(self.ended, status)
             ended: RunStatus = "incomplete" if status == "incomplete" else "failed"
             raise RunFailed(
-                *(ended, reason),
+                ended,
+                reason,
                 text=written,
                 detail=detail,
                 usage=usage,

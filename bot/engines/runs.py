@@ -170,7 +170,8 @@ def finish(run: Item, messages: list[Item], draft: RunDraft, *, acted: bool = Fa
         code = text(error.get("code")) or status
         detail = text(error.get("message"))[:DETAIL_CHARS]
         raise RunFailed(
-            *(status, code),
+            status,
+            code,
             text=written,
             detail=detail,
             usage=usage,

@@ -16,7 +16,7 @@ from bot.texts import jobs as texts
 from bot.turn.services import Services
 
 
-async def carry_out(turn: Turn, services: Services, jobs: Iterable[Message]) -> Answer:
+async def run_jobs(turn: Turn, services: Services, jobs: Iterable[Message]) -> Answer:
     """Run the jobs, each at most once as far as Slack can confirm; then settle."""
     for message in jobs:
         try:

@@ -34,7 +34,7 @@ class Gate:
 
     async def admit(self, turn: Turn, batch: Batch) -> Admission:
         """Decide which requests of the batch are answered."""
-        claim = turn.claim
+        claim, options = turn.claim, self._options(turn.claim.channel)
         admission = turn.recall(ADMISSION)
         if admission is None:
             everything = tuple(message.ts for message in batch.requests)
@@ -45,7 +45,7 @@ class Gate:
                 admission = await self._decide(turn, batch.requests, claim.channel)
                 if admission.note or admission.admitted != everything:
                     await turn.note(ADMISSION, admission)
-        return replace(admission, options=self._options(claim.channel))
+        return replace(admission, options=options)
 
     async def _decide(
         self, turn: Turn, requests: Sequence[Message], channel: ChannelSettings

@@ -23,7 +23,7 @@ async def retract(turn: Turn, services: Services, orders: Sequence[Message]) -> 
     all to be removed. Returns the thread's conversation afterwards.
     """
     for order in orders:
-        await _carry_out(turn, services, order)
+        await _retract(turn, services, order)
     if not orders:
         return turn.claim.conversation
     conversation = await services.store.conversations.find(turn.claim.thread)
@@ -34,7 +34,7 @@ async def retract(turn: Turn, services: Services, orders: Sequence[Message]) -> 
     return replace(conversation, owed=tuple(owed))
 
 
-async def _carry_out(turn: Turn, services: Services, order: Message) -> None:
+async def _retract(turn: Turn, services: Services, order: Message) -> None:
     conversations = services.store.conversations
 
     async def forget_person(_: bool) -> bool:

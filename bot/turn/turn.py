@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from bot.errors import RunFailed
 from bot.jobs.forget import delete_now
-from bot.jobs.run import carry_out
+from bot.jobs.run import run_jobs
 from bot.models import Answer, Conversation, Message, Record, well_formed
 from bot.slack.answer.reply import Reply
 from bot.slack.markdown.clean import clean
@@ -61,7 +61,7 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
     """
     batch = sort_claim(turn.claim)
     if batch.jobs:
-        return await carry_out(turn, services, batch.jobs)
+        return await run_jobs(turn, services, batch.jobs)
     conversation = await retract(turn, services, batch.retractions)
     if all(message.kind == "stop" for message in batch.requests):
         return await end_without_answer(turn, services, batch.requests, conversation)

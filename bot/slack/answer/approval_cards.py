@@ -100,7 +100,8 @@ class ApprovalCards:
         wanted = _metadata(turn, approval)
         with slack_errors():
             async for message in read_replies(
-                *(self._client, turn.claim.thread),
+                self._client,
+                turn.claim.thread,
                 oldest=turn.claim.messages[0].ts,
                 include_all_metadata=True,
             ):

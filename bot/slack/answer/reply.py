@@ -93,7 +93,10 @@ class Replies:
         limits = RateLimits(self._store.pace, thread, timing.rate_limit_scale)
         streams = self._live and (self._stream_channels or thread.channel_id.startswith("D"))
         status = Status(
-            *(self._client, limits, self._refused, message),
+            self._client,
+            limits,
+            self._refused,
+            message,
             resumed=turn.claim.resumed,
             timing=timing,
             streams=streams,
@@ -101,11 +104,15 @@ class Replies:
         chat = Chat(self._client, self._store.pace, message, turn.id, self._bot_id, timing)
         drafts = Drafts(turn, chat)
         outlet = Outlet(
-            *(turn, chat, limits, self._refused, status, drafts, timing), messages=self._messages
+            turn, chat, limits, self._refused, status, drafts, timing, messages=self._messages
         )
         live = Live(outlet, stop or asyncio.Event(), streams=streams)
         reply = Reply(
-            *(turn, live, self._store, self._previous, limits),
+            turn,
+            live,
+            self._store,
+            self._previous,
+            limits,
             post_ephemeral=partial(self._post_ephemeral, message),
             shows=self._live,
             feedback=self._feedback,
