@@ -109,6 +109,13 @@ def chaos(*arguments: str) -> None:
     run(program("python"), "-m", "tests.chaos", *arguments)
 
 
+def release(*options: str) -> None:
+    """Check the version, the changelog and the manifest, and build in dist/; `--tag` also tags."""
+    setup()
+    run(program("bot"), "manifest", "--check")
+    run(program("python"), str(ROOT / "release.py"), uv(), *options)
+
+
 def install_for_tests() -> None:
     """Install a browser and the oldest and newest supported servers, if this machine allows."""
     install_debian({"redis-server": "redis-server", "chromium": "chromium"})
@@ -245,6 +252,7 @@ WORDS: dict[str, Callable[..., None]] = {
     "docs": docs,
     "test": test,
     "chaos": chaos,
+    "release": release,
 }
 
 
