@@ -152,6 +152,8 @@ class Run:
     conversation_id: str
     started_at: float
     status: RunStatus = "queued"
+    doubtful: bool = False
+    """Whether the server was down since it began, and may have lost the run."""
     takes_calls: bool = False
     """Whether it may end with calls. Otherwise the engine handles calls that it was not asked for.
     """

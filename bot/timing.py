@@ -135,6 +135,8 @@ class EngineTiming:
     """The pause before retrying a conversation that the server has locked."""
     silence: float = 30.0
     """A stream without an event for this long counts as broken."""
+    lost_after: float = 30.0
+    """A run without progress for this long is given up if its server has failed since it began."""
     unclaimed: float = 60.0
     """A stream that no turn has taken over is closed after this long."""
     reopen_patience: float = 5.0

@@ -29,6 +29,7 @@ from bot.engines.runs import (
     waiting_calls,
 )
 from bot.engines.streams import LiveStream, LiveStreams
+from bot.engines.watch import Watch
 from bot.errors import BotError, ConfigError, ConversationGone, Retry, RunFailed
 from bot.media import Attachment, FileKind
 from bot.models import Citation, Conversation, MadeFile, Message, Record, Run, Thread, Update
@@ -197,9 +198,16 @@ class AssistantsEngine:
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         live, draft = self._streams.take(run.id) or (None, RunDraft())
         following = self._following(run, draft)
-        async with aclosing(following.updates(live)) as updates:
-            async for update in updates:
-                yield update
+        try:
+            async with aclosing(following.updates(live)) as updates:
+                async for update in updates:
+                    yield update
+        except RunFailed as error:
+            if error.reason != "run_lost":
+                raise
+            error.acted = await self._used_tools(run, draft)
+            yield await self._salvage(run, draft, error)
+            return
         if draft.status == PAUSED and run.takes_calls:
             yield await self._calls(run, draft)
             return
@@ -213,14 +221,23 @@ class AssistantsEngine:
             raise RunFailed(PAUSED, PAUSED, text=draft.text)
         if draft.run is None:
             raise Retry("the run has no state")
-        acted = await self._acted(run, draft)
+        failed = draft.status in ("failed", "expired")
+        acted = failed and await self._used_tools(run, draft)
         update = finish(draft.run, await self._answer(run), draft, acted=acted)
         yield replace(update, citations=await self._named(update.citations))
 
-    async def _acted(self, run: Run, draft: RunDraft) -> bool:
-        """Whether a run that failed may have used the assistant's own tools."""
-        failed = draft.status in ("failed", "expired")
-        if not failed or not fields(draft.run).get("tools"):
+    async def _salvage(self, run: Run, draft: RunDraft, error: RunFailed) -> Update:
+        """The answer of a run that the server has lost, where its thread holds it; else `error`."""
+        messages = await self._answer(run)
+        whole = [each for each in messages if each.get("status") in (None, "completed")]
+        if not any(text_of_message(each).strip() for each in whole):
+            raise error
+        state = {**fields(draft.run), "status": "completed"}
+        return finish(state, whole, RunDraft(state))
+
+    async def _used_tools(self, run: Run, draft: RunDraft) -> bool:
+        """Whether a run may have used the assistant's own tools."""
+        if not fields(draft.run).get("tools"):
             return False
         path = ("threads", run.conversation_id, "runs", run.id, "steps")
         try:
@@ -317,6 +334,7 @@ class AssistantsEngine:
             cancel=cancel,
             reopen=reopen,
             timing=self._api.timing,
+            watch=Watch(self._api.timing.lost_after, run.doubtful),
         )
 
     async def _find_message(self, conversation: Conversation, message: Message) -> Item | None:

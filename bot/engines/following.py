@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from bot.engines.items import Item, text
 from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
 from bot.engines.streams import UPDATE_SECONDS, LiveStream, patience, progress
-from bot.errors import BotError, Retry, RunFailed
+from bot.engines.watch import Watch
+from bot.errors import BotError, DependencyDown, Retry, RunFailed
 from bot.models import RunStatus, Update
 from bot.telemetry import metrics
 from bot.timing import EngineTiming
@@ -50,12 +51,13 @@ class Following:
     cancel: Callable[[], Awaitable[Item | None]]
     reopen: Callable[[], Awaitable[LiveStream | None]]
     timing: EngineTiming
+    watch: Watch
 
     async def updates(self, live: LiveStream | None) -> AsyncGenerator[Update, None]:
         """Progress until the run has ended. `live` is an open stream.
 
         Raises RunFailed past the deadline or if the answer exceeds the bounds; the run is then
-        cancelled.
+        cancelled. RunFailed("run_lost") means that the server has probably lost it.
         """
         try:
             async with aclosing(self._stream(live)) as streamed:
@@ -81,17 +83,22 @@ class Following:
             events, opened = draft.events, time.monotonic()
             silence = patience(self.deadline, self.timing)
             news = progress(aiter(live), draft.take, interval=UPDATE_SECONDS, silence=silence)
-            with suppress(Retry):
+            try:
                 async with aclosing(live), aclosing(news):
                     async for _ in news:
+                        self.watch.see(draft)
                         if not draft.ended:
                             yield draft.update()
                         if time.time() >= self.deadline:
                             break
+            except Retry:
+                self.watch.doubt()
             live = None
-            if draft.ended:
+            if draft.ended or self.watch.is_lost:
                 return
             was_silent = time.monotonic() - opened >= silence
+            if not was_silent:
+                self.watch.doubt()  # the server ended the stream before the run
             useless = 0 if was_silent or draft.events > events else useless + 1
 
     async def poll(self) -> AsyncGenerator[Update, None]:
@@ -100,7 +107,7 @@ class Following:
             return
         timing = self.timing
         states = poll(
-            self.fetch,
+            self._fetch,
             lambda state: text(state.get("status")) not in self.working,
             delays=cadence(
                 time.time() - self.started_at,
@@ -118,9 +125,22 @@ class Following:
                         metrics.observe_lag(_number(state.get("completed_at")))
                     del state  # as in `poll`
                     if not self.draft.ended:
+                        self._check()
                         yield self.draft.update()
         except DeadlinePassed:
             await self._give_up()
+
+    async def _fetch(self) -> Item:
+        try:
+            return await self.fetch()
+        except DependencyDown:
+            self.watch.doubt()
+            raise
+
+    def _check(self) -> None:
+        self.watch.see(self.draft)
+        if self.watch.is_lost:
+            raise RunFailed("failed", "run_lost", text=self.draft.text)
 
     async def _give_up(self) -> None:
         """Cancel a run past its deadline, unless it completes at this moment."""

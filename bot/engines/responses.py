@@ -26,6 +26,7 @@ from bot.engines.kept import Kept, find_kept, input_of
 from bot.engines.requests import Requests, response_body
 from bot.engines.retraction import find_place
 from bot.engines.streams import LiveStream, LiveStreams
+from bot.engines.watch import Watch
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
@@ -37,6 +38,8 @@ REPAIRS = 3
 REOPENED_AT_ONCE = 8
 """Streams that are reopened concurrently: a worker that takes over a thousand runs polls all of
 them before most streams begin."""
+LOST = frozenset({"run_not_found", "run_lost"})
+"""Reasons of failures in which the conversation may hold the answer all the same."""
 NOT_CANCELLABLE = frozenset({400, 404, 409})
 
 
@@ -139,7 +142,7 @@ class ResponsesEngine:
                 async for update in updates:
                     yield update
         except RunFailed as error:
-            if error.reason != "run_not_found":
+            if error.reason not in LOST:
                 raise
             if run.id in self._foreground:
                 raise ConversationGone(run.id) from None
@@ -187,6 +190,7 @@ class ResponsesEngine:
             cancel=lambda: self._cancel(run.id),
             reopen=lambda: self._reopen(run, draft),
             timing=self._api.timing,
+            watch=Watch(self._api.timing.lost_after, run.doubtful),
         )
 
     async def _open(self, conversation: Conversation, body: Json, given: list[Json]) -> Run:

@@ -25,6 +25,7 @@ WORDS = {
     "rate_limit_exceeded": f"The AI service is overloaded. {AGAIN}",
     "server_error": f"The AI service had an internal error. {AGAIN}",
     "stream_cut": f"The AI service broke the connection in the middle of the answer. {AGAIN}",
+    "run_lost": f"The AI service lost this answer. {AGAIN}",
     "run_not_found": f"The AI service lost this answer. {AGAIN}",
     "authentication": f"The AI service does not accept this bot's key. {ADMIN}",
     "permission": f"The AI service does not allow this bot to use that model. {ADMIN}",

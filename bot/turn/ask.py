@@ -22,7 +22,7 @@ from bot.turn.conversation import open_conversation, start_over
 from bot.turn.files_in import FileFallback, Offered, load_files
 from bot.turn.files_out import fetch, fit, snippets
 from bot.turn.interrupt import Interrupt
-from bot.turn.reruns import Reruns
+from bot.turn.reruns import Reruns, was_down
 from bot.turn.rounds import Ended, Rounds, Show, Story, functions_of, titles_of
 from bot.turn.rounds_so_far import add_usage, earlier_outputs, usage_of_rounds
 from bot.turn.services import Services
@@ -136,7 +136,7 @@ async def _start(
 
     run = await turn.once(step, start, undone_by=NOTHING_SENT)
     interrupt.begun = True
-    return run
+    return replace(run, doubtful=was_down(turn, run))
 
 
 async def _follow(

@@ -10,19 +10,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from bot.engines import RunRequest
-from bot.errors import RateLimited, RunFailed
+from bot.errors import ConversationGone, RateLimited, RunFailed
 from bot.models import Run, Update
 from bot.slack.answer.reply import Reply
 from bot.store.journal import Turn
-from bot.store.steps import FAILED_RUNS, Attempt, FailedRun, Step
+from bot.store.steps import FAILED_RUNS, WAITS, Attempt, FailedRun, Step
 from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.texts.status import TRYING_AGAIN
 from bot.turn.interrupt import Interrupt
 from bot.turn.services import Services
+from bot.turn.stopping import finish_stopped
 
 TRANSIENT = frozenset(
-    {"server_error", "rate_limit_exceeded", "expired", "run_not_found", "stream_cut"}
+    {
+        *("server_error", "rate_limit_exceeded", "expired", "run_not_found", "run_lost"),
+        "stream_cut",
+    }
 )
 """Reasons of failures after which another run may succeed."""
 MOST_FAILED = 2
@@ -58,6 +62,9 @@ class Reruns:
         while True:
             failed = self._failed
             own = [each for each in failed if each.attempt == self.attempt.number]
+            if own and own[-1].run and own[-1].reason == "run_lost":
+                await self._leave_behind(own[-1].run, order)
+                raise ConversationGone(own[-1].run.conversation_id)
             attempt = self.attempt
             step = attempt.run_of(number) if number else attempt.repeated_run(len(own))
             order = replace(order, failed=frozenset(each.run.id for each in own if each.run))
@@ -66,9 +73,12 @@ class Reruns:
             try:
                 return await self.once(order, step)
             except RunFailed as error:
+                run = self.turn.recall(step)
                 if number or not self._may_repeat(error, len(failed)):
+                    if run and error.reason == "run_lost":
+                        await self._leave_behind(run, order)
                     raise
-                await self._note(error, self.turn.recall(step))
+                await self._note(error, run)
 
     @property
     def _failed(self) -> tuple[FailedRun, ...]:
@@ -98,6 +108,14 @@ class Reruns:
         self._shown = 0
         await self.reply.begin_again(TRYING_AGAIN)
 
+    async def _leave_behind(self, run: Run, order: RunRequest) -> None:
+        """Continue in a new conversation: the server may keep that of a lost run locked."""
+        await self.services.store.conversations.abandon(self.turn.claim)
+        work = finish_stopped(
+            self.turn, self.services, run, order.conversation, tuple(order.messages)
+        )
+        self.services.background.start(work)
+
     async def _pause(self, last: FailedRun) -> None:
         """Wait until the next run is due, or until the turn is interrupted."""
         due = last.at + self.services.rerun_pause * 2.0 ** (len(self._failed) - 1)
@@ -107,3 +125,9 @@ class Reruns:
                     await self.interrupt.raised.wait()
             except TimeoutError:
                 return
+
+
+def was_down(turn: Turn, run: Run) -> bool:
+    """Whether the turn has waited for the AI server since the run began."""
+    waits = turn.recall(WAITS)
+    return waits is not None and waits.dependency.startswith("ai:") and waits.since > run.started_at

@@ -45,7 +45,8 @@ OUTAGES = frozenset(
     {
         *("authentication", "deadline", "endpoint_not_found", "expired", "insufficient_quota"),
         *("model_not_found", "unsupported_parameter", "data_retention"),
-        *("permission", "rate_limit_exceeded", "run_not_found", "server_error", "stream_cut"),
+        *("permission", "rate_limit_exceeded", "run_not_found", "run_lost", "server_error"),
+        "stream_cut",
     }
 )
 """Reasons of failed runs that are not caused by the messages: these are sent again."""

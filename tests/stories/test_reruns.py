@@ -1,5 +1,6 @@
 """A run fails for reasons of the server's own: it is repeated before the person is bothered."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,8 +14,9 @@ from bot.texts.answers import STOPPED, WORDS
 from bot.texts.status import TRYING_AGAIN
 from bot.timing import AnswerTiming, Timing
 from bot.turn.reruns import LITTLE
-from tests.fakes.openai import Answer, expired, failed
+from tests.fakes.openai import Answer, expired, failed, held
 from tests.fakes.openai.answers import Tokens
+from tests.fakes.openai.run_work import RunWork
 from tests.stories.test_ai_faults import ENGINE, THROTTLE, WORKER, runs, texts
 from tests.world import World, open_world, wait_until
 
@@ -189,3 +191,59 @@ async def test_a_stream_that_the_server_cuts_is_begun_again(
         await world.ask("#general", "three", thread_ts=root)
         answer = (await world.replies("#general", root, 3))[2]
         assert all(word in answer for word in ("one", "two", "three"))
+
+
+LOST = replace(
+    TIMING, engine=replace(TIMING.engine, lost_after=0.3, silence=0.1, reopen_patience=0.1)
+)
+
+
+def lose_runs(world: World) -> None:
+    """The server restarts: it breaks all streams, and shows what it worked on as in progress."""
+    for work in world.fake.working:
+        work.lose()
+    # A poll meets the restart, too; the client itself repeats a GET once.
+    for path in ("/responses/*", "/threads/*/runs/*"):
+        world.fake.fault("drop_before", "GET", path, times=3)
+
+
+@pytest.mark.parametrize("timing", [LOST])
+async def test_a_run_that_the_server_has_lost_is_repeated(each_world: World) -> None:
+    world = each_world
+    root = await world.ask("#general", "@bot one")
+    world.fake.answer = [held("never to be seen"), "fine"]
+    await world.slack.user("alice").says("#general", "two", thread_ts=root)
+    await world.slack.wait_for(lambda: world.fake.working)
+    lose_runs(world)
+    assert (await world.replies("#general", root, 2))[1] == "fine"
+    assert runs(world) == 3
+    await world.ask("#general", "three", thread_ts=root)
+    assert (await world.replies("#general", root, 3))[2].endswith(": one | two | three")
+
+
+@pytest.mark.parametrize("timing", [LOST])
+async def test_a_run_that_is_silent_for_long_is_not_lost(each_world: World) -> None:
+    """Models think: without a failure of the server nothing says that the run is gone."""
+    world = each_world
+    world.fake.answer = [held("fine")]
+    root = await world.slack.user("alice").says("#general", "@bot one")
+    await world.slack.wait_for(lambda: world.fake.working)
+    await asyncio.sleep(4 * LOST.engine.lost_after)
+    world.fake.finish()
+    assert await world.replies("#general", root) == ["fine"]
+    assert runs(world) == 1
+
+
+@pytest.mark.parametrize("timing", [LOST])
+@pytest.mark.parametrize("each_world", [("assistants", False)], indirect=True)
+async def test_the_answer_of_a_lost_run_is_found_in_its_thread(each_world: World) -> None:
+    world = each_world
+    world.fake.answer = [held("fine")]
+    root = await world.slack.user("alice").says("#general", "@bot one")
+    await world.slack.wait_for(lambda: world.fake.working)
+    [work] = world.fake.working
+    lose_runs(world)
+    assert isinstance(work, RunWork)
+    work.write("fine")
+    assert await world.replies("#general", root) == ["fine"]
+    assert runs(world) == 1

@@ -44,7 +44,7 @@ class RunWork(Work):
 
     @property
     def is_silent(self) -> bool:
-        return self.is_over or self.status == "requires_action"
+        return super().is_silent or self.status == "requires_action"
 
     def open(self) -> None:
         """The first events; from now on the run can expire."""
@@ -129,6 +129,10 @@ class RunWork(Work):
         if self._state.options.usage and not self._state.options.bare:
             self.body["usage"] = self._usage(answer)
         self._tell(f"thread.run.{status}")
+
+    def write(self, text: str) -> None:
+        """Put the complete answer into the thread, whatever the run's status says."""
+        self._keep_messages(Answer(text))
 
     def _keep_messages(self, answer: Answer) -> None:
         for message, _, step in self._messages(answer):

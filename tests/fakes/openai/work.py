@@ -45,6 +45,7 @@ class Work(ABC):
         self._beats_are_ready = False
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._lost = False
 
     @property
     def id(self) -> str:
@@ -61,7 +62,7 @@ class Work(ABC):
     @property
     def is_silent(self) -> bool:
         """Whether no more events will come."""
-        return self.is_over
+        return self.is_over or self._lost
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._drive())
@@ -98,6 +99,12 @@ class Work(ABC):
     def cancel(self) -> None:
         """Cancels the work; its text so far stays in the object."""
         self.finish(Answer(status="cancelled"))
+
+    def lose(self) -> None:
+        """Forget that this is being worked on: no more events come, and the status stays."""
+        self._stop()
+        self._lost = True
+        self._wake()
 
     async def over(self) -> None:
         """Waits until no more events will come."""

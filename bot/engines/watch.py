@@ -1,0 +1,46 @@
+"""Whether a run is still worked on: a server that restarts may show a lost one as in progress for
+ever."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Seen(Protocol):
+    """What is known of an answer while it is written."""
+
+    events: int
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
+@dataclass(slots=True)
+class Watch:
+    """The progress of one run.
+
+    Silence alone says nothing: models think for minutes. A run counts as lost if its server has
+    failed since it began (`doubtful`) and then shows no progress for `patience` seconds.
+    """
+
+    patience: float
+    doubtful: bool = False
+    _seen: tuple[int, str, int] = (-1, "", 0)
+    _since: float = field(default_factory=time.monotonic)
+
+    def see(self, draft: Seen) -> None:
+        """Note what the run shows now."""
+        seen = (draft.events, draft.status, len(draft.text))
+        if seen != self._seen:
+            self._seen, self._since = seen, time.monotonic()
+
+    def doubt(self) -> None:
+        """Note that the server broke a connection or did not answer."""
+        self.doubtful = True
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether to give the run up."""
+        return self.doubtful and time.monotonic() - self._since >= self.patience
