@@ -13,6 +13,7 @@ from pathlib import Path
 import bot.engines.checks
 import bot.slack.checks
 import bot.store.checks
+import bot.tools.checks
 from bot import settings as setting
 from bot.checks import Check, Finding, RepairFailed, failed, skipped
 from bot.cli import port_check
@@ -87,6 +88,7 @@ async def examine(env_file: Path | None, *, url: str, release: bool, tell: Tell)
             bot.store.checks.open_checks(settings),
             bot.slack.checks.open_checks(settings, url or settings.bot_public_url or ""),
             bot.engines.checks.open_checks(settings),
+            bot.tools.checks.open_checks(settings),
         ):
             try:
                 checks += await stack.enter_async_context(opened)

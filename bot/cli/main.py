@@ -280,6 +280,26 @@ def _tell_unknown(ids: list[str]) -> None:
         sys.exit(EXIT_FAILED)
 
 
+@commands.command()
+@click.option("--csv", "as_csv", is_flag=True, help="All entries, for a spreadsheet.")
+@click.option("--verify", is_flag=True, help="Check the hash chain; exits with 1 if it is broken.")
+def audit(as_csv: bool, verify: bool) -> None:
+    """Print the newest entries of the audit trail of tool calls."""
+    from bot.cli import audit as audit_
+
+    lines, problem = asyncio.run(audit_.fetch(settings.load()))
+    if as_csv:
+        click.echo(audit_.render_csv(lines), nl=False)
+    elif verify:
+        click.echo(problem or f"intact: {len(lines)} entries")
+    else:
+        click.echo(audit_.render_newest(lines))
+    if problem and not verify:
+        click.echo(f"bot: the audit trail is {problem}", err=True)
+    if problem:
+        sys.exit(EXIT_FAILED)
+
+
 @commands.group()
 def feedback() -> None:
     """Feedback on answers."""

@@ -72,11 +72,15 @@ class ServerConfig(_Strict):
                 raise ValueError("is not an http(s) address")
         return value
 
+    def offers_somewhere(self, tool: str) -> bool:
+        """Whether a tool is offered in any channel."""
+        return matches(tool, self.allow) and not matches(tool, self.deny)
+
     def offers(self, tool: str, channel_id: str) -> bool:
         """Whether a tool is offered in a channel. Deny overrides allow."""
         if self.channels and channel_id not in self.channels:
             return False
-        return matches(tool, self.allow) and not matches(tool, self.deny)
+        return self.offers_somewhere(tool)
 
 
 class BuiltIn(_Strict):

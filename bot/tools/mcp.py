@@ -59,7 +59,7 @@ class McpServer:
                 return self._tools
             try:
                 async with asyncio.timeout(self.config.connect_timeout):
-                    self._tools = await self._list()
+                    self._tools = await self.fetch_tools()
                 self._list_again_at = time.monotonic() + LISTED_FOR
             except Exception as error:
                 self._tools = ()
@@ -120,7 +120,8 @@ class McpServer:
         if connection:
             await connection.close()
 
-    async def _list(self) -> tuple[Tool, ...]:
+    async def fetch_tools(self) -> tuple[Tool, ...]:
+        """Its tools by name, asked for now. Raises what connecting and listing raise."""
         client = await self._connected().open()
         found: list[ServerTool] = []
         cursor: str | None = None

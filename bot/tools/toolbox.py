@@ -10,6 +10,7 @@ from bot.telemetry.log import log
 from bot.tools.config import ServerConfig, ToolsConfig
 from bot.tools.names import name_functions
 from bot.tools.output import cut
+from bot.tools.own import own_tools
 from bot.tools.policy import Decision, asks_always, decide
 from bot.tools.tool import Caller, OwnTool, Result, Tool
 
@@ -45,6 +46,15 @@ class Toolbox:
         self.config = config
         self._servers = servers
         self._own = own
+
+    @property
+    def own(self) -> tuple[OwnTool, ...]:
+        """The tools of our own that are offered."""
+        return tuple(self._own.values())
+
+    async def list_server(self, name: str) -> tuple[Tool, ...]:
+        """All tools of a server. Raises what connecting and listing raise."""
+        return await self._servers[name].fetch_tools()
 
     async def offer(self, channel_id: str) -> Offer:
         """The tools of a channel. Unreachable servers are left out."""
@@ -99,19 +109,21 @@ class Toolbox:
 
 
 @asynccontextmanager
-async def open_toolbox(
-    config: ToolsConfig, own: Mapping[str, OwnTool] | None = None
-) -> AsyncIterator[Toolbox]:
-    """The toolbox; nothing is connected before a tool is needed. `mcp` is imported only here."""
+async def open_toolbox(config: ToolsConfig) -> AsyncIterator[Toolbox]:
+    """The toolbox; nothing is connected before a tool is needed. `mcp` is imported only here.
+
+    Raises ConfigError where the file names a tool of ours that does not exist.
+    """
+    own = own_tools(config.own)
     if not config.servers:
-        yield Toolbox(config, {}, own or {})
+        yield Toolbox(config, {}, own)
         return
     from bot.tools.http import BoundedTransport
     from bot.tools.mcp import McpServer
 
     pool = BoundedTransport()
     servers = {name: McpServer(name, each, pool) for name, each in config.servers.items()}
-    toolbox = Toolbox(config, servers, own or {})
+    toolbox = Toolbox(config, servers, own)
     idle = asyncio.create_task(_keep_closing_idle(toolbox))
     try:
         yield toolbox

@@ -1,0 +1,68 @@
+"""What `bot doctor` checks of tools: the file, and each server with its tools."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from bot.checks import Check, Finding, failed, ok, skipped, warning
+from bot.settings import Settings
+from bot.tools.config import load_tools
+from bot.tools.names import name_functions
+from bot.tools.tool import Tool
+from bot.tools.toolbox import MOST_FUNCTIONS, Toolbox, open_toolbox
+
+_ASKED = {"never": "never asks", "writes": "asks before writes", "always": "always asks"}
+
+
+@asynccontextmanager
+async def open_checks(settings: Settings) -> AsyncIterator[tuple[Check, ...]]:
+    """One check for each server. Raises ConfigError for a wrong file."""
+    config = load_tools(settings.bot_tools)
+    async with open_toolbox(config) as toolbox:
+        if settings.bot_tools is None:
+            yield (Check("tools", _nothing),)
+            return
+        names = [f"tools {name}" for name in config.servers]
+        checks = [Check(f"tools {name}", partial(_look, toolbox, name)) for name in config.servers]
+        yield (*checks, Check("tools", partial(_count, toolbox), needs=tuple(names)))
+
+
+async def _nothing() -> Finding:
+    return skipped("no BOT_TOOLS: the assistant only talks")
+
+
+async def _look(toolbox: Toolbox, name: str) -> Finding:
+    config = toolbox.config.servers[name]
+    try:
+        async with asyncio.timeout(config.connect_timeout):
+            tools = await toolbox.list_server(name)
+    except TimeoutError:
+        fix = f"is it up? does it need more than connect_timeout = {config.connect_timeout:g}?"
+        return failed("no answer", fix)
+    except Exception as error:
+        kind = type(error).__name__
+        fix = "run its command by hand" if config.command else "check its url and headers"
+        return failed(f"cannot be reached ({kind})", fix)
+    offered = [tool for tool in tools if config.offers_somewhere(tool.name)]
+    if not offered:
+        return warning(f"offers none of its {len(tools)} tools", "check allow and deny")
+    return ok(_describe(offered, len(tools), _ASKED[config.ask]))
+
+
+def _describe(offered: list[Tool], all_tools: int, asked: str) -> str:
+    writes = sum(not tool.read_only for tool in offered)
+    left_out = f" ({all_tools - len(offered)} not offered)" if all_tools > len(offered) else ""
+    return f"{len(offered)} tools{left_out}, {writes} may write; {asked}"
+
+
+async def _count(toolbox: Toolbox) -> Finding:
+    tools = [own.tool for own in toolbox.own]
+    for name, config in toolbox.config.servers.items():
+        listed = await toolbox.list_server(name)
+        tools += [tool for tool in listed if config.offers_somewhere(tool.name)]
+    named = name_functions(tools)
+    if len(named) > MOST_FUNCTIONS:
+        fix = "offer fewer: allow, deny, or channels"
+        return warning(f"{len(named)} functions; only {MOST_FUNCTIONS} can be offered", fix)
+    return ok(f"{len(named)} functions, {len(toolbox.own)} of them our own")
