@@ -13,7 +13,7 @@ Level = Literal["ok", "warning", "failed", "skipped"]
 
 
 Repair = Callable[[], Awaitable[str]]
-"""Does what a finding asks for; returns what it did, in a few words. Raises RepairFailed."""
+"""Repairs the fault of a finding; returns a short description. Raises RepairFailed."""
 
 
 class RepairFailed(Exception):

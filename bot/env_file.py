@@ -55,7 +55,7 @@ def write(path: Path, text: str) -> None:
 
 
 def values(path: Path) -> dict[str, str]:
-    """What the file sets; nothing where there is no file."""
+    """The values of the file; empty without a file."""
     return {k: v for k, v in dotenv_values(path).items() if v} if path.is_file() else {}
 
 
@@ -69,7 +69,7 @@ def change(path: Path, changes: Mapping[str, str]) -> None:
 
 
 def make_private(path: Path) -> None:
-    """Leave the file to its owner."""
+    """Make the file readable by its owner only."""
     path.chmod(PRIVATE)
 
 
@@ -87,12 +87,12 @@ def set_variables(changes: Mapping[str, str], done: str) -> Repair:
 
 
 def is_private(path: Path) -> bool:
-    """Whether nobody but the owner can read it. Windows has no such bits."""
+    """Whether only the owner can read it. Windows has no such bits."""
     return os.name == "nt" or not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
 
 
 def find_elsewhere(directory: Path) -> Path | None:
-    """A `.env` in a folder above, or in one below: the usual wrong folder to start in."""
+    """A `.env` in a parent or child folder: the bot was probably started in the wrong one."""
     above = [parent / NAME for parent in directory.parents[:4]]
     below = sorted(directory.glob(f"*/{NAME}"))
     return next((path for path in (*above, *below) if path.is_file()), None)

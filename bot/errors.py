@@ -1,9 +1,9 @@
 """The errors of this program, classified by what the caller does next.
 
 BotError
-|- ConfigError             told at start, exit 78
-|- Retry(after)            not now: release the claim, come back
-|  |- RateLimited          429: nothing was done; all others who would ask now wait, too
+|- ConfigError             reported at start, exit 78
+|- Retry(after)            not now: release the claim, retry later
+|  |- RateLimited          429: nothing was done; all other callers wait, too
 |  '- DependencyDown       5xx, timeout, refused connection: wait until the dependency is back
 |     '- CircuitOpen       known to be down: nothing was sent
 |- ConversationGone        the engine forgot it: rebuild, once

@@ -99,7 +99,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of our own record of a conversation, from which a lost one is rebuilt."""
+    """One line of our record of a conversation, from which a lost one is rebuilt."""
 
     role: Literal["user", "assistant"]
     text: str
@@ -108,7 +108,7 @@ class Record:
     files: str = ""
     """What is kept of the message's files: the content of text files, the names of others."""
     outputs: tuple[FunctionOutput, ...] = ()
-    """Of an answer: the calls that were made on the way to it, with what the model was told."""
+    """Of an answer: the calls that were made for it, with their outputs for the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ class Update:
     model: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
     calls: tuple[FunctionCall, ...] = ()
-    """What the model wants called before it goes on; on the last update of a run only."""
+    """The calls that the model needs before it continues; only on the last update of a run."""
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

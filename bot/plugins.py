@@ -19,7 +19,7 @@ def find_names(group: str) -> frozenset[str]:
 
 
 def load(group: str, name: str) -> Any:
-    """What a name stands for. Raises ConfigError where its package cannot be imported."""
+    """The object behind a name. Raises ConfigError if its package cannot be imported."""
     found = [point for point in entry_points(group=group) if point.name == name]
     if not found:
         raise ConfigError(group, f"no installed package offers {name}")
@@ -27,7 +27,7 @@ def load(group: str, name: str) -> Any:
 
 
 def load_all(group: str) -> list[Any]:
-    """All of a group, by name."""
+    """All objects of a group, by name."""
     return [_import(point) for point in sorted(entry_points(group=group), key=lambda p: p.name)]
 
 

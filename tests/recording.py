@@ -72,7 +72,7 @@ class Recording:
                 client.pexpire(key, entry["ttl"])
 
     def fill_ai(self, fake: FakeOpenAI) -> None:
-        """Put conversations and runs back; those under way are held where they were."""
+        """Restore conversations and runs; running ones are held at the same point."""
         ai = self.state["ai"]
         fake.assistants[self.state["assistant"]] = fake.assistants.pop(fake.assistant_id)
         fake.assistant_id = self.state["assistant"]

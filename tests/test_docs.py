@@ -1,4 +1,4 @@
-"""The documentation: its links lead somewhere, its examples are valid, and its site is complete."""
+"""The documentation: its links have targets, its examples are valid, and its site is complete."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def links(page: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     for link in links(page):
         if link.startswith(("https://", "http://")):
             continue
@@ -96,7 +96,7 @@ def check_command(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
-def test_the_settings_that_are_named_exist(page: Path) -> None:
+def test_the_named_settings_exist(page: Path) -> None:
     known = {name.upper() for name in Settings.model_fields}
     text = page.read_text()
     named = set(re.findall(r"\b(?:BOT|SLACK|OPENAI|REDIS)_[A-Z_]*[A-Z]\b", text))
@@ -105,7 +105,7 @@ def test_the_settings_that_are_named_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", sorted((DOCS / "runbooks").glob("*.md")), ids=ids)
-def test_the_log_events_that_a_runbook_names_exist(page: Path) -> None:
+def test_the_log_events_in_runbooks_exist(page: Path) -> None:
     """Every name in code font is a word of the code, so that a renamed event is noticed."""
     code = "\n".join(path.read_text() for path in (ROOT / "bot").rglob("*.py"))
     named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", page.read_text())) - {"rule_files"}

@@ -29,7 +29,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Where a thread is, why, and what a person can do."""
+    """The state of a thread, the reason, and the advice."""
 
     where: str
     why: str
@@ -55,14 +55,14 @@ def parse_link(text: str) -> Place | None:
 
 
 async def inspect(settings: Settings, place: Place) -> list[Findings]:
-    """What Redis knows of the thread."""
+    """Look the thread up in Redis."""
     async with open_own_store(settings) as store:
         inspection = Inspection(store.connection, store.keys)
         return await inspection.find(place.channel_id, place.thread_ts, place.ts)
 
 
 def explain(found: Findings) -> Verdict:
-    """The one thing that matters most about a thread."""
+    """The most important fact about a thread."""
     state = found.state
     if state.state == "claimed":
         return _explain_claimed(found)

@@ -413,7 +413,7 @@ class AssistantsEngine:
         )
 
     async def _excuse(self, run: Run, state: Item) -> Item:
-        """Answer for the tools that are not available, so that the model goes on without them."""
+        """Submit outputs for unavailable tools, so that the model continues without them."""
         outputs = [
             {"tool_call_id": call.id, "output": "error: this tool is not available"}
             for call in waiting_calls(state)

@@ -1,7 +1,7 @@
-"""The calls of a chat completion, put together from its chunks.
+"""The calls of a chat completion, assembled from its chunks.
 
-Servers differ: some send a call in pieces with its index, some whole, some without an id or with
-the index 0 for all of them, some with arguments that are an object.
+Servers differ: some send a call in chunks with its index, some complete, some without an id or with
+index 0 for all calls, some with arguments as an object.
 """
 
 import json
@@ -36,7 +36,7 @@ class ChatCalls:
         self._calls: list[_Call] = []
 
     def take(self, delta: Mapping[str, Any]) -> None:
-        """Take in one entry: a whole call, or a piece of one."""
+        """Apply one entry: a complete call, or a chunk of one."""
         function, call_id = fields(delta.get("function")), text(delta.get("id"))
         index, name = whole(delta.get("index")), text(function.get("name"))
         arguments = function.get("arguments")
@@ -51,7 +51,7 @@ class ChatCalls:
         self.size += len(name) + len(text(arguments)) + 1
 
     def items(self) -> list[dict[str, Any]]:
-        """The calls as items of a response; one without an id of its own gets one."""
+        """The calls as items of a response; a call without an id gets one."""
         seen: set[str] = set()
         made = []
         for call in self._calls:
@@ -72,7 +72,7 @@ class ChatCalls:
         return made
 
     def _find(self, index: int, call_id: str, name: str) -> _Call | None:
-        """The call that a piece belongs to: the newest of its index, unless it begins another."""
+        """The call of a chunk: the newest with its index, unless the chunk begins another call."""
         known = [call for call in self._calls if call.index == index]
         if not known or (call_id and known[-1].id and call_id != known[-1].id):
             return None

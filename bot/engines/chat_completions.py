@@ -87,7 +87,7 @@ def messages(instructions: str, said: Sequence[Said]) -> list[Json]:
 
 
 def _pair(last: Json, output: FunctionOutput) -> list[Json]:
-    """A call and its output; the call belongs to the words that the model wrote before it."""
+    """A call and its output; the call belongs to the model's text before it."""
     call = output.call
     function = {"name": call.plain_name, "arguments": call.plain_arguments}
     calls = [{"id": call.id, "type": "function", "function": function}]

@@ -1,6 +1,6 @@
 """Runs that are streamed without `background`, for servers that refuse the two together.
 
-Such a run lives as long as its stream: it is stopped by closing the stream, and lost with it.
+Such a run lives as long as its stream: closing the stream stops it, and a lost stream loses it.
 """
 
 from bot.engines.answer import Draft
@@ -25,7 +25,7 @@ class ForegroundRuns:
         self._open.pop(run_id, None)
 
     def stop(self, run_id: str) -> bool:
-        """End a run with the text so far; False if it is none of these."""
+        """End a run with the text so far; False if it is not a foreground run."""
         if run_id not in self._open:
             return False
         live, draft = self._open.pop(run_id)
@@ -35,7 +35,7 @@ class ForegroundRuns:
 
 
 def is_lost(response: Item | None) -> bool:
-    """Whether the server has cancelled a foreground run by itself, as its stream was closed."""
+    """Whether the server has cancelled a foreground run because its stream was closed."""
     if response is None:
         return False
     return response.get("background") is False and response.get("status") == "cancelled"

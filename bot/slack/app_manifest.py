@@ -26,7 +26,7 @@ class CreatedApp:
 
 
 class AppManifests:
-    """The apps of one person. All methods raise ConfigError where Slack refuses."""
+    """The apps of one person. All methods raise ConfigError if Slack refuses."""
 
     def __init__(self, token: str, api_url: str) -> None:
         self._client = AsyncWebClient(
@@ -40,12 +40,12 @@ class AppManifests:
         return CreatedApp(str(answer["app_id"]), str(credentials.get("signing_secret") or ""))
 
     async def export(self, app_id: str) -> Manifest:
-        """The app's manifest as Slack has it."""
+        """The app's manifest in Slack."""
         answer = await self._call("apps_manifest_export", app_id=app_id)
         return dict(answer.get("manifest") or {})
 
     async def update(self, app_id: str, manifest: Manifest) -> bool:
-        """Replace the manifest; whether the app must be reinstalled for its new scopes."""
+        """Replace the manifest; returns whether the app must be reinstalled for new scopes."""
         answer = await self._call("apps_manifest_update", app_id=app_id, manifest=manifest)
         return bool(answer.get("permissions_updated"))
 

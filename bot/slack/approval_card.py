@@ -1,7 +1,7 @@
-"""The card of an approval: what is to be done, exactly, and the buttons to decide. Pure.
+"""The card of an approval: the exact call, and the buttons to decide. Pure.
 
-Everything that the model or a server has written is shown in `rich_text` or plain text, which Slack
-shows as it is: no mention, link or format in it takes effect.
+All text of the model or a server is shown in `rich_text` or plain text, which Slack shows
+literally: mentions, links and formats in it have no effect.
 """
 
 import json
@@ -45,7 +45,7 @@ ARGUMENTS_VIEW = "approval_arguments"
 _ICONS = {"call": "🔐", "form": "📝", "url": "🔗"}
 
 INLINE = 2_500
-"""Characters of the arguments that a card shows; with more, a button opens all of them."""
+"""Characters of the arguments on a card; for longer ones, a button opens all of them."""
 EXCERPT = 1_200
 PAGE_LENGTH = 20_000
 CHUNK = 2_500
@@ -56,7 +56,7 @@ LONGEST_URL = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """What a button of a card carries: the approval, and the hash of what was shown."""
+    """The data of a card's button: the approval, and the hash of the shown card."""
 
     turn_id: str
     id: str
@@ -78,7 +78,7 @@ class Press:
 
 
 def render_arguments(arguments: Mapping[str, Any]) -> str:
-    """All arguments as JSON, in which every character can be seen."""
+    """All arguments as JSON with every character visible."""
     return visible(json.dumps(arguments, ensure_ascii=False, indent=2))
 
 
@@ -102,13 +102,13 @@ def render_card(
 
 
 def fallback(approval: Approval, decision: Decision | None = None) -> str:
-    """The card as one line, for notifications. Nothing in it takes effect."""
+    """The card as one line, for notifications, without effective markup."""
     what = outcome(decision) if decision else f"{_ICONS[approval.kind]} {_question(approval)}"
     return f"{what} {_shown_name(approval)}"
 
 
 def outcome(decision: Decision) -> str:
-    """What became of an approval, in mrkdwn."""
+    """The outcome of an approval, in mrkdwn."""
     match decision.verdict:
         case "run" if decision.content:
             return texts.answered(decision.by)
@@ -137,7 +137,7 @@ def deny_modal(about: str) -> Block:
 
 
 def arguments_modal(approval: Approval, about: str, page: int = 0) -> Block:
-    """One page of all arguments. `about` comes back with the buttons for the other pages."""
+    """One page of all arguments. `about` is returned with the buttons for the other pages."""
     text = approval.arguments
     count = max(1, -(-len(text) // PAGE_LENGTH))
     page = min(max(page, 0), count - 1)
@@ -164,7 +164,7 @@ def arguments_modal(approval: Approval, about: str, page: int = 0) -> Block:
 
 
 def form_modal(approval: Approval, about: str) -> Block | None:
-    """The form of a tool's question; None where a modal cannot show it."""
+    """The form of a tool's question; None if a modal cannot show it."""
     try:
         fields = read_form(json.loads(approval.form))
     except UnsupportedForm:
@@ -211,7 +211,7 @@ def _buttons(press: Press, approval: Approval) -> Block:
 
 
 def _question_buttons(value: str, approval: Approval) -> Block:
-    """Answer or Decline; for an address, a link that a person opens, and no one else."""
+    """Answer or Decline; for an address, a link that only a person opens."""
     row = [button(form_texts.ANSWER, ANSWER, value)]
     if approval.kind == "url":
         domain = shown_name(domain_of(approval.form))
@@ -221,7 +221,7 @@ def _question_buttons(value: str, approval: Approval) -> Block:
 
 
 def domain_of(url: str) -> str:
-    """The domain that an address leads to, in ASCII; "" where it is none of http(s)."""
+    """The domain of an address in ASCII; "" if it is not http(s)."""
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna").decode()
@@ -255,7 +255,7 @@ def _text(text: str, *, code: bool = False) -> Block:
 
 
 def shown_name(name: str) -> str:
-    """A name in which every character can be seen, on one line."""
+    """A name on one line with every character visible."""
     plain = visible(name, keep="")
     return plain if len(plain) <= LONGEST_NAME else f"{plain[: LONGEST_NAME - 1]}…"
 

@@ -1,6 +1,6 @@
 """A form in a modal, made from the schema of an MCP elicitation, and its answer, validated. Pure.
 
-The schema is flat: strings, numbers, booleans, choices. Slack checks some of it in the client;
+The schema is flat: strings, numbers, booleans, choices. Slack's client checks part of it;
 everything is checked again here. https://modelcontextprotocol.io/specification (elicitation)
 """
 
@@ -42,7 +42,7 @@ class UnsupportedForm(ValueError):
 @dataclass(frozen=True, slots=True)
 class Field:
     """One field. `choices` are (value, label); `least` and `most` bound a number, the length of a
-    text or how many of several choices are taken."""
+    text or the number of selected choices."""
 
     name: str
     kind: Kind
@@ -91,7 +91,7 @@ def render_fields(fields: Sequence[Field]) -> list[Block]:
 def parse_answer(
     fields: Sequence[Field], values: Mapping[str, Mapping[str, Payload]]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The content of a submitted form, and what is wrong with it by block."""
+    """The content of a submitted form, and its errors by block."""
     content: dict[str, Any] = {}
     problems: dict[str, str] = {}
     for number, each in enumerate(fields):
@@ -265,7 +265,7 @@ def _is_date(value: Any) -> bool:
 
 
 def _value(each: Field, given: Payload) -> Any:
-    """What was filled in; None for nothing. Raises ValueError with words for the person."""
+    """The value of a field; None if empty. Raises ValueError with a message for the person."""
     match each.kind:
         case "choice":
             return _chosen(each, given)

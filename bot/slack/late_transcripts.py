@@ -1,4 +1,4 @@
-"""Transcripts of recordings that Slack completes after the answer has begun.
+"""Handles transcripts that Slack completes after the answer has begun.
 
 https://docs.slack.dev/reference/events/file_change
 """
@@ -22,14 +22,14 @@ Payload = Mapping[str, Any]
 
 
 class LateTranscripts:
-    """Answers again once the transcript of an unheard recording is there."""
+    """Requests another answer once the transcript of an unread recording is available."""
 
     def __init__(self, store: Store, client: AsyncWebClient) -> None:
         self._store = store
         self._client = client
 
     async def file_change(self, event: Payload) -> None:
-        """Handle `file_change`, which says of a file only that something about it has changed."""
+        """Handle `file_change`, which only says that a file has changed."""
         file = event.get("file")
         file_id = string(event.get("file_id")) or string((file or {}).get("id"))
         if file_id and await self._store.routing.awaits_transcript(file_id):
@@ -38,7 +38,7 @@ class LateTranscripts:
             await self.take([answer["file"]])
 
     async def take(self, files: Iterable[Payload]) -> None:
-        """Deliver those of the files that have a transcript now and were unheard before."""
+        """Deliver the files that now have a transcript but had none before."""
         for file in files:
             file_id = string(file.get("id"))
             if not file_id or not has_transcript(file):

@@ -1,7 +1,7 @@
-"""Foreign text that people have to see exactly as it is. Pure.
+"""Shows foreign text exactly, for approvals. Pure.
 
-Characters that have no glyph, change the direction of text or look like another character can make
-a text read differently from what it says.
+Characters without a glyph, bidi controls and look-alike characters can make a text appear different
+from its content.
 """
 
 import re
@@ -17,7 +17,7 @@ INVISIBLE = frozenset(
 )
 """Fillers, joiners and variation selectors, which Unicode counts as letters or marks."""
 MOST_MARKS = 3
-"""Combining marks on one character; more of them would cover the lines around."""
+"""Maximum combining marks on one character; more would cover adjacent lines."""
 _MENTION = re.compile(r"<(?=[!@#])")
 _WORD = re.compile(r"\w+")
 _LATIN_LOOKALIKES = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU")
@@ -27,8 +27,8 @@ _SAME_SHAPE = str.maketrans({"0": "o", "1": "l", "i": "l", "|": "l", "5": "s", "
 def visible(text: str, *, keep: str = "\n") -> str:
     """The text with every character that people cannot see as its `\\uXXXX` escape.
 
-    The escapes are those of JSON, so that JSON stays JSON. Characters in `keep` stay. What would be
-    a mention in Slack's wire format is escaped, too.
+    The escapes are those of JSON, so that JSON stays JSON. Characters in `keep` stay. Mentions in
+    Slack's wire format are escaped, too.
     """
     shown, marks = [], 0
     for char in _MENTION.sub(lambda _: _escaped("<"), text):
@@ -64,7 +64,7 @@ def mixed_words(text: str, most: int = 5) -> list[str]:
 
 
 def skeleton(name: str) -> str:
-    """What a name looks like at a glance: names with the same skeleton are easily confused."""
+    """The skeleton of a name: names with the same skeleton are easily confused."""
     plain = unicodedata.normalize("NFKD", name).casefold()
     seen = "".join(_ascii_twin(char) for char in plain if unicodedata.category(char)[0] not in "CM")
     return seen.translate(_SAME_SHAPE).replace("rn", "m").replace("vv", "w")

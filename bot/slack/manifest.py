@@ -34,7 +34,7 @@ SCOPES = (
     "groups:history",  # message.groups
     "groups:read",  # like channels:read
     "im:history",  # message.im
-    "im:write",  # conversations.open: direct messages of its own accord
+    "im:write",  # conversations.open: direct messages started by the bot
     "mpim:history",  # message.mpim
     "mpim:read",  # like channels:read
     "usergroups:read",  # usergroups.list: the handles of groups that are mentioned

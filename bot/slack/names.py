@@ -18,13 +18,13 @@ from bot.telemetry.log import log
 FRESH_SECONDS = 600.0
 FAILED_SECONDS = 30.0
 LASTING = frozenset({"missing_scope", "not_allowed_token_type", "team_access_not_granted"})
-"""Refusals that an admin has to change first."""
+"""Refusals that last until an admin changes something."""
 MOST_CHANNELS = 20
-"""Of one turn whose names are looked up."""
+"""Maximum names that are looked up per turn."""
 
 
 class Names:
-    """Looks names up; what Slack does not say is left out, and stays an id."""
+    """Looks names up; unknown ones are left out and stay ids."""
 
     def __init__(self, client: AsyncWebClient, people: People, channels: Channels) -> None:
         self._people = people
@@ -68,7 +68,7 @@ class UserGroups:
         self._asking = asyncio.Lock()
 
     async def handles(self, team_id: str) -> Mapping[str, str]:
-        """The handles by id; those known before, or none, where Slack does not give them."""
+        """The handles by id; if Slack refuses, those known before, or none."""
         async with self._asking:
             until, known = self._known.get(team_id, (0.0, {}))
             if self._clock() >= until:

@@ -73,7 +73,7 @@ def complete_transcript(file: Mapping[str, Any]) -> str:
 
 
 def has_transcript(file: Mapping[str, Any]) -> bool:
-    """Whether the words of a recording can be had."""
+    """Whether a recording has a transcript or will get one."""
     return bool(transcript(file) or complete_transcript(file))
 
 

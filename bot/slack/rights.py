@@ -124,7 +124,7 @@ class Rights:
         return frozenset(who for who, why in zip(distinct, refusals, strict=True) if why)
 
     async def explain(self, reason: str) -> str:
-        """The words for a refused person."""
+        """The explanation for a refused person."""
         if reason == texts.NOT_YOURS:
             return texts.not_yours()
         if reason == OTHER_PERSON:

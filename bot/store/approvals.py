@@ -1,6 +1,6 @@
-"""What people are asked to approve, and what they decided: kept in the journal of the turn.
+"""Approvals and decisions, stored in the journal of the turn.
 
-The turn is suspended meanwhile: no worker holds its thread, and any worker resumes it.
+While one is open, the turn is suspended: no worker holds its thread, and any worker can resume it.
 """
 
 import json
@@ -26,9 +26,9 @@ MOST_GRANTS = 50
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What people are asked: to allow a call, to fill in a form, or to visit an address.
+    """A question to people: to allow a call, to fill in a form, or to visit an address.
 
-    `shown` is the hash of everything that the card shows and that is to be done. `arguments` and
+    `shown` is the hash of everything on the card and of the call. `arguments` and
     `form` are JSON. `expires` is in epoch seconds.
     """
 
@@ -42,18 +42,18 @@ class Approval:
     kind: Literal["call", "form", "url"] = "call"
     policy: str = ""
     grant: str = ""
-    """What "Allow in this thread" is stored under; "" where that is not offered."""
+    """The key of "Allow in this thread"; "" if that is not offered."""
     note: str = ""
-    """What else the person should know: look-alike names, external content that was read."""
+    """Warnings for the person: look-alike names, external content that was read."""
     form: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of an approval. `by` is a person, or "" where nobody decided.
+    """The outcome of an approval. `by` is a person, or "" if no one decided.
 
-    `reason` is the person's own words, or why it was withdrawn. `content` is a filled-in form, as
-    JSON. `at` is in epoch seconds.
+    `reason` is the person's text, or why it was withdrawn. `content` is a filled-in form, as JSON.
+    `at` is in epoch seconds.
     """
 
     verdict: Verdict
@@ -66,7 +66,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An approval as a click finds it; `card` is the `ts` of its message, "" while unknown."""
+    """An approval for a click; `card` is the `ts` of its message, "" while unknown."""
 
     approval: Approval
     decision: Decision | None
@@ -75,9 +75,9 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """What is known of approvals that a turn asks for, in the order in which it asks.
+    """The state of a turn's approvals, in the order of the request.
 
-    `interrupt` is the interrupt that waits for the turn, or "".
+    `interrupt` is the pending interrupt of the turn, or "".
     """
 
     interrupt: str
@@ -93,10 +93,10 @@ class Approvals:
         self._redelivery = redelivery
 
     async def request(self, turn: Turn, requester: str, wanted: Sequence[Approval]) -> Requested:
-        """Record what people are asked, once, and give what is decided about it.
+        """Record the questions, once, and return their state.
 
-        What was recorded under an id stays. From the first call on, a message of the `requester`
-        withdraws what is open. Raises Superseded.
+        Recorded questions are not replaced. From the first call on, a message of the `requester`
+        withdraws open ones. Raises Superseded.
         """
         claim = turn.claim
         interrupt, *reply = await self._connection.run(
@@ -116,9 +116,10 @@ class Approvals:
         return Requested(interrupt, tuple(found))
 
     async def suspend(self, turn: Turn) -> bool:
-        """Give the claim up until an open approval of the turn is decided, or expires.
+        """Release the claim until an open approval of the turn is decided or expires.
 
-        False where something came meanwhile, so that the turn is ready again. Raises Superseded.
+        False if a decision has come in the meantime, so that the turn is ready again. Raises
+        Superseded.
         """
         claim = turn.claim
         approvals, decisions = turn.family(approval_step("")), turn.family(decision_step(""))
@@ -135,7 +136,7 @@ class Approvals:
         return bool(waits)
 
     async def find(self, thread: Thread, turn_id: str, id: str) -> Pending | None:
-        """An approval of the turn under way; None once that turn is over."""
+        """An approval of the current turn; None once that turn has ended."""
         steps: tuple[Step[Any], ...] = (approval_step(id), decision_step(id), card_step(id))
         found, approval, decision, card = await self._connection.execute(
             "HMGET", self._keys.turn(thread), "id", *(f"={step.name}" for step in steps)
@@ -149,9 +150,9 @@ class Approvals:
     async def decide(
         self, thread: Thread, turn_id: str, approval: Approval, decision: Decision
     ) -> tuple[Outcome, Decision | None]:
-        """Store a person's decision durably, unless it is too late; the turn goes on.
+        """Store a person's decision durably, unless it is too late, and resume the turn.
 
-        `earlier` comes with the decision that was there before, and changes nothing.
+        `earlier`: an earlier decision stays and is returned.
         """
         outcome, text = await self._connection.run_confirmed(
             "decide",
@@ -168,7 +169,7 @@ class Approvals:
         return outcome, _decision(text)
 
     async def grant(self, claim: Claim, grant: str, by: str) -> None:
-        """Remember "Allow in this thread", as long as the thread's conversation."""
+        """Store "Allow in this thread" for the life of the thread's conversation."""
         await self._connection.run(
             "grant", claim.thread, claim=claim.fence, field=GRANT + grant, by=by, most=MOST_GRANTS
         )

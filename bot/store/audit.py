@@ -72,7 +72,7 @@ class AuditTrail:
         self._head = ""
 
     async def append(self, line: AuditLine) -> None:
-        """Add a line. Raises StoreUnavailable; the line may be in the trail all the same."""
+        """Add a line. Raises StoreUnavailable; the line may be in the trail nevertheless."""
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((encode(line), done))
         if self._appending is None or self._appending.done():

@@ -83,7 +83,7 @@ class Channels:
         return bool(saved)
 
     async def configured(self, team_id: str) -> list[str]:
-        """The channels that have settings of their own."""
+        """The channels with their own settings."""
         return sorted(await self._connection.execute("SMEMBERS", self._keys.channels(team_id)))
 
     async def _lines(self, team_id: str, channel_id: str, count: int) -> list[str]:

@@ -105,7 +105,7 @@ class Conversations:
         )
 
     async def retract(self, claim: Claim, ts: str) -> None:
-        """Take a person's message out of our own record."""
+        """Remove a person's message from our record."""
         await self._connection.run("retract", claim.thread, claim=claim.fence, ts=ts)
 
     async def history(self, thread: Thread) -> list[Record]:

@@ -1,4 +1,4 @@
-"""Everything that Redis knows of one thread, for a person who asks why it is not answered."""
+"""The complete state of one thread in Redis, for `bot why`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ SCAN_COUNT = 5000
 
 @dataclass(frozen=True, slots=True)
 class OpenCircuit:
-    """A dependency that is down: why, since when, and in how many seconds it is tried again."""
+    """A dependency that is down: the reason, since when, and the seconds until the next probe."""
 
     reason: str
     since: float
@@ -31,22 +31,22 @@ class Findings:
     now: float
     state: ThreadState
     due_at: float | None = None
-    """When a released thread is taken up again."""
+    """When a released thread is resumed."""
     taken_at: float | None = None
     done: tuple[str, ...] = ()
     """Names of the recorded steps of the turn, see `bot.store.steps`."""
     begun: tuple[str, ...] = ()
-    """Steps that were begun and are not recorded."""
+    """Steps that were begun but not recorded."""
     worker_until: float | None = None
     """End of the lease of the worker that holds the thread; None without such a worker."""
     workers: int = 0
-    """Living workers."""
+    """Live workers."""
     parked: tuple[str, ...] = ()
     circuits: Mapping[str, OpenCircuit] = field(default_factory=dict)
     dead: tuple[DeadLetter, ...] = ()
     conversation: str = ""
     overheard: tuple[str, ...] = ()
-    """The ts of messages that were read and are not for the bot."""
+    """The ts of overheard messages."""
     was_seen: bool = False
     """Whether the message that was asked about has arrived."""
 
@@ -60,7 +60,7 @@ class Inspection:
         self._inbox = Inbox(connection, connection, keys)
 
     async def find(self, channel_id: str, thread_ts: str, ts: str = "") -> list[Findings]:
-        """The threads with this place, one for each team that has one; the message `ts` in it."""
+        """The threads at this place, one per team, with the message `ts`."""
         dead = await DeadLetters(self._connection, self._keys).list()
         letters = [
             letter

@@ -142,7 +142,7 @@ class Keys:
         return FAMILIES.get(rest.partition(":")[0]) if prefix == "{" + self.prefix + "}" else None
 
     def escaped(self, pattern: str) -> str:
-        """A pattern for SCAN; the prefix stands for itself."""
+        """A pattern for SCAN; the prefix is matched literally."""
         return re.sub(r"([*?\[\]\\^])", r"\\\1", self.name("")) + pattern
 
     def set_aside(self, key: str) -> str:
@@ -333,7 +333,7 @@ class Keys:
         return self.name("lease", name)
 
     def channels(self, team_id: str) -> str:
-        """Set of a team's channels with settings of their own."""
+        """Set of a team's channels with their own settings."""
         return self.name("channels", team_id)
 
     @property

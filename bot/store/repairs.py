@@ -1,4 +1,4 @@
-"""What `bot doctor` does to a Redis server, and how it connects to one."""
+"""Repairs of a Redis server by `bot doctor`, and its connection."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ def connect(settings: Settings) -> Connection:
 
 
 def set_on_server(settings: Settings, name: str, value: str) -> Repair:
-    """A repair that changes a setting of the server, unless others use the server, too."""
+    """A repair that changes a setting of the server, unless the server is shared."""
 
     async def repair() -> str:
         connection = connect(settings)
@@ -41,7 +41,7 @@ def set_on_server(settings: Settings, name: str, value: str) -> Repair:
 
 
 async def _is_shared(connection: Connection, keys: Keys) -> bool:
-    """Whether the server has another database, or a sample of the keys has one of others."""
+    """Whether the server has another database, or a sample of the keys contains foreign ones."""
     info = await connection.execute("INFO", "keyspace")
     databases = [name for name in info if re.fullmatch(r"db\d+", name)]
     _, found = await connection.execute("SCAN", 0, "COUNT", SAMPLE)

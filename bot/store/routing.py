@@ -186,7 +186,7 @@ class Routing:
         return found[0][1] if found else None
 
     async def await_transcript(self, file_id: str, message: Message) -> None:
-        """Store, without its words, the message of a recording that has no transcript yet."""
+        """Store a message, without its text, whose recording has no transcript yet."""
         key = self._keys.untranscribed(file_id)
         value = encode(replace(message, text="", files=()))
         await self._connection.execute("SET", key, value, "EX", TRANSCRIPT_SECONDS)

@@ -1,4 +1,4 @@
-"""The Socket Mode connections of a deployment, each alive while its process says so."""
+"""The Socket Mode connections of a deployment; each is registered with an expiry."""
 
 import time
 
@@ -16,7 +16,7 @@ class Sockets:
         self._key = keys.sockets
 
     async def keep(self, name: str) -> int:
-        """Say that a connection is alive for another minute; returns how many are."""
+        """Register a connection for another minute; returns the number of registered ones."""
         now = time.time()
         *_, count = await self._connection.execute_many(
             [
@@ -29,5 +29,5 @@ class Sockets:
         return int(count)
 
     async def drop(self, name: str) -> None:
-        """Say that a connection is closed."""
+        """Remove a connection."""
         await self._connection.execute("ZREM", self._key, name)

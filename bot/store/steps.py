@@ -134,7 +134,7 @@ CallOutcome = Literal["done", "not_run", "unknown", "input_required"]
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """What a call came to: `text` is for the model, `label` for people.
+    """The result of a call: `text` is for the model, `label` for people.
 
     `outcome` is `unknown` where it may have taken effect and no result came back, and
     `input_required` where the tool asks the person for something first; `request` is what it asks.

@@ -71,7 +71,7 @@ def configure(level: str, secrets: Collection[str] = (), stream: TextIO | None =
 
 
 def _is_for_us(record: logging.LogRecord) -> bool:
-    """Levels of loggers would not do: Bolt sets those of its own to what the root's is."""
+    """Levels of loggers are not enough: Bolt sets those of its loggers to the root's level."""
     return record.name == NAME or record.levelno >= logging.WARNING
 
 

@@ -1,4 +1,4 @@
-"""The cards on which people allow or deny what the model wants to do."""
+"""The cards on which people allow or deny the model's calls."""
 
 from collections.abc import Sequence
 
@@ -46,12 +46,12 @@ TOO_LONG = "the arguments are too long to be shown to a person"
 
 
 def other_person() -> str:
-    """Why a click of another person changes nothing."""
+    """Why a click of another person has no effect."""
     return f"⚠️ You cannot decide this: {OTHER_PERSON}."
 
 
 def asked_by(requester: str, approvers: Sequence[str], expires: float) -> str:
-    """Below the card: who asked, who may decide, until when."""
+    """The line below the card: who asked, who may decide, until when."""
     people = [f"<@{user_id}>" for user_id in dict.fromkeys((requester, *approvers))]
     until = date(expires, "a day")
     return f"Asked by {people[0]} · {_either(people)} may decide until {until}"
@@ -64,12 +64,12 @@ def _either(people: Sequence[str], most: int = 6) -> str:
 
 
 def rest(count: int) -> str:
-    """What is missing of long arguments."""
+    """The note about the omitted part of long arguments."""
     return f"… {count:,} more characters"
 
 
 def page(number: int, count: int) -> str:
-    """Above one page of long arguments."""
+    """The heading of one page of long arguments."""
     return f"Page {number} of {count}"
 
 
@@ -124,12 +124,12 @@ def declined(by: str) -> str:
 
 
 def earlier(outcome: str) -> str:
-    """A second decision, which changes nothing."""
+    """A second decision, which has no effect."""
     return f"This was decided before. {outcome}"
 
 
 def reason_for_model(words: str, *, by_person: bool) -> str:
-    """Why a call was denied, for the model."""
+    """The reason of a denial, for the model."""
     if not by_person:
         return words
     return f"a person refused, saying: {words!r}" if words else "a person refused"

@@ -1,4 +1,4 @@
-"""Questions of tools to people: the card, the form, and what is wrong with an answer."""
+"""Questions of tools to people: the card, the form, and its errors."""
 
 QUESTION = "A tool asks you something"
 VISIT = "A tool asks you to visit a page"

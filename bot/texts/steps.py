@@ -1,4 +1,4 @@
-"""The steps of a turn in plain words. Names of steps: `bot.store.steps`."""
+"""Descriptions of a turn's steps. Names of steps: `bot.store.steps`."""
 
 import re
 
@@ -36,6 +36,6 @@ PHRASES = (
 
 
 def describe_step(name: str) -> str:
-    """A phrase in the past tense; the name itself, made legible, where there is none."""
+    """A phrase in the past tense, or the name in readable form if there is none."""
     found = next((words for pattern, words in PHRASES if re.fullmatch(pattern, name)), "")
     return found or name.partition(":")[0].replace("_", " ")

@@ -1,4 +1,4 @@
-"""What people and the model read about tools."""
+"""Texts about tools, for people and the model."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,17 @@ NOT_MADE = "Not run: the answer ended before."
 
 
 def bad_arguments(problem: str) -> str:
-    """What the model is told about arguments that cannot be read."""
+    """The output for the model for invalid arguments."""
     return f"Not run: {problem}."
 
 
 def not_approved(decision: str, reason: str) -> str:
-    """What the model is told about a call that was not approved."""
+    """The output for the model for a call that was not approved."""
     return f"Not run: {decision}, {reason}." if reason else f"Not run: {decision}."
 
 
 def outcome_unknown(labels: Sequence[str]) -> str:
-    """What is said below the answer about calls that may have taken effect; "" for none."""
+    """The note below the answer about calls that may have taken effect, or ""."""
     if not labels:
         return ""
     names = ", ".join(f"`{label.replace('`', '')}`" for label in dict.fromkeys(labels))

@@ -149,8 +149,8 @@ async def _follow(
 ) -> Update:
     """Show the answer while it grows; returns the last update.
 
-    A run that does not end soon after an interrupt is left to the background, and the thread goes
-    on in a new conversation: the server may keep the old one locked.
+    A run that does not end soon after an interrupt is left to a background task, and the thread
+    continues in a new conversation: the server may keep the old one locked.
     """
     engine, update, has_text = services.engine, Update(run.status), False
     with trace.span("follow", run_id=run.id):

@@ -1,7 +1,7 @@
 """Questions of a tool to a person in the middle of its call (MCP elicitation).
 
-The call ends with `input_required`, the questions and an opaque state; once they are answered it is
-made again with both, days later or by another process if need be.
+The call ends with `input_required`, the questions and an opaque state. Once they are answered it is
+repeated with both, possibly days later or by another process.
 """
 
 import json
@@ -22,14 +22,14 @@ from bot.turn.asking import ask_people, can_decide, digest
 from bot.turn.services import Services
 
 MOST_QUESTIONS = 5
-"""Questions of one call at a time."""
+"""Maximum questions of one call at a time."""
 LONGEST_MESSAGE = 2_000
 
 ACTIONS = {"run": "accept", "denied": "decline", "expired": "cancel", "withdrawn": "cancel"}
 
 
 class Unanswerable(ValueError):
-    """The tool asks for something that people cannot be asked."""
+    """The tool's question cannot be put to people."""
 
 
 async def ask_questions(
@@ -40,7 +40,7 @@ async def ask_questions(
     id: str,
     asked: Mapping[str, Any],
 ) -> Mapping[str, Any] | None:
-    """The responses and the state that the call is made again with; None where it cannot be.
+    """The responses and the state for the repeated call; None if it cannot be repeated.
 
     `id` identifies the call and its round of questions; `asked` is what the tool answered. Raises
     Suspended while an answer is missing.
@@ -70,7 +70,7 @@ async def ask_questions(
 def question_of(
     id: str, requester: str, tool: Tool, question: Any, expires: float, state: Any
 ) -> Approval:
-    """What people are asked. Raises Unanswerable and UnsupportedForm."""
+    """The questions for people. Raises Unanswerable and UnsupportedForm."""
     if not isinstance(question, Mapping) or question.get("method") != "elicitation/create":
         raise Unanswerable("not an elicitation")
     params = question.get("params")
@@ -94,7 +94,7 @@ def question_of(
 
 
 def _visit(asked: Approval, url: Any) -> Approval:
-    """A question to visit an address: all of it is shown, and its domain apart."""
+    """A question to visit an address, which is shown completely, with its domain separately."""
     if not isinstance(url, str) or not (domain := domain_of(url)):
         raise Unanswerable("not a web address")
     lines = (asked.arguments, "", f"{texts.ADDRESS}: {visible(url)}", f"{texts.DOMAIN}: {domain}")

@@ -168,7 +168,7 @@ async def open_deployment(
             "BOT_STATE_DIR": str(directory),
             "BOT_FOLLOW_UPS": "always",
             "BOT_STREAM_CHANNELS": "true",
-            # A conversation is judged by the words in it, which a summary would lose.
+            # A conversation is judged by its words, which a summary would lose.
             "BOT_ROLLOVER_MESSAGES": "100000",
         }
         deployment = Deployment(slack, fake, redis, store, directory, engine, own | environment)

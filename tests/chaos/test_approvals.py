@@ -1,7 +1,7 @@
 """Workers and `web` are killed at every step of an approval: one card, one decision, one effect.
 
-First each of many turns is held at another step on its way to its card, then on the way from the
-decision to the answer. What was cut off in the middle of the call is reported as unknown.
+First each of many turns is held at a different step before its card, then between the decision and
+the answer. A call that was cut off is reported as unknown.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,11 +34,11 @@ RESUMING = [
     *[("begin call:0.0.0", 1), ("record call:0.0.0", 1), ("record card_closed:0.0.0", 1)],
     *[("slack POST /api/chat.update", 1), ("ai POST /v1/responses", 1)],
 ]
-"""The steps that must be among those at which a worker is killed."""
+"""Steps at which a worker must be killed."""
 
 
 def effects_server(effects: Path) -> MCPServer[Any]:
-    """A server whose one tool has an effect that must not happen twice."""
+    """A server with one tool, whose effect must not happen twice."""
     server = MCPServer("effects")
 
     @server.tool(annotations=ToolAnnotations(read_only_hint=False))
@@ -78,7 +78,7 @@ class Approvals:
             yield worker
 
     async def ask(self, channels: list[str]) -> None:
-        """Ask in each channel what needs an approval."""
+        """Ask a question that needs an approval in each channel."""
         for channel in channels:
             alice = self.deployment.slack.user("alice")
             self.roots[channel] = await alice.says(channel, f"@bot {channel}")
@@ -101,7 +101,7 @@ class Approvals:
         await self._reach("later", channels)
 
     async def answered(self, channels: list[str]) -> None:
-        """Wait until the turns are over."""
+        """Wait until the turns have ended."""
         await self._reach("idle", channels)
 
     async def _reach(self, wanted: str, channels: list[str]) -> None:
@@ -117,7 +117,7 @@ class Approvals:
         return self.effects.read_text().split()
 
     def judge(self, channel: str) -> None:
-        """One effect at most, and none or one where that is not known and said so."""
+        """At most one effect, and zero or one if the outcome is reported as unknown."""
         [asked] = self.cards(channel)
         said = " ".join(
             words(message)
@@ -163,7 +163,7 @@ async def learn(approvals: Approvals, gatekeeper: Gatekeeper) -> tuple[list[Poin
 
 
 def _without_claims(points: list[Point]) -> list[Point]:
-    """A claim whose answer is held would hold up all other turns."""
+    """Holding the reply to a claim would block all other turns."""
     return [point for point in dict.fromkeys(points) if point.step != "XREADGROUP"]
 
 

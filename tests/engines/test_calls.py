@@ -1,4 +1,5 @@
-"""What every engine promises about function calls: told once, answered once, never left open."""
+"""The contract of function calls for every engine: reported once, answered once, never left
+open."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,7 +26,7 @@ ROME = 'call weather {"city": "Rome"}'
 
 
 def script(*rounds: Answer) -> Any:
-    """Answers with one round of calls after the other, then shows the outputs."""
+    """Answers with rounds of calls, then shows the outputs."""
     left = list(rounds)
 
     def answer(prompt: Prompt) -> Answer:
@@ -79,7 +80,9 @@ class Turn:
         }
 
 
-async def test_a_call_is_told_and_its_output_answered(engine: Engine, fake: FakeOpenAI) -> None:
+async def test_a_call_is_reported_and_its_output_is_answered(
+    engine: Engine, fake: FakeOpenAI
+) -> None:
     fake.answer = script(rome())
     turn = Turn(engine, await begin(engine))
     run, update = await turn.ask()
@@ -111,7 +114,7 @@ async def test_rounds_follow_each_other(engine: Engine, fake: FakeOpenAI) -> Non
     assert "noon" in update.text
 
 
-async def test_the_turn_after_one_with_calls_sees_its_words(
+async def test_the_turn_after_one_with_calls_sees_its_text(
     engine: Engine, fake: FakeOpenAI
 ) -> None:
     fake.answer = script(rome())
@@ -125,7 +128,7 @@ async def test_the_turn_after_one_with_calls_sees_its_words(
 
 
 @pytest.mark.parametrize("reached", [True, False], ids=["sent", "not-sent"])
-async def test_outputs_that_come_again_are_answered_once(
+async def test_repeated_outputs_are_answered_once(
     engine: Engine, fake: FakeOpenAI, reached: bool
 ) -> None:
     fake.answer = script(rome())
@@ -141,7 +144,7 @@ async def test_outputs_that_come_again_are_answered_once(
     assert sum(map(fake.created, runs)) == wanted
 
 
-async def test_a_call_that_comes_again_is_the_same(engine: Engine, fake: FakeOpenAI) -> None:
+async def test_a_repeated_call_is_the_same(engine: Engine, fake: FakeOpenAI) -> None:
     fake.answer = script(rome())
     turn = Turn(engine, await begin(engine))
     _, first = await turn.ask()
@@ -149,7 +152,7 @@ async def test_a_call_that_comes_again_is_the_same(engine: Engine, fake: FakeOpe
     assert [call.id for call in first.calls] == [call.id for call in second.calls]
 
 
-async def test_where_nothing_may_be_called_the_model_has_to_answer(
+async def test_without_callable_functions_the_model_must_answer(
     engine: Engine, fake: FakeOpenAI
 ) -> None:
     fake.answer = script()
@@ -163,9 +166,7 @@ async def test_where_nothing_may_be_called_the_model_has_to_answer(
             assert sent.body["tools"]
 
 
-async def test_closed_calls_leave_a_conversation_that_goes_on(
-    engine: Engine, fake: FakeOpenAI
-) -> None:
+async def test_a_conversation_with_closed_calls_continues(engine: Engine, fake: FakeOpenAI) -> None:
     fake.answer = script(rome())
     turn = Turn(engine, await begin(engine))
     run, update = await turn.ask()

@@ -75,7 +75,7 @@ async def test_the_protocol_is_detected_once(fake: FakeOpenAI, engine: Router) -
 @pytest.mark.parametrize(
     ("protocol", "path"), [("chat", "/chat/completions"), ("responses", "/responses")]
 )
-async def test_a_protocol_that_is_set_is_spoken_at_once(protocol: str, path: str) -> None:
+async def test_a_configured_protocol_is_used_immediately(protocol: str, path: str) -> None:
     async with (
         open_fake_openai() as fake,
         open_responses_on(fake, bot_protocol=protocol) as engine,
@@ -89,9 +89,7 @@ async def test_a_protocol_that_is_set_is_spoken_at_once(protocol: str, path: str
 
 
 @pytest.mark.parametrize("protocol", ["conversations", "responses"])
-async def test_no_other_protocol_is_tried_than_the_one_that_is_set(
-    fake: FakeOpenAI, protocol: str
-) -> None:
+async def test_only_the_configured_protocol_is_tried(fake: FakeOpenAI, protocol: str) -> None:
     async with open_responses_on(fake, bot_protocol=protocol) as engine:
         with pytest.raises(RunFailed, match="endpoint_not_found"):
             await start(engine, await begin(engine), said("hello"))

@@ -444,7 +444,7 @@ async def test_refused_fields_are_omitted() -> None:
     assert sent == [(True, True), (True, None), (True, None)]
 
 
-async def test_a_foreground_run_that_is_lost_with_its_stream_is_asked_for_again() -> None:
+async def test_a_foreground_run_lost_with_its_stream_is_repeated() -> None:
     async with open_fake_openai(variant="ogx") as fake:
         fake.answer = held("one two three", after=1)
         async with open_responses_on(fake) as engine:

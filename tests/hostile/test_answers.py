@@ -68,7 +68,7 @@ def test_a_long_answer_is_cut_to_a_few_formatted_messages(shape: str) -> None:
         assert part.text.count("```") % 2 == 0 or shape in ("backticks", "fences")
 
 
-def test_long_reasoning_takes_no_room_from_the_answer() -> None:
+def test_long_reasoning_does_not_shorten_the_answer() -> None:
     thought = "<think>\n" + "Perhaps. " * 30_000 + "\n</think>\n\n"
     assert first_messages(thought + "The answer is 4.", MESSAGES) == thought + "The answer is 4."
     cut = clean(first_messages(thought + LONG["prose"], MESSAGES))

@@ -431,7 +431,7 @@ async def test_the_protocol_of_a_server_without_conversations_is_detected() -> N
         assert fake.created("/responses") == fake.created("/chat/completions") == 0
 
 
-async def test_only_the_protocol_that_is_set_is_looked_for() -> None:
+async def test_only_the_configured_protocol_is_detected() -> None:
     async with open_fake_openai() as fake:
         assert (await examine_engine(fake, bot_protocol="chat"))["engine"].level == "ok"
     async with open_fake_openai(variant="chat_completions") as fake:

@@ -1,4 +1,4 @@
-"""`bot doctor` on the set-ups that people get wrong first, and what `--fix` does about them."""
+"""`bot doctor` on common configuration mistakes, and the repairs of `--fix`."""
 
 import asyncio
 import socket
@@ -97,13 +97,13 @@ def test_the_folder_without_a_file_is_named_with_the_likely_one(folder: Path) ->
     assert look_at_settings(env_file.NAME).fix == f"start `bot` in {folder / 'threadbot'}"
 
 
-def test_a_folder_in_the_place_of_the_file_is_named(folder: Path) -> None:
+def test_a_folder_in_place_of_the_file_is_reported(folder: Path) -> None:
     env_file.NAME.mkdir()
     assert "is a folder" in look_at_settings(env_file.NAME).text
 
 
 @pytest.mark.parametrize("value", ["", "two words", "it's", 'say "hi"', "a#b", "x=y", "$HOME", "é"])
-def test_a_changed_value_is_read_as_it_was_given(folder: Path, value: str) -> None:
+def test_a_changed_value_is_read_back_unchanged(folder: Path, value: str) -> None:
     env_file.NAME.write_text("# ours\nOPENAI_MODEL=old\nBOT_ENGINE=echo\n")
     env_file.change(env_file.NAME, {"OPENAI_MODEL": value, "BOT_INSTRUCTIONS": value})
     given = env_file.values(env_file.NAME)
@@ -139,7 +139,7 @@ async def look_at_port(**given: Any) -> Finding:
     return await next(iter(checks)).look()
 
 
-async def test_a_port_is_free_the_bot_s_or_another_program_s(
+async def test_a_port_is_free_or_used_by_the_bot_or_by_another_program(
     answering: tuple[int, web.Application],
 ) -> None:
     assert (await look_at_port(port=0)).level == "ok"
@@ -163,7 +163,7 @@ async def _hang_up(listening: socket.socket) -> None:
         connection.close()
 
 
-async def test_an_address_of_another_machine_is_told() -> None:
+async def test_an_address_of_another_machine_is_reported() -> None:
     found = await look_at_port(bot_host="203.0.113.1", port=3000)
     assert found.level == "failed"
     assert "BOT_HOST" in found.fix
@@ -172,7 +172,7 @@ async def test_an_address_of_another_machine_is_told() -> None:
 # Redis
 
 
-async def test_tls_to_a_port_without_it_is_told_at_once() -> None:
+async def test_tls_to_a_plain_port_is_reported_immediately() -> None:
     port = find_port()
     with run_redis("--port", str(port)):
         found = await examine_redis(f"rediss://127.0.0.1:{port}/0")
@@ -180,7 +180,9 @@ async def test_tls_to_a_port_without_it_is_told_at_once() -> None:
     assert "redis://" in found["redis"].fix
 
 
-async def test_a_missing_worker_is_told_before_anything_waits(store: Store, redis_url: str) -> None:
+async def test_a_missing_worker_is_reported_before_messages_wait(
+    store: Store, redis_url: str
+) -> None:
     given = {"bot_redis_prefix": store.keys.prefix}
     found = (await examine_redis(redis_url, **given))["worker"]
     assert found.level == "warning"
@@ -189,7 +191,7 @@ async def test_a_missing_worker_is_told_before_anything_waits(store: Store, redi
     assert (await examine_redis(redis_url, **given))["worker"].level == "ok"
 
 
-async def test_a_redis_of_our_own_is_repaired_and_a_shared_one_is_not() -> None:
+async def test_a_private_redis_is_repaired_but_a_shared_one_is_not() -> None:
     options = ("--maxmemory-policy", "allkeys-lru", "--appendonly", "no")
     with run_redis(*options) as url:
         found = await examine_redis(url)
@@ -217,7 +219,7 @@ async def is_written(store: Store) -> bool:
 
 
 @pytest.mark.parametrize("wrong", ["", "/v1/chat/completions", "/v1/responses/", "/openai"])
-async def test_a_wrong_path_is_told_with_the_right_address(folder: Path, wrong: str) -> None:
+async def test_a_wrong_path_is_reported_with_the_right_address(folder: Path, wrong: str) -> None:
     async with open_fake_openai() as fake:
         root = fake.base_url.removesuffix("/v1")
         given = settings(openai_api_key=fake.api_key, openai_base_url=root + wrong)
@@ -228,7 +230,7 @@ async def test_a_wrong_path_is_told_with_the_right_address(folder: Path, wrong: 
     assert env_file.values(env_file.NAME) == {"OPENAI_BASE_URL": fake.base_url}
 
 
-def test_the_address_that_was_given_is_not_guessed_again() -> None:
+def test_the_given_address_is_not_tried_again() -> None:
     assert guess_addresses("http://host:1/v1/") == [
         "http://host:1/api/v1",
         "http://host:1/openai/v1",
@@ -238,7 +240,7 @@ def test_the_address_that_was_given_is_not_guessed_again() -> None:
 # Two deployments
 
 
-async def test_two_deployments_with_one_app_token_are_told(redis_url: str) -> None:
+async def test_two_deployments_with_one_app_token_are_reported(redis_url: str) -> None:
     async with open_workspace() as slack:
         given: dict[str, Any] = {
             "slack_bot_token": slack.bot_token,
@@ -281,7 +283,7 @@ async def shared(given: Settings) -> str | None:
 # The command
 
 
-def test_repairs_are_done_one_after_the_other_until_nothing_is_left(folder: Path) -> None:
+def test_repairs_are_applied_one_by_one_until_none_is_left(folder: Path) -> None:
     file = folder / ".env"
     text = "SLACK_BOT_TOKEN=xapp-1\nSLACK_APP_TOKEN=xoxb-secret\nBOT_ENGINE=echo\n"
     closed = "SLACK_API_URL=http://127.0.0.1:1/api/\nREDIS_URL=redis://127.0.0.1:1/0\nPORT=0\n"
@@ -294,7 +296,7 @@ def test_repairs_are_done_one_after_the_other_until_nothing_is_left(folder: Path
     assert "secret" not in ended.output
 
 
-def test_the_environment_holds_no_values_of_secrets(folder: Path) -> None:
+def test_the_environment_report_contains_no_secrets(folder: Path) -> None:
     env_file.NAME.write_text(TOKENS + "OPENAI_BASE_URL=http://intranet.example/v1\n")
     text = environment.render(environment.describe(env_file.NAME))
     assert "OPENAI_API_KEY" in text

@@ -1,4 +1,4 @@
-"""The packages under `examples/`: installed as a person would, found by the bot, and at work."""
+"""The packages under `examples/`: installed by pip, found by the bot, and working."""
 
 import shutil
 import sys
@@ -75,7 +75,7 @@ async def test_the_engine_answers_and_passes_the_doctor(
             pass
 
 
-def test_an_engine_that_no_package_offers_is_refused_with_those_there_are() -> None:
+def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="responses, assistants, echo"):
         settings(bot_engine="faq")
 

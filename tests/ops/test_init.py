@@ -1,4 +1,4 @@
-"""`bot init`: each answer is checked when it is given, and what was learned is written."""
+"""`bot init`: each answer is checked immediately, and the results are written."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ async def answer(*lines: str) -> Result:
     return await asyncio.to_thread(CliRunner().invoke, commands, ["init"], input=text)
 
 
-async def test_a_new_deployment_is_asked_for_all_it_needs(
+async def test_a_new_deployment_is_asked_for_all_settings(
     folder: Path, slack: LocalSlack, fake: FakeOpenAI, redis_url: str
 ) -> None:
     env_file.NAME.write_text(f"# ours\nSLACK_API_URL={slack.api_url}\nPORT=many\n")
@@ -66,7 +66,7 @@ async def test_a_new_deployment_is_asked_for_all_it_needs(
     assert not any(token in told for token in (slack.bot_token, slack.app_token, fake.api_key))
 
 
-async def test_an_app_that_exists_is_brought_up_to_date_and_keeps_its_name(
+async def test_an_existing_app_is_updated_and_keeps_its_name(
     folder: Path, slack: LocalSlack, fake: FakeOpenAI, redis_url: str
 ) -> None:
     old = manifest(name="Our own bot")
@@ -95,13 +95,13 @@ async def test_an_app_that_exists_is_brought_up_to_date_and_keeps_its_name(
     assert "up to date" in again.output
 
 
-async def test_leaving_in_the_middle_changes_nothing(folder: Path) -> None:
+async def test_aborting_changes_nothing(folder: Path) -> None:
     ended = await answer("n", "n", "Testbot")
     assert ended.exit_code == 1
     assert not env_file.NAME.exists()
 
 
-def test_over_http_the_manifest_has_the_address_and_the_secret_is_asked_for(folder: Path) -> None:
+def test_over_http_the_manifest_has_the_address_and_the_secret_is_requested(folder: Path) -> None:
     lines = ["y", "http://plain.example", "https://bot.example.com/", "n", "Bot", "n", ""]
     ended = CliRunner().invoke(commands, ["init"], input="\n".join(lines) + "\n")
     assert "https addresses only" in ended.output
@@ -111,7 +111,7 @@ def test_over_http_the_manifest_has_the_address_and_the_secret_is_asked_for(fold
 @pytest.mark.parametrize(
     ("prefix", "accepted"), [("", True), ("test-", True), ("Test", False), ("a b", False)]
 )
-def test_prefixes_are_those_that_slack_takes(prefix: str, accepted: bool) -> None:
+def test_prefixes_are_limited_to_what_slack_accepts(prefix: str, accepted: bool) -> None:
     assert is_prefix(prefix) == accepted
     assert not is_prefix("x" * 30)
     ended = CliRunner().invoke(commands, ["manifest", "--prefix", prefix, "--name", "Second"])

@@ -1,4 +1,4 @@
-"""`bot why`: for every state of a thread, what it waits for and what to do."""
+"""`bot why`: the reason and the advice for every state of a thread."""
 
 import inspect
 import typing
@@ -62,7 +62,7 @@ async def test_a_queued_thread_needs_a_worker(store: Store) -> None:
     says(await look(store), "all workers are busy")
 
 
-async def test_a_thread_at_work_names_its_step(store: Store) -> None:
+async def test_a_running_turn_names_its_step(store: Store) -> None:
     await store.workers.beat("anna", 60)
     await builders.deliver(store, "1.1", of=THREAD)
     turn = store.turns.open(await builders.take_one(store))
@@ -116,7 +116,7 @@ async def test_a_dead_letter_comes_with_its_command(store: Store) -> None:
     says(await look(store), "given up", "model_not_found", f"bot dead retry {claim.turn_id}")
 
 
-async def test_a_thread_at_rest_says_so_and_an_unknown_one_too(store: Store) -> None:
+async def test_idle_and_unknown_threads_are_reported(store: Store) -> None:
     await builders.deliver(store, "1.1", of=THREAD)
     claim = await builders.take_one(store)
     await store.conversations.save(claim, builders.conversation(of=THREAD))
@@ -126,7 +126,7 @@ async def test_a_thread_at_rest_says_so_and_an_unknown_one_too(store: Store) -> 
     assert "bot doctor" in render(Place("C9", ROOT), [])
 
 
-async def test_a_person_who_is_asked_is_told_apart(store: Store) -> None:
+async def test_waiting_for_a_person_is_distinguished(store: Store) -> None:
     await builders.deliver(store, "1.1", of=THREAD)
     claim = await builders.take_one(store)
     await store.inbox.release(claim, 300, counts=False, reason="waits for an approval")
@@ -138,7 +138,7 @@ def makes_step(function: Any) -> bool:
     return typing.get_origin(inspect.signature(function).return_annotation) is steps.Step
 
 
-def test_every_step_of_the_journal_has_words() -> None:
+def test_every_step_of_the_journal_has_a_description() -> None:
     named = [value.name for value in vars(steps).values() if isinstance(value, steps.Step)]
     made = [
         make("1") for make in vars(steps).values() if inspect.isfunction(make) and makes_step(make)

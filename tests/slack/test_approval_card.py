@@ -1,4 +1,4 @@
-"""The card of an approval: hostile names and arguments show as what they are, and do nothing."""
+"""The card of an approval: hostile names and arguments are shown literally, without effect."""
 
 import json
 from typing import Any
@@ -62,14 +62,14 @@ def mrkdwn_texts(blocks: Any) -> list[str]:
 
 
 @given(st.dictionaries(st.text(), json_values, max_size=4))
-def test_arguments_are_shown_whole_and_exactly(arguments: dict[str, Any]) -> None:
+def test_arguments_are_shown_completely_and_exactly(arguments: dict[str, Any]) -> None:
     text = render_arguments(arguments)
     assert json.loads(text) == arguments
     assert visible(text) == text
 
 
 @given(st.text(), st.text(), st.dictionaries(st.text(), json_values, max_size=4))
-def test_what_the_model_or_a_server_wrote_is_never_in_mrkdwn(
+def test_text_of_the_model_or_a_server_is_never_in_mrkdwn(
     server: str, tool: str, arguments: dict[str, Any]
 ) -> None:
     asked = approval(server=f"s{server}", tool=f"t{tool}", note="careful", **{"x": arguments})
@@ -106,12 +106,12 @@ def test_many_marks_on_one_letter_do_not_cover_the_lines_around() -> None:
 
 
 @pytest.mark.parametrize("text", ["Grüße", "日本語", "émigré", "привет", "e\u0301", "a_b-c", "👋"])
-def test_what_people_write_stays_as_it_is(text: str) -> None:
+def test_normal_text_is_unchanged(text: str) -> None:
     assert visible(text) == text
     assert mixed_words(text) == []
 
 
-def test_words_that_mix_alphabets_are_named() -> None:
+def test_words_with_mixed_alphabets_are_reported() -> None:
     assert mixed_words('{"path": "/etc/pаsswd", "to": "аdmin"}') == ["pаsswd", "аdmin"]
 
 
@@ -170,7 +170,7 @@ def test_the_card_says_who_asked_who_decides_until_when_and_how_it_ended() -> No
 
 
 @given(st.text(max_size=20), st.text(max_size=20), st.text(max_size=64))
-def test_a_button_carries_what_was_shown(turn_id: str, id: str, shown: str) -> None:
+def test_a_button_contains_the_hash_of_the_shown_card(turn_id: str, id: str, shown: str) -> None:
     press = Press(turn_id, id, shown)
     assert Press.parse(press.encode()) == press
 

@@ -382,7 +382,7 @@ READ = {"text", "blocks", "attachments", "message"}
 
 
 def payloads() -> list[Json]:
-    """Messages of our own samples, and those of real events where they are at hand."""
+    """Messages of our samples, and those of real events if available."""
     real = (*CORPUS.glob("events/*.json"), *CORPUS.glob("socket/*.json"))
     found: list[Json] = []
     for path in (SAMPLES / "messages.json", *real):

@@ -24,7 +24,7 @@ def schema(required: bool = True, **field: Any) -> dict[str, Any]:
 
 
 def answer(form: dict[str, Any], value: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """What comes of a form whose field is filled in with a value."""
+    """The result of a form whose field has a value."""
     fields = read_form(form)
     view = modal("id", "Title", render_fields(fields), submit="S", close="C", private_metadata="")
     blocks = check_view(view)["blocks"]
@@ -102,7 +102,7 @@ def test_a_wrong_value_is_explained_below_its_field(
         {"type": "array", "items": LETTERS, "minItems": 1},
     ],
 )
-def test_what_is_not_required_may_stay_empty(field: dict[str, Any]) -> None:
+def test_optional_fields_may_stay_empty(field: dict[str, Any]) -> None:
     assert answer(schema(required=False, **field), None) == ({}, {})
 
 

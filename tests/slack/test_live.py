@@ -274,7 +274,7 @@ THOUGHT = "<think>\nThe user wants the sum of <!channel>.\n</think>\n\n"
 
 
 @pytest.mark.parametrize("way", ["posted", "edited", "streamed"])
-async def test_reasoning_is_a_collapsed_step_where_that_is_wanted(store: Store, way: str) -> None:
+async def test_reasoning_is_a_collapsed_step_if_configured(store: Store, way: str) -> None:
     async with open_scene(store) as scene:
         if way == "edited":
             scene.slack.faults.refuse("chat.startStream", "unknown_method", times=9)

@@ -205,7 +205,7 @@ def test_the_parts_are_the_answer_and_within_the_limit(markdown: str, limit: int
 
 
 def assert_words_whole(markdown: str, limit: int) -> None:
-    """A word is cut only if it would hardly fit into a message of its own."""
+    """A word is cut only if it would hardly fit into one message."""
     for part in parts(markdown, limit)[1:]:
         before = re.search(r"\S*\Z", markdown[: part.start])
         after = re.match(r"\S*", markdown[part.start :])

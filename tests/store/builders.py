@@ -11,7 +11,7 @@ TTL = 60.0
 
 
 def thread(name: str = "1.0") -> Thread:
-    """A thread by its thread_ts, in a channel of its own."""
+    """A thread by its thread_ts, in its own channel."""
     return Thread("T1", "C" + name.partition(".")[0], name)
 
 

@@ -70,7 +70,7 @@ async def test_a_decision_resumes_the_same_turn_at_once_on_another_worker(store:
     assert await verdicts(store, claim) == ["run"]
 
 
-async def test_of_two_people_at_once_the_first_decides(store: Store) -> None:
+async def test_the_first_of_two_concurrent_decisions_counts(store: Store) -> None:
     turn = await ask(store)
     await store.approvals.suspend(turn)
     decisions = [ALLOW, DENY, Decision("run", "U3"), Decision("denied", "U4")]
@@ -118,7 +118,7 @@ async def test_an_approval_of_another_turn_or_thread_is_gone(store: Store) -> No
     assert await store.approvals.find(thread(), turn.id, "call_2") is None
 
 
-async def test_a_turn_that_is_over_takes_no_decision_any_more(store: Store) -> None:
+async def test_an_ended_turn_accepts_no_decision(store: Store) -> None:
     turn = await ask(store)
     await store.inbox.settle(turn.claim)
     outcome, _ = await store.approvals.decide(thread(), turn.id, approval(), ALLOW)
@@ -128,7 +128,7 @@ async def test_a_turn_that_is_over_takes_no_decision_any_more(store: Store) -> N
 
 
 @pytest.mark.parametrize("reason", ["stop", "reset"])
-async def test_an_interrupt_withdraws_what_is_open(store: Store, reason: str) -> None:
+async def test_an_interrupt_withdraws_open_approvals(store: Store, reason: str) -> None:
     turn = await ask(store)
     await store.approvals.suspend(turn)
     assert await store.inbox.interrupt(thread(), "stop" if reason == "stop" else "reset")
@@ -155,7 +155,7 @@ async def test_a_message_of_the_requester_withdraws_and_waits_for_the_next_turn(
     assert stamps(await take_one(store)) == ["2.0"]
 
 
-async def test_messages_of_others_wait_behind_in_order(store: Store) -> None:
+async def test_messages_of_others_wait_in_order(store: Store) -> None:
     turn = await ask(store)
     await store.approvals.suspend(turn)
     for ts in ("3.0", "2.0"):
@@ -182,7 +182,7 @@ async def test_an_edit_or_deletion_of_the_question_withdraws(store: Store) -> No
         await store.redis.flushdb()
 
 
-async def test_what_slack_changes_in_the_question_withdraws_nothing(store: Store) -> None:
+async def test_changes_by_slack_to_the_question_withdraw_nothing(store: Store) -> None:
     turn = await ask(store)
     await store.approvals.suspend(turn)
     assert await store.inbox.revise(message("1.0", "with a preview")) == "taken"
@@ -191,7 +191,7 @@ async def test_what_slack_changes_in_the_question_withdraws_nothing(store: Store
     assert outcome == "decided"
 
 
-async def test_an_approval_expires_and_the_turn_comes_back(store: Store) -> None:
+async def test_an_expired_approval_resumes_the_turn(store: Store) -> None:
     expires = time.time() + 0.3
     turn = await ask(store, expires=expires)
     assert await store.approvals.suspend(turn)
@@ -204,7 +204,7 @@ async def test_an_approval_expires_and_the_turn_comes_back(store: Store) -> None
     assert await verdicts(store, await take_one(store)) == ["expired"]
 
 
-async def test_arguments_that_change_later_do_not_replace_what_was_asked(store: Store) -> None:
+async def test_later_arguments_do_not_replace_the_shown_ones(store: Store) -> None:
     turn = await ask(store)
     changed = approval(shown="other arguments")
     found = await store.approvals.request(turn, "U1", [changed])
@@ -212,7 +212,7 @@ async def test_arguments_that_change_later_do_not_replace_what_was_asked(store: 
     assert recorded.shown == approval().shown
 
 
-async def test_a_crash_between_asking_and_suspending_asks_no_second_time(store: Store) -> None:
+async def test_a_crash_between_asking_and_suspending_does_not_ask_twice(store: Store) -> None:
     turn = await ask(store)
     await store.workers.beat("anna", 0)
     assert await rescue(store) == 1
@@ -221,7 +221,7 @@ async def test_a_crash_between_asking_and_suspending_asks_no_second_time(store: 
     assert await verdicts(store, claim) == [""]
 
 
-async def test_what_a_worker_knows_of_approvals_is_reinstated(store: Store) -> None:
+async def test_approvals_known_to_a_worker_are_reinstated(store: Store) -> None:
     """Redis comes back with a state in which the approval was not decided yet."""
     turn = await ask(store)
     await store.approvals.decide(thread(), turn.id, approval(), ALLOW)

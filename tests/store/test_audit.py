@@ -70,7 +70,7 @@ async def test_a_failure_is_raised_for_every_line_of_the_request(
     assert await entries_of(store) == []
 
 
-async def test_a_turn_that_is_cancelled_takes_no_other_line_along(store: Store) -> None:
+async def test_a_cancelled_turn_does_not_affect_other_audit_lines(store: Store) -> None:
     first = asyncio.create_task(store.audit.append(LINE))
     second = asyncio.create_task(store.audit.append(replace(LINE, turn_id="other")))
     await asyncio.sleep(0)
@@ -95,7 +95,7 @@ async def test_lines_of_many_turns_and_processes_form_one_chain(
     assert problem == ""
 
 
-async def test_lines_of_one_moment_take_one_request(
+async def test_simultaneous_audit_lines_take_one_request(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests, run = [], store.connection.run

@@ -25,7 +25,7 @@ async def taken(store: Store, ts: str = "1.0", of: Thread | None = None) -> Clai
 
 
 async def begun(store: Store, of: Thread | None = None) -> None:
-    """A thread that rests, with a conversation."""
+    """An idle thread with a conversation."""
     claim = await taken(store, of=of)
     await store.conversations.save(claim, conversation(of=of))
     await store.inbox.settle(claim)

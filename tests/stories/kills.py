@@ -1,4 +1,4 @@
-"""Ends turns in the middle, before or after any request, as a kill of their process would."""
+"""Ends turns before or after any request, like a kill of their process."""
 
 import asyncio
 import re
@@ -57,8 +57,7 @@ class Kills:
     """The n-th moment of a thread's turn kills it: each request that matches `requests` has one
     before and one after it.
 
-    What the killed turn would do on its way out does not happen. The worker finds the thread as it
-    finds those of a dead one.
+    Cleanup of the killed turn is skipped. The worker finds the thread like that of a dead worker.
     """
 
     requests: re.Pattern[str]

@@ -1,4 +1,5 @@
-"""Approvals: the policy asks, a card is shown, the right person decides, another worker goes on."""
+"""Approvals: the policy asks, a card is shown, the right person decides, another worker
+continues."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -73,8 +74,8 @@ def is_open(message: Message) -> bool:
 async def ask(
     world: World, text: str = "@bot write", *, who: str = "alice", count: int = 1
 ) -> tuple[str, Message]:
-    """Ask what needs an approval; returns the root and the last of `count` cards, once the turn is
-    suspended."""
+    """Ask a question that needs an approval; returns the root and the last of `count` cards, once
+    the turn is suspended."""
     root = await world.slack.user(who).says("#general", text)
     return root, await suspended(world, root, count)
 
@@ -89,7 +90,7 @@ async def suspended(world: World, root: str, count: int = 1) -> Message:
 
 
 async def answers(world: World, root: str) -> list[str]:
-    """What the bot has said in the thread besides cards, once it rests."""
+    """The bot's messages in the thread except cards, once it is idle."""
     await world.rests("#general", root)
     return [
         text
@@ -103,7 +104,7 @@ async def answers(world: World, root: str) -> list[str]:
 
 
 def outputs(world: World) -> list[str]:
-    """What the model was told about its calls."""
+    """The outputs of the calls for the model."""
     return [
         item["output"]
         for request in world.fake.requests
@@ -113,7 +114,7 @@ def outputs(world: World) -> list[str]:
 
 
 async def click_stale(world: World, asked: Message, who: str = "alice") -> None:
-    """Press Allow on a card as it was, in a client that does not know of its outcome yet."""
+    """Press Allow on an outdated card, in a client that has not seen its outcome."""
     message = world.slack.workspace.get_message(asked.channel_id, asked.ts)
     newest, message.blocks = message.blocks, asked.blocks
     try:
@@ -142,7 +143,7 @@ async def test_a_call_is_made_after_its_requester_allowed_it(
     assert effects(counts) == ["write"]
 
 
-async def test_another_person_is_refused_in_private_and_the_card_stays(
+async def test_another_person_is_refused_privately_and_the_card_stays(
     open_tools: OpenWorld, counts: Path
 ) -> None:
     async with open_tools() as world:
@@ -189,7 +190,7 @@ async def test_a_modal_that_is_closed_decides_nothing(open_tools: OpenWorld) -> 
         assert await answers(world, root) == ["Written."]
 
 
-async def test_of_many_clicks_at_once_one_counts_and_the_call_is_made_once(
+async def test_one_of_many_concurrent_clicks_counts_and_the_call_is_made_once(
     open_tools: OpenWorld, counts: Path
 ) -> None:
     async with open_tools() as world:
@@ -204,7 +205,7 @@ async def test_of_many_clicks_at_once_one_counts_and_the_call_is_made_once(
     assert effects(counts) == ["write"]
 
 
-async def test_an_approval_after_every_process_was_replaced(
+async def test_an_approval_works_after_every_process_was_replaced(
     open_tools: OpenWorld, counts: Path
 ) -> None:
     async with open_tools(socket_mode=False) as world:
@@ -218,7 +219,7 @@ async def test_an_approval_after_every_process_was_replaced(
 
 
 @pytest.mark.parametrize("end", ["stop", "native_stop", "reset", "edit", "delete", "message"])
-async def test_what_ends_the_question_withdraws_it_visibly(
+async def test_the_end_of_the_question_withdraws_the_card_visibly(
     open_tools: OpenWorld, counts: Path, end: str
 ) -> None:
     async with open_tools() as world:
@@ -243,7 +244,7 @@ async def test_what_ends_the_question_withdraws_it_visibly(
 
 
 @pytest.mark.parametrize("end", ["edit", "message"])
-async def test_after_a_withdrawal_the_model_is_told_and_the_thread_goes_on(
+async def test_after_a_withdrawal_the_model_is_informed_and_the_thread_continues(
     open_tools: OpenWorld, counts: Path, end: str
 ) -> None:
     async with open_tools() as world:
@@ -261,7 +262,7 @@ async def test_after_a_withdrawal_the_model_is_told_and_the_thread_goes_on(
     assert effects(counts) == []
 
 
-async def test_what_others_write_waits_behind_the_card_in_order(
+async def test_messages_of_others_wait_behind_the_card_in_order(
     open_tools: OpenWorld, counts: Path
 ) -> None:
     async with open_tools() as world:
@@ -279,7 +280,7 @@ async def test_what_others_write_waits_behind_the_card_in_order(
     assert effects(counts) == ["write"]
 
 
-async def test_an_approval_expires_and_says_so(open_tools: OpenWorld, counts: Path) -> None:
+async def test_an_expired_approval_says_so(open_tools: OpenWorld, counts: Path) -> None:
     async with open_tools(head="approval_hours = 0.0003") as world:
         world.fake.answer = [WRITE, "Too late."]
         root = await world.slack.user("alice").says("#general", "@bot write")
@@ -311,7 +312,7 @@ async def test_a_copy_of_the_card_elsewhere_decides_nothing(
     assert effects(counts) == ["write"]
 
 
-async def test_allow_in_this_thread_holds_for_its_requester_until_a_reset(
+async def test_allow_in_this_thread_applies_to_its_requester_until_a_reset(
     open_tools: OpenWorld, counts: Path
 ) -> None:
     async with open_tools() as world:
@@ -400,7 +401,7 @@ async def test_the_session_is_suspended_and_the_status_cleared(open_tools: OpenW
         assert session(world, root) == "active"
 
 
-async def test_the_audit_says_who_decided(open_tools: OpenWorld) -> None:
+async def test_the_audit_trail_names_the_decider(open_tools: OpenWorld) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Written."]
         root, asked = await ask(world)

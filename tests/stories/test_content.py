@@ -28,7 +28,7 @@ async def answer(world: World, channel: str, root: str) -> str:
 
 
 async def ask_in_wire_format(world: World, text: str, who: str = "alice", thread: str = "") -> str:
-    """Ask in Slack's own words for references; returns what the model was told."""
+    """Ask with references in Slack's wire format; returns the model's input."""
     bot = world.slack.bot.id
     ts = await world.slack.user(who).posts("#general", f"<@{bot}> {text}", thread_ts=thread or None)
     return await answer(world, "#general", thread or ts)
@@ -84,7 +84,7 @@ async def test_mentioned_groups_and_channels_are_read_by_their_names(each_way_wo
     assert [call.method for call in slack.calls].count("usergroups.list") == 1
 
 
-async def test_groups_keep_their_ids_where_the_scope_is_missing(world: World) -> None:
+async def test_groups_keep_their_ids_without_the_scope(world: World) -> None:
     web_api = world.slack.web_api
     web_api.scopes = frozenset(web_api.scopes or ()) - {"usergroups:read"}
     said = await ask_in_wire_format(world, "<!subteam^S0SUPPORT1> or <!subteam^S0INFRA|@infra>")
@@ -110,7 +110,7 @@ async def test_a_bare_mention_at_the_top_refers_to_the_message_above(each_way_wo
     assert "An earlier subject" not in said
 
 
-async def test_a_bare_mention_below_nothing_refers_to_nothing(world: World) -> None:
+async def test_a_bare_mention_without_a_message_above_refers_to_nothing(world: World) -> None:
     root = await world.ask("#random", "@bot")
     said = await answer(world, "#random", root)
     assert NO_WORDS in said
@@ -183,7 +183,7 @@ async def test_files_that_arrive_with_a_change_are_read(world: World) -> None:
 
 
 @pytest.mark.parametrize("in_messages", [False, True])
-async def test_a_transcript_that_comes_after_the_answer_is_read(
+async def test_a_transcript_that_arrives_after_the_answer_is_read(
     world: World, monkeypatch: pytest.MonkeyPatch, in_messages: bool
 ) -> None:
     monkeypatch.setattr("bot.slack.files.TRANSCRIPT_DELAYS", ())

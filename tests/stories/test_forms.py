@@ -1,4 +1,4 @@
-"""Forms: a tool asks its requester something in the middle of a call."""
+"""Forms: a tool asks its requester a question during a call."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -58,14 +58,16 @@ def ordered(orders: Path) -> list[str]:
 
 
 async def fill_in(world: World, who: str = "alice", **values: Any) -> dict[str, str]:
-    """Submit the modal on a person's screen; returns what is wrong with it."""
+    """Submit a person's open modal; returns its errors."""
     person = world.slack.user(who)
     delivery = await person.submits(FILLED | values)
     body = delivery.body if isinstance(delivery.body, dict) else {}
     return dict(body.get("errors") or {})
 
 
-async def test_a_form_is_filled_in_and_the_call_goes_on(open_shop: OpenWorld, orders: Path) -> None:
+async def test_a_form_is_filled_in_and_the_call_continues(
+    open_shop: OpenWorld, orders: Path
+) -> None:
     async with open_shop() as world:
         world.fake.answer = [ORDER, "Ordered."]
         root, asked = await ask(world, "@bot order tea")
@@ -81,7 +83,7 @@ async def test_a_form_is_filled_in_and_the_call_goes_on(open_shop: OpenWorld, or
     assert ordered(orders) == ["tea 3 large True Ada"]
 
 
-async def test_a_wrong_answer_is_shown_again_with_what_is_wrong(
+async def test_a_wrong_answer_is_shown_again_with_its_errors(
     open_shop: OpenWorld, orders: Path
 ) -> None:
     async with open_shop() as world:
@@ -117,9 +119,7 @@ async def test_a_form_is_answered_after_the_bot_and_the_server_were_replaced(
     assert len(ordered(orders)) == 1
 
 
-async def test_a_form_that_is_sent_twice_is_answered_once(
-    open_shop: OpenWorld, orders: Path
-) -> None:
+async def test_a_form_submitted_twice_is_answered_once(open_shop: OpenWorld, orders: Path) -> None:
     async with open_shop() as world:
         world.fake.answer = [ORDER, "Ordered."]
         root, asked = await ask(world, "@bot order tea")

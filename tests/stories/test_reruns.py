@@ -1,4 +1,4 @@
-"""A run fails for reasons of the server's own: it is repeated before the person is bothered."""
+"""A run that fails because of the server is repeated before the person gets an apology."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ TIMING = Timing(
     answer=AnswerTiming(posts_per_second=50.0, short=0.0, append_every=0.02, edit_every=0.02),
 )
 SLOW = replace(TIMING, engine=replace(ENGINE, rerun_pause=600.0))
-"""A second run is not due before the test is over."""
+"""No second run is due during the test."""
 WEB_SEARCH: dict[str, Any] = {
     "type": "web_search_call",
     "id": "ws_1",
@@ -98,7 +98,7 @@ async def test_the_usage_of_every_run_is_charged(each_world: World) -> None:
     assert row.spent.tokens == 30
 
 
-async def test_after_three_failures_the_person_is_told(each_world: World) -> None:
+async def test_after_three_failures_the_person_gets_an_apology(each_world: World) -> None:
     world = each_world
     world.fake.answer = [failed()] * 3
     root = await world.ask("#general", "@bot one")
@@ -110,7 +110,7 @@ async def test_after_three_failures_the_person_is_told(each_world: World) -> Non
 
 
 @pytest.mark.parametrize("each_world", [("responses", True), ("assistants", True)], indirect=True)
-async def test_an_answer_of_which_much_was_shown_is_not_begun_again(each_world: World) -> None:
+async def test_an_answer_that_was_largely_shown_is_not_restarted(each_world: World) -> None:
     world = each_world
     text = "Some words." * (LITTLE // 10)
     world.fake.answer = [failed(text=text)]
@@ -138,7 +138,7 @@ async def test_other_failures_are_not_repeated(world: World, reason: str) -> Non
 
 
 @pytest.mark.parametrize("timing", [SLOW])
-async def test_the_status_says_so_and_a_stop_ends_the_wait(world: World) -> None:
+async def test_the_status_shows_the_wait_and_a_stop_ends_it(world: World) -> None:
     world.fake.answer = [failed()]
     root = await world.slack.user("alice").says("#general", "@bot one")
     await world.slack.wait_for(
@@ -169,7 +169,7 @@ async def test_a_crash_adds_no_runs(redis_url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variant", ["no_conversations", "chat_completions"])
-async def test_a_stream_that_the_server_cuts_is_begun_again(
+async def test_a_stream_cut_by_the_server_is_restarted(
     redis_url: str, tmp_path: Path, variant: str
 ) -> None:
     path, cut = {

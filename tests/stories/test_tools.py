@@ -1,4 +1,4 @@
-"""Tools: the model asks for calls, they are made once, and it goes on with what came of them."""
+"""Tools: the model requests calls, they are made once, and it continues with their results."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ async def responses_world(open_tools: OpenTools) -> AsyncIterator[World]:
         yield world
 
 
-async def test_a_call_is_made_and_the_model_goes_on_with_its_result(
+async def test_a_call_is_made_and_the_model_continues_with_its_result(
     world: World, counts: Path
 ) -> None:
     world.fake.answer = script(calling(read("rain")))
@@ -38,7 +38,7 @@ async def test_a_call_is_made_and_the_model_goes_on_with_its_result(
     assert line.decided_by == "policy"
 
 
-async def test_the_next_turn_of_the_thread_goes_on(world: World) -> None:
+async def test_the_next_turn_of_the_thread_works(world: World) -> None:
     world.fake.answer = script(calling(read("rain")))
     root = await world.ask("#general", '@bot weather?\ncall s__read {"topic": "rain"}')
     await world.ask("#general", "thanks", thread_ts=root)
@@ -68,7 +68,7 @@ async def test_a_rebuilt_conversation_holds_the_calls(world: World) -> None:
     assert (output.call.name, output.text) == ("s__read", "about rain")
 
 
-async def test_what_a_tool_writes_is_shown_with_what_the_model_wrote_before(
+async def test_text_after_a_call_is_shown_below_the_text_before_it(
     responses_world: World,
 ) -> None:
     world = responses_world
@@ -104,7 +104,7 @@ async def test_usage_of_all_rounds_is_counted_once(responses_world: World) -> No
         (Call("s__fail"), "fail"),
     ],
 )
-async def test_a_call_that_cannot_be_made_is_told_to_the_model(
+async def test_a_call_that_cannot_be_made_is_reported_to_the_model(
     open_tools: OpenTools, counts: Path, call: Call, told: str
 ) -> None:
     async with open_tools() as world:

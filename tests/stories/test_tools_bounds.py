@@ -1,4 +1,4 @@
-"""Bounds of the loop: rounds, calls, money; and servers and models that behave badly."""
+"""Limits of the loop: rounds, calls, money; and misbehaving servers and models."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tests.world import World
 
 
 def endless(*calls: Call) -> Any:
-    """Wants the same calls again and again, until nothing may be called."""
+    """Requests the same calls until none may be called."""
 
     def answer(prompt: Prompt) -> Answer:
         if prompt.body.get("tool_choice") == "none":
@@ -35,7 +35,7 @@ def runs(fake: FakeOpenAI) -> int:
         ("rounds = 1", 2, 2, 1),
     ],
 )
-async def test_when_a_bound_is_reached_the_model_answers_without_calls(
+async def test_at_a_limit_the_model_answers_without_calls(
     open_tools: OpenTools, counts: Path, head: str, calls: int, made: int, rounds: int
 ) -> None:
     async with open_tools('ask = "never"', head=head) as world:
@@ -51,7 +51,7 @@ async def test_when_a_bound_is_reached_the_model_answers_without_calls(
         assert (await world.replies("#general", root, 2))[1] == "Fine."
 
 
-async def test_a_budget_that_is_spent_between_rounds_ends_the_calls(
+async def test_a_limit_reached_between_rounds_ends_the_calls(
     open_tools: OpenTools, counts: Path
 ) -> None:
     def answer(prompt: Prompt) -> Answer:
@@ -77,7 +77,7 @@ async def test_a_budget_that_is_spent_between_rounds_ends_the_calls(
     ],
     ids=["ids", "names", "arguments"],
 )
-async def test_calls_that_make_no_sense_cost_the_model_an_error(
+async def test_invalid_calls_return_an_error_to_the_model(
     open_tools: OpenTools, calls: tuple[Call, ...]
 ) -> None:
     async with open_tools('ask = "never"') as world:
@@ -107,7 +107,7 @@ async def test_a_result_of_megabytes_is_cut(open_tools: OpenTools) -> None:
         assert all(len(output.text) < 4_100 for output in answer.outputs)
 
 
-async def test_a_result_that_gives_orders_is_data_for_the_model_only(
+async def test_instructions_in_a_result_are_only_data_for_the_model(
     open_tools: OpenTools, counts: Path
 ) -> None:
     async with open_tools('ask = "never"') as world:

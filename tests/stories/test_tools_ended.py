@@ -1,4 +1,4 @@
-"""Turns that end in the middle of their calls: every call has an output, and the thread goes on."""
+"""Turns that end during their calls: every call has an output, and the thread continues."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -34,7 +34,7 @@ async def responses_world(open_tools: OpenTools) -> AsyncIterator[World]:
 
 
 async def goes_on(world: World, root: str) -> None:
-    """The thread takes another question, and nothing is left open on the server."""
+    """The thread accepts another question, and no call is left open on the server."""
     count = len(world.slack.replies("#general", root))
     await world.ask("#general", "and then?", thread_ts=root)
     assert "and then?" in (await world.replies("#general", root, count + 1))[-1]
@@ -52,7 +52,7 @@ async def called(world: World, counts: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize("order", ["stop", "reset"])
-async def test_a_stop_ends_the_calls_and_says_what_is_not_known(
+async def test_a_stop_ends_the_calls_and_reports_unknown_outcomes(
     world: World, counts: Path, order: str
 ) -> None:
     world.fake.answer = script(calling(LINGER, SLOW))
@@ -89,7 +89,7 @@ def said_so(prompt: Prompt) -> str:
     return " | ".join(prompt.user_messages)
 
 
-async def test_a_server_that_is_away_after_the_calls_is_waited_for(
+async def test_a_turn_waits_for_a_server_that_is_down_after_the_calls(
     world: World, counts: Path
 ) -> None:
     world.fake.answer = script(calling(read("rain")))
@@ -102,10 +102,10 @@ async def test_a_server_that_is_away_after_the_calls_is_waited_for(
     assert effects(counts) == ["read"]
 
 
-async def test_a_conversation_that_is_lost_with_its_calls_is_rebuilt_with_the_results(
+async def test_a_conversation_lost_with_its_calls_is_rebuilt_with_the_results(
     world: World, counts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The model of the new conversation is told what the calls came to, and that they were made."""
+    """The model in the new conversation gets the calls with their results."""
     call = Toolbox.call
 
     async def call_and_lose(*args: Any) -> Result:
@@ -129,7 +129,7 @@ async def test_a_conversation_that_is_lost_with_its_calls_is_rebuilt_with_the_re
     assert effects(counts) == ["add:x"]
 
 
-async def test_a_run_that_expired_meanwhile_is_followed_by_one_that_knows_the_results(
+async def test_an_expired_run_is_followed_by_one_with_the_results(
     open_tools: OpenTools, counts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call = Toolbox.call
@@ -165,7 +165,7 @@ async def test_a_run_that_expired_meanwhile_is_followed_by_one_that_knows_the_re
     ],
     ids=lambda item: item["type"],
 )
-async def test_an_open_call_that_another_turn_has_left_is_closed(
+async def test_an_open_call_of_an_earlier_turn_is_closed(
     responses_world: World, item: dict[str, Any]
 ) -> None:
     world = responses_world
@@ -180,7 +180,7 @@ async def test_an_open_call_that_another_turn_has_left_is_closed(
     assert await world.bot.store.dead.list() == ()
 
 
-async def test_a_call_that_the_server_has_lost_is_sent_along_with_its_output(
+async def test_a_call_lost_by_the_server_is_sent_with_its_output(
     responses_world: World,
 ) -> None:
     world = responses_world

@@ -1,4 +1,4 @@
-"""A turn with tools is killed at every request: no effect twice, and the thread goes on."""
+"""A turn with tools is killed at every request: no effect is repeated, and the thread continues."""
 
 import re
 from collections import defaultdict
@@ -33,7 +33,7 @@ class Model:
     """Asks for two rounds of calls and says "Done."; answers a second question at once."""
 
     told: dict[str, str] = field(default_factory=lambda: defaultdict(str))
-    """What it was told about the calls for a name."""
+    """The outputs that it got for the calls of a name."""
 
     def __call__(self, prompt: Prompt) -> Answer:
         question = prompt.user_messages[-1]
@@ -75,7 +75,7 @@ def world_name(world: World) -> str:
 
 
 def forget_conversation(world: World, thread: str) -> None:
-    """What a process of `replay` remembers dies with it."""
+    """The memory of `replay` is lost with its process."""
     engine = network_engine(world)
     memories = engine.replay._memories if isinstance(engine, Router) else {}
     for key, memory in list(memories.items()):
@@ -83,7 +83,7 @@ def forget_conversation(world: World, thread: str) -> None:
             del memories[key]
 
 
-async def test_a_turn_that_is_killed_has_no_effect_twice(
+async def test_a_killed_turn_repeats_no_effect(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.fake.answer = model = Model()

@@ -1,4 +1,4 @@
-"""The bot is upgraded while it is busy: it carries on with what the earlier version left in Redis.
+"""The bot is upgraded while it is busy: it continues with the Redis of the earlier version.
 
 `tests/data/previous_version/README.md` says what each thread of the recordings is about.
 """
@@ -59,7 +59,7 @@ EXPECTED = {
     "queued": ["turn 1: queued one"],
     "queued behind": ["turn 1: queued behind one | queued behind two"],
 }
-"""How the first line of each message of the bot begins, by thread."""
+"""The beginnings of the first lines of the bot's messages, by thread."""
 NEW_RUNS = {
     "waiting",
     "editing",
@@ -75,7 +75,7 @@ REST = "The rest of it. " * 6
 
 
 def answer(prompt: Prompt) -> str:
-    """As the recorded server answered, without holding anything."""
+    """The answers of the recorded server, without holding any."""
     return f"turn {prompt.turn}: {' | '.join(prompt.user_messages)}\n\n{REST}"
 
 
@@ -90,7 +90,7 @@ def recording(request: pytest.FixtureRequest, redis_server: RedisServer) -> Reco
 
 @pytest.fixture
 async def upgraded(recording: Recording, redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    """A world whose bot has begun to work with the recording."""
+    """A world whose bot continues the recording."""
     async with open_world(
         redis_url,
         tmp_path,
@@ -130,7 +130,7 @@ async def test_a_busy_bot_is_upgraded(upgraded: World, recording: Recording) -> 
 
 
 async def _runs_are_followed(world: World, recording: Recording) -> None:
-    """Wait until the bot has asked for each run under way whose id is in a journal."""
+    """Wait until the bot has polled each running run whose id is in a journal."""
     runs = recording.known_runs
     assert len(runs) == 8
 

@@ -134,7 +134,7 @@ async def test_running_turns_survive_the_loss_of_all_data(tmp_path: Path) -> Non
             await world.bot.store.redis.flushall()
             redis, pulse = world.bot.store.redis, world.bot.store.keys.pulse
             await wait_until(lambda: redis.hget(pulse, "restored_at"))
-            world.fake.finish()  # the run goes on: it is neither lost nor started again
+            world.fake.finish()  # the run continues: it is neither lost nor restarted
 
             assert await world.replies("#general", root) == ["an answer"]
             await world.ask("#general", "more", thread_ts=root)

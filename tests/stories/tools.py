@@ -1,4 +1,4 @@
-"""What the stories about tools share: worlds with an MCP server, and scripts for the model."""
+"""Shared parts of the stories about tools: worlds with an MCP server, and scripts for the model."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -29,7 +29,7 @@ def read(topic: str) -> Call:
 
 
 def script(*rounds: Answer) -> Any:
-    """Answers with one round of calls after the other, then says what came of the last one."""
+    """Answers with rounds of calls, then shows the results of the last one."""
     left = list(rounds)
 
     def answer(prompt: Prompt) -> Answer:

@@ -1,4 +1,4 @@
-"""An MCP server that asks people something in the middle of its calls."""
+"""An MCP server that asks people questions during its calls."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal

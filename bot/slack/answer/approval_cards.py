@@ -1,6 +1,7 @@
 """The cards of approvals in Slack: each posted once, and edited to its outcome.
 
-Where the outcome of a post is unknown, the card is looked up by its metadata before it is repeated.
+If the outcome of a post is unknown, the card is looked up by its metadata before it is posted
+again.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ class ApprovalCards:
         self._timing = timing
 
     async def show(self, turn: Turn, approval: Approval, approvers: Sequence[str]) -> bool:
-        """Post the card, unless it was posted before. False where Slack refuses it for good."""
+        """Post the card, unless it was posted before. False if Slack refuses it for good."""
 
         async def post(again: bool) -> str:
             if again and (found := await self._find(turn, approval)):
@@ -96,7 +97,7 @@ class ApprovalCards:
         return str(answer["ts"])
 
     async def _find(self, turn: Turn, approval: Approval) -> str:
-        """The `ts` of a card that was posted without being recorded, or ""."""
+        """The `ts` of a card that was posted but not recorded, or ""."""
         wanted = _metadata(turn, approval)
         with slack_errors():
             async for message in read_replies(

@@ -40,7 +40,7 @@ TOO_LATE: Mapping[Outcome, str] = {
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Which approval was pressed, and in which message; modals carry it along."""
+    """The approval and the message of a click; stored in modals."""
 
     thread_key: str
     card: str
@@ -78,26 +78,27 @@ class ApprovalButtons:
     async def allow(
         self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
     ) -> None:
-        """The call may be made, once."""
+        """Handle Allow: the call may be made, once."""
         await self._press(ack, action, body, context, Decision("run"))
 
     async def allow_in_thread(
         self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
     ) -> None:
-        """So may later calls of the same tool, for the same requester in this thread."""
+        """Handle "Allow in this thread": later calls of the tool for this requester are allowed,
+        too."""
         await self._press(ack, action, body, context, Decision("run", in_thread=True))
 
     async def ask_reason(
         self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
     ) -> None:
-        """Deny asks for a reason first, which may stay empty."""
+        """Handle Deny: ask for an optional reason first."""
         about = parse_about(action, body, context)
         if about and await self._pending(about, body["user"]):
             await self._open(body, card.deny_modal(encode(about)))
         await ack()
 
     async def deny(self, ack: AsyncAck, view: Payload, body: Payload) -> None:
-        """The reason was sent."""
+        """Handle the submission of the reason."""
         about = decode(About, view["private_metadata"])
         reason = view["state"]["values"]["reason"]["reason"].get("value") or ""
         decision = Decision("denied", reason=reason[: card.REASON_LENGTH].strip())
@@ -107,7 +108,7 @@ class ApprovalButtons:
     async def show_all(
         self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
     ) -> None:
-        """All of long arguments, in a modal."""
+        """Show long arguments in a modal."""
         about = parse_about(action, body, context)
         approval = await self._visible(about, body["user"]) if about else None
         if about and approval:
@@ -115,7 +116,7 @@ class ApprovalButtons:
         await ack()
 
     async def turn_page(self, ack: AsyncAck, action: Payload, body: Payload) -> None:
-        """Another page of them."""
+        """Show another page of them."""
         view = body["view"]
         about = decode(About, view["private_metadata"])
         if approval := await self._visible(about, body["user"]):
@@ -130,7 +131,7 @@ class ApprovalButtons:
     async def open_form(
         self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
     ) -> None:
-        """The form of a tool's question."""
+        """Open the form of a tool's question."""
         about = parse_about(action, body, context)
         pending = await self._pending(about, body["user"]) if about else None
         if about and pending and (view := card.form_modal(pending.approval, encode(about))):
@@ -138,7 +139,8 @@ class ApprovalButtons:
         await ack()
 
     async def answer(self, ack: AsyncAck, view: Payload, body: Payload) -> None:
-        """The form was sent: stored if it is valid, else shown again with what is wrong."""
+        """Handle the submission of the form: store it if valid, else show it again with its
+        errors."""
         about = decode(About, view["private_metadata"])
         pending = await self._pending(about, body["user"])
         if pending is None:
@@ -156,17 +158,17 @@ class ApprovalButtons:
     async def visited(
         self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
     ) -> None:
-        """The person has been at the address that the tool asked for."""
+        """Handle the confirmation that the person visited the tool's address."""
         await self._press(ack, action, body, context, Decision("run", content="{}"))
 
     async def decline(
         self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
     ) -> None:
-        """The tool gets no answer."""
+        """Handle Decline: the tool gets no answer."""
         await self._press(ack, action, body, context, Decision("denied", content="{}"))
 
     async def opened(self, ack: AsyncAck) -> None:
-        """Slack opens the address in the person's browser; nothing follows from that."""
+        """Acknowledge the click on the link, which has no effect here."""
         await ack()
 
     async def _press(
@@ -207,7 +209,7 @@ class ApprovalButtons:
             await self._tell(about, user, TOO_LATE[outcome])
 
     async def _pending(self, about: About, user: Payload) -> Pending | None:
-        """The approval, if it is open for this person to decide; else they are told why not."""
+        """The approval if this person may decide it; otherwise they get an explanation."""
         thread, press = about.thread, about.press
         pending = await self._store.approvals.find(thread, press.turn_id, press.id)
         if pending is None or (pending.card and pending.card != about.card):
@@ -238,7 +240,7 @@ class ApprovalButtons:
     async def _tell_earlier(
         self, about: About, user: Payload, decision: Decision, earlier: Decision
     ) -> None:
-        """A second click of the same person with the same meaning needs no words."""
+        """A repeated click of the same person with the same decision is not explained."""
         if (earlier.by, earlier.verdict) != (user["id"], decision.verdict):
             await self._tell(about, user, texts.earlier(card.outcome(earlier)))
 
@@ -254,7 +256,7 @@ class ApprovalButtons:
 
 
 def parse_about(action: Payload, body: Payload, context: AsyncBoltContext) -> About | None:
-    """What was pressed, and where: the thread is that of the message, whatever the button says."""
+    """The data of a click: the thread is that of the message, whatever the button contains."""
     press = Press.parse(action["value"])
     if press is None:
         return None

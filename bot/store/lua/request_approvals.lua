@@ -1,5 +1,5 @@
--- Record what people are asked to approve, and give what is decided about it. What was interrupted,
--- withdrawn or has expired is decided here, also where this call does not ask for it.
+-- Record approvals, and return their decisions. Interrupted, withdrawn or expired ones are decided
+-- here, even if this call does not ask for them.
 -- KEYS thread, turn, interrupts
 -- ARGV claim, name, requester, approvals...
 -- `approvals` are pairs of an id and an approval as JSON; one that was recorded before stays.

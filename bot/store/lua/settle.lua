@@ -1,4 +1,5 @@
--- End a turn: remove its messages and its journal, keep its record, and let the thread rest or go on.
+-- End a turn: remove its messages and its journal, save its record, and make the thread idle or
+-- ready.
 -- KEYS thread, inbox, turn, ready, interrupts, conversation, record, idle, dead, runs, recent...
 -- ARGV claim, name, place, last_item_id, counts, records, letter_id, letter, most: number,
 --   most_bytes: number, tombstone_seconds, owed, most_dead: number, run_ids, most_runs: number,

@@ -1,5 +1,5 @@
--- Give up a claim until people have decided about what a turn asks them. No worker holds the thread
--- meanwhile, and what others write waits behind it.
+-- Release a claim until people have decided the turn's approvals. No worker holds the thread until
+-- then, and other messages wait.
 -- KEYS thread, turn, ready, later, interrupts
 -- ARGV claim, name, due: number, reason, known...
 -- `known` are the approvals whose decision the worker has seen; `due` is when the first of the others

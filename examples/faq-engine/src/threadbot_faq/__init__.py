@@ -1,4 +1,4 @@
-"""An engine that answers from a TOML file: the entry whose words the last question has."""
+"""An engine that answers from a TOML file, with the entry whose words match the last question."""
 
 import os
 import re
