@@ -7,9 +7,10 @@ from bot.errors import Undeliverable
 from bot.jobs.export import export_conversations
 from bot.jobs.forget import forget_conversations, forget_dead_letters, leave_conversations
 from bot.jobs.report import person_chart, team_chart
-from bot.models import Answer, Conversation, Message
+from bot.models import Answer, Conversation, Message, Thread
 from bot.slack.surfaces.conversation_row import place
 from bot.store import Turn
+from bot.store.jobs import STOP
 from bot.store.steps import job
 from bot.telemetry.log import log
 from bot.texts import jobs as texts
@@ -31,15 +32,24 @@ async def run_jobs(turn: Turn, services: Services, jobs: Iterable[Message]) -> A
 
 def _doing(turn: Turn, services: Services, message: Message) -> Callable[[bool], Awaitable[bool]]:
     async def do(_: bool) -> bool:
-        refusal = await services.rights.refusal(message)
-        if refusal and message.text not in ALWAYS:
+        name = message.text.partition(" ")[0]
+        refusal = "" if name in ALWAYS else await services.rights.refusal(message)
+        if refusal:
             words = await services.rights.explain(refusal)
             await services.direct_messages.send(message.user_id, words)
             return False
-        await JOBS[message.text](turn, services, message)
+        await JOBS[name](turn, services, message)
         return True
 
     return do
+
+
+async def stop_answer(turn: Turn, services: Services, message: Message) -> None:
+    """Stop the answer of a thread. `web` could not find out in time whether the person may."""
+    thread = Thread.parse(message.text.partition(" ")[2])
+    user_id, user_team_id = message.user_id, message.user_team_id
+    if not await services.rights.refusal_of(thread, user_id, user_team_id):
+        await services.store.inbox.interrupt(thread, "stop")
 
 
 async def send_chart(turn: Turn, services: Services, message: Message) -> None:
@@ -102,9 +112,10 @@ async def forget_me(turn: Turn, services: Services, message: Message) -> None:
     await services.direct_messages.send(message.user_id, words)
 
 
-ALWAYS = frozenset({"forget_me"})
-"""Jobs for everyone, whether or not they may use the bot."""
+ALWAYS = frozenset({"forget_me", STOP})
+"""Jobs for everyone, or that check rights themselves."""
 JOBS: Mapping[str, Callable[[Turn, Services, Message], Awaitable[None]]] = {
+    STOP: stop_answer,
     "chart": send_chart,
     "team_chart": send_team_chart,
     "export": export,

@@ -27,6 +27,17 @@ def refusal(
     )
 
 
+def needs_profile(message: Message, settings: Settings, channel: ChannelSettings) -> bool:
+    """Whether `refusal` depends on what Slack says about the author."""
+    if message.user_id in settings.bot_admins:
+        return False
+    if settings.bot_allow_teams or settings.bot_deny_teams:
+        return True
+    if _is_named(message, settings, channel) or channel.users == "guests":
+        return False
+    return not (settings.bot_allow_guests and settings.bot_allow_outsiders)
+
+
 def _denial(message: Message, teams: set[str], settings: Settings) -> str:
     if message.user_id in settings.bot_deny_people:
         return PERSON
@@ -59,14 +70,17 @@ def _channel(message: Message) -> str | None:
 def _strangeness(
     message: Message, person: Person | None, settings: Settings, channel: ChannelSettings
 ) -> str:
-    named = message.user_id in settings.bot_allow_people or message.user_id in channel.people
-    if named or channel.users == "guests":
+    if _is_named(message, settings, channel) or channel.users == "guests":
         return ""
     if not settings.bot_allow_outsiders and is_outsider(message, person):
         return OUTSIDER
     if person is not None and person.is_guest and not settings.bot_allow_guests:
         return GUEST
     return ""
+
+
+def _is_named(message: Message, settings: Settings, channel: ChannelSettings) -> bool:
+    return message.user_id in settings.bot_allow_people or message.user_id in channel.people
 
 
 def _memberships(person: Person | None) -> set[str]:

@@ -25,10 +25,11 @@ from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.surfaces.assistant_thread import AssistantThread
 from bot.slack.threads import spoke_in
-from bot.store import Address, Routed, Store
+from bot.store import Address, Routed, Store, jobs
 from bot.store.routing import APP_BOUND, PERSON_BOUND
 from bot.telemetry import metrics
 from bot.telemetry.log import log
+from bot.texts.access import UNKNOWN
 from bot.texts.answers import INBOX_FULL, NOTHING_TO_STOP
 from bot.texts.status import queued
 
@@ -108,7 +109,10 @@ class Listeners:
         if event.get("channel") and event.get("thread_ts"):
             thread = Thread(installation(context), event["channel"], event["thread_ts"])
             user_id = event.get("user") or ""
-            if not user_id or not await self._rights.refusal_of(thread, user_id):
+            refusal = await self._rights.refusal_of(thread, user_id) if user_id else ""
+            if refusal == UNKNOWN:
+                await jobs.ask_stop(self._store.inbox, thread, user_id)
+            elif not refusal:
                 await self._store.inbox.interrupt(thread, "stop")
 
     async def app_home_opened(self, event: Payload, context: AsyncBoltContext) -> None:
@@ -172,29 +176,31 @@ class Listeners:
             user_id, team_id = message.user_id, message.user_team_id
             if not await self._rights.reset_refusal(message.thread, user_id, team_id):
                 await self._store.inbox.interrupt(message.thread, "reset")
-        elif message.kind == "stop" and await self._rights.refusal(message):
-            return
         elif message.kind == "stop":
-            if not await self._stop(message) and routed.waiting <= 1:
-                await self._notify_nothing_to_stop(message)
+            await self._stop(message, routed)
         elif routed.active:
             await self._show_queued(message.thread, routed.waiting)
 
-    async def _stop(self, message: Message) -> bool:
-        """Stop the thread's turn, or those of the whole DM at its top; returns whether there was
-        one."""
+    async def _stop(self, message: Message, routed: Routed) -> None:
+        """Stop the thread's turn, or those of the whole DM at its top."""
+        inbox, threads = self._store.inbox, await self._threads_to_stop(message)
+        refusal = await self._rights.refusal(message)
+        if refusal == UNKNOWN:
+            for thread in threads:
+                await jobs.ask_stop(inbox, thread, message.user_id, message.user_team_id)
+        elif not refusal:
+            stopped = [await inbox.interrupt(thread, "stop") for thread in threads]
+            if not any(stopped) and routed.waiting <= 1:
+                await self._notify_nothing_to_stop(message)
+
+    async def _threads_to_stop(self, message: Message) -> set[Thread]:
         thread = message.thread
-        threads = {thread}
-        if thread.channel_id.startswith("D") and message.ts == thread.thread_ts:
-            recent = await self._store.conversations.recent(
-                thread.team_id,
-                message.user_id,
-                channel_id=thread.channel_id,
-                limit=STOPPED_AT_ONCE,
-            )
-            threads |= {conversation.thread for conversation in recent}
-        stopped = [await self._store.inbox.interrupt(each, "stop") for each in threads]
-        return any(stopped)
+        if not thread.channel_id.startswith("D") or message.ts != thread.thread_ts:
+            return {thread}
+        recent = await self._store.conversations.recent(
+            thread.team_id, message.user_id, channel_id=thread.channel_id, limit=STOPPED_AT_ONCE
+        )
+        return {thread, *(conversation.thread for conversation in recent)}
 
     async def _refuse(self, message: Message) -> None:
         """Tell the person that the thread's inbox is full, at most once a minute."""

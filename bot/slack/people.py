@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import BotError
+from bot.errors import BotError, Retry
 from bot.slack.client import error_code, slack_errors
 from bot.telemetry.log import log
 from bot.texts.access import ADMIN
@@ -64,12 +64,14 @@ class People:
         self._home = home
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, Person | None]] = OrderedDict()
+        self._failed: dict[str, Retry] = {}
 
     async def find(self, user_id: str) -> Person | None:
         """The person; None if Slack cannot be asked now and nothing is cached."""
         until, person = self._known.get(user_id, (0.0, None))
         if self._clock() < until:
             return person
+        self._failed.pop(user_id, None)
         try:
             with slack_errors():
                 answer = await self._client.users_info(user=user_id)
@@ -78,15 +80,35 @@ class People:
             code = error_code(error) if isinstance(error, SlackApiError) else str(error)
             log.warning("person_unknown", user=user_id, error=code)
             lasts = FAILED_SECONDS
+            if isinstance(error, Retry) and person is None:
+                self._failed[user_id] = error
         self._known[user_id] = (self._clock() + lasts, person)
         self._known.move_to_end(user_id)
         if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+            oldest, _ = self._known.popitem(last=False)
+            self._failed.pop(oldest, None)
         return person
+
+    async def identify(self, user_id: str) -> Person | None:
+        """The person; None if Slack refuses to say who it is, or does not know.
+
+        Raises Retry if Slack is unavailable and nothing is cached; the next call asks again.
+        """
+        if user_id in self._failed:
+            self.forget(user_id)
+        person = await self.find(user_id)
+        if person is None and (error := self._failed.get(user_id)):
+            raise error
+        return person
+
+    def cached(self, user_id: str) -> Person | None:
+        """What Slack said about the person last, however long ago."""
+        return self._known.get(user_id, (0.0, None))[1]
 
     def forget(self, user_id: str) -> None:
         """Forget the cached person."""
         self._known.pop(user_id, None)
+        self._failed.pop(user_id, None)
 
     async def is_admin(self, user_id: str) -> bool:
         """Whether the person is an admin of this bot (`BOT_ADMINS`) or of the workspace."""

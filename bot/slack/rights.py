@@ -7,9 +7,10 @@ vote, which take effect immediately.
 import asyncio
 from collections.abc import Iterable
 
+from bot.errors import Retry
 from bot.models import Conversation, Message, Thread
 from bot.settings import Settings
-from bot.slack.access import refusal
+from bot.slack.access import needs_profile, refusal
 from bot.slack.channels import Channels
 from bot.slack.people import People, Person
 from bot.store import Store, jobs
@@ -21,8 +22,8 @@ from bot.texts.approvals import OTHER_PERSON, other_person
 class Rights:
     """The rights of people, from the settings and their Slack profile.
 
-    `look_up_seconds` is the timeout for looking up a person (None: no limit). A person still
-    unknown then is judged by the workspace that the event names.
+    While Slack cannot say who a person is, nothing is permitted. `look_up_seconds` is how long to
+    wait for that; `refusal` returns `UNKNOWN` then. Without it (in a worker) Retry is raised.
     """
 
     def __init__(
@@ -49,7 +50,14 @@ class Rights:
         thread = message.thread
         if settings is None:
             settings = await self._store.channels.find(thread.team_id, thread.channel_id)
-        person = await self._find(message.user_id)
+        person = None
+        if needs_profile(message, self._settings, settings):
+            try:
+                person = await self._find(message.user_id)
+            except Retry:
+                if self._look_up_seconds is None:
+                    raise
+                return texts.UNKNOWN
         return refusal(message, person, self._settings, settings)
 
     async def refusal_of(self, thread: Thread, user_id: str, user_team_id: str = "") -> str:
@@ -127,13 +135,19 @@ class Rights:
         """The explanation for a refused person."""
         if reason == texts.NOT_YOURS:
             return texts.not_yours()
+        if reason == texts.UNKNOWN:
+            return texts.unknown()
         if reason == OTHER_PERSON:
             return other_person()
         return texts.refused(reason, await self._people.whom_to_ask())
 
     async def _find(self, user_id: str) -> Person | None:
+        if self._look_up_seconds is None:
+            return await self._people.identify(user_id)
         try:
             async with asyncio.timeout(self._look_up_seconds):
-                return await self._people.find(user_id)
+                return await self._people.identify(user_id)
         except TimeoutError:
-            return None
+            if person := self._people.cached(user_id):
+                return person
+            raise Retry("slack_person_unknown") from None

@@ -11,6 +11,8 @@ from bot.store.inbox import Inbox
 
 Job = Literal["chart", "team_chart", "export", "reset_all", "forget_me"]
 
+STOP = "stop"
+"""The job that stops an answer; the key of its thread follows."""
 PLACE = "errands"
 """Takes the place of a thread's ts: the jobs of a person form a thread. (The stored name is
 older.)"""
@@ -19,6 +21,13 @@ older.)"""
 def place(team_id: str, user_id: str) -> Thread:
     """The inbox of a person's jobs."""
     return Thread(team_id, user_id, PLACE)
+
+
+async def ask_stop(inbox: Inbox, thread: Thread, user_id: str, user_team_id: str = "") -> None:
+    """Let a worker stop the thread's answer, if it finds that the person may."""
+    ts = f"{time.time():.6f}"
+    where, text = place(thread.team_id, user_id), f"{STOP} {thread.key}"
+    await inbox.deliver(Message(where, ts, user_id, text, user_team_id=user_team_id, kind="errand"))
 
 
 async def ask(inbox: Inbox, job: Job, team_id: str, user_id: str, event_id: str) -> None:

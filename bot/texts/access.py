@@ -9,6 +9,9 @@ TEAM = "it may not be used from your workspace"
 NOT_YOURS = "the conversation is not yours alone"
 """Another person started the conversation or wrote in it."""
 
+UNKNOWN = "Slack did not say who you are"
+"""Slack could not be asked in time."""
+
 NOT_VISIBLE = "⚠️ You cannot see this conversation in Slack any more, so I leave it as it is."
 ADMIN = "the person who runs this bot"
 """Stands for an admin whose name is unknown."""
@@ -17,6 +20,11 @@ ADMIN = "the person who runs this bot"
 def refused(reason: str, whom: str) -> str:
     """Why the bot does not answer, and who can change that."""
     return f"⚠️ This bot cannot answer you: {reason}. To change that, ask {whom}."
+
+
+def unknown() -> str:
+    """Why nothing was done."""
+    return "⚠️ Slack did not tell me who you are in time. Please try again."
 
 
 def not_yours() -> str:

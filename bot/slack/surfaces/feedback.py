@@ -19,9 +19,10 @@ from bot.slack.client import slack_errors
 from bot.slack.ephemerals import notice
 from bot.slack.events import installation
 from bot.slack.rights import Rights
-from bot.store import Feedback, Store
+from bot.store import Feedback, Store, jobs
 from bot.telemetry.log import log
 from bot.texts import buttons as texts
+from bot.texts.access import UNKNOWN
 from bot.texts.answers import NOTHING_TO_STOP
 
 Payload = Mapping[str, Any]
@@ -122,13 +123,16 @@ class AnswerButtons:
         self, ack: AsyncAck, body: Payload, context: AsyncBoltContext, client: AsyncWebClient
     ) -> None:
         """Handle our Stop button."""
-        thread = thread_of(body, context)
-        if await self._refused(thread, body, client):
-            await ack()
-            return
-        found = await self._store.inbox.interrupt(thread, "stop")
+        thread, user = thread_of(body, context), body["user"]
+        user_team_id = user.get("team_id") or ""
+        reason = await self._rights.refusal_of(thread, user["id"], user_team_id)
+        if reason == UNKNOWN:
+            await jobs.ask_stop(self._store.inbox, thread, user["id"], user_team_id)
+        found = not reason and await self._store.inbox.interrupt(thread, "stop")
         await ack()
-        if not found:
+        if reason and reason != UNKNOWN:
+            await self._explain(reason, thread, user, client)
+        elif not reason and not found:
             await notice(self._store, client, thread, body["user"]["id"], NOTHING_TO_STOP)
 
     async def _refused(self, thread: Thread, body: Payload, client: AsyncWebClient) -> bool:
@@ -136,9 +140,14 @@ class AnswerButtons:
         user = body["user"]
         reason = await self._rights.refusal_of(thread, user["id"], user.get("team_id") or "")
         if reason:
-            words = await self._rights.explain(reason)
-            await notice(self._store, client, thread, user["id"], words)
+            await self._explain(reason, thread, user, client)
         return bool(reason)
+
+    async def _explain(
+        self, reason: str, thread: Thread, user: Payload, client: AsyncWebClient
+    ) -> None:
+        words = await self._rights.explain(reason)
+        await notice(self._store, client, thread, user["id"], words)
 
 
 def thread_of(body: Payload, context: AsyncBoltContext) -> Thread:
