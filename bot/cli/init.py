@@ -49,7 +49,7 @@ class Wizard:
         self._ask_for_model()
         self._ask_for_redis()
         self._write()
-        click.echo("\nThe doctor says:\n")
+        click.echo("\nChecks of bot doctor:\n")
         lines = asyncio.run(
             doctor.examine(self._file, url=self._get("BOT_PUBLIC_URL"), release=False, tell=_show)
         )
@@ -88,7 +88,7 @@ class Wizard:
         self._app_id = created.id
         if self._url and created.signing_secret:
             self._answers["SLACK_SIGNING_SECRET"] = created.signing_secret
-        click.echo(f"Made {name}. Install it: {APPS}/{created.id}/install-on-team")
+        click.echo(f"Created {name}. Install it: {APPS}/{created.id}/install-on-team")
 
     def _offer_update(self) -> None:
         found = re.match(r"xapp-\d+-(A[A-Z0-9]+)-", self._get("SLACK_APP_TOKEN"))
@@ -162,7 +162,7 @@ class Wizard:
     def _ask_for_model(self) -> None:
         click.echo("\nThe AI server")
         url = self._get("OPENAI_BASE_URL")
-        own = click.confirm("A server of your own, instead of OpenAI?", default=bool(url))
+        own = click.confirm("Use your own server instead of OpenAI?", default=bool(url))
         if own:
             text = "Its address, like http://localhost:11434/v1"
             while self._problem("OPENAI_BASE_URL", url := self._prompt("OPENAI_BASE_URL", text)):
@@ -203,7 +203,7 @@ class Wizard:
             lines = asyncio.run(_check(opened, self._settings(), checks))
             if not doctor.has_failed(lines):
                 return
-            if click.confirm("Keep it all the same?", default=False):
+            if click.confirm("Keep it anyway?", default=False):
                 return
             self._answers.pop(variable)
             self._before.pop(variable, None)

@@ -19,13 +19,13 @@ BACK = "Previous page"
 
 DENY_TITLE = "Deny this call"
 REASON = "Reason"
-REASON_HINT = "The assistant reads it. Leave it empty if there is nothing to say."
+REASON_HINT = "Optional. The assistant reads it."
 CANCEL = "Cancel"
 
-GONE = "This question is closed: the answer that it belonged to is over."
+GONE = "This question is closed: its answer has ended."
 CHANGED = "The call has changed since this was shown. Nothing was done."
-EXPIRED = "This came too late: the time to decide is over."
-OTHER_PERSON = "only the person who asked and the approvers of the channel decide about this"
+EXPIRED = "This decision came too late: the approval has expired."
+OTHER_PERSON = "only the person who asked and the approvers of the channel can decide this"
 
 EXTERNAL_CONTENT = (
     "The assistant has read content from elsewhere (the web, a file, another person, a tool). "
@@ -37,7 +37,7 @@ WITHDRAWN = {
     "stop": "the answer was stopped",
     "reset": "the conversation was reset",
 }
-OVER = "the answer ended before"
+OVER = "the answer ended first"
 NO_ONE = "no one can be asked to approve it"
 FORBIDDEN = "the configuration forbids it"
 NOT_SHOWN = "it could not be shown to a person"

@@ -6,12 +6,12 @@ NOT_OFFERED = "Not run: this function is not available here."
 TOO_MANY_CALLS = "Not run: the limit of calls for one answer is reached. Answer without it."
 BUDGET_SPENT = "Not run: the budget is used up. Answer without it."
 STOPPED = "Not run: the person has stopped this answer."
-NO_INPUT = "Not run: the tool asks the person for input, which cannot be had here."
+NO_INPUT = "Not run: the tool asks the person for input, which is not possible here."
 UNKNOWN = (
     "No result: the call was interrupted. It is not known whether it took effect. "
     "Do not repeat it before the person has agreed."
 )
-NOT_MADE = "Not run: the answer ended before."
+NOT_MADE = "Not run: the answer ended first."
 
 
 def bad_arguments(problem: str) -> str:

@@ -50,7 +50,7 @@ async def test_a_new_deployment_is_asked_for_all_settings(
     told = ended.output
     for words in ("PORT", "begins with xoxe.xoxp-", "invalid_auth", "swapped", "OPENAI_API_KEY"):
         assert words in told
-    assert "The doctor says" in told
+    assert "Checks of bot doctor" in told
     given = env_file.values(env_file.NAME)
     assert given["SLACK_BOT_TOKEN"] == slack.bot_token
     assert given["SLACK_APP_TOKEN"] == slack.app_token

@@ -18,7 +18,7 @@ export class FaultsPanel {
       h("header", { class: "bar" }, h("h2", null, "Faults"), h("span", { class: "grow" }),
         iconButton("close", "Close Faults", () => togglePanel("faults"))),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Switches" },
-        h("p", { class: "quiet" }, "Break something while a message is on its way, and see whether its answer still comes once, whole and in order. ",
+        h("p", { class: "quiet" }, "Break something while a message is in progress, and check that its answer still comes once, complete and in order. ",
           "“What happened” shows how."),
         h("h3", null, "Slack"), this.switches, this.appTitle, this.app));
     this.faults = null;
@@ -38,10 +38,10 @@ export class FaultsPanel {
     if (sign === this.sign) return;
     this.sign = sign;
     this.rows(this.switches, [
-      this.toggle("twice", "Deliver twice", "Every event comes a second time.", now.deliver_twice, (on) => ({ deliver_twice: on })),
-      this.toggle("late", "Deliver late and shuffled", "Events wait up to four seconds, each for itself.", now.delay[1] > 0, (on) => ({ delay: on ? LATE_SECONDS : [0, 0] })),
+      this.toggle("twice", "Deliver twice", "Every event is delivered a second time.", now.deliver_twice, (on) => ({ deliver_twice: on })),
+      this.toggle("late", "Deliver late and shuffled", "Each event is delayed by up to four seconds.", now.delay[1] > 0, (on) => ({ delay: on ? LATE_SECONDS : [0, 0] })),
       this.once("limit", "429 from Slack", "The next two messages or streams of the app are refused for a second.", limited, { method: POSTS, kind: "rate_limit", times: 2, retry_after: 1 }),
-      this.once("drop", "Lose an answer of Slack", "The app's next message or stream appears, but the app gets no response.", now.methods.filter((f) => f.kind === "drop_after").length, { method: POSTS, kind: "drop_after" }),
+      this.once("drop", "Lose a response of Slack", "The app's next message or stream appears, but the app gets no response.", now.methods.filter((f) => f.kind === "drop_after").length, { method: POSTS, kind: "drop_after" }),
     ]);
     this.appTitle.hidden = !world.switches.length;
     this.rows(this.app, world.switches.map((item) => ({

@@ -9,10 +9,10 @@ import { changed, findMessage, here, listThread, userName, world } from "./state
 const SOURCES = {
   slack: ["Slack → app", "An event or interaction that the local Slack delivered, until it was acknowledged"],
   api: ["App → Slack", "A call of Slack's Web API"],
-  inbox: ["Inbox", "What the app's store took in"],
-  turn: ["Turn", "What the app's worker did and wrote down"],
+  inbox: ["Inbox", "A message stored by the app"],
+  turn: ["Turn", "A step of the app's worker"],
   ai: ["AI server", "A request to the AI server"],
-  fault: ["Fault", "What was switched on in this page"],
+  fault: ["Fault", "A fault switched on in this page"],
 };
 
 export class Inspector {

@@ -46,7 +46,7 @@ function textOf(message) {
 }
 
 function remove(where) {
-  if (window.confirm("Delete this message? It cannot be brought back.")) doAct("deletes", where);
+  if (window.confirm("Delete this message? This cannot be undone.")) doAct("deletes", where);
 }
 
 function popup(button, menu) {
