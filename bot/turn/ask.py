@@ -17,7 +17,7 @@ from bot.telemetry.log import log
 from bot.texts.answers import HERE, apology, stopped
 from bot.turn.batch import Request
 from bot.turn.calling import Calling
-from bot.turn.context import gather
+from bot.turn.context import collect_input
 from bot.turn.conversation import open_conversation, start_over
 from bot.turn.files_in import FileFallback, Offered, load_files
 from bot.turn.files_out import fetch, fit, snippets
@@ -64,7 +64,7 @@ async def _run(
 ) -> Answer:
     attempt = Attempt(turn.recall(steps.ATTEMPT) or 0)
     engine = FileFallback(services.engine, turn)
-    heard = await gather(turn, services, request)
+    heard = await collect_input(turn, services, request)
     conversation = await open_conversation(turn, services, request, heard, attempt)
     files = await load_files(turn, services, request.questions, engine.reads, attempt.run)
     for message in heard.messages:

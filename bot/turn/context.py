@@ -22,7 +22,7 @@ _REFERENCE = re.compile(
 """A person, a user group or a channel that is still an id."""
 
 
-async def gather(turn: Turn, services: Services, request: Request) -> Heard:
+async def collect_input(turn: Turn, services: Services, request: Request) -> Heard:
     """All messages for the engine in this turn, in Slack's order.
 
     If several people write in the thread, or did before, each message begins with its author's
