@@ -7,6 +7,7 @@ archive conversations in use.
 """
 
 import asyncio
+import hashlib
 import secrets
 import time
 from contextlib import suppress
@@ -15,7 +16,7 @@ from typing import Literal
 
 from bot.engines import Engine
 from bot.errors import BotError, ConversationGone, Retry, RunFailed, StoreUnavailable
-from bot.store import Store
+from bot.store import Store, jobs
 from bot.store.archive import Orphan
 from bot.telemetry.log import log
 from bot.timing import SweepTiming
@@ -141,6 +142,7 @@ class Sweeper:
         if idle:
             await self._archive(swept)
         await self._delete(swept)
+        await self._confirm()
         log.info("swept", **asdict(swept))
         return swept
 
@@ -171,6 +173,15 @@ class Sweeper:
                     log.warning("sweep_unanswered", deleted=swept.deleted, kept=swept.kept)
                     return
                 await asyncio.sleep(self._pause)
+
+    async def _confirm(self) -> None:
+        """Let people know of deletions that the server had not confirmed at first."""
+        for confirmed in await self._store.archive.confirmed():
+            # After a crash it is asked for again with the same id, so it is sent once.
+            event_id = "confirmed:" + hashlib.sha256(" ".join(confirmed.names).encode()).hexdigest()
+            place = (confirmed.team_id, confirmed.user_id)
+            await jobs.ask(self._store.inbox, "confirm_deletion", *place, event_id)
+            await self._store.archive.forget_confirmed(confirmed)
 
     async def _delete_one(self, orphan: Orphan) -> Fate:
         """Delete it from the server; a failed deletion is retried in an hour."""

@@ -17,6 +17,8 @@ BATCH = 100
 COME_BACK_AFTER = 2.0
 DELETE_SECONDS = 5.0
 """Timeout for deleting one conversation on the server while a person waits."""
+BUSY = "threads_busy"
+"""The reason why a deletion is not complete yet."""
 MAX_FAILURES = 3
 """After this many failures in a row the rest is left to the sweep."""
 
@@ -46,11 +48,12 @@ async def forget_conversations(
         busy += [c for c, fate in zip(batch, fates, strict=True) if fate == "busy"]
         await turn.note(counted, (turn.recall(counted) or 0) + len(gone))
         if left := await _delete_all(store, engine, gone):
-            await turn.note(unconfirmed, (turn.recall(unconfirmed) or 0) + left)
+            await store.archive.note_unconfirmed(turn.claim.thread.team_id, user_id, left)
+            await turn.note(unconfirmed, (turn.recall(unconfirmed) or 0) + len(left))
     for conversation in busy:
         await store.inbox.interrupt(conversation.thread, "stop")
     if busy:
-        raise Retry("threads_busy", after=COME_BACK_AFTER, counts=False)
+        raise Retry(BUSY, after=COME_BACK_AFTER, counts=False)
     return Forgotten(turn.recall(counted) or 0, turn.recall(unconfirmed) or 0)
 
 
@@ -84,14 +87,15 @@ async def forget_dead_letters(store: Store, team_id: str, user_id: str) -> None:
             await store.dead.drop(letter.id)
 
 
-async def _delete_all(store: Store, engine: Engine, gone: Sequence[Conversation]) -> int:
-    """Delete conversations on the server; returns how many it has not confirmed."""
-    failures = unconfirmed = 0
+async def _delete_all(store: Store, engine: Engine, gone: Sequence[Conversation]) -> list[Orphan]:
+    """Delete conversations on the server; returns those that it has not confirmed."""
+    failures, unconfirmed = 0, list[Orphan]()
     for conversation in gone:
         if failures < MAX_FAILURES and await delete_now(store, engine, conversation):
             failures = 0
         else:
-            failures, unconfirmed = failures + 1, unconfirmed + 1
+            failures += 1
+            unconfirmed.append(Orphan(conversation.engine, conversation.id))
     return unconfirmed
 
 

@@ -1,17 +1,24 @@
 """Runs the jobs that people start outside of threads; results come as direct messages."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from bot.errors import Undeliverable
+from bot.errors import Retry, Undeliverable
 from bot.jobs.export import export_conversations
-from bot.jobs.forget import forget_conversations, forget_dead_letters, leave_conversations
+from bot.jobs.forget import (
+    BUSY,
+    Forgotten,
+    forget_conversations,
+    forget_dead_letters,
+    leave_conversations,
+)
 from bot.jobs.report import person_chart, team_chart
 from bot.models import Answer, Conversation, Message, Thread
 from bot.slack.surfaces.conversation_row import place
 from bot.store import Turn
 from bot.store.jobs import STOP
-from bot.store.steps import job
+from bot.store.steps import BUSY_NOTICE, job
 from bot.telemetry.log import log
 from bot.texts import jobs as texts
 from bot.turn.services import Services
@@ -88,7 +95,7 @@ async def reset_all(turn: Turn, services: Services, message: Message) -> None:
         for conversation in await services.rights.visible(user_id, recent)
         if await services.rights.may_delete(conversation, user_id)
     ]
-    done = await forget_conversations(turn, store, services.engine, user_id, found)
+    done = await _forget(turn, services, user_id, found)
     kept = len(recent) - len(found)
     await services.direct_messages.send(message.user_id, texts.reset(done.count, kept))
 
@@ -104,7 +111,7 @@ async def forget_me(turn: Turn, services: Services, message: Message) -> None:
         is_shared = await services.rights.is_shared(conversation, user_id)
         (shared if is_shared else own).append(conversation)
     await leave_conversations(store, user_id, shared, message)
-    done = await forget_conversations(turn, store, services.engine, user_id, own)
+    done = await _forget(turn, services, user_id, own)
     await forget_dead_letters(store, team_id, user_id)
     await store.feedback.forget(team_id, user_id)
     await store.spending.forget(team_id, user_id)
@@ -112,7 +119,30 @@ async def forget_me(turn: Turn, services: Services, message: Message) -> None:
     await services.direct_messages.send(message.user_id, words)
 
 
-ALWAYS = frozenset({"forget_me", STOP})
+async def confirm_deletion(turn: Turn, services: Services, message: Message) -> None:
+    """Say that the server has confirmed what it had not confirmed at first."""
+    await services.direct_messages.send(message.user_id, texts.CONFIRMED)
+
+
+async def _forget(
+    turn: Turn, services: Services, user_id: str, found: Sequence[Conversation]
+) -> Forgotten:
+    """Delete conversations. Tell a person who has to wait for running answers to end."""
+
+    async def explain(_: bool) -> bool:
+        await services.direct_messages.send(user_id, texts.BUSY)
+        return True
+
+    try:
+        return await forget_conversations(turn, services.store, services.engine, user_id, found)
+    except Retry as error:
+        waited = time.time() - turn.claim.taken_at
+        if error.reason == BUSY and waited >= services.store.circuits.timing.notice_after:
+            await turn.once(BUSY_NOTICE, explain)
+        raise
+
+
+ALWAYS = frozenset({"forget_me", "confirm_deletion", STOP})
 """Jobs for everyone, or that check rights themselves."""
 JOBS: Mapping[str, Callable[[Turn, Services, Message], Awaitable[None]]] = {
     STOP: stop_answer,
@@ -121,4 +151,5 @@ JOBS: Mapping[str, Callable[[Turn, Services, Message], Awaitable[None]]] = {
     "export": export,
     "reset_all": reset_all,
     "forget_me": forget_me,
+    "confirm_deletion": confirm_deletion,
 }

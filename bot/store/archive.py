@@ -45,6 +45,15 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmed:
+    """All deletions that a person waited for, by the names of their orphans."""
+
+    team_id: str
+    user_id: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Idle:
     """A conversation that may be archived; `used_at` in epoch seconds."""
 
@@ -90,6 +99,31 @@ class Archive:
             names, keys = [orphan.name for orphan in orphans], self._keys
             runs = [keys.runs(orphan.conversation_id) for orphan in orphans]
             await self._connection.execute_many([("ZREM", keys.orphans, *names), ("DEL", *runs)])
+
+    async def note_unconfirmed(self, team_id: str, user_id: str, orphans: Sequence[Orphan]) -> None:
+        """Remember that a person waits for the deletion of these orphans."""
+        fields = [part for each in orphans for part in (each.name, f"{team_id}|{user_id}")]
+        if fields:
+            await self._connection.execute("HSET", self._keys.unconfirmed, *fields)
+
+    async def confirmed(self) -> list[Confirmed]:
+        """The people for whom no orphan is left, until `forget_confirmed`."""
+        keys = self._keys
+        waiting = await self._connection.execute("HGETALL", keys.unconfirmed)
+        places = await self._connection.execute_many(
+            [("ZSCORE", keys.orphans, name) for name in waiting]
+        )
+        left = {who for who, place in zip(waiting.values(), places, strict=True) if place}
+        by_person: dict[str, list[str]] = {}
+        for name, person in waiting.items():
+            if person not in left:
+                by_person.setdefault(person, []).append(name)
+        people = ((*person.partition("|"), tuple(names)) for person, names in by_person.items())
+        return [Confirmed(team_id, user_id, names) for team_id, _, user_id, names in people]
+
+    async def forget_confirmed(self, confirmed: Confirmed) -> None:
+        """The person knows."""
+        await self._connection.execute("HDEL", self._keys.unconfirmed, *confirmed.names)
 
     async def runs(self, orphan: Orphan) -> list[str]:
         """The ids of a conversation's runs, oldest first."""

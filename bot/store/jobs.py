@@ -9,7 +9,7 @@ from typing import Literal
 from bot.models import Message, Thread
 from bot.store.inbox import Inbox
 
-Job = Literal["chart", "team_chart", "export", "reset_all", "forget_me"]
+Job = Literal["chart", "team_chart", "export", "reset_all", "forget_me", "confirm_deletion"]
 
 STOP = "stop"
 """The job that stops an answer; the key of its thread follows."""

@@ -38,6 +38,7 @@ FAMILIES = {
     "dead": Family("hash", "dead letters", "until retried or dropped", "newest 10,000"),
     "idle": Family("zset", "conversations by last use", "BOT_RETENTION_DAYS", "conversations"),
     "orphans": Family("zset", "remote conversations to delete", "until deleted", "conversations"),
+    "unconfirmed": Family("hash", "who waits for a deletion", "until confirmed", "conversations"),
     "settings": Family("list", "versions of a channel's settings", "for ever", "50 versions"),
     "channels": Family("set", "channels with settings, by team", "for ever", "channels"),
     "channel": Family("hash", "what routing needs of a channel's settings", "for ever", "1 field"),
@@ -212,6 +213,11 @@ class Keys:
     def orphans(self) -> str:
         """Sorted set of remote conversations without a thread, by when they may be deleted."""
         return self.name("orphans")
+
+    @property
+    def unconfirmed(self) -> str:
+        """Hash of orphans with the person (`team|user`) who waits for their deletion."""
+        return self.name("unconfirmed")
 
     def settings(self, team_id: str, channel_id: str) -> str:
         """List of the versions of a channel's settings, the newest first."""

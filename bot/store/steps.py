@@ -176,6 +176,8 @@ CARDS = Step("steps", tuple[Card, ...])
 GIVEN_UP = Step("given_up", GivenUp)
 """Only the apology is left to do."""
 WAITS = Step("waits", Waits)
+BUSY_NOTICE = Step("busy_notice", bool)
+"""The person knows that a deletion waits for running answers."""
 FAILED_RUNS: Step[tuple[FailedRun, ...]] = Step("failed_runs", tuple[FailedRun, ...])
 NOTICE = Step("notice", str)
 """The `ts` of the outage notice; "" once it is deleted."""

@@ -43,6 +43,13 @@ def forgotten(count: int, shared: int, unconfirmed: int) -> str:
     return " ".join(parts)
 
 
+CONFIRMED = "The AI server has now confirmed it: your deleted conversations are gone there, too."
+BUSY = (
+    "I am still stopping answers that are being written in your conversations. "
+    "I delete them as soon as those have ended, and write to you then."
+)
+
+
 def channel(rank: int, name: str) -> str:
     """The channel of a number in the chart."""
     return f"channel {rank}: {name}"

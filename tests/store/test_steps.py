@@ -48,6 +48,7 @@ STORED: dict[str, Step[Any]] = {
     "card_closed:a1": steps.closed_card("a1"),
     "decision:a1": steps.decision_step("a1"),
     "run:1:2": Attempt(1).run_of(2),
+    "busy_notice": steps.BUSY_NOTICE,
     "failed_runs": steps.FAILED_RUNS,
     "run:1:again2": Attempt(1).repeated_run(2),
     "kept_files": steps.KEPT_FILES,

@@ -7,10 +7,12 @@ import pytest
 
 from bot.store.archive import Orphan
 from bot.sweeper import Sweeper
+from bot.texts.jobs import BUSY, CONFIRMED
+from bot.timing import CircuitTiming, StoreTiming, Timing
 from tests.fakes.openai import held
 from tests.stories.test_changes import offers
-from tests.stories.test_recovery import direct_message_to
-from tests.world import World, open_world
+from tests.stories.test_recovery import direct_message_to, letters
+from tests.world import PATIENCE, World, open_world
 
 STATUSES = (401, 403, 404, 405, 500)
 
@@ -100,6 +102,53 @@ async def test_forget_me_says_what_the_server_has_not_confirmed(ai_world: World)
     assert told.startswith("Done: 2 conversations deleted here, and so")
     assert "has not confirmed 2 of 2 yet" in told
     assert len(await orphans(world)) == 2
+
+
+async def test_a_confirmation_follows_once_the_server_has_deleted_everything(
+    ai_world: World,
+) -> None:
+    world, alice = ai_world, ai_world.slack.user("alice")
+    for _ in range(2):
+        await world.ask("#general", "@bot hello")
+    refuse_deletions(world, 403)
+    await alice.slash("/forget-me")
+    (answer,) = alice.ephemerals("#general")
+    await alice.clicks("#general", answer.ts, "errand:forget_me")
+    await direct_message_to(world, "alice")
+    assert world.bot.engine is not None
+    sweeper = Sweeper(world.bot.store, world.bot.engine, 0, pause=0.0)
+    world.fake.faults.clear()
+    world.fake.fault("error", "DELETE", f"/*/{[*world.fake.conversations, *world.fake.threads][0]}")
+    await sweeper.sweep_now()  # one of two is gone
+    assert await world.bot.store.archive.confirmed() == []
+    [left] = [*world.fake.conversations, *world.fake.threads]
+    await world.bot.store.archive.discard(world.settings.bot_engine, left)
+    await sweeper.sweep_now()
+    told = await world.slack.wait_for(lambda: letters(world, "alice")[1:], PATIENCE)
+    assert [message.text for message in told] == [CONFIRMED]
+    await sweeper.sweep_now()
+    assert len(letters(world, "alice")) == 2
+    assert not await world.bot.store.redis.exists(world.bot.store.keys.unconfirmed)
+
+
+@pytest.mark.parametrize(
+    "timing", [Timing(store=StoreTiming(circuits=CircuitTiming(notice_after=0)))]
+)
+async def test_forget_me_says_what_it_waits_for(world: World) -> None:
+    """Another process holds one of the threads, and does not hear of the stop."""
+    alice, store = world.slack.user("alice"), world.bot.store
+    root = await world.ask("#general", "@bot hello")
+    await alice.says("#general", "more", thread_ts=root)
+    await world.replies("#general", root, 2)
+    busy = store.keys.thread(world.key("#general", root))
+    await store.redis.hset(busy, "attempts", "0")
+    await alice.slash("/forget-me")
+    (answer,) = alice.ephemerals("#general")
+    await alice.clicks("#general", answer.ts, "errand:forget_me")
+    assert await direct_message_to(world, "alice") == BUSY
+    await store.redis.delete(busy)
+    told = await world.slack.wait_for(lambda: letters(world, "alice")[1:], PATIENCE)
+    assert told[0].text.startswith("Done: 1 conversation deleted")
 
 
 async def test_the_responses_of_a_deleted_conversation_are_deleted(world: World) -> None:
