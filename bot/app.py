@@ -38,7 +38,7 @@ from bot.telemetry.log import log
 from bot.telemetry.trace import open_tracing
 from bot.telemetry.watchdog import Watchdog
 from bot.timing import EngineTiming, Timing
-from bot.tools.config import load_tools
+from bot.tools.config import load_tools, summarize
 from bot.tools.toolbox import Toolbox, open_toolbox
 from bot.turn.background import Background, open_background
 from bot.turn.gate import Gate
@@ -149,7 +149,9 @@ async def open_bot(
             look_up = timing.slack.look_up
             web_rights = Rights(store, people, channels, settings, look_up_seconds=look_up)
             notes = DeliveryNotes(store)
-            slack = build_app(settings, store, client, identity, people, web_rights, notes)
+            slack = build_app(
+                settings, store, client, identity, people, web_rights, notes, summarize(tools)
+            )
             if settings.socket_mode:
                 probes["socket"] = await stack.enter_async_context(
                     open_socket_mode(slack, settings, store)

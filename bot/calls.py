@@ -48,3 +48,25 @@ class FunctionOutput:
 
     call: FunctionCall
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolServer:
+    """A configured server, as people are told about it. `channels` is empty for all channels."""
+
+    name: str
+    ask: str
+    allow: tuple[str, ...]
+    deny: tuple[str, ...]
+    always_ask: tuple[str, ...]
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSummary:
+    """All that is configured: the servers, the names of our own tools, and the bounds of a turn."""
+
+    servers: tuple[ToolServer, ...] = ()
+    own: tuple[str, ...] = ()
+    rounds: int = 0
+    calls: int = 0

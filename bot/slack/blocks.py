@@ -133,6 +133,18 @@ def select(action_id: str, labels: Mapping[str, str], chosen: str) -> Block:
     }
 
 
+def multi_select(action_id: str, labels: Sequence[str], chosen: Sequence[str]) -> Block:
+    """A menu of which several may be chosen; each label is its own value."""
+    options = {label: {"text": _plain(label), "value": label} for label in labels}
+    element: Block = {
+        "type": "multi_static_select",
+        "action_id": action_id,
+        "options": list(options.values()),
+    }
+    initial = [options[label] for label in chosen]
+    return element | ({"initial_options": initial} if initial else {})
+
+
 def users_select(action_id: str, chosen: Sequence[str]) -> Block:
     """A select for several people."""
     element: Block = {"type": "multi_users_select", "action_id": action_id}

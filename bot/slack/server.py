@@ -19,6 +19,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.calls import ToolSummary
 from bot.errors import BotError
 from bot.settings import Settings
 from bot.slack.client import Identity
@@ -104,6 +105,7 @@ def build_app(
     people: People,
     rights: Rights,
     notes: DeliveryNotes,
+    tools: ToolSummary,
 ) -> AsyncApp:
     """Bolt's app, with the listeners of all our events, commands, shortcuts and buttons."""
     token = settings.slack_bot_token.get_secret_value()
@@ -129,7 +131,7 @@ def build_app(
     )
     home = Home(store, people, rights, client, identity.url)
     home.register(app)
-    ChannelModal(store, people, client, home).register(app)
+    ChannelModal(store, people, client, home, tools).register(app)
     Listeners(store, client, identity, people, rights, settings).register(app)
     Buttons(store, rights).register(app)
     JobButtons(store, home.tell_asked).register(app)
@@ -137,7 +139,7 @@ def build_app(
     ApprovalButtons(store, rights, client).register(app)
     for command in all_commands():
         name = f"/{settings.bot_command_prefix}{command.name.removeprefix('/')}"
-        app.command(name)(_command_listener(command, store, people, rights, identity.url))
+        app.command(name)(_command_listener(command, store, people, rights, tools, identity.url))
 
     @app.error
     async def error(error: Exception, body: Mapping[str, Any]) -> None:
@@ -159,7 +161,12 @@ async def _answer(command: Command, ask: Ask) -> Answer:
 
 
 def _command_listener(
-    command: Command, store: Store, people: People, rights: Rights, url: str
+    command: Command,
+    store: Store,
+    people: People,
+    rights: Rights,
+    tools: ToolSummary,
+    url: str,
 ) -> Any:
     async def listen(ack: AsyncAck, body: Mapping[str, Any], context: AsyncBoltContext) -> None:
         ask = Ask(
@@ -170,6 +177,7 @@ def _command_listener(
             store=store,
             people=people,
             rights=rights,
+            tools=tools,
             url=url,
         )
         await ack(**await _answer(command, ask), response_type="ephemeral")

@@ -24,7 +24,8 @@ class ChannelSettings:
     `follow_ups`: in its own threads the bot answers without a mention `always`, while `one_person`
     talks to it, or to `mentions` only. `users`: `members` of the workspace may use it, or also
     `guests` and people of other workspaces, or only the named `people`. `approvers` may
-    decide about tool calls, besides the person who asked.
+    decide about tool calls, besides the person who asked. `servers_off` are the configured
+    servers whose tools are not offered.
     """
 
     instructions: str = ""
@@ -33,6 +34,7 @@ class ChannelSettings:
     users: Users = "members"
     people: tuple[str, ...] = ()
     approvers: tuple[str, ...] = ()
+    servers_off: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

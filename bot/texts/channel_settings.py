@@ -29,6 +29,8 @@ PEOPLE = "Named people"
 PEOPLE_HINT = "These people may use the bot even as guests or from another workspace."
 APPROVERS = "Approvers"
 APPROVERS_HINT = "They may approve tool calls here, as may the person who asked."
+SERVERS = "Tools"
+SERVERS_HINT = "The servers whose tools the assistant may call in this channel."
 
 ADMINS_ONLY = "Only admins may change this."
 NOBODY_NAMED = "Name at least one person here, or choose another option above."
@@ -60,6 +62,11 @@ def version(number: int, user_id: str, at: float) -> str:
 def approvers_short(user_ids: Sequence[str]) -> str:
     """Who may approve tool calls besides the person who asked; "" for no one."""
     return f"approvers: {_people(user_ids)}" if user_ids else ""
+
+
+def servers_short(names: Sequence[str]) -> str:
+    """Which servers are turned off; "" for none."""
+    return f"without the tools of {', '.join(names)}" if names else ""
 
 
 def people_short(user_ids: Sequence[str]) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from bot.calls import ToolServer, ToolSummary
+
 NOT_OFFERED = "Not run: this function is not available here."
 TOO_MANY_CALLS = "Not run: the limit of calls for one answer is reached. Answer without it."
 BUDGET_SPENT = "Not run: the budget is used up. Answer without it."
@@ -33,3 +35,46 @@ def outcome_unknown(labels: Sequence[str]) -> str:
         f"⚠️ No result came back from {names}. It may have taken effect or not: "
         "please check before you ask for it again."
     )
+
+
+DESCRIPTION = "Tools of this channel"
+HEADING = "*Tools in this channel*"
+NONE_CONFIGURED = "This bot has no tools: it only talks."
+OFF_BY_FILE = "the configuration names other channels"
+OFF_BY_CHANNEL = "an admin has turned it off in this channel"
+_ASKS = {
+    "never": "called without asking, unless the answer has used outside content",
+    "writes": "asks before a tool that may change something",
+    "always": "asks before each call",
+}
+
+
+def own_tools(names: Sequence[str]) -> str:
+    """The line about tools of this repository."""
+    return f"• built in: {_names(names)}"
+
+
+def server_on(server: ToolServer) -> str:
+    """The line about a server that is offered."""
+    parts = [_ASKS[server.ask]]
+    if server.always_ask:
+        parts.append(f"always asks before {_names(server.always_ask)}")
+    if server.allow != ("*",):
+        parts.append(f"only {_names(server.allow)}")
+    if server.deny:
+        parts.append(f"without {_names(server.deny)}")
+    return f"• *{server.name}*: {'; '.join(parts)}"
+
+
+def server_off(name: str, reason: str) -> str:
+    """The line about a server that is not offered."""
+    return f"• ~{name}~: off, because {reason}"
+
+
+def bounds(summary: ToolSummary) -> str:
+    """The last line: how much one answer may call."""
+    return f"_At most {summary.calls} calls in {summary.rounds} rounds for one answer._"
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from bot.calls import ToolServer, ToolSummary
 from bot.errors import ConfigError
 
 VARIABLE = "BOT_TOOLS"
@@ -114,6 +115,15 @@ class ToolsConfig(_Strict):
             if not _SERVER_NAME.fullmatch(name):
                 raise ValueError(f"{name!r}: a server's name is 1 to 32 of A-Z a-z 0-9 _ -")
         return value
+
+
+def summarize(config: ToolsConfig) -> ToolSummary:
+    """What people are told about the configuration."""
+    servers = tuple(
+        ToolServer(name, each.ask, each.allow, each.deny, each.always_ask, each.channels)
+        for name, each in config.servers.items()
+    )
+    return ToolSummary(servers, config.own, config.rounds, config.calls)
 
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:

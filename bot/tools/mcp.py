@@ -7,7 +7,7 @@ and never affects the turn or the worker. Protocol: https://modelcontextprotocol
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mcp import MCPError
@@ -51,6 +51,11 @@ class McpServer:
         self._list_again_at = 0.0
         self._used_at = time.monotonic()
         self._listing = asyncio.Lock()
+
+    def serves(self, channel_id: str, off: Collection[str]) -> bool:
+        """Whether any of its tools may be offered in a channel where some servers are `off`."""
+        channels = self.config.channels
+        return self.name not in off and (not channels or channel_id in channels)
 
     async def tools(self) -> tuple[Tool, ...]:
         """Its tools by name; none while it is unreachable, which is logged."""

@@ -1,7 +1,7 @@
 """All tools of the deployment: the offer in a channel, and the call of a tool."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -56,13 +56,14 @@ class Toolbox:
         """All tools of a server. Raises what connecting and listing raise."""
         return await self._servers[name].fetch_tools()
 
-    async def offer(self, channel_id: str) -> Offer:
-        """The tools of a channel. Unreachable servers are left out."""
-        lists = await asyncio.gather(*(server.tools() for server in self._servers.values()))
+    async def offer(self, channel_id: str, off: Collection[str] = ()) -> Offer:
+        """The tools of a channel, without the servers that are `off` there, or unreachable."""
+        servers = [each for each in self._servers.values() if each.serves(channel_id, off)]
+        lists = await asyncio.gather(*(server.tools() for server in servers))
         tools = [own.tool for own in self._own.values()]
         tools += [
             tool
-            for server, listed in zip(self._servers.values(), lists, strict=True)
+            for server, listed in zip(servers, lists, strict=True)
             for tool in listed
             if server.config.offers(tool.name, channel_id)
         ]

@@ -69,7 +69,8 @@ async def _run(
     files = await load_files(turn, services, request.questions, engine.reads, attempt.run)
     for message in heard.messages:
         await _append(turn, engine, conversation, message, attempt, files)
-    offer = await services.toolbox.offer(turn.claim.thread.channel_id)
+    channel_id, off = turn.claim.thread.channel_id, turn.claim.channel.servers_off
+    offer = await services.toolbox.offer(channel_id, off)
     order = RunRequest(
         conversation,
         heard.messages,

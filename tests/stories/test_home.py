@@ -150,3 +150,8 @@ def test_a_submitted_modal_returns_the_shown_settings() -> None:
     view = render_modal("C1", [Version(1, "U1", 0.0, settings)])
     assert parse_settings(default_state(view["blocks"])) == settings
     assert parse_settings(default_state(render_modal("C1", [])["blocks"])) == ChannelSettings()
+    servers, settings = ("calendar", "wiki"), replace(settings, servers_off=("wiki",))
+    view = render_modal("C1", [Version(1, "U1", 0.0, settings)], servers)
+    assert parse_settings(default_state(view["blocks"]), servers) == settings
+    old_form = default_state(render_modal("C1", [])["blocks"])
+    assert parse_settings(old_form, servers).servers_off == (), "a form without the menu"

@@ -1,7 +1,7 @@
 """The modal in which admins change the settings of a channel."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -9,9 +9,19 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.calls import ToolSummary
 from bot.errors import BotError
 from bot.models import FollowUps
-from bot.slack.blocks import context, input_block, modal, section, select, text_input, users_select
+from bot.slack.blocks import (
+    context,
+    input_block,
+    modal,
+    multi_select,
+    section,
+    select,
+    text_input,
+    users_select,
+)
 from bot.slack.client import slack_errors
 from bot.slack.events import installation
 from bot.slack.people import People
@@ -24,6 +34,8 @@ from bot.texts import channel_settings as texts
 CALLBACK = "channel_settings"
 INSTRUCTIONS_LENGTH = 3000
 HISTORY = 3
+MOST_SERVERS = 100
+"""Options that one of Slack's menus takes."""
 DEFAULT = "default"
 """The value of the select option that means None."""
 FOLLOW_UPS = {value or DEFAULT: label for value, label in texts.FOLLOW_UPS_CHOICES.items()}
@@ -35,8 +47,16 @@ Payload = Mapping[str, Any]
 class ChannelModal:
     """Opens the modal and saves the submission; checks both times that the person is an admin."""
 
-    def __init__(self, store: Store, people: People, client: AsyncWebClient, home: Home) -> None:
+    def __init__(
+        self,
+        store: Store,
+        people: People,
+        client: AsyncWebClient,
+        home: Home,
+        tools: ToolSummary,
+    ) -> None:
         self._store = store
+        self._servers = tuple(server.name for server in tools.servers)[:MOST_SERVERS]
         self._people = people
         self._client = client
         self._home = home
@@ -59,7 +79,8 @@ class ChannelModal:
             try:
                 with slack_errors():
                     await self._client.views_open(
-                        trigger_id=body["trigger_id"], view=render_modal(channel_id, versions)
+                        trigger_id=body["trigger_id"],
+                        view=render_modal(channel_id, versions, self._servers),
                     )
             except (BotError, SlackApiError) as error:
                 log.warning("modal_not_opened", error=str(error)[:100])
@@ -71,7 +92,7 @@ class ChannelModal:
         """Save a new version, unless it has an error or another one was saved first."""
         user_id, team_id = body["user"]["id"], installation(context)
         about = json.loads(view["private_metadata"])
-        settings = parse_settings(view["state"]["values"])
+        settings = parse_settings(view["state"]["values"], self._servers)
         if not await self._people.is_admin(user_id):
             await _refuse(ack, "instructions", texts.ADMINS_ONLY)
             return
@@ -93,7 +114,9 @@ async def _refuse(ack: AsyncAck, block_id: str, words: str) -> None:
     await ack(response_action="errors", errors={block_id: words})
 
 
-def render_modal(channel_id: str, versions: list[Version]) -> dict[str, Any]:
+def render_modal(
+    channel_id: str, versions: list[Version], servers: Sequence[str] = ()
+) -> dict[str, Any]:
     """The form, filled with the newest version; below it the authors of the newest versions."""
     settings = versions[0].settings if versions else ChannelSettings()
     number = versions[0].number if versions else 0
@@ -117,6 +140,10 @@ def render_modal(channel_id: str, versions: list[Version]) -> dict[str, Any]:
         input_block("people", texts.PEOPLE, people, hint=texts.PEOPLE_HINT),
         input_block("approvers", texts.APPROVERS, approvers, hint=texts.APPROVERS_HINT),
     ]
+    if servers:
+        on = [name for name in servers if name not in settings.servers_off]
+        element = multi_select("servers", servers, on)
+        blocks.append(input_block("servers", texts.SERVERS, element, hint=texts.SERVERS_HINT))
     if versions:
         blocks.append(context("\n".join(map(render_version, versions))))
     return modal(
@@ -129,7 +156,9 @@ def render_modal(channel_id: str, versions: list[Version]) -> dict[str, Any]:
     )
 
 
-def parse_settings(values: Mapping[str, Mapping[str, Payload]]) -> ChannelSettings:
+def parse_settings(
+    values: Mapping[str, Mapping[str, Payload]], servers: Sequence[str] = ()
+) -> ChannelSettings:
     """Read `view.state.values`; empty fields get their defaults."""
     given = {name: next(iter(block.values()), {}) for name, block in values.items()}
 
@@ -137,6 +166,7 @@ def parse_settings(values: Mapping[str, Mapping[str, Payload]]) -> ChannelSettin
         option = given.get(name, {}).get("selected_option") or {}
         return option["value"] if option.get("value") in allowed else default
 
+    on = {option.get("value") for option in given.get("servers", {}).get("selected_options") or ()}
     default = ChannelSettings()
     return ChannelSettings(
         instructions=(given.get("instructions", {}).get("value") or "").strip(),
@@ -145,4 +175,5 @@ def parse_settings(values: Mapping[str, Mapping[str, Payload]]) -> ChannelSettin
         users=chosen("users", get_args(Users), default.users),
         people=tuple(given.get("people", {}).get("selected_users") or ()),
         approvers=tuple(given.get("approvers", {}).get("selected_users") or ()),
+        servers_off=tuple(name for name in servers if "servers" in given and name not in on),
     )

@@ -176,6 +176,7 @@ def _summary(settings: ChannelSettings) -> str:
         channel_texts.FOLLOW_UPS_SHORT[settings.follow_ups] if settings.follow_ups else "",
         users[settings.users],
         channel_texts.approvers_short(settings.approvers),
+        channel_texts.servers_short(settings.servers_off),
     )
     return "; ".join(filter(None, parts)) or channel_texts.DEFAULT
 

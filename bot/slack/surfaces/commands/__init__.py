@@ -6,13 +6,14 @@ package offers its own as an entry point of the group `threadbot.commands`.
 
 from bot import plugins
 from bot.errors import ConfigError
-from bot.slack.surfaces.commands import conversations, forget_me, help, reset, usage
+from bot.slack.surfaces.commands import conversations, forget_me, help, reset, tools, usage
 from bot.slack.surfaces.commands.command import Answer, Ask, Command
 
 COMMANDS: tuple[Command, ...] = (
     reset.COMMAND,
     conversations.COMMAND,
     usage.COMMAND,
+    tools.COMMAND,
     forget_me.COMMAND,
     help.COMMAND,
 )

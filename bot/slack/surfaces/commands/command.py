@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bot.calls import ToolSummary
 from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.store import Store
@@ -20,6 +21,7 @@ class Ask:
     store: Store
     people: People
     rights: Rights
+    tools: ToolSummary
     url: str = ""
     """The workspace's address, `https://example.slack.com/`."""
 
