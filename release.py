@@ -21,7 +21,7 @@ PACKAGES = ("threadbot", "threadbot-local-slack")
 
 
 def find_problems(root: Path) -> Iterator[str]:
-    """What keeps the current state from being released, one line for each."""
+    """The problems that prevent a release, one line each."""
     project = _project(root / "pyproject.toml")
     version = project["version"]
     code = re.search(r'__version__ = "(.+)"', (root / "bot" / "__init__.py").read_text())
@@ -84,7 +84,7 @@ def build(uv: str, root: Path, dist: Path) -> None:
 
 
 def write_bill(uv: str, root: Path, package: str, file: Path) -> None:
-    """The bill of materials of a package: what it requires in production, with versions."""
+    """The bill of materials of a package: its production requirements, with versions."""
     command = [uv, "export", "--locked", "--quiet", "--no-default-groups", "--package", package]
     told = subprocess.run(
         [*command, "--format", "cyclonedx1.5"], cwd=root, check=True, capture_output=True, text=True

@@ -265,7 +265,7 @@ def judge_shutdown(model: str, date: str, today: datetime.date) -> Finding:
 def _refusal(error: BotError, before: str = "") -> Finding:
     if isinstance(error, RunFailed):
         detail = f" ({error.detail})" if error.detail else ""
-        fix = _FIXES.get(error.reason, "see the server's own words")
+        fix = _FIXES.get(error.reason, "see the server's error message")
         return failed(f"{before}{error.reason}{detail}", fix)
     if isinstance(error, DependencyDown):
         return failed(f"{before}{error}", _UNREACHABLE)

@@ -34,31 +34,37 @@ def _histogram(name: str, what: str, buckets: tuple[float, ...], *labels: str) -
 
 
 acks = _histogram(
-    "bot_ack_seconds", "From Slack's request to our answer to it", QUICK, "transport", "status"
+    "bot_ack_seconds", "Seconds from Slack's request to our response", QUICK, "transport", "status"
 )
 rejected = _counter(
-    "bot_requests_rejected_total", "Requests without a valid signature of Slack.", "reason"
+    "bot_requests_rejected_total", "Requests without a valid Slack signature", "reason"
 )
 messages = _counter("bot_messages", "Messages for the bot, by `new` or `again`", "delivery")
 
 queue_threads = _gauge("bot_queue_threads", "Threads by state: waiting, claimed, later", "state")
-queue_oldest = _gauge("bot_queue_oldest_seconds", "How long the first waiting thread waits")
-queue_seconds = _histogram("bot_queue_seconds", "From ready to taken by a worker", QUICK)
+queue_oldest = _gauge(
+    "bot_queue_oldest_seconds", "Seconds for which the oldest waiting thread has waited"
+)
+queue_seconds = _histogram("bot_queue_seconds", "Seconds from ready to taken by a worker", QUICK)
 dead_letters = _gauge("bot_dead_letters", "Turns that were given up")
 workers = _gauge("bot_workers", "Workers that are alive")
 redis_up = _gauge("bot_redis_up", "Whether Redis answered the latest scrape")
 
 turns = _counter("bot_turns", "Turns that ended, by outcome", "outcome")
 turns_active = _gauge("bot_turns_active", "Threads that this process answers now")
-turn_seconds = _histogram("bot_turn_seconds", "From the claim to the last part of the answer", SLOW)
+turn_seconds = _histogram(
+    "bot_turn_seconds", "Seconds from the claim to the last part of the answer", SLOW
+)
 first_text_seconds = _histogram(
-    "bot_first_text_seconds", "From the person's message to the first text of the model", SLOW
+    "bot_first_text_seconds",
+    "Seconds from the person's message to the first text of the model",
+    SLOW,
 )
 answer_seconds = _histogram(
-    "bot_answer_seconds", "From the person's message to the last part of the answer", SLOW
+    "bot_answer_seconds", "Seconds from the person's message to the last part of the answer", SLOW
 )
 retries = _counter(
-    "bot_retries", "Turns that came back later, by reason and dependency", "reason", "dependency"
+    "bot_retries", "Turns that were postponed, by reason and dependency", "reason", "dependency"
 )
 circuit_open = _gauge(
     "bot_circuit_open", "Whether the circuit of a dependency is open", "dependency"
@@ -70,16 +76,18 @@ tokens = _counter(
     "bot_tokens", "Tokens: input (cached included), cached, output, reasoning", "kind", "model"
 )
 
-polls = _counter("bot_polls", "Looks at a run: working, done, error", "result")
+polls = _counter("bot_polls", "Polls of runs, by result: working, done, error", "result")
 poll_lag_seconds = _histogram(
-    "bot_poll_lag_seconds", "From a run's end, told in whole seconds, to our look at it", QUICK
+    "bot_poll_lag_seconds",
+    "Seconds from a run's end (reported in whole seconds) to the poll that found it",
+    QUICK,
 )
 
-redis_errors = _counter("bot_redis_errors", "Calls of Redis that failed, by error", "error")
-slack_errors = _counter("bot_slack_errors", "Calls of Slack that failed, by Slack's code", "error")
-engine_errors = _counter("bot_engine_errors", "Calls of the AI server that failed", "error")
+redis_errors = _counter("bot_redis_errors", "Failed calls of Redis, by error", "error")
+slack_errors = _counter("bot_slack_errors", "Failed calls of Slack, by Slack's code", "error")
+engine_errors = _counter("bot_engine_errors", "Failed calls of the AI server", "error")
 
-build = _gauge("bot_build_info", "The version that runs", "version")
+build = _gauge("bot_build_info", "The running version", "version")
 build.labels(__version__).set(1)
 
 

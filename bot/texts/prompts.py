@@ -14,7 +14,7 @@ def linked(author: str, where: str) -> str:
 
 
 QUOTED = ("[Forwarded message", "[Message behind the link", "://")
-"""What a message contains that brings along what another person or a web page says."""
+"""Marks of messages that contain text of another person or of a web page."""
 
 
 def _heading(what: str, author: str, where: str) -> str:

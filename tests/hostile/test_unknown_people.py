@@ -1,4 +1,4 @@
-"""While Slack cannot say who a person is, nothing is permitted and nothing is lost."""
+"""While a person cannot be looked up in Slack, nothing is permitted and nothing is lost."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def timing() -> Timing:
 
 
 def hide_people(world: World, *people: Person) -> None:
-    """From now on `users.info` fails, and what it said before is forgotten."""
+    """Let `users.info` fail, and clear its cache."""
     for person in people:
         world.bot.people.forget(person.id)
     world.slack.faults.server_error("users.info", times=10**9, status=503)
@@ -49,7 +49,7 @@ async def test_a_person_is_answered_or_refused_once_slack_says_who_it_is(world: 
 
 
 async def delayed(world: World, roots: list[str]) -> bool:
-    """Whether the turns have failed once and wait."""
+    """Whether the turns have failed once and are waiting."""
     store = world.bot.store
     keys = [world.key("#general", root).key for root in roots]
     waiting = [await store.redis.zscore(store.keys.later, key) for key in keys]

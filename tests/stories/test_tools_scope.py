@@ -1,4 +1,4 @@
-"""Tools per channel: what the file and admins turn off is neither offered nor called."""
+"""Tools per channel: tools disabled by the file or by admins are neither offered nor called."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`/tools`: which tools apply in this channel, and why."""
+"""`/tools`: the tools of this channel, and their policies."""
 
 from bot.calls import ToolServer
 from bot.slack.surfaces.commands.command import Answer, Ask, Command
@@ -6,7 +6,7 @@ from bot.texts import tools as texts
 
 
 async def answer(ask: Ask) -> Answer:
-    """One line for each server, and the tools of our own."""
+    """One line per server, and one for our own tools."""
     if not ask.tools.servers and not ask.tools.own:
         return {"text": texts.NONE_CONFIGURED}
     settings = await ask.store.channels.find(ask.team_id, ask.channel_id)
