@@ -207,7 +207,7 @@ class Step:
     title: str
     status: Literal["pending", "in_progress", "complete", "error"] = "in_progress"
     details: str = ""
-    """What people read once they expand the step."""
+    """The text of the expanded step."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ def _add_work(fake: FakeOpenAI, work: Json, body: Json) -> None:
         body,
         given=work.get("given", []),
         memory=[],
-        conversation=fake.conversations.get(work["in"]),  # None where it is deleted
+        conversation=fake.conversations.get(work["in"]),  # None if it is deleted
         streams=work["streams"],
         stored=work["stored"],
     )

@@ -23,7 +23,7 @@ from bot.errors import ConfigError
 CHECK_SECONDS = 40.0
 """After that a check that hangs is given up."""
 NOT_IN_A_RELEASE = ("webhook", "worker", "port", "health port")
-"""What a first deploy does not have yet: processes, and the machine that they will run on."""
+"""Checks that a first deploy cannot pass yet: its processes and their machine do not exist."""
 LENIENT_IN_A_RELEASE = ("redis",)
 """A new add-on may need minutes to come up; the processes wait for it themselves."""
 MOST_PASSES = 4

@@ -113,7 +113,7 @@ class Wizard:
             click.echo(told)
 
     def _with_config_token(self, what: str, use: Callable[[AppManifests], T]) -> T | None:
-        """Ask for the token until `use` works with one; None where the person has none."""
+        """Ask for the token until `use` works with one; None if the person has none."""
         while True:
             token = click.prompt(
                 f"Configuration token to {what} (Your App Configuration Tokens; Enter: without)",

@@ -37,7 +37,7 @@ class RunRequest:
     files: Mapping[str, Sequence[Attachment]] = field(default_factory=dict)
     """The files of the messages by their ts; empty where the engine `appends`."""
     functions: tuple[FunctionSpec, ...] = ()
-    """What the model may call."""
+    """The functions that the model may call."""
     may_call: bool = True
     """False: the functions are named, since the conversation holds calls, but none may be called.
     """

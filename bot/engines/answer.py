@@ -135,7 +135,7 @@ class Draft:
         return Update(self.status, written, steps=steps(items), citations=citations)
 
     def finish(self, *, takes_calls: bool = False) -> Update:
-        """The last update of the run. Raises RunFailed where it ended without a whole answer, or
+        """The last update of the run. Raises RunFailed if it ended without a complete answer, or
         with calls alone that the caller does not take.
         """
         if self.ended is None:

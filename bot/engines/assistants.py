@@ -185,7 +185,7 @@ class AssistantsEngine:
         return fields
 
     async def _own_tools(self) -> list[Json]:
-        """What the assistant has besides functions, which nothing here could answer."""
+        """The assistant's tools except functions, for which outputs cannot be submitted here."""
         if time.monotonic() >= self._own_tools_until:
             found: Json = {}
             with suppress(RunFailed, ConversationGone):

@@ -82,7 +82,7 @@ async def newest_items(api: Api, conversation_id: str) -> list[Item]:
 
 
 async def items_of_turn(api: Api, conversation: Conversation) -> list[Item]:
-    """What came into the conversation since the last turn that is known to have succeeded."""
+    """The items added to the conversation since the last turn that is known to have succeeded."""
     if conversation.last_item_id:
         try:
             return await items_after(api, conversation.id, conversation.last_item_id)

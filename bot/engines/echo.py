@@ -291,7 +291,7 @@ def _find_run(db: sqlite3.Connection, run_id: str) -> tuple[float, str, Any]:
 
 
 def scripted_calls(request: RunRequest) -> tuple[FunctionCall, ...]:
-    """What the last message wants called in this round; nothing where nothing may be called."""
+    """The calls that the last message requests in this round; none if none may be made."""
     if not request.takes_calls or not request.messages:
         return ()
     known = {function.name for function in request.functions}

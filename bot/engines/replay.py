@@ -292,7 +292,7 @@ def _as_said(record: Record) -> list[Said]:
 
 
 def _given(request: RunRequest) -> list[Said]:
-    """What a request adds to its conversation."""
+    """The messages that a request adds to its conversation."""
     if request.asked_by:
         return [Said("tool", output=output) for output in request.outputs]
     said = [

@@ -92,7 +92,7 @@ class ResponsesEngine:
         return replace(run, takes_calls=request.takes_calls)
 
     async def _kept(self, request: RunRequest) -> Kept:
-        """What the conversation holds of a request already, as far as that can be the case."""
+        """The part of a request that the conversation may already hold."""
         said = not request.asked_by and (request.messages or request.earlier)
         owed = not request.asked_by and request.conversation.owed
         again = request.again or request.failed
@@ -235,7 +235,7 @@ class ResponsesEngine:
             yield room
 
     async def _reopen(self, run: Run, draft: Draft) -> LiveStream | None:
-        """A stream of the events after those seen; None where none is available."""
+        """A stream of the events after those seen; None if none is available."""
         with self._room() as room:
             if not room:
                 return None

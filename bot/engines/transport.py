@@ -143,7 +143,7 @@ class BoundedEvents(_Wrapped):
 
 
 def _behind_last_event(data: bytes) -> bytes | None:
-    """What follows the last blank line; None where there is none."""
+    """The bytes after the last blank line; None if there is none."""
     ends = [at + len(end) for end in _EVENT_ENDS if (at := data.rfind(end)) >= 0]
     return data[max(ends) :] if ends else None
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Seen(Protocol):
-    """What is known of an answer while it is written."""
+    """The state of an answer in progress."""
 
     events: int
 

@@ -102,7 +102,7 @@ class People:
         return person
 
     def cached(self, user_id: str) -> Person | None:
-        """What Slack said about the person last, however long ago."""
+        """The newest known profile of the person, however old."""
         return self._known.get(user_id, (0.0, None))[1]
 
     def forget(self, user_id: str) -> None:

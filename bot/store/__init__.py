@@ -89,8 +89,7 @@ PULSE_CONNECTIONS = 2
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What the bot keeps in Redis. Every call raises StoreUnavailable while Redis is
-    unreachable."""
+    """The bot's data in Redis. Every call raises StoreUnavailable while Redis is unreachable."""
 
     connection: Connection
     keys: Keys
@@ -157,7 +156,7 @@ async def open_store(
     """Open the store at a `redis://`, `rediss://` or `unix://` address.
 
     Redis need not be running yet: connections are opened on demand and reopened after a failure.
-    Raises ConfigError where `url` cannot be read.
+    Raises ConfigError if `url` cannot be read.
     """
     keys = Keys(prefix)
     # A worker's heartbeat and its blocking read must not queue behind the calls of its turns.

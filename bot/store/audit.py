@@ -44,7 +44,7 @@ class AuditLine:
     outcome: str = ""
     milliseconds: int = 0
     policy: str = ""
-    """What the policy said: `allow`, `deny`, `ask`, `ask_after_external` or `thread`."""
+    """The policy's decision: `allow`, `deny`, `ask`, `ask_after_external` or `thread`."""
 
 
 @dataclass(frozen=True, slots=True)

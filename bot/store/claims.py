@@ -13,7 +13,7 @@ CLOCK_SKEW = 2.0
 """Seconds by which Slack's clock and Redis's may differ."""
 
 GRANT = "allow:"
-"""What the fields of a conversation begin with that allow a tool in its thread."""
+"""The prefix of a conversation's fields that allow a tool in its thread."""
 
 Amendment = Literal["waiting", "taken", "absent"]
 
@@ -157,7 +157,7 @@ class ThreadState:
     reason: str = ""
     interrupt: str = ""
     requester: str = ""
-    """Who asked the question of a turn that asks people to approve something."""
+    """The requester of a turn that waits for an approval."""
 
 
 def pairs(flat: list[str]) -> dict[str, str]:

@@ -63,7 +63,7 @@ def open_connection(
 
     The pool checks a connection before lending it, so that one closed by the server (Heroku: after
     300 idle seconds) is reopened. redis-py's own retries and health checks are off: they trigger
-    each other endlessly when a server refuses new connections. Raises ConfigError where `url`
+    each other endlessly when a server refuses new connections. Raises ConfigError if `url`
     cannot be read.
     """
     options: dict[str, Any] = {
@@ -90,7 +90,7 @@ def open_connection(
 class Connection:
     """Runs commands and the scripts in `lua/`.
 
-    Raises StoreUnavailable where Redis cannot be reached or takes no writes, and Superseded where
+    Raises StoreUnavailable if Redis cannot be reached or takes no writes, and Superseded where
     a script refused a claim.
     """
 

@@ -70,7 +70,7 @@ class Script:
     args: tuple[Parameter, ...]
 
     def order(self, keys: Keys, call: Call) -> tuple[list[str], list[Value]]:
-        """The keys and arguments of a call by position. Raises TypeError where they do not fit."""
+        """The keys and arguments of a call by position. Raises TypeError if they do not fit."""
         self._refuse_unknown(self.keys, call.keys)
         self._refuse_unknown(self.args, call.args)
         names = [
@@ -104,7 +104,7 @@ OF_A_THREAD = frozenset(
 
 @cache
 def load(name: str) -> Script:
-    """A script by its file name. Raises ValueError where its contract cannot be read."""
+    """A script by its file name. Raises ValueError if its contract cannot be read."""
     body = (FOLDER / f"{name}.lua").read_text()
     keys, args = _parameters(name, body, "KEYS"), _parameters(name, body, "ARGV")
     lines = [

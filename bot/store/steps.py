@@ -64,7 +64,7 @@ class Heard:
 class Draft:
     """A message of an answer that was posted before the answer was complete.
 
-    `ts` is "" where Slack refused it. `end` is the offset in the rendered answer at which the
+    `ts` is "" if Slack refused it. `end` is the offset in the rendered answer at which the
     message ends, or -1 while it is open; `mark` identifies the text up to there.
     """
 
@@ -100,7 +100,7 @@ class Waits:
     """How long a turn has waited for dependencies that were down.
 
     `totals` in seconds by dependency, without the current wait, which began at `since` (epoch
-    seconds). `dependency` is "" where the turn waits for none.
+    seconds). `dependency` is "" if the turn waits for none.
     """
 
     totals: dict[str, float] = field(default_factory=dict)
@@ -170,7 +170,7 @@ UNATTACHED = Step("unattached", list[str])
 CUT = Step("cut", int)
 """The number of posted parts of an answer whose posting was stopped."""
 WHOLE_ANSWER = Step("file:answer", str)
-"""Slack's id of the file with an answer that is too long; "" where it was not uploaded."""
+"""Slack's id of the file with an answer that is too long; "" if it was not uploaded."""
 CARDS = Step("steps", tuple[Card, ...])
 """The task cards of the first streamed message."""
 GIVEN_UP = Step("given_up", GivenUp)
@@ -237,12 +237,12 @@ def call(key: str, number: int = 0) -> Step[Called]:
 
 
 def approval_step(id: str) -> Step[str]:
-    """What people are asked to approve (`bot.store.approvals.Approval`)."""
+    """The question to people (`bot.store.approvals.Approval`)."""
     return Step(f"approval:{id}", str)
 
 
 def decision_step(id: str) -> Step[str]:
-    """What was decided about it (`bot.store.approvals.Decision`)."""
+    """The decision on it (`bot.store.approvals.Decision`)."""
     return Step(f"decision:{id}", str)
 
 
@@ -277,12 +277,12 @@ def unconfirmed_deletions(user_id: str) -> Step[int]:
 
 
 def made_file(number: int) -> Step[str]:
-    """Slack's id of a file that the model made; "" where it could not be uploaded."""
+    """Slack's id of a file that the model made; "" if it could not be uploaded."""
     return Step(f"file:{number}", str)
 
 
 def code_file(number: int) -> Step[str]:
-    """Slack's id of a file that holds long code of the answer; "" where it was not uploaded."""
+    """Slack's id of a file that holds long code of the answer; "" if it was not uploaded."""
     return Step(f"code:{number}", str)
 
 

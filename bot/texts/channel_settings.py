@@ -60,7 +60,7 @@ def version(number: int, user_id: str, at: float) -> str:
 
 
 def approvers_short(user_ids: Sequence[str]) -> str:
-    """Who may approve tool calls besides the person who asked; "" for no one."""
+    """A summary of the channel's approvers of tool calls, or ""."""
     return f"approvers: {_people(user_ids)}" if user_ids else ""
 
 

@@ -1,4 +1,4 @@
-"""What `bot doctor` checks of tools: the file, and each server with its tools."""
+"""The checks of tools for `bot doctor`: the file, and each server with its tools."""
 
 import asyncio
 from collections.abc import AsyncIterator

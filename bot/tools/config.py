@@ -118,7 +118,7 @@ class ToolsConfig(_Strict):
 
 
 def summarize(config: ToolsConfig) -> ToolSummary:
-    """What people are told about the configuration."""
+    """Notes for people about the configuration."""
     servers = tuple(
         ToolServer(name, each.ask, each.allow, each.deny, each.always_ask, each.channels)
         for name, each in config.servers.items()

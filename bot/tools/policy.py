@@ -16,7 +16,7 @@ def asks_always(tool: Tool, config: ServerConfig | None) -> bool:
 def decide(
     tool: Tool, config: ServerConfig | None, channel_id: str, *, read_external: bool = False
 ) -> Decision:
-    """What happens when the model calls `tool` in a channel.
+    """The policy's decision on a call of `tool` in a channel.
 
     `config` is None for our own tools, which read only. `read_external`: the turn has read content
     that its requester did not write (web, files, other people's text); such content may contain

@@ -113,7 +113,7 @@ class Toolbox:
 async def open_toolbox(config: ToolsConfig) -> AsyncIterator[Toolbox]:
     """The toolbox; nothing is connected before a tool is needed. `mcp` is imported only here.
 
-    Raises ConfigError where the file names a tool of ours that does not exist.
+    Raises ConfigError if the file names a tool of ours that does not exist.
     """
     own = own_tools(config.own)
     if not config.servers:

@@ -37,7 +37,7 @@ class Sandbox:
 async def open_sandbox(*, tell: Tell, fresh: bool = False, port: int = 0) -> AsyncIterator[Sandbox]:
     """The local Slack on this port (0: a free one) and a Redis.
 
-    Raises ConfigError where the state cannot be used, OSError where the port cannot.
+    Raises ConfigError if the state cannot be used, OSError if the port cannot.
     """
     with open_state_dir(state_directory(), fresh=fresh) as directory:
         tell(f"State: {directory} (the workspace, Redis's data); `--fresh` starts without it")

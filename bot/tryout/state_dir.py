@@ -37,7 +37,7 @@ WRITTEN_BY_REDIS = (
 def open_state_dir(directory: Path, *, fresh: bool) -> Iterator[Path]:
     """The folder, locked by this process; with `fresh`, the files of earlier runs are deleted.
 
-    Raises ConfigError where it cannot be used: it holds other files, it cannot be written, or
+    Raises ConfigError if it cannot be used: it holds other files, it cannot be written, or
     another process has it.
     """
     directory = directory.absolute()

@@ -125,7 +125,7 @@ async def _start(
     step: Step[Run],
     interrupt: Interrupt,
 ) -> Run | None:
-    """Start a run, as fast as the server takes them; None where it is not wanted any more."""
+    """Start a run, as fast as the server takes them; None if it is not wanted any more."""
     if not turn.is_begun(step):
         with interrupt.idle():
             await services.throttle.wait(turn, interrupt.raised)

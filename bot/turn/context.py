@@ -56,7 +56,7 @@ async def collect_input(turn: Turn, services: Services, request: Request) -> Hea
 
 
 async def _before(turn: Turn, services: Services, request: Request) -> list[Line]:
-    """What was said before the bot was called into the thread."""
+    """The messages from before the bot was mentioned in the thread."""
     thread, first = turn.claim.thread, request.messages[0]
     if first.ts != thread.thread_ts:
         before = await _said_before(turn, services, request)

@@ -79,7 +79,7 @@ def runs_of(turn: Turn) -> list[Run]:
 
 
 def made_outputs(turn: Turn) -> tuple[FunctionOutput, ...]:
-    """What our record keeps of the turn's calls."""
+    """The turn's calls in the form for our record."""
     return tuple(_kept(output) for each in rounds_of(turn) for output in each.outputs)
 
 

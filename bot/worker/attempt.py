@@ -32,7 +32,7 @@ from bot.worker.outcomes import (
 )
 
 PEOPLE = "people"
-"""What a suspended turn waits for, beside the dependencies."""
+"""The name of waiting for people in the log, beside the dependencies."""
 
 
 class Attempts:

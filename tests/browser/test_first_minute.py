@@ -1,4 +1,4 @@
-"""What helps a person on the page: hints, menus, copying, long channels."""
+"""Usability of the page: hints, menus, copying, long channels."""
 
 import asyncio
 from typing import Any

@@ -23,7 +23,7 @@ from bot.slack.markdown.split import parts
 from tests.hostile.counting import counted
 
 MARKER = "\ue200cite\ue202a\ue201<think>a</think>"
-"""What makes the functions look closer."""
+"""Characters that trigger the slow paths of the functions."""
 SHAPES = {
     "open fences": "```a\n",
     "closed fences": "```\na\n```\n",

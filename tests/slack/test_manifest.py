@@ -26,7 +26,7 @@ from bot.store import Store
 ROOT = Path(__file__).parent.parent.parent
 SCHEMA = ROOT.parent / "shared" / "data" / "slack-manifest.schema.2.0.0.json"
 FIELD_LIMITS = ROOT / "tests" / "data" / "slack" / "manifest_limits.json"
-"""What Slack's schema says of the fields that we use: their types, lengths and counts."""
+"""Slack's schema for the fields that we use: their types, lengths and counts."""
 
 EVENT_SCOPES = {
     "app_mention": {"app_mentions:read"},
@@ -155,7 +155,7 @@ LIMITS = {
 
 
 def values(tree: Any, path: tuple[str, ...]) -> Iterator[Any]:
-    """What is at a path of a manifest, once for each entry of a list where the path has a star."""
+    """The values at a path of a manifest; a star in the path stands for each entry of a list."""
     if not path:
         yield tree
     elif path[0] == "*":

@@ -19,7 +19,7 @@ KEY = "k" * 32
 
 
 class Order(BaseModel):
-    """What is asked before an order."""
+    """The question before an order."""
 
     name: str = Field(title="Your name", min_length=2, max_length=40)
     count: int = Field(ge=1, le=9)

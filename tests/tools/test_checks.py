@@ -1,4 +1,4 @@
-"""What `bot doctor` says of tools."""
+"""The checks of tools by `bot doctor`."""
 
 import sys
 from pathlib import Path

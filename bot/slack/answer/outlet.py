@@ -1,4 +1,4 @@
-"""What both ways of showing a growing answer share."""
+"""The common part of both ways of showing a growing answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

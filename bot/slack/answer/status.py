@@ -1,4 +1,4 @@
-"""What Slack shows around an answer that is being made: the status line, the session, the title.
+"""The status line, session and title that Slack shows around an answer in progress.
 
 All of it is best effort: refusals are ignored, permanent ones remembered. Slack shows the status
 text and its own session row in the same place, so a turn starts with the text and leaves the row
@@ -129,7 +129,7 @@ class Status:
             self._late = self._coming
 
     def say(self, words: str) -> None:
-        """What the bot is doing now."""
+        """Set the current activity."""
         if words and words != self._words:
             self._words = words
             self._changed.set()
