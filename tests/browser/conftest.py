@@ -1,4 +1,7 @@
-"""A Chromium per process, and for each test its own pages of workspaces in it."""
+"""A Chromium per process, and for each test its own pages of workspaces in it.
+
+All tests of the folder share one event loop, so that the connection to Chromium is made once.
+"""
 
 import shutil
 import subprocess
@@ -8,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.manifest import manifest
@@ -35,6 +39,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker("browser")
+            if pytest_asyncio.is_async_test(item):
+                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
             if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason="no Chromium on this machine"))
 
@@ -51,7 +57,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     process.wait()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(chromium: Path) -> AsyncIterator[Browser]:
     """Contexts that a test opens in it are closed after the test."""
 
@@ -73,10 +79,11 @@ def is_refusal(text: str) -> bool:
     return "Content Security Policy" in text
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def open_page(browser: Browser) -> AsyncIterator[Opener]:
     """Opens an address at a width and in a colour scheme. Fails the test if a script fails."""
     broken: list[str] = []
+    contexts: list[BrowserContext] = []
 
     async def opened(url: str, width: int = WIDE, scheme: str = "light") -> Page:
         context = await browser.new_context(
@@ -84,6 +91,7 @@ async def open_page(browser: Browser) -> AsyncIterator[Opener]:
             color_scheme="dark" if scheme == "dark" else "light",
             locale="en-GB",
         )
+        contexts.append(context)
         context.set_default_timeout(PATIENCE)
         page = await context.new_page()
         page.on("pageerror", lambda error: broken.append(str(error)))
@@ -95,10 +103,12 @@ async def open_page(browser: Browser) -> AsyncIterator[Opener]:
         return page
 
     yield opened
+    for context in contexts:
+        await context.close()
     assert broken == []
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def slack() -> AsyncIterator[LocalSlack]:
     """A workspace without an app: the tests use the Web API in its place."""
     async with open_workspace(time_factor=0.01) as workspace:
@@ -111,7 +121,7 @@ def client(slack: LocalSlack) -> AsyncWebClient:
     return make_client(slack)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(slack: LocalSlack, open_page: Opener) -> Page:
     return await open_page(page_url(slack))
 
@@ -124,13 +134,13 @@ async def open_shown_world(redis_url: str, directory: Path, **given: Any) -> Asy
         yield world
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def world(redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
     """The whole bot, with a fake AI server."""
     async with open_shown_world(redis_url, tmp_path) as world:
         yield world
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def world_page(world: World, open_page: Opener) -> Page:
     return await open_page(page_url(world.slack))

@@ -136,29 +136,27 @@ async def test_a_long_channel_opens_at_its_end_and_can_be_read_backwards(
 
 SEND = """(text) => new Promise((resolve) => {
   const list = document.querySelector(".channel .messages");
-  const began = performance.now();
-  const look = () => {
-    if (list.lastElementChild?.textContent.includes(text)) resolve(performance.now() - began);
+  let built = 0;
+  const look = (changes) => {
+    for (const change of changes) built += change.addedNodes.length;
+    if (list.lastElementChild?.textContent.includes(text)) resolve(built);
   };
-  new MutationObserver(look).observe(list, { childList: true, subtree: true });
+  new MutationObserver(look).observe(list, { childList: true });
   const box = document.querySelector(".channel .composer textarea");
   box.value = text;
   box.form.requestSubmit();
 })"""
+"""Sends a message; returns how many rows of the list were built until it was shown."""
 
 
-async def test_a_message_is_shown_as_fast_in_a_channel_of_five_thousand(
+async def test_a_message_in_a_channel_of_five_thousand_rebuilds_no_other(
     slack: LocalSlack, open_page: Opener
 ) -> None:
-    """Compared with a short channel of the same page, so that the machine's load has little
-    influence."""
+    """The work is counted, not timed: see `benchmarks/` for the time."""
     fill(slack, 5_000)
     page = await open_page(page_url(slack))
     await expect(in_channel(page, "message 4999")).to_be_visible()
-    long = min([await page.evaluate(SEND, f"long {number}") for number in range(6)])
-    await go_to(page, "random")
-    short = min([await page.evaluate(SEND, f"short {number}") for number in range(6)])
-    assert long < 4 * short + 50, (long, short)
+    assert max([await page.evaluate(SEND, f"long {number}") for number in range(3)]) <= 3
 
 
 async def test_code_and_messages_can_be_copied(

@@ -38,6 +38,9 @@ const kept = new WeakMap();
 export function keyed(parent, items, { key, sign, build }) {
   const old = kept.get(parent) ?? new Map();
   const now = new Map();
+  // First what is gone: otherwise every later item would be moved past it.
+  const wanted = new Set(items.map(key));
+  for (const [name, entry] of old) if (!wanted.has(name)) entry.element.remove();
   let at = parent.firstChild;
   for (const item of items) {
     const name = key(item);
