@@ -36,6 +36,8 @@ class Trace:
     ts: str = ""
     turn: str = ""
     messages: tuple[str, ...] = ()
+    summary: str = ""
+    """A sentence about all of it, which is shown above the steps."""
 
     def as_json(self) -> Json:
         return asdict(self) | {"id": f"trace-{self.number}", "messages": list(self.messages)}

@@ -7,7 +7,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ import click
 
 from bot.errors import ConfigError
 from bot.models import Thread
+from bot.texts.steps import describe_step
 from bot.tryout.config import environment
 from bot.tryout.sandbox import Sandbox
 from local_slack.local_slack import LocalSlack
@@ -32,6 +33,19 @@ SOURCES = {
     "message_seen_before": "inbox",
 }
 """The source of log events on the page; all other events belong to a turn."""
+WORDS = {
+    "message_delivered": "stored the message in the thread's inbox",
+    "message_seen_before": "message seen before: ignored",
+    "turn_taken": "a worker took the message up",
+    "turn_answered": "answered",
+    "turn_delayed": "could not answer yet: tries again later",
+    "turn_suspended": "waits for a person",
+    "threads_rescued": "took over the threads of a dead worker",
+    "dead_letter_added": "gave the message up",
+}
+"""Log events in plain words."""
+PARTS = {"waited": "waiting", "earlier": "earlier attempts", "ai": "AI server", "slack": "Slack"}
+"""The parts of an answer's time in `turn_answered`; the rest is the bot's own."""
 SHOWN = frozenset(
     {"event", "exception", "level", "messages", "ms", "request", "status"}
     | {"step", "thread", "timestamp", "ts", "turn"}
@@ -147,7 +161,9 @@ def report(slack: LocalSlack, entry: dict[str, Any]) -> None:
     thread = Thread.parse(entry["thread"])
     event, ms, status = entry["event"], entry.get("ms"), str(entry.get("status", ""))
     began = datetime.fromisoformat(entry["timestamp"]).timestamp() - (ms or 0) / 1000
-    named = f"{event.replace('_', ' ')} {entry.get('step', '')}".rstrip()
+    named = WORDS.get(event, event.replace("_", " "))
+    if "step" in entry:
+        named = describe_step(str(entry["step"]))
     details = (f"{name}: {value}" for name, value in entry.items() if name not in SHOWN and value)
     taken = entry["messages"] if event == "turn_taken" else ()
     slack.trace(
@@ -163,7 +179,24 @@ def report(slack: LocalSlack, entry: dict[str, Any]) -> None:
         ts=entry.get("ts", ""),
         turn=entry.get("turn", ""),
         messages=tuple(taken),
+        summary=summarize(entry) if event == "turn_answered" else "",
     )
+
+
+def summarize(entry: Mapping[str, Any]) -> str:
+    """How long an answer took, and its parts, which add up to the total."""
+    parts = {words: _hundredths(entry.get(name)) for name, words in PARTS.items()}
+    parts["an outage"] = _hundredths(sum((entry.get("waited_for") or {}).values()))
+    total = _hundredths(entry.get("total"))
+    parts["the bot itself"] = total - sum(parts.values())
+    if parts["the bot itself"] < 0:  # each part is rounded
+        parts[max(parts, key=lambda words: parts[words])] += parts.pop("the bot itself")
+    shown = ", ".join(f"{part / 100:.2f} s {words}" for words, part in parts.items() if part > 0)
+    return f"Answered in {total / 100:.2f} s{f': {shown}' if shown else ''}"
+
+
+def _hundredths(seconds: float | None) -> int:
+    return round(100 * (seconds or 0))
 
 
 def _parse(line: str) -> dict[str, Any] | None:

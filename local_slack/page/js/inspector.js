@@ -19,13 +19,14 @@ export class Inspector {
   constructor() {
     this.about = h("p", { class: "quiet" });
     this.whole = h("input", { type: "checkbox", onchange: () => changed() });
+    this.total = h("p", { class: "total", role: "status", hidden: true });
     this.list = h("ol", { class: "steps" });
     this.empty = h("p", { class: "quiet" });
     this.element = h("aside", { class: "panel", "aria-label": "What happened", hidden: true },
       h("header", { class: "bar" }, h("h2", null, "What happened"), h("span", { class: "grow" }),
         iconButton("close", "Close What happened", () => togglePanel("steps"))),
       h("div", { class: "panel-head" }, this.about, h("label", null, this.whole, " Whole thread")),
-      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Steps" }, this.list, this.empty));
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Steps" }, this.total, this.list, this.empty));
     this.loaded = { key: "", steps: [] };
   }
 
@@ -40,10 +41,14 @@ export class Inspector {
     this.about.textContent = asked ? `${userName(asked.user)}: “${short(asked.text)}”` : "";
     replace(this.empty, steps.length ? null : "Nothing was reported yet.");
     const start = steps[0]?.at ?? 0;
+    const span = Math.max(0.001, ...steps.map((step) => step.at + (step.ms ?? 0) / 1000 - start));
+    const summary = steps.findLast((step) => step.summary)?.summary ?? "";
+    this.total.hidden = !summary;
+    if (this.total.textContent !== summary) this.total.textContent = summary;
     keyed(this.list, steps, {
       key: (step) => step.id,
-      sign: (step) => JSON.stringify([step, start]),
-      build: (step) => row(step, start),
+      sign: (step) => JSON.stringify([step, start, span]),
+      build: (step) => row(step, start, span),
     });
   }
 
@@ -84,16 +89,25 @@ function stepsOf(asked, messages, steps) {
   }
 }
 
-function row(step, start) {
+function row(step, start, span) {
   const [name, title] = SOURCES[step.source] ?? [step.source, ""];
   const good = step.ok === undefined || step.ok;
   return h("li", { class: `step ${step.source} ${good ? "" : "bad"}` },
     h("span", { class: "when", title: "seconds since the first step" }, `+${seconds(step.at - start)}`),
     h("span", { class: "source", title }, name),
     h("span", { class: "what" }, h("code", null, step.title), step.detail ? h("small", null, ` ${step.detail}`) : null),
+    bar(step, start, span),
     h("span", { class: "result" },
       step.status ? h("span", { class: good ? "ok" : "error" }, step.status) : null,
       step.ms != null ? h("small", null, `${step.ms < 10 ? step.ms.toFixed(1) : Math.round(step.ms)} ms`) : null));
+}
+
+// When the step was, and how long it took, on the line from the first step to the end of the last.
+function bar(step, start, span) {
+  const fill = h("i");
+  fill.style.left = `min(${(100 * (step.at - start)) / span}%, calc(100% - 3px))`;
+  fill.style.width = `${(100 * (step.ms ?? 0)) / 1000 / span}%`;
+  return h("span", { class: "time-bar", "aria-hidden": "true" }, fill);
 }
 
 const seconds = (value) => value.toFixed(value < 10 ? 2 : 1);
