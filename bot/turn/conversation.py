@@ -2,7 +2,7 @@
 
 import time
 
-from bot.models import Conversation, Message, Record
+from bot.models import Conversation, Record
 from bot.store import steps
 from bot.store.journal import Turn
 from bot.store.steps import Attempt, Heard
@@ -62,13 +62,3 @@ async def _begin(
     await services.store.archive.watch(engine.name, conversation_id)
     created_at = known.created_at if known else time.time()
     return Conversation(conversation_id, engine.name, thread, user_id, created_at)
-
-
-def owed_after(
-    turn: Turn, before: Conversation | None, messages: tuple[Message, ...]
-) -> tuple[Message, ...]:
-    """The messages that the engine may lack after an incomplete turn: `messages`, and those owed
-    before, unless the turn began a new conversation, which holds our whole record.
-    """
-    rebuilt = turn.recall(Attempt(0).conversation) or turn.recall(steps.ATTEMPT)
-    return messages if before is None or rebuilt else (*before.owed, *messages)

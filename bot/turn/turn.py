@@ -13,10 +13,9 @@ from bot.jobs.forget import delete_now
 from bot.jobs.run import run_jobs
 from bot.models import Answer, Conversation, Message, Record, well_formed
 from bot.slack.answer.reply import Reply
-from bot.slack.markdown.clean import clean
 from bot.store import steps
 from bot.store.journal import Turn
-from bot.store.steps import Admission, Heard
+from bot.store.steps import Admission
 from bot.telemetry import trace
 from bot.telemetry.log import log
 from bot.texts.answers import (
@@ -33,25 +32,13 @@ from bot.texts.tools import outcome_unknown
 from bot.turn.ask import ask
 from bot.turn.asking import close_cards
 from bot.turn.batch import Request, sort_claim
-from bot.turn.conversation import owed_after
 from bot.turn.files_in import unread_note
 from bot.turn.files_out import missing, share
 from bot.turn.interrupt import Interrupt
+from bot.turn.record import record
 from bot.turn.retraction import retract
-from bot.turn.rounds_so_far import made_outputs, runs_of, unknown_calls
+from bot.turn.rounds_so_far import unknown_calls
 from bot.turn.services import Services
-
-OUTAGES = frozenset(
-    {
-        *("authentication", "deadline", "endpoint_not_found", "expired", "insufficient_quota"),
-        *("model_not_found", "unsupported_parameter", "data_retention"),
-        *("permission", "rate_limit_exceeded", "run_not_found", "run_lost", "server_error"),
-        "stream_cut",
-    }
-)
-"""Reasons of failed runs that are not caused by the messages: these are sent again."""
-MAX_OWED = 200
-"""Maximum messages owed to a conversation: bounds Redis while a server fails for days."""
 
 
 async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Answer:
@@ -199,42 +186,3 @@ async def give_up(turn: Turn, services: Services, reason: str) -> None:
     async with services.replies.open(turn, last) as reply:
         await reply.finish(Answer(text, outcome="failed"))
     await services.notices.remove(turn)
-
-
-async def record(turn: Turn, services: Services, request: Request, answer: Answer) -> None:
-    """Settle: save the record for a rebuild and the position in the conversation."""
-    inbox = services.store.inbox
-    if answer.outcome in ("reset", "nothing"):
-        await inbox.settle(turn.claim, answered=request.messages)
-        return
-    questions = request.questions
-    await services.limits.account(turn, answer, questions)
-    heard = turn.recall(steps.HEARD) or Heard(messages=questions)
-    said = [*heard.before]
-    kept = turn.recall(steps.KEPT_FILES) or {}
-    said += [Record("user", m.text, m.ts, m.user_id, kept.get(m.ts, "")) for m in heard.messages]
-    outputs = made_outputs(turn)
-    said.append(Record("assistant", clean(answer.text), questions[-1].ts, outputs=outputs))
-    await inbox.settle(
-        turn.claim,
-        answered=questions,
-        records=said,
-        usage=answer.usage,
-        last_item_id=answer.last_item_id,
-        runs=runs_of(turn),
-        owed=() if services.engine.appends else owed(turn, request, answer, heard.messages),
-    )
-
-
-def owed(
-    turn: Turn, request: Request, answer: Answer, messages: tuple[Message, ...]
-) -> tuple[Message, ...]:
-    """The messages that the conversation may lack after this turn; only the newest.
-
-    Messages that the server rejected (a filter, too long, malformed) are not sent again.
-    """
-    if answer.outcome == "completed":
-        return ()
-    unheard = answer.outcome in ("cancelled", "incomplete", "expired") or answer.reason in OUTAGES
-    missed = owed_after(turn, request.conversation, messages if unheard else ())
-    return missed[-MAX_OWED:]

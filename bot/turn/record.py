@@ -1,0 +1,71 @@
+"""The end of an answered turn: the usage is charged, and our record of the conversation grows."""
+
+from bot.models import Answer, Conversation, Message, Record
+from bot.slack.markdown.clean import clean
+from bot.store import steps
+from bot.store.journal import Turn
+from bot.store.steps import Attempt, Heard
+from bot.turn.batch import Request
+from bot.turn.rounds_so_far import made_outputs, runs_of
+from bot.turn.services import Services
+
+OUTAGES = frozenset(
+    {
+        *("authentication", "deadline", "endpoint_not_found", "expired", "insufficient_quota"),
+        *("model_not_found", "unsupported_parameter", "data_retention"),
+        *("permission", "rate_limit_exceeded", "run_not_found", "run_lost", "server_error"),
+        "stream_cut",
+    }
+)
+"""Reasons of failed runs that are not caused by the messages: these are sent again."""
+MAX_OWED = 200
+"""Maximum messages owed to a conversation: bounds Redis while a server fails for days."""
+
+
+async def record(turn: Turn, services: Services, request: Request, answer: Answer) -> None:
+    """Settle: save the record for a rebuild and the position in the conversation."""
+    inbox = services.store.inbox
+    if answer.outcome in ("reset", "nothing"):
+        await inbox.settle(turn.claim, answered=request.messages)
+        return
+    questions = request.questions
+    await services.limits.account(turn, answer, questions)
+    heard = turn.recall(steps.HEARD) or Heard(messages=questions)
+    said = [*heard.before]
+    kept = turn.recall(steps.KEPT_FILES) or {}
+    said += [Record("user", m.text, m.ts, m.user_id, kept.get(m.ts, "")) for m in heard.messages]
+    outputs = made_outputs(turn)
+    said.append(Record("assistant", clean(answer.text), questions[-1].ts, outputs=outputs))
+    await inbox.settle(
+        turn.claim,
+        answered=questions,
+        records=said,
+        usage=answer.usage,
+        last_item_id=answer.last_item_id,
+        runs=runs_of(turn),
+        owed=() if services.engine.appends else owed(turn, request, answer, heard.messages),
+    )
+
+
+def owed(
+    turn: Turn, request: Request, answer: Answer, messages: tuple[Message, ...]
+) -> tuple[Message, ...]:
+    """The messages that the conversation may lack after this turn; only the newest.
+
+    Messages that the server rejected (a filter, too long, malformed) are not sent again.
+    """
+    if answer.outcome == "completed":
+        return ()
+    unheard = answer.outcome in ("cancelled", "incomplete", "expired") or answer.reason in OUTAGES
+    missed = owed_after(turn, request.conversation, messages if unheard else ())
+    return missed[-MAX_OWED:]
+
+
+def owed_after(
+    turn: Turn, before: Conversation | None, messages: tuple[Message, ...]
+) -> tuple[Message, ...]:
+    """The messages that the engine may lack after an incomplete turn: `messages`, and those owed
+    before, unless the turn began a new conversation, which holds our whole record.
+    """
+    rebuilt = turn.recall(Attempt(0).conversation) or turn.recall(steps.ATTEMPT)
+    return messages if before is None or rebuilt else (*before.owed, *messages)
