@@ -43,7 +43,7 @@ T = TypeVar("T")
 FIRST_WORD_SECONDS = 0.3
 WORD_SECONDS = 0.02
 TICK_SECONDS = 0.25
-_CALL = re.compile(r"(?:@?bot )?call ([A-Za-z0-9_-]+)(?:\s+(\{.*\}))?")
+_CALL = re.compile(r"(?:.*\s)?call ([A-Za-z0-9_-]+)(?:\s+(\{.*\}))?")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (id TEXT PRIMARY KEY, began REAL);

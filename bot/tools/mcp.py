@@ -8,6 +8,7 @@ and never affects the turn or the worker. Protocol: https://modelcontextprotocol
 import asyncio
 import time
 from collections.abc import Collection, Mapping
+from contextvars import Context
 from typing import Any
 
 from mcp import MCPError
@@ -33,6 +34,8 @@ LISTED_FOR = 300.0
 """Seconds for which a list of tools is used before the server is asked again."""
 FAILED_FOR = 30.0
 """Seconds for which a server that could not be listed is skipped."""
+LIST_PATIENCE = 10.0
+"""Seconds that an answer waits for the first list of a server."""
 IDLE = 600.0
 """Seconds after which an unused connection is closed."""
 DESCRIPTION = 4_000
@@ -50,7 +53,8 @@ class McpServer:
         self._tools: tuple[Tool, ...] = ()
         self._list_again_at = 0.0
         self._used_at = time.monotonic()
-        self._listing = asyncio.Lock()
+        self._was_listed = False
+        self._listing: asyncio.Task[None] | None = None
 
     def serves(self, channel_id: str, off: Collection[str]) -> bool:
         """Whether any of its tools may be offered in a channel where some servers are `off`."""
@@ -58,19 +62,29 @@ class McpServer:
         return self.name not in off and (not channels or channel_id in channels)
 
     async def tools(self) -> tuple[Tool, ...]:
-        """Its tools by name; none while it is unreachable, which is logged."""
-        async with self._listing:
-            if time.monotonic() < self._list_again_at:
-                return self._tools
-            try:
-                async with asyncio.timeout(self.config.connect_timeout):
-                    self._tools = await self.fetch_tools()
-                self._list_again_at = time.monotonic() + LISTED_FOR
-            except Exception as error:
-                self._tools = ()
-                self._list_again_at = time.monotonic() + FAILED_FOR
-                log.warning("tools_unavailable", server=self.name, error=_kind(error))
+        """Its tools by name; none while it is unreachable, which is logged.
+
+        Only the first list is waited for, up to `LIST_PATIENCE`: later ones are fetched while the
+        last one is used, so that a server that hangs does not delay every answer.
+        """
+        if time.monotonic() >= self._list_again_at and self._listing is None:
+            # In no turn's context: the turn that comes first may be cancelled.
+            self._listing = asyncio.create_task(self._list_again(), context=Context())
+        if self._listing is not None and not self._was_listed:
+            await asyncio.wait({self._listing}, timeout=LIST_PATIENCE)
         return self._tools
+
+    async def _list_again(self) -> None:
+        try:
+            async with asyncio.timeout(self.config.connect_timeout):
+                self._tools = await self.fetch_tools()
+            self._list_again_at = time.monotonic() + LISTED_FOR
+        except Exception as error:
+            self._tools = ()
+            self._list_again_at = time.monotonic() + FAILED_FOR
+            log.warning("tools_unavailable", server=self.name, error=_kind(error))
+        finally:
+            self._was_listed, self._listing = True, None
 
     async def call(
         self, tool: str, arguments: Mapping[str, Any], answers: Mapping[str, Any] | None = None
@@ -112,6 +126,9 @@ class McpServer:
 
     async def aclose(self) -> None:
         """Close the connection."""
+        if self._listing is not None:
+            self._listing.cancel()
+            await asyncio.wait({self._listing})
         await self._drop()
 
     def _connected(self) -> Connection:

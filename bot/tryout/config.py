@@ -40,8 +40,13 @@ def state_directory() -> Path:
     return _read({}).bot_state_dir
 
 
-async def configure(slack: LocalSlack, redis_url: str) -> Config:
-    """The settings that point a bot to this Slack and this Redis."""
+def has_own_tools() -> bool:
+    """Whether the person has set BOT_TOOLS."""
+    return _read({}).bot_tools is not None
+
+
+async def configure(slack: LocalSlack, redis_url: str, tools: Path | None = None) -> Config:
+    """The settings that point a bot to this Slack and this Redis; `tools` is for BOT_TOOLS."""
     given: dict[str, Any] = {
         "slack_bot_token": slack.bot_token,
         "slack_app_token": slack.app_token,
@@ -51,6 +56,7 @@ async def configure(slack: LocalSlack, redis_url: str) -> Config:
         "bot_host": "127.0.0.1",
         "port": 0,
     }
+    given |= {"bot_tools": tools} if tools else {}
     own = _read(given)
     notes = list(_ignored(own))
     if not _has_model(own):

@@ -12,7 +12,7 @@ from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
 from bot.slack.surfaces.commands import all_commands
 from bot.store.server import open_server
-from bot.tryout.config import configure, describe_engine, state_directory
+from bot.tryout.config import configure, describe_engine, has_own_tools, state_directory
 from bot.tryout.state_dir import REDIS, WORKSPACE, open_state_dir
 from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
@@ -44,8 +44,9 @@ async def open_sandbox(*, tell: Tell, fresh: bool = False, port: int = 0) -> Asy
         async with (
             _open_slack(directory / WORKSPACE, port) as slack,
             _open_redis(directory / REDIS, tell) as redis_url,
+            _open_tools(directory, tell) as tools,
         ):
-            config = await configure(slack, redis_url)
+            config = await configure(slack, redis_url, tools)
             for note in config.notes:
                 tell(note)
             tell(describe_engine(config.settings))
@@ -79,6 +80,19 @@ async def _open_redis(directory: Path, tell: Tell) -> AsyncIterator[str]:
     tell("Starting Redis…")
     async with open_server(directory) as url:
         yield url
+
+
+@asynccontextmanager
+async def _open_tools(directory: Path, tell: Tell) -> AsyncIterator[Path | None]:
+    """The demo server, unless the person has set BOT_TOOLS."""
+    if has_own_tools():
+        yield None
+        return
+    from bot.tryout.demo_tools import HINT, open_demo  # takes a second to import
+
+    async with open_demo(directory) as file:
+        tell(HINT)
+        yield file
 
 
 async def _keep_saving(slack: LocalSlack, file: Path) -> None:

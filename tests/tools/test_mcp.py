@@ -144,3 +144,25 @@ async def test_our_secrets_do_not_reach_a_server_process(
         names = (await call(toolbox, "e__env")).text
     assert "ITS_OWN" in names
     assert "SLACK" not in names
+
+
+async def test_a_list_that_is_old_is_used_while_a_new_one_is_fetched(
+    counts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_with(s=situations(counts)) as toolbox:
+        server = toolbox._servers["s"]
+        assert await toolbox.offer("C1")
+        hangs = asyncio.Event()
+
+        async def hang() -> tuple[Tool, ...]:
+            await hangs.wait()
+            raise ConnectionError
+
+        monkeypatch.setattr(server, "fetch_tools", hang)
+        server._list_again_at = 0.0
+        assert "s__read" in (await toolbox.offer("C1")).functions
+        listing = server._listing
+        assert listing is not None
+        hangs.set()
+        await asyncio.wait({listing})
+        assert not await toolbox.offer("C1"), "a server that is gone offers nothing"
