@@ -11,7 +11,15 @@ from local_slack import LocalSlack
 from local_slack.control.web_page import page_url
 from local_slack.workspace.model import Message
 from tests.browser.conftest import Opener
-from tests.browser.page_actions import go_to, in_channel, in_thread, reply, say, speak_as
+from tests.browser.page_actions import (
+    go_to,
+    in_channel,
+    in_thread,
+    open_thread,
+    reply,
+    say,
+    speak_as,
+)
 
 WIDTHS = (1440, 1024, 390)
 LINE = 44
@@ -233,3 +241,31 @@ async def test_a_question_asked_on_the_page_can_be_followed_up(
     await expect(in_thread(page, "and more")).to_be_visible()
     thread: list[Any] = slack.thread("#general", slack.messages("#general")[0].ts)
     assert len(thread) == 2
+
+
+async def test_a_reload_keeps_drafts_and_closes_modals(
+    slack: LocalSlack, client: AsyncWebClient, page: Page
+) -> None:
+    alice = slack.user("alice")
+    ts = await alice.says("#general", "a question")
+    await open_thread(page, "a question")
+    drafts = {".channel": "for all", ".thread": "for the thread"}
+    for pane, text in drafts.items():
+        await page.locator(f"{pane} .composer textarea").fill(text)
+    title = {"type": "plain_text", "text": "A modal"}
+    await client.views_open(
+        trigger_id=slack.interactions.issue_trigger(alice.id),
+        view={"type": "modal", "title": title, "blocks": []},
+    )
+    dialog = page.get_by_role("dialog", name="A modal")
+    await expect(dialog).to_be_visible()
+    await page.reload()
+    for pane, text in drafts.items():
+        await expect(page.locator(f"{pane} .composer textarea")).to_have_value(text)
+    await expect(dialog).to_be_hidden()
+    await reply(page, "sent")
+    await expect(in_thread(page, "sent")).to_be_visible()
+    await page.reload()
+    await expect(in_thread(page, "sent")).to_be_visible()
+    await expect(page.locator(".thread .composer textarea")).to_have_value("")
+    assert [message.text for message in slack.thread("#general", ts)] == ["a question", "sent"]

@@ -15,12 +15,13 @@ export class Composer {
     this.edit = edit;
     this.sent = sent ?? (() => {});
     this.files = [];
-    this.drafts = new Map();
+    this.store = `local-slack-drafts-${label}`;
+    this.drafts = new Map(JSON.parse(sessionStorage.getItem(this.store) ?? "[]"));
     this.place = "";
     this.text = h("textarea", {
       rows: 1,
       "aria-label": label,
-      oninput: () => this.fit(),
+      oninput: () => { this.fit(); this.keep(); },
       onkeydown: (event) => this.key(event),
       onpaste: (event) => this.add(event.clipboardData.files),
     });
@@ -67,6 +68,13 @@ export class Composer {
     this.text.focus();
   }
 
+  // Drafts outlast a reload of the tab.
+  keep() {
+    this.drafts.set(this.place, this.text.value);
+    const written = [...this.drafts].filter(([, text]) => text);
+    sessionStorage.setItem(this.store, JSON.stringify(written));
+  }
+
   fit() {
     this.text.style.height = "auto";
     this.text.style.height = `${Math.min(this.text.scrollHeight, 220)}px`;
@@ -109,12 +117,14 @@ export class Composer {
     this.broadcast.checked = false;
     this.showFiles();
     this.fit();
+    this.keep();
     const done = text.startsWith("/") && !files.length
       ? await this.command(text, channel, thread)
       : await this.say(text, channel, thread, files, broadcast);
     if (done === undefined && !this.text.value) {
       this.text.value = text; // keep a text that Slack refused
       this.fit();
+      this.keep();
     }
   }
 

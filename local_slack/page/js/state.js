@@ -12,6 +12,7 @@ export const world = {
   streaming: new Set(), // "channel/ts"
   agents: new Map(), // "channel/thread_ts" -> status, title, prompts, session
   views: new Map(), // view id -> {user, open, errors, view}
+  opened: new Set(), // ids of modals that opened while this page was there: a modal ends with its tab
   homes: new Map(), // user id -> {view}
   manifest: {},
   switches: [],
@@ -74,7 +75,10 @@ const APPLY = {
   agent_thread: (data) => world.agents.set(agentKey(data), data),
   view(data) {
     if (data.view.type === "home") world.homes.set(data.user, data);
-    else if (data.open) world.views.set(data.view.id, data);
+    else if (data.open) {
+      world.views.set(data.view.id, data);
+      world.opened.add(data.view.id);
+    }
     else world.views.delete(data.view.id);
   },
   switches: (data) => (world.switches = data.switches),
@@ -179,7 +183,7 @@ export const isAppDm = (channel) =>
   channel?.type === "im" && channel.members.includes(world.bot.id);
 
 export const topModal = () =>
-  [...world.views.values()].filter((shown) => shown.open && shown.user === here.speaker).at(-1);
+  [...world.views.values()].filter((shown) => shown.open && shown.user === here.speaker && world.opened.has(shown.view.id)).at(-1);
 
 // Notifying the panes
 
