@@ -73,17 +73,26 @@ def worker() -> None:
 @click.option(
     "--port", default=0, type=click.IntRange(0, 65535), help="Port of the page; 0: the last one."
 )
-def try_(play: Path | None, browser: bool | None, fresh: bool, port: int) -> None:
+@click.option(
+    "--seed",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="YAML file of people, channels and earlier messages; see examples/workspace.yml.",
+)
+def try_(
+    play: Path | None, browser: bool | None, fresh: bool, port: int, seed: Path | None
+) -> None:
     """Try the bot in a local Slack: no workspace, no key, no Redis needed."""
     try:
-        asyncio.run(_try(play, browser, fresh=fresh, port=port))
+        asyncio.run(_try(play, browser, seed, fresh=fresh, port=port))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in TRY_PACKAGES:
             raise
         raise click.ClickException(f"`bot try` needs {error.name}: {TRY_INSTALL}") from None
 
 
-async def _try(play: Path | None, browser: bool | None, *, fresh: bool, port: int) -> None:
+async def _try(
+    play: Path | None, browser: bool | None, seed: Path | None, *, fresh: bool, port: int
+) -> None:
     from bot.tryout import chat, page
     from local_slack.script import ScriptError
 
@@ -91,7 +100,7 @@ async def _try(play: Path | None, browser: bool | None, *, fresh: bool, port: in
         if play:
             await chat.play(play, fresh=fresh)
         elif browser or (browser is None and sys.stdin.isatty()):
-            await page.serve(fresh=fresh, port=port)
+            await page.serve(fresh=fresh, port=port, seed=seed)
         else:
             await chat.chat(fresh=fresh)
     except ScriptError as error:

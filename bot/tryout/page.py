@@ -24,16 +24,17 @@ from bot.tryout.programs import Program, open_program
 from bot.tryout.sandbox import Sandbox, Tell, open_sandbox
 from bot.tryout.state_dir import ADDRESS, FAIL_NEXT_RUN
 from local_slack.control.web_page import page_url
+from local_slack.seed import SeedError, apply_seed, read_seed
 from local_slack.switches import Switch
 
 PARTS = ("web", "worker")
 
 
-async def serve(*, fresh: bool, port: int = 0) -> None:
+async def serve(*, fresh: bool, port: int = 0, seed: Path | None = None) -> None:
     """Show the page until SIGINT or SIGTERM."""
     stop = stop_on_signals()
     log.configure("WARNING")
-    async with open_page(tell=click.echo, fresh=fresh, port=port) as sandbox:
+    async with open_page(tell=click.echo, fresh=fresh, port=port, seed=seed) as sandbox:
         address = page_url(sandbox.slack)
         click.echo(f"\n  {address}\n")
         click.echo("Open this address in a browser. Ctrl-C ends; the next start continues here.")
@@ -44,12 +45,18 @@ async def serve(*, fresh: bool, port: int = 0) -> None:
 
 @asynccontextmanager
 async def open_page(
-    *, tell: Tell = lambda line: None, fresh: bool = False, port: int = 0
+    *,
+    tell: Tell = lambda line: None,
+    fresh: bool = False,
+    port: int = 0,
+    seed: Path | None = None,
 ) -> AsyncIterator[Sandbox]:
     """The local Slack with its page and the bot's processes, ready for use."""
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(_open_sandbox(tell, fresh=fresh, port=port))
         sandbox.slack.manifest = manifest()
+        if seed:
+            _plant(sandbox, seed)
         tell("Starting web and worker…")
         programs = [await stack.enter_async_context(open_program(part, sandbox)) for part in PARTS]
         _add_switches(sandbox, programs[PARTS.index("worker")])
@@ -57,6 +64,13 @@ async def open_page(
             await program.is_ready()
             tell(f"  {part}: ready")
         yield sandbox
+
+
+def _plant(sandbox: Sandbox, seed: Path) -> None:
+    try:
+        apply_seed(sandbox.slack, read_seed(seed))
+    except SeedError as error:
+        raise ConfigError("--seed", str(error)) from None
 
 
 @asynccontextmanager

@@ -1,0 +1,133 @@
+"""Fills a workspace from a YAML file: people with roles, channels, earlier messages.
+
+    people:
+      - {name: alice, role: admin}
+      - {name: gina, role: guest}
+      - {name: olaf, role: external}
+    channels:
+      - {name: support, private: true, members: [alice, gina]}
+    messages:
+      - channel: support
+        from: alice
+        text: The printer is on fire
+        replies:
+          - {from: gina, text: "Again?"}
+
+`from: bot` is the app. The app is not told of any of it, as of what was before it was installed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local_slack.local_slack import LocalSlack
+from local_slack.workspace.errors import SlackError
+from local_slack.workspace.model import Message
+
+ROLES: dict[str, dict[str, Any]] = {
+    "member": {},
+    "admin": {"is_admin": True},
+    "guest": {"is_guest": True},
+    "external": {"team_id": "T0ELSEWHERE"},
+}
+
+
+class SeedError(ValueError):
+    """The file cannot be used; the text says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """What the file asks for, as it was read."""
+
+    people: list[Any]
+    channels: list[Any]
+    messages: list[Any]
+
+
+def read_seed(file: Path) -> Seed:
+    """Read the file. Raises SeedError."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise SeedError(f"{file} cannot be read: {error}") from None
+    names = ("people", "channels", "messages")
+    if not isinstance(content, dict) or set(content) - set(names):
+        raise SeedError(f"{file} may have {', '.join(names)}, and nothing else")
+    parts = [content.get(name) or [] for name in names]
+    if not all(isinstance(part, list) for part in parts):
+        raise SeedError(f"{file}: each of {', '.join(names)} is a list")
+    return Seed(*parts)
+
+
+def apply_seed(slack: LocalSlack, seed: Seed) -> None:
+    """Add what the workspace lacks. Earlier messages go into channels without messages only, so
+    that a second start adds nothing twice. Raises SeedError.
+    """
+    for number, person in enumerate(seed.people, 1):
+        _add(f"people {number}", _add_person, slack, person)
+    for number, channel in enumerate(seed.channels, 1):
+        _add(f"channels {number}", _add_channel, slack, channel)
+    empty = {
+        channel.id
+        for channel in slack.workspace.channels.values()
+        if not slack.workspace.messages.get(channel.id)
+    }
+    for number, message in enumerate(seed.messages, 1):
+        _add(f"messages {number}", _add_message, slack, message, empty)
+
+
+def _add(place: str, add: Any, slack: LocalSlack, entry: Any, *more: Any) -> None:
+    try:
+        add(slack, *more, **{str(name).replace("from", "by"): v for name, v in entry.items()})
+    except (TypeError, AttributeError, KeyError) as error:
+        raise SeedError(f"{place}: {error}") from None
+    except SlackError as error:
+        raise SeedError(f"{place}: {error} ({entry})") from None
+
+
+def _add_person(slack: LocalSlack, name: str, role: str = "member") -> None:
+    if role not in ROLES:
+        raise TypeError(f"the role is one of {', '.join(ROLES)}")
+    known = next((user for user in slack.workspace.users.values() if user.name == name), None)
+    if known is None:
+        slack.add_user(name, **ROLES[role])
+    elif role == "admin":
+        known.is_admin = True
+
+
+def _add_channel(
+    slack: LocalSlack, name: str, members: list[str] | None = None, private: bool = False
+) -> None:
+    if slack.workspace.find_channel(f"#{name}") is None:
+        people = [user.id for user in slack.workspace.users.values() if not user.is_bot]
+        slack.add_channel(name, people if members is None else members, private=private)
+
+
+def _add_message(
+    slack: LocalSlack,
+    empty: set[str],
+    channel: str,
+    by: str,
+    text: str,
+    replies: list[dict[str, str]] | None = None,
+) -> None:
+    found = slack.channel(f"#{channel}")
+    if found.id not in empty:
+        return
+    root = _index(slack, found.id, by, text)
+    for reply in replies or ():
+        _index(slack, found.id, reply["from"], reply["text"], root)
+
+
+def _index(slack: LocalSlack, channel_id: str, by: str, text: str, root: str | None = None) -> str:
+    bot = slack.bot
+    user = bot if by == "bot" else slack.workspace.get_user(by)
+    ts = slack.clock.next_ts()
+    message = Message(channel_id, ts, user.id, str(text), root)
+    if user is bot:
+        message.bot_id, message.app_id = bot.bot_id, bot.app_id
+    slack.workspace.index(message)
+    return ts
