@@ -31,6 +31,7 @@ from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.texts.access import UNKNOWN
 from bot.texts.answers import INBOX_FULL, NOTHING_TO_STOP
+from bot.texts.approvals import WAITS_BEHIND
 from bot.texts.status import queued
 
 STOPPED_AT_ONCE = 5
@@ -178,6 +179,8 @@ class Listeners:
                 await self._store.inbox.interrupt(message.thread, "reset")
         elif message.kind == "stop":
             await self._stop(message, routed)
+        elif routed.suspended:
+            await self._notify_suspended(message)
         elif routed.active:
             await self._show_queued(message.thread, routed.waiting)
 
@@ -211,6 +214,12 @@ class Listeners:
     async def _notify_nothing_to_stop(self, message: Message) -> None:
         await _best_effort(
             notice(self._store, self._client, message.thread, message.user_id, NOTHING_TO_STOP)
+        )
+
+    async def _notify_suspended(self, message: Message) -> None:
+        """Tell the person that an approval comes first. A status would resume Slack's session."""
+        await _best_effort(
+            notice(self._store, self._client, message.thread, message.user_id, WAITS_BEHIND)
         )
 
     async def _show_queued(self, thread: Thread, waiting: int) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bot.errors import BotError
 from bot.models import Conversation, Record, decode, encode
@@ -139,7 +139,7 @@ class Turn:
         """Take note of a step that a script has recorded: `text` is its value as it is stored."""
         self._steps[step.name] = text
 
-    def family(self, step: Step[str]) -> dict[str, str]:
+    def family(self, step: Step[Any]) -> dict[str, str]:
         """The recorded values of all steps whose name begins like this one, by what follows."""
         prefix = step.name
         return {

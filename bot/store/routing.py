@@ -26,6 +26,7 @@ EDIT_SECONDS = 86400
 TRANSCRIPT_SECONDS = 3600
 OVERHEARD_CHARS = 4_000
 STEP = "background"
+SUSPENDED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Routed:
     ]
     waiting: int
     active: bool
+    suspended: bool = False
+    """Whether the turn under way waits for a person's approval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ class Routing:
         )
         if verdict == "new" and self._redelivery:
             self._redelivery.remember(partial(self.route, message, address, follow_ups))
-        return Routed(verdict, waiting, bool(active))
+        return Routed(verdict, waiting, bool(active), suspended=active == SUSPENDED)
 
     async def adopt(self, thread: Thread, *, ours: bool) -> None:
         """Record whether an unknown thread is one of ours."""

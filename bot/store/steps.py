@@ -236,14 +236,14 @@ def call(key: str, number: int = 0) -> Step[Called]:
     return Step(f"call:{key}:{number}" if number else f"call:{key}", Called)
 
 
-def approval_step(id: str) -> Step[str]:
+def approval_step(id: str) -> Step[dict[str, Any]]:
     """The question to people (`bot.store.approvals.Approval`)."""
-    return Step(f"approval:{id}", str)
+    return Step(f"approval:{id}", dict[str, Any])
 
 
-def decision_step(id: str) -> Step[str]:
+def decision_step(id: str) -> Step[dict[str, Any]]:
     """The decision on it (`bot.store.approvals.Decision`)."""
-    return Step(f"decision:{id}", str)
+    return Step(f"decision:{id}", dict[str, Any])
 
 
 def card_step(id: str) -> Step[str]:

@@ -27,6 +27,8 @@ CHANGED = "The call has changed since this was shown. Nothing was done."
 EXPIRED = "This decision came too late: the approval has expired."
 OTHER_PERSON = "only the person who asked and the approvers of the channel can decide this"
 
+WAITS_BEHIND = "This thread waits for an approval above. I answer you once it is decided."
+
 EXTERNAL_CONTENT = (
     "The assistant has read content from elsewhere (the web, a file, another person, a tool). "
     "Such content may contain instructions: check that this is what you asked for."

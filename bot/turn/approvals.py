@@ -11,7 +11,7 @@ from bot.slack.literal import mixed_words, skeleton
 from bot.store import Approval, Decision
 from bot.store.approvals import MOST_GRANTS
 from bot.store.journal import Turn
-from bot.store.steps import Called
+from bot.store.steps import Called, approval_step
 from bot.texts import approvals as texts
 from bot.tools.tool import Tool
 from bot.turn.asking import ask_people, can_decide, digest
@@ -83,10 +83,12 @@ class _Asking:
         """The verdict of the policy alone; None if a person must be asked."""
         tool, channel_id = pending.tool, self._turn.claim.thread.channel_id
         decision = self._toolbox.decide(tool, channel_id, read_external=self._external)
-        if decision == "allow":
-            return Verdict("run")
         if decision == "deny":
             return Verdict("denied", reason=texts.FORBIDDEN, policy="deny")
+        if self._turn.recall(approval_step(pending.key)) is not None:
+            return None  # once people are asked, their decision counts
+        if decision == "allow":
+            return Verdict("run")
         by = self._turn.claim.grants.get(self._grant(tool))
         if by and not self._external and not self._toolbox.asks_always(tool):
             return Verdict("run", by, policy="thread")

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from bot.slack import approval_card as card
 from bot.slack.surfaces.shortcuts import SHORTCUTS
+from bot.store.channel_settings import ChannelSettings
 from bot.timing import SlackTiming, Timing, WorkerTiming
 from local_slack.people import Person
-from tests.fakes.openai import held
+from tests.fakes.openai import Call, calling, held
 from tests.slack.answers import HURRY
+from tests.tools.servers import open_http
 from tests.world import PATIENCE, World, open_world, wait_until, words
 
 PROSE = " ".join(f"word{n}" for n in range(200))
@@ -34,10 +37,9 @@ RESTING = (
 
 @asynccontextmanager
 async def place_with(
-    kind: str, channel: str, redis_url: str, directory: Path
+    kind: str, channel: str, redis_url: str, directory: Path, **rules: Any
 ) -> AsyncIterator[tuple[World, Person]]:
     """A workspace in which mallory, of one kind of people, is a member of the channel."""
-    rules: dict[str, Any] = {}
     async with open_world(redis_url, directory) as world:
         alice = world.slack.user("alice").id
         mallory = world.slack.add_user("mallory").id
@@ -165,6 +167,39 @@ async def test_a_refused_person_changes_nothing_in_an_idle_thread(
         shown = str([m.blocks for m in mallory.ephemerals()])
         assert "errand:" not in shown
         assert "reset_conversation" not in shown
+
+
+@pytest.mark.parametrize("kind", [*REFUSED, "bystander"])
+async def test_only_the_requester_and_approvers_decide_about_a_call(
+    redis_url: str, tmp_path: Path, kind: str
+) -> None:
+    """A refused person decides nothing even where an admin has named them as an approver."""
+    counts, tools = tmp_path / "counts", tmp_path / "tools.toml"
+    counts.touch()
+    async with open_http(counts) as url:
+        tools.write_text(f'[servers.s]\nurl = "{url}"\n')
+        opened = place_with(kind, "#general", redis_url, tmp_path, bot_tools=tools)
+        async with opened as (world, mallory):
+            where = world.slack.workspace.team_id, world.slack.channel("#general").id
+            approvers = ChannelSettings(approvers=() if kind == "bystander" else (mallory.id,))
+            await world.bot.store.channels.save(*where, approvers, user_id="U1", after=0)
+            world.fake.answer = [calling(Call("s__write", '{"text": "x"}')), "Written."]
+            root = await world.slack.user("alice").says("#general", "@bot write")
+            await world.slack.wait_for(lambda: world.slack.replies("#general", root), PATIENCE)
+            await world.wait_for_state(world.key("#general", root), "later")
+            asked = world.slack.replies("#general", root)[-1]
+            for action_id in (card.ALLOW, card.ALLOW_IN_THREAD, card.DENY):
+                await mallory.clicks("#general", asked.ts, action_id)
+            if kind != "bystander":  # anyone else may stop an answer
+                await mallory.says("#general", "@bot stop", thread_ts=root)
+                await mallory.stops("#general", root)
+            assert mallory.modals == []
+            await world.slack.settled(PATIENCE)
+            await world.wait_for_state(world.key("#general", root), "later")
+            assert not counts.read_text()
+            await world.slack.user("alice").clicks("#general", asked.ts, card.ALLOW)
+            await world.rests("#general", root)
+        assert counts.read_text().split() == ["write"]
 
 
 async def _growing(world: World, place: str, root: str) -> None:

@@ -412,3 +412,59 @@ async def test_the_audit_trail_names_the_decider(open_tools: OpenWorld) -> None:
         line = stored.line
         assert (line.policy, line.decision, line.decided_by) == ("ask", "run", alice.id)
         assert (line.tool, line.outcome) == ("write", "done")
+
+
+async def test_arguments_that_change_behind_the_card_are_not_run(
+    open_tools: OpenWorld, counts: Path
+) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Not written."]
+        root, asked = await ask(world)
+        store, thread = world.bot.store, world.key("#general", root)
+        name, turn = "=asked:0:0", store.keys.turn(thread)
+        journaled = str(await store.redis.hget(turn, name))
+        await store.redis.hset(turn, name, journaled.replace("hello", "rm -rf"))
+        await world.slack.user("alice").clicks("#general", asked.ts, card.ALLOW)
+        assert await answers(world, root) == ["Not written."]
+        assert texts.REPLACED in outputs(world)[0]
+        assert not is_open(cards(world, root)[0])
+    assert effects(counts) == []
+
+
+async def test_a_call_that_a_person_denied_is_not_run_by_a_policy_or_grant_that_came_later(
+    open_tools: OpenWorld, counts: Path, tmp_path: Path
+) -> None:
+    async with open_tools(socket_mode=False) as world:
+        world.fake.answer = [WRITE, "Not written."]
+        root, asked = await ask(world)
+        file = tmp_path / "tools.toml"
+        file.write_text(file.read_text() + '\nask = "never"\n')
+        world = await world.replaced()
+        alice = world.slack.user("alice")
+        await alice.clicks("#general", asked.ts, card.DENY)
+        await alice.submits({})
+        assert await answers(world, root) == ["Not written."]
+    assert effects(counts) == []
+
+
+async def test_who_writes_behind_a_card_is_told_what_it_waits_for(open_tools: OpenWorld) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Written."]
+        root, _ = await ask(world)
+        bob = world.slack.user("bob")
+        await bob.says("#general", "@bot hello", thread_ts=root)
+        await world.slack.wait_for(lambda: bob.ephemerals("#general"), PATIENCE)
+        assert bob.ephemerals("#general")[0].text == texts.WAITS_BEHIND
+        assert session(world, root) == "suspended"
+
+
+async def test_a_card_that_slack_refuses_denies_the_call(
+    open_tools: OpenWorld, counts: Path
+) -> None:
+    async with open_tools() as world:
+        world.fake.answer = [WRITE, "Not written."]
+        world.slack.faults.refuse("chat.postMessage", "invalid_blocks")
+        root = await world.ask("#general", "@bot write")
+        assert await answers(world, root) == ["Not written."]
+        assert texts.NOT_SHOWN in outputs(world)[0]
+    assert effects(counts) == []

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.errors import Undeliverable
 from bot.slack.answer.post_rate import post_in_turn
 from bot.slack.answer.rate_limits import EDITS, RateLimits
 from bot.slack.approval_card import fallback, render_card
@@ -67,8 +68,8 @@ class ApprovalCards:
                         blocks=render_card(turn.id, approval, (), decision),
                         metadata=_metadata(turn, approval),
                     )
-            except SlackApiError as error:
-                log.info("card_not_closed", thread=thread.key, error=error_code(error))
+            except (SlackApiError, Undeliverable) as error:
+                log.info("card_not_closed", thread=thread.key, error=str(error)[:100])
         await turn.note(step, True)
 
     async def _ts(self, turn: Turn, approval: Approval) -> str:
@@ -106,7 +107,8 @@ class ApprovalCards:
                 oldest=turn.claim.messages[0].ts,
                 include_all_metadata=True,
             ):
-                if message.get("metadata") == wanted:
+                metadata = message.get("metadata") or {}
+                if {key: metadata.get(key) for key in wanted} == wanted:
                     return str(message["ts"])
         return ""
 

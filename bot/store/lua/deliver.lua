@@ -4,12 +4,12 @@
 -- Returns {1: is new, 0: was seen, -1: the inbox is full; how many wait, a turn is under way}.
 for _, mark in ipairs(seen) do
   if redis.call('EXISTS', mark) == 1 then
-    return delivery(0, inbox, turn)
+    return delivery(0, inbox, turn, thread)
   end
 end
 if redis.call('HLEN', inbox) >= most then
-  return delivery(-1, inbox, turn)
+  return delivery(-1, inbox, turn, thread)
 end
 local place = {inbox = inbox, thread = thread, turn = turn, ready = ready, later = later, name = name}
 store_message(place, user, ts, message, seen, seen_seconds)
-return delivery(1, inbox, turn)
+return delivery(1, inbox, turn, thread)

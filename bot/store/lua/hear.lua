@@ -19,7 +19,7 @@ local function mark_seen(marks, value)
 end
 
 local function heard(verdict)
-  return delivery(verdict, inbox, turn)
+  return delivery(verdict, inbox, turn, thread)
 end
 
 local function has_files(text)

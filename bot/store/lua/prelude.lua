@@ -151,9 +151,15 @@ local function taken(turn)
   return list and parse(turn, list) or {}
 end
 
--- The result of a delivery: its verdict, how many wait in the thread, whether a turn is under way.
-local function delivery(outcome, inbox, turn)
-  return {outcome, redis.call('HLEN', inbox) - #taken(turn), redis.call('EXISTS', turn)}
+-- The result of a delivery: its verdict, how many wait in the thread, whether a turn is under way (2: it is
+-- suspended).
+local function delivery(outcome, inbox, turn, thread)
+  local active = redis.call('EXISTS', turn)
+  local facts = redis.call('HMGET', thread, 'requester', 'entry')
+  if active == 1 and facts[1] and not facts[2] then
+    active = 2
+  end
+  return {outcome, redis.call('HLEN', inbox) - #taken(turn), active}
 end
 
 -- A turn and the request to interrupt it end together.
