@@ -1,6 +1,7 @@
 """The visible content of a message reaches the model, from every source and every kind of
 sender."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -300,3 +301,63 @@ async def test_malformed_events_have_no_effect(each_way_world: World) -> None:
 
     assert await wait_until(acknowledged)
     assert await world.ask("#general", "@bot still there?")
+
+
+# A conversation that is rebuilt
+
+EVERYTHING = (
+    "see <http://README.md|README.md> and <tel:+15550100|+1 555 0100>, ask <!subteam^S0SUPPORT1>"
+)
+CARD = {"type": "section", "text": {"type": "mrkdwn", "text": "*Deploy* failed on web-3"}}
+FIELDS = {"title": "Latency high", "fields": [{"title": "Service", "value": "checkout"}]}
+KEPT = (
+    *("see README.md and +1 555 0100, ask @support-team", "The certificate expires on Friday."),
+    *("*Disk full* on db-7", "| North | 4711 |", "*Deploy* failed on web-3", "Service: checkout"),
+)
+
+
+@pytest.mark.parametrize("source", ["record", "slack", "replayed"])
+async def test_all_kinds_of_content_survive_a_rebuild(
+    redis_url: str, tmp_path: Path, source: str
+) -> None:
+    fake = {"variant": "no_conversations"} if source == "replayed" else {}
+    async with open_world(redis_url, tmp_path, fake=fake) as world:
+        alice, store = world.slack.user("alice"), world.bot.store
+        world.slack.workspace.user_groups = {"S0SUPPORT1": "support-team"}
+        root = await alice.posts(
+            alice.dm(), EVERYTHING, blocks=[CARD], attachments=[SHARE, ALERT, TABLE, FIELDS]
+        )
+        first = await answer(world, alice.dm(), root)
+        thread = world.key(alice.dm(), root)
+        conversation = await store.conversations.find(thread)
+        assert conversation is not None
+        if source == "slack":
+            await store.redis.delete(store.keys.record(thread))
+        if source == "replayed":
+            world = await world.replaced()
+        else:
+            world.fake.vanish(conversation.id)
+        await world.ask(alice.dm(), "and now?", thread_ts=root)
+        (_, second) = await world.replies(alice.dm(), root, 2)
+    for kept in KEPT:
+        assert kept in first
+        assert kept in second
+
+
+async def test_text_files_in_any_encoding_survive_a_rebuild(world: World) -> None:
+    alice = world.slack.user("alice")
+    tables = {
+        "u.csv": "Stadt;Umsatz\nKöln;1200".encode("utf-16"),
+        "w.csv": "Stadt;Größe\nMünchen;1300\nDüsseldorf;900".encode("cp1252"),
+        "j.txt": "これは日本語の文章です。売上は1400円でした。".encode("shift-jis"),
+    }
+    root = await alice.says(alice.dm(), "sum up", files=tables)
+    await world.replies(alice.dm(), root)
+    conversation = await world.bot.store.conversations.find(world.key(alice.dm(), root))
+    assert conversation is not None
+    world.fake.vanish(conversation.id)
+    await world.ask(alice.dm(), "and now?", thread_ts=root)
+    (told,) = [c for c in world.fake.conversations.values() if c.id != conversation.id]
+    said = json.dumps(list(told.items), ensure_ascii=False)
+    for kept in ("Köln;1200", "Düsseldorf;900", "売上は1400円"):
+        assert kept in said
