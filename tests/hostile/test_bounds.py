@@ -19,7 +19,7 @@ from bot.store.routing import Routing
 from bot.store.steps import Step
 from tests.store.builders import conversation, deliver, message, take_all, take_one, thread
 
-FLOOD = 300
+FLOOD = 150
 SECONDS = 400 * 86400 + 1
 """No key with an expiry lives longer than this."""
 
