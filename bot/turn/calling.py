@@ -11,6 +11,7 @@ from typing import Any
 from bot.calls import FunctionCall
 from bot.errors import StoreUnavailable, Superseded
 from bot.models import Step as Card
+from bot.slack.markdown.plain import plain
 from bot.store import AuditLine, steps
 from bot.store.journal import Turn
 from bot.store.steps import Called, CallOutcome, Step
@@ -28,6 +29,8 @@ LONGEST_ARGUMENTS = 100_000
 """Characters of the arguments of one call; with more it is not made."""
 UNKNOWN: CallOutcome = "unknown"
 NOT_RUN: CallOutcome = "not_run"
+SHOWN_CHARS = 100
+"""Characters of a result that people see."""
 MOST_INPUTS = 5
 """Maximum number of inputs that one call may request from the person."""
 
@@ -91,7 +94,12 @@ class Calling:
         called = await self._called(pending, verdict)
         failed = called.is_error or called.outcome != "done"
         await self.show(
-            Card(pending.call.id, pending.tool.label, "error" if failed else "complete")
+            Card(
+                pending.call.id,
+                pending.tool.label,
+                "error" if failed else "complete",
+                _details(called),
+            )
         )
 
     async def _called(self, pending: PendingCall, verdict: Verdict) -> Called:
@@ -179,6 +187,12 @@ class Calling:
             milliseconds=called.milliseconds,
         )
         await self.services.store.audit.append(line)
+
+
+def _details(called: Called) -> str:
+    """What the card of a call shows once it is expanded."""
+    took = f"{called.milliseconds / 1000:.1f} s: " if called.milliseconds else ""
+    return took + plain(called.text[:SHOWN_CHARS], SHOWN_CHARS)
 
 
 def find_pending(offer: Offer, key: str, call: FunctionCall) -> PendingCall | str:

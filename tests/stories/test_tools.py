@@ -1,5 +1,6 @@
 """Tools: the model requests calls, they are made once, and it continues with their results."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,3 +116,18 @@ async def test_a_call_that_cannot_be_made_is_reported_to_the_model(
         assert "write" not in effects(counts)
         (line,) = await audit(world)
         assert line.outcome in ("not_run", "failed")
+
+
+async def test_each_call_has_a_card_with_server_tool_time_and_result(
+    open_tools: OpenTools,
+) -> None:
+    async with open_tools('ask = "never"') as world:
+        slow = Call("s__slow", '{"seconds": 0.5}')
+        world.fake.answer = [calling(slow, read("rain"), Call("s__fail")), "It rains."]
+        root = await world.ask("#general", "@bot weather?")
+        await world.replies("#general", root)
+        (message,) = world.slack.replies("#general", root)
+    cards = [block for block in message.blocks if block["type"] == "task_card"]
+    shown = [(card["title"], card["status"]) for card in cards]
+    assert shown == [("s: slow", "complete"), ("s: read", "complete"), ("s: fail", "error")]
+    assert re.search(r"\d\.\d s: about rain", str(cards[1]["details"]))

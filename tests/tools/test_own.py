@@ -1,5 +1,7 @@
 """Our own tools, and the functions of all tools together."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,20 @@ async def test_the_time_in_a_zone() -> None:
     for wrong in ("Mars/Olympus", "../../etc/passwd", "", "\0", "x" * 10_000):
         told = await call("current_time", timezone=wrong)
         assert told == "there is no such time zone" or (not wrong and "UTC" in told)
+
+
+def test_without_servers_the_mcp_sdk_is_not_imported() -> None:
+    """It takes a second and 30 MB."""
+    code = (
+        "import asyncio, sys\n"
+        "import bot.app, bot.turn.ask\n"
+        "from bot.tools.config import ToolsConfig\n"
+        "from bot.tools.toolbox import open_toolbox\n"
+        "async def look():\n"
+        "    async with open_toolbox(ToolsConfig(own=('current_time',))) as toolbox:\n"
+        "        await toolbox.offer('C1')\n"
+        "asyncio.run(look())\n"
+        "print(sorted({'mcp', 'mcp_types', 'uvicorn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -7,10 +7,12 @@ from typing import Any
 from bot.models import Step
 from bot.slack.blocks import task_card
 from bot.slack.markdown.clean import clean_so_far, reasoning
+from bot.slack.markdown.markers import strip_controls
 from bot.slack.markdown.plain import plain
 
 ROOM = 500
-"""Characters of all titles in one message: they count towards a stream's total."""
+"""Characters of all titles in one message, and of the details of tools: they count towards a
+stream's total."""
 LONGEST_TITLE = 80
 REASONING = "reasoning"
 """The id of the step that holds the model's reasoning."""
@@ -36,7 +38,7 @@ class Cards:
         """The cards that are new or changed since the last call."""
         news = [step for step in steps if self._known.get(step.id) != step]
         self._known |= {step.id: step for step in news}
-        return [_card(step) for step in news if self._has_room(step)]
+        return [_card(self._fitting(step)) for step in news if self._has_room(step)]
 
     def close(self) -> list[dict[str, Any]]:
         """Complete every card that is still in progress."""
@@ -50,6 +52,15 @@ class Cards:
             self._room -= len(title)
             self._titles[step.id] = title
         return True
+
+    def _fitting(self, step: Step) -> Step:
+        """The step, without details that there is no room for. Reasoning has a room of its own."""
+        if step.id == REASONING or not step.details:
+            return step
+        if len(step.details) > self._room:
+            return replace(step, details="")
+        self._room -= len(step.details)
+        return step
 
 
 def working(steps: Sequence[Step]) -> list[Step]:
@@ -82,7 +93,7 @@ def with_reasoning(steps: Sequence[Step], text: str) -> tuple[Step, ...]:
 
 
 def _title(step: Step) -> str:
-    title = _harmless(" ".join(step.title.split()))
+    title = _harmless(" ".join(strip_controls(step.title).split()))
     return title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 1]}…"
 
 
