@@ -18,7 +18,7 @@ from local_slack.delivery.socket_mode import SocketMode
 from local_slack.people import Person
 from local_slack.switches import Switch
 from local_slack.traces import Trace, steps_of
-from local_slack.workspace.agents import agent_thread, expire_statuses
+from local_slack.workspace.agents import agent_thread, expire_sessions, expire_statuses
 from local_slack.workspace.clock import Clock
 from local_slack.workspace.model import AgentThread, Channel, Json, Message, User
 from local_slack.workspace.rich_text import find_pings
@@ -262,6 +262,7 @@ class LocalSlack:
         """End expired streams and status lines (also done twice a second)."""
         expire_streams(self.workspace)
         expire_statuses(self.workspace)
+        expire_sessions(self.workspace)
 
     async def wait_for(self, predicate: Callable[[], Value], timeout: float = 5.0) -> Value:
         """The first true value of `predicate`, checked after every change; raises TimeoutError."""

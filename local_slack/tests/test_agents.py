@@ -90,10 +90,35 @@ async def test_a_session_starts_with_its_first_status_and_is_renamed(
     session = slack.agent_thread("#general", where["thread_ts"]).session
     assert session is not None
     assert session.title == "Journey"
-    with refused("invalid_status"):
+    with refused("invalid_arguments"):
         await client.agents_sessions_setStatus(**where, status="asleep")
     with refused("thread_ts_required"):
         await client.agents_sessions_setStatus(channel_id=where["channel_id"], status="active")
+
+
+async def test_processing_ends_after_an_hour_unless_it_is_set_again(
+    slack: LocalSlack, client: AsyncWebClient, where: dict[str, Any]
+) -> None:
+    for seconds, status in ((3599, "processing"), (3599, "processing"), (2, "active")):
+        if status == "processing":
+            await client.agents_sessions_setStatus(**where, status="processing")
+        slack.clock.advance(seconds)
+        await client.auth_test()
+        session = slack.agent_thread("#general", where["thread_ts"]).session
+        assert session is not None
+        assert session.status == status
+
+
+async def test_the_root_of_a_thread_shows_its_session(
+    slack: LocalSlack, client: AsyncWebClient, where: dict[str, Any]
+) -> None:
+    await client.agents_sessions_setStatus(**where, status="processing", title="Trip")
+    found = await client.conversations_replies(channel=where["channel_id"], ts=where["thread_ts"])
+    [shown] = [m["agent_session"] for m in found["messages"] if "agent_session" in m]
+    assert (shown["title"], shown["status"]) == ("Trip", "processing")
+    [own] = shown["agent_statuses"]
+    assert own["agent_bot_user_id"] == slack.bot.id
+    assert own["date_status_processing_expire"] > slack.clock.now()
 
 
 async def test_a_session_without_the_stop_event_warns() -> None:

@@ -199,3 +199,37 @@ async def test_a_stream_can_start_with_or_without_a_first_chunk(
     assert slack.replies("#general", thread.ts) == []
     await client.chat_startStream(**thread.arguments, markdown_text="Well")
     assert [message.text for message in slack.replies("#general", thread.ts)] == ["Well"]
+
+
+async def test_a_stream_begins_the_session_of_its_thread_and_ends_it(
+    slack: LocalSlack, client: AsyncWebClient, thread: Thread
+) -> None:
+    stream = await thread.start(client)
+    session = slack.agent_thread("#general", thread.ts).session
+    assert session is not None
+    assert (session.status, session.initiator_user_id) == ("processing", slack.user("alice").id)
+    await client.chat_stopStream(**stream)
+    assert session.status == "active"
+    await client.chat_stopStream(**await thread.start(client), session_status="suspended")
+    assert session.status == "suspended"
+
+
+async def test_a_stream_that_ends_by_itself_ends_the_session(
+    slack: LocalSlack, client: AsyncWebClient, thread: Thread
+) -> None:
+    await thread.start(client)
+    slack.clock.advance(301)
+    await client.auth_test()
+    session = slack.agent_thread("#general", thread.ts).session
+    assert session is not None
+    assert session.status == "active"
+
+
+async def test_a_person_who_stops_a_stream_leaves_the_session_processing(
+    slack: LocalSlack, client: AsyncWebClient, thread: Thread
+) -> None:
+    await thread.start(client)
+    await slack.user("alice").stops("#general", thread.ts)
+    session = slack.agent_thread("#general", thread.ts).session
+    assert session is not None
+    assert session.status == "processing"

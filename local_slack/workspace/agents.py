@@ -5,6 +5,7 @@ from local_slack.workspace.model import AgentThread, Json, Session
 from local_slack.workspace.workspace import Workspace
 
 STATUS_SECONDS = 120.0
+PROCESSING_SECONDS = 3600.0
 SESSION_STATUSES = ("active", "processing", "suspended", "closed")
 
 
@@ -58,6 +59,16 @@ def expire_statuses(workspace: Workspace) -> None:
             set_status(workspace, thread.channel_id, thread.thread_ts, "", [])
 
 
+def expire_sessions(workspace: Workspace) -> None:
+    """End `processing` after an hour, as Slack does."""
+    now = workspace.clock.now()
+    for thread in tuple(workspace.agent_threads.values()):
+        session = thread.session
+        if session and session.status == "processing" and now >= session.processing_until:
+            session.status = "active"
+            publish(workspace, thread)
+
+
 def set_session(
     workspace: Workspace,
     channel_id: str,
@@ -74,5 +85,6 @@ def set_session(
     if thread.session is None:
         thread.session = Session(status, title, initiator)
     thread.session.status = status
+    thread.session.processing_until = workspace.clock.now() + PROCESSING_SECONDS
     publish(workspace, thread)
     return thread.session

@@ -137,6 +137,8 @@ class Session:
     status: str
     title: str
     initiator_user_id: str | None = None
+    processing_until: float = 0.0
+    """When `processing` turns into `active` by itself."""
 
 
 @dataclass

@@ -163,6 +163,8 @@ def message_json(state: State, message: Message, *, metadata: bool = True) -> Js
         shape |= {"user_team": user.team_id, "source_team": user.team_id}
     if message.bot_id and user is not None:
         shape["bot_profile"] = bot_profile_json(state, user)
+    if session := _session_json(state, message):
+        shape["agent_session"] = session
     if message.file_ids:
         files = (state.files.get(file_id) for file_id in message.file_ids)
         shape["files"] = [file_json(state, file) for file in files if file]
@@ -177,6 +179,25 @@ def message_json(state: State, message: Message, *, metadata: bool = True) -> Js
     if message.visible_to:
         shape["is_ephemeral"] = True
     return shape | _thread_fields(state, message)
+
+
+def _session_json(state: State, message: Message) -> Json | None:
+    """The agent session of a thread, which Slack shows on its root."""
+    thread = state.agent_threads.get((message.channel_id, message.ts))
+    if thread is None or thread.session is None:
+        return None
+    session, bot = thread.session, state.bot.id
+    expires = {}
+    if session.status == "processing":
+        expires = {"date_status_processing_expire": int(session.processing_until)}
+    own = {"agent_bot_user_id": bot, "status": session.status, "is_stoppable": True, **expires}
+    return {
+        "title": session.title,
+        "status": session.status,
+        "agent_bot_user_ids": [bot],
+        "agent_statuses": [own],
+        **expires,
+    }
 
 
 def _thread_fields(state: State, message: Message) -> Json:

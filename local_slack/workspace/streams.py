@@ -5,6 +5,7 @@ appended. Slack documents neither the lifetime nor that the limit covers all chu
 have measured both, and this is the stricter reading.
 """
 
+from local_slack.workspace import agents
 from local_slack.workspace.blocks import MAX_BLOCKS
 from local_slack.workspace.errors import SlackError
 from local_slack.workspace.model import Json, Message, Stream, StreamState
@@ -67,6 +68,7 @@ def expire_streams(workspace: Workspace) -> None:
     for message in tuple(workspace.streaming.values()):
         if message.stream and now - message.stream.started_at >= LIFETIME_SECONDS:
             end(workspace, message, "expired")
+            agents.set_session(workspace, message.channel_id, message.root_ts, "active")
 
 
 def stop_by_user(workspace: Workspace, user_id: str, channel_id: str, thread_ts: str) -> list[str]:

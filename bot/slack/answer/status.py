@@ -134,6 +134,11 @@ class Status:
             self._words = words
             self._changed.set()
 
+    def session_began(self) -> None:
+        """Note that a stream has begun the session. Slack ends it with the stream, but not if a
+        person stops the stream."""
+        self._in_session = True
+
     def coming(self) -> None:
         """Note that a message is being posted, which may appear before the call returns."""
         self._coming = True

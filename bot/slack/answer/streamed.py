@@ -139,6 +139,7 @@ class StreamedMessage:
         if stream.ts and draft.ts == stream.ts:
             self._stream, self._full = stream, text
             self._outlet.status.shown()
+            self._outlet.status.session_began()
         return self._stream is not None
 
     async def _find_lost(self) -> Draft:

@@ -74,6 +74,8 @@ def set_session_status(call: Call) -> Json:
     if any(call.args.get(name) for name in ("icon_emoji", "icon_url", "username")):
         call.demand_scope("chat:write.customize")
     status = call.args.require("status")
+    if status not in agents.SESSION_STATUSES:
+        raise invalid_arguments("must be a valid enum value [json-pointer:/status]")
     session = agents.set_session(
         call.workspace, channel.id, thread_ts, status, title=title, initiator=initiator
     )

@@ -46,6 +46,9 @@ def start(call: Call) -> Json:
     _check_size(call, message, markdown, chunks)
     workspace.put(message)
     agents.clear_status(workspace, channel.id, message.thread_ts)
+    root = workspace.find_message(channel.id, message.root_ts)
+    initiator = root.user_id if root else None
+    agents.set_session(workspace, channel.id, message.root_ts, "processing", initiator=initiator)
     if markdown or chunks:
         streams.append(workspace, message, markdown, chunks)
     return {"channel": channel.id, "ts": message.ts}
@@ -87,8 +90,8 @@ def stop(call: Call) -> Json:
     given = call.args.objects("blocks", "invalid_blocks_format")
     blocks = check_message_blocks(given, too_many="msg_blocks_too_many")
     metadata = read_metadata(call)
-    status = call.args.get("session_status")
-    if status and status not in agents.SESSION_STATUSES:
+    status = call.args.get("session_status") or "active"
+    if status not in agents.SESSION_STATUSES:
         raise SlackError("invalid_status")
     if markdown or chunks:
         streams.append(call.workspace, message, markdown, chunks)
@@ -96,8 +99,7 @@ def stop(call: Call) -> Json:
     if metadata:
         message.metadata = metadata
     streams.end(call.workspace, message, "stopped")
-    if status:
-        agents.set_session(call.workspace, message.channel_id, message.root_ts, status)
+    agents.set_session(call.workspace, message.channel_id, message.root_ts, status)
     return {
         "channel": message.channel_id,
         "ts": message.ts,
