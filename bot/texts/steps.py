@@ -29,6 +29,7 @@ PHRASES = (
     (r"file:.*|code:.*|share:.*|unattached", "attached files"),
     (r"failed_runs", "recorded a failed run"),
     (r"given_up", "gave up"),
+    (r"busy_notice", "said that the thread is busy"),
     (r"waits|notice", "waited for a service that is down"),
     (r"cut", "stopped posting"),
     (r"steps", "showed the model's steps"),
