@@ -4,6 +4,7 @@ BotError
 |- ConfigError             reported at start, exit 78
 |- Retry(after)            not now: release the claim, retry later
 |  |- RateLimited          429: nothing was done; all other callers wait, too
+|  |- OutOfOrder           an older message arrived: begin the turn again with it
 |  '- DependencyDown       5xx, timeout, refused connection: wait until the dependency is back
 |     '- CircuitOpen       known to be down: nothing was sent
 |- ConversationGone        the engine forgot it: rebuild, once
@@ -49,6 +50,18 @@ class RateLimited(Retry):
 
     def __init__(self, reason: str, *, after: float | None = None) -> None:
         super().__init__(reason, after=after, counts=False)
+
+
+class OutOfOrder(Retry):
+    """An older message arrived before the run ended: the turn begins again with it, at once.
+
+    `usage` and `model` are those of the run that was cancelled for it.
+    """
+
+    def __init__(self, usage: Usage | None = None, model: str = "") -> None:
+        super().__init__("out_of_order", after=0.0, counts=False)
+        self.usage = usage
+        self.model = model
 
 
 class DependencyDown(Retry):

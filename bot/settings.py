@@ -195,9 +195,10 @@ class Settings(BaseSettings):
         "answers, as a collapsed step.",
     )
     bot_gather_seconds: float = Field(
-        0.25,
+        0.0,
         ge=0,
-        description="Debounce: seconds that a new message waits for others that belong before it.",
+        description="Seconds that a reply waits for others that were sent at the same time. The "
+        "order needs no wait: see docs/design.md.",
     )
     bot_attempts: int = Field(
         5, ge=1, description="Failures after which a message becomes a dead letter."

@@ -36,6 +36,9 @@ class RunRequest:
     """Ids of runs of this turn that failed. They are not adopted; the messages may be kept."""
     files: Mapping[str, Sequence[Attachment]] = field(default_factory=dict)
     """The files of the messages by their ts; empty where the engine `appends`."""
+    restarted: bool = False
+    """A run for some of the messages was cancelled on this conversation. Where something of it is
+    left there, `start` raises ConversationGone."""
     functions: tuple[FunctionSpec, ...] = ()
     """The functions that the model may call."""
     may_call: bool = True

@@ -84,12 +84,19 @@ class ResponsesEngine:
         on an attempt whose id was lost it refuses another one: Retry, until its answer can be
         adopted.
         """
+        if request.restarted and not (request.again or request.asked_by):
+            await self._check_clean(request.conversation)
         kept = await self._kept(request)
         if request.again and kept.answered_after:
             run_id, conversation_id = ADOPTED + kept.answered_after, request.conversation.id
             return Run(run_id, conversation_id, time.time(), "completed", request.takes_calls)
         run = await self._send(request, input_of(request, kept))
         return replace(run, takes_calls=request.takes_calls)
+
+    async def _check_clean(self, conversation: Conversation) -> None:
+        """Raise ConversationGone if a cancelled response left something."""
+        if await conversations.items_of_turn(self._api, conversation):
+            raise ConversationGone(conversation.id)
 
     async def _kept(self, request: RunRequest) -> Kept:
         """The part of a request that the conversation may already hold."""

@@ -8,7 +8,8 @@ from bot.models import Conversation, Message, Thread, decode
 from bot.store.channel_settings import ChannelSettings, newest
 from bot.store.corrupt import read_count, read_each
 
-Interrupt = Literal["stop", "reset"]
+Interrupt = Literal["stop", "reset", "late"]
+"""Why a turn is to end. `late`: it is to begin again, since an older message has arrived."""
 CLOCK_SKEW = 2.0
 """Seconds by which Slack's clock and Redis's may differ."""
 
@@ -32,12 +33,14 @@ class Delivery:
 class Entry:
     """An entry read from the stream of ready threads, pending for this worker.
 
-    `begun`: a turn exists already (its worker is gone), so there is no debounce.
+    `begun`: a turn exists already (its worker is gone). `root`: it is ready because of the thread's
+    first message. In both cases nothing older can follow, so there is no debounce.
     """
 
     thread: Thread
     id: str
     begun: bool = False
+    root: bool = False
 
     @property
     def since(self) -> float:
@@ -79,6 +82,8 @@ class Claim:
     grants: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Tools that are allowed in the thread, by who allowed them."""
 
+    interrupt: Interrupt | None = None
+    """Set where a turn that is resumed was interrupted."""
     restored_at: float = 0.0
     """When an older state of Redis was last noticed, in epoch seconds of the server; 0: never."""
 
@@ -175,6 +180,7 @@ def parse_claim(
     """Read the reply of the script `take`; the caller parses the conversation."""
     messages, settings = reply[0], reply[4]
     turn, thread, kept = map(pairs, reply[1:4])
+    steps, intents = parse_journal(turn)
     return Claim(
         thread=entry.thread,
         entry=entry.id,
@@ -185,8 +191,8 @@ def parse_claim(
         taken_at=float(turn["taken_at"]),
         attempt=read_count(entry.thread.key, thread.get("attempts")),
         crashes=read_count(entry.thread.key, thread.get("crashes")),
-        steps={name[1:]: value for name, value in turn.items() if name.startswith("=")},
-        intents=frozenset(name[1:] for name in turn if name.startswith("?")),
+        steps=steps,
+        intents=intents,
         conversation=conversation,
         archived=float(kept.get("archived", 0)) if conversation is None else 0.0,
         settings=tuple(settings),
@@ -195,7 +201,14 @@ def parse_claim(
             name.removeprefix(GRANT): by for name, by in kept.items() if name.startswith(GRANT)
         },
         restored_at=float(reply[6]),
+        interrupt=parse_interrupt(reply[7]),
     )
+
+
+def parse_journal(turn: Mapping[str, str]) -> tuple[dict[str, str], frozenset[str]]:
+    """The recorded steps of a turn, and the names of all that were begun."""
+    steps = {name[1:]: value for name, value in turn.items() if name.startswith("=")}
+    return steps, frozenset(name[1:] for name in turn if name.startswith("?"))
 
 
 def parse_conversation(thread: Thread, fields: Mapping[str, str]) -> Conversation | None:
@@ -216,10 +229,13 @@ def parse_conversation(thread: Thread, fields: Mapping[str, str]) -> Conversatio
 
 def parse_interrupts(flat: list[str]) -> dict[str, Interrupt]:
     """Read the hash of interrupts."""
-    known = get_args(Interrupt)
-    return {
-        thread: cast(Interrupt, reason) for thread, reason in pairs(flat).items() if reason in known
-    }
+    read = {thread: parse_interrupt(reason) for thread, reason in pairs(flat).items()}
+    return {thread: reason for thread, reason in read.items() if reason}
+
+
+def parse_interrupt(reason: str | None) -> Interrupt | None:
+    """Read one interrupt; None for what another version wrote."""
+    return cast(Interrupt, reason) if reason in get_args(Interrupt) else None
 
 
 Row = tuple[str, dict[str, str]]
@@ -235,4 +251,5 @@ def parse_rows(key: str, rows: Sequence[Row]) -> tuple[list[Entry], list[str]]:
 
 def _parse_row(row: Row) -> Entry:
     id, fields = row
-    return Entry(Thread.parse(fields["thread"]), id, begun=fields.get("begun") == "1")
+    begun, root = fields.get("begun") == "1", fields.get("root") == "1"
+    return Entry(Thread.parse(fields["thread"]), id, begun=begun, root=root)

@@ -27,6 +27,7 @@ from bot.store.claims import (
     pairs,
     parse_claim,
     parse_conversation,
+    parse_interrupt,
     parse_rows,
 )
 from bot.store.connection import ASIDE_SECONDS, Connection, NoGroup
@@ -142,10 +143,8 @@ class Inbox:
 
     async def interrupt_of(self, thread: Thread) -> Interrupt | None:
         """The pending interrupt of the thread's turn, if any."""
-        found: Interrupt | None = await self._connection.execute(
-            "HGET", self._keys.interrupts, thread.key
-        )
-        return found
+        found = await self._connection.execute("HGET", self._keys.interrupts, thread.key)
+        return parse_interrupt(found)
 
     async def read_ready(self, worker: str, count: int, block: float) -> list[Entry]:
         """Read up to `count` ready threads, waiting up to `block` seconds for the first.

@@ -1,13 +1,22 @@
 """The journal of a turn (durable execution): a resumed turn continues at its first open step."""
 
+import json
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from bot.errors import BotError
-from bot.models import Conversation, Record, decode, encode
-from bot.store.claims import Claim
+from bot.models import Conversation, Message, Record, decode, encode
+from bot.store.claims import (
+    Claim,
+    Interrupt,
+    pairs,
+    parse_conversation,
+    parse_interrupt,
+    parse_journal,
+)
 from bot.store.connection import Connection
 from bot.store.conversations import Conversations
 from bot.store.steps import Step
@@ -15,6 +24,9 @@ from bot.telemetry import trace
 from bot.telemetry.log import log
 
 T = TypeVar("T")
+
+Steps = Mapping[str, str]
+"""The values of steps as JSON, by the name of the step."""
 
 
 class Turns:
@@ -27,6 +39,32 @@ class Turns:
     def open(self, claim: Claim) -> "Turn":
         """The journal of the claim's turn, with every step recorded so far."""
         return Turn(claim, self._connection, self._conversations)
+
+    async def begin_again(self, turn: "Turn", dropped: Sequence[str], values: Steps) -> "Turn":
+        """Begin a turn again, with the older messages that arrived since it was taken.
+
+        The steps `dropped` are as if they had never been begun; `values` are recorded.
+        """
+        claim, thread = turn.claim, turn.claim.thread
+        fields = [part for name, value in values.items() for part in (f"={name}", value)]
+        messages, journal, kept = await self._connection.run(
+            "reorder",
+            thread,
+            claim=claim.fence,
+            name=thread.key,
+            dropped=json.dumps([f"{mark}{name}" for name in dropped for mark in "?="]),
+            fields=fields,
+        )
+        steps, intents = parse_journal(pairs(journal))
+        again = replace(
+            claim,
+            messages=tuple(decode(Message, message) for message in messages),
+            steps=steps,
+            intents=intents,
+            conversation=parse_conversation(thread, pairs(kept)),
+            interrupt=None,
+        )
+        return self.open(again)
 
 
 class Turn:
@@ -41,6 +79,8 @@ class Turn:
         self._begun = set(claim.intents)
         self._conversation = claim.conversation
         self._running = 0
+        self.on_interrupt: Callable[[Interrupt], None] = _ignore
+        """Called with the interrupt of the turn that a write of the journal brings along."""
 
     @property
     def conversation(self) -> Conversation | None:
@@ -130,10 +170,12 @@ class Turn:
     async def note(self, step: Step[T], value: T) -> None:
         """Record the value of a step; it replaces an earlier one."""
         text = encode(value, step.type)
-        await self._connection.run(
-            "record", self.claim.thread, claim=self.claim.fence, step=step.name, value=text
+        thread = self.claim.thread
+        interrupt = await self._connection.run(
+            "record", thread, claim=self.claim.fence, name=thread.key, step=step.name, value=text
         )
         self._steps[step.name] = text
+        self._tell(interrupt)
 
     def learn(self, step: Step[T], text: str) -> None:
         """Take note of a step that a script has recorded: `text` is its value as it is stored."""
@@ -169,10 +211,20 @@ class Turn:
         if step.name in self._steps:
             return None
         self._begun.add(step.name)
-        value, again = await self._connection.run(
-            "begin", self.claim.thread, claim=self.claim.fence, step=step.name
+        thread = self.claim.thread
+        value, again, interrupt = await self._connection.run(
+            "begin", thread, claim=self.claim.fence, name=thread.key, step=step.name
         )
+        self._tell(interrupt)
         if value is None:
             return bool(again) or self.claim.maybe_done
         self._steps[step.name] = value
         return None
+
+    def _tell(self, interrupt: str | None) -> None:
+        if reason := parse_interrupt(interrupt):
+            self.on_interrupt(reason)
+
+
+def _ignore(_: Interrupt) -> None:
+    """For who takes no interrupts."""

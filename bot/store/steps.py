@@ -61,6 +61,24 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class Reordered:
+    """What is left of a turn that was begun again because older messages arrived.
+
+    `times` counts that. `admitted` and `note` are those of its `Admission`, `usage` and `model` of
+    the runs that were cancelled. `attempt` is the one that uses the thread's own conversation; the
+    attempts behind it begin new ones. `restarted`: a run on that conversation was cancelled.
+    """
+
+    times: int = 0
+    admitted: tuple[str, ...] = ()
+    note: str = ""
+    usage: Usage | None = None
+    model: str = ""
+    attempt: int = 0
+    restarted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A message of an answer that was posted before the answer was complete.
 
@@ -153,7 +171,8 @@ class Called:
 ADMISSION = Step("admission", Admission)
 HEARD = Step("heard", Heard)
 ATTEMPT = Step("rebuild", int)
-"""How often the conversation was rebuilt in this turn."""
+"""The number of the current `Attempt`."""
+REORDERED = Step("reordered", Reordered)
 OVERFULL = Step("overfull", bool)
 """The conversation has to be shortened."""
 ARCHIVED = Step("archived", float)
@@ -193,8 +212,9 @@ SUMMARY_RUN = Step("summary:run", Run)
 class Attempt:
     """The steps of one attempt of a turn to get an answer.
 
-    Attempt 0 uses the thread's conversation. Each further one continues in a new conversation,
-    rebuilt from our record, because the engine lost the old one or it was too long.
+    The first one uses the thread's conversation. Each further one continues in a new conversation,
+    rebuilt from our record, because the engine lost the old one or it was too long (but see
+    `Reordered`).
     """
 
     number: int

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from bot.engines import Engine, RunRequest
-from bot.errors import NOTHING_SENT, ConversationGone, RunFailed
+from bot.errors import NOTHING_SENT, ConversationGone, OutOfOrder, RunFailed
 from bot.models import TERMINAL, Answer, Conversation, Message, Run, Update, Usage
 from bot.slack.answer.reply import Reply
 from bot.store import steps
@@ -22,11 +22,14 @@ from bot.turn.conversation import open_conversation, start_over
 from bot.turn.files_in import FileFallback, Offered, load_files
 from bot.turn.files_out import fetch, fit, snippets
 from bot.turn.interrupt import Interrupt
+from bot.turn.limits import used
+from bot.turn.reordering import is_restarted
 from bot.turn.reruns import Reruns, was_down
 from bot.turn.rounds import Ended, Rounds, Show, Story, functions_of, titles_of
 from bot.turn.rounds_so_far import add_usage, earlier_outputs, usage_of_rounds
 from bot.turn.services import Services
 from bot.turn.stopping import cancelled_by, finish_stopped
+from bot.turn.together import together
 
 CONVERSATIONS_PER_TURN = 2
 """A conversation that the engine lost is rebuilt once per turn."""
@@ -64,9 +67,14 @@ async def _run(
 ) -> Answer:
     attempt = Attempt(turn.recall(steps.ATTEMPT) or 0)
     engine = FileFallback(services.engine, turn)
-    heard = await collect_input(turn, services, request)
+    is_open = turn.is_begun(attempt.run)
+    heard, files = await together(
+        collect_input(turn, services, request),
+        load_files(turn, services, request.questions, engine.reads, attempt.run),
+    )
+    if not is_open:
+        interrupt.check_order()
     conversation = await open_conversation(turn, services, request, heard, attempt)
-    files = await load_files(turn, services, request.questions, engine.reads, attempt.run)
     for message in heard.messages:
         await _append(turn, engine, conversation, message, attempt, files)
     channel_id, off = turn.claim.thread.channel_id, turn.claim.channel.servers_off
@@ -79,15 +87,26 @@ async def _run(
         files=files,
         functions=functions_of(offer),
         earlier=earlier_outputs(turn, attempt),
+        restarted=is_restarted(turn, attempt),
     )
     story = Story(titles=titles_of(offer))
     show = Show(reply, story)
 
     async def once(order: RunRequest, step: Step[Run]) -> tuple[Run | None, Update]:
+        if order.asked_by:
+            interrupt.keep_order()
         run = await _start(turn, services, engine, order, step, interrupt)
         if run is None:
             return None, Update("cancelled")
-        return run, await _follow(turn, services, run, order, see, interrupt)
+        try:
+            update = await _follow(turn, services, run, order, see, interrupt)
+        except RunFailed as error:
+            if interrupt.begins_again:
+                raise OutOfOrder(error.usage, error.model) from error
+            raise
+        if interrupt.begins_again and update.status == "cancelled":
+            raise OutOfOrder(used(turn, update, run), update.model)
+        return run, update
 
     async def see(update: Update) -> None:
         reruns.see(update)
@@ -128,14 +147,16 @@ async def _start(
     """Start a run, as fast as the server takes them; None if it is not wanted any more."""
     if not turn.is_begun(step):
         with interrupt.idle():
-            await services.throttle.wait(turn, interrupt.raised)
+            await services.throttle.wait(turn, interrupt.cancelled)
     if interrupt.raised.is_set() and turn.recall(step) is None:
         return None
 
     async def start(again: bool) -> Run:
+        if not again:
+            interrupt.check_order()
         return await engine.start(replace(order, again=again))
 
-    run = await turn.once(step, start, undone_by=NOTHING_SENT)
+    run = await turn.once(step, start, undone_by=(*NOTHING_SENT, OutOfOrder))
     interrupt.begun = True
     return replace(run, doubtful=was_down(turn, run))
 
@@ -160,7 +181,7 @@ async def _follow(
             aclosing(engine.follow(run, order.conversation)) as updates,
         ):
             async for new in interrupt.idle_between(updates):
-                if interrupt.raised.is_set() and new.status not in TERMINAL and not new.calls:
+                if interrupt.cancelled.is_set() and new.status not in TERMINAL and not new.calls:
                     continue  # nothing more appears after a stop
                 update = new
                 if update.text and not has_text:

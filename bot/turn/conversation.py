@@ -9,6 +9,7 @@ from bot.store.steps import Attempt, Heard
 from bot.telemetry.log import log
 from bot.turn.batch import Request
 from bot.turn.context import recollect
+from bot.turn.reordering import own_attempt
 from bot.turn.rollover import shorten
 from bot.turn.services import Services
 
@@ -18,7 +19,7 @@ async def open_conversation(
 ) -> Conversation:
     """The thread's conversation, or a new one filled from our record."""
     known = request.conversation
-    is_first = attempt.number == 0
+    is_first = attempt.number == own_attempt(turn)
     is_full = is_first and bool(known and known.messages >= services.rollover_messages)
     if is_first and known and known.engine == services.engine.name and not is_full:
         return known

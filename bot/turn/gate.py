@@ -11,10 +11,10 @@ from bot.settings import Settings
 from bot.slack.rights import Rights
 from bot.store import Store, Turn
 from bot.store.channel_settings import ChannelSettings
-from bot.store.steps import ADMISSION, Admission, retraction
+from bot.store.steps import ADMISSION, REORDERED, Admission, Reordered, retraction
 from bot.texts.access import NOT_YOURS
 from bot.turn.batch import Batch
-from bot.turn.limits import Limits
+from bot.turn.limits import Limits, Verdict
 
 REPEAT_REFUSAL_AFTER = 30 * 86400
 REPEAT_NOT_YOURS_AFTER = 60
@@ -35,35 +35,46 @@ class Gate:
     async def admit(self, turn: Turn, batch: Batch) -> Admission:
         """Decide which requests of the batch are answered."""
         claim, options = turn.claim, self._options(turn.claim.channel)
-        admission = turn.recall(ADMISSION)
+        admission, reordered = turn.recall(ADMISSION), turn.recall(REORDERED)
         if admission is None:
             everything = tuple(message.ts for message in batch.requests)
             deletions = {retraction(order.ts).name for order in batch.retractions}
-            if claim.intents - deletions:
+            if claim.intents - deletions and reordered is None:
                 admission = Admission(everything)
             else:
-                admission = await self._decide(turn, batch.requests, claim.channel)
-                if admission.note or admission.admitted != everything:
+                before = reordered or Reordered()
+                admission = await self._decide(turn, batch.requests, claim.channel, before)
+                if reordered or admission.note or admission.admitted != everything:
                     await turn.note(ADMISSION, admission)
         return replace(admission, options=options)
 
     async def _decide(
-        self, turn: Turn, requests: Sequence[Message], channel: ChannelSettings
+        self,
+        turn: Turn,
+        requests: Sequence[Message],
+        channel: ChannelSettings,
+        before: Reordered,
     ) -> Admission:
+        """What was decided `before` the turn began again still holds."""
         admitted: list[Message] = []
         refused: dict[tuple[str, str], None] = {}
         for message in requests:
-            reason = await self._refusal(message, channel)
+            known = message.ts in before.admitted
+            reason = "" if known else await self._refusal(message, channel)
             if reason:
                 refused[message.user_id, reason] = None
             else:
                 admitted.append(message)
-        notes = await self._explain(turn, list(refused))
+        notes = [note for note in [before.note] if note]
+        notes += await self._explain(turn, list(refused))
         if not admitted or admitted[-1].kind not in RUNS:
             return _admission(admitted, notes, "access" if refused else "")
-        verdict = await self._limits.admit(turn.id, admitted)
+        counted = {message.user_id for message in admitted if message.ts in before.admitted}
+        new = [message for message in admitted if message.user_id not in counted]
+        verdict = await self._limits.admit(turn.id, new) if new else Verdict(frozenset())
         notes += verdict.notes
-        within = [message for message in admitted if message.user_id in verdict.within]
+        allowed = verdict.within | counted
+        within = [message for message in admitted if message.user_id in allowed]
         reason = "access" if refused else ""
         return _admission(within, notes, reason if within else "limit")
 

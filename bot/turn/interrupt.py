@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from bot.errors import OutOfOrder
+
 T = TypeVar("T")
 
 
@@ -13,19 +15,46 @@ T = TypeVar("T")
 class Interrupt:
     """A request to end the running turn: `reason` is `stop` or `reset`.
 
+    `late` asks it to begin again, because an older message has arrived; it is ignored unless the
+    turn `can_begin_again`. Both set `cancelled`; only the first sets `raised`.
+
     In the other direction the turn reports `waiting` (it only waits for its run or for the
     throttle, and may be cancelled safely) and `begun` (its run was started, or it needs none).
     """
 
     reason: str = ""
+    late: bool = False
+    can_begin_again: bool = False
     waiting: bool = False
     begun: bool = False
     raised: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def set(self, reason: str) -> None:
-        """Ask the turn to end."""
-        self.reason = reason
-        self.raised.set()
+        """Ask the turn to end, or to begin again."""
+        if reason != "late":
+            self.reason = reason
+            self.raised.set()
+            self.cancelled.set()
+        elif self.can_begin_again:
+            self.late = True
+            self.cancelled.set()
+
+    @property
+    def begins_again(self) -> bool:
+        """Whether the turn is to begin again: a stop or a reset comes first."""
+        return self.late and not self.raised.is_set()
+
+    def keep_order(self) -> None:
+        """Answer what has been taken, whatever arrives late."""
+        self.can_begin_again = self.late = False
+        if not self.raised.is_set():
+            self.cancelled.clear()
+
+    def check_order(self) -> None:
+        """Raise OutOfOrder where the turn is to begin again."""
+        if self.begins_again:
+            raise OutOfOrder
 
     @contextmanager
     def idle(self) -> Iterator[None]:

@@ -6,10 +6,10 @@ from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 
 from bot.engines.estimate import text_tokens
-from bot.models import Answer, Message, Usage
+from bot.models import Answer, Message, Run, Update, Usage
 from bot.settings import Settings
 from bot.store import Claim, Store, Turn
-from bot.store.steps import SUMMARY_USAGE
+from bot.store.steps import REORDERED, SUMMARY_USAGE
 from bot.store.usage import Scope, day_of
 from bot.texts import limits as texts
 from bot.turn.prices import Price, microdollars
@@ -84,6 +84,8 @@ class Limits:
         """
         used = answer.usage or _estimate(turn, answer)
         usage = add_usage(used, turn.recall(SUMMARY_USAGE))
+        if reordered := turn.recall(REORDERED):
+            usage = add_usage(usage, reordered.usage)
         if usage is not None:
             await self._charge(turn.claim, usage, answer.model, messages)
         await self._release(turn, messages)
@@ -259,6 +261,11 @@ class Limits:
         day = datetime.fromtimestamp(limit.renewal, UTC).strftime("on %d %B %Y, %H:%M UTC, ")
         when = f"{day if left > 3600 else ''}in {texts.span(left)}"
         return texts.reached(texts.owner(limit.scope), limit.shown, when)
+
+
+def used(turn: Turn, update: Update, run: Run) -> Usage | None:
+    """What a run took that was cancelled for the turn's new beginning."""
+    return update.usage or _estimate(turn, Answer(update.text, run_id=run.id))
 
 
 def _estimate(turn: Turn, answer: Answer) -> Usage | None:

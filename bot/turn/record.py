@@ -6,6 +6,7 @@ from bot.store import steps
 from bot.store.journal import Turn
 from bot.store.steps import Attempt, Heard
 from bot.turn.batch import Request
+from bot.turn.reordering import own_attempt
 from bot.turn.rounds_so_far import made_outputs, runs_of
 from bot.turn.services import Services
 
@@ -67,5 +68,6 @@ def owed_after(
     """The messages that the engine may lack after an incomplete turn: `messages`, and those owed
     before, unless the turn began a new conversation, which holds our whole record.
     """
-    rebuilt = turn.recall(Attempt(0).conversation) or turn.recall(steps.ATTEMPT)
+    own = own_attempt(turn)
+    rebuilt = turn.recall(Attempt(own).conversation) or (turn.recall(steps.ATTEMPT) or 0) > own
     return messages if before is None or rebuilt else (*before.owed, *messages)

@@ -28,7 +28,7 @@ async def cancelled_by(
     limit = asyncio.timeout(None)
 
     async def watch() -> None:
-        await interrupt.raised.wait()
+        await interrupt.cancelled.wait()
         limit.reschedule(asyncio.get_running_loop().time() + grace)
         await cancel(engine, run)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from bot.store import Claim, Entry, Turn
 from bot.turn.interrupt import Interrupt
+from bot.turn.reordering import can_begin_again
 
 
 class ActiveThread:
@@ -17,6 +18,22 @@ class ActiveThread:
         self.claim: Claim | None = None
         self.turn: Turn | None = None
         self.task: asyncio.Task[None]
+
+    def begin(self, turn: Turn) -> Interrupt:
+        """Begin a turn, or begin it again. Only a stop or a reset is still wanted then."""
+        reason = self.interrupt.reason or turn.claim.interrupt
+        self.turn, self.claim = turn, turn.claim
+        self.interrupt = Interrupt(can_begin_again=can_begin_again(turn))
+        if reason:
+            self.interrupt.set(reason)
+        turn.on_interrupt = self.interrupt.set
+        return self.interrupt
+
+    @property
+    def known_turn(self) -> Turn:
+        """The turn, once it has begun."""
+        assert self.turn is not None
+        return self.turn
 
     @property
     def is_starting(self) -> bool:

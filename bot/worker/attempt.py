@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
-from bot.errors import StoreUnavailable, Superseded
+from bot.errors import OutOfOrder, StoreUnavailable, Superseded
 from bot.models import Answer, Usage
 from bot.settings import Settings
 from bot.store import Claim, Turn, current_turn
@@ -16,8 +16,10 @@ from bot.telemetry.timeline import Timeline
 from bot.texts.answers import AI_UNAVAILABLE
 from bot.timing import WorkerTiming
 from bot.turn.interrupt import Interrupt
+from bot.turn.reordering import begin_again
 from bot.turn.services import Services
 from bot.turn.turn import give_up, take_turn
+from bot.worker.active import ActiveThread
 from bot.worker.outcomes import (
     MAX_CRASHES,
     ComeBack,
@@ -46,12 +48,12 @@ class Attempts:
         self._timing = timing
         self._slow_answer = settings.bot_slow_answer
 
-    async def make(self, turn: Turn, interrupt: Interrupt) -> None:
+    async def make(self, thread: ActiveThread, turn: Turn) -> None:
         """Answer the turn's messages; or postpone the turn, settle it or give it up.
 
         Raises StoreUnavailable and Superseded.
         """
-        claim = turn.claim
+        claim, interrupt = turn.claim, thread.begin(turn)
         current_turn.set(turn.id)
         _log_taken(claim)
         if await self._is_waiting(turn, interrupt):
@@ -65,7 +67,7 @@ class Attempts:
         elif claim.crashes > MAX_CRASHES:
             await self._apply(turn, GiveUp("crashed"))
         else:
-            await self._try(turn, interrupt)
+            await self._try(thread)
 
     async def _is_waiting(self, turn: Turn, interrupt: Interrupt) -> bool:
         """Release the turn again if it waits for a dependency that is still down."""
@@ -82,14 +84,25 @@ class Attempts:
         await self._circuits.park(waits.dependency, turn.claim.thread, _asked_at(turn.claim))
         return True
 
-    async def _try(self, turn: Turn, interrupt: Interrupt) -> None:
-        claim, spent = turn.claim, timeline.begin()
+    async def _take_turn(self, thread: ActiveThread) -> Answer:
+        """The answer of a turn, which begins again with each older message that arrives."""
+        while True:
+            turn = thread.known_turn
+            try:
+                return await take_turn(turn, self._services, thread.interrupt)
+            except OutOfOrder as error:
+                turns, engine = self._services.store.turns, self._services.engine
+                thread.begin(await begin_again(turns, engine, turn, error))
+
+    async def _try(self, thread: ActiveThread) -> None:
+        claim, spent = thread.known_turn.claim, timeline.begin()
         try:
             with _span_of(claim):
-                answer = await take_turn(turn, self._services, interrupt)
+                answer = await self._take_turn(thread)
         except (StoreUnavailable, Superseded):
             raise
         except Exception as error:
+            turn = thread.known_turn
             waited = time.time() - claim.taken_at - _waited_for_people(turn, spent.began)
             answered = turn.recall(ANSWER) is not None
             history = History(claim.attempt, waited, answered)
@@ -98,6 +111,7 @@ class Attempts:
                 log.exception("turn_failed", error=type(error).__name__, **_facts(turn))
             await self._apply(turn, outcome, probed=getattr(error, "probed", False))
         else:
+            turn = thread.known_turn
             metrics.count_turn(answer, time.time() - spent.began, float(claim.messages[-1].ts))
             self._log_answer(turn, answer, spent)
 

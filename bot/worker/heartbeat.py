@@ -88,6 +88,8 @@ class Heartbeat:
 
     async def _beat(self) -> None:
         began, abandoned = time.monotonic(), list(self._abandoned)
+        # A turn that begins again meanwhile has another interrupt: the news are not for it.
+        interrupts = {each.entry.thread.key: each.interrupt for each in self._active.values()}
         beat = await self._workers.beat(self._worker, self._timing.lifetime)
         self._last = began
         self._circuits = set(beat.circuits)
@@ -104,9 +106,9 @@ class Heartbeat:
         if beat.late:
             log.error("heartbeat_late")
             await self._drop_lost_claims()
-        for thread in list(self._active.values()):
-            if reason := beat.interrupts.get(thread.entry.thread.key):
-                thread.interrupt.set(reason)
+        for name, reason in beat.interrupts.items():
+            if name in interrupts:
+                interrupts[name].set(reason)
 
     def _check_age(self) -> None:
         """Cancel all turns when our lease may have expired: Redis is unreachable, or the process

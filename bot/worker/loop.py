@@ -127,8 +127,7 @@ class Worker:
             if thread.claim is None:
                 return
             metrics.queue_seconds.observe(max(0.0, time.time() - entry.since))
-            thread.turn = self._store.turns.open(thread.claim)
-            await self._attempts.make(thread.turn, thread.interrupt)
+            await self._attempts.make(thread, self._store.turns.open(thread.claim))
         except Superseded:
             self._heartbeat.abandon(thread.turn)
             log.info("claim_superseded")
@@ -148,13 +147,13 @@ class Worker:
                 raise
             except Exception:
                 log.exception("batch_take_failed")  # then one by one
-        else:
-            await asyncio.sleep(self._debounce(entry))
+        elif seconds := self._debounce(entry):
+            await asyncio.sleep(seconds)
         return await self._inbox.take(entry, self.name)
 
     def _debounce(self, entry: Entry) -> float:
         """Seconds to wait for messages that were sent together and arrive a little later."""
-        gather = self._settings.bot_gather_seconds
+        gather = 0.0 if entry.begun or entry.root else self._settings.bot_gather_seconds
         return min(gather, max(0.0, entry.since + gather - time.time()))
 
     async def _finish_steps(self) -> None:

@@ -37,6 +37,7 @@ class Said:
     thread_ts: str
     ts: str
     word: str
+    mention: bool = False
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Deployment:
         word = f"w{len(self.said):06}"
         text = f"@bot {word}" if mention or not thread_ts else word
         ts = await self.slack.user(who).says(channel_id, text, thread_ts=thread_ts or None)
-        said = Said(channel_id, thread_ts or ts, ts, word)
+        said = Said(channel_id, thread_ts or ts, ts, word, mention)
         self.said.append(said)
         return said
 

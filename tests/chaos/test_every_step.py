@@ -36,11 +36,17 @@ STEPS = {
 records."""
 
 
+async def say_two(deployment: Deployment, channel: str) -> None:
+    """Call the bot into a thread, and say more at once: only a thread's root never waits."""
+    root = await deployment.slack.user("alice").says(channel, "good morning")
+    await deployment.say(channel, root, mention=True)
+    await deployment.say(channel, root)
+
+
 async def learn_steps(deployment: Deployment, gatekeeper: Gatekeeper) -> list[Point]:
     """The points of a turn of two messages and two posts. The first turn loads the scripts."""
     for channel in deployment.new_channels(2):
-        root = await deployment.say(channel)
-        await deployment.say(channel, root.thread_ts)
+        await say_two(deployment, channel)
         await deployment.rests()
     return list(dict.fromkeys(gatekeeper.steps[channel]))
 
@@ -55,8 +61,7 @@ async def kill_at(
     for channel, point in gatekeeper.points.items():
         if point.step == "XREADGROUP":
             await gatekeeper.hold_all(but=1)
-        root = await deployment.say(channel)
-        await deployment.say(channel, root.thread_ts)
+        await say_two(deployment, channel)
     await gatekeeper.hold_all()
     await victim.kill()
     gatekeeper.let_go.set()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.slack.answer.reply import METADATA_EVENT
+from bot.turn.reordering import MOST_TIMES
 from local_slack.workspace.model import Message
 from tests.chaos.deployment import WORD, Deployment, Said
 from tests.world import words
@@ -36,6 +37,8 @@ class Verdict:
     """Messages that Slack delivered after a later one of their thread: the later one may be
     answered first."""
     second_runs: int = 0
+    restarted: int = 0
+    """Runs that were cancelled because an older message arrived."""
     failed_runs_repeated: int = 0
     """Runs that failed on the server while their id was lost, so that they cannot be found."""
     answers_lost: int = 0
@@ -100,7 +103,7 @@ def said_to_the_bot(deployment: Deployment, verdict: Verdict) -> dict[tuple[str,
         thread = message.channel_id, message.thread_ts
         if not deployment.delivered(message):
             verdict.given_up += 1
-        elif message.ts == message.thread_ts or thread in said:
+        elif message.ts == message.thread_ts or message.mention or thread in said:
             said[thread].append(message)
         else:
             verdict.never_called += 1
@@ -129,12 +132,14 @@ def _judge_bills(
         if count > 1:
             verdict.complain("second_runs", f"{word} was answered in {count} turns")
     for turn, made in runs.items():
-        billed = [run for run in made if run["status"] != "failed"]
-        if len(billed) > 1:
+        ends = Counter(run["status"] for run in made)
+        cancelled, failed = ends.pop("cancelled", 0), ends.pop("failed", 0)
+        verdict.restarted += cancelled
+        if ends.total() > 1 or cancelled > MOST_TIMES:
             ended = ", ".join(run["status"] for run in made)
             verdict.complain("second_runs", f"turn {turn}: {len(made)} runs: {ended}")
-        elif len(made) > 1:
-            verdict.failed_runs_repeated += len(made) - 1
+        elif failed + ends.total() > 1:
+            verdict.failed_runs_repeated += failed + ends.total() - 1
 
 
 async def _evidence(deployment: Deployment, channel: str, thread_ts: str) -> list[str]:

@@ -52,6 +52,20 @@ class ThreadModel:
         self.steps, self.intents = {}, set()
         self.withdrawn, self.approvals, self.expired = False, {}, set()
 
+    @property
+    def older(self) -> list[str]:
+        """What belongs before the turn's newest message and arrived after it was taken."""
+        messages = self.messages.items()
+        older = [ts for ts, m in messages if m.kind == "message" and ts < max(self.taken)]
+        return sorted(set(older) - set(self.taken))
+
+    def begin_again(self, dropped: str) -> None:
+        self.taken = sorted([*self.taken, *self.older])
+        self.steps.pop(dropped, None)
+        self.intents.discard(dropped)
+        if self.interrupt == "late":
+            self.interrupt = ""
+
     def end_turn(self) -> None:
         self.done += self.taken
         for ts in self.taken:
@@ -141,8 +155,11 @@ class InboxModel:
         model.messages[message.ts] = message
         if model.place == "idle":
             self.move(message.thread, "ready")
-        elif model.requester == message.user_id:
-            self.withdraw_approvals(message.thread)
+        else:
+            if model.taken and message.ts in model.older:
+                model.interrupt = model.interrupt or "late"
+            if model.requester == message.user_id:
+                self.withdraw_approvals(message.thread)
         return True
 
     def withdraw_approvals(self, where: Thread) -> None:

@@ -212,6 +212,20 @@ class Machine(RuleBasedStateMachine):
             model.intents.add(step)
 
     @precondition(lambda self: self.claims)
+    @rule(age=ages, dropped=steps)
+    def begin_again(self, age: int, dropped: str) -> None:
+        claim, turns = self.claim_of(age), self.store.turns
+        model, turn = self.model.threads[claim.thread], turns.open(claim)
+        if not self.is_valid(claim):
+            with pytest.raises(Superseded):
+                self.do(turns.begin_again(turn, [dropped], {}))
+            return
+        again = self.do(turns.begin_again(turn, [dropped], {})).claim
+        model.begin_again(dropped)
+        self.check_claim(again, model)
+        self.claims.append(again)
+
+    @precondition(lambda self: self.claims)
     @rule(age=ages, is_poison=seldom)
     def settle(self, age: int, is_poison: bool) -> None:
         claim, inbox = self.claim_of(age), self.store.inbox

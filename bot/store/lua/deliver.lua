@@ -1,5 +1,5 @@
 -- Store a message, unless it was seen before, and make its thread ready.
--- KEYS inbox, thread, turn, ready, later, seen...
+-- KEYS inbox, thread, turn, interrupts, ready, later, seen...
 -- ARGV ts, message, name, user, seen_seconds, most: number
 -- Returns {1: is new, 0: was seen, -1: the inbox is full; how many wait, a turn is under way}.
 for _, mark in ipairs(seen) do
@@ -10,6 +10,7 @@ end
 if redis.call('HLEN', inbox) >= most then
   return delivery(-1, inbox, turn, thread)
 end
-local place = {inbox = inbox, thread = thread, turn = turn, ready = ready, later = later, name = name}
+local place = {inbox = inbox, thread = thread, turn = turn, interrupts = interrupts, ready = ready,
+  later = later, name = name}
 store_message(place, user, ts, message, seen, seen_seconds)
 return delivery(1, inbox, turn, thread)

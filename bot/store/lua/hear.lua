@@ -1,5 +1,5 @@
 -- Decide whether a message is for us, and store it accordingly, once: in the inbox, or as context.
--- KEYS inbox, thread, turn, ready, later, conversation, speakers, overheard, channel, pulse,
+-- KEYS inbox, thread, turn, interrupts, ready, later, conversation, speakers, overheard, channel, pulse,
 --   adopted, seen...
 -- ARGV ts, message, name, user, address, follow_ups, seen_seconds, early_seconds, kept_seconds,
 --   speaker_seconds, most_aside: number, root: number, most: number, burst: number,
@@ -10,7 +10,8 @@
 -- Returns {'new' | 'seen' | 'full' | 'overheard' | 'ignored' | 'unknown' | 'late_files' | 'looping',
 -- how many wait, a turn is under way}.
 local BARE = 'bare'
-local place = {inbox = inbox, thread = thread, turn = turn, ready = ready, later = later, name = name}
+local place = {inbox = inbox, thread = thread, turn = turn, interrupts = interrupts, ready = ready,
+  later = later, name = name}
 
 local function mark_seen(marks, value)
   for _, mark in ipairs(marks) do

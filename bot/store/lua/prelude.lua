@@ -6,6 +6,8 @@
 -- whose lease expired can change nothing, even if the server came back with a slightly older state.
 
 local GROUP = 'workers'
+-- What one turn answers at most.
+local MAX_MESSAGES, MAX_BYTES = 50, 200000
 local SUPERSEDED = redis.error_reply('SUPERSEDED another claim holds this thread')
 
 local function now()
@@ -89,9 +91,11 @@ local function holds(thread, claim)
   return redis.call('HGET', thread, 'claim') == claim
 end
 
--- Give the thread its one entry in the stream, at the end. `begun`: its turn was taken.
-local function enter(ready, thread, name, begun)
-  local entry = redis.call('XADD', ready, '*', 'thread', name, 'begun', begun and 1 or 0)
+-- Give the thread its one entry in the stream, at the end. `begun`: its turn was taken; `root`: it is
+-- ready because of its first message.
+local function enter(ready, thread, name, begun, root)
+  local entry = redis.call('XADD', ready, '*', 'thread', name, 'begun', begun and 1 or 0,
+    'root', root and 1 or 0)
   redis.call('HSET', thread, 'entry', entry)
 end
 
@@ -125,19 +129,11 @@ local function withdraw_approvals(thread, turn, ready, later, name, reason)
   resume(ready, later, thread, name)
 end
 
--- The one way into an inbox: the message waits, its thread is ready, and `marks` say that it was seen.
--- `place` holds the keys of the thread and its name, `user` is the author.
-local function store_message(place, user, ts, message, marks, seen_seconds)
-  -- The first write: it fails as a whole where the server has no memory left.
-  redis.call('HSET', place.inbox, ts, message)
-  local thread = place.thread
-  if redis.call('EXISTS', thread) == 0 then
-    enter(place.ready, thread, place.name)
-  elseif redis.call('HGET', thread, 'requester') == user then
-    withdraw_approvals(thread, place.turn, place.ready, place.later, place.name, 'message')
-  end
-  for _, mark in ipairs(marks) do
-    redis.call('SET', mark, '', 'EX', seen_seconds)
+-- The kind of a message; nil for what is none.
+local function kind_of(message)
+  local ok, value = pcall(cjson.decode, message)
+  if ok and type(value) == 'table' and type(value.ts) == 'string' and type(value.text) == 'string' then
+    return value.kind or 'message'
   end
 end
 
@@ -149,6 +145,30 @@ end
 local function taken(turn)
   local list = redis.call('HGET', turn, 'taken')
   return list and parse(turn, list) or {}
+end
+
+-- The one way into an inbox: the message waits, its thread is ready, and `marks` say that it was seen.
+-- `place` holds the keys of the thread and its name, `user` is the author. If a turn is answering a
+-- later message, its worker gets to know.
+local function store_message(place, user, ts, message, marks, seen_seconds)
+  -- The first write: it fails as a whole where the server has no memory left.
+  redis.call('HSET', place.inbox, ts, message)
+  local thread, name = place.thread, place.name
+  if redis.call('EXISTS', thread) == 0 then
+    enter(place.ready, thread, name, false, string.sub(name, -#ts - 1) == ':' .. ts)
+  else
+    local stamps = taken(place.turn)
+    local newest = stamps[#stamps]
+    if newest and earlier(ts, newest) and kind_of(message) == 'message' then
+      redis.call('HSETNX', place.interrupts, name, 'late')
+    end
+    if redis.call('HGET', thread, 'requester') == user then
+      withdraw_approvals(thread, place.turn, place.ready, place.later, name, 'message')
+    end
+  end
+  for _, mark in ipairs(marks) do
+    redis.call('SET', mark, '', 'EX', seen_seconds)
+  end
 end
 
 -- The result of a delivery: its verdict, how many wait in the thread, whether a turn is under way (2: it is

@@ -1,9 +1,10 @@
 -- Record the value of a step.
--- KEYS thread, turn
--- ARGV claim, step, value
+-- KEYS thread, turn, interrupts
+-- ARGV claim, step, value, name
+-- Returns the interrupt of the turn or nil.
 if not holds(thread, claim) then
   return SUPERSEDED
 end
 insist(turn)
 redis.call('HSET', turn, '=' .. step, value)
-return redis.status_reply('OK')
+return redis.call('HGET', interrupts, name)

@@ -3,19 +3,11 @@
 --   pulse
 -- ARGV entry, claim, worker, name, aside_seconds, seen_beats: number, settling_seconds: number
 -- Returns nil where the entry is no longer the thread's, nil or a count of corrupt messages where nothing
--- waits; else {messages, turn, thread, conversation, settings, corrupt, restored_at}: the three in the middle as flat
--- lists of fields and values, the settings as a list of their newest versions; `corrupt` counts messages
--- that were no JSON and were set aside. Returns 'settling' for some seconds after an older state was
--- noticed, in which workers write back what they know of their turns.
-local MAX_MESSAGES, MAX_BYTES = 50, 200000
+-- waits; else {messages, turn, thread, conversation, settings, corrupt, restored_at, interrupt}: the three
+-- in the middle as flat lists of fields and values, the settings as a list of their newest versions;
+-- `corrupt` counts messages that were no JSON and were set aside. Returns 'settling' for some seconds
+-- after an older state was noticed, in which workers write back what they know of their turns.
 local set_aside = 0
-
-local function kind_of(message)
-  local ok, value = pcall(cjson.decode, message)
-  if ok and type(value) == 'table' and type(value.ts) == 'string' and type(value.text) == 'string' then
-    return value.kind or 'message'
-  end
-end
 
 -- How many messages, from the oldest on, one turn answers; at least one.
 local function bound(messages)
@@ -98,4 +90,5 @@ else
 end
 redis.call('HSET', thread, 'claim', claim, 'worker', worker)
 return {messages, redis.call('HGETALL', turn), redis.call('HGETALL', thread),
-  redis.call('HGETALL', conversation), redis.call('LRANGE', settings, 0, 2), set_aside, restored_at}
+  redis.call('HGETALL', conversation), redis.call('LRANGE', settings, 0, 2), set_aside, restored_at,
+  redis.call('HGET', interrupts, name) or ''}
