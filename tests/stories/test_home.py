@@ -50,6 +50,14 @@ async def test_app_home_shows_conversations_to_reset_and_usage(world: World) -> 
     assert "None yet." in await home_of(world, "alice")
 
 
+async def test_home_begins_with_what_can_be_done_and_ends_with_the_help(managed: World) -> None:
+    shown = await home_of(managed, "chief")
+    headings = ("Your conversations", "Settings of channels", "Your usage", "What I can do")
+    places = [shown.index(heading) for heading in headings]
+    assert places == sorted(places)
+    assert places[0] < 200
+
+
 async def test_an_admin_sets_a_channel_s_instructions_and_model(managed: World) -> None:
     world, chief = managed, managed.slack.user("chief")
     channel_id = world.slack.channel("#general").id

@@ -120,21 +120,20 @@ class Home:
     async def _blocks(
         self, team_id: str, user_id: str, without: Thread | None, asked: Job | None
     ) -> list[Block]:
-        blocks = [
-            header(commands.HELP_HEADING),
-            section(commands.HELP_TEXT),
-            DIVIDER,
+        is_admin = await self._people.is_admin(user_id)
+        return [
             header(texts.CONVERSATIONS),
             *(await self._conversations(team_id, user_id, without) or [section(texts.NONE)]),
             *_job_buttons(("export", "forget_me"), asked),
+            *(await self._channels(team_id) if is_admin else ()),
             DIVIDER,
             header(texts.USAGE),
             section(await own_usage(self._store, team_id, user_id)),
             *_job_buttons(("chart",), asked),
+            DIVIDER,
+            header(commands.HELP_HEADING),
+            section(commands.HELP_TEXT),
         ]
-        if await self._people.is_admin(user_id):
-            blocks += await self._channels(team_id)
-        return blocks
 
     async def _conversations(
         self, team_id: str, user_id: str, without: Thread | None
