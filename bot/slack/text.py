@@ -9,7 +9,7 @@ import re
 REFERENCE = re.compile(r"<([^<>\s|][^<>|]*)(?:\|([^<>]*))?>")
 
 _SCHEME = re.compile(r"^(?:https?://|mailto:|tel:)")
-_NOT_IN_NUMBERS = re.compile(r"[^\d+]")
+_NUMBER = re.compile(r"[\d\s()+./-]+")
 
 
 def parse_text(wire: str) -> str:
@@ -51,8 +51,8 @@ def _link(target: str, label: str) -> str:
     address = _SCHEME.sub("", target)
     if not label or label == target:
         return target if target.startswith("http") else address
-    if label.rstrip("/") == address.rstrip("/"):
+    if label.rstrip("/").casefold() in (address.rstrip("/").casefold(), target.casefold()):
         return label
-    if target.startswith("tel:") and _NOT_IN_NUMBERS.sub("", label) == address:
+    if target.startswith("tel:") and _NUMBER.fullmatch(label):
         return label
     return f"{label} ({address if target.startswith('mailto:') else target})"

@@ -16,6 +16,8 @@ from bot.slack.text import parse_text
             "review README.md and main.py",
         ),
         ("<tel:+4930123|+49 30 123> <tel:110>", "+49 30 123 110"),
+        ("<tel:+4930123|(030) 123> <tel:110|the police>", "(030) 123 the police (tel:110)"),
+        ("<http://readme.md|README.md> <http://x.io|HTTP://X.IO>", "README.md HTTP://X.IO"),
         ("<mailto:a@example.com|Ann>", "Ann (a@example.com)"),
         ("in <#C123|>", "in #C123"),
         ("<!subteam^S1> or <!subteam^S2>", "@S1 or @S2"),

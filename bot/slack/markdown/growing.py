@@ -153,7 +153,7 @@ def _cut_emphasis(text: str, start: int, tokens: list[Piece], offset: int) -> It
         found = (mark.start() for mark in emphasis.finditer(text, start))
         marks = [mark for mark in found if not _is_inside(mark, code)]
         for opening, closing in zip_longest(marks[::2], marks[1::2], fillvalue=len(text)):
-            if opening < offset < closing + 2:
+            if opening < offset <= closing + 2:  # the next character decides, too
                 yield opening
 
 

@@ -140,13 +140,14 @@ def join_bold(parts: Iterable[tuple[str, bool]]) -> str:
 
 
 def _gaps(text: str, marks: Iterable[int]) -> Iterator[int]:
-    """The offsets at which a mark is adjacent to punctuation within East Asian bold text."""
+    """The offsets at which a mark is adjacent to punctuation in or beside East Asian text."""
     opening: int | None = None
     for mark in marks:
         if opening is None or "\n" in (inner := text[opening + 2 : mark]):
             opening = mark
             continue
-        if inner.strip() and inner == inner.strip() and _EAST_ASIAN.search(inner):
+        around = text[opening - 1 : opening] + inner + text[mark + 2 : mark + 3]
+        if inner.strip() and inner == inner.strip() and _EAST_ASIAN.search(around):
             if _PUNCTUATION.match(inner[0]):
                 yield opening + 2
             if _PUNCTUATION.match(inner[-1]):

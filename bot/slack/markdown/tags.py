@@ -7,6 +7,7 @@ from bot.slack.markdown.inline import Kind, Piece
 
 _NAME = re.compile(r"</?([a-z][a-z0-9]*)", re.IGNORECASE)
 _ATTRIBUTE = r"""\s{}\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"""
+_SUMMARY = re.compile(r"\s*<summary\b", re.IGNORECASE)
 _HREF = re.compile(_ATTRIBUTE.format("href"), re.IGNORECASE)
 _SRC = re.compile(_ATTRIBUTE.format("src"), re.IGNORECASE)
 _ALT = re.compile(_ATTRIBUTE.format("alt"), re.IGNORECASE)
@@ -52,7 +53,8 @@ def replacements(text: str, found: Sequence[Piece], start: int, end: int) -> dic
             continue
         tag = text[piece.start : piece.end]
         name = name_of(tag)
-        if not name or (name in _BLOCKS and _is_alone(text, found, index, start, end)):
+        heads = name == "details" and _SUMMARY.match(text, piece.end)
+        if not name or heads or (name in _BLOCKS and _is_alone(text, found, index, start, end)):
             result[piece.start] = ""
         elif name == "img":
             result[piece.start] = _image(tag)
