@@ -1,6 +1,8 @@
 """The request that creates a response, reduced to what the server understands."""
 
 import hashlib
+import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +22,8 @@ OPTIONAL = (
     *("stream_options", "stream"),
 )
 """Fields that are omitted once a server has refused them."""
+TOOL_FIELDS = ("tools", "tool_choice")
+_TOOLS = re.compile(r"\b(tools?|functions?)\b", re.IGNORECASE)
 REFUSALS = frozenset({"bad_request", "unsupported_parameter"})
 
 
@@ -31,6 +35,8 @@ class Requests:
         self._path = path
         self._missing = missing
         self._refused: set[str] = set()
+        self._toolless: set[str] = set()
+        """Models, with tools that the server refuses for them."""
         self.in_foreground = False
         """Whether the server streams only without `background`."""
 
@@ -45,6 +51,8 @@ class Requests:
         """
         while True:
             sent = {key: value for key, value in body.items() if key not in self._refused}
+            if self._toolless and _tools_key(body) in self._toolless:
+                sent = {key: value for key, value in sent.items() if key not in TOOL_FIELDS}
             if sent.get("stream") and self.in_foreground:
                 sent.pop("background", None)
             both = bool(sent.get("stream") and sent.get("background"))
@@ -56,6 +64,10 @@ class Requests:
                 return await send(*self._path, body=sent, missing=self._missing, timeout=timeout)
             except RunFailed as error:
                 field = _refused_field(error, body, self._refused)
+                if field is None and _refuses_tools(error, sent):
+                    log.warning("tools_refused", model=sent.get("model"))
+                    self._toolless.add(_tools_key(body))
+                    continue
                 if field is None:
                     raise
                 log.info("field_refused", field=field, in_foreground=self.in_foreground)
@@ -63,6 +75,17 @@ class Requests:
                     self.in_foreground = True
                 else:
                     self._refused.add(field)
+
+
+def _refuses_tools(error: RunFailed, sent: Json) -> bool:
+    """Whether the server says no to the tools: its model knows none, or a schema is invalid."""
+    names_them = _TOOLS.search(error.detail)
+    return error.reason in REFUSALS and "tools" in sent and names_them is not None
+
+
+def _tools_key(body: Json) -> str:
+    tools = json.dumps([body.get("model"), body.get("tools")], sort_keys=True)
+    return hashlib.sha256(tools.encode()).hexdigest()
 
 
 def _refused_field(error: RunFailed, body: Json, refused: set[str]) -> str | None:

@@ -25,7 +25,7 @@ from bot.telemetry.log import log
 from bot.tools.config import ServerConfig
 from bot.tools.connection import Connection, client_for
 from bot.tools.http import BoundedTransport
-from bot.tools.output import cut, render_content
+from bot.tools.output import checked_schema, cut, render_content
 from bot.tools.tool import Result, Tool
 
 MOST_TOOLS = 500
@@ -162,7 +162,7 @@ class McpServer:
         return Tool(
             name=tool.name,
             description=cut(tool.description or "", DESCRIPTION),
-            parameters=tool.input_schema or {"type": "object", "properties": {}},
+            parameters=checked_schema(tool.input_schema),
             server=self.name,
             title=(tool.title or (hints.title if hints else "") or "")[:80],
             read_only=bool(trusted and hints and hints.read_only_hint),

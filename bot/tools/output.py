@@ -1,10 +1,25 @@
 """The text of a result for the model: bounded, and without bytes that it cannot read."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bot.models import well_formed
+
+LARGEST_SCHEMA = 50_000
+"""Characters of the schema of one tool: all schemas travel with each request."""
+
+
+def checked_schema(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """A schema that AI servers take: of an object, and not endless. Else one that allows all."""
+    anything: Mapping[str, Any] = {"type": "object", "properties": {}}
+    if not schema or schema.get("type", "object") != "object":
+        return anything
+    try:
+        length = len(json.dumps(schema))
+    except (ValueError, TypeError, RecursionError):
+        return anything
+    return {"properties": {}, **schema, "type": "object"} if length <= LARGEST_SCHEMA else anything
 
 
 def cut(text: str, most: int) -> str:

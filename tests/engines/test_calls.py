@@ -199,3 +199,22 @@ async def test_a_record_with_calls_fills_a_new_conversation(
     conversation = known_as(engine, await engine.begin(THREAD, "U1", history))
     update = await ask(engine, conversation, "thanks")
     assert "weather?" in update.text
+
+
+@pytest.mark.parametrize(
+    "engine", ["responses", "responses-replayed", "responses-chat"], indirect=True
+)
+async def test_a_model_that_takes_no_tools_answers_without(
+    engine: Engine, fake: FakeOpenAI
+) -> None:
+    fake.options.takes_tools = False
+    fake.answer = script()
+    conversation = await begin(engine)
+    _, update = await Turn(engine, conversation).ask()
+    assert "Rome" in update.text
+    before = len(fake.requests)
+    conversation = replace(conversation, last_item_id=update.last_item_id)
+    _, update = await Turn(engine, conversation, turn_id="turn-2").ask()
+    assert "Rome" in update.text
+    sent = [request.body for request in fake.requests[before:] if request.method == "POST"]
+    assert ["tools" in body for body in sent] == [False], "remembered"

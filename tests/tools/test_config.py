@@ -7,6 +7,7 @@ import pytest
 from bot.errors import ConfigError
 from bot.tools.config import ServerConfig, ToolsConfig, load_tools
 from bot.tools.names import name_functions
+from bot.tools.output import checked_schema
 from bot.tools.policy import decide
 from bot.tools.tool import Tool
 
@@ -115,3 +116,25 @@ def test_deny_beats_ask_beats_allow(
 ) -> None:
     config = ServerConfig.model_validate({"command": "x", **changes})
     assert decide(tool, config, "C1", read_external=external) == decision
+
+
+@pytest.mark.parametrize(
+    ("schema", "kept"),
+    [
+        ({"type": "object", "properties": {"a": {"type": "string"}}}, True),
+        ({"type": "object"}, True),
+        ({"properties": {"a": {}}}, True),
+        ({"type": "string"}, False),
+        ({}, False),
+        (None, False),
+        ({"type": "object", "description": "x" * 60_000}, False),
+        ({"type": "object", "properties": {"a": object()}}, False),
+    ],
+)
+def test_a_schema_that_no_server_takes_allows_all_arguments(
+    schema: dict[str, object] | None, kept: bool
+) -> None:
+    checked = checked_schema(schema)
+    assert checked["type"] == "object"
+    assert "properties" in checked
+    assert ((schema or {}).items() <= checked.items()) == (kept or not schema)

@@ -57,6 +57,8 @@ class ChatCompletions:
 
     def _check(self, body: Json) -> None:
         """Checks of servers beyond the types."""
+        if body.get("tools") and not self._state.options.takes_tools:
+            raise invalid(f"{body['model']} does not support tools")
         if not body.get("messages"):
             raise invalid("[] is too short - 'messages'", param="messages")
         if body.get("stream_options") is not None and not body.get("stream"):

@@ -47,6 +47,8 @@ class Options:
     """False: no tokens are reported."""
     takes_files: bool = True
     """False: images and documents are refused with `file_status`."""
+    takes_tools: bool = True
+    """False: requests with tools are refused, as by Ollama for most models."""
     file_status: int = 400
     alternating: bool = False
     """Chat messages must alternate between user and assistant, as many templates demand."""

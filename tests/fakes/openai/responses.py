@@ -106,6 +106,8 @@ class Responses:
         """Checks of the real server beyond the types."""
         if body.get("model") is None:
             raise _missing("model")
+        if body.get("tools") and not self._options.takes_tools:
+            raise invalid(f"{body['model']} does not support tools")
         self._state.check_model(body["model"])
         if body.get("conversation") is not None and body.get("previous_response_id") is not None:
             raise invalid(
