@@ -10,6 +10,7 @@ from bot.slack.files import Files, NotTaken
 from bot.slack.markdown.clean import clean
 from bot.slack.markdown.code import code_blocks
 from bot.slack.markdown.reasoning import split_reasoning
+from bot.slack.markdown.render import in_thread
 from bot.slack.markdown.split import LIMIT, MAX_BLOCKS, parts
 from bot.store import steps
 from bot.store.journal import Turn
@@ -75,8 +76,8 @@ async def fetch(
 async def snippets(turn: Turn, files: Files, text: str) -> tuple[str, ...]:
     """Upload the answer's long code as files, because it is split in messages."""
     ids = []
-    answer = split_reasoning(text).answer
-    for index, (name, code) in enumerate(long_code(answer)[:MOST_FILES]):
+    found = await in_thread(long_code, text)
+    for index, (name, code) in enumerate(found[:MOST_FILES]):
 
         async def read(code: str = code) -> bytes:
             return code.encode()
@@ -86,10 +87,11 @@ async def snippets(turn: Turn, files: Files, text: str) -> tuple[str, ...]:
 
 
 def long_code(text: str) -> list[tuple[str, str]]:
-    """Fenced code that is too long for one message, with file names."""
+    """Fenced code that is too long for one message, with file names; not that of the reasoning."""
     if len(text) < SNIPPET_CHARS:
         return []
-    found = [block for block in code_blocks(text) if len(block.code) >= SNIPPET_CHARS]
+    answer = split_reasoning(text).answer
+    found = [block for block in code_blocks(answer) if len(block.code) >= SNIPPET_CHARS]
     return [
         (f"code{number}.{ENDINGS.get(block.language.lower(), 'txt')}", block.code)
         for number, block in enumerate(found, 1)
@@ -141,12 +143,12 @@ async def fit(turn: Turn, files: Files, text: str, messages: int) -> tuple[str, 
 
     Returns the text itself and no file if it fits, or if the file could not be uploaded.
     """
-    shown = first_messages(text, messages)
+    shown = await in_thread(first_messages, text, messages)
     if shown == text:
         return text, ()
 
     async def read() -> bytes:
-        return clean(text).encode()
+        return (await in_thread(clean, text)).encode()
 
     file_id = await _bring(turn, files, steps.WHOLE_ANSWER, "answer.md", read)
     return shown + (REST_ATTACHED if file_id else REST_LEFT_OUT), tuple(filter(None, [file_id]))

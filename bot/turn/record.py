@@ -2,6 +2,7 @@
 
 from bot.models import Answer, Conversation, Message, Record
 from bot.slack.markdown.clean import clean
+from bot.slack.markdown.render import in_thread
 from bot.store import steps
 from bot.store.journal import Turn
 from bot.store.steps import Attempt, Heard
@@ -36,7 +37,8 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
     kept = turn.recall(steps.KEPT_FILES) or {}
     said += [Record("user", m.text, m.ts, m.user_id, kept.get(m.ts, "")) for m in heard.messages]
     outputs = made_outputs(turn)
-    said.append(Record("assistant", clean(answer.text), questions[-1].ts, outputs=outputs))
+    text = await in_thread(clean, answer.text)
+    said.append(Record("assistant", text, questions[-1].ts, outputs=outputs))
     await inbox.settle(
         turn.claim,
         answered=questions,

@@ -9,8 +9,8 @@ nested lists, tables, task lists, fenced code, quotes, links.
 
 import asyncio
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, TypeVarTuple
 
 from bot.slack.markdown.clean import clean
 from bot.slack.markdown.graphemes import size
@@ -29,6 +29,7 @@ __all__ = [
     "clean",
     "escape_mrkdwn",
     "fallback",
+    "in_thread",
     "join",
     "parts",
     "render",
@@ -36,6 +37,9 @@ __all__ = [
     "sanitize",
     "with_sources",
 ]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 SLACK_LIMIT = 12_000
 """Maximum characters of all `markdown` blocks of a payload, by Slack's reference."""
@@ -52,9 +56,14 @@ def render(answer: str, citations: Sequence[Citation] = ()) -> str:
 
 async def render_in_thread(answer: str, citations: Sequence[Citation] = ()) -> str:
     """Like `render`, without blocking the event loop for a long answer."""
-    if len(answer) < SHORT:
-        return render(answer, citations)
-    return await asyncio.to_thread(render, answer, citations)
+    return await in_thread(render, answer, citations)
+
+
+async def in_thread(function: Callable[[str, *Ts], T], text: str, *more: *Ts) -> T:
+    """Call a function of this package; in a thread if the text is long."""
+    if len(text) < SHORT:
+        return function(text, *more)
+    return await asyncio.to_thread(function, text, *more)
 
 
 def blocks(text: str) -> list[dict[str, Any]]:
