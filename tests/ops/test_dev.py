@@ -151,3 +151,41 @@ def test_setup_needs_neither_pip_nor_venv_nor_root(tmp_path: Path) -> None:
     assert ended.stdout.splitlines()[0].startswith("dev.py: fetching uv")
     assert "dev.py: installing the dependencies" in ended.stdout
     assert (clone / ".venv" / "bin" / "bot").exists()
+
+
+UNREACHABLE = "ERROR:pip_audit._cli:redis: Dependency not found on PyPI and could not be audited"
+AUDITS = {
+    "No known vulnerabilities found": (0, "", None),
+    "nothing was checked": (1, UNREACHABLE, None),
+    "known vulnerability": (1, "Found 1 known vulnerability in 1 package", 1),
+}
+
+
+@pytest.mark.parametrize("said", AUDITS)
+def test_an_audit_fails_for_a_vulnerability_and_says_when_it_cannot_check(
+    dev: ModuleType,
+    tmp_path: Path,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """uv is the real one for the export of the lock file; what pip-audit reports is given."""
+    code, errors, exits = AUDITS[said]
+    program = tmp_path / "uv"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'if [ "$1" = export ]; then exec "{dev.uv()}" "$@"; fi\n'
+        f'case "$*" in *--require-hashes*) ;; *) exit 9;; esac\n'
+        f"echo '{said if not errors else ''}'; echo '{errors}' >&2; exit {code}\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(dev, "uv", lambda: str(program))
+    if exits:
+        with pytest.raises(SystemExit, match=said):
+            dev.audit()
+    else:
+        dev.audit()
+        assert said in capfd.readouterr().out
+    locked = (dev.TOOLS / "requirements.txt").read_text()
+    assert "--hash=sha256:" in locked
+    assert "slack-bolt==" in locked
