@@ -140,6 +140,7 @@ async def test_a_call_is_made_after_its_requester_allowed_it(
         [closed] = cards(world, root)
         assert not is_open(closed)
         assert f"Allowed once by <@{world.slack.user('alice').id}>" in shown(closed)
+        assert world.slack.replies("#general", root)[0] is closed, "the answer comes below"
     assert effects(counts) == ["write"]
 
 

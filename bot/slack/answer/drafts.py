@@ -75,6 +75,12 @@ class Drafts:
         self._all.append(draft)
         return draft
 
+    async def drop(self) -> None:
+        """Forget the last draft, which was deleted."""
+        number = max(n for n, draft in enumerate(self._all) if draft.ts)
+        await self._turn.note(draft_step(number), Draft(""))
+        self._all[number] = Draft("")
+
     async def close(self, text: str, end: int) -> None:
         """Close the last draft: it ends at this offset of the text."""
         number = max(n for n, draft in enumerate(self._all) if draft.ts)

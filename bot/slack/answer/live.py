@@ -87,11 +87,24 @@ class Live:
             task.result()
 
     async def pause(self) -> None:
-        """Leave what is shown as it is: the turn comes back later. An open stream is ended."""
+        """Leave what is shown as it is: the turn comes back later. An open stream is ended.
+
+        A message without a word is taken back, so that the answer appears below the question for
+        which the turn pauses.
+        """
         await self.rest()
         await self._drafts.recover()
-        if draft := self._drafts.open:
-            await self._edited.stop(draft, len(self._drafts.shown) - 1)
+        draft = self._drafts.open
+        if draft is None:
+            return
+        await self._edited.stop(draft, len(self._drafts.shown) - 1)
+        if self._streamed and self._streamed.is_empty:
+            try:
+                await self._chat.delete(draft.ts)
+            except SlackApiError as error:
+                log.info("draft_not_deleted", error=error_code(error))
+            else:
+                await self._drafts.drop()
 
     def abandon(self) -> list[asyncio.Task[None]]:
         """The tasks to cancel when the turn is interrupted."""

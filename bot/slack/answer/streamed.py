@@ -52,6 +52,11 @@ class StreamedMessage:
         return self._stream is not None
 
     @property
+    def is_empty(self) -> bool:
+        """Whether an open stream shows steps only, and no text."""
+        return self._stream is not None and self._stream.sure and not self._stream.text
+
+    @property
     def ts(self) -> str:
         """The `ts` of the open stream."""
         return self._stream.ts if self._stream else ""
