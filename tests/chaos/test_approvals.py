@@ -53,8 +53,9 @@ def effects_server(effects: Path) -> MCPServer[Any]:
 
 def model(prompt: Prompt) -> Answer | str:
     """Calls the tool once, with the channel as its argument, and then repeats the result."""
-    if prompt.outputs:
-        return f"outcome: {next(iter(prompt.outputs.values()))}"
+    result = next(iter(prompt.outputs.values()), "")
+    if "noted" in result or "not known" in result:
+        return f"outcome: {result}"
     return calling(Call("s__note", f'{{"text": "{prompt.user_messages[-1].split()[-1]}"}}'))
 
 
