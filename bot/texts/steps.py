@@ -18,6 +18,7 @@ PHRASES = (
     (r"part:\d+", "posted a part of the answer"),
     (r"limit:\d+", "split the answer into smaller messages"),
     (r"stopped:.*", "ended the stream of an earlier worker"),
+    (r"reordered", "put messages in order that arrived late"),
     (r"rebuild", "started over in a new conversation"),
     (r"overfull|summary.*", "summarized a long conversation"),
     (r"archived", "found the conversation archived"),
