@@ -135,32 +135,43 @@ class Conversations:
     ) -> list[Conversation]:
         """The conversations that a person wrote in, last used first; all of them without a limit.
 
+        With a limit the person's list is read in pages: it may have 100,000 entries.
+
         Forgotten conversations are removed from the person's list as a side effect.
         """
         key = self._keys.recent(team_id, user_id)
-        places = await self._connection.execute("ZREVRANGE", key, 0, -1)
         found: list[Conversation] = []
-        for start in range(0, len(places), BATCH):
-            page = places[start : start + BATCH]
-            members = await read_members(
-                self._connection, key, page, lambda place: Thread.parse(f"{team_id}:{place}")
-            )
-            batch = [thread for _, thread in members]
-            fields = await self._connection.execute_many(
-                [("HGETALL", self._keys.conversation(thread)) for thread in batch]
-            )
-            known = [await self._parse(*each) for each in zip(batch, fields, strict=True)]
-            gone = [
-                f"{thread.channel_id}:{thread.thread_ts}"
-                for thread, conversation in zip(batch, known, strict=True)
-                if conversation is None
-            ]
-            if gone:
-                await self._connection.execute("ZREM", key, *gone)
-            found += [c for c in known if c and channel_id in ("", c.thread.channel_id)]
-            if limit is not None and len(found) >= limit:
-                return found[:limit]
-        return found
+        start, last = 0, -1 if limit is None else BATCH - 1
+        while places := await self._connection.execute("ZREVRANGE", key, start, last):
+            sound = 0
+            for at in range(0, len(places), BATCH):
+                known = await self._used_by(team_id, key, places[at : at + BATCH])
+                sound += len(known)
+                found += [c for c in known if channel_id in ("", c.thread.channel_id)]
+            if limit is None or len(found) >= limit:
+                break
+            start, last = start + sound, start + sound + BATCH - 1
+        return found[:limit]
+
+    async def _used_by(self, team_id: str, key: str, places: Sequence[str]) -> list[Conversation]:
+        """The conversations at the places of a person's list; places without one are removed."""
+        members = await read_members(
+            self._connection, key, places, lambda place: Thread.parse(f"{team_id}:{place}")
+        )
+        fields = await self._connection.execute_many(
+            [("HGETALL", self._keys.conversation(thread)) for _, thread in members]
+        )
+        known: list[Conversation] = []
+        gone: list[str] = []
+        for (place, thread), values in zip(members, fields, strict=True):
+            conversation = await self._parse(thread, values)
+            if conversation is None:
+                gone.append(place)
+            else:
+                known.append(conversation)
+        if gone:
+            await self._connection.execute("ZREM", key, *gone)
+        return known
 
     async def idle(self, before: float, limit: int = 100) -> list[Thread]:
         """Threads whose conversation was last used before a time (epoch seconds)."""

@@ -1,12 +1,14 @@
 """The mapping from threads to conversations, and the record they are rebuilt from."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from bot.errors import Superseded
 from bot.models import Record, Thread, Usage
 from bot.store import Claim, Store
+from bot.store.connection import Connection
 from tests.store.builders import (
     conversation,
     deliver,
@@ -207,6 +209,30 @@ async def test_reading_the_recent_list_removes_forgotten_conversations(store: St
     found = await store.conversations.recent("T1", "U1", limit=None)
     assert [c.thread.thread_ts for c in found] == ["3.0", "1.0"]
     assert await store.redis.zcard(store.keys.recent("T1", "U1")) == 2
+
+
+async def test_the_recent_list_is_read_in_pages(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 4):
+        await begun(store, of=Thread("T1", "C1", f"{number}.0"))
+        await store.redis.delete(*await keys_of(store, "seen:"))
+    key = store.keys.recent("T1", "U1")
+    places = {f"C1:{number}.5": 1e12 + number for number in range(350)}
+    await store.redis.zadd(key, places | {f"C2:{number}.5": number for number in range(2_000)})
+    execute, read = Connection.execute, []
+
+    async def watched(self: Connection, *command: str | int | float) -> Any:
+        reply = await execute(self, *command)
+        if command[0] == "ZREVRANGE":
+            read.append(len(reply))
+        return reply
+
+    monkeypatch.setattr(Connection, "execute", watched)
+    found = await store.conversations.recent("T1", "U1", limit=2)
+    assert [c.thread.thread_ts for c in found] == ["3.0", "2.0"]
+    assert read == [100] * 4  # 350 forgotten conversations, and those behind them
+    assert await store.redis.zscore(key, "C1:0.5") is None
 
 
 async def test_idle_conversations_are_found_by_their_last_use(store: Store) -> None:
