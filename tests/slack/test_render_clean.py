@@ -163,7 +163,7 @@ MARKED = [f"Rain {marker} tomorrow, and more words.\n\nEnd." for marker in CITAT
         *MARKED,
         "a<br>b and <b>c</b> d\n\n<details>\n<summary>More</summary>\n\ntext\n</details>\nend",
         r"\(a\,b\) then $x^2$ and $$\frac{1}{2}$$ for $5 and $10." + "\n\n\\[\nx\n\\]\n\nend",
-        "**Note:**注意。x **a:**\n\n**重要：**明日は**「重点」**です。説明：https://a.example/x（説明）。",
+        "**Note:**注意。x **a:**中\n\n<details> **\n\n<b>x **</b>\n\n**重要：**明日は**「重点」**です。説明：https://a.example/x（説明）。",
         "text[^1] @here/maps-api @here [x](/docs) [z](javascript:alert(1))\n\n[^1]: The note.",
         "# A\n\nOne **two** three.\n\n- a\n- b\n\n```\nx\n```\n\n| a |\n|--|\n| 1 |\n\nend",
     ],

@@ -118,14 +118,14 @@ def _inline_hold(found: Outline, line: Line, offset: int, open: bool) -> int:
     """The offset, or the start of a link, code span or similar that it would cut."""
     text = found.text
     tokens = pieces(text, found.lines[line.first].start, line.end)
-    holds = [offset]
+    last = [token for token in tokens if token.start >= line.start]
+    holds = [offset, *_cut_emphasis(text, line.start, tokens, offset)]
+    holds += [token.start for token in last if _holds_line(text, token)]
     if open:
         holds += [token.start for token in tokens if token.kind is Inline.TICKS]
         holds += [token.start for token in tokens if text.startswith("\\[", token.start)]
     if line.end == len(text) and not text.endswith("\n"):
-        last = [token for token in tokens if token.start >= line.start]
-        holds += [*_open_brackets(text, last), *_cut_emphasis(text, line.start, tokens, offset)]
-        holds += [token.start for token in last if _holds_line(text, token)]
+        holds += _open_brackets(text, last)
         label = text.rfind("<", line.start)
         if label >= 0 and _LABELLED.match(text, label):
             holds.append(label)

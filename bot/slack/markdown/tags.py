@@ -7,7 +7,7 @@ from bot.slack.markdown.inline import Kind, Piece
 
 _NAME = re.compile(r"</?([a-z][a-z0-9]*)", re.IGNORECASE)
 _ATTRIBUTE = r"""\s{}\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"""
-_SUMMARY = re.compile(r"\s*<summary\b", re.IGNORECASE)
+_SUMMARY = re.compile(r"[ \t]*<summary\b", re.IGNORECASE)
 _HREF = re.compile(_ATTRIBUTE.format("href"), re.IGNORECASE)
 _SRC = re.compile(_ATTRIBUTE.format("src"), re.IGNORECASE)
 _ALT = re.compile(_ATTRIBUTE.format("alt"), re.IGNORECASE)
