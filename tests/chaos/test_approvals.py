@@ -15,6 +15,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp_types import ToolAnnotations
 
 from bot.slack import approval_card as card
+from bot.texts.tools import UNKNOWN
 from local_slack.workspace.model import Message
 from tests.chaos.deployment import Deployment, open_deployment
 from tests.chaos.gatekeeper import Gatekeeper, Point, watched_worker
@@ -54,7 +55,7 @@ def effects_server(effects: Path) -> MCPServer[Any]:
 def model(prompt: Prompt) -> Answer | str:
     """Calls the tool once, with the channel as its argument, and then repeats the result."""
     result = next(iter(prompt.outputs.values()), "")
-    if "noted" in result or "not known" in result:
+    if result in ("noted", UNKNOWN):  # a call that the bot lost with its run is made again
         return f"outcome: {result}"
     return calling(Call("s__note", f'{{"text": "{prompt.user_messages[-1].split()[-1]}"}}'))
 
