@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from operator import itemgetter
 
 from bot.errors import StoreUnavailable
 from bot.store.connection import Connection
@@ -21,19 +22,24 @@ Deliver = Callable[[], Awaitable[object]]
 
 
 class Redelivery:
-    """The messages that this process delivered in the last five minutes, at most 1,000."""
+    """The messages that this process delivered in the last five minutes, at most 1,000, and as many
+    that were set aside."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
         self._recent: deque[tuple[float, Deliver]] = deque(maxlen=REMEMBERED)
+        self._aside: deque[tuple[float, Deliver]] = deque(maxlen=REMEMBERED)
 
-    def remember(self, deliver: Deliver) -> None:
-        """Keep a delivery to repeat; deliveries are idempotent."""
-        now = time.monotonic()
-        while self._recent and self._recent[0][0] < now - REMEMBERED_SECONDS:
-            self._recent.popleft()
-        self._recent.append((now, deliver))
+    def remember(self, deliver: Deliver, *, aside: bool = False) -> None:
+        """Keep a delivery to repeat; deliveries are idempotent.
+
+        `aside`: it was not for the bot, or not yet. Such messages do not displace the others.
+        """
+        now, recent = time.monotonic(), self._aside if aside else self._recent
+        while recent and recent[0][0] < now - REMEMBERED_SECONDS:
+            recent.popleft()
+        recent.append((now, deliver))
 
     async def watch(self) -> None:
         """Redeliver whenever an older state is noticed, until cancelled."""
@@ -42,7 +48,7 @@ class Redelivery:
             try:
                 restored_at = await self._restored_at()
                 if known is not None and restored_at != known:
-                    await self._redeliver()
+                    await self.redeliver()
                 known = restored_at
             except StoreUnavailable as error:
                 log.debug("redelivery_delayed", error=str(error))
@@ -51,7 +57,9 @@ class Redelivery:
     async def _restored_at(self) -> str:
         return await self._connection.execute("HGET", self._keys.pulse, "restored_at") or ""
 
-    async def _redeliver(self) -> None:
-        log.warning("messages_redelivered", messages=len(self._recent))
-        for _, deliver in list(self._recent):
+    async def redeliver(self) -> None:
+        """Repeat all deliveries in their order."""
+        recent = sorted([*self._recent, *self._aside], key=itemgetter(0))
+        log.warning("messages_redelivered", messages=len(recent))
+        for _, deliver in recent:
             await deliver()

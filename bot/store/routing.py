@@ -87,6 +87,11 @@ class _Step:
     first: bool
 
 
+REPEATED = frozenset({"new", "overheard", "ignored", "unknown"})
+"""Verdicts after which a message is routed again if Redis comes back with an older state. A reply
+that is ignored waits for the mention of its thread, which may be delivered later."""
+
+
 class Routing:
     """The routing of all threads, for the event listeners and the turns."""
 
@@ -141,8 +146,9 @@ class Routing:
             burst_seconds=bound.burst_seconds,
             daily=bound.daily,
         )
-        if verdict == "new" and self._redelivery:
-            self._redelivery.remember(partial(self.route, message, address, follow_ups))
+        if self._redelivery and verdict in REPEATED:
+            repeat = partial(self.route, message, address, follow_ups)
+            self._redelivery.remember(repeat, aside=verdict != "new")
         return Routed(verdict, waiting, bool(active), suspended=active == SUSPENDED)
 
     async def adopt(self, thread: Thread, *, ours: bool) -> None:

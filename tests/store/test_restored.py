@@ -174,3 +174,15 @@ async def test_a_message_is_confirmed_by_the_disk(own_server: RedisServer) -> No
     async with open_store(own_server.url, confirm="disk") as store:
         assert (await store.inbox.deliver(message("1.0"))).new
         assert (await store.routing.route(message("2.0"), "mention", "always")).verdict == "new"
+
+
+async def test_a_reply_delivered_before_its_mention_is_delivered_again(store: Store) -> None:
+    route = store.routing.route
+    assert (await route(message("1.5"), "", "always")).verdict == "unknown"
+    assert (await route(message("1.0"), "mention", "always")).verdict == "new"
+    assert (await store.inbox.state(thread())).waiting == ("1.0", "1.5")
+    names = [key async for key in store.redis.scan_iter(store.keys.name("") + "*")]
+    await store.redis.delete(*names)
+    for _ in range(2):  # it changes nothing the second time
+        await store.redelivery.redeliver()
+        assert (await store.inbox.state(thread())).waiting == ("1.0", "1.5")
