@@ -87,16 +87,10 @@ class ResponsesEngine:
         if request.restarted and not (request.again or request.asked_by):
             await self._check_clean(request.conversation)
         kept = await self._kept(request)
-        if request.again and kept.answered_after:
-            run_id, conversation_id = ADOPTED + kept.answered_after, request.conversation.id
-            return Run(run_id, conversation_id, time.time(), "completed", request.takes_calls)
+        if adopted := _adopted(request, kept):
+            return adopted
         run = await self._send(request, input_of(request, kept))
         return replace(run, takes_calls=request.takes_calls)
-
-    async def _check_clean(self, conversation: Conversation) -> None:
-        """Raise ConversationGone if a cancelled response left something."""
-        if await conversations.items_of_turn(self._api, conversation):
-            raise ConversationGone(conversation.id)
 
     async def _kept(self, request: RunRequest) -> Kept:
         """The part of a request that the conversation may already hold."""
@@ -118,6 +112,9 @@ class ResponsesEngine:
                 return await self._open(conversation, body, given)
             except RunFailed as error:
                 if error.reason == "unanswered_call":
+                    # The run of an earlier attempt may have ended since the items were read.
+                    if adopted := _adopted(request, await self._kept(request)):
+                        return adopted
                     given = await self._with_missing_outputs(conversation, given)
                 elif error.reason == "unknown_call":
                     given = with_calls(given, request.outputs)
@@ -283,6 +280,14 @@ class ResponsesEngine:
         if not asked:
             raise error
         return update_of(items[asked[-1] + 1 :], error, takes_calls=run.takes_calls)
+
+
+def _adopted(request: RunRequest, kept: Kept) -> Run | None:
+    """The run of an earlier attempt, if its answer or calls are in the conversation."""
+    if not request.again or not kept.answered_after:
+        return None
+    run_id, conversation_id = ADOPTED + kept.answered_after, request.conversation.id
+    return Run(run_id, conversation_id, time.time(), "completed", request.takes_calls)
 
 
 def _with_id(answer: Json) -> Json:
