@@ -92,6 +92,11 @@ class ResponsesEngine:
         run = await self._send(request, input_of(request, kept))
         return replace(run, takes_calls=request.takes_calls)
 
+    async def _check_clean(self, conversation: Conversation) -> None:
+        """Raise ConversationGone if a cancelled response left something."""
+        if await conversations.items_of_turn(self._api, conversation):
+            raise ConversationGone(conversation.id)
+
     async def _kept(self, request: RunRequest) -> Kept:
         """The part of a request that the conversation may already hold."""
         said = not request.asked_by and (request.messages or request.earlier)
@@ -287,7 +292,8 @@ def _adopted(request: RunRequest, kept: Kept) -> Run | None:
     if not request.again or not kept.answered_after:
         return None
     run_id, conversation_id = ADOPTED + kept.answered_after, request.conversation.id
-    return Run(run_id, conversation_id, time.time(), "completed", request.takes_calls)
+    run = Run(run_id, conversation_id, time.time(), "completed")
+    return replace(run, takes_calls=request.takes_calls)
 
 
 def _with_id(answer: Json) -> Json:
