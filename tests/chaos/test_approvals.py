@@ -166,7 +166,7 @@ async def learn(approvals: Approvals, gatekeeper: Gatekeeper) -> tuple[list[Poin
 
 def _without_claims(points: list[Point]) -> list[Point]:
     """Holding the reply to a claim would block all other turns."""
-    return [point for point in dict.fromkeys(points) if point.step != "XREADGROUP"]
+    return [point for point in dict.fromkeys(points) if point.step not in ("XREADGROUP", "take")]
 
 
 async def kill_at(
