@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.store import open_store
 from tests.chaos.deployment import WORD, Deployment, Said, chatty, open_deployment
 from tests.chaos.outages import (
     Outage,
@@ -67,6 +68,34 @@ async def test_nothing_acknowledged_is_lost_in_a_fail_over_and_back(tmp_path: Pa
             print(verdict)  # noqa: T201 - for who reads the run
             assert verdict.is_clean, str(verdict)
             assert_refused(deployment)
+
+
+@pytest.mark.timeout(120)
+async def test_a_lagging_replica_takes_over_without_loss_or_duplicates(tmp_path: Path) -> None:
+    """The primary is killed two seconds after its replica has fallen behind."""
+    with run_server() as replica, replica.client() as client:
+        async with (
+            open_deployment(tmp_path) as deployment,
+            open_redis_relay(deployment.redis.socket) as relay,
+            open_store(replica.url) as store,
+        ):
+            deployment.environment["REDIS_URL"] = relay.url
+            client.replicaof("127.0.0.1", str(deployment.redis.listen()))
+
+            async def is_in_sync() -> bool:
+                return bool(client.info("replication")["master_link_status"] == "up")
+
+            async def fails_over(redis: RedisServer) -> None:
+                await wait_until(is_in_sync)
+                client.replicaof("no", "one")
+                await asyncio.sleep(2)
+                await asyncio.to_thread(redis.kill)
+                await relay.lead_to(replica.socket)
+                deployment.store = store
+
+            verdict = await survive(deployment, fails_over)
+            assert verdict.is_clean, str(verdict)
+            assert deployment.processes[-1].told("redis_state_restored")
 
 
 def assert_refused(deployment: Deployment, status: int | None = 500) -> None:

@@ -300,12 +300,16 @@ class Chat:
                 return str(message["ts"])
         return None
 
-    async def find_whole(self) -> tuple[str, Mapping[str, str]] | None:
-        """The text of this turn's answer and its ending, if Slack holds all of it."""
+    async def find_whole(self, since: str) -> tuple[str, Mapping[str, str]] | None:
+        """The text of this turn's answer and its ending, if Slack holds all of it.
+
+        `since` is the `ts` of the turn's first message: when the turn is begun again, it may have
+        more messages than those that were answered.
+        """
         texts: dict[int, str] = {}
         ending: Mapping[str, str] | None = None
         unmarked = False
-        async for message in self._replies():
+        async for message in self._replies(since):
             metadata = message.get("metadata") or {}
             unmarked = unmarked or (not metadata and message.get("bot_id") == self._bot_id)
             payload = metadata.get("event_payload") or {}
@@ -336,10 +340,10 @@ class Chat:
                 found = str(message["ts"])
         return found
 
-    def _replies(self) -> AsyncIterator[Mapping[str, Any]]:
+    def _replies(self, since: str = "") -> AsyncIterator[Mapping[str, Any]]:
         """The messages of the thread, starting at the question."""
         return read_replies(
-            self._client, self.thread, oldest=self._message.ts, include_all_metadata=True
+            self._client, self.thread, oldest=since or self._message.ts, include_all_metadata=True
         )
 
     def _metadata(self, part: int) -> Json:

@@ -209,7 +209,7 @@ class Live:
 
     async def find_whole(self) -> tuple[str, Mapping[str, str]] | None:
         """The text and ending of this turn's answer, if Slack holds all of it."""
-        return await self._chat.find_whole()
+        return await self._chat.find_whole(self._turn.claim.messages[0].ts)
 
     async def _is_cut(self, part: int) -> bool:
         """Whether posting was stopped before this part. The first part is always posted."""
