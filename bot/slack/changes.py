@@ -73,7 +73,10 @@ class Changes:
             await self._retract(message)
 
     async def files_arrived_late(self, message: Message) -> None:
-        """Request another answer: files arrived after the answer began without them."""
+        """Deliver files that arrived after the answer to their message began.
+
+        The turn begins again with them, or the next one answers, by `event_id` (`joins` in Lua).
+        """
         await self._store.inbox.deliver(
             replace(
                 message,

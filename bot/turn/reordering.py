@@ -1,8 +1,8 @@
-"""Order without waiting: a turn begins at once, and again where an older message arrives.
+"""Order without waiting: a turn begins at once, and again if an older message arrives.
 
 Slack does not deliver in order. An older message that arrives before the run has ended joins the
-turn: the run is cancelled, and the turn begins again with both. One that arrives later is answered
-by the next turn.
+turn: the run is cancelled, and the turn begins again with both. The same holds for files that
+arrive after their message. What arrives later is answered by the next turn.
 """
 
 from bot.engines import Engine

@@ -85,4 +85,4 @@ def test_hostile_texts_are_parsed_in_time() -> None:
     ):
         began = time.process_time()
         parse(text)
-        assert time.process_time() - began < 5, text[:10]
+        assert time.process_time() - began < 30, text[:10]  # 2 s on a machine at rest

@@ -321,7 +321,7 @@ def test_a_command_is_recognized_before_and_after_the_mention(wire: str) -> None
 
 def test_a_bare_mention_refers_to_the_message_above() -> None:
     assert parse("<@UBOT>", thread_ts="1.000001").text == BARE_MENTION
-    assert parse("<@UBOT>").text == NO_WORDS
+    assert parse("<@UBOT>").text == BARE_MENTION
     assert parse("", blocks=[{"type": "divider"}]).text == NO_WORDS
     assert "Hello" not in BARE_MENTION + NO_WORDS
 

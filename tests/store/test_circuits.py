@@ -141,9 +141,9 @@ async def test_a_turn_that_fails_while_others_succeed_is_blamed(store: Store) ->
 
 async def test_parked_threads_resume_in_order_and_paced(store: Store) -> None:
     server = Server(down())
-    await server.failure(store, "a")
     for number in (3, 1, 2, 5, 4, 6, 7):
         await store.circuits.park(AI, thread(number), number)
+    await server.failure(store, "a")
     assert not (await store.circuits.resume(AI, 0.1)).threads
     await asyncio.sleep(0.15)
     assert (await store.circuits.resume(AI, 0.1)).threads == (thread(1),)  # the probe

@@ -27,6 +27,7 @@ STORED: dict[str, Step[Any]] = {
     "overfull": steps.OVERFULL,
     "part:3": steps.part(3),
     "rebuild": steps.ATTEMPT,
+    "reordered": steps.REORDERED,
     "retract:1700.1": steps.retraction("1700.1"),
     "run:1": Attempt(1).run,
     "share:F1": steps.shared_file("F1"),

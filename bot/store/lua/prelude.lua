@@ -147,9 +147,23 @@ local function taken(turn)
   return list and parse(turn, list) or {}
 end
 
+-- Whether a message belongs to the turn that has taken `stamps`: it is older than one of them, or it brings
+-- the files of one.
+local function joins(stamps, name, ts, message)
+  if #stamps > 0 and earlier(ts, stamps[#stamps]) then
+    return true
+  end
+  for _, stamp in ipairs(stamps) do
+    if string.find(message, '"event_id":"files:' .. name .. ':' .. stamp .. '"', 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
 -- The one way into an inbox: the message waits, its thread is ready, and `marks` say that it was seen.
--- `place` holds the keys of the thread and its name, `user` is the author. If a turn is answering a
--- later message, its worker gets to know.
+-- `place` holds the keys of the thread and its name, `user` is the author. If the message belongs to the
+-- turn under way, its worker gets to know.
 local function store_message(place, user, ts, message, marks, seen_seconds)
   -- The first write: it fails as a whole where the server has no memory left.
   redis.call('HSET', place.inbox, ts, message)
@@ -157,9 +171,7 @@ local function store_message(place, user, ts, message, marks, seen_seconds)
   if redis.call('EXISTS', thread) == 0 then
     enter(place.ready, thread, name, false, string.sub(name, -#ts - 1) == ':' .. ts)
   else
-    local stamps = taken(place.turn)
-    local newest = stamps[#stamps]
-    if newest and earlier(ts, newest) and kind_of(message) == 'message' then
+    if joins(taken(place.turn), name, ts, message) and kind_of(message) == 'message' then
       redis.call('HSETNX', place.interrupts, name, 'late')
     end
     if redis.call('HGET', thread, 'requester') == user then

@@ -1,4 +1,5 @@
--- Begin a turn again, with the older messages that arrived since it was taken.
+-- Begin a turn again, with the messages that belong to it and arrived since it was taken: older ones, and
+-- files of its messages.
 -- KEYS thread, inbox, turn, interrupts, conversation
 -- ARGV claim, name, dropped, fields...
 -- `dropped` is a JSON list of the fields of the journal that no longer hold; `fields` are fields and
@@ -12,15 +13,17 @@ for _, ts in ipairs(stamps) do
   is_taken[ts] = true
   bytes = bytes + redis.call('HSTRLEN', inbox, ts)
 end
-local newest, older = stamps[#stamps], {}
-for _, ts in ipairs(redis.call('HKEYS', inbox)) do
-  if not is_taken[ts] and earlier(ts, newest) then
-    older[#older + 1] = ts
+local joining, waiting = {}, {}
+local stored = redis.call('HGETALL', inbox)
+for i = 1, #stored, 2 do
+  local ts, message = stored[i], stored[i + 1]
+  if not is_taken[ts] and joins(stamps, name, ts, message) then
+    joining[#joining + 1], waiting[ts] = ts, message
   end
 end
-table.sort(older, earlier)
-for _, ts in ipairs(older) do
-  local message = redis.call('HGET', inbox, ts)
+table.sort(joining, earlier)
+for _, ts in ipairs(joining) do
+  local message = waiting[ts]
   bytes = bytes + #message
   if kind_of(message) == 'message' and #stamps < MAX_MESSAGES and bytes <= MAX_BYTES then
     stamps[#stamps + 1] = ts
