@@ -123,6 +123,14 @@ def test_the_table_of_settings_is_generated() -> None:
     assert (DOCS / "reference" / "settings.md").read_text() == render_settings()
 
 
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    [command] = re.findall(r"^exec (.+)$", (ROOT / ".ci" / "run").read_text(), re.M)
+    blocks = "\n".join(
+        re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    )
+    assert command in [line.split("#")[0].strip() for line in blocks.splitlines()]
+
+
 def test_the_readme_is_one_screen() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) < 70
 
