@@ -29,11 +29,12 @@ class Session:
     bot: Bot
 
     async def answered(self, channel: str, thread_ts: str) -> None:
-        """Return when no message waits in the thread any more."""
+        """Return when no message waits in the thread any more, or a person has to decide."""
         thread = Thread(self.slack.workspace.team_id, channel, thread_ts)
         await self.slack.settled()
         while True:
-            if (await self.bot.store.inbox.state(thread)).state == "idle":
+            found = await self.bot.store.inbox.state(thread)
+            if found.state == "idle" or (found.state == "later" and found.requester):
                 return
             await asyncio.sleep(0.05)
 
