@@ -180,3 +180,5 @@ def test_try_talks_over_a_pipe_and_remembers_the_conversation(tmp_path: Path) ->
     again = talk(":open 1\nwhat do you hold?\n")
     assert "still there?" in again
     assert "3 messages" in again
+    asked = talk('call demo__look_up {"topic": "tides"}\n')
+    assert "The Moon pulls" in asked, "Redis was restarted before"

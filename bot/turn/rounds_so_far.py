@@ -57,9 +57,10 @@ def last_result(turn: Turn, key: str) -> Called:
         if called is None:
             break
         found = called
-    if found is None or turn.may_be_done(step):
-        lost = turn.may_be_done(step)
-        return Called(UNKNOWN, "unknown") if lost else Called(NOT_MADE, "not_run")
+    if found is None and not turn.may_be_done(step):
+        return Called(NOT_MADE, "not_run")
+    if found is None or turn.is_begun(step):
+        return Called(UNKNOWN, "unknown")
     return found
 
 
