@@ -52,7 +52,7 @@ class FunctionOutput:
 
 @dataclass(frozen=True, slots=True)
 class ToolServer:
-    """A configured server, as people are told about it. `channels` is empty for all channels."""
+    """A configured server, as people see it. `channels` is empty for all channels."""
 
     name: str
     ask: str

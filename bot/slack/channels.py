@@ -59,7 +59,7 @@ class Channels:
     async def can_see(self, user_id: str, channel_id: str) -> bool:
         """Whether the person is a member or the channel is public.
 
-        A direct message is visible: nobody else can have written in it.
+        A direct message is visible: only its two members write in it.
         """
         if channel_id.startswith("D"):
             return True

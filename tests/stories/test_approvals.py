@@ -2,11 +2,8 @@
 continues."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
 from copy import copy
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,46 +13,15 @@ from bot.texts import approvals as texts
 from bot.timing import AnswerTiming, Timing, WorkerTiming
 from local_slack.workspace.model import Message
 from tests.fakes.openai import Call, calling
-from tests.tools.servers import open_http
-from tests.world import PATIENCE, World, open_world
+from tests.stories.tools import OpenTools, effects
+from tests.world import PATIENCE, World
 
 WRITE = calling(Call("s__write", '{"text": "hello"}'))
-
-OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
 
 
 @pytest.fixture(scope="module")
 def timing() -> Timing:
     return Timing(worker=WorkerTiming(heartbeat=0.1), answer=AnswerTiming(short=0.1))
-
-
-@pytest.fixture
-def counts(tmp_path: Path) -> Path:
-    path = tmp_path / "counts"
-    path.touch()
-    return path
-
-
-@pytest.fixture
-async def server(counts: Path) -> AsyncIterator[str]:
-    async with open_http(counts) as url:
-        yield url
-
-
-@pytest.fixture
-def open_tools(redis_url: str, tmp_path: Path, timing: Timing, server: str) -> OpenWorld:
-    """Opens a world with the server `s`; `lines` are more of its settings, `head` of the file's."""
-
-    def open_(*lines: str, head: str = "", **given: Any) -> AbstractAsyncContextManager[World]:
-        path = tmp_path / "tools.toml"
-        path.write_text("\n".join((head, "[servers.s]", f'url = "{server}"', *lines)))
-        return open_world(redis_url, tmp_path, timing=timing, bot_tools=path, **given)
-
-    return open_
-
-
-def effects(counts: Path) -> list[str]:
-    return counts.read_text().split()
 
 
 def cards(world: World, root: str, channel: str = "#general") -> list[Message]:
@@ -128,7 +94,7 @@ def shown(message: Message) -> str:
 
 
 async def test_a_call_is_made_after_its_requester_allowed_it(
-    open_tools: OpenWorld, counts: Path
+    open_tools: OpenTools, counts: Path
 ) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Written."]
@@ -145,7 +111,7 @@ async def test_a_call_is_made_after_its_requester_allowed_it(
 
 
 async def test_another_person_is_refused_privately_and_the_card_stays(
-    open_tools: OpenWorld, counts: Path
+    open_tools: OpenTools, counts: Path
 ) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Written."]
@@ -163,7 +129,7 @@ async def test_another_person_is_refused_privately_and_the_card_stays(
 
 
 async def test_a_refusal_with_its_reason_reaches_the_model_and_the_card(
-    open_tools: OpenWorld, counts: Path
+    open_tools: OpenTools, counts: Path
 ) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Then not."]
@@ -180,7 +146,7 @@ async def test_a_refusal_with_its_reason_reaches_the_model_and_the_card(
     assert effects(counts) == []
 
 
-async def test_a_modal_that_is_closed_decides_nothing(open_tools: OpenWorld) -> None:
+async def test_a_modal_that_is_closed_decides_nothing(open_tools: OpenTools) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Written."]
         root, asked = await ask(world)
@@ -192,7 +158,7 @@ async def test_a_modal_that_is_closed_decides_nothing(open_tools: OpenWorld) -> 
 
 
 async def test_one_of_many_concurrent_clicks_counts_and_the_call_is_made_once(
-    open_tools: OpenWorld, counts: Path
+    open_tools: OpenTools, counts: Path
 ) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Written."]
@@ -207,7 +173,7 @@ async def test_one_of_many_concurrent_clicks_counts_and_the_call_is_made_once(
 
 
 async def test_an_approval_works_after_every_process_was_replaced(
-    open_tools: OpenWorld, counts: Path
+    open_tools: OpenTools, counts: Path
 ) -> None:
     async with open_tools(socket_mode=False) as world:
         world.fake.answer = [WRITE, "Written."]
@@ -221,7 +187,7 @@ async def test_an_approval_works_after_every_process_was_replaced(
 
 @pytest.mark.parametrize("end", ["stop", "native_stop", "reset", "edit", "delete", "message"])
 async def test_the_end_of_the_question_withdraws_the_card_visibly(
-    open_tools: OpenWorld, counts: Path, end: str
+    open_tools: OpenTools, counts: Path, end: str
 ) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Next."]
@@ -246,7 +212,7 @@ async def test_the_end_of_the_question_withdraws_the_card_visibly(
 
 @pytest.mark.parametrize("end", ["edit", "message"])
 async def test_after_a_withdrawal_the_model_is_informed_and_the_thread_continues(
-    open_tools: OpenWorld, counts: Path, end: str
+    open_tools: OpenTools, counts: Path, end: str
 ) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Not written.", "Next."]
@@ -264,7 +230,7 @@ async def test_after_a_withdrawal_the_model_is_informed_and_the_thread_continues
 
 
 async def test_messages_of_others_wait_behind_the_card_in_order(
-    open_tools: OpenWorld, counts: Path
+    open_tools: OpenTools, counts: Path
 ) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Written.", "For bob."]
@@ -281,7 +247,7 @@ async def test_messages_of_others_wait_behind_the_card_in_order(
     assert effects(counts) == ["write"]
 
 
-async def test_an_expired_approval_says_so(open_tools: OpenWorld, counts: Path) -> None:
+async def test_an_expired_approval_says_so(open_tools: OpenTools, counts: Path) -> None:
     async with open_tools(head="approval_hours = 0.0003") as world:
         world.fake.answer = [WRITE, "Too late."]
         root = await world.slack.user("alice").says("#general", "@bot write")
@@ -296,7 +262,7 @@ async def test_an_expired_approval_says_so(open_tools: OpenWorld, counts: Path) 
 
 
 async def test_a_copy_of_the_card_elsewhere_decides_nothing(
-    open_tools: OpenWorld, counts: Path
+    open_tools: OpenTools, counts: Path
 ) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Written."]
@@ -314,7 +280,7 @@ async def test_a_copy_of_the_card_elsewhere_decides_nothing(
 
 
 async def test_allow_in_this_thread_applies_to_its_requester_until_a_reset(
-    open_tools: OpenWorld, counts: Path
+    open_tools: OpenTools, counts: Path
 ) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "One."]
@@ -342,7 +308,7 @@ async def test_allow_in_this_thread_applies_to_its_requester_until_a_reset(
 
 
 async def test_after_external_content_a_write_asks_although_the_policy_allows_it(
-    open_tools: OpenWorld, counts: Path
+    open_tools: OpenTools, counts: Path
 ) -> None:
     async with open_tools('ask = "never"') as world:
         world.fake.answer = [WRITE, "Written."]
@@ -355,7 +321,7 @@ async def test_after_external_content_a_write_asks_although_the_policy_allows_it
     assert effects(counts) == ["write", "put"]
 
 
-async def test_an_approver_of_the_channel_may_decide(open_tools: OpenWorld, counts: Path) -> None:
+async def test_an_approver_of_the_channel_may_decide(open_tools: OpenTools, counts: Path) -> None:
     async with open_tools() as world:
         bob, team_id = world.slack.user("bob"), world.slack.workspace.team_id
         settings = ChannelSettings(approvers=(bob.id,))
@@ -370,7 +336,7 @@ async def test_an_approver_of_the_channel_may_decide(open_tools: OpenWorld, coun
     assert effects(counts) == ["write"]
 
 
-async def test_two_calls_are_decided_one_by_one(open_tools: OpenWorld, counts: Path) -> None:
+async def test_two_calls_are_decided_one_by_one(open_tools: OpenTools, counts: Path) -> None:
     both = calling(Call("s__write", '{"text": "a"}'), Call("s__write", '{"text": "b"}'))
     async with open_tools() as world:
         world.fake.answer = [both, "Half."]
@@ -392,7 +358,7 @@ def session(world: World, root: str) -> str:
     return found.status if found else ""
 
 
-async def test_the_session_is_suspended_and_the_status_cleared(open_tools: OpenWorld) -> None:
+async def test_the_session_is_suspended_and_the_status_cleared(open_tools: OpenTools) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Written."]
         root, asked = await ask(world)
@@ -402,7 +368,7 @@ async def test_the_session_is_suspended_and_the_status_cleared(open_tools: OpenW
         assert session(world, root) == "active"
 
 
-async def test_the_audit_trail_names_the_decider(open_tools: OpenWorld) -> None:
+async def test_the_audit_trail_names_the_decider(open_tools: OpenTools) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Written."]
         root, asked = await ask(world)
@@ -416,7 +382,7 @@ async def test_the_audit_trail_names_the_decider(open_tools: OpenWorld) -> None:
 
 
 async def test_arguments_that_change_behind_the_card_are_not_run(
-    open_tools: OpenWorld, counts: Path
+    open_tools: OpenTools, counts: Path
 ) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Not written."]
@@ -433,7 +399,7 @@ async def test_arguments_that_change_behind_the_card_are_not_run(
 
 
 async def test_a_call_that_a_person_denied_is_not_run_by_a_policy_or_grant_that_came_later(
-    open_tools: OpenWorld, counts: Path, tmp_path: Path
+    open_tools: OpenTools, counts: Path, tmp_path: Path
 ) -> None:
     async with open_tools(socket_mode=False) as world:
         world.fake.answer = [WRITE, "Not written."]
@@ -448,7 +414,7 @@ async def test_a_call_that_a_person_denied_is_not_run_by_a_policy_or_grant_that_
     assert effects(counts) == []
 
 
-async def test_who_writes_behind_a_card_is_told_what_it_waits_for(open_tools: OpenWorld) -> None:
+async def test_who_writes_behind_a_card_is_told_what_it_waits_for(open_tools: OpenTools) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Written."]
         root, _ = await ask(world)
@@ -460,7 +426,7 @@ async def test_who_writes_behind_a_card_is_told_what_it_waits_for(open_tools: Op
 
 
 async def test_a_card_that_slack_refuses_denies_the_call(
-    open_tools: OpenWorld, counts: Path
+    open_tools: OpenTools, counts: Path
 ) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Not written."]

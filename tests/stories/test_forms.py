@@ -1,6 +1,6 @@
 """Forms: a tool asks its requester a question during a call."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from bot.texts import forms
 from bot.timing import AnswerTiming, Timing, WorkerTiming
 from tests.fakes.openai import Call, calling
 from tests.stories.test_approvals import answers, ask, cards, is_open, outputs, shown
+from tests.stories.tools import OpenTools
 from tests.tools import questions
 from tests.tools.servers import serve_http
 from tests.world import PATIENCE, World, open_world
@@ -21,8 +22,6 @@ from tests.world import PATIENCE, World, open_world
 ORDER = calling(Call("shop__order", '{"item": "tea"}'))
 PAY = calling(Call("shop__pay", "{}"))
 FILLED = {"field0": "Ada", "field1": "3", "field2": "1", "field3": "0"}
-
-OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +43,7 @@ async def shop(orders: Path) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def open_shop(redis_url: str, tmp_path: Path, timing: Timing, shop: str) -> OpenWorld:
+def open_shop(redis_url: str, tmp_path: Path, timing: Timing, shop: str) -> OpenTools:
     def open_(head: str = "", **given: Any) -> AbstractAsyncContextManager[World]:
         path = tmp_path / "tools.toml"
         path.write_text(f'{head}\n[servers.shop]\nurl = "{shop}"\n')
@@ -66,7 +65,7 @@ async def fill_in(world: World, who: str = "alice", **values: Any) -> dict[str, 
 
 
 async def test_a_form_is_filled_in_and_the_call_continues(
-    open_shop: OpenWorld, orders: Path
+    open_shop: OpenTools, orders: Path
 ) -> None:
     async with open_shop() as world:
         world.fake.answer = [ORDER, "Ordered."]
@@ -84,7 +83,7 @@ async def test_a_form_is_filled_in_and_the_call_continues(
 
 
 async def test_a_wrong_answer_is_shown_again_with_its_errors(
-    open_shop: OpenWorld, orders: Path
+    open_shop: OpenTools, orders: Path
 ) -> None:
     async with open_shop() as world:
         world.fake.answer = [ORDER, "Ordered."]
@@ -119,7 +118,7 @@ async def test_a_form_is_answered_after_the_bot_and_the_server_were_replaced(
     assert len(ordered(orders)) == 1
 
 
-async def test_a_form_submitted_twice_is_answered_once(open_shop: OpenWorld, orders: Path) -> None:
+async def test_a_form_submitted_twice_is_answered_once(open_shop: OpenTools, orders: Path) -> None:
     async with open_shop() as world:
         world.fake.answer = [ORDER, "Ordered."]
         root, asked = await ask(world, "@bot order tea")
@@ -133,7 +132,7 @@ async def test_a_form_submitted_twice_is_answered_once(open_shop: OpenWorld, ord
     assert ordered(orders) == ["tea 3 large True Ada"]
 
 
-async def test_another_person_cannot_answer(open_shop: OpenWorld, orders: Path) -> None:
+async def test_another_person_cannot_answer(open_shop: OpenTools, orders: Path) -> None:
     async with open_shop() as world:
         world.fake.answer = [ORDER, "Not ordered."]
         root, asked = await ask(world, "@bot order tea")
@@ -150,7 +149,7 @@ async def test_another_person_cannot_answer(open_shop: OpenWorld, orders: Path) 
 
 @pytest.mark.parametrize("end", ["message", "stop", "expired"])
 async def test_a_question_without_an_answer_is_cancelled(
-    open_shop: OpenWorld, orders: Path, end: str
+    open_shop: OpenTools, orders: Path, end: str
 ) -> None:
     async with open_shop("approval_hours = 0.0004" if end == "expired" else "") as world:
         world.fake.answer = [ORDER, "Not ordered.", "Next."]
@@ -166,7 +165,7 @@ async def test_a_question_without_an_answer_is_cancelled(
     assert ordered(orders) == []
 
 
-async def test_a_visited_address_is_confirmed_by_its_requester(open_shop: OpenWorld) -> None:
+async def test_a_visited_address_is_confirmed_by_its_requester(open_shop: OpenTools) -> None:
     async with open_shop() as world:
         world.fake.answer = [PAY, "Paid."]
         root, asked = await ask(world, "@bot pay")
