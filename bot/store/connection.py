@@ -3,21 +3,19 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, Literal, TypeVar
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from bot.errors import ConfigError, StoreUnavailable, Superseded
 from bot.models import Thread
 from bot.store.keys import Keys
-from bot.store.scripts import Call, Values, load
+from bot.store.scripts import Call, Command, Script, Values, load
 from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.timing import StoreTiming
@@ -107,27 +105,20 @@ class Connection:
         self._keys = keys
         # The pool's own queue is unfair: under load some callers would starve.
         self._free = asyncio.Semaphore(connections)
-        self._scripts: dict[str, AsyncScript] = {}
         self._confirmation = CONFIRMATIONS[confirm]
 
     async def execute(self, *command: str | int | float) -> Any:
         """Run one command. A key of the wrong type is set aside, and the command run again."""
+        [reply] = await self.execute_many([command])
+        return reply
 
-        async def execute() -> Any:
-            return await self.redis.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's gap
-
-        return await self._repaired([str(part) for part in command], execute)
-
-    async def execute_many(self, commands: Sequence[Sequence[str | int | float]]) -> list[Any]:
+    async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands in one round trip."""
 
         async def execute() -> list[Any]:
-            async with self.redis.pipeline(transaction=False) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                return await pipeline.execute()
+            return _without_errors(await self._send(commands))
 
-        return await self._repaired([str(part) for each in commands for part in each], execute)
+        return await self._repaired(_words(commands), execute) if commands else []
 
     async def run(
         self,
@@ -140,12 +131,52 @@ class Connection:
 
         A key of the wrong type is set aside, and the script repeated.
         """
-        names, values = load(script).order(self._keys, Call(thread, keys or {}, args))
+        [reply] = await self.run_many(script, [Call(thread, keys or {}, args)])
+        return reply
 
-        async def execute() -> Any:
-            return await self._script(script)(keys=names, args=values)
+    async def run_many(self, script: str, calls: Sequence[Call]) -> list[Any]:
+        """Run a script once for each call, in one round trip."""
+        return await self.run_each([(script, call) for call in calls])
 
-        return await self._repaired(names, execute)
+    async def run_each(self, calls: Sequence[tuple[str, Call]], *more: Command) -> list[Any]:
+        """Run several scripts, then the commands in `more`, in this order and one round trip.
+
+        They are not atomic, and after a broken connection all of them are repeated.
+        """
+        scripts = [load(name) for name, _ in calls]
+        commands = [
+            *(
+                script.command(self._keys, call)
+                for script, (_, call) in zip(scripts, calls, strict=True)
+            ),
+            *more,
+        ]
+
+        async def run() -> list[Any]:
+            replies = await self._send(commands)
+            if any(isinstance(reply, NoScriptError) for reply in replies):
+                await self._load(scripts)
+                replies = await self._send(commands)
+            return _without_errors(replies)
+
+        return await self._repaired(_words(commands), run) if commands else []
+
+    async def _load(self, scripts: Sequence[Script]) -> None:
+        """Load scripts into a server that does not know them: it is new, or was flushed."""
+        for source in {script.sha: script.source for script in scripts}.values():
+            await self.redis.script_load(source)
+
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands in one round trip; returns their replies, errors among them."""
+        if len(commands) == 1:
+            try:
+                return [await self.redis.execute_command(*commands[0])]  # type: ignore[no-untyped-call]  # redis-py's gap
+            except ResponseError as error:
+                return [error]
+        async with self.redis.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            return await pipeline.execute(raise_on_error=False)
 
     async def run_confirmed(
         self,
@@ -160,22 +191,13 @@ class Connection:
         """
         if not self._confirmation:
             return await self.run(script, thread, keys, **args)
-        names, values = load(script).order(self._keys, Call(thread, keys, args))
-        call = partial(self._confirm, script, names, values)
-        reply, found = await self._repaired(names, call)
+        calls = [(script, Call(thread, keys, args))]
+        reply, found = await self.run_each(calls, self._confirmation)
         wanted = self._confirmation[1:-1]
         found = found if isinstance(found, list) else [found]
         if any(have < int(want) for have, want in zip(found, wanted, strict=True)):
             raise StoreUnavailable("not confirmed by Redis's replica or disk")
         return reply
-
-    async def _confirm(
-        self, script: str, names: Sequence[str], values: Sequence[str | int | float]
-    ) -> list[Any]:
-        async with self.redis.pipeline(transaction=False) as pipeline:
-            await self._script(script)(keys=names, args=values, client=pipeline)
-            pipeline.execute_command(*self._confirmation)
-            return await pipeline.execute()
 
     async def _repaired(self, words: Sequence[str], call: Callable[[], Awaitable[T]]) -> T:
         """Make a call. If Redis finds a corrupt key, set that aside and repeat the call.
@@ -219,19 +241,6 @@ class Connection:
             # A worker recovers the threads that were listed in it.
             await self.execute("SET", self._keys.recover, "", "EX", ASIDE_SECONDS)
 
-    async def run_many(self, script: str, calls: Sequence[Call]) -> list[Any]:
-        """Run a script once for each call, in one round trip."""
-        ordered = [load(script).order(self._keys, call) for call in calls]
-
-        async def run() -> list[Any]:
-            async with self.redis.pipeline(transaction=False) as pipeline:
-                for keys, args in ordered:
-                    await self._script(script)(keys=keys, args=args, client=pipeline)
-                return await pipeline.execute()
-
-        names = [key for keys, _ in ordered for key in keys]
-        return await self._repaired(names, run) if calls else []
-
     async def _answered(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call; repeat it once if the connection broke.
 
@@ -264,14 +273,21 @@ class Connection:
         finally:
             self._free.release()
 
-    def _script(self, name: str) -> AsyncScript:
-        if name not in self._scripts:
-            self._scripts[name] = self.redis.register_script(load(name).source)
-        return self._scripts[name]
-
     async def close(self) -> None:
         """Close all connections."""
         await self.redis.aclose()
+
+
+def _words(commands: Iterable[Command]) -> list[str]:
+    return [str(word) for command in commands for word in command]
+
+
+def _without_errors(replies: list[Any]) -> list[Any]:
+    """The replies. Raises the first error among them."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 def _mapped(error: ResponseError) -> Exception | None:

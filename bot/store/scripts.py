@@ -8,6 +8,7 @@ converts it, and the last name of a line may be a list (`...`). A call passes va
 missing or unknown one raises TypeError.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from bot.store.keys import Keys
 
 Value = str | int | float
 Values = Value | Sequence[Value]
+Command = Sequence[Value]
 
 FOLDER = Path(__file__).parent / "lua"
 _NAME = re.compile(r"(?P<name>[a-z_]+)(?P<number>: number)?(?P<list>\.\.\.)?")
@@ -66,8 +68,14 @@ class Script:
 
     name: str
     source: str
+    sha: str
     keys: tuple[Parameter, ...]
     args: tuple[Parameter, ...]
+
+    def command(self, keys: Keys, call: Call) -> Command:
+        """The command that makes a call. Raises TypeError if its values do not fit."""
+        names, values = self.order(keys, call)
+        return ("EVALSHA", self.sha, len(names), *names, *values)
 
     def order(self, keys: Keys, call: Call) -> tuple[list[str], list[Value]]:
         """The keys and arguments of a call by position. Raises TypeError if they do not fit."""
@@ -112,7 +120,7 @@ def load(name: str) -> Script:
         *(each.local("ARGV", at) for at, each in enumerate(args, 1)),
     ]
     source = "\n".join([(FOLDER / "prelude.lua").read_text(), *lines, body])
-    return Script(name, source, keys, args)
+    return Script(name, source, hashlib.sha1(source.encode()).hexdigest(), keys, args)
 
 
 def _parameters(name: str, body: str, array: str) -> tuple[Parameter, ...]:

@@ -3,6 +3,7 @@
 import pytest
 
 from bot.models import Thread
+from bot.store import Store
 from bot.store.keys import Keys
 from bot.store.scripts import FOLDER, Call, Values, load
 
@@ -48,3 +49,17 @@ def test_a_list_comes_last() -> None:
 def test_a_call_that_does_not_fit_is_refused(call: Call, problem: str) -> None:
     with pytest.raises(TypeError, match=problem):
         load("release").order(KEYS, call)
+
+
+async def test_scripts_in_one_round_trip_return_to_a_server_that_forgot_them(store: Store) -> None:
+    lease = store.keys.lease("x")
+    calls = [
+        ("lease", Call(keys={"lease": lease}, args={"owner": owner, "ms": 60_000}))
+        for owner in ("anna", "bert")
+    ]
+    await store.connection.run_each(calls)
+    await store.redis.script_flush()
+    await store.redis.config_resetstat()
+    replies = await store.connection.run_each([*calls, ("depth", Call())], ("GET", lease))
+    assert [*replies[:2], replies[-1]] == [1, 0, "anna"]
+    assert "cmdstat_script|exists" not in await store.redis.info("commandstats")
