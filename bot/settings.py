@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bot import plugins
+from bot import plugins, sealing
 from bot.errors import ConfigError
 from bot.models import FollowUps
 
@@ -130,6 +130,11 @@ class Settings(BaseSettings):
     )
     bot_redis_connections: int = Field(
         10, ge=3, description="Maximum connections to Redis per process."
+    )
+    bot_encryption_keys: SecretStr | None = Field(
+        None,
+        description="Keys that encrypt the tokens and keys stored in Redis (`bot keys generate`), "
+        "newest first, separated by commas.",
     )
     port: int = Field(3000, ge=0, le=65535, description="Port of `bot web` and `bot run`.")
     bot_host: str = Field("0.0.0.0", description="Address that `PORT` is bound to.")
@@ -321,6 +326,13 @@ class Settings(BaseSettings):
             raise ValueError(f"is not a bot token: it must begin with xoxb-{_mistaken(value)}")
         return value
 
+    @field_validator("bot_encryption_keys")
+    @classmethod
+    def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not sealing.parse_keys(value.get_secret_value()):
+            raise ValueError(f"holds no key: {sealing.HOW_TO_GENERATE}")
+        return value
+
     @field_validator("slack_app_token")
     @classmethod
     def _is_app_token(cls, value: SecretStr | None) -> SecretStr | None:
@@ -363,7 +375,16 @@ class Settings(BaseSettings):
         values = (getattr(self, name) for name in type(self).model_fields)
         found = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
         password = urlsplit(self.redis_url).password
-        return [*found, password] if password else found
+        return [*found, *self._split_keys(), *([password] if password else [])]
+
+    @property
+    def keyring(self) -> sealing.Keyring:
+        """The keys that encrypt stored secrets; empty if none are set."""
+        return sealing.Keyring(sealing.parse_keys(" ".join(self._split_keys())))
+
+    def _split_keys(self) -> list[str]:
+        value = self.bot_encryption_keys
+        return sealing.split_keys(value.get_secret_value()) if value else []
 
     @property
     def redis_tls_verify(self) -> bool:

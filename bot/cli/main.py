@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from bot import __version__, env_file, settings
+from bot.cli.keys import keys
 from bot.errors import BotError, ConfigError
 from bot.telemetry import log
 
@@ -323,6 +324,9 @@ def export_feedback(kind: str) -> None:
     found = asyncio.run(feedback_.fetch(settings.load()))
     render = feedback_.render_csv if kind == "csv" else feedback_.render_jsonl
     click.echo(render(found), nl=False)
+
+
+commands.add_command(keys)
 
 
 def _serve(*, web_part: bool, work_part: bool) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 
 from redis.asyncio import Redis
 
+from bot.sealing import Keyring
 from bot.settings import Settings
 from bot.store.approvals import Approval, Approvals, Decision, Pending, Requested
 from bot.store.archive import Archive
@@ -36,6 +37,7 @@ from bot.store.lease import Leases
 from bot.store.pace import Pace
 from bot.store.redelivery import Redelivery
 from bot.store.routing import Address, Background, Routed, Routing
+from bot.store.sealed import Sealed
 from bot.store.sockets import Sockets
 from bot.store.usage import Spending
 from bot.store.workers import Workers
@@ -73,6 +75,7 @@ __all__ = [
     "Requested",
     "Routed",
     "Routing",
+    "Sealed",
     "Spending",
     "Store",
     "ThreadState",
@@ -111,6 +114,7 @@ class Store:
     sockets: Sockets
     audit: AuditTrail
     approvals: Approvals
+    sealed: Sealed
 
     @property
     def redis(self) -> "Redis":
@@ -139,6 +143,7 @@ def open_own_store(
         timing=timing,
         confirm=settings.bot_redis_confirm,
         audit_days=settings.bot_audit_days,
+        keyring=settings.keyring,
     )
 
 
@@ -152,6 +157,7 @@ async def open_store(
     timing: StoreTiming = StoreTiming(),
     audit_days: int = 0,
     confirm: Confirm = "",
+    keyring: Keyring = Keyring(),
 ) -> AsyncIterator[Store]:
     """Open the store at a `redis://`, `rediss://` or `unix://` address.
 
@@ -189,6 +195,7 @@ async def open_store(
             sockets=Sockets(connection, keys),
             audit=AuditTrail(connection, keys, audit_days),
             approvals=Approvals(connection, keys, redelivery),
+            sealed=Sealed(connection, keys, keyring),
         )
     finally:
         await connection.close()

@@ -25,6 +25,7 @@ from bot.store.connection import Connection
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 from bot.store.repairs import connect, first_line, set_on_server, speaks_plain
+from bot.store.sealed import Sealed
 
 OLDEST = (6, 2)
 """`XPENDING ... IDLE` and the scripts need it."""
@@ -96,6 +97,7 @@ class RedisChecks:
             Check("redis clock", self.time, needs),
             Check("worker", self.worker, (*needs, "redis writes")),
             Check("queue", self.queue, (*needs, "redis writes")),
+            Check("encryption", self.encryption, needs),
         )
 
     async def server(self) -> Finding:
@@ -176,6 +178,18 @@ class RedisChecks:
         if not count:
             return warning("none is running: messages are stored, not answered", START_WORKER)
         return ok(f"{count} running")
+
+    async def encryption(self) -> Finding:
+        """Whether the stored secrets can be opened, all with the newest key."""
+        keyring = self._settings.keyring
+        sealed = Sealed(self._connection, self._keys, keyring)
+        if unreadable := await sealed.unreadable():
+            (first, reason), *more = unreadable.items()
+            text = f"{first}: {reason}" + (f" (and {len(more)} more)" if more else "")
+            return failed(text, "add the key that encrypted them to BOT_ENCRYPTION_KEYS")
+        if old := await sealed.count_old():
+            return warning(f"{old} secrets are encrypted with an older key", "bot keys rotate")
+        return ok(f"with key {keyring.ids[0]}" if keyring.ids else "no key, and no stored secret")
 
     async def _config(self, name: str) -> str | None:
         """A setting of the server; None where CONFIG is forbidden."""

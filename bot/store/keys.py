@@ -108,6 +108,7 @@ FAMILIES = {
     ),
     "audit": Family("stream", "the audit trail of tool calls", "BOT_AUDIT_DAYS", "tool calls"),
     "audit_head": Family("string", "hash of the newest audit line", "for ever", "one value"),
+    "sealed": Family("hash", "encrypted secrets of a kind", "until removed", "owners"),
     "corrupt": Family(
         "string", "a key of the wrong type, set aside", "30 days", "as it was", expires=True
     ),
@@ -341,6 +342,10 @@ class Keys:
     def channels(self, team_id: str) -> str:
         """Set of a team's channels with their own settings."""
         return self.name("channels", team_id)
+
+    def sealed(self, kind: str) -> str:
+        """Hash of the encrypted secrets of one kind, by their owner."""
+        return self.name("sealed", kind)
 
     @property
     def audit(self) -> str:

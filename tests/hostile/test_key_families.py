@@ -7,8 +7,9 @@ import pytest
 
 from bot.errors import DependencyDown
 from bot.models import Run, Usage
+from bot.sealing import Keyring, generate_key, parse_keys
 from bot.settings import Settings
-from bot.store import ChannelSettings, Store
+from bot.store import ChannelSettings, Sealed, Store
 from bot.store.archive import Orphan
 from bot.store.audit import AuditTrail
 from bot.store.checks import RedisChecks
@@ -157,6 +158,12 @@ async def examine(store: Store) -> None:
         assert (await checks.writes()).level == "ok"
 
 
+async def seal(store: Store) -> None:
+    keyring = Keyring(parse_keys(generate_key()))
+    for number in range(FLOOD):
+        await Sealed(store.connection, store.keys, keyring).save("ai_key", "T1", f"sk-{number}")
+
+
 Flood = Callable[[Store], Awaitable[None]]
 MORE: dict[str, tuple[Flood, int]] = {
     "adopted": (adopt, 1),
@@ -190,6 +197,7 @@ MORE: dict[str, tuple[Flood, int]] = {
     "audit_head": (call_tools, 1),
     "unconfirmed": (leave_unconfirmed, 1),
     "doctor": (examine, 1),
+    "sealed": (seal, 1),
 }
 
 

@@ -93,6 +93,7 @@ async def test_a_current_durable_redis_passes() -> None:
         "redis clock": "ok",
         "worker": "warning",
         "queue": "ok",
+        "encryption": "ok",
     }
 
 

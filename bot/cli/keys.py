@@ -1,0 +1,42 @@
+"""`bot keys`: the keys that encrypt stored secrets."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from bot import sealing, settings
+from bot.settings import Settings
+
+if TYPE_CHECKING:
+    from bot.store.sealed import Rotated
+
+
+@click.group()
+def keys() -> None:
+    """Keys that encrypt the tokens and keys stored in Redis."""
+
+
+@keys.command()
+def generate() -> None:
+    """Print a new key for BOT_ENCRYPTION_KEYS."""
+    click.echo(sealing.generate_key())
+
+
+@keys.command()
+def rotate() -> None:
+    """Encrypt everything again with the first key of BOT_ENCRYPTION_KEYS, while the bot runs."""
+    rotated = asyncio.run(_rotate(settings.load()))
+    click.echo(f"{rotated.resealed} encrypted again, {rotated.current} were current")
+    for row in rotated.unreadable:
+        click.echo(f"bot: {row} cannot be opened with any key", err=True)
+    if rotated.unreadable:
+        sys.exit(1)
+
+
+async def _rotate(settings: Settings) -> "Rotated":
+    from bot.store import open_own_store
+
+    async with open_own_store(settings) as store:
+        return await store.sealed.rotate()

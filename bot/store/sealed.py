@@ -1,0 +1,126 @@
+"""Secrets that are encrypted in Redis, by kind and owner."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from bot.errors import ConfigError
+from bot.sealing import Keyring, Unreadable
+from bot.store.connection import Connection
+from bot.store.keys import Keys
+from bot.store.scripts import Call
+from bot.telemetry.log import log
+
+Kind = Literal["installation", "ai_key", "credential"]
+"""`installation`: a workspace's tokens; `ai_key`: its own key of the AI server; `credential`: what
+a person connected to a tool."""
+
+PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The outcome of a rotation: rows sealed again, rows that were current, unreadable rows."""
+
+    resealed: int = 0
+    current: int = 0
+    unreadable: tuple[str, ...] = ()
+
+
+class Sealed:
+    """Secrets by kind and name. Each is bound to its row: a copy in another row is refused."""
+
+    def __init__(self, connection: Connection, keys: Keys, keyring: Keyring) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._keyring = keyring
+
+    async def save(self, kind: Kind, name: str, secret: str) -> None:
+        """Store a secret. Raises ConfigError without an encryption key."""
+        sealed = self._keyring.seal(secret, kind, name)
+        await self._connection.execute("HSET", self._keys.sealed(kind), name, sealed)
+
+    async def find(self, kind: Kind, name: str) -> str | None:
+        """A secret, or None if there is none. Raises Unreadable, or ConfigError without a key."""
+        found = await self._connection.execute("HGET", self._keys.sealed(kind), name)
+        return None if found is None else self._keyring.open(found, kind, name)
+
+    async def replace(self, kind: Kind, name: str, before: str, after: str) -> bool:
+        """Store `after` if the secret still is `before`. Returns whether it was."""
+        found = await self._connection.execute("HGET", self._keys.sealed(kind), name)
+        if found is None or self._keyring.open(found, kind, name) != before:
+            return False
+        sealed = self._keyring.seal(after, kind, name)
+        return bool((await self._reseal(kind, [(name, found, sealed)]))[0])
+
+    async def remove(self, kind: Kind, name: str) -> bool:
+        """Delete a secret. Returns whether there was one."""
+        return bool(await self._connection.execute("HDEL", self._keys.sealed(kind), name))
+
+    async def names(self, kind: Kind) -> list[str]:
+        """The owners of all secrets of a kind, readable or not."""
+        return sorted(await self._connection.execute("HKEYS", self._keys.sealed(kind)))
+
+    async def unreadable(self) -> dict[str, str]:
+        """The secrets that cannot be opened, as `kind name`, with the reasons."""
+        found: dict[str, str] = {}
+        for kind in get_args(Kind):
+            async for page in self._pages(kind):
+                for name, text in page:
+                    try:
+                        self._keyring.open(text, kind, name)
+                    except (Unreadable, ConfigError) as error:
+                        found[f"{kind} {name}"] = str(error)
+        return found
+
+    async def count_old(self) -> int:
+        """How many secrets an older key has sealed."""
+        count = 0
+        for kind in get_args(Kind):
+            async for page in self._pages(kind):
+                count += sum(not self._keyring.is_current(text) for _, text in page)
+        return count
+
+    async def rotate(self) -> Rotated:
+        """Seal all secrets with the newest key, while other processes read and write them."""
+        resealed = current = 0
+        unreadable: list[str] = []
+        for kind in get_args(Kind):
+            async for page in self._pages(kind):
+                old = [(name, text) for name, text in page if not self._keyring.is_current(text)]
+                again = self._sealed_again(kind, old, unreadable)
+                resealed += sum(await self._reseal(kind, again))
+                current += len(page) - len(old)
+        return Rotated(resealed, current, tuple(unreadable))
+
+    def _sealed_again(
+        self, kind: Kind, rows: Sequence[tuple[str, str]], unreadable: list[str]
+    ) -> list[tuple[str, str, str]]:
+        again = []
+        for name, text in rows:
+            try:
+                secret = self._keyring.open(text, kind, name)
+            except Unreadable as error:
+                log.error("secret_unreadable", kind=kind, owner=name, error=str(error))
+                unreadable.append(f"{kind} {name}")
+            else:
+                again.append((name, text, self._keyring.seal(secret, kind, name)))
+        return again
+
+    async def _reseal(self, kind: Kind, rows: Sequence[tuple[str, str, str]]) -> list[int]:
+        keys = {"sealed": self._keys.sealed(kind)}
+        calls = [
+            Call(keys=keys, args={"name": name, "before": before, "after": after})
+            for name, before, after in rows
+        ]
+        return [int(reply) for reply in await self._connection.run_many("reseal", calls)]
+
+    async def _pages(self, kind: Kind) -> AsyncIterator[list[tuple[str, str]]]:
+        cursor = "0"
+        while True:
+            cursor, page = await self._connection.execute(
+                "HSCAN", self._keys.sealed(kind), cursor, "COUNT", PAGE
+            )
+            yield list(page.items())
+            if str(cursor) == "0":
+                return
