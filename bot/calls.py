@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 LONGEST_NAME = 64
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
@@ -26,6 +26,8 @@ class FunctionCall:
     id: str
     name: str
     arguments: str
+    server: str = ""
+    """The MCP server, if the AI server makes the call itself once it is approved."""
 
     @property
     def plain_name(self) -> str:
@@ -48,6 +50,30 @@ class FunctionOutput:
 
     call: FunctionCall
     text: str
+    approved: bool = False
+    """Of a call that the AI server makes itself: whether it may. Otherwise `text` says why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostedCall:
+    """A call that the AI server made itself: of a tool of an MCP server, or of a built-in tool.
+
+    `server` is empty for a built-in tool. `arguments` and `text`, the result, are bounded.
+    `approval` is the id of the call that asked for approval, if any.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    server: str = ""
+    text: str = ""
+    outcome: Literal["done", "failed", "unknown"] = "done"
+    approval: str = ""
+
+    @property
+    def label(self) -> str:
+        """The label for people."""
+        return f"{self.server}: {self.name}" if self.server else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +86,17 @@ class ToolServer:
     deny: tuple[str, ...]
     always_ask: tuple[str, ...]
     channels: tuple[str, ...]
+    server_side: bool = False
+    """Whether the AI server calls it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolSummary:
-    """All that is configured: the servers, the names of our own tools, and the bounds of a turn."""
+    """All that is configured: the servers, the names of our own tools and of those that the AI
+    server runs, and the bounds of a turn."""
 
     servers: tuple[ToolServer, ...] = ()
     own: tuple[str, ...] = ()
     rounds: int = 0
     calls: int = 0
+    built_in: tuple[str, ...] = ()

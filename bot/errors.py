@@ -15,6 +15,7 @@ BotError
 '- StoreUnavailable        Redis does not answer or refuses writes: nothing was acknowledged
 """
 
+from bot.calls import HostedCall
 from bot.models import RunStatus, Usage
 
 
@@ -105,6 +106,7 @@ class RunFailed(BotError):
     `insufficient_quota`, `context_length_exceeded`, `deadline`, ... or OpenAI's error code). `text`
     is the answer so far, `detail` the server's message for the log, `usage` and `model` what the
     run cost, if reported. `acted`: it used tools, so another run might do something twice.
+    `hosted` are the calls that the AI server made itself.
     """
 
     def __init__(
@@ -117,6 +119,7 @@ class RunFailed(BotError):
         usage: Usage | None = None,
         model: str = "",
         acted: bool = False,
+        hosted: tuple[HostedCall, ...] = (),
     ) -> None:
         super().__init__(f"{status}: {reason}" + (f" ({detail})" if detail else ""))
         self.status = status
@@ -126,6 +129,7 @@ class RunFailed(BotError):
         self.usage = usage
         self.model = model
         self.acted = acted
+        self.hosted = hosted
 
 
 class Undeliverable(BotError):

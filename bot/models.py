@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
-from bot.calls import FunctionCall, FunctionOutput
+from bot.calls import FunctionCall, FunctionOutput, HostedCall
 
 T = TypeVar("T")
 
@@ -229,6 +229,8 @@ class Update:
     details: Mapping[str, str] = field(default_factory=dict)
     calls: tuple[FunctionCall, ...] = ()
     """The calls that the model needs before it continues; only on the last update of a run."""
+    hosted: tuple[HostedCall, ...] = ()
+    """The calls that the AI server made itself; only on the last update of a run."""
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

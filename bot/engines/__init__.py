@@ -11,7 +11,7 @@ it acts.
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from bot import plugins
 from bot.calls import FunctionOutput, FunctionSpec
@@ -40,7 +40,13 @@ class RunRequest:
     """A run for some of the messages was cancelled on this conversation. Where something of it is
     left there, `start` raises ConversationGone."""
     functions: tuple[FunctionSpec, ...] = ()
-    """The functions that the model may call."""
+    """The functions of all channels, so that the list is always the same (for prompt caches)."""
+    hosted: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    """Tools that the AI server runs itself, in the form of the Responses protocol. They may contain
+    credentials."""
+    withheld: frozenset[str] = frozenset()
+    """The tools that may not be called here: names of functions, and `mcp:` with the label of a
+    server."""
     may_call: bool = True
     """False: the functions are named, since the conversation holds calls, but none may be called.
     """
@@ -57,7 +63,18 @@ class RunRequest:
     @property
     def takes_calls(self) -> bool:
         """Whether the run may end with calls."""
-        return bool(self.functions) and self.may_call
+        return self.may_call and bool(self.functions or self.allowed_servers)
+
+    @property
+    def allowed(self) -> tuple[FunctionSpec, ...]:
+        """The functions that may be called here."""
+        return tuple(each for each in self.functions if each.name not in self.withheld)
+
+    @property
+    def allowed_servers(self) -> tuple[str, ...]:
+        """The labels of the MCP servers whose tools the AI server may call here."""
+        labels = (str(each["server_label"]) for each in self.hosted if each["type"] == "mcp")
+        return tuple(label for label in labels if f"mcp:{label}" not in self.withheld)
 
     @property
     def input(self) -> tuple[Message, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from bot.calls import FunctionCall
 from bot.engines.errors import DETAIL_CHARS, too_large
 from bot.engines.functions import calls_of
+from bot.engines.hosted import hosted_calls
 from bot.engines.items import (
     Item,
     fields,
@@ -154,6 +155,7 @@ class Draft:
                 usage=usage,
                 model=model,
                 acted=bool(steps(items) or steps(map(fields, listed(self.ended.get("output"))))),
+                hosted=hosted_calls(items),
             )
         files = made_files(items)
         calls = calls_of(items) if takes_calls and status == "completed" else ()
@@ -169,6 +171,7 @@ class Draft:
             last_item_id=text(items[-1].get("id")) if items else "",
             model=model,
             calls=calls,
+            hosted=hosted_calls(items),
         )
 
     def _index(self, item_id: str, index: object) -> int:
@@ -270,5 +273,11 @@ def update_of(items: Iterable[Item], otherwise: RunFailed, *, takes_calls: bool 
     last = text(items[-1].get("id"))
     files = made_files(items)
     return Update(
-        "completed", written, citations=citations, files=files, last_item_id=last, calls=calls
+        "completed",
+        written,
+        citations=citations,
+        files=files,
+        last_item_id=last,
+        calls=calls,
+        hosted=hosted_calls(items),
     )

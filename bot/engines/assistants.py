@@ -46,6 +46,9 @@ NO_TEXT = "(a message without text)"
 LOST = frozenset({"expired", "failed", "cancelled", "cancelling", "incomplete"})
 """Statuses of a run that takes no outputs any more."""
 OWN_TOOLS_SECONDS = 300.0
+BUILT_IN = frozenset({"code_interpreter", "file_search"})
+"""The built-in tools of this protocol."""
+MOST_SEARCHABLE = 10_000
 NOT_CANCELLABLE = frozenset({400, 404})
 
 
@@ -79,6 +82,8 @@ class AssistantsEngine:
         self._can_stream = settings.bot_streaming
         self._known_tools: list[Json] = []
         self._own_tools_until = 0.0
+        self._searchable: dict[str, None] = {}
+        """Threads that have their vector store, oldest first."""
 
     async def aclose(self) -> None:
         await self._streams.aclose()
@@ -178,11 +183,32 @@ class AssistantsEngine:
         return _as_run(await self._read_first(live), conversation, started_at)
 
     async def _tool_fields(self, request: RunRequest) -> Json:
-        """Our functions, besides the assistant's own tools, which they would replace."""
+        """Our functions and built-in tools, besides the assistant's own tools, which they would
+        replace."""
         fields = nested_tool_fields(request)
-        if fields:
-            fields["tools"] = [*await self._own_tools(), *fields["tools"]]
+        tools = [{"type": tool["type"]} for tool in request.hosted if tool["type"] in BUILT_IN]
+        if tools:
+            await self._attach_stores(request)
+        tools += fields.get("tools", [])
+        if tools:
+            own = [tool for tool in await self._own_tools() if {"type": tool["type"]} not in tools]
+            fields["tools"] = [*own, *tools]
         return fields
+
+    async def _attach_stores(self, request: RunRequest) -> None:
+        """Let the thread's runs search the vector stores: a thread may have one."""
+        ids = [id for tool in request.hosted for id in tool.get("vector_store_ids", ())][:1]
+        thread_id = request.conversation.id
+        if not ids or thread_id in self._searchable:
+            return
+        resources = {"file_search": {"vector_store_ids": ids}}
+        try:
+            await self._api.post("threads", thread_id, body={"tool_resources": resources})
+        except (RunFailed, ConversationGone) as error:
+            log.warning("vector_store_not_attached", error=str(error)[:100])
+        self._searchable[thread_id] = None
+        while len(self._searchable) > MOST_SEARCHABLE:
+            del self._searchable[next(iter(self._searchable))]
 
     async def _own_tools(self) -> list[Json]:
         """The assistant's tools except functions, for which outputs cannot be submitted here."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bot.calls import FunctionOutput
@@ -16,6 +16,7 @@ from bot.engines.requests import Requests, response_body
 from bot.errors import RunFailed
 from bot.media import Attachment
 from bot.settings import Settings
+from bot.telemetry.log import log
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class ResponsesDialect:
     async def answer(
         self, request: RunRequest, said: Sequence[Said], draft: Draft, accepted: asyncio.Event
     ) -> None:
-        body = response_body(request, self._settings)
+        body = response_body(_without_servers(request), self._settings)
         items = [item for message in said for item in _as_items(message)]
         body |= {"input": items, "store": False, "stream": True}
         created = await self.requests.create(body, timeout=self._timeout)
@@ -82,6 +83,15 @@ class ResponsesDialect:
             draft.take_state(created)
         if draft.ended is None:
             raise RunFailed("failed", "server_error", text=draft.text)
+
+
+def _without_servers(request: RunRequest) -> RunRequest:
+    """Without MCP servers that the AI server would call: without a conversation, an approved call
+    is sent, and perhaps made, more than once."""
+    kept = tuple(tool for tool in request.hosted if tool["type"] != "mcp")
+    if len(kept) < len(request.hosted):
+        log.info("hosted_servers_left_out", turn=request.turn_id)
+    return replace(request, hosted=kept)
 
 
 def must_be_answer(created: Json, key: str) -> None:

@@ -294,7 +294,7 @@ def scripted_calls(request: RunRequest) -> tuple[FunctionCall, ...]:
     """The calls that the last message requests in this round; none if none may be made."""
     if not request.takes_calls or not request.messages:
         return ()
-    known = {function.name for function in request.functions}
+    known = {function.name for function in request.allowed}
     rounds: list[list[FunctionCall]] = [[]]
     for line in request.messages[-1].text.splitlines():
         if line.strip() == "then":

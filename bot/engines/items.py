@@ -137,9 +137,14 @@ def steps(items: Iterable[Item]) -> tuple[Step, ...]:
         title = _title(item)
         if title:
             status = _STEP_STATUS.get(text(item.get("status")), "in_progress")
-            call_id = text(item.get("call_id")) if item.get("type") == "function_call" else ""
-            found.append(Step(call_id or text(item.get("id")) or title, title, status))
+            found.append(Step(_step_id(item) or title, title, status))
     return tuple(found)
+
+
+def _step_id(item: Item) -> str:
+    """A call, and the approval that it needed, are one step."""
+    key = {"function_call": "call_id", "mcp_call": "approval_request_id"}.get(text(item["type"]))
+    return text(item.get(key)) if key and item.get(key) else text(item.get("id"))
 
 
 def read_usage(response: Item) -> Usage | None:
@@ -175,8 +180,10 @@ def _citation(note: Item, offset: int) -> Citation | None:
 
 def _title(item: Item) -> str:
     kind = text(item.get("type"))
-    if kind in ("function_call", "custom_tool_call", "mcp_call"):
+    if kind in ("function_call", "custom_tool_call"):
         return f"Calling {text(item.get('name')) or 'a tool'}"
+    if kind in ("mcp_call", "mcp_approval_request"):
+        return f"{text(item.get('server_label'))}: {text(item.get('name')) or 'a tool'}"
     if kind == "web_search_call":
         query = text(fields(item.get("action")).get("query"))
         return f"{_TITLES[kind]}: {query}" if query else _TITLES[kind]

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.engines import RunRequest
 from bot.engines.conversations import find_messages
-from bot.engines.functions import answered_calls, calls_of, output_item, pairs
+from bot.engines.functions import answered_call, answered_calls, calls_of, output_item, pairs
 from bot.engines.items import Item, read, text
 from bot.engines.requests import as_item
 
@@ -28,11 +28,7 @@ def find_kept(items: Sequence[Item], request: RunRequest) -> Kept:
     outputs = frozenset(answered_calls(items) & wanted)
     said = () if request.asked_by else request.input
     messages, last = find_messages(items, said)
-    places = [
-        index
-        for index, item in enumerate(items)
-        if item.get("call_id") in outputs and item.get("type") == "function_call_output"
-    ]
+    places = [index for index, item in enumerate(items) if answered_call(item) in outputs]
     last = max([last, *places])
     whole = last >= 0 and messages == len(said) and outputs == wanted
     rest = items[last + 1 :]

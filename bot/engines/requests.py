@@ -3,14 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bot.engines import RunRequest
 from bot.engines.api import Api, EventStream, Json
 from bot.engines.attachments import input_part
 from bot.engines.errors import Missing
-from bot.engines.functions import tool_fields
+from bot.engines.functions import tool_fields, without_allowed_tools
 from bot.errors import RunFailed
 from bot.media import Attachment
 from bot.models import Message
@@ -23,7 +23,8 @@ OPTIONAL = (
 )
 """Fields that are omitted once a server has refused them."""
 TOOL_FIELDS = ("tools", "tool_choice")
-_TOOLS = re.compile(r"\b(tools?|functions?)\b", re.IGNORECASE)
+_TOOLS = re.compile(r"\b(tools?|functions?|tool_choice|allowed_tools)\b", re.IGNORECASE)
+_CHOICE = re.compile(r"tool_choice|allowed_tools")
 REFUSALS = frozenset({"bad_request", "unsupported_parameter"})
 
 
@@ -35,8 +36,8 @@ class Requests:
         self._path = path
         self._missing = missing
         self._refused: set[str] = set()
-        self._toolless: set[str] = set()
-        """Models, with tools that the server refuses for them."""
+        self._reduced: dict[str, frozenset[str]] = {}
+        """Names of reductions that the server needs, by model and tools."""
         self.in_foreground = False
         """Whether the server streams only without `background`."""
 
@@ -51,8 +52,9 @@ class Requests:
         """
         while True:
             sent = {key: value for key, value in body.items() if key not in self._refused}
-            if self._toolless and _tools_key(body) in self._toolless:
-                sent = {key: value for key, value in sent.items() if key not in TOOL_FIELDS}
+            if self._reduced:
+                for name in self._reduced.get(_tools_key(body), ()):
+                    sent = REDUCTIONS[name](sent)
             if sent.get("stream") and self.in_foreground:
                 sent.pop("background", None)
             both = bool(sent.get("stream") and sent.get("background"))
@@ -64,27 +66,57 @@ class Requests:
                 return await send(*self._path, body=sent, missing=self._missing, timeout=timeout)
             except RunFailed as error:
                 field = _refused_field(error, body, self._refused)
-                if field is None and _refuses_tools(error, sent):
-                    log.warning("tools_refused", model=sent.get("model"))
-                    self._toolless.add(_tools_key(body))
-                    continue
                 if field is None:
-                    raise
+                    self._reduce(error, body, sent)
+                    continue
                 log.info("field_refused", field=field, in_foreground=self.in_foreground)
                 if both and field == "stream":
                     self.in_foreground = True
                 else:
                     self._refused.add(field)
 
+    def _reduce(self, error: RunFailed, body: Json, sent: Json) -> None:
+        """Remember what to leave out of the tools. Raises the error if they are not its cause."""
+        reduction = _find_reduction(error, sent)
+        if reduction is None:
+            raise error
+        log.warning("tools_refused", model=sent.get("model"), reduction=reduction)
+        key = _tools_key(body)
+        self._reduced[key] = self._reduced.get(key, frozenset()) | {reduction}
 
-def _refuses_tools(error: RunFailed, sent: Json) -> bool:
-    """Whether the server says no to the tools: its model knows none, or a schema is invalid."""
-    names_them = _TOOLS.search(error.detail)
-    return error.reason in REFUSALS and "tools" in sent and names_them is not None
+
+def _only_functions(body: Json) -> Json:
+    """Without the tools that the server runs itself."""
+    body = without_allowed_tools(body)
+    tools = [tool for tool in body.get("tools", ()) if tool["type"] == "function"]
+    return body | {"tools": tools} if tools else _no_tools(body)
+
+
+def _no_tools(body: Json) -> Json:
+    return {key: value for key, value in body.items() if key not in TOOL_FIELDS}
+
+
+REDUCTIONS: Mapping[str, Callable[[Json], Json]] = {
+    "shorter_list": without_allowed_tools,
+    "only_functions": _only_functions,
+    "no_tools": _no_tools,
+}
+"""What is left of the tools for a server that refuses them, from the most on. The last one is for
+models that know no tools, and for invalid schemas."""
+
+
+def _find_reduction(error: RunFailed, sent: Json) -> str | None:
+    """The smallest reduction that changes what was sent; None if the tools are not the cause."""
+    if error.reason not in REFUSALS or "tools" not in sent or not _TOOLS.search(error.detail):
+        return None
+    names = [name for name, reduce in REDUCTIONS.items() if reduce(sent) != sent]
+    if len(names) > 1 and names[0] == "shorter_list" and not _CHOICE.search(error.detail):
+        names = names[1:]
+    return names[0]
 
 
 def _tools_key(body: Json) -> str:
-    tools = json.dumps([body.get("model"), body.get("tools")], sort_keys=True)
+    tools = json.dumps([body.get("model"), body.get("tools")], sort_keys=True, default=str)
     return hashlib.sha256(tools.encode()).hexdigest()
 
 

@@ -20,7 +20,7 @@ from bot.engines.api import Api, EventStream, Json
 from bot.engines.client import STREAMS
 from bot.engines.following import Following
 from bot.engines.foreground import ForegroundRuns, is_lost
-from bot.engines.functions import answered_calls, with_calls
+from bot.engines.functions import answered_call, answered_calls, with_calls
 from bot.engines.items import Item, is_message, read_image, text
 from bot.engines.kept import Kept, find_kept, input_of
 from bot.engines.requests import Requests, response_body
@@ -133,7 +133,7 @@ class ResponsesEngine:
     ) -> list[Json]:
         missing = await conversations.missing_outputs(self._api, conversation.id)
         known = answered_calls(given)
-        return [*(item for item in missing if item.get("call_id") not in known), *given]
+        return [*(item for item in missing if answered_call(item) not in known), *given]
 
     async def close_calls(
         self, conversation: Conversation, run: Run, outputs: Sequence[FunctionOutput]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
-from bot.calls import FunctionCall
+from bot.calls import FunctionCall, HostedCall
 from bot.models import (
     Answer,
     Citation,
@@ -166,6 +166,15 @@ class Called:
     open_world: bool = False
     milliseconds: int = 0
     request: Mapping[str, Any] = field(default_factory=dict)
+    approved: bool = False
+    """Of a call that the AI server makes itself: it may; the result is not known here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """The calls that the AI server made itself during a run."""
+
+    calls: tuple[HostedCall, ...]
 
 
 ADMISSION = Step("admission", Admission)
@@ -245,6 +254,10 @@ class Attempt:
     def asked(self, round_number: int) -> Step[Asked]:
         """The calls that the run of a round ended with."""
         return Step(f"asked:{self.number}:{round_number}", Asked)
+
+    def hosted(self, round_number: int) -> Step[Hosted]:
+        """The calls that the AI server made itself during the run of a round."""
+        return Step(f"hosted:{self.number}:{round_number}", Hosted)
 
     def call_key(self, round_number: int, index: int) -> str:
         """Identifies a call within its turn; the ids of some servers are not unique."""

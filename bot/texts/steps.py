@@ -9,6 +9,7 @@ PHRASES = (
     (r"append:\d+:.*", "stored the question at the AI server"),
     (r"run:\d+(:\d+)?", "started the model"),
     (r"asked:\d+:\d+", "the model asked for tools"),
+    (r"hosted:\d+:\d+", "the AI server called tools"),
     (r"call:.*", "called a tool"),
     (r"approval:.*", "asked for an approval"),
     (r"decision:.*", "an approval was decided"),

@@ -13,6 +13,7 @@ UNKNOWN = (
     "No result: the call was interrupted. It is not known whether it took effect. "
     "Do not repeat it before the person has agreed."
 )
+APPROVED = "Approved."
 NOT_MADE = "Not run: the answer ended first."
 
 
@@ -54,9 +55,16 @@ def own_tools(names: Sequence[str]) -> str:
     return f"• built in: {_names(names)}"
 
 
+def ai_server_tools(names: Sequence[str]) -> str:
+    """The line about tools that the AI server runs."""
+    return f"• run by the AI server: {_names(names)}"
+
+
 def server_on(server: ToolServer) -> str:
     """The line about a server that is offered."""
     parts = [_ASKS[server.ask]]
+    if server.server_side:
+        parts.append("called by the AI server")
     if server.always_ask:
         parts.append(f"always asks before {_names(server.always_ask)}")
     if server.allow != ("*",):

@@ -49,6 +49,8 @@ class ServerConfig(_Strict):
     """Tools that are never offered, even if `allow` names them."""
     channels: tuple[str, ...] = ()
     """Channels (`C…`) in which the server is offered; empty: all."""
+    server_side: bool = False
+    """Whether the AI server calls the tools itself (Responses only). It gets the `headers`."""
     trust_hints: bool = True
     """Whether the server's own hints (read-only, idempotent) are trusted."""
     timeout: Annotated[float, Field(gt=0, le=600)] = 30.0
@@ -62,6 +64,8 @@ class ServerConfig(_Strict):
     def _has_one_transport(self) -> "ServerConfig":
         if (self.url is None) == (self.command is None):
             raise ValueError("needs either url or command")
+        if self.server_side and self.url is None:
+            raise ValueError("server_side needs a url")
         return self
 
     @field_validator("url")
@@ -120,10 +124,14 @@ class ToolsConfig(_Strict):
 def summarize(config: ToolsConfig) -> ToolSummary:
     """Notes for people about the configuration."""
     servers = tuple(
-        ToolServer(name, each.ask, each.allow, each.deny, each.always_ask, each.channels)
+        ToolServer(
+            *(name, each.ask, each.allow, each.deny, each.always_ask, each.channels),
+            server_side=each.server_side,
+        )
         for name, each in config.servers.items()
     )
-    return ToolSummary(servers, config.own, config.rounds, config.calls)
+    built_in = tuple(name for name, is_on in config.built_in if is_on)
+    return ToolSummary(servers, config.own, config.rounds, config.calls, built_in)
 
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -61,16 +61,17 @@ class McpServer:
         channels = self.config.channels
         return self.name not in off and (not channels or channel_id in channels)
 
-    async def tools(self) -> tuple[Tool, ...]:
+    async def tools(self, *, waits: bool = True) -> tuple[Tool, ...]:
         """Its tools by name; none while it is unreachable, which is logged.
 
-        Only the first list is waited for, up to `LIST_PATIENCE`: later ones are fetched while the
-        last one is used, so that a server that hangs does not delay every answer.
+        Only the first list is waited for (if the caller `waits`), up to `LIST_PATIENCE`: later ones
+        are fetched while the last one is used, so that a server that hangs does not delay every
+        answer.
         """
         if time.monotonic() >= self._list_again_at and self._listing is None:
             # In no turn's context: the turn that comes first may be cancelled.
             self._listing = asyncio.create_task(self._list_again(), context=Context())
-        if self._listing is not None and not self._was_listed:
+        if self._listing is not None and not self._was_listed and waits:
             await asyncio.wait({self._listing}, timeout=LIST_PATIENCE)
         return self._tools
 
@@ -168,6 +169,7 @@ class McpServer:
             read_only=bool(trusted and hints and hints.read_only_hint),
             idempotent=bool(trusted and hints and hints.idempotent_hint),
             open_world=not (hints and hints.open_world_hint is False),
+            server_side=self.config.server_side,
         )
 
     def _result(self, found: CallToolResult | InputRequiredResult) -> Result:

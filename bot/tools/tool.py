@@ -27,6 +27,8 @@ class Tool:
     read_only: bool = False
     idempotent: bool = False
     open_world: bool = True
+    server_side: bool = False
+    """The AI server calls it; we only approve."""
 
     @property
     def repeatable(self) -> bool:

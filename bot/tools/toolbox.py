@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bot.calls import FunctionCall
 from bot.telemetry.log import log
 from bot.tools.config import ServerConfig, ToolsConfig
+from bot.tools.hosted import built_in_tools, offered_tools, server_tool
 from bot.tools.names import name_functions
 from bot.tools.output import cut
 from bot.tools.own import own_tools
@@ -26,12 +28,28 @@ CLOSE_IDLE_EVERY = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The tools of one channel, by the names of their functions, sorted."""
+    """The tools of one channel.
+
+    `functions` may be called here, `listed` are those of all channels, both by the names of their
+    functions, sorted. `hosted` are the tools that the AI server runs, `withheld` names those of
+    `listed` and `hosted` that may not be called here.
+    """
 
     functions: Mapping[str, Tool]
+    listed: Mapping[str, Tool] = field(default_factory=dict)
+    servers: Mapping[tuple[str, str], Tool] = field(default_factory=dict)
+    """Tools that the AI server calls, by server and name."""
+    hosted: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    withheld: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.functions)
+        return bool(self.functions or self.hosted)
+
+    def find(self, call: FunctionCall) -> Tool | None:
+        """The tool of a call, if it may be called here."""
+        if call.server:
+            return self.servers.get((call.server, call.name))
+        return self.functions.get(call.name)
 
 
 class Toolbox:
@@ -58,20 +76,39 @@ class Toolbox:
 
     async def offer(self, channel_id: str, off: Collection[str] = ()) -> Offer:
         """The tools of a channel, without the servers that are `off` there, or unreachable."""
-        servers = [each for each in self._servers.values() if each.serves(channel_id, off)]
-        lists = await asyncio.gather(*(server.tools() for server in servers))
-        tools = [own.tool for own in self._own.values()]
-        tools += [
-            tool
+        servers = list(self._servers.values())
+        serving = {each.name for each in servers if each.serves(channel_id, off)}
+        lists = await asyncio.gather(*(each.tools(waits=each.name in serving) for each in servers))
+        offered = [
+            (server, offered_tools(listed, server.config))
             for server, listed in zip(servers, lists, strict=True)
-            for tool in listed
-            if server.config.offers(tool.name, channel_id)
         ]
-        named = name_functions(tools)
+        named = name_functions(
+            [
+                *(own.tool for own in self._own.values()),
+                *(tool for _, tools in offered for tool in tools if not tool.server_side),
+            ]
+        )
         if len(named) > MOST_FUNCTIONS:
-            log.warning("tools_left_out", offered=len(named), most=MOST_FUNCTIONS)
-            named = dict(list(named.items())[:MOST_FUNCTIONS])
-        return Offer(named)
+            named = _fitting(named, serving)
+        functions = {key: tool for key, tool in named.items() if _is_here(tool, serving)}
+        hosted = [each for each in offered if each[0].config.server_side and each[1]]
+        absent = [f"mcp:{server.name}" for server, _ in hosted if server.name not in serving]
+        return Offer(
+            functions,
+            named,
+            {
+                (tool.server, tool.name): tool
+                for server, tools in hosted
+                for tool in tools
+                if server.name in serving
+            },
+            (
+                *built_in_tools(self.config.built_in),
+                *(server_tool(server.name, server.config, tools) for server, tools in hosted),
+            ),
+            frozenset([*named.keys() - functions.keys(), *absent]),
+        )
 
     def decide(self, tool: Tool, channel_id: str, *, read_external: bool) -> Decision:
         """The policy's decision on a call of the tool."""
@@ -107,6 +144,18 @@ class Toolbox:
 
     def _config_of(self, tool: Tool) -> ServerConfig | None:
         return self.config.servers.get(tool.server)
+
+
+def _is_here(tool: Tool, serving: Collection[str]) -> bool:
+    return not tool.server or tool.server in serving
+
+
+def _fitting(named: Mapping[str, Tool], serving: Collection[str]) -> dict[str, Tool]:
+    """What fits into one request of one channel: no room is left for tools of other channels."""
+    here = [(name, tool) for name, tool in named.items() if _is_here(tool, serving)]
+    if len(here) > MOST_FUNCTIONS:
+        log.warning("tools_left_out", offered=len(here), most=MOST_FUNCTIONS)
+    return dict(here[:MOST_FUNCTIONS])
 
 
 @asynccontextmanager

@@ -77,7 +77,7 @@ class _Asking:
         self._turn = turn
         self._toolbox = services.toolbox
         self.requester = request.last.user_id
-        self._external = read_external(turn, request, self._toolbox.config.built_in)
+        self._external = read_external(turn, request)
 
     def by_policy(self, pending: PendingCall) -> Verdict | None:
         """The verdict of the policy alone; None if a person must be asked."""
@@ -132,7 +132,8 @@ class _Asking:
         if not tool.name.isascii():
             notes.append(texts.odd_name(shown_name(tool.name)))
         offer = await self._toolbox.offer(self._turn.claim.thread.channel_id)
-        if similar := lookalikes(tool, offer.functions.values()):
+        others = (*offer.functions.values(), *offer.servers.values())
+        if similar := lookalikes(tool, others):
             notes.append(texts.lookalike(shown_name(tool.name), similar))
         if words := mixed_words(render_arguments(pending.arguments)):
             notes.append(texts.mixed(words))

@@ -86,6 +86,8 @@ async def _run(
         turn.id,
         files=files,
         functions=functions_of(offer),
+        hosted=offer.hosted,
+        withheld=offer.withheld,
         earlier=earlier_outputs(turn, attempt),
         restarted=is_restarted(turn, attempt),
     )

@@ -4,11 +4,11 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from bot.calls import FunctionCall
+from bot.calls import FunctionCall, HostedCall
 from bot.errors import StoreUnavailable, Superseded
 from bot.models import Step as Card
 from bot.slack.markdown.plain import plain
@@ -75,9 +75,10 @@ class Calling:
         await asyncio.gather(*(self._refuse(key, call, why) for key, call in left))
 
     async def _refuse(self, key: str, call: FunctionCall, why: str) -> None:
-        tool, step = self.offer.functions.get(call.name), _open_step(self.turn, key)
+        tool, step = self.offer.find(call), _open_step(self.turn, key)
         label = tool.label if tool else call.plain_name
-        lost = self.turn.may_be_done(step) and not (tool and tool.read_only)
+        harmless = tool is not None and (tool.read_only or tool.server_side)
+        lost = self.turn.may_be_done(step) and not harmless
         said, outcome = (texts.UNKNOWN, UNKNOWN) if lost else (why, NOT_RUN)
         called = Called(said, outcome, is_error=True, label=label)
         await self._audit(key, call, tool, None, called)
@@ -92,6 +93,8 @@ class Calling:
     async def _carry_out(self, pending: PendingCall, verdict: Verdict) -> None:
         await self.show(Card(pending.call.id, pending.tool.label, "in_progress"))
         called = await self._called(pending, verdict)
+        if called.approved:
+            return  # the AI server shows its call
         failed = called.is_error or called.outcome != "done"
         await self.show(
             Card(
@@ -143,12 +146,13 @@ class Calling:
     ) -> Called:
         """Make the call, unless it was denied, or has effects and may have been made before."""
         tool = pending.tool
+        if tool.server_side:
+            return _approved(tool, verdict)
         if again and not (tool.repeatable and verdict.decision == "run"):
             log.warning("tool_call_interrupted", turn=self.turn.id, server=tool.server)
             return Called(texts.UNKNOWN, "unknown", is_error=True, label=tool.label)
         if verdict.decision != "run":
-            why = texts.not_approved(verdict.decision, verdict.reason)
-            return Called(why, "not_run", is_error=True, label=tool.label)
+            return _not_approved(tool, verdict)
         began = time.monotonic()
         result = await self.services.toolbox.call(tool, pending.arguments, self._caller(), answers)
         return _as_called(result, tool, round((time.monotonic() - began) * 1000))
@@ -157,6 +161,15 @@ class Calling:
         thread = self.turn.claim.thread
         user_id = self.request.last.user_id
         return Caller(thread.team_id, thread.channel_id, thread.thread_ts, user_id)
+
+    async def audit_hosted(self, key: str, hosted: HostedCall) -> None:
+        """Add a line for a call that the AI server made itself."""
+        called = Called(hosted.text, "unknown" if hosted.outcome == "unknown" else "done")
+        called = replace(called, is_error=hosted.outcome == "failed")
+        call = FunctionCall(hosted.id, hosted.name, hosted.arguments, hosted.server)
+        verdict = Verdict("run", policy="approved" if hosted.approval else "ai_server")
+        tool = Tool(hosted.name, "", {}, server=hosted.server)
+        await self._audit(key, call, tool, verdict, called)
 
     async def _audit(
         self,
@@ -183,10 +196,22 @@ class Calling:
             decision=verdict.decision if verdict else "refused",
             decided_by=verdict.by if verdict else POLICY,
             policy=verdict.policy if verdict else "",
-            outcome="failed" if called.outcome == "done" and called.is_error else called.outcome,
+            outcome=_outcome(called),
             milliseconds=called.milliseconds,
         )
         await self.services.store.audit.append(line)
+
+
+def _approved(tool: Tool, verdict: Verdict) -> Called:
+    """The answer to the AI server's request for approval; repeating it has no effect."""
+    if verdict.decision != "run":
+        return _not_approved(tool, verdict)
+    return Called(texts.APPROVED, label=tool.label, approved=True)
+
+
+def _not_approved(tool: Tool, verdict: Verdict) -> Called:
+    why = texts.not_approved(verdict.decision, verdict.reason)
+    return Called(why, "not_run", is_error=True, label=tool.label)
 
 
 def _details(called: Called) -> str:
@@ -195,9 +220,16 @@ def _details(called: Called) -> str:
     return took + plain(called.text[:SHOWN_CHARS], SHOWN_CHARS)
 
 
+def _outcome(called: Called) -> str:
+    """The outcome for the audit trail."""
+    if called.approved:
+        return "approved"
+    return "failed" if called.outcome == "done" and called.is_error else called.outcome
+
+
 def find_pending(offer: Offer, key: str, call: FunctionCall) -> PendingCall | str:
     """The call with its tool and arguments, or the reason why it cannot be made."""
-    tool = offer.functions.get(call.name)
+    tool = offer.find(call)
     if tool is None:
         return texts.NOT_OFFERED
     if len(call.arguments) > LONGEST_ARGUMENTS:

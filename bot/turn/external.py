@@ -7,17 +7,16 @@ even if the policy allows them.
 from bot.store import steps
 from bot.store.journal import Turn
 from bot.texts.prompts import QUOTED
-from bot.tools.config import BuiltIn
 from bot.turn.batch import Request
-from bot.turn.rounds_so_far import rounds_of
+from bot.turn.rounds_so_far import hosted_calls, rounds_of
 
-CALLING = "Calling "
-"""The prefix of the titles of function calls; other steps are tools of the AI server."""
+HARMLESS = frozenset({"image_generation"})
+"""Built-in tools that read nothing."""
 
 
-def read_external(turn: Turn, request: Request, built_in: BuiltIn) -> bool:
+def read_external(turn: Turn, request: Request) -> bool:
     """Whether the turn had read external content before its newest calls."""
-    return _heard_others(turn, request) or _read_by_tools(turn, built_in)
+    return _heard_others(turn, request) or _read_by_tools(turn)
 
 
 def _heard_others(turn: Turn, request: Request) -> bool:
@@ -34,19 +33,15 @@ def _heard_others(turn: Turn, request: Request) -> bool:
     )
 
 
-def _read_by_tools(turn: Turn, built_in: BuiltIn) -> bool:
+def _read_by_tools(turn: Turn) -> bool:
     """Results of tools that may contain anyone's text, and searches of the AI server.
 
     The results of the newest round do not count: after a crash they may already exist.
     """
-    rounds = list(rounds_of(turn))
-    searches = built_in.web_search or built_in.file_search or built_in.code_interpreter
-    if searches and any(
-        not card.title.startswith(CALLING) for each in rounds for card in each.asked.cards
-    ):
+    if any(call.name not in HARMLESS for call in hosted_calls(turn)):
         return True
     return any(
         called.open_world and called.outcome == "done"
-        for each in rounds[:-1]
+        for each in list(rounds_of(turn))[:-1]
         for called in each.called
     )

@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from bot.calls import FunctionCall, FunctionOutput, FunctionSpec
+from bot.calls import FunctionCall, FunctionOutput, FunctionSpec, HostedCall
 from bot.engines import Engine, RunRequest
 from bot.errors import BotError, RunFailed, StoreUnavailable, Superseded
 from bot.models import Citation, MadeFile, Run, Update
 from bot.models import Step as Card
 from bot.slack.answer.reply import Reply
 from bot.store.journal import Turn
-from bot.store.steps import Asked, Attempt
+from bot.store.steps import Asked, Attempt, Hosted
 from bot.telemetry.log import log
 from bot.texts import tools as texts
 from bot.tools.toolbox import Offer
@@ -53,7 +53,10 @@ class Story:
         )
         cards = dict(self.cards)
         for card in update.steps:
-            cards.setdefault(card.id, replace(card, title=self.titles.get(card.title, card.title)))
+            known = cards.get(card.id)
+            if known is None or known.status == "in_progress":
+                title = self.titles.get(card.title, card.title)
+                cards[card.id] = replace(card, title=title)
         return replace(
             update,
             text=lead + update.text,
@@ -127,9 +130,11 @@ class Rounds:
         try:
             run, update = await self.work(order, number)
         except RunFailed as error:
+            await self._note_hosted(error.hosted, number)
             await self._close(order)
             error.text = story.whole(Update(error.status, error.text)).text
             raise
+        await self._note_hosted(update.hosted, number)
         if run and update.calls:
             asked = _asked(run, update)
             await self._turn.note(self.attempt.asked(number), asked)
@@ -138,6 +143,15 @@ class Rounds:
             await self._close(order)
         files = tuple((run, file) for file in update.files) if run else ()
         return Ended(run, story.whole(update), (*story.files, *files))
+
+    async def _note_hosted(self, calls: tuple[HostedCall, ...], number: int) -> None:
+        """Record the calls that the AI server made itself."""
+        if not calls:
+            return
+        await self._turn.note(self.attempt.hosted(number), Hosted(calls))
+        for index, call in enumerate(calls):
+            key = f"{self.attempt.call_key(number, index)}.hosted"
+            await self.calling.audit_hosted(key, call)
 
     async def _outputs(self, asked: Asked, number: int) -> tuple[FunctionOutput, ...]:
         """Make the calls of a round, within the limits; returns their outputs for the model."""
@@ -211,10 +225,9 @@ def _asked(run: Run, update: Update) -> Asked:
 
 
 def functions_of(offer: Offer) -> tuple[FunctionSpec, ...]:
-    """The functions for the model, sorted by name."""
+    """The functions of all channels for the model, sorted by name."""
     return tuple(
-        FunctionSpec(name, tool.description, tool.parameters)
-        for name, tool in offer.functions.items()
+        FunctionSpec(name, tool.description, tool.parameters) for name, tool in offer.listed.items()
     )
 
 

@@ -1,10 +1,10 @@
 """The rounds of a turn in its journal: the calls, their outcomes, their usage."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import count, takewhile
 
-from bot.calls import FunctionOutput
+from bot.calls import FunctionCall, FunctionOutput, HostedCall
 from bot.models import Run, Usage
 from bot.store import steps
 from bot.store.journal import Turn
@@ -26,26 +26,69 @@ class Round:
     def outputs(self) -> tuple[FunctionOutput, ...]:
         """The outputs for the model."""
         pairs = zip(self.asked.calls, self.called, strict=True)
-        return tuple(FunctionOutput(call, called.text) for call, called in pairs)
+        return tuple(FunctionOutput(call, called.text, called.approved) for call, called in pairs)
 
 
-def rounds_of(turn: Turn, *, before: Attempt | None = None) -> Iterator[Round]:
+def rounds_of(turn: Turn) -> Iterator[Round]:
     """All rounds that ended with calls, in order, including those on lost conversations."""
-    for attempt in attempts_of(turn):
-        if before is not None and attempt.number >= before.number:
+    return (each for attempt in attempts_of(turn) for each in _rounds_in(turn, attempt))
+
+
+def _rounds_in(turn: Turn, attempt: Attempt) -> Iterator[Round]:
+    for number in count():
+        asked = turn.recall(attempt.asked(number))
+        if asked is None:
             return
-        for number in count():
-            asked = turn.recall(attempt.asked(number))
-            if asked is None:
-                break
-            keys = (attempt.call_key(number, index) for index in range(len(asked.calls)))
-            yield Round(asked, tuple(last_result(turn, key) for key in keys))
+        keys = (attempt.call_key(number, index) for index in range(len(asked.calls)))
+        yield Round(asked, tuple(last_result(turn, key) for key in keys))
 
 
 def earlier_outputs(turn: Turn, attempt: Attempt) -> tuple[FunctionOutput, ...]:
     """The outputs of the rounds on conversations that were lost in this turn."""
-    rounds = rounds_of(turn, before=attempt)
-    return tuple(output for each in rounds for output in each.outputs)
+    return tuple(_outputs_of(turn, attempts_of(turn)[: attempt.number]))
+
+
+def hosted_calls(turn: Turn) -> list[HostedCall]:
+    """The calls that the AI server made itself, as far as known."""
+    return [
+        call
+        for attempt in attempts_of(turn)
+        for calls in _hosted_in(turn, attempt)
+        for call in calls
+    ]
+
+
+def _hosted_in(turn: Turn, attempt: Attempt) -> list[tuple[HostedCall, ...]]:
+    """The calls that the AI server made itself, run by run."""
+    runs = len(list(_rounds_in(turn, attempt))) + 1
+    hosted = (turn.recall(attempt.hosted(number)) for number in range(runs))
+    return [each.calls if each else () for each in hosted]
+
+
+def _outputs_of(turn: Turn, attempts: Sequence[Attempt]) -> Iterator[FunctionOutput]:
+    """The outputs of all calls, in order.
+
+    Approvals are replaced by the calls that they allowed. Calls of built-in tools are left out: no
+    server takes their items in another conversation, and the answer's text has their results.
+    """
+    made = {call.approval for call in hosted_calls(turn)}
+    for attempt in attempts:
+        rounds = list(_rounds_in(turn, attempt))
+        for index, hosted in enumerate(_hosted_in(turn, attempt)):
+            yield from (_as_output(call) for call in hosted if call.server)
+            outputs = rounds[index].outputs if index < len(rounds) else ()
+            yield from (_settled(output) for output in outputs if output.call.id not in made)
+
+
+def _as_output(hosted: HostedCall) -> FunctionOutput:
+    name = f"{hosted.server}__{hosted.name}"
+    said = UNKNOWN if hosted.outcome == "unknown" else hosted.text
+    return FunctionOutput(FunctionCall(hosted.id, name, hosted.arguments), said)
+
+
+def _settled(output: FunctionOutput) -> FunctionOutput:
+    """An approved call of which nothing more is known may have been made."""
+    return replace(output, text=UNKNOWN) if output.approved else output
 
 
 def last_result(turn: Turn, key: str) -> Called:
@@ -81,7 +124,7 @@ def runs_of(turn: Turn) -> list[Run]:
 
 def made_outputs(turn: Turn) -> tuple[FunctionOutput, ...]:
     """The turn's calls in the form for our record."""
-    return tuple(_kept(output) for each in rounds_of(turn) for output in each.outputs)
+    return tuple(_kept(output) for output in _outputs_of(turn, attempts_of(turn)))
 
 
 def _kept(output: FunctionOutput) -> FunctionOutput:
@@ -90,7 +133,7 @@ def _kept(output: FunctionOutput) -> FunctionOutput:
         arguments = "{}"
     if len(text) > KEPT_CHARS:
         text = f"{text[:KEPT_CHARS]}\n[cut: {KEPT_CHARS} of {len(text)} characters]"
-    return FunctionOutput(replace(output.call, arguments=arguments), text)
+    return FunctionOutput(replace(output.call, arguments=arguments, server=""), text)
 
 
 def usage_of_rounds(turn: Turn) -> Usage | None:
@@ -113,9 +156,11 @@ def add_usage(first: Usage | None, second: Usage | None) -> Usage | None:
 
 def unknown_calls(turn: Turn) -> list[str]:
     """The labels of calls that may have taken effect without a result."""
-    return [
+    hosted = hosted_calls(turn)
+    made = {call.approval for call in hosted}
+    return [call.label for call in hosted if call.server and call.outcome == "unknown"] + [
         called.label
         for each in rounds_of(turn)
-        for called in each.called
-        if called.outcome == "unknown"
+        for call, called in zip(each.asked.calls, each.called, strict=True)
+        if called.outcome == "unknown" or (called.approved and call.id not in made)
     ]

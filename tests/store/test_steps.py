@@ -56,6 +56,7 @@ STORED: dict[str, Step[Any]] = {
     "notice": steps.NOTICE,
     "waits": steps.WAITS,
     "limit:3": steps.part_limit(3),
+    "hosted:1:2": Attempt(1).hosted(2),
 }
 """The stored names: those of the first release, then later ones."""
 

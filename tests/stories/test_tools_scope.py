@@ -10,9 +10,11 @@ from tests.world import World
 
 
 def offered(world: World) -> set[str]:
-    """The functions of the newest request."""
+    """The functions that may be called, according to the newest request."""
     bodies: list[Any] = [r.body for r in world.fake.requests if r.path.endswith("/responses")]
-    return {tool["name"] for tool in bodies[-1].get("tools", [])}
+    choice = bodies[-1].get("tool_choice")
+    tools = choice["tools"] if isinstance(choice, dict) else bodies[-1].get("tools", [])
+    return {tool["name"] for tool in tools}
 
 
 async def set_servers(world: World, channel: str, servers: list[str]) -> None:

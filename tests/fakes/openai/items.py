@@ -168,7 +168,13 @@ def find_unanswered_call(memory: list[Json], new: list[Json]) -> ApiError | None
 
 
 def newest_outputs(given: list[Json]) -> Json:
-    """The outputs behind the last message."""
+    """The outputs behind the last message; that of a request for approval is whether it was
+    given."""
     last = max((i for i, item in enumerate(given) if item["type"] == "message"), default=-1)
-    outputs = [item for item in given[last + 1 :] if item["type"] == "function_call_output"]
-    return {item["call_id"]: item["output"] for item in outputs}
+    found: Json = {}
+    for item in given[last + 1 :]:
+        if item["type"] == "function_call_output":
+            found[item["call_id"]] = item["output"]
+        elif item["type"] == "mcp_approval_response":
+            found[item["approval_request_id"]] = item["approve"]
+    return found

@@ -49,6 +49,10 @@ class Options:
     """False: images and documents are refused with `file_status`."""
     takes_tools: bool = True
     """False: requests with tools are refused, as by Ollama for most models."""
+    hosted_tools: bool = True
+    """False: tools other than functions are refused."""
+    allowed_tools: bool = True
+    """False: a `tool_choice` that is an object is refused, as by vLLM."""
     file_status: int = 400
     alternating: bool = False
     """Chat messages must alternate between user and assistant, as many templates demand."""

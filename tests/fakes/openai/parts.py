@@ -54,6 +54,28 @@ def mcp_approval_request(server_label: str, name: str, arguments: str = "{}") ->
     }
 
 
+def mcp_call(
+    server_label: str,
+    name: str,
+    output: str | None,
+    arguments: str = "{}",
+    error: Json | None = None,
+    approval: str | None = None,
+) -> Json:
+    """A call that the server has made itself; one without output and error has not ended."""
+    ended = output is not None or error is not None
+    return {
+        "type": "mcp_call",
+        "server_label": server_label,
+        "name": name,
+        "arguments": arguments,
+        "output": output,
+        "error": error,
+        "approval_request_id": approval,
+        "status": "completed" if ended else "in_progress",
+    }
+
+
 def url_citation(start: int, end: int, url: str, title: str) -> Json:
     """`start` and `end` are offsets in characters into the text of the message."""
     return {

@@ -108,6 +108,7 @@ class Responses:
             raise _missing("model")
         if body.get("tools") and not self._options.takes_tools:
             raise invalid(f"{body['model']} does not support tools")
+        self._check_tools(body)
         self._state.check_model(body["model"])
         if body.get("conversation") is not None and body.get("previous_response_id") is not None:
             raise invalid(
@@ -131,6 +132,14 @@ class Responses:
         self._check_temperature(body)
         if body.get("background") and body.get("stream") and not self._options.background_stream:
             raise invalid("'background' cannot be combined with 'stream'.")
+
+    def _check_tools(self, body: Json) -> None:
+        tools, choice = body.get("tools") or [], body.get("tool_choice")
+        hosted = [tool["type"] for tool in tools if tool["type"] != "function"]
+        if hosted and not self._options.hosted_tools:
+            raise invalid(f"Unsupported tool type: {hosted[0]}", param="tools")
+        if isinstance(choice, dict) and not self._options.allowed_tools:
+            raise invalid("tool_choice: Input should be 'none', 'auto' or 'required'")
 
     def _check_lengths(self, body: Json) -> None:
         for name in ("input", "instructions"):

@@ -7,10 +7,11 @@ from bot.texts import tools as texts
 
 async def answer(ask: Ask) -> Answer:
     """One line per server, and one for our own tools."""
-    if not ask.tools.servers and not ask.tools.own:
+    if not (ask.tools.servers or ask.tools.own or ask.tools.built_in):
         return {"text": texts.NONE_CONFIGURED}
     settings = await ask.store.channels.find(ask.team_id, ask.channel_id)
     lines = [texts.own_tools(ask.tools.own)] if ask.tools.own else []
+    lines += [texts.ai_server_tools(ask.tools.built_in)] if ask.tools.built_in else []
     for server in ask.tools.servers:
         lines.append(_line(server, ask.channel_id, is_off=server.name in settings.servers_off))
     return {"text": "\n".join([texts.HEADING, *lines, texts.bounds(ask.tools)])}
