@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from bot.dlp import Dlp, open_dlp
+from bot.dlp.engine import DlpEngine
 from bot.engines import Engine, open_engine
 from bot.engines.guard import GuardedEngine
 from bot.engines.polling import error_backoff
@@ -119,8 +121,12 @@ async def open_bot(
         engine: Engine | None = None
         work = None
         if work_part:
-            opened = await stack.enter_async_context(engines(settings, timing.engine))
-            engine = GuardedEngine(opened, store.circuits, _default_model(settings))
+            engine = GuardedEngine(
+                await stack.enter_async_context(engines(settings, timing.engine)),
+                store.circuits,
+                _default_model(settings),
+            )
+            dlp = await stack.enter_async_context(open_dlp(settings, store.circuits.guard))
             background = await stack.enter_async_context(open_background())
             toolbox = await stack.enter_async_context(open_toolbox(tools))
             services = open_services(
@@ -133,6 +139,7 @@ async def open_bot(
                 channels,
                 rights,
                 engine,
+                dlp,
                 prices,
                 background,
                 toolbox,
@@ -141,8 +148,10 @@ async def open_bot(
             worker = Worker(services, settings, timing.worker)
             probes["worker"] = _alive(worker)
             work = await stack.enter_async_context(_working(worker))
-            sweeper = Sweeper(store, engine, settings.bot_retention_days, timing=timing.sweep)
-            await stack.enter_async_context(_running(sweeper.keep_sweeping()))
+            sweeping = Sweeper(
+                store, engine, settings.bot_retention_days, timing=timing.sweep
+            ).keep_sweeping()
+            await stack.enter_async_context(_running(sweeping))
         if web_part:
             await stack.enter_async_context(showing_waits(client, store.inbox, timing.answer))
             await stack.enter_async_context(_running(store.redelivery.watch()))
@@ -187,6 +196,7 @@ def open_services(
     channels: Channels,
     rights: Rights,
     engine: Engine,
+    dlp: Dlp,
     prices: Mapping[str, Price],
     background: Background,
     toolbox: Toolbox,
@@ -207,7 +217,8 @@ def open_services(
     )
     return Services(
         store=store,
-        engine=PacedEngine(engine, throttle),
+        engine=DlpEngine(PacedEngine(engine, throttle), dlp),
+        dlp=dlp,
         replies=replies,
         notices=Notices(client),
         cards=ApprovalCards(client, store, timing.answer),
@@ -216,7 +227,7 @@ def open_services(
         people=people,
         direct_messages=DirectMessages(client),
         rights=rights,
-        gate=Gate(store, rights, limits, settings),
+        gate=Gate(store, rights, limits, settings, dlp),
         limits=limits,
         throttle=throttle,
         background=background,

@@ -264,6 +264,23 @@ class Settings(BaseSettings):
     bot_audit_days: int = Field(
         400, ge=0, description="Days for which the audit trail of tool calls is kept; 0: for ever."
     )
+    bot_dlp_rules: Path | None = Field(
+        None,
+        description="TOML file with regular expressions for what may not reach the model; see "
+        "`docs/how-to/data-protection.md`.",
+    )
+    bot_dlp_url: str | None = Field(
+        None, description="Address of a service that judges each text before the model gets it."
+    )
+    bot_dlp_token: SecretStr | None = Field(None, description="Bearer token for `BOT_DLP_URL`.")
+    bot_dlp_timeout: float = Field(
+        5, gt=0, description="Seconds for one check; after that the text counts as unchecked."
+    )
+    bot_dlp_unchecked_files: bool = Field(
+        False,
+        description="With `BOT_DLP_RULES` or `BOT_DLP_URL`: send the model files whose text cannot "
+        "be read (images, PDFs, audio), too.",
+    )
     bot_prices: Path | None = Field(
         None, description="TOML file with the prices of models; see `examples/prices.toml`."
     )
@@ -342,7 +359,11 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "slack_api_url", "openai_base_url", "bot_public_url", "otel_exporter_otlp_endpoint"
+        "slack_api_url",
+        "openai_base_url",
+        "bot_public_url",
+        "bot_dlp_url",
+        "otel_exporter_otlp_endpoint",
     )
     @classmethod
     def _is_http_url(cls, value: str | None) -> str | None:

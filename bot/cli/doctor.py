@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import bot.dlp.checks
 import bot.engines.checks
 import bot.slack.checks
 import bot.store.checks
@@ -89,6 +90,7 @@ async def examine(env_file: Path | None, *, url: str, release: bool, tell: Tell)
             bot.slack.checks.open_checks(settings, url or settings.bot_public_url or ""),
             bot.engines.checks.open_checks(settings),
             bot.tools.checks.open_checks(settings),
+            bot.dlp.checks.open_checks(settings),
         ):
             try:
                 checks += await stack.enter_async_context(opened)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from bot.errors import RunFailed
 from bot.models import Answer
+from bot.texts import dlp
 
 AGAIN = "Please ask again in a moment."
 ADMIN = "Please tell the person who runs this bot; the log has the details."
@@ -48,7 +49,8 @@ AI_UNAVAILABLE = (
     "⏳ The AI service is unavailable right now. "
     "I keep trying and will answer as soon as it is back."
 )
-"""Posted while a question waits, and deleted once it is answered."""
+UNAVAILABLE = {"ai": AI_UNAVAILABLE, "dlp": dlp.UNAVAILABLE}
+"""Posted while a question waits for a dependency, and deleted once it is answered."""
 IMAGE = "The AI service could not make sense of an image. Try another format or a smaller one."
 OTHERWISE = f"Something went wrong while I was answering. {AGAIN}"
 
@@ -76,6 +78,8 @@ AGAIN_PLEASE = "Please answer my last question once more, in a different and bet
 
 def apology(error: RunFailed) -> str:
     """Markdown for Slack: the text so far, and what happened to the rest."""
+    if error.reason == dlp.REFUSED:
+        return dlp.refused(error.detail)
     otherwise = IMAGE if "image" in error.reason else OTHERWISE
     words = f"⚠️ {WORDS.get(error.reason, otherwise)}"
     return f"{error.text}\n\n{words}" if error.text else words

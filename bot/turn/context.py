@@ -40,6 +40,7 @@ async def collect_input(turn: Turn, services: Services, request: Request) -> Hea
             if message.kind == "message" and float(message.ts) > since
             if not await services.rights.refusal(message)
         ]
+        overheard = await _without_protected(services, overheard)
         refers = bool(before or overheard or not background.first)
         questions = asked if refers else [_referring_to_nothing(message) for message in asked]
         messages = sorted([*overheard, *questions], key=lambda message: float(message.ts))
@@ -53,6 +54,12 @@ async def collect_input(turn: Turn, services: Services, request: Request) -> Hea
         )
 
     return await turn.once(HEARD, work)
+
+
+async def _without_protected(services: Services, overheard: list[Message]) -> list[Message]:
+    """The messages of others that may be sent; one that may not must not stop the question."""
+    found = await services.dlp.find([message.text for message in overheard])
+    return [message for message, why in zip(overheard, found, strict=True) if not why]
 
 
 async def _before(turn: Turn, services: Services, request: Request) -> list[Line]:

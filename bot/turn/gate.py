@@ -6,12 +6,14 @@ The decision is made once per turn. It is recorded in the journal unless all are
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bot.dlp import Dlp
 from bot.models import Message, RunOptions
 from bot.settings import Settings
 from bot.slack.rights import Rights
 from bot.store import Store, Turn
 from bot.store.channel_settings import ChannelSettings
 from bot.store.steps import ADMISSION, REORDERED, Admission, Reordered, retraction
+from bot.texts import dlp as dlp_texts
 from bot.texts.access import NOT_YOURS
 from bot.turn.batch import Batch
 from bot.turn.limits import Limits, Verdict
@@ -24,12 +26,15 @@ RUNS = ("message", "again")
 
 
 class Gate:
-    """Decides by people's rights and by the limits."""
+    """Decides by people's rights, by what may be sent to the AI server, and by the limits."""
 
-    def __init__(self, store: Store, rights: Rights, limits: Limits, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, rights: Rights, limits: Limits, settings: Settings, dlp: Dlp
+    ) -> None:
         self._store = store
         self._rights = rights
         self._limits = limits
+        self._dlp = dlp
         self._settings = settings
 
     async def admit(self, turn: Turn, batch: Batch) -> Admission:
@@ -67,16 +72,26 @@ class Gate:
                 admitted.append(message)
         notes = [note for note in [before.note] if note]
         notes += await self._explain(turn, list(refused))
+        admitted, protected = await self._without_protected(admitted)
+        notes += [dlp_texts.refused(protected)] if protected else []
+        reason = "access" if refused else dlp_texts.REFUSED if protected else ""
         if not admitted or admitted[-1].kind not in RUNS:
-            return _admission(admitted, notes, "access" if refused else "")
+            return _admission(admitted, notes, reason)
         counted = {message.user_id for message in admitted if message.ts in before.admitted}
         new = [message for message in admitted if message.user_id not in counted]
         verdict = await self._limits.admit(turn.id, new) if new else Verdict(frozenset())
         notes += verdict.notes
         allowed = verdict.within | counted
         within = [message for message in admitted if message.user_id in allowed]
-        reason = "access" if refused else ""
         return _admission(within, notes, reason if within else "limit")
+
+    async def _without_protected(self, messages: list[Message]) -> tuple[list[Message], str]:
+        """The messages that may be sent to the AI server, and what the others contain."""
+        if not self._dlp.is_on:
+            return messages, ""
+        found = await self._dlp.find([message.text for message in messages])
+        kept = [message for message, why in zip(messages, found, strict=True) if not why]
+        return kept, ", ".join(dict.fromkeys(filter(None, found)))
 
     async def _refusal(self, message: Message, channel: ChannelSettings) -> str:
         refusal = await self._rights.refusal(message, channel)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bot.dlp import Dlp
 from bot.engines import Engine
 from bot.slack.answer.approval_cards import ApprovalCards
 from bot.slack.answer.notice import Notices
@@ -25,6 +26,7 @@ class Services:
 
     store: Store
     engine: Engine
+    dlp: Dlp
     replies: Replies
     notices: Notices
     cards: ApprovalCards

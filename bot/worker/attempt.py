@@ -13,7 +13,7 @@ from bot.store.steps import ANSWER, GIVEN_UP, WAITS, GivenUp, Waits, approval_st
 from bot.telemetry import metrics, timeline, trace
 from bot.telemetry.log import log
 from bot.telemetry.timeline import Timeline
-from bot.texts.answers import AI_UNAVAILABLE
+from bot.texts.answers import UNAVAILABLE
 from bot.timing import WorkerTiming
 from bot.turn.interrupt import Interrupt
 from bot.turn.reordering import begin_again
@@ -174,10 +174,11 @@ class Attempts:
     async def _show_notice(self, turn: Turn, dependency: str) -> None:
         """Post the outage notice once the person has waited long enough."""
         waited = time.time() - turn.claim.taken_at
-        if waited < self._circuits.timing.notice_after or not dependency.startswith("ai:"):
+        notice = UNAVAILABLE.get(dependency.partition(":")[0])
+        if waited < self._circuits.timing.notice_after or notice is None:
             return
         try:
-            await self._services.notices.show(turn, AI_UNAVAILABLE)
+            await self._services.notices.show(turn, notice)
         except (StoreUnavailable, Superseded):
             raise
         except Exception as error:
