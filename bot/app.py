@@ -3,37 +3,31 @@
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from aiohttp import web
 
-from bot.dlp import Dlp, open_dlp
-from bot.dlp.engine import DlpEngine
+from bot.dlp import open_dlp
 from bot.engines import Engine, open_engine
 from bot.engines.guard import GuardedEngine
 from bot.engines.polling import error_backoff
 from bot.errors import Retry, StoreUnavailable
 from bot.health import Probe, add_routes
+from bot.per_workspace import Shared, open_app
 from bot.settings import Settings
-from bot.slack.answer.approval_cards import ApprovalCards
-from bot.slack.answer.notice import Notices
-from bot.slack.answer.reply import Replies
 from bot.slack.answer.waiting import showing_waits
-from bot.slack.channels import Channels
-from bot.slack.client import Identity, SlackClient, identify, open_client, open_guarded_client
+from bot.slack.client import SlackClient, identify, open_client
 from bot.slack.delivery_notes import DeliveryNotes
-from bot.slack.direct_messages import DirectMessages
-from bot.slack.files import Files
+from bot.slack.dispatch import Dispatcher
 from bot.slack.http_server import listening
-from bot.slack.names import Names
 from bot.slack.people import People
-from bot.slack.rights import Rights
-from bot.slack.server import add_events_route, build_app, open_socket_mode
+from bot.slack.server import add_events_route, open_socket_mode
 from bot.slack.signatures import Verifier
-from bot.slack.threads import Threads
+from bot.slack.workspaces import OneWorkspace, PerWorkspace, Workspace, make_workspace
 from bot.store import Store, open_own_store
 from bot.sweeper import Sweeper, Swept
 from bot.telemetry.log import log
@@ -41,13 +35,10 @@ from bot.telemetry.trace import open_tracing
 from bot.telemetry.watchdog import Watchdog
 from bot.timing import EngineTiming, Timing
 from bot.tools.config import load_tools, summarize
-from bot.tools.toolbox import Toolbox, open_toolbox
-from bot.turn.background import Background, open_background
-from bot.turn.gate import Gate
-from bot.turn.limits import Limits
-from bot.turn.prices import Price, load_prices
+from bot.tools.toolbox import open_toolbox
+from bot.turn.background import open_background
+from bot.turn.prices import load_prices
 from bot.turn.services import Services
-from bot.turn.throttle import PacedEngine, Throttle
 from bot.worker.loop import Worker
 
 T = TypeVar("T")
@@ -62,9 +53,14 @@ class Bot:
 
     store: Store
     engine: Engine | None
-    people: People
+    workspaces: OneWorkspace
     address: tuple[str, int] | None
     work: asyncio.Task[None] | None = None
+
+    @property
+    def people(self) -> People:
+        """The people of the bot's own workspace."""
+        return self.workspaces.own.people
 
 
 async def serve(
@@ -111,13 +107,9 @@ async def open_bot(
         await stack.enter_async_context(open_tracing(settings.otel_exporter_otlp_endpoint))
         store = await stack.enter_async_context(open_own_store(settings, timing.store))
         await _patiently(store.ping, timing.start_patience)
-        async with open_client(settings) as plain:
-            identity = await _patiently(lambda: identify(plain), timing.start_patience)
-        client = await stack.enter_async_context(open_guarded_client(settings, store.circuits))
-        probes: dict[str, Probe] = {"redis": _pinged(store), "slack": _known(identity)}
-        people = People(client, admins=settings.bot_admins, home=identity.team_id)
-        channels = Channels(client, people, timing.slack)
-        rights = Rights(store, people, channels, settings)
+        client = await stack.enter_async_context(open_client(settings))
+        workspaces = await _open_workspaces(settings, timing, store, client)
+        probes: dict[str, Probe] = {"redis": _pinged(store), "slack": _known(workspaces.own)}
         engine: Engine | None = None
         work = None
         if work_part:
@@ -129,23 +121,10 @@ async def open_bot(
             dlp = await stack.enter_async_context(open_dlp(settings, store.circuits.guard))
             background = await stack.enter_async_context(open_background())
             toolbox = await stack.enter_async_context(open_toolbox(tools))
-            services = open_services(
-                settings,
-                timing,
-                store,
-                client,
-                identity,
-                people,
-                channels,
-                rights,
-                engine,
-                dlp,
-                prices,
-                background,
-                toolbox,
-            )
-            stack.push_async_callback(services.replies.drain)
-            worker = Worker(services, settings, timing.worker)
+            shared = Shared(timing, store, engine, dlp, prices, background, toolbox)
+            services = PerWorkspace(workspaces, shared.services)
+            stack.push_async_callback(_drain, services)
+            worker = Worker(store, services.find, settings, timing.worker)
             probes["worker"] = _alive(worker)
             work = await stack.enter_async_context(_working(worker))
             sweeping = Sweeper(
@@ -153,91 +132,46 @@ async def open_bot(
             ).keep_sweeping()
             await stack.enter_async_context(_running(sweeping))
         if web_part:
-            await stack.enter_async_context(showing_waits(client, store.inbox, timing.answer))
+            await stack.enter_async_context(showing_waits(workspaces, store.inbox, timing.answer))
             await stack.enter_async_context(_running(store.redelivery.watch()))
-            look_up = timing.slack.look_up
-            web_rights = Rights(store, people, channels, settings, look_up_seconds=look_up)
             notes = DeliveryNotes(store)
-            slack = build_app(
-                settings, store, client, identity, people, web_rights, notes, summarize(tools)
-            )
+            build = partial(open_app, store, timing.slack, summarize(tools))
+            dispatcher = Dispatcher(PerWorkspace(workspaces, build), notes)
             if settings.socket_mode:
                 probes["socket"] = await stack.enter_async_context(
-                    open_socket_mode(slack, settings, store)
+                    open_socket_mode(dispatcher, client, settings, store)
                 )
         site = web.Application()
         token = settings.bot_metrics_token
         token_text = token.get_secret_value() if token else ""
         add_routes(site, store, probes, public=web_part, token=token_text, is_stalled=is_stalled)
         if web_part and not settings.socket_mode:
-            add_events_route(site, slack, _verifier(settings), notes)
+            add_events_route(site, dispatcher, _verifier(settings), notes)
         port = settings.port if web_part else settings.bot_health_port
         address = None
         if port is not None:
             variable = "PORT" if web_part else "BOT_HEALTH_PORT"
             port_opened = listening(site, settings.bot_host, port, variable)
             address = await stack.enter_async_context(port_opened)
-        yield Bot(store, engine, people, address, work)
+        yield Bot(store, engine, workspaces, address, work)
+
+
+async def _open_workspaces(
+    settings: Settings, timing: Timing, store: Store, client: SlackClient
+) -> OneWorkspace:
+    identity = await _patiently(lambda: identify(client), timing.start_patience)
+    return OneWorkspace(make_workspace(client, identity, settings, store.circuits, timing.slack))
+
+
+async def _drain(services: PerWorkspace[Services]) -> None:
+    for each in services.all():
+        await each.replies.drain()
 
 
 def _default_model(settings: Settings) -> str:
     """The default of channels without a model: the model, or the assistant that has one."""
     is_assistant = settings.bot_engine == "assistants"
     return (settings.openai_assistant_id if is_assistant else None) or settings.openai_model
-
-
-def open_services(
-    settings: Settings,
-    timing: Timing,
-    store: Store,
-    client: SlackClient,
-    identity: Identity,
-    people: People,
-    channels: Channels,
-    rights: Rights,
-    engine: Engine,
-    dlp: Dlp,
-    prices: Mapping[str, Price],
-    background: Background,
-    toolbox: Toolbox,
-) -> Services:
-    """The services that turns and jobs share."""
-    limits = Limits(store, settings, prices, timing.clock)
-    throttle = Throttle(store, settings, timing.throttle)
-    replies = Replies(
-        client,
-        store,
-        bot_id=identity.bot_id,
-        live=settings.bot_streaming,
-        feedback=settings.bot_feedback,
-        reasoning=settings.bot_reasoning,
-        messages=settings.bot_answer_messages,
-        stream_channels=settings.bot_stream_channels,
-        timing=timing.answer,
-    )
-    return Services(
-        store=store,
-        engine=DlpEngine(PacedEngine(engine, throttle), dlp),
-        dlp=dlp,
-        replies=replies,
-        notices=Notices(client),
-        cards=ApprovalCards(client, store, timing.answer),
-        threads=Threads(client, Names(client, people, channels), identity),
-        files=Files(client),
-        people=people,
-        direct_messages=DirectMessages(client),
-        rights=rights,
-        gate=Gate(store, rights, limits, settings, dlp),
-        limits=limits,
-        throttle=throttle,
-        background=background,
-        toolbox=toolbox,
-        stop_grace=timing.engine.stop_grace,
-        rerun_pause=timing.engine.rerun_pause,
-        rollover_messages=settings.bot_rollover_messages,
-        answer_messages=settings.bot_answer_messages,
-        url=identity.url,
-    )
 
 
 @asynccontextmanager
@@ -284,9 +218,9 @@ def _pinged(store: Store) -> Probe:
     return pinged
 
 
-def _known(identity: Identity) -> Probe:
+def _known(own: Workspace) -> Probe:
     async def known() -> bool:
-        return bool(identity.user_id)
+        return bool(own.identity.user_id)
 
     return known
 

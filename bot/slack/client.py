@@ -84,20 +84,23 @@ class Identity:
 @asynccontextmanager
 async def open_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
     """One client with one connection pool. The SDK's own retries are off."""
-    async with _open_session() as session:
+    async with open_session() as session:
         yield AsyncWebClient(**_options(settings, session))
 
 
-@asynccontextmanager
-async def open_guarded_client(
-    settings: Settings, circuits: Circuits
-) -> AsyncIterator[AsyncWebClient]:
-    """Like `open_client`, behind circuit breakers."""
-    async with _open_session() as session:
-        yield GuardedClient(circuits, **_options(settings, session))
+def guard_client(client: AsyncWebClient, circuits: Circuits, access: str) -> "GuardedClient":
+    """A client like this one, on the same connections, behind circuit breakers."""
+    return GuardedClient(
+        circuits,
+        access,
+        token=client.token,
+        base_url=client.base_url,
+        session=client.session,
+        retry_handlers=[],
+    )
 
 
-def _open_session() -> aiohttp.ClientSession:
+def open_session() -> aiohttp.ClientSession:
     """A session that reads proxies from the environment only if there are any: otherwise aiohttp
     would look for `~/.netrc`, in a thread, before every request.
     """
@@ -143,18 +146,38 @@ class Uncertain(DependencyDown):
     """The call may have taken effect: look it up before repeating it."""
 
 
-class GuardedClient(AsyncWebClient):
-    """A client whose calls go through the circuit of their method's family."""
+class TokenRefused(DependencyDown):
+    """Slack refuses every call with this token; other workspaces are not affected."""
 
-    def __init__(self, circuits: Circuits, **options: Any) -> None:
+
+class GuardedClient(AsyncWebClient):
+    """A client whose calls go through two circuits: that of the method's family, which all
+    workspaces share, and `access`, which opens while Slack refuses this workspace's token.
+    """
+
+    def __init__(self, circuits: Circuits, access: str, **options: Any) -> None:
         super().__init__(**options)
         self._circuits = circuits
+        self._access = access
 
     async def api_call(self, api_method: str, **options: Any) -> AsyncSlackResponse:
         """Call a method. Raises what `slack_errors` does."""
+        async with self._circuits.guard(self._access, timed=False):
+            answer = await self._call(api_method, options)
+            if isinstance(answer, TokenRefused):
+                raise answer
+            return answer
+
+    async def _call(
+        self, api_method: str, options: dict[str, Any]
+    ) -> AsyncSlackResponse | TokenRefused:
+        """The answer; a refused token is returned, because it says that Slack works."""
         async with self._circuits.guard(f"slack:{family(api_method)}"):
-            with slack_errors():
-                return await super().api_call(api_method, **options)
+            try:
+                with slack_errors():
+                    return await super().api_call(api_method, **options)
+            except TokenRefused as refused:
+                return refused
 
 
 def family(method: str) -> str:
@@ -193,7 +216,7 @@ def slack_errors() -> Iterator[None]:
             after = _retry_after(error)
             raise Uncertain(f"slack_{code}", after=after, certain=certain) from error
         if code in REFUSING:
-            raise DependencyDown(f"slack_{code}", certain=True) from error
+            raise TokenRefused(f"slack_{code}", certain=True) from error
         if code in UNDELIVERABLE or (code in REFUSED_POSTS and _posts(error)):
             raise Undeliverable(code) from error
         raise

@@ -7,7 +7,7 @@ intervals. The first answer closes it, and the threads parked on it resume in or
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -62,8 +62,11 @@ class Circuits:
         return circuit is not None and time.monotonic() < circuit.retry_at
 
     @asynccontextmanager
-    async def guard(self, dependency: str, *, ongoing: bool = False) -> AsyncIterator[None]:
-        """Make one call of a dependency inside the block.
+    async def guard(
+        self, dependency: str, *, ongoing: bool = False, timed: bool = True
+    ) -> AsyncIterator[None]:
+        """Make one call of a dependency inside the block. Guards may be nested: a failure belongs
+        to the innermost, and only one of them is `timed`.
 
         Raises CircuitOpen without running the block while the circuit is open, unless the call
         is `ongoing`. DependencyDown from the block is recorded as a failure; any other error counts
@@ -71,9 +74,11 @@ class Circuits:
         """
         probing = not ongoing and await self._admit(dependency)
         try:
-            with timeline.calling(dependency.partition(":")[0]):
+            with timeline.calling(dependency.partition(":")[0]) if timed else nullcontext():
                 yield
         except DependencyDown as error:
+            if error.dependency:
+                raise
             error.dependency = dependency
             error.probed = probing
             await self._failed(error)

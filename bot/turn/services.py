@@ -1,5 +1,6 @@
-"""The services that turns and jobs share."""
+"""The services that the turns and jobs of a workspace share."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.dlp import Dlp
@@ -22,7 +23,7 @@ from bot.turn.throttle import Throttle
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that the turns and jobs of a worker share."""
+    """Everything that the turns and jobs of a workspace share in one worker."""
 
     store: Store
     engine: Engine
@@ -50,3 +51,7 @@ class Services:
     """Maximum number of messages of an answer; a longer one is attached as a file."""
     url: str
     """The workspace's address, `https://example.slack.com/`."""
+
+
+FindServices = Callable[[str], Awaitable[Services | None]]
+"""Takes the first part of a thread's key; None if the bot is not installed in that workspace."""

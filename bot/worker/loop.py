@@ -13,11 +13,11 @@ from structlog.contextvars import bind_contextvars
 from bot.engines.polling import error_backoff
 from bot.errors import BotError, StoreUnavailable, Superseded
 from bot.settings import Settings
-from bot.store import Claim, Entry
+from bot.store import Claim, Entry, Store
 from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.timing import WorkerTiming
-from bot.turn.services import Services
+from bot.turn.services import FindServices
 from bot.worker.active import ActiveThread, ActiveThreads, end_tasks, first_of
 from bot.worker.attempt import Attempts
 from bot.worker.heartbeat import Heartbeat
@@ -29,16 +29,20 @@ class Worker:
     """One worker of one process."""
 
     def __init__(
-        self, services: Services, settings: Settings, timing: WorkerTiming = WorkerTiming()
+        self,
+        store: Store,
+        services: FindServices,
+        settings: Settings,
+        timing: WorkerTiming = WorkerTiming(),
     ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        self._store = services.store
-        self._inbox = services.store.inbox
+        self._store = store
+        self._inbox = store.inbox
+        self._services = services
         self._settings = settings
         self._timing = timing
         self._active = ActiveThreads()
-        self._heartbeat = Heartbeat(self.name, services.store, self._active, timing)
-        self._attempts = Attempts(services, settings, timing)
+        self._heartbeat = Heartbeat(self.name, store, self._active, timing)
         self._batches: set[_Batch] = set()
         self._freed = asyncio.Event()
         self._leaving = asyncio.Event()
@@ -127,7 +131,7 @@ class Worker:
             if thread.claim is None:
                 return
             metrics.queue_seconds.observe(max(0.0, time.time() - entry.since))
-            await self._attempts.make(thread, self._store.turns.open(thread.claim))
+            await self._attempt(thread, thread.claim)
         except Superseded:
             self._heartbeat.abandon(thread.turn)
             log.info("claim_superseded")
@@ -138,6 +142,15 @@ class Worker:
         except Exception as error:
             # It also stays in Redis: a newer version may be able to read it after a deploy.
             log.exception("thread_unreadable", error=type(error).__name__)
+
+    async def _attempt(self, thread: ActiveThread, claim: Claim) -> None:
+        services = await self._services(claim.thread.team_id)
+        if services is None:
+            log.warning("turn_dropped", reason="not_installed", messages=len(claim.messages))
+            await self._inbox.settle(claim)
+            return
+        attempts = Attempts(services, self._settings, self._timing)
+        await attempts.make(thread, self._store.turns.open(claim))
 
     async def _take(self, entry: Entry, batch: _Batch | None) -> Claim | None:
         if batch:

@@ -4,12 +4,11 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
-from slack_bolt.async_app import AsyncApp
 
 import bot.engines.checks
 import bot.slack.checks
@@ -21,6 +20,7 @@ from bot.cli.main import commands
 from bot.cli.settings_checks import look_at_settings
 from bot.engines.checks import guess_addresses
 from bot.settings import Settings, read
+from bot.slack.dispatch import Dispatcher
 from bot.slack.server import open_socket_mode
 from bot.slack.socket_count import judge_connections, parse_hello
 from bot.store import Store, open_own_store
@@ -249,12 +249,15 @@ async def test_two_deployments_with_one_app_token_are_reported(redis_url: str) -
             "redis_url": redis_url,
         }
         one, two = (settings(bot_redis_prefix=name, **given) for name in ("one", "two"))
-        app = AsyncApp(token=slack.bot_token, client=slack_client(slack))
+        app, client = cast(Dispatcher, None), slack_client(slack)
         async with open_own_store(one) as first, open_own_store(two) as second:
-            async with open_socket_mode(app, one, first), open_socket_mode(app, one, first):
+            async with (
+                open_socket_mode(app, client, one, first),
+                open_socket_mode(app, client, one, first),
+            ):
                 await noted(first)
                 assert (await shared(one)) is None
-                async with open_socket_mode(app, two, second):
+                async with open_socket_mode(app, client, two, second):
                     await noted(second)
                     found = await shared(two)
             assert await first.sockets.keep("last") == 1

@@ -5,7 +5,12 @@ from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.settings import Settings
 from bot.slack.answer.waiting import showing_waits
+from bot.slack.channels import Channels
+from bot.slack.client import Identity
+from bot.slack.people import People
+from bot.slack.workspaces import OneWorkspace, Workspace
 from bot.store import Store
 from bot.store.journal import Turn
 from bot.texts.status import NO_WORKER, RESUMING, THINKING
@@ -13,6 +18,14 @@ from bot.timing import AnswerTiming
 from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
 
 QUICK = AnswerTiming(waiting_after=0.0, waiting_check=0.02)
+
+
+def one_workspace(client: AsyncWebClient) -> OneWorkspace:
+    """The only workspace, with this client."""
+    identity, people = Identity("T", "", "U", "B", ""), People(client)
+    settings = Settings(_env_file=None, slack_bot_token="xoxb-1")
+    channels = Channels(client, people)
+    return OneWorkspace(Workspace("T", client, identity, people, channels, settings))
 
 
 def shown(scene: Scene) -> str:
@@ -23,7 +36,7 @@ def shown(scene: Scene) -> str:
 async def test_the_status_is_cleared_when_nothing_is_posted(store: Store) -> None:
     async with open_scene(store) as scene:
         client = Wire().client(scene.slack, scene.session)
-        async with showing_waits(client, store.inbox, QUICK):
+        async with showing_waits(one_workspace(client), store.inbox, QUICK):
             await scene.slack.wait_for(lambda: shown(scene) == NO_WORKER)
             claim = (await scene.take()).claim
             await store.inbox.settle(claim)  # as after a "stop" or a deletion
@@ -59,7 +72,7 @@ async def test_a_worker_that_takes_the_thread_at_that_moment_keeps_its_status(
         client = Client(
             token=scene.slack.bot_token, base_url=scene.slack.api_url, session=scene.session
         )
-        async with showing_waits(client, store.inbox, QUICK):
+        async with showing_waits(one_workspace(client), store.inbox, QUICK):
             await scene.slack.wait_for(lambda: len(scene.slack.calls) >= 3)
             assert shown(scene) == THINKING
 

@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError, StoreUnavailable
 from bot.models import Thread
 from bot.slack.client import slack_errors
+from bot.slack.workspaces import Workspaces
 from bot.store import Inbox, Wait
 from bot.telemetry.log import log
 from bot.texts.status import NO_WORKER, RESUMING, RETRYING, THINKING, WAITING
@@ -45,10 +45,10 @@ class _Shown:
 
 @asynccontextmanager
 async def showing_waits(
-    client: AsyncWebClient, inbox: Inbox, timing: AnswerTiming
+    workspaces: Workspaces, inbox: Inbox, timing: AnswerTiming
 ) -> AsyncIterator[None]:
     """Inside the block, threads that no worker holds show a waiting status."""
-    task = asyncio.create_task(_keep_showing(client, inbox, timing))
+    task = asyncio.create_task(_keep_showing(workspaces, inbox, timing))
     try:
         yield
     finally:
@@ -56,12 +56,12 @@ async def showing_waits(
         await asyncio.wait([task])
 
 
-async def _keep_showing(client: AsyncWebClient, inbox: Inbox, timing: AnswerTiming) -> None:
+async def _keep_showing(workspaces: Workspaces, inbox: Inbox, timing: AnswerTiming) -> None:
     shown: dict[Thread, _Shown] = {}
     while True:
         await asyncio.sleep(timing.waiting_check)
         try:
-            await _show_all(client, inbox, timing, shown)
+            await _show_all(workspaces, inbox, timing, shown)
         except StoreUnavailable as error:
             log.debug("waiting_status_not_set", error=str(error))
         except Exception:
@@ -69,12 +69,12 @@ async def _keep_showing(client: AsyncWebClient, inbox: Inbox, timing: AnswerTimi
 
 
 async def _show_all(
-    client: AsyncWebClient, inbox: Inbox, timing: AnswerTiming, shown: dict[Thread, _Shown]
+    workspaces: Workspaces, inbox: Inbox, timing: AnswerTiming, shown: dict[Thread, _Shown]
 ) -> None:
     waiting = await inbox.unattended(timing.waiting_after)
     for thread in [thread for thread in shown if thread not in waiting]:
         shown[thread] = _Shown()
-        if await _clear(client, inbox, thread):
+        if await _clear(workspaces, inbox, thread):
             del shown[thread]
     now = time.monotonic()
     due = [
@@ -84,35 +84,38 @@ async def _show_all(
     ]
     for thread, why in due[:STATUSES_PER_CHECK]:
         shown[thread] = _Shown(why, time.monotonic())
-        await _show(client, inbox, thread, why)
+        await _show(workspaces, inbox, thread, why)
 
 
-async def _show(client: AsyncWebClient, inbox: Inbox, thread: Thread, why: Wait) -> None:
-    await _set_status(client, thread, WORDS[why])
+async def _show(workspaces: Workspaces, inbox: Inbox, thread: Thread, why: Wait) -> None:
+    await _set_status(workspaces, thread, WORDS[why])
     state = (await inbox.state(thread)).state
     # A worker that took the thread at this moment may have set its status before ours.
     if why == "queued" and state == "claimed":
-        await _set_status(client, thread, THINKING)
+        await _set_status(workspaces, thread, THINKING)
     # An answer posted at this moment would not clear ours.
     if state == "idle":
-        await _set_status(client, thread, "")
+        await _set_status(workspaces, thread, "")
 
 
-async def _clear(client: AsyncWebClient, inbox: Inbox, thread: Thread) -> bool:
+async def _clear(workspaces: Workspaces, inbox: Inbox, thread: Thread) -> bool:
     """Clear the status once nothing waits: not every message is answered with a post.
 
     Returns whether the thread is idle.
     """
     if (await inbox.state(thread)).state != "idle":
         return False
-    await _set_status(client, thread, "")
+    await _set_status(workspaces, thread, "")
     return True
 
 
-async def _set_status(client: AsyncWebClient, thread: Thread, status: str) -> None:
+async def _set_status(workspaces: Workspaces, thread: Thread, status: str) -> None:
+    workspace = await workspaces.find(thread.team_id)
+    if workspace is None:
+        return
     try:
         with slack_errors():
-            await client.assistant_threads_setStatus(
+            await workspace.client.assistant_threads_setStatus(
                 channel_id=thread.channel_id, thread_ts=thread.thread_ts, status=status
             )
     except (BotError, SlackApiError) as error:

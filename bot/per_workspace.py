@@ -1,0 +1,95 @@
+"""What each workspace has of its own: the services of its turns, and its Bolt app."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot.calls import ToolSummary
+from bot.dlp import Dlp
+from bot.dlp.engine import DlpEngine
+from bot.engines import Engine
+from bot.slack.answer.approval_cards import ApprovalCards
+from bot.slack.answer.notice import Notices
+from bot.slack.answer.reply import Replies
+from bot.slack.direct_messages import DirectMessages
+from bot.slack.files import Files
+from bot.slack.names import Names
+from bot.slack.rights import Rights
+from bot.slack.threads import Threads
+from bot.slack.workspace_app import WorkspaceApp, build_app
+from bot.slack.workspaces import Workspace
+from bot.store import Store
+from bot.timing import SlackTiming, Timing
+from bot.tools.toolbox import Toolbox
+from bot.turn.background import Background
+from bot.turn.gate import Gate
+from bot.turn.limits import Limits
+from bot.turn.prices import Price
+from bot.turn.services import Services
+from bot.turn.throttle import PacedEngine, Throttle
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the workspaces of one worker share."""
+
+    timing: Timing
+    store: Store
+    engine: Engine
+    dlp: Dlp
+    prices: Mapping[str, Price]
+    background: Background
+    toolbox: Toolbox
+
+    def services(self, workspace: Workspace) -> Services:
+        """The services of a workspace's turns and jobs."""
+        settings, store, timing = workspace.settings, self.store, self.timing
+        client, people, channels = workspace.client, workspace.people, workspace.channels
+        rights = Rights(store, people, channels, settings)
+        limits = Limits(store, settings, self.prices, timing.clock)
+        throttle = Throttle(store, settings, timing.throttle)
+        return Services(
+            store=store,
+            engine=DlpEngine(PacedEngine(self.engine, throttle), self.dlp),
+            dlp=self.dlp,
+            replies=self._replies(workspace),
+            notices=Notices(client),
+            cards=ApprovalCards(client, store, timing.answer),
+            threads=Threads(client, Names(client, people, channels), workspace.identity),
+            files=Files(client),
+            people=people,
+            direct_messages=DirectMessages(client),
+            rights=rights,
+            gate=Gate(store, rights, limits, settings, self.dlp),
+            limits=limits,
+            throttle=throttle,
+            background=self.background,
+            toolbox=self.toolbox,
+            stop_grace=timing.engine.stop_grace,
+            rerun_pause=timing.engine.rerun_pause,
+            rollover_messages=settings.bot_rollover_messages,
+            answer_messages=settings.bot_answer_messages,
+            url=workspace.identity.url,
+        )
+
+    def _replies(self, workspace: Workspace) -> Replies:
+        settings = workspace.settings
+        return Replies(
+            workspace.client,
+            self.store,
+            bot_id=workspace.identity.bot_id,
+            live=settings.bot_streaming,
+            feedback=settings.bot_feedback,
+            reasoning=settings.bot_reasoning,
+            messages=settings.bot_answer_messages,
+            stream_channels=settings.bot_stream_channels,
+            timing=self.timing.answer,
+        )
+
+
+def open_app(
+    store: Store, timing: SlackTiming, tools: ToolSummary, workspace: Workspace
+) -> WorkspaceApp:
+    """The Bolt app of a workspace."""
+    people, channels = workspace.people, workspace.channels
+    rights = Rights(store, people, channels, workspace.settings, look_up_seconds=timing.look_up)
+    return build_app(workspace, store, rights, tools)

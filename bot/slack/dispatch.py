@@ -1,0 +1,66 @@
+"""Every request from Slack, over both transports, to the app of the workspace that it is from."""
+
+import time
+from typing import Any
+
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
+
+from bot.errors import StoreUnavailable
+from bot.slack.delivery_notes import DeliveryNotes
+from bot.slack.events import installation
+from bot.slack.workspace_app import WorkspaceApp
+from bot.slack.workspaces import PerWorkspace
+from bot.telemetry import metrics, trace
+from bot.telemetry.log import log
+
+
+class Dispatcher:
+    """Hands requests to the workspaces' apps, and measures them from request to response."""
+
+    def __init__(self, apps: PerWorkspace[WorkspaceApp], notes: DeliveryNotes) -> None:
+        self._apps = apps
+        self._notes = notes
+
+    async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
+        """The response to a request; 500 lets Slack deliver an event again.
+
+        The bot's own messages end here, and requests of workspaces that have not installed it.
+        """
+        began = time.perf_counter()
+        self._notes.accepted()
+        if not is_well_formed(req.body):
+            return BoltResponse(status=400, body={"error": "malformed body"})
+        if answer := _answer_slack(req.body):
+            return answer
+        try:
+            app = await self._apps.find(installation(req.context))
+        except StoreUnavailable as error:
+            log.error("redis_unavailable", error=str(error))
+            return BoltResponse(status=500, body={"error": "try again"})
+        if app is None or app.is_our_own(req.body.get("event")):
+            return BoltResponse(status=200)
+        with trace.span("slack request", kind="server", slack_transport=req.mode):
+            response = await app.async_dispatch(req)
+        seconds = time.perf_counter() - began
+        metrics.acks.labels(req.mode, response.status).observe(seconds)
+        return response
+
+
+def is_well_formed(body: Any) -> bool:
+    """Whether a request has the fields that every listener needs."""
+    if not isinstance(body, dict):
+        return False
+    if body.get("type") == "event_callback":
+        event = body.get("event")
+        return isinstance(event, dict) and isinstance(event.get("type"), str)
+    if "command" in body:
+        return all(isinstance(body.get(key), str) for key in ("user_id", "channel_id"))
+    return True
+
+
+def _answer_slack(body: dict[str, Any]) -> BoltResponse | None:
+    """The response to Slack's own checks of the address, which name no workspace."""
+    if body.get("type") == "url_verification":
+        return BoltResponse(status=200, body={"challenge": body.get("challenge")})
+    return BoltResponse(status=200) if body.get("ssl_check") == "1" else None

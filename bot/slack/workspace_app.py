@@ -1,0 +1,130 @@
+"""Bolt's app of one workspace, with all its listeners."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.context.async_context import AsyncBoltContext
+from slack_bolt.logger.messages import warning_client_prioritized_and_token_skipped
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.calls import ToolSummary
+from bot.errors import BotError
+from bot.slack.events import Listeners, installation
+from bot.slack.messages import Messages
+from bot.slack.people import People
+from bot.slack.rights import Rights
+from bot.slack.surfaces.approvals import ApprovalButtons
+from bot.slack.surfaces.channel_modal import ChannelModal
+from bot.slack.surfaces.commands import Answer, Ask, Command, all_commands
+from bot.slack.surfaces.feedback import AnswerButtons
+from bot.slack.surfaces.home import Home
+from bot.slack.surfaces.job_buttons import JobButtons
+from bot.slack.surfaces.shortcuts import Buttons
+from bot.slack.workspaces import Workspace
+from bot.store import Store, jobs
+from bot.telemetry.log import log
+
+# Bolt gets our client on purpose; its warning about the token in the environment is noise.
+logging.getLogger("slack_bolt.AsyncApp").addFilter(
+    lambda record: record.getMessage() != warning_client_prioritized_and_token_skipped()
+)
+
+
+class WorkspaceApp(AsyncApp):
+    """Bolt's app of one workspace."""
+
+    def __init__(self, messages: Messages, **options: Any) -> None:
+        super().__init__(**options)
+        self._messages = messages
+
+    def is_our_own(self, event: Any) -> bool:
+        """Whether the event is about one of the bot's own messages."""
+        if not isinstance(event, dict) or event.get("type") != "message":
+            return False
+        inner = event.get("message") or event.get("previous_message")
+        return self._messages.is_ours(inner if isinstance(inner, dict) else event)
+
+
+def build_app(
+    workspace: Workspace, store: Store, rights: Rights, tools: ToolSummary
+) -> WorkspaceApp:
+    """The app of a workspace, with the listeners of all our events, commands, shortcuts and
+    buttons."""
+    settings, client, identity = workspace.settings, workspace.client, workspace.identity
+    people = workspace.people
+
+    async def authorize() -> AuthorizeResult:
+        return AuthorizeResult(
+            enterprise_id=identity.enterprise_id or None,
+            team_id=identity.team_id,
+            bot_user_id=identity.user_id,
+            bot_id=identity.bot_id,
+            bot_token=client.token,
+        )
+
+    app = WorkspaceApp(
+        Messages(identity),
+        # Bolt gives each listener a client with the token that `authorize` returns.
+        client=AsyncWebClient(base_url=client.base_url, session=client.session, retry_handlers=[]),
+        authorize=authorize,
+        request_verification_enabled=False,  # `add_events_route` verifies before it parses
+        process_before_response=True,  # by default Bolt returns 200 before the listener has run
+        attaching_conversation_kwargs_enabled=False,
+    )
+    home = Home(store, people, rights, client, identity.url)
+    home.register(app)
+    ChannelModal(store, people, client, home, tools).register(app)
+    Listeners(store, client, identity, people, rights, settings).register(app)
+    Buttons(store, rights).register(app)
+    JobButtons(store, home.tell_asked).register(app)
+    AnswerButtons(store, rights).register(app)
+    ApprovalButtons(store, rights, client).register(app)
+    for command in all_commands():
+        name = f"/{settings.bot_command_prefix}{command.name.removeprefix('/')}"
+        app.command(name)(_command_listener(command, store, people, rights, tools, identity.url))
+
+    @app.error
+    async def error(error: Exception, body: Mapping[str, Any]) -> None:
+        log.error(
+            "listener_failed",
+            error=type(error).__name__,
+            event_id=body.get("event_id"),
+            kind=body.get("type") or body.get("command"),
+            exc_info=None if isinstance(error, BotError) else error,
+        )
+
+    return app
+
+
+async def _answer(command: Command, ask: Ask) -> Answer:
+    place = jobs.place(ask.team_id, ask.user_id)
+    reason = "" if command.for_everyone else await ask.rights.refusal_of(place, ask.user_id)
+    return {"text": await ask.rights.explain(reason)} if reason else await command.answer(ask)
+
+
+def _command_listener(
+    command: Command,
+    store: Store,
+    people: People,
+    rights: Rights,
+    tools: ToolSummary,
+    url: str,
+) -> Any:
+    async def listen(ack: AsyncAck, body: Mapping[str, Any], context: AsyncBoltContext) -> None:
+        ask = Ask(
+            team_id=installation(context),
+            channel_id=body["channel_id"],
+            user_id=body["user_id"],
+            text=body.get("text") or "",
+            store=store,
+            people=people,
+            rights=rights,
+            tools=tools,
+            url=url,
+        )
+        await ack(**await _answer(command, ask), response_type="ephemeral")
+
+    return listen
