@@ -127,6 +127,10 @@ class Conversation:
     owed: tuple[Message, ...] = ()
     """Messages of turns that failed or were stopped. A server that gets messages with the run may
     have stored none of them: the next run sends the missing ones again."""
+    external: bool = field(default=False, compare=False)
+    """Whether it holds content that may contain instructions of others: see `bot.turn.external`."""
+    sources: frozenset[str] = field(default=frozenset(), compare=False)
+    """The tools (keys of grants) whose results of that kind it holds."""
 
 
 @dataclass(frozen=True, slots=True)

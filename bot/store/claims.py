@@ -13,6 +13,8 @@ Interrupt = Literal["stop", "reset", "late"]
 CLOCK_SKEW = 2.0
 """Seconds by which Slack's clock and Redis's may differ."""
 
+SOURCE = "source:"
+"""The prefix of the fields of a conversation that name its sources of external content."""
 GRANT = "allow:"
 """The prefix of a conversation's fields that allow a tool in its thread."""
 
@@ -224,6 +226,8 @@ def parse_conversation(thread: Thread, fields: Mapping[str, str]) -> Conversatio
         last_item_id=fields.get("last_item_id", ""),
         messages=int(fields.get("messages", 0)),
         owed=decode(tuple[Message, ...], fields.get("owed") or "[]"),
+        external=int(fields.get("external", 0)) > 0,
+        sources=frozenset(name.removeprefix(SOURCE) for name in fields if name.startswith(SOURCE)),
     )
 
 

@@ -7,7 +7,7 @@ thread's messages to its single entry in it. `prelude.lua` says how.
 import asyncio
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 
 from bot.models import Message, Record, Run, Thread, Usage, decode, encode
 from bot.store.claims import (
+    SOURCE,
     Amendment,
     Claim,
     Delivery,
@@ -266,18 +267,21 @@ class Inbox:
         owed: Sequence[Message] | None = None,
         runs: Sequence[Run] = (),
         kept: Sequence[Message] = (),
+        external: bool = False,
+        sources: Collection[str] = (),
     ) -> None:
         """End the turn: its messages are done, except those in `kept`, which wait for the next
         turn.
 
         The authors of `answered` (default: all messages) become participants of the conversation.
         Atomically, `records` are appended to our record of it, `usage` is added to its counts, and
-        `owed`, if given, replaces what the conversation is owed.
+        `owed`, if given, replaces what the conversation is owed. `external` and
+        `sources` mark the conversation as holding external content, for as long as it lives.
         """
         messages = claim.messages if answered is None else answered
-        await self._settle(
-            claim, None, messages, records, usage or Usage(), last_item_id, owed, runs, kept
-        )
+        counts = asdict(usage or Usage()) | ({"external": 1} if external else {})
+        counts |= {SOURCE + source: 1 for source in sources}
+        await self._settle(claim, None, messages, records, counts, last_item_id, owed, runs, kept)
 
     async def dead_letter(
         self,
@@ -289,10 +293,11 @@ class Inbox:
     ) -> None:
         """End the turn without an answer: its messages become a dead letter.
 
-        With a `dependency` the letter is retried once that recovers.
+        With a `dependency` the letter is retried once that recovers. Its conversation may hold
+        external content: how far the turn came is not known here.
         """
         letter = DeadLetter.of(claim, reason, dependency)
-        await self._settle(claim, letter, claim.messages, records, Usage(), "", None, ())
+        await self._settle(claim, letter, claim.messages, records, {"external": 1}, "", None, ())
 
     async def _settle(
         self,
@@ -300,7 +305,7 @@ class Inbox:
         letter: DeadLetter | None,
         messages: Sequence[Message],
         records: Sequence[Record],
-        usage: Usage,
+        counts: Mapping[str, int],
         last_item_id: str,
         owed: Sequence[Message] | None,
         runs: Sequence[Run],
@@ -308,7 +313,6 @@ class Inbox:
     ) -> None:
         keys, thread = self._keys, claim.thread
         people = dict.fromkeys(message.user_id for message in messages)
-        counts = {"turns": 1, "messages": len(messages)} | asdict(usage)
         dropped = await self._connection.run(
             "settle",
             thread,
@@ -320,7 +324,7 @@ class Inbox:
             name=thread.key,
             place=f"{thread.channel_id}:{thread.thread_ts}",
             last_item_id=last_item_id,
-            counts=json.dumps(counts),
+            counts=json.dumps({"turns": 1, "messages": len(messages), **counts}),
             records=json.dumps([encode(record) for record in records]),
             letter_id=letter.id if letter else "",
             letter=encode(letter) if letter else "",

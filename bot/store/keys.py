@@ -66,7 +66,7 @@ FAMILIES = {
     "thread": Family("hash", "claim of a busy thread", "until it rests", "8 fields"),
     "turn": Family("hash", "journal of the turn under way", "until settled", "steps of a turn"),
     "conversation": Family(
-        "hash", "a thread's conversation", "BOT_RETENTION_DAYS", "15 fields, 50 grants"
+        "hash", "a thread's conversation", "BOT_RETENTION_DAYS", "16 fields, 50 grants, 50 sources"
     ),
     "record": Family("list", "what was said, for a rebuild", "as its conversation", "by bytes"),
     "recent": Family("zset", "a person's conversations", "BOT_RETENTION_DAYS", "conversations"),

@@ -168,6 +168,8 @@ class Called:
     request: Mapping[str, Any] = field(default_factory=dict)
     approved: bool = False
     """Of a call that the AI server makes itself: it may; the result is not known here."""
+    source: str = ""
+    """The key of the tool's grant ("Allow in this thread")."""
 
 
 @dataclass(frozen=True, slots=True)

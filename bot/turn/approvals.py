@@ -77,7 +77,13 @@ class _Asking:
         self._turn = turn
         self._toolbox = services.toolbox
         self.requester = request.last.user_id
-        self._external = read_external(turn, request)
+        known = request.conversation
+        self._in_turn = read_external(turn, request) or bool(known and known.external)
+        self._sources = known.sources if known else frozenset()
+
+    @property
+    def _external(self) -> bool:
+        return self._in_turn or bool(self._sources)
 
     def by_policy(self, pending: PendingCall) -> Verdict | None:
         """The verdict of the policy alone; None if a person must be asked."""
@@ -89,8 +95,7 @@ class _Asking:
             return None  # once people are asked, their decision counts
         if decision == "allow":
             return Verdict("run")
-        by = self._turn.claim.grants.get(self._grant(tool))
-        if by and not self._external and not self._toolbox.asks_always(tool):
+        if by := self._granted_by(tool):
             return Verdict("run", by, policy="thread")
         if not can_decide(self._turn, self.requester):
             return Verdict("denied", reason=texts.NO_ONE, policy="ask")
@@ -98,10 +103,20 @@ class _Asking:
             return Verdict("denied", reason=texts.TOO_LONG, policy="ask")
         return None
 
+    def _granted_by(self, tool: Tool) -> str:
+        """The person who allowed the tool in this thread, or "".
+
+        External content voids that, but for earlier results of the tool itself.
+        """
+        grant = grant_key(self.requester, tool)
+        if self._in_turn or self._sources - {grant} or self._toolbox.asks_always(tool):
+            return ""
+        return self._turn.claim.grants.get(grant, "")
+
     async def approval_of(self, pending: PendingCall) -> Approval:
         """The question to people about a call."""
         tool, arguments = pending.tool, pending.arguments
-        offered = self._grant(tool) if self._may_grant(tool) else ""
+        offered = grant_key(self.requester, tool) if self._may_grant(tool) else ""
         return Approval(
             id=pending.key,
             requester=self.requester,
@@ -119,11 +134,6 @@ class _Asking:
         is_full = len(self._turn.claim.grants) >= MOST_GRANTS
         return not is_full and not self._toolbox.asks_always(tool)
 
-    def _grant(self, tool: Tool) -> str:
-        """The key of "Allow in this thread": it applies to one person and one definition of the
-        tool."""
-        return digest(self.requester, tool.server, tool.name, _definition(tool))[:32]
-
     async def _notes(self, pending: PendingCall) -> list[str]:
         """Warnings about what a person could overlook."""
         tool, notes = pending.tool, []
@@ -138,6 +148,12 @@ class _Asking:
         if words := mixed_words(render_arguments(pending.arguments)):
             notes.append(texts.mixed(words))
         return notes
+
+
+def grant_key(requester: str, tool: Tool) -> str:
+    """The key of "Allow in this thread": it applies to one person and one definition of the
+    tool."""
+    return digest(requester, tool.server, tool.name, _definition(tool))[:32]
 
 
 def lookalikes(tool: Tool, others: Iterable[Tool], most: int = 3) -> list[str]:

@@ -19,7 +19,7 @@ from bot.telemetry.log import log
 from bot.texts import tools as texts
 from bot.tools.tool import Caller, Result, Tool, parse_arguments
 from bot.tools.toolbox import Offer
-from bot.turn.approvals import POLICY, PendingCall, Verdict, ask_input, decide_calls
+from bot.turn.approvals import POLICY, PendingCall, Verdict, ask_input, decide_calls, grant_key
 from bot.turn.batch import Request
 from bot.turn.interrupt import Interrupt
 from bot.turn.rounds_so_far import last_result
@@ -155,7 +155,8 @@ class Calling:
             return _not_approved(tool, verdict)
         began = time.monotonic()
         result = await self.services.toolbox.call(tool, pending.arguments, self._caller(), answers)
-        return _as_called(result, tool, round((time.monotonic() - began) * 1000))
+        called = _as_called(result, tool, round((time.monotonic() - began) * 1000))
+        return replace(called, source=grant_key(self.request.last.user_id, tool))
 
     def _caller(self) -> Caller:
         thread = self.turn.claim.thread

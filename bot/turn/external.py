@@ -1,27 +1,71 @@
-"""Detects whether a turn has read content that its requester did not write.
+"""Detects whether a conversation holds content that the requester of a turn did not write.
 
 Such content may contain instructions for the model, so calls with effects need a person's approval
 even if the policy allows them.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from bot.store import steps
 from bot.store.journal import Turn
 from bot.texts.prompts import QUOTED
 from bot.turn.batch import Request
-from bot.turn.rounds_so_far import hosted_calls, rounds_of
+from bot.turn.rounds_so_far import Round, hosted_calls, rounds_of
 
 HARMLESS = frozenset({"image_generation"})
 """Built-in tools that read nothing."""
+MOST_SOURCES = 50
+"""Maximum number of tools that are told apart as sources in one conversation."""
 
 
 def read_external(turn: Turn, request: Request) -> bool:
-    """Whether the turn had read external content before its newest calls."""
-    return _heard_others(turn, request) or _read_by_tools(turn)
+    """Whether the turn had read external content before its newest calls.
+
+    The results of these do not count: after a crash they may already exist.
+    """
+    rounds = list(rounds_of(turn))[:-1]
+    return _heard_others(turn, request) or _was_hosted(turn) or bool(sources_of(rounds))
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a turn leaves in its conversation for the next ones: see `Conversation`."""
+
+    external: bool
+    sources: frozenset[str]
+
+
+def left_behind(turn: Turn, request: Request) -> Left:
+    """The external content that the turn leaves behind."""
+    sources = sources_of(rounds_of(turn))
+    known = request.conversation.sources if request.conversation else frozenset()
+    is_full = len(known | sources) > MOST_SOURCES
+    external = _heard_others(turn, request) or _was_hosted(turn) or is_full or "" in sources
+    return Left(external, frozenset() if is_full else sources - {""})
+
+
+def sources_of(rounds: Iterable[Round]) -> frozenset[str]:
+    """The tools whose results may contain anyone's text."""
+    return frozenset(
+        called.source
+        for each in rounds
+        for called in each.called
+        if called.open_world and called.outcome == "done"
+    )
+
+
+def _was_hosted(turn: Turn) -> bool:
+    """Whether the AI server itself has called tools that read."""
+    return any(call.name not in HARMLESS for call in hosted_calls(turn))
 
 
 def _heard_others(turn: Turn, request: Request) -> bool:
     """Other people's words, files, link previews and forwarded messages."""
-    requester, heard = request.last.user_id, turn.recall(steps.HEARD)
+    known, heard = request.conversation, turn.recall(steps.HEARD)
+    requester = request.last.user_id
+    if known is not None and known.user_id != requester:
+        return True
     messages = heard.messages if heard else request.messages
     if heard and heard.before:
         return True
@@ -30,18 +74,4 @@ def _heard_others(turn: Turn, request: Request) -> bool:
         or message.files
         or any(mark in message.text for mark in QUOTED)
         for message in messages
-    )
-
-
-def _read_by_tools(turn: Turn) -> bool:
-    """Results of tools that may contain anyone's text, and searches of the AI server.
-
-    The results of the newest round do not count: after a crash they may already exist.
-    """
-    if any(call.name not in HARMLESS for call in hosted_calls(turn)):
-        return True
-    return any(
-        called.open_world and called.outcome == "done"
-        for each in list(rounds_of(turn))[:-1]
-        for called in each.called
     )

@@ -7,6 +7,7 @@ from bot.store import steps
 from bot.store.journal import Turn
 from bot.store.steps import Attempt, Heard
 from bot.turn.batch import Request
+from bot.turn.external import left_behind
 from bot.turn.reordering import own_attempt
 from bot.turn.rounds_so_far import made_outputs, runs_of
 from bot.turn.services import Services
@@ -39,6 +40,7 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
     outputs = made_outputs(turn)
     text = await in_thread(clean, answer.text)
     said.append(Record("assistant", text, questions[-1].ts, outputs=outputs))
+    left = left_behind(turn, request)
     await inbox.settle(
         turn.claim,
         answered=questions,
@@ -46,6 +48,8 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
         usage=answer.usage,
         last_item_id=answer.last_item_id,
         runs=runs_of(turn),
+        external=left.external,
+        sources=left.sources,
         owed=() if services.engine.appends else owed(turn, request, answer, heard.messages),
     )
 

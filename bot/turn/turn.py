@@ -102,7 +102,9 @@ async def settle_found(
         return None
     said = [Record("user", m.text, m.ts, m.user_id) for m in done if m.kind == "message"]
     said.append(Record("assistant", text, turn.claim.messages[0].ts))
-    await services.store.inbox.settle(turn.claim, answered=done, records=said, kept=kept)
+    await services.store.inbox.settle(
+        turn.claim, answered=done, records=said, kept=kept, external=True
+    )
     return Answer(text, reason="found")
 
 
