@@ -10,6 +10,7 @@ from bot.telemetry.log import log
 from bot.timing import Timing
 from tests.redis_server import RedisServer, open_clean_store, run_server
 from tests.skips import summary
+from tests.world import BASE_TIMING
 
 
 @pytest.fixture(autouse=True)
@@ -28,9 +29,10 @@ def plain_log() -> None:
 
 
 @pytest.fixture
-def timing() -> Timing:
-    """The timing of the bot under test. Modules and tests override it to avoid waiting."""
-    return Timing()
+def timing(request: pytest.FixtureRequest) -> Timing:
+    """The timing of the bot under test: `TIMING` of the test's module, where it has one."""
+    timing: Timing = getattr(request.module, "TIMING", BASE_TIMING)
+    return timing
 
 
 @pytest.fixture(scope="session")

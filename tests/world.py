@@ -16,7 +16,14 @@ from bot.settings import Settings
 from bot.slack.events import EVENTS
 from bot.slack.manifest import SCOPES
 from bot.slack.surfaces.commands import all_commands
-from bot.timing import EngineTiming, Timing
+from bot.timing import (
+    AnswerTiming,
+    CircuitTiming,
+    EngineTiming,
+    StoreTiming,
+    Timing,
+    WorkerTiming,
+)
 from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
 from local_slack.workspace.model import Message
@@ -24,7 +31,20 @@ from tests.fakes.openai import FakeOpenAI, held, open_fake_openai
 from tests.recording import Recording
 
 PATIENCE = 20.0
-TIMING = Timing(engine=EngineTiming(rerun_pause=0.05))
+WORKER = WorkerTiming(heartbeat=0.1, retry_first=0.05, retry_longest=1.0, recheck=0.02)
+CIRCUITS = CircuitTiming(first_pause=0.1, longest_pause=1.0, resumed_per_second=100.0)
+ANSWER = AnswerTiming(posts_per_second=50.0, settling=0.2)
+ENGINE = EngineTiming(
+    poll_first=0.05, poll_longest=0.2, error_first=0.05, lock_pause=0.1, rerun_pause=0.05
+)
+BASE_TIMING = Timing(
+    worker=WORKER, store=StoreTiming(circuits=CIRCUITS), answer=ANSWER, engine=ENGINE
+)
+"""Shorter pauses than in production; leases and timeouts, which a loaded machine could exceed, are
+the same."""
+
+GROWING = replace(BASE_TIMING, answer=replace(ANSWER, short=0.05, append_every=0.1, edit_every=0.2))
+"""An answer is visible as soon as it has begun."""
 
 
 async def wait_until(condition: Callable[[], Awaitable[Any]], timeout: float = PATIENCE) -> Any:
@@ -134,7 +154,7 @@ async def open_world(
     engine: str = "responses",
     socket_mode: bool = True,
     fake: dict[str, Any] | None = None,
-    timing: Timing = TIMING,
+    timing: Timing = BASE_TIMING,
     recording: Recording | None = None,
     work_part: bool = True,
     **given: Any,

@@ -11,14 +11,9 @@ from bot.timing import Timing
 from tests.expiry import keys_without_expiry
 from tests.redis_server import RedisServer
 from tests.stories.tools import OpenTools
-from tests.world import TIMING, World, open_world
+from tests.world import World, open_world
 
 ENGINES = ("responses", "assistants", "echo")
-
-
-@pytest.fixture
-def timing() -> Timing:
-    return TIMING
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from bot.models import Record
 from bot.slack import threads
 from bot.store import Turn
 from bot.texts.answers import STOPPED, WORDS
-from bot.timing import AnswerTiming, EngineTiming, ThrottleTiming, Timing, WorkerTiming
+from bot.timing import EngineTiming, ThrottleTiming, Timing, WorkerTiming
 from bot.turn import throttle
 from bot.turn.interrupt import Interrupt
 from bot.turn.reruns import TRANSIENT
@@ -33,31 +33,22 @@ from tests.fakes.openai import (
     incomplete,
     never,
 )
-from tests.world import World, open_world, wait_until
+from tests.world import BASE_TIMING, World, open_world, wait_until
 
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 CONVERSATIONS = {"responses": "/conversations", "assistants": "/threads"}
 MESSAGES = {"assistants": "/threads/*/messages"}
 
 
-ANSWER = AnswerTiming(posts_per_second=50.0)
 WORKER = WorkerTiming(heartbeat=0.05, retry_first=0.005, retry_longest=0.05)
 THROTTLE = ThrottleTiming(pause=0.1, rate_after_pause=200.0)
 ENGINE = EngineTiming(
     poll_first=0.02, poll_longest=0.02, error_first=0.02, lock_pause=0.1, rerun_pause=0.02
 )
-IMPATIENT = Timing(
-    worker=replace(WORKER, patience=0.5), throttle=THROTTLE, engine=ENGINE, answer=ANSWER
-)
-SHORT_REQUESTS = Timing(
-    worker=WORKER, throttle=THROTTLE, engine=replace(ENGINE, create_timeout=1.0), answer=ANSWER
-)
+TIMING = replace(BASE_TIMING, worker=WORKER, throttle=THROTTLE, engine=ENGINE)
+IMPATIENT = replace(TIMING, worker=replace(WORKER, patience=0.5))
+SHORT_REQUESTS = replace(TIMING, engine=replace(ENGINE, create_timeout=1.0))
 """Calls without a response within a second are looked up."""
-
-
-@pytest.fixture
-def timing() -> Timing:
-    return Timing(worker=WORKER, throttle=THROTTLE, engine=ENGINE, answer=ANSWER)
 
 
 def runs(world: World) -> int:
@@ -167,7 +158,7 @@ async def test_without_quota_each_person_and_the_log_are_told_once_and_no_runs_s
 
 
 async def test_two_workers_without_quota_send_one_request_and_log_once(
-    ai_world: World, monkeypatch: pytest.MonkeyPatch
+    ai_world: World, monkeypatch: pytest.MonkeyPatch, timing: Timing
 ) -> None:
     world, workers = ai_world, set[str]()
 
@@ -178,7 +169,7 @@ async def test_two_workers_without_quota_send_one_request_and_log_once(
     monkeypatch.setattr(attempt, "take_turn", noting)
     world.fake.fault("quota", "POST", RUNS[world.settings.bot_engine], times=None)
     with capture_logs() as logs:
-        async with open_bot(world.settings, web_part=False):
+        async with open_bot(world.settings, web_part=False, timing=timing):
             roots = [await world.ask("#general", f"@bot {number}") for number in range(8)]
     for root in roots:
         assert await world.replies("#general", root) == [f"⚠️ {WORDS['insufficient_quota']}"]
@@ -188,9 +179,7 @@ async def test_two_workers_without_quota_send_one_request_and_log_once(
     assert await world.bot.store.dead.list() == ()
 
 
-@pytest.mark.parametrize(
-    "timing", [Timing(WORKER, replace(THROTTLE, quota_pause=0.3), engine=ENGINE, answer=ANSWER)]
-)
+@pytest.mark.parametrize("timing", [replace(TIMING, throttle=replace(THROTTLE, quota_pause=0.3))])
 async def test_the_conversation_continues_once_there_is_quota_again(ai_world: World) -> None:
     world = ai_world
     world.fake.fault("quota", "POST", RUNS[world.settings.bot_engine])

@@ -10,18 +10,13 @@ import pytest
 from bot.slack import approval_card as card
 from bot.store.channel_settings import ChannelSettings
 from bot.texts import approvals as texts
-from bot.timing import AnswerTiming, Timing, WorkerTiming
 from local_slack.workspace.model import Message
 from tests.fakes.openai import Call, calling
 from tests.stories.tools import OpenTools, effects
-from tests.world import PATIENCE, World
+from tests.world import GROWING, PATIENCE, World
 
+TIMING = GROWING
 WRITE = calling(Call("s__write", '{"text": "hello"}'))
-
-
-@pytest.fixture(scope="module")
-def timing() -> Timing:
-    return Timing(worker=WorkerTiming(heartbeat=0.1), answer=AnswerTiming(short=0.1))
 
 
 def cards(world: World, root: str, channel: str = "#general") -> list[Message]:

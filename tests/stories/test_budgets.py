@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.timing import Timing
 from tests.fakes.openai import Answer, slow
 from tests.world import open_world, words
 
@@ -26,7 +27,7 @@ async def test_sixty_concurrent_answers_stay_within_slacks_rate_limits(
     redis_url: str, tmp_path: Path
 ) -> None:
     """The local Slack enforces the limits; no call is refused, and no answer is missing."""
-    async with open_world(redis_url, tmp_path) as world:
+    async with open_world(redis_url, tmp_path, timing=Timing()) as world:
         slack = world.slack
         slack.rates.enabled = True
         text = "\n\n".join(f"Paragraph {n} of an answer." for n in range(40))

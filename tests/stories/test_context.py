@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 from bot.models import FollowUps
 from bot.store.channel_settings import ChannelSettings
-from bot.timing import Timing, WorkerTiming
 from tests.world import World, open_world, words
 
 
@@ -59,7 +56,6 @@ async def test_a_thread_that_cannot_be_read_is_still_answered(world: World) -> N
     assert await world.replies("#general", root) == ["turn 1: hello"]
 
 
-@pytest.mark.parametrize("timing", [Timing(worker=WorkerTiming(heartbeat=0.05, retry_first=0.05))])
 async def test_a_thread_that_cannot_be_read_now_is_answered_later_with_its_context(
     world: World,
 ) -> None:

@@ -1,6 +1,7 @@
 """Deletions are effective even if the AI server refuses them."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,11 @@ import pytest
 from bot.store.archive import Orphan
 from bot.sweeper import Sweeper
 from bot.texts.jobs import BUSY, CONFIRMED
-from bot.timing import CircuitTiming, StoreTiming, Timing
+from bot.timing import CircuitTiming, StoreTiming
 from tests.fakes.openai import held
 from tests.stories.test_changes import offers
 from tests.stories.test_recovery import direct_message_to, letters
-from tests.world import PATIENCE, World, open_world
+from tests.world import BASE_TIMING, PATIENCE, World, open_world
 
 STATUSES = (401, 403, 404, 405, 500)
 
@@ -132,7 +133,7 @@ async def test_a_confirmation_follows_once_the_server_has_deleted_everything(
 
 
 @pytest.mark.parametrize(
-    "timing", [Timing(store=StoreTiming(circuits=CircuitTiming(notice_after=0)))]
+    "timing", [replace(BASE_TIMING, store=StoreTiming(circuits=CircuitTiming(notice_after=0)))]
 )
 async def test_forget_me_says_what_it_waits_for(world: World) -> None:
     """Another process holds one of the threads, and does not hear of the stop."""

@@ -11,22 +11,18 @@ import pytest
 from bot.slack import approval_card as card
 from bot.texts import approvals as texts
 from bot.texts import forms
-from bot.timing import AnswerTiming, Timing, WorkerTiming
+from bot.timing import Timing
 from tests.fakes.openai import Call, calling
 from tests.stories.test_approvals import answers, ask, cards, is_open, outputs, shown
 from tests.stories.tools import OpenTools
 from tests.tools import questions
 from tests.tools.servers import serve_http
-from tests.world import PATIENCE, World, open_world
+from tests.world import GROWING, PATIENCE, World, open_world
 
+TIMING = GROWING
 ORDER = calling(Call("shop__order", '{"item": "tea"}'))
 PAY = calling(Call("shop__pay", "{}"))
 FILLED = {"field0": "Ada", "field1": "3", "field2": "1", "field3": "0"}
-
-
-@pytest.fixture(scope="module")
-def timing() -> Timing:
-    return Timing(worker=WorkerTiming(heartbeat=0.1), answer=AnswerTiming(short=0.1))
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """The AI server hangs in one conversation without affecting others."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bot.timing import EngineTiming, Timing
 from tests.fakes.openai import Request
-from tests.world import World, open_world
+from tests.world import BASE_TIMING, ENGINE, World, open_world
 
 PATIENCE = 5.0
 """Seconds until a request times out; a minute in production."""
@@ -17,7 +17,7 @@ RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 async def test_a_hanging_run_delays_no_other_thread_and_is_answered_in_the_end(
     redis_url: str, tmp_path: Path, engine: str
 ) -> None:
-    timing = Timing(engine=EngineTiming(create_timeout=PATIENCE))
+    timing = replace(BASE_TIMING, engine=replace(ENGINE, create_timeout=PATIENCE))
     async with open_world(redis_url, tmp_path, engine=engine, timing=timing) as world:
         alice, slack = world.slack.user("alice"), world.slack
         root = await world.ask("#general", "@bot one")

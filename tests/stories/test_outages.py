@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -11,14 +12,14 @@ from structlog.testing import capture_logs
 from bot.app import open_bot
 from bot.store import ChannelSettings
 from bot.texts.answers import AI_UNAVAILABLE, WORDS
-from bot.timing import CircuitTiming, StoreTiming, Timing, WorkerTiming
+from bot.timing import CircuitTiming, EngineTiming, StoreTiming, Timing, WorkerTiming
 from tests.fakes.openai import held
 from tests.fakes.openai.faults import path_matches
 from tests.ops.test_health import sample
-from tests.world import World, open_world, wait_until, words
+from tests.world import BASE_TIMING, World, open_world, wait_until, words
 
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
-SCALE = 0.05
+SCALE = 0.02
 """The factor by which outages and pauses are shorter than in production."""
 CIRCUITS = CircuitTiming(
     first_pause=1.0 * SCALE,
@@ -32,11 +33,9 @@ CIRCUITS = CircuitTiming(
 WORKER = WorkerTiming(
     heartbeat=1.0 * SCALE, retry_first=1.0 * SCALE, retry_longest=30.0 * SCALE, stray_after=5.0
 )
-
-
-@pytest.fixture
-def timing() -> Timing:
-    return Timing(worker=WORKER, store=StoreTiming(circuits=CIRCUITS))
+TIMING = replace(
+    BASE_TIMING, worker=WORKER, store=StoreTiming(circuits=CIRCUITS), engine=EngineTiming()
+)
 
 
 @pytest.fixture
@@ -141,6 +140,9 @@ async def test_the_outage_notice_is_posted_once_and_removed_with_the_answer(
 
 
 @one_engine
+@pytest.mark.parametrize(
+    "timing", [replace(TIMING, store=StoreTiming(circuits=replace(CIRCUITS, notice_after=10.0)))]
+)
 async def test_a_short_outage_is_not_mentioned(world: World) -> None:
     world.fake.fault("overloaded", times=2)
     [(spot, root)] = await ask_many(world, 1)

@@ -24,9 +24,10 @@ from bot.worker import attempt
 from bot.worker.outcomes import MAX_CRASHES
 from tests.fakes.openai.faults import path_matches
 from tests.test_cli import run_bot
-from tests.world import World, open_world, wait_until
+from tests.world import BASE_TIMING, World, open_world, wait_until
 
 QUICK = WorkerTiming(heartbeat=0.05, stray_after=0.05, retry_first=0.005, retry_longest=0.05)
+TIMING = replace(BASE_TIMING, worker=QUICK)
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 one_engine = pytest.mark.parametrize("world", ["responses"], indirect=True)
 
@@ -40,11 +41,6 @@ async def world(
         redis_url, tmp_path, engine=request.param, socket_mode=False, timing=timing
     ) as world:
         yield world
-
-
-@pytest.fixture
-def timing() -> Timing:
-    return Timing(worker=QUICK)
 
 
 def poison(world: World) -> None:
@@ -186,7 +182,7 @@ async def test_a_bug_counts_as_a_failure(world: World, monkeypatch: pytest.Monke
     ]
 
 
-@pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, retry_first=1000.0))])
+@pytest.mark.parametrize("timing", [replace(TIMING, worker=replace(QUICK, retry_first=1000.0))])
 async def test_a_message_that_kills_its_workers_is_given_up_and_the_next_one_answered(
     world: World,
 ) -> None:
@@ -211,7 +207,7 @@ async def test_a_message_that_kills_its_workers_is_given_up_and_the_next_one_ans
 
 
 @one_engine
-@pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, patience=0.5))])
+@pytest.mark.parametrize("timing", [replace(TIMING, worker=replace(QUICK, patience=0.5))])
 @pytest.mark.parametrize("error", [Retry("slack_500"), Undeliverable("is_archived"), KeyError("x")])
 async def test_the_dead_letter_is_stored_if_the_apology_fails_for_good(
     world: World, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -1,18 +1,18 @@
 """Slack answers 429 to each method that the bot uses: the answer is still posted, once."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.app import open_bot
 from bot.texts.assistant_thread import GREETING
-from bot.timing import AnswerTiming, Timing
 from tests.fakes.openai import Answer, parts, slow
 from tests.stories.test_files_in import PNG
 from tests.stories.test_files_out import shown
 from tests.stories.test_recovery import direct_message_to
-from tests.world import World, delete_while_answering, open_world, words
+from tests.world import ANSWER, BASE_TIMING, World, delete_while_answering, open_world, words
 
 Story = Callable[[World], Awaitable[object]]
 
@@ -105,7 +105,9 @@ STORIES: dict[str, Story] = {
 }
 
 
-@pytest.mark.parametrize("timing", [Timing(answer=AnswerTiming(session_after=0.2))])
+@pytest.mark.parametrize(
+    "timing", [replace(BASE_TIMING, answer=replace(ANSWER, session_after=0.2))]
+)
 @pytest.mark.parametrize("method", STORIES)
 async def test_a_rate_limit_of_any_slack_method_leads_to_one_answer(
     world: World, method: str

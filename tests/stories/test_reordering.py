@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from bot.models import Message, Thread
 from bot.store import current_turn
 from bot.store.connection import Connection
 from bot.store.usage import Scope, day_of
-from bot.timing import AnswerTiming, EngineTiming, Timing, WorkerTiming
+from bot.timing import AnswerTiming, EngineTiming
 from tests.fakes.openai import Answer, Prompt, held
 from tests.fakes.openai.answers import Tokens
-from tests.world import World, now_ts, open_world, wait_until
+from tests.world import BASE_TIMING, World, now_ts, open_world, wait_until
 
 ENGINES = ("responses", "assistants")
-QUICK = Timing(
-    worker=WorkerTiming(heartbeat=0.1),
+QUICK = replace(
+    BASE_TIMING,
     engine=EngineTiming(poll_first=0.02),
     answer=AnswerTiming(posts_per_second=1000),
 )

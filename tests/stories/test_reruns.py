@@ -17,13 +17,12 @@ from bot.turn.reruns import LITTLE
 from tests.fakes.openai import Answer, expired, failed, held
 from tests.fakes.openai.answers import Tokens
 from tests.fakes.openai.run_work import RunWork
-from tests.stories.test_ai_faults import ENGINE, THROTTLE, WORKER, runs, texts
+from tests.stories.test_ai_faults import ENGINE, runs, texts
+from tests.stories.test_ai_faults import TIMING as QUICK
 from tests.world import World, open_world, wait_until
 
-TIMING = Timing(
-    worker=WORKER,
-    throttle=THROTTLE,
-    engine=ENGINE,
+TIMING = replace(
+    QUICK,
     answer=AnswerTiming(posts_per_second=50.0, short=0.0, append_every=0.02, edit_every=0.02),
 )
 SLOW = replace(TIMING, engine=replace(ENGINE, rerun_pause=600.0))
@@ -34,11 +33,6 @@ WEB_SEARCH: dict[str, Any] = {
     "status": "completed",
     "action": {"type": "search", "query": "it"},
 }
-
-
-@pytest.fixture
-def timing() -> Timing:
-    return TIMING
 
 
 @pytest.fixture(

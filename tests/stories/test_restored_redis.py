@@ -5,22 +5,25 @@ Each question is answered once, whatever happened since that state.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bot.timing import StoreTiming, Timing, WorkerTiming
+from bot.timing import StoreTiming, WorkerTiming
 from tests.fakes.openai.answers import slow
 from tests.redis_server import RedisServer, run_server
 from tests.stories.test_ai_faults import CONVERSATIONS, runs, texts
-from tests.world import World, open_world
+from tests.world import BASE_TIMING, World, open_world
 
 SCALE = 0.1
 """The time scale of these stories: a second of a deployment takes this many here."""
-TIMING = Timing(
-    worker=WorkerTiming(heartbeat=1 * SCALE, lifetime=8 * SCALE, stray_after=5 * SCALE),
-    store=StoreTiming(settling=3 * SCALE, restore_check=1 * SCALE),
+TIMING = replace(
+    BASE_TIMING,
+    worker=WorkerTiming(heartbeat=1 * SCALE, stray_after=5 * SCALE),
+    store=StoreTiming(settling=10 * SCALE, restore_check=1 * SCALE),
 )
+"""Leases are as long as in production: no worker loses its turns while the server restarts."""
 QUESTIONS = 6
 ANSWER = "The first sentence of an answer. " * 20
 ANSWERING = 8.0
@@ -86,9 +89,9 @@ async def test_a_rollback_during_answers_to_a_state_during_answers_repeats_nothi
 ) -> None:
     roots = await ask_all(restored_world)
     await restored_world.slack.wait_for(lambda: runs(restored_world) == QUESTIONS)
-    own_server.copy_data(tmp_path / "copy")
+    await asyncio.to_thread(own_server.copy_data, tmp_path / "copy")
     await asyncio.sleep(age * SCALE)
-    own_server.restore_data(tmp_path / "copy")
+    await asyncio.to_thread(own_server.restore_data, tmp_path / "copy")
     await answered_once(restored_world, roots)
 
 
@@ -96,12 +99,12 @@ async def test_a_rollback_during_answers_to_a_state_during_answers_repeats_nothi
 async def test_a_rollback_during_answers_to_a_state_before_the_questions_repeats_nothing(
     restored_world: World, own_server: RedisServer, tmp_path: Path, age: float
 ) -> None:
-    own_server.copy_data(tmp_path / "copy")
+    await asyncio.to_thread(own_server.copy_data, tmp_path / "copy")
     await asyncio.sleep(max(0.0, age - ANSWERING / 2) * SCALE)
     roots = await ask_all(restored_world)
     await restored_world.slack.wait_for(lambda: runs(restored_world) == QUESTIONS)
     await asyncio.sleep(min(age, ANSWERING / 2) * SCALE)
-    own_server.restore_data(tmp_path / "copy")
+    await asyncio.to_thread(own_server.restore_data, tmp_path / "copy")
     await answered_once(restored_world, roots)
 
 
@@ -111,10 +114,10 @@ async def test_a_rollback_after_answers_to_a_state_during_answers_repeats_nothin
     world = restored_world
     roots = await ask_all(world)
     await world.slack.wait_for(lambda: runs(world) == QUESTIONS)
-    own_server.copy_data(tmp_path / "copy")
+    await asyncio.to_thread(own_server.copy_data, tmp_path / "copy")
     for root in roots:
         await world.replies("#general", root)
-    own_server.restore_data(tmp_path / "copy")
+    await asyncio.to_thread(own_server.restore_data, tmp_path / "copy")
     await answered_once(world, roots)
 
 
@@ -124,10 +127,10 @@ async def test_a_rollback_after_answers_to_the_first_state_repeats_nothing(
     """The state contains the questions, but nothing of their turns."""
     world = restored_world
     roots = await ask_all(world)
-    own_server.copy_data(tmp_path / "copy")
+    await asyncio.to_thread(own_server.copy_data, tmp_path / "copy")
     for root in roots:
         await world.replies("#general", root)
-    own_server.restore_data(tmp_path / "copy")
+    await asyncio.to_thread(own_server.restore_data, tmp_path / "copy")
     await answered_once(world, roots)
     await world.ask("#general", "@bot and then?", thread_ts=roots[0])
     assert runs(world) == QUESTIONS + 1
@@ -140,14 +143,14 @@ async def test_a_rollback_loses_no_waiting_questions(
 ) -> None:
     """They were only in Redis; `web` delivers them again."""
     world = restored_world
-    own_server.copy_data(tmp_path / "copy")
+    await asyncio.to_thread(own_server.copy_data, tmp_path / "copy")
     alice = world.slack.user("alice")
     root = await alice.says("#general", "@bot first")
     await world.slack.wait_for(lambda: runs(world) == 1)
     await alice.says("#general", "@bot second", thread_ts=root)
     await alice.says("#general", "@bot third", thread_ts=root)
     await world.slack.settled()
-    own_server.restore_data(tmp_path / "copy")
+    await asyncio.to_thread(own_server.restore_data, tmp_path / "copy")
     await world.replies("#general", root, 2)
     await asyncio.sleep(10 * SCALE)
     await world.rests("#general", root)

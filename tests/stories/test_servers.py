@@ -1,5 +1,6 @@
 """Servers of other vendors: the texts for people, and that no needless request is sent."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.texts.answers import STOPPED, WORDS
-from bot.timing import ThrottleTiming, Timing, WorkerTiming
+from bot.timing import ThrottleTiming, WorkerTiming
 from tests.fakes.openai import held
-from tests.world import World, network_engine, open_world
+from tests.world import BASE_TIMING, World, network_engine, open_world
 
 PATHS = {"no_conversations": "/responses", "chat_completions": "/chat/completions"}
-QUICK = Timing(
+QUICK = replace(
+    BASE_TIMING,
     worker=WorkerTiming(heartbeat=0.05, retry_first=0.01, retry_longest=0.05),
     throttle=ThrottleTiming(pause=0.1, rate_after_pause=100.0),
 )

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -12,24 +13,31 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.app import open_bot
-from bot.timing import AnswerTiming, Timing
+from bot.timing import Timing
 from local_slack.workspace.posting import post as say
 from tests.fakes.openai import held
 from tests.stories.test_deliveries import post
-from tests.world import World, delete_while_answering, open_world, wait_until, words
+from tests.world import (
+    ANSWER,
+    BASE_TIMING,
+    World,
+    delete_while_answering,
+    open_world,
+    wait_until,
+    words,
+)
 
 LONG = "\n\n".join(f"Paragraph {n}. " + "word " * 80 for n in range(60))
 """The text of an answer of three posts."""
 
 
-def quick(posts_per_second: float = 1.0) -> Timing:
+def quick(posts_per_second: float = 50.0) -> Timing:
     """Posts of unknown outcome are looked up soon."""
-    return Timing(answer=AnswerTiming(settling=0.05, posts_per_second=posts_per_second))
+    answer = replace(ANSWER, settling=0.05, posts_per_second=posts_per_second)
+    return replace(BASE_TIMING, answer=answer)
 
 
-@pytest.fixture
-def timing() -> Timing:
-    return quick()
+TIMING = quick()
 
 
 @pytest.fixture
@@ -131,6 +139,7 @@ async def test_one_rate_limit_pauses_all_threads_of_the_channel(
     assert len(world.slack.replies("#random", elsewhere)) == 1
 
 
+@pytest.mark.parametrize("timing", [quick(posts_per_second=1.0)])
 async def test_a_burst_in_one_channel_stays_within_slack_s_own_limit(world: World) -> None:
     world.slack.rates.enabled = True
     alice = world.slack.user("alice")

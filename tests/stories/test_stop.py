@@ -8,8 +8,9 @@ import pytest
 from bot.texts.answers import NOTHING_TO_STOP
 from tests.fakes.openai import held
 from tests.stories.test_usage import spent_by
-from tests.world import World, open_world, wait_until, words
+from tests.world import GROWING, World, open_world, wait_until, words
 
+TIMING = GROWING
 PROSE = " ".join(f"word{n}" for n in range(200))
 
 

@@ -13,12 +13,12 @@ import pytest
 from bot.engines.functions import RENDERED_HEAD
 from bot.engines.router import Router
 from bot.texts.tools import outcome_unknown
-from bot.timing import EngineTiming, Timing, WorkerTiming
+from bot.timing import EngineTiming, WorkerTiming
 from tests.fakes.openai import Answer, Call, Prompt, calling
 from tests.stories.kills import Kills
 from tests.stories.tools import ENGINES, audit, effects
 from tests.tools.servers import open_http
-from tests.world import World, network_engine, open_world
+from tests.world import BASE_TIMING, World, network_engine, open_world
 
 QUICK = WorkerTiming(
     heartbeat=0.05, rescue_every=1, stray_after=0.05, lifetime=30.0, retry_first=0.05
@@ -61,7 +61,7 @@ async def world(
     file = tmp_path / "tools.toml"
     async with open_http(tmp_path / "counts") as url:
         file.write_text(f'[servers.s]\nurl = "{url}"\nask = "never"\n')
-        timing = replace(Timing(), worker=QUICK, engine=POLLED)
+        timing = replace(BASE_TIMING, worker=QUICK, engine=POLLED)
         given: dict[str, Any] = {**ENGINES[request.param], "bot_streaming": False}
         async with open_world(redis_url, tmp_path, timing=timing, bot_tools=file, **given) as world:
             yield world

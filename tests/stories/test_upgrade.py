@@ -14,8 +14,8 @@ from bot.timing import StoreTiming, Timing
 from tests.fakes.openai import Prompt
 from tests.recording import Recording, load_recording
 from tests.redis_server import RedisServer
-from tests.stories.test_ai_faults import ANSWER, ENGINE, RUNS, THROTTLE, WORKER
-from tests.world import World, open_world, wait_until, words
+from tests.stories.test_ai_faults import ENGINE, RUNS, THROTTLE, WORKER
+from tests.world import ANSWER, World, open_world, wait_until, words
 
 TIMING = Timing(
     worker=replace(WORKER, lifetime=1.0, stray_after=0.5),

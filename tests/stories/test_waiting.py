@@ -1,25 +1,23 @@
 """What people see while their answer has to wait: workers are busy, or Slack refuses posts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.texts.status import RETRYING, THINKING, WAITING
-from bot.timing import AnswerTiming, Timing
+from bot.timing import Timing
 from tests.fakes.openai import echo, held
-from tests.world import World, open_world, wait_until
+from tests.world import ANSWER, BASE_TIMING, World, open_world, wait_until
 
 
 def quick(post_patience: float = 120.0) -> Timing:
     """A timing with which waiting is shown soon."""
-    return Timing(
-        answer=AnswerTiming(waiting_after=0.2, waiting_check=0.05, post_patience=post_patience)
-    )
+    shown_soon = replace(ANSWER, waiting_after=0.2, waiting_check=0.05, post_patience=post_patience)
+    return replace(BASE_TIMING, answer=shown_soon)
 
 
-@pytest.fixture
-def timing() -> Timing:
-    return quick()
+TIMING = quick()
 
 
 def status(world: World, root: str) -> str:

@@ -8,17 +8,13 @@ import pytest
 
 from bot.errors import StoreUnavailable
 from bot.store import Claim, Entry, Inbox
-from bot.timing import Timing, WorkerTiming
+from bot.timing import WorkerTiming
 from tests.fakes.openai import echo, held
 from tests.redis_server import run_server
-from tests.world import World, open_world, wait_until
+from tests.world import BASE_TIMING, World, open_world, wait_until
 
 QUICK = WorkerTiming(heartbeat=0.05, stray_after=0.3)
-
-
-@pytest.fixture
-def timing() -> Timing:
-    return Timing(worker=QUICK)
+TIMING = replace(BASE_TIMING, worker=QUICK)
 
 
 async def test_a_thread_that_the_worker_lost_track_of_is_answered(
@@ -98,7 +94,7 @@ async def test_entries_lost_in_replies_are_found_repeatedly(
     assert len(set(lost)) == 3
 
 
-@pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, starting_at_once=1))])
+@pytest.mark.parametrize("timing", [replace(TIMING, worker=replace(QUICK, starting_at_once=1))])
 async def test_turns_that_wait_for_their_run_free_their_slot(world: World) -> None:
     world.fake.answer = lambda prompt: held(echo(prompt))
     roots = [await world.slack.user("alice").says("#general", f"@bot {n}") for n in range(5)]
@@ -108,7 +104,7 @@ async def test_turns_that_wait_for_their_run_free_their_slot(world: World) -> No
         assert await world.replies("#general", root) == [f"turn 1: {number}"]
 
 
-@pytest.mark.parametrize("timing", [Timing(worker=replace(QUICK, starting_at_once=2))])
+@pytest.mark.parametrize("timing", [replace(TIMING, worker=replace(QUICK, starting_at_once=2))])
 async def test_the_number_of_starting_turns_is_limited(
     world: World,
 ) -> None:
