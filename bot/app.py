@@ -15,13 +15,15 @@ from bot.dlp import open_dlp
 from bot.engines import Engine, open_engine
 from bot.engines.guard import GuardedEngine
 from bot.engines.polling import error_backoff
-from bot.errors import Retry, StoreUnavailable
+from bot.errors import Retry, StoreUnavailable, Undeliverable
 from bot.health import Probe, add_routes
 from bot.per_workspace import Shared, open_app
+from bot.record_keeper import RecordKeeper
 from bot.settings import Settings
 from bot.slack.answer.waiting import showing_waits
 from bot.slack.client import SlackClient, identify, open_client
 from bot.slack.delivery_notes import DeliveryNotes
+from bot.slack.direct_messages import DirectMessages
 from bot.slack.dispatch import Dispatcher
 from bot.slack.http_server import listening
 from bot.slack.people import People
@@ -127,10 +129,7 @@ async def open_bot(
             worker = Worker(store, services.find, settings, timing.worker)
             probes["worker"] = _alive(worker)
             work = await stack.enter_async_context(_working(worker))
-            sweeping = Sweeper(
-                store, engine, settings.bot_retention_days, timing=timing.sweep
-            ).keep_sweeping()
-            await stack.enter_async_context(_running(sweeping))
+            await stack.enter_async_context(_upkeep(store, client, engine, settings, timing))
         if web_part:
             await stack.enter_async_context(showing_waits(workspaces, store.inbox, timing.answer))
             await stack.enter_async_context(_running(store.redelivery.watch()))
@@ -193,6 +192,26 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def _upkeep(
+    store: Store, client: SlackClient, engine: Engine, settings: Settings, timing: Timing
+) -> AsyncIterator[None]:
+    """The background work on old conversations and their records."""
+    sweeper = Sweeper(store, engine, settings.bot_retention_days, timing=timing.sweep)
+    warn = partial(_send_to_admins, DirectMessages(client), settings)
+    keeper = RecordKeeper(store, settings.redis_budget, warn, timing.records)
+    async with _running(sweeper.keep_sweeping()), _running(keeper.keep()):
+        yield
+
+
+async def _send_to_admins(messages: DirectMessages, settings: Settings, text: str) -> None:
+    for user_id in settings.bot_admins:
+        try:
+            await messages.send(user_id, text)
+        except (Undeliverable, Retry) as error:
+            log.warning("admin_not_warned", user=user_id, error=str(error)[:100])
 
 
 async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_engine) -> Swept:

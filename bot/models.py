@@ -109,6 +109,8 @@ class Record:
     """What is kept of the message's files: the content of text files, the names of others."""
     outputs: tuple[FunctionOutput, ...] = ()
     """Of an answer: the calls that were made for it, with their outputs for the model."""
+    evicted: bool = False
+    """Its text was deleted to free memory; who wrote it and when is left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,12 @@ class Settings(BaseSettings):
         description="Keys that encrypt the tokens and keys stored in Redis (`bot keys generate`), "
         "newest first, separated by commas.",
     )
+    bot_redis_memory_mb: int = Field(
+        0,
+        ge=0,
+        description="Memory in MB that Redis may use, where the server has no limit of its own "
+        "(`maxmemory`): from 80 % on the oldest records are deleted. 0: no limit.",
+    )
     port: int = Field(3000, ge=0, le=65535, description="Port of `bot web` and `bot run`.")
     bot_host: str = Field("0.0.0.0", description="Address that `PORT` is bound to.")
     bot_public_url: str | None = Field(
@@ -406,6 +412,11 @@ class Settings(BaseSettings):
     def _split_keys(self) -> list[str]:
         value = self.bot_encryption_keys
         return sealing.split_keys(value.get_secret_value()) if value else []
+
+    @property
+    def redis_budget(self) -> int:
+        """The memory that Redis may use, in bytes; 0 without a limit."""
+        return self.bot_redis_memory_mb * 1_000_000
 
     @property
     def redis_tls_verify(self) -> bool:

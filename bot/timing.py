@@ -178,6 +178,21 @@ class SweepTiming:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordTiming:
+    """The upkeep of records."""
+
+    check: float = 10.0
+    """How often the memory of Redis is looked at."""
+    squeeze: float = 600.0
+    rested: float = 86400.0
+    """How long a conversation rests until its record is shortened."""
+    batches: int = 100
+    """Batches of records at one time; the rest follows the next time."""
+    pause: float = 0.1
+    """Between two batches."""
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """The timing of a whole process."""
 
@@ -188,6 +203,7 @@ class Timing:
     engine: EngineTiming = field(default_factory=EngineTiming)
     slack: SlackTiming = field(default_factory=SlackTiming)
     sweep: SweepTiming = field(default_factory=SweepTiming)
+    records: RecordTiming = field(default_factory=RecordTiming)
     start_patience: float = 30.0
     """How long Redis and Slack may take to start at the same time as the bot."""
     clock: Callable[[], float] = time.time

@@ -37,7 +37,12 @@ def _describe(conversation: Conversation, history: list[Record], url: str) -> di
         "started_by": conversation.user_id,
         "created_at": datetime.fromtimestamp(conversation.created_at, UTC).isoformat(),
         "messages": [
-            {"role": line.role, "user_id": line.user_id or None, "ts": line.ts, "text": line.text}
+            {
+                "role": line.role,
+                "user_id": line.user_id or None,
+                "ts": line.ts,
+                "text": None if line.evicted else line.text,
+            }
             for line in history
         ],
     }

@@ -35,6 +35,7 @@ from bot.store.journal import Turn, Turns
 from bot.store.keys import Keys
 from bot.store.lease import Leases
 from bot.store.pace import Pace
+from bot.store.record_space import RecordSpace
 from bot.store.redelivery import Redelivery
 from bot.store.routing import Address, Background, Routed, Routing
 from bot.store.sealed import Sealed
@@ -115,6 +116,7 @@ class Store:
     audit: AuditTrail
     approvals: Approvals
     sealed: Sealed
+    space: RecordSpace
 
     @property
     def redis(self) -> "Redis":
@@ -196,6 +198,7 @@ async def open_store(
             audit=AuditTrail(connection, keys, audit_days),
             approvals=Approvals(connection, keys, redelivery),
             sealed=Sealed(connection, keys, keyring),
+            space=RecordSpace(connection, keys),
         )
     finally:
         await connection.close()

@@ -24,6 +24,7 @@ from bot.store.claims import pairs
 from bot.store.connection import Connection
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
+from bot.store.record_space import Memory, RecordSpace, judge_memory
 from bot.store.repairs import connect, first_line, set_on_server, speaks_plain
 from bot.store.sealed import Sealed
 
@@ -92,6 +93,7 @@ class RedisChecks:
             Check("redis tls", self.tls),
             Check("redis writes", self.writes, needs),
             Check("redis eviction", self.eviction, needs),
+            Check("redis room", self.room, needs),
             Check("redis persistence", self.persistence, needs),
             Check("redis connections", self.connections, needs),
             Check("redis clock", self.time, needs),
@@ -135,6 +137,12 @@ class RedisChecks:
         return replace(
             finding, repair=set_on_server(self._settings, "maxmemory-policy", "noeviction")
         )
+
+    async def room(self) -> Finding:
+        """How many more turns fit into the memory."""
+        memory = judge_memory(self._info, self._settings.redis_budget)
+        space = RecordSpace(self._connection, self._keys)
+        return judge_room(memory, await space.bytes_per_turn())
 
     async def persistence(self) -> Finding:
         """Whether acknowledged messages survive a restart of the server."""
@@ -248,6 +256,25 @@ def judge_eviction(info: Info) -> Finding:
             "a larger plan or maxmemory, or a shorter retention; a full Redis accepts no messages",
         )
     return ok("noeviction")
+
+
+def judge_room(memory: Memory | None, bytes_per_turn: int) -> Finding:
+    """How many more turns fit, each of which leaves so many bytes."""
+    if memory is None:
+        return skipped("this server does not report its memory")
+    used, each = f"{memory.used / 1e6:,.1f}", f"{bytes_per_turn / 1000:.1f} KB each"
+    if not memory.limit:
+        return ok(f"no limit; {used} MB in use, {each} turn")
+    turns = max(0, memory.limit - memory.used) // bytes_per_turn
+    text = (
+        f"room for {turns:,} more turns ({each}; {used} of {memory.limit / 1e6:,.1f} MB are in use)"
+    )
+    if memory.ratio < FULL:
+        return ok(text)
+    return warning(
+        f"{text}; the oldest records are being deleted",
+        "a larger plan or maxmemory, or a shorter BOT_RETENTION_DAYS",
+    )
 
 
 def judge_persistence(info: Info, save: str | None, fsync: str | None) -> Finding:

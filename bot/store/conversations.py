@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from bot.models import Conversation, Message, Record, Thread, decode, encode
+from bot.models import Conversation, Message, Record, Thread, encode
 from bot.store.claims import Claim, pairs, parse_conversation
 from bot.store.connection import Connection
 from bot.store.corrupt import UNREADABLE, read_count, read_each, read_members
 from bot.store.inbox import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
+from bot.store.records import RecordWriter, decode_line
 
 BATCH = 100
 
@@ -19,6 +20,7 @@ class Conversations:
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
+        self._records = RecordWriter(connection, keys)
 
     async def find(self, thread: Thread) -> Conversation | None:
         """The thread's conversation. A claim includes it: `claim.conversation`."""
@@ -57,7 +59,7 @@ class Conversations:
             step=step,
             value=encode(conversation) if step else "",
             orphan=f"{conversation.engine}|{conversation.id}",
-            records=json.dumps([encode(record) for record in records]) if records else "",
+            records=json.dumps(await self._records.encode(records)) if records else "",
             fields=fields_of(conversation),
         )
 
@@ -119,7 +121,7 @@ class Conversations:
             [("LRANGE", self._keys.record(thread), 0, -1) for thread in threads]
         )
         return [
-            [record for _, record in read_each(self._keys.record(thread), lines, _parse_record)]
+            [record for _, record in read_each(self._keys.record(thread), lines, decode_line)]
             for thread, lines in zip(threads, found, strict=True)
         ]
 
@@ -199,10 +201,6 @@ def fields_of(conversation: Conversation) -> list[str]:
         "owed": encode(conversation.owed, tuple[Message, ...]),
     }
     return [part for field in fields.items() for part in field]
-
-
-def _parse_record(line: str) -> Record:
-    return decode(Record, line)
 
 
 FIGURES = (

@@ -36,6 +36,7 @@ from bot.store.corrupt import UNREADABLE, read_count, read_each
 from bot.store.dead import DeadLetter
 from bot.store.keys import GROUP, Keys
 from bot.store.places import recover_places
+from bot.store.records import RecordWriter
 from bot.store.redelivery import Redelivery
 from bot.store.scripts import Call
 from bot.telemetry.log import log
@@ -88,6 +89,7 @@ class Inbox:
         self._bounds = bounds
         self._pulse = pulse
         self._keys = keys
+        self._records = RecordWriter(connection, keys)
 
     async def deliver(self, message: Message) -> Delivery:
         """Store a message durably, once; then it may be acknowledged to Slack.
@@ -325,7 +327,7 @@ class Inbox:
             place=f"{thread.channel_id}:{thread.thread_ts}",
             last_item_id=last_item_id,
             counts=json.dumps({"turns": 1, "messages": len(messages), **counts}),
-            records=json.dumps([encode(record) for record in records]),
+            records=json.dumps(await self._records.encode(records)),
             letter_id=letter.id if letter else "",
             letter=encode(letter) if letter else "",
             most=RECORDS,

@@ -68,7 +68,7 @@ FAMILIES = {
     "conversation": Family(
         "hash", "a thread's conversation", "BOT_RETENTION_DAYS", "16 fields, 50 grants, 50 sources"
     ),
-    "record": Family("list", "what was said, for a rebuild", "as its conversation", "by bytes"),
+    "record": Family("list", "what was said, for a rebuild", "as its conversation", "400 KB"),
     "recent": Family("zset", "a person's conversations", "BOT_RETENTION_DAYS", "conversations"),
     "feedback": Family("hash", "feedback by turn and person", "BOT_RETENTION_DAYS", "feedback"),
     "latest": Family(

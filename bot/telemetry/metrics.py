@@ -48,6 +48,9 @@ queue_oldest = _gauge(
 queue_seconds = _histogram("bot_queue_seconds", "Seconds from ready to taken by a worker", QUICK)
 dead_letters = _gauge("bot_dead_letters", "Turns that were given up")
 workers = _gauge("bot_workers", "Workers that are alive")
+redis_memory = _gauge(
+    "bot_redis_memory_ratio", "Used part of Redis's memory limit; 0 without a limit"
+)
 redis_up = _gauge("bot_redis_up", "Whether Redis answered the latest scrape")
 
 turns = _counter("bot_turns", "Turns that ended, by outcome", "outcome")

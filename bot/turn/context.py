@@ -5,7 +5,7 @@ message.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from bot.models import Message, Record, Thread
@@ -75,14 +75,29 @@ async def _before(turn: Turn, services: Services, request: Request) -> list[Line
     return await _permitted(services, thread, await services.threads.said_above(thread))
 
 
-async def recollect(turn: Turn, services: Services, request: Request) -> list[Record]:
-    """The thread before this turn, read from Slack because our record is gone."""
+async def recollect(
+    turn: Turn, services: Services, request: Request, only: Collection[str] | None = None
+) -> list[Record]:
+    """The thread before this turn, read from Slack because our record is gone.
+
+    With `only`, people's messages with these ts, and what the bot wrote after each of them.
+    """
     threads, asked = services.threads, request.messages
     lines = await _said_before(turn, services, request)
+    if only is not None:
+        lines = list(_questions_and_answers(lines, only))
     speakers = _speakers(lines, asked)
     ids = _mentioned(lines, asked) | speakers - {""}
     names = await threads.names.of(ids, turn.claim.thread, asked[-1].user_id)
     return [_record(line, names, several=len(speakers) > 1) for line in lines]
+
+
+def _questions_and_answers(lines: Iterable[Line], asked: Collection[str]) -> Iterator[Line]:
+    is_meant = False
+    for line in lines:
+        is_meant = is_meant if line.ours else line.ts in asked
+        if is_meant:
+            yield line
 
 
 async def _said_before(turn: Turn, services: Services, request: Request) -> list[Line]:

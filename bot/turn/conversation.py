@@ -4,7 +4,9 @@ import time
 
 from bot.models import Conversation, Record
 from bot.store import steps
+from bot.store.inbox import RECORD_BYTES
 from bot.store.journal import Turn
+from bot.store.records import newest
 from bot.store.steps import Attempt, Heard
 from bot.telemetry.log import log
 from bot.turn.batch import Request
@@ -49,6 +51,10 @@ async def _history(turn: Turn, services: Services, request: Request) -> list[Rec
     history = await services.store.conversations.history(thread)
     if not history and request.conversation is not None:
         return await recollect(turn, services, request)
+    if evicted := {record.ts for record in history if record.evicted}:
+        kept = [record for record in history if not record.evicted]
+        history = [*await recollect(turn, services, request, evicted), *kept]
+    history = newest(history, RECORD_BYTES)
     authors = (record.user_id for record in history)
     refused = await services.rights.refused_among(thread, authors)
     return [record for record in history if record.user_id not in refused]

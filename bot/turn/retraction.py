@@ -64,6 +64,8 @@ async def _delete_message(turn: Turn, services: Services, ts: str, *, again: boo
     if conversation is None or conversation.engine != engine.name:
         return True
     history = await services.store.conversations.history(turn.claim.thread)
+    if any(record.evicted for record in history):
+        return False  # the server's copy is found by its text
     try:
         async with asyncio.timeout(DELETE_SECONDS):
             await engine.retract(conversation, history, ts, again=again)

@@ -14,6 +14,7 @@ from bot.engines.polling import error_backoff
 from bot.errors import BotError, StoreUnavailable, Superseded
 from bot.settings import Settings
 from bot.store import Claim, Entry, Store
+from bot.store.records import WORKER_FORMAT
 from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.timing import WorkerTiming
@@ -35,7 +36,8 @@ class Worker:
         settings: Settings,
         timing: WorkerTiming = WorkerTiming(),
     ) -> None:
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        unique = f"{os.getpid()}:{secrets.token_hex(3)}"
+        self.name = f"{socket.gethostname()}:{unique}:{WORKER_FORMAT}"
         self._store = store
         self._inbox = store.inbox
         self._services = services

@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import json
+import re
 import subprocess
 import sys
 import time
@@ -88,6 +89,7 @@ async def test_a_current_durable_redis_passes() -> None:
         "redis tls": "ok",
         "redis writes": "ok",
         "redis eviction": "ok",
+        "redis room": "ok",
         "redis persistence": "ok",
         "redis connections": "ok",
         "redis clock": "ok",
@@ -189,6 +191,22 @@ def test_a_nearly_full_redis_is_a_warning() -> None:
     found = bot.store.checks.judge_eviction(info)
     assert found.level == "warning"
     assert "90 %" in found.text
+
+
+async def test_the_room_for_more_turns_is_reported() -> None:
+    with run_server() as own_redis, own_redis.client() as client:
+        used = client.info("memory")["used_memory"]
+        assert "no limit" in (await examine_redis(own_redis.url))["redis room"].text
+        budget = (await examine_redis(own_redis.url, bot_redis_memory_mb=900))["redis room"]
+        client.config_set("maxmemory", used * 4)
+        wide = (await examine_redis(own_redis.url))["redis room"]
+        client.config_set("maxmemory", int(used * 1.15))
+        narrow = (await examine_redis(own_redis.url))["redis room"]
+    assert "of 900.0 MB" in budget.text
+    assert wide.level == "ok"
+    assert re.match(r"room for [\d,]+ more turns \(3\.0 KB each", wide.text)
+    assert narrow.level == "warning"
+    assert "the oldest records are being deleted" in narrow.text
 
 
 async def test_waiting_messages_and_dead_letters_are_reported(
