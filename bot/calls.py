@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 LONGEST_NAME = 64
@@ -74,6 +74,17 @@ class HostedCall:
     def label(self) -> str:
         """The label for people."""
         return f"{self.server}: {self.name}" if self.server else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """For whom something is read in Slack: all authors of a turn's messages; and the channel that
+    shows it. `action_token` is Slack's permission to search, valid for minutes after a message."""
+
+    team_id: str
+    channel_id: str
+    authors: tuple[str, ...]
+    action_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

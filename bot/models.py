@@ -95,6 +95,8 @@ class Message:
     files: tuple[File, ...] = ()
     trace: str = ""
     """The trace of its delivery, see `bot.telemetry.trace.current`."""
+    action_token: str = field(default="", repr=False)
+    """Slack's permission to search for the author, valid for minutes."""
 
 
 @dataclass(frozen=True, slots=True)

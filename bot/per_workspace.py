@@ -14,6 +14,7 @@ from bot.slack.direct_messages import DirectMessages
 from bot.slack.files import Files
 from bot.slack.names import Names
 from bot.slack.rights import Rights
+from bot.slack.source import SlackSource
 from bot.slack.threads import Threads
 from bot.slack.workspace_app import WorkspaceApp, build_app
 from bot.slack.workspaces import Workspace
@@ -45,6 +46,7 @@ class Shared:
         settings, store, timing = workspace.settings, self.store, self.timing
         client, people, channels = workspace.client, workspace.people, workspace.channels
         rights = Rights(store, people, channels, settings)
+        threads = Threads(client, Names(client, people, channels), workspace.identity)
         limits = Limits(store, settings, self.prices, timing.clock)
         throttle = Throttle(store, settings, timing.throttle)
         return Services(
@@ -54,8 +56,9 @@ class Shared:
             replies=self._replies(workspace),
             notices=Notices(client),
             cards=ApprovalCards(client, store, timing.answer),
-            threads=Threads(client, Names(client, people, channels), workspace.identity),
+            threads=threads,
             files=Files(client),
+            source=SlackSource(client, channels, people, threads, rights),
             people=people,
             direct_messages=DirectMessages(client),
             rights=rights,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -157,6 +157,7 @@ async def open_world(
     timing: Timing = BASE_TIMING,
     recording: Recording | None = None,
     work_part: bool = True,
+    scopes: Sequence[str] = SCOPES,
     **given: Any,
 ) -> AsyncIterator[World]:
     """A world with the running bot. `given` are settings of the bot.
@@ -171,7 +172,7 @@ async def open_world(
         slack = await stack.enter_async_context(
             open_workspace(
                 events=EVENTS,
-                scopes=SCOPES,
+                scopes=scopes,
                 commands=[command.name for command in all_commands()],
                 time_factor=0.02,
                 state=recording.slack if recording else None,

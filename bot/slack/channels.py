@@ -80,6 +80,20 @@ class Channels:
         facts = await self._facts_of(channel_id)
         return "" if facts.get("is_mpim") else str(facts.get("name") or "")
 
+    async def is_shared(self, channel_id: str) -> bool:
+        """Whether people of other organizations may read the channel; true if unknown."""
+        if channel_id.startswith("D"):
+            return False
+        facts = await self._facts_of(channel_id)
+        return not facts or bool(facts.get("is_ext_shared") or facts.get("is_pending_ext_shared"))
+
+    async def joined_now(self, user_id: str) -> frozenset[str]:
+        """The channels of which both the person and the bot are members, not from the cache.
+
+        Raises what `slack_errors` does.
+        """
+        return await self._list_joined(user_id)
+
     async def _joined_by(self, user_id: str) -> frozenset[str]:
         """The channels of which both the person and the bot are members."""
         return await self._joined.get(user_id, lambda: self._list_joined(user_id), frozenset())

@@ -84,12 +84,21 @@ class Messages:
             kind=parse_kind(parse_text(self._mention.sub("", content.own))),
             files=content.files,
             trace=trace.current(),
+            action_token=_action_token(event),
         )
 
     def _refers_above(self, event: Payload) -> bool:
         """Whether a mention without a word has messages of others above it."""
         is_reply = event.get("thread_ts") not in (None, event["ts"])
         return self.mentions_us(event) and (is_reply or not event["channel"].startswith("D"))
+
+
+def _action_token(event: Payload) -> str:
+    """Slack sends it at the top level or with the assistant's thread."""
+    nested = event.get("assistant_thread")
+    places = (event, nested if isinstance(nested, dict) else {})
+    found = (place.get("action_token") for place in places)
+    return next((token for token in found if isinstance(token, str) and len(token) < 1_000), "")
 
 
 def author(event: Payload) -> str:

@@ -75,6 +75,19 @@ class Threads:
             log.warning("thread_not_read", thread=thread.key, error=str(error)[:100])
         return _fitting(root, lines)
 
+    async def read(self, thread: Thread) -> list[Line]:
+        """The root and the newest messages of a thread, in order. Raises what `slack_errors`
+        does."""
+        found = [
+            self._line(message)
+            async for message in read_replies(
+                self._client, thread, patient=True, most_pages=MOST_PAGES
+            )
+        ]
+        lines = {line.ts: line for line in found if line is not None}  # each page has the root
+        root = [lines.pop(thread.thread_ts)] if thread.thread_ts in lines else []
+        return _fitting(root, list(lines.values())[-MOST_MESSAGES:])
+
     async def said_above(self, thread: Thread) -> list[Line]:
         """The last messages of another author in the channel before the thread began, in order.
 

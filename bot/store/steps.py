@@ -170,6 +170,8 @@ class Called:
     """Of a call that the AI server makes itself: it may; the result is not known here."""
     source: str = ""
     """The key of the tool's grant ("Allow in this thread")."""
+    unkept: bool = False
+    """The result may not be kept: `text` only says so."""
 
 
 @dataclass(frozen=True, slots=True)

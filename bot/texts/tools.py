@@ -14,6 +14,7 @@ UNKNOWN = (
     "Do not repeat it before the person has agreed."
 )
 APPROVED = "Approved."
+NOT_KEPT = "[The result may not be kept. Call the function again if you need it.]"
 NOT_MADE = "Not run: the answer ended first."
 
 

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
+
+from bot.calls import Viewer
 
 Outcome = Literal["done", "not_run", "unknown", "input_required"]
 """Whether a call took effect. `unknown`: it was sent and no result came back.
@@ -29,6 +31,8 @@ class Tool:
     open_world: bool = True
     server_side: bool = False
     """The AI server calls it; we only approve."""
+    retained: bool = True
+    """Whether results may be kept: in the journal, in our record, at the AI server."""
 
     @property
     def repeatable(self) -> bool:
@@ -53,6 +57,22 @@ class Result:
     """With `input_required`: the server's questions and its opaque state, as JSON data."""
 
 
+class Source(Protocol):
+    """Slack, as far as the viewer may see it. Raises ValueError with the reason why not."""
+
+    async def read_thread(self, link: str, viewer: Viewer) -> str:
+        """The thread of a linked message."""
+        ...
+
+    async def read_canvas(self, link: str, viewer: Viewer) -> str:
+        """The text of a linked canvas."""
+        ...
+
+    async def search(self, query: str, viewer: Viewer) -> str:
+        """What the search of the workspace finds."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """For whom a tool is called, and where."""
@@ -61,6 +81,16 @@ class Caller:
     channel_id: str
     thread_ts: str
     user_id: str
+    authors: tuple[str, ...] = ()
+    """All authors of the messages that the turn answers."""
+    action_token: str = field(default="", repr=False)
+    source: Source | None = None
+
+    @property
+    def viewer(self) -> Viewer:
+        """The people for whom Slack is read."""
+        authors = self.authors or (self.user_id,)
+        return Viewer(self.team_id, self.channel_id, authors, self.action_token)
 
 
 OwnCall = Callable[[Mapping[str, Any], Caller], Awaitable[str]]

@@ -4,11 +4,11 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from bot.calls import FunctionCall, HostedCall
+from bot.calls import FunctionCall, FunctionOutput, HostedCall
 from bot.errors import StoreUnavailable, Superseded
 from bot.models import Step as Card
 from bot.slack.markdown.plain import plain
@@ -46,6 +46,8 @@ class Calling:
     interrupt: Interrupt
     show: Callable[[Card], Awaitable[None]]
     """Shows the card of a call; one with the same id is replaced."""
+    unkept: dict[str, str] = field(default_factory=dict, repr=False)
+    """Results that may not be kept, by the keys of their calls: only this attempt has them."""
 
     async def make(self, calls: Mapping[str, FunctionCall]) -> None:
         """Make the calls of a round, by their keys, and record their results.
@@ -132,7 +134,10 @@ class Calling:
         async def work(again: bool) -> Called:
             called = await self._call(pending, verdict, answers, again=again)
             await self._audit(pending.key, pending.call, pending.tool, verdict, called)
-            return called
+            if pending.tool.retained or called.outcome != "done":
+                return called
+            self.unkept[pending.key] = called.text
+            return replace(called, text=texts.NOT_KEPT, unkept=True)
 
         return await self.turn.once(steps.call(pending.key, number), work)
 
@@ -154,14 +159,42 @@ class Calling:
         if verdict.decision != "run":
             return _not_approved(tool, verdict)
         began = time.monotonic()
-        result = await self.services.toolbox.call(tool, pending.arguments, self._caller(), answers)
+        result = await self._make(pending, answers)
         called = _as_called(result, tool, round((time.monotonic() - began) * 1000))
         return replace(called, source=grant_key(self.request.last.user_id, tool))
 
+    async def with_unkept(
+        self, calls: Mapping[str, FunctionCall], outputs: Sequence[FunctionOutput]
+    ) -> tuple[FunctionOutput, ...]:
+        """The outputs of calls, by their keys, with the results that are not in the journal.
+
+        After a crash these calls, which only read, are made again.
+        """
+        for key, call in calls.items():
+            if key not in self.unkept and last_result(self.turn, key).unkept:
+                found = find_pending(self.offer, key, call)
+                if not isinstance(found, str):
+                    self.unkept[key] = (await self._make(found)).text
+        return tuple(
+            replace(output, text=self.unkept.get(key, output.text))
+            for key, output in zip(calls, outputs, strict=True)
+        )
+
+    async def _make(self, pending: PendingCall, answers: Mapping[str, Any] | None = None) -> Result:
+        toolbox = self.services.toolbox
+        return await toolbox.call(pending.tool, pending.arguments, self._caller(), answers)
+
     def _caller(self) -> Caller:
-        thread = self.turn.claim.thread
-        user_id = self.request.last.user_id
-        return Caller(thread.team_id, thread.channel_id, thread.thread_ts, user_id)
+        thread, last = self.turn.claim.thread, self.request.last
+        return Caller(
+            thread.team_id,
+            thread.channel_id,
+            thread.thread_ts,
+            last.user_id,
+            authors=tuple(dict.fromkeys(each.user_id for each in self.request.messages)),
+            action_token=last.action_token,
+            source=self.services.source,
+        )
 
     async def audit_hosted(self, key: str, hosted: HostedCall) -> None:
         """Add a line for a call that the AI server made itself."""
@@ -217,7 +250,10 @@ def _not_approved(tool: Tool, verdict: Verdict) -> Called:
 
 def _details(called: Called) -> str:
     """What the card of a call shows once it is expanded."""
-    took = f"{called.milliseconds / 1000:.1f} s: " if called.milliseconds else ""
+    took = f"{called.milliseconds / 1000:.1f} s" if called.milliseconds else ""
+    if called.unkept:
+        return took
+    took = f"{took}: " if took else ""
     return took + plain(called.text[:SHOWN_CHARS], SHOWN_CHARS)
 
 

@@ -136,7 +136,7 @@ def _spoken(message: Message, names: Mapping[str, str], *, several: bool) -> Mes
     text = _with_files(_named(message.text, names), [file.name for file in message.files])
     if several:
         text = f"{names.get(message.user_id, message.user_id)}: {text}"
-    return replace(message, text=text)
+    return replace(message, text=text, action_token="")
 
 
 def _referring_to_nothing(message: Message) -> Message:

@@ -11,6 +11,7 @@ from bot.turn.external import left_behind
 from bot.turn.reordering import own_attempt
 from bot.turn.rounds_so_far import made_outputs, runs_of
 from bot.turn.services import Services
+from bot.turn.unkept import delete_conversation, leave_conversation
 
 OUTAGES = frozenset(
     {
@@ -41,6 +42,7 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
     text = await in_thread(clean, answer.text)
     said.append(Record("assistant", text, questions[-1].ts, outputs=outputs))
     left = left_behind(turn, request)
+    await leave_conversation(turn, services)
     await inbox.settle(
         turn.claim,
         answered=questions,
@@ -52,6 +54,7 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
         sources=left.sources,
         owed=() if services.engine.appends else owed(turn, request, answer, heard.messages),
     )
+    await delete_conversation(turn, services)
 
 
 def owed(

@@ -164,7 +164,9 @@ class Rounds:
         await self.calling.refuse(dict(list(calls.items())[allowed:]), texts.TOO_MANY_CALLS)
         await self.calling.refuse(calls, texts.STOPPED)  # calls that an interrupt has cut off
         *_, last = rounds_of(self._turn)
-        return last.outputs
+        if self._turn.recall(self.attempt.run_of(number + 1)):
+            return last.outputs  # the model has them
+        return await self.calling.with_unkept(calls, last.outputs)
 
     async def _has_budget(self) -> bool:
         """Whether the requesters' limits allow another run, including the turn's usage so far."""

@@ -12,6 +12,7 @@ from bot.slack.direct_messages import DirectMessages
 from bot.slack.files import Files
 from bot.slack.people import People
 from bot.slack.rights import Rights
+from bot.slack.source import SlackSource
 from bot.slack.threads import Threads
 from bot.store import Store
 from bot.tools.toolbox import Toolbox
@@ -33,6 +34,7 @@ class Services:
     cards: ApprovalCards
     threads: Threads
     files: Files
+    source: SlackSource
     people: People
     direct_messages: DirectMessages
     rights: Rights

@@ -39,6 +39,7 @@ from bot.turn.record import record
 from bot.turn.retraction import retract
 from bot.turn.rounds_so_far import unknown_calls
 from bot.turn.services import Services
+from bot.turn.unkept import leave_conversation
 
 
 async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Answer:
@@ -178,6 +179,7 @@ async def forget(turn: Turn, services: Services, conversation: Conversation | No
 async def give_up(turn: Turn, services: Services, reason: str) -> None:
     """Tell the person that these messages will not be answered; `reason` is a key of the texts."""
     await close_cards(turn, services)
+    await leave_conversation(turn, services)
     text = apology(RunFailed("failed", reason))
     last = turn.claim.messages[-1]
     if last.kind == "retract":

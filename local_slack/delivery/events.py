@@ -68,10 +68,12 @@ def _posted(workspace: Workspace, data: Json) -> list[Event]:
         message["files"] = [_file_stub(file) for file in message["files"]]
     if channel.type == "im" and message["user"] in workspace.contexts:
         message["app_context"] = {"entities": workspace.contexts[message["user"]]}
-    events = [_message_event(channel, message)]
-    if _mentions_the_bot(workspace, channel, message):
-        events.append(_mention_event(channel, message))
-    return events
+    token = workspace.issue_action_token() if workspace.searches else ""
+    first = _message_event(channel, message | ({"action_token": token} if token else {}))
+    if not _mentions_the_bot(workspace, channel, message):
+        return [first]
+    extra = {"assistant_thread": {"action_token": token}} if token else {}
+    return [first, _mention_event(channel, message | extra)]
 
 
 def _mention_event(channel: Channel, message: Json) -> Event:

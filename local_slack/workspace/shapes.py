@@ -1,7 +1,7 @@
 """Users, channels, files, messages and views in the JSON shapes that Slack gives them."""
 
 from local_slack.workspace.clock import parse_ts
-from local_slack.workspace.model import Channel, File, Json, Message, User, View
+from local_slack.workspace.model import Channel, ChannelType, File, Json, Message, User, View
 from local_slack.workspace.state import State
 
 PRETTY_TYPES = {"png": "PNG", "jpg": "JPEG", "gif": "GIF", "pdf": "PDF", "txt": "Plain Text"}
@@ -104,7 +104,10 @@ def file_json(state: State, file: File) -> Json:
         "mode": "hosted",
         "is_external": False,
         "external_type": "",
-        "is_public": True,
+        "is_public": bool(_shared_in(state, file, "channel")),
+        "channels": _shared_in(state, file, "channel"),
+        "groups": _shared_in(state, file, "group", "mpim"),
+        "ims": _shared_in(state, file, "im"),
         "public_url_shared": False,
         "display_as_bot": False,
         "username": "",
@@ -120,6 +123,12 @@ def file_json(state: State, file: File) -> Json:
     if file.alt_txt:
         shape["alt_txt"] = file.alt_txt
     return shape
+
+
+def _shared_in(state: State, file: File, *types: ChannelType) -> list[str]:
+    """The channels of these types that show a file."""
+    ids = dict.fromkeys(channel_id for channel_id, _ in file.shares)
+    return [id for id in ids if id in state.channels and state.channels[id].type in types]
 
 
 def bot_profile_json(state: State, user: User) -> Json:

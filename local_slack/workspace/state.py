@@ -35,6 +35,10 @@ class State:
     messages_tab: bool = True
     agent_threads: dict[tuple[str, str], AgentThread] = field(default_factory=dict)
     contexts: dict[str, list[Json]] = field(default_factory=dict)
+    searches: bool = False
+    """Whether the workspace has the search for apps; then events carry tokens for it."""
+    action_tokens: dict[str, float] = field(default_factory=dict)
+    """Tokens for the search, with the time until which they are valid."""
 
     def __post_init__(self) -> None:
         self.created = int(self.clock.now())

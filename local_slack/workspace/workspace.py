@@ -33,6 +33,9 @@ TOMBSTONE: Json = {
 }
 
 
+ACTION_TOKEN_SECONDS = 300.0
+
+
 @dataclass
 class Workspace(State):
     """One team with one app installed in it, and its feed of changes."""
@@ -41,6 +44,12 @@ class Workspace(State):
     strays: bool = False
     """Post a reply to a deleted thread into the channel, as some apps report."""
     bounds: Bounds = field(default_factory=Bounds)
+
+    def issue_action_token(self) -> str:
+        """A token with which the app may search for a few minutes."""
+        token = self.new_id("action-")
+        self.action_tokens[token] = self.clock.now() + ACTION_TOKEN_SECONDS
+        return token
 
     # Users and channels
 

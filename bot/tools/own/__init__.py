@@ -8,10 +8,15 @@ from collections.abc import Iterable
 
 from bot.errors import ConfigError
 from bot.tools.config import VARIABLE
-from bot.tools.own import current_time
+from bot.tools.own import current_time, slack_read_canvas, slack_read_thread, slack_search
 from bot.tools.tool import OwnTool
 
-TOOLS: tuple[OwnTool, ...] = (current_time.TOOL,)
+TOOLS: tuple[OwnTool, ...] = (
+    current_time.TOOL,
+    slack_read_canvas.TOOL,
+    slack_read_thread.TOOL,
+    slack_search.TOOL,
+)
 
 
 def own_tools(names: Iterable[str]) -> dict[str, OwnTool]:

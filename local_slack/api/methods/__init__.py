@@ -7,6 +7,7 @@ from local_slack.api.methods import (
     conversations,
     files,
     reactions,
+    search,
     streams,
     usergroups,
     users,
@@ -25,6 +26,7 @@ METHODS: dict[str, Method] = {
     **views.METHODS,
     **agents.METHODS,
     **files.METHODS,
+    **search.METHODS,
 }
 
 __all__ = ["METHODS"]

@@ -1,0 +1,34 @@
+"""A linked canvas, if the person who asks can see it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.tools.tool import Caller, OwnTool, Tool
+
+
+async def call(arguments: Mapping[str, Any], caller: Caller) -> str:
+    """Raises ValueError with the reason if it may not be read."""
+    if caller.source is None:
+        raise ValueError("Slack cannot be read here")
+    return await caller.source.read_canvas(str(arguments.get("link") or ""), caller.viewer)
+
+
+TOOL = OwnTool(
+    Tool(
+        name="slack_read_canvas",
+        description="Read a canvas in Slack that a message links to.",
+        parameters={
+            "type": "object",
+            "properties": {
+                "link": {
+                    "type": "string",
+                    "description": "The link to the canvas, https://….slack.com/docs/….",
+                }
+            },
+            "required": ["link"],
+        },
+        read_only=True,
+        retained=False,
+    ),
+    call,
+)

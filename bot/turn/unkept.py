@@ -1,0 +1,27 @@
+"""Results of tools that may not be kept: the AI server loses them once the turn has ended.
+
+The next turn begins a new conversation from our record, which does not hold them.
+"""
+
+from bot.jobs.forget import delete_now
+from bot.store.journal import Turn
+from bot.turn.rounds_so_far import rounds_of
+from bot.turn.services import Services
+
+
+def holds_unkept(turn: Turn) -> bool:
+    """Whether the turn's conversation holds results that may not be kept."""
+    return any(called.unkept for each in rounds_of(turn) for called in each.called)
+
+
+async def leave_conversation(turn: Turn, services: Services) -> None:
+    """Make the conversation an orphan, before the turn is settled. The sweep deletes it, unless
+    `delete_conversation` did."""
+    if holds_unkept(turn):
+        await services.store.conversations.abandon(turn.claim)
+
+
+async def delete_conversation(turn: Turn, services: Services) -> None:
+    """Delete the conversation and its runs, after the turn was settled."""
+    if holds_unkept(turn) and turn.conversation is not None:
+        await delete_now(services.store, services.engine, turn.conversation)
