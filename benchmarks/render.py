@@ -7,9 +7,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from bot.slack.markdown.growing import stable_prefix
 from bot.slack.markdown.render import blocks, fallback, parts
 from bot.slack.markdown.sanitize import sanitize
+from bot.slack.markdown.stable import stable_prefix
 
 SECTION = """## A heading of section <b>
 

@@ -5,21 +5,27 @@ loops, which is exact, and the CPU time, which also covers C code such as regula
 linear function takes eight times as much, a quadratic one 64 times.
 """
 
+import importlib
+import inspect
+import pkgutil
 import re
+import sys
 import time
 from collections.abc import Callable
 
 import pytest
 
+import bot.slack.markdown as package
 from bot.models import Citation
 from bot.slack.markdown.clean import clean, clean_so_far, reasoning
 from bot.slack.markdown.code import code_blocks
-from bot.slack.markdown.growing import GrowingAnswer, Visible, stable_prefix
+from bot.slack.markdown.growing import GrowingAnswer, Visible
 from bot.slack.markdown.plain import plain
 from bot.slack.markdown.render import blocks, escape_mrkdwn, fallback
 from bot.slack.markdown.sanitize import sanitize
 from bot.slack.markdown.sources import with_sources
 from bot.slack.markdown.split import parts
+from bot.slack.markdown.stable import stable_prefix
 from tests.hostile.counting import counted
 
 MARKER = "\ue200cite\ue202a\ue201<think>a</think>"
@@ -60,9 +66,17 @@ SHAPES = {
     "bold": "**重要：**明",
     "underscores": "_a_ ",
     "strikes": "~~a ",
+    "italics": "*（必）*で",
+    "all stars": "*a**b***c",
     "angles": "<",
     "tags": "<b>a",
     "pairs": "<b>a</b>",
+    "nested pairs": "<b>",
+    "block tags": "<p>",
+    "block pairs": "<p>a</p>",
+    "details": "<details><summary>",
+    "items": "<ul><li>a</li></ul>",
+    "breaks in quotes": "a<br>",
     "breaks": "a<br>",
     "attributes": '<a href="',
     "comments": "<!--",
@@ -75,6 +89,7 @@ SHAPES = {
     "closed formulas": "\\(a\\) ",
     "dollars": "$a",
     "double dollars": "$$a ",
+    "environments": "\\begin{align}",
     "addresses": "https://a.example/b",
     "schemes": "https://",
     "wide": "https://a（",
@@ -84,6 +99,10 @@ SHAPES = {
     "brackets": "【1†",
     "references in braces": ":contentReference[",
     "cite": "citeturn0search0",
+    "turns": "(cite: turn0search1,",
+    "stores": "[web:1,",
+    "daggers": "[1†",
+    "summaries": "<details><summary>Thinking",
     "reasoning": "<think>a",
     "closed reasoning": "<think>a</think>",
     "lone closers": "a</think>b\n",
@@ -102,10 +121,12 @@ SHAPES = {
 }
 PREFIXES = {
     "rows": "| a | b |\n|---|---|\n",
+    "breaks in quotes": "> " * 100,
     "spaces and a marker": MARKER,
     "tabs and a marker": MARKER,
     "newlines and a marker": MARKER,
 }
+ENDINGS = {"nested pairs": "</b>"}
 
 MESSAGE = 100
 """Characters of a message: both texts fill several."""
@@ -195,13 +216,47 @@ def is_linear(function: Callable[[str], object], text_of: Callable[[int], str]) 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_work_grows_with_the_length(shape: str) -> None:
-    unit, before = SHAPES[shape], PREFIXES.get(shape, "")
+    unit, before, after = SHAPES[shape], PREFIXES.get(shape, ""), ENDINGS.get(shape, "")
 
     def text_of(size: int) -> str:
-        return before + unit * (size // len(unit))
+        count = size // len(unit + after)
+        return before + unit * count + after * count
 
     slow = [name for name, function in FUNCTIONS.items() if not is_linear(function, text_of)]
     assert slow == []
+
+
+EVERYTHING = (
+    f"{MARKER} **重（a）**b <p>x<sup>2</sup></p> \\(a\\) $b^2$ [^1] [a](b c) <a@b.c|d> `e` @here"
+    f"{'🇩🇪' * MESSAGE}\n\n"
+    "> - ```py\n  code\n  ```\n\n| a |\n|--|\n| b |\n\n"
+)
+
+
+def public_functions() -> set[str]:
+    """The functions of the package that take a text."""
+    found = set()
+    for info in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package.__name__}.{info.name}")
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__module__ == module.__name__ and name[0] != "_":
+                found.add(function.__qualname__)
+    return found
+
+
+def test_every_function_of_the_package_is_measured() -> None:
+    called = set()
+    sys.setprofile(lambda frame, event, _: called.add(frame.f_code.co_qualname))
+    try:
+        for function in FUNCTIONS.values():
+            function(EVERYTHING * 4)
+    finally:
+        sys.setprofile(None)
+    assert public_functions() - called == ONE_LINE
+
+
+ONE_LINE = {"in_thread", "render", "render_in_thread", "join"}
+"""Functions that only call others."""
 
 
 def _loops(text: str) -> int:

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from bot.slack.markdown.clean import clean, clean_so_far, reasoning
 from bot.slack.markdown.growing import Visible
@@ -23,12 +24,37 @@ CITATIONS = [
     "[cite_start]",
     "[citation:3]",
     "citeturn0search1turn0news4",
+    "(cite: turn0search1, turn0news4)",
+    "[turn0search1]",
+    "[1†source]",
+    "[3:0†L5-L10]",
+    "〖1†source〗",
+    "⟦cite:1⟧",
+    "[web:3]",
+    "[memory:2, 4]",
+    "[doc1]",
+    ":citation[1]",
+    "::cite{#a}",
+    "{{cite:1}}",
+    '<citation id="1"/>',
+    "<ref>[1]</ref>",
 ]
 REASONING = [
     "<think>\nThe user wants X.\n</think>\n\n",
     "<thinking>X</thinking>",
     "<reasoning>X\n```\nunclosed</reasoning>\n",
     "<seed:think>X</seed:think>",
+    "<think >X</think >",
+    '<reasoning effort="low">X</reasoning>',
+    "<antThinking>X</antThinking>",
+    "<inner_monologue>X</inner_monologue>",
+    "<longcat_think>X</longcat_think>",
+    "<ponder>X</ponder>",
+    "<|thinking_start|>X<|thinking_end|>",
+    "<｜begin▁of▁thinking｜>X<｜end▁of▁thinking｜>",
+    "<details><summary>Thought for 3 s</summary>\nX\n</details>\n",
+    '<details class="reasoning">X</details>',
+    "<|im_start|>assistant\n<think>X</think>",
     "[THINK]X[/THINK]",
     "◁think▷X◁/think▷",
     "<|START_THINKING|>X<|END_THINKING|>",
@@ -49,11 +75,49 @@ def test_citation_markers_are_removed(marker: str) -> None:
     assert fallback(f"Rain {marker} tomorrow.") == "Rain tomorrow."
 
 
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("A <co>word</co: 1>.", "A word."),
+        ("([oai_citation:0‡site.org](https://a.example/b))", "([site.org](https://a.example/b))"),
+        ('<cite index="0-1">said</cite>', "said"),
+        ("Hi.</s>", "Hi."),
+        ("Hi.<eos>", "Hi."),
+        ("<|im_start|>assistant\nHi.<|im_end|>", "Hi."),
+        ("<think/>Hi.", "Hi."),
+        ("\ufeffHi.", "Hi."),
+    ],
+)
+def test_the_text_within_markers_stays(written: str, text: str) -> None:
+    assert clean(written) == text
+
+
 def test_the_name_of_an_entity_stays() -> None:
     assert clean('In \ue200entity\ue202["deployment","Paris","capital"]\ue201.') == "In Paris."
 
 
-@pytest.mark.parametrize("text", ["【重要】お知らせ", "[1] and a[0][1]", "a:b", "to cite turns"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "【重要】お知らせ",
+            "【1】章",
+            "[1] and a[0][1]",
+            "a:b",
+            "to cite turns",
+            "a[doc1]",
+            "b[web:3]",
+        ),
+        *(
+            "[doc1](https://a.example)",
+            "see [†]",
+            "in [web: of lies]",
+            "(turn left)",
+            "::before{x}",
+        ),
+        *("the <eos> token", "<s>old</s>", "the <thought process> of x", "{{name}}"),
+    ],
+)
 def test_what_only_looks_like_a_marker_stays(text: str) -> None:
     assert clean(text) == text
 
@@ -107,6 +171,32 @@ def test_a_lone_surrogate_becomes_a_replacement_character() -> None:
         ("H<sub>2</sub>O and 10<sup>-3</sup>, 4<sup>th</sup>", "H₂O and 10⁻³, 4th"),
         ('<a href="https://a.example">x</a>', "[x](https://a.example)"),
         ("<p>text</p><!-- hidden -->", "text"),
+        ("<p>a</p><p>b</p>c<div>d</div>", "a\nb\nc\nd"),
+        ("<h2>Title</h2>Text", "**Title**\nText"),
+        ("As follows:<ul><li>a <b>b</b></li><li>c</li></ul>end", ":\n• a **b**\n• c\nend"),
+        ("| a |\n|--|\n| <ul><li>x</li><li>y</li></ul> |", "|  • x • y  |"),
+        ("<ul>\n  <li>a</li>\n  <li>b</li>\n</ul>", "• a\n  • b\n"),
+        (
+            "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>",
+            "a · b\n1 · 2",
+        ),
+        ("> <p>a</p><p>b</p>", "> a\n> b"),
+        ("<p>1</p><p># 2</p>", "1 # 2"),
+        ("the <li> and <p> and <td> tags", "the &lt;li&gt; and &lt;p&gt; and &lt;td&gt; tags"),
+        (
+            "\\begin{align}\na_1&=b\\\\\nc&=d\n\\end{align}",
+            "`\\begin{align} a_1&=b\\\\ c&=d \\end{align}`",
+        ),
+        ("\\begin{equation}\\begin{cases}a\\end{cases}\\end{equation}.", "\\end{equation}`."),
+        ("\\begin{itemize}", "\\begin{itemize}"),
+        ("H$_2$O, 10$^{-3}$, x$_{ab}$", "H₂O, 10⁻³, x`_{ab}`"),
+        ("[^1^] [^^]", "¹ (^)"),
+        ("*重要（必読）*です", "*重要（必読）\u200b*です"),
+        ("彼は*「はい」*と", "彼は*\u200b「はい」\u200b*と"),
+        ("~~古い（旧）~~新しい", "~~古い（旧）\u200b~~新しい"),
+        ("***強調！***です", "***強調！\u200b***です"),
+        ("**強調：*必ず！***です", "**強調：*必ず！\u200b***です"),
+        ("5*（3＋2）*4と2 * （3）", "5*（3＋2）*4と2 * （3）"),
         ("vector<int> <T> `<br>` <b> alone", "vector&lt;int&gt; &lt;T&gt; `<br>` &lt;b&gt; alone"),
         (r"\(a\,b\) and \[x < y\]", r"`a\,b` and `x < y`"),
         ("\\[\n\\frac{1}{2} \\\\\n\\]", "`\\frac{1}{2} \\\\`"),
@@ -163,6 +253,12 @@ MARKED = [f"Rain {marker} tomorrow, and more words.\n\nEnd." for marker in CITAT
         *MARKED,
         "a<br>b and <b>c</b> d\n\n<details>\n<summary>More</summary>\n\ntext\n</details>\nend",
         r"\(a\,b\) then $x^2$ and $$\frac{1}{2}$$ for $5 and $10." + "\n\n\\[\nx\n\\]\n\nend",
+        "これは*「重点」*です。~~古い（旧）~~新しい ***強調！***です。2*3 *a\n"
+        "* b *（c）*で *d e\n\nend",
+        "H$_2$O is\n\\begin{align}\na_1&=b\\\\\nc&=d\n\\end{align}\nso\n\nend",
+        "x<ul><li>a</li><li>b</li></ul>y <p>a</p><p>b</p>\n\n"
+        "| a |\n|--|\n| <li>x</li><li>y</li> |\n\nend",
+        "<think>x</think >Hi (cite: turn0search1), and (see it).</s> No.\n\nend",
         "**Note:**注意。x **a:**中\n\n<details> **\n\n<b>x **</b>\n\n**重要：**明日は**「重点」**です。説明：https://a.example/x（説明）。",
         "text[^1] @here/maps-api @here [x](/docs) [z](javascript:alert(1))\n\n[^1]: The note.",
         "# A\n\nOne **two** three.\n\n- a\n- b\n\n```\nx\n```\n\n| a |\n|--|\n| 1 |\n\nend",
@@ -173,6 +269,61 @@ def test_no_prefix_shows_text_that_the_whole_does_not(text: str) -> None:
     for end in range(len(text) + 1):
         assert whole.startswith(visible.of(text[:end]))
     assert visible.of(text + "\n\nOne more paragraph of words.\n").startswith(whole.rstrip()[:-9])
+
+
+PIECES = [
+    *(
+        "*",
+        "**",
+        "***",
+        "~~",
+        "（必）",
+        "重要",
+        "a",
+        " ",
+        "\n",
+        "\n\n",
+        "- ",
+        "| ",
+        "。",
+        "`x`",
+        "$_2$",
+    ),
+    *("<b>", "</b>", "<p>", "</p>", "<li>", "</li>", "<td>", "</td>", "[x](https://a.example)"),
+    *("(cite: turn0search1)", "[web:3]", "[1†a]", "<co>", "</co: 1>", "</s>", "<br>", "(see", "["),
+    *("\\begin{align}", "\\end{align}", "<details>", "</details>", "<summary>Thinking</summary>"),
+]
+
+
+@thorough
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+def test_no_prefix_of_mixed_markup_shows_what_the_whole_does_not(text: str) -> None:
+    whole, visible = render(text + "\n\nEnd."), Visible()
+    for end in range(len(text) + 1):
+        assert whole.startswith(visible.of(text[:end]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "**重要：**明日",
+            "*重要（必読）*です",
+            "彼は*「はい」*と",
+            "~~古い（旧）~~新",
+            "***強調！***で",
+        ),
+        *(
+            "**注意：*必ず！***読む",
+            "**「a」**と*（b）*と~~（c）~~と",
+            "**예약(온라인)**은",
+            "这是*“斜体”*的",
+        ),
+    ],
+)
+def test_emphasis_beside_east_asian_text_is_emphasis_for_commonmark(text: str) -> None:
+    shown = MarkdownIt().enable("strikethrough").render(sanitize(text))
+    assert not set("*~") & set(shown)
 
 
 @thorough

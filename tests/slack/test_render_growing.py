@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from bot.slack.markdown.blocks import outline
 from bot.slack.markdown.counting import BlockCount
 from bot.slack.markdown.graphemes import size
-from bot.slack.markdown.growing import Append, GrowingAnswer, stable_prefix
+from bot.slack.markdown.growing import Append, GrowingAnswer
 from bot.slack.markdown.sanitize import sanitize
 from bot.slack.markdown.split import LIMIT, MAX_BLOCKS, parts
+from bot.slack.markdown.stable import stable_prefix
 from tests.slack.documents import answers, code, documents, soup, texts, thorough
 
 

@@ -1,174 +1,25 @@
-"""An answer in progress: which part of it can be shown, and in which message."""
+"""An answer in progress: the part of it that can be shown, and in which message."""
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
 
-from bot.slack.markdown.blocks import Kind, Line, Outline, outline
+from bot.slack.markdown.blocks import Outline, outline
 from bot.slack.markdown.clean import clean_so_far
 from bot.slack.markdown.counting import BlockCount
 from bot.slack.markdown.graphemes import size
-from bot.slack.markdown.inline import Kind as Inline
-from bot.slack.markdown.inline import Piece, atoms, pieces
 from bot.slack.markdown.reasoning import has_reasoning
-from bot.slack.markdown.rewrite import BOLD
 from bot.slack.markdown.sanitize import sanitize
 from bot.slack.markdown.split import LIMIT, MAX_BLOCKS, Part, Splitter
+from bot.slack.markdown.stable import stable_length
 
 _FULL = 0.85
 """The share of the limit after which a message ends with the next block: the rest is for blocks
 that would otherwise be cut."""
-_LONGEST_ADDRESS = 2000
-_LONGEST_FORMULA = 600
-_REACH = 100  # characters of an unfinished word, tag or mark that are held back
-
-_BLANK_LINE = re.compile(r"(?:\r\n?+|\n)[ \t]*[\r\n]")
-_MARKERS_ONLY = re.compile(r"[ \t>#*+=~`|:_.)\d-]*")
-_TAIL = re.compile(
-    r"(?: \\ | ! | https?:/{0,2} | @[\w/.-]* | &\#?\w* | [*_~]+"
-    r" | 【[^】\r\n]* | <\S* | [^\W_][\w'’.,-]* )\Z",
-    re.VERBOSE | re.ASCII,
-)
-_LABELLED = re.compile(
-    r"<(?:[a-z]+:[^\s<>|]+\|[^<>\r\n|]*|/?[a-z][a-z0-9]*\s[^<>\r\n]*|!-[^<>]*)\Z", re.IGNORECASE
-)
-_ADDRESS = re.compile(r"https?://\S*\Z", re.IGNORECASE)
-_DOLLARS = re.compile(
-    r"(?<![\w$\\])(?:\$\$[^$]*\$?|\$(?![\s$])(?:[^$\s]{0,40}|(?!\d)[^$\r\n`]{0,200}))\Z"
-)
-_UNTIL_NEXT = (Inline.URL, Inline.FORMULA, Inline.FOOTNOTE)
-"""The meaning of a token depends on the next character."""
-_TARGET_SO_FAR = re.compile(r"(?:\((?:[^()\[\r\n]|\([^()\[\r\n]*+\)?)*+)?\Z")
-_EMPHASIS = (re.compile(r"\*\*"), BOLD, re.compile("~~"))
 _BLOCK_START = re.compile(
     r"^[ \t]*(?:[#>`~|_=]|[-*+\d][^\r\n])|(?:\r\n?|\n)[ \t]*[\r\n]", re.MULTILINE
 )
 """Offsets at which a block may begin: at least all real ones."""
-_BY_LINE = (Kind.ROW, Kind.OPENER, Kind.CODE, Kind.CLOSER)
-
-
-def stable_prefix(markdown: str) -> int:
-    """The length of the prefix of a growing text that later text cannot change.
-
-    The last word is held back, and so is text that may become a link, a code span, bold or a fence;
-    of code and tables the last line. The character at the returned offset is not white space, since
-    Slack may drop white space where a piece of a stream begins. What `sanitize` makes of the prefix
-    only grows.
-    """
-    return _stable(outline(markdown))
-
-
-def _stable(found: Outline) -> int:
-    markdown = found.text
-    end = len(markdown.rstrip())
-    if not end:
-        return 0
-    line = found.lines[found.number(end - 1)]
-    if _may_be_marker(found, line):  # or continue the paragraph above
-        offset = _settled(outline(markdown[: line.start]), line.start)
-    else:
-        offset = _settled(found, _tail(found, line, end))
-    while markdown[offset].isspace():
-        offset += 1
-    return offset
-
-
-def _may_be_marker(found: Outline, line: Line) -> bool:
-    unfinished = line.end == len(found.text) and line.kind not in _BY_LINE
-    return unfinished and bool(_MARKERS_ONLY.fullmatch(found.text, line.start))
-
-
-def _settled(found: Outline, offset: int) -> int:
-    """The offset, or the start of something incomplete before it."""
-    end = len(found.text.rstrip())
-    if not end:
-        return offset
-    number = found.number(end - 1)
-    line = found.lines[number]
-    offset = min(offset, _line_hold(found, number))
-    if line.kind in (Kind.PROSE, Kind.HEADING):
-        offset = _inline_hold(found, line, offset, open=not _BLANK_LINE.search(found.text, end))
-    return offset
-
-
-def _tail(found: Outline, line: Line, end: int) -> int:
-    """The start of the last, possibly incomplete word or mark of the line."""
-    tail = _TAIL.search(found.text, max(line.start, end - _REACH), end)
-    offset = tail.start() if tail else end - 1
-    scheme = found.text.rfind("://", max(line.start, end - 2 * _LONGEST_ADDRESS), end)
-    address = _ADDRESS.search(found.text, max(line.start, scheme - 5), end) if scheme >= 0 else None
-    return min(offset, address.start()) if address else offset
-
-
-def _line_hold(found: Outline, number: int) -> int:
-    """The start of the line if it can only be parsed as a whole."""
-    line, text = found.lines[number], found.text_of(number)
-    if line.kind is Kind.HEADER:
-        return found.lines[line.first].start
-    if line.kind is Kind.PROSE and text.lstrip(" \t>").startswith("|"):
-        return found.lines[max(line.first, number - 1)].start  # perhaps the header of a table
-    if line.kind in _BY_LINE or _MARKERS_ONLY.fullmatch(text.rstrip()):
-        return line.start
-    return len(found.text)
-
-
-def _inline_hold(found: Outline, line: Line, offset: int, open: bool) -> int:
-    """The offset, or the start of a link, code span or similar that it would cut."""
-    text = found.text
-    tokens = pieces(text, found.lines[line.first].start, line.end)
-    last = [token for token in tokens if token.start >= line.start]
-    holds = [offset, *_cut_emphasis(text, line.start, tokens, offset)]
-    holds += [token.start for token in last if _holds_line(text, token)]
-    if open:
-        holds += [token.start for token in tokens if token.kind is Inline.TICKS]
-        holds += [token.start for token in tokens if text.startswith("\\[", token.start)]
-    if line.end == len(text) and not text.endswith("\n"):
-        holds += _open_brackets(text, last)
-        label = text.rfind("<", line.start)
-        if label >= 0 and _LABELLED.match(text, label):
-            holds.append(label)
-        if dollars := _DOLLARS.search(text, max(line.start, len(text) - _LONGEST_FORMULA)):
-            holds.append(dollars.start())
-    offset = min(holds)
-    whole = [*atoms(tokens), *(token for token in tokens if token.kind is not Inline.LINE)]
-    return min([offset, *(token.start for token in whole if _is_cut(token, offset))])
-
-
-def _is_cut(token: Piece, offset: int) -> bool:
-    end = token.end + 1 if token.kind in _UNTIL_NEXT else token.end
-    return token.start < offset < end
-
-
-def _holds_line(text: str, token: Piece) -> bool:
-    """Whether the rest of the line decides what the token becomes."""
-    return token.kind is Inline.HTML or text.startswith("\\(", token.start)
-
-
-def _cut_emphasis(text: str, start: int, tokens: list[Piece], offset: int) -> Iterator[int]:
-    """The start of bold or struck text that is open at the offset."""
-    code = [token for token in tokens if token.kind is Inline.CODE]
-    for emphasis in _EMPHASIS:
-        found = (mark.start() for mark in emphasis.finditer(text, start))
-        marks = [mark for mark in found if not _is_inside(mark, code)]
-        for opening, closing in zip_longest(marks[::2], marks[1::2], fillvalue=len(text)):
-            if opening < offset <= closing + 2:  # the next character decides, too
-                yield opening
-
-
-def _is_inside(offset: int, spans: list[Piece]) -> bool:
-    before = bisect_left(spans, offset, key=lambda span: span.start) - 1
-    return before >= 0 and offset < spans[before].end
-
-
-def _open_brackets(text: str, tokens: list[Piece]) -> Iterator[int]:
-    closed = {id(token.partner): token for token in tokens if token.kind is Inline.CLOSE}
-    for token in tokens:
-        if token.kind is Inline.OPEN and not token.partner:
-            close = closed.get(id(token))
-            if not close or _TARGET_SO_FAR.match(text, close.end):
-                yield token.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +47,7 @@ class Visible:
             self._read = self._shown = self._opener = ""
         rest = self._opener + text[len(self._read) :]
         found = outline(clean_so_far(rest))
-        stable = _stable(found)
+        stable = stable_length(found)
         if rest.startswith(found.text[:stable]) and not has_reasoning(rest):
             return self._advance(found, stable)
         return self._shown + self._safe(found.text[:stable])

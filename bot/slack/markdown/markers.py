@@ -7,25 +7,49 @@ characters around `cite` and a reference, `:contentReference[…]{…}`, 【4:0�
 import json
 import re
 
+_TURN = r"turn\d{1,4}[a-z]{2,12}\d{1,4}"
+_TURNS = rf"(?:cite:?\s?)?{_TURN}(?:[,;\s]{{1,3}}{_TURN}){{0,20}}"
+_STORES = (
+    "(?:web|attached_file|memory|conversation_history|generated_image|search_result|page|post|file"
+    "|doc|source)"
+)
 CITATION = (
     "\ue200[^\ue200\ue201\r\n]{0,2000}\ue201|[\ue200-\ue206]"
     r"|:{1,2}contentReference\[[^\[\]\r\n]{0,80}\](?:\{[^{}\r\n]{0,80}\})?"
+    r"|(?<![\w:]):{1,2}(?:cite|citation)(?:\[[^\[\]\r\n]{0,80}\]|\{[^{}\r\n]{0,80}\})"
+    r"|\{\{(?:cite|citation)[:|][^{}\r\n]{1,80}\}\}"
     r"|【(?:[^【】\r\n]{0,40}†[^【】\r\n]{0,200}|\d+:\d+|(?:oaicite|citation|cite|source|turn\d)"
     r"[^【】\r\n]{0,80})】"
+    r"|〖\d{1,3}(?::\d{1,3})?†[^〖〗\r\n]{0,200}〗|⟦(?:cite|citation|source)[^⟦⟧\r\n]{0,80}⟧"
+    r"|\[\d{1,3}(?::\d{1,3})?†[^\[\]\r\n]{1,200}\](?!\()"
     r"|\[(?:oaicite|citation|cite)(?:_start|_end|[:_]\s?[^\[\]\r\n]{0,60})\](?!\()"
-    r"|(?<!\w)(?:(?:file)?cite(?:turn\d{1,4}[a-z]{2,12}\d{1,4})+)+"
-    r"|</?(?:antml:)?cite(?:\s[^<>\r\n]{0,200})?>|</?grok:render[^<>\r\n]{0,300}>"
+    rf"|(?<!\w)\[{_STORES}:\s?\d{{1,3}}(?:[-,]\s?(?:{_STORES}:)?\d{{1,3}}){{0,9}}\](?![(:])"
+    r"|(?<!\w)\[doc\d{1,3}\](?![(:])"
+    rf"|\[{_TURNS}\](?!\()|\({_TURNS}\)"
+    rf"|(?<!\w)(?:(?:file)?cite(?:{_TURN})+)+"
+    r"|(?<=\[)oai_citation[:_]\d{1,3}‡"
+    r"|</?(?:antml:)?(?:cite|citation)(?:\s[^<>\r\n]{0,200})?/?>|</?grok:render[^<>\r\n]{0,300}>"
     r'|<argument\s+name="citation_id">\d*</argument>'
+    r"|</?co(?::\s?[\d,\s]{1,40})?>"
+    r"|<(?:source|ref|doc)>\s?\[?\d{1,3}\]?\s?</(?:source|ref|doc)>"
 )
 """A regular expression for one marker, for `re.VERBOSE` off and `re.IGNORECASE` on."""
-_CANDIDATE = re.compile("[\ue200-\ue206【]|contentRef|oaicite|cite|citation|grok:", re.IGNORECASE)
+_CANDIDATE = re.compile(
+    rf"[\ue200-\ue206【〖⟦†‡]|contentRef|oaicite|cite|citation|grok:|{_TURN}|\[doc\d|</?co[:>]"
+    rf"|\[{_STORES}:|</(?:source|ref|doc)>",
+    re.IGNORECASE,
+)
 _SPACED = re.compile(
     rf"(?<![ \t])[ \t]++(?=(?:{CITATION})+(?:[ \t\r\n.,;:!?)\]、。，；：！？]|\Z))", re.IGNORECASE
 )
 _UNFINISHED = re.compile(
-    "(?:\ue200[^\ue200\ue201\r\n]{0,2000}|【[^【】\r\n]{0,240}|\\[c?(?:i[^\\[\\]\\r\\n]{0,70})?"
-    "|::?c?(?:o[a-z]{0,15}(?:\\[[^\\[\\]\\r\\n]{0,80}(?:\\](?:\\{[^{}\\r\\n]{0,80})?)?)?)?"
-    "|</?(?:[ag][a-z:]{0,12}|c[a-z]{0,3})(?:\\s[^<>\\r\\n]{0,300})?"
+    "(?:\ue200[^\ue200\ue201\r\n]{0,2000}|[【〖⟦][^【】〖〗⟦⟧\r\n]{0,240}"
+    "|\\[[a-z\\d_]{0,24}(?:[:†‡\\s][^\\[\\]\\r\\n]{0,200})?|\\[[^\\[\\]\\r\\n]{1,80}\\]"
+    "|\\((?:c(?:i(?:te?)?)?|cite:?\\s?|(?:cite:?\\s?)?t(?:u(?:r(?:n[^()\\r\\n]{0,400})?)?)?)?"
+    "|::?c?(?:[io][a-z]{0,15}(?:[\\[{][^\\[\\]{}\\r\\n]{0,80}(?:\\](?:\\{[^{}\\r\\n]{0,80})?)?)?)?"
+    "|\\{\\{?(?:c[a-z]{0,8}(?:[:|][^{}\\r\\n]{0,80}\\}?)?)?"
+    "|</?(?:[ag][a-z:]{0,12}|c[a-z]{0,8}:?|[sdr][a-z]{0,5})(?:\\s[^<>\\r\\n]{0,300})?"
+    "|<(?:source|ref|doc)>[\\s\\[\\]\\d]{0,8}(?:</?[a-z]{0,6})?"
     "|\x1b(?:\\[[0-?]*[ -/]*|\\][^\x07\x1b]{0,200}\x1b?)?)\\Z",
     re.IGNORECASE,
 )
@@ -33,7 +57,7 @@ _CONTROLS = re.compile(
     "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]"  # ANSI: colours, the cursor
     "|\x1b\\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\\\)"  # links and titles of terminals
     "|\x1b[ -/]*[0-~]?"
-    "|[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufff9-\ufffb\ufffe\uffff]"
+    "|[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff]"
 )
 _SEPARATORS = re.compile("[\x0b\x0c\x85\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -11,17 +11,27 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 _NAMES = (
-    "(?:[a-z]+:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?(?:_content)?|reflection|scratchpad"
-    "|analysis|internal_monologue|chain_of_thought|cot)"
+    "(?:[a-z]{1,16}[:_])?(?:ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?"
+    "|scratch_?pad|analysis|monologue|chain_of_thoughts?|cot|ponder(?:ing)?|deliberation)"
+    "(?:_(?:content|process|budget|steps?))?"
 )
+_ABOUT = "(?:thinking|thoughts?|reasoning)"
+_BAR = "[|｜]"
 _PAIRS = {
-    "XML": (rf"<(?:{_NAMES})>", rf"</(?:{_NAMES})>"),
-    "DETAILS": (r'<details\s+type="reasoning"[^<>\r\n]*>', "</details>"),
+    "XML": (rf"<{_NAMES}(?:[ \t][^<>\r\n]{{0,200}})?(?<!/)>", rf"</{_NAMES}[ \t]*>"),
+    "DETAILS": (
+        rf"<details[ \t]+[^<>\r\n]{{0,100}}\b(?:type|class)=[\"']?{_ABOUT}\b[^<>\r\n]{{0,200}}>"
+        rf"|<details[^<>\r\n]{{0,100}}>\s{{0,4}}<summary>[^<>\w\r\n]{{0,9}}"
+        rf"{_ABOUT}\b[^<>\r\n]{{0,60}}</summary>",
+        "</details>",
+    ),
     "BRACKET": (r"\[THINK\]", r"\[/THINK\]"),
     "WEDGE": ("◁think▷", "◁/think▷"),
     "TOKEN": (
-        r"<\|(?:START_THINKING|begin_of_thought|think|thinking)\|>",
-        r"<\|(?:END_THINKING|end_of_thought|/think|/thinking)\|>",
+        rf"<{_BAR}(?:(?:start|begin)[_▁](?:of[_▁])?(?:thought|thinking)"
+        rf"|think(?:ing)?(?:_start|_begin)?){_BAR}>",
+        rf"<{_BAR}(?:end[_▁](?:of[_▁])?(?:thought|thinking)"
+        rf"|/think(?:ing)?|think(?:ing)?_end){_BAR}>",
     ),
     "UNUSED": ("<unused94>", "<unused95>"),
     "CHANNEL": (
@@ -35,14 +45,19 @@ _CLOSERS = {kind: re.compile(closer, re.IGNORECASE) for kind, (_, closer) in _PA
 _LONE = "|".join(_PAIRS[kind][1] for kind in ("XML", "BRACKET", "WEDGE", "TOKEN", "UNUSED"))
 _SPECIAL = (
     r"(?:<\|start\|>\w*)?<\|channel\|>final[^<\r\n]{0,40}<\|message\|>"
+    r"|<\|im_start\|>(?:assistant|user|system)?\n?"
+    r"|<\|start_header_id\|>\w{0,20}<\|end_header_id\|>\s{0,2}"
     r"|<\|/?[a-z][a-z0-9_]{1,30}\|>|<｜[^｜<>\r\n]{1,40}｜>|<(?:start|end)_of_turn>"
+    rf"|\A\s*<bos>|(?:<eos>|<pad>|</s>)(?=\s*\Z)|<{_NAMES}[ \t]?/>"
 )
+"""Tokens of chat templates."""
 _WRAPPER = re.compile(
-    r"(?<!\s)\s*+<(?P<name>answer|response|output)>|</(?:answer|response|output)>\s*\Z"
+    r"(?<!\s)\s*+<(?P<name>(?:final_)?(?:answer|response|output))>"
+    r"|</(?:final_)?(?:answer|response|output)>\s*\Z"
 )
 _CANDIDATE = re.compile(
-    r"[<\[◁](?:[|｜]|/?(?:[a-z]+:)?(?:think|thou|reas|refl|scra|anal|inte|chai|cot>|unused|details"
-    r"|start_of|end_of))",
+    rf"<(?:{_BAR}|details|start_of|end_of|unused|/?{_NAMES}[\s/>]|bos>|eos>|pad>|/s>)"
+    r"|\[/?THINK\]|◁",
     re.IGNORECASE,
 )
 _TAGS = "|".join(
@@ -59,9 +74,14 @@ _TOKEN = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _UNFINISHED = re.compile(
-    r"(?: <\|?[/\w:]{0,24}\|? | <details\s[^<>\r\n]{0,200} | <｜[^｜<>\r\n]{0,40} | \[/?[A-Z]{0,6}"
+    r"(?: <[|｜]?[/\w:▁]{0,40}[|｜]?(?:(?<=\w)[ \t][^<>\r\n]{0,200})?"
+    r"| <details[^<>\r\n]{0,200}>\s{0,4}(?:<[a-z]{0,7}(?:(?<=summary)>[^<>\r\n]{0,80}"
+    r"(?:</?[a-z]{0,7})?)?)?"
+    r"| <｜[^｜<>\r\n]{0,40} | \[/?[A-Z]{0,6} | </s>\s*"
     r"| ◁/?\w{0,8} | (?:<\|start\|>\w*)?<\|channel\|>[^<\r\n]{0,80}(?:<\|?\w{0,12}\|?)?"
-    r"(?:(?<=>)[^<\r\n]{0,40}(?:<\|?\w{0,12})?)? | <\|start\|>\w{0,16} )\Z",
+    r"(?:(?<=>)[^<\r\n]{0,40}(?:<\|?\w{0,12})?)? | <\|start\|>\w{0,16}"
+    r"| <\|im_start\|>\w{0,9}"
+    r"| <\|start_header_id\|>\w{0,20}(?:<\|?\w{0,14}\|?(?:(?<=\|)>\s{0,2})?)? )\Z",
     re.VERBOSE,
 )
 _BLANK_LINE = re.compile(r"\n[ \t]*\r?\n")
@@ -130,7 +150,7 @@ class _Reader:
         if kind == "TICKS":
             return self._span_end(token)
         if kind == "SPECIAL":
-            return self._drop(token)
+            return token.end() if self._is_html(token) else self._drop(token)
         if kind == "LONE":
             return self._close(token)
         return self._open(token, kind)
@@ -165,6 +185,10 @@ class _Reader:
         self._reasoning.append(self._text[inner:inner_end])
         self._reached = end
         return end
+
+    def _is_html(self, token: re.Match[str]) -> bool:
+        """`</s>` ends an answer, or text that is struck through."""
+        return token[0] == "</s>" and "<s>" in self._text
 
     def _drop(self, token: re.Match[str]) -> int:
         self._answer.append(self._before(token))

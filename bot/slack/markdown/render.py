@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, TypeVarTuple
 
 from bot.slack.markdown.clean import clean
+from bot.slack.markdown.emphasis import ZERO_WIDTH_SPACE
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.plain import plain
-from bot.slack.markdown.rewrite import ZERO_WIDTH_SPACE
 from bot.slack.markdown.sanitize import defuse, sanitize
 from bot.slack.markdown.sources import Citation, with_sources
 from bot.slack.markdown.split import LIMIT, Part, join, parts

@@ -1,28 +1,24 @@
 """Rewrites Markdown that Slack does not support: tags, formulas, footnotes.
 
-Bold text that ends in East Asian punctuation needs an invisible character between the two, and an
-address ends at such punctuation only in angle brackets.
+An address that is followed by East Asian punctuation ends there only in angle brackets.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from bot.slack.markdown.blocks import PREFIX, Kind, Outline, continuation
 from bot.slack.markdown.breaks import LONGEST_RUN
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece
-from bot.slack.markdown.syntax import WIDE_PUNCTUATION
-from bot.slack.markdown.tags import name_of, raised, raised_or_lowered, replacements
+from bot.slack.markdown.syntax import WIDE_PUNCTUATION, formula_source
+from bot.slack.markdown.tags import BREAK, name_of, raised, raised_or_lowered, replacements
 
-ZERO_WIDTH_SPACE = "\u200b"
-BOLD = re.compile(r"(?<!\*)\*\*(?!\*)")
-_PUNCTUATION = re.compile(r"[^\w\s\u200b*]")
-_EAST_ASIAN = re.compile(
-    "[\u1100-\u11ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef]"
-)
 _LINE_BREAK = re.compile(r"(?<![ \t])[ \t]*+(?:\r\n?|\n)(?:[ \t]*>)*[ \t]*")
+_SCRIPT = re.compile(r"\$([\^_])(?:\{([^{}]*)\}|(\w))\$")
 _SPACE = re.compile(r"[ \t]*")
+_LONGEST_CONTINUATION = 60
+"""Characters that each line break may add, in deeply nested quotes and lists."""
 
 
 class Rewrite:
@@ -36,6 +32,8 @@ class Rewrite:
         self._skip: dict[int, str] = {}
         self._is_title = False
         self._runs: set[int] | None = None
+        prefix = PREFIX.match(self._text, self._line.start, self._stop)
+        self._continuation = continuation(prefix[0]) if prefix else ""
         strays = (token.start for token in tokens if token.kind is Inline.TICKS)
         self._stray = next(strays, self._stop)  # backticks that could pair with ours
         if any(token.kind is Inline.HTML for token in tokens):
@@ -80,25 +78,33 @@ class Rewrite:
         name = name_of(raw)
         if name in ("br", "hr"):
             return self._line_break(token)
-        stands = self._tags.get(token.start)
-        return "" if stands == "`" and self._stray < token.start else stands
+        found = self._tags.get(token.start)
+        if found and BREAK in found:
+            before, _, after = found.partition(BREAK)
+            return before + self._line_break(token, after) + after
+        return "" if found == "`" and self._stray < token.start else found
 
-    def _line_break(self, token: Piece) -> str:
+    def _line_break(self, token: Piece, then: str = "") -> str:
+        """A line break in place of a tag, if the line can be broken; `then` is what follows it."""
         if self._line.kind not in (Kind.PROSE, Kind.HEADING) or self._is_title:
             return " "
         blanks = _SPACE.match(self._text, token.end)
-        after = self._text[blanks.end() : blanks.end() + 1] if blanks else ""
+        after = then or (self._text[blanks.end() : blanks.end() + 1] if blanks else "")
         if after in ("\r", "\n", ""):
             return ""
         if after in "`~|=-+*#>0123456789":  # it would begin another block
             return " "
-        prefix = PREFIX.match(self._text, self._line.start)
-        return "\n" + continuation(prefix[0] if prefix else "")
+        if len(self._continuation) > _LONGEST_CONTINUATION:
+            return " "
+        return "\n" + self._continuation
 
     def _formula(self, token: Piece, raw: str) -> str | None:
         """A formula as code: Markdown would drop its backslashes."""
-        source = raw[2:-2] if raw.startswith(("\\", "$$")) else raw[1:-1]
-        source = _LINE_BREAK.sub(" ", source).strip()
+        if script := _SCRIPT.fullmatch(raw):
+            name, content = "sup" if script[1] == "^" else "sub", script[2] or script[3]
+            if (spelled := raised_or_lowered(name, content)) is not None:
+                return spelled
+        source = _LINE_BREAK.sub(" ", formula_source(raw)).strip()
         if self._stray > token.start:
             wrapped = f"`` {source} ``" if "`" in source else f"`{source}`"
             return None if "``" in source else wrapped
@@ -110,7 +116,7 @@ class Rewrite:
         return f"{ticks} {source} {ticks}" if ticks else None
 
     def _footnote(self, token: Piece, raw: str) -> str:
-        label = raw[2:-1]
+        label = raw[2:-1].rstrip("^") or raw[2:-1]  # some models write [^1^]
         if label.isdigit() and label.isascii():
             return raised(label)
         before = self._text[token.start - 1 : token.start]
@@ -123,41 +129,3 @@ class Rewrite:
         )
         touches = (before and before in WIDE_PUNCTUATION) or (after and after in WIDE_PUNCTUATION)
         return f"<{raw}>" if touches else None
-
-
-def join_bold(parts: Iterable[tuple[str, bool]]) -> str:
-    """Join parts of a text, some of them plain, and separate `**` from punctuation.
-
-    CommonMark shows the `**` of `**重要：**明日` literally, unless something is between the two.
-    """
-    pieces, marks, reached = [*parts], list[int](), 0
-    for part, is_plain in pieces:
-        if is_plain and "**" in part:
-            marks += [reached + mark.start() for mark in BOLD.finditer(part)]
-        reached += len(part)
-    text = "".join(part for part, _ in pieces)
-    return _insert(text, _gaps(text, marks)) if len(marks) > 1 else text
-
-
-def _gaps(text: str, marks: Iterable[int]) -> Iterator[int]:
-    """The offsets at which a mark is adjacent to punctuation in or beside East Asian text."""
-    opening: int | None = None
-    for mark in marks:
-        if opening is None or "\n" in (inner := text[opening + 2 : mark]):
-            opening = mark
-            continue
-        around = text[opening - 1 : opening] + inner + text[mark + 2 : mark + 3]
-        if inner.strip() and inner == inner.strip() and _EAST_ASIAN.search(around):
-            if _PUNCTUATION.match(inner[0]):
-                yield opening + 2
-            if _PUNCTUATION.match(inner[-1]):
-                yield mark
-        opening = None
-
-
-def _insert(text: str, gaps: Iterable[int]) -> str:
-    out, reached = [], 0
-    for gap in gaps:
-        out += [text[reached:gap], ZERO_WIDTH_SPACE]
-        reached = gap
-    return "".join([*out, text[reached:]])

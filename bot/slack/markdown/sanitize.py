@@ -18,10 +18,11 @@ from urllib.parse import quote
 
 from bot.slack.markdown.blocks import PREFIX, PROSE, Fence, Outline, outline
 from bot.slack.markdown.breaks import LONGEST_RUN
+from bot.slack.markdown.emphasis import ZERO_WIDTH_SPACE, separate_emphasis
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, is_destination, looks_like_target, pieces
 from bot.slack.markdown.markers import shown, strip_controls
-from bot.slack.markdown.rewrite import ZERO_WIDTH_SPACE, Rewrite, join_bold
+from bot.slack.markdown.rewrite import Rewrite
 from bot.slack.markdown.syntax import BROADCAST
 
 _CONTROL = re.compile(r"<(?=![a-z]+[\^|>]|@[A-Z0-9]+[|>]|#[A-Z0-9]+[|>])")
@@ -94,10 +95,11 @@ def _prose(found: Outline, first: int, end: int) -> str:
             out.append((raw if sure else defuse(raw), False))
         else:
             replacement = rewrite.of(piece)
-            out.append((_spelled(text, piece) if replacement is None else replacement, True))
+            spelled = _spelled(text, piece) if replacement is None else replacement
+            out.append((spelled, piece.kind is Inline.HTML))
         position = piece.end
     out.append((rewrite.between(position, stop), True))
-    return join_bold(out)
+    return separate_emphasis(out)
 
 
 def _spelled(text: str, piece: Piece) -> str:

@@ -10,13 +10,21 @@ BROADCAST = r"(?<![\w/])@(?=(?:channel|here|everyone|group)\b(?!/\w|/\Z))"
 anyway. Package names (`@here/maps-api`) are not mentions."""
 WIDE_PUNCTUATION = "、。，．：；！？（）「」『』【】《》〈〉〔〕［］｛｝“”‘’…・～｜"
 """Punctuation of East Asian text, which is adjacent to words."""
+_ENVIRONMENT = (
+    r"\{(?:equation|align(?:ed|at)?|gather(?:ed)?|multline|split|cases|array|eqnarray|[bpvBV]?matrix"
+    r"|smallmatrix)\*?\}"
+)
+_BODY = r"(?:[^\\]|\\(?!(?:begin|end)\{))*+"
+_INNER = rf"\\begin{_ENVIRONMENT}{_BODY}\\end{_ENVIRONMENT}"
 FORMULA = (
-    r"\\\((?=[^\r\n]*?\w)(?:[^\\\r\n]|\\[^()\r\n])*+\\\)"
+    rf"\\begin{_ENVIRONMENT}(?:{_BODY}{_INNER})*+{_BODY}\\end{_ENVIRONMENT}"
+    r"|\$[\^_](?:\{[^{}$\\\r\n`]{1,40}\}|\w)\$"
+    r"|\\\((?=[^\r\n]*?\w)(?:[^\\\r\n]|\\[^()\r\n])*+\\\)"
     r"|\\\[(?:[^\\]|\\[^\[\]])*+\\\]"
     r"|(?<![\w$\\])\$\$(?:[^$\\]|\\.)++\$\$"
     r"|(?<![\w$\\])\$(?![\s$])(?:[^$\\\r\n`]|\\.){1,200}(?<!\s)\$(?![\w$])"
 )
-TAG = r"</?[a-z][a-z0-9]{0,15}(?:\s[^<>\r\n]{0,500})?/?>|<!--[^<>]{0,2000}-->"
+TAG = r"</?[a-z][a-z0-9]{0,15}(?:[ \t][^<>\r\n]{0,500})?/?>|<!--[^<>]{0,2000}-->"
 ADDRESS = rf"(?:[^\s<>\[\]()*~`\"\\|{WIDE_PUNCTUATION}]|~(?!~)){{1,2000}}(?<![_.,;:!?'])"
 
 SPECIAL = re.compile(
@@ -50,7 +58,16 @@ def is_formula(text: str) -> bool:
     """Whether text between delimiters is a formula, not two prices or two variables."""
     if not text.startswith("$") or text.startswith("$$"):
         return bool(text.strip("\\()[]$ \r\n\t"))
+    if text[1] in "^_":
+        return True
     inner = text[1:-1]
     if _MATH.search(inner):
         return True
     return bool(_LETTER.search(inner)) and not _WORD.search(inner) and inner[-1] not in "-+/,;:"
+
+
+def formula_source(text: str) -> str:
+    """A formula without its delimiters; an environment keeps them, since they have a meaning."""
+    if text.startswith("\\begin"):
+        return text
+    return text[2:-2] if text.startswith(("\\", "$$")) else text[1:-1]
