@@ -4,9 +4,15 @@ import asyncio
 import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+)
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from aiohttp import web
@@ -15,7 +21,7 @@ from bot.dlp import open_dlp
 from bot.engines import Engine, open_engine
 from bot.engines.guard import GuardedEngine
 from bot.engines.polling import error_backoff
-from bot.errors import Retry, StoreUnavailable, Undeliverable
+from bot.errors import ConfigError, Retry, StoreUnavailable, Undeliverable
 from bot.health import Probe, add_routes
 from bot.per_workspace import Shared, open_app
 from bot.record_keeper import RecordKeeper
@@ -32,6 +38,7 @@ from bot.slack.signatures import Verifier
 from bot.slack.workspaces import OneWorkspace, PerWorkspace, Workspace, make_workspace
 from bot.store import Store, open_own_store
 from bot.sweeper import Sweeper, Swept
+from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.telemetry.trace import open_tracing
 from bot.telemetry.watchdog import Watchdog
@@ -106,7 +113,7 @@ async def open_bot(
     prices = load_prices(settings.bot_prices)
     tools = load_tools(settings.bot_tools)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(open_tracing(settings.otel_exporter_otlp_endpoint))
+        await stack.enter_async_context(_open_telemetry(settings))
         store = await stack.enter_async_context(open_own_store(settings, timing.store))
         await _patiently(store.ping, timing.start_patience)
         client = await stack.enter_async_context(open_client(settings))
@@ -165,6 +172,24 @@ async def _open_workspaces(
 async def _drain(services: PerWorkspace[Services]) -> None:
     for each in services.all():
         await each.replies.drain()
+
+
+@asynccontextmanager
+async def _open_telemetry(settings: Settings) -> AsyncIterator[None]:
+    """Traces and the audit log."""
+    async with open_tracing(settings.otel_exporter_otlp_endpoint):
+        with _open_audit_log(settings):
+            yield
+
+
+def _open_audit_log(settings: Settings) -> AbstractContextManager[None]:
+    """The audit log that the settings name. Raises ConfigError if it cannot be written."""
+    if settings.bot_audit_log not in ("", "stdout"):
+        try:
+            Path(settings.bot_audit_log).open("a").close()
+        except OSError as error:
+            raise ConfigError("BOT_AUDIT_LOG", f"cannot be written: {error.strerror}") from None
+    return audit_log.opened(settings.bot_audit_log)
 
 
 def _default_model(settings: Settings) -> str:

@@ -267,6 +267,11 @@ class Settings(BaseSettings):
         None,
         description="File with MCP servers and tools, TOML or `.mcp.json`; see `docs/tools.md`.",
     )
+    bot_audit_log: str = Field(
+        "",
+        description="Where JSON lines about who did what go, for a SIEM: `stdout`, or the path "
+        "of a file; empty: nowhere.",
+    )
     bot_audit_days: int = Field(
         400, ge=0, description="Days for which the audit trail of tool calls is kept; 0: for ever."
     )

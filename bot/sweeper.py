@@ -18,6 +18,7 @@ from bot.engines import Engine
 from bot.errors import BotError, ConversationGone, Retry, RunFailed, StoreUnavailable
 from bot.store import Store, jobs
 from bot.store.archive import Orphan
+from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.timing import SweepTiming
 
@@ -40,6 +41,8 @@ class Swept:
     """Orphans that could not be deleted now, or belong to another engine."""
     feedback: int = 0
     """Feedback entries that were deleted."""
+    held: bool = False
+    """A legal hold is on: nothing is archived or deleted."""
 
 
 async def delete_remotely(store: Store, engine: Engine, orphan: Orphan, seconds: float) -> None:
@@ -132,18 +135,26 @@ class Sweeper:
         """Count what would be swept; changes nothing."""
         now = await self._store.now()
         before = self._before(now)
+        if await self._store.hold.is_on():
+            return Swept(held=True)
         idle, orphans = await self._store.archive.count(before, now)
         old = [feedback for feedback in await self._store.feedback.list() if feedback.at < before]
         return Swept(archived=idle, deleted=idle + orphans, feedback=len(old))
 
     async def sweep(self, *, idle: bool = True) -> Swept:
-        """Archive (with `idle`) and delete; the caller holds the lease."""
+        """Archive (with `idle`) and delete, unless a legal hold is on. The caller has the lease."""
+        if await self._store.hold.is_on():
+            log.info("sweep_held")
+            return Swept(held=True)
         swept = Swept()
+        await self._store.hold.carry_out()
         if idle:
             await self._archive(swept)
         await self._delete(swept)
         await self._confirm()
         log.info("swept", **asdict(swept))
+        if swept != Swept():
+            audit_log.record("sweep", **asdict(swept))
         return swept
 
     def _before(self, now: float) -> float:

@@ -1,4 +1,4 @@
-"""`bot audit`: the audit trail of tool calls, as text and as CSV."""
+"""`bot audit`: the audit trail of tool calls, as text, CSV and JSON lines."""
 
 import csv
 import io
@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 from bot.settings import Settings
 from bot.store import AuditLine, Store, open_own_store
+from bot.store.audit import audit_fields
+from bot.telemetry import audit_log
 
 COLUMNS = tuple(field.name for field in fields(AuditLine))
 NEWEST = 20
@@ -42,6 +44,12 @@ def render_csv(lines: Sequence[AuditLine]) -> str:
     for line in lines:
         table.writerow({name: _cell(name, value) for name, value in asdict(line).items()})
     return out.getvalue()
+
+
+def render_json(lines: Sequence[AuditLine]) -> str:
+    """The lines as the audit log has them."""
+    rendered = (audit_log.render("tool_call", audit_fields(line), line.at) for line in lines)
+    return "".join(f"{line}\n" for line in rendered)
 
 
 def render_newest(lines: Sequence[AuditLine]) -> str:

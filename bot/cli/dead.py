@@ -4,13 +4,16 @@ Texts of messages are shown only on request.
 """
 
 import json
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.errors import Retry
 from bot.settings import Settings
 from bot.store import DeadLetter, DeadLetters, open_own_store
+from bot.telemetry import audit_log
 
 
 @asynccontextmanager
@@ -30,14 +33,24 @@ async def retry_letters(settings: Settings, ids: Sequence[str], *, every: bool) 
     """Put letters back into their threads to be answered; returns unknown ids."""
     async with open_dead(settings) as dead:
         wanted = [letter.id for letter in await dead.list()] if every else ids
+        _record(settings, "dead_letters_retried", wanted)
         return [id for id in wanted if not await dead.retry(id)]
 
 
 async def drop_letters(settings: Settings, ids: Sequence[str], *, every: bool) -> list[str]:
-    """Delete letters; returns unknown ids."""
-    async with open_dead(settings) as dead:
+    """Delete letters; returns unknown ids. Raises Retry under a legal hold."""
+    async with open_own_store(settings) as store:
+        if await store.hold.is_on():
+            raise Retry("a legal hold is on, nothing may be deleted: see `bot hold status`")
+        dead = store.dead
         wanted = [letter.id for letter in await dead.list()] if every else ids
+        _record(settings, "dead_letters_dropped", wanted)
         return [id for id in wanted if not await dead.drop(id)]
+
+
+def _record(settings: Settings, event: audit_log.Event, ids: Sequence[str]) -> None:
+    with audit_log.opened(settings.bot_audit_log, sys.stderr):
+        audit_log.record(event, ids=ids)
 
 
 def render_table(letters: Sequence[DeadLetter], *, texts: bool) -> str:

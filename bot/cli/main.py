@@ -213,7 +213,9 @@ def sweep(dry_run: bool) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level)
     swept = asyncio.run(sweep_(loaded, dry_run=dry_run))
-    if dry_run:
+    if swept.held:
+        click.echo("A legal hold is on: nothing is archived or deleted. See `bot hold status`.")
+    elif dry_run:
         click.echo(f"{swept.archived} idle conversations would be archived,")
         click.echo(f"{swept.deleted} would be deleted from the AI server (orphans included)")
         click.echo(f"{swept.feedback} feedback entries would be deleted")
@@ -292,14 +294,17 @@ def _tell_unknown(ids: list[str]) -> None:
 
 @commands.command()
 @click.option("--csv", "as_csv", is_flag=True, help="All entries, for a spreadsheet.")
+@click.option("--json", "as_json", is_flag=True, help="All entries, as lines of the audit log.")
 @click.option("--verify", is_flag=True, help="Check the hash chain; exits with 1 if it is broken.")
-def audit(as_csv: bool, verify: bool) -> None:
+def audit(as_csv: bool, as_json: bool, verify: bool) -> None:
     """Print the newest entries of the audit trail of tool calls."""
     from bot.cli import audit as audit_
 
     lines, problem = asyncio.run(audit_.fetch(settings.load()))
     if as_csv:
         click.echo(audit_.render_csv(lines), nl=False)
+    elif as_json:
+        click.echo(audit_.render_json(lines), nl=False)
     elif verify:
         click.echo(problem or f"intact: {len(lines)} entries")
     else:
@@ -308,6 +313,35 @@ def audit(as_csv: bool, verify: bool) -> None:
         click.echo(f"bot: the audit trail is {problem}", err=True)
     if problem:
         sys.exit(EXIT_FAILED)
+
+
+@commands.group()
+def hold() -> None:
+    """Legal hold: while it is on, nothing that people said is deleted."""
+
+
+@hold.command(name="begin")
+def begin_hold() -> None:
+    """Delete nothing from now on; deletions that people ask for are kept."""
+    from bot.cli import hold as hold_
+
+    click.echo(asyncio.run(hold_.begin(settings.load())))
+
+
+@hold.command(name="end")
+def end_hold() -> None:
+    """Delete again, beginning with what was kept."""
+    from bot.cli import hold as hold_
+
+    click.echo(asyncio.run(hold_.end(settings.load())))
+
+
+@hold.command(name="status")
+def hold_status() -> None:
+    """Print whether a hold is on, and how many deletions wait for its end."""
+    from bot.cli import hold as hold_
+
+    click.echo(asyncio.run(hold_.status(settings.load())))
 
 
 @commands.group()

@@ -64,6 +64,8 @@ class DlpEngine(EngineWrapper):
         return replace(
             request,
             conversation=replace(request.conversation, owed=kept),
+            # The outputs of these tools would reach the model without passing here.
+            hosted=tuple(tool for tool in request.hosted if tool["type"] != "mcp"),
             outputs=await self._withhold_outputs(request.outputs),
             earlier=await self._withhold_outputs(request.earlier),
         )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from bot.errors import Retry, Undeliverable
 from bot.jobs.export import export_conversations
@@ -12,14 +13,18 @@ from bot.jobs.forget import (
     forget_conversations,
     forget_dead_letters,
     leave_conversations,
+    record_deletion,
 )
 from bot.jobs.report import person_chart, team_chart
 from bot.models import Answer, Conversation, Message, Thread
+from bot.slack.rights import record_refusal
 from bot.slack.surfaces.conversation_row import place
 from bot.store import Turn
 from bot.store.jobs import STOP
 from bot.store.steps import BUSY_NOTICE, job
+from bot.telemetry import audit_log
 from bot.telemetry.log import log
+from bot.texts import hold
 from bot.texts import jobs as texts
 from bot.turn.services import Services
 
@@ -42,6 +47,7 @@ def _doing(turn: Turn, services: Services, message: Message) -> Callable[[bool],
         name = message.text.partition(" ")[0]
         refusal = "" if name in ALWAYS else await services.rights.refusal(message)
         if refusal:
+            record_refusal(message, refusal)
             words = await services.rights.explain(refusal)
             await services.direct_messages.send(message.user_id, words)
             return False
@@ -83,6 +89,7 @@ async def export(turn: Turn, services: Services, message: Message) -> None:
     recent = await store.conversations.recent(team_id, user_id, limit=None)
     found = await services.rights.visible(user_id, recent)
     content = await export_conversations(store, found, team_id, user_id, services.url)
+    audit_log.record("export", team=team_id, user=user_id, conversations=len(found))
     await services.direct_messages.send_file(user_id, "conversations.json", content, texts.EXPORT)
 
 
@@ -95,6 +102,13 @@ async def reset_all(turn: Turn, services: Services, message: Message) -> None:
         for conversation in await services.rights.visible(user_id, recent)
         if await services.rights.may_delete(conversation, user_id)
     ]
+    is_held = await store.hold.is_on()
+    record_deletion(message, "own_conversations", held=is_held)
+    if is_held:
+        for each in found:
+            await store.hold.keep(replace(message, thread=each.thread, kind="reset"))
+        await services.direct_messages.send(user_id, hold.reset_all(len(found)))
+        return
     done = await _forget(turn, services, user_id, found)
     kept = len(recent) - len(found)
     await services.direct_messages.send(message.user_id, texts.reset(done.count, kept))
@@ -105,6 +119,12 @@ async def forget_me(turn: Turn, services: Services, message: Message) -> None:
     their id in the usage counts.
     """
     store, team_id, user_id = services.store, message.thread.team_id, message.user_id
+    is_held = await store.hold.is_on()
+    record_deletion(message, "person", held=is_held)
+    if is_held:
+        await store.hold.keep(message)
+        await services.direct_messages.send(user_id, hold.FORGET_ME)
+        return
     own: list[Conversation] = []
     shared: list[Conversation] = []
     for conversation in await store.conversations.recent(team_id, user_id, limit=None):

@@ -4,7 +4,7 @@ from bot.models import Message
 from bot.settings import Settings
 from bot.slack.people import Person
 from bot.store.channel_settings import ChannelSettings
-from bot.texts.access import CHANNEL, GUEST, OUTSIDER, PERSON, TEAM
+from bot.texts.access import CHANNEL, DEACTIVATED, GUEST, OUTSIDER, PERSON, TEAM
 
 
 def refusal(
@@ -16,6 +16,8 @@ def refusal(
     may use it even as guests or outsiders. `person` is None while Slack cannot be asked: then the
     workspace named in the event decides.
     """
+    if person is not None and person.is_deactivated:
+        return DEACTIVATED
     if message.user_id in settings.bot_admins:
         return ""
     teams = {message.user_team_id, *_memberships(person)} - {""}

@@ -16,6 +16,7 @@ from bot.texts.access import ADMIN
 FRESH_SECONDS = 600.0
 FAILED_SECONDS = 30.0
 REMEMBERED = 10_000
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Person:
     is_outsider: bool = False
     is_admin: bool = False
     is_bot: bool = False
+    is_deactivated: bool = False
     teams: frozenset[str] = frozenset()
     """Workspaces of an Enterprise Grid organization that the person is a member of."""
 
@@ -111,11 +113,14 @@ class People:
         self._failed.pop(user_id, None)
 
     async def is_admin(self, user_id: str) -> bool:
-        """Whether the person is an admin of this bot (`BOT_ADMINS`) or of the workspace."""
-        if user_id in self._admins:
-            return True
+        """Whether the person is an admin of this bot (`BOT_ADMINS`) or of the workspace, and
+        active."""
         person = await self.find(user_id)
-        return person is not None and person.is_admin and self._is_colleague(person)
+        if user_id in self._admins:
+            return person is None or not person.is_deactivated
+        if person is None or person.is_deactivated:
+            return False
+        return person.is_admin and self._is_colleague(person)
 
     def _is_colleague(self, person: Person) -> bool:
         return person.belongs_to(self._home) if self._home else not person.is_outsider
@@ -123,9 +128,12 @@ class People:
     async def whom_to_ask(self) -> str:
         """The names of this bot's admins, without pinging them."""
         names = []
-        for user_id in sorted(self._admins)[:3]:
+        for user_id in sorted(self._admins):
             person = await self.find(user_id)
-            names.append(person.name if person else user_id)
+            if person is None or not person.is_deactivated:
+                names.append(person.name if person else user_id)
+            if len(names) == MOST_NAMED:
+                break
         return " or ".join(names) or ADMIN
 
 
@@ -150,5 +158,6 @@ def parse_person(user: dict[str, object]) -> Person:
         is_outsider=bool(user.get("is_stranger")),
         is_admin=bool(user.get("is_admin") or user.get("is_owner")),
         is_bot=bool(user.get("is_bot")),
+        is_deactivated=bool(user.get("deleted")),
         teams=frozenset(map(str, grid.get("teams") or ())),
     )

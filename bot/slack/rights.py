@@ -15,6 +15,7 @@ from bot.slack.channels import Channels
 from bot.slack.people import People, Person
 from bot.store import Store, jobs
 from bot.store.channel_settings import ChannelSettings
+from bot.telemetry import audit_log
 from bot.texts import access as texts
 from bot.texts.approvals import OTHER_PERSON, other_person
 
@@ -51,10 +52,10 @@ class Rights:
         if settings is None:
             settings = await self._store.channels.find(thread.team_id, thread.channel_id)
         person = None
-        if needs_profile(message, self._settings, settings):
-            try:
-                person = await self._find(message.user_id)
-            except Retry:
+        try:
+            person = await self._find(message.user_id)
+        except Retry:
+            if needs_profile(message, self._settings, settings):
                 if self._look_up_seconds is None:
                     raise
                 return texts.UNKNOWN
@@ -62,9 +63,8 @@ class Rights:
 
     async def refusal_of(self, thread: Thread, user_id: str, user_team_id: str = "") -> str:
         """`refusal` for a button or command, which has no message."""
-        return await self.refusal(
-            Message(thread, thread.thread_ts, user_id, "", user_team_id=user_team_id)
-        )
+        message = Message(thread, thread.thread_ts, user_id, "", user_team_id=user_team_id)
+        return _recorded(message, await self.refusal(message))
 
     async def may_use(self, team_id: str, user_id: str) -> bool:
         """Whether a person may run commands and jobs, which belong to no channel."""
@@ -92,7 +92,7 @@ class Rights:
         conversation = await self._store.conversations.find(thread)
         if conversation is None or await self.may_delete(conversation, user_id):
             return ""
-        return texts.NOT_YOURS
+        return _recorded(Message(thread, thread.thread_ts, user_id, ""), texts.NOT_YOURS)
 
     async def decision_refusal(
         self, thread: Thread, user_id: str, user_team_id: str, requester: str
@@ -100,9 +100,10 @@ class Rights:
         """Why a person may not decide about a call that `requester` asked for; "" if allowed."""
         settings = await self._store.channels.find(thread.team_id, thread.channel_id)
         message = Message(thread, thread.thread_ts, user_id, "", user_team_id=user_team_id)
-        if refused := await self.refusal(message, settings):
-            return refused
-        return "" if user_id in (requester, *settings.approvers) else OTHER_PERSON
+        refused = await self.refusal(message, settings)
+        if not refused and user_id not in (requester, *settings.approvers):
+            refused = OTHER_PERSON
+        return _recorded(message, refused)
 
     async def may_delete(self, conversation: Conversation, user_id: str) -> bool:
         """Whether a person may delete a whole conversation."""
@@ -120,7 +121,10 @@ class Rights:
         return bool((authors | {conversation.user_id}) - {user_id, ""})
 
     async def refused_among(self, thread: Thread, user_ids: Iterable[str]) -> frozenset[str]:
-        """The people among `user_ids` whose messages must not reach the model in this thread."""
+        """The people among `user_ids` whose messages must not reach the model in this thread.
+
+        What colleagues said before their account was deactivated remains.
+        """
         settings = await self._store.channels.find(thread.team_id, thread.channel_id)
         distinct = sorted({user_id for user_id in user_ids if user_id})
         refusals = await asyncio.gather(
@@ -129,7 +133,11 @@ class Rights:
                 for user_id in distinct
             )
         )
-        return frozenset(who for who, why in zip(distinct, refusals, strict=True) if why)
+        return frozenset(
+            who
+            for who, why in zip(distinct, refusals, strict=True)
+            if why not in ("", texts.DEACTIVATED)
+        )
 
     async def explain(self, reason: str) -> str:
         """The explanation for a refused person."""
@@ -151,3 +159,37 @@ class Rights:
             if person := self._people.cached(user_id):
                 return person
             raise Retry("slack_person_unknown") from None
+
+
+def record_refusal(message: Message, reason: str) -> None:
+    """Write to the audit log that the author of a message was refused."""
+    thread = message.thread
+    audit_log.record(
+        "refusal",
+        team=thread.team_id,
+        channel=thread.channel_id,
+        thread=thread.thread_ts,
+        user=message.user_id,
+        what=message.kind,
+        reason=CODES.get(reason, reason),
+    )
+
+
+def _recorded(message: Message, reason: str) -> str:
+    if reason:
+        record_refusal(message, reason)
+    return reason
+
+
+CODES = {
+    texts.GUEST: "guest",
+    texts.OUTSIDER: "outsider",
+    texts.PERSON: "person",
+    texts.CHANNEL: "channel",
+    texts.TEAM: "team",
+    texts.DEACTIVATED: "deactivated",
+    texts.NOT_YOURS: "not_yours",
+    texts.UNKNOWN: "unknown_person",
+    OTHER_PERSON: "other_person",
+}
+"""The reasons as codes, for machines."""

@@ -30,6 +30,7 @@ from bot.store.conversations import Conversations
 from bot.store.dead import DeadLetter, DeadLetters
 from bot.store.feedback import Feedback, FeedbackBook
 from bot.store.flags import Flags
+from bot.store.hold import LegalHold
 from bot.store.inbox import Inbox, SeenBeats
 from bot.store.journal import Turn, Turns
 from bot.store.keys import Keys
@@ -71,6 +72,7 @@ __all__ = [
     "Inbox",
     "Interrupt",
     "Leases",
+    "LegalHold",
     "Pace",
     "Pending",
     "Requested",
@@ -115,6 +117,7 @@ class Store:
     sockets: Sockets
     audit: AuditTrail
     approvals: Approvals
+    hold: LegalHold
     sealed: Sealed
     space: RecordSpace
 
@@ -173,13 +176,14 @@ async def open_store(
     )
     pulse = open_to_url(connections=PULSE_CONNECTIONS)
     connection = open_to_url(connections=connections - PULSE_CONNECTIONS)
-    conversations = Conversations(connection, keys)
+    conversations, archive = Conversations(connection, keys), Archive(connection, keys)
     seen, redelivery = SeenBeats(), Redelivery(connection, keys)
+    inbox = Inbox(connection, pulse, keys, seen=seen, redelivery=redelivery)
     try:
         yield Store(
             connection=connection,
             keys=keys,
-            inbox=Inbox(connection, pulse, keys, seen=seen, redelivery=redelivery),
+            inbox=inbox,
             routing=Routing(connection, keys, redelivery=redelivery),
             redelivery=redelivery,
             workers=Workers(pulse, keys, seen),
@@ -192,11 +196,12 @@ async def open_store(
             spending=Spending(connection, keys),
             channels=Channels(connection, keys),
             feedback=FeedbackBook(connection, keys),
-            archive=Archive(connection, keys),
+            archive=archive,
             leases=Leases(connection, keys),
             sockets=Sockets(connection, keys),
             audit=AuditTrail(connection, keys, audit_days),
             approvals=Approvals(connection, keys, redelivery),
+            hold=LegalHold(connection, keys, inbox, archive, conversations),
             sealed=Sealed(connection, keys, keyring),
             space=RecordSpace(connection, keys),
         )

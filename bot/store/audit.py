@@ -47,6 +47,26 @@ class AuditLine:
     """The policy's decision: `allow`, `deny`, `ask`, `ask_after_external` or `thread`."""
 
 
+def audit_fields(line: AuditLine) -> dict[str, str | int]:
+    """The line for the audit log, with that log's names; without its time."""
+    return {
+        "team": line.team_id,
+        "channel": line.channel_id,
+        "thread": line.thread_ts,
+        "user": line.user_id,
+        "turn": line.turn_id,
+        "call": line.call_id,
+        "server": line.server,
+        "tool": line.tool,
+        "arguments_sha256": line.arguments_sha256,
+        "decision": line.decision,
+        "decided_by": line.decided_by,
+        "policy": line.policy,
+        "outcome": line.outcome,
+        "milliseconds": line.milliseconds,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class StoredLine:
     """A line as it is stored, with its hash and whether it fits the line before."""

@@ -108,6 +108,8 @@ FAMILIES = {
     ),
     "audit": Family("stream", "the audit trail of tool calls", "BOT_AUDIT_DAYS", "tool calls"),
     "audit_head": Family("string", "hash of the newest audit line", "for ever", "one value"),
+    "hold": Family("string", "since when a legal hold is on", "until it ends", "one value"),
+    "held": Family("hash", "deletions that wait for its end", "until carried out", "deletions"),
     "sealed": Family("hash", "encrypted secrets of a kind", "until removed", "owners"),
     "corrupt": Family(
         "string", "a key of the wrong type, set aside", "30 days", "as it was", expires=True
@@ -346,6 +348,16 @@ class Keys:
     def sealed(self, kind: str) -> str:
         """Hash of the encrypted secrets of one kind, by their owner."""
         return self.name("sealed", kind)
+
+    @property
+    def hold(self) -> str:
+        """When the legal hold began."""
+        return self.name("hold")
+
+    @property
+    def held(self) -> str:
+        """The deletions that wait for the end of the legal hold."""
+        return self.name("held")
 
     @property
     def audit(self) -> str:

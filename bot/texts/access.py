@@ -6,6 +6,8 @@ PERSON = "you are not among those who may use it"
 CHANNEL = "it may not be used in this channel"
 TEAM = "it may not be used from your workspace"
 
+DEACTIVATED = "your account is deactivated"
+
 NOT_YOURS = "the conversation is not yours alone"
 """Another person started the conversation or wrote in it."""
 

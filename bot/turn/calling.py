@@ -13,8 +13,10 @@ from bot.errors import StoreUnavailable, Superseded
 from bot.models import Step as Card
 from bot.slack.markdown.plain import plain
 from bot.store import AuditLine, steps
+from bot.store.audit import audit_fields
 from bot.store.journal import Turn
 from bot.store.steps import Called, CallOutcome, Step
+from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.texts import tools as texts
 from bot.tools.tool import Caller, Result, Tool, parse_arguments
@@ -234,6 +236,7 @@ class Calling:
             milliseconds=called.milliseconds,
         )
         await self.services.store.audit.append(line)
+        audit_log.record("tool_call", **audit_fields(line))
 
 
 def _approved(tool: Tool, verdict: Verdict) -> Called:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from bot.dlp import Dlp
 from bot.models import Message, RunOptions
 from bot.settings import Settings
-from bot.slack.rights import Rights
+from bot.slack.rights import Rights, record_refusal
 from bot.store import Store, Turn
 from bot.store.channel_settings import ChannelSettings
 from bot.store.steps import ADMISSION, REORDERED, Admission, Reordered, retraction
@@ -68,6 +68,7 @@ class Gate:
             reason = "" if known else await self._refusal(message, channel)
             if reason:
                 refused[message.user_id, reason] = None
+                record_refusal(message, reason)
             else:
                 admitted.append(message)
         notes = [note for note in [before.note] if note]
@@ -91,6 +92,9 @@ class Gate:
             return messages, ""
         found = await self._dlp.find([message.text for message in messages])
         kept = [message for message, why in zip(messages, found, strict=True) if not why]
+        for message in messages:
+            if message not in kept:
+                record_refusal(message, dlp_texts.REFUSED)
         return kept, ", ".join(dict.fromkeys(filter(None, found)))
 
     async def _refusal(self, message: Message, channel: ChannelSettings) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.errors import BotError, ConversationGone, StoreUnavailable, Superseded
-from bot.jobs.forget import delete_now
+from bot.jobs.forget import delete_now, record_deletion
 from bot.models import Conversation, Message
 from bot.store.journal import Turn
 from bot.store.steps import retraction
@@ -17,14 +17,21 @@ DELETE_SECONDS = 10.0
 
 
 async def retract(turn: Turn, services: Services, orders: Sequence[Message]) -> Conversation | None:
-    """Carry out commands of the kind `retract`.
+    """Carry out commands of the kind `retract`; a legal hold keeps them until it ends.
 
     The text of a command is the ts of the deleted message, or the id of a person whose messages are
     all to be removed. Returns the thread's conversation afterwards.
     """
-    for order in orders:
-        await _retract(turn, services, order)
     if not orders:
+        return turn.claim.conversation
+    is_held = await services.store.hold.is_on()
+    for order in orders:
+        record_deletion(order, "message" if order.text[:1].isdigit() else "person", held=is_held)
+        if is_held:
+            await services.store.hold.keep(order)
+        else:
+            await _retract(turn, services, order)
+    if is_held:
         return turn.claim.conversation
     conversation = await services.store.conversations.find(turn.claim.thread)
     if conversation is None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bot.errors import RunFailed
-from bot.jobs.forget import delete_now
+from bot.jobs.forget import delete_now, record_deletion
 from bot.jobs.run import run_jobs
 from bot.models import Answer, Conversation, Message, Record, well_formed
 from bot.slack.answer.reply import Reply
@@ -18,6 +18,7 @@ from bot.store.journal import Turn
 from bot.store.steps import Admission
 from bot.telemetry import trace
 from bot.telemetry.log import log
+from bot.texts import hold
 from bot.texts.answers import (
     FRESH_START,
     NOTHING_TO_ANSWER,
@@ -145,7 +146,7 @@ async def answer_to(
     """Do what the last message asks for."""
     kind = request.last.kind
     if kind == "reset":
-        return await forget(turn, services, request.conversation)
+        return await reset(turn, services, request)
     if kind == "stop":
         return Answer(stopped(""), outcome="cancelled", reason="stop")
     questions = replace(request, messages=request.questions)
@@ -160,6 +161,16 @@ def notes_below(turn: Turn, admission: Admission) -> str:
     unknown = outcome_unknown(unknown_calls(turn))
     parts = [fresh, admission.note, unread_note(turn), unattached(missing(turn)), unknown]
     return "\n\n".join(filter(None, parts))
+
+
+async def reset(turn: Turn, services: Services, request: Request) -> Answer:
+    """Forget the thread's conversation; a legal hold keeps it until it ends."""
+    is_held = await services.store.hold.is_on()
+    record_deletion(request.last, "conversation", held=is_held)
+    if is_held:
+        await services.store.hold.keep(request.last)
+        return Answer(hold.RESET, outcome="nothing")
+    return await forget(turn, services, request.conversation)
 
 
 async def forget(turn: Turn, services: Services, conversation: Conversation | None) -> Answer:

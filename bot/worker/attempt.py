@@ -10,13 +10,14 @@ from bot.models import Answer, Usage
 from bot.settings import Settings
 from bot.store import Claim, Turn, current_turn
 from bot.store.steps import ANSWER, GIVEN_UP, WAITS, GivenUp, Waits, approval_step
-from bot.telemetry import metrics, timeline, trace
+from bot.telemetry import audit_log, metrics, timeline, trace
 from bot.telemetry.log import log
 from bot.telemetry.timeline import Timeline
 from bot.texts.answers import UNAVAILABLE
 from bot.timing import WorkerTiming
 from bot.turn.interrupt import Interrupt
 from bot.turn.reordering import begin_again
+from bot.turn.rounds_so_far import rounds_of
 from bot.turn.services import Services
 from bot.turn.turn import give_up, take_turn
 from bot.worker.active import ActiveThread
@@ -118,6 +119,8 @@ class Attempts:
     def _log_answer(self, turn: Turn, answer: Answer, spent: Timeline) -> None:
         times = explain(turn.claim, turn.recall(WAITS), spent, time.time())
         log.info("turn_answered", **_facts(turn), **answer_fields(answer), **times)
+        if answer.outcome != "errand":
+            _record_answer(turn, answer)
         if times["total"] - times["waited_for"].get(PEOPLE, 0.0) > self._slow_answer:
             log.warning("slow_answer", **_facts(turn), **times)
 
@@ -232,6 +235,24 @@ def _facts(turn: Turn) -> dict[str, Any]:
         "turn": turn.id,
         "messages": len(turn.claim.messages),
     }
+
+
+def _record_answer(turn: Turn, answer: Answer) -> None:
+    thread, usage = turn.claim.thread, answer.usage or Usage()
+    calls = [call for each in rounds_of(turn) for call in each.asked.calls]
+    audit_log.record(
+        "answer",
+        team=thread.team_id,
+        channel=thread.channel_id,
+        thread=thread.thread_ts,
+        users=sorted({message.user_id for message in turn.claim.messages}),
+        turn=turn.id,
+        outcome=answer.outcome,
+        reason=metrics.kind(answer.reason) if answer.reason else "",
+        model=answer.model,
+        tools=sorted({call.plain_name for call in calls}),
+        **asdict(usage),
+    )
 
 
 def _span_of(claim: Claim) -> AbstractContextManager[object]:

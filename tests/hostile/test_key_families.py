@@ -164,6 +164,12 @@ async def seal(store: Store) -> None:
         await Sealed(store.connection, store.keys, keyring).save("ai_key", "T1", f"sk-{number}")
 
 
+async def hold(store: Store) -> None:
+    for _ in range(FLOOD):
+        await store.hold.begin()
+        await store.hold.keep(message("1.5", kind="reset"))
+
+
 Flood = Callable[[Store], Awaitable[None]]
 MORE: dict[str, tuple[Flood, int]] = {
     "adopted": (adopt, 1),
@@ -198,6 +204,8 @@ MORE: dict[str, tuple[Flood, int]] = {
     "unconfirmed": (leave_unconfirmed, 1),
     "doctor": (examine, 1),
     "sealed": (seal, 1),
+    "hold": (hold, 1),
+    "held": (hold, 1),
 }
 
 

@@ -11,7 +11,7 @@ from bot.settings import Settings
 from bot.slack.access import refusal
 from bot.slack.people import Person
 from bot.store.channel_settings import ChannelSettings
-from bot.texts.access import GUEST, OUTSIDER, PERSON
+from bot.texts.access import DEACTIVATED, GUEST, OUTSIDER, PERSON
 from tests.world import World, open_world
 
 
@@ -108,3 +108,25 @@ def test_the_workspace_in_the_event_decides_while_users_info_fails() -> None:
 def test_people_of_the_same_organization_are_not_outsiders() -> None:
     grid = Message(Thread("E1", "C1", "1.0"), "1.0", "U1", "hi", user_team_id="T7")
     assert refusal(grid, Person("U1", "Una", "T7", "E1"), settings(), ChannelSettings()) == ""
+
+
+@pytest.mark.parametrize("rights", ["member", "admin", "named"])
+async def test_a_deactivated_account_has_no_rights(
+    redis_url: str, tmp_path: Path, rights: str
+) -> None:
+    async with open_world(redis_url, tmp_path) as world:
+        alice = world.slack.user("alice").id
+    rules: dict[str, dict[str, Any]] = {
+        "member": {},
+        "admin": {"bot_admins": alice},
+        "named": {"bot_allow_people": alice, "bot_allow_guests": True, "bot_allow_outsiders": True},
+    }
+    async with open_world(redis_url, tmp_path, **rules[rights]) as world:
+        root = await world.ask("#general", "@bot the word is swordfish")
+        world.slack.workspace.users[alice].deleted = True
+        world.bot.people.forget(alice)
+        await world.ask("#general", "@bot more", thread_ts=root)
+        _, refusal = await world.replies("#general", root, 2)
+        assert DEACTIVATED in refusal
+        assert not await world.bot.people.is_admin(alice)
+        assert "alice" not in await world.bot.people.whom_to_ask()

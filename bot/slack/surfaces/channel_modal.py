@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, get_args
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -28,6 +29,7 @@ from bot.slack.people import People
 from bot.slack.surfaces.home import CONFIGURE, EDIT, Home, render_version
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Users, Version
+from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.texts import channel_settings as texts
 
@@ -94,6 +96,14 @@ class ChannelModal:
         about = json.loads(view["private_metadata"])
         settings = parse_settings(view["state"]["values"], self._servers)
         if not await self._people.is_admin(user_id):
+            audit_log.record(
+                "refusal",
+                team=team_id,
+                channel=about["channel"],
+                user=user_id,
+                what="settings",
+                reason="not_admin",
+            )
             await _refuse(ack, "instructions", texts.ADMINS_ONLY)
             return
         if settings.users == "people" and not settings.people:
@@ -105,9 +115,23 @@ class ChannelModal:
         if not saved:
             await _refuse(ack, "instructions", texts.CHANGED_MEANWHILE)
             return
+        audit_log.record(
+            "settings_changed",
+            team=team_id,
+            channel=about["channel"],
+            user=user_id,
+            changed=await self._changed(team_id, about["channel"]),
+        )
         log.info("channel_configured", channel=about["channel"], user=user_id)
         await ack()
         await self._home.publish(team_id, user_id)
+
+    async def _changed(self, team_id: str, channel_id: str) -> list[str]:
+        """The names of the settings in which the two newest versions differ."""
+        versions = await self._store.channels.versions(team_id, channel_id, 2)
+        new, *older = (asdict(version.settings) for version in versions)
+        old = older[0] if older else asdict(ChannelSettings())
+        return [name for name, value in new.items() if old[name] != value]
 
 
 async def _refuse(ack: AsyncAck, block_id: str, words: str) -> None:
