@@ -49,6 +49,8 @@ class Verdict:
     by: str = POLICY
     reason: str = ""
     policy: str = "allow"
+    at: float = 0.0
+    """When a person decided, in epoch seconds."""
 
 
 async def decide_calls(
@@ -173,7 +175,7 @@ def _verdict(decision: Decision, policy: str) -> Verdict:
         reason = texts.reason_for_model(decision.reason, by_person=bool(decision.by))
     elif decision.verdict == "withdrawn":
         reason = texts.WITHDRAWN.get(decision.reason, texts.OVER)
-    return Verdict(decision.verdict, decision.by, reason, policy)
+    return Verdict(decision.verdict, decision.by, reason, policy, decision.at)
 
 
 def _definition(tool: Tool) -> str:
