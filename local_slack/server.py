@@ -113,7 +113,9 @@ def make_web_app(slack: LocalSlack) -> web.Application:
     app = web.Application(
         client_max_size=MAX_UPLOAD_BYTES, middlewares=[refuse_other_origins(slack)]
     )
-    files = FileServer(slack.workspace, slack.bot_token)
+    files = FileServer(
+        slack.workspace, slack.bot_token, lambda: slack.web_api.is_granted("files:read")
+    )
     responses = ResponseUrls(slack.workspace, slack.interactions)
     app.router.add_get("/link/", slack.sockets.serve)
     app.router.add_route("*", "/api/{method}", slack.web_api.serve)

@@ -14,8 +14,9 @@ import yaml
 
 import dev
 from bot.cli.main import commands
-from bot.cli.reference import find_log_events, render_settings
+from bot.cli.reference import find_log_events, render_pages
 from bot.settings import Settings
+from bot.store.keys import render_families
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -119,8 +120,22 @@ def test_the_navigation_has_every_page() -> None:
     )
 
 
-def test_the_table_of_settings_is_generated() -> None:
-    assert (DOCS / "reference" / "settings.md").read_text() == render_settings()
+@pytest.mark.parametrize("name", render_pages())
+def test_the_generated_pages_are_those_of_the_code(name: str) -> None:
+    assert (DOCS / "reference" / name).read_text() == render_pages()[name], "dev.py generate"
+
+
+def test_the_table_of_redis_keys_is_that_of_the_code() -> None:
+    assert render_families() in (DOCS / "architecture.md").read_text(), "dev.py generate"
+
+
+def test_the_page_of_routes_has_every_route() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "bot").rglob("*.py"))
+    names = dict(re.findall(r'^(\w+_PATH) = "([^"]+)"', code, re.M))
+    added = re.findall(r'router\.add_(get|post)\(\s*(?:"([^"]+)"|(\w+))', code)
+    routes = {f"{method.upper()} {path or names[name]}" for method, path, name in added}
+    page = (DOCS / "reference" / "http.md").read_text()
+    assert set(re.findall(r"^\| `((?:GET|POST) [^`]+)`", page, re.M)) == routes
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

@@ -14,7 +14,7 @@ from bot.engines.wrapper import EngineWrapper
 from bot.models import Thread
 from bot.settings import Settings
 from bot.slack.events import EVENTS
-from bot.slack.manifest import SCOPES
+from bot.slack.scopes import SCOPES
 from bot.slack.surfaces.commands import all_commands
 from bot.timing import (
     AnswerTiming,

@@ -119,7 +119,8 @@ async def _try(
 )
 @click.option("--name", default="Assistant", show_default=True, help="Name of the app, for people.")
 @click.option("--prefix", default="", help="For a second app: first part of its command names.")
-def manifest(url: str | None, check: Path | None, name: str, prefix: str) -> None:
+@click.option("--minimal", is_flag=True, help="Only the scopes that answers to mentions need.")
+def manifest(url: str | None, check: Path | None, name: str, prefix: str, minimal: bool) -> None:
     """Print the app manifest for Slack."""
     from bot.slack import manifest as manifest_
 
@@ -129,9 +130,9 @@ def manifest(url: str | None, check: Path | None, name: str, prefix: str) -> Non
         raise click.UsageError(f"--name takes 1 to {manifest_.LONGEST_NAME} characters")
     if not manifest_.is_prefix(prefix):
         raise click.UsageError(f"--prefix takes {manifest_.PREFIX_RULE}, such as test-")
-    ours = manifest_.manifest(url, name, prefix)
+    ours = manifest_.manifest(url, name, prefix, minimal=minimal)
     if check is None:
-        click.echo(manifest_.render_manifest(url, name, prefix), nl=False)
+        click.echo(manifest_.render_manifest(url, name, prefix, minimal=minimal), nl=False)
         return
     if not check.exists():
         raise click.ClickException(f"there is no file {check}")

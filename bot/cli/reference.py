@@ -10,6 +10,7 @@ import click
 
 from bot.cli.main import commands
 from bot.settings import render_table
+from bot.slack.scopes import render_table as render_scopes_table
 from bot.slack.surfaces.commands import COMMANDS
 from bot.telemetry import metrics
 
@@ -24,6 +25,7 @@ def render_pages() -> dict[str, str]:
         "commands.md": render_commands(),
         "metrics.md": render_metrics(),
         "log-events.md": render_log_events(),
+        "scopes.md": render_scopes(),
     }
 
 
@@ -35,6 +37,22 @@ Read from the environment, else from `.env` in the folder in which the bot start
 lists them with notes, `bot init` writes the ones that are needed, `bot doctor` checks them all.
 
 {render_table()}
+"""
+
+
+def render_scopes() -> str:
+    """The scopes of the app."""
+    return f"""{HEAD}
+# Scopes
+
+What the app asks for, and what is missing without it, for an admin who has to approve it. All are
+bot scopes: the bot acts as itself, and sees only channels that it was invited to.
+
+{render_scopes_table()}
+
+`bot manifest --minimal` prints the manifest of the smallest app: it answers mentions, and has no
+commands, no App Home, no direct messages and no context but the mentions themselves. `bot doctor`
+accepts it and names what is missing. Scopes that are added later need a reinstallation.
 """
 
 

@@ -17,7 +17,7 @@ from bot.settings import Settings
 from bot.slack.client import error_code, open_client, slack_errors
 from bot.slack.delivery_notes import EVENT, REJECTED, judge_deliveries
 from bot.slack.events import EVENTS
-from bot.slack.manifest import OPTIONAL, SCOPES
+from bot.slack.scopes import SCOPES, find_missing
 from bot.slack.server import EVENTS_PATH
 from bot.slack.socket_count import CONNECTIONS, judge_connections
 from bot.store import open_own_store
@@ -111,13 +111,14 @@ class SlackChecks:
         if told is None:
             return skipped("Slack does not report the granted scopes")
         granted = {scope.strip() for scope in told.split(",")}
-        missing = sorted(set(SCOPES) - granted)
+        missing = find_missing(granted)
         fix = f"add under {_APP_PAGE} → OAuth & Permissions, then Reinstall to Workspace"
-        if missing and all(scope in OPTIONAL for scope in missing):
-            lost = "; ".join(f"{scope}: {OPTIONAL[scope]}" for scope in missing)
-            return warning(f"missing: {lost}", fix)
-        if missing:
-            return failed(f"missing: {', '.join(missing)}", fix)
+        if missing.scopes and missing.is_meant:
+            return warning(f"missing: {missing.consequences}", fix)
+        if missing.scopes:
+            return failed(
+                f"missing: {', '.join(sorted(each.name for each in missing.scopes))}", fix
+            )
         return ok(f"all {len(SCOPES)} of the manifest")
 
     async def admins(self) -> Finding:

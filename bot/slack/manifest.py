@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from bot.slack.events import EVENTS
+from bot.slack.scopes import MINIMAL, MINIMAL_EVENTS, SCOPES
 from bot.slack.server import EVENTS_PATH
 from bot.slack.surfaces.commands import all_commands
 from bot.slack.surfaces.shortcuts import SHORTCUTS
@@ -22,80 +23,70 @@ LONGEST_NAME = 35
 LONGEST_COMMAND = 32
 PREFIX_RULE = "a few lower-case letters, digits, - and _"
 
-SCOPES = (
-    "app_mentions:read",  # app_mention
-    "assistant:write",  # agent_view
-    "channels:read",  # conversations.info, users.conversations: what a person can see
-    "channels:history",  # message.channels; conversations.replies
-    "chat:write",  # chat.postMessage, assistant.threads.setStatus
-    "commands",  # slash commands and shortcuts
-    "files:read",  # url_private of files; files.info
-    "files:write",  # charts and exports, in direct messages
-    "groups:history",  # message.groups
-    "groups:read",  # like channels:read
-    "im:history",  # message.im
-    "im:write",  # conversations.open: direct messages started by the bot
-    "mpim:history",  # message.mpim
-    "mpim:read",  # like channels:read
-    "usergroups:read",  # usergroups.list: the handles of groups that are mentioned
-    "users:read",  # users.info: names, guests, people of other workspaces, admins
-)
 
-OPTIONAL = {"usergroups:read": "the model sees user groups by their ids"}
-"""Scopes that can be missing, and what follows."""
-
-
-def manifest(url: str | None = None, name: str = NAME, prefix: str = "") -> dict[str, Any]:
+def manifest(
+    url: str | None = None, name: str = NAME, prefix: str = "", *, minimal: bool = False
+) -> dict[str, Any]:
     """The manifest for Socket Mode, or with `url` (`https://host`, no path) for HTTP.
 
-    `name` and the `prefix` of the commands keep a second app apart from the first.
+    `name` and the `prefix` of the commands keep a second app apart from the first. The `minimal`
+    app answers mentions and does nothing else.
     """
     endpoint = f"{url.rstrip('/')}{EVENTS_PATH}" if url else None
     at = {"request_url": endpoint} if endpoint else {}
     return {
         "_metadata": {"major_version": 2, "minor_version": 1},
         "display_information": {"name": name, "description": DESCRIPTION},
-        "features": {
-            "agent_view": {
-                "agent_description": DESCRIPTION,
-                "suggested_prompts": [
-                    {"title": title, "message": message} for title, message in PROMPTS
-                ],
-            },
-            "app_home": {
-                "home_tab_enabled": True,
-                "messages_tab_enabled": True,
-                "messages_tab_read_only_enabled": False,
-            },
-            "bot_user": {"display_name": name, "always_online": True},
-            "shortcuts": [
-                {
-                    "name": shortcut.name,
-                    "type": "message",
-                    "callback_id": shortcut.callback_id,
-                    "description": shortcut.description,
-                }
-                for shortcut in SHORTCUTS
-            ],
-            "slash_commands": [
-                {
-                    "command": prefixed(command.name, prefix),
-                    "description": command.description,
-                    "should_escape": False,
-                }
-                | ({"usage_hint": command.usage_hint} if command.usage_hint else {})
-                | ({"url": endpoint} if endpoint else {})
-                for command in all_commands()
-            ],
-        },
-        "oauth_config": {"scopes": {"bot": list(SCOPES)}},
+        "features": _minimal_features(name) if minimal else _features(name, prefix, endpoint),
+        "oauth_config": {"scopes": {"bot": list(MINIMAL if minimal else SCOPES)}},
         "settings": {
-            "event_subscriptions": {"bot_events": sorted(EVENTS)} | at,
+            "event_subscriptions": {"bot_events": sorted(MINIMAL_EVENTS if minimal else EVENTS)}
+            | at,
             "interactivity": {"is_enabled": True} | at,
             "org_deploy_enabled": False,
             "socket_mode_enabled": endpoint is None,
             "token_rotation_enabled": False,
         },
+    }
+
+
+def _minimal_features(name: str) -> dict[str, Any]:
+    return {"bot_user": {"display_name": name, "always_online": True}}
+
+
+def _features(name: str, prefix: str, endpoint: str | None) -> dict[str, Any]:
+    return {
+        "agent_view": {
+            "agent_description": DESCRIPTION,
+            "suggested_prompts": [
+                {"title": title, "message": message} for title, message in PROMPTS
+            ],
+        },
+        "app_home": {
+            "home_tab_enabled": True,
+            "messages_tab_enabled": True,
+            "messages_tab_read_only_enabled": False,
+        },
+        "bot_user": {"display_name": name, "always_online": True},
+        "shortcuts": [
+            {
+                "name": shortcut.name,
+                "type": "message",
+                "callback_id": shortcut.callback_id,
+                "description": shortcut.description,
+            }
+            for shortcut in SHORTCUTS
+        ],
+        "slash_commands": [
+            {
+                "command": prefixed(command.name, prefix),
+                "description": command.description,
+                "should_escape": False,
+            }
+            | ({"usage_hint": command.usage_hint} if command.usage_hint else {})
+            | ({"url": endpoint} if endpoint else {})
+            for command in all_commands()
+        ],
     }
 
 
@@ -111,11 +102,12 @@ def prefixed(command: str, prefix: str) -> str:
     return f"/{prefix}{command.removeprefix('/')}"
 
 
-def render_manifest(url: str | None = None, name: str = NAME, prefix: str = "") -> str:
+def render_manifest(
+    url: str | None = None, name: str = NAME, prefix: str = "", *, minimal: bool = False
+) -> str:
     """The manifest as YAML, as Slack's "From a manifest" dialogue takes it."""
-    return yaml.safe_dump(
-        manifest(url, name, prefix), sort_keys=False, allow_unicode=True, width=100
-    )
+    made = manifest(url, name, prefix, minimal=minimal)
+    return yaml.safe_dump(made, sort_keys=False, allow_unicode=True, width=100)
 
 
 def diff_manifest(text: str, file: str, ours: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.errors import ConfigError
 from bot.settings import Settings
 from bot.slack.events import EVENTS
-from bot.slack.manifest import SCOPES
+from bot.slack.scopes import SCOPES
 from bot.slack.surfaces.commands import all_commands
 from bot.store.server import open_server
 from bot.tryout.config import configure, describe_engine, has_own_tools, state_directory

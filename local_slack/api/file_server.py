@@ -1,5 +1,7 @@
 """File contents: the upload address, and `url_private` with its login page."""
 
+from collections.abc import Callable
+
 from aiohttp import web
 
 from local_slack.workspace.files import LOGIN_PAGE
@@ -9,9 +11,11 @@ from local_slack.workspace.workspace import Workspace
 class FileServer:
     """The handlers of /upload/v1/{ticket} and /files-pri/..."""
 
-    def __init__(self, workspace: Workspace, bot_token: str) -> None:
+    def __init__(self, workspace: Workspace, bot_token: str, may_read: Callable[[], bool]) -> None:
+        """`may_read`: whether the bot has the scope `files:read` now."""
         self._workspace = workspace
         self._bot_token = bot_token
+        self._may_read = may_read
 
     async def upload(self, request: web.Request) -> web.Response:
         ticket = request.match_info["ticket"]
@@ -25,12 +29,14 @@ class FileServer:
         return web.Response(status=404, text="not found")
 
     async def download(self, request: web.Request) -> web.Response:
-        """The bytes; without the bot's token a login page with status 200, as in Slack."""
+        """The bytes; without the bot's token or the scope a login page with status 200, as in
+        Slack."""
         file_id = request.match_info["file"].rpartition("-")[2]
         file = self._workspace.files.get(file_id)
         if file is None or not file.complete:
             return web.Response(status=404, text="not found")
-        if request.headers.get("Authorization") != f"Bearer {self._bot_token}":
+        is_bot = request.headers.get("Authorization") == f"Bearer {self._bot_token}"
+        if not is_bot or not self._may_read():
             return web.Response(text=LOGIN_PAGE, content_type="text/html")
         return web.Response(body=file.content, content_type=file.mimetype)
 

@@ -172,6 +172,10 @@ class WebApi:
             metadata["warnings"] = call.warnings
         return answer
 
+    def is_granted(self, scope: str) -> bool:
+        """Whether the app has a scope now."""
+        return self.scopes is None or scope in self.scopes
+
     def _scope_headers(self, name: str) -> dict[str, str]:
         if self.scopes is None or name not in METHODS:
             return {}

@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.models import Thread
 from bot.slack.events import EVENTS
-from bot.slack.manifest import SCOPES
+from bot.slack.scopes import SCOPES
 from bot.slack.surfaces.commands import COMMANDS
 from bot.store import Store, open_store
 from local_slack.delivery.delivery import Delivery

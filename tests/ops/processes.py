@@ -16,7 +16,7 @@ from uuid import uuid4
 import aiohttp
 
 from bot.slack.events import EVENTS
-from bot.slack.manifest import SCOPES
+from bot.slack.scopes import SCOPES
 from bot.slack.surfaces.commands import COMMANDS
 from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace

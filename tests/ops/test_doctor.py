@@ -22,7 +22,8 @@ from bot.cli.settings_checks import find_unknown, look_at_prices
 from bot.settings import Settings
 from bot.slack.delivery_notes import judge_deliveries
 from bot.slack.events import EVENTS
-from bot.slack.manifest import SCOPES, render_manifest
+from bot.slack.manifest import render_manifest
+from bot.slack.scopes import SCOPES
 from bot.store import Store
 from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace

@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 
 from bot import env_file
 from bot.cli.main import commands
-from bot.slack.manifest import SCOPES, is_prefix, manifest
+from bot.slack.manifest import is_prefix, manifest
+from bot.slack.scopes import SCOPES
 from local_slack import LocalSlack, open_workspace
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.ops.test_doctor_repairs import folder

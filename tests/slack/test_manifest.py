@@ -17,9 +17,10 @@ from bot.cli.main import commands
 from bot.settings import Settings
 from bot.slack.client import Identity
 from bot.slack.events import EVENTS, Listeners
-from bot.slack.manifest import SCOPES, manifest, render_manifest
+from bot.slack.manifest import manifest, render_manifest
 from bot.slack.people import People
 from bot.slack.rights import Rights
+from bot.slack.scopes import MINIMAL, MINIMAL_EVENTS, SCOPES, find_missing
 from bot.slack.surfaces.commands import COMMANDS
 from bot.store import Store
 
@@ -67,6 +68,7 @@ METHOD_SCOPES = {
     "usergroups_list": {"usergroups:read"},
     "users_info": {"users:read"},
     "views_publish": set(),
+    "api_call": set(),  # assistant.search.context: where an admin has granted a search scope
     "files_info": {"files:read"},
     "files_getUploadURLExternal": {"files:write"},
     "files_completeUploadExternal": {"files:write"},
@@ -195,3 +197,32 @@ def test_an_address_that_slack_would_refuse_is_refused(url: str) -> None:
     ended = CliRunner().invoke(commands, ["manifest", "--url", url])
     assert ended.exit_code == 2
     assert "https" in ended.output
+
+
+def test_the_smallest_app_asks_for_what_an_answer_to_a_mention_needs() -> None:
+    smallest = manifest("https://bot.example.com", "Bot", minimal=True)
+    assert smallest["oauth_config"]["scopes"]["bot"] == ["app_mentions:read", "chat:write"]
+    assert smallest["settings"]["event_subscriptions"]["bot_events"] == ["app_mention"]
+    assert smallest["features"].keys() == {"bot_user"}
+    needed = set().union(*(EVENT_SCOPES[event] for event in MINIMAL_EVENTS))
+    assert needed <= set(MINIMAL)
+    assert set(MINIMAL_EVENTS) <= set(EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("granted", "is_meant"),
+    [
+        (SCOPES, True),
+        (set(SCOPES) - {"usergroups:read"}, True),
+        (MINIMAL, True),
+        ({*MINIMAL, "usergroups:read"}, True),
+        ({*MINIMAL, "im:history"}, False),
+        (set(SCOPES) - {"im:history"}, False),
+        ({"chat:write"}, False),
+        (set(), False),
+    ],
+)
+def test_the_doctor_tells_a_small_app_from_a_broken_one(granted: set[str], is_meant: bool) -> None:
+    missing = find_missing(granted)
+    assert missing.is_meant is is_meant
+    assert {scope.name for scope in missing.scopes} == set(SCOPES) - set(granted)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.slack.manifest import SCOPES
+from bot.slack.scopes import SCOPES
 from bot.slack.source import SEARCH_SCOPE
 from bot.texts import source as texts
 from bot.texts.tools import NOT_KEPT
