@@ -73,6 +73,7 @@ KEY = generate_key()
         ("A" * 43, "number 1 is not random"),
         (f"{KEY} {KEY}=", "the same key twice"),
     ],
+    ids=["short", "a word", "not random", "twice"],  # the key is random: pytest-xdist needs names
 )
 def test_a_wrong_key_is_refused_without_quoting_it(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as caught:
