@@ -24,13 +24,14 @@ async def fail(deployment: Deployment, trouble: Trouble, seconds: float) -> None
     START[trouble](deployment)
     await asyncio.sleep(seconds)
     deployment.fake.faults.clear()
+    deployment.fake.end_hanging()
     deployment.slack.faults.clear()
 
 
 START: dict[str, Callable[[Deployment], None]] = {
     "ai-down": lambda deployment: deployment.fake.fault("overloaded", times=None),
     "ai-drops": lambda deployment: deployment.fake.fault("drop_before", times=None),
-    "ai-hangs": lambda deployment: deployment.fake.fault("hang_before", times=None, seconds=3),
+    "ai-hangs": lambda deployment: deployment.fake.fault("hang_before", times=None),
     "slack-down": lambda deployment: deployment.slack.faults.server_error(
         "*", times=MANY, status=503
     ),

@@ -108,7 +108,7 @@ async def test_turns_that_wait_for_their_run_free_their_slot(world: World) -> No
 async def test_the_number_of_starting_turns_is_limited(
     world: World,
 ) -> None:
-    world.fake.fault("hang_before", "POST", seconds=60, times=None)
+    world.fake.fault("hang_before", "POST", times=None)
     for n in range(5):
         await world.slack.user("alice").says("#general", f"@bot {n}")
 
@@ -117,6 +117,8 @@ async def test_the_number_of_starting_turns_is_limited(
         return (depth.claimed, depth.waiting) == (2, 3)
 
     await wait_until(share)
+    world.fake.faults.clear()
+    world.fake.end_hanging()
 
 
 async def test_running_turns_survive_the_loss_of_all_data(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class FakeOpenAI(State):
         super().__init__(options, seed)
         self.base_url = ""
         self.assistant_id = self.add_assistant()
-        self._closing = asyncio.Event()
+        self._hanging = asyncio.Event()
 
     @property
     def api_key(self) -> str:
@@ -145,8 +145,13 @@ class FakeOpenAI(State):
             for request in self.requests
         )
 
+    def end_hanging(self) -> None:
+        """Close the connections that hang, like a server that restarts."""
+        self._hanging.set()
+        self._hanging = asyncio.Event()
+
     async def aclose(self) -> None:
-        self._closing.set()
+        self._hanging.set()
         for work in [*self.responses.values(), *self.runs.values()]:
             await work.aclose()
 
@@ -196,7 +201,7 @@ class FakeOpenAI(State):
             if record.fault not in LOSING:
                 return response
         if record.fault in ("hang_before", "hang_after"):
-            await self._closing.wait()
+            await self._hanging.wait()
         if request.transport is not None:
             request.transport.close()
         return web.Response()
