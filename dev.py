@@ -106,17 +106,19 @@ def test(*arguments: str) -> None:
         return
     install_for_tests()
     lint()
-    types()
-    tests = [program("pytest"), *(arguments or side_by_side())]
+    tests = [program("pytest"), *(arguments or all_tests())]
     TOOLS.mkdir(exist_ok=True)
     broken = TOOLS / "broken-promises"
     broken.unlink(missing_ok=True)
     env = environment() | {"BROKEN_PROMISES": str(broken)}
-    if subprocess.call(tests, cwd=ROOT, env=env):
-        print("dev.py: the failed tests once more, one after the other")
-        run(program("pytest"), "--last-failed", "--last-failed-no-failures=none")
+    checker = subprocess.Popen([program("mypy")], cwd=ROOT, env=env, stdout=subprocess.PIPE)
+    code = subprocess.call(tests, cwd=ROOT, env=env)
+    told, _ = checker.communicate()
+    say(told.decode().strip())
     if broken.exists():
         sys.exit(f"dev.py: a guarantee was broken:\n{broken.read_text()}")
+    if code or checker.returncode:
+        sys.exit(code or checker.returncode)
 
 
 def audit() -> None:
@@ -162,9 +164,9 @@ def test_servers(*arguments: str) -> None:
     run(program("pytest"), "tests/servers", *arguments)
 
 
-def side_by_side() -> tuple[str, ...]:
-    """pytest's options for parallel tests: most tests wait for I/O."""
-    return "-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"
+def all_tests() -> tuple[str, ...]:
+    """pytest's options for all tests in parallel: most of them wait for I/O."""
+    return "-n", str(3 * (os.cpu_count() or 1)), "--dist", "worksteal"
 
 
 def chaos(*arguments: str) -> None:
@@ -298,9 +300,11 @@ def program(name: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """The environment for uv: the Python that runs this file, and this folder's environment."""
+    """The environment for our programs: uv takes the Python that runs this file, and this folder's
+    environment. Bytecode is cached: the tests start hundreds of processes."""
     own = {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv")}
-    return {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"} | own
+    others = ("VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+    return {k: v for k, v in os.environ.items() if k not in others} | own
 
 
 def run(*command: str) -> None:
