@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -13,42 +13,36 @@ from contextlib import (
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
-from bot.dlp import open_dlp
 from bot.engines import Engine, open_engine
-from bot.engines.guard import GuardedEngine
 from bot.engines.polling import error_backoff
-from bot.errors import ConfigError, Retry, StoreUnavailable, Undeliverable
+from bot.errors import ConfigError, Retry, StoreUnavailable
 from bot.health import Probe, add_routes
-from bot.per_workspace import Shared, open_app
-from bot.record_keeper import RecordKeeper
+from bot.running import running
 from bot.settings import Settings
 from bot.slack.answer.waiting import showing_waits
 from bot.slack.client import SlackClient, identify, open_client
 from bot.slack.delivery_notes import DeliveryNotes
-from bot.slack.direct_messages import DirectMessages
 from bot.slack.dispatch import Dispatcher
 from bot.slack.http_server import listening
 from bot.slack.people import People
 from bot.slack.server import add_events_route, open_socket_mode
 from bot.slack.signatures import Verifier
+from bot.slack.workspace_app import open_app
 from bot.slack.workspaces import OneWorkspace, PerWorkspace, Workspace, make_workspace
 from bot.store import Store, open_own_store
-from bot.sweeper import Sweeper, Swept
 from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.telemetry.trace import open_tracing
 from bot.telemetry.watchdog import Watchdog
 from bot.timing import EngineTiming, Timing
 from bot.tools.config import load_tools, summarize
-from bot.tools.toolbox import open_toolbox
-from bot.turn.background import open_background
-from bot.turn.prices import load_prices
-from bot.turn.services import Services
-from bot.worker.loop import Worker
+
+if TYPE_CHECKING:
+    from bot.sweeper import Swept
 
 T = TypeVar("T")
 Engines = Callable[[Settings, EngineTiming], AbstractAsyncContextManager[Engine]]
@@ -110,7 +104,6 @@ async def open_bot(
     is_stalled: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[Bot]:
     """The running bot. On exit it first stops listening, then hands unfinished work over."""
-    prices = load_prices(settings.bot_prices)
     tools = load_tools(settings.bot_tools)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(_open_telemetry(settings))
@@ -122,24 +115,17 @@ async def open_bot(
         engine: Engine | None = None
         work = None
         if work_part:
-            engine = GuardedEngine(
-                await stack.enter_async_context(engines(settings, timing.engine)),
-                store.circuits,
-                _default_model(settings),
+            from bot.work_part import open_work  # not needed by `bot web`, and large
+
+            opened = await stack.enter_async_context(engines(settings, timing.engine))
+            part = await stack.enter_async_context(
+                open_work(settings, timing, store, client, workspaces, opened, tools)
             )
-            dlp = await stack.enter_async_context(open_dlp(settings, store.circuits.guard))
-            background = await stack.enter_async_context(open_background())
-            toolbox = await stack.enter_async_context(open_toolbox(tools))
-            shared = Shared(timing, store, engine, dlp, prices, background, toolbox)
-            services = PerWorkspace(workspaces, shared.services)
-            stack.push_async_callback(_drain, services)
-            worker = Worker(store, services.find, settings, timing.worker)
-            probes["worker"] = _alive(worker)
-            work = await stack.enter_async_context(_working(worker))
-            await stack.enter_async_context(_upkeep(store, client, engine, settings, timing))
+            engine, work = part.engine, part.task
+            probes["worker"] = part.is_alive
         if web_part:
             await stack.enter_async_context(showing_waits(workspaces, store.inbox, timing.answer))
-            await stack.enter_async_context(_running(store.redelivery.watch()))
+            await stack.enter_async_context(running(store.redelivery.watch()))
             notes = DeliveryNotes(store)
             build = partial(open_app, store, timing.slack, summarize(tools))
             dispatcher = Dispatcher(PerWorkspace(workspaces, build), notes)
@@ -169,11 +155,6 @@ async def _open_workspaces(
     return OneWorkspace(make_workspace(client, identity, settings, store.circuits, timing.slack))
 
 
-async def _drain(services: PerWorkspace[Services]) -> None:
-    for each in services.all():
-        await each.replies.drain()
-
-
 @asynccontextmanager
 async def _open_telemetry(settings: Settings) -> AsyncIterator[None]:
     """Traces and the audit log."""
@@ -192,55 +173,10 @@ def _open_audit_log(settings: Settings) -> AbstractContextManager[None]:
     return audit_log.opened(settings.bot_audit_log)
 
 
-def _default_model(settings: Settings) -> str:
-    """The default of channels without a model: the model, or the assistant that has one."""
-    is_assistant = settings.bot_engine == "assistants"
-    return (settings.openai_assistant_id if is_assistant else None) or settings.openai_model
-
-
-@asynccontextmanager
-async def _working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(worker.run())
-    try:
-        yield task
-    finally:
-        worker.leave()
-        await task
-
-
-@asynccontextmanager
-async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Background work, cancelled at the end."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-@asynccontextmanager
-async def _upkeep(
-    store: Store, client: SlackClient, engine: Engine, settings: Settings, timing: Timing
-) -> AsyncIterator[None]:
-    """The background work on old conversations and their records."""
-    sweeper = Sweeper(store, engine, settings.bot_retention_days, timing=timing.sweep)
-    warn = partial(_send_to_admins, DirectMessages(client), settings)
-    keeper = RecordKeeper(store, settings.redis_budget, warn, timing.records)
-    async with _running(sweeper.keep_sweeping()), _running(keeper.keep()):
-        yield
-
-
-async def _send_to_admins(messages: DirectMessages, settings: Settings, text: str) -> None:
-    for user_id in settings.bot_admins:
-        try:
-            await messages.send(user_id, text)
-        except (Undeliverable, Retry) as error:
-            log.warning("admin_not_warned", user=user_id, error=str(error)[:100])
-
-
-async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_engine) -> Swept:
+async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_engine) -> "Swept":
     """Run one sweep now. Raises Retry while another process sweeps."""
+    from bot.sweeper import Sweeper
+
     async with (
         open_own_store(settings) as store,
         engines(settings, EngineTiming()) as engine,
@@ -267,13 +203,6 @@ def _known(own: Workspace) -> Probe:
         return bool(own.identity.user_id)
 
     return known
-
-
-def _alive(worker: Worker) -> Probe:
-    async def alive() -> bool:
-        return worker.is_alive
-
-    return alive
 
 
 async def _patiently(call: Callable[[], Awaitable[T]], seconds: float) -> T:

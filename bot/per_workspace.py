@@ -1,9 +1,8 @@
-"""What each workspace has of its own: the services of its turns, and its Bolt app."""
+"""What each workspace has of its own: the services of its turns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.calls import ToolSummary
 from bot.dlp import Dlp
 from bot.dlp.engine import DlpEngine
 from bot.engines import Engine
@@ -16,10 +15,9 @@ from bot.slack.names import Names
 from bot.slack.rights import Rights
 from bot.slack.source import SlackSource
 from bot.slack.threads import Threads
-from bot.slack.workspace_app import WorkspaceApp, build_app
 from bot.slack.workspaces import Workspace
 from bot.store import Store
-from bot.timing import SlackTiming, Timing
+from bot.timing import Timing
 from bot.tools.toolbox import Toolbox
 from bot.turn.background import Background
 from bot.turn.gate import Gate
@@ -87,12 +85,3 @@ class Shared:
             stream_channels=settings.bot_stream_channels,
             timing=self.timing.answer,
         )
-
-
-def open_app(
-    store: Store, timing: SlackTiming, tools: ToolSummary, workspace: Workspace
-) -> WorkspaceApp:
-    """The Bolt app of a workspace."""
-    people, channels = workspace.people, workspace.channels
-    rights = Rights(store, people, channels, workspace.settings, look_up_seconds=timing.look_up)
-    return build_app(workspace, store, rights, tools)

@@ -15,7 +15,6 @@ from bot.jobs.forget import (
     leave_conversations,
     record_deletion,
 )
-from bot.jobs.report import person_chart, team_chart
 from bot.models import Answer, Conversation, Message, Thread
 from bot.slack.rights import record_refusal
 from bot.slack.surfaces.conversation_row import place
@@ -67,6 +66,8 @@ async def stop_answer(turn: Turn, services: Services, message: Message) -> None:
 
 async def send_chart(turn: Turn, services: Services, message: Message) -> None:
     """Send the person's usage of this month."""
+    from bot.jobs.report import person_chart  # imports Pillow
+
     picture = await person_chart(services.store, message.thread.team_id, message.user_id)
     await services.direct_messages.send_file(message.user_id, "usage.png", picture, texts.OWN_CHART)
 
@@ -76,6 +77,8 @@ async def send_team_chart(turn: Turn, services: Services, message: Message) -> N
     if not await services.people.is_admin(message.user_id):
         return
     team_id = message.thread.team_id
+    from bot.jobs.report import team_chart
+
     picture, channels = await team_chart(services.store, services.people, team_id)
     names = [texts.channel(rank, place(channel_id)) for rank, channel_id in enumerate(channels, 1)]
     comment = "\n".join([texts.TEAM_CHART, *names])

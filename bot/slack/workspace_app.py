@@ -26,6 +26,7 @@ from bot.slack.surfaces.shortcuts import Buttons
 from bot.slack.workspaces import Workspace
 from bot.store import Store, jobs
 from bot.telemetry.log import log
+from bot.timing import SlackTiming
 
 # Bolt gets our client on purpose; its warning about the token in the environment is noise.
 logging.getLogger("slack_bolt.AsyncApp").addFilter(
@@ -46,6 +47,15 @@ class WorkspaceApp(AsyncApp):
             return False
         inner = event.get("message") or event.get("previous_message")
         return self._messages.is_ours(inner if isinstance(inner, dict) else event)
+
+
+def open_app(
+    store: Store, timing: SlackTiming, tools: ToolSummary, workspace: Workspace
+) -> WorkspaceApp:
+    """The Bolt app of a workspace."""
+    people, channels = workspace.people, workspace.channels
+    rights = Rights(store, people, channels, workspace.settings, look_up_seconds=timing.look_up)
+    return build_app(workspace, store, rights, tools)
 
 
 def build_app(

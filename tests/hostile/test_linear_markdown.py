@@ -19,9 +19,10 @@ import bot.slack.markdown as package
 from bot.models import Citation
 from bot.slack.markdown.clean import clean, clean_so_far, reasoning
 from bot.slack.markdown.code import code_blocks
+from bot.slack.markdown.escape import escape_mrkdwn
 from bot.slack.markdown.growing import GrowingAnswer, Visible
 from bot.slack.markdown.plain import plain
-from bot.slack.markdown.render import blocks, escape_mrkdwn, fallback
+from bot.slack.markdown.render import blocks, fallback
 from bot.slack.markdown.sanitize import sanitize
 from bot.slack.markdown.sources import with_sources
 from bot.slack.markdown.split import parts

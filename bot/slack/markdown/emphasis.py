@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-ZERO_WIDTH_SPACE = "\u200b"
+from bot.slack.markdown.escape import ZERO_WIDTH_SPACE
+
 MARKS = re.compile(r"(?<![*\\])\*{1,3}(?!\*)|(?<![~\\])~~(?!~)")
 _PUNCTUATION = re.compile(r"[^\w\s\u200b*~]")
 _EAST_ASIAN = re.compile(

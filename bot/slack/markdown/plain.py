@@ -5,7 +5,7 @@ import re
 
 from bot.slack.markdown.blocks import PREFIX, Kind, Outline, outline
 from bot.slack.markdown.clean import clean
-from bot.slack.markdown.emphasis import ZERO_WIDTH_SPACE
+from bot.slack.markdown.escape import ZERO_WIDTH_SPACE
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, pieces
 from bot.slack.markdown.sanitize import sanitize

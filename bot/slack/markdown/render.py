@@ -8,18 +8,16 @@ nested lists, tables, task lists, fenced code, quotes, links.
 """
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, TypeVarTuple
 
 from bot.slack.markdown.clean import clean
-from bot.slack.markdown.emphasis import ZERO_WIDTH_SPACE
+from bot.slack.markdown.escape import escape_mrkdwn
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.plain import plain
 from bot.slack.markdown.sanitize import defuse, sanitize
 from bot.slack.markdown.sources import Citation, with_sources
 from bot.slack.markdown.split import LIMIT, Part, join, parts
-from bot.slack.markdown.syntax import BROADCAST
 
 __all__ = [
     "LIMIT",
@@ -46,7 +44,6 @@ SLACK_LIMIT = 12_000
 SHORT = 4000
 """Longer answers are rendered in a thread; shorter ones take only a few milliseconds."""
 NO_TEXT = "(an answer without text)"
-_BROADCAST = re.compile(BROADCAST, re.IGNORECASE)
 
 
 def render(answer: str, citations: Sequence[Citation] = ()) -> str:
@@ -82,12 +79,3 @@ def fallback(markdown: str, limit: int = 250) -> str:
     At most `limit` visible characters, escaped for Slack's `text` field.
     """
     return escape_mrkdwn(plain(markdown, limit)) or NO_TEXT
-
-
-def escape_mrkdwn(text: str) -> str:
-    """Plain text for a `mrkdwn` text: without links, mentions or notifications.
-
-    Takes unescaped text. The text in Slack's events is already escaped.
-    """
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _BROADCAST.sub(f"@{ZERO_WIDTH_SPACE}", escaped)

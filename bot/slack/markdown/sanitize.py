@@ -18,12 +18,12 @@ from urllib.parse import quote
 
 from bot.slack.markdown.blocks import PREFIX, PROSE, Fence, Outline, outline
 from bot.slack.markdown.breaks import LONGEST_RUN
-from bot.slack.markdown.emphasis import ZERO_WIDTH_SPACE, separate_emphasis
+from bot.slack.markdown.emphasis import separate_emphasis
+from bot.slack.markdown.escape import BROADCAST, ZERO_WIDTH_SPACE
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, is_destination, looks_like_target, pieces
 from bot.slack.markdown.markers import shown, strip_controls
 from bot.slack.markdown.rewrite import Rewrite
-from bot.slack.markdown.syntax import BROADCAST
 
 _CONTROL = re.compile(r"<(?=![a-z]+[\^|>]|@[A-Z0-9]+[|>]|#[A-Z0-9]+[|>])")
 _AUTOLINK = re.compile(r"<([^|>]+)\|([^>]*)>")

@@ -3,11 +3,9 @@
 import re
 
 from bot.slack.markdown.blocks import NEWLINE
+from bot.slack.markdown.escape import BROADCAST
 from bot.slack.markdown.markers import CITATION
 
-BROADCAST = r"(?<![\w/])@(?=(?:channel|here|everyone|group)\b(?!/\w|/\Z))"
-"""The @ of a group mention. Slack resolves it only with `link_names` or `parse=full`; it is broken
-anyway. Package names (`@here/maps-api`) are not mentions."""
 WIDE_PUNCTUATION = "、。，．：；！？（）「」『』【】《》〈〉〔〕［］｛｝“”‘’…・～｜"
 """Punctuation of East Asian text, which is adjacent to words."""
 _ENVIRONMENT = (

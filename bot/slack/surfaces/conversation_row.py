@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from bot.models import Conversation, Record
 from bot.slack.blocks import Block, button, section
-from bot.slack.markdown.plain import plain
-from bot.slack.markdown.render import escape_mrkdwn
+from bot.slack.markdown.escape import escape_mrkdwn
 from bot.texts import home as texts
 
 RESET = "reset_conversation"
@@ -56,5 +55,7 @@ def permalink(url: str, conversation: Conversation) -> str:
 
 
 def _title(records: Sequence[Record]) -> str:
+    from bot.slack.markdown.plain import plain  # large, and not needed for messages
+
     asked = (record.text for record in records if record.role == "user")
     return plain(next(asked, ""), TITLE_LENGTH) or texts.NO_TEXT

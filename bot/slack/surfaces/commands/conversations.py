@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bot.models import Record
 from bot.slack.blocks import actions, section
-from bot.slack.markdown.render import escape_mrkdwn
+from bot.slack.markdown.escape import escape_mrkdwn
 from bot.slack.surfaces.commands.command import Answer, Ask, Command
 from bot.slack.surfaces.conversation_row import conversation_row
 from bot.slack.surfaces.job_buttons import job_button

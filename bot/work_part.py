@@ -1,0 +1,112 @@
+"""The worker's part of a process: the claim loop with its engine, and the upkeep of old data.
+
+Imported only where it runs: `bot web` needs none of it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from bot.dlp import open_dlp
+from bot.engines import Engine
+from bot.engines.guard import GuardedEngine
+from bot.errors import Retry, Undeliverable
+from bot.per_workspace import Shared
+from bot.record_keeper import RecordKeeper
+from bot.running import running
+from bot.settings import Settings
+from bot.slack.client import SlackClient
+from bot.slack.direct_messages import DirectMessages
+from bot.slack.workspaces import OneWorkspace, PerWorkspace
+from bot.store import Store
+from bot.sweeper import Sweeper
+from bot.telemetry.log import log
+from bot.timing import Timing
+from bot.tools.config import ToolsConfig
+from bot.tools.toolbox import open_toolbox
+from bot.turn.background import open_background
+from bot.turn.prices import load_prices
+from bot.turn.services import Services
+from bot.worker.loop import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class WorkPart:
+    """A running worker; `task` ends early only if it has failed."""
+
+    engine: Engine
+    worker: Worker
+    task: asyncio.Task[None]
+
+    async def is_alive(self) -> bool:
+        """Whether Redis got a heartbeat recently."""
+        return self.worker.is_alive
+
+
+@asynccontextmanager
+async def open_work(
+    settings: Settings,
+    timing: Timing,
+    store: Store,
+    client: SlackClient,
+    workspaces: OneWorkspace,
+    opened: Engine,
+    tools: ToolsConfig,
+) -> AsyncIterator[WorkPart]:
+    """The worker at work. On exit it hands unfinished work over. Raises ConfigError."""
+    prices = load_prices(settings.bot_prices)
+    engine = GuardedEngine(opened, store.circuits, _default_model(settings))
+    async with AsyncExitStack() as stack:
+        dlp = await stack.enter_async_context(open_dlp(settings, store.circuits.guard))
+        background = await stack.enter_async_context(open_background())
+        toolbox = await stack.enter_async_context(open_toolbox(tools))
+        shared = Shared(timing, store, engine, dlp, prices, background, toolbox)
+        services = PerWorkspace(workspaces, shared.services)
+        stack.push_async_callback(_drain, services)
+        worker = Worker(store, services.find, settings, timing.worker)
+        task = await stack.enter_async_context(_working(worker))
+        await stack.enter_async_context(_upkeep(store, client, engine, settings, timing))
+        yield WorkPart(engine, worker, task)
+
+
+async def _drain(services: PerWorkspace[Services]) -> None:
+    for each in services.all():
+        await each.replies.drain()
+
+
+def _default_model(settings: Settings) -> str:
+    """The default of channels without a model: the model, or the assistant that has one."""
+    is_assistant = settings.bot_engine == "assistants"
+    return (settings.openai_assistant_id if is_assistant else None) or settings.openai_model
+
+
+@asynccontextmanager
+async def _working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(worker.run())
+    try:
+        yield task
+    finally:
+        worker.leave()
+        await task
+
+
+@asynccontextmanager
+async def _upkeep(
+    store: Store, client: SlackClient, engine: Engine, settings: Settings, timing: Timing
+) -> AsyncIterator[None]:
+    """The background work on old conversations and their records."""
+    sweeper = Sweeper(store, engine, settings.bot_retention_days, timing=timing.sweep)
+    warn = partial(_send_to_admins, DirectMessages(client), settings)
+    keeper = RecordKeeper(store, settings.redis_budget, warn, timing.records)
+    async with running(sweeper.keep_sweeping()), running(keeper.keep()):
+        yield
+
+
+async def _send_to_admins(messages: DirectMessages, settings: Settings, text: str) -> None:
+    for user_id in settings.bot_admins:
+        try:
+            await messages.send(user_id, text)
+        except (Undeliverable, Retry) as error:
+            log.warning("admin_not_warned", user=user_id, error=str(error)[:100])
