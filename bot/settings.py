@@ -25,6 +25,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot import plugins, sealing
+from bot.addresses import parse_address
 from bot.errors import ConfigError
 from bot.models import FollowUps
 
@@ -116,7 +117,8 @@ class Settings(BaseSettings):
     )
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
-        description="Where Redis is: `redis://`, `rediss://`, `unix://`.",
+        description="Where Redis is: `redis://`, `rediss://` or `unix://`; "
+        "`redis+sentinel://a,b,c/PRIMARY` or `redis+cluster://a,b,c` with TLS as `rediss+…`.",
     )
     bot_redis_tls_verify: bool | None = Field(
         None,
@@ -392,8 +394,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _is_redis_url(cls, value: str) -> str:
-        if urlsplit(value).scheme not in ("redis", "rediss", "unix"):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+        parse_address(value)
         return value
 
     @property
@@ -406,8 +407,7 @@ class Settings(BaseSettings):
         """All secrets in the settings, to be kept out of the logs."""
         values = (getattr(self, name) for name in type(self).model_fields)
         found = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-        password = urlsplit(self.redis_url).password
-        return [*found, *self._split_keys(), *([password] if password else [])]
+        return [*found, *self._split_keys(), *parse_address(self.redis_url).secrets]
 
     @property
     def keyring(self) -> sealing.Keyring:

@@ -82,6 +82,13 @@ class StoreTiming:
     queue_timeout: float = 10.0
     """Waiting for a free connection."""
     retry_delay: float = 0.05
+    confirmation: float = 2.0
+    """How long a write may wait for its confirmation. A replica with `appendfsync everysec` takes
+    one second to confirm that it is on its disk; Slack waits three."""
+    primary_check: float = 1.0
+    """How often the Sentinels are asked for the primary."""
+    slot_patience: float = 1.5
+    """How long a call waits while a cluster moves our slot from one node to another."""
     restore_check: float = 1.0
     """How often `web` checks for an older state."""
     settling: float = 2.5

@@ -25,29 +25,11 @@ def readable(slack: LocalSlack, message: Message) -> str:
 
 
 def text_of(message: Json) -> str:
-    """The visible text of a message: that of its blocks if they have any, else its text.
-
-    A message of rich text only is what a person typed: its text says the same.
-    """
-    blocks = message.get("blocks") or []
-    if all(block["type"] == "rich_text" for block in blocks):
-        return message.get("text") or ""
-    texts = [_text_of_block(block) for block in blocks]
-    return "\n\n".join(filter(None, texts)) or message.get("text") or ""
-
-
-def _text_of_block(block: Json) -> str:
-    if block["type"] == "markdown":
-        return str(block["text"])
-    if block["type"] == "section" and "text" in block:
-        return str(block["text"]["text"])
-    return _rich_text(block) if block["type"] == "rich_text" else ""
-
-
-def _rich_text(block: Json) -> str:
-    parts = []
-    for element in block.get("elements") or []:
-        text = "".join(str(each.get("text") or "") for each in element.get("elements") or [])
-        is_code = element["type"] == "rich_text_preformatted"
-        parts.append(f"```\n{text}\n```" if is_code and text else text)
-    return "\n".join(filter(None, parts))
+    """The visible text of a message: that of its blocks if they have any, else its text."""
+    texts = []
+    for block in message.get("blocks") or []:
+        if block["type"] == "markdown":
+            texts.append(block["text"])
+        elif block["type"] == "section" and "text" in block:
+            texts.append(block["text"]["text"])
+    return "\n\n".join(texts) or message.get("text") or ""

@@ -9,6 +9,12 @@ from bot.store import Store
 from bot.telemetry.log import log
 from bot.timing import Timing
 from tests.redis_server import RedisServer, open_clean_store, run_server
+from tests.redis_topologies import (
+    RedisCluster,
+    SentinelGroup,
+    run_cluster,
+    run_sentinels,
+)
 from tests.skips import summary
 from tests.world import BASE_TIMING
 
@@ -40,6 +46,32 @@ def redis_server() -> Iterator[RedisServer]:
     """One server for all tests of a process. Tests that kill or fill a server start their own."""
     with run_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def whole_cluster() -> Iterator[RedisCluster]:
+    with run_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def redis_cluster(whole_cluster: RedisCluster) -> RedisCluster:
+    """A Redis Cluster, whole at first, whose nodes a test may kill."""
+    whole_cluster.heal()
+    return whole_cluster
+
+
+@pytest.fixture(scope="session")
+def whole_sentinels() -> Iterator[SentinelGroup]:
+    with run_sentinels() as group:
+        yield group
+
+
+@pytest.fixture
+def sentinels(whole_sentinels: SentinelGroup) -> SentinelGroup:
+    """A primary, replicas and Sentinels, whole at first, of which a test may kill some."""
+    whole_sentinels.heal()
+    return whole_sentinels
 
 
 @pytest.fixture

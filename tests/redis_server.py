@@ -14,6 +14,8 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from bot.store import Store, open_store
 from bot.store.server import find_executable, server_command
@@ -106,7 +108,9 @@ class RedisServer:
     @contextmanager
     def client(self) -> "Iterator[redis.Redis]":
         """A plain client, for commands that the store does not offer."""
-        client = redis.Redis(unix_socket_path=str(self.socket), decode_responses=True)
+        client = redis.Redis(
+            unix_socket_path=str(self.socket), decode_responses=True, retry=Retry(NoBackoff(), 0)
+        )
         try:
             yield client
         finally:

@@ -158,11 +158,13 @@ async def open_world(
     recording: Recording | None = None,
     work_part: bool = True,
     scopes: Sequence[str] = SCOPES,
+    slack_time: float = 0.02,
     **given: Any,
 ) -> AsyncIterator[World]:
     """A world with the running bot. `given` are settings of the bot.
 
-    The AI server and Slack hold what a `recording` says. Without the `work_part` a test runs its
+    The AI server and Slack hold what a `recording` says. `slack_time` scales Slack's pauses.
+    Without the `work_part` a test runs its
     own workers.
     """
     async with AsyncExitStack() as stack:
@@ -174,7 +176,7 @@ async def open_world(
                 events=EVENTS,
                 scopes=scopes,
                 commands=[command.name for command in all_commands()],
-                time_factor=0.02,
+                time_factor=slack_time,
                 state=recording.slack if recording else None,
             )
         )

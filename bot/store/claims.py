@@ -96,11 +96,6 @@ class Claim:
         asked_at = min(float(message.ts) for message in self.messages)
         return self.restored_at > 0 and asked_at < self.restored_at + CLOCK_SKEW
 
-    def is_later(self, at: float) -> bool:
-        """Whether a time (epoch seconds) is after the last rollback: the journal knows all that
-        followed."""
-        return at > self.restored_at + CLOCK_SKEW
-
     @property
     def channel(self) -> ChannelSettings:
         """The settings of the thread's channel."""

@@ -2,20 +2,28 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    NoScriptError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from bot.errors import ConfigError, StoreUnavailable, Superseded
+from bot.errors import StoreUnavailable, Superseded
 from bot.models import Thread
 from bot.store.keys import Keys
-from bot.store.scripts import Call, Command, Script, Values, load
+from bot.store.scripts import Call, Command, Script, Values, load, source_of
+from bot.store.topology import Topology, open_topology
 from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.timing import StoreTiming
@@ -25,6 +33,10 @@ T = TypeVar("T")
 ASIDE_SECONDS = 30 * 24 * 3600
 # Corrupt keys that one call may run into, one after another.
 REPAIRS = 10
+# Owners of a slot that one call may be sent to, one after another.
+REDIRECTS = 5
+# Between attempts while a slot is being moved.
+PAUSE = 0.05
 
 # Before version 7 the code of an error raised in a script can be anywhere in the text.
 _AWAY = re.compile(
@@ -35,12 +47,12 @@ _CORRUPT = re.compile(r"CORRUPT <(.+?)>")
 
 
 Confirm = Literal["", "replica", "disk", "both"]
-CONFIRM_MS = 1000
+CONFIRMED_SECONDS = 60
 CONFIRMATIONS: dict[Confirm, tuple[str | int, ...]] = {
     "": (),
-    "replica": ("WAIT", 1, CONFIRM_MS),
-    "disk": ("WAITAOF", 1, 0, CONFIRM_MS),
-    "both": ("WAITAOF", 1, 1, CONFIRM_MS),
+    "replica": ("WAIT", 1),
+    "disk": ("WAITAOF", 1, 0),
+    "both": ("WAITAOF", 1, 1),
 }
 
 
@@ -57,32 +69,17 @@ def open_connection(
     timing: StoreTiming = StoreTiming(),
     confirm: Confirm = "",
 ) -> "Connection":
-    """A client with a limited number of connections, each opened on demand.
+    """A client with a limited number of connections to a server, each opened on demand.
 
     The pool checks a connection before lending it, so that one closed by the server (Heroku: after
     300 idle seconds) is reopened. redis-py's own retries and health checks are off: they trigger
     each other endlessly when a server refuses new connections. Raises ConfigError if `url`
     cannot be read.
     """
-    options: dict[str, Any] = {
-        "max_connections": connections,
-        "socket_timeout": None,
-        "socket_connect_timeout": timing.connect_timeout,
-        "health_check_interval": 0,
-        "decode_responses": True,
-        "protocol": 2,
-        "retry": Retry(NoBackoff(), 0),
-    }
-    if not url.startswith("unix:"):
-        options["socket_keepalive"] = True
-    if url.startswith("rediss:") and not tls_verify:
-        options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
-    try:
-        pool = ConnectionPool.from_url(url, **options)
-    except ValueError:
-        # The text of the error may contain part of the password.
-        raise ConfigError("REDIS_URL", "is not a valid address of a Redis server") from None
-    return Connection(Redis.from_pool(pool), keys, connections, timing, confirm)
+    topology = open_topology(
+        url, keys.name(""), tls_verify=tls_verify, connections=connections, timing=timing
+    )
+    return Connection(topology, keys, connections, timing, confirm)
 
 
 class Connection:
@@ -94,18 +91,23 @@ class Connection:
 
     def __init__(
         self,
-        redis: "Redis",
+        topology: Topology,
         keys: Keys,
         connections: int,
         timing: StoreTiming,
         confirm: Confirm = "",
     ) -> None:
-        self.redis = redis
+        self.topology = topology
         self.timing = timing
         self._keys = keys
         # The pool's own queue is unfair: under load some callers would starve.
         self._free = asyncio.Semaphore(connections)
         self._confirmation = CONFIRMATIONS[confirm]
+
+    @property
+    def redis(self) -> "Redis":
+        """A client of the server that holds our keys; it is known after the first call."""
+        return self.topology.current
 
     async def execute(self, *command: str | int | float) -> Any:
         """Run one command. A key of the wrong type is set aside, and the command run again."""
@@ -115,8 +117,8 @@ class Connection:
     async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands in one round trip."""
 
-        async def execute() -> list[Any]:
-            return _without_errors(await self._send(commands))
+        async def execute(client: "Redis") -> list[Any]:
+            return _without_errors(await self._send(client, commands))
 
         return await self._repaired(_words(commands), execute) if commands else []
 
@@ -152,31 +154,39 @@ class Connection:
             *more,
         ]
 
-        async def run() -> list[Any]:
-            replies = await self._send(commands)
+        async def run(client: "Redis") -> list[Any]:
+            replies = await self._send(client, commands, follow=not more)
             if any(isinstance(reply, NoScriptError) for reply in replies):
-                await self._load(scripts)
-                replies = await self._send(commands)
+                await self._load(client, scripts)
+                replies = await self._send(client, commands, follow=not more)
             return _without_errors(replies)
 
         return await self._repaired(_words(commands), run) if commands else []
 
-    async def _load(self, scripts: Sequence[Script]) -> None:
+    async def _load(self, client: "Redis", scripts: Sequence[Script]) -> None:
         """Load scripts into a server that does not know them: it is new, or was flushed."""
         for source in {script.sha: script.source for script in scripts}.values():
-            await self.redis.script_load(source)
+            await client.script_load(source)
 
-    async def _send(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands in one round trip; returns their replies, errors among them."""
-        if len(commands) == 1:
-            try:
-                return [await self.redis.execute_command(*commands[0])]  # type: ignore[no-untyped-call]  # redis-py's gap
-            except ResponseError as error:
-                return [error]
-        async with self.redis.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            return await pipeline.execute(raise_on_error=False)
+    async def _send(
+        self, client: "Redis", commands: Sequence[Command], *, follow: bool = True
+    ) -> list[Any]:
+        """Send commands in one round trip; returns their replies, errors among them.
+
+        `follow`: commands whose key was moved to another node are sent to that one.
+        """
+        replies = await _exchange(client, commands)
+        for at, reply in enumerate(replies if follow else ()):
+            if isinstance(reply, AskError) and not isinstance(reply, MovedError):
+                replies[at] = await self._ask(reply, commands[at])
+        return replies
+
+    async def _ask(self, error: AskError, command: Command) -> Any:
+        """The reply of the node that takes over our slot, for a key that it holds already."""
+        if command[0] == "EVALSHA":
+            command = ("EVAL", source_of(str(command[1])), *command[2:])
+        node = await self.topology.node((error.host, error.port))
+        return (await _exchange(node, [("ASKING",), command]))[1]
 
     async def run_confirmed(
         self,
@@ -192,14 +202,17 @@ class Connection:
         if not self._confirmation:
             return await self.run(script, thread, keys, **args)
         calls = [(script, Call(thread, keys, args))]
-        reply, found = await self.run_each(calls, self._confirmation)
-        wanted = self._confirmation[1:-1]
+        # WAIT counts from the last write on its connection, and a redelivery writes nothing.
+        write = ("SET", self._keys.flag("confirmed"), "", "EX", CONFIRMED_SECONDS)
+        wait = (*self._confirmation, round(self.timing.confirmation * 1000))
+        reply, _, found = await self.run_each(calls, write, wait)
+        wanted = self._confirmation[1:]
         found = found if isinstance(found, list) else [found]
         if any(have < int(want) for have, want in zip(found, wanted, strict=True)):
             raise StoreUnavailable("not confirmed by Redis's replica or disk")
         return reply
 
-    async def _repaired(self, words: Sequence[str], call: Callable[[], Awaitable[T]]) -> T:
+    async def _repaired(self, words: Sequence[str], call: Callable[["Redis"], Awaitable[T]]) -> T:
         """Make a call. If Redis finds a corrupt key, set that aside and repeat the call.
 
         Otherwise one foreign value under a shared key (`ready`, `interrupts`) would stop the whole
@@ -241,18 +254,20 @@ class Connection:
             # A worker recovers the threads that were listed in it.
             await self.execute("SET", self._keys.recover, "", "EX", ASIDE_SECONDS)
 
-    async def _answered(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call; repeat it once if the connection broke.
+    async def _answered(self, call: Callable[["Redis"], Awaitable[T]]) -> T:
+        """Make a call; repeat it if the connection broke or the keys are on another server.
 
         All scripts are idempotent: a second `deliver` is a redelivery, a second `settle` is
         refused. A call that timed out is not repeated: the server is overloaded.
         """
+        repeated: Counter[str] = Counter()
         try:
-            try:
-                return await self._timed(call)
-            except RedisConnectionError:
-                await asyncio.sleep(self.timing.retry_delay)
-            return await self._timed(call)
+            while True:
+                try:
+                    return await self._timed(call)
+                except (RedisConnectionError, ResponseError) as error:
+                    if not await self._may_repeat(error, repeated):
+                        raise
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             metrics.redis_errors.labels(type(error).__name__).inc()
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
@@ -261,7 +276,24 @@ class Connection:
                 raise mapped from error
             raise
 
-    async def _timed(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _may_repeat(self, error: Exception, repeated: "Counter[str]") -> bool:
+        """Whether to repeat a call after this error; counts it and waits as long as needed."""
+        if isinstance(error, MovedError):
+            reason, most, pause = "moved", REDIRECTS, 0.0
+            await self.topology.lead_to((error.host, error.port))
+        elif isinstance(error, AskError | TryAgainError):
+            reason, most, pause = "moving", round(self.timing.slot_patience / PAUSE), PAUSE
+        elif isinstance(error, RedisConnectionError) or _is_demoted(error):
+            reason, most, pause = "broken", 1, self.timing.retry_delay
+        else:
+            return False
+        repeated[reason] += 1
+        if repeated[reason] > most:
+            return False
+        await asyncio.sleep(pause)
+        return True
+
+    async def _timed(self, call: Callable[["Redis"], Awaitable[T]]) -> T:
         if self._free.locked():
             async with asyncio.timeout(self.timing.queue_timeout):
                 await self._free.acquire()
@@ -269,13 +301,46 @@ class Connection:
             await self._free.acquire()
         try:
             async with asyncio.timeout(self.timing.call_timeout):
-                return await call()
+                return await self._checked(call)
         finally:
             self._free.release()
 
+    async def _checked(self, call: Callable[["Redis"], Awaitable[T]]) -> T:
+        """Make a call on the server that holds our keys; after a failure, look for it again."""
+        client = await self.topology.find()
+        answered = False
+        try:
+            reply = await call(client)
+            answered = True
+            return reply
+        except ResponseError as error:
+            answered = not (_is_demoted(error) or isinstance(error, ClusterDownError))
+            raise
+        finally:
+            if not answered:
+                self.topology.suspect(client)
+
     async def close(self) -> None:
         """Close all connections."""
-        await self.redis.aclose()
+        await self.topology.close()
+
+
+async def _exchange(client: "Redis", commands: Sequence[Command]) -> list[Any]:
+    """Send commands in one round trip; returns their replies, errors among them."""
+    if len(commands) == 1:
+        try:
+            return [await client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]  # redis-py's gap
+        except ResponseError as error:
+            return [error]
+    async with client.pipeline(transaction=False) as pipeline:
+        for command in commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)
+
+
+def _is_demoted(error: Exception) -> bool:
+    """Whether a server refuses writes because it is a replica now."""
+    return isinstance(error, ReadOnlyError) or "READONLY" in str(error)
 
 
 def _words(commands: Iterable[Command]) -> list[str]:

@@ -77,7 +77,6 @@ class Turn:
         self._conversations = conversations
         self._steps = dict(claim.steps)
         self._begun = set(claim.intents)
-        self._repeated: set[str] = set()
         self._conversation = claim.conversation
         self._running = 0
         self.on_interrupt: Callable[[Interrupt], None] = _ignore
@@ -164,10 +163,6 @@ class Turn:
         """Whether an earlier attempt began the step; its outcome may be unknown."""
         return step.name in self.claim.intents
 
-    def is_repeated(self, step: Step[T]) -> bool:
-        """Whether the journal held an intent of the step before the one of this attempt."""
-        return step.name in self._repeated
-
     def may_be_done(self, step: Step[T]) -> bool:
         """Whether the work of a step may have taken effect, recorded or not."""
         return self.claim.maybe_done or step.name in self._begun or step.name in self._steps
@@ -221,8 +216,6 @@ class Turn:
             "begin", thread, claim=self.claim.fence, name=thread.key, step=step.name
         )
         self._tell(interrupt)
-        if again:
-            self._repeated.add(step.name)
         if value is None:
             return bool(again) or self.claim.maybe_done
         self._steps[step.name] = value

@@ -23,6 +23,7 @@ Values = Value | Sequence[Value]
 Command = Sequence[Value]
 
 FOLDER = Path(__file__).parent / "lua"
+_sources: dict[str, str] = {}
 _NAME = re.compile(r"(?P<name>[a-z_]+)(?P<number>: number)?(?P<list>\.\.\.)?")
 
 
@@ -120,7 +121,14 @@ def load(name: str) -> Script:
         *(each.local("ARGV", at) for at, each in enumerate(args, 1)),
     ]
     source = "\n".join([(FOLDER / "prelude.lua").read_text(), *lines, body])
-    return Script(name, source, hashlib.sha1(source.encode()).hexdigest(), keys, args)
+    sha = hashlib.sha1(source.encode()).hexdigest()
+    _sources[sha] = source
+    return Script(name, source, sha, keys, args)
+
+
+def source_of(sha: str) -> str:
+    """The text of a script that was loaded, by its hash."""
+    return _sources[sha]
 
 
 def _parameters(name: str, body: str, array: str) -> tuple[Parameter, ...]:

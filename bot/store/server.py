@@ -86,12 +86,18 @@ def server_command(executable: str, directory: Path, *options: str) -> list[str]
     `options` are further options of redis-server.
     """
     return [
-        *("/bin/sh", "-c", _GUARD, "redis", executable),
+        *guarded(),
+        executable,
         *("--dir", str(directory), "--logfile", str(directory / "redis.log")),
         *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
         *("--maxmemory-policy", "noeviction"),
         *options,
     ]
+
+
+def guarded() -> tuple[str, ...]:
+    """The beginning of a command that ends when its standard input does."""
+    return ("/bin/sh", "-c", _GUARD, "redis")
 
 
 @asynccontextmanager

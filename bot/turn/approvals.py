@@ -49,8 +49,6 @@ class Verdict:
     by: str = POLICY
     reason: str = ""
     policy: str = "allow"
-    at: float = 0.0
-    """When a person decided, in epoch seconds."""
 
 
 async def decide_calls(
@@ -175,7 +173,7 @@ def _verdict(decision: Decision, policy: str) -> Verdict:
         reason = texts.reason_for_model(decision.reason, by_person=bool(decision.by))
     elif decision.verdict == "withdrawn":
         reason = texts.WITHDRAWN.get(decision.reason, texts.OVER)
-    return Verdict(decision.verdict, decision.by, reason, policy, decision.at)
+    return Verdict(decision.verdict, decision.by, reason, policy)
 
 
 def _definition(tool: Tool) -> str:

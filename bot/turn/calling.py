@@ -133,10 +133,7 @@ class Calling:
         number: int,
         answers: Mapping[str, Any] | None,
     ) -> Called:
-        step = steps.call(pending.key, number)
-
         async def work(again: bool) -> Called:
-            again = again and not self._is_first(step, verdict)
             called = await self._call(pending, verdict, answers, again=again)
             await self._audit(pending.key, pending.call, pending.tool, verdict, called)
             if pending.tool.retained or called.outcome != "done":
@@ -144,12 +141,7 @@ class Calling:
             self.unkept[pending.key] = called.text
             return replace(called, text=texts.NOT_KEPT, unkept=True)
 
-        return await self.turn.once(step, work)
-
-    def _is_first(self, step: Step[Called], verdict: Verdict) -> bool:
-        """Whether a call was certainly not made before, although Redis came back with an older
-        state: the person decided after that, and the journal has no earlier attempt."""
-        return self.turn.claim.is_later(verdict.at) and not self.turn.is_repeated(step)
+        return await self.turn.once(steps.call(pending.key, number), work)
 
     async def _call(
         self,

@@ -265,7 +265,7 @@ async def test_a_key_that_another_call_has_set_aside_is_used_again(store: Store)
     """Both calls failed at the same key, and the first has written to it since."""
     key, calls = store.keys.name("interrupts"), 0
 
-    async def fail_once() -> str:
+    async def fail_once(_: object) -> str:
         nonlocal calls
         calls += 1
         if calls == 1:

@@ -7,6 +7,7 @@ from bot.models import Conversation
 from bot.store import Store, open_store
 from bot.store.connection import Confirm
 from bot.store.steps import Step
+from bot.timing import StoreTiming
 from tests.redis_server import RedisServer, open_clean_store, run_server
 from tests.store.builders import (
     conversation,
@@ -144,7 +145,8 @@ async def test_a_message_that_no_replica_confirms_is_not_acknowledged(
 ) -> None:
     if confirm == "both" and own_server.version < (7, 2):
         pytest.skip("WAITAOF needs Redis 7.2")
-    async with open_store(own_server.url, confirm=confirm) as store:
+    timing = StoreTiming(confirmation=0.3)
+    async with open_store(own_server.url, confirm=confirm, timing=timing) as store:
         with pytest.raises(StoreUnavailable, match="not confirmed"):
             await store.inbox.deliver(message("1.0"))
         with run_server(own_server.executable, *replica_of(own_server)) as replica:
@@ -153,9 +155,27 @@ async def test_a_message_that_no_replica_confirms_is_not_acknowledged(
                 assert client.hlen(store.keys.inbox(thread())) == 1
 
 
+async def test_a_redelivery_is_not_acknowledged_either_until_a_replica_has_the_message(
+    own_server: RedisServer,
+) -> None:
+    """The second delivery writes nothing, and comes over a connection that has written nothing."""
+    timing = StoreTiming(confirmation=0.3)
+    with run_server(own_server.executable, *replica_of(own_server)) as replica:
+        async with open_store(own_server.url, confirm="replica") as store:
+            await wait_until(lambda: stored(store), 20)
+        replica.freeze()
+        for _ in range(2):
+            async with open_store(own_server.url, confirm="replica", timing=timing) as store:
+                with pytest.raises(StoreUnavailable, match="not confirmed"):
+                    await store.inbox.deliver(message("2.0"))
+        replica.thaw()
+
+
 def replica_of(server: RedisServer) -> tuple[str, ...]:
     """Options of a replica."""
     port = server.listen()
+    with server.client() as client:
+        client.config_set("repl-diskless-sync-delay", 0)
     return ("--replicaof", "127.0.0.1", str(port))
 
 

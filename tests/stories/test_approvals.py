@@ -2,7 +2,6 @@
 continues."""
 
 import asyncio
-import time
 from copy import copy
 from pathlib import Path
 
@@ -10,14 +9,11 @@ import pytest
 
 from bot.slack import approval_card as card
 from bot.store.channel_settings import ChannelSettings
-from bot.store.claims import CLOCK_SKEW
 from bot.texts import approvals as texts
-from bot.texts.tools import outcome_unknown
 from local_slack.workspace.model import Message
-from tests.fakes.openai import Answer, Call, calling
-from tests.fakes.openai.answers import slow
+from tests.fakes.openai import Call, calling
 from tests.stories.tools import OpenTools, effects
-from tests.world import GROWING, PATIENCE, World, words
+from tests.world import GROWING, PATIENCE, World
 
 TIMING = GROWING
 WRITE = calling(Call("s__write", '{"text": "hello"}'))
@@ -462,50 +458,4 @@ async def test_a_card_that_slack_refuses_denies_the_call(
         root = await world.ask("#general", "@bot write")
         assert await answers(world, root) == ["Not written."]
         assert texts.NOT_SHOWN in outputs(world)[0]
-    assert effects(counts) == []
-
-
-@pytest.mark.parametrize("place", ["#general", "dm"])
-async def test_what_is_written_after_a_decision_appears_below_the_card(
-    open_tools: OpenTools, place: str
-) -> None:
-    async with open_tools() as world:
-        alice = world.slack.user("alice")
-        channel = alice.dm() if place == "dm" else place
-        write = Call("s__write", '{"text": "hello"}')
-        world.fake.answer = [slow(Answer("Let me see.", calls=(write,)), 0.4), "Written."]
-        root = await alice.says(channel, "@bot write")
-        await world.slack.wait_for(lambda: cards(world, root, channel), PATIENCE)
-        await world.wait_for_state(world.key(channel, root), "later")
-        await alice.clicks(channel, cards(world, root, channel)[0].ts, card.ALLOW)
-        await world.rests(channel, root)
-        said = [words(message) for message in world.slack.replies(channel, root)]
-        assert (said[0], said[2]) == ("Let me see.", "Written."), said
-
-
-async def test_a_decision_made_after_redis_lost_writes_is_carried_out(
-    open_tools: OpenTools, counts: Path
-) -> None:
-    """A call whose decision is newer than the rollback cannot have been made before it."""
-    async with open_tools() as world:
-        world.fake.answer = [WRITE, "Written."]
-        root, asked = await ask(world)
-        store = world.bot.store
-        lost = float(root) - CLOCK_SKEW + 0.001
-        await store.redis.hset(store.keys.pulse, "restored_at", f"{lost:.6f}")
-        await world.slack.user("alice").clicks("#general", asked.ts, card.ALLOW)
-        assert await answers(world, root) == ["Written."]
-        assert "about" not in str(outputs(world))
-    assert effects(counts) == ["write"]
-
-
-async def test_a_decision_from_before_that_is_not(open_tools: OpenTools, counts: Path) -> None:
-    async with open_tools() as world:
-        world.fake.answer = [WRITE, "Hm."]
-        root, asked = await ask(world)
-        store = world.bot.store
-        await store.redis.hset(store.keys.pulse, "restored_at", f"{time.time() - 1.0:.6f}")
-        await world.slack.user("alice").clicks("#general", asked.ts, card.ALLOW)
-        (said,) = await answers(world, root)
-        assert outcome_unknown(["s: write"]) in said
     assert effects(counts) == []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from bot.models import Message, Thread
 from bot.store import current_turn
@@ -52,7 +53,7 @@ def moments(monkeypatch: pytest.MonkeyPatch) -> Moments:
     found = Moments()
     timed = Connection._timed
 
-    async def watched(self: Connection, call: Callable[[], Awaitable[Any]]) -> Any:
+    async def watched(self: Connection, call: Callable[[Redis], Awaitable[Any]]) -> Any:
         await found.pass_by()
         return await timed(self, call)
 

@@ -22,7 +22,6 @@ from bot.slack.answer.steps import status_of
 from bot.slack.answer.stream import LIMIT
 from bot.slack.answer.streamed import StreamedMessage
 from bot.slack.client import Uncertain, error_code
-from bot.slack.markdown.render import render_in_thread
 from bot.slack.markdown.split import LIMIT as WHOLE_LIMIT
 from bot.slack.markdown.split import Part
 from bot.store import steps as journal
@@ -88,43 +87,24 @@ class Live:
             task.result()
 
     async def pause(self) -> None:
-        """End the message that is shown: the turn comes back later, and what it adds appears below
-        the question for which it pauses.
+        """Leave what is shown as it is: the turn comes back later. An open stream is ended.
 
-        A message without a word is taken back.
+        A message without a word is taken back, so that the answer appears below the question for
+        which the turn pauses.
         """
         await self.rest()
         await self._drafts.recover()
         draft = self._drafts.open
         if draft is None:
             return
-        part = len(self._drafts.shown) - 1
-        await self._edited.stop(draft, part)
-        if not (self._streamed and self._streamed.is_empty):
-            await self._close(draft, part)
-        else:
+        await self._edited.stop(draft, len(self._drafts.shown) - 1)
+        if self._streamed and self._streamed.is_empty:
             try:
                 await self._chat.delete(draft.ts)
             except SlackApiError as error:
                 log.info("draft_not_deleted", error=error_code(error))
             else:
                 await self._drafts.drop()
-
-    async def _close(self, draft: Draft, part: int) -> None:
-        """Close the open message with all of the text so far, if that fits."""
-        text = await render_in_thread(self._update.text, self._update.citations)
-        count, start = self._drafts.kept(text)
-        if not text[start:].strip() or count != part:
-            return
-        piece = Pages(self._turn, text, LIMIT).part(part, start)
-        if piece.end < len(text):
-            return
-        try:
-            await self._edited.rewrite(draft, piece.text, part)
-        except (SlackApiError, TooLarge) as error:
-            log.info("draft_not_closed", error=type(error).__name__)
-        else:
-            await self._drafts.close(text, len(text))
 
     def abandon(self) -> list[asyncio.Task[None]]:
         """The tasks to cancel when the turn is interrupted."""

@@ -1,0 +1,145 @@
+"""Addresses of Redis in `REDIS_URL`: one server, a primary behind Sentinels, a Redis Cluster.
+
+redis://[user[:password]@]host[:port][/db]            rediss:// for TLS, unix:// for a socket
+redis+sentinel://[user[:password]@]host[:port],…/primary[/db][?sentinel_password=…]
+redis+cluster://[user[:password]@]host[:port],…
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+Kind = Literal["server", "sentinel", "cluster"]
+Host = tuple[str, int]
+"""A host name or IP address, and a port."""
+
+SCHEMES: dict[str, tuple[Kind, bool]] = {
+    "redis": ("server", False),
+    "rediss": ("server", True),
+    "unix": ("server", False),
+    "redis+sentinel": ("sentinel", False),
+    "rediss+sentinel": ("sentinel", True),
+    "redis+cluster": ("cluster", False),
+    "rediss+cluster": ("cluster", True),
+}
+"""The kind of deployment and whether its connections are encrypted, by the URL's scheme."""
+PORTS: dict[Kind, int] = {"server": 6379, "sentinel": 26379, "cluster": 6379}
+SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password", "sentinel_tls")
+_SWITCH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<name>[^\[\]:@\s]+))(?::(?P<port>\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where Redis is. `hosts` are the server, the Sentinels, or some nodes of the cluster; they are
+    empty for a Unix socket."""
+
+    kind: Kind
+    tls: bool
+    hosts: tuple[Host, ...] = ()
+    url: str = field(default="", repr=False)
+    """The address of one server, as redis-py reads it."""
+    db: int = 0
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    primary: str = ""
+    """The name under which the Sentinels watch the primary."""
+    sentinel_username: str | None = field(default=None, repr=False)
+    sentinel_password: str | None = field(default=None, repr=False)
+    sentinel_tls: bool = False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The passwords in it."""
+        return tuple(filter(None, (self.password, self.sentinel_password)))
+
+
+def parse_address(url: str) -> Address:
+    """Read an address. Raises ValueError, whose text contains no part of `url`."""
+    scheme, slashes, rest = url.partition("://")
+    if not slashes or scheme not in SCHEMES:
+        raise ValueError(f"must begin with {_schemes()}")
+    kind, tls = SCHEMES[scheme]
+    if kind == "server":
+        return _server(url, tls=tls)
+    if "#" in rest:
+        raise ValueError("contains a #; in a password write %23")
+    before, _, query = rest.partition("?")
+    authority, _, path = before.partition("/")
+    userinfo, _, hosts = authority.rpartition("@")
+    username, _, password = (unquote(part) for part in userinfo.partition(":"))
+    options = _options(query, SENTINEL_OPTIONS if kind == "sentinel" else ())
+    primary, db = _names(kind, path)
+    return Address(
+        kind,
+        tls,
+        tuple(_host(text, PORTS[kind]) for text in hosts.split(",")),
+        db=db,
+        username=username or None,
+        password=password or None,
+        primary=primary,
+        sentinel_username=options.get("sentinel_username") or None,
+        sentinel_password=options.get("sentinel_password") or None,
+        sentinel_tls=_switch(options.get("sentinel_tls"), tls) if kind == "sentinel" else tls,
+    )
+
+
+def _schemes() -> str:
+    *most, last = (f"{scheme}://" for scheme in SCHEMES)
+    return f"{', '.join(most)} or {last}"
+
+
+def _server(url: str, *, tls: bool) -> Address:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("has a host or port that cannot be read") from None
+    if host and "," in host:
+        raise ValueError("names several hosts; that takes redis+sentinel:// or redis+cluster://")
+    password = unquote(parts.password) if parts.password else None
+    hosts = ((host, port or PORTS["server"]),) if host else ()
+    return Address("server", tls, hosts, url, password=password)
+
+
+def _names(kind: Kind, path: str) -> tuple[str, int]:
+    """The primary's name and the number of the database in a path."""
+    parts = [unquote(part) for part in path.strip("/").split("/")] if path.strip("/") else []
+    primary = parts.pop(0) if kind == "sentinel" and parts else ""
+    if kind == "sentinel" and not primary:
+        raise ValueError("lacks the primary's name: redis+sentinel://host:26379/mymaster")
+    if len(parts) > 1 or (parts and not re.fullmatch(r"\d{1,4}", parts[0])):
+        raise ValueError("has a path that is no number of a database")
+    db = int(parts[0]) if parts else 0
+    if kind == "cluster" and db:
+        raise ValueError("names a database; a cluster has only database 0")
+    return primary, db
+
+
+def _host(text: str, port: int) -> Host:
+    found = _HOST.fullmatch(text)
+    number = int(found["port"] or port) if found else 0
+    if not found or not 0 < number < 65536:
+        raise ValueError("has a host or port that cannot be read: write host:port,host:port")
+    return found["v6"] or found["name"], number
+
+
+def _options(query: str, known: tuple[str, ...]) -> Mapping[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if unknown := set(options) - set(known):
+        raise ValueError(f"has {len(unknown)} unknown options; {_known(known)}")
+    return options
+
+
+def _known(names: tuple[str, ...]) -> str:
+    return f"known are {', '.join(names)}" if names else "none is known here"
+
+
+def _switch(text: str | None, default: bool) -> bool:
+    if text is None:
+        return default
+    if text.lower() not in _SWITCH:
+        raise ValueError("sentinel_tls must be yes or no")
+    return _SWITCH[text.lower()]

@@ -1,0 +1,317 @@
+"""Which server holds our keys: the only one, the primary that Sentinels watch, or the node of a
+cluster that owns our slot.
+
+All keys of a store have one hash tag, so they are in one slot and at any time on one server. A
+`Topology` finds that server and the connection talks to it like to a plain one. It therefore may
+pipeline scripts, wait for replicas on the connection of the write, and scan.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Awaitable, Iterable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from redis.asyncio import ConnectionPool, Redis, SSLConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.crc import key_slot
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+
+from bot.addresses import Address, Host, parse_address
+from bot.errors import ConfigError
+from bot.timing import StoreTiming
+
+T = TypeVar("T")
+
+ASKED = 12
+"""Nodes of a cluster that are asked who owns our slot, at most."""
+
+_ONE_NODE = "REDIS_URL names one node of a cluster; it must begin with redis+cluster://"
+
+
+class Topology(ABC):
+    """The server that holds our keys, wherever it is."""
+
+    @abstractmethod
+    async def find(self) -> "Redis":
+        """A client of the server. Raises redis-py's ConnectionError if it cannot be found."""
+
+    @property
+    @abstractmethod
+    def current(self) -> "Redis":
+        """The client that `find` returned last. Raises ConnectionError if there is none."""
+
+    @abstractmethod
+    def suspect(self, client: "Redis") -> None:
+        """This server failed, or is no primary any more: the next `find` looks again."""
+
+    @abstractmethod
+    async def lead_to(self, host: Host) -> None:
+        """A node of the cluster said that this one owns our slot."""
+
+    @abstractmethod
+    async def node(self, host: Host) -> "Redis":
+        """A client of another node of the cluster."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+def open_topology(
+    url: str, key: str, *, tls_verify: bool, connections: int, timing: StoreTiming
+) -> Topology:
+    """The topology at an address, with at most `connections` to a server. `key` is one of our keys.
+
+    Raises ConfigError if `url` cannot be read.
+    """
+    options: dict[str, Any] = {
+        "max_connections": connections,
+        "socket_timeout": None,
+        "socket_connect_timeout": timing.connect_timeout,
+        "health_check_interval": 0,
+        "decode_responses": True,
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if not tls_verify:
+        options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
+    try:
+        address = parse_address(url)
+        if address.kind == "server":
+            return OneServer(_pool_of_url(address, options))
+    except ValueError:
+        # The text of redis-py's error may contain part of the password.
+        raise ConfigError("REDIS_URL", "is not a valid address of a Redis server") from None
+    if address.kind == "cluster" and key.startswith("{}"):
+        raise ConfigError("BOT_REDIS_PREFIX", "must not be empty or begin with }: it is a hash tag")
+    if address.kind == "sentinel":
+        return Sentinels(address, options, timing)
+    return Cluster(address, options, timing.connect_timeout, key_slot(key.encode()))
+
+
+def _pool_of_url(address: Address, options: dict[str, Any]) -> ConnectionPool:
+    kept = {name: value for name, value in options.items() if not name.startswith("ssl_")}
+    if not address.url.startswith("unix:"):
+        kept["socket_keepalive"] = True
+    return ConnectionPool.from_url(address.url, **(options if address.tls else kept))
+
+
+class OneServer(Topology):
+    """One server at a fixed address."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._redis = Redis.from_pool(pool)
+
+    async def find(self) -> "Redis":
+        return self._redis
+
+    @property
+    def current(self) -> "Redis":
+        return self._redis
+
+    def suspect(self, client: "Redis") -> None:
+        """The address does not change."""
+
+    async def lead_to(self, host: Host) -> None:
+        raise RedisConnectionError(_ONE_NODE)
+
+    async def node(self, host: Host) -> "Redis":
+        raise RedisConnectionError(_ONE_NODE)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+
+class Located(Topology):
+    """A server whose address has to be asked for, and changes."""
+
+    _breaks_off = False
+    """Whether calls that are under way on the previous server end with an error."""
+
+    def __init__(self, address: Address, options: dict[str, Any], patience: float) -> None:
+        self._address = address
+        self._options = options
+        self._patience = patience
+        self._clients: dict[Host, Redis] = {}
+        self._current: Redis | None = None
+        self._looking = asyncio.Lock()
+
+    @abstractmethod
+    async def _locate(self) -> Host:
+        """Ask where the server is. Raises ConnectionError."""
+
+    async def find(self) -> "Redis":
+        if self._current is None:
+            async with self._looking:  # the first of many callers asks for all
+                if self._current is None:
+                    await self.lead_to(await self._locate())
+        return self.current
+
+    @property
+    def current(self) -> "Redis":
+        if self._current is None:
+            raise RedisConnectionError("the server that holds our keys is not known yet")
+        return self._current
+
+    def suspect(self, client: "Redis") -> None:
+        if client is self._current:
+            self._current = None
+
+    async def lead_to(self, host: Host) -> None:
+        client = await self.node(host)
+        if client is not self._current:
+            self._current = client
+            others = [other for other in self._clients.values() if other is not client]
+            for other in others:
+                await other.connection_pool.disconnect(inuse_connections=self._breaks_off)
+
+    async def node(self, host: Host) -> "Redis":
+        if host not in self._clients:
+            options = self._options | {
+                "username": self._address.username,
+                "password": self._address.password,
+                "db": self._address.db,
+            }
+            self._clients[host] = _client(host, self._address.tls, options)
+        return self._clients[host]
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.aclose()
+
+
+class Sentinels(Located):
+    """The primary that a group of Sentinels watches.
+
+    For eight seconds after a failover, the Sentinels leave a previous primary that is still running
+    as it is: it takes writes, and loses them later. So they are asked again every second.
+    """
+
+    _breaks_off = True
+
+    def __init__(self, address: Address, options: dict[str, Any], timing: StoreTiming) -> None:
+        super().__init__(address, options, timing.connect_timeout)
+        self._check_every = timing.primary_check
+        self._check_at = 0.0
+        self._checking: asyncio.Task[None] | None = None
+        own = options | {
+            "username": address.sentinel_username,
+            "password": address.sentinel_password,
+        }
+        self.sentinels = {host: _client(host, address.sentinel_tls, own) for host in address.hosts}
+
+    async def find(self) -> "Redis":
+        now = asyncio.get_running_loop().time()
+        if self._current is None:
+            self._check_at = now + self._check_every
+        elif now >= self._check_at:
+            self._check_at = now + self._check_every
+            self._checking = asyncio.create_task(self._check())
+        return await super().find()
+
+    async def _check(self) -> None:
+        with suppress(RedisConnectionError):
+            await self.lead_to(await self._locate())
+
+    async def _locate(self) -> Host:
+        """The address with the highest epoch among the answers of a majority: after a failover
+        some Sentinels learn later than others."""
+        asks = [self._ask(sentinel) for sentinel in self.sentinels.values()]
+        _, host = max(await majority(asks, self._patience, "no Sentinel answers"))
+        if await self._is_replica(host):
+            raise RedisConnectionError("the server that the Sentinels name is no primary (yet)")
+        return host
+
+    async def _is_replica(self, host: Host) -> bool:
+        """Whether a server says so: it would answer reads, with old data."""
+        try:
+            role = await (await self.node(host)).execute_command("ROLE")  # type: ignore[no-untyped-call]  # redis-py's gap
+        except ResponseError:  # the command is forbidden
+            return False
+        return bool(role[0] != "master")
+
+    async def _ask(self, sentinel: "Redis") -> tuple[int, Host]:
+        state = await sentinel.execute_command("SENTINEL MASTER", self._address.primary)  # type: ignore[no-untyped-call]  # redis-py's gap
+        return int(state["config-epoch"]), (state["ip"], int(state["port"]))
+
+    async def close(self) -> None:
+        if self._checking:
+            self._checking.cancel()
+            await asyncio.wait([self._checking])
+        await super().close()
+        for sentinel in self.sentinels.values():
+            await sentinel.aclose()
+
+
+class Cluster(Located):
+    """The node of a Redis Cluster that owns the slot of our hash tag."""
+
+    def __init__(
+        self, address: Address, options: dict[str, Any], patience: float, slot: int
+    ) -> None:
+        super().__init__(address, options, patience)
+        self.slot = slot
+        self._known = list(address.hosts)
+
+    async def _locate(self) -> Host:
+        """The owner that most nodes name: one that was cut off has an old map."""
+        asks = [self._ask(host) for host in self._known[:ASKED]]
+        answers = await majority(asks, self._patience, "no node of the cluster answers")
+        nodes = dict.fromkeys(node for _, named in answers for node in named)
+        self._known = list(dict.fromkeys([*nodes, *self._address.hosts]))
+        owners = Counter(owner for owner, _ in answers if owner)
+        if not owners:
+            raise RedisConnectionError(f"no node of the cluster owns slot {self.slot}")
+        return owners.most_common(1)[0][0]
+
+    async def _ask(self, host: Host) -> tuple[Host | None, list[Host]]:
+        """The owner of our slot, and all nodes, as one node sees them."""
+        slots = await (await self.node(host)).execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]  # redis-py's gap
+        owner, nodes = None, []
+        for first, last, *servers in slots:
+            # A node that does not know its own name leaves it out: then it is the one we asked.
+            named = [(server[0] or host[0], int(server[1])) for server in servers]
+            nodes += named
+            if first <= self.slot <= last:
+                owner = named[0]
+        return owner, nodes
+
+
+def _client(host: Host, tls: bool, options: dict[str, Any]) -> "Redis":
+    given = {name: value for name, value in options.items() if tls or not name.startswith("ssl_")}
+    if tls:
+        given["connection_class"] = SSLConnection
+    pool = ConnectionPool(host=host[0], port=host[1], socket_keepalive=True, **given)
+    return Redis.from_pool(pool)
+
+
+async def majority(asks: Iterable[Awaitable[T]], seconds: float, refusal: str) -> list[T]:
+    """The answers of the first majority, or of all who answer within `seconds`.
+
+    Raises ConnectionError with `refusal` if none does.
+    """
+    tasks = [asyncio.ensure_future(ask) for ask in asks]
+    answers: list[T] = []
+    reason = ""
+    try:
+        async with asyncio.timeout(seconds):
+            for next_one in asyncio.as_completed(tasks):
+                try:
+                    answers.append(await next_one)
+                except (RedisError, OSError, KeyError, ValueError) as error:
+                    reason = f": {type(error).__name__}: {error}"
+                if len(answers) > len(tasks) // 2:
+                    break
+    except TimeoutError:
+        pass
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if not answers:
+        raise RedisConnectionError(refusal + reason)
+    return answers

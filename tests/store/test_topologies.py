@@ -1,0 +1,167 @@
+"""The store on a Redis Cluster and on a primary with Sentinels."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import redis
+
+from bot.errors import ConfigError, StoreUnavailable
+from bot.store import Store, open_store
+from bot.timing import StoreTiming
+from tests.redis_topologies import (
+    PRIMARY,
+    RedisCluster,
+    SentinelGroup,
+    run_node,
+    run_sentinel,
+)
+from tests.store.builders import deliver, message, stamps, take_all, take_one, thread
+
+PREFIX = "on-many"
+KEY = f"{{{PREFIX}}}:"
+QUICK = StoreTiming(slot_patience=0.1)
+
+
+@asynccontextmanager
+async def opened(url: str, timing: StoreTiming = StoreTiming()) -> AsyncIterator[Store]:
+    """A store at an address; its keys are deleted afterwards."""
+    async with open_store(url, prefix=PREFIX, timing=timing) as store:
+        yield store
+        keys = [key async for key in store.redis.scan_iter(match=f"{KEY}*", count=1000)]
+        if keys:
+            await store.redis.delete(*keys)
+
+
+def port_of(store: Store) -> int | None:
+    """The port of the server that the store uses; None while it looks for it."""
+    try:
+        return int(store.redis.connection_pool.connection_kwargs["port"])
+    except redis.ConnectionError:
+        return None
+
+
+async def test_a_store_follows_its_slot_to_another_node(redis_cluster: RedisCluster) -> None:
+    home, other = redis_cluster.owner(KEY), redis_cluster.nodes[1]
+    async with opened(redis_cluster.url) as store:
+        await deliver(store, "1.0")
+        await take_all(store)
+        waiting = asyncio.create_task(store.inbox.read_ready("anna", 1, 4))
+        try:
+            await asyncio.to_thread(redis_cluster.move_slot, KEY, other)
+            await deliver(store, "2.0", of=thread("2.0"))
+            assert port_of(store) == other.port
+            [entry] = await waiting
+            assert entry.thread == thread("2.0")
+        finally:
+            await asyncio.to_thread(redis_cluster.move_slot, KEY, home)
+        assert (await store.inbox.depth()).claimed == 2
+        assert port_of(store) == home.port
+
+
+async def test_keys_are_found_on_both_nodes_while_their_slot_moves(
+    redis_cluster: RedisCluster,
+) -> None:
+    home, other = redis_cluster.owner(KEY), redis_cluster.nodes[1]
+    async with opened(redis_cluster.url, QUICK) as store:
+        await store.flags.note("moved", "1", 60)
+        await store.flags.note("left", "2", 60)
+        with redis_cluster.moving_slot(KEY, other) as move:
+            move.keys(store.keys.flag("moved"))
+            assert [await store.flags.read(name) for name in ("moved", "left", "none")] == [
+                "1",
+                "2",
+                None,
+            ]
+            other.call("SCRIPT", "FLUSH")
+            assert await store.leases.take("new", "anna", 60), "a script runs where its key will be"
+            assert not await store.leases.take("new", "bert", 60)
+        await asyncio.to_thread(redis_cluster.move_slot, KEY, home)
+        assert not await store.leases.take("new", "bert", 60)
+
+
+async def test_a_script_waits_until_its_keys_are_on_one_node(redis_cluster: RedisCluster) -> None:
+    home, other = redis_cluster.owner(KEY), redis_cluster.nodes[1]
+    async with opened(redis_cluster.url) as store:
+        await deliver(store, "1.0")
+        with redis_cluster.moving_slot(KEY, other) as move:
+            move.keys(store.keys.inbox(thread()))
+            delivering = asyncio.create_task(store.inbox.deliver(message("2.0")))
+            await asyncio.sleep(0.1)
+            assert not delivering.done()
+        assert (await delivering).new
+        await asyncio.to_thread(redis_cluster.move_slot, KEY, home)
+        assert stamps(await take_one(store)) == ["1.0", "2.0"]
+
+
+async def test_a_script_that_waits_too_long_for_its_keys_is_refused(
+    redis_cluster: RedisCluster,
+) -> None:
+    home, other = redis_cluster.owner(KEY), redis_cluster.nodes[1]
+    async with opened(redis_cluster.url, QUICK) as store:
+        await deliver(store, "1.0")
+        with redis_cluster.moving_slot(KEY, other) as move:
+            move.keys(store.keys.inbox(thread()))
+            with pytest.raises(StoreUnavailable):
+                await store.inbox.deliver(message("2.0"))
+        await asyncio.to_thread(redis_cluster.move_slot, KEY, home)
+        assert stamps(await take_one(store)) == ["1.0"]
+
+
+async def test_one_node_of_a_cluster_is_no_address(redis_cluster: RedisCluster) -> None:
+    async with open_store(f"redis://{redis_cluster.nodes[1].address}", prefix=PREFIX) as store:
+        with pytest.raises(StoreUnavailable, match="must begin with redis\\+cluster://"):
+            await deliver(store, "1.0")
+
+
+async def test_any_node_leads_to_the_others(redis_cluster: RedisCluster) -> None:
+    """The address names a replica, and a server that is not there."""
+    url = f"redis+cluster://127.0.0.1:1,{redis_cluster.nodes[3].address}"
+    async with opened(url) as store:
+        await deliver(store, "1.0")
+        assert port_of(store) == redis_cluster.owner(KEY).port
+
+
+@pytest.mark.parametrize("prefix", ["", "}x"])
+async def test_a_prefix_that_is_no_hash_tag_is_refused_in_a_cluster(prefix: str) -> None:
+    with pytest.raises(ConfigError, match="BOT_REDIS_PREFIX"):
+        async with open_store("redis+cluster://127.0.0.1:1", prefix=prefix):
+            pass
+
+
+async def test_a_demoted_primary_is_left_for_the_new_one(sentinels: SentinelGroup) -> None:
+    async with opened(sentinels.url) as store:
+        await deliver(store, "1.0")
+        old = sentinels.owner()
+        with redis.Redis(port=sentinels.sentinels[0]) as sentinel:
+            sentinel.sentinel_failover(PRIMARY)
+        async with asyncio.timeout(20):
+            while port_of(store) in (old.port, None):
+                with suppress(StoreUnavailable):
+                    await store.inbox.state(thread())  # a replica would answer it, too
+                await asyncio.sleep(0.02)
+        await deliver(store, "2.0")
+        assert stamps(await take_one(store)) == ["1.0", "2.0"]
+
+
+async def test_sentinels_and_servers_have_passwords_of_their_own() -> None:
+    with run_node() as node, run_sentinel(node.port, "requirepass of-sentinel") as port:
+        node.call("CONFIG", "SET", "requirepass", "of-server")
+
+        def url(server: str, sentinel: str, primary: str = PRIMARY) -> str:
+            return f"redis+sentinel://:{server}@127.0.0.1:{port}/{primary}?sentinel_password={sentinel}"
+
+        async with opened(url("of-server", "of-sentinel")) as store:
+            await deliver(store, "1.0")
+        refused = {
+            url("of-server", "wrong"): "no Sentinel answers: AuthenticationError",
+            url("of-server", ""): "no Sentinel answers: AuthenticationError",
+            url("wrong", "of-sentinel"): "AuthenticationError",
+            url("of-server", "of-sentinel", "other"): "No such master with that name",
+        }
+        for wrong, reason in refused.items():
+            async with open_store(wrong) as store:
+                with pytest.raises(StoreUnavailable, match=reason) as error:
+                    await store.ping()
+                assert "of-se" not in str(error.value)
