@@ -16,15 +16,19 @@ DEEPEST = 12
 
 Payload = Mapping[str, Any]
 
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _READABLE = frozenset(
     {
         *("text", "title", "subtitle", "description", "body", "label", "hint", "caption"),
         *("alt_text", "author_name", "provider_name", "details", "output", "fallback"),
         *("content", "header", "summary", "message", "name", "markdown"),
+        "initial_value",
     }
 )
 """Keys whose strings people see."""
 _UNSEEN = frozenset({"confirm", "filter", "style", "options", "option_groups", "metadata", "icon"})
+_CHOICES = frozenset({"checkboxes", "radio_buttons"})
+"""Elements whose options are always visible. Those of menus are not."""
 _SILENT = frozenset({"divider", "context_actions"})
 _LINKS = ("title_url", "url")
 
@@ -50,6 +54,8 @@ def block_text(block: Payload, depth: int = 0) -> str:
         return _button(block, depth)
     if kind == "mrkdwn":
         return string(block.get("text")).strip()
+    if kind in _CHOICES:
+        return "\n".join(_choices(block, depth))
     if isinstance(block.get("rows"), list):
         return "\n".join([*_texts(block, depth), *_table(block["rows"], depth)])
     return "\n".join(_texts(block, depth))
@@ -71,6 +77,13 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
         elif isinstance(part, list):
             yield from (escape(item.strip()) for item in part if key in _READABLE and _said(item))
             yield from block_lines(part, depth + 1)
+
+
+def _choices(block: Payload, depth: int) -> Iterator[str]:
+    chosen = [block.get("initial_option"), *items(block.get("initial_options"))]
+    for option in dicts(block.get("options")):
+        text = "\n".join(_texts(option, depth + 1)).replace("\n", " – ")
+        yield f"{'☑' if option in chosen else '☐'} {text}"
 
 
 def _said(item: Any) -> bool:
@@ -141,14 +154,18 @@ def _inline(part: Payload, depth: int) -> str:
         tone = number(part.get("skin_tone"))
         return f":{string(part.get('name'))}:" + (f":skin-tone-{tone}:" if tone else "")
     if kind == "date":
-        otherwise = string(part.get("fallback")) or string(part.get("timestamp"))
-        return f"<!date^0|{_label(otherwise)}>"
+        return _date(part)
     if kind in _REFERENCES:
         key, mark = _REFERENCES[kind]
         return f"<{mark}{_label(target)}>" if (target := string(part.get(key))) else ""
     if isinstance(style, dict) and style.get("code") and text:
         return f"`{escape(text)}`"
     return escape(text) if text else block_text({**part, "type": ""}, depth)
+
+
+def _date(part: Payload) -> str:
+    label = _label(string(part.get("fallback")))
+    return f"<!date^{number(part.get('timestamp'))}^|{label}>".replace("|>", ">")
 
 
 _REFERENCES = {
@@ -187,9 +204,9 @@ def items(value: Any) -> list[Any]:
 
 
 def string(value: Any) -> str:
-    """Text or a number as text; "" for anything else."""
+    """Text without control characters, or a number as text; "" for anything else."""
     if isinstance(value, str):
-        return value
+        return _CONTROLS.sub("", value)
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 

@@ -28,6 +28,10 @@ NO_PREVIEW = "[no preview available]"
 
 _FORMATTING = str.maketrans("", "", "*_~`")
 _WORD = re.compile(r"\w+")
+_VISIBLE = re.compile(
+    "[^\\s\u00ad\u034f\u061c\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff]"
+)
+"""A character that people can see."""
 
 Payload = Mapping[str, Any]
 
@@ -48,6 +52,8 @@ class Content:
     def text(self, own: str) -> str:
         """All of it as plain text, with `own` in place of the author's words."""
         said = parse_text(own)
+        if not _VISIBLE.search(said):
+            said = ""
         return cut("\n\n".join(filter(None, (said, self.attached, self.by_slack))))
 
 
@@ -193,11 +199,10 @@ def _transcripts(message: Payload) -> Iterator[str]:
 
 
 def _files(message: Payload, depth: int = 0) -> Iterator[File]:
-    """The files of the message and of forwarded messages, and the images in its blocks."""
+    """The files of the message and of forwarded messages, and those in its blocks."""
     yield from parse_files(message.get("files"))
     for block in dicts(message.get("blocks")):
-        if isinstance(block.get("slack_file"), dict):
-            yield from parse_files([block["slack_file"]])
+        yield from parse_files([block.get("slack_file"), block.get("file")])
     if depth > DEEPEST:
         return
     for attachment in dicts(message.get("attachments")):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from bot.models import Message, MessageKind, Thread
+from bot.slack.block_text import string
 from bot.slack.client import Identity
 from bot.slack.content import read_content
 from bot.slack.text import parse_text
@@ -25,6 +26,8 @@ SLACKBOT = "USLACKBOT"
 RESET_WORDS = frozenset({"reset", "/reset", "!reset"})
 STOP_WORDS = frozenset({"stop", "/stop", "!stop"})
 
+_AROUND = " \t\n.!…*_~`\"'“”‘’\u200b\u200e\u200f\u2060\ufeff"
+"""Punctuation, formatting and invisible characters around a command."""
 _TS = re.compile(r"\d{1,12}\.\d{1,9}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -40,7 +43,7 @@ class Messages:
         self._identity = identity
         mention = rf"<@{re.escape(identity.user_id)}(?:\|[^<>]*)?>"
         self._mention = re.compile(mention)
-        self._leading = re.compile(rf"\s*(?:{mention}[\s,:]*)+")
+        self._leading = re.compile(rf"\s*(?:{mention}(?!['’])[\s,:]*)+")
 
     def is_ours(self, event: Payload) -> bool:
         """Whether the bot itself posted it."""
@@ -64,8 +67,8 @@ class Messages:
 
     def mentions_us(self, event: Payload) -> bool:
         """Whether the author mentions the bot in their own words."""
-        text = event.get("text")
-        return bool(self._mention.search(text if isinstance(text, str) else ""))
+        text = string(event.get("text"))
+        return bool(self._mention.search(text if text.strip() else read_content(event).own))
 
     def parse(self, event: Payload, team_id: str, event_id: str = "") -> Message:
         """The message of an event with a sender."""
@@ -114,7 +117,7 @@ def thread_of(event: Payload, team_id: str) -> Thread:
 
 def parse_kind(own: str) -> MessageKind:
     """A single word can be a command to the bot instead of a question."""
-    word = own.lower().rstrip(".!")
+    word = own.lower().strip(_AROUND)
     return "reset" if word in RESET_WORDS else "stop" if word in STOP_WORDS else "message"
 
 

@@ -42,9 +42,16 @@ class Names:
         found = await asyncio.gather(*(self._channel(each, thread, asker) for each in channels))
         handles: Mapping[str, str] = {}
         if groups := [each for each in unique if each[:1] == "S"]:
-            handles = await self._groups.handles(thread.team_id)
+            handles = await self._groups.handles(await self._workspace(thread, asker))
         named = {each: name for each, name in zip(channels, found, strict=True) if name}
         return people | named | {each: handles[each] for each in groups if each in handles}
+
+    async def _workspace(self, thread: Thread, asker: str) -> str:
+        """The workspace whose groups are meant: with an org-wide installation the asker's."""
+        if not thread.team_id.startswith("E"):
+            return thread.team_id
+        person = await self._people.find(asker) if asker else None
+        return person.team_id if person else thread.team_id
 
     async def of_people(self, user_ids: Iterable[str]) -> dict[str, str]:
         """The display names of people; unknown people are left out."""
@@ -72,14 +79,17 @@ class UserGroups:
         async with self._asking:
             until, known = self._known.get(team_id, (0.0, {}))
             if self._clock() >= until:
-                known, lasts = await self._ask(known)
+                known, lasts = await self._ask(team_id, known)
                 self._known[team_id] = self._clock() + lasts, known
         return known
 
-    async def _ask(self, known: dict[str, str]) -> tuple[dict[str, str], float]:
+    async def _ask(self, team_id: str, known: dict[str, str]) -> tuple[dict[str, str], float]:
         try:
             with slack_errors():
-                answer = await self._client.usergroups_list(include_disabled=True)
+                answer = await self._client.usergroups_list(
+                    include_disabled=True,
+                    team_id=team_id if team_id.startswith("T") else None,  # for an org's token
+                )
         except (BotError, SlackApiError) as error:
             code = error_code(error) if isinstance(error, SlackApiError) else str(error)
             log.info("user_groups_unknown", error=code)

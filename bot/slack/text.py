@@ -5,6 +5,7 @@ references are written in angle brackets: `<@U1>`, `<#C1|general>`, `<!here>`, `
 """
 
 import re
+from datetime import UTC, datetime
 
 REFERENCE = re.compile(r"<([^<>\s|][^<>|]*)(?:\|([^<>]*))?>")
 
@@ -36,14 +37,25 @@ def _spell_out(match: re.Match[str]) -> str:
     if target[0] == "#":
         return f"#{label or target[1:]}"
     if target[0] == "!":
-        return label or f"@{_special(target[1:])}"
+        return label or _special(target[1:])
     return _link(target, label or "")
 
 
 def _special(target: str) -> str:
-    """`here`, `channel`, or the id of a user group (`subteam^S1`)."""
+    """`@here`, `@channel`, the id of a user group (`subteam^S1`), or a date (`date^0^{date}`)."""
     name, _, argument = target.partition("^")
-    return argument.split("^")[0] or name if name == "subteam" else name
+    first = argument.split("^")[0]
+    if name == "date":
+        return _date(first)
+    return f"@{first or name if name == 'subteam' else name}"
+
+
+def _date(seconds: str) -> str:
+    try:
+        when = datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError):
+        return seconds
+    return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
 def _link(target: str, label: str) -> str:

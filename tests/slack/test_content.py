@@ -77,6 +77,11 @@ def test_files_of_a_forwarded_message_are_files_of_the_message() -> None:
     assert [f.id for f in read_content(message).files] == ["F0", "F1", "F2"]
 
 
+def test_files_in_blocks_are_files_of_the_message() -> None:
+    blocks = [{"type": "file", "file": {"id": "F1", "name": "a"}}, {"slack_file": {"id": "F2"}}]
+    assert [f.id for f in read_content({"blocks": blocks}).files] == ["F1", "F2"]
+
+
 TABLE = {
     "type": "table",
     "rows": [
@@ -103,6 +108,7 @@ def test_a_pasted_table_comes_in_rows(message: Json) -> None:
     )
 
 
+RED = {"text": {"text": "Red"}, "description": {"text": "warm"}, "value": "r"}
 DISK = "*Disk nearly full* on db-7: 93 %"
 NOTHING = "[no preview available]"
 
@@ -172,6 +178,25 @@ NOTHING = "[no preview available]"
             "image: a graph (https://i.example/a)\nbuild 77\n## Logs\n- one < two",
         ),
         ({"attachments": [{"fallback": "build 12 passed"}]}, "build 12 passed"),
+        (
+            {
+                "blocks": [
+                    {
+                        "type": "actions",
+                        "elements": [
+                            {
+                                "type": "radio_buttons",
+                                "options": [RED, {"text": {"text": "Blue"}, "value": "b"}],
+                                "initial_option": RED,
+                            },
+                            {"type": "overflow", "options": [{"text": {"text": "Delete"}}]},
+                        ],
+                    },
+                    {"type": "input", "element": {"initial_value": "Bob"}},
+                ]
+            },
+            "☑ Red – warm\n☐ Blue\nBob",
+        ),
         (
             {
                 "text": "[no preview available]",
@@ -308,13 +333,24 @@ def parse(text: str, **fields: Any) -> Any:
             "Hey @UBOT, can @UBOT's answers be shorter?",
         ),
         ("ask <@UBOT>", "ask @UBOT"),
+        ("<@UBOT>'s answers are long", "@UBOT's answers are long"),
+        ("<@UBOT>\u00a0hi\x00 \x1bthere", "hi there"),
+        ("due <!date^1700000000^{date_num}|14 Nov>", "due 14 Nov"),
+        ("due <!date^1700000000^{date_num}>", "due 2023-11-14 22:13 UTC"),
+        ("due <!date^9999999999999999^{date}> <!date^x>", "due 9999999999999999 x"),
     ],
 )
 def test_only_a_leading_mention_of_the_bot_is_removed(wire: str, text: str) -> None:
     assert parse(wire).text == text
 
 
-@pytest.mark.parametrize("wire", ["<@UBOT> stop", "stop <@UBOT>", "Stop!", " stop. "])
+@pytest.mark.parametrize(
+    "wire",
+    [
+        *("<@UBOT> stop", "stop <@UBOT>", "Stop!", " stop. ", "*stop*", "stop\u200b", "STOP !!!"),
+        *("\u200fstop\u200f", "`stop`", "“Stop.”"),
+    ],
+)
 def test_a_command_is_recognized_before_and_after_the_mention(wire: str) -> None:
     assert parse(wire).kind == "stop"
 
@@ -323,7 +359,14 @@ def test_a_bare_mention_refers_to_the_message_above() -> None:
     assert parse("<@UBOT>", thread_ts="1.000001").text == BARE_MENTION
     assert parse("<@UBOT>").text == BARE_MENTION
     assert parse("", blocks=[{"type": "divider"}]).text == NO_WORDS
+    assert parse("<@UBOT> \u200b\u2060\ufeff").text == BARE_MENTION
+    assert parse("\u200b\u3164\ufe0f").text == NO_WORDS
     assert "Hello" not in BARE_MENTION + NO_WORDS
+
+
+def test_a_mention_in_blocks_alone_is_a_mention() -> None:
+    assert MESSAGES.mentions_us({"text": "", "blocks": [mrkdwn("<@UBOT> go")]})
+    assert not MESSAGES.mentions_us({"text": "see", "attachments": [{"text": "<@UBOT>"}]})
 
 
 def test_a_forward_below_a_bare_mention_is_the_message() -> None:
