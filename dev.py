@@ -34,6 +34,10 @@ VALIDATORS = (
 )
 """Helm's own code, and the schemas of Kubernetes and Compose, for the tests of those files."""
 
+PROSE = ("bot", "local_slack", "docs", "deploy", "examples", "tests/README.md", "README.md")
+PROSE += ("AGENTS.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", ".env.example")
+"""What is checked for spelling; [tool.codespell] in pyproject.toml lists the exceptions."""
+
 AUDITOR = "pip-audit==2.10.1"
 NO_ADVISORIES = ("could not be audited", "ConnectionError", "ServiceError", "Max retries exceeded")
 """What it reports if PyPI's advisories cannot be reached, or a mirror has none."""
@@ -68,11 +72,12 @@ def format_() -> None:
 
 
 def lint() -> None:
-    """Check style, format and import rules."""
+    """Check style, format, import rules and spelling."""
     setup()
     run(program("ruff"), "check", ".")
     run(program("ruff"), "format", "--check", ".")
     run(program("lint-imports"))
+    run(program("codespell"), *PROSE)
 
 
 def types() -> None:

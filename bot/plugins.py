@@ -1,7 +1,8 @@
-"""Plug-ins: packages that add engines and slash commands through entry points.
+"""Plug-ins: packages that add engines, slash commands and tools through entry points.
 
 `threadbot.engines`: a callable like `bot.engines.open_engine`, named as `BOT_ENGINE` names it.
-`threadbot.commands`: a `Command`. See `examples/`.
+`threadbot.commands`: a `Command`. `threadbot.tools`: an `OwnTool`, named like its tool. See
+`examples/`.
 """
 
 from importlib.metadata import EntryPoint, entry_points
@@ -11,6 +12,7 @@ from bot.errors import ConfigError
 
 ENGINES = "threadbot.engines"
 COMMANDS = "threadbot.commands"
+TOOLS = "threadbot.tools"
 
 
 def find_names(group: str) -> frozenset[str]:

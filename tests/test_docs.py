@@ -11,12 +11,17 @@ from typing import Any
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
 import dev
 from bot.cli.main import commands
 from bot.cli.reference import find_log_events, render_pages
+from bot.dlp.rules import load_rules
+from bot.errors import ConfigError
 from bot.settings import Settings
 from bot.store.keys import render_families
+from bot.tools.config import load_tools
+from bot.turn.prices import load_prices
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -75,6 +80,64 @@ def test_examples_are_valid(page: Path) -> None:
             check_command(words)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_python_examples_run(page: Path) -> None:
+    for language, text in BLOCK.findall(page.read_text()):
+        if language == "python":
+            exec(compile(text, str(page), "exec"), {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_toml_examples_are_accepted(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the code that reads such a file."""
+    for name in ("WIKI_TOKEN", "CRM_TOKEN", "GITHUB_TOKEN"):
+        monkeypatch.setenv(name, "secret")
+    for language, text in BLOCK.findall(page.read_text()):
+        if language != "toml" or "[project" in text:
+            continue
+        (file := tmp_path / "example.toml").write_text(text)
+        accepted = [load.__name__ for load in LOADERS if is_accepted(load, file)]
+        assert len(accepted) == 1, (text, accepted)
+
+
+LOADERS: tuple[Callable[[Path], Any], ...] = (load_prices, load_rules, load_tools)
+
+
+def is_accepted(load: Callable[[Path], Any], file: Path) -> bool:
+    try:
+        load(file)
+    except ConfigError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_manifest_examples_print_a_manifest(page: Path) -> None:
+    for _, text in BLOCK.findall(page.read_text()):
+        for program, *words in shell_lines(text):
+            if program != "dev.py" and words[0] == "manifest":
+                done = CliRunner().invoke(commands, words)
+                assert done.exit_code == 0, done.output
+                assert yaml.safe_load(done.output)["oauth_config"]
+
+
+def test_the_page_of_keys_names_those_that_the_page_handles() -> None:
+    scripts = (ROOT / "local_slack" / "page" / "js").glob("*.js")
+    code = "\n".join(script.read_text() for script in scripts)
+    handled = set(re.findall(r'event\.key === "(\w+)"', code))
+    handled |= {
+        key
+        for keys in re.findall(r"\{([^}]*)\}\[event\.key\]", code)
+        for key in re.findall(r"(\w+):", keys)
+    }
+    page = (DOCS / "reference" / "keyboard.md").read_text()
+    assert {key for key in handled if f"`{key}`" not in page} == set()
+    named = set(re.findall(r"`(Arrow\w+|Enter|Escape|Tab)`", page))
+    assert named == handled
+
+
 def shell_lines(text: str) -> Iterator[list[str]]:
     """The lines that call `bot` or `dev.py`."""
     for line in text.replace("\\\n", " ").splitlines():
@@ -120,9 +183,9 @@ def test_the_navigation_has_every_page() -> None:
     )
 
 
-@pytest.mark.parametrize("name", render_pages())
-def test_the_generated_pages_are_those_of_the_code(name: str) -> None:
-    assert (DOCS / "reference" / name).read_text() == render_pages()[name], "dev.py generate"
+def test_the_generated_pages_are_those_of_the_code() -> None:
+    for name, text in render_pages().items():
+        assert (DOCS / "reference" / name).read_text() == text, f"{name}: dev.py generate"
 
 
 def test_the_table_of_redis_keys_is_that_of_the_code() -> None:

@@ -15,10 +15,13 @@ from bot.cli.main import commands
 from bot.engines import open_engine
 from bot.errors import ConfigError
 from bot.slack.surfaces.commands import all_commands
+from bot.tools.own import own_tools
 from tests.engines.engines import ask, begin
+from tests.fakes.openai import Call, calling
 from tests.ops.builds import install_into
 from tests.ops.processes import ROOT
 from tests.ops.test_doctor import findings, settings
+from tests.stories.tools import script
 from tests.world import open_world
 
 EXAMPLES = ROOT / "examples"
@@ -29,7 +32,7 @@ ENTRY = '[[entry]]\nwords = ["vpn"]\nanswer = "Install the client."\n'
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the packages, as pip installs them."""
     folder = tmp_path_factory.mktemp("examples")
-    names = ("parrot-command", "faq-engine")
+    names = ("parrot-command", "faq-engine", "dice-tool")
     sources = [shutil.copytree(EXAMPLES / name, folder / name) for name in names]
     return install_into(folder / "installed", *sources)
 
@@ -75,6 +78,20 @@ async def test_the_engine_answers_and_passes_the_doctor(
             pass
 
 
+async def test_the_tool_is_called_by_the_model(plugged_in: Path, redis_url: str) -> None:
+    tools = plugged_in / "tools.toml"
+    tools.write_text('own = ["roll_dice"]\n')
+    async with open_world(redis_url, plugged_in, bot_tools=tools) as world:
+        world.fake.answer = script(calling(Call("roll_dice", '{"count": 3, "sides": 2}')))
+        root = await world.ask("#general", "@bot roll")
+        [rolled] = await world.replies("#general", root)
+        assert set(rolled.split()) <= {"1", "2"}
+        world.fake.answer = script(calling(Call("roll_dice", '{"count": 1000}')))
+        root = await world.ask("#general", "@bot roll many")
+        [refused] = await world.replies("#general", root)
+        assert "from 1 to 100 dice" in refused
+
+
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="responses, assistants, echo"):
         settings(bot_engine="faq")
@@ -92,5 +109,10 @@ def test_a_broken_plug_in_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     points.write_text("[threadbot.commands]\nreset = bot.slack.surfaces.commands.reset:COMMAND\n")
     with pytest.raises(ConfigError, match="taken"):
         all_commands()
+    points.write_text("[threadbot.tools]\nshout = bot.tools.own.current_time:TOOL\n")
+    with pytest.raises(ConfigError, match="no tool of that name"):
+        own_tools(["shout"])
+    with pytest.raises(ConfigError, match="shout"):
+        own_tools(["whistle"])
     with pytest.raises(ConfigError, match="no installed package"):
         plugins.load(plugins.ENGINES, "oops")
