@@ -97,6 +97,12 @@ async def open_workspace(
         ack_seconds=ack_seconds,
         rate_limits=rate_limits,
     )
+    async with _serving(slack, port), _ticking(slack):
+        yield slack
+
+
+@contextlib.asynccontextmanager
+async def _serving(slack: LocalSlack, port: int) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
         runner = web.AppRunner(make_web_app(slack), shutdown_timeout=0.5, access_log=None)
         stack.push_async_callback(runner.cleanup)
@@ -104,8 +110,7 @@ async def open_workspace(
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
         slack.serve_at(f"http://127.0.0.1:{runner.addresses[0][1]}")
-        await stack.enter_async_context(_ticking(slack))
-        yield slack
+        yield
 
 
 def make_web_app(slack: LocalSlack) -> web.Application:

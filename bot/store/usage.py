@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, fields
 from datetime import UTC, date, datetime
 from typing import Literal
 
-from bot.models import Usage
+from bot.models import Thread, Usage
 from bot.store.claims import Claim, pairs
 from bot.store.connection import Connection
 from bot.store.corrupt import read_count, read_each
@@ -38,6 +38,19 @@ class Spent:
     microdollars: int = 0
     estimated_tokens: int = 0
     """The part of `tokens` that is estimated, because the server reported none."""
+
+    @classmethod
+    def of(cls, usage: Usage, microdollars: int, *, turns: int) -> "Spent":
+        """The sum of one charge."""
+        return cls(
+            turns,
+            usage.input_tokens,
+            usage.cached_tokens,
+            usage.output_tokens,
+            usage.reasoning_tokens,
+            microdollars,
+            usage.estimated,
+        )
 
     @property
     def tokens(self) -> int:
@@ -96,48 +109,41 @@ class Spending:
         repeated.
         """
         thread, day = claim.thread, day_of(claim.taken_at)
-        team_id, channel_id, month = thread.team_id, thread.channel_id, day[:7]
-        keys = self._keys
-        spent = Spent(
-            int(is_first and not is_late),
-            usage.input_tokens,
-            usage.cached_tokens,
-            usage.output_tokens,
-            usage.reasoning_tokens,
-            microdollars,
-            usage.estimated,
-        )
-        scopes: Sequence[tuple[Scope, str]] = (
-            ("team", ""),
-            ("channel", channel_id),
-            ("person", user_id),
-        )
+        spent = Spent.of(usage, microdollars, turns=int(is_first and not is_late))
         counted = await self._connection.run(
             "account",
             thread,
-            {
-                "usage": keys.usage(team_id, day),
-                "used": keys.used(team_id, user_id),
-                "top_channels": keys.top(team_id, "channel", month),
-                "top_people": keys.top(team_id, "person", month),
-                "sums": [
-                    keys.spent(team_id, *scope, period)
-                    for period in (day, month)
-                    for scope in scopes
-                ],
-            },
+            self._counters(thread, user_id, day),
             claim="" if is_late else claim.fence,
             day=day,
-            channel=channel_id,
+            channel=thread.channel_id,
             person=user_id,
             row_seconds=ROWS_SECONDS,
             sum_seconds=SUMS_SECONDS,
             tokens=spent.tokens,
-            team=team_id,
+            team=thread.team_id,
             mark="accounted" if is_first else f"accounted:{user_id}",
             counts=[part for kind in zip(KINDS, astuple(spent), strict=True) for part in kind],
         )
         return bool(counted)
+
+    def _counters(self, thread: Thread, user_id: str, day: str) -> dict[str, str | list[str]]:
+        """The keys that one charge adds to."""
+        keys, team_id, month = self._keys, thread.team_id, day[:7]
+        scopes: Sequence[tuple[Scope, str]] = (
+            ("team", ""),
+            ("channel", thread.channel_id),
+            ("person", user_id),
+        )
+        return {
+            "usage": keys.usage(team_id, day),
+            "used": keys.used(team_id, user_id),
+            "top_channels": keys.top(team_id, "channel", month),
+            "top_people": keys.top(team_id, "person", month),
+            "sums": [
+                keys.spent(team_id, *scope, period) for period in (day, month) for scope in scopes
+            ],
+        }
 
     async def sums(self, team_id: str, wanted: Sequence[tuple[Scope, str, str]]) -> list[Spent]:
         """Sums by (scope, id, period), the period a day or a month; the id of "team" is ""."""

@@ -89,36 +89,7 @@ class Replies:
 
         The status stays if the turn is retried later or goes to another worker.
         """
-        thread, timing = message.thread, self._timing
-        limits = RateLimits(self._store.pace, thread, timing.rate_limit_scale)
-        streams = self._live and (self._stream_channels or thread.channel_id.startswith("D"))
-        status = Status(
-            self._client,
-            limits,
-            self._refused,
-            message,
-            resumed=turn.claim.resumed,
-            timing=timing,
-            streams=streams,
-        )
-        chat = Chat(self._client, self._store.pace, message, turn.id, self._bot_id, timing)
-        drafts = Drafts(turn, chat)
-        outlet = Outlet(
-            turn, chat, limits, self._refused, status, drafts, timing, messages=self._messages
-        )
-        live = Live(outlet, stop or asyncio.Event(), streams=streams)
-        reply = Reply(
-            turn,
-            live,
-            self._store,
-            self._previous,
-            limits,
-            post_ephemeral=partial(self._post_ephemeral, message),
-            shows=self._live,
-            feedback=self._feedback,
-            reasoning=self._reasoning,
-            most=self._messages * LIMIT,
-        )
+        status, live, reply = self._parts(turn, message, stop or asyncio.Event())
         keeping = asyncio.create_task(status.keep())
         try:
             yield reply
@@ -141,6 +112,42 @@ class Replies:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _parts(
+        self, turn: Turn, message: Message, stop: asyncio.Event
+    ) -> tuple[Status, Live, "Reply"]:
+        """The status of a reply, its growing messages, and the reply itself."""
+        thread, timing = message.thread, self._timing
+        limits = RateLimits(self._store.pace, thread, timing.rate_limit_scale)
+        streams = self._live and (self._stream_channels or thread.channel_id.startswith("D"))
+        status = Status(
+            self._client,
+            limits,
+            self._refused,
+            message,
+            resumed=turn.claim.resumed,
+            timing=timing,
+            streams=streams,
+        )
+        chat = Chat(self._client, self._store.pace, message, turn.id, self._bot_id, timing)
+        drafts = Drafts(turn, chat)
+        outlet = Outlet(
+            turn, chat, limits, self._refused, status, drafts, timing, messages=self._messages
+        )
+        live = Live(outlet, stop, streams=streams)
+        reply = Reply(
+            turn,
+            live,
+            self._store,
+            self._previous,
+            limits,
+            post_ephemeral=partial(self._post_ephemeral, message),
+            shows=self._live,
+            feedback=self._feedback,
+            reasoning=self._reasoning,
+            most=self._messages * LIMIT,
+        )
+        return status, live, reply
 
     async def _post_ephemeral(self, message: Message, text: str) -> bool:
         """Post for the asking person only; returns whether Slack accepted it."""
