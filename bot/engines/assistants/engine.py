@@ -1,54 +1,43 @@
-"""The engine for servers that speak the Assistants protocol: threads, messages, runs.
-
-OpenAI itself has retired it (August 2026); other servers still support it. Only in this module
-`thread` means the server's thread, which belongs to a Slack thread.
-"""
+"""The engine itself: what it asks of the server, and when."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 from bot.calls import FunctionOutput
 from bot.engines import RunRequest
 from bot.engines.api import Api, EventStream, Json
+from bot.engines.assistants.answers import Answers
+from bot.engines.assistants.deletion import delete_thread, retract
+from bot.engines.assistants.lookup import NO_TEXT, Lookup, created_at
+from bot.engines.assistants.tools import Tools
 from bot.engines.attachments import message_content
 from bot.engines.client import ASSISTANTS, STREAMS, open_client
 from bot.engines.following import Following
-from bot.engines.functions import nested_tool_fields, render_outputs
-from bot.engines.items import Item, fields, listed, text
-from bot.engines.retraction import find_place
+from bot.engines.functions import render_outputs
+from bot.engines.items import Item, fields, text
 from bot.engines.runs import (
     PAUSED,
     WORKING,
     RunDraft,
-    finish,
-    read,
-    text_of_message,
     waiting_calls,
 )
 from bot.engines.streams import LiveStream, LiveStreams
 from bot.engines.watch import Watch
-from bot.errors import BotError, ConfigError, ConversationGone, Retry, RunFailed
+from bot.errors import ConfigError, Retry, RunFailed
 from bot.media import Attachment, FileKind
-from bot.models import Citation, Conversation, MadeFile, Message, Record, Run, Thread, Update
+from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
 from bot.settings import Settings
 from bot.telemetry.log import log
 from bot.timing import EngineTiming
 
 MESSAGES_PER_CALL = 20
-NEWEST_MESSAGES = 20
-NEWEST_RUNS = 5
-NO_TEXT = "(a message without text)"
 
 
 LOST = frozenset({"expired", "failed", "cancelled", "cancelling", "incomplete"})
 """Statuses of a run that takes no outputs any more."""
-OWN_TOOLS_SECONDS = 300.0
-BUILT_IN = frozenset({"code_interpreter", "file_search"})
-"""The built-in tools of this protocol."""
-MOST_SEARCHABLE = 10_000
 NOT_CANCELLABLE = frozenset({400, 404})
 
 
@@ -80,10 +69,9 @@ class AssistantsEngine:
         self._settings = settings
         self._streams = LiveStreams[RunDraft](STREAMS, api.timing)
         self._can_stream = settings.bot_streaming
-        self._known_tools: list[Json] = []
-        self._own_tools_until = 0.0
-        self._searchable: dict[str, None] = {}
-        """Threads that have their vector store, oldest first."""
+        self._tools = Tools(api, settings.openai_assistant_id)
+        self._lookup = Lookup(api)
+        self._answers = Answers(api)
 
     async def aclose(self) -> None:
         await self._streams.aclose()
@@ -116,7 +104,7 @@ class AssistantsEngine:
         files: Sequence[Attachment] = (),
     ) -> str:
         if again:
-            found = await self._find_message(conversation, message)
+            found = await self._lookup.find_message(conversation, message)
             if found is not None:
                 return text(found.get("id"))
         words = message.text or NO_TEXT
@@ -141,10 +129,10 @@ class AssistantsEngine:
     async def _start_run(self, request: RunRequest, known: Sequence[FunctionOutput]) -> Run:
         conversation, asked_by = request.conversation, request.asked_by
         if request.again:
-            found = await self._find_run(request)
+            found = await self._lookup.find_run(request)
             if found is not None and not (asked_by and found.get("id") == asked_by.id):
-                return _as_run(found, conversation, min(time.time(), _created_at(found)))
-        body = self._body(request) | await self._tool_fields(request)
+                return _as_run(found, conversation, min(time.time(), created_at(found)))
+        body = self._body(request) | await self._tools.fields_of(request)
         results = render_outputs(known)
         body |= {"additional_instructions": results} if results else {}
         return await self._open(conversation, ("threads", conversation.id, "runs"), body)
@@ -182,45 +170,6 @@ class AssistantsEngine:
             live = self._streams.add(created)
         return _as_run(await self._read_first(live), conversation, started_at)
 
-    async def _tool_fields(self, request: RunRequest) -> Json:
-        """Our functions and built-in tools, besides the assistant's own tools, which they would
-        replace."""
-        fields = nested_tool_fields(request)
-        tools = [{"type": tool["type"]} for tool in request.hosted if tool["type"] in BUILT_IN]
-        if tools:
-            await self._attach_stores(request)
-        tools += fields.get("tools", [])
-        if tools:
-            own = [tool for tool in await self._own_tools() if {"type": tool["type"]} not in tools]
-            fields["tools"] = [*own, *tools]
-        return fields
-
-    async def _attach_stores(self, request: RunRequest) -> None:
-        """Let the thread's runs search the vector stores: a thread may have one."""
-        ids = [id for tool in request.hosted for id in tool.get("vector_store_ids", ())][:1]
-        thread_id = request.conversation.id
-        if not ids or thread_id in self._searchable:
-            return
-        resources = {"file_search": {"vector_store_ids": ids}}
-        try:
-            await self._api.post("threads", thread_id, body={"tool_resources": resources})
-        except (RunFailed, ConversationGone) as error:
-            log.warning("vector_store_not_attached", error=str(error)[:100])
-        self._searchable[thread_id] = None
-        while len(self._searchable) > MOST_SEARCHABLE:
-            del self._searchable[next(iter(self._searchable))]
-
-    async def _own_tools(self) -> list[Json]:
-        """The assistant's tools except functions, for which outputs cannot be submitted here."""
-        if time.monotonic() >= self._own_tools_until:
-            found: Json = {}
-            with suppress(RunFailed, ConversationGone):
-                found = await self._api.get("assistants", self._assistant_id, missing="assistant")
-            tools = [dict(tool) for tool in map(fields, listed(found.get("tools")))]
-            self._known_tools = [tool for tool in tools if tool.get("type") != "function"]
-            self._own_tools_until = time.monotonic() + OWN_TOOLS_SECONDS
-        return self._known_tools
-
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         live, draft = self._streams.take(run.id) or (None, RunDraft())
         following = self._following(run, draft)
@@ -231,11 +180,11 @@ class AssistantsEngine:
         except RunFailed as error:
             if error.reason != "run_lost":
                 raise
-            error.acted = await self._used_tools(run, draft)
-            yield await self._salvage(run, draft, error)
+            error.acted = await self._answers.used_tools(run, draft)
+            yield await self._answers.salvage(run, draft, error)
             return
         if draft.status == PAUSED and run.takes_calls:
-            yield await self._calls(run, draft)
+            yield await self._answers.with_calls(run, draft)
             return
         if draft.status == PAUSED:
             draft.run = await self._excuse(run, fields(draft.run))
@@ -248,29 +197,8 @@ class AssistantsEngine:
         if draft.run is None:
             raise Retry("the run has no state")
         failed = draft.status in ("failed", "expired")
-        acted = failed and await self._used_tools(run, draft)
-        update = finish(draft.run, await self._answer(run), draft, acted=acted)
-        yield replace(update, citations=await self._named(update.citations))
-
-    async def _salvage(self, run: Run, draft: RunDraft, error: RunFailed) -> Update:
-        """The answer of a run that the server has lost, where its thread holds it; else `error`."""
-        messages = await self._answer(run)
-        whole = [each for each in messages if each.get("status") in (None, "completed")]
-        if not any(text_of_message(each).strip() for each in whole):
-            raise error
-        state = {**fields(draft.run), "status": "completed"}
-        return finish(state, whole, RunDraft(state))
-
-    async def _used_tools(self, run: Run, draft: RunDraft) -> bool:
-        """Whether a run may have used the assistant's own tools."""
-        if not fields(draft.run).get("tools"):
-            return False
-        path = ("threads", run.conversation_id, "runs", run.id, "steps")
-        try:
-            done = await self._api.all(*path, order="asc")
-        except BotError:
-            return True
-        return any(step.get("type") == "tool_calls" for step in done)
+        acted = failed and await self._answers.used_tools(run, draft)
+        yield await self._answers.final(run, draft, draft.run, acted=acted)
 
     async def cancel(self, run: Run) -> None:
         path = ("threads", run.conversation_id, "runs", run.id, "cancel")
@@ -288,41 +216,13 @@ class AssistantsEngine:
     async def retract(
         self, conversation: Conversation, history: Sequence[Record], ts: str, *, again: bool
     ) -> None:
-        place = find_place(history, ts)
-        if place is None:
-            return
-        path = ("threads", conversation.id, "messages")
-        said = [m for m in await self._api.all(*path, order="asc") if m.get("role") == "user"]
-        marked = [message for message in said if _metadata(message).get("slack_ts") == ts]
-        alike = [m for m in said if text_of_message(m) == (place.text or NO_TEXT)]
-        gone = marked[0] if marked else place.among(alike, again=again)
-        if gone is not None:
-            await self._delete_message(*path, text(gone.get("id")))
-
-    async def _delete_message(self, *path: str) -> None:
-        """Raises RunFailed if the message still exists, whatever the server answered."""
-        try:
-            await self._api.delete(*path, missing="message")
-        except RunFailed as error:
-            if error.reason != "message_not_found":
-                raise
-        try:
-            await self._api.get(*path, missing="message")
-        except RunFailed:
-            return
-        raise RunFailed("failed", "not_deleted")
+        await retract(self._api, conversation, history, ts, again=again)
 
     async def delete_run(self, run_id: str) -> None:
         """Nothing is left of a run once its conversation is deleted."""
 
     async def delete(self, conversation_id: str) -> None:
-        with suppress(ConversationGone):
-            await self._api.delete("threads", conversation_id)
-        try:
-            await self._api.get("threads", conversation_id)
-        except (ConversationGone, RunFailed):
-            return
-        raise RunFailed("failed", "not_deleted")  # the 200 or 404 was wrong
+        await delete_thread(self._api, conversation_id)
 
     def _body(self, request: RunRequest) -> Json:
         body: Json = {
@@ -363,48 +263,6 @@ class AssistantsEngine:
             watch=Watch(self._api.timing.lost_after, run.doubtful),
         )
 
-    async def _find_message(self, conversation: Conversation, message: Message) -> Item | None:
-        """The server's copy of a message of this turn. Its text decides only if metadata is not
-        stored: the same text may occur in the history.
-        """
-        found = await self._messages_of_turn(conversation)
-        said = [entry for entry in found if entry.get("role") == "user"]
-        for entry in said:
-            if _metadata(entry).get("slack_ts") == message.ts:
-                return entry
-        alike = [m for m in said if not _metadata(m) and text_of_message(m) == message.text]
-        if not alike:
-            return None
-        thread = await self._api.get("threads", conversation.id)
-        return None if _metadata(thread) else alike[-1]
-
-    async def _messages_of_turn(self, conversation: Conversation) -> list[Json]:
-        """The messages since the last successful turn, or the newest twenty."""
-        path, after = ("threads", conversation.id, "messages"), conversation.last_item_id
-        if after:
-            with suppress(RunFailed, ConversationGone):
-                page = await self._api.get(*path, order="asc", after=after, limit=100)
-                return _data(page)
-        page = await self._api.get(*path, order="desc", limit=NEWEST_MESSAGES)
-        return _data(page)[::-1]
-
-    async def _find_run(self, request: RunRequest) -> Json | None:
-        """The run of this turn. Without stored metadata: one that is not older than the turn's last
-        message, since no message can be added while a run is active.
-        """
-        path = ("threads", request.conversation.id, "runs")
-        listed_runs = _data(await self._api.get(*path, order="desc", limit=NEWEST_RUNS))
-        runs = [run for run in listed_runs if text(run.get("id")) not in request.failed]
-        for run in runs:
-            if _metadata(run).get("turn") == request.turn_id:
-                return run
-        if not runs or not request.messages or _metadata(runs[0]):
-            return None
-        last = await self._find_message(request.conversation, request.messages[-1])
-        newest = max(runs, key=_created_at)
-        is_ours = last is not None and _created_at(newest) >= _created_at(last)
-        return newest if is_ours else None
-
     async def _read_first(self, live: LiveStream) -> Item:
         """The run, as soon as the stream names it; the rest of the stream is for `follow`."""
         draft = RunDraft()
@@ -425,19 +283,6 @@ class AssistantsEngine:
         path = ("threads", run.conversation_id, "runs", run.id)
         return _with_id(await self._api.get(*path))
 
-    async def _calls(self, run: Run, draft: RunDraft) -> Update:
-        """The calls of a run that waits, and what it has written by now."""
-        messages = await self._answer(run)
-        written, citations = read(messages)
-        return Update(
-            PAUSED,
-            written,
-            steps=tuple(draft.steps.values()),
-            citations=await self._named(citations),
-            last_item_id=text(messages[-1].get("id")) if messages else run.after,
-            calls=waiting_calls(fields(draft.run)),
-        )
-
     async def _excuse(self, run: Run, state: Item) -> Item:
         """Submit outputs for unavailable tools, so that the model continues without them."""
         outputs = [
@@ -446,31 +291,6 @@ class AssistantsEngine:
         ]
         path = ("threads", run.conversation_id, "runs", run.id, "submit_tool_outputs")
         return _with_id(await self._api.post(*path, body={"tool_outputs": outputs}))
-
-    async def _named(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:
-        """The citations with the names of their files, which must be fetched."""
-        names: dict[str, str] = {}
-        for file_id in dict.fromkeys(citation.file_id for citation in citations):
-            if file_id:
-                with suppress(BotError):
-                    found = await self._api.get("files", file_id, missing="file")
-                    names[file_id] = text(found.get("filename"))
-        return tuple(replace(c, filename=names.get(c.file_id or "")) for c in citations)
-
-    async def _answer(self, run: Run) -> list[Item]:
-        """The messages of the run, in order."""
-        path = ("threads", run.conversation_id, "messages")
-        messages = await self._api.all(*path, run_id=run.id, order="asc")
-        # Some servers ignore `run_id`, or do not report the run of a message.
-        asked = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=-1)
-        ours: list[Item] = [
-            message
-            for index, message in enumerate(messages)
-            if message.get("role") == "assistant"
-            and (message.get("run_id") == run.id or (not message.get("run_id") and index > asked))
-        ]
-        before = [index for index, message in enumerate(ours) if message.get("id") == run.after]
-        return ours[before[0] + 1 :] if run.after and before else ours
 
 
 def _content(record: Record) -> str | list[Json]:
@@ -497,17 +317,3 @@ def _wants(state: Item, outputs: Sequence[FunctionOutput]) -> bool:
 def _as_run(run: Item, conversation: Conversation, started_at: float) -> Run:
     status: Any = text(run.get("status")) or "queued"
     return Run(text(run.get("id")), conversation.id, started_at, status)
-
-
-def _created_at(thing: Item) -> float:
-    value = thing.get("created_at")
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _data(page: Json) -> list[Json]:
-    return [entry for entry in listed(page.get("data")) if isinstance(entry, dict)]
-
-
-def _metadata(thing: Item) -> Item:
-    """Its metadata; one server uses another name for it."""
-    return fields(thing.get("metadata") or thing.get("metadata_"))
