@@ -125,8 +125,10 @@ class Rights:
 
         What colleagues said before their account was deactivated remains.
         """
-        settings = await self._store.channels.find(thread.team_id, thread.channel_id)
         distinct = sorted({user_id for user_id in user_ids if user_id})
+        if not distinct:
+            return frozenset()
+        settings = await self._store.channels.find(thread.team_id, thread.channel_id)
         refusals = await asyncio.gather(
             *(
                 self.refusal(Message(thread, thread.thread_ts, user_id, ""), settings)

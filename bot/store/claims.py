@@ -89,6 +89,15 @@ class Claim:
     restored_at: float = 0.0
     """When an older state of Redis was last noticed, in epoch seconds of the server; 0: never."""
 
+    overheard: int = 0
+    """How many messages of the thread are context for this turn."""
+    speakers: tuple[str, ...] = ()
+    """The known authors of the thread."""
+    is_first: bool = False
+    """Whether the bot has not answered in this thread before."""
+    has_record: bool = True
+    """Whether there may be a record of the thread."""
+
     @property
     def maybe_done(self) -> bool:
         """Whether a step may be done although the journal lacks it: the question is older than the
@@ -204,6 +213,10 @@ def parse_claim(
         },
         restored_at=float(reply[6]),
         interrupt=parse_interrupt(reply[7]),
+        overheard=reply[8],
+        speakers=tuple(sorted(who for who in reply[9] if not who.startswith("@"))),
+        is_first=not kept,
+        has_record=bool(reply[10]),
     )
 
 

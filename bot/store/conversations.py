@@ -10,6 +10,7 @@ from bot.store.corrupt import UNREADABLE, read_count, read_each, read_members
 from bot.store.inbox import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
 from bot.store.records import RecordWriter, decode_line
+from bot.store.scripts import Call
 
 BATCH = 100
 
@@ -46,21 +47,34 @@ class Conversations:
         """Map the thread to its conversation and record the turn's `step` atomically.
 
         `records`, if any, replace our record. A previous conversation of the thread becomes an
-        orphan, and the counts restart.
+        orphan, and the counts restart. If the claim is lost, the new one becomes an orphan.
         """
+        save = await self.saving(claim, conversation, step=step, records=records)
+        await self._connection.run_each([("save", save)])
+
+    async def saving(
+        self,
+        claim: Claim,
+        conversation: Conversation,
+        *,
+        step: str = "",
+        records: Sequence[Record] = (),
+    ) -> Call:
+        """The call of `save`."""
         thread = claim.thread
-        await self._connection.run(
-            "save",
+        return Call(
             thread,
             {"recent": self._keys.recent(thread.team_id, conversation.user_id)},
-            claim=claim.fence,
-            name=thread.key,
-            place=f"{thread.channel_id}:{thread.thread_ts}",
-            step=step,
-            value=encode(conversation) if step else "",
-            orphan=f"{conversation.engine}|{conversation.id}",
-            records=json.dumps(await self._records.encode(records)) if records else "",
-            fields=fields_of(conversation),
+            {
+                "claim": claim.fence,
+                "name": thread.key,
+                "place": f"{thread.channel_id}:{thread.thread_ts}",
+                "step": step,
+                "value": encode(conversation) if step else "",
+                "orphan": f"{conversation.engine}|{conversation.id}",
+                "records": json.dumps(await self._records.encode(records)) if records else "",
+                "fields": fields_of(conversation),
+            },
         )
 
     async def forget(self, claim: Claim) -> Conversation | None:

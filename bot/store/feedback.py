@@ -75,18 +75,6 @@ class FeedbackBook:
             for (field, _), feedback in read_each(self._keys.feedback, found.items(), _parse)
         }
 
-    async def answered(self, thread: Thread, turn_id: str, ts: str = "") -> str:
-        """Mark this turn's answer as the last one of the thread; `ts` is its message with buttons.
-
-        Returns the `ts` of the previous last answer, or "".
-        """
-        name, value = self._keys.latest(thread), f"{turn_id} {ts}".rstrip()
-        old, _ = await self._connection.execute_many(
-            [("GET", name), ("SET", name, value, "EX", LATEST_SECONDS)]
-        )
-        turn, _, previous = (old or "").partition(" ")
-        return "" if turn == turn_id else previous
-
     async def is_last(self, thread: Thread, turn_id: str) -> bool:
         """Whether this turn's answer is still the last one."""
         found = await self._connection.execute("GET", self._keys.latest(thread))

@@ -34,11 +34,13 @@ from bot.store.claims import (
 from bot.store.connection import ASIDE_SECONDS, Connection, NoGroup
 from bot.store.corrupt import UNREADABLE, read_count, read_each
 from bot.store.dead import DeadLetter
+from bot.store.feedback import LATEST_SECONDS
 from bot.store.keys import GROUP, Keys
 from bot.store.places import recover_places
 from bot.store.records import RecordWriter
 from bot.store.redelivery import Redelivery
 from bot.store.scripts import Call
+from bot.store.usage import ROWS_SECONDS, SUMS_SECONDS, Charge
 from bot.telemetry.log import log
 
 # Slack delivers again up to 25 hours later.
@@ -271,19 +273,39 @@ class Inbox:
         kept: Sequence[Message] = (),
         external: bool = False,
         sources: Collection[str] = (),
-    ) -> None:
+        charges: Sequence[Charge] = (),
+        reserved: Sequence[str] = (),
+        answer_ts: str = "",
+    ) -> str | None:
         """End the turn: its messages are done, except those in `kept`, which wait for the next
         turn.
 
         The authors of `answered` (default: all messages) become participants of the conversation.
-        Atomically, `records` are appended to our record of it, `usage` is added to its counts, and
-        `owed`, if given, replaces what the conversation is owed. `external` and
-        `sources` mark the conversation as holding external content, for as long as it lives.
+        Atomically, `records` are appended to our record of it, `usage` is added to its counts,
+        `owed`, if given, replaces what the conversation is owed, and people are charged. The
+        turn's reservations under the keys `reserved` end. `external` and `sources` mark the
+        conversation as holding external content, for as long as it lives.
+
+        With `answer_ts` the turn's answer is the thread's last one from now on. Returns the ts of
+        the one before, if any.
         """
         messages = claim.messages if answered is None else answered
         counts = asdict(usage or Usage()) | ({"external": 1} if external else {})
         counts |= {SOURCE + source: 1 for source in sources}
-        await self._settle(claim, None, messages, records, counts, last_item_id, owed, runs, kept)
+        return await self._settle(
+            claim,
+            None,
+            messages,
+            records,
+            counts,
+            last_item_id,
+            owed,
+            runs,
+            kept,
+            charges,
+            reserved,
+            answer_ts,
+        )
 
     async def dead_letter(
         self,
@@ -312,35 +334,56 @@ class Inbox:
         owed: Sequence[Message] | None,
         runs: Sequence[Run],
         kept: Sequence[Message] = (),
-    ) -> None:
+        charges: Sequence[Charge] = (),
+        reserved: Sequence[str] = (),
+        answer_ts: str = "",
+    ) -> str | None:
         keys, thread = self._keys, claim.thread
         people = dict.fromkeys(message.user_id for message in messages)
-        dropped = await self._connection.run(
-            "settle",
+        stamps = [message.ts for message in claim.messages]
+        counts = {"turns": 1, "messages": len(messages), **counts}
+        facts = [charge.facts(claim, turns=int(charge.is_first)) for charge in charges]
+        call = Call(
             thread,
             {
-                "recent": [keys.recent(thread.team_id, user) for user in people],
                 "runs": keys.runs(runs[-1].conversation_id if runs else ""),
+                "latest": keys.latest(thread),
+                "others": [
+                    *(keys.recent(thread.team_id, user) for user in people),
+                    *(key for charge in charges for key in charge.keys(keys, claim)),
+                ],
             },
-            claim=claim.fence,
-            name=thread.key,
-            place=f"{thread.channel_id}:{thread.thread_ts}",
-            last_item_id=last_item_id,
-            counts=json.dumps({"turns": 1, "messages": len(messages), **counts}),
-            records=json.dumps(await self._records.encode(records)),
-            letter_id=letter.id if letter else "",
-            letter=encode(letter) if letter else "",
-            most=RECORDS,
-            most_bytes=RECORD_BYTES,
-            tombstone_seconds=TOMBSTONE_SECONDS,
-            owed=encode(tuple(owed), tuple[Message, ...]) if owed is not None else "",
-            most_dead=self._bounds.dead_letters,
-            run_ids=json.dumps([run.id for run in runs]),
-            most_runs=RUNS,
-            kept=[message.ts for message in kept],
+            {
+                "claim": claim.fence,
+                "name": thread.key,
+                "place": f"{thread.channel_id}:{thread.thread_ts}",
+                "last_item_id": last_item_id,
+                "counts": json.dumps(counts),
+                "records": json.dumps(await self._records.encode(records)),
+                "letter_id": letter.id if letter else "",
+                "letter": encode(letter) if letter else "",
+                "most": RECORDS,
+                "most_bytes": RECORD_BYTES,
+                "tombstone_seconds": TOMBSTONE_SECONDS,
+                "owed": encode(tuple(owed), tuple[Message, ...]) if owed is not None else "",
+                "most_dead": self._bounds.dead_letters,
+                "run_ids": json.dumps([run.id for run in runs]),
+                "most_runs": RUNS,
+                "people": len(people),
+                "charges": json.dumps(facts),
+                "row_seconds": ROWS_SECONDS,
+                "sum_seconds": SUMS_SECONDS,
+                "answer": f"{claim.turn_id} {answer_ts}" if answer_ts else "",
+                "latest_seconds": LATEST_SECONDS,
+                "done": [ts for ts in stamps if ts not in {message.ts for message in kept}],
+            },
         )
+        releases = [("HDEL", key, claim.turn_id) for key in reserved]
+        (dropped, previous), *_ = await self._connection.run_each([("settle", call)], *releases)
         if dropped:
             log.error("dead_letters_dropped", letters=dropped)
+        turn_id, _, ts = (previous or "").partition(" ")
+        return ts if ts and turn_id != claim.turn_id else None
 
     async def depth(self) -> Depth:
         """The backlog."""

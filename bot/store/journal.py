@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from bot.errors import BotError
@@ -19,6 +19,7 @@ from bot.store.claims import (
 )
 from bot.store.connection import Connection
 from bot.store.conversations import Conversations
+from bot.store.scripts import Call
 from bot.store.steps import Step
 from bot.telemetry import trace
 from bot.telemetry.log import log
@@ -27,6 +28,26 @@ T = TypeVar("T")
 
 Steps = Mapping[str, str]
 """The values of steps as JSON, by the name of the step."""
+
+
+class Paused(Exception):
+    """A step was not begun because of a pause; `pause` is its key."""
+
+    def __init__(self, pause: str) -> None:
+        super().__init__(pause)
+        self.pause = pause
+
+
+@dataclass(slots=True)
+class Rider:
+    """A call of a script that shares the round trip of a step's intent.
+
+    `reply` is None if the step was not begun.
+    """
+
+    script: str
+    call: Call
+    reply: Any = None
 
 
 class Turns:
@@ -47,13 +68,18 @@ class Turns:
         """
         claim, thread = turn.claim, turn.claim.thread
         fields = [part for name, value in values.items() for part in (f"={name}", value)]
-        messages, journal, kept = await self._connection.run(
+        dropped = [f"{mark}{name}" for name in dropped for mark in "?="]
+        messages, journal, kept = await turn.call(
             "reorder",
-            thread,
-            claim=claim.fence,
-            name=thread.key,
-            dropped=json.dumps([f"{mark}{name}" for name in dropped for mark in "?="]),
-            fields=fields,
+            Call(
+                thread,
+                args={
+                    "claim": claim.fence,
+                    "name": thread.key,
+                    "dropped": json.dumps(dropped),
+                    "fields": fields,
+                },
+            ),
         )
         steps, intents = parse_journal(pairs(journal))
         again = replace(
@@ -68,7 +94,11 @@ class Turns:
 
 
 class Turn:
-    """The journal of one turn. Writes raise Superseded once the claim is lost."""
+    """The journal of one turn. Writes raise Superseded once the claim is lost.
+
+    A deferred write shares the round trip of the next one. A crash before that loses it, so only
+    what can be found or worked out again is deferred, never an intent.
+    """
 
     def __init__(self, claim: Claim, connection: Connection, conversations: Conversations) -> None:
         self.claim = claim
@@ -77,6 +107,8 @@ class Turn:
         self._conversations = conversations
         self._steps = dict(claim.steps)
         self._begun = set(claim.intents)
+        self._deferred: dict[str, str] = {}
+        self._deferred_save: Call | None = None
         self._conversation = claim.conversation
         self._running = 0
         self.on_interrupt: Callable[[Interrupt], None] = _ignore
@@ -89,7 +121,7 @@ class Turn:
 
     @property
     def journal(self) -> dict[str, str]:
-        """The fields of the journal: `?step` begun, `=step` recorded."""
+        """The fields of the journal: `?step` begun, `=step` recorded or deferred."""
         return {f"?{name}": "" for name in sorted(self._begun)} | {
             f"={name}": value for name, value in self._steps.items()
         }
@@ -105,15 +137,19 @@ class Turn:
         work: Callable[[bool], Awaitable[T]],
         *,
         undone_by: type[BotError] | tuple[type[BotError], ...] = (),
+        unless: Sequence[str] = (),
+        rider: Rider | None = None,
+        deferred: bool = False,
     ) -> T:
         """Run a step, or return its recorded value.
 
         `work(again)`: with `again`, an earlier attempt may have taken effect without being
         recorded, so `work` looks for its result before it repeats it. The errors `undone_by` mean
-        that the work had no effect: the step then counts as not begun.
+        that the work had no effect: the step then counts as not begun. Raises Paused, and begins
+        nothing, while one of the keys `unless` exists. `deferred`: so is the record of the value.
         """
         with self._span(step):
-            again = await self._intend(step)
+            again = await self._intend(step, unless, rider)
             if again is not None:
                 began = time.monotonic()
                 try:
@@ -122,7 +158,18 @@ class Turn:
                     if isinstance(error, undone_by) and not again:
                         await self.undo(step)
                     raise
-                await self.note(step, value)
+                self.defer(step, value)
+                if not deferred:
+                    await self.flush()
+                self._log(step, began)
+        return self._value(step)
+
+    async def derive(self, step: Step[T], work: Callable[[], Awaitable[T]]) -> T:
+        """The value of a step without effects: it needs no intent, and its record is deferred."""
+        if step.name not in self._steps:
+            with self._span(step):
+                began = time.monotonic()
+                self.defer(step, await work())
                 self._log(step, began)
         return self._value(step)
 
@@ -131,19 +178,25 @@ class Turn:
         step: Step[Conversation],
         work: Callable[[bool], Awaitable[Conversation]],
         records: Sequence[Record] = (),
+        *,
+        deferred: bool = False,
     ) -> Conversation:
         """Like `once`, for a step that creates a conversation, which also becomes the thread's.
 
-        `records` (a list that `work` may fill) replaces our record of the conversation.
+        `records` (a list that `work` may fill) replaces our record of the conversation. If the
+        claim is lost by the time that the conversation is recorded, it becomes an orphan.
         """
         with self._span(step):
             again = await self._intend(step)
             if again is not None:
                 began = time.monotonic()
                 conversation = await work(again)
-                name = step.name
-                await self._conversations.save(self.claim, conversation, step=name, records=records)
-                self._steps[name] = encode(conversation)
+                self._steps[step.name] = encode(conversation)
+                self._deferred_save = await self._conversations.saving(
+                    self.claim, conversation, step=step.name, records=records
+                )
+                if not deferred:
+                    await self.flush()
                 self._log(step, began)
         self._conversation = self._value(step)
         return self._conversation
@@ -151,9 +204,8 @@ class Turn:
     async def undo(self, step: Step[T]) -> None:
         """Delete the intent of a step whose work is known to have had no effect."""
         self._begun.discard(step.name)
-        await self._connection.run(
-            "unbegin", self.claim.thread, claim=self.claim.fence, step=step.name
-        )
+        args = {"claim": self.claim.fence, "step": step.name}
+        await self.call("unbegin", Call(self.claim.thread, args=args))
 
     def recall(self, step: Step[T]) -> T | None:
         """The recorded value of a step, or None if it is not done."""
@@ -169,13 +221,37 @@ class Turn:
 
     async def note(self, step: Step[T], value: T) -> None:
         """Record the value of a step; it replaces an earlier one."""
+        self.defer(step, value)
+        await self.flush()
+
+    def defer(self, step: Step[T], value: T) -> None:
+        """Like `note`, together with the next write."""
         text = encode(value, step.type)
-        thread = self.claim.thread
-        interrupt = await self._connection.run(
-            "record", thread, claim=self.claim.fence, name=thread.key, step=step.name, value=text
-        )
-        self._steps[step.name] = text
-        self._tell(interrupt)
+        self._steps[step.name] = self._deferred[step.name] = text
+
+    async def flush(self) -> None:
+        """Make the deferred writes now."""
+        if not (self._deferred or self._deferred_save):
+            return
+        notes, save = dict(self._deferred), self._deferred_save
+        replies = await self._connection.run_each([*self._saving(save), *self._recording(notes)])
+        self._written(notes, save)
+        if notes:
+            self._tell(replies[-1])
+
+    async def save(self) -> None:
+        """Make the deferred write of a conversation now."""
+        if save := self._deferred_save:
+            await self._connection.run_each(self._saving(save))
+            self._written({}, save)
+
+    async def call(self, script: str, call: Call) -> Any:
+        """Run a script after the deferred writes."""
+        notes, save = dict(self._deferred), self._deferred_save
+        calls = [*self._saving(save), *self._recording(notes), (script, call)]
+        replies = await self._connection.run_each(calls)
+        self._written(notes, save)
+        return replies[-1]
 
     def learn(self, step: Step[T], text: str) -> None:
         """Take note of a step that a script has recorded: `text` is its value as it is stored."""
@@ -206,24 +282,54 @@ class Turn:
         finally:
             self._running -= 1
 
-    async def _intend(self, step: Step[T]) -> bool | None:
+    async def _intend(
+        self, step: Step[T], unless: Sequence[str] = (), rider: Rider | None = None
+    ) -> bool | None:
         """Record the intent of a step. True if an earlier attempt began it; None if it is done."""
         if step.name in self._steps:
             return None
         self._begun.add(step.name)
-        thread = self.claim.thread
-        value, again, interrupt = await self._connection.run(
-            "begin", thread, claim=self.claim.fence, name=thread.key, step=step.name
-        )
+        thread, notes, save = self.claim.thread, dict(self._deferred), self._deferred_save
+        args = {"name": thread.key, "step": step.name, "fields": _flat(notes)}
+        begin = Call(thread, {"pauses": unless}, {"claim": self.claim.fence, **args})
+        riders = [(rider.script, rider.call)] if rider else []
+        replies = await self._connection.run_each([*self._saving(save), ("begin", begin), *riders])
+        self._written(notes, save)
+        value, again, interrupt, paused = replies[1 if save else 0]
         self._tell(interrupt)
+        if paused:
+            self._begun.discard(step.name)
+            raise Paused(unless[paused - 1])
         if value is None:
+            if rider:
+                rider.reply = replies[-1]
             return bool(again) or self.claim.maybe_done
         self._steps[step.name] = value
         return None
 
+    def _saving(self, save: Call | None) -> list[tuple[str, Call]]:
+        return [("save", save)] if save else []
+
+    def _recording(self, notes: Steps) -> list[tuple[str, Call]]:
+        thread = self.claim.thread
+        args = {"claim": self.claim.fence, "name": thread.key, "fields": _flat(notes)}
+        return [("record", Call(thread, args=args))] if notes else []
+
+    def _written(self, notes: Steps, save: Call | None) -> None:
+        """Forget deferred writes that were made, but not those that came up in the meantime."""
+        for name, text in notes.items():
+            if self._deferred.get(name) is text:
+                del self._deferred[name]
+        if self._deferred_save is save:
+            self._deferred_save = None
+
     def _tell(self, interrupt: str | None) -> None:
         if reason := parse_interrupt(interrupt):
             self.on_interrupt(reason)
+
+
+def _flat(notes: Steps) -> list[str]:
+    return [part for note in notes.items() for part in note]
 
 
 def _ignore(_: Interrupt) -> None:

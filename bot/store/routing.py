@@ -12,6 +12,7 @@ from bot.store.inbox import SEEN_SECONDS, TOMBSTONE_SECONDS, Bounds
 from bot.store.journal import Turn
 from bot.store.keys import Keys
 from bot.store.redelivery import Redelivery
+from bot.store.steps import Step
 
 Address = Literal["direct", "mention", ""]
 """How a message addresses the bot: in a direct message, by a mention, or not at all."""
@@ -25,7 +26,6 @@ MAX_MOVES = 100
 EDIT_SECONDS = 86400
 TRANSCRIPT_SECONDS = 3600
 OVERHEARD_CHARS = 4_000
-STEP = "background"
 SUSPENDED = 2
 
 
@@ -82,11 +82,12 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    overheard: tuple[str, ...]
-    speakers: tuple[str, ...]
-    first: bool
+    overheard: tuple[str, ...] = ()
+    speakers: tuple[str, ...] = ()
+    first: bool = False
 
 
+BACKGROUND = Step("background", _Step)
 REPEATED = frozenset({"new", "overheard", "ignored", "unknown"})
 """Verdicts after which a message is routed again if Redis comes back with an older state. A reply
 that is ignored waits for the mention of its thread, which may be delivered later."""
@@ -160,16 +161,26 @@ class Routing:
 
     async def catch_up(self, turn: Turn, ts: str) -> Background:
         """The context of the turn up to `ts`; every call of one turn returns the same."""
-        keys, claim = self._keys, turn.claim
-        thread = claim.thread
-        value = await self._connection.run(
-            "catch_up", thread, claim=claim.fence, step=STEP, last=ts
-        )
-        step = decode(_Step, value)
-        key = keys.overheard(thread)
+        if turn.recall(BACKGROUND) is None:
+            if turn.claim.overheard:
+                await self._take_overheard(turn, ts)
+            else:
+                turn.defer(BACKGROUND, _Step((), turn.claim.speakers, turn.claim.is_first))
+        step = turn.recall(BACKGROUND) or _Step()
+        key = self._keys.overheard(turn.claim.thread)
         read = read_each(key, step.overheard, lambda text: decode(Message, text))
-        overheard = tuple(message for _, message in read)
-        return Background(overheard, step.speakers, step.first)
+        return Background(tuple(message for _, message in read), step.speakers, step.first)
+
+    async def _take_overheard(self, turn: Turn, ts: str) -> None:
+        value = await self._connection.run(
+            "catch_up",
+            turn.claim.thread,
+            claim=turn.claim.fence,
+            step=BACKGROUND.name,
+            last=ts,
+            first=int(turn.claim.is_first),
+        )
+        turn.learn(BACKGROUND, value)
 
     async def revise(self, message: Message) -> bool:
         """Replace the text of an overheard message; False if there is none."""

@@ -5,12 +5,13 @@ Money is stored in microdollars (millionths of a US dollar); days and months are
 channel, person and workspace, which limits and `/usage` read in one step.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Any, Literal
 
-from bot.models import Thread, Usage
+from bot.models import Usage
 from bot.store.claims import Claim, pairs
 from bot.store.connection import Connection
 from bot.store.corrupt import read_count, read_each
@@ -82,6 +83,51 @@ def day_of(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
 
 
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one person is charged for a turn; `is_first` also counts the turn."""
+
+    user_id: str
+    usage: Usage
+    microdollars: int
+    is_first: bool = True
+
+    @property
+    def mark(self) -> str:
+        """The step of a journal that says that it was charged."""
+        return "accounted" if self.is_first else f"accounted:{self.user_id}"
+
+    def keys(self, keys: Keys, claim: Claim) -> list[str]:
+        """The keys of the script: see `collect_charges` in the prelude."""
+        thread, day = claim.thread, day_of(claim.taken_at)
+        team_id, channel_id, month = thread.team_id, thread.channel_id, day[:7]
+        scopes: Sequence[tuple[Scope, str]] = (
+            ("team", ""),
+            ("channel", channel_id),
+            ("person", self.user_id),
+        )
+        return [
+            keys.usage(team_id, day),
+            keys.used(team_id, self.user_id),
+            keys.top(team_id, "channel", month),
+            keys.top(team_id, "person", month),
+            keys.teams,
+            *(keys.spent(team_id, *scope, period) for period in (day, month) for scope in scopes),
+        ]
+
+    def facts(self, claim: Claim, *, turns: int) -> dict[str, Any]:
+        """What the script adds."""
+        spent = Spent.of(self.usage, self.microdollars, turns=turns)
+        return {
+            "day": day_of(claim.taken_at),
+            "channel": claim.thread.channel_id,
+            "person": self.user_id,
+            "team": claim.thread.team_id,
+            "tokens": spent.tokens,
+            "kinds": dict(zip(KINDS, astuple(spent), strict=True)),
+        }
+
+
 class Spending:
     """The counters."""
 
@@ -103,47 +149,23 @@ class Spending:
 
         When several people share a turn, each is charged a share of its usage; only the call with
         `is_first` counts the turn. `is_late`: the turn has ended, so the claim is not checked, and
-        the caller ensures that it is counted once.
+        the caller ensures that it is counted once. A turn that ends is charged by `settle`.
 
         The mark is kept in the turn's journal: it needs no key and lives as long as the turn can be
         repeated.
         """
-        thread, day = claim.thread, day_of(claim.taken_at)
-        spent = Spent.of(usage, microdollars, turns=int(is_first and not is_late))
+        charge = Charge(user_id, usage, microdollars, is_first)
         counted = await self._connection.run(
             "account",
-            thread,
-            self._counters(thread, user_id, day),
+            claim.thread,
+            {"keys": charge.keys(self._keys, claim)},
             claim="" if is_late else claim.fence,
-            day=day,
-            channel=thread.channel_id,
-            person=user_id,
+            mark=charge.mark,
+            charge=json.dumps(charge.facts(claim, turns=int(is_first and not is_late))),
             row_seconds=ROWS_SECONDS,
             sum_seconds=SUMS_SECONDS,
-            tokens=spent.tokens,
-            team=thread.team_id,
-            mark="accounted" if is_first else f"accounted:{user_id}",
-            counts=[part for kind in zip(KINDS, astuple(spent), strict=True) for part in kind],
         )
         return bool(counted)
-
-    def _counters(self, thread: Thread, user_id: str, day: str) -> dict[str, str | list[str]]:
-        """The keys that one charge adds to."""
-        keys, team_id, month = self._keys, thread.team_id, day[:7]
-        scopes: Sequence[tuple[Scope, str]] = (
-            ("team", ""),
-            ("channel", thread.channel_id),
-            ("person", user_id),
-        )
-        return {
-            "usage": keys.usage(team_id, day),
-            "used": keys.used(team_id, user_id),
-            "top_channels": keys.top(team_id, "channel", month),
-            "top_people": keys.top(team_id, "person", month),
-            "sums": [
-                keys.spent(team_id, *scope, period) for period in (day, month) for scope in scopes
-            ],
-        }
 
     async def sums(self, team_id: str, wanted: Sequence[tuple[Scope, str, str]]) -> list[Spent]:
         """Sums by (scope, id, period), the period a day or a month; the id of "team" is ""."""

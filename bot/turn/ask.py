@@ -10,7 +10,7 @@ from bot.errors import NOTHING_SENT, ConversationGone, OutOfOrder, RunFailed
 from bot.models import TERMINAL, Answer, Conversation, Message, Run, Update, Usage
 from bot.slack.answer.reply import Reply
 from bot.store import steps
-from bot.store.journal import Turn
+from bot.store.journal import Paused, Turn
 from bot.store.steps import Attempt, Step
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
@@ -74,11 +74,11 @@ async def _run(
     )
     if not is_open:
         interrupt.check_order()
+    channel_id, off = turn.claim.thread.channel_id, turn.claim.channel.servers_off
+    offer = await services.toolbox.offer(channel_id, off)
     conversation = await open_conversation(turn, services, request, heard, attempt)
     for message in heard.messages:
         await _append(turn, engine, conversation, message, attempt, files)
-    channel_id, off = turn.claim.thread.channel_id, turn.claim.channel.servers_off
-    offer = await services.toolbox.offer(channel_id, off)
     order = RunRequest(
         conversation,
         heard.messages,
@@ -135,7 +135,8 @@ async def _append(
         )
 
     if engine.appends:
-        await turn.once(attempt.append(message.ts), append, undone_by=NOTHING_SENT)
+        step = attempt.append(message.ts)
+        await turn.once(step, append, undone_by=NOTHING_SENT, deferred=True)
 
 
 async def _start(
@@ -147,18 +148,27 @@ async def _start(
     interrupt: Interrupt,
 ) -> Run | None:
     """Start a run, as fast as the server takes them; None if it is not wanted any more."""
-    if not turn.is_begun(step):
-        with interrupt.idle():
-            await services.throttle.wait(turn, interrupt.cancelled)
-    if interrupt.raised.is_set() and turn.recall(step) is None:
-        return None
+    throttle, is_free = services.throttle, turn.is_begun(step)
+    waits = throttle.is_limited and not is_free
 
     async def start(again: bool) -> Run:
         if not again:
             interrupt.check_order()
         return await engine.start(replace(order, again=again))
 
-    run = await turn.once(step, start, undone_by=(*NOTHING_SENT, OutOfOrder))
+    run: Run | None = None
+    while run is None:
+        if waits:
+            await turn.flush()
+            with interrupt.idle():
+                await throttle.wait(turn, interrupt.cancelled)
+        if interrupt.raised.is_set() and turn.recall(step) is None:
+            return None
+        pauses = () if waits or is_free else throttle.pauses
+        try:
+            run = await turn.once(step, start, undone_by=(*NOTHING_SENT, OutOfOrder), unless=pauses)
+        except Paused:
+            waits = True
     interrupt.begun = True
     return replace(run, doubtful=was_down(turn, run))
 

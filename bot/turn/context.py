@@ -30,7 +30,7 @@ async def collect_input(turn: Turn, services: Services, request: Request) -> Hea
     """
     store, threads, asked = services.store, services.threads, request.messages
 
-    async def work(_: bool) -> Heard:
+    async def work() -> Heard:
         background = await store.routing.catch_up(turn, asked[-1].ts)
         before = await _before(turn, services, request) if background.first else []
         since = float(asked[0].ts) if before else 0.0
@@ -53,7 +53,7 @@ async def collect_input(turn: Turn, services: Services, request: Request) -> Hea
             tuple(_spoken(message, names, several=several) for message in messages),
         )
 
-    return await turn.once(HEARD, work)
+    return await turn.derive(HEARD, work)
 
 
 async def _without_protected(services: Services, overheard: list[Message]) -> list[Message]:

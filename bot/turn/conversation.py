@@ -36,7 +36,7 @@ async def open_conversation(
             records[:] = history
         return await _begin(turn, services, request, [*history, *heard.before])
 
-    return await turn.begin(attempt.conversation, begin, records)
+    return await turn.begin(attempt.conversation, begin, records, deferred=True)
 
 
 async def start_over(turn: Turn) -> None:
@@ -48,6 +48,8 @@ async def start_over(turn: Turn) -> None:
 async def _history(turn: Turn, services: Services, request: Request) -> list[Record]:
     """Our record, without the messages of people who are no longer allowed."""
     thread = turn.claim.thread
+    if not turn.claim.has_record and request.conversation is None:
+        return []
     history = await services.store.conversations.history(thread)
     if not history and request.conversation is not None:
         return await recollect(turn, services, request)
@@ -66,6 +68,5 @@ async def _begin(
     engine, thread, known = services.engine, turn.claim.thread, request.conversation
     user_id = (known.user_id if known else "") or request.messages[0].user_id
     conversation_id = await engine.begin(thread, user_id, history)
-    await services.store.archive.watch(engine.name, conversation_id)
     created_at = known.created_at if known else time.time()
     return Conversation(conversation_id, engine.name, thread, user_id, created_at)

@@ -12,6 +12,7 @@ from bot.settings import Settings
 from bot.slack.rights import Rights, record_refusal
 from bot.store import Store, Turn
 from bot.store.channel_settings import ChannelSettings
+from bot.store.routing import BACKGROUND
 from bot.store.steps import ADMISSION, REORDERED, Admission, Reordered, retraction
 from bot.texts import dlp as dlp_texts
 from bot.texts.access import NOT_YOURS
@@ -44,7 +45,8 @@ class Gate:
         if admission is None:
             everything = tuple(message.ts for message in batch.requests)
             deletions = {retraction(order.ts).name for order in batch.retractions}
-            if claim.intents - deletions and reordered is None:
+            went_on = bool(claim.intents - deletions) or BACKGROUND.name in claim.steps
+            if went_on and reordered is None:
                 admission = Admission(everything)
             else:
                 before = reordered or Reordered()

@@ -9,8 +9,8 @@ from bot.engines.estimate import text_tokens
 from bot.models import Answer, Message, Run, Update, Usage
 from bot.settings import Settings
 from bot.store import Claim, Store, Turn
-from bot.store.steps import REORDERED, SUMMARY_USAGE
-from bot.store.usage import Scope, day_of
+from bot.store.steps import REORDERED, SUMMARY_USAGE, Step
+from bot.store.usage import Charge, Scope, day_of
 from bot.texts import limits as texts
 from bot.turn.prices import Price, microdollars
 from bot.turn.rounds_so_far import add_usage
@@ -77,56 +77,58 @@ class Limits:
         self._prices = prices
         self._clock = clock
 
-    async def account(self, turn: Turn, answer: Answer, messages: Sequence[Message]) -> None:
-        """Charge the authors of `messages` for an answer, once per turn; end their reservations.
+    def charges(self, turn: Turn, answer: Answer, messages: Sequence[Message]) -> list[Charge]:
+        """What the authors of `messages` are charged for an answer.
 
-        Each author is charged in proportion to their messages; the last one counts the turn.
+        Each author is charged in proportion to their messages; the last one counts the turn. A
+        charge that an earlier version made in the middle of the turn is left out.
         """
         used = answer.usage or _estimate(turn, answer)
         usage = add_usage(used, turn.recall(SUMMARY_USAGE))
         if reordered := turn.recall(REORDERED):
             usage = add_usage(usage, reordered.usage)
-        if usage is not None:
-            await self._charge(turn.claim, usage, answer.model, messages)
-        await self._release(turn, messages)
+        if usage is None:
+            return []
+        charges = self._charges(usage, answer.model, messages)
+        return [charge for charge in charges if turn.recall(Step(charge.mark, bool)) is None]
 
     async def charge(
         self, claim: Claim, usage: Usage, model: str, messages: Sequence[Message]
     ) -> None:
         """Charge the authors of `messages` for a run that outlived its turn."""
-        await self._charge(claim, usage, model, messages, is_late=True)
-
-    async def _charge(
-        self,
-        claim: Claim,
-        usage: Usage,
-        model: str,
-        messages: Sequence[Message],
-        *,
-        is_late: bool = False,
-    ) -> None:
-        cost = microdollars(self._prices, model or self._settings.openai_model, usage) or 0
-        shares = _shares((*astuple(usage), cost), _counts(messages))
-        for user_id, (*tokens, microcost) in shares.items():
-            is_first = user_id == messages[-1].user_id
+        for each in self._charges(usage, model, messages):
             await self._store.spending.account(
-                claim, user_id, Usage(*tokens), microcost, is_first=is_first, is_late=is_late
+                claim,
+                each.user_id,
+                each.usage,
+                each.microdollars,
+                is_first=each.is_first,
+                is_late=True,
             )
 
-    async def _release(self, turn: Turn, messages: Sequence[Message]) -> None:
-        reserved: list[tuple[Scope, str]] = []
+    def _charges(self, usage: Usage, model: str, messages: Sequence[Message]) -> list[Charge]:
+        cost = microdollars(self._prices, model or self._settings.openai_model, usage) or 0
+        shares = _shares((*astuple(usage), cost), _counts(messages))
+        return [
+            Charge(user_id, Usage(*tokens), microcost, user_id == messages[-1].user_id)
+            for user_id, (*tokens, microcost) in shares.items()
+        ]
+
+    def reserved(self, messages: Sequence[Message]) -> list[str]:
+        """The keys of the reservations of a turn, which end with it."""
+        thread = messages[0].thread
+        whose: list[tuple[Scope, str]] = []
         if self._reserves("person"):
-            reserved += [("person", user_id) for user_id in {m.user_id for m in messages}]
+            whose += [("person", user_id) for user_id in {m.user_id for m in messages}]
         if self._reserves("channel"):
-            reserved.append(("channel", messages[0].thread.channel_id))
-        if reserved:
-            await self._store.spending.release(turn.id, turn.claim.thread.team_id, reserved)
+            whose.append(("channel", thread.channel_id))
+        return [self._store.keys.reserved(thread.team_id, *each) for each in whose]
 
     async def admit(self, turn_id: str, messages: Sequence[Message]) -> Verdict:
         """Check and count a run against the limits of all authors and of the channel.
 
         Messages of an author over a limit are left out and not counted for the channel. Reserves
-        what the run may use, until `account`.
+        what the run may use, until the turn is settled.
         """
         team_id, notes = messages[0].thread.team_id, []
         characters = sum(len(message.text) for message in messages)

@@ -26,14 +26,19 @@ MAX_OWED = 200
 """Maximum messages owed to a conversation: bounds Redis while a server fails for days."""
 
 
-async def record(turn: Turn, services: Services, request: Request, answer: Answer) -> None:
-    """Settle: save the record for a rebuild and the position in the conversation."""
+async def record(
+    turn: Turn, services: Services, request: Request, answer: Answer, rated_ts: str
+) -> str | None:
+    """Settle: charge the usage, save the record for a rebuild and the position in the conversation.
+
+    `rated_ts` is the ts of the answer's message with buttons, or "". Returns that of the answer
+    before, if this one takes its place.
+    """
     inbox = services.store.inbox
+    await turn.save()
     if answer.outcome in ("reset", "nothing"):
-        await inbox.settle(turn.claim, answered=request.messages)
-        return
+        return await inbox.settle(turn.claim, answered=request.messages)
     questions = request.questions
-    await services.limits.account(turn, answer, questions)
     heard = turn.recall(steps.HEARD) or Heard(messages=questions)
     said = [*heard.before]
     kept = turn.recall(steps.KEPT_FILES) or {}
@@ -43,7 +48,7 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
     said.append(Record("assistant", text, questions[-1].ts, outputs=outputs))
     left = left_behind(turn, request)
     await leave_conversation(turn, services)
-    await inbox.settle(
+    previous = await inbox.settle(
         turn.claim,
         answered=questions,
         records=said,
@@ -53,8 +58,12 @@ async def record(turn: Turn, services: Services, request: Request, answer: Answe
         external=left.external,
         sources=left.sources,
         owed=() if services.engine.appends else owed(turn, request, answer, heard.messages),
+        charges=services.limits.charges(turn, answer, questions),
+        reserved=services.limits.reserved(questions),
+        answer_ts=rated_ts,
     )
     await delete_conversation(turn, services)
+    return previous
 
 
 def owed(

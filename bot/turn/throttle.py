@@ -39,8 +39,13 @@ class Throttle:
         model = settings.openai_assistant_id or settings.openai_model
         self._runs = f"run:{settings.bot_engine}:{model}"
         self._quota = f"quota:{settings.bot_engine}:{model}"
-        self._is_limited = settings.bot_runs_per_minute is not None
+        self.is_limited = settings.bot_runs_per_minute is not None
         self._rate, self._burst = rate_and_burst(settings.bot_runs_per_minute, timing)
+
+    @property
+    def pauses(self) -> tuple[str, ...]:
+        """The keys of the pauses of runs, while one of which `wait` has to be called."""
+        return (self._store.pace.pause_key(self._quota), self._store.pace.pause_key(self._runs))
 
     async def wait(self, turn: Turn, interrupted: asyncio.Event) -> None:
         """Wait until a run may be started, or until it is no longer wanted.
@@ -63,7 +68,7 @@ class Throttle:
         pace = self._store.pace
         if await pace.resting(self._quota):
             raise RunFailed("failed", "insufficient_quota")
-        if self._is_limited or await pace.resting(self._runs):
+        if self.is_limited or await pace.resting(self._runs):
             await pace.wait(self._runs, thread.key, self._rate, self._burst)
 
     async def pause(self, error: RateLimited) -> None:

@@ -70,14 +70,15 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
             answer = replace(
                 answer, text=well_formed(answer.text), note=notes_below(turn, admission)
             )
-            await turn.note(steps.ANSWER, answer)
+            turn.defer(steps.ANSWER, answer)
         interrupt.begun = True
         with trace.span("post", answer_outcome=answer.outcome):
             await reply.finish(replace(answer, text=with_note(answer)))
         await close_cards(turn, services, interrupt.reason)
         await share(turn, services.files, turn.claim.thread, answer.files)
     await services.notices.remove(turn)
-    await record(turn, services, request, answer)
+    previous = await record(turn, services, request, answer, reply.rated_ts)
+    services.replies.replace_last(turn.claim.thread, previous)
     return answer
 
 

@@ -104,6 +104,7 @@ class Attempts:
             raise
         except Exception as error:
             turn = thread.known_turn
+            await turn.flush()
             waited = time.time() - claim.taken_at - _waited_for_people(turn, spent.began)
             answered = turn.recall(ANSWER) is not None
             history = History(claim.attempt, waited, answered)

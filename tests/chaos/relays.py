@@ -27,8 +27,10 @@ CHANNEL = re.compile(rb"[CDG]\d{9}X")
 SERVER_ID = re.compile(r"\b(?:conv|resp|thread|run|msg)_[0-9a-f]{8,}")
 TS = re.compile(r":\d{10}\.\d{6}$")
 JOURNAL = frozenset({"begin", "record"})
-JOURNAL_STEP = 6
-"""The position of the step: after the script, the number of keys, three keys and the fence."""
+JOURNAL_STEP = 4
+"""The position of the step: after the script, the number of keys, the keys, fence and name."""
+LONGEST = 12
+"""Words of a call of such a script up to its step."""
 MORE_THAN_ALL = 1 << 20
 
 
@@ -114,13 +116,14 @@ class RedisRelay:
 
     def _name(self, raw: bytes) -> str:
         """The command or the script, with its step of the journal, if any: "record run:0"."""
-        command, *arguments = raw.split(b"\r\n", 18)[2::2]
+        command, *arguments = raw.split(b"\r\n", 2 * LONGEST)[2::2]
         if command.upper() != b"EVALSHA":
             return command.decode().upper()
         script = self._scripts.get(arguments[0].decode(), "EVALSHA")
         if script not in JOURNAL:
             return script
-        return f"{script} {TS.sub('', arguments[JOURNAL_STEP].decode())}"
+        at = JOURNAL_STEP + int(arguments[1])
+        return f"{script} {TS.sub('', arguments[at].decode())}"
 
     async def close(self) -> None:
         for task in self._connections:

@@ -20,20 +20,21 @@ pytestmark = pytest.mark.chaos
 
 POSTS = [
     *[("slack POST /api/chat.postMessage", n) for n in (1, 2)],
-    *[(f"record part:{n}", 1) for n in (0, 1)],
+    *[(f"begin part:{n}", 1) for n in (0, 1)],
+    ("settle", 1),
 ]
 STEPS = {
     "responses": [("ai POST /v1/responses", 1), ("record run:0", 1), *POSTS],
     "assistants": [
         *[("ai POST /v1/threads/*/messages", n) for n in (1, 2)],
-        *[("record append:0", n) for n in (1, 2)],
+        *[("begin append:0", n) for n in (1, 2)],
         ("ai POST /v1/threads/*/runs", 1),
         ("record run:0", 1),
         *POSTS,
     ],
 }
-"""Steps that must be included: the appends, the start of the run, its id, the posts and their
-records."""
+"""Steps that must be included: the appends, the start of the run, its id, and the posts. The result
+of an append or a post is recorded with the next intent, or ends with the turn."""
 
 
 async def say_two(deployment: Deployment, channel: str) -> None:

@@ -56,7 +56,9 @@ async def crash(store: Store) -> None:
 
 async def answer(store: Store) -> None:
     for number in range(FLOOD):
-        await store.feedback.answered(thread(), f"turn-{number}", f"{number + 1}.5")
+        await deliver(store, f"{number + 1}.5")
+        for claim in await take_all(store):
+            await store.inbox.settle(claim, answer_ts=f"{number + 2}.5")
 
 
 async def pace(store: Store) -> None:

@@ -1,5 +1,6 @@
 """The journal: a step is done once, and a step of unknown outcome is looked up."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -7,11 +8,14 @@ import pytest
 from bot.errors import RateLimited, Retry, Superseded
 from bot.models import Conversation, Run
 from bot.store import Claim, Store
+from bot.store.archive import Orphan
+from bot.store.journal import Paused
 from bot.store.steps import Step, part
 from tests.store.builders import conversation, deliver, die, rescue, take_one, thread
 
 RUN_STEP = Step("run", Run)
 TEXT = Step("run", str)
+TEXT_STEP = Step("text", str)
 BEGIN = Step("begin", Conversation)
 RUN = Run("run_1", "conv_1", started_at=1_800_000_000.5)
 
@@ -189,3 +193,62 @@ async def test_a_step_that_had_no_effect_was_not_begun(store: Store) -> None:
         await fail(error)
     await fail(Retry("500"))
     assert heard == [False, False, False, True, True]
+
+
+async def test_deferred_values_are_recorded_with_the_next_intent(store: Store) -> None:
+    turn = store.turns.open(await taken(store))
+    turn.defer(TEXT_STEP, "of the moment")
+    assert turn.recall(TEXT_STEP) == "of the moment"
+    assert await turn.once(part(0), text_of("posted"), deferred=True) == "posted"
+
+    turn = store.turns.open(await taken_over(store))
+    assert turn.recall(TEXT_STEP) == "of the moment"
+    assert turn.recall(part(0)) is None
+    assert turn.is_begun(part(0))
+
+
+async def test_a_step_is_not_begun_during_a_pause_but_earlier_values_are_recorded(
+    store: Store,
+) -> None:
+    turn, key = store.turns.open(await taken(store)), store.pace.pause_key("runs")
+    turn.defer(TEXT_STEP, "kept")
+    await store.pace.rest("runs", 60)
+    with pytest.raises(Paused):
+        await turn.once(RUN_STEP, Work(), unless=(store.pace.pause_key("other"), key))
+    assert not turn.may_be_done(RUN_STEP)
+
+    turn = store.turns.open(await taken_over(store))
+    assert turn.recall(TEXT_STEP) == "kept"
+    assert not turn.is_begun(RUN_STEP)
+
+
+async def test_a_conversation_of_a_lost_claim_becomes_an_orphan(store: Store) -> None:
+    turn = store.turns.open(await taken(store))
+    await turn.begin(BEGIN, begun, deferred=True)
+    assert await store.archive.orphans(10, 4e9) == []
+    await taken_over(store)
+    with pytest.raises(Superseded):
+        await turn.flush()
+    assert await store.archive.orphans(10, 4e9) == [Orphan("echo", "conv_1")]
+
+
+async def test_a_conversation_saved_twice_is_no_orphan_if_the_claim_is_lost_between(
+    store: Store,
+) -> None:
+    claim = await taken(store)
+    await store.conversations.save(claim, conversation())
+    await taken_over(store)
+    with pytest.raises(Superseded):
+        await store.conversations.save(claim, conversation())
+    assert await store.archive.orphans(10, 4e9) == []
+
+
+async def begun(_: bool) -> Conversation:
+    return conversation()
+
+
+def text_of(text: str) -> Callable[[bool], Awaitable[str]]:
+    async def work(_: bool) -> str:
+        return text
+
+    return work

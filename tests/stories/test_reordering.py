@@ -93,6 +93,7 @@ async def started(
         timing=QUICK,
         bot_gather_seconds=0,
         bot_streaming=False,
+        bot_feedback=False,  # nothing calls Redis after the turn
         **given,
     ) as world:
         world.fake.answer = two_tokens
@@ -125,7 +126,7 @@ async def test_an_older_message_is_answered_in_order_at_whatever_moment_it_arriv
             in_order = said[-1] == (f"older{at}", f"newer{at}")
             assert in_order or said[-1] == (f"newer{at}", f"older{at}")
             outcomes.append(in_order)
-        assert len(outcomes) > 5
+        assert len(outcomes) >= 4
         assert outcomes[0]  # before the run
         assert not outcomes[-1]  # after the answer
         assert sorted(outcomes, reverse=True) == outcomes

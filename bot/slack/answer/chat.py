@@ -16,11 +16,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import Retry, Undeliverable
 from bot.models import Message
 from bot.slack.answer.pages import SMALLEST
-from bot.slack.answer.post_rate import post_in_turn
+from bot.slack.answer.post_rate import place_of, post_in_turn
 from bot.slack.client import Uncertain, error_code, slack_errors
 from bot.slack.markdown.render import blocks, fallback
 from bot.slack.text import parse_text
 from bot.slack.threads import read_replies
+from bot.store.journal import Rider
 from bot.store.pace import Pace
 from bot.telemetry.log import log
 from bot.timing import AnswerTiming
@@ -111,12 +112,17 @@ class Chat:
         """Extra metadata of the last message: its presence means that the answer is complete."""
         self.thread = message.thread
 
+    def place(self) -> Rider:
+        """A place for a post among those of its channel."""
+        return place_of(self._pace, self.thread, self._timing)
+
     async def post(
         self,
         text: str,
         part: int,
         *,
         again: bool = False,
+        place: Rider | None = None,
         cards: Sequence[Json] = (),
         extras: Sequence[Json] = (),
     ) -> str:
@@ -130,9 +136,10 @@ class Chat:
                     self.thread,
                     lambda: self._send(text, part, cards, extras),
                     self._timing,
+                    place,
                 )
             except Uncertain:
-                again = True
+                again, place = True, None
                 self.expect_traces()
                 await asyncio.sleep(self._timing.settling)
             else:

@@ -176,6 +176,8 @@ class Live:
         await self._drafts.recover()
         self._outlet.reasoning = reasoning
         drafts, (count, start) = self._drafts.shown, self._drafts.kept(text)
+        if drafts:  # they are completed without an intent: the answer must be recorded before
+            await self._turn.flush()
         pages = Pages(self._turn, text, LIMIT if drafts else WHOLE_LIMIT)
         done = [draft.ts for draft in drafts[:count]]
         self._outlet.status.coming()
@@ -220,14 +222,19 @@ class Live:
         return cut is not None and part >= cut
 
     async def _post(self, piece: Part, part: int, extras: Sequence[Json]) -> str:
+        step = journal.part(part)
+        place = None if self._turn.may_be_done(step) else self._chat.place()
+
         async def post(again: bool) -> str:
             cards = self._outlet.reasoning_card(part)
-            return await self._chat.post(piece.text, part, again=again, cards=cards, extras=extras)
+            return await self._chat.post(
+                piece.text, part, again=again, place=place, cards=cards, extras=extras
+            )
 
         try:
-            return await self._turn.once(journal.part(part), post)
+            return await self._turn.once(step, post, rider=place, deferred=True)
         except TooLarge:
-            await self._turn.undo(journal.part(part))
+            await self._turn.undo(step)
             raise
 
     async def _complete(self, draft: Draft, piece: Part, part: int, extras: Sequence[Json]) -> str:

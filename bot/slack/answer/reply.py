@@ -14,7 +14,7 @@ from functools import partial
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Retry, RunFailed, Suspended
-from bot.models import Answer, Message, Update
+from bot.models import Answer, Message, Thread, Update
 from bot.slack.answer.buttons import answer_buttons
 from bot.slack.answer.chat import METADATA_EVENT, Chat
 from bot.slack.answer.drafts import Drafts
@@ -138,9 +138,6 @@ class Replies:
         reply = Reply(
             turn,
             live,
-            self._store,
-            self._previous,
-            limits,
             post_ephemeral=partial(self._post_ephemeral, message),
             shows=self._live,
             feedback=self._feedback,
@@ -148,6 +145,13 @@ class Replies:
             most=self._messages * LIMIT,
         )
         return status, live, reply
+
+    def replace_last(self, thread: Thread, previous: str | None) -> None:
+        """Note that a new answer is the last one of its thread; `previous` is the `ts` of the one
+        before, if any."""
+        if previous:
+            limits = RateLimits(self._store.pace, thread, self._timing.rate_limit_scale)
+            self._previous.remove_button(thread, previous, limits)
 
     async def _post_ephemeral(self, message: Message, text: str) -> bool:
         """Post for the asking person only; returns whether Slack accepted it."""
@@ -170,9 +174,6 @@ class Reply:
         self,
         turn: Turn,
         live: Live,
-        store: Store,
-        previous: PreviousAnswers,
-        limits: RateLimits,
         *,
         post_ephemeral: Callable[[str], Awaitable[bool]],
         shows: bool,
@@ -182,15 +183,14 @@ class Reply:
     ) -> None:
         self._turn = turn
         self._live = live
-        self._store = store
-        self._previous = previous
-        self._limits = limits
         self._post_ephemeral = post_ephemeral
         self._shows = shows
         self._feedback = feedback
         self._reasoning = reasoning
         self._most = most
         self._measured = self._size = 0
+        self.rated_ts = ""
+        """The `ts` of the message with the feedback buttons, if there is one."""
 
     async def show(self, update: Update) -> None:
         """Show the answer so far, unless it exceeds the maximum size."""
@@ -232,15 +232,8 @@ class Reply:
             text = apology(RunFailed("failed", "empty"))
         steps = with_reasoning((), answer.text) if self._reasoning else ()
         done = await self._live.finish(text, extras, steps)
-        if rated and done:
-            await self._become_the_last(done[-1])
+        self.rated_ts = done[-1] if rated and done else ""
         return done
-
-    async def _become_the_last(self, ts: str) -> None:
-        thread = self._turn.claim.thread
-        previous = await self._store.feedback.answered(thread, self._turn.id, ts)
-        if previous:
-            self._previous.remove_button(thread, previous, self._limits)
 
 
 def _is_visible(text: str) -> bool:

@@ -1,36 +1,25 @@
--- Count what a turn spent, once: the mark is a step of its journal.
--- KEYS thread, turn, usage, used, top_channels, top_people, teams, sums...
--- ARGV claim, day, channel, person, row_seconds, sum_seconds, tokens, team, mark, counts...
--- `counts` are pairs of a kind and its count.
+-- Add to the counts of what was spent, once: the mark is a step of the turn's journal.
+-- KEYS thread, turn, keys...
+-- ARGV claim, mark, charge, row_seconds, sum_seconds
+-- `charge` is JSON: see `collect_charges`, also for `keys`.
 -- `claim` is '' for a run that outlived its turn: the caller ensures that it is counted once.
 -- Returns 0 where the turn was counted before.
+local sums = {}
+charge = cjson.decode(charge)
+charge.keys = keys
 if claim ~= '' then
   if not holds(thread, claim) then
     return SUPERSEDED
-  end
-  insist(turn)
-  if redis.call('HSETNX', turn, '=' .. mark, 'true') == 0 then
+  elseif redis.call('HEXISTS', turn, '=' .. mark) == 1 then
     return 0
   end
+  insist(turn)
 end
-local row = channel .. ':' .. person .. ':'
-for i = 1, #counts, 2 do
-  local kind, count = counts[i], counts[i + 1]
-  if count ~= '0' then
-    add(usage, row .. kind, count)
-    for _, sum in ipairs(sums) do
-      add(sum, kind, count)
-    end
-  end
-end
-redis.call('SADD', teams, team)
-redis.call('SADD', used, day .. ':' .. channel)
-redis.call('ZINCRBY', top_channels, tokens, channel)
-redis.call('ZINCRBY', top_people, tokens, person)
-for _, key in ipairs({usage, used, top_channels, top_people}) do
-  redis.call('EXPIRE', key, row_seconds)
-end
-for _, sum in ipairs(sums) do
-  redis.call('EXPIRE', sum, sum_seconds)
+collect_charges(sums, {charge}, row_seconds, sum_seconds)
+read_sums(sums)
+list_charges({charge}, row_seconds)
+write_sums(sums)
+if claim ~= '' then
+  redis.call('HSET', turn, '=' .. mark, 'true')
 end
 return 1

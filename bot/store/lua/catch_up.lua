@@ -1,7 +1,7 @@
 -- Give a turn what was said in its thread before its last message and not to us, once: it becomes a
 -- step of the turn.
--- KEYS thread, turn, conversation, speakers, overheard
--- ARGV claim, step, last: number
+-- KEYS thread, turn, speakers, overheard
+-- ARGV claim, step, last: number, first
 -- Returns the step as JSON: {overheard: [message...], speakers: [user...], first: is a new thread}.
 local step = '=' .. step
 
@@ -33,9 +33,8 @@ for _, user in ipairs(redis.call('HKEYS', speakers)) do
   end
 end
 table.sort(users)
-local first = redis.call('EXISTS', conversation) == 0
 local value = '{"overheard":' .. array(messages) .. ',"speakers":' .. array(users)
-  .. ',"first":' .. tostring(first) .. '}'
+  .. ',"first":' .. tostring(first == '1') .. '}'
 insist(turn)
 redis.call('HSET', turn, step, value)
 for _, ts in ipairs(before) do

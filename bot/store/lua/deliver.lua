@@ -11,6 +11,6 @@ if redis.call('HLEN', inbox) >= most then
   return delivery(-1, inbox, turn, thread)
 end
 local place = {inbox = inbox, thread = thread, turn = turn, interrupts = interrupts, ready = ready,
-  later = later, name = name}
+  later = later, name = name, busy = redis.call('EXISTS', thread) == 1}
 store_message(place, user, ts, message, seen, seen_seconds)
 return delivery(1, inbox, turn, thread)

@@ -12,14 +12,23 @@
 local BARE = 'bare'
 local place = {inbox = inbox, thread = thread, turn = turn, interrupts = interrupts, ready = ready,
   later = later, name = name}
+local marks = redis.call('MGET', unpack(seen))
+-- When each person last wrote (`U...`) and last mentioned us (`@U...`), when anyone first mentioned us
+-- (`@first`), and how often a person wrote (`@pace:U...`); and what of this changes. By the time of
+-- writing: the order of arrival changes little.
+local spoke, changes = {}, {}
 
-local function mark_seen(marks, value)
-  for _, mark in ipairs(marks) do
-    redis.call('SET', mark, value, 'EX', seen_seconds)
+local function mark_seen(keys, value)
+  for _, key in ipairs(keys) do
+    redis.call('SET', key, value, 'EX', seen_seconds)
   end
 end
 
 local function heard(verdict)
+  if #changes > 0 then
+    redis.call('HSET', speakers, unpack(changes))
+    redis.call('EXPIRE', speakers, speaker_seconds)
+  end
   return delivery(verdict, inbox, turn, thread)
 end
 
@@ -31,8 +40,7 @@ end
 
 -- An edit can turn a context message into one for us.
 local function is_seen()
-  for _, key in ipairs(seen) do
-    local mark = redis.call('GET', key)
+  for _, mark in ipairs(marks) do
     if mark and not (mark == 'overheard' and address ~= '') then
       return true
     end
@@ -40,37 +48,38 @@ local function is_seen()
   return false
 end
 
--- When each person last wrote (`U...`) and last mentioned us (`@U...`), and when anyone first mentioned
--- us (`@first`). By the time of writing: the order of arrival changes little.
+local function change(field, value)
+  spoke[field] = value
+  changes[#changes + 1] = field
+  changes[#changes + 1] = value
+end
+
 local function note(user, at, mentions)
   local function advance(field)
-    if tonumber(at) > (number(speakers, redis.call('HGET', speakers, field)) or 0) then
-      redis.call('HSET', speakers, field, at)
+    if tonumber(at) > (number(speakers, spoke[field]) or 0) then
+      change(field, at)
     end
   end
   advance(user)
   if mentions then
     advance('@' .. user)
-    if tonumber(at) < (number(speakers, redis.call('HGET', speakers, '@first')) or math.huge) then
-      redis.call('HSET', speakers, '@first', at)
+    if tonumber(at) < (number(speakers, spoke['@first']) or math.huge) then
+      change('@first', at)
     end
   end
-  redis.call('EXPIRE', speakers, speaker_seconds)
 end
 
 -- No other person has written since this person mentioned us (or at all, if no mention is known, as
 -- after a loss of data).
 local function is_alone(user, at)
-  local since = number(speakers, redis.call('HGET', speakers, '@' .. user))
-  if not since and redis.call('HEXISTS', speakers, '@first') == 1 then
+  local since = number(speakers, spoke['@' .. user])
+  if not since and spoke['@first'] then
     return false
   end
-  local all = redis.call('HGETALL', speakers)
-  for i = 1, #all, 2 do
-    local other = all[i]
+  for other, last in pairs(spoke) do
     if string.sub(other, 1, 1) ~= '@' and other ~= user then
-      local spoke = number(speakers, all[i + 1])
-      if spoke > (since or 0) and spoke < at then
+      local ts = number(speakers, last)
+      if ts > (since or 0) and ts < at then
         return false
       end
     end
@@ -88,12 +97,9 @@ local function is_older_than_our_data()
   return root < (number(pulse, redis.call('HGET', pulse, 'born')) or math.huge)
 end
 
--- This mark means that the message came without files: its twin may bring them.
-local function deliver(at, author, text, marks)
-  store_message(place, author, at, text, marks, seen_seconds)
-  if not has_files(text) then
-    mark_seen(marks, BARE)
-  end
+-- The mark `bare` means that the message came without files: its twin may bring them.
+local function deliver(at, author, text, keys)
+  store_message(place, author, at, text, keys, seen_seconds, has_files(text) and '' or BARE)
 end
 
 local function is_taken(at)
@@ -108,8 +114,8 @@ end
 -- Slack sends a mention with files as two events, and one of the two may lack them.
 local function add_files()
   local came_bare = false
-  for _, mark in ipairs(seen) do
-    came_bare = came_bare or redis.call('GET', mark) == BARE
+  for _, mark in ipairs(marks) do
+    came_bare = came_bare or mark == BARE
   end
   if not came_bare or not has_files(message) then
     return 'seen'
@@ -125,11 +131,11 @@ end
 -- Whether the author replies to each of our answers, faster or longer than people do. Only messages
 -- to an idle thread count: two bots take turns.
 local function is_looping(at)
-  if redis.call('EXISTS', thread) == 1 then
+  if place.busy then
     return false
   end
   local field, windows = '@pace:' .. user, {}
-  for part in string.gmatch(redis.call('HGET', speakers, field) or '', '[^:]+') do
+  for part in string.gmatch(spoke[field] or '', '[^:]+') do
     windows[#windows + 1] = tonumber(part)
   end
   local function count(i, seconds)
@@ -141,9 +147,8 @@ local function is_looping(at)
   end
   count(1, burst_seconds)
   count(3, 86400)
-  local counts = string.format('%.6f:%d:%.6f:%d', windows[1], windows[2], windows[3], windows[4])
-  redis.call('HSET', speakers, field, counts)
-  redis.call('EXPIRE', speakers, speaker_seconds)
+  local format = '%.6f:%d:%.6f:%d'
+  change(field, string.format(format, windows[1], windows[2], windows[3], windows[4]))
   return windows[2] > burst or windows[4] > daily
 end
 
@@ -164,9 +169,11 @@ local function keep(at, message, user, marks)
 end
 
 -- Deliver what arrived before the mention that it follows.
-local function catch_up()
-  for _, at in ipairs(kept()) do
-    if number(overheard, at) > tonumber(ts) then
+local function catch_up(list)
+  for _, at in ipairs(list) do
+    if at == ts then
+      redis.call('HDEL', overheard, at)
+    elseif number(overheard, at) > tonumber(ts) then
       local entry = parse(overheard, redis.call('HGET', overheard, at))
       note(entry.user, at, false)
       if is_for_us(entry.user, at) then
@@ -180,28 +187,32 @@ end
 if is_seen() then
   return heard(add_files())
 end
-local whose = redis.call('GET', adopted)
-if address == '' and redis.call('EXISTS', conversation, thread) == 0 and whose ~= 'ours' then
-  keep(ts, message, user, seen)
-  redis.call('EXPIRE', overheard, early_seconds)
-  return heard(not whose and is_older_than_our_data() and 'unknown' or 'ignored')
+place.busy = redis.call('EXISTS', thread) == 1
+if address == '' and not place.busy and redis.call('EXISTS', conversation) == 0 then
+  local whose = redis.call('GET', adopted)
+  if whose ~= 'ours' then
+    keep(ts, message, user, seen)
+    redis.call('EXPIRE', overheard, early_seconds)
+    return heard(not whose and is_older_than_our_data() and 'unknown' or 'ignored')
+  end
 end
+spoke = fields_of(speakers)
 -- Messages before the first mention are read from Slack.
-if address == '' and tonumber(ts) < (number(speakers, redis.call('HGET', speakers, '@first')) or 0) then
+if address == '' and tonumber(ts) < (number(speakers, spoke['@first']) or 0) then
   return heard('ignored')
 end
 note(user, ts, address ~= '')
 if address ~= '' or is_for_us(user, ts) then
-  if redis.call('HLEN', inbox) >= most then
+  if place.busy and redis.call('HLEN', inbox) >= most then
     return heard('full')
   end
   if is_looping(tonumber(ts)) then
     mark_seen(seen, '')
     return heard('looping')
   end
-  redis.call('HDEL', overheard, ts)
+  local list = kept()
   deliver(ts, user, message, seen)
-  catch_up()
+  catch_up(list)
   return heard('new')
 end
 keep(ts, message, user, seen)

@@ -54,6 +54,94 @@ local function count_up(thread, field, count)
   return tonumber(count)
 end
 
+-- Counts to add, by key and field. All are read, and found sound, before the first is written: a script
+-- that stops at a corrupt value has counted nothing when it is repeated. A key that is new expires in
+-- `seconds`, if given.
+local function collect(sums, key, field, count, seconds)
+  if not sums[key] then
+    sums[#sums + 1], sums[key] = key, {seconds = seconds, counts = {}}
+  end
+  local counts = sums[key].counts
+  counts[field] = (counts[field] or 0) + count
+end
+
+local function read_sums(sums)
+  for _, key in ipairs(sums) do
+    local sum, fields = sums[key], {}
+    for field in pairs(sum.counts) do
+      fields[#fields + 1] = field
+    end
+    local values = redis.call('HMGET', key, 'id', unpack(fields))
+    sum.id, sum.new, sum.changes = values[1], true, {}
+    for i, field in ipairs(fields) do
+      local value = values[i + 1]
+      if value and not string.match(value, '^-?%d+$') then
+        corrupt(key)
+      end
+      sum.new = sum.new and not value
+      sum.counts[field] = sum.counts[field] + (tonumber(value) or 0)
+      sum.changes[2 * i - 1] = field
+      sum.changes[2 * i] = string.format('%.0f', sum.counts[field])
+    end
+  end
+end
+
+local function write_sums(sums)
+  for _, key in ipairs(sums) do
+    redis.call('HSET', key, unpack(sums[key].changes))
+    if sums[key].new and sums[key].seconds then
+      redis.call('EXPIRE', key, sums[key].seconds)
+    end
+  end
+end
+
+-- What people are charged. Each charge is {day, channel, person, team, tokens, kinds: {kind: count}, keys:
+-- those of the rows, of the person's days, of two rankings, of the teams, and of the sums}.
+local CHARGE_KEYS = 11
+local function collect_charges(sums, charges, row_seconds, sum_seconds)
+  for _, charge in ipairs(charges) do
+    for kind, count in pairs(charge.kinds) do
+      if count ~= 0 then
+        local field = charge.channel .. ':' .. charge.person .. ':' .. kind
+        collect(sums, charge.keys[1], field, count, row_seconds)
+        for i = 6, CHARGE_KEYS do
+          collect(sums, charge.keys[i], kind, count, sum_seconds)
+        end
+      end
+    end
+  end
+end
+
+-- Add tokens to a ranking; false if it is corrupt.
+local function rank(key, member, tokens, seconds)
+  local score = redis.pcall('ZINCRBY', key, string.format('%.0f', tokens), member)
+  if type(score) ~= 'string' then
+    return false
+  elseif tonumber(score) == tokens then
+    redis.call('EXPIRE', key, seconds)
+  end
+  return true
+end
+
+-- The lists and rankings of charges. Like `read_sums` this leaves no count behind where it stops.
+local function list_charges(charges, row_seconds)
+  for _, charge in ipairs(charges) do
+    redis.call('SADD', charge.keys[5], charge.team)
+    if redis.call('SADD', charge.keys[2], charge.day .. ':' .. charge.channel) == 1 then
+      redis.call('EXPIRE', charge.keys[2], row_seconds)
+    end
+  end
+  for _, charge in ipairs(charges) do
+    local channels, people, tokens = charge.keys[3], charge.keys[4], charge.tokens
+    if not rank(channels, charge.channel, tokens, row_seconds) then
+      corrupt(channels)
+    elseif not rank(people, charge.person, tokens, row_seconds) then
+      rank(channels, charge.channel, -tokens, row_seconds)
+      corrupt(people)
+    end
+  end
+end
+
 -- Order of Slack's timestamps; equal ones, and values that are not numbers, compare as text.
 local function earlier(a, b)
   local x, y = tonumber(a) or 0, tonumber(b) or 0
@@ -74,17 +162,19 @@ end
 -- unknown. `seen_beats` is the highest count of heartbeats that the caller knows.
 local function notice_discontinuity(pulse, seen_beats)
   local run_id = server_run_id()
-  local known = redis.call('HMGET', pulse, 'run_id', 'beats')
+  local known = redis.call('HMGET', pulse, 'run_id', 'beats', 'restored_at')
   local beats = number(pulse, known[2]) or 0
   local replaced = known[1] and run_id ~= '' and known[1] ~= run_id
+  local restored_at = known[3] or '0'
   if replaced or beats < seen_beats then
-    redis.call('HSET', pulse, 'restored_at', string.format('%.6f', now()),
+    restored_at = string.format('%.6f', now())
+    redis.call('HSET', pulse, 'restored_at', restored_at,
       'beats', string.format('%d', math.max(beats, seen_beats)))
   end
   if replaced then
     redis.call('HSET', pulse, 'run_id', run_id)
   end
-  return redis.call('HGET', pulse, 'restored_at') or '0'
+  return restored_at
 end
 
 local function holds(thread, claim)
@@ -137,6 +227,25 @@ local function kind_of(message)
   end
 end
 
+-- A hash as a table.
+local function fields_of(key)
+  local flat, found = redis.call('HGETALL', key), {}
+  for i = 1, #flat, 2 do
+    found[flat[i]] = flat[i + 1]
+  end
+  return found
+end
+
+-- A table as a flat list of fields and values.
+local function flat(fields)
+  local list = {}
+  for field, value in pairs(fields) do
+    list[#list + 1] = field
+    list[#list + 1] = value
+  end
+  return list
+end
+
 local function leave(ready, entry)
   redis.call('XACK', ready, GROUP, entry)
   redis.call('XDEL', ready, entry)
@@ -161,15 +270,16 @@ local function joins(stamps, name, ts, message)
   return false
 end
 
--- The one way into an inbox: the message waits, its thread is ready, and `marks` say that it was seen.
--- `place` holds the keys of the thread and its name, `user` is the author. If the message belongs to the
--- turn under way, its worker gets to know.
-local function store_message(place, user, ts, message, marks, seen_seconds)
+-- The one way into an inbox: the message waits, its thread is ready, and `marks` say that it was seen, with
+-- a `value`. `place` holds the keys of the thread, its name and whether it is busy, `user` is the author. If
+-- the message belongs to the turn under way, its worker gets to know.
+local function store_message(place, user, ts, message, marks, seen_seconds, value)
   -- The first write: it fails as a whole where the server has no memory left.
   redis.call('HSET', place.inbox, ts, message)
   local thread, name = place.thread, place.name
-  if redis.call('EXISTS', thread) == 0 then
+  if not place.busy then
     enter(place.ready, thread, name, false, string.sub(name, -#ts - 1) == ':' .. ts)
+    place.busy = true
   else
     if joins(taken(place.turn), name, ts, message) and kind_of(message) == 'message' then
       redis.call('HSETNX', place.interrupts, name, 'late')
@@ -179,19 +289,28 @@ local function store_message(place, user, ts, message, marks, seen_seconds)
     end
   end
   for _, mark in ipairs(marks) do
-    redis.call('SET', mark, '', 'EX', seen_seconds)
+    redis.call('SET', mark, value or '', 'EX', seen_seconds)
   end
 end
 
 -- The result of a delivery: its verdict, how many wait in the thread, whether a turn is under way (2: it is
 -- suspended).
 local function delivery(outcome, inbox, turn, thread)
-  local active = redis.call('EXISTS', turn)
-  local facts = redis.call('HMGET', thread, 'requester', 'entry')
-  if active == 1 and facts[1] and not facts[2] then
-    active = 2
+  local list, active = redis.call('HGET', turn, 'taken'), 0
+  if list then
+    local facts = redis.call('HMGET', thread, 'requester', 'entry')
+    active = facts[1] and not facts[2] and 2 or 1
   end
-  return {outcome, redis.call('HLEN', inbox) - #taken(turn), active}
+  return {outcome, redis.call('HLEN', inbox) - (list and #parse(turn, list) or 0), active}
+end
+
+-- The fields of a journal that record steps, given as a flat list of names and values.
+local function steps_of(fields)
+  local found = {}
+  for i = 1, #fields, 2 do
+    found[i], found[i + 1] = '=' .. fields[i], fields[i + 1]
+  end
+  return found
 end
 
 -- A turn and the request to interrupt it end together.

@@ -1,10 +1,11 @@
--- Record the value of a step.
+-- Record the values of steps.
 -- KEYS thread, turn, interrupts
--- ARGV claim, step, value, name
+-- ARGV claim, name, fields...
+-- `fields` are names and values of steps.
 -- Returns the interrupt of the turn or nil.
 if not holds(thread, claim) then
   return SUPERSEDED
 end
 insist(turn)
-redis.call('HSET', turn, '=' .. step, value)
+redis.call('HSET', turn, unpack(steps_of(fields)))
 return redis.call('HGET', interrupts, name)

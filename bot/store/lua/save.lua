@@ -2,18 +2,26 @@
 -- KEYS thread, turn, conversation, idle, recent, orphans, record
 -- ARGV claim, name, place, step, value, orphan, records, fields...
 -- `step` is '' for none; `orphan` names the conversation as an orphan; `records` is a JSON list that
--- replaces our record ('': none does); `fields` are fields and values of the conversation.
+-- replaces our record ('': none does); `fields` are fields and values of the conversation. If the claim is
+-- lost, the conversation becomes an orphan.
+local used_at = string.format('%.6f', now())
+local old = redis.call('HMGET', conversation, 'engine', 'id', 'archived')
 if not holds(thread, claim) then
+  -- Unless the call is a repetition: its first reply was lost.
+  if (old[1] or '') .. '|' .. (old[2] or '') ~= orphan then
+    insist(orphans)
+    redis.call('ZADD', orphans, 'NX', used_at, orphan)
+  end
   return SUPERSEDED
 end
-local used_at = string.format('%.6f', now())
-local old = redis.call('HMGET', conversation, 'engine', 'id')
-redis.call('PERSIST', conversation)
+insist(conversation)
 redis.call('HSET', conversation, 'used_at', used_at, unpack(fields))
 redis.call('ZADD', idle, used_at, name)
 redis.call('ZADD', recent, used_at, place)
 redis.call('ZREM', orphans, orphan)
-redis.call('HDEL', conversation, 'archived')
+if old[3] then
+  redis.call('HDEL', conversation, 'archived')
+end
 if old[2] and old[2] ~= '' and old[1] .. '|' .. old[2] ~= orphan then
   redis.call('ZADD', orphans, used_at, old[1] .. '|' .. old[2])
   redis.call('HDEL', conversation, 'turns', 'messages', 'input_tokens', 'cached_tokens',

@@ -1,57 +1,56 @@
--- End a turn: remove its messages and its journal, save its record, and make the thread idle or
--- ready.
--- KEYS thread, inbox, turn, ready, interrupts, conversation, record, idle, dead, runs, recent...
+-- End a turn: charge its usage, save its record, remove its messages and its journal, and make the thread
+-- idle or ready.
+-- KEYS thread, inbox, turn, ready, interrupts, conversation, record, idle, dead, runs, latest, others...
 -- ARGV claim, name, place, last_item_id, counts, records, letter_id, letter, most: number,
 --   most_bytes: number, tombstone_seconds, owed, most_dead: number, run_ids, most_runs: number,
---   kept...
--- `counts` is a JSON object of increments, `records` a JSON list, `letter_id` '' where there is no dead
--- letter, `owed` '' where it stays as it is; `kept` are the ts of messages that are not done.
--- `run_ids` is a JSON list of the turn's runs.
--- Returns how many old dead letters were dropped.
+--   people: number, charges, row_seconds, sum_seconds, answer, latest_seconds, done...
+-- `others` are the lists of so many `people`, then the keys of each charge (`collect_charges`).
+-- `counts` is a JSON object of increments, `records` and `charges` are JSON lists, `letter_id` is '' where
+-- there is no dead letter, `owed` '' where it stays as it is; `done` are the ts of messages.
+-- `run_ids` is a JSON list of the turn's runs. `answer` ('': none) is the thread's last one from now on.
+-- Returns how many old dead letters were dropped, and the last answer before or nil.
+
 
 local function note_runs()
-  for _, id in ipairs(cjson.decode(run_ids)) do
-    redis.call('RPUSH', runs, id)
+  local ids = cjson.decode(run_ids)
+  if #ids > 0 then
+    if redis.call('RPUSH', runs, unpack(ids)) > most_runs then
+      redis.call('LTRIM', runs, -most_runs, -1)
+    end
+    redis.call('EXPIRE', runs, tombstone_seconds)
   end
-  redis.call('LTRIM', runs, -most_runs, -1)
-  redis.call('EXPIRE', runs, tombstone_seconds)
 end
 
-local function touch()
+-- Without a remote conversation the hash is a tombstone.
+local function touch(sum)
   local used_at = string.format('%.6f', now())
-  redis.call('HSET', conversation, 'used_at', used_at)
-  for field, count in pairs(cjson.decode(counts)) do
-    add(conversation, field, count)
+  local changes = {'used_at', used_at}
+  if sum.id then
+    if last_item_id ~= '' then
+      changes[3], changes[4] = 'last_item_id', last_item_id
+    end
+    if owed ~= '' then
+      changes[#changes + 1], changes[#changes + 2] = 'owed', owed
+    end
+    redis.call('ZADD', idle, used_at, name)
+    for i = 1, people do
+      redis.call('ZADD', others[i], used_at, place)
+    end
   end
-  if redis.call('HEXISTS', conversation, 'id') == 0 then
-    redis.call('EXPIRE', conversation, tombstone_seconds)
-    return
-  end
-  if last_item_id ~= '' then
-    redis.call('HSET', conversation, 'last_item_id', last_item_id)
-  end
-  if owed ~= '' then
-    redis.call('HSET', conversation, 'owed', owed)
-  end
-  redis.call('ZADD', idle, used_at, name)
-  for _, key in ipairs(recent) do
-    redis.call('ZADD', key, used_at, place)
+  for _, value in ipairs(changes) do
+    sum.changes[#sum.changes + 1] = value
   end
 end
 
-local function remember()
-  local bytes = 0
-  for _, line in ipairs(cjson.decode(records)) do
-    redis.call('RPUSH', record, line)
-    bytes = bytes + #line
-  end
-  bytes = add(conversation, 'record_bytes', bytes)
-  local length = redis.call('LLEN', record)
+-- Add to our record, and drop its oldest lines once it is too long.
+local function remember(lines, sum)
+  local length, bytes = redis.call('RPUSH', record, unpack(lines)), sum.counts.record_bytes
   while length > 1 and (length > most or bytes > most_bytes) do
-    local gone = redis.call('LPOP', record)
-    bytes = add(conversation, 'record_bytes', -#gone)
+    bytes = bytes - #redis.call('LPOP', record)
     length = length - 1
   end
+  sum.changes[#sum.changes + 1] = 'record_bytes'
+  sum.changes[#sum.changes + 1] = string.format('%.0f', bytes)
 end
 
 -- Drop a tenth at once, so that a flood does not sort all of them each time.
@@ -74,34 +73,57 @@ local function drop_oldest(limit)
   return gone
 end
 
-if not holds(thread, claim) then
+local held = redis.call('HMGET', thread, 'claim', 'entry')
+if held[1] ~= claim then
   return SUPERSEDED
 end
-local entry = redis.call('HGET', thread, 'entry')
+-- What may stop at a corrupt key comes first; it is repeated then.
 insist(thread)
+local sums, lines, spent, previous = {}, cjson.decode(records), cjson.decode(charges), false
+for field, count in pairs(cjson.decode(counts)) do
+  collect(sums, conversation, field, count)
+end
+for _, line in ipairs(lines) do
+  collect(sums, conversation, 'record_bytes', #line)
+end
+for i, charge in ipairs(spent) do
+  local first = people + (i - 1) * CHARGE_KEYS
+  charge.keys = {unpack(others, first + 1, first + CHARGE_KEYS)}
+end
+collect_charges(sums, spent, row_seconds, sum_seconds)
+read_sums(sums)
+local sum = sums[conversation]
+if #lines > 0 then
+  redis.call('LLEN', record)
+end
 note_runs()
-touch()
-remember()
-local is_kept = {}
-for _, ts in ipairs(kept) do
-  is_kept[ts] = true
+if answer ~= '' then
+  previous = redis.call('SET', latest, answer, 'EX', latest_seconds, 'GET')
 end
-for _, ts in ipairs(taken(turn)) do
-  if not is_kept[ts] then
-    redis.call('HDEL', inbox, ts)
-  end
+if letter_id ~= '' then
+  redis.call('HSET', dead, letter_id, letter)
 end
-drop_turn(turn, interrupts, name)
-leave(ready, entry)
+touch(sum)
+list_charges(spent, row_seconds)
+-- From here on nothing fails.
+if #lines > 0 then
+  remember(lines, sum)
+end
+write_sums(sums)
+if not sum.id then
+  redis.call('EXPIRE', conversation, tombstone_seconds)
+end
+if #done > 0 then
+  redis.call('HDEL', inbox, unpack(done))
+end
+redis.call('HDEL', interrupts, name)
+leave(ready, held[2])
 if redis.call('HLEN', inbox) == 0 then
-  redis.call('DEL', thread)
+  redis.call('DEL', turn, thread)
 else
+  redis.call('DEL', turn)
   redis.call('HDEL', thread, 'claim', 'worker', 'attempts', 'crashes', 'reason', 'retried',
     'requester')
   enter(ready, thread, name)
 end
-if letter_id ~= '' then
-  redis.call('HSET', dead, letter_id, letter)
-  return drop_oldest(most_dead)
-end
-return 0
+return {letter_id ~= '' and drop_oldest(most_dead) or 0, previous}

@@ -1,10 +1,11 @@
 -- Turn a stream entry into a claim: the messages of the turn that was begun, or a new batch.
 -- KEYS thread, inbox, turn, ready, interrupts, conversation, settings, aside, later,
---   pulse
+--   pulse, overheard, speakers, record
 -- ARGV entry, claim, worker, name, aside_seconds, seen_beats: number, settling_seconds: number
 -- Returns nil where the entry is no longer the thread's, nil or a count of corrupt messages where nothing
--- waits; else {messages, turn, thread, conversation, settings, corrupt, restored_at, interrupt}: the three
--- in the middle as flat lists of fields and values, the settings as a list of their newest versions;
+-- waits; else {messages, turn, thread, conversation, settings, corrupt, restored_at, interrupt, how many
+-- messages were overheard, speakers, whether there may be a record}: the three in the middle as flat lists
+-- of fields and values, the settings as a list of their newest versions;
 -- `corrupt` counts messages that were no JSON and were set aside. Returns 'settling' for some seconds
 -- after an older state was noticed, in which workers write back what they know of their turns.
 local set_aside = 0
@@ -22,10 +23,10 @@ local function bound(messages)
 end
 
 -- The messages and their ts. Corrupt ones are set aside, so that the others are answered.
-local function read(list)
+local function read(list, texts)
   local messages, stamps = {}, {}
-  for _, ts in ipairs(list) do
-    local message = redis.call('HGET', inbox, ts)
+  for i, ts in ipairs(list) do
+    local message = texts[i]
     if message and kind_of(message) then
       messages[#messages + 1], stamps[#stamps + 1] = message, ts
     elseif message then
@@ -41,9 +42,15 @@ end
 -- All waiting messages, in Slack's order. Messages after the last reset are left for the next turn;
 -- without a reset, messages after the last stop, or after the last request for another answer.
 local function new_batch()
-  local list = redis.call('HKEYS', inbox)
+  local waiting, list, texts = fields_of(inbox), {}, {}
+  for ts in pairs(waiting) do
+    list[#list + 1] = ts
+  end
   table.sort(list, earlier)
-  local messages, stamps = read(list)
+  for i, ts in ipairs(list) do
+    texts[i] = waiting[ts]
+  end
+  local messages, stamps = read(list, texts)
   local last_of = {}
   for i, message in ipairs(messages) do
     last_of[kind_of(message)] = i
@@ -56,24 +63,36 @@ local function new_batch()
 end
 
 local restored_at = notice_discontinuity(pulse, seen_beats)
-if now() < tonumber(restored_at) + settling_seconds then
+local time = now()
+if time < tonumber(restored_at) + settling_seconds then
   return 'settling'
 end
 insist(thread)
-if redis.call('HGET', thread, 'entry') ~= entry then
+local state = fields_of(thread)
+if state.entry ~= entry then
   leave(ready, entry)
   recover(ready, later, thread, name, inbox, turn)
   return false
 end
-local messages = read(taken(turn))
+local journal, messages, interrupt = fields_of(turn), {}, ''
+local in_turn = journal.taken and parse(turn, journal.taken) or {}
+if #in_turn > 0 then
+  messages = read(in_turn, redis.call('HMGET', inbox, unpack(in_turn)))
+end
 if #messages > 0 then
-  local facts = redis.call('HMGET', turn, 'id', 'taken_at')
-  if not facts[1] or not number(turn, facts[2]) then
+  if not journal.id or not number(turn, journal.taken_at) then
     corrupt(turn)
   end
+  interrupt = redis.call('HGET', interrupts, name) or ''
 else
-  drop_turn(turn, interrupts, name)
-  redis.call('HDEL', thread, 'requester')
+  if next(journal) then
+    redis.call('DEL', turn)
+  end
+  redis.call('HDEL', interrupts, name)
+  if state.requester then
+    redis.call('HDEL', thread, 'requester')
+    state.requester = nil
+  end
   local stamps
   messages, stamps = new_batch()
   if #messages == 0 then
@@ -83,12 +102,13 @@ else
   end
   -- The turn's id: the same for the same question, so that a turn that restarts after the loss of
   -- its journal finds the results of the first one. A dead letter that is retried is another turn.
-  local retried = redis.call('HGET', thread, 'retried') or ''
-  local facts = table.concat({name, kind_of(messages[1]), stamps[1], retried}, '|')
-  redis.call('HSET', turn, 'id', string.sub(redis.sha1hex(facts), 1, 16), 'taken', cjson.encode(stamps),
-    'taken_at', string.format('%.6f', now()))
+  local facts = table.concat({name, kind_of(messages[1]), stamps[1], state.retried or ''}, '|')
+  journal = {id = string.sub(redis.sha1hex(facts), 1, 16), taken = cjson.encode(stamps),
+    taken_at = string.format('%.6f', time)}
+  redis.call('HSET', turn, unpack(flat(journal)))
 end
 redis.call('HSET', thread, 'claim', claim, 'worker', worker)
-return {messages, redis.call('HGETALL', turn), redis.call('HGETALL', thread),
-  redis.call('HGETALL', conversation), redis.call('LRANGE', settings, 0, 2), set_aside, restored_at,
-  redis.call('HGET', interrupts, name) or ''}
+local known = redis.call('HGETALL', conversation)
+return {messages, flat(journal), flat(state), known, redis.call('LRANGE', settings, 0, 2), set_aside,
+  restored_at, interrupt, redis.call('HLEN', overheard), redis.call('HKEYS', speakers),
+  #known > 0 and 1 or redis.call('EXISTS', record)}

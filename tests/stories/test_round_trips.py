@@ -1,0 +1,60 @@
+"""How often a turn calls Redis: each round trip adds to the wait for an answer."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.timing import Timing, WorkerTiming
+from tests.redis_server import RedisServer
+from tests.redis_traffic import Traffic, open_traffic
+from tests.world import World, open_world
+
+TURNS = {
+    "responses": {
+        "root": ["take", "begin", "save begin", "record", "begin pace", "settle"],
+        "follow-up": ["take", "begin", "record", "begin pace", "settle"],
+    },
+    "assistants": {
+        "root": ["take", "begin", "save begin", "begin", "record", "begin pace", "settle"],
+        "follow-up": ["take", "begin", "begin", "record", "begin pace", "settle"],
+    },
+}
+"""The round trips of a worker for one turn. Besides these it reads the message, `web` stores it,
+and a mention is delivered twice."""
+BESIDES = 3
+MOST_ROUND_TRIPS = 10
+MOST_COMMANDS = {"root": 105, "follow-up": 90}
+"""Commands inside of scripts, those of `web` included."""
+OF_TURNS = frozenset(
+    {
+        *("take", "begin", "record", "save", "settle", "catch_up", "account", "orphan"),
+        *("GET", "LRANGE", "PTTL"),
+    }
+)
+NO_BEATS = Timing(worker=WorkerTiming(heartbeat=600.0, lifetime=1200.0))
+
+
+async def count(world: World, traffic: Traffic, root: str) -> tuple[list[str], int]:
+    """The round trips of a turn, and the commands inside of its scripts."""
+    traffic.reset()
+    await world.ask("#general", "and this?" if root else "@bot hello", thread_ts=root)
+    trips = [" ".join(trip) for trip in traffic.trips if trip[0] in OF_TURNS]
+    return trips, traffic.inner_commands
+
+
+@pytest.mark.parametrize("engine", ["responses", "assistants"])
+async def test_a_turn_takes_at_most_ten_round_trips(
+    engine: str, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"engine": engine, "timing": NO_BEATS, "bot_feedback": False}
+    async with (
+        open_traffic(redis_server, tmp_path) as traffic,
+        open_world(traffic.url, tmp_path, **given) as world,
+    ):
+        root = await world.ask("#general", "@bot hello")  # loads the scripts
+        for kind, thread_ts in (("follow-up", root), ("root", "")):
+            trips, commands = await count(world, traffic, thread_ts)
+            assert trips == TURNS[engine][kind]
+            assert len(trips) + BESIDES <= MOST_ROUND_TRIPS
+            assert commands <= MOST_COMMANDS[kind]
