@@ -1,11 +1,9 @@
 """The checks of Redis for `bot doctor`. INFO alone is enough where a host forbids CONFIG."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
-from urllib.parse import urlsplit
 
 from redis.exceptions import ResponseError
 
@@ -23,22 +21,24 @@ from bot.settings import Settings
 from bot.store.claims import pairs
 from bot.store.connection import Connection
 from bot.store.inbox import Inbox
+from bot.store.judge import (
+    Info,
+    judge_connections,
+    judge_eviction,
+    judge_persistence,
+    judge_room,
+    judge_tls,
+    judge_version,
+)
 from bot.store.keys import Keys
-from bot.store.record_space import Memory, RecordSpace, judge_memory
+from bot.store.record_space import RecordSpace, judge_memory
 from bot.store.repairs import connect, first_line, set_on_server, speaks_plain
 from bot.store.sealed import Sealed
+from bot.store.topology_check import TopologyCheck
 
-OLDEST = (6, 2)
-"""`XPENDING ... IDLE` and the scripts need it."""
-ADVISED = (7, 0)
 CLOCK_SECONDS = 30.0
-PROCESSES_IN_A_DEPLOY = 4
-"""web and worker, old and new: both releases run side by side during a deploy."""
-FULL = 0.8
 WAITING_TOO_LONG = 60.0
 START_WORKER = "start one: `bot worker`, or `bot run` for everything in one process"
-
-Info = Mapping[str, Any]
 
 _FIXES = (
     (
@@ -47,6 +47,14 @@ _FIXES = (
         "BOT_REDIS_TLS_VERIFY=false",
     ),
     ("WRONG_VERSION_NUMBER", "the port speaks no TLS: begin REDIS_URL with redis://"),
+    (
+        "no Sentinel answers: AuthenticationError",
+        "add ?sentinel_password=… to REDIS_URL; the password before the @ is the servers'",
+    ),
+    ("No such master", "the path of REDIS_URL names no primary that the Sentinels watch"),
+    ("no Sentinel answers", "are the Sentinels in REDIS_URL right, and do they run?"),
+    ("names one node of a cluster", "begin REDIS_URL with redis+cluster:// or rediss+cluster://"),
+    ("no node of the cluster", "does one of the nodes in REDIS_URL run, as part of a cluster?"),
     ("WRONGPASS", "user or password in REDIS_URL are wrong"),
     ("AuthenticationError", "user or password in REDIS_URL are wrong or missing"),
     ("NOAUTH", "put the password into REDIS_URL: redis://:PASSWORD@host:port"),
@@ -91,6 +99,7 @@ class RedisChecks:
         return (
             Check("redis", self.server),
             Check("redis tls", self.tls),
+            Check("redis topology", self.topology, needs),
             Check("redis writes", self.writes, needs),
             Check("redis eviction", self.eviction, needs),
             Check("redis room", self.room, needs),
@@ -116,6 +125,11 @@ class RedisChecks:
     async def tls(self) -> Finding:
         """Whether the connection is encrypted."""
         return judge_tls(self._settings.redis_url, verified=self._settings.redis_tls_verify)
+
+    async def topology(self) -> Finding:
+        """Whether another server could take over, and what the address leads to."""
+        check = TopologyCheck(self._connection, self._settings, self._info)
+        return await check.look()
 
     async def writes(self) -> Finding:
         """Whether scripts may run and write: no replica, no full memory, no missing permission."""
@@ -206,108 +220,6 @@ class RedisChecks:
         except (StoreUnavailable, ResponseError):
             return None
         return pairs(reply).get(name)
-
-
-def judge_version(info: Info) -> Finding:
-    """Valkey reports the compatible Redis in `redis_version` and its own version separately."""
-    told = str(info.get("redis_version", "0"))
-    version = tuple(int(part) for part in told.split(".")[:2] if part.isdecimal())
-    own = info.get("valkey_version")
-    name = f"Valkey {own}" if own else f"Redis {told}"
-    if version < OLDEST:
-        return failed(f"{name} is too old", "the bot needs Redis 6.2 or Valkey 7.2, or newer")
-    if version < ADVISED:
-        return warning(f"{name} is the oldest that works", "upgrade to Redis 7 or Valkey 8")
-    return ok(name)
-
-
-def judge_tls(url: str, *, verified: bool) -> Finding:
-    parts = urlsplit(url)
-    if parts.scheme == "unix" or parts.hostname in ("localhost", "127.0.0.1", "::1"):
-        return ok("not needed: on this machine")
-    if parts.scheme == "rediss":
-        if verified:
-            return ok("encrypted, certificate verified")
-        return ok("encrypted; the certificate is not verified (BOT_REDIS_TLS_VERIFY)")
-    return warning(
-        "messages travel to Redis unencrypted",
-        "use a rediss:// address, unless the network between is your own",
-    )
-
-
-def judge_eviction(info: Info) -> Finding:
-    policy = str(info.get("maxmemory_policy", "unknown"))
-    most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
-    fix = (
-        "redis-cli config set maxmemory-policy noeviction "
-        "(Heroku: heroku redis:maxmemory --policy noeviction)"
-    )
-    if policy.startswith("allkeys"):
-        return failed(f"{policy}: a full Redis evicts waiting messages", fix)
-    if policy.startswith("volatile"):
-        return warning(
-            f"{policy}: a full Redis evicts delivery marks, and the bot may answer twice", fix
-        )
-    if policy != "noeviction":
-        return skipped("this server does not report its policy; it must be noeviction")
-    if most and used > FULL * most:
-        return warning(
-            f"noeviction, and {100 * used // most} % of the memory is in use",
-            "a larger plan or maxmemory, or a shorter retention; a full Redis accepts no messages",
-        )
-    return ok("noeviction")
-
-
-def judge_room(memory: Memory | None, bytes_per_turn: int) -> Finding:
-    """How many more turns fit, each of which leaves so many bytes."""
-    if memory is None:
-        return skipped("this server does not report its memory")
-    used, each = f"{memory.used / 1e6:,.1f}", f"{bytes_per_turn / 1000:.1f} KB each"
-    if not memory.limit:
-        return ok(f"no limit; {used} MB in use, {each} turn")
-    turns = max(0, memory.limit - memory.used) // bytes_per_turn
-    text = (
-        f"room for {turns:,} more turns ({each}; {used} of {memory.limit / 1e6:,.1f} MB are in use)"
-    )
-    if memory.ratio < FULL:
-        return ok(text)
-    return warning(
-        f"{text}; the oldest records are being deleted",
-        "a larger plan or maxmemory, or a shorter BOT_RETENTION_DAYS",
-    )
-
-
-def judge_persistence(info: Info, save: str | None, fsync: str | None) -> Finding:
-    """`save` and `fsync` are the server's settings for snapshots and for syncing to disk; None if
-    unknown."""
-    if info.get("aof_last_write_status", "ok") != "ok" or (
-        info.get("rdb_last_bgsave_status", "ok") != "ok"
-    ):
-        return failed("Redis cannot write its data to disk", "free disk space; see Redis's own log")
-    if int(info.get("aof_enabled", 0)):
-        if fsync == "always":
-            return ok("append-only file, complete at any moment")
-        return ok(
-            "append-only file; a crash of Redis may lose two seconds (not so: appendfsync always)"
-        )
-    fix = "redis-cli config set appendonly yes (Heroku: a premium plan)"
-    if save:
-        return warning("snapshots only: a crash of Redis loses the last minutes", fix)
-    if save is None:
-        return warning("no append-only file: a crash of Redis may lose waiting messages", fix)
-    return warning("none: a restart of Redis loses conversations and waiting messages", fix)
-
-
-def judge_connections(cap: int, used: int, ours: int) -> Finding:
-    """`cap` and `used` are reported by the server; `ours` is BOT_REDIS_CONNECTIONS."""
-    needed = PROCESSES_IN_A_DEPLOY * ours
-    text = f"{used} of {cap} in use, up to {ours} a process"
-    fix = f"set BOT_REDIS_CONNECTIONS={max(3, cap // PROCESSES_IN_A_DEPLOY - 1)}, or a larger plan"
-    if cap < ours:
-        return failed(text, fix)
-    if cap < needed:
-        return warning(f"{text}; web and worker need {needed} during a deploy", fix)
-    return ok(text)
 
 
 def _fix(error: Exception) -> str:

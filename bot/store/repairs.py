@@ -2,10 +2,10 @@
 
 import asyncio
 import re
-from urllib.parse import urlsplit
 
 from redis.exceptions import ResponseError
 
+from bot.addresses import parse_address
 from bot.checks import Repair, RepairFailed
 from bot.errors import StoreUnavailable
 from bot.settings import Settings
@@ -58,13 +58,13 @@ async def _change(connection: Connection, name: str, value: str) -> str:
 
 
 async def speaks_plain(url: str) -> bool:
-    """Whether a `rediss://` address leads to a port without TLS, which would never answer."""
-    parts = urlsplit(url)
-    if parts.scheme != "rediss":
+    """Whether an address with TLS leads to a port without TLS, which would never answer."""
+    address = parse_address(url)
+    if not (address.sentinel_tls if address.kind == "sentinel" else address.tls):
         return False
     try:
         async with asyncio.timeout(PLAIN_SECONDS):
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 6379)
+            reader, writer = await asyncio.open_connection(*address.hosts[0])
             try:
                 writer.write(b"PING\r\n")
                 return (await reader.read(1)) in (b"+", b"-")

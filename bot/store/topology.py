@@ -195,6 +195,7 @@ class Sentinels(Located):
 
     def __init__(self, address: Address, options: dict[str, Any], timing: StoreTiming) -> None:
         super().__init__(address, options, timing.connect_timeout)
+        self.primary = address.primary
         self._check_every = timing.primary_check
         self._check_at = 0.0
         self._checking: asyncio.Task[None] | None = None
@@ -235,7 +236,7 @@ class Sentinels(Located):
         return bool(role[0] != "master")
 
     async def _ask(self, sentinel: "Redis") -> tuple[int, Host]:
-        state = await sentinel.execute_command("SENTINEL MASTER", self._address.primary)  # type: ignore[no-untyped-call]  # redis-py's gap
+        state = await sentinel.execute_command("SENTINEL MASTER", self.primary)  # type: ignore[no-untyped-call]  # redis-py's gap
         return int(state["config-epoch"]), (state["ip"], int(state["port"]))
 
     async def close(self) -> None:

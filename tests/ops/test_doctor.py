@@ -88,6 +88,7 @@ async def test_a_current_durable_redis_passes() -> None:
     assert {name: finding.level for name, finding in found.items()} == {
         "redis": "ok",
         "redis tls": "ok",
+        "redis topology": "ok",
         "redis writes": "ok",
         "redis eviction": "ok",
         "redis room": "ok",
@@ -162,9 +163,9 @@ async def test_the_oldest_redis_works_with_a_warning() -> None:
 
 
 def test_an_older_redis_fails() -> None:
-    assert bot.store.checks.judge_version({"redis_version": "5.0.14"}).level == "failed"
+    assert bot.store.judge.judge_version({"redis_version": "5.0.14"}).level == "failed"
     valkey = {"redis_version": "7.2.4", "valkey_version": "9.1.2"}
-    assert bot.store.checks.judge_version(valkey).text == "Valkey 9.1.2"
+    assert bot.store.judge.judge_version(valkey).text == "Valkey 9.1.2"
 
 
 async def test_tls_that_cannot_be_verified_and_tls_where_there_is_none(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ async def test_tls_that_cannot_be_verified_and_tls_where_there_is_none(tmp_path:
 
 
 def test_a_redis_elsewhere_without_tls_is_a_warning() -> None:
-    judge = bot.store.checks.judge_tls
+    judge = bot.store.judge.judge_tls
     assert judge("redis://redis.example.com:6379/0", verified=True).level == "warning"
     assert judge("rediss://redis.example.com:6379/0", verified=True).level == "ok"
     assert "not verified" in judge("rediss://redis.example.com/0", verified=False).text
@@ -189,7 +190,7 @@ def test_a_redis_elsewhere_without_tls_is_a_warning() -> None:
 
 def test_a_nearly_full_redis_is_a_warning() -> None:
     info = {"maxmemory_policy": "noeviction", "maxmemory": 100, "used_memory": 90}
-    found = bot.store.checks.judge_eviction(info)
+    found = bot.store.judge.judge_eviction(info)
     assert found.level == "warning"
     assert "90 %" in found.text
 
