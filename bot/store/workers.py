@@ -65,6 +65,10 @@ class Workers:
             circuits={name: (reason, float(retry)) for name, reason, retry in circuits},
         )
 
+    async def trust_server(self) -> None:
+        """Take the next server for the one before: it was stopped in order and lost nothing."""
+        await self._connection.execute("HDEL", self._keys.pulse, "run_id")
+
     async def wake(self, threads: Sequence[Thread]) -> None:
         """Make threads ready that were to come back later."""
         await self._connection.run_many(

@@ -11,6 +11,7 @@ from bot.settings import Settings
 from bot.slack.events import EVENTS
 from bot.slack.scopes import SCOPES
 from bot.slack.surfaces.commands import all_commands
+from bot.store import open_own_store
 from bot.store.server import open_server
 from bot.tryout.config import configure, describe_engine, has_own_tools, state_directory
 from bot.tryout.state_dir import REDIS, WORKSPACE, open_state_dir
@@ -47,6 +48,9 @@ async def open_sandbox(*, tell: Tell, fresh: bool = False, port: int = 0) -> Asy
             _open_tools(directory, tell) as tools,
         ):
             config = await configure(slack, redis_url, tools)
+            async with open_own_store(config.settings) as store:
+                # Nothing was restored: without this, no turn would be taken for some seconds.
+                await store.workers.trust_server()
             for note in config.notes:
                 tell(note)
             tell(describe_engine(config.settings))

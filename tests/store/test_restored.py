@@ -41,6 +41,15 @@ async def test_a_replaced_server_is_detected_as_an_older_state(store: Store) -> 
     assert not await beat(store)
 
 
+async def test_a_server_that_was_stopped_in_order_holds_no_older_state(store: Store) -> None:
+    assert not await beat(store)
+    await store.redis.hset(store.keys.pulse, "run_id", "0" * 40)
+    await store.workers.trust_server()
+    assert not await beat(store)
+    await store.redis.hset(store.keys.pulse, "beats", 0)
+    assert await beat(store), "a lower count is still noticed"
+
+
 async def test_data_of_the_previous_version_is_not_an_older_state(store: Store) -> None:
     assert not await beat(store)
     await store.redis.hdel(store.keys.pulse, "run_id", "beats", "restored_at")
