@@ -67,13 +67,21 @@ class Bot:
 
 
 async def serve(
-    settings: Settings, *, web_part: bool, work_part: bool, engines: Engines = open_engine
+    settings: Settings,
+    *,
+    web_part: bool,
+    work_part: bool,
+    engines: Engines = open_engine,
+    lifeline: int | None = None,
 ) -> None:
-    """Run the bot's two parts, or one of them, until SIGTERM or SIGINT.
+    """Run the bot's two parts, or one of them, until SIGTERM or SIGINT, or the end of `lifeline`: a
+    pipe that is closed with the parent process.
 
     Raises ConfigError, StoreUnavailable or Retry when the start fails.
     """
     stop = stop_on_signals()
+    if lifeline is not None:
+        asyncio.get_running_loop().add_reader(lifeline, stop.set)
     watchdog = Watchdog(settings.bot_stall_log, settings.bot_stall_exit)
     async with open_bot(
         settings,

@@ -6,6 +6,7 @@
 import asyncio
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -27,12 +28,17 @@ def main() -> None:
     """The entry point of `bot`, its second name `threadbot`, and `python -m bot`."""
     try:
         commands(prog_name="threadbot" if Path(sys.argv[0]).stem == "threadbot" else "bot")
-    except ConfigError as error:
-        click.echo(f"bot: {error}", err=True)
-        sys.exit(EXIT_CONFIG)
     except BotError as error:
-        click.echo(f"bot: cannot start: {error}", err=True)
-        sys.exit(EXIT_UNAVAILABLE)
+        sys.exit(_report(error))
+
+
+def _report(error: BotError) -> int:
+    """Print why the bot cannot start; returns the exit code."""
+    if isinstance(error, ConfigError):
+        click.echo(f"bot: {error}", err=True)
+        return EXIT_CONFIG
+    click.echo(f"bot: cannot start: {error}", err=True)
+    return EXIT_UNAVAILABLE
 
 
 @click.group()
@@ -41,10 +47,23 @@ def commands() -> None:
     """A self-hosted AI assistant for Slack."""
 
 
+_processes = click.option(
+    "--processes",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Processes that share the memory of the code; each uses one processor core.",
+)
+
+
 @commands.command()
-def run() -> None:
-    """Run everything in one process."""
-    _serve(web_part=True, work_part=True)
+@_processes
+def run(processes: int) -> None:
+    """Run everything in one process, or one process that receives and others that answer."""
+    if processes == 1:
+        _serve(web_part=True, work_part=True)
+    else:
+        _supervise(web=1, workers=processes - 1)
 
 
 @commands.command()
@@ -54,9 +73,16 @@ def web() -> None:
 
 
 @commands.command()
-def worker() -> None:
-    """Answer the messages that wait in Redis."""
-    _serve(web_part=False, work_part=True)
+@_processes
+def worker(processes: int) -> None:
+    """Answer the messages that wait in Redis.
+
+    With several processes each has its own health port: BOT_HEALTH_PORT and the numbers after it.
+    """
+    if processes == 1:
+        _serve(web_part=False, work_part=True)
+    else:
+        _supervise(web=0, workers=processes)
 
 
 @commands.command(name="try")
@@ -371,3 +397,30 @@ def _serve(*, web_part: bool, work_part: bool) -> None:
     from bot.app import serve  # only now: a wrong setting is reported without delay
 
     asyncio.run(serve(loaded, web_part=web_part, work_part=work_part))
+
+
+def _supervise(*, web: int, workers: int) -> None:
+    """Run `web` processes that receive, and `workers` that answer."""
+    loaded = settings.load()
+    log.configure(loaded.bot_log_level, loaded.secrets)
+
+    import bot.work_part  # noqa: F401  # before the fork, so that all share it
+    from bot import app
+    from bot.engines import preload
+    from bot.supervisor import Supervisor
+
+    preload(loaded)
+
+    def work(number: int, lifeline: int) -> int:
+        is_web = number < web
+        port = loaded.bot_health_port
+        health_port = port + number - web if port and not is_web else None
+        own = loaded.model_copy(update={"bot_health_port": health_port})
+        try:
+            asyncio.run(app.serve(own, web_part=is_web, work_part=not is_web, lifeline=lifeline))
+        except BotError as error:
+            return _report(error)
+        return 0
+
+    works = [partial(work, number) for number in range(web + workers)]
+    sys.exit(Supervisor(works, (EXIT_CONFIG, EXIT_UNAVAILABLE)).run())

@@ -8,6 +8,7 @@ that an earlier attempt of this very step may have reached the server, and the e
 it acts.
 """
 
+import importlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -184,3 +185,10 @@ async def open_engine(
 
         async with open_responses(settings, timing) as responses:
             yield responses
+
+
+def preload(settings: Settings) -> None:
+    """Import the engine that `open_engine` will open."""
+    if settings.bot_engine in PROTOCOLS:
+        importlib.import_module("bot.engines.assistants")
+        importlib.import_module("bot.engines.router")
