@@ -24,15 +24,16 @@ from bot.health import Probe, add_routes
 from bot.running import running
 from bot.settings import Settings
 from bot.slack.answer.waiting import showing_waits
-from bot.slack.client import SlackClient, identify, open_client
+from bot.slack.client import open_client
 from bot.slack.delivery_notes import DeliveryNotes
 from bot.slack.dispatch import Dispatcher
 from bot.slack.http_server import listening
+from bot.slack.opening import add_install_routes, find_lifecycle, open_workspaces
 from bot.slack.people import People
 from bot.slack.server import add_events_route, open_socket_mode
 from bot.slack.signatures import Verifier
 from bot.slack.workspace_app import open_app
-from bot.slack.workspaces import OneWorkspace, PerWorkspace, Workspace, make_workspace
+from bot.slack.workspaces import PerWorkspace, Workspace, Workspaces
 from bot.store import Store, open_own_store
 from bot.telemetry import audit_log
 from bot.telemetry.log import log
@@ -56,13 +57,14 @@ class Bot:
 
     store: Store
     engine: Engine | None
-    workspaces: OneWorkspace
+    workspaces: Workspaces
     address: tuple[str, int] | None
     work: asyncio.Task[None] | None = None
 
     @property
     def people(self) -> People:
-        """The people of the bot's own workspace."""
+        """The people of the workspace of `SLACK_BOT_TOKEN`."""
+        assert self.workspaces.own is not None
         return self.workspaces.own.people
 
 
@@ -118,7 +120,9 @@ async def open_bot(
         store = await stack.enter_async_context(open_own_store(settings, timing.store))
         await _patiently(store.ping, timing.start_patience)
         client = await stack.enter_async_context(open_client(settings))
-        workspaces = await _open_workspaces(settings, timing, store, client)
+        workspaces = await _patiently(
+            lambda: open_workspaces(settings, timing.slack, store, client), timing.start_patience
+        )
         probes: dict[str, Probe] = {"redis": _pinged(store), "slack": _known(workspaces.own)}
         engine: Engine | None = None
         work = None
@@ -127,7 +131,7 @@ async def open_bot(
 
             opened = await stack.enter_async_context(engines(settings, timing.engine))
             part = await stack.enter_async_context(
-                open_work(settings, timing, store, client, workspaces, opened, tools)
+                open_work(settings, timing, store, workspaces, opened, tools)
             )
             engine, work = part.engine, part.task
             probes["worker"] = part.is_alive
@@ -136,7 +140,9 @@ async def open_bot(
             await stack.enter_async_context(running(store.redelivery.watch()))
             notes = DeliveryNotes(store)
             build = partial(open_app, store, timing.slack, summarize(tools))
-            dispatcher = Dispatcher(PerWorkspace(workspaces, build), notes)
+            dispatcher = Dispatcher(
+                PerWorkspace(workspaces, build), notes, find_lifecycle(workspaces, store, client)
+            )
             if settings.socket_mode:
                 probes["socket"] = await stack.enter_async_context(
                     open_socket_mode(dispatcher, client, settings, store)
@@ -145,6 +151,8 @@ async def open_bot(
         token = settings.bot_metrics_token
         token_text = token.get_secret_value() if token else ""
         add_routes(site, store, probes, public=web_part, token=token_text, is_stalled=is_stalled)
+        if web_part:
+            add_install_routes(site, workspaces, store, client, settings)
         if web_part and not settings.socket_mode:
             add_events_route(site, dispatcher, _verifier(settings), notes)
         port = settings.port if web_part else settings.bot_health_port
@@ -154,13 +162,6 @@ async def open_bot(
             port_opened = listening(site, settings.bot_host, port, variable)
             address = await stack.enter_async_context(port_opened)
         yield Bot(store, engine, workspaces, address, work)
-
-
-async def _open_workspaces(
-    settings: Settings, timing: Timing, store: Store, client: SlackClient
-) -> OneWorkspace:
-    identity = await _patiently(lambda: identify(client), timing.start_patience)
-    return OneWorkspace(make_workspace(client, identity, settings, store.circuits, timing.slack))
 
 
 @asynccontextmanager
@@ -189,7 +190,8 @@ async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_en
         open_own_store(settings) as store,
         engines(settings, EngineTiming()) as engine,
     ):
-        sweeper = Sweeper(store, engine, settings.bot_retention_days)
+        days = settings.bot_retention_days, settings.bot_uninstall_days
+        sweeper = Sweeper(store, engine, days[0], uninstall_days=days[1])
         return await (sweeper.preview() if dry_run else sweeper.sweep_now())
 
 
@@ -206,9 +208,9 @@ def _pinged(store: Store) -> Probe:
     return pinged
 
 
-def _known(own: Workspace) -> Probe:
+def _known(own: Workspace | None) -> Probe:
     async def known() -> bool:
-        return bool(own.identity.user_id)
+        return own is None or bool(own.identity.user_id)
 
     return known
 

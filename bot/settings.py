@@ -78,12 +78,25 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    slack_bot_token: SecretStr = Field(description="Bot token of the Slack app (`xoxb-…`).")
+    slack_bot_token: SecretStr | None = Field(
+        None,
+        description="Bot token of the Slack app (`xoxb-…`); needed unless workspaces install the "
+        "app themselves (`SLACK_CLIENT_ID`).",
+    )
     slack_signing_secret: SecretStr | None = Field(
         None, description="Signing secret of the Slack app; needed over HTTP."
     )
     slack_app_token: SecretStr | None = Field(
         None, description="App-level token (`xapp-…`). Present: Socket Mode. Absent: HTTP."
+    )
+    slack_client_id: str | None = Field(
+        None,
+        pattern=r"^[0-9]+\.[0-9]+$",
+        description="Client ID of the Slack app. Present: any workspace can install the bot at "
+        "`/slack/install`; see `docs/how-to/many-workspaces.md`.",
+    )
+    slack_client_secret: SecretStr | None = Field(
+        None, description="Client secret of the Slack app; needed with `SLACK_CLIENT_ID`."
     )
     slack_config_token: SecretStr | None = Field(
         None,
@@ -147,7 +160,9 @@ class Settings(BaseSettings):
     port: int = Field(3000, ge=0, le=65535, description="Port of `bot web` and `bot run`.")
     bot_host: str = Field("0.0.0.0", description="Address that `PORT` is bound to.")
     bot_public_url: str | None = Field(
-        None, description="Address at which Slack reaches the bot over HTTP; for `bot doctor`."
+        None,
+        description="Public address of the bot, like `https://host`; for `bot doctor`, and needed "
+        "with `SLACK_CLIENT_ID`.",
     )
     bot_health_port: int | None = Field(
         None,
@@ -260,6 +275,11 @@ class Settings(BaseSettings):
         description="Days without a message after which a conversation is deleted, and days "
         "after which feedback is deleted; 0: never.",
     )
+    bot_uninstall_days: int = Field(
+        7,
+        ge=0,
+        description="Days after which the data of a workspace that removed the bot is deleted.",
+    )
     bot_rollover_messages: int = Field(
         50,
         ge=1,
@@ -349,7 +369,9 @@ class Settings(BaseSettings):
 
     @field_validator("slack_bot_token")
     @classmethod
-    def _is_bot_token(cls, value: SecretStr) -> SecretStr:
+    def _is_bot_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return value
         if is_placeholder("slack_bot_token", value):
             raise ValueError(PLACEHOLDER)
         if not value.get_secret_value().startswith("xoxb-"):
@@ -478,6 +500,10 @@ def _config_errors(error: ValidationError) -> list[ConfigError]:
 
 def _problems_together(settings: Settings) -> Iterator[ConfigError]:
     """Values that are valid alone but not together."""
+    if settings.slack_client_id is not None:
+        yield from _missing_to_install(settings)
+    elif settings.slack_bot_token is None:
+        yield ConfigError("SLACK_BOT_TOKEN", "is not set")
     if not settings.socket_mode and settings.slack_signing_secret is None:
         yield _not_set(settings, "SLACK_SIGNING_SECRET", "or set SLACK_APP_TOKEN for Socket Mode")
     for owner in ("person", "channel"):
@@ -490,6 +516,15 @@ def _problems_together(settings: Settings) -> Iterator[ConfigError]:
         yield _not_set(settings, "OPENAI_API_KEY", "or set OPENAI_BASE_URL for your own server")
     if settings.bot_engine == "assistants" and settings.openai_assistant_id is None:
         yield ConfigError("OPENAI_ASSISTANT_ID", "is not set, and BOT_ENGINE is assistants")
+
+
+def _missing_to_install(settings: Settings) -> Iterator[ConfigError]:
+    """What workspaces need to install the app themselves."""
+    problem = "is not set, and SLACK_CLIENT_ID is"
+    for name in ("slack_client_secret", "bot_public_url", "bot_encryption_keys"):
+        if getattr(settings, name) is None:
+            hint = f"; {sealing.HOW_TO_GENERATE}" if name == "bot_encryption_keys" else ""
+            yield ConfigError(name.upper(), problem + hint)
 
 
 _MISTAKEN = {

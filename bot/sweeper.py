@@ -74,12 +74,14 @@ class Sweeper:
         engine: Engine,
         retention_days: float,
         *,
+        uninstall_days: float = 0.0,
         pause: float = 0.2,
         timing: SweepTiming = SweepTiming(),
     ) -> None:
         self._store = store
         self._engine = engine
         self._days = retention_days
+        self._uninstall_days = uninstall_days
         self._pause = pause
         self._timing = timing
         self._owner = secrets.token_hex(8)
@@ -150,6 +152,7 @@ class Sweeper:
         await self._store.hold.carry_out()
         if idle:
             await self._archive(swept)
+        await self._delete_removed()
         await self._delete(swept)
         await self._confirm()
         log.info("swept", **asdict(swept))
@@ -169,6 +172,16 @@ class Sweeper:
             skip += fates.count("busy")
             await self._keep_lease()
         swept.feedback = await self._store.feedback.expire(before)
+
+    async def _delete_removed(self) -> None:
+        """Delete the data of workspaces that removed the bot long enough ago."""
+        before = await self._store.now() - self._uninstall_days * DAY
+        for id, state in (await self._store.installations.list()).items():
+            if 0 < state.removed_at < before:
+                keys = await self._store.team_data.delete(id)
+                await self._store.installations.forget(id)
+                log.warning("workspace_data_deleted", team=id, keys=keys)
+                await self._keep_lease()
 
     async def _delete(self, swept: Swept) -> None:
         while orphans := await self._store.archive.orphans(BATCH, await self._store.now()):

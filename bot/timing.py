@@ -168,6 +168,8 @@ class SlackTiming:
     """How long reading a thread may wait for Slack's rate limit."""
     channels_fresh: float = 60.0
     """How long a person's visible channels are cached."""
+    installation_fresh: float = 10.0
+    """How long another process may use an installation after its removal."""
     look_up: float = 1.5
     """How long a listener, which has to acknowledge within 3 s, waits to learn who a person is."""
 

@@ -17,9 +17,8 @@ from bot.per_workspace import Shared
 from bot.record_keeper import RecordKeeper
 from bot.running import running
 from bot.settings import Settings
-from bot.slack.client import SlackClient
 from bot.slack.direct_messages import DirectMessages
-from bot.slack.workspaces import OneWorkspace, PerWorkspace
+from bot.slack.workspaces import PerWorkspace, Workspace, Workspaces
 from bot.store import Store
 from bot.sweeper import Sweeper
 from bot.telemetry.log import log
@@ -50,8 +49,7 @@ async def open_work(
     settings: Settings,
     timing: Timing,
     store: Store,
-    client: SlackClient,
-    workspaces: OneWorkspace,
+    workspaces: Workspaces,
     opened: Engine,
     tools: ToolsConfig,
 ) -> AsyncIterator[WorkPart]:
@@ -67,7 +65,7 @@ async def open_work(
         stack.push_async_callback(_drain, services)
         worker = Worker(store, services.find, settings, timing.worker)
         task = await stack.enter_async_context(_working(worker))
-        await stack.enter_async_context(_upkeep(store, client, engine, settings, timing))
+        await stack.enter_async_context(_upkeep(store, workspaces.own, engine, settings, timing))
         yield WorkPart(engine, worker, task)
 
 
@@ -94,18 +92,28 @@ async def _working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
 
 @asynccontextmanager
 async def _upkeep(
-    store: Store, client: SlackClient, engine: Engine, settings: Settings, timing: Timing
+    store: Store, own: Workspace | None, engine: Engine, settings: Settings, timing: Timing
 ) -> AsyncIterator[None]:
     """The background work on old conversations and their records."""
-    sweeper = Sweeper(store, engine, settings.bot_retention_days, timing=timing.sweep)
-    warn = partial(_send_to_admins, DirectMessages(client), settings)
+    sweeper = Sweeper(
+        store,
+        engine,
+        settings.bot_retention_days,
+        uninstall_days=settings.bot_uninstall_days,
+        timing=timing.sweep,
+    )
+    warn = partial(_send_to_admins, own)
     keeper = RecordKeeper(store, settings.redis_budget, warn, timing.records)
     async with running(sweeper.keep_sweeping()), running(keeper.keep()):
         yield
 
 
-async def _send_to_admins(messages: DirectMessages, settings: Settings, text: str) -> None:
-    for user_id in settings.bot_admins:
+async def _send_to_admins(own: Workspace | None, text: str) -> None:
+    """Without a workspace of the deployment's own there is only the log."""
+    if own is None:
+        return
+    messages = DirectMessages(own.client)
+    for user_id in own.settings.bot_admins:
         try:
             await messages.send(user_id, text)
         except (Undeliverable, Retry) as error:

@@ -80,6 +80,8 @@ async def examine(env_file: Path | None, *, url: str, release: bool, tell: Tell)
         settings = setting.read(env_file)
     except ConfigError:
         return lines
+    if settings.slack_bot_token is None and settings.slack_client_id is None:
+        return lines
     async with AsyncExitStack() as stack:
         checks = [
             Check("prices", _constantly(look_at_prices(settings))),

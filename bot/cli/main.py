@@ -146,7 +146,12 @@ async def _try(
 @click.option("--name", default="Assistant", show_default=True, help="Name of the app, for people.")
 @click.option("--prefix", default="", help="For a second app: first part of its command names.")
 @click.option("--minimal", is_flag=True, help="Only the scopes that answers to mentions need.")
-def manifest(url: str | None, check: Path | None, name: str, prefix: str, minimal: bool) -> None:
+@click.option(
+    "--workspaces", is_flag=True, help="For an app that any workspace can install; needs --url."
+)
+def manifest(
+    url: str | None, check: Path | None, name: str, prefix: str, *, minimal: bool, workspaces: bool
+) -> None:
     """Print the app manifest for Slack."""
     from bot.slack import manifest as manifest_
 
@@ -157,8 +162,12 @@ def manifest(url: str | None, check: Path | None, name: str, prefix: str, minima
     if not manifest_.is_prefix(prefix):
         raise click.UsageError(f"--prefix takes {manifest_.PREFIX_RULE}, such as test-")
     ours = manifest_.manifest(url, name, prefix, minimal=minimal)
+    if workspaces:
+        if url is None:
+            raise click.UsageError("--workspaces needs the address of the callback: --url")
+        ours = manifest_.for_many_workspaces(ours, url)
     if check is None:
-        click.echo(manifest_.render_manifest(url, name, prefix, minimal=minimal), nl=False)
+        click.echo(manifest_.render_yaml(ours), nl=False)
         return
     if not check.exists():
         raise click.ClickException(f"there is no file {check}")

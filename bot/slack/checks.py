@@ -20,6 +20,7 @@ from bot.slack.events import EVENTS
 from bot.slack.scopes import SCOPES, find_missing
 from bot.slack.server import EVENTS_PATH
 from bot.slack.socket_count import CONNECTIONS, judge_connections
+from bot.slack.workspace_checks import WorkspaceChecks
 from bot.store import open_own_store
 
 SIGNATURE_SECONDS = 300.0
@@ -49,7 +50,10 @@ async def open_checks(
 ) -> AsyncIterator[tuple[Check, ...]]:
     """The checks; `url` is the public address of an HTTP deployment ("": unknown)."""
     async with open_client(settings) as client:
-        yield SlackChecks(client, settings, url, clock).all()
+        yield (
+            *SlackChecks(client, settings, url, clock).all(),
+            *WorkspaceChecks(client, settings, clock).all(),
+        )
 
 
 class SlackChecks:
@@ -88,6 +92,8 @@ class SlackChecks:
     async def token(self) -> Finding:
         """Whether Slack accepts the bot token, and whose it is."""
         self._asked_at = self._clock()
+        if self._settings.slack_bot_token is None:
+            return skipped("not set: workspaces install the bot themselves")
         try:
             with slack_errors():
                 answer = await self._client.auth_test()

@@ -90,14 +90,32 @@ async def open_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
 
 def guard_client(client: AsyncWebClient, circuits: Circuits, access: str) -> "GuardedClient":
     """A client like this one, on the same connections, behind circuit breakers."""
-    return GuardedClient(
-        circuits,
-        access,
-        token=client.token,
-        base_url=client.base_url,
-        session=client.session,
-        retry_handlers=[],
-    )
+    return GuardedClient(circuits, access, **options_of(client, client.token))
+
+
+def options_of(client: AsyncWebClient, token: str | None) -> dict[str, Any]:
+    """Options of a client on the connections of another."""
+    return {
+        "token": token,
+        "base_url": client.base_url,
+        "session": client.session,
+        "retry_handlers": [],
+    }
+
+
+async def exchange(client: AsyncWebClient, settings: Settings, **grant: str) -> AsyncSlackResponse:
+    """Call `oauth.v2.access` with a code or a refresh token, in the name of the app.
+
+    Raises what `slack_errors` does.
+    """
+    assert settings.slack_client_secret is not None
+    secret = settings.slack_client_secret.get_secret_value()
+    app = AsyncWebClient(**options_of(client, None))
+    with slack_errors():
+        return await app.api_call(
+            "oauth.v2.access",
+            data={"client_id": settings.slack_client_id, "client_secret": secret, **grant},
+        )
 
 
 def open_session() -> aiohttp.ClientSession:
@@ -109,7 +127,7 @@ def open_session() -> aiohttp.ClientSession:
 
 def _options(settings: Settings, session: aiohttp.ClientSession) -> dict[str, Any]:
     return {
-        "token": settings.slack_bot_token.get_secret_value(),
+        "token": settings.slack_bot_token.get_secret_value() if settings.slack_bot_token else None,
         "base_url": settings.slack_api_url,
         "session": session,
         "retry_handlers": [],  # the default retries a POST after a dropped connection
@@ -159,6 +177,10 @@ class GuardedClient(AsyncWebClient):
         super().__init__(**options)
         self._circuits = circuits
         self._access = access
+
+    async def fresh_token(self) -> str:
+        """A token that works for the next call."""
+        return self.token or ""
 
     async def api_call(self, api_method: str, **options: Any) -> AsyncSlackResponse:
         """Call a method. Raises what `slack_errors` does."""

@@ -13,6 +13,7 @@ from bot.telemetry.log import log
 
 EVENT = "last_event"
 REJECTED = "last_rejected"
+NOT_INSTALLED = "last_not_installed"
 EVENT_EVERY = 10.0
 REJECTED_EVERY = 60.0
 KEPT_SECONDS = 30 * 86400
@@ -43,6 +44,13 @@ class DeliveryNotes:
         if reason != UNSIGNED and self._is_due(REJECTED, REJECTED_EVERY):
             log.warning("signature_rejected", cause=CAUSES[reason])
             self._start(REJECTED, f"{time.time():.0f} {reason}")
+
+    def not_installed(self, team_id: str) -> None:
+        """Note a request of a workspace for which there is no installation."""
+        metrics.not_installed.inc()
+        if self._is_due(NOT_INSTALLED, REJECTED_EVERY):
+            log.warning("workspace_not_installed", team=team_id)
+            self._start(NOT_INSTALLED, f"{time.time():.0f} {team_id}")
 
     def _is_due(self, name: str, every: float) -> bool:
         now = time.monotonic()

@@ -10,11 +10,15 @@ from typing import Any
 import yaml
 
 from bot.slack.events import EVENTS
+from bot.slack.lifecycle import EVENTS as LIFECYCLE
 from bot.slack.scopes import MINIMAL, MINIMAL_EVENTS, SCOPES
 from bot.slack.server import EVENTS_PATH
 from bot.slack.surfaces.commands import all_commands
 from bot.slack.surfaces.shortcuts import SHORTCUTS
 from bot.texts.assistant_thread import PROMPTS
+
+CALLBACK_PATH = "/slack/oauth_redirect"
+"""Where Slack sends the browser of a person who installs the bot."""
 
 NAME = "Assistant"
 DESCRIPTION = "An AI assistant that answers in threads and remembers each of them."
@@ -90,6 +94,21 @@ def _features(name: str, prefix: str, endpoint: str | None) -> dict[str, Any]:
     }
 
 
+def for_many_workspaces(manifest: dict[str, Any], url: str) -> dict[str, Any]:
+    """The manifest of an app that any workspace or organization can install."""
+    settings, oauth = manifest["settings"], manifest["oauth_config"]
+    subscriptions = settings["event_subscriptions"]
+    events = sorted({*subscriptions["bot_events"], *LIFECYCLE})
+    return manifest | {
+        "oauth_config": oauth | {"redirect_urls": [url.rstrip("/") + CALLBACK_PATH]},
+        "settings": settings
+        | {
+            "event_subscriptions": subscriptions | {"bot_events": events},
+            "org_deploy_enabled": True,
+        },
+    }
+
+
 def is_prefix(prefix: str) -> bool:
     """Whether it may come before the names of the commands."""
     longest = max(len(command.name) for command in all_commands())
@@ -106,8 +125,12 @@ def render_manifest(
     url: str | None = None, name: str = NAME, prefix: str = "", *, minimal: bool = False
 ) -> str:
     """The manifest as YAML, as Slack's "From a manifest" dialogue takes it."""
-    made = manifest(url, name, prefix, minimal=minimal)
-    return yaml.safe_dump(made, sort_keys=False, allow_unicode=True, width=100)
+    return render_yaml(manifest(url, name, prefix, minimal=minimal))
+
+
+def render_yaml(manifest: dict[str, Any]) -> str:
+    """Any manifest as YAML."""
+    return yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=100)
 
 
 def diff_manifest(text: str, file: str, ours: dict[str, Any]) -> str:

@@ -72,7 +72,7 @@ def build_app(
             team_id=identity.team_id,
             bot_user_id=identity.user_id,
             bot_id=identity.bot_id,
-            bot_token=client.token,
+            bot_token=await client.fresh_token(),
         )
 
     app = WorkspaceApp(

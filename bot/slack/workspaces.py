@@ -7,9 +7,8 @@ from typing import Generic, Protocol, TypeVar
 
 from bot.settings import Settings
 from bot.slack.channels import Channels
-from bot.slack.client import Identity, SlackClient, guard_client
+from bot.slack.client import GuardedClient, Identity
 from bot.slack.people import People
-from bot.store import Circuits
 from bot.timing import SlackTiming
 
 T = TypeVar("T")
@@ -26,7 +25,7 @@ class Workspace:
     """
 
     id: str
-    client: SlackClient
+    client: GuardedClient
     identity: Identity
     people: People
     channels: Channels
@@ -37,6 +36,11 @@ class Workspace:
 class Workspaces(Protocol):
     """Finds the installation that an event or a thread belongs to."""
 
+    @property
+    def own(self) -> Workspace | None:
+        """The workspace of `SLACK_BOT_TOKEN`."""
+        ...
+
     async def find(self, id: str) -> Workspace | None:
         """The workspace, or None if the bot is not installed there. Raises StoreUnavailable."""
         ...
@@ -46,26 +50,25 @@ class OneWorkspace:
     """The workspace of `SLACK_BOT_TOKEN`, and no other."""
 
     def __init__(self, own: Workspace) -> None:
-        self.own = own
+        self._own = own
+
+    @property
+    def own(self) -> Workspace:
+        """The workspace."""
+        return self._own
 
     async def find(self, id: str) -> Workspace | None:
         """The workspace, whatever the event names: Slack sends us those of our app only."""
-        return self.own
+        return self._own
 
 
 def make_workspace(
-    client: SlackClient,
-    identity: Identity,
-    settings: Settings,
-    circuits: Circuits,
-    timing: SlackTiming,
-    access: str = "slack:token",
+    client: GuardedClient, identity: Identity, settings: Settings, timing: SlackTiming, id: str = ""
 ) -> Workspace:
-    """The objects of one workspace. `access` is the name of the circuit of its token."""
-    guarded = guard_client(client, circuits, access)
-    people = People(guarded, admins=settings.bot_admins, home=identity.team_id)
-    channels = Channels(guarded, people, timing)
-    return Workspace(identity.team_id, guarded, identity, people, channels, settings)
+    """The objects of one workspace; its `id` is its team's unless an organization has it."""
+    people = People(client, admins=settings.bot_admins, home=id or identity.team_id)
+    channels = Channels(client, people, timing)
+    return Workspace(id or identity.team_id, client, identity, people, channels, settings)
 
 
 class PerWorkspace(Generic[T]):

@@ -32,6 +32,7 @@ from bot.store.feedback import Feedback, FeedbackBook
 from bot.store.flags import Flags
 from bot.store.hold import LegalHold
 from bot.store.inbox import Inbox, SeenBeats
+from bot.store.installations import Installation, Installations
 from bot.store.journal import Turn, Turns
 from bot.store.keys import Keys
 from bot.store.lease import Leases
@@ -41,6 +42,7 @@ from bot.store.redelivery import Redelivery
 from bot.store.routing import Address, Background, Routed, Routing
 from bot.store.sealed import Sealed
 from bot.store.sockets import Sockets
+from bot.store.team_data import TeamData
 from bot.store.usage import Spending
 from bot.store.workers import Workers
 from bot.timing import StoreTiming
@@ -70,6 +72,8 @@ __all__ = [
     "FeedbackBook",
     "Flags",
     "Inbox",
+    "Installation",
+    "Installations",
     "Interrupt",
     "Leases",
     "LegalHold",
@@ -120,6 +124,8 @@ class Store:
     hold: LegalHold
     sealed: Sealed
     space: RecordSpace
+    installations: Installations
+    team_data: TeamData
 
     @property
     def redis(self) -> "Redis":
@@ -176,9 +182,12 @@ async def open_store(
     )
     pulse = open_to_url(connections=PULSE_CONNECTIONS)
     connection = open_to_url(connections=connections - PULSE_CONNECTIONS)
-    conversations, archive = Conversations(connection, keys), Archive(connection, keys)
+    conversations = Conversations(connection, keys)
+    sealed = Sealed(connection, keys, keyring)
     seen, redelivery = SeenBeats(), Redelivery(connection, keys)
     inbox = Inbox(connection, pulse, keys, seen=seen, redelivery=redelivery)
+    archive, feedback = Archive(connection, keys), FeedbackBook(connection, keys)
+    dead = DeadLetters(connection, keys)
     try:
         yield Store(
             connection=connection,
@@ -189,21 +198,23 @@ async def open_store(
             workers=Workers(pulse, keys, seen),
             turns=Turns(connection, conversations),
             conversations=conversations,
-            dead=DeadLetters(connection, keys),
+            dead=dead,
             circuits=Circuits(connection, keys),
             pace=Pace(connection, keys),
             flags=Flags(connection, keys),
             spending=Spending(connection, keys),
             channels=Channels(connection, keys),
-            feedback=FeedbackBook(connection, keys),
+            feedback=feedback,
             archive=archive,
             leases=Leases(connection, keys),
             sockets=Sockets(connection, keys),
             audit=AuditTrail(connection, keys, audit_days),
             approvals=Approvals(connection, keys, redelivery),
             hold=LegalHold(connection, keys, inbox, archive, conversations),
-            sealed=Sealed(connection, keys, keyring),
             space=RecordSpace(connection, keys),
+            sealed=sealed,
+            team_data=TeamData(connection, keys, inbox, archive, feedback, dead, sealed),
+            installations=Installations(connection, keys, sealed),
         )
     finally:
         await connection.close()

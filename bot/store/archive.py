@@ -186,6 +186,14 @@ class Archive:
         )
         return fates
 
+    async def discard_threads(self, threads: Sequence[Thread]) -> None:
+        """The same for threads of a workspace without the bot; lists of people are left out."""
+        known = await self._look(threads)
+        found = [
+            Idle(t, 0, orphan, frozenset()) for t, (orphan, _) in zip(threads, known, strict=True)
+        ]
+        await self._connection.run_many("archive", [self._call(idle, "+inf") for idle in found])
+
     def _call(self, idle: Idle, before: str) -> Call:
         thread, people = idle.thread, sorted(idle.people)
         return Call(

@@ -78,6 +78,12 @@ class DeadLetters:
         """Delete a letter; False if there is no such letter."""
         return bool(await self._connection.execute("HDEL", self._keys.dead, id))
 
+    async def drop_team(self, team_id: str) -> None:
+        """Delete all letters of a workspace."""
+        for letter in await self.list():
+            if letter.thread.team_id == team_id:
+                await self.drop(letter.id)
+
 
 def _parse(text: str) -> DeadLetter:
     return decode(DeadLetter, text)

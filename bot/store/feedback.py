@@ -54,6 +54,10 @@ class FeedbackBook:
         await self._drop(lambda f: (f.thread.team_id, f.user_id) == (team_id, user_id))
         await self._connection.execute("SREM", self._keys.greeted(team_id), user_id)
 
+    async def forget_team(self, team_id: str) -> None:
+        """Delete all feedback of a workspace."""
+        await self._drop(lambda feedback: feedback.thread.team_id == team_id)
+
     async def _drop(self, is_meant: Callable[[Feedback], bool]) -> int:
         meant = [field for field, each in (await self._all()).items() if is_meant(each)]
         if meant:

@@ -111,6 +111,9 @@ FAMILIES = {
     "hold": Family("string", "since when a legal hold is on", "until it ends", "one value"),
     "held": Family("hash", "deletions that wait for its end", "until carried out", "deletions"),
     "sealed": Family("hash", "encrypted secrets of a kind", "until removed", "owners"),
+    "installed": Family(
+        "hash", "states of installations", "BOT_UNINSTALL_DAYS after the removal", "workspaces"
+    ),
     "corrupt": Family(
         "string", "a key of the wrong type, set aside", "30 days", "as it was", expires=True
     ),
@@ -358,6 +361,11 @@ class Keys:
     def held(self) -> str:
         """The deletions that wait for the end of the legal hold."""
         return self.name("held")
+
+    @property
+    def installed(self) -> str:
+        """Hash of the states of installations, without their tokens."""
+        return self.name("installed")
 
     @property
     def audit(self) -> str:

@@ -14,6 +14,7 @@ from bot.telemetry.log import log
 Kind = Literal["installation", "ai_key", "credential"]
 """`installation`: a workspace's tokens; `ai_key`: its own key of the AI server; `credential`: what
 a person connected to a tool."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 PAGE = 200
 
@@ -37,8 +38,12 @@ class Sealed:
 
     async def save(self, kind: Kind, name: str, secret: str) -> None:
         """Store a secret. Raises ConfigError without an encryption key."""
-        sealed = self._keyring.seal(secret, kind, name)
+        sealed = self.seal(kind, name, secret)
         await self._connection.execute("HSET", self._keys.sealed(kind), name, sealed)
+
+    def seal(self, kind: Kind, name: str, secret: str) -> str:
+        """The sealed form of a secret, for a script that stores it with something else."""
+        return self._keyring.seal(secret, kind, name)
 
     async def find(self, kind: Kind, name: str) -> str | None:
         """A secret, or None if there is none. Raises Unreadable, or ConfigError without a key."""
@@ -64,7 +69,7 @@ class Sealed:
     async def unreadable(self) -> dict[str, str]:
         """The secrets that cannot be opened, as `kind name`, with the reasons."""
         found: dict[str, str] = {}
-        for kind in get_args(Kind):
+        for kind in KINDS:
             async for page in self._pages(kind):
                 for name, text in page:
                     try:
@@ -76,7 +81,7 @@ class Sealed:
     async def count_old(self) -> int:
         """How many secrets an older key has sealed."""
         count = 0
-        for kind in get_args(Kind):
+        for kind in KINDS:
             async for page in self._pages(kind):
                 count += sum(not self._keyring.is_current(text) for _, text in page)
         return count
@@ -85,7 +90,7 @@ class Sealed:
         """Seal all secrets with the newest key, while other processes read and write them."""
         resealed = current = 0
         unreadable: list[str] = []
-        for kind in get_args(Kind):
+        for kind in KINDS:
             async for page in self._pages(kind):
                 old = [(name, text) for name, text in page if not self._keyring.is_current(text)]
                 again = self._sealed_again(kind, old, unreadable)

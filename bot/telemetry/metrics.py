@@ -39,6 +39,9 @@ acks = _histogram(
 rejected = _counter(
     "bot_requests_rejected_total", "Requests without a valid Slack signature", "reason"
 )
+not_installed = _counter(
+    "bot_requests_not_installed_total", "Requests of workspaces without an installation"
+)
 messages = _counter("bot_messages", "Messages for the bot, by `new` or `again`", "delivery")
 
 queue_threads = _gauge("bot_queue_threads", "Threads by state: waiting, claimed, later", "state")

@@ -78,6 +78,8 @@ class WebApi:
         self.events: frozenset[str] | None = None
         self.events_url: str | None = None
         self.base_url = ""
+        self.more_tokens: frozenset[str] = frozenset()
+        """Bot tokens that are valid beside the first, as while one replaces another."""
         self.calls: deque[CallRecord] = deque(maxlen=KEPT)
         self._number = 0
         self._workspace = workspace
@@ -141,7 +143,7 @@ class WebApi:
             self._tokens.bot: "bot",
             self._tokens.app: "app",
             self._tokens.config: "config",
-        }
+        } | dict.fromkeys(self.more_tokens, "bot")
         if token not in kinds:
             raise SlackError("invalid_auth")
         if method.token not in ("any", kinds[token]):

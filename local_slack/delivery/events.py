@@ -27,6 +27,8 @@ SUBSCRIBABLE = frozenset(MESSAGE_EVENTS.values()) | {
     "member_left_channel",
     "reaction_added",
     "reaction_removed",
+    "team_access_granted",
+    "team_access_revoked",
     "tokens_revoked",
 }
 HIDDEN_FROM_MENTIONS = ("channel_join", "group_join", "tombstone")
@@ -215,7 +217,7 @@ def envelope(workspace: Workspace, event: Event) -> Json:
                 "team_id": workspace.team_id,
                 "user_id": workspace.bot.id,
                 "is_bot": True,
-                "is_enterprise_install": False,
+                "is_enterprise_install": workspace.org_install,
             }
         ],
         "is_ext_shared_channel": shared,

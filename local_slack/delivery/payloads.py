@@ -34,7 +34,8 @@ def slash_command(
         "command": command,
         "text": text,
         "api_app_id": workspace.app_id,
-        "is_enterprise_install": "false",
+        "is_enterprise_install": str(workspace.org_install).lower(),
+        **({"enterprise_id": workspace.enterprise_id} if workspace.enterprise_id else {}),
         "response_url": interactions.issue_url(user.id, channel.id),
         "trigger_id": interactions.issue_trigger(user.id),
     }
@@ -50,7 +51,7 @@ def _interaction(workspace: Workspace, kind: str, user: User) -> Json:
         "user": person,
         "api_app_id": workspace.app_id,
         "token": "verification-token",
-        "is_enterprise_install": False,
+        "is_enterprise_install": workspace.org_install,
         "enterprise": {"id": enterprise, "name": "Local Enterprise"} if enterprise else None,
     }
 

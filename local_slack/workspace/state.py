@@ -21,6 +21,8 @@ class State:
     """The app's manifest; empty if none was given."""
     enterprise_id: str | None = None
     """The Enterprise organization that the workspace belongs to."""
+    org_install: bool = False
+    """The app is installed in the whole organization, not in the workspace alone."""
     clock: Clock = field(default_factory=Clock)
     files_url: str = "http://127.0.0.1"
     users: dict[str, User] = field(default_factory=dict)

@@ -160,6 +160,11 @@ async def examine(store: Store) -> None:
         assert (await checks.writes()).level == "ok"
 
 
+async def install(store: Store) -> None:
+    for number in range(FLOOD):
+        await store.installations.remove("T1", number)
+
+
 async def seal(store: Store) -> None:
     keyring = Keyring(parse_keys(generate_key()))
     for number in range(FLOOD):
@@ -208,6 +213,7 @@ MORE: dict[str, tuple[Flood, int]] = {
     "sealed": (seal, 1),
     "hold": (hold, 1),
     "held": (hold, 1),
+    "installed": (install, 1),
 }
 
 

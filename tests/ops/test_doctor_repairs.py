@@ -79,7 +79,9 @@ async def test_swapped_tokens_are_swapped_back(
     assert found.level == "failed"
     assert found.fix.startswith("swap")
     assert "swapped" in await repair(found)
-    assert read().slack_bot_token.get_secret_value() == "xoxb-1-é"
+    token = read().slack_bot_token
+    assert token is not None
+    assert token.get_secret_value() == "xoxb-1-é"
     assert "# a note" in env_file.NAME.read_text()
 
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xapp-1")

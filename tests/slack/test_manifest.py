@@ -17,7 +17,8 @@ from bot.cli.main import commands
 from bot.settings import Settings
 from bot.slack.client import Identity
 from bot.slack.events import EVENTS, Listeners
-from bot.slack.manifest import manifest, render_manifest
+from bot.slack.lifecycle import EVENTS as LIFECYCLE
+from bot.slack.manifest import for_many_workspaces, manifest, render_manifest
 from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.scopes import MINIMAL, MINIMAL_EVENTS, SCOPES, find_missing
@@ -42,7 +43,9 @@ EVENT_SCOPES = {
 HISTORY = {"channels:history", "groups:history", "im:history", "mpim:history"}
 READ = {"channels:read", "groups:read", "mpim:read"}
 METHOD_SCOPES = {
+    "fresh_token": set(),  # our own: no call, or oauth.v2.access
     "auth_test": set(),
+    "auth_revoke": set(),
     "apps_connections_open": set(),  # by the app-level token
     "apps_manifest_export": set(),  # by a configuration token
     "bots_info": {"users:read"},
@@ -68,7 +71,7 @@ METHOD_SCOPES = {
     "usergroups_list": {"usergroups:read"},
     "users_info": {"users:read"},
     "views_publish": set(),
-    "api_call": set(),  # assistant.search.context: where an admin has granted a search scope
+    "api_call": set(),  # oauth.v2.access by the app's secret; assistant.search.context, if granted
     "files_info": {"files:read"},
     "files_getUploadURLExternal": {"files:write"},
     "files_completeUploadExternal": {"files:write"},
@@ -126,6 +129,18 @@ def test_every_subscribed_event_has_a_listener_and_every_listener_its_event() ->
     listeners = Listeners(store, client, identity, People(client), rights, settings)
     listeners.register(cast(AsyncApp, Recorder()))
     assert heard == {event.split(".")[0] for event in EVENTS}
+
+
+def test_for_many_workspaces_it_has_the_callback_and_the_events_of_installations() -> None:
+    plain, many = (
+        manifest("https://host"),
+        for_many_workspaces(manifest("https://host"), "https://host/"),
+    )
+    assert many["oauth_config"]["redirect_urls"] == ["https://host/slack/oauth_redirect"]
+    events = set(many["settings"]["event_subscriptions"]["bot_events"])
+    assert events - set(EVENTS) == set(LIFECYCLE)
+    assert many["settings"]["org_deploy_enabled"]
+    assert plain == manifest("https://host")
 
 
 def test_every_command_is_in_it() -> None:

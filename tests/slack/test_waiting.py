@@ -1,14 +1,14 @@
 """The status of a thread that waits is cleared, however the wait ends."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.settings import Settings
 from bot.slack.answer.waiting import showing_waits
 from bot.slack.channels import Channels
-from bot.slack.client import Identity
+from bot.slack.client import GuardedClient, Identity
 from bot.slack.people import People
 from bot.slack.workspaces import OneWorkspace, Workspace
 from bot.store import Store
@@ -25,7 +25,9 @@ def one_workspace(client: AsyncWebClient) -> OneWorkspace:
     identity, people = Identity("T", "", "U", "B", ""), People(client)
     settings = Settings(_env_file=None, slack_bot_token="xoxb-1")
     channels = Channels(client, people)
-    return OneWorkspace(Workspace("T", client, identity, people, channels, settings))
+    return OneWorkspace(
+        Workspace("T", cast(GuardedClient, client), identity, people, channels, settings)
+    )
 
 
 def shown(scene: Scene) -> str:

@@ -13,14 +13,15 @@ NAME_POINTER = "/display_information/name"
 
 def auth_test(call: Call) -> Json:
     workspace = call.workspace
+    owner = workspace.enterprise_id if workspace.org_install else workspace.team_id
     return {
         "url": workspace.url,
         "team": workspace.team_name,
         "user": workspace.bot.name,
-        "team_id": workspace.team_id,
+        "team_id": owner,
         "user_id": workspace.bot.id,
         "bot_id": workspace.bot.bot_id,
-        "is_enterprise_install": False,
+        "is_enterprise_install": workspace.org_install,
         **({"enterprise_id": call.workspace.enterprise_id} if call.workspace.enterprise_id else {}),
     }
 

@@ -1,0 +1,78 @@
+"""The events about an installation itself: removed, its tokens revoked, an organization's access.
+
+They come in any order, late and repeatedly. Slack's time of the event decides: one from before the
+installation is of an earlier one and is ignored.
+https://docs.slack.dev/reference/events/app_uninstalled
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import Retry
+from bot.slack.installed import InstalledWorkspaces
+from bot.slack.tokens import is_refused
+from bot.store import Store
+from bot.telemetry.log import log
+
+REMOVALS = frozenset({"app_uninstalled", "tokens_revoked"})
+ACCESS = frozenset({"team_access_granted", "team_access_revoked"})
+EVENTS = tuple(sorted(REMOVALS | ACCESS))
+"""Subscribed to only where workspaces install the bot themselves."""
+SAME_MOMENT = 2.0
+"""Slack's times are in whole seconds: so close to the installation, its token decides."""
+
+Payload = Mapping[str, Any]
+
+
+class Lifecycle:
+    """Handles the events of all installations."""
+
+    def __init__(
+        self, store: Store, workspaces: InstalledWorkspaces, client: AsyncWebClient
+    ) -> None:
+        self._store = store
+        self._workspaces = workspaces
+        self._client = client
+
+    async def handle(self, id: str, body: Payload) -> bool:
+        """Handle an event if it is one of these; returns whether it was.
+
+        Raises StoreUnavailable and Retry: Slack then delivers it again.
+        """
+        event = body["event"]
+        if event["type"] in ACCESS:
+            log.warning(event["type"], team=id, workspaces=_texts(event.get("team_ids")))
+            self._workspaces.forget(id)
+            return True
+        if event["type"] not in REMOVALS:
+            return False
+        if event["type"] == "app_uninstalled" or _texts((event.get("tokens") or {}).get("bot")):
+            await self._remove(id, _time(body), event["type"])
+        return True
+
+    async def _remove(self, id: str, at: float, why: str) -> None:
+        installation = await self._store.installations.find(id)
+        if installation is not None and at - installation.installed_at < SAME_MOMENT:
+            is_late = at < installation.installed_at
+            if is_late or not await is_refused(self._client, installation.token):
+                log.info("removal_outdated", team=id, reason=why)
+                return
+        if not await self._store.installations.remove(id, at):
+            return
+        self._workspaces.forget(id)
+        stopped = await self._store.team_data.stop_turns(id)
+        log.warning("workspace_removed", team=id, reason=why, stopped=stopped)
+
+
+def _time(body: Payload) -> float:
+    """Slack's time of an event. Raises Retry without it: nothing may be deleted by guess."""
+    found = body.get("event_time")
+    if not isinstance(found, int | float):
+        raise Retry("event_without_time")
+    return float(found)
+
+
+def _texts(values: object) -> list[str]:
+    return [each for each in values if isinstance(each, str)] if isinstance(values, list) else []
