@@ -1,10 +1,11 @@
 """`--processes`: several processes that one parent has forked."""
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ async def test_forked_processes_answer_survive_a_crash_and_end_together() -> Non
             assert not any(map(is_running, forked))
 
 
-SCRIPT = """
+SCRIPT = r"""
 import os, select, sys
 from bot.supervisor import Supervisor
 
@@ -75,13 +76,12 @@ sys.exit(Supervisor([works[name] for name in sys.argv[1:]], (78,)).run())
 """
 
 
-def start(*works: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, *works],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@contextmanager
+def supervised(*works: str) -> Iterator[subprocess.Popen[str]]:
+    """A parent with children that do these works."""
+    command = [sys.executable, "-c", SCRIPT, *works]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        yield parent
 
 
 def waiting(parent: "subprocess.Popen[str]") -> int:
@@ -91,24 +91,21 @@ def waiting(parent: "subprocess.Popen[str]") -> int:
 
 
 def test_a_child_that_cannot_start_ends_them_all() -> None:
-    parent = start("wait", "refuse")
-    assert parent.wait(20) == 78
-    parent.communicate()
+    with supervised("wait", "refuse") as parent:
+        assert parent.wait(20) == 78
 
 
 async def test_the_children_leave_when_their_parent_is_killed() -> None:
-    parent = start("wait", "wait")
-    pids = [waiting(parent), waiting(parent)]
-    parent.kill()
-    await asyncio.to_thread(parent.communicate)
-    await ended(pids)
+    with supervised("wait", "wait") as parent:
+        pids = [waiting(parent), waiting(parent)]
+        parent.kill()
+        await ended(pids)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_them_all(number: int) -> None:
-    parent = start("wait", "wait")
-    pids = [waiting(parent), waiting(parent)]
-    parent.send_signal(number)
-    assert parent.wait(20) == 0
-    await ended(pids)
-    parent.communicate()
+    with supervised("wait", "wait") as parent:
+        pids = [waiting(parent), waiting(parent)]
+        parent.send_signal(number)
+        assert parent.wait(20) == 0
+        await ended(pids)
