@@ -164,7 +164,7 @@ def test_try_reports_what_is_wrong_with_a_file(tmp_path: Path) -> None:
 
 def test_try_talks_over_a_pipe_and_remembers_the_conversation(tmp_path: Path) -> None:
     def talk(text: str) -> str:
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "bot", "try"],
             cwd=tmp_path,
             env=environment(),
@@ -173,7 +173,9 @@ def test_try_talks_over_a_pipe_and_remembers_the_conversation(tmp_path: Path) ->
             text=True,
             timeout=60,
             check=True,
-        ).stdout
+        )
+        assert done.stderr == "", "neither the demo server nor a restart of Redis is reported"
+        return done.stdout
 
     assert "hello there" in talk("hello there\n")
     assert "hello there" in talk(":threads\n:open 1\nstill there?\n")

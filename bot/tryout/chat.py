@@ -99,6 +99,7 @@ async def _converse(session: Session, script: Script, stage: _Stage) -> tuple[st
 @asynccontextmanager
 async def open_session(*, tell: Tell, fresh: bool) -> AsyncIterator[Session]:
     """The local Slack, Redis and the bot; their state is kept between runs."""
+    log.configure("WARNING")  # before the demo server, whose libraries log each of their steps
     async with open_sandbox(tell=tell, fresh=fresh) as sandbox:
         level = sandbox.settings.bot_log_level
         log.configure("WARNING" if level == "INFO" else level)

@@ -4,6 +4,7 @@ It runs in the process of the page, so that it outlives a worker that is killed.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -80,7 +81,10 @@ async def open_demo(directory: Path) -> AsyncIterator[Path]:
     """The server on a free port of this machine; yields the file for BOT_TOOLS that names it."""
     listening = socket.create_server(("127.0.0.1", 0))
     app = build(directory / NOTES_FILE).streamable_http_app()
-    server = _Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+    config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
+    config.log_level = logging.CRITICAL  # it reports the streams that are open at the end
+    config.configure_logging()
+    server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     file = directory / TOOLS_FILE
     url = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
