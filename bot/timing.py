@@ -25,8 +25,10 @@ class WorkerTiming:
     start together overload Redis."""
     recheck: float = 0.05
     """How soon a worker at that limit checks for a free slot again."""
-    claim_block: float = 1.0
+    claim_block: float = 4.0
     """How long one claim waits for a thread to become ready."""
+    idle_beats: int = 2
+    """A worker without turns sends only every second heartbeat."""
     shutdown_grace: float = 5.0
     """How long a turn that is writing to Slack may finish its step when the worker leaves."""
     retry_first: float = 1.0

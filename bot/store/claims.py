@@ -123,14 +123,15 @@ class Beat:
     `interrupts`: turns that are to end, by `Thread.key`, of all workers. `late`: our lease had
     expired, so other workers may hold our threads. `data_lost`: Redis lost its data since the last
     heartbeat. `restored`: it came back with an older state, or was replaced by another server.
-    `circuits`: by dependency the reason of an open circuit ("" if it closed recently) and the
-    seconds until its next probe.
+    `due_soon`: a thread comes back within the next two seconds. `circuits`: by dependency the
+    reason of an open circuit ("" if it closed recently) and the seconds until its next probe.
     """
 
     interrupts: Mapping[str, Interrupt]
     late: bool = False
     data_lost: bool = False
     restored: bool = False
+    due_soon: bool = False
     circuits: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     @property

@@ -42,6 +42,7 @@ class Workers:
             circuits,
             beats,
             restored_at,
+            due_soon,
         ) = await self._connection.run(
             "beat",
             worker=worker,
@@ -62,6 +63,7 @@ class Workers:
             late=bool(late) and before is not None,
             data_lost=before is not None and before[0] != epoch,
             restored=before is not None and before[1] != restored_at,
+            due_soon=bool(due_soon),
             circuits={name: (reason, float(retry)) for name, reason, retry in circuits},
         )
 

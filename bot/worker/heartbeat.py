@@ -13,7 +13,7 @@ from bot.worker.recovery import Recovery
 
 
 class Heartbeat:
-    """Renews the worker's lease in Redis once a second.
+    """Renews the worker's lease in Redis once a second, or less often while it has no turns.
 
     Other workers take over the threads of a worker without a heartbeat, so one that cannot reach
     Redis in time lets its own threads go.
@@ -31,6 +31,7 @@ class Heartbeat:
         self._timer: asyncio.TimerHandle | None = None
         self._recovery = Recovery(store, timing.heartbeat)
         self._circuits: set[str] = set()
+        self._is_due = False
         self._abandoned: list[Turn] = []
         self._to_reinstate: list[Turn] = []
 
@@ -65,15 +66,24 @@ class Heartbeat:
 
     async def keep_beating(self) -> None:
         """Beat and rescue until cancelled."""
-        beats = 0
+        timing, ticks, beaten, rescued = self._timing, 0, 0, 0
         try:
             while True:
-                await asyncio.sleep(self._timing.heartbeat)
-                beats += 1
-                await self._beat_and_rescue(rescue=beats % self._timing.rescue_every == 0)
+                await asyncio.sleep(timing.heartbeat)
+                ticks += 1
+                if self._is_idle and ticks - beaten < timing.idle_beats:
+                    continue
+                beaten, rescue = ticks, ticks - rescued >= timing.rescue_every
+                rescued = ticks if rescue else rescued
+                await self._beat_and_rescue(rescue=rescue)
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether a heartbeat may be left out: no turn, circuit or due thread waits for it."""
+        return not (self._active or self._abandoned or self._circuits or self._is_due)
 
     async def _beat_and_rescue(self, *, rescue: bool) -> None:
         try:
@@ -92,7 +102,7 @@ class Heartbeat:
         interrupts = {each.entry.thread.key: each.interrupt for each in self._active.values()}
         beat = await self._workers.beat(self._worker, self._timing.lifetime)
         self._last = began
-        self._circuits = set(beat.circuits)
+        self._circuits, self._is_due = set(beat.circuits), beat.due_soon
         self._store.circuits.refresh(beat.open_circuits)
         del self._abandoned[: len(abandoned)]
         if beat.data_lost or beat.restored:

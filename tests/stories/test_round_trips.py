@@ -1,11 +1,14 @@
 """How often a turn calls Redis: each round trip adds to the wait for an answer."""
 
+import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.timing import Timing, WorkerTiming
+from bot.app import open_bot
+from bot.timing import AnswerTiming, StoreTiming, Timing, WorkerTiming
 from tests.redis_server import RedisServer
 from tests.redis_traffic import Traffic, open_traffic
 from tests.world import World, open_world
@@ -24,6 +27,8 @@ TURNS = {
 and a mention is delivered twice."""
 BESIDES = 3
 MOST_ROUND_TRIPS = 10
+MOST_IDLE_COMMANDS = 6.0
+"""Of one web process and two workers per second."""
 MOST_COMMANDS = {"root": 105, "follow-up": 90}
 """Commands inside of scripts, those of `web` included."""
 OF_TURNS = frozenset(
@@ -58,3 +63,23 @@ async def test_a_turn_takes_at_most_ten_round_trips(
             assert trips == TURNS[engine][kind]
             assert len(trips) + BESIDES <= MOST_ROUND_TRIPS
             assert commands <= MOST_COMMANDS[kind]
+
+
+async def test_idle_processes_hardly_call_redis(redis_server: RedisServer, tmp_path: Path) -> None:
+    worker = WorkerTiming(heartbeat=0.1, lifetime=0.8, claim_block=0.4)
+    store, answer = StoreTiming(restore_check=0.1), AnswerTiming(waiting_check=0.3)
+    timing = Timing(worker=worker, store=store, answer=answer)  # a tenth of production's
+    async with (
+        open_traffic(redis_server, tmp_path) as traffic,
+        open_world(traffic.url, tmp_path, timing=timing) as world,
+        open_bot(world.settings, web_part=False, timing=timing),
+    ):
+        await world.ask("#general", "@bot hello")
+        await asyncio.sleep(0.3)
+        traffic.reset()
+        began = time.monotonic()
+        await asyncio.sleep(0.8)
+        seconds = 10 * (time.monotonic() - began)
+        assert sum(map(len, traffic.trips)) / seconds <= MOST_IDLE_COMMANDS
+        names = {name for trip in traffic.trips for name in trip}
+        assert {"beat", "XREADGROUP"} <= names

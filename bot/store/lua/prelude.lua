@@ -174,7 +174,7 @@ local function notice_discontinuity(pulse, seen_beats)
   if replaced then
     redis.call('HSET', pulse, 'run_id', run_id)
   end
-  return restored_at
+  return restored_at, run_id
 end
 
 local function holds(thread, claim)
