@@ -1,10 +1,10 @@
 """A small chart of columns and bars, as PNG."""
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
+
+from bot.jobs.series import Series
 
 WIDTH, MARGIN = 720, 24
 HEADLINE, LETTERS = 22, 16
@@ -13,14 +13,6 @@ COLUMNS, SLOTS = 170, 31
 """The height of the tallest column in pixels, and the number of columns (days of a month)."""
 BAR, LABEL, NUMBER = 22, 190, 90
 PAPER, INK, PALE, BLUE, LINE = "#ffffff", "#1d1c1d", "#616061", "#1264a3", "#dddddd"
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One section of a chart: a heading, and labels with their values."""
-
-    title: str
-    rows: Sequence[tuple[str, int]]
 
 
 def draw_chart(days: Series, *tops: Series) -> bytes:

@@ -3,37 +3,58 @@
 import csv
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TextIO
 
-from bot.jobs.chart import Series, draw_chart
+from bot.jobs.series import Series
 from bot.settings import Settings
+from bot.slack.blocks import Block, bar_chart
 from bot.slack.people import People
 from bot.store import Store, open_own_store
 from bot.store.usage import FORGOTTEN, KINDS, Row, Scope, Spent, day_of
 
 TOP = 5
+TOKENS = "Tokens"
 
 
-async def person_chart(store: Store, team_id: str, user_id: str) -> bytes:
-    """Tokens by day of this month, of one person."""
-    return draw_chart(await _days(store, team_id, "person", user_id))
+@dataclass(frozen=True, slots=True)
+class TeamUsage:
+    """Tokens of the workspace by day of this month, and the top channels and people.
 
-
-async def team_chart(store: Store, people: People, team_id: str) -> tuple[bytes, list[str]]:
-    """Tokens of the workspace by day of this month, and the top people and channels.
-
-    Channels are numbered in the chart because their names are unknown; their ids are listed.
+    Channels are numbered because their names are unknown; `channel_ids` has them in that order.
     """
+
+    days: Series
+    channels: Series
+    people: Series
+    channel_ids: list[str]
+
+
+async def person_usage(store: Store, team_id: str, user_id: str) -> Series:
+    """Tokens by day of this month, of one person."""
+    return await _days(store, team_id, "person", user_id)
+
+
+async def team_usage(store: Store, people: People, team_id: str) -> TeamUsage:
+    """The tokens of this month."""
     month = day_of(time.time())[:7]
     days = await _days(store, team_id, "team", "")
     channels = await _top(store, team_id, "channel", month)
     persons = await _top(store, team_id, "person", month)
     numbered = [(f"channel {rank}", tokens) for rank, (_, tokens) in enumerate(channels, 1)]
     named = [(await _name(people, user_id), tokens) for user_id, tokens in persons]
-    picture = draw_chart(days, Series("Channels", numbered), Series("People", named))
-    return picture, [channel_id for channel_id, _ in channels]
+    return TeamUsage(
+        days,
+        Series("Channels", numbered),
+        Series("People", named),
+        [channel_id for channel_id, _ in channels],
+    )
+
+
+def native_charts(*series: Series) -> list[Block]:
+    """The series as charts that Slack draws itself; at most two in a message."""
+    return [bar_chart(each.title, each.rows, y_label=TOKENS) for each in series if each.rows]
 
 
 async def _top(store: Store, team_id: str, scope: Scope, month: str) -> list[tuple[str, int]]:

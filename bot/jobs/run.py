@@ -15,6 +15,8 @@ from bot.jobs.forget import (
     leave_conversations,
     record_deletion,
 )
+from bot.jobs.report import native_charts, person_usage, team_usage
+from bot.jobs.series import Series
 from bot.models import Answer, Conversation, Message, Thread
 from bot.slack.rights import record_refusal
 from bot.slack.surfaces.conversation_row import place
@@ -26,6 +28,9 @@ from bot.telemetry.log import log
 from bot.texts import hold
 from bot.texts import jobs as texts
 from bot.turn.services import Services
+
+MOST_CHARTS = 2
+"""Slack takes no more in a message; the channels are listed in the text."""
 
 
 async def run_jobs(turn: Turn, services: Services, jobs: Iterable[Message]) -> Answer:
@@ -66,23 +71,34 @@ async def stop_answer(turn: Turn, services: Services, message: Message) -> None:
 
 async def send_chart(turn: Turn, services: Services, message: Message) -> None:
     """Send the person's usage of this month."""
-    from bot.jobs.report import person_chart  # imports Pillow
-
-    picture = await person_chart(services.store, message.thread.team_id, message.user_id)
-    await services.direct_messages.send_file(message.user_id, "usage.png", picture, texts.OWN_CHART)
+    days = await person_usage(services.store, message.thread.team_id, message.user_id)
+    await _send_charts(services, message.user_id, texts.OWN_CHART, days)
 
 
 async def send_team_chart(turn: Turn, services: Services, message: Message) -> None:
     """Send the workspace's usage; for admins."""
     if not await services.people.is_admin(message.user_id):
         return
-    team_id = message.thread.team_id
-    from bot.jobs.report import team_chart
-
-    picture, channels = await team_chart(services.store, services.people, team_id)
-    names = [texts.channel(rank, place(channel_id)) for rank, channel_id in enumerate(channels, 1)]
+    usage = await team_usage(services.store, services.people, message.thread.team_id)
+    named = zip(usage.channel_ids, usage.channels.rows, strict=True)
+    names = [
+        texts.channel(rank, place(channel_id), tokens)
+        for rank, (channel_id, (_, tokens)) in enumerate(named, 1)
+    ]
     comment = "\n".join([texts.TEAM_CHART, *names])
-    await services.direct_messages.send_file(message.user_id, "usage.png", picture, comment)
+    charts = (usage.days, usage.people, usage.channels)
+    await _send_charts(services, message.user_id, comment, *charts)
+
+
+async def _send_charts(services: Services, user_id: str, comment: str, *series: Series) -> None:
+    """Send charts that Slack draws; a picture if it does not know them."""
+    blocks = native_charts(*series)[:MOST_CHARTS]
+    if await services.direct_messages.send_blocks(user_id, comment, blocks):
+        return
+    from bot.jobs.chart import draw_chart  # imports Pillow
+
+    picture = draw_chart(*series)
+    await services.direct_messages.send_file(user_id, "usage.png", picture, comment)
 
 
 async def export(turn: Turn, services: Services, message: Message) -> None:

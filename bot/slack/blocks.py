@@ -14,6 +14,9 @@ HEADER_LENGTH = 150
 LABEL_LENGTH = 75
 CONFIRM_TITLE_LENGTH = 100
 CONFIRM_TEXT_LENGTH = 300
+CHART_TITLE_LENGTH = 50
+CHART_LABEL_LENGTH = 20
+CHART_POINTS = 20
 
 DIVIDER: Block = {"type": "divider"}
 
@@ -42,6 +45,27 @@ def context(text: str) -> Block:
 def plain_context(text: str) -> Block:
     """Small print that Slack shows as it is."""
     return {"type": "context", "elements": [_plain(text, SECTION_LENGTH)]}
+
+
+def bar_chart(title: str, bars: Sequence[tuple[str, int]], *, y_label: str) -> Block:
+    """A chart of at least one labelled bar; labels that are equal once they are cut get a number.
+
+    With more bars than Slack takes, neighbours are added up.
+    """
+    size = -(-len(bars) // CHART_POINTS)
+    groups = [bars[start : start + size] for start in range(0, len(bars), size)]
+    points: dict[str, int] = {}
+    for group in groups:
+        first, last = group[0][0], group[-1][0]
+        label = _cut(first if len(group) == 1 else f"{first}–{last}", CHART_LABEL_LENGTH)
+        numbered = (f"{_cut(label, CHART_LABEL_LENGTH - 3)} {n}" for n in range(2, 99))
+        free = next(each for each in (label, *numbered) if each not in points)
+        points[free] = sum(value for _, value in group)
+    data = [{"label": label, "value": value} for label, value in points.items()]
+    axes = {"categories": list(points), "y_label": _cut(y_label, CHART_TITLE_LENGTH)}
+    series = [{"name": _cut(y_label, CHART_LABEL_LENGTH), "data": data}]
+    chart = {"type": "bar", "series": series, "axis_config": axes}
+    return {"type": "data_visualization", "title": _cut(title, CHART_TITLE_LENGTH), "chart": chart}
 
 
 def actions(*elements: Block) -> Block:

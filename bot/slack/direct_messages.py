@@ -1,11 +1,16 @@
 """Direct messages that the bot starts, with or without a file."""
 
+from collections.abc import Sequence
+
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Undeliverable
+from bot.slack.blocks import Block, section
 from bot.slack.client import error_code, slack_errors
 from bot.slack.files import Files, NotTaken
+
+UNKNOWN_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "unsupported_blocks"})
 
 
 class DirectMessages:
@@ -23,6 +28,19 @@ class DirectMessages:
                 await self._client.chat_postMessage(channel=channel_id, text=text)
         except SlackApiError as error:
             raise Undeliverable(error_code(error)) from error
+
+    async def send_blocks(self, user_id: str, text: str, blocks: Sequence[Block]) -> bool:
+        """Send a text with blocks below it; False if this Slack does not know such blocks."""
+        channel_id = await self._direct(user_id)
+        shown = [section(text), *blocks]
+        try:
+            with slack_errors():
+                await self._client.chat_postMessage(channel=channel_id, text=text, blocks=shown)
+        except SlackApiError as error:
+            if error_code(error) in UNKNOWN_BLOCKS:
+                return False
+            raise Undeliverable(error_code(error)) from error
+        return True
 
     async def send_file(self, user_id: str, name: str, content: bytes, comment: str) -> None:
         """Send a file with a comment above it."""

@@ -50,9 +50,9 @@ BUSY = (
 )
 
 
-def channel(rank: int, name: str) -> str:
-    """The channel of a number in the chart."""
-    return f"channel {rank}: {name}"
+def channel(rank: int, name: str, tokens: int) -> str:
+    """A channel, with its number in the chart."""
+    return f"channel {rank}: {name}, {tokens:,} tokens"
 
 
 def _conversations(count: int) -> str:

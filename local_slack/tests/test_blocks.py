@@ -65,6 +65,57 @@ def test_a_block_at_its_limit_is_accepted(block: dict[str, Any]) -> None:
     assert checked["block_id"]
 
 
+def chart(
+    *labels: str, kind: str = "bar", title: str = "t", series: int = 1, **more: Any
+) -> dict[str, Any]:
+    data = [{"label": label, "value": 1} for label in labels]
+    named = [{"name": str(number), "data": data} for number in range(series)]
+    axes = {"categories": list(labels)} | more
+    shown = {"type": kind, "series": named, "axis_config": axes, "segments": data}
+    return {"type": "data_visualization", "title": title, "chart": shown}
+
+
+TWENTY = [str(number) for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        chart("x" * 20),
+        chart(*TWENTY),
+        chart("a", kind="line", series=6),
+        chart("a", kind="pie"),
+        chart("a", title="x" * 50, x_label="x" * 50),
+    ],
+)
+def test_a_chart_at_its_limit_is_accepted(block: dict[str, Any]) -> None:
+    check_message_blocks([block, block])
+    with pytest.raises(SlackError):
+        check_message_blocks([block] * 3)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        chart(),
+        chart("x" * 21),
+        chart(*TWENTY, "21"),
+        chart("a", series=7),
+        chart("a", series=0),
+        chart("a", kind="donut"),
+        chart(*TWENTY, kind="pie"),
+        chart("a", title="x" * 51),
+        chart("a", y_label="x" * 51),
+        chart("a", categories=["b"]),
+        chart("a", "a"),
+        {"type": "data_visualization", "title": "t"},
+    ],
+)
+def test_a_chart_beyond_its_limit_is_refused(block: dict[str, Any]) -> None:
+    with pytest.raises(SlackError):
+        check_message_blocks([block])
+
+
 @pytest.mark.parametrize(
     "block",
     [

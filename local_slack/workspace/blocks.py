@@ -12,6 +12,7 @@ from local_slack.workspace.model import Json
 
 MAX_BLOCKS = 50
 MAX_MARKDOWN = 12_000
+MAX_CHARTS, MAX_SERIES, MAX_POINTS = 2, 6, 20
 
 # fmt: off
 MESSAGE_BLOCKS = frozenset({
@@ -53,6 +54,8 @@ def check_message_blocks(
     if len(blocks) > MAX_BLOCKS:
         raise SlackError(too_many, errors=["no more than 50 items allowed [json-pointer:/blocks]"])
     check_all(blocks, MESSAGE_BLOCKS, "invalid_blocks")
+    if sum(block["type"] == "data_visualization" for block in blocks) > MAX_CHARTS:
+        raise refusal("invalid_blocks", ["no more than 2 charts allowed [json-pointer:/blocks]"])
     markdown = [block["text"] for block in blocks if block["type"] == "markdown"]
     if sum(map(len, markdown)) > MAX_MARKDOWN:
         raise SlackError("msg_blocks_too_long")
@@ -209,6 +212,43 @@ def _table(block: Json) -> None:
     _demand(size <= 10_000, "table is too long")
 
 
+def _chart(block: Json) -> None:
+    """https://docs.slack.dev/reference/block-kit/blocks/data-visualization-block"""
+    title, chart = block.get("title"), block.get("chart")
+    _demand(isinstance(title, str) and bool(title), "missing required field: title")
+    _limit(title, 50, "title")
+    _demand(isinstance(chart, dict), "missing required field: chart")
+    assert isinstance(chart, dict)
+    if chart.get("type") == "pie":
+        _points(chart.get("segments"), MAX_SERIES)
+        return
+    _demand(chart.get("type") in ("bar", "area", "line"), "unsupported chart type")
+    axes, series = chart.get("axis_config") or {}, chart.get("series")
+    _demand(bool(axes.get("categories")), "missing required field: categories")
+    for label in axes["categories"]:
+        _limit(label, 20, "category")
+    for name in ("x_label", "y_label"):
+        _limit(axes.get(name, ""), 50, name)
+    _demand(isinstance(series, list) and 1 <= len(series) <= MAX_SERIES, "1 to 6 series")
+    assert isinstance(series, list)
+    _demand(len({each["name"] for each in series}) == len(series), "names must be unique")
+    for each in series:
+        labels = _points(each.get("data"), MAX_POINTS)
+        _demand(labels <= set(axes["categories"]), "labels must match the categories")
+
+
+def _points(points: Any, most: int) -> set[str]:
+    """The labels of data points."""
+    _demand(isinstance(points, list) and 1 <= len(points) <= most, f"1 to {most} items allowed")
+    for point in points:
+        _limit(point.get("label"), 20, "label")
+        value = point.get("value")
+        _demand(isinstance(value, int | float) and not isinstance(value, bool), "not a number")
+    labels = {str(point["label"]) for point in points}
+    _demand(len(labels) == len(points), "labels must be unique")
+    return labels
+
+
 def _image(block: Json) -> None:
     _demand(bool(block.get("alt_text")), "missing required field: alt_text")
     _limit(block["alt_text"], 2_000, "alt_text")
@@ -224,6 +264,7 @@ _CHECKS: dict[str, Callable[[Json], None]] = {
     "section": _section,
     "actions": _elements,
     "context": _elements,
+    "data_visualization": _chart,
     "context_actions": _elements,
     "header": lambda block: _text(block.get("text"), 150, ("plain_text",)),
     "image": _image,

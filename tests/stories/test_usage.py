@@ -14,15 +14,18 @@ from typing import Any
 import pytest
 
 from bot.errors import ConfigError
-from bot.jobs.chart import Series, draw_chart
+from bot.jobs.chart import draw_chart
 from bot.jobs.report import fetch_rows, render_total, write_csv
+from bot.jobs.series import Series
 from bot.models import Usage
+from bot.slack.blocks import bar_chart
 from bot.store import Store
 from bot.store.usage import Spent, day_of
 from bot.texts.limits import span
 from bot.timing import Timing
 from bot.turn.limits import _next_month, _tomorrow
 from bot.turn.prices import Price, load_prices, microdollars
+from local_slack.workspace.blocks import check_message_blocks
 from tests.store.builders import deliver, take_one
 from tests.world import World, open_world
 
@@ -134,10 +137,52 @@ async def test_usage_shows_a_person_their_own_and_admins_the_top(
 
         await chief.clicks("#general", answer.ts, "errand:team_chart")
         await alice.clicks("#general", alice.ephemerals("#general")[0].ts, "errand:chart")
-        for person in (chief, alice):
-            (message,) = await world.slack.wait_for(partial(files_for, world, person.dm()))
-            file = world.slack.workspace.files[message.file_ids[0]]
-            assert file.content.startswith(b"\x89PNG")
+        for person, titles in ((chief, 2), (alice, 1)):
+            (message,) = await world.slack.wait_for(partial(charts_for, world, person.dm()))
+            charts = [each for each in message.blocks if each["type"] == "data_visualization"]
+            assert [each["title"][:13] for each in charts] == ["Tokens by day", "People"][:titles]
+            values = [p["value"] for p in charts[-1]["chart"]["series"][0]["data"]]
+            assert sum(values) > 0
+        (message,) = charts_for(world, chief.dm())
+        assert f"channel 1: <#{world.slack.channel('#general').id}>" in message.text
+
+
+async def test_a_slack_without_charts_gets_a_picture(redis_url: str, tmp_path: Path) -> None:
+    async with priced_world(redis_url, tmp_path) as world:
+        alice = world.slack.user("alice")
+        await world.ask("#general", "@bot hello")
+        await alice.slash("/usage")
+        world.slack.faults.refuse("chat.postMessage", "invalid_blocks")
+        await alice.clicks("#general", alice.ephemerals("#general")[0].ts, "errand:chart")
+        (message,) = await world.slack.wait_for(partial(files_for, world, alice.dm()))
+        file = world.slack.workspace.files[message.file_ids[0]]
+        assert file.content.startswith(b"\x89PNG")
+        assert charts_for(world, alice.dm()) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "labels"), [(1, ["1"]), (20, None), (21, ["1–2", "3–4"]), (31, ["1–2"])]
+)
+def test_a_chart_has_as_many_bars_as_slack_takes(count: int, labels: list[str] | None) -> None:
+    days = [(str(day), day) for day in range(1, count + 1)]
+    block = bar_chart("x" * 60, days, y_label="Tokens")
+    check_message_blocks([block])
+    data = block["chart"]["series"][0]["data"]
+    assert sum(point["value"] for point in data) == sum(value for _, value in days)
+    if labels:
+        assert [point["label"] for point in data][: len(labels)] == labels
+
+
+def test_bars_of_the_same_name_stay_apart() -> None:
+    names = ["Alexandra Maria Constantinescu", "Alexandra Maria Constantin", "alex", "alex"]
+    block = bar_chart("People", [(name, 1) for name in names], y_label="Tokens")
+    check_message_blocks([block])
+    labels = [point["label"] for point in block["chart"]["series"][0]["data"]]
+    assert labels == ["Alexandra Maria Con…", "Alexandra Maria … 2", "alex", "alex 2"]
+
+
+def charts_for(world: World, channel: str) -> list[Any]:
+    return [m for m in world.slack.messages(channel) if "data_visualization" in str(m.blocks)]
 
 
 def files_for(world: World, channel: str) -> list[Any]:
@@ -151,8 +196,8 @@ async def test_a_chart_of_the_workspace_is_for_admins_only(world: World) -> None
     team_id = world.slack.workspace.team_id
     await jobs.ask(world.bot.store.inbox, "team_chart", team_id, alice.id, "e1")
     await jobs.ask(world.bot.store.inbox, "chart", team_id, alice.id, "e2")
-    await world.slack.wait_for(lambda: files_for(world, alice.dm()))
-    assert len(files_for(world, alice.dm())) == 1
+    await world.slack.wait_for(lambda: charts_for(world, alice.dm()))
+    assert len(charts_for(world, alice.dm())) == 1
 
 
 @pytest.mark.parametrize(

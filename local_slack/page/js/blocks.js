@@ -39,12 +39,24 @@ const BLOCKS = {
     h("figure", { class: "image" },
       block.title ? h("figcaption", null, renderText(block.title)) : null, image(block)),
   table: (block) => table(block.rows[0], block.rows.slice(1), tableCell, alignments(block)),
+  data_visualization: (block) => chart(block),
   input: (block, use) => renderInput(block, use),
   alert: (block) => h("div", { class: `alert ${block.level ?? ""}`, role: "note" }, renderText(block.text)),
   task_card: (block) => taskCard(block),
   plan: (block) => h("div", { class: "heading h3" }, block.title?.text ?? block.title ?? ""),
   file: (block) => h("div", { class: "unknown" }, block.external_id ?? "file"),
 };
+
+// A chart as bars beside their values, which a screen reader reads as a list.
+function chart({ title, chart: { segments, series } }) {
+  const sets = segments ? [{ name: title, data: segments }] : series;
+  const largest = Math.max(1, ...sets.flatMap((set) => set.data.map((point) => point.value)));
+  const bar = (point) =>
+    h("li", null, h("span", null, point.label),
+      h("meter", { max: largest, value: point.value, "aria-hidden": "true" }), h("b", null, point.value.toLocaleString("en")));
+  return h("figure", { class: "chart" }, h("figcaption", null, title),
+    sets.map((set) => [sets.length > 1 ? h("small", null, set.name) : null, h("ul", null, set.data.map(bar))]));
+}
 
 function tableCell(cell) {
   if (!cell) return [];
