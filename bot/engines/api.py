@@ -4,7 +4,9 @@ The SDK's typed models are not used: validating an event costs thirty times as m
 and many servers omit required fields.
 """
 
+import codecs
 import json
+import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -26,6 +28,7 @@ Json = dict[str, Any]
 
 PAGE = 100
 SMALLEST_PAGE = 1
+_JSON = re.compile(r"(application|text)/([\w.-]+\+)?json\b(?!-)", re.IGNORECASE)
 PAGES = 200
 """Maximum pages of one list: a server may return the same page for ever."""
 
@@ -36,21 +39,38 @@ class EventStream(AsyncStream[object]):
     Events of the Assistants protocol, named `thread.…`, become `{"event": name, "data": …}`.
     """
 
+    async def _iter_events(self) -> AsyncIterator[ServerSentEvent]:
+        chunks = _valid_text(self.response.aiter_bytes())
+        async for event in self._decoder.aiter_bytes(chunks):
+            yield event
+
     async def __stream__(self) -> AsyncIterator[object]:
-        events: AsyncIterator[ServerSentEvent] = self._iter_events()
         try:
-            async for event in events:
+            async for event in self._iter_events():
                 if event.data.startswith("[DONE]"):
                     return
                 data = _parse(event)
                 if data is None:
                     continue
-                error = data.get("error") or (data if event.event == "error" else None)
+                error = _error_in(data) or (data if event.event == "error" else None)
                 if error:
                     raise openai.APIError("the stream failed", self.response.request, body=error)
                 yield data if not _is_assistants(event) else {"event": event.event, "data": data}
         finally:
             await self.response.aclose()
+
+
+async def _valid_text(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """UTF-8 without a byte order mark: models write, and servers cut, incomplete characters."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+    async for chunk in chunks:
+        yield decoder.decode(chunk).encode()
+
+
+def _error_in(data: Json) -> Any:
+    """The error of an event, or of the first choice in a chunk of a completion."""
+    choice = next(iter(listed(data.get("choices"))), None)
+    return data.get("error") or (choice.get("error") if isinstance(choice, dict) else None)
 
 
 def _is_assistants(event: ServerSentEvent) -> bool:
@@ -121,9 +141,10 @@ class Api:
         return _checked(done)
 
     async def delete(self, *path: str, missing: Missing = "conversation") -> None:
+        """DELETE something; the body of the response, often empty, is not read."""
         with self._errors(missing):
             await self.client.delete(
-                _join(path), cast_to=object, options=self._options(self._create)
+                _join(path), cast_to=httpx2.Response, options=self._options(self._create)
             )
 
     async def stream(
@@ -202,7 +223,7 @@ class Api:
 
     async def _stream_or_body(self, opened: EventStream) -> EventStream | Json:
         response = opened.response
-        if response.headers.get("content-type", "").startswith("application/json"):
+        if _JSON.match(response.headers.get("content-type", "")):
             return _checked(json.loads(await response.aread()))
         return opened
 

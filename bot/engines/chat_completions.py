@@ -28,6 +28,12 @@ _INCOMPLETE = {
     "max_tokens": "max_output_tokens",
     "content_filter": "content_filter",
     "safety": "content_filter",
+    "recitation": "content_filter",
+    "prohibited_content": "content_filter",
+    "blocklist": "content_filter",
+    "refusal": "content_filter",
+    "max_output_tokens": "max_output_tokens",
+    "model_length": "max_output_tokens",
 }
 
 
@@ -127,9 +133,12 @@ class _Reader:
 
     def take(self, chunk: Json) -> None:
         self._shown |= {key: chunk[key] for key in ("id", "model", "usage") if chunk.get(key)}
-        for choice in map(fields, listed(chunk.get("choices"))[:1]):
-            message = fields(choice.get("delta") or choice.get("message"))
-            self._take_message(message)
+        for choice in map(fields, listed(chunk.get("choices"))):
+            if choice.get("index"):
+                continue
+            # The last chunk of some servers repeats the whole message.
+            message = choice.get("delta") or ({} if self._draft.text else choice.get("message"))
+            self._take_message(fields(message))
             self._finish = text(choice.get("finish_reason")).lower() or self._finish
 
     def _take_message(self, message: Any) -> None:

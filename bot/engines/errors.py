@@ -2,8 +2,10 @@
 
 import math
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
@@ -30,7 +32,16 @@ KEPT_CHARS = 12_000
 UNAVAILABLE = frozenset({502, 503, 529})
 """Statuses of a server, or of a proxy in front of it, that is down for every request."""
 
+_BY_STATUS = {
+    402: "insufficient_quota",
+    405: "endpoint_not_found",
+    413: "context_length_exceeded",
+}
 _QUOTA = re.compile(r"insufficient_quota|billing|spend|usage_limit|credit")
+_UNPAID = re.compile(
+    r"insufficient_quota|billing_|(?:credit )?balance is too low|insufficient (?:balance|credits?)",
+    re.IGNORECASE,
+)
 _LOCKED = re.compile(r"conversation_locked|while a run|already has an active run")
 _NO_SUCH = re.compile(r"No (assistant|run|message) found")
 _UNANSWERED = re.compile(r"No tool output found for|do not have an approval")
@@ -168,10 +179,19 @@ def retry_after(error: openai.APIStatusError) -> float | None:
         if "retry-after-ms" in headers:
             seconds = float(headers["retry-after-ms"]) / 1000
         else:
-            seconds = float(headers["retry-after"])
+            seconds = _seconds(headers["retry-after"])
     except (KeyError, ValueError):
         return None
     return seconds if 0 <= seconds < math.inf else None
+
+
+def _seconds(after: str) -> float:
+    """A header with seconds, or with the time of the next attempt."""
+    try:
+        return float(after)
+    except ValueError:
+        when = parsedate_to_datetime(after)
+    return max(0.0, when.timestamp() - time.time())
 
 
 class _Refusal:
@@ -192,8 +212,11 @@ class _Refusal:
 
 
 def _innermost(body: object) -> object:
-    """The error in `{"error": …}`, `{"detail": {"error": …}}` and the like."""
-    for _ in range(3):
+    """The error in `{"error": …}`, `{"detail": {"error": …}}`, `[{"error": …}]` and the like."""
+    for _ in range(4):
+        if isinstance(body, list) and body:
+            body = body[0]
+            continue
         if not isinstance(body, Mapping) or body.get("message"):
             break
         inner = body.get("error") or body.get("detail")
@@ -207,6 +230,8 @@ def _refused_for(refusal: _Refusal, model: str) -> str:
     """The reason of a refusal that has its own text for people, or ""."""
     if _TOO_LONG.search(refusal.all):
         return "context_length_exceeded"
+    if _UNPAID.search(refusal.all):
+        return "insufficient_quota"
     if _UNANSWERED.search(refusal.message):
         return "unanswered_call"
     if _UNKNOWN_CALL.search(refusal.message):
@@ -234,10 +259,8 @@ def _names_unknown_model(refusal: _Refusal, model: str) -> bool:
 
 
 def _missing_thing(status: int, message: str, missing: Missing) -> str:
-    if status == 405:
-        return "endpoint_not_found"
     if status != 404:
-        return "bad_request"
+        return _BY_STATUS.get(status, "bad_request")
     named = _NO_SUCH.search(message)
     return f"{named[1] if named else missing}_not_found"
 

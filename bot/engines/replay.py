@@ -314,7 +314,17 @@ def _finish(work: _Work) -> Update:
         if draft.text:
             error.usage = error.usage or _estimate(work)
         raise
-    return replace(update, usage=update.usage or _estimate(work))
+    return replace(update, usage=_completed(update.usage, _estimate(work)))
+
+
+def _completed(usage: Usage | None, estimate: Usage) -> Usage:
+    """The server's usage, with an estimate of what it does not count."""
+    if usage is None or (usage.input_tokens and usage.output_tokens):
+        return usage or estimate
+    written = usage.output_tokens or estimate.output_tokens
+    read_in = usage.input_tokens or estimate.input_tokens
+    estimated = read_in + written - usage.input_tokens - usage.output_tokens
+    return replace(usage, input_tokens=read_in, output_tokens=written, estimated=estimated)
 
 
 def _estimate(work: _Work) -> Usage:

@@ -27,7 +27,7 @@ EXTRA_SECONDS = "extra_seconds"
 """The extension for the total time of a request beyond its read timeout."""
 _SCANNED = (b",", b"[", b"{")
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
-_WINDOW = {"gzip": 31, "deflate": 15}
+_WINDOW = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 class TooLarge(httpx2.RequestError):

@@ -69,7 +69,13 @@ def strip_controls(text: str) -> str:
     Unicode line separators become line breaks; a lone surrogate, which cannot be sent, becomes
     U+FFFD.
     """
-    return _SURROGATE.sub("\ufffd", _CONTROLS.sub("", _SEPARATORS.sub("\n", text)))
+    text = _CONTROLS.sub("", _SEPARATORS.sub("\n", text))
+    return _paired(text) if _SURROGATE.search(text) else text
+
+
+def _paired(text: str) -> str:
+    """Halves of characters joined, where a server has cut one in two, and lone halves replaced."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def has_citations(text: str) -> bool:

@@ -1,0 +1,213 @@
+"""Responses as other servers and proxies write them, byte by byte."""
+
+import asyncio
+import gzip
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from bot.engines import RunRequest
+from bot.engines.api import Api
+from bot.engines.client import open_client
+from bot.engines.router import open_responses
+from bot.errors import BotError, RateLimited, RunFailed
+from bot.models import Update
+from bot.settings import Settings
+from tests.engines.engines import FAST, OPTIONS, begin, last_update, said
+
+JSON = "Content-Type: application/json"
+EVENTS = "Content-Type: text/event-stream"
+TEXT = "Hello world"
+
+
+def response(body: bytes | str, *headers: str, status: str = "200 OK") -> bytes:
+    lines = [f"HTTP/1.1 {status}", "Connection: close", *headers, "", ""]
+    return "\r\n".join(lines).encode() + (body.encode() if isinstance(body, str) else body)
+
+
+def chunk(text: Any, **fields: Any) -> Any:
+    return {"id": "c", "choices": [{"index": 0, "delta": {"content": text}, **fields}]}
+
+
+def events(*data: Any, end: str = "\n\n", mark: str = "data: ") -> str:
+    return "".join(f"{mark}{json.dumps(each)}{end}" for each in data) + f"{mark}[DONE]{end}"
+
+
+STOP = chunk(None, finish_reason="stop")
+CHUNKS = chunk("Hello "), chunk("world"), STOP
+WHOLE = json.dumps(
+    {"id": "c", "choices": [{"message": {"content": TEXT}, "finish_reason": "stop"}]}
+)
+ANSWERS = {
+    "lines with CR LF": response(events(*CHUNKS, end="\r\n\r\n"), EVENTS),
+    "lines with CR": response(events(*CHUNKS, end="\r\r"), EVENTS),
+    "a byte order mark": response("\ufeff" + events(*CHUNKS), EVENTS),
+    "comments, ids and names": response(f": ping\n\nid: 1\n{events(*CHUNKS)}", EVENTS),
+    "no space after the colon": response(events(*CHUNKS, mark="data:"), EVENTS),
+    "no end": response(events(*CHUNKS).removesuffix("data: [DONE]\n\n").rstrip(), EVENTS),
+    "another type": response(events(*CHUNKS), "Content-Type: text/plain"),
+    "no type": response(events(*CHUNKS)),
+    "x-gzip": response(gzip.compress(events(*CHUNKS).encode()), EVENTS, "Content-Encoding: x-gzip"),
+    "early hints": b"HTTP/1.1 103 Early Hints\r\n\r\n" + response(events(*CHUNKS), EVENTS),
+    "a whole answer": response(WHOLE, JSON),
+    "a whole answer of a subtype": response(WHOLE, "Content-Type: application/vnd.api+json"),
+    "a message that repeats the text": response(
+        events(*CHUNKS[:2], {"choices": [{"message": {"content": TEXT}, "finish_reason": "stop"}]}),
+        EVENTS,
+    ),
+    "a second choice": response(events(*CHUNKS[:2], chunk("no", index=1), STOP), EVENTS),
+    "null in many places": response(
+        events({"id": None, "choices": None}, {"choices": [{"delta": None}]}, *CHUNKS), EVENTS
+    ),
+    "parts with thoughts": response(
+        events(
+            chunk([{"type": "thinking", "thinking": [{"type": "text", "text": "no"}]}]),
+            chunk([{"type": "text", "text": TEXT}]),
+            STOP,
+        ),
+        EVENTS,
+    ),
+}
+
+
+@asynccontextmanager
+async def answering(content: bytes) -> AsyncIterator[Settings]:
+    """The settings for a server that answers everything with these bytes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(content)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    host, port = server.sockets[0].getsockname()
+    try:
+        yield Settings(
+            _env_file=None,
+            slack_bot_token="xoxb-1",
+            slack_app_token="xapp-1",
+            openai_api_key="sk-1",
+            openai_base_url=f"http://{host}:{port}/v1",
+            openai_model="tiny",
+            bot_protocol="chat",
+            bot_run_deadline=30,
+        )
+    finally:
+        server.close()
+
+
+async def the_answer(content: bytes) -> Update:
+    async with answering(content) as settings, open_responses(settings, FAST) as engine:
+        conversation = await begin(engine)
+        run = await engine.start(RunRequest(conversation, [said("hello")], OPTIONS, "turn-1"))
+        return await last_update(engine, run, conversation)
+
+
+async def the_error(content: bytes) -> BotError:
+    with pytest.raises(BotError) as raised:
+        await the_answer(content)
+    return raised.value
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+async def test_an_answer_is_read_however_it_is_written(kind: str) -> None:
+    assert (await the_answer(ANSWERS[kind])).text == TEXT
+
+
+async def test_bytes_that_are_no_text_cost_only_themselves() -> None:
+    data = b'data: {"choices":[{"delta":{"content":"a \xff b \xe2\x82"}}]}\n\n'
+    update = await the_answer(response(data + events(STOP).encode(), EVENTS))
+    assert update.text == "a \ufffd b \ufffd"
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 7, "completion_tokens": 5}, (7, 5, 0)),
+        ({"prompt_tokens": 7}, (7, 3, 3)),
+        ({"prompt_tokens": 7, "completion_tokens": None}, (7, 3, 3)),
+        ({"prompt_tokens": -1, "completion_tokens": -5}, None),
+        ({"prompt_tokens": "7", "completion_tokens": 1e99}, None),
+        ([1], None),
+        (None, None),
+    ],
+)
+async def test_usage_that_is_not_reported_is_estimated(
+    usage: Any, counted: tuple[int, int, int] | None
+) -> None:
+    found = (await the_answer(response(events(*CHUNKS[:2], STOP | {"usage": usage}), EVENTS))).usage
+    assert found is not None
+    if counted is None:
+        assert found.estimated == found.input_tokens + found.output_tokens > 0
+    else:
+        assert (found.input_tokens, found.output_tokens, found.estimated) == counted
+
+
+LIST = [{"error": {"code": 404, "message": "models/tiny is not found for API version v1beta"}}]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (response(json.dumps(LIST), JSON, status="404 X"), "model_not_found"),
+        (response("{}", status="402 X"), "insufficient_quota"),
+        (
+            response(
+                '{"error":{"message":"Your credit balance is too low"}}',
+                JSON,
+                status="400 X",
+            ),
+            "insufficient_quota",
+        ),
+        (response("{}", status="413 X"), "context_length_exceeded"),
+        (response(events(chunk("a", finish_reason="RECITATION")), EVENTS), "content_filter"),
+        (response(events(chunk("a", finish_reason="refusal")), EVENTS), "content_filter"),
+        (
+            response(
+                events(chunk("a"), chunk("", error={"code": 502}, finish_reason="error")),
+                EVENTS,
+            ),
+            "stream_cut",
+        ),
+    ],
+)
+async def test_failures_have_their_reason(content: bytes, reason: str) -> None:
+    error = await the_error(content)
+    assert isinstance(error, RunFailed)
+    assert error.reason == reason
+
+
+@pytest.mark.parametrize(("after", "least", "most"), [("30", 30, 30), ("in a while", None, None)])
+async def test_the_pause_that_a_server_asks_for(
+    after: str, least: float | None, most: float | None
+) -> None:
+    error = await the_error(response("{}", f"Retry-After: {after}", status="429 X"))
+    assert isinstance(error, RateLimited)
+    assert error.after == least == most
+
+
+async def test_the_pause_may_be_a_date() -> None:
+    date = formatdate(time.time() + 90, usegmt=True)
+    error = await the_error(response("{}", f"Retry-After: {date}", status="429 X"))
+    assert isinstance(error, RateLimited)
+    assert error.after is not None
+    assert 60 < error.after <= 90
+    past = await the_error(response("{}", f"Retry-After: {formatdate(0)}", status="429 X"))
+    assert isinstance(past, RateLimited)
+    assert past.after == 0
+
+
+@pytest.mark.parametrize("body", ["", "ok", "null", '{"id":"\udcff"}'])
+@pytest.mark.parametrize("status", ["200 OK", "202 Accepted", "204 No Content"])
+async def test_a_deletion_succeeds_whatever_the_body(status: str, body: str) -> None:
+    sent = body.encode(errors="surrogateescape") if not status.startswith("204") else b""
+    content = response(sent, JSON, status=status)
+    async with answering(content) as settings, open_client(settings) as client:
+        await Api(client, FAST).delete("conversations", "conv_1")
