@@ -23,6 +23,7 @@ from bot.errors import ConfigError, Retry, StoreUnavailable
 from bot.health import Probe, add_routes
 from bot.running import running
 from bot.settings import Settings
+from bot.slack.account_notes import tell_connected
 from bot.slack.answer.waiting import showing_waits
 from bot.slack.client import open_client
 from bot.slack.delivery_notes import DeliveryNotes
@@ -40,7 +41,9 @@ from bot.telemetry.log import log
 from bot.telemetry.trace import open_tracing
 from bot.telemetry.watchdog import Watchdog
 from bot.timing import EngineTiming, Timing
+from bot.tools.accounts import open_accounts
 from bot.tools.config import load_tools, summarize
+from bot.tools.connect_site import ConnectSite
 
 if TYPE_CHECKING:
     from bot.sweeper import Swept
@@ -123,6 +126,7 @@ async def open_bot(
         workspaces = await _patiently(
             lambda: open_workspaces(settings, timing.slack, store, client), timing.start_patience
         )
+        accounts = await stack.enter_async_context(open_accounts(store, tools, settings))
         probes: dict[str, Probe] = {"redis": _pinged(store), "slack": _known(workspaces.own)}
         engine: Engine | None = None
         work = None
@@ -131,7 +135,7 @@ async def open_bot(
 
             opened = await stack.enter_async_context(engines(settings, timing.engine))
             part = await stack.enter_async_context(
-                open_work(settings, timing, store, workspaces, opened, tools)
+                open_work(settings, timing, store, workspaces, opened, tools, accounts)
             )
             engine, work = part.engine, part.task
             probes["worker"] = part.is_alive
@@ -139,7 +143,7 @@ async def open_bot(
             await stack.enter_async_context(showing_waits(workspaces, store.inbox, timing.answer))
             await stack.enter_async_context(running(store.redelivery.watch()))
             notes = DeliveryNotes(store)
-            build = partial(open_app, store, timing.slack, summarize(tools))
+            build = partial(open_app, store, timing.slack, summarize(tools), accounts)
             dispatcher = Dispatcher(
                 PerWorkspace(workspaces, build), notes, find_lifecycle(workspaces, store, client)
             )
@@ -153,6 +157,8 @@ async def open_bot(
         add_routes(site, store, probes, public=web_part, token=token_text, is_stalled=is_stalled)
         if web_part:
             add_install_routes(site, workspaces, store, client, settings)
+        if web_part and accounts.servers:
+            ConnectSite(accounts, partial(tell_connected, workspaces)).add_routes(site)
         if web_part and not settings.socket_mode:
             add_events_route(site, dispatcher, _verifier(settings), notes)
         port = settings.port if web_part else settings.bot_health_port

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 LONGEST_NAME = 64
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
@@ -85,6 +85,18 @@ class Viewer:
     channel_id: str
     authors: tuple[str, ...]
     action_token: str = field(default="", repr=False)
+
+
+class ConnectedAccounts(Protocol):
+    """People's own accounts at tool servers."""
+
+    async def connected(self, team_id: str, user_id: str) -> list[str]:
+        """The servers at which the person has one."""
+        ...
+
+    async def disconnect(self, team_id: str, user_id: str, server: str) -> bool:
+        """Revoke and forget it. Returns whether there was one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

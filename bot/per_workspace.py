@@ -18,8 +18,10 @@ from bot.slack.threads import Threads
 from bot.slack.workspaces import Workspace
 from bot.store import Store
 from bot.timing import Timing
+from bot.tools.accounts import Accounts
 from bot.tools.toolbox import Toolbox
 from bot.turn.background import Background
+from bot.turn.connecting import Connecting
 from bot.turn.gate import Gate
 from bot.turn.limits import Limits
 from bot.turn.prices import Price
@@ -38,6 +40,7 @@ class Shared:
     prices: Mapping[str, Price]
     background: Background
     toolbox: Toolbox
+    accounts: Accounts
 
     def services(self, workspace: Workspace) -> Services:
         """The services of a workspace's turns and jobs."""
@@ -65,6 +68,7 @@ class Shared:
             throttle=throttle,
             background=self.background,
             toolbox=self.toolbox,
+            connecting=Connecting(self.accounts, store, people, DirectMessages(client)),
             stop_grace=timing.engine.stop_grace,
             rerun_pause=timing.engine.rerun_pause,
             rollover_messages=settings.bot_rollover_messages,

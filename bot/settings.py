@@ -162,7 +162,7 @@ class Settings(BaseSettings):
     bot_public_url: str | None = Field(
         None,
         description="Public address of the bot, like `https://host`; for `bot doctor`, and needed "
-        "with `SLACK_CLIENT_ID`.",
+        "with `SLACK_CLIENT_ID` and to connect people's accounts.",
     )
     bot_health_port: int | None = Field(
         None,

@@ -23,6 +23,7 @@ from bot.store import Store
 from bot.sweeper import Sweeper
 from bot.telemetry.log import log
 from bot.timing import Timing
+from bot.tools.accounts import Accounts
 from bot.tools.config import ToolsConfig
 from bot.tools.toolbox import open_toolbox
 from bot.turn.background import open_background
@@ -52,6 +53,7 @@ async def open_work(
     workspaces: Workspaces,
     opened: Engine,
     tools: ToolsConfig,
+    accounts: Accounts,
 ) -> AsyncIterator[WorkPart]:
     """The worker at work. On exit it hands unfinished work over. Raises ConfigError."""
     prices = load_prices(settings.bot_prices)
@@ -59,8 +61,8 @@ async def open_work(
     async with AsyncExitStack() as stack:
         dlp = await stack.enter_async_context(open_dlp(settings, store.circuits.guard))
         background = await stack.enter_async_context(open_background())
-        toolbox = await stack.enter_async_context(open_toolbox(tools))
-        shared = Shared(timing, store, engine, dlp, prices, background, toolbox)
+        toolbox = await stack.enter_async_context(open_toolbox(tools, accounts))
+        shared = Shared(timing, store, engine, dlp, prices, background, toolbox, accounts)
         services = PerWorkspace(workspaces, shared.services)
         stack.push_async_callback(_drain, services)
         worker = Worker(store, services.find, settings, timing.worker)

@@ -138,6 +138,7 @@ async def forget_me(turn: Turn, services: Services, message: Message) -> None:
     their id in the usage counts.
     """
     store, team_id, user_id = services.store, message.thread.team_id, message.user_id
+    await services.connecting.accounts.disconnect_all(team_id, user_id)
     is_held = await store.hold.is_on()
     record_deletion(message, "person", held=is_held)
     if is_held:

@@ -95,13 +95,23 @@ class Rights:
         return _recorded(Message(thread, thread.thread_ts, user_id, ""), texts.NOT_YOURS)
 
     async def decision_refusal(
-        self, thread: Thread, user_id: str, user_team_id: str, requester: str
+        self,
+        thread: Thread,
+        user_id: str,
+        user_team_id: str,
+        requester: str,
+        *,
+        personal: bool = False,
     ) -> str:
-        """Why a person may not decide about a call that `requester` asked for; "" if allowed."""
+        """Why a person may not decide about a call that `requester` asked for; "" if allowed.
+
+        `personal`: the call uses the requester's own account.
+        """
         settings = await self._store.channels.find(thread.team_id, thread.channel_id)
         message = Message(thread, thread.thread_ts, user_id, "", user_team_id=user_team_id)
         refused = await self.refusal(message, settings)
-        if not refused and user_id not in (requester, *settings.approvers):
+        approvers = () if personal else settings.approvers
+        if not refused and user_id not in (requester, *approvers):
             refused = OTHER_PERSON
         return _recorded(message, refused)
 

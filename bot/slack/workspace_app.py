@@ -10,7 +10,7 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.logger.messages import warning_client_prioritized_and_token_skipped
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.calls import ToolSummary
+from bot.calls import ConnectedAccounts, ToolSummary
 from bot.errors import BotError
 from bot.slack.events import Listeners, installation
 from bot.slack.messages import Messages
@@ -50,16 +50,24 @@ class WorkspaceApp(AsyncApp):
 
 
 def open_app(
-    store: Store, timing: SlackTiming, tools: ToolSummary, workspace: Workspace
+    store: Store,
+    timing: SlackTiming,
+    tools: ToolSummary,
+    accounts: ConnectedAccounts,
+    workspace: Workspace,
 ) -> WorkspaceApp:
     """The Bolt app of a workspace."""
     people, channels = workspace.people, workspace.channels
     rights = Rights(store, people, channels, workspace.settings, look_up_seconds=timing.look_up)
-    return build_app(workspace, store, rights, tools)
+    return build_app(workspace, store, rights, tools, accounts)
 
 
 def build_app(
-    workspace: Workspace, store: Store, rights: Rights, tools: ToolSummary
+    workspace: Workspace,
+    store: Store,
+    rights: Rights,
+    tools: ToolSummary,
+    accounts: ConnectedAccounts,
 ) -> WorkspaceApp:
     """The app of a workspace, with the listeners of all our events, commands, shortcuts and
     buttons."""
@@ -84,7 +92,7 @@ def build_app(
         process_before_response=True,  # by default Bolt returns 200 before the listener has run
         attaching_conversation_kwargs_enabled=False,
     )
-    home = Home(store, people, rights, client, identity.url)
+    home = Home(store, people, rights, client, identity.url, accounts)
     home.register(app)
     ChannelModal(store, people, client, home, tools).register(app)
     Listeners(store, client, identity, people, rights, settings).register(app)

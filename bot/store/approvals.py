@@ -43,6 +43,8 @@ class Approval:
     policy: str = ""
     grant: str = ""
     """The key of "Allow in this thread"; "" if that is not offered."""
+    personal: bool = False
+    """The call uses the requester's own account: only they may decide."""
     note: str = ""
     """Warnings for the person: look-alike names, external content that was read."""
     form: str = ""

@@ -114,6 +114,13 @@ FAMILIES = {
     "installed": Family(
         "hash", "states of installations", "BOT_UNINSTALL_DAYS after the removal", "workspaces"
     ),
+    "lent": Family(
+        "string",
+        "an account that is being connected, encrypted",
+        "10 minutes",
+        "one value",
+        expires=True,
+    ),
     "corrupt": Family(
         "string", "a key of the wrong type, set aside", "30 days", "as it was", expires=True
     ),
@@ -351,6 +358,10 @@ class Keys:
     def sealed(self, kind: str) -> str:
         """Hash of the encrypted secrets of one kind, by their owner."""
         return self.name("sealed", kind)
+
+    def lent(self, name: str) -> str:
+        """An encrypted secret that is taken once."""
+        return self.name("lent", name)
 
     @property
     def hold(self) -> str:

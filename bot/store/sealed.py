@@ -16,6 +16,7 @@ Kind = Literal["installation", "ai_key", "credential"]
 a person connected to a tool."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+LENT = "lent"
 PAGE = 200
 
 
@@ -49,6 +50,22 @@ class Sealed:
         """A secret, or None if there is none. Raises Unreadable, or ConfigError without a key."""
         found = await self._connection.execute("HGET", self._keys.sealed(kind), name)
         return None if found is None else self._keyring.open(found, kind, name)
+
+    async def lend(self, name: str, secret: str, seconds: int) -> None:
+        """Store a secret for a time, to be taken once. Raises ConfigError without a key."""
+        sealed = self._keyring.seal(secret, LENT, name)
+        await self._connection.execute("SET", self._keys.lent(name), sealed, "EX", seconds)
+
+    async def peek(self, name: str) -> str | None:
+        """A secret that was lent, or None if it expired or was taken. Raises Unreadable."""
+        return self._lent(name, await self._connection.execute("GET", self._keys.lent(name)))
+
+    async def take(self, name: str) -> str | None:
+        """The same, once."""
+        return self._lent(name, await self._connection.execute("GETDEL", self._keys.lent(name)))
+
+    def _lent(self, name: str, found: str | None) -> str | None:
+        return None if found is None else self._keyring.open(found, LENT, name)
 
     async def replace(self, kind: Kind, name: str, before: str, after: str) -> bool:
         """Store `after` if the secret still is `before`. Returns whether it was."""

@@ -41,8 +41,9 @@ EXPORT = "Export"
 
 FORGET_ME_TEXT = (
     "I delete your conversations here and on the AI server, remove your messages from those with "
-    "other people, delete your feedback on answers, and remove your name from the usage counts. "
-    "What you wrote in Slack stays in Slack. This cannot be undone."
+    "other people, delete your feedback on answers, remove your name from the usage counts, and "
+    "disconnect your accounts at other services. What you wrote in Slack stays in Slack. This "
+    "cannot be undone."
 )
 FORGET_ME_BUTTON = "Forget me"
 EXPORT_FIRST = "Export first"

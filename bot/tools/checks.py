@@ -24,7 +24,12 @@ async def open_checks(settings: Settings) -> AsyncIterator[tuple[Check, ...]]:
             yield (Check("tools", _nothing),)
             return
         names = [f"tools {name}" for name in config.servers]
-        checks = [Check(f"tools {name}", partial(_look, toolbox, name)) for name in config.servers]
+        checks = [
+            Check(f"tools {name}", partial(_look, toolbox, name))
+            if server.auth == "none"
+            else Check(f"tools {name}", partial(_look_at_accounts, settings))
+            for name, server in config.servers.items()
+        ]
         yield (*checks, Check("tools", partial(_count, toolbox), needs=tuple(names)))
 
 
@@ -56,9 +61,20 @@ def _describe(offered: list[Tool], all_tools: int, asked: str) -> str:
     return f"{len(offered)} tools{left_out}, {writes} may write; {asked}"
 
 
+async def _look_at_accounts(settings: Settings) -> Finding:
+    """A server that needs people's accounts: what is needed to connect them."""
+    if not settings.bot_public_url or not settings.keyring.ids:
+        return failed("cannot connect accounts", "set BOT_PUBLIC_URL and BOT_ENCRYPTION_KEYS")
+    if not settings.bot_public_url.startswith("https:"):
+        return warning("BOT_PUBLIC_URL is not https", "authorization servers will refuse it")
+    return ok("each person connects an account; its tools are then known")
+
+
 async def _count(toolbox: Toolbox) -> Finding:
     tools = [own.tool for own in toolbox.own]
     for name, config in toolbox.config.servers.items():
+        if config.auth == "person":
+            continue
         listed = await toolbox.list_server(name)
         tools += [tool for tool in listed if config.offers_somewhere(tool.name)]
     named = name_functions(tools)

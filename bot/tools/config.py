@@ -49,6 +49,11 @@ class ServerConfig(_Strict):
     """Tools that are never offered, even if `allow` names them."""
     channels: tuple[str, ...] = ()
     """Channels (`C…`) in which the server is offered; empty: all."""
+    auth: Literal["none", "person"] = "none"
+    """`person`: each person connects their own account at the server (OAuth)."""
+    client_id: str = ""
+    """Our client at its authorization server, where it was registered by hand."""
+    client_secret: str = Field("", repr=False)
     server_side: bool = False
     """Whether the AI server calls the tools itself (Responses only). It gets the `headers`."""
     trust_hints: bool = True
@@ -66,6 +71,8 @@ class ServerConfig(_Strict):
             raise ValueError("needs either url or command")
         if self.server_side and self.url is None:
             raise ValueError("server_side needs a url")
+        if self.auth == "person" and (self.url is None or self.server_side):
+            raise ValueError('auth = "person" needs a url, and no server_side')
         return self
 
     @field_validator("url")

@@ -63,12 +63,17 @@ def _plain(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else ConnectionError("closed while connecting")
 
 
-def client_for(config: ServerConfig, pool: httpx2.AsyncBaseTransport) -> Client:
-    """A new, unconnected client. `pool` is shared by all servers of the process."""
+def client_for(
+    config: ServerConfig, pool: httpx2.AsyncBaseTransport, auth: httpx2.Auth | None = None
+) -> Client:
+    """A new, unconnected client. `pool` is shared by all servers of the process; `auth` is that of
+    one person."""
     info = Implementation(name="threadbot", version=bot.__version__)
     if config.url is not None:
         timeout = httpx2.Timeout(config.timeout)
-        http = httpx2.AsyncClient(transport=pool, headers=config.headers, timeout=timeout)
+        http = httpx2.AsyncClient(
+            transport=pool, headers=config.headers, timeout=timeout, auth=auth
+        )
         return _client(streamable_http_client(config.url, http_client=http), config, info)
     parameters = StdioServerParameters(
         command=config.command or "",

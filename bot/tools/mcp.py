@@ -22,10 +22,12 @@ from mcp_types import (
 from mcp_types import Tool as ServerTool
 
 from bot.telemetry.log import log
+from bot.texts.accounts import NOT_CONNECTED as NOT_CONNECTED_TEXT
 from bot.tools.config import ServerConfig
 from bot.tools.connection import Connection, client_for
 from bot.tools.http import BoundedTransport
 from bot.tools.output import checked_schema, cut, render_content
+from bot.tools.person_auth import PersonAuth
 from bot.tools.tool import Result, Tool
 
 MOST_TOOLS = 500
@@ -42,11 +44,21 @@ DESCRIPTION = 4_000
 """Characters of a tool's description that the model gets."""
 
 
-class McpServer:
-    """One configured server."""
+NOT_CONNECTED = Result(NOT_CONNECTED_TEXT, is_error=True, outcome="not_run")
 
-    def __init__(self, name: str, config: ServerConfig, pool: BoundedTransport) -> None:
+
+class McpServer:
+    """One configured server, or with `auth` one person at it."""
+
+    def __init__(
+        self,
+        name: str,
+        config: ServerConfig,
+        pool: BoundedTransport,
+        auth: PersonAuth | None = None,
+    ) -> None:
         self.name = name
+        self._auth = auth
         self.config = config
         self._pool = pool
         self._connection: Connection | None = None
@@ -99,6 +111,8 @@ class McpServer:
                 connection = self._connected()
                 client = await connection.open()
         except Exception as error:
+            if self._is_refused:
+                return NOT_CONNECTED
             log.warning("tool_server_unreachable", server=self.name, error=_kind(error))
             return Result(
                 f"The server {self.name} cannot be reached.", is_error=True, outcome="not_run"
@@ -120,6 +134,16 @@ class McpServer:
             return self._unknown(_kind(error))
         return self._result(found)
 
+    @property
+    def _is_refused(self) -> bool:
+        """Whether the person's account is not accepted: the request had no effect."""
+        return self._auth is not None and self._auth.is_refused
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection is open."""
+        return self._connection is not None and not self._connection.closed
+
     async def close_idle(self) -> None:
         """Close the connection after `IDLE` seconds without use."""
         if self._connection and time.monotonic() - self._used_at > IDLE:
@@ -135,7 +159,7 @@ class McpServer:
     def _connected(self) -> Connection:
         self._used_at = time.monotonic()
         if self._connection is None or self._connection.closed:
-            self._connection = Connection(lambda: client_for(self.config, self._pool))
+            self._connection = Connection(lambda: client_for(self.config, self._pool, self._auth))
         return self._connection
 
     async def _drop(self) -> None:
@@ -180,6 +204,7 @@ class McpServer:
                 request=found.model_dump(mode="json", by_alias=True, exclude_none=True),
             )
         text = render_content(found.content, found.structured_content, self.config.output)
+        text = self._auth.scrub(text) if self._auth else text
         return Result(text, is_error=bool(found.is_error))
 
     async def _refused(self, error: MCPError) -> Result:
@@ -187,6 +212,8 @@ class McpServer:
         if error.code in (CONNECTION_CLOSED, REQUEST_TIMEOUT):
             await self._drop()
             return self._unknown("timeout" if error.code == REQUEST_TIMEOUT else "closed")
+        if self._is_refused:
+            return NOT_CONNECTED
         text = cut(f"The server {self.name} refused the call: {error.message}", self.config.output)
         return Result(text, is_error=True)
 

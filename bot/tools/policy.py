@@ -29,6 +29,8 @@ def decide(
     writes = not (tool.read_only and config.trust_hints)
     if asks_always(tool, config):
         return "ask"
+    if config.auth == "person" and read_external:
+        return "ask"  # reading with a person's account may reveal what is theirs
     if writes and (config.ask == "writes" or read_external):
         return "ask"
     return "allow"

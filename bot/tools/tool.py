@@ -31,6 +31,8 @@ class Tool:
     open_world: bool = True
     server_side: bool = False
     """The AI server calls it; we only approve."""
+    connects: bool = False
+    """It offers the person to connect an account; there is no such tool at the server."""
     retained: bool = True
     """Whether results may be kept: in the journal, in our record, at the AI server."""
 
@@ -85,6 +87,14 @@ class Caller:
     """All authors of the messages that the turn answers."""
     action_token: str = field(default="", repr=False)
     source: Source | None = None
+    invite: Callable[[str], Awaitable[str]] | None = None
+    """Sends the person a private link to connect an account at a server; returns text for the
+    model."""
+
+    @property
+    def only_author(self) -> str:
+        """The person whose account may be used; "" if several people have written."""
+        return self.user_id if set(self.authors) <= {self.user_id} else ""
 
     @property
     def viewer(self) -> Viewer:

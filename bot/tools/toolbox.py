@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from bot.calls import FunctionCall
 from bot.telemetry.log import log
+from bot.texts import accounts as texts
+from bot.tools.accounts import Accounts
 from bot.tools.config import ServerConfig, ToolsConfig
 from bot.tools.hosted import built_in_tools, offered_tools, server_tool
 from bot.tools.names import name_functions
@@ -18,6 +20,12 @@ from bot.tools.tool import Caller, OwnTool, Result, Tool
 
 if TYPE_CHECKING:
     from bot.tools.mcp import McpServer
+    from bot.tools.peoples_servers import PeoplesServers
+
+NOT_CONNECTED = Result(texts.NOT_CONNECTED, is_error=True, outcome="not_run")
+NOT_ALONE = Result(texts.SEVERAL_AUTHORS, is_error=True, outcome="not_run")
+Person = tuple[str, str]
+"""A workspace or organization, and a person in it."""
 
 OWN_TIMEOUT = 30.0
 OWN_OUTPUT = 20_000
@@ -60,10 +68,12 @@ class Toolbox:
         config: ToolsConfig,
         servers: Mapping[str, "McpServer"],
         own: Mapping[str, OwnTool],
+        people: "PeoplesServers | None" = None,
     ) -> None:
         self.config = config
         self._servers = servers
         self._own = own
+        self._people = people
 
     @property
     def own(self) -> tuple[OwnTool, ...]:
@@ -71,13 +81,23 @@ class Toolbox:
         return tuple(self._own.values())
 
     async def list_server(self, name: str) -> tuple[Tool, ...]:
-        """All tools of a server. Raises what connecting and listing raise."""
+        """All tools of a server that needs no account. Raises what connecting and listing raise."""
         return await self._servers[name].fetch_tools()
 
-    async def offer(self, channel_id: str, off: Collection[str] = ()) -> Offer:
-        """The tools of a channel, without the servers that are `off` there, or unreachable."""
+    async def offer(
+        self, channel_id: str, off: Collection[str] = (), person: Person | None = None
+    ) -> Offer:
+        """The tools of a channel, without the servers that are `off` there, or unreachable.
+
+        Of servers that need an account there are those of the `person`; or one that connects it.
+        """
         servers = list(self._servers.values())
+        own, connecting = [own.tool for own in self._own.values()], list[Tool]()
+        if self._people and person:
+            found, connecting = await self._people.offered(channel_id, off, person)
+            servers += found
         serving = {each.name for each in servers if each.serves(channel_id, off)}
+        serving |= {tool.server for tool in connecting}
         lists = await asyncio.gather(*(each.tools(waits=each.name in serving) for each in servers))
         offered = [
             (server, offered_tools(listed, server.config))
@@ -85,7 +105,8 @@ class Toolbox:
         ]
         named = name_functions(
             [
-                *(own.tool for own in self._own.values()),
+                *own,
+                *connecting,
                 *(tool for _, tools in offered for tool in tools if not tool.server_side),
             ]
         )
@@ -112,7 +133,14 @@ class Toolbox:
 
     def decide(self, tool: Tool, channel_id: str, *, read_external: bool) -> Decision:
         """The policy's decision on a call of the tool."""
+        if tool.connects:
+            return "allow"
         return decide(tool, self._config_of(tool), channel_id, read_external=read_external)
+
+    def is_personal(self, tool: Tool) -> bool:
+        """Whether the tool uses an account of the person who asks."""
+        config = self._config_of(tool)
+        return config is not None and config.auth == "person"
 
     def asks_always(self, tool: Tool) -> bool:
         """Whether a person is asked before each single call of the tool."""
@@ -126,8 +154,10 @@ class Toolbox:
         answers: Mapping[str, Any] | None = None,
     ) -> Result:
         """Call a tool. Every failure is a `Result`."""
+        if tool.connects:
+            return await _invite(tool, caller)
         if tool.server:
-            return await self._servers[tool.server].call(tool.name, arguments, answers)
+            return await self._call_server(tool, arguments, caller, answers)
         try:
             async with asyncio.timeout(OWN_TIMEOUT):
                 return Result(cut(await self._own[tool.name].call(arguments, caller), OWN_OUTPUT))
@@ -137,13 +167,39 @@ class Toolbox:
             log.exception("own_tool_failed", tool=tool.name, error=type(error).__name__)
             return Result("The tool failed.", is_error=True, outcome="unknown")
 
+    async def _call_server(
+        self,
+        tool: Tool,
+        arguments: Mapping[str, Any],
+        caller: Caller,
+        answers: Mapping[str, Any] | None,
+    ) -> Result:
+        """Call a tool of a server, with the caller's account if it needs one."""
+        server = self._servers.get(tool.server)
+        if server is None and self._people is not None:
+            if not caller.only_author:
+                return NOT_ALONE
+            server = await self._people.find(tool.server, (caller.team_id, caller.user_id))
+        if server is None:
+            return NOT_CONNECTED
+        return await server.call(tool.name, arguments, answers)
+
     async def close_idle(self) -> None:
         """Close connections that have not been used for a while."""
         for server in self._servers.values():
             await server.close_idle()
+        if self._people:
+            await self._people.close_idle()
 
     def _config_of(self, tool: Tool) -> ServerConfig | None:
         return self.config.servers.get(tool.server)
+
+
+async def _invite(tool: Tool, caller: Caller) -> Result:
+    """Offer the person to connect an account."""
+    if caller.invite is None or not caller.only_author:
+        return NOT_ALONE
+    return Result(await caller.invite(tool.server), is_error=True, outcome="not_run")
 
 
 def _is_here(tool: Tool, serving: Collection[str]) -> bool:
@@ -159,8 +215,12 @@ def _fitting(named: Mapping[str, Tool], serving: Collection[str]) -> dict[str, T
 
 
 @asynccontextmanager
-async def open_toolbox(config: ToolsConfig) -> AsyncIterator[Toolbox]:
+async def open_toolbox(
+    config: ToolsConfig, accounts: Accounts | None = None
+) -> AsyncIterator[Toolbox]:
     """The toolbox; nothing is connected before a tool is needed. `mcp` is imported only here.
+
+    Without `accounts`, servers that need one are left out.
 
     Raises ConfigError if the file names a tool of ours that does not exist.
     """
@@ -170,10 +230,13 @@ async def open_toolbox(config: ToolsConfig) -> AsyncIterator[Toolbox]:
         return
     from bot.tools.http import BoundedTransport
     from bot.tools.mcp import McpServer
+    from bot.tools.peoples_servers import PeoplesServers
 
     pool = BoundedTransport()
-    servers = {name: McpServer(name, each, pool) for name, each in config.servers.items()}
-    toolbox = Toolbox(config, servers, own)
+    shared = {name: each for name, each in config.servers.items() if each.auth == "none"}
+    servers = {name: McpServer(name, each, pool) for name, each in shared.items()}
+    people = PeoplesServers(accounts, pool) if accounts else None
+    toolbox = Toolbox(config, servers, own, people)
     idle = asyncio.create_task(_keep_closing_idle(toolbox))
     try:
         yield toolbox
@@ -181,6 +244,8 @@ async def open_toolbox(config: ToolsConfig) -> AsyncIterator[Toolbox]:
         idle.cancel()
         await asyncio.wait([idle])
         await asyncio.gather(*(server.aclose() for server in servers.values()))
+        if people:
+            await people.aclose()
         await pool.aclose()
 
 

@@ -127,6 +127,7 @@ class _Asking:
             expires=time.time() + self._toolbox.config.approval_hours * 3600,
             policy="ask_after_external" if self._external else "ask",
             grant=offered,
+            personal=self._toolbox.is_personal(tool),
             note="\n".join(await self._notes(pending)),
         )
 

@@ -15,7 +15,7 @@ from bot.store.steps import Attempt, Step
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
 from bot.texts.answers import HERE, apology, stopped
-from bot.turn.batch import Request
+from bot.turn.batch import Request, account_owner
 from bot.turn.calling import Calling
 from bot.turn.context import collect_input
 from bot.turn.conversation import open_conversation, start_over
@@ -75,7 +75,7 @@ async def _run(
     if not is_open:
         interrupt.check_order()
     channel_id, off = turn.claim.thread.channel_id, turn.claim.channel.servers_off
-    offer = await services.toolbox.offer(channel_id, off)
+    offer = await services.toolbox.offer(channel_id, off, account_owner(request))
     conversation = await open_conversation(turn, services, request, heard, attempt)
     for message in heard.messages:
         await _append(turn, engine, conversation, message, attempt, files)

@@ -56,7 +56,8 @@ async def ask_people(
 
 async def _show(turn: Turn, services: Services, approval: Approval) -> None:
     """Post the card. If Slack refuses it, no one can decide: the call is denied."""
-    if not await services.cards.show(turn, approval, turn.claim.channel.approvers):
+    approvers = () if approval.personal else turn.claim.channel.approvers
+    if not await services.cards.show(turn, approval, approvers):
         decision = Decision("denied", reason=texts.NOT_SHOWN, at=time.time())
         thread = turn.claim.thread
         await services.store.approvals.decide(thread, turn.id, approval, decision)

@@ -48,6 +48,13 @@ class Request:
         return asked or (replace(self.last, text=AGAIN_PLEASE),)
 
 
+def account_owner(request: Request) -> tuple[str, str] | None:
+    """The person whose own accounts a turn may use (workspace and person): its only author."""
+    authors = {message.user_id for message in request.messages}
+    last = request.last
+    return (last.thread.team_id, last.user_id) if authors == {last.user_id} else None
+
+
 def sort_claim(claim: Claim) -> Batch:
     """Sort the messages of a claim by kind."""
 

@@ -5,6 +5,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -196,6 +197,7 @@ class Calling:
             authors=tuple(dict.fromkeys(each.user_id for each in self.request.messages)),
             action_token=last.action_token,
             source=self.services.source,
+            invite=partial(self.services.connecting.invite, last),
         )
 
     async def audit_hosted(self, key: str, hosted: HostedCall) -> None:

@@ -53,7 +53,10 @@ async def ask_questions(
         if len(questions) > MOST_QUESTIONS or not can_decide(turn, requester):
             raise Unanswerable("too many questions, or no one to ask")
         wanted = [
-            question_of(f"{id}:{number}", requester, tool, each, expires, state)
+            replace(
+                question_of(f"{id}:{number}", requester, tool, each, expires, state),
+                personal=services.toolbox.is_personal(tool),
+            )
             for number, each in enumerate(questions.values())
         ]
     except (Unanswerable, UnsupportedForm) as error:

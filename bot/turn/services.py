@@ -17,6 +17,7 @@ from bot.slack.threads import Threads
 from bot.store import Store
 from bot.tools.toolbox import Toolbox
 from bot.turn.background import Background
+from bot.turn.connecting import Connecting
 from bot.turn.gate import Gate
 from bot.turn.limits import Limits
 from bot.turn.throttle import Throttle
@@ -43,6 +44,7 @@ class Services:
     throttle: Throttle
     background: Background
     toolbox: Toolbox
+    connecting: Connecting
     stop_grace: float
     """Seconds that a run may take to end after an interrupt; then its turn ends without it."""
     rerun_pause: float

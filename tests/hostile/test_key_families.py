@@ -165,6 +165,12 @@ async def install(store: Store) -> None:
         await store.installations.remove("T1", number)
 
 
+async def lend(store: Store) -> None:
+    keyring = Keyring(parse_keys(generate_key()))
+    for _ in range(FLOOD):
+        await Sealed(store.connection, store.keys, keyring).lend("link", "secret", 600)
+
+
 async def seal(store: Store) -> None:
     keyring = Keyring(parse_keys(generate_key()))
     for number in range(FLOOD):
@@ -211,6 +217,7 @@ MORE: dict[str, tuple[Flood, int]] = {
     "unconfirmed": (leave_unconfirmed, 1),
     "doctor": (examine, 1),
     "sealed": (seal, 1),
+    "lent": (lend, 1),
     "hold": (hold, 1),
     "held": (hold, 1),
     "installed": (install, 1),

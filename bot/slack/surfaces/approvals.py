@@ -216,7 +216,11 @@ class ApprovalButtons:
             await self._tell(about, user, texts.GONE)
             return None
         refused = await self._rights.decision_refusal(
-            thread, user["id"], user.get("team_id") or "", pending.approval.requester
+            thread,
+            user["id"],
+            user.get("team_id") or "",
+            pending.approval.requester,
+            personal=pending.approval.personal,
         )
         if refused:
             log.info("approval_refused", thread=thread.key, turn=press.turn_id, user=user["id"])

@@ -11,6 +11,7 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.calls import ConnectedAccounts
 from bot.errors import BotError
 from bot.models import Thread
 from bot.slack.blocks import (
@@ -19,6 +20,7 @@ from bot.slack.blocks import (
     actions,
     button,
     channel_select,
+    confirmation,
     context,
     header,
     home,
@@ -36,6 +38,7 @@ from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Version
 from bot.store.jobs import Job
 from bot.telemetry.log import log
+from bot.texts import accounts as account_texts
 from bot.texts import channel_settings as channel_texts
 from bot.texts import commands
 from bot.texts import home as texts
@@ -43,6 +46,8 @@ from bot.texts import home as texts
 RESET = "home_reset"
 CONFIGURE = "configure_channel"
 EDIT = "edit_channel"
+DISCONNECT = "disconnect_account"
+MOST_ACCOUNTS = 20
 RECENT = 10
 CHANNELS = 20
 
@@ -66,9 +71,16 @@ class Home:
     """The listeners of App Home."""
 
     def __init__(
-        self, store: Store, people: People, rights: Rights, client: AsyncWebClient, url: str
+        self,
+        store: Store,
+        people: People,
+        rights: Rights,
+        client: AsyncWebClient,
+        url: str,
+        accounts: ConnectedAccounts,
     ) -> None:
         """`url` is the workspace's address, for links to conversations."""
+        self._accounts = accounts
         self._store = store
         self._people = people
         self._rights = rights
@@ -79,6 +91,7 @@ class Home:
         """Register the listeners, before other listeners of `app_home_opened`."""
         app.event("app_home_opened", matchers=[is_home_tab])(self.app_home_opened)
         app.action(RESET)(self.reset)
+        app.action(DISCONNECT)(self.disconnect)
 
     async def app_home_opened(self, event: Payload, context: AsyncBoltContext) -> None:
         """Publish the person's App Home."""
@@ -96,6 +109,15 @@ class Home:
             without = None if told else thread
         await ack()
         await self.publish(team_id, body["user"]["id"], without=without)
+
+    async def disconnect(
+        self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
+    ) -> None:
+        """Handle a Disconnect button: the account is the presser's own."""
+        team_id, user_id = installation(context), body["user"]["id"]
+        await ack()
+        await self._accounts.disconnect(team_id, user_id, action["value"])
+        await self.publish(team_id, user_id)
 
     async def tell_asked(self, team_id: str, user_id: str, job: Job) -> None:
         """Confirm the job below the pressed button."""
@@ -125,6 +147,7 @@ class Home:
             header(texts.CONVERSATIONS),
             *(await self._conversations(team_id, user_id, without) or [section(texts.NONE)]),
             *_job_buttons(("export", "forget_me"), asked),
+            *(await self._connected(team_id, user_id)),
             *(await self._channels(team_id) if is_admin else ()),
             DIVIDER,
             header(texts.USAGE),
@@ -146,6 +169,19 @@ class Home:
             conversation_row(conversation, records, RESET, url=self._url)
             for conversation, records in zip(found, histories, strict=True)
         ]
+
+    async def _connected(self, team_id: str, user_id: str) -> list[Block]:
+        """The person's own accounts at tool servers."""
+        servers = await self._accounts.connected(team_id, user_id)
+        if not servers:
+            return []
+        label, question = account_texts.DISCONNECT, account_texts.CONFIRM
+        asked = confirmation(label, question, yes=texts.YES, no=texts.NO)
+        rows = [
+            section(f"*{name}*", button(label, DISCONNECT, name, confirm=asked))
+            for name in servers[:MOST_ACCOUNTS]
+        ]
+        return [DIVIDER, header(account_texts.HOME_HEADING), *rows]
 
     async def _channels(self, team_id: str) -> list[Block]:
         picker = channel_select(CONFIGURE, texts.CHOOSE_CHANNEL)

@@ -1,0 +1,65 @@
+"""Texts about people's own accounts at tool servers."""
+
+TITLE = "Connect an account"
+LINK_EXPIRED = "This link has expired or was used already. Ask the assistant for another one."
+GO_ON = "Continue"
+ONLY_YOU = (
+    "Continue only if this is you. If another person sent you this link, close the page: the "
+    "assistant would use your account for that person."
+)
+HOME_HEADING = "Connected accounts"
+DISCONNECT = "Disconnect"
+CONFIRM = "The assistant forgets your account at this server."
+INVITED = (
+    "Not run: the person has no account connected at this server. They have got a private message "
+    "with a link, which is valid for ten minutes. Suggest to follow it and to ask again."
+)
+INVITED_BEFORE = (
+    "Not run: the person has no account connected at this server, and has got a private message "
+    "with a link already. Suggest to follow it and to ask again."
+)
+NO_MESSAGE = "Not run: no account is connected, and Slack does not take a private message."
+NOT_CONNECTED = "Not run: the person has no account connected at this server."
+SEVERAL_AUTHORS = (
+    "Not run: several people have written. A person's own account is used only if that person "
+    "asks alone."
+)
+
+
+def about(server: str, name: str) -> str:
+    """The first paragraph of the page."""
+    return (
+        f"The assistant will use your account at {server} when {name} asks it to in Slack, and for "
+        "no other person."
+    )
+
+
+def connected(server: str) -> str:
+    """The page after the account was connected."""
+    return f"Your account at {server} is connected. Go back to Slack and ask again."
+
+
+def failed(reason: str) -> str:
+    """The page if it was not."""
+    return f"The account was not connected: {reason}. Ask the assistant for another link."
+
+
+def invitation(server: str, link: str) -> str:
+    """The private message with the link, in mrkdwn."""
+    return (
+        f"To answer with your own account, connect it at *{server}*: <{link}|connect>\n"
+        "_The link is for you alone. It works once, within ten minutes._"
+    )
+
+
+def told(server: str) -> str:
+    """The private message after the account was connected, in mrkdwn."""
+    return f"Your account at *{server}* is connected. You can disconnect it in the app's Home tab."
+
+
+def connect_tool(server: str) -> str:
+    """The description of the function that offers to connect an account."""
+    return (
+        f"Needed for requests about {server}: sends the person who asks a private link to connect "
+        "their own account there. Its other functions appear after that."
+    )

@@ -1,0 +1,267 @@
+"""People's own accounts at MCP servers: connected by OAuth, sealed in Redis, used for them only."""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bot.errors import ConfigError
+from bot.models import decode, encode
+from bot.sealing import Unreadable
+from bot.settings import Settings
+from bot.store import Store
+from bot.store.sealed import Kind
+from bot.telemetry.log import log
+from bot.tools.config import ServerConfig, ToolsConfig
+from bot.tools.credential import (
+    Authorization,
+    Client,
+    ConnectFailed,
+    Credential,
+    Invitation,
+    NotConnected,
+)
+
+if TYPE_CHECKING:
+    from bot.tools.oauth import OAuth
+
+LINK_SECONDS = 600
+"""How long a link, and a visit to the authorization server, may take."""
+EARLY = 60.0
+"""Seconds before its end at which a token is renewed."""
+RENEWAL = 30.0
+"""Seconds for which one process may renew a token while the others wait."""
+KIND: Kind = "credential"
+RETURN_PATH = "/oauth/callback"
+CLIENT_PATH = "/oauth/client.json"
+CONNECT_PATH = "/connect/{token}"
+
+
+class Accounts:
+    """The accounts of all people at the servers with `auth = "person"`."""
+
+    def __init__(self, store: Store, config: ToolsConfig, settings: Settings) -> None:
+        self._store = store
+        self._servers = {
+            name: each for name, each in config.servers.items() if each.auth == "person"
+        }
+        self._url = (settings.bot_public_url or "").rstrip("/")
+        self._oauth: OAuth | None = None
+        self._check(settings)
+
+    def _check(self, settings: Settings) -> None:
+        """Raise ConfigError for what is missing to connect accounts."""
+        if not self._servers:
+            return
+        if not self._url:
+            raise ConfigError("BOT_PUBLIC_URL", 'is not set, and a server has auth = "person"')
+        if not settings.keyring.ids:
+            raise ConfigError("BOT_ENCRYPTION_KEYS", 'is not set, and a server has auth = "person"')
+
+    @property
+    def servers(self) -> Mapping[str, ServerConfig]:
+        """The servers that need an account."""
+        return self._servers
+
+    @property
+    def callback(self) -> str:
+        """Where authorization servers send people back."""
+        return self._url + RETURN_PATH
+
+    @property
+    def client_url(self) -> str:
+        """The address of our client ID metadata document."""
+        return self._url + CLIENT_PATH
+
+    # The way to the authorization server and back
+
+    async def invite(self, invitation: Invitation) -> str:
+        """A link for the person, valid once and for ten minutes. For their eyes only."""
+        token = secrets.token_urlsafe(32)
+        await self._store.sealed.lend(_name(token), encode(invitation), LINK_SECONDS)
+        return self._url + CONNECT_PATH.format(token=token)
+
+    async def invited(self, token: str) -> Invitation | None:
+        """For whom a link is, while it is valid. A look does not use it up."""
+        found = await self._readable(self._store.sealed.peek(_name(token)))
+        return decode(Invitation, found) if found else None
+
+    async def begin(self, token: str, browser: str) -> str:
+        """Use a link: the address of the authorization server. `browser` is a secret of the
+        browser, which has to come back with it. Raises ConnectFailed.
+        """
+        found = await self._readable(self._store.sealed.take(_name(token)))
+        if found is None:
+            raise ConnectFailed("the link has expired or was used already")
+        invitation = decode(Invitation, found)
+        config = self._servers.get(invitation.server)
+        if config is None:
+            raise ConnectFailed("this server is not configured any more")
+        own = None
+        if config.client_id:
+            method = "client_secret_post" if config.client_secret else "none"
+            own = Client(config.client_id, config.client_secret, method)
+        state = secrets.token_urlsafe(32)
+        visit = await (await self._client()).begin(config.url or "", state, own)
+        authorization = Authorization(
+            invitation, visit.credential, visit.verifier, _name(browser), visit.demands_iss
+        )
+        await self._store.sealed.lend(_name(state), encode(authorization), LINK_SECONDS)
+        return visit.address
+
+    async def finish(self, state: str, browser: str, code: str, iss: str | None) -> Invitation:
+        """Take the tokens of a person who comes back. Raises ConnectFailed."""
+        found = await self._readable(self._store.sealed.take(_name(state)))
+        if found is None:
+            raise ConnectFailed("the visit took too long, or this page was loaded twice")
+        visit = decode(Authorization, found)
+        if not hmac.compare_digest(visit.browser, _name(browser)):
+            raise ConnectFailed("another browser has begun this")
+        if iss != visit.credential.issuer and (iss is not None or visit.demands_iss):
+            raise ConnectFailed("the answer comes from another authorization server")
+        if not code:
+            raise ConnectFailed("the authorization server gave no permission")
+        credential = await (await self._client()).finish(visit.credential, visit.verifier, code)
+        credential = replace(credential, id=secrets.token_hex(8))
+        who = visit.invitation
+        await self._store.sealed.save(
+            KIND, _row(who.team_id, who.user_id, who.server), encode(credential)
+        )
+        log.info("account_connected", server=who.server, user=who.user_id)
+        return who
+
+    # Their use
+
+    async def find(self, team_id: str, user_id: str, server: str) -> Credential | None:
+        """The person's account at a server; None if there is none, or it was made for another
+        address."""
+        config = self._servers.get(server)
+        if config is None or not user_id:
+            return None
+        found = await self._readable(self._store.sealed.find(KIND, _row(team_id, user_id, server)))
+        credential = decode(Credential, found) if found else None
+        return credential if credential and credential.server_url == config.url else None
+
+    async def token(self, team_id: str, user_id: str, server: str, refused: str = "") -> str:
+        """The access token, renewed if it ends soon or was `refused`. Raises NotConnected, and
+        httpx2.HTTPError if the authorization server cannot be reached.
+        """
+        name, owner = _row(team_id, user_id, server), secrets.token_hex(8)
+        end = time.monotonic() + RENEWAL
+        while (found := await self.find(team_id, user_id, server)) is not None:
+            is_fresh = not found.expires_at or found.expires_at > time.time() + EARLY
+            if is_fresh and found.access_token != refused:
+                return found.access_token
+            if await self._store.leases.take(f"renew:{_name(name)}", owner, RENEWAL):
+                try:
+                    return await self._renew(name, found, team_id, user_id, server)
+                finally:
+                    await self._store.leases.give_back(f"renew:{_name(name)}", owner)
+            if time.monotonic() > end:
+                break
+            await asyncio.sleep(0.1)
+        raise NotConnected
+
+    async def _renew(
+        self, name: str, known: Credential, team_id: str, user_id: str, server: str
+    ) -> str:
+        """Renew the token, unless another process did before we had the lease."""
+        found = await self.find(team_id, user_id, server)
+        if found is None:
+            raise NotConnected
+        if found != known:
+            return found.access_token
+        try:
+            renewed = await (await self._client()).refresh(found)
+        except NotConnected:
+            log.info("account_expired", server=server, user=user_id)
+            await self._store.sealed.remove(KIND, name)
+            raise
+        if not await self._store.sealed.replace(KIND, name, encode(found), encode(renewed)):
+            await (await self._client()).revoke(renewed)  # disconnected meanwhile
+            raise NotConnected
+        return renewed.access_token
+
+    async def drop(self, team_id: str, user_id: str, server: str, refused: str) -> None:
+        """Forget an account whose newest token the server refuses."""
+        found = await self.find(team_id, user_id, server)
+        if found is not None and found.access_token == refused:
+            log.info("account_refused", server=server, user=user_id)
+            await self._store.sealed.remove(KIND, _row(team_id, user_id, server))
+
+    # Their end
+
+    async def connected(self, team_id: str, user_id: str) -> list[str]:
+        """The configured servers at which the person has an account."""
+        return [name for name in self._servers if await self.find(team_id, user_id, name)]
+
+    async def disconnect(self, team_id: str, user_id: str, server: str) -> bool:
+        """Delete the account's tokens, and revoke them where the server offers that. Returns
+        whether there were any."""
+        name = _row(team_id, user_id, server)
+        found = await self._readable(self._store.sealed.find(KIND, name))
+        removed = await self._store.sealed.remove(KIND, name)
+        if found and not await (await self._client()).revoke(decode(Credential, found)):
+            log.info("account_not_revoked", server=server, user=user_id)
+        return removed
+
+    async def disconnect_all(self, team_id: str, user_id: str) -> None:
+        """Disconnect all accounts of a person, also at servers that are not configured any more."""
+        start = _row(team_id, user_id, "")
+        for name in await self._store.sealed.names(KIND):
+            if name.startswith(start):
+                await self.disconnect(team_id, user_id, name.removeprefix(start))
+
+    async def aclose(self) -> None:
+        """Close the connections to authorization servers."""
+        if self._oauth is not None:
+            await self._oauth.aclose()
+
+    async def _readable(self, secret: Awaitable[str | None]) -> str | None:
+        """A stored secret; None if it cannot be opened any more."""
+        try:
+            return await secret
+        except (Unreadable, ConfigError) as error:
+            log.error("account_unreadable", error=str(error)[:100])
+            return None
+
+    async def _client(self) -> "OAuth":
+        """The OAuth client. It imports the MCP SDK, which takes a second: in a thread."""
+        if self._oauth is None:
+            from bot.tools.http import BoundedTransport
+
+            oauth = await asyncio.to_thread(_load_oauth)
+            self._oauth = oauth(self.callback, self.client_url, BoundedTransport())
+        return self._oauth
+
+
+@asynccontextmanager
+async def open_accounts(
+    store: Store, config: ToolsConfig, settings: Settings
+) -> AsyncIterator[Accounts]:
+    """The accounts. Raises ConfigError for what is missing to connect them."""
+    accounts = Accounts(store, config, settings)
+    try:
+        yield accounts
+    finally:
+        await accounts.aclose()
+
+
+def _load_oauth() -> "type[OAuth]":
+    from bot.tools.oauth import OAuth
+
+    return OAuth
+
+
+def _row(team_id: str, user_id: str, server: str) -> str:
+    return f"{team_id}|{user_id}|{server}"
+
+
+def _name(token: str) -> str:
+    """The name under which a secret token is known in Redis."""
+    return hashlib.sha256(token.encode()).hexdigest()

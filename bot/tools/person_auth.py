@@ -1,0 +1,51 @@
+"""Requests to an MCP server with the token of one person."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+import httpx2
+
+from bot.tools.credential import NotConnected
+
+GetToken = Callable[[str], Awaitable[str]]
+"""The person's token; the argument is one that the server has refused, or "". Raises
+NotConnected."""
+
+Drop = Callable[[str], Awaitable[None]]
+"""Forgets the account with a token that the server refuses although it is new."""
+
+
+class PersonAuth(httpx2.Auth):
+    """Adds the token. A refused one is renewed once; a refused request had no effect."""
+
+    def __init__(self, get_token: GetToken, drop: Drop) -> None:
+        self._get_token = get_token
+        self._drop = drop
+        self._used = ""
+        self.is_refused = False
+        """Whether the server has refused the person's tokens, or there are none."""
+
+    async def async_auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """Send a request; on a 401 again with a renewed token."""
+        token = await self._token("")
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == httpx2.codes.UNAUTHORIZED:
+            request.headers["Authorization"] = f"Bearer {await self._token(token)}"
+            response = yield request
+        self.is_refused = response.status_code == httpx2.codes.UNAUTHORIZED
+        if self.is_refused:
+            await self._drop(self._used)
+
+    def scrub(self, text: str) -> str:
+        """The text without the token, which a server may repeat."""
+        return text.replace(self._used, "[removed]") if self._used else text
+
+    async def _token(self, refused: str) -> str:
+        try:
+            self._used = await self._get_token(refused)
+        except NotConnected:
+            self.is_refused = True
+            raise
+        return self._used

@@ -1,0 +1,158 @@
+"""Connecting an account: metadata that is hostile, incomplete or of another server."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+
+from bot.tools.credential import Client, ConnectFailed, Credential
+from bot.tools.oauth import OAuth, check_address
+
+HOME = "https://93.184.216.34"
+SERVER = f"{HOME}/mcp"
+ISSUER = "https://93.184.216.35"
+CALLBACK, CLIENT = "https://bot.example/oauth/callback", "https://bot.example/oauth/client.json"
+RESOURCE = {"resource": SERVER, "authorization_servers": [ISSUER], "scopes_supported": ["notes"]}
+METADATA = {
+    "issuer": ISSUER,
+    "authorization_endpoint": f"{ISSUER}/authorize?tenant=1",
+    "token_endpoint": f"{ISSUER}/token",
+    "registration_endpoint": f"{ISSUER}/register",
+    "response_types_supported": ["code"],
+    "code_challenge_methods_supported": ["S256"],
+}
+
+
+class Internet(httpx2.AsyncBaseTransport):
+    """Answers by address; everything else is not found. `asked` are the addresses."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.asked: list[str] = []
+        self.sent: list[httpx2.Request] = []
+        resource = RESOURCE | changes.pop("resource", {})
+        self._pages: dict[str, Any] = {
+            f"{HOME}/.well-known/oauth-protected-resource/mcp": resource,
+            f"{ISSUER}/.well-known/oauth-authorization-server": METADATA | changes,
+            f"{ISSUER}/register": {"client_id": "dyn", "redirect_uris": [CALLBACK]},
+        }
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        url = str(request.url)
+        self.asked.append(url)
+        self.sent.append(request)
+        if url not in self._pages:
+            return httpx2.Response(401 if url == SERVER else 404, request=request)
+        return httpx2.Response(200, json=self._pages[url], request=request)
+
+
+@pytest.fixture
+async def open_oauth() -> AsyncIterator[Callable[[Internet], OAuth]]:
+    opened: list[OAuth] = []
+
+    def open_(internet: Internet) -> OAuth:
+        opened.append(OAuth(CALLBACK, CLIENT, internet))
+        return opened[-1]
+
+    yield open_
+    for each in opened:
+        await each.aclose()
+
+
+Open = Callable[[Internet], OAuth]
+
+
+async def test_a_visit_has_what_the_protocol_demands(open_oauth: Open) -> None:
+    visit = await open_oauth(Internet()).begin(SERVER, "state-1")
+    query = parse_qs(urlsplit(visit.address).query)
+    assert query["tenant"] == ["1"]
+    assert query["state"] == ["state-1"]
+    assert query["code_challenge_method"] == ["S256"]
+    assert query["resource"] == [SERVER]
+    assert query["scope"] == ["notes"]
+    assert query["client_id"] == ["dyn"]
+    assert visit.verifier not in visit.address
+    assert "verifier" not in repr(visit)
+
+
+async def test_the_metadata_document_is_preferred_to_a_registration(open_oauth: Open) -> None:
+    internet = Internet(client_id_metadata_document_supported=True)
+    visit = await open_oauth(internet).begin(SERVER, "state-1")
+    assert visit.credential.client == Client(CLIENT)
+    assert f"{ISSUER}/register" not in internet.asked
+
+
+async def test_a_client_of_the_file_is_preferred_to_both(open_oauth: Open) -> None:
+    internet = Internet()
+    own = Client("ours", "sesame", "client_secret_basic")
+    visit = await open_oauth(internet).begin(SERVER, "state-1", own)
+    assert visit.credential.client == own
+    assert "sesame" not in repr(visit)
+    assert f"{ISSUER}/register" not in internet.asked
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"code_challenge_methods_supported": None},
+        {"code_challenge_methods_supported": ["plain"]},
+        {"issuer": "https://93.184.216.36"},
+        {"token_endpoint": "http://93.184.216.35/token"},
+        {"token_endpoint": "https://10.0.0.1/token"},
+        {"authorization_endpoint": "https://[::1]/authorize"},
+        {"registration_endpoint": "https://169.254.169.254/register"},
+        {"registration_endpoint": None},
+        {"resource": {"resource": "https://other.example/mcp"}},
+        {"resource": {"authorization_servers": ["https://127.0.0.1"]}},
+        {"resource": {"authorization_servers": ["http://93.184.216.35"]}},
+    ],
+)
+async def test_what_a_hostile_server_says_is_refused(
+    open_oauth: Open, changes: dict[str, Any]
+) -> None:
+    internet = Internet(**changes)
+    with pytest.raises(ConnectFailed):
+        await open_oauth(internet).begin(SERVER, "state-1")
+    for url in internet.asked:
+        assert urlsplit(url).hostname in ("93.184.216.34", "93.184.216.35")
+        assert urlsplit(url).scheme == "https"
+
+
+async def test_an_internal_server_may_have_an_internal_authorization_server() -> None:
+    await check_address("https://10.0.0.2/token", "https://10.0.0.1/mcp")
+    await check_address("http://127.0.0.1:9/token", "http://127.0.0.1:9/mcp")
+    with pytest.raises(ConnectFailed):
+        await check_address("http://10.0.0.2/token", "https://10.0.0.1/mcp")
+    with pytest.raises(ConnectFailed):
+        await check_address("javascript:alert(1)", SERVER)
+
+
+@pytest.mark.parametrize("method", ["none", "client_secret_post", "client_secret_basic"])
+async def test_a_client_authenticates_as_it_was_registered(open_oauth: Open, method: str) -> None:
+    internet = Internet()
+    internet._pages[f"{ISSUER}/token"] = {
+        "access_token": "a",
+        "token_type": "Bearer",
+        "expires_in": 60,
+        "refresh_token": "r",
+    }
+    client = Client("us", "" if method == "none" else "s:1", method)
+    known = Credential(SERVER, ISSUER, client, f"{ISSUER}/token", SERVER)
+    got = await open_oauth(internet).finish(known, "verifier", "code-1")
+    assert (got.access_token, got.refresh_token) == ("a", "r")
+    assert "access_token='a'" not in repr(got)
+    request = internet.sent[-1]
+    form = parse_qs(request.content.decode())
+    assert (form["code_verifier"], form["resource"]) == (["verifier"], [SERVER])
+    assert ("Authorization" in request.headers) == (method == "client_secret_basic")
+    assert form.get("client_secret") == (["s:1"] if method == "client_secret_post" else None)
+
+
+async def test_a_malformed_answer_is_an_error(open_oauth: Open) -> None:
+    internet = Internet()
+    internet._pages[f"{ISSUER}/token"] = ["no", json.dumps({})]
+    known = Credential(SERVER, ISSUER, Client("us"), f"{ISSUER}/token", SERVER)
+    with pytest.raises(ConnectFailed):
+        await open_oauth(internet).finish(known, "verifier", "code-1")
