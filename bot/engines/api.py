@@ -20,6 +20,7 @@ from openai._streaming import ServerSentEvent
 from bot.engines.client import create_timeout, read_timeout
 from bot.engines.errors import Missing, vendor_errors
 from bot.engines.items import listed
+from bot.engines.reading import Reader, is_lean
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.telemetry.log import log
 from bot.timing import EngineTiming
@@ -101,13 +102,17 @@ class Api:
         self._model = model
         self._read = read_timeout(timing)
         self._create = create_timeout(timing)
+        self._reader = Reader(client, self._read) if is_lean(client) else None
 
     async def get(self, *path: str, missing: Missing = "conversation", **query: Any) -> Json:
         """GET a JSON object; raises Retry for any other response."""
         with self._errors(missing):
-            found = await self.client.get(
-                _join(path), cast_to=object, options=self._options(self._read, query)
-            )
+            if self._reader is not None and not query:
+                found = await self._reader.get(_join(path))
+            else:
+                found = await self.client.get(
+                    _join(path), cast_to=object, options=self._options(self._read, query)
+                )
         return _checked(found)
 
     async def post(

@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -50,7 +51,7 @@ def _ssl_context() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
-class _GatedClient(DefaultAioHttpClient):
+class GatedClient(DefaultAioHttpClient):
     """Limits concurrent requests to `READS` and `WRITES`; a stream counts only until it begins.
 
     Uses aiohttp, because the SDK's own pool walks all its connections for every request: with a
@@ -71,17 +72,41 @@ class _GatedClient(DefaultAioHttpClient):
         return BoundedTransport(super()._init_proxy_transport(*args, **options))
 
     async def send(self, request: httpx2.Request, *args: Any, **options: Any) -> httpx2.Response:
+        async with self._gated(request, streamed=bool(options.get("stream"))) as outcome:
+            response = await super().send(request, *args, **options)
+            outcome.status = str(response.status_code)
+        return response
+
+    async def read(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
+        """Send a GET request without the SDK's layers; returns the response with its body.
+
+        Follows no redirects.
+        """
+        async with self._gated(request, streamed=False) as outcome:
+            transport = self._transport_for_url(request.url)
+            response = await transport.handle_async_request(request)
+            stream = response.stream
+            assert isinstance(stream, httpx2.AsyncByteStream)
+            try:
+                body = b"".join([chunk async for chunk in stream])
+            finally:
+                await stream.aclose()
+            outcome.status = str(response.status_code)
+        return response, body
+
+    @asynccontextmanager
+    async def _gated(self, request: httpx2.Request, *, streamed: bool) -> AsyncIterator["_Outcome"]:
+        outcome = _Outcome()
         async with self._reads if request.method == "GET" else self._writes:
-            began, status = time.monotonic(), "no answer"
+            began = time.monotonic()
             request.extensions = {
                 **request.extensions,
-                STREAMED: bool(options.get("stream")),
+                STREAMED: streamed,
                 EXTRA_SECONDS: self._timing.write_timeout,
             }
             try:
                 async with asyncio.timeout(whole_timeout(request)):
-                    response = await super().send(request, *args, **options)
-                status = str(response.status_code)
+                    yield outcome
             except TimeoutError as error:
                 raise httpx2.WriteTimeout("the request took too long", request=request) from error
             except aiohttp.ClientError as error:
@@ -89,8 +114,14 @@ class _GatedClient(DefaultAioHttpClient):
             finally:
                 ms = round((time.monotonic() - began) * 1000, 1)
                 path = f"{request.method} {request.url.path}"
-                log.debug("ai_request", request=path, status=status, ms=ms)
-            return response
+                log.debug("ai_request", request=path, status=outcome.status, ms=ms)
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """The status of a request, once it has one."""
+
+    status: str = "no answer"
 
 
 @asynccontextmanager
@@ -119,7 +150,7 @@ async def open_client(
         max_retries=0,
         timeout=timeout,
         default_headers={"Accept-Encoding": "gzip, deflate"} | dict(headers),
-        http_client=_GatedClient(
+        http_client=GatedClient(
             timing, limits=limits, timeout=timeout, follow_redirects=True, verify=_ssl_context()
         ),
     )
