@@ -73,6 +73,7 @@ class Shared:
             rerun_pause=timing.engine.rerun_pause,
             rollover_messages=settings.bot_rollover_messages,
             answer_messages=settings.bot_answer_messages,
+            command_prefix=settings.bot_command_prefix,
             url=workspace.identity.url,
         )
 

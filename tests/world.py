@@ -14,6 +14,7 @@ from bot.engines.wrapper import EngineWrapper
 from bot.models import Thread
 from bot.settings import Settings
 from bot.slack.events import EVENTS
+from bot.slack.manifest import prefixed
 from bot.slack.scopes import SCOPES
 from bot.slack.surfaces.commands import all_commands
 from bot.timing import (
@@ -167,6 +168,7 @@ async def open_world(
     Without the `work_part` a test runs its
     own workers.
     """
+    prefix = str(given.get("bot_command_prefix", ""))
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(open_fake_openai(**(fake or {})))
         if recording:
@@ -175,7 +177,7 @@ async def open_world(
             open_workspace(
                 events=EVENTS,
                 scopes=scopes,
-                commands=[command.name for command in all_commands()],
+                commands=[prefixed(command.name, prefix) for command in all_commands()],
                 time_factor=slack_time,
                 state=recording.slack if recording else None,
             )

@@ -27,6 +27,7 @@ from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.texts import hold
 from bot.texts import jobs as texts
+from bot.texts.commands import with_prefix
 from bot.turn.services import Services
 
 MOST_CHARTS = 2
@@ -130,7 +131,8 @@ async def reset_all(turn: Turn, services: Services, message: Message) -> None:
         return
     done = await _forget(turn, services, user_id, found)
     kept = len(recent) - len(found)
-    await services.direct_messages.send(message.user_id, texts.reset(done.count, kept))
+    words = with_prefix(texts.reset(done.count, kept), services.command_prefix)
+    await services.direct_messages.send(message.user_id, words)
 
 
 async def forget_me(turn: Turn, services: Services, message: Message) -> None:

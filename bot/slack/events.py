@@ -76,7 +76,7 @@ class Listeners:
         self._messages = Messages(identity)
         self._transcripts = LateTranscripts(store, client)
         self._changes = Changes(store, client, self._messages, self._transcripts)
-        self._assistant_thread = AssistantThread(store, client)
+        self._assistant_thread = AssistantThread(store, client, settings.bot_command_prefix)
 
     def register(self, app: AsyncApp) -> None:
         """Register a listener for each event that the app subscribes to."""

@@ -18,6 +18,7 @@ from bot.store.channel_settings import ChannelSettings
 from bot.telemetry import audit_log
 from bot.texts import access as texts
 from bot.texts.approvals import OTHER_PERSON, other_person
+from bot.texts.commands import with_prefix
 
 
 class Rights:
@@ -154,7 +155,7 @@ class Rights:
     async def explain(self, reason: str) -> str:
         """The explanation for a refused person."""
         if reason == texts.NOT_YOURS:
-            return texts.not_yours()
+            return with_prefix(texts.not_yours(), self._settings.bot_command_prefix)
         if reason == texts.UNKNOWN:
             return texts.unknown()
         if reason == OTHER_PERSON:

@@ -14,7 +14,6 @@ from bot.calls import ConnectedAccounts, ToolSummary
 from bot.errors import BotError
 from bot.slack.events import Listeners, installation
 from bot.slack.messages import Messages
-from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.surfaces.approvals import ApprovalButtons
 from bot.slack.surfaces.channel_modal import ChannelModal
@@ -92,7 +91,8 @@ def build_app(
         process_before_response=True,  # by default Bolt returns 200 before the listener has run
         attaching_conversation_kwargs_enabled=False,
     )
-    home = Home(store, people, rights, client, identity.url, accounts)
+    prefix = settings.bot_command_prefix
+    home = Home(store, people, rights, client, identity.url, accounts, prefix)
     home.register(app)
     ChannelModal(store, people, client, home, tools).register(app)
     Listeners(store, client, identity, people, rights, settings).register(app)
@@ -102,7 +102,7 @@ def build_app(
     ApprovalButtons(store, rights, client).register(app)
     for command in all_commands():
         name = f"/{settings.bot_command_prefix}{command.name.removeprefix('/')}"
-        app.command(name)(_command_listener(command, store, people, rights, tools, identity.url))
+        app.command(name)(_command_listener(command, workspace, store, rights, tools))
 
     @app.error
     async def error(error: Exception, body: Mapping[str, Any]) -> None:
@@ -124,12 +124,7 @@ async def _answer(command: Command, ask: Ask) -> Answer:
 
 
 def _command_listener(
-    command: Command,
-    store: Store,
-    people: People,
-    rights: Rights,
-    tools: ToolSummary,
-    url: str,
+    command: Command, workspace: Workspace, store: Store, rights: Rights, tools: ToolSummary
 ) -> Any:
     async def listen(ack: AsyncAck, body: Mapping[str, Any], context: AsyncBoltContext) -> None:
         ask = Ask(
@@ -138,10 +133,11 @@ def _command_listener(
             user_id=body["user_id"],
             text=body.get("text") or "",
             store=store,
-            people=people,
+            people=workspace.people,
             rights=rights,
             tools=tools,
-            url=url,
+            url=workspace.identity.url,
+            prefix=workspace.settings.bot_command_prefix,
         )
         await ack(**await _answer(command, ask), response_type="ephemeral")
 

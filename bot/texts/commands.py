@@ -1,5 +1,7 @@
 """Slash commands and the message shortcut: their descriptions and answers."""
 
+import re
+
 RESET = "Forget one of your conversations and start over"
 CONVERSATIONS = "Your conversations with the assistant"
 CONVERSATIONS_HINT = "[words]"
@@ -47,6 +49,11 @@ FORGET_ME_TEXT = (
 )
 FORGET_ME_BUTTON = "Forget me"
 EXPORT_FIRST = "Export first"
+
+
+def with_prefix(text: str, prefix: str) -> str:
+    """One of our texts, with the names that the commands have in this app."""
+    return re.sub(r"`/(?=[a-z-]+`)", f"`/{prefix}", text) if prefix else text
 
 
 def conversations(words: str) -> str:

@@ -53,6 +53,8 @@ class Services:
     """Number of messages after which a conversation is summarized in a new one."""
     answer_messages: int
     """Maximum number of messages of an answer; a longer one is attached as a file."""
+    command_prefix: str
+    """The first part of the commands' names."""
     url: str
     """The workspace's address, `https://example.slack.com/`."""
 

@@ -28,6 +28,7 @@ from bot.texts.answers import (
     stopped,
     with_note,
 )
+from bot.texts.commands import with_prefix
 from bot.texts.files import unattached
 from bot.texts.tools import outcome_unknown
 from bot.turn.ask import ask
@@ -178,7 +179,8 @@ async def forget(turn: Turn, services: Services, conversation: Conversation | No
     """Forget the thread's conversation: here immediately, on the server now or by the sweep."""
     store = services.store
     if conversation is None and turn.recall(steps.FORGOTTEN) is None:
-        return Answer(NOTHING_TO_FORGET, outcome="nothing")
+        words = with_prefix(NOTHING_TO_FORGET, services.command_prefix)
+        return Answer(words, outcome="nothing")
     if conversation is not None:
         await turn.note(steps.FORGOTTEN, conversation.id)
         await store.conversations.forget(turn.claim)

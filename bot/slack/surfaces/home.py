@@ -78,14 +78,17 @@ class Home:
         client: AsyncWebClient,
         url: str,
         accounts: ConnectedAccounts,
+        prefix: str = "",
     ) -> None:
-        """`url` is the workspace's address, for links to conversations."""
+        """`url` is the workspace's address, for links to conversations; `prefix` the first part of
+        the commands' names."""
         self._accounts = accounts
         self._store = store
         self._people = people
         self._rights = rights
         self._client = client
         self._url = url
+        self._prefix = prefix
 
     def register(self, app: AsyncApp) -> None:
         """Register the listeners, before other listeners of `app_home_opened`."""
@@ -155,7 +158,7 @@ class Home:
             *_job_buttons(("chart",), asked),
             DIVIDER,
             header(commands.HELP_HEADING),
-            section(commands.HELP_TEXT),
+            section(commands.with_prefix(commands.HELP_TEXT, self._prefix)),
         ]
 
     async def _conversations(

@@ -24,6 +24,8 @@ class Ask:
     tools: ToolSummary
     url: str = ""
     """The workspace's address, `https://example.slack.com/`."""
+    prefix: str = ""
+    """The first part of the commands' names."""
 
 
 Answer = dict[str, Any]
