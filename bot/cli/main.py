@@ -6,6 +6,7 @@
 import asyncio
 import re
 import sys
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 
@@ -349,6 +350,38 @@ def audit(as_csv: bool, as_json: bool, verify: bool) -> None:
         click.echo(f"bot: the audit trail is {problem}", err=True)
     if problem:
         sys.exit(EXIT_FAILED)
+
+
+@commands.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(file: Path) -> None:
+    """Write all data of the bot to a new file, while it goes on working.
+
+    The file holds what people said: keep it as safe as Redis.
+    """
+    from bot.cli import backup as backup_
+
+    log.configure("ERROR")
+    click.echo(_unless_unusable(backup_.backup(settings.load(), file)))
+
+
+@commands.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def restore(file: Path) -> None:
+    """Restore a backup into an empty Redis, before the processes are started."""
+    from bot.cli import backup as backup_
+
+    log.configure("ERROR")
+    click.echo(_unless_unusable(backup_.restore(settings.load(), file)))
+
+
+def _unless_unusable(work: Coroutine[None, None, str]) -> str:
+    from bot.store.backup_file import UnusableBackup
+
+    try:
+        return asyncio.run(work)
+    except UnusableBackup as error:
+        raise click.ClickException(str(error)) from None
 
 
 @commands.group()

@@ -12,6 +12,7 @@ from bot.settings import Settings
 from bot.store.approvals import Approval, Approvals, Decision, Pending, Requested
 from bot.store.archive import Archive
 from bot.store.audit import AuditLine, AuditTrail
+from bot.store.backup import Backup
 from bot.store.channel_settings import Channels, ChannelSettings
 from bot.store.circuits import Circuits, current_turn
 from bot.store.claims import (
@@ -121,6 +122,7 @@ class Store:
     sockets: Sockets
     audit: AuditTrail
     approvals: Approvals
+    backup: Backup
     hold: LegalHold
     sealed: Sealed
     space: RecordSpace
@@ -210,6 +212,7 @@ async def open_store(
             sockets=Sockets(connection, keys),
             audit=AuditTrail(connection, keys, audit_days),
             approvals=Approvals(connection, keys, redelivery),
+            backup=Backup(connection, keys),
             hold=LegalHold(connection, keys, inbox, archive, conversations),
             space=RecordSpace(connection, keys),
             sealed=sealed,

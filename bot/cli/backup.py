@@ -1,0 +1,28 @@
+"""`bot backup` and `bot restore`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot.settings import Settings
+from bot.store import open_own_store
+
+
+async def backup(settings: Settings, path: Path) -> str:
+    """Write a backup; returns what to tell the operator."""
+    async with open_own_store(settings) as store:
+        copied = await store.backup.write(path)
+    return f"{copied.keys} keys of {_time(copied.at)} are in {path}."
+
+
+async def restore(settings: Settings, path: Path) -> str:
+    """Restore a backup into an empty Redis; returns what to tell the operator."""
+    async with open_own_store(settings) as store:
+        copied = await store.backup.restore(path)
+    return (
+        f"{copied.keys} keys of {_time(copied.at)} are restored. Start the processes: they look in "
+        "Slack before they answer what was open then."
+    )
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,231 @@
+"""Backups: all data of the bot in a file, and back into an empty Redis.
+
+The bot may go on working meanwhile. All keys of a thread are read by one script, so each thread is
+as it was at one moment. The keys that span threads (idle conversations, usage) are read after all
+threads, so they lack none that is in the file; what they name beyond it is skipped by those who
+read them. Places in the stream of ready threads are not in the file: they are recovered.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from redis.exceptions import ResponseError
+
+from bot.models import Thread
+from bot.store.backup_file import Line, UnusableBackup, Writer, read_header, read_lines, writing
+from bot.store.backup_pages import PAGE, pages
+from bot.store.connection import ASIDE_SECONDS, Connection
+from bot.store.keys import Keys
+from bot.store.scripts import Call
+
+T = TypeVar("T")
+
+REMEMBERED = 500_000
+"""Threads that are known to be in the file; beyond that a thread may be in it twice."""
+OF_A_THREAD = frozenset(
+    {"thread", "inbox", "turn", "conversation", "record", "speakers", "adopted", "overheard"}
+)
+OF_THE_MOMENT = frozenset(
+    {
+        *("ready", "later", "interrupts", "workers", "sockets", "lease", "doctor", "recover"),
+        *("pace", "places", "rest", "requests", "epoch"),
+    }
+)
+"""Families that are not read: they are rebuilt, or mean nothing after a restore."""
+
+
+@dataclass(slots=True)
+class Copied:
+    """What was copied. `at`: Redis's time of the backup, in epoch seconds."""
+
+    at: float
+    keys: int = 0
+
+
+class Backup:
+    """Backup and restore of one store."""
+
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._now = 0.0
+
+    async def write(self, path: Path) -> Copied:
+        """Write a new file. Raises UnusableBackup, also if another server took over meanwhile: a
+        scan cannot be continued there."""
+        server = await self._server()
+        at = self._now = await self._time()
+        with writing(path) as writer:
+            writer.header(at)
+            await self._write_threads(writer)
+            await self._write_audit(writer)
+            await self._write_others(writer)
+            if await self._server() != server:
+                raise UnusableBackup("another Redis server took over meanwhile; run it again")
+        return Copied(at, writer.keys)
+
+    async def restore(self, path: Path) -> Copied:
+        """Write a file's keys into an empty Redis, and mark that the state is an older one.
+
+        Raises UnusableBackup if Redis holds keys of the bot, or if the file is damaged.
+        """
+        copied = Copied(at=read_header(path))
+        async for found in self._scan():
+            if any(self._family(key) not in ("doctor", "lease") for key in found):
+                raise UnusableBackup(
+                    f"Redis holds keys of the bot ({self._keys.name('')}*): stop all processes, "
+                    "and restore into an empty database or under another BOT_REDIS_PREFIX"
+                )
+        self._now = await self._time()
+        for lines in _batched(read_lines(path), PAGE):
+            await self._connection.execute_many([c for line in lines for c in self._commands(line)])
+            copied.keys += sum(not line.more for line in lines)
+        await self._mark_as_older()
+        return copied
+
+    async def _mark_as_older(self) -> None:
+        """What was done after the backup is unknown: see `bot.store.recovery`."""
+        keys = self._keys
+        await self._connection.execute_many(
+            [
+                ("HSET", keys.pulse, "restored_at", f"{self._now:.6f}", "run_id", "restored"),
+                ("SET", keys.recover, "", "EX", ASIDE_SECONDS),
+            ]
+        )
+
+    def _commands(self, line: Line) -> Iterator[Sequence[str | int | float]]:
+        """The commands that write a line; none if it has expired since."""
+        if line.expires is not None and line.expires <= self._now * 1000:
+            return
+        key = self._keys.name("") + line.key
+        if not line.more:
+            yield "DEL", key
+        for values in _batched(line.values, 2 * PAGE):
+            yield from _additions(key, line.type, values)
+        if line.expires is not None:
+            yield "PEXPIREAT", key, line.expires
+
+    async def _write_threads(self, writer: Writer) -> None:
+        written: set[int] = set()
+        async for found in self._scan():
+            self._now = await self._time()
+            names = {
+                rest
+                for family, _, rest in (self._rest(key).partition(":") for key in found)
+                if family in OF_A_THREAD and hash(rest) not in written
+            }
+            threads = [thread for name in names if (thread := _thread(name))]
+            calls = [Call(thread, args={"name": thread.key}) for thread in threads]
+            for thread, parts in zip(
+                threads, await self._connection.run_many("backup_thread", calls), strict=True
+            ):
+                for part in parts:
+                    writer.add(self._line_of(thread, *part))
+            if len(written) > REMEMBERED:
+                written.clear()
+            written |= {hash(thread.key) for thread in threads}
+
+    def _line_of(
+        self, thread: Thread, family: str, type_: str, ttl: int, values: list[Any]
+    ) -> Line:
+        shared = family in ("later", "interrupts")
+        key = family if shared else f"{family}:{thread.key}"
+        return Line(key, type_, self._expiry(ttl), values, more=shared)
+
+    async def _write_audit(self, writer: Writer) -> None:
+        """The audit trail up to its head of this moment: what is appended later would not fit."""
+        head = await self._connection.execute("GET", self._keys.audit_head)
+        if not head:
+            return
+        writer.add(Line("audit_head", "string", None, [head]))
+        more = False
+        async for values in pages(self._connection, self._keys.audit, "stream"):
+            hashes = [dict(zip(f[::2], f[1::2], strict=True)).get("hash") for f in values[1::2]]
+            end = 2 * (hashes.index(head) + 1) if head in hashes else len(values)
+            writer.add(Line("audit", "stream", None, values[:end], more))
+            more = True
+            if end < len(values):
+                break
+
+    async def _write_others(self, writer: Writer) -> None:
+        async for found in self._scan():
+            self._now = await self._time()
+            names = [key for key in found if self._is_single(key)]
+            facts = await self._connection.execute_many(
+                [command for key in names for command in (("TYPE", key), ("PTTL", key))]
+            )
+            for key, type_, ttl in zip(names, facts[::2], facts[1::2], strict=True):
+                more = False
+                async for values in pages(self._connection, key, type_):
+                    name, expires = self._rest(key), self._expiry(ttl)
+                    writer.add(Line(name, type_, expires, values, more))
+                    more = True
+
+    def _is_single(self, key: str) -> bool:
+        """Whether a key is read by itself. One whose name is no thread's is not lost either."""
+        family, _, rest = self._rest(key).partition(":")
+        if family in OF_A_THREAD:
+            return _thread(rest) is None
+        return family not in OF_THE_MOMENT | {"audit", "audit_head"}
+
+    async def _scan(self) -> AsyncIterator[list[str]]:
+        """All keys of the bot, page by page; some more than once."""
+        cursor = "0"
+        while True:
+            cursor, found = await self._connection.execute(
+                *("SCAN", cursor, "MATCH", self._keys.escaped("*"), "COUNT", PAGE)
+            )
+            yield list(dict.fromkeys(found))
+            if str(cursor) == "0":
+                break
+
+    async def _server(self) -> str:
+        try:
+            info = await self._connection.execute("INFO", "server")
+        except ResponseError:  # the command is forbidden
+            return ""
+        return str(info.get("run_id", ""))
+
+    async def _time(self) -> float:
+        seconds, microseconds = await self._connection.execute("TIME")
+        return int(seconds) + int(microseconds) / 1e6
+
+    def _rest(self, key: str) -> str:
+        return key.removeprefix(self._keys.name(""))
+
+    def _family(self, key: str) -> str:
+        return self._rest(key).partition(":")[0]
+
+    def _expiry(self, ttl: int) -> int | None:
+        return round(self._now * 1000) + ttl if ttl >= 0 else None
+
+
+def _additions(
+    key: str, type_: str, values: Sequence[Any]
+) -> Iterator[Sequence[str | int | float]]:
+    """The commands that add values to a key."""
+    if type_ == "string":
+        yield "SET", key, values[0]
+    elif type_ == "zset":
+        yield "ZADD", key, *(part for pair in _batched(values, 2) for part in reversed(pair))
+    elif type_ == "stream":
+        for id_, fields in _batched(values, 2):
+            yield "XADD", key, id_, *fields
+    else:
+        yield {"hash": "HSET", "list": "RPUSH", "set": "SADD"}[type_], key, *values
+
+
+def _batched(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(values)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def _thread(name: str) -> Thread | None:
+    try:
+        return Thread.parse(name)
+    except ValueError:
+        return None
