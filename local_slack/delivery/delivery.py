@@ -105,6 +105,8 @@ class Deliveries:
         self.events = events
         self.time_factor = time_factor
         self.ack_seconds = ack_seconds
+        self.gate: asyncio.Event | None = None
+        """Events that are sent while it is here are delivered once it is set."""
         self.log: deque[Delivery] = deque(maxlen=KEPT)
         self._workspace = workspace
         self._faults = faults
@@ -150,7 +152,7 @@ class Deliveries:
                 str(inner.get("ts") or item.get("ts") or ""),
             )
             wait = hold + self._faults.draw_delay() + TWIN_GAP * copy
-            self._start(self._deliver(delivery, wait))
+            self._start(self._deliver(delivery, wait, self.gate))
 
     async def send_interaction(
         self, kind: Kind, name: str, payload: Json, ts: str = ""
@@ -174,7 +176,9 @@ class Deliveries:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _deliver(self, delivery: Delivery, wait: float) -> None:
+    async def _deliver(self, delivery: Delivery, wait: float, gate: asyncio.Event | None) -> None:
+        if gate:
+            await gate.wait()
         if wait:
             await asyncio.sleep(wait)
         answer = await self._attempt(delivery, 0, "")

@@ -1,8 +1,11 @@
 """The circuit breakers: what opens one, which calls pass, what resumes when."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -30,17 +33,21 @@ def open_own(url: str, prefix: str):  # type: ignore[no-untyped-def]  # a contex
 
 @dataclass
 class Server:
-    """A dependency that counts the calls it gets."""
+    """A dependency that notes when it is called."""
 
     error: Exception | None = None
-    calls: int = 0
+    times: list[float] = field(default_factory=list)
+
+    @property
+    def calls(self) -> int:
+        return len(self.times)
 
     async def call(self, store: Store, turn: str) -> None:
         current_turn.set(turn)
         async with store.circuits.guard(AI):
-            self.calls += 1
+            self.times.append(time.monotonic())
             if self.error:
-                raise self.error
+                raise copy(self.error)
 
     async def failure(self, store: Store, turn: str) -> DependencyDown:
         with pytest.raises(DependencyDown) as caught:
@@ -63,11 +70,13 @@ async def test_an_open_circuit_lets_only_single_probes_through_at_growing_pauses
     for number in range(200):
         await server.failure(store, f"turn {number}")
     assert server.calls == 1
-    began = asyncio.get_running_loop().time()
-    while asyncio.get_running_loop().time() - began < 2.0:
+    while server.calls < 5:
+        before = server.calls
         await asyncio.gather(*(server.failure(store, f"turn {n}") for n in range(20)))
+        assert server.calls - before <= 1
         await asyncio.sleep(0.02)
-    assert 4 <= server.calls <= 8  # after 0.1, 0.2, 0.4, 0.4, ... seconds
+    gaps = [later - earlier for earlier, later in pairwise(server.times)]
+    assert all(gap >= pause for gap, pause in zip(gaps, (0.1, 0.2, 0.4, 0.4), strict=True)), gaps
 
 
 async def test_the_first_answer_closes_the_circuit_for_all_processes(

@@ -95,13 +95,14 @@ async def test_messages_that_arrive_before_the_opening_mention_are_answered_with
     engine: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with open_world(redis_url, tmp_path, engine=engine) as world:
-        alice, faults = world.slack.user("alice"), world.slack.faults
-        faults.delay = (1.5, 1.5)
+        alice, deliveries = world.slack.user("alice"), world.slack.deliveries_to_app
+        gate = deliveries.gate = asyncio.Event()
         root = await alice.says("#general", "@bot start")
-        faults.delay = (0.0, 0.0)
+        deliveries.gate = None
         more = await alice.says("#general", "more", thread_ts=root)
         await world.slack.wait_for(lambda: any(a.status == 200 for a in tries(world, more)))
         assert not tries(world, root)
+        gate.set()
         await world.slack.settled()
         assert await world.replies("#general", root) == ["turn 1: start | more"]
         assert len(world.fake.prompts) == 1
@@ -185,13 +186,14 @@ async def test_a_message_that_arrives_after_its_successor_was_answered_gets_the_
 ) -> None:
     async with open_world(redis_url, tmp_path, engine=engine) as world:
         root = await world.ask("#general", "@bot start")
-        alice, faults = world.slack.user("alice"), world.slack.faults
-        faults.delay = (3.0, 3.0)
+        alice, deliveries = world.slack.user("alice"), world.slack.deliveries_to_app
+        gate = deliveries.gate = asyncio.Event()
         late = await alice.says("#general", "late", thread_ts=root)
-        faults.delay = (0.0, 0.0)
+        deliveries.gate = None
         await alice.says("#general", "prompt", thread_ts=root)
         await world.slack.wait_for(lambda: len(world.slack.replies("#general", root)) == 2)
         assert not tries(world, late)
+        gate.set()
         assert await world.replies("#general", root, 3) == [
             "turn 1: start",
             "turn 2: start | prompt",
@@ -240,6 +242,7 @@ async def test_every_event_is_acknowledged_quickly_and_answered_once_under_load(
     world: World,
 ) -> None:
     alice = world.slack.user("alice")
+    world.slack.deliveries_to_app.ack_seconds = 20  # Slack gives three, on a machine of one's own
     # Slack allows about one post a second per channel: spread them to test the way in.
     channels = [world.slack.add_channel(f"c{n}", ["alice"]).id for n in range(13)]
     asked = [(channel, f"@bot {n}") for n in range(4) for channel in channels]

@@ -18,7 +18,7 @@ from tests.stories.test_ai_faults import ENGINE, RUNS, THROTTLE, WORKER
 from tests.world import ANSWER, World, open_world, wait_until, words
 
 TIMING = Timing(
-    worker=replace(WORKER, lifetime=1.0, stray_after=0.5),
+    worker=replace(WORKER, lifetime=3.0, stray_after=0.5),
     store=StoreTiming(restore_check=0.1),
     throttle=THROTTLE,
     engine=replace(ENGINE, read_timeout=5.0),
