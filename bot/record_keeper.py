@@ -2,7 +2,7 @@
 
 Records of conversations that have rested for a day are compressed and shortened. Where memory is
 short, the records of the conversations that have rested longest are deleted, and the admins are
-warned once. Messages are accepted all the time.
+warned once. Messages are accepted all the time. Under a legal hold nothing is shortened or deleted.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class RecordKeeper:
         if not await self._store.leases.take(LEASE, self._owner, LEASE_SECONDS):
             return
         level = NEARLY_FULL if memory.ratio >= NEARLY_FULL else SHORT
-        evicted = await self._evict(level)
+        evicted = 0 if await self._store.hold.is_on() else await self._evict(level)
         if evicted:
             log.warning("records_evicted", percent=int(100 * memory.ratio), conversations=evicted)
         flag = f"memory:{level}"
@@ -102,6 +102,8 @@ class RecordKeeper:
     async def _squeeze(self) -> None:
         """Make the records of conversations small that have begun to rest since the last time."""
         space, flags = self._store.space, self._store.flags
+        if await self._store.hold.is_on():
+            return
         if not await self._store.leases.take(LEASE, self._owner, LEASE_SECONDS):
             return
         before, smaller = await self._store.now() - self._timing.rested, 0

@@ -205,6 +205,28 @@ async def test_records_become_small_once_their_conversations_rest(store: Store) 
     assert answer.text == short
 
 
+async def test_a_legal_hold_keeps_records_as_they_are(own_server: RedisServer) -> None:
+    warnings: list[str] = []
+
+    async def warn(text: str) -> None:
+        warnings.append(text)
+
+    async with open_clean_store(own_server.url) as store:
+        noise = random_text()[:5_000]
+        await talk(store, answer=noise)
+        await store.hold.begin()
+        used = (await store.redis.info("memory"))["used_memory"]
+        await store.redis.config_set("maxmemory", int(used * 1.08))
+        keeper = RecordKeeper(store, 0, warn, EAGER)
+        await keeper.look()
+        assert (await store.conversations.history(thread()))[1].text == noise
+        assert len(warnings) == 1, "the admins are warned all the same"
+        await store.hold.end()
+        await keeper.look()
+        history = await store.conversations.history(thread())
+        assert [line.evicted for line in history] == [True]
+
+
 async def never(text: str) -> None:
     raise AssertionError(text)
 
