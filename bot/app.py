@@ -135,7 +135,7 @@ async def open_bot(
 
             opened = await stack.enter_async_context(engines(settings, timing.engine))
             part = await stack.enter_async_context(
-                open_work(settings, timing, store, workspaces, opened, tools, accounts)
+                open_work(settings, timing, store, workspaces, opened, engines, tools, accounts)
             )
             engine, work = part.engine, part.task
             probes["worker"] = part.is_alive

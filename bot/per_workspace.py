@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bot.dlp import Dlp
 from bot.dlp.engine import DlpEngine
-from bot.engines import Engine
+from bot.engines.keyed import KeyedEngines
 from bot.slack.answer.approval_cards import ApprovalCards
 from bot.slack.answer.notice import Notices
 from bot.slack.answer.reply import Replies
@@ -35,7 +35,7 @@ class Shared:
 
     timing: Timing
     store: Store
-    engine: Engine
+    engines: KeyedEngines
     dlp: Dlp
     prices: Mapping[str, Price]
     background: Background
@@ -49,10 +49,11 @@ class Shared:
         rights = Rights(store, people, channels, settings)
         threads = Threads(client, Names(client, people, channels), workspace.identity)
         limits = Limits(store, settings, self.prices, timing.clock)
-        throttle = Throttle(store, settings, timing.throttle)
+        engine, account = self.engines.of(workspace.ai_key)
+        throttle = Throttle(store, settings, timing.throttle, account)
         return Services(
             store=store,
-            engine=DlpEngine(PacedEngine(self.engine, throttle), self.dlp),
+            engine=DlpEngine(PacedEngine(engine, throttle), self.dlp),
             dlp=self.dlp,
             replies=self._replies(workspace),
             notices=Notices(client),
@@ -74,6 +75,7 @@ class Shared:
             rollover_messages=settings.bot_rollover_messages,
             answer_messages=settings.bot_answer_messages,
             command_prefix=settings.bot_command_prefix,
+            defaults=workspace.defaults,
             url=workspace.identity.url,
         )
 

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -75,6 +76,7 @@ class Sweeper:
         retention_days: float,
         *,
         uninstall_days: float = 0.0,
+        find_engine: Callable[[str], Engine | None] | None = None,
         pause: float = 0.2,
         timing: SweepTiming = SweepTiming(),
     ) -> None:
@@ -82,6 +84,7 @@ class Sweeper:
         self._engine = engine
         self._days = retention_days
         self._uninstall_days = uninstall_days
+        self._find_engine = find_engine or self._only_engine
         self._pause = pause
         self._timing = timing
         self._owner = secrets.token_hex(8)
@@ -175,6 +178,8 @@ class Sweeper:
 
     async def _delete_removed(self) -> None:
         """Delete the data of workspaces that removed the bot long enough ago."""
+        if await self._store.hold.is_on():
+            return
         before = await self._store.now() - self._uninstall_days * DAY
         for id, state in (await self._store.installations.list()).items():
             if 0 < state.removed_at < before:
@@ -207,13 +212,17 @@ class Sweeper:
             await jobs.ask(self._store.inbox, "confirm_deletion", *place, event_id)
             await self._store.archive.forget_confirmed(confirmed)
 
+    def _only_engine(self, name: str) -> Engine | None:
+        return self._engine if name == self._engine.name else None
+
     async def _delete_one(self, orphan: Orphan) -> Fate:
         """Delete it from the server; a failed deletion is retried in an hour."""
-        if orphan.engine != self._engine.name:
+        engine = self._find_engine(orphan.engine)
+        if engine is None:
             await self._store.archive.postpone(orphan, 7 * DAY)
             return "refused"
         try:
-            await delete_remotely(self._store, self._engine, orphan, self._timing.delete_timeout)
+            await delete_remotely(self._store, engine, orphan, self._timing.delete_timeout)
             return "gone"
         except StoreUnavailable:
             raise

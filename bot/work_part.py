@@ -12,6 +12,7 @@ from functools import partial
 from bot.dlp import open_dlp
 from bot.engines import Engine
 from bot.engines.guard import GuardedEngine
+from bot.engines.keyed import KeyedEngines, OpenEngine
 from bot.errors import Retry, Undeliverable
 from bot.per_workspace import Shared
 from bot.record_keeper import RecordKeeper
@@ -52,6 +53,7 @@ async def open_work(
     store: Store,
     workspaces: Workspaces,
     opened: Engine,
+    engines: OpenEngine,
     tools: ToolsConfig,
     accounts: Accounts,
 ) -> AsyncIterator[WorkPart]:
@@ -62,13 +64,28 @@ async def open_work(
         dlp = await stack.enter_async_context(open_dlp(settings, store.circuits.guard))
         background = await stack.enter_async_context(open_background())
         toolbox = await stack.enter_async_context(open_toolbox(tools, accounts))
-        shared = Shared(timing, store, engine, dlp, prices, background, toolbox, accounts)
+        keyed = KeyedEngines(
+            engine, engines, settings, timing.engine, store.circuits, _default_model(settings)
+        )
+        stack.push_async_callback(keyed.close)
+        shared = Shared(timing, store, keyed, dlp, prices, background, toolbox, accounts)
         services = PerWorkspace(workspaces, shared.services)
         stack.push_async_callback(_drain, services)
-        worker = Worker(store, services.find, settings, timing.worker)
+        worker = Worker(store, partial(_find, workspaces, keyed, services), settings, timing.worker)
         task = await stack.enter_async_context(_working(worker))
-        await stack.enter_async_context(_upkeep(store, workspaces.own, engine, settings, timing))
+        await stack.enter_async_context(_upkeep(store, workspaces.own, keyed, settings, timing))
         yield WorkPart(engine, worker, task)
+
+
+async def _find(
+    workspaces: Workspaces, engines: KeyedEngines, services: PerWorkspace[Services], id: str
+) -> Services | None:
+    """The services of a workspace, with the engine of its key."""
+    workspace = await workspaces.find(id)
+    if workspace is None:
+        return None
+    await engines.open(workspace.ai_key)
+    return services.of(workspace)
 
 
 async def _drain(services: PerWorkspace[Services]) -> None:
@@ -94,13 +111,14 @@ async def _working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
 
 @asynccontextmanager
 async def _upkeep(
-    store: Store, own: Workspace | None, engine: Engine, settings: Settings, timing: Timing
+    store: Store, own: Workspace | None, engines: KeyedEngines, settings: Settings, timing: Timing
 ) -> AsyncIterator[None]:
     """The background work on old conversations and their records."""
     sweeper = Sweeper(
         store,
-        engine,
+        engines.of("")[0],
         settings.bot_retention_days,
+        find_engine=engines.named,
         uninstall_days=settings.bot_uninstall_days,
         timing=timing.sweep,
     )

@@ -29,7 +29,11 @@ from tests.world import BASE_TIMING, PATIENCE, words
 
 PUBLIC_URL = "http://bot.test"
 CALLBACK = PUBLIC_URL + CALLBACK_PATH
-AT_ONCE = replace(BASE_TIMING, slack=SlackTiming(installation_fresh=0.0))
+AT_ONCE = replace(
+    BASE_TIMING,
+    slack=SlackTiming(installation_fresh=0.0),
+    answer=replace(BASE_TIMING.answer, posts_per_second=1000.0, posts_burst=1000),
+)
 
 
 class Browser:

@@ -14,6 +14,7 @@ import click
 
 from bot import __version__, env_file, settings
 from bot.cli.keys import keys
+from bot.cli.workspaces import workspaces
 from bot.errors import BotError, ConfigError
 from bot.telemetry import log
 
@@ -430,6 +431,7 @@ def export_feedback(kind: str) -> None:
 
 
 commands.add_command(keys)
+commands.add_command(workspaces)
 
 
 def _serve(*, web_part: bool, work_part: bool) -> None:

@@ -2,6 +2,8 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from slack_sdk.web.async_client import AsyncWebClient
@@ -9,20 +11,34 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import ConfigError, StoreUnavailable
 from bot.sealing import Unreadable
 from bot.settings import Settings
-from bot.slack.client import Identity, options_of
+from bot.slack.client import GuardedClient, Identity, options_of
 from bot.slack.tokens import InstalledClient, Tokens
 from bot.slack.workspaces import MOST_BUILT, Workspace, make_workspace
 from bot.store import Installation, Store
+from bot.store.workspace_settings import WorkspaceVersion
 from bot.telemetry.log import log
 from bot.timing import SlackTiming
+
+NOTE_EVERY = 3600.0
+SEEN_SECONDS = 400 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """All that the store has of one workspace; with another one its objects are made again."""
+
+    installed_at: float
+    version: WorkspaceVersion
+    ai_key: str
 
 
 @dataclass(slots=True)
 class _Known:
-    """A workspace and when its installation is to be read again (monotonic clock)."""
+    """A workspace and when its row is to be read again (monotonic clock)."""
 
     workspace: Workspace
-    tokens: Tokens
+    row: _Row
+    tokens: Tokens | None
     until: float
 
 
@@ -43,6 +59,7 @@ class InstalledWorkspaces:
         self._settings = settings
         self._timing = timing
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._note_from: dict[str, float] = {}
 
     @property
     def own(self) -> Workspace | None:
@@ -52,57 +69,93 @@ class InstalledWorkspaces:
     async def find(self, id: str) -> Workspace | None:
         """The workspace, or None if the bot is not installed there. Raises StoreUnavailable, also
         if its row cannot be opened: Slack then delivers again what is lost otherwise."""
-        own = self._own
-        if own is not None and id == own.id:
-            return own
         known = self._known.get(id)
         if known is not None and time.monotonic() < known.until:
             return known.workspace
-        found = await self._read(id)
-        if found is None:
+        own = self._own
+        if own is not None and id == own.id:
+            row = await self._read(id, 0.0)
+            return self._keep(id, known, row, None).workspace
+        installation = await self._read_installation(id)
+        if installation is None:
             self.forget(id)
             return own if own is not None and id == own.identity.enterprise_id else None
-        return self._keep(known, found).workspace
+        row = await self._read(id, installation.installed_at)
+        return self._keep(id, known, row, installation).workspace
 
     def forget(self, id: str) -> None:
-        """Read the installation again when it is next needed."""
+        """Read the row again when it is next needed."""
         self._known.pop(id, None)
 
-    async def _read(self, id: str) -> Installation | None:
-        try:
+    async def _read_installation(self, id: str) -> Installation | None:
+        with _readable(id):
             return await self._store.installations.find(id)
-        except (Unreadable, ConfigError, ValueError) as error:
-            log.error("installation_unreadable", team=id, error=str(error)[:200])
-            raise StoreUnavailable(f"the installation of {id} cannot be read") from error
 
-    def _keep(self, known: _Known | None, found: Installation) -> _Known:
-        if known is None or known.tokens.installation.installed_at != found.installed_at:
-            known = self._open(found)
-        known.tokens.installation = found
+    async def _read(self, id: str, installed_at: float) -> _Row:
+        book, now = self._store.workspaces, time.monotonic()
+        if now >= self._note_from.get(id, now):
+            self._note_from[id] = now + NOTE_EVERY
+            await self._store.flags.note(f"workspace_seen:{id}", f"{time.time():.0f}", SEEN_SECONDS)
+        with _readable(id):
+            return _Row(installed_at, await book.newest(id), await book.ai_key(id) or "")
+
+    def _keep(
+        self, id: str, known: _Known | None, row: _Row, installation: Installation | None
+    ) -> _Known:
+        if known is None or known.row != row:
+            known = self._open(row, installation)
+        if known.tokens is not None and installation is not None:
+            known.tokens.installation = installation
         known.until = time.monotonic() + self._timing.installation_fresh
-        self._known[found.id] = known
-        self._known.move_to_end(found.id)
+        self._known[id] = known
+        self._known.move_to_end(id)
         if len(self._known) > MOST_BUILT:
             self._known.popitem(last=False)
         return known
 
-    def _open(self, found: Installation) -> _Known:
-        tokens = Tokens(found, self._store, self._client, self._settings)
-        client = InstalledClient(
+    def _open(self, row: _Row, installation: Installation | None) -> _Known:
+        tokens = None
+        if installation is None:
+            assert self._own is not None
+            client, identity, id = self._own.client, self._own.identity, self._own.id
+        else:
+            tokens = Tokens(installation, self._store, self._client, self._settings)
+            client = self._client_of(installation, tokens)
+            identity, id = _identity(installation), installation.id
+        workspace = make_workspace(
+            *(client, identity, self._settings, self._timing, id),
+            defaults=row.version.settings,
+            ai_key=row.ai_key,
+        )
+        return _Known(workspace, row, tokens, 0.0)
+
+    def _client_of(self, installation: Installation, tokens: Tokens) -> GuardedClient:
+        return InstalledClient(
             tokens,
             self._store.circuits,
-            access_circuit(found.id),
-            **options_of(self._client, found.token),
+            access_circuit(installation.id),
+            **options_of(self._client, installation.token),
         )
-        identity = Identity(
-            found.team_id or found.enterprise_id,
-            found.enterprise_id,
-            found.user_id,
-            found.bot_id,
-            found.url,
-        )
-        workspace = make_workspace(client, identity, self._settings, self._timing, found.id)
-        return _Known(workspace, tokens, 0.0)
+
+
+@contextmanager
+def _readable(id: str) -> Iterator[None]:
+    """Report a row that cannot be opened."""
+    try:
+        yield
+    except (Unreadable, ConfigError, ValueError) as error:
+        log.error("installation_unreadable", team=id, error=str(error)[:200])
+        raise StoreUnavailable(f"the installation of {id} cannot be read") from error
+
+
+def _identity(found: Installation) -> Identity:
+    return Identity(
+        team_id=found.team_id or found.enterprise_id,
+        enterprise_id=found.enterprise_id,
+        user_id=found.user_id,
+        bot_id=found.bot_id,
+        url=found.url,
+    )
 
 
 def access_circuit(id: str) -> str:

@@ -2,13 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from bot.settings import Settings
 from bot.slack.channels import Channels
 from bot.slack.client import GuardedClient, Identity
 from bot.slack.people import People
+from bot.store.workspace_settings import LIMITS, WorkspaceSettings
 from bot.timing import SlackTiming
 
 T = TypeVar("T")
@@ -30,7 +31,11 @@ class Workspace:
     people: People
     channels: Channels
     settings: Settings
-    """The deployment's settings with those of the workspace in front."""
+    """The deployment's settings with the admins and limits of the workspace."""
+    defaults: WorkspaceSettings = WorkspaceSettings()
+    """What applies to its channels unless they have settings of their own."""
+    ai_key: str = field(default="", repr=False)
+    """Its own key of the AI server; "": the deployment's."""
 
 
 class Workspaces(Protocol):
@@ -63,12 +68,27 @@ class OneWorkspace:
 
 
 def make_workspace(
-    client: GuardedClient, identity: Identity, settings: Settings, timing: SlackTiming, id: str = ""
+    client: GuardedClient,
+    identity: Identity,
+    settings: Settings,
+    timing: SlackTiming,
+    id: str = "",
+    defaults: WorkspaceSettings = WorkspaceSettings(),
+    ai_key: str = "",
 ) -> Workspace:
     """The objects of one workspace; its `id` is its team's unless an organization has it."""
+    settings = _with(settings, defaults)
     people = People(client, admins=settings.bot_admins, home=id or identity.team_id)
     channels = Channels(client, people, timing)
-    return Workspace(id or identity.team_id, client, identity, people, channels, settings)
+    return Workspace(
+        id or identity.team_id, client, identity, people, channels, settings, defaults, ai_key
+    )
+
+
+def _with(settings: Settings, own: WorkspaceSettings) -> Settings:
+    """The deployment's settings with a workspace's admins and limits."""
+    limits = {f"bot_{name}": value for name in LIMITS if (value := getattr(own, name)) is not None}
+    return settings.model_copy(update={"bot_admins": settings.bot_admins | {*own.admins}, **limits})
 
 
 class PerWorkspace(Generic[T]):

@@ -46,6 +46,7 @@ from bot.store.sockets import Sockets
 from bot.store.team_data import TeamData
 from bot.store.usage import Spending
 from bot.store.workers import Workers
+from bot.store.workspace_settings import WorkspaceBook
 from bot.timing import StoreTiming
 
 __all__ = [
@@ -128,6 +129,7 @@ class Store:
     space: RecordSpace
     installations: Installations
     team_data: TeamData
+    workspaces: WorkspaceBook
 
     @property
     def redis(self) -> "Redis":
@@ -217,6 +219,7 @@ async def open_store(
             space=RecordSpace(connection, keys),
             sealed=sealed,
             team_data=TeamData(connection, keys, inbox, archive, feedback, dead, sealed),
+            workspaces=WorkspaceBook(connection, keys, sealed),
             installations=Installations(connection, keys, sealed),
         )
     finally:

@@ -7,6 +7,7 @@ from typing import Any, Literal, cast, get_args
 from bot.models import Conversation, Message, Thread, decode
 from bot.store.channel_settings import ChannelSettings, newest
 from bot.store.corrupt import read_count, read_each
+from bot.store.workspace_settings import WorkspaceSettings
 
 Interrupt = Literal["stop", "reset", "late"]
 """Why a turn is to end. `late`: it is to begin again, since an older message has arrived."""
@@ -77,6 +78,8 @@ class Claim:
     """When the archived conversation of the thread was last used, in epoch seconds."""
     settings: tuple[str, ...] = ()
     """The newest versions of the channel's settings as JSON, newest first."""
+    defaults: WorkspaceSettings = WorkspaceSettings()
+    """The settings of the thread's workspace."""
 
     retried: bool = False
     """Whether the messages were a dead letter. An earlier turn may have appended them."""
@@ -107,8 +110,8 @@ class Claim:
 
     @property
     def channel(self) -> ChannelSettings:
-        """The settings of the thread's channel."""
-        return newest(self.settings)
+        """The settings of the thread's channel, with those of its workspace behind them."""
+        return self.defaults.applied_to(newest(self.settings))
 
     @property
     def resumed(self) -> bool:

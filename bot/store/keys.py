@@ -111,6 +111,7 @@ FAMILIES = {
     "hold": Family("string", "since when a legal hold is on", "until it ends", "one value"),
     "held": Family("hash", "deletions that wait for its end", "until carried out", "deletions"),
     "sealed": Family("hash", "encrypted secrets of a kind", "until removed", "owners"),
+    "workspace": Family("list", "versions of a workspace's settings", "for ever", "50 versions"),
     "installed": Family(
         "hash", "states of installations", "BOT_UNINSTALL_DAYS after the removal", "workspaces"
     ),
@@ -372,6 +373,10 @@ class Keys:
     def held(self) -> str:
         """The deletions that wait for the end of the legal hold."""
         return self.name("held")
+
+    def workspace(self, id: str) -> str:
+        """List of the versions of a workspace's settings, newest first."""
+        return self.name("workspace", id)
 
     @property
     def installed(self) -> str:

@@ -15,6 +15,7 @@ from bot.slack.rights import Rights
 from bot.slack.source import SlackSource
 from bot.slack.threads import Threads
 from bot.store import Store
+from bot.store.workspace_settings import WorkspaceSettings
 from bot.tools.toolbox import Toolbox
 from bot.turn.background import Background
 from bot.turn.connecting import Connecting
@@ -55,6 +56,8 @@ class Services:
     """Maximum number of messages of an answer; a longer one is attached as a file."""
     command_prefix: str
     """The first part of the commands' names."""
+    defaults: WorkspaceSettings
+    """The settings of the workspace, behind those of its channels."""
     url: str
     """The workspace's address, `https://example.slack.com/`."""
 

@@ -32,13 +32,19 @@ class Throttle:
     """The pace of runs of one engine and model."""
 
     def __init__(
-        self, store: Store, settings: Settings, timing: ThrottleTiming = ThrottleTiming()
+        self,
+        store: Store,
+        settings: Settings,
+        timing: ThrottleTiming = ThrottleTiming(),
+        account: str = "",
     ) -> None:
+        """`account` tells keys of the AI server apart; "" is the deployment's."""
         self._store = store
         self._timing = timing
         model = settings.openai_assistant_id or settings.openai_model
-        self._runs = f"run:{settings.bot_engine}:{model}"
-        self._quota = f"quota:{settings.bot_engine}:{model}"
+        engine = f"{settings.bot_engine}@{account}" if account else settings.bot_engine
+        self._runs = f"run:{engine}:{model}"
+        self._quota = f"quota:{engine}:{model}"
         self.is_limited = settings.bot_runs_per_minute is not None
         self._rate, self._burst = rate_and_burst(settings.bot_runs_per_minute, timing)
 

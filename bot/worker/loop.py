@@ -6,6 +6,7 @@ import secrets
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from structlog.contextvars import bind_contextvars
@@ -151,6 +152,7 @@ class Worker:
             log.warning("turn_dropped", reason="not_installed", messages=len(claim.messages))
             await self._inbox.settle(claim)
             return
+        claim = replace(claim, defaults=services.defaults)
         attempts = Attempts(services, self._settings, self._timing)
         await attempts.make(thread, self._store.turns.open(claim))
 

@@ -209,7 +209,7 @@ def envelope(workspace: Workspace, event: Event) -> Json:
         "api_app_id": workspace.app_id,
         "event": event.payload,
         "type": "event_callback",
-        "event_id": workspace.new_id("Ev"),
+        "event_id": workspace.new_id(f"Ev{workspace.team_id}"),  # unique over all workspaces
         "event_time": int(workspace.clock.now()),
         "authorizations": [
             {

@@ -14,6 +14,7 @@ from bot.store.archive import Orphan
 from bot.store.audit import AuditTrail
 from bot.store.checks import RedisChecks
 from bot.store.keys import FAMILIES
+from bot.store.workspace_settings import WorkspaceSettings
 from tests.hostile.test_bounds import FLOODS, size
 from tests.store.builders import deliver, keys_of, message, take_all, take_one, thread
 from tests.store.test_audit import LINE
@@ -171,6 +172,12 @@ async def lend(store: Store) -> None:
         await Sealed(store.connection, store.keys, keyring).lend("link", "secret", 600)
 
 
+async def configure_workspace(store: Store) -> None:
+    for number in range(FLOOD):
+        settings = WorkspaceSettings(model=f"m{number}")
+        assert await store.workspaces.save("T1", settings, user_id="U1", after=number)
+
+
 async def seal(store: Store) -> None:
     keyring = Keyring(parse_keys(generate_key()))
     for number in range(FLOOD):
@@ -221,6 +228,7 @@ MORE: dict[str, tuple[Flood, int]] = {
     "hold": (hold, 1),
     "held": (hold, 1),
     "installed": (install, 1),
+    "workspace": (configure_workspace, 50),
 }
 
 

@@ -15,6 +15,10 @@ class Options:
     time."""
 
     api_key: str = "sk-fake"
+    more_keys: frozenset[str] = frozenset()
+    """Keys of other projects: none finds the conversations of another."""
+    exhausted: frozenset[str] = frozenset()
+    """Keys without quota: no run starts."""
     openapi: bool = True
     """Check bodies against OpenAI's documented types as well, see `specification.py`."""
     context_window: int = 922_000

@@ -13,7 +13,7 @@ from .answers import Answer
 from .chat_completions import ChatCompletions
 from .control import Control
 from .conversations import Conversations
-from .errors import ApiError, no_such_url, wrong_key
+from .errors import ApiError, no_conversation, no_such_url, out_of_quota, wrong_key
 from .faults import Fault, FaultKind, path_matches
 from .files import Files
 from .options import VARIANTS, Options
@@ -36,6 +36,7 @@ class FakeOpenAI(State):
         self.base_url = ""
         self.assistant_id = self.add_assistant()
         self._hanging = asyncio.Event()
+        self._owners: dict[str, str] = {}
 
     @property
     def api_key(self) -> str:
@@ -188,14 +189,16 @@ class FakeOpenAI(State):
     async def _serve(
         self, request: web.Request, handler: Handler, record: Request, fault: Fault | None
     ) -> web.StreamResponse:
-        if request.headers.get("Authorization") != f"Bearer {self.options.api_key}":
-            raise wrong_key()
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        record.key = key
+        self._check_key(key, record)
         if fault is not None and (error := fault.as_error()) is not None:
             raise error
         if record.fault == "bad_gateway":
             return web.Response(status=502, text="<html>502 Bad Gateway</html>")
         if record.fault not in ("hang_before", "drop_before"):
             response = await self._handle(request, handler, record)
+            self._note_owner(key, record, response)
             if fault is not None and fault.kind == "delay":
                 await asyncio.sleep(fault.seconds)
             if record.fault not in LOSING:
@@ -205,6 +208,22 @@ class FakeOpenAI(State):
         if request.transport is not None:
             request.transport.close()
         return web.Response()
+
+    def _check_key(self, key: str, record: Request) -> None:
+        """Refuse unknown keys, runs without quota, and conversations of another project."""
+        if key not in {self.options.api_key, *self.options.more_keys}:
+            raise wrong_key()
+        if key in self.options.exhausted and record.path == "/responses":
+            raise out_of_quota({})
+        body = record.body if isinstance(record.body, dict) else {}
+        for id, owner in self._owners.items():
+            if owner != key and (f"/{id}" in record.path or body.get("conversation") == id):
+                raise no_conversation(id)
+
+    def _note_owner(self, key: str, record: Request, response: web.StreamResponse) -> None:
+        is_new = (record.method, record.path) == ("POST", "/conversations")
+        if is_new and isinstance(response, web.Response) and response.text:
+            self._owners[json.loads(response.text)["id"]] = key
 
     def _is_unknown(self, path: str) -> bool:
         options = self.options

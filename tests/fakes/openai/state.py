@@ -39,6 +39,7 @@ class Request:
     took_effect: bool = False
     fault: str | None = None
     open: bool = True
+    key: str = ""
     """Whether it is being answered, or its stream is still read."""
 
 

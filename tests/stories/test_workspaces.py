@@ -1,0 +1,234 @@
+"""Many workspaces with the same ids of people and channels: nothing crosses between them."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bot.cli import workspace_admin as admin
+from bot.cli.main import commands
+from bot.store.channel_settings import ChannelSettings
+from bot.store.usage import day_of
+from bot.store.workspace_settings import WorkspaceSettings
+from tests.deployment import Deployment, open_deployment
+from tests.fakes.openai import echo
+from tests.world import PATIENCE, wait_until, words
+
+TEAMS = ("T1", "T2", "T3")
+ROUNDS = 8
+
+
+@pytest.fixture
+async def deployment(redis_url: str, tmp_path: Path) -> AsyncIterator[Deployment]:
+    async with open_deployment(redis_url, tmp_path, teams=TEAMS) as deployment:
+        await deployment.install(*TEAMS)
+        yield deployment
+
+
+async def configure(deployment: Deployment, id: str, **own: object) -> None:
+    """Give a workspace settings of its own."""
+    book = deployment.bot.store.workspaces
+    version = await book.newest(id)
+    settings = replace(version.settings, **own)  # type: ignore[arg-type]
+    assert await book.save(id, settings, user_id="", after=version.number)
+
+
+async def _wait_for_answers(deployment: Deployment, team: str, count: int) -> None:
+    slack = deployment.slack(team)
+    await slack.wait_for(lambda: len(_answers(deployment, team)) >= count, PATIENCE)
+
+
+def _answers(deployment: Deployment, team: str) -> list[str]:
+    """What the bot answered in #general, by thread."""
+    slack = deployment.slack(team)
+    roots = [message for message in slack.messages("#general") if not message.is_reply]
+    return [words(reply) for root in roots for reply in slack.replies("#general", root.ts)]
+
+
+async def test_nothing_crosses_between_workspaces_with_the_same_ids(
+    deployment: Deployment,
+) -> None:
+    """Every answer shows only words of its own workspace, and every key is of one workspace."""
+    ids = {team: deployment.slack(team).channel("#general").id for team in TEAMS}
+    assert len(set(ids.values())) == 1
+    deployment.fake.answer = echo
+    for number in range(ROUNDS):
+        await asyncio.gather(
+            *(
+                deployment.slack(team).user(who).says("#general", f"@bot {team}-{who}-{number}")
+                for team in TEAMS
+                for who in ("alice", "bob")
+            )
+        )
+        for team in TEAMS:
+            await _wait_for_answers(deployment, team, 2 * (number + 1))
+    wanted = ROUNDS * 2
+    for team in TEAMS:
+        await _wait_for_answers(deployment, team, wanted)
+        answers = _answers(deployment, team)
+        assert len(answers) == wanted
+        others = [each for each in TEAMS if each != team]
+        assert not [text for text in answers for other in others if f"{other}-" in text]
+    store, month = deployment.bot.store, _month()
+
+    async def all_charged() -> bool:
+        sums = [await store.spending.sums(team, [("team", "", month)]) for team in TEAMS]
+        return [spent.turns for (spent,) in sums] == [wanted] * len(TEAMS)
+
+    await wait_until(all_charged)
+    keys = [str(key) for key in await store.redis.keys("*:conversation:*")]
+    assert Counter(key.split(":")[2] for key in keys) == dict.fromkeys(TEAMS, wanted)
+
+
+async def test_commands_home_and_deletions_reach_their_own_workspace_only(
+    deployment: Deployment,
+) -> None:
+    for team in TEAMS:
+        await deployment.ask(team, f"secret of {team}")
+    store = deployment.bot.store
+    alice = {team: deployment.slack(team).user("alice") for team in TEAMS}
+    await alice["T1"].opens_home()
+    await deployment.slack("T1").wait_for(lambda: deployment.slack("T1").workspace.homes)
+    shown = str(deployment.slack("T1").workspace.views)
+    assert "secret of T1" in shown
+    assert "secret of T2" not in shown
+    await alice["T1"].slash("/forget-me")
+    (asked,) = alice["T1"].ephemerals("#general")
+    await alice["T1"].clicks("#general", asked.ts, "errand:forget_me")
+    recent = store.conversations.recent
+
+    async def forgotten() -> bool:
+        return not await recent("T1", alice["T1"].id, limit=10)
+
+    await wait_until(forgotten)
+    for team in ("T2", "T3"):
+        assert len(await recent(team, alice[team].id, limit=10)) == 1
+
+
+async def test_a_channels_settings_apply_in_its_own_workspace(deployment: Deployment) -> None:
+    channel = deployment.slack("T1").channel("#general").id
+    own = ChannelSettings(instructions="Speak like a pirate.")
+    assert await deployment.bot.store.channels.save("T1", channel, own, user_id="U", after=0)
+    for team in TEAMS:
+        await deployment.ask(team, "hi")
+    said = [
+        str(request.body) for request in deployment.fake.requests if request.path == "/responses"
+    ]
+    assert sum("pirate" in body for body in said) == 1
+
+
+async def test_the_settings_of_a_workspace_apply_to_all_its_channels(
+    deployment: Deployment,
+) -> None:
+    await configure(
+        deployment, "T1", model="gpt-own", instructions="Be brief.", limit_person_requests=1
+    )
+    for team in ("T1", "T2"):
+        await deployment.ask(team, "hi")
+    bodies = [each.body for each in deployment.fake.requests if each.path == "/responses"]
+    assert [body["model"] for body in bodies] == ["gpt-own", deployment.settings.openai_model]
+    assert [("Be brief." in body["instructions"]) for body in bodies] == [True, False]
+    assert "limit" in await deployment.ask("T1", "again")
+    assert "limit" not in await deployment.ask("T2", "again")
+
+
+async def test_an_admin_of_one_workspace_is_none_in_another(deployment: Deployment) -> None:
+    bob = deployment.slack("T1").user("bob").id
+    await configure(deployment, "T1", admins=(bob,))
+    people = {}
+    for team in ("T1", "T2"):
+        workspace = await deployment.bot.workspaces.find(team)
+        assert workspace is not None
+        people[team] = workspace.people
+    assert await people["T1"].is_admin(bob)
+    assert not await people["T2"].is_admin(bob)
+
+
+async def test_a_key_without_quota_stops_its_own_workspace_only(deployment: Deployment) -> None:
+    options = deployment.fake.options
+    options.more_keys, options.exhausted = frozenset({"sk-own"}), frozenset({"sk-own"})
+    await deployment.bot.store.workspaces.save_ai_key("T1", "sk-own")
+    refused = await deployment.ask("T1", "hi")
+    assert await deployment.ask("T2", "hi") == "turn 1: hi"
+    assert "turn 1" not in refused
+    used = {each.key for each in deployment.fake.requests if each.path == "/responses"}
+    assert used == {"sk-own", deployment.fake.api_key}
+
+
+async def test_another_key_continues_the_conversation_from_the_record(
+    deployment: Deployment,
+) -> None:
+    deployment.fake.options.more_keys = frozenset({"sk-one", "sk-two"})
+    book, slack = deployment.bot.store.workspaces, deployment.slack("T1")
+    root = await slack.user("alice").says("#general", "@bot first")
+    for count, key in enumerate(("", "sk-one", "sk-two"), 1):
+        if key:
+            await book.save_ai_key("T1", key)
+            await slack.user("alice").says("#general", f"@bot {key}", thread_ts=root)
+        await _wait_for_answers(deployment, "T1", count)
+    answers = [words(message) for message in slack.replies("#general", root)]
+    assert "first" in answers[2]
+    assert "sk-two" in answers[2]
+    keys = [each.key for each in deployment.fake.requests if each.path == "/responses"]
+    assert keys == [deployment.fake.api_key, "sk-one", "sk-two"]
+
+
+async def test_no_key_is_shown_or_stored_in_the_clear(deployment: Deployment) -> None:
+    await deployment.bot.store.workspaces.save_ai_key("T1", "sk-own-secret")
+    workspace = await deployment.bot.workspaces.find("T1")
+    assert "sk-own-secret" not in repr(workspace)
+    store = deployment.bot.store
+    for key in await store.redis.keys("*sealed*"):
+        assert "sk-own-secret" not in str(await store.redis.hgetall(key))
+    assert "sk-own-secret" not in admin.render(await admin.fetch(deployment.settings))
+
+
+async def test_the_operator_sees_and_changes_workspaces(deployment: Deployment) -> None:
+    await deployment.ask("T2", "hi")
+    changes = admin.parse_changes(
+        {"model": "gpt-x", "admins": "U1, U2", "tools_off": None},
+        ["person_tokens=5", "person_cost="],
+    )
+    await admin.change(deployment.settings, "T1", changes, None)
+    version = await deployment.bot.store.workspaces.newest("T1")
+    assert version.settings == WorkspaceSettings(
+        admins=("U1", "U2"), model="gpt-x", limit_person_tokens=5
+    )
+    table = admin.render(await admin.fetch(deployment.settings)).splitlines()
+    assert [line.split()[0] for line in table] == ["ID", "T2", "T1", "T3"]
+    assert "admins, model, limit_person_tokens" in table[2]
+    assert await admin.remove(deployment.settings, "T3")
+    assert "removed" in admin.render(await admin.fetch(deployment.settings))
+    with pytest.raises(Exception, match="T9 has not installed"):
+        await admin.change(deployment.settings, "T9", {}, None)
+
+
+async def test_a_key_that_does_not_work_is_not_saved(deployment: Deployment) -> None:
+    with pytest.raises(Exception, match="was not saved"):
+        await admin.change(deployment.settings, "T1", {}, "sk-wrong")
+    assert await deployment.bot.store.workspaces.ai_key("T1") is None
+    deployment.fake.options.more_keys = frozenset({"sk-right"})
+    await admin.change(deployment.settings, "T1", {}, "sk-right")
+    assert await deployment.bot.store.workspaces.ai_key("T1") == "sk-right"
+    await admin.change(deployment.settings, "T1", {}, "")
+    assert await deployment.bot.store.workspaces.ai_key("T1") is None
+
+
+@pytest.mark.parametrize("limit", ["tokens=5", "person_tokens=-1", "person_cost=nan", "x"])
+def test_a_wrong_limit_is_refused(limit: str) -> None:
+    result = CliRunner().invoke(
+        commands,
+        ["workspaces", "set", "T1", "--limit", limit],
+        env={"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "OPENAI_API_KEY": "sk-1"},
+    )
+    assert result.exit_code == 2
+    assert "--limit" in result.output
+
+
+def _month() -> str:
+    return day_of(time.time())[:7]
