@@ -90,7 +90,7 @@ def split_keys(text: str) -> list[str]:
 
 
 def key_id(key: bytes) -> str:
-    """The public name of a key: it tells keys apart and reveals nothing of them."""
+    """The public name of a key, which reveals nothing of it."""
     return hashlib.sha256(b"threadbot key id\0" + key).hexdigest()[:8]
 
 

@@ -39,43 +39,43 @@ class Line:
     finding: Finding
 
 
-Tell = Callable[[Line], None]
-TellRepair = Callable[[str, str], None]
+Report = Callable[[Line], None]
+ReportRepair = Callable[[str, str], None]
 """Takes the name of a check, and what was done for it or why nothing was."""
 
 
-async def repair(lines: Iterable[Line], tell: TellRepair) -> bool:
+async def repair(lines: Iterable[Line], report: ReportRepair) -> bool:
     """Do all repairs that the findings offer; whether any was done."""
     done = False
     for line in lines:
         if line.finding.repair is None:
             continue
         try:
-            tell(line.name, await line.finding.repair())
+            report(line.name, await line.finding.repair())
             done = True
         except (RepairFailed, OSError) as error:
-            tell(line.name, f"not repaired: {error}")
+            report(line.name, f"not repaired: {error}")
     return done
 
 
 async def examine_and_repair(
-    env_file: Path | None, *, url: str, tell: Tell, tell_repair: TellRepair
+    env_file: Path | None, *, url: str, report: Report, report_repair: ReportRepair
 ) -> list[Line]:
     """`examine`, and again after each round of repairs; returns what was found in the end."""
     for _ in range(MOST_PASSES):
-        lines = await examine(env_file, url=url, release=False, tell=tell)
-        if not await repair(lines, tell_repair):
+        lines = await examine(env_file, url=url, release=False, report=report)
+        if not await repair(lines, report_repair):
             break
     return lines
 
 
-async def examine(env_file: Path | None, *, url: str, release: bool, tell: Tell) -> list[Line]:
-    """Run all checks, `tell` each finding at once, and return them all.
+async def examine(env_file: Path | None, *, url: str, release: bool, report: Report) -> list[Line]:
+    """Run all checks, `report` each finding at once, and return them all.
 
     With `release` it judges as a first deploy needs it: see the two constants above.
     """
     lines = [Line("settings", look_at_settings(env_file))]
-    tell(lines[0])
+    report(lines[0])
     try:
         settings = setting.read(env_file)
     except ConfigError:
@@ -100,10 +100,10 @@ async def examine(env_file: Path | None, *, url: str, release: bool, tell: Tell)
                 checks.append(Check(error.variable, _constantly(failed(str(error), FIX_SETTING))))
         if release:
             checks = [check for check in checks if check.name not in NOT_IN_A_RELEASE]
-        return lines + await run(checks, tell, lenient=LENIENT_IN_A_RELEASE if release else ())
+        return lines + await run(checks, report, lenient=LENIENT_IN_A_RELEASE if release else ())
 
 
-async def run(checks: Sequence[Check], tell: Tell, lenient: Collection[str] = ()) -> list[Line]:
+async def run(checks: Sequence[Check], report: Report, lenient: Collection[str] = ()) -> list[Line]:
     """Run the checks in order; a check of which one that it needs has failed is skipped.
 
     A failure of the `lenient` ones is reported as a warning.
@@ -117,7 +117,7 @@ async def run(checks: Sequence[Check], tell: Tell, lenient: Collection[str] = ()
         if check.name in lenient and finding.level == "failed":
             finding = replace(finding, level="warning")
         lines.append(Line(check.name, finding))
-        tell(lines[-1])
+        report(lines[-1])
     return lines
 
 
@@ -162,5 +162,5 @@ def render_json(lines: Sequence[Line], environment: Mapping[str, str]) -> str:
         }
         for line in lines
     ]
-    report = {"ok": not has_failed(lines), "checks": checks, "environment": environment}
-    return json.dumps(report, indent=2, ensure_ascii=False)
+    found = {"ok": not has_failed(lines), "checks": checks, "environment": environment}
+    return json.dumps(found, indent=2, ensure_ascii=False)

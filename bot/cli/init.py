@@ -51,7 +51,7 @@ class Wizard:
         self._write()
         click.echo("\nChecks of bot doctor:\n")
         lines = asyncio.run(
-            doctor.examine(self._file, url=self._get("BOT_PUBLIC_URL"), release=False, tell=_show)
+            doctor.examine(self._file, url=self._get("BOT_PUBLIC_URL"), release=False, report=_show)
         )
         done = "Start the bot with `bot run`, then mention it in Slack."
         click.echo("\n" + ("See above for what to fix." if doctor.has_failed(lines) else done))
@@ -109,8 +109,8 @@ class Wizard:
             page = f"{APPS}/{app_id}/install-on-team"
             return f"Updated. Reinstall it for its new scopes: {page}" if reinstall else "Updated."
 
-        if told := self._with_config_token("compare its manifest", update):
-            click.echo(told)
+        if outcome := self._with_config_token("compare its manifest", update):
+            click.echo(outcome)
 
     def _with_config_token(self, what: str, use: Callable[[AppManifests], T]) -> T | None:
         """Ask for the token until `use` works with one; None if the person has none."""

@@ -203,23 +203,23 @@ def doctor(url: str, as_json: bool, release: bool, fix: bool, environment: bool)
     if fix and release:
         raise click.UsageError("--release only judges: it cannot be combined with --fix")
 
-    def tell(line: doctor_.Line) -> None:
+    def report(line: doctor_.Line) -> None:
         if not as_json:
             level = line.finding.level
             text = doctor_.render_line(line).removeprefix(level)
             click.echo(click.style(level, fg=COLOURS[level]) + text)
 
-    def tell_repair(name: str, what: str) -> None:
+    def report_repair(name: str, what: str) -> None:
         if not as_json:
             click.echo(f"{click.style('repair', fg='cyan')}   {name:21} {what}")
 
     log.configure("ERROR")
     if fix:
         coroutine = doctor_.examine_and_repair(
-            env_file.NAME, url=url, tell=tell, tell_repair=tell_repair
+            env_file.NAME, url=url, report=report, report_repair=report_repair
         )
     else:
-        coroutine = doctor_.examine(env_file.NAME, url=url, release=release, tell=tell)
+        coroutine = doctor_.examine(env_file.NAME, url=url, release=release, report=report)
     lines = asyncio.run(coroutine)
     facts = environment_.describe(env_file.NAME)
     if as_json:

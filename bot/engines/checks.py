@@ -21,7 +21,7 @@ from bot.models import Thread
 from bot.settings import PROTOCOLS, Settings
 
 SOON = datetime.timedelta(days=90)
-NOBODY = Thread("doctor", "doctor", "0")
+PROBE_THREAD = Thread("doctor", "doctor", "0")
 
 _FIXES = {
     "authentication": "put a valid key into OPENAI_API_KEY",
@@ -71,7 +71,7 @@ class PluginChecks:
     async def round_trip(self) -> Finding:
         """Begin a conversation and delete it."""
         try:
-            await self._engine.delete(await self._engine.begin(NOBODY, "doctor"))
+            await self._engine.delete(await self._engine.begin(PROBE_THREAD, "doctor"))
         except BotError as error:
             return _refusal(error, f"{self._engine.name}: ")
         return ok(f"{self._engine.name}: a conversation was begun and deleted")
@@ -104,7 +104,7 @@ class EngineChecks:
         """Begin a conversation and delete it."""
         server = self._settings.openai_base_url or "OpenAI"
         try:
-            conversation_id = await self._engine.begin(NOBODY, "doctor")
+            conversation_id = await self._engine.begin(PROBE_THREAD, "doctor")
             await self._engine.delete(conversation_id)
             if conversation_id.startswith(REPLAYED):
                 protocol = await self._protocol()

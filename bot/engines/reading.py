@@ -1,7 +1,7 @@
 """GET requests for the polls of thousands of runs, past most layers of the SDK.
 
-The URL, the headers, the connections, their limits and the errors are the SDK's. What is left out
-is what the SDK does for each request anew: options, models of them, merged headers, hooks.
+The URL, the headers, the connections, their limits and the errors are the SDK's. Work that the SDK
+repeats for each request is skipped: options and their models, merged headers, hooks.
 """
 
 import json

@@ -4,7 +4,7 @@ A line is JSON: `role`, `ts` and `user_id`, which scripts read, and `z`: the res
 JSON, compressed (raw deflate) and in base 85. A line without `z` is a plain `Record`: that is how
 version 0.1 writes all lines, and how short ones stay. Version 0.1 keeps lines with `z`, and removes
 them with their person, but leaves them out when it rebuilds a conversation. So none is written
-while a worker runs that does not read them; `WORKER_FORMAT` tells which ones do.
+while a worker runs that does not read them; `WORKER_FORMAT` shows which ones do.
 """
 
 import asyncio

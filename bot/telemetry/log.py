@@ -56,7 +56,7 @@ def configure(level: str, secrets: Collection[str] = (), stream: TextIO | None =
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name, _cut_stranger],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _tell_exception,
+                _describe_exception,
                 renderer,
                 _hiding(secrets),
             ],
@@ -101,7 +101,7 @@ def _cut_stranger(
     return event
 
 
-def _tell_exception(
+def _describe_exception(
     logger: Any, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """Replace the message of an exception by its types and places."""
@@ -110,11 +110,11 @@ def _tell_exception(
     if isinstance(error, tuple):
         error = error[1]
     if isinstance(error, BaseException):
-        event["exception"] = tell(error)
+        event["exception"] = describe(error)
     return event
 
 
-def tell(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """An exception and its causes by type and place, without messages that may quote anything.
 
     Our own errors add their reason, OSError its message: they contain no text of a person. Bounded

@@ -52,7 +52,7 @@ def invitation(server: str, link: str) -> str:
     )
 
 
-def told(server: str) -> str:
+def connected_note(server: str) -> str:
     """The private message after the account was connected, in mrkdwn."""
     return f"Your account at *{server}* is connected. You can disconnect it in the app's Home tab."
 

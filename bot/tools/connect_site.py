@@ -38,16 +38,16 @@ button{{font:inherit;padding:.5rem 1rem}}</style></head>
 <body><h1>{title}</h1>{body}</body></html>
 """
 
-Tell = Callable[[str, str, str], Awaitable[None]]
-"""Tells a person in Slack that an account was connected: workspace, person, server."""
+Notify = Callable[[str, str, str], Awaitable[None]]
+"""Notifies a person in Slack that an account was connected: workspace, person, server."""
 
 
 class ConnectSite:
-    """The routes. `tell` informs the person in Slack."""
+    """The routes. `notify` informs the person in Slack."""
 
-    def __init__(self, accounts: Accounts, tell: Tell) -> None:
+    def __init__(self, accounts: Accounts, notify: Notify) -> None:
         self._accounts = accounts
-        self._tell = tell
+        self._notify = notify
 
     def add_routes(self, site: web.Application) -> None:
         """Add the routes to the HTTP port of `web`."""
@@ -96,7 +96,7 @@ class ConnectSite:
             )
         except ConnectFailed as error:
             return _failed(error)
-        await self._tell(invitation.team_id, invitation.user_id, invitation.server)
+        await self._notify(invitation.team_id, invitation.user_id, invitation.server)
         answer = _page(texts.TITLE, f"<p>{escape(texts.connected(invitation.server))}</p>")
         answer.del_cookie(COOKIE, path=RETURN_PATH)
         return answer

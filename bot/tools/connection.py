@@ -97,7 +97,7 @@ def _client(transport: Transport, config: ServerConfig, info: Implementation) ->
 async def _decline(context: object, params: ElicitRequestParams) -> ElicitResult:
     """Servers of older revisions wait for a person in the middle of a call, which may take days.
 
-    That there is a callback tells newer servers that they may ask: their questions come as the
+    Newer servers take the callback as a sign that they may ask: their questions come as the
     result of the call.
     """
     return ElicitResult(action="decline")

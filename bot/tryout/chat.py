@@ -12,7 +12,7 @@ from bot.app import Bot, open_bot
 from bot.models import Thread
 from bot.slack.surfaces.shortcuts import SHORTCUTS
 from bot.telemetry import log
-from bot.tryout.sandbox import SPEAKER, Tell, open_sandbox
+from bot.tryout.sandbox import SPEAKER, Report, open_sandbox
 from local_slack.local_slack import LocalSlack
 from local_slack.script import Script, read_scripts
 from local_slack.transcript import show_thread
@@ -44,7 +44,7 @@ async def chat(*, fresh: bool) -> None:
     from local_slack.terminal import Terminal  # needs packages that the web page does not need
 
     lines: list[str] = []
-    async with open_session(tell=lines.append, fresh=fresh) as session:
+    async with open_session(report=lines.append, fresh=fresh) as session:
         shortcuts = {shortcut.name: shortcut.callback_id for shortcut in SHORTCUTS}
         banner = "\n".join(lines)
         terminal = Terminal(session.slack, SPEAKER, banner, shortcuts, session.answered)
@@ -54,7 +54,7 @@ async def chat(*, fresh: bool) -> None:
 async def play(file: Path, *, fresh: bool) -> None:
     """Replay the conversations of a file, several at a time, and print their threads in order."""
     scripts = read_scripts(file)
-    async with open_session(tell=click.echo, fresh=fresh) as session:
+    async with open_session(report=click.echo, fresh=fresh) as session:
         stages = [_Stage(_channel(session.slack, f"stage-{n + 1}")) for n in range(CONCURRENT)]
         tasks = [
             asyncio.create_task(_converse(session, script, stages[number % CONCURRENT]))
@@ -97,10 +97,10 @@ async def _converse(session: Session, script: Script, stage: _Stage) -> tuple[st
 
 
 @asynccontextmanager
-async def open_session(*, tell: Tell, fresh: bool) -> AsyncIterator[Session]:
+async def open_session(*, report: Report, fresh: bool) -> AsyncIterator[Session]:
     """The local Slack, Redis and the bot; their state is kept between runs."""
     log.configure("WARNING")  # before the demo server, whose libraries log each of their steps
-    async with open_sandbox(tell=tell, fresh=fresh) as sandbox:
+    async with open_sandbox(report=report, fresh=fresh) as sandbox:
         level = sandbox.settings.bot_log_level
         log.configure("WARNING" if level == "INFO" else level)
         async with open_bot(sandbox.settings) as bot:

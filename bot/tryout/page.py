@@ -21,7 +21,7 @@ from bot.slack.manifest import manifest
 from bot.telemetry import log
 from bot.tryout.config import state_directory
 from bot.tryout.programs import Program, open_program
-from bot.tryout.sandbox import Sandbox, Tell, open_sandbox
+from bot.tryout.sandbox import Report, Sandbox, open_sandbox
 from bot.tryout.state_dir import ADDRESS, FAIL_NEXT_RUN
 from local_slack.control.web_page import page_url
 from local_slack.seed import SeedError, apply_seed, read_seed
@@ -34,7 +34,7 @@ async def serve(*, fresh: bool, port: int = 0, seed: Path | None = None) -> None
     """Show the page until SIGINT or SIGTERM."""
     stop = stop_on_signals()
     log.configure("WARNING")
-    async with open_page(tell=click.echo, fresh=fresh, port=port, seed=seed) as sandbox:
+    async with open_page(report=click.echo, fresh=fresh, port=port, seed=seed) as sandbox:
         address = page_url(sandbox.slack)
         click.echo(f"\n  {address}\n")
         click.echo("Open this address in a browser. Ctrl-C ends; the next start continues here.")
@@ -46,23 +46,23 @@ async def serve(*, fresh: bool, port: int = 0, seed: Path | None = None) -> None
 @asynccontextmanager
 async def open_page(
     *,
-    tell: Tell = lambda line: None,
+    report: Report = lambda line: None,
     fresh: bool = False,
     port: int = 0,
     seed: Path | None = None,
 ) -> AsyncIterator[Sandbox]:
     """The local Slack with its page and the bot's processes, ready for use."""
     async with AsyncExitStack() as stack:
-        sandbox = await stack.enter_async_context(_open_sandbox(tell, fresh=fresh, port=port))
+        sandbox = await stack.enter_async_context(_open_sandbox(report, fresh=fresh, port=port))
         sandbox.slack.manifest = manifest()
         if seed:
             _plant(sandbox, seed)
-        tell("Starting web and worker…")
+        report("Starting web and worker…")
         programs = [await stack.enter_async_context(open_program(part, sandbox)) for part in PARTS]
         _add_switches(sandbox, programs[PARTS.index("worker")])
         for part, program in zip(PARTS, programs, strict=True):
             await program.is_ready()
-            tell(f"  {part}: ready")
+            report(f"  {part}: ready")
         yield sandbox
 
 
@@ -74,17 +74,19 @@ def _plant(sandbox: Sandbox, seed: Path) -> None:
 
 
 @asynccontextmanager
-async def _open_sandbox(tell: Tell, *, fresh: bool, port: int) -> AsyncIterator[Sandbox]:
+async def _open_sandbox(report: Report, *, fresh: bool, port: int) -> AsyncIterator[Sandbox]:
     """Use the requested port, else the last one, so that an open page reconnects."""
     kept = {} if fresh else _read(state_directory() / ADDRESS)
     async with AsyncExitStack() as stack:
         try:
-            opening = open_sandbox(tell=tell, fresh=fresh, port=port or int(kept.get("port", 0)))
+            opening = open_sandbox(
+                report=report, fresh=fresh, port=port or int(kept.get("port", 0))
+            )
             sandbox = await stack.enter_async_context(opening)
         except OSError as error:
             if port:
                 raise ConfigError("--port", f"{port} cannot be used: {error.strerror}") from None
-            sandbox = await stack.enter_async_context(open_sandbox(tell=tell, fresh=fresh))
+            sandbox = await stack.enter_async_context(open_sandbox(report=report, fresh=fresh))
         slack = sandbox.slack
         slack.control_token = str(kept.get("token", slack.control_token))
         used = slack.base_url.rpartition(":")[2]

@@ -21,7 +21,7 @@ from local_slack.state_file import load_state, save_state
 
 SAVE_EVERY = 2.0
 SPEAKER = "alice"
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 """Prints a progress line for the person."""
 
 
@@ -35,25 +35,27 @@ class Sandbox:
 
 
 @asynccontextmanager
-async def open_sandbox(*, tell: Tell, fresh: bool = False, port: int = 0) -> AsyncIterator[Sandbox]:
+async def open_sandbox(
+    *, report: Report, fresh: bool = False, port: int = 0
+) -> AsyncIterator[Sandbox]:
     """The local Slack on this port (0: a free one) and a Redis.
 
     Raises ConfigError if the state cannot be used, OSError if the port cannot.
     """
     with open_state_dir(state_directory(), fresh=fresh) as directory:
-        tell(f"State: {directory} (the workspace, Redis's data); `--fresh` starts without it")
+        report(f"State: {directory} (the workspace, Redis's data); `--fresh` starts without it")
         async with (
             _open_slack(directory / WORKSPACE, port) as slack,
-            _open_redis(directory / REDIS, tell) as redis_url,
-            _open_tools(directory, tell) as tools,
+            _open_redis(directory / REDIS, report) as redis_url,
+            _open_tools(directory, report) as tools,
         ):
             config = await configure(slack, redis_url, tools)
             async with open_own_store(config.settings) as store:
                 # Nothing was restored: without this, no turn would be taken for some seconds.
                 await store.workers.trust_server()
             for note in config.notes:
-                tell(note)
-            tell(describe_engine(config.settings))
+                report(note)
+            report(describe_engine(config.settings))
             yield Sandbox(slack, config.settings, directory)
 
 
@@ -80,14 +82,14 @@ async def _open_slack(file: Path, port: int) -> AsyncIterator[LocalSlack]:
 
 
 @asynccontextmanager
-async def _open_redis(directory: Path, tell: Tell) -> AsyncIterator[str]:
-    tell("Starting Redis…")
+async def _open_redis(directory: Path, report: Report) -> AsyncIterator[str]:
+    report("Starting Redis…")
     async with open_server(directory) as url:
         yield url
 
 
 @asynccontextmanager
-async def _open_tools(directory: Path, tell: Tell) -> AsyncIterator[Path | None]:
+async def _open_tools(directory: Path, report: Report) -> AsyncIterator[Path | None]:
     """The demo server, unless the person has set BOT_TOOLS."""
     if has_own_tools():
         yield None
@@ -95,7 +97,7 @@ async def _open_tools(directory: Path, tell: Tell) -> AsyncIterator[Path | None]
     from bot.tryout.demo_tools import HINT, open_demo  # takes a second to import
 
     async with open_demo(directory) as file:
-        tell(HINT)
+        report(HINT)
         yield file
 
 

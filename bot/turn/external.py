@@ -16,7 +16,7 @@ from bot.turn.rounds_so_far import Round, hosted_calls, rounds_of
 HARMLESS = frozenset({"image_generation"})
 """Built-in tools that read nothing."""
 MOST_SOURCES = 50
-"""Maximum number of tools that are told apart as sources in one conversation."""
+"""The most tools that are listed as sources in one conversation."""
 
 
 def read_external(turn: Turn, request: Request) -> bool:

@@ -96,7 +96,7 @@ async def leave(deployment: Deployment, count: int) -> Leave:
     leaving = asyncio.create_task(leaver.leave())
     times = await asked_again(deployment, "heir", 60)
     seconds = await leaving
-    [handed_over] = leaver.told("threads_handed_over")
+    [handed_over] = leaver.logged("threads_handed_over")
     since = datetime.fromisoformat(handed_over["timestamp"]).timestamp()
     waits = [max(0.0, time - since) for time in times.values()]
     deployment.fake.finish()

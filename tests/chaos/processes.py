@@ -51,12 +51,12 @@ class BotProcess:
     async def ready(self) -> None:
         """Wait until the process says that it is ready. TimeoutError with the end of its log."""
         deadline = time.monotonic() + START_PATIENCE
-        while not self.told("ready"):
+        while not self.logged("ready"):
             if not self.alive or time.monotonic() > deadline:
                 raise TimeoutError(f"bot {self.part}: {self.log.read_text()[-2000:]}")
             await asyncio.sleep(0.05)
 
-    def told(self, event: str) -> list[dict[str, Any]]:
+    def logged(self, event: str) -> list[dict[str, Any]]:
         """The lines of its log about an event."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         told = [json.loads(line) for line in lines if line.startswith("{") and event in line]

@@ -33,18 +33,18 @@ async def test_a_deploy_under_traffic_neither_loses_nor_duplicates_messages(tmp_
         await asyncio.wait([talking])
         await deployment.rests(90)
         verdict = await answer_everybody_once_more(deployment)
-        [handed_over] = old_worker.told("threads_handed_over")
+        [handed_over] = old_worker.logged("threads_handed_over")
         print(  # noqa: T201 - for who reads the run
             f"left in {max(seconds):.1f} s, {handed_over['threads']} threads handed over, "
             f"{len(between)} messages said while no web was there; {verdict}"
         )
         assert max(seconds) < GONE
         assert handed_over["threads"] > 0
-        assert new_worker.told("turn_answered")
+        assert new_worker.logged("turn_answered")
         assert between
         assert verdict.given_up == verdict.never_called == 0
         assert verdict.is_clean, str(verdict)
 
 
 async def _has_answered(worker: BotProcess) -> bool:
-    return bool(worker.told("turn_answered"))
+    return bool(worker.logged("turn_answered"))

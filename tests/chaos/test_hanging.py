@@ -44,7 +44,7 @@ async def test_a_worker_that_resumes_after_its_lease_expired_writes_nothing(
         sleeper.thaw()
 
         async def is_awake() -> bool:
-            return bool(sleeper.told("heartbeat_late"))
+            return bool(sleeper.logged("heartbeat_late"))
 
         await wait_until(is_awake)
         for channel, thread_ts in deployment.threads:

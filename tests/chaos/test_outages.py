@@ -95,7 +95,7 @@ async def test_a_lagging_replica_takes_over_without_loss_or_duplicates(tmp_path:
 
             verdict = await survive(deployment, fails_over)
             assert verdict.is_clean, str(verdict)
-            assert deployment.processes[-1].told("redis_state_restored")
+            assert deployment.processes[-1].logged("redis_state_restored")
 
 
 def assert_refused(deployment: Deployment, status: int | None = 500) -> None:
@@ -147,7 +147,7 @@ async def test_a_redis_that_lost_its_data_gets_it_back_from_its_clients(
             lambda: all(heard(deployment, said) for said in questions), 30
         )
         await deployment.rests()
-        [told] = worker.told("redis_data_lost")
+        [told] = worker.logged("redis_data_lost")
         assert told["turns"] == 3
         runs = {"responses": "/responses", "assistants": "/threads/*/runs"}[engine]
         assert deployment.fake.created(runs) == 4, "the runs under way went on"

@@ -26,7 +26,7 @@ async def test_two_workers_share_one_run_rate(tmp_path: Path) -> None:
         verdict = await judge(deployment)
         assert verdict.is_clean, str(verdict)
         assert verdict.runs == THREADS
-        assert all(len(worker.told("turn_answered")) >= THREADS / 4 for worker in workers)
+        assert all(len(worker.logged("turn_answered")) >= THREADS / 4 for worker in workers)
         rate, burst = rate_and_burst(PER_MINUTE)
         times = sorted(r.time for r in deployment.fake.requests if r.path == "/responses")
         said = min(float(said.ts) for said in deployment.said)

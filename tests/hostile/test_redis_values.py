@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from bot.app import Bot
 from bot.store import Store
 from bot.store.keys import FAMILIES
-from bot.telemetry.log import tell
+from bot.telemetry.log import describe
 from tests.fakes.openai import held
 from tests.world import PATIENCE, World, wait_until
 
@@ -29,14 +29,14 @@ OTHER_TYPES = {
 def test_an_exception_that_is_its_own_cause_is_described_once() -> None:
     error = ValueError("secret")
     error.__cause__ = error
-    described = tell(error)
+    described = describe(error)
     assert described == "ValueError"
 
 
 def test_causes_in_a_cycle_are_described_once_each() -> None:
     first, second = ValueError(), KeyError()
     first.__cause__, second.__cause__ = second, first
-    assert tell(first).split("\n") == ["ValueError", "after", "KeyError"]
+    assert describe(first).split("\n") == ["ValueError", "after", "KeyError"]
 
 
 async def spoil(world: World, family: str, names: Sequence[str]) -> None:

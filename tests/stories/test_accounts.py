@@ -96,7 +96,7 @@ async def test_an_account_is_connected_and_used(
     page = await connect(world, "alice")
     assert texts.connected("n") in page
     dm = world.slack.messages(world.slack.user("alice").dm())
-    assert dm[-1].text == texts.told("n")
+    assert dm[-1].text == texts.connected_note("n")
 
     world.fake.answer = script(WHO)
     root = await world.ask("#general", "@bot who am I?")

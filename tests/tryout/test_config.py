@@ -68,7 +68,7 @@ async def test_a_deployment_in_the_same_folder_is_not_touched(folder: Path) -> N
             BOT_DENY_CHANNELS="not-an-id",
         )
         told: list[str] = []
-        async with open_session(tell=told.append, fresh=False) as session:
+        async with open_session(report=told.append, fresh=False) as session:
             general = session.slack.channel("#general").id
             ts = await session.slack.user("alice").says(general, "@bot hello")
             await session.answered(general, ts)
