@@ -223,6 +223,8 @@ async def open_distribution(
             if id.startswith("E"):
                 slack.workspace.team_id, slack.workspace.enterprise_id = f"T{id}", id
                 slack.workspace.org_install = True
+                for user in slack.workspace.users.values():
+                    user.enterprise_id, user.enterprise_teams = id, [f"T{id}"]
             distribution.workspaces[id] = slack
         runner = web.AppRunner(app, shutdown_timeout=0.5, access_log=None)
         stack.push_async_callback(runner.cleanup)

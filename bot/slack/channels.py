@@ -7,7 +7,7 @@ counts as not visible.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from slack_sdk.errors import SlackApiError
@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import BotError
 from bot.models import Conversation
 from bot.slack.client import error_code, slack_errors
-from bot.slack.people import People
+from bot.slack.people import People, Person
 from bot.telemetry.log import log
 from bot.timing import SlackTiming
 
@@ -25,6 +25,8 @@ T = TypeVar("T")
 REMEMBERED = 2_000
 PAGE, MAX_PAGES = 200, 10
 CHECKED_AT_ONCE = 5
+MOST_TEAMS = 10
+"""Workspaces of an organization in which a person's channels are looked up."""
 
 
 class Channels:
@@ -35,9 +37,13 @@ class Channels:
         client: AsyncWebClient,
         people: People,
         timing: SlackTiming = SlackTiming(),
+        *,
+        is_org: bool = False,
     ) -> None:
+        """`is_org`: an organization installed the bot, so that lists need a workspace."""
         self._client = client
         self._people = people
+        self._is_org = is_org
         self._joined: _Cache[frozenset[str]] = _Cache(timing.channels_fresh)
         self._facts: _Cache[dict[str, Any]] = _Cache(timing.channels_fresh)
 
@@ -69,7 +75,9 @@ class Channels:
         if not facts or facts.get("is_private") or facts.get("is_mpim"):
             return False
         person = await self._people.find(user_id)
-        return person is not None and not person.is_guest and not person.is_outsider
+        if person is None or person.is_guest or person.is_outsider:
+            return False
+        return not self._is_org or _is_shared_with(person, facts)
 
     async def creator(self, channel_id: str) -> str:
         """The creator of the channel, or "" if unknown."""
@@ -100,6 +108,20 @@ class Channels:
 
     async def _list_joined(self, user_id: str) -> frozenset[str]:
         found: set[str] = set()
+        for team_id in await self._teams_of(user_id):
+            found |= await self._list_joined_in(user_id, team_id)
+        return frozenset(found)
+
+    async def _teams_of(self, user_id: str) -> list[str | None]:
+        """The workspaces to list: None is that of the token."""
+        if not self._is_org:
+            return [None]
+        person = await self._people.find(user_id)
+        teams = person.teams or {person.team_id} if person else set()
+        return [*sorted(teams - {""})[:MOST_TEAMS]]
+
+    async def _list_joined_in(self, user_id: str, team_id: str | None) -> set[str]:
+        found: set[str] = set()
         cursor = ""
         for _ in range(MAX_PAGES):
             with slack_errors():
@@ -108,12 +130,13 @@ class Channels:
                     types="public_channel,private_channel,mpim",
                     limit=PAGE,
                     cursor=cursor or None,
+                    team_id=team_id,
                 )
             found |= {channel["id"] for channel in answer.get("channels") or ()}
             cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
             if not cursor:
                 break
-        return frozenset(found)
+        return found
 
     async def _facts_of(self, channel_id: str) -> dict[str, Any]:
         async def ask() -> dict[str, Any]:
@@ -122,6 +145,12 @@ class Channels:
             return dict(answer.get("channel") or {})
 
         return await self._facts.get(channel_id, ask, {})
+
+
+def _is_shared_with(person: Person, facts: Mapping[str, Any]) -> bool:
+    """Whether a public channel is in one of the person's workspaces of the organization."""
+    teams = {facts.get("context_team_id"), *(facts.get("shared_team_ids") or ())} - {None, ""}
+    return not teams or bool(teams & {*person.teams, person.team_id, person.enterprise_id})
 
 
 class _Cache(Generic[T]):

@@ -79,7 +79,7 @@ def make_workspace(
     """The objects of one workspace; its `id` is its team's unless an organization has it."""
     settings = _with(settings, defaults)
     people = People(client, admins=settings.bot_admins, home=id or identity.team_id)
-    channels = Channels(client, people, timing)
+    channels = Channels(client, people, timing, is_org=id.startswith("E"))
     return Workspace(
         id or identity.team_id, client, identity, people, channels, settings, defaults, ai_key
     )

@@ -23,6 +23,10 @@ from local_slack.workspace.workspace import Workspace
 
 KEPT = 20_000
 DROPS = ("drop_before", "drop_after")
+OF_A_WORKSPACE = frozenset(
+    {"conversations.list", "users.conversations", "users.list", "usergroups.list"}
+)
+"""Methods that need `team_id` with the token of an organization."""
 logger = logging.getLogger(__name__)
 
 
@@ -126,7 +130,7 @@ class WebApi:
         wait = self._rates.check(record.method, method.tier, args.get("channel"))
         if wait is not None:
             return _rate_limited(record.method, wait)
-        record.answer = {"ok": True} | self._run(method, args)
+        record.answer = {"ok": True} | self._run(record.method, method, args)
         return _respond(record.answer, self._scope_headers(record.method))
 
     def _authorize(self, request: web.Request, name: str, args: Arguments) -> Method:
@@ -150,7 +154,7 @@ class WebApi:
             raise SlackError("not_allowed_token_type")
         return method
 
-    def _run(self, method: Method, args: Arguments) -> Json:
+    def _run(self, name: str, method: Method, args: Arguments) -> Json:
         call = Call(
             self._workspace,
             self._interactions,
@@ -167,6 +171,8 @@ class WebApi:
         expire_sessions(self._workspace)
         if method.scopes:
             call.demand_scope(*method.scopes)
+        if self._workspace.org_install and name in OF_A_WORKSPACE and not args.get("team_id"):
+            raise SlackError("missing_argument", needed="team_id")
         answer = method.run(call)
         if call.warnings:
             answer["warning"] = ",".join(call.warnings)

@@ -232,3 +232,52 @@ def test_a_wrong_limit_is_refused(limit: str) -> None:
 
 def _month() -> str:
     return day_of(time.time())[:7]
+
+
+async def test_an_organization_is_one_installation_for_its_workspaces(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_deployment(
+        redis_url, tmp_path, teams=("T1",), organizations=("E1",)
+    ) as deployment:
+        await deployment.install("T1", "E1")
+        assert await deployment.ask("E1", "hi") == "turn 1: hi"
+        slack, store = deployment.slack("E1"), deployment.bot.store
+        assert slack.workspace.team_id == "TE1"
+        assert await store.redis.keys("*:conversation:E1:*")
+        assert not await store.redis.keys("*:conversation:TE1:*")
+        alice = slack.user("alice")
+        await alice.opens_home()
+        await slack.wait_for(lambda: "hi" in str(slack.workspace.views))
+        workspace = await deployment.bot.workspaces.find("E1")
+        assert workspace is not None
+        private = slack.add_channel("secret", ["bob"], private=True)
+        assert not await workspace.channels.can_see(alice.id, private.id)
+        assert await workspace.channels.can_see(slack.user("bob").id, private.id)
+        asked = [each.args for each in slack.calls if each.method == "users.conversations"]
+        assert {call.get("team_id") for call in asked} == {"TE1"}
+        deployment.distribution.send("E1", {"type": "team_access_revoked", "team_ids": ["TE1"]})
+        await slack.settled()
+        assert await deployment.ask("T1", "hi")
+
+
+async def test_an_organization_that_removes_the_bot_leaves_the_others(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_deployment(
+        redis_url, tmp_path, teams=("T1",), organizations=("E1",)
+    ) as deployment:
+        await deployment.install("T1", "E1")
+        store = deployment.bot.store
+        found = await store.installations.find("E1")
+        assert found is not None
+        assert (found.team_id, found.enterprise_id) == ("", "E1")
+        await store.redis.hdel(store.keys.installed, "E1")
+        await store.installations.save(replace(found, installed_at=found.installed_at - 60))
+        deployment.distribution.uninstall("E1")
+
+        async def gone() -> bool:
+            return await store.installations.find("E1") is None
+
+        await wait_until(gone)
+        assert await deployment.ask("T1", "hi")
