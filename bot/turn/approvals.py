@@ -81,10 +81,6 @@ class _Asking:
         self._in_turn = read_external(turn, request) or bool(known and known.external)
         self._sources = known.sources if known else frozenset()
 
-    @property
-    def _external(self) -> bool:
-        return self._in_turn or bool(self._sources)
-
     def by_policy(self, pending: PendingCall) -> Verdict | None:
         """The verdict of the policy alone; None if a person must be asked."""
         tool, channel_id = pending.tool, self._turn.claim.thread.channel_id
@@ -149,6 +145,10 @@ class _Asking:
         if words := mixed_words(render_arguments(pending.arguments)):
             notes.append(texts.mixed(words))
         return notes
+
+    @property
+    def _external(self) -> bool:
+        return self._in_turn or bool(self._sources)
 
 
 def grant_key(requester: str, tool: Tool) -> str:

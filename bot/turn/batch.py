@@ -32,11 +32,6 @@ class Request:
     options: RunOptions = field(default_factory=RunOptions)
 
     @property
-    def last(self) -> Message:
-        """The message that decides what is done."""
-        return self.messages[-1]
-
-    @property
     def questions(self) -> tuple[Message, ...]:
         """The messages for the engine.
 
@@ -47,12 +42,10 @@ class Request:
         asked = tuple(message for message in self.messages if message.kind == "message")
         return asked or (replace(self.last, text=AGAIN_PLEASE),)
 
-
-def account_owner(request: Request) -> tuple[str, str] | None:
-    """The person whose own accounts a turn may use (workspace and person): its only author."""
-    authors = {message.user_id for message in request.messages}
-    last = request.last
-    return (last.thread.team_id, last.user_id) if authors == {last.user_id} else None
+    @property
+    def last(self) -> Message:
+        """The message that decides what is done."""
+        return self.messages[-1]
 
 
 def sort_claim(claim: Claim) -> Batch:
@@ -63,3 +56,10 @@ def sort_claim(claim: Claim) -> Batch:
 
     requests = tuple(m for m in claim.messages if m.kind not in ("errand", "retract"))
     return Batch(of_kind("errand"), of_kind("retract"), requests)
+
+
+def account_owner(request: Request) -> tuple[str, str] | None:
+    """The person whose own accounts a turn may use (workspace and person): its only author."""
+    authors = {message.user_id for message in request.messages}
+    last = request.last
+    return (last.thread.team_id, last.user_id) if authors == {last.user_id} else None

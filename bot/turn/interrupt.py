@@ -40,11 +40,6 @@ class Interrupt:
             self.late = True
             self.cancelled.set()
 
-    @property
-    def begins_again(self) -> bool:
-        """Whether the turn is to begin again: a stop or a reset comes first."""
-        return self.late and not self.raised.is_set()
-
     def keep_order(self) -> None:
         """Answer what has been taken, whatever arrives late."""
         self.can_begin_again = self.late = False
@@ -55,6 +50,11 @@ class Interrupt:
         """Raise OutOfOrder where the turn is to begin again."""
         if self.begins_again:
             raise OutOfOrder
+
+    @property
+    def begins_again(self) -> bool:
+        """Whether the turn is to begin again: a stop or a reset comes first."""
+        return self.late and not self.raised.is_set()
 
     @contextmanager
     def idle(self) -> Iterator[None]:

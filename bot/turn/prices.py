@@ -40,15 +40,6 @@ def load_prices(path: Path | None) -> Mapping[str, Price]:
         raise ConfigError("BOT_PRICES", f"{path} cannot be read: {error}") from None
 
 
-def find_price(prices: Mapping[str, Price], model: str) -> Price | None:
-    """The price of a model, if known.
-
-    A dated name (`gpt-6-luna-2026-09-22`) has the price of the longest name it begins with.
-    """
-    named = [name for name in prices if model == name or model.startswith(f"{name}-")]
-    return prices[max(named, key=len)] if named else None
-
-
 def microdollars(prices: Mapping[str, Price], model: str, usage: Usage) -> int | None:
     """The cost of a run; None if the model's price is unknown."""
     price = find_price(prices, model)
@@ -59,3 +50,12 @@ def microdollars(prices: Mapping[str, Price], model: str, usage: Usage) -> int |
     return round(
         fresh * price.input + usage.cached_tokens * cached + usage.output_tokens * price.output
     )
+
+
+def find_price(prices: Mapping[str, Price], model: str) -> Price | None:
+    """The price of a model, if known.
+
+    A dated name (`gpt-6-luna-2026-09-22`) has the price of the longest name it begins with.
+    """
+    named = [name for name in prices if model == name or model.startswith(f"{name}-")]
+    return prices[max(named, key=len)] if named else None

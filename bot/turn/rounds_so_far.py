@@ -29,23 +29,78 @@ class Round:
         return tuple(FunctionOutput(call, called.text, called.approved) for call, called in pairs)
 
 
-def rounds_of(turn: Turn) -> Iterator[Round]:
-    """All rounds that ended with calls, in order, including those on lost conversations."""
-    return (each for attempt in attempts_of(turn) for each in _rounds_in(turn, attempt))
+def runs_of(turn: Turn) -> list[Run]:
+    """The runs that the turn started."""
+    found: list[Run] = []
+    for attempt in attempts_of(turn):
+        for family in (map(attempt.run_of, count()), map(attempt.repeated_run, count(1))):
+            runs = takewhile(lambda run: run is not None, map(turn.recall, family))
+            found += [run for run in runs if run and run not in found]
+    return found
 
 
-def _rounds_in(turn: Turn, attempt: Attempt) -> Iterator[Round]:
-    for number in count():
-        asked = turn.recall(attempt.asked(number))
-        if asked is None:
-            return
-        keys = (attempt.call_key(number, index) for index in range(len(asked.calls)))
-        yield Round(asked, tuple(last_result(turn, key) for key in keys))
+def usage_of_rounds(turn: Turn) -> Usage | None:
+    """The usage of runs that ended with calls, or failed and were repeated; None if there were
+    none."""
+    used: Usage | None = None
+    for failed in turn.recall(steps.FAILED_RUNS) or ():
+        used = add_usage(used, failed.usage)
+    for each in rounds_of(turn):
+        used = add_usage(used, each.asked.usage)
+    return used
+
+
+def add_usage(first: Usage | None, second: Usage | None) -> Usage | None:
+    """The sum; None if neither is known."""
+    if first is None or second is None:
+        return first or second
+    return Usage(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))
 
 
 def earlier_outputs(turn: Turn, attempt: Attempt) -> tuple[FunctionOutput, ...]:
     """The outputs of the rounds on conversations that were lost in this turn."""
     return tuple(_outputs_of(turn, attempts_of(turn)[: attempt.number]))
+
+
+def made_outputs(turn: Turn) -> tuple[FunctionOutput, ...]:
+    """The turn's calls in the form for our record."""
+    return tuple(_kept(output) for output in _outputs_of(turn, attempts_of(turn)))
+
+
+def unknown_calls(turn: Turn) -> list[str]:
+    """The labels of calls that may have taken effect without a result."""
+    hosted = hosted_calls(turn)
+    made = {call.approval for call in hosted}
+    return [call.label for call in hosted if call.server and call.outcome == "unknown"] + [
+        called.label
+        for each in rounds_of(turn)
+        for call, called in zip(each.asked.calls, each.called, strict=True)
+        if called.outcome == "unknown" or (called.approved and call.id not in made)
+    ]
+
+
+def _kept(output: FunctionOutput) -> FunctionOutput:
+    text, arguments = output.text, output.call.arguments
+    if len(arguments) > KEPT_CHARS:
+        arguments = "{}"
+    if len(text) > KEPT_CHARS:
+        text = f"{text[:KEPT_CHARS]}\n[cut: {KEPT_CHARS} of {len(text)} characters]"
+    return FunctionOutput(replace(output.call, arguments=arguments, server=""), text)
+
+
+def _outputs_of(turn: Turn, attempts: Sequence[Attempt]) -> Iterator[FunctionOutput]:
+    """The outputs of all calls, in order.
+
+    Approvals are replaced by the calls that they allowed. Calls of built-in tools are left out: no
+    server takes their items in another conversation, and the answer's text has their results.
+    """
+    made = {call.approval for call in hosted_calls(turn)}
+    for attempt in attempts:
+        rounds = list(_rounds_in(turn, attempt))
+        for index, hosted in enumerate(_hosted_in(turn, attempt)):
+            yield from (_as_output(call) for call in hosted if call.server)
+            outputs = rounds[index].outputs if index < len(rounds) else ()
+            yield from (_settled(output) for output in outputs if output.call.id not in made)
 
 
 def hosted_calls(turn: Turn) -> list[HostedCall]:
@@ -65,21 +120,6 @@ def _hosted_in(turn: Turn, attempt: Attempt) -> list[tuple[HostedCall, ...]]:
     return [each.calls if each else () for each in hosted]
 
 
-def _outputs_of(turn: Turn, attempts: Sequence[Attempt]) -> Iterator[FunctionOutput]:
-    """The outputs of all calls, in order.
-
-    Approvals are replaced by the calls that they allowed. Calls of built-in tools are left out: no
-    server takes their items in another conversation, and the answer's text has their results.
-    """
-    made = {call.approval for call in hosted_calls(turn)}
-    for attempt in attempts:
-        rounds = list(_rounds_in(turn, attempt))
-        for index, hosted in enumerate(_hosted_in(turn, attempt)):
-            yield from (_as_output(call) for call in hosted if call.server)
-            outputs = rounds[index].outputs if index < len(rounds) else ()
-            yield from (_settled(output) for output in outputs if output.call.id not in made)
-
-
 def _as_output(hosted: HostedCall) -> FunctionOutput:
     name = f"{hosted.server}__{hosted.name}"
     said = UNKNOWN if hosted.outcome == "unknown" else hosted.text
@@ -89,6 +129,20 @@ def _as_output(hosted: HostedCall) -> FunctionOutput:
 def _settled(output: FunctionOutput) -> FunctionOutput:
     """An approved call of which nothing more is known may have been made."""
     return replace(output, text=UNKNOWN) if output.approved else output
+
+
+def rounds_of(turn: Turn) -> Iterator[Round]:
+    """All rounds that ended with calls, in order, including those on lost conversations."""
+    return (each for attempt in attempts_of(turn) for each in _rounds_in(turn, attempt))
+
+
+def _rounds_in(turn: Turn, attempt: Attempt) -> Iterator[Round]:
+    for number in count():
+        asked = turn.recall(attempt.asked(number))
+        if asked is None:
+            return
+        keys = (attempt.call_key(number, index) for index in range(len(asked.calls)))
+        yield Round(asked, tuple(last_result(turn, key) for key in keys))
 
 
 def last_result(turn: Turn, key: str) -> Called:
@@ -110,57 +164,3 @@ def last_result(turn: Turn, key: str) -> Called:
 def attempts_of(turn: Turn) -> list[Attempt]:
     """The attempts of the turn so far."""
     return [Attempt(number) for number in range((turn.recall(steps.ATTEMPT) or 0) + 1)]
-
-
-def runs_of(turn: Turn) -> list[Run]:
-    """The runs that the turn started."""
-    found: list[Run] = []
-    for attempt in attempts_of(turn):
-        for family in (map(attempt.run_of, count()), map(attempt.repeated_run, count(1))):
-            runs = takewhile(lambda run: run is not None, map(turn.recall, family))
-            found += [run for run in runs if run and run not in found]
-    return found
-
-
-def made_outputs(turn: Turn) -> tuple[FunctionOutput, ...]:
-    """The turn's calls in the form for our record."""
-    return tuple(_kept(output) for output in _outputs_of(turn, attempts_of(turn)))
-
-
-def _kept(output: FunctionOutput) -> FunctionOutput:
-    text, arguments = output.text, output.call.arguments
-    if len(arguments) > KEPT_CHARS:
-        arguments = "{}"
-    if len(text) > KEPT_CHARS:
-        text = f"{text[:KEPT_CHARS]}\n[cut: {KEPT_CHARS} of {len(text)} characters]"
-    return FunctionOutput(replace(output.call, arguments=arguments, server=""), text)
-
-
-def usage_of_rounds(turn: Turn) -> Usage | None:
-    """The usage of runs that ended with calls, or failed and were repeated; None if there were
-    none."""
-    used: Usage | None = None
-    for failed in turn.recall(steps.FAILED_RUNS) or ():
-        used = add_usage(used, failed.usage)
-    for each in rounds_of(turn):
-        used = add_usage(used, each.asked.usage)
-    return used
-
-
-def add_usage(first: Usage | None, second: Usage | None) -> Usage | None:
-    """The sum; None if neither is known."""
-    if first is None or second is None:
-        return first or second
-    return Usage(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))
-
-
-def unknown_calls(turn: Turn) -> list[str]:
-    """The labels of calls that may have taken effect without a result."""
-    hosted = hosted_calls(turn)
-    made = {call.approval for call in hosted}
-    return [call.label for call in hosted if call.server and call.outcome == "unknown"] + [
-        called.label
-        for each in rounds_of(turn)
-        for call, called in zip(each.asked.calls, each.called, strict=True)
-        if called.outcome == "unknown" or (called.approved and call.id not in made)
-    ]

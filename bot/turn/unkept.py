@@ -9,11 +9,6 @@ from bot.turn.rounds_so_far import rounds_of
 from bot.turn.services import Services
 
 
-def holds_unkept(turn: Turn) -> bool:
-    """Whether the turn's conversation holds results that may not be kept."""
-    return any(called.unkept for each in rounds_of(turn) for called in each.called)
-
-
 async def leave_conversation(turn: Turn, services: Services) -> None:
     """Make the conversation an orphan, before the turn is settled. The sweep deletes it, unless
     `delete_conversation` did."""
@@ -25,3 +20,8 @@ async def delete_conversation(turn: Turn, services: Services) -> None:
     """Delete the conversation and its runs, after the turn was settled."""
     if holds_unkept(turn) and turn.conversation is not None:
         await delete_now(services.store, services.engine, turn.conversation)
+
+
+def holds_unkept(turn: Turn) -> bool:
+    """Whether the turn's conversation holds results that may not be kept."""
+    return any(called.unkept for each in rounds_of(turn) for called in each.called)

@@ -85,16 +85,6 @@ class Attempts:
         await self._circuits.park(waits.dependency, turn.claim.thread, _asked_at(turn.claim))
         return True
 
-    async def _take_turn(self, thread: ActiveThread) -> Answer:
-        """The answer of a turn, which begins again with each older message that arrives."""
-        while True:
-            turn = thread.known_turn
-            try:
-                return await take_turn(turn, self._services, thread.interrupt)
-            except OutOfOrder as error:
-                turns, engine = self._services.store.turns, self._services.engine
-                thread.begin(await begin_again(turns, engine, turn, error))
-
     async def _try(self, thread: ActiveThread) -> None:
         claim, spent = thread.known_turn.claim, timeline.begin()
         try:
@@ -116,6 +106,16 @@ class Attempts:
             turn = thread.known_turn
             metrics.count_turn(answer, time.time() - spent.began, float(claim.messages[-1].ts))
             self._log_answer(turn, answer, spent)
+
+    async def _take_turn(self, thread: ActiveThread) -> Answer:
+        """The answer of a turn, which begins again with each older message that arrives."""
+        while True:
+            turn = thread.known_turn
+            try:
+                return await take_turn(turn, self._services, thread.interrupt)
+            except OutOfOrder as error:
+                turns, engine = self._services.store.turns, self._services.engine
+                thread.begin(await begin_again(turns, engine, turn, error))
 
     def _log_answer(self, turn: Turn, answer: Answer, spent: Timeline) -> None:
         times = explain(turn.claim, turn.recall(WAITS), spent, time.time())
@@ -208,17 +208,6 @@ class Attempts:
         await self._inbox.dead_letter(turn.claim, given_up.reason, dependency=given_up.dependency)
 
 
-def _waited_for_people(turn: Turn, until: float) -> float:
-    """Seconds in which the turn was suspended."""
-    waits = turn.recall(WAITS)
-    return waits.total(until).get(PEOPLE, 0.0) if waits else 0.0
-
-
-def _asked_at(claim: Claim) -> float:
-    """When the person wrote, in epoch seconds."""
-    return float(claim.messages[0].ts)
-
-
 def _log_taken(claim: Claim) -> None:
     log.debug(
         "turn_taken",
@@ -230,12 +219,19 @@ def _log_taken(claim: Claim) -> None:
     )
 
 
-def _facts(turn: Turn) -> dict[str, Any]:
-    return {
-        "thread": turn.claim.thread.key,
-        "turn": turn.id,
-        "messages": len(turn.claim.messages),
-    }
+def _span_of(claim: Claim) -> AbstractContextManager[object]:
+    """A span in the trace of the last message, linked to the traces of the others."""
+    *others, last = (message.trace for message in claim.messages)
+    return trace.span(
+        "turn",
+        parent=last,
+        links=[other for other in others if other],
+        kind="consumer",
+        slack_thread=claim.thread.key,
+        turn_id=claim.turn_id,
+        turn_messages=len(claim.messages),
+        turn_attempt=claim.attempt,
+    )
 
 
 def _record_answer(turn: Turn, answer: Answer) -> None:
@@ -253,21 +249,6 @@ def _record_answer(turn: Turn, answer: Answer) -> None:
         model=answer.model,
         tools=sorted({call.plain_name for call in calls}),
         **asdict(usage),
-    )
-
-
-def _span_of(claim: Claim) -> AbstractContextManager[object]:
-    """A span in the trace of the last message, linked to the traces of the others."""
-    *others, last = (message.trace for message in claim.messages)
-    return trace.span(
-        "turn",
-        parent=last,
-        links=[other for other in others if other],
-        kind="consumer",
-        slack_thread=claim.thread.key,
-        turn_id=claim.turn_id,
-        turn_messages=len(claim.messages),
-        turn_attempt=claim.attempt,
     )
 
 
@@ -311,3 +292,22 @@ def explain(claim: Claim, waits: Waits | None, spent: Timeline, now: float) -> d
         "attempt": claim.attempt,
         "crashes": claim.crashes,
     }
+
+
+def _waited_for_people(turn: Turn, until: float) -> float:
+    """Seconds in which the turn was suspended."""
+    waits = turn.recall(WAITS)
+    return waits.total(until).get(PEOPLE, 0.0) if waits else 0.0
+
+
+def _facts(turn: Turn) -> dict[str, Any]:
+    return {
+        "thread": turn.claim.thread.key,
+        "turn": turn.id,
+        "messages": len(turn.claim.messages),
+    }
+
+
+def _asked_at(claim: Claim) -> float:
+    """When the person wrote, in epoch seconds."""
+    return float(claim.messages[0].ts)

@@ -51,12 +51,6 @@ class Worker:
         self._leaving = asyncio.Event()
 
     @property
-    def room(self) -> int:
-        """How many more threads may be claimed now."""
-        free = self._settings.bot_concurrency - len(self._active)
-        return min(free, self._timing.starting_at_once - self._active.starting)
-
-    @property
     def is_alive(self) -> bool:
         """Whether Redis got a heartbeat recently."""
         return self._heartbeat.is_alive
@@ -95,6 +89,12 @@ class Worker:
             except Exception as error:
                 log.exception("claim_failed", error=type(error).__name__)
             await first_of(asyncio.sleep(next(backoff)), self._leaving.wait())
+
+    @property
+    def room(self) -> int:
+        """How many more threads may be claimed now."""
+        free = self._settings.bot_concurrency - len(self._active)
+        return min(free, self._timing.starting_at_once - self._active.starting)
 
     async def _read_ready(self, most: int) -> list[Entry]:
         """Wait for ready threads, or until we leave (`_hand_over` finds those of a lost reply)."""
