@@ -1,7 +1,7 @@
 """The signals between a turn and its worker while the turn runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -29,16 +29,23 @@ class Interrupt:
     begun: bool = False
     raised: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    on_cancel: Callable[[], None] | None = None
+    """Called when `cancelled` is set; a task that waits for it would need memory."""
 
     def set(self, reason: str) -> None:
         """Ask the turn to end, or to begin again."""
         if reason != "late":
             self.reason = reason
             self.raised.set()
-            self.cancelled.set()
+            self._cancel()
         elif self.can_begin_again:
             self.late = True
-            self.cancelled.set()
+            self._cancel()
+
+    def _cancel(self) -> None:
+        self.cancelled.set()
+        if self.on_cancel:
+            self.on_cancel()
 
     def keep_order(self) -> None:
         """Answer what has been taken, whatever arrives late."""

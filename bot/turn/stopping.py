@@ -27,20 +27,25 @@ async def cancelled_by(
     """
     limit = asyncio.timeout(None)
 
-    async def watch() -> None:
-        await interrupt.cancelled.wait()
-        limit.reschedule(asyncio.get_running_loop().time() + grace)
-        await cancel(engine, run)
-
     watching: asyncio.Task[None] | None = None
+
+    def cancel_soon() -> None:
+        nonlocal watching
+        if watching is None:
+            limit.reschedule(asyncio.get_running_loop().time() + grace)
+            watching = asyncio.create_task(cancel(engine, run))
+
     try:
         async with limit:
-            watching = asyncio.create_task(watch())
+            interrupt.on_cancel = cancel_soon
+            if interrupt.cancelled.is_set():
+                cancel_soon()
             yield limit
     except TimeoutError:
         if not limit.expired():
             raise
     finally:
+        interrupt.on_cancel = None
         if watching is not None:
             watching.cancel()
             await asyncio.wait([watching])

@@ -138,8 +138,8 @@ async def show(reply: Reply, text: str, wire: Wire) -> None:
     live = reply._live
 
     async def is_shown() -> bool:
-        rests = live._task is None or live._task.done()
-        idle = not live._news.is_set() and not live._at_work.locked()
+        rests = live._has_failed or not live._can_grow
+        idle = not live._news and not live._at_work.locked()
         return rests or idle or wire.dead.is_set()
 
     await wait_until(is_shown)

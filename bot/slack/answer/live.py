@@ -14,6 +14,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry, Undeliverable
 from bot.models import Step, Update
+from bot.slack.answer.alarm import Alarm
 from bot.slack.answer.chat import TooLarge
 from bot.slack.answer.edited import EditedMessage
 from bot.slack.answer.outlet import Full, GrowingMessage, Outlet
@@ -47,23 +48,25 @@ class Live:
         self._turn, self._chat, self._drafts = outlet.turn, outlet.chat, outlet.drafts
         self._timing = outlet.timing
         self._interrupted = interrupted
-        self._began = time.monotonic()
+        self._due = time.monotonic() + outlet.timing.short
         self._update = Update("queued")
-        self._news = asyncio.Event()
+        self._news = False
         self._at_work = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self._alarm = Alarm()
         self._edited = EditedMessage(outlet)
         self._streamed = StreamedMessage(outlet) if streams else None
         self._can_grow = True
 
     def show(self, update: Update) -> None:
         """Set the answer so far, to be shown at the next interval."""
-        self._update = update
+        before, self._update = self._update, update
+        if (update.text, update.steps) == (before.text, before.steps):
+            return
         self._outlet.steps = update.steps
-        self._news.set()
+        self._news = True
         self._outlet.status.say(status_of(update.steps))
-        if self._task is None:
-            self._task = asyncio.create_task(self._keep_showing())
+        if not self._alarm.is_at_work and not self._has_failed:
+            self._plan()
 
     async def begin_again(self, status: str) -> None:
         """Drop the text so far: another answer takes its place. What is shown of it is edited."""
@@ -76,15 +79,16 @@ class Live:
         self._outlet.status.say(status)
 
     async def rest(self) -> None:
-        """Stop showing; waits for a request in flight. Raises what the task raised."""
-        if self._task is None:
-            return
+        """Stop showing; waits for a request in flight. Raises what the work raised."""
         async with self._at_work:
-            self._task.cancel()
-        await asyncio.wait([self._task])
-        task, self._task = self._task, None
-        if not task.cancelled():
-            task.result()
+            self._alarm.off()
+            if self._alarm.task:
+                self._alarm.task.cancel()
+        task, self._alarm.task = self._alarm.task, None
+        if task:
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
 
     async def pause(self) -> None:
         """Leave what is shown as it is: the turn comes back later. An open stream is ended.
@@ -108,24 +112,31 @@ class Live:
 
     def abandon(self) -> list[asyncio.Task[None]]:
         """The tasks to cancel when the turn is interrupted."""
-        return [self._task] if self._task else []
+        self._alarm.off()
+        return [self._alarm.task] if self._alarm.task else []
 
-    async def _keep_showing(self) -> None:
-        await asyncio.sleep(max(0.0, self._began + self._timing.short - time.monotonic()))
-        while self._can_grow:
-            await self._wait_for_news()
-            async with self._at_work:
-                pause = await self._show_more(self._update)
-            await asyncio.sleep(pause)
+    @property
+    def _has_failed(self) -> bool:
+        task = self._alarm.task
+        return task is not None and task.done() and (task.cancelled() or bool(task.exception()))
 
-    async def _wait_for_news(self) -> None:
+    def _plan(self) -> None:
+        """Set the time of the next call, if one will be needed."""
+        pause = self._due - time.monotonic()
         patience = self._streamed.patience if self._streamed else None
-        try:
-            async with asyncio.timeout(patience):
-                await self._news.wait()
-        except TimeoutError:
-            pass
-        self._news.clear()
+        if not self._can_grow:
+            return
+        if self._news:
+            self._alarm.set(pause, self._show_news)
+        elif patience is not None:
+            self._alarm.set(max(pause, patience), self._show_news)
+
+    async def _show_news(self) -> None:
+        async with self._at_work:
+            self._news = False
+            pause = await self._show_more(self._update)
+        self._due = time.monotonic() + pause
+        self._plan()
 
     async def _show_more(self, update: Update) -> float:
         """Show what is new; returns the seconds until the next call."""
@@ -134,13 +145,13 @@ class Live:
         message = self._message()
         try:
             if not await message.show(update):
-                self._news.set()
+                self._news = True
         except Retry as error:
             if isinstance(error, Uncertain):
                 self._leave_stream(error.reason)
             else:
                 await self._outlet.limits.pause(message.allowance, error.after or 1)
-                self._news.set()
+                self._news = True
         except Undeliverable as error:
             self._leave_stream(error.reason)
         except SlackApiError as error:
@@ -163,7 +174,7 @@ class Live:
             "stream_abandoned", thread=self._chat.thread.key, turn=self._turn.id, reason=reason
         )
         self._streamed = None
-        self._news.set()
+        self._news = True
 
     async def finish(
         self, text: str, extras: Sequence[Json] = (), reasoning: Sequence[Step] = ()

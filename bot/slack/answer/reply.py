@@ -90,25 +90,25 @@ class Replies:
         The status stays if the turn is retried later or goes to another worker.
         """
         status, live, reply = self._parts(turn, message, stop or asyncio.Event())
-        keeping = asyncio.create_task(status.keep())
+        status.keep()
         try:
             yield reply
         except (Retry, asyncio.CancelledError):
             raise
         except Suspended:
             await live.pause()
-            await _stop(keeping)
+            await status.rest()
             await status.suspend()
             raise
         except BaseException:
-            await _stop(keeping)
+            await status.rest()
             await status.clear(session_ended=False)
             raise
         else:
-            await _stop(keeping)
+            await status.rest()
             await status.clear(session_ended=live.session_ended)
         finally:
-            tasks = [keeping, *live.abandon()]
+            tasks = [*status.abandon(), *live.abandon()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -159,12 +159,6 @@ class Replies:
         return await post_ephemeral(
             self._client, message.thread, message.user_id, text, beside_thread=root
         )
-
-
-async def _stop(keeping: asyncio.Task[None]) -> None:
-    """End the task that sets the status, before the status is cleared."""
-    keeping.cancel()
-    await asyncio.wait([keeping])
 
 
 class Reply:

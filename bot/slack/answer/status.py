@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError, Undeliverable
 from bot.models import Message, Thread
+from bot.slack.answer.alarm import Alarm
 from bot.slack.answer.rate_limits import SESSIONS, RateLimits
 from bot.slack.client import error_code, slack_errors
 from bot.telemetry.log import log
@@ -83,7 +84,10 @@ class Status:
         self._message = message
         self._thread = message.thread
         self._words = THINKING
-        self._changed = asyncio.Event()
+        self._alarm = Alarm()
+        self._begun = False
+        self._changed = False
+        self._session_at: float | None = None
         self._coming = False
         self._shown = False
         self._late = False
@@ -92,28 +96,48 @@ class Status:
         self._session_since: float | None = None
         self._in_session = resumed  # another process may have begun it
 
-    async def keep(self) -> None:
-        """Keep the status shown until the task is cancelled."""
-        if self._resumed:
-            await asyncio.sleep(random.uniform(*RESUMED_AFTER))
+    def keep(self) -> None:
+        """Keep the status shown until `rest`."""
+        # The old status of a resumed turn is still shown.
+        self._alarm.set(random.uniform(*RESUMED_AFTER) if self._resumed else 0, self._begin)
+
+    async def rest(self) -> None:
+        """Change nothing more on our own; waits for a call in flight."""
+        self._begun = False
+        await self._alarm.end()
+
+    def abandon(self) -> list[asyncio.Task[None]]:
+        """The tasks to cancel when the turn is interrupted."""
+        self._begun = False
+        self._alarm.off()
+        return [self._alarm.task] if self._alarm.task else []
+
+    async def _begin(self) -> None:
+        self._begun, self._changed = True, False
         await self._say()
         await self._set_title()
-        try:
-            async with asyncio.timeout(self._timing.session_after):
-                await self._refresh()
-        except TimeoutError:
-            await self._begin_session()
-        await self._refresh()
+        self._session_at = time.monotonic() + self._timing.session_after
+        self._plan()
 
-    async def _refresh(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(self._timing.status_refresh):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
-            self._changed.clear()
-            await self._say()
+    def _plan(self) -> None:
+        """Set the time of the next change: at once if there are new words."""
+        pause = 0.0 if self._changed else self._timing.status_refresh
+        if self._session_at is not None:
+            pause = min(pause, self._session_at - time.monotonic())
+        self._alarm.set(pause, self._go_on)
+
+    async def _go_on(self) -> None:
+        is_due = self._session_at is not None and time.monotonic() >= self._session_at
+        try:
+            if is_due and not self._changed:
+                self._session_at = None
+                await self._begin_session()
+            else:
+                self._changed = False
+                await self._say()
+        except BotError as error:
+            log.info("status_not_set", what="grant", error=str(error)[:100])
+        self._plan()
 
     async def _say(self) -> None:
         """Set the status text, unless Slack's session row or a message is shown.
@@ -131,8 +155,9 @@ class Status:
     def say(self, words: str) -> None:
         """Set the current activity."""
         if words and words != self._words:
-            self._words = words
-            self._changed.set()
+            self._words, self._changed = words, True
+            if self._begun and not self._alarm.is_at_work:
+                self._plan()
 
     def session_began(self) -> None:
         """Note that a stream has begun the session. Slack ends it with the stream, but not if a

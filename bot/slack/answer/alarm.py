@@ -1,0 +1,44 @@
+"""Work of a turn that is done now and then. While it waits, there is a timer and no task.
+
+Thousands of turns wait for their runs at the same time: a task for each needs ten times the memory.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+
+class Alarm:
+    """One piece of work at a time; each decides itself when the next one is due."""
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+        """The work that was begun last."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether work was begun and has not ended."""
+        return self.task is not None and not self.task.done()
+
+    def set(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin a piece of work in `seconds`, instead of one that has not begun yet."""
+        self.off()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(max(0.0, seconds), self._begin, work)
+
+    def off(self) -> None:
+        """Begin nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def end(self) -> None:
+        """Begin nothing more, and cancel the work that was begun."""
+        self.off()
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait([self.task])
+
+    def _begin(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._timer = None
+        self.task = asyncio.ensure_future(work())
