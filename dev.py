@@ -258,15 +258,18 @@ def fetch_uv(target: Path) -> None:
     new.replace(target)
 
 
-def find_wheel(files: list[dict[str, Any]]) -> dict[str, Any]:
+def find_wheel(
+    files: list[dict[str, Any]],
+    system: str = sys.platform,
+    machine: str = platform.machine(),
+    libc: str = platform.libc_ver()[0],
+) -> dict[str, Any]:
     """The wheel of uv for this machine."""
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(
-        platform.machine().lower(), platform.machine().lower()
-    )
-    if sys.platform == "darwin":
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.lower(), machine.lower())
+    if system == "darwin":
         family, machine = "macosx", machine.replace("aarch64", "arm64")
     else:
-        family = "manylinux" if platform.libc_ver()[0] == "glibc" else "musllinux"
+        family = "manylinux" if libc == "glibc" else "musllinux"
     begin, end = f"uv-{UV_VERSION}-", f"_{machine}.whl"
     for file in files:
         name = file["filename"]

@@ -59,7 +59,7 @@ class Shared:
             notices=Notices(client),
             cards=ApprovalCards(client, store, timing.answer),
             threads=threads,
-            files=Files(client),
+            files=Files(client, timing.slack),
             source=SlackSource(client, channels, people, threads, rights),
             people=people,
             direct_messages=DirectMessages(client),

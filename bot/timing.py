@@ -174,6 +174,8 @@ class SlackTiming:
     """How long another process may use an installation after its removal."""
     look_up: float = 1.5
     """How long a listener, which has to acknowledge within 3 s, waits to learn who a person is."""
+    transcript_delays: tuple[float, ...] = (1.0, 2.0, 3.0)
+    """The pauses before Slack is asked again for the transcript of a recording."""
 
 
 @dataclass(frozen=True, slots=True)

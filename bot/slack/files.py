@@ -41,6 +41,7 @@ from bot.texts.files import (
     UNNAMED,
     UNREADABLE,
 )
+from bot.timing import SlackTiming
 
 MOST_BYTES = 20 * 1024 * 1024
 """Maximum size of one file. Base64 adds a third; AI servers accept 50 MB in a request."""
@@ -48,7 +49,6 @@ MOST_BYTES_TOGETHER = 30 * 1024 * 1024
 MOST_FILES = 10
 SLOWEST = 500_000
 """Slowest upload that is allowed to continue, in bytes per second."""
-TRANSCRIPT_DELAYS = (1.0, 2.0, 3.0)
 """Slack needs some seconds to transcribe a voice clip."""
 
 
@@ -71,9 +71,10 @@ class NotTaken(Exception):
 class Files:
     """Downloads the files of messages, and uploads files to threads."""
 
-    def __init__(self, client: AsyncWebClient) -> None:
+    def __init__(self, client: AsyncWebClient, timing: SlackTiming = SlackTiming()) -> None:
         self._client = client
         self._downloads = Downloads(client)
+        self._transcript_delays = timing.transcript_delays
 
     async def load(self, files: Iterable[File], kinds: Collection[str]) -> Loaded:
         """Download the files of these kinds. Of single files, only RateLimited is raised."""
@@ -176,7 +177,7 @@ class Files:
 
     async def _transcript(self, file: File, most: int) -> str:
         """Slack's transcript of a recording, which may not be finished yet."""
-        for delay in (*TRANSCRIPT_DELAYS, None):
+        for delay in (*self._transcript_delays, None):
             found = await self._look_up(file)
             if text := transcript(found):
                 return text

@@ -5,6 +5,7 @@ import asyncio
 import random
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.chaos.dependencies import TROUBLES, Trouble, survive_trouble
@@ -41,7 +42,7 @@ async def depart(directory: Path, engine: str, runs: int) -> Leave:
         return await leave(deployment, runs)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, help="replays a storm; without it one is drawn")
     parser.add_argument("--minutes", type=float, default=1.0, help="how long at least")
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument(
         "--redis-gone", type=float, metavar="SECONDS", help="no storm: Redis is away"
     )
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     seed = random.randrange(1 << 31) if given.seed is None else given.seed
     plan = Plan(seed, given.minutes * 60, given.kills, given.threads)
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as directory:

@@ -41,9 +41,8 @@ def test_a_failed_storm_prints_the_command_to_repeat_it(
         return Report(verdict=verdict)
 
     monkeypatch.setattr(command, "storm", storm)
-    monkeypatch.setattr("sys.argv", ["chaos", "--seed", "7", "--engine", "assistants"])
     with pytest.raises((SystemExit, TimeoutError)) as ended:
-        command.main()
+        command.main(["--seed", "7", "--engine", "assistants"])
     told = f"{ended.value}{capsys.readouterr().err}"
     assert "python3 dev.py chaos --seed 7 --minutes 1 --kills 0 --threads 12" in told
     assert "--engine assistants" in told

@@ -111,22 +111,15 @@ def test_a_damaged_download_is_not_installed(
     ],
 )
 def test_each_machine_gets_its_own_wheel(
-    dev: ModuleType,
-    monkeypatch: pytest.MonkeyPatch,
-    system: str,
-    machine: str,
-    libc: str,
-    expected: str,
+    dev: ModuleType, system: str, machine: str, libc: str, expected: str
 ) -> None:
     """The names are those of uv's real wheels."""
     tags = ["macosx_10_12_x86_64", "macosx_11_0_arm64", "musllinux_1_1_x86_64", "win_amd64"]
     tags += ["manylinux_2_17_x86_64.manylinux2014_x86_64", "manylinux_2_17_s390x"]
     tags += ["manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_1_aarch64"]
-    monkeypatch.setattr(sys, "platform", system)
-    monkeypatch.setattr(platform, "machine", lambda: machine)
-    monkeypatch.setattr(platform, "libc_ver", lambda: (libc, ""))
     files = [{"filename": f"uv-{dev.UV_VERSION}-py3-none-{tag}.whl"} for tag in tags]
-    assert dev.find_wheel(files)["filename"].endswith(f"{expected}.whl")
+    wheel = dev.find_wheel(files, system, machine, libc)
+    assert wheel["filename"].endswith(f"{expected}.whl")
 
 
 @pytest.mark.timeout(300)

@@ -19,7 +19,9 @@ from bot.slack.html_text import html_text
 from bot.slack.readable import captions_text
 from bot.slack.shared_files import parse_file
 from bot.texts.files import ELSEWHERE, NO_LUCK, UNHEARD, UNREADABLE, partly
+from bot.timing import SlackTiming
 
+AT_ONCE = SlackTiming(transcript_delays=(0.0, 0.0))
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 20
 WESTERN = "Stadt;Umsatz\nKöln;1200\n"
 JAPANESE = "名前,年齢\n山田太郎さん,30\n売上は千円です。"
@@ -101,7 +103,7 @@ async def slack(
     site.router.add_get("/files/{name}", content)
     async with TestServer(site) as server, aiohttp.ClientSession() as session:
         base = str(server.make_url("/api/"))
-        files = Files(AsyncWebClient("xoxb-1", base, session=session))
+        files = Files(AsyncWebClient("xoxb-1", base, session=session), AT_ONCE)
         yield files, str(server.make_url("/files/"))
 
 
@@ -139,10 +141,7 @@ def clip(status: str, content: str = "", **fields: Any) -> dict[str, Any]:
     return {"name": "a.m4a", "mimetype": "audio/mp4", "transcription": transcription} | fields
 
 
-async def test_a_voice_clip_is_read_as_soon_as_slack_has_transcribed_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("bot.slack.files.TRANSCRIPT_DELAYS", (0.0, 0.0))
+async def test_a_voice_clip_is_read_as_soon_as_slack_has_transcribed_it() -> None:
     infos = [clip("processing"), clip("complete", "call the bank")]
     async with slack({}, infos) as (files, url):
         voice = File("F1", "a.m4a", "audio/mp4", 9, url + "a")

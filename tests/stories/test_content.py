@@ -2,6 +2,7 @@
 sender."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 from bot.store.routing import APP_BOUND, PERSON_BOUND
 from bot.texts.files import UNHEARD
 from bot.texts.prompts import BARE_MENTION, LATE_FILES, LATE_TRANSCRIPT, NO_WORDS
+from bot.timing import SlackTiming
 from local_slack.delivery.events import Event
 from local_slack.workspace import files
 from tests.fakes.openai import held
-from tests.world import World, open_world, wait_until
+from tests.world import BASE_TIMING, World, open_world, wait_until
 
 SHARE = {"is_share": True, "author_name": "Dana", "text": "The certificate expires on Friday."}
 ALERT = {
@@ -190,10 +192,10 @@ async def test_files_that_arrive_with_a_change_are_read(world: World) -> None:
 
 
 @pytest.mark.parametrize("in_messages", [False, True])
+@pytest.mark.parametrize("timing", [replace(BASE_TIMING, slack=SlackTiming(transcript_delays=()))])
 async def test_a_transcript_that_arrives_after_the_answer_is_read(
-    world: World, monkeypatch: pytest.MonkeyPatch, in_messages: bool
+    world: World, in_messages: bool
 ) -> None:
-    monkeypatch.setattr("bot.slack.files.TRANSCRIPT_DELAYS", ())
     alice, workspace = world.slack.user("alice"), world.slack.workspace
     root = await alice.says("#general", "@bot do as I say", files={"clip.m4a": b"\0" * 9})
     assert UNHEARD in await answer(world, "#general", root)
