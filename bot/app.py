@@ -196,8 +196,13 @@ async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_en
         open_own_store(settings) as store,
         engines(settings, EngineTiming()) as engine,
     ):
-        days = settings.bot_retention_days, settings.bot_uninstall_days
-        sweeper = Sweeper(store, engine, days[0], uninstall_days=days[1])
+        sweeper = Sweeper(
+            store,
+            engine,
+            settings.bot_retention_days,
+            places=settings.bot_retention_places,
+            uninstall_days=settings.bot_uninstall_days,
+        )
         return await (sweeper.preview() if dry_run else sweeper.sweep_now())
 
 

@@ -73,6 +73,25 @@ TeamIds = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), _ids_of("
 ChannelIds = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), _ids_of("channel", "CGD")]
 
 
+def _days_by_place(value: object) -> object:
+    """`T0123=7, C0456=0` as a mapping."""
+    pairs = _split(value)
+    if not isinstance(pairs, list):
+        return value
+    days: dict[str, str] = {}
+    for pair in pairs:
+        place, is_pair, number = str(pair).partition("=")
+        if not is_pair or not re.fullmatch(r"[TECGD][A-Z0-9]+", place):
+            raise ValueError(f"{pair!r} is not the id of a workspace or channel, =, and days")
+        days[place] = number
+    return days
+
+
+DaysByPlace = Annotated[
+    dict[str, Annotated[int, Field(ge=0)]], NoDecode, BeforeValidator(_days_by_place)
+]
+
+
 class Settings(BaseSettings):
     """The settings of one deployment. Field names are the variables' names in lower case."""
 
@@ -279,6 +298,11 @@ class Settings(BaseSettings):
         7,
         ge=0,
         description="Days after which the data of a workspace that removed the bot is deleted.",
+    )
+    bot_retention_places: DaysByPlace = Field(
+        {},
+        description="Days for single workspaces and channels, instead of `BOT_RETENTION_DAYS`: "
+        "`T0123=7, C0456=0`; a channel's count before its workspace's.",
     )
     bot_rollover_messages: int = Field(
         50,
@@ -551,7 +575,7 @@ def _not_set(settings: Settings, variable: str, instead: str) -> ConfigError:
 SECRETS = frozenset(
     name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
 )
-_NOTHING: tuple[object, ...] = (PydanticUndefined, None, frozenset())
+_NOTHING: tuple[object, ...] = (PydanticUndefined, None, frozenset(), {})
 
 
 def render_table() -> str:

@@ -10,15 +10,16 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from bot.engines import Engine
 from bot.errors import BotError, ConversationGone, Retry, RunFailed, StoreUnavailable
+from bot.retention import DAY, Retention
 from bot.store import Store, jobs
-from bot.store.archive import Orphan
+from bot.store.archive import Idle, Orphan
 from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.timing import SweepTiming
@@ -26,7 +27,6 @@ from bot.timing import SweepTiming
 BATCH = 100
 DELETES_AT_ONCE = 4
 LEASE, LEASE_SECONDS = "sweep", 120.0
-DAY = 86400.0
 
 Fate = Literal["gone", "refused", "unanswered"]
 """The fate of an orphan. `unanswered`: the server is down, too slow, or rate-limits us."""
@@ -67,7 +67,10 @@ async def delete_remotely(store: Store, engine: Engine, orphan: Orphan, seconds:
 
 
 class Sweeper:
-    """Sweeps for one deployment, with `pause` seconds between two batches of deletions."""
+    """Sweeps for one deployment, with `pause` seconds between two batches of deletions.
+
+    `places` are the workspaces and channels with a retention of their own.
+    """
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Sweeper:
         engine: Engine,
         retention_days: float,
         *,
+        places: Mapping[str, float] | None = None,
         uninstall_days: float = 0.0,
         find_engine: Callable[[str], Engine | None] | None = None,
         pause: float = 0.2,
@@ -82,7 +86,7 @@ class Sweeper:
     ) -> None:
         self._store = store
         self._engine = engine
-        self._days = retention_days
+        self._retention = Retention(retention_days, places or {})
         self._uninstall_days = uninstall_days
         self._find_engine = find_engine or self._only_engine
         self._pause = pause
@@ -139,10 +143,13 @@ class Sweeper:
     async def preview(self) -> Swept:
         """Count what would be swept; changes nothing."""
         now = await self._store.now()
-        before = self._before(now)
         if await self._store.hold.is_on():
             return Swept(held=True)
-        idle, orphans = await self._store.archive.count(before, now)
+        before = Retention(self._retention.days).latest(now)
+        orphans = await self._store.archive.count(now)
+        idle = 0
+        async for found in self._idle(now):
+            idle += len(self._due(found, now))
         old = [feedback for feedback in await self._store.feedback.list() if feedback.at < before]
         return Swept(archived=idle, deleted=idle + orphans, feedback=len(old))
 
@@ -163,18 +170,29 @@ class Sweeper:
             audit_log.record("sweep", **asdict(swept))
         return swept
 
-    def _before(self, now: float) -> float:
-        """The time before which idle conversations are archived; with 0 days none are."""
-        return now - self._days * DAY if self._days else 0.0
-
     async def _archive(self, swept: Swept) -> None:
-        before, skip = self._before(await self._store.now()), 0
-        while found := await self._store.archive.idle(before, BATCH, skip):
-            fates = await self._store.archive.archive(found, before)
+        now, skip = await self._store.now(), 0
+        latest = self._retention.latest(now)
+        while found := await self._store.archive.idle(latest, BATCH, skip):
+            due = self._due(found, now)
+            fates = await self._store.archive.archive(due)
             swept.archived += fates.count("archived")
-            skip += fates.count("busy")
+            skip += len(found) - len(due) + fates.count("busy")
             await self._keep_lease()
+        before = Retention(self._retention.days).latest(now)
         swept.feedback = await self._store.feedback.expire(before)
+
+    async def _idle(self, now: float) -> AsyncIterator[list[Idle]]:
+        """The conversations that are idle for as long as the shortest retention, in batches."""
+        skip = 0
+        while found := await self._store.archive.idle(self._retention.latest(now), BATCH, skip):
+            yield found
+            skip += len(found)
+
+    def _due(self, found: Sequence[Idle], now: float) -> list[tuple[Idle, float]]:
+        """Those that are idle for as long as the retention of their place, with that time."""
+        limits = [(idle, self._retention.before(idle.thread, now)) for idle in found]
+        return [(idle, before) for idle, before in limits if idle.used_at < before]
 
     async def _delete_removed(self) -> None:
         """Delete the data of workspaces that removed the bot long enough ago."""

@@ -119,6 +119,7 @@ async def _upkeep(
         engines.of("")[0],
         settings.bot_retention_days,
         find_engine=engines.named,
+        places=settings.bot_retention_places,
         uninstall_days=settings.bot_uninstall_days,
         timing=timing.sweep,
     )

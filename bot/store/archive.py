@@ -131,15 +131,9 @@ class Archive:
         found: list[str] = await self._connection.execute("LRANGE", key, 0, -1)
         return found
 
-    async def count(self, before: float, now: float) -> tuple[int, int]:
-        """The number of conversations last used before a time, and of orphans that are due."""
-        idle, orphans = await self._connection.execute_many(
-            [
-                ("ZCOUNT", self._keys.idle, "-inf", f"({before!r}"),
-                ("ZCOUNT", self._keys.orphans, "-inf", repr(now)),
-            ]
-        )
-        return int(idle), int(orphans)
+    async def count(self, now: float) -> int:
+        """The number of orphans that are due."""
+        return int(await self._connection.execute("ZCOUNT", self._keys.orphans, "-inf", repr(now)))
 
     async def idle(self, before: float, limit: int, skip: int = 0) -> list[Idle]:
         """Conversations last used before a time, longest idle first, in two round trips."""
@@ -170,10 +164,15 @@ class Archive:
             known.append((Orphan(engine, id_) if id_ else None, people))
         return known
 
-    async def archive(self, found: Sequence[Idle], before: float) -> list[Fate]:
-        """Turn conversations into tombstones unless they are in use again, in one round trip."""
+    async def archive(self, due: Sequence[tuple[Idle, float]]) -> list[Fate]:
+        """Turn conversations into tombstones unless they are in use again, in one round trip.
+
+        Each comes with the time before which it must have been used last.
+        """
+        if not due:
+            return []
         fates: list[Fate] = await self._connection.run_many(
-            "archive", [self._call(idle, repr(before)) for idle in found]
+            "archive", [self._call(idle, repr(before)) for idle, before in due]
         )
         return fates
 

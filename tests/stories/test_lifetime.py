@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from bot import settings
 from bot.engines.echo import EchoEngine
-from bot.errors import Retry, RunFailed
+from bot.errors import ConfigError, Retry, RunFailed
 from bot.models import Thread
+from bot.retention import Retention
 from bot.store import Feedback, Store
 from bot.sweeper import Sweeper
 from bot.timing import SweepTiming
@@ -23,6 +25,47 @@ from tests.test_cli import run_bot
 from tests.world import World, open_world
 
 DAY = 86400.0
+
+
+def test_the_retention_of_a_channel_counts_before_that_of_its_workspace() -> None:
+    kept = Retention(30, {"T1": 7, "C1": 90, "C2": 0})
+    now = 1000 * DAY
+    days = {"T1:C9:1.5": 7, "T1:C1:1.5": 90, "T1:C2:1.5": 1000, "T2:C9:1.5": 30}
+    for key, expected in days.items():
+        assert kept.before(Thread.parse(key), now) == now - expected * DAY
+    assert kept.latest(now) == now - 7 * DAY
+    assert Retention(0).latest(now) == 0.0
+
+
+@pytest.mark.parametrize("text", ["T1", "U1=7", "T1=x", "T1=-1", "C1=", "=7", "C1=7=8"])
+def test_a_wrong_retention_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="BOT_RETENTION_PLACES"):
+        settings.read(None, slack_bot_token="xoxb-1", bot_retention_places=text)
+
+
+async def test_places_have_a_retention_of_their_own(world: World) -> None:
+    store = world.bot.store
+    short, general = world.slack.channel("#random").id, world.slack.channel("#general").id
+    roots = {
+        (name, days): await world.ask(name, "@bot hello")
+        for name in ("#random", "#general")
+        for days in (3, 10)
+    }
+    for (name, days), root in roots.items():
+        await age(store, world.key(name, root), days)
+    assert world.bot.engine is not None
+    given = settings.read(
+        None, slack_bot_token="xoxb-1", bot_retention_places=f"{short}=7, {general}=0"
+    )
+    sweeper = Sweeper(store, world.bot.engine, 1, places=given.bot_retention_places, pause=0)
+    assert (await sweeper.preview()).archived == 1
+    assert (await sweeper.sweep_now()).archived == 1
+    left = {place for place, root in roots.items() if await is_kept(world, place[0], root)}
+    assert left == roots.keys() - {("#random", 10)}
+
+
+async def is_kept(world: World, channel: str, root: str) -> bool:
+    return await world.bot.store.conversations.find(world.key(channel, root)) is not None
 
 
 @asynccontextmanager

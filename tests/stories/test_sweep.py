@@ -130,7 +130,7 @@ async def test_a_conversation_used_between_check_and_archive_is_kept(world: Worl
     before = await store.now() - 30 * DAY
     found = await store.archive.idle(before, 10)
     await store.redis.zadd(store.keys.idle, {found[0].thread.key: await store.now()})
-    assert await store.archive.archive(found, before) == ["used", "archived"]
+    assert await store.archive.archive([(each, before) for each in found]) == ["used", "archived"]
     assert await store.conversations.find(found[0].thread) is not None
 
 

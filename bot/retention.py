@@ -1,0 +1,32 @@
+"""How long conversations are kept: in general, and in single workspaces and channels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot.models import Thread
+
+DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Days without a message after which a conversation is deleted; 0: never.
+
+    `places` has other numbers of days by the id of a workspace or a channel; the channel's counts.
+    """
+
+    days: float
+    places: Mapping[str, float] = field(default_factory=dict)
+
+    def before(self, thread: Thread, now: float) -> float:
+        """The time of the last message before which a conversation is deleted."""
+        of_team = self.places.get(thread.team_id, self.days)
+        return _before(self.places.get(thread.channel_id, of_team), now)
+
+    def latest(self, now: float) -> float:
+        """The latest of these times over all places."""
+        return max(_before(days, now) for days in (self.days, *self.places.values()))
+
+
+def _before(days: float, now: float) -> float:
+    return now - days * DAY if days else 0.0
