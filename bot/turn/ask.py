@@ -94,7 +94,7 @@ async def _run(
     story = Story(titles=titles_of(offer))
     show = Show(reply, story)
 
-    async def once(order: RunRequest, step: Step[Run]) -> tuple[Run | None, Update]:
+    async def run_once(order: RunRequest, step: Step[Run]) -> tuple[Run | None, Update]:
         if order.asked_by:
             interrupt.keep_order()
         run = await _start(turn, services, engine, order, step, interrupt)
@@ -114,7 +114,7 @@ async def _run(
         reruns.see(update)
         await show.update(update)
 
-    reruns = Reruns(turn, services, attempt, reply, interrupt, once)
+    reruns = Reruns(turn, services, attempt, reply, interrupt, run_once)
     calling = Calling(turn, services, request, offer, interrupt, show.card)
     rounds = Rounds(calling, engine, attempt, story, reruns.run)
     return await _finish(turn, services, await rounds.run(order), interrupt)

@@ -63,8 +63,8 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
     request = Request(admitted, conversation, admission.options)
     async with services.replies.open(turn, request.last, interrupt.raised) as reply:
         answer = turn.recall(steps.ANSWER)
-        looks = answer is None and turn.claim.maybe_done
-        if looks and (found := await settle_found(turn, services, request, reply)):
+        may_be_posted = answer is None and turn.claim.maybe_done
+        if may_be_posted and (found := await settle_found(turn, services, request, reply)):
             return found
         if answer is None:
             answer = await answer_to(turn, services, request, reply, interrupt)
@@ -191,7 +191,7 @@ async def forget(turn: Turn, services: Services, conversation: Conversation | No
 
 
 async def give_up(turn: Turn, services: Services, reason: str) -> None:
-    """Tell the person that these messages will not be answered; `reason` is a key of the texts."""
+    """Apologize for the messages that will not be answered; `reason` is a key of the texts."""
     await close_cards(turn, services)
     await leave_conversation(turn, services)
     text = apology(RunFailed("failed", reason))
