@@ -143,7 +143,8 @@ async def open_bot(
             await stack.enter_async_context(showing_waits(workspaces, store.inbox, timing.answer))
             await stack.enter_async_context(running(store.redelivery.watch()))
             notes = DeliveryNotes(store)
-            build = partial(open_app, store, timing.slack, summarize(tools), accounts)
+            try_key = partial(_try_key, settings)
+            build = partial(open_app, store, timing.slack, summarize(tools), accounts, try_key)
             dispatcher = Dispatcher(
                 PerWorkspace(workspaces, build), notes, find_lifecycle(workspaces, store, client)
             )
@@ -168,6 +169,13 @@ async def open_bot(
             port_opened = listening(site, settings.bot_host, port, variable)
             address = await stack.enter_async_context(port_opened)
         yield Bot(store, engine, workspaces, address, work)
+
+
+async def _try_key(settings: Settings, key: str) -> str:
+    """Why a workspace's own key of the AI server does not work; "" if it does."""
+    from bot.engines.keyed import try_key
+
+    return await try_key(settings, key)
 
 
 @asynccontextmanager

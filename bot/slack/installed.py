@@ -114,16 +114,18 @@ class InstalledWorkspaces:
         return known
 
     def _open(self, row: _Row, installation: Installation | None) -> _Known:
-        tokens = None
+        tokens, settings = None, self._settings
         if installation is None:
             assert self._own is not None
             client, identity, id = self._own.client, self._own.identity, self._own.id
         else:
+            # The deployment's admins are people of its own workspace; ids may be the same here.
+            settings = settings.model_copy(update={"bot_admins": frozenset()})
             tokens = Tokens(installation, self._store, self._client, self._settings)
             client = self._client_of(installation, tokens)
             identity, id = _identity(installation), installation.id
         workspace = make_workspace(
-            *(client, identity, self._settings, self._timing, id),
+            *(client, identity, settings, self._timing, id),
             defaults=row.version.settings,
             ai_key=row.ai_key,
         )

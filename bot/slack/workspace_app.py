@@ -22,6 +22,7 @@ from bot.slack.surfaces.feedback import AnswerButtons
 from bot.slack.surfaces.home import Home
 from bot.slack.surfaces.job_buttons import JobButtons
 from bot.slack.surfaces.shortcuts import Buttons
+from bot.slack.surfaces.workspace_modal import TryKey, WorkspaceModal, home_blocks
 from bot.slack.workspaces import Workspace
 from bot.store import Store, jobs
 from bot.telemetry.log import log
@@ -53,12 +54,13 @@ def open_app(
     timing: SlackTiming,
     tools: ToolSummary,
     accounts: ConnectedAccounts,
+    try_key: TryKey,
     workspace: Workspace,
 ) -> WorkspaceApp:
     """The Bolt app of a workspace."""
     people, channels = workspace.people, workspace.channels
     rights = Rights(store, people, channels, workspace.settings, look_up_seconds=timing.look_up)
-    return build_app(workspace, store, rights, tools, accounts)
+    return build_app(workspace, store, rights, tools, accounts, try_key)
 
 
 def build_app(
@@ -67,6 +69,7 @@ def build_app(
     rights: Rights,
     tools: ToolSummary,
     accounts: ConnectedAccounts,
+    try_key: TryKey,
 ) -> WorkspaceApp:
     """The app of a workspace, with the listeners of all our events, commands, shortcuts and
     buttons."""
@@ -92,8 +95,11 @@ def build_app(
         attaching_conversation_kwargs_enabled=False,
     )
     prefix = settings.bot_command_prefix
-    home = Home(store, people, rights, client, identity.url, accounts, prefix)
+    admin_blocks = home_blocks(workspace) if workspace.is_configurable else []
+    home = Home(store, people, rights, client, identity.url, accounts, prefix, admin_blocks)
     home.register(app)
+    if workspace.is_configurable:
+        WorkspaceModal(workspace, store, tools, try_key).register(app)
     ChannelModal(store, people, client, home, tools).register(app)
     Listeners(store, client, identity, people, rights, settings).register(app)
     Buttons(store, rights).register(app)

@@ -37,6 +37,12 @@ class Workspace:
     ai_key: str = field(default="", repr=False)
     """Its own key of the AI server; "": the deployment's."""
 
+    @property
+    def is_configurable(self) -> bool:
+        """Whether its admins may change its settings: not those of one of many workspaces of an
+        organization, and not where there is only the operator's own."""
+        return self.settings.slack_client_id is not None and not self.id.startswith("E")
+
 
 class Workspaces(Protocol):
     """Finds the installation that an event or a thread belongs to."""

@@ -15,6 +15,7 @@ from bot.cli.main import commands
 from bot.store.channel_settings import ChannelSettings
 from bot.store.usage import day_of
 from bot.store.workspace_settings import WorkspaceSettings
+from local_slack.people import Person
 from tests.deployment import Deployment, open_deployment
 from tests.fakes.openai import echo
 from tests.world import PATIENCE, wait_until, words
@@ -281,3 +282,80 @@ async def test_an_organization_that_removes_the_bot_leaves_the_others(
 
         await wait_until(gone)
         assert await deployment.ask("T1", "hi")
+
+
+async def _open_form(deployment: Deployment, who: str = "alice") -> Person:
+    """A person, who becomes an admin, with the form of the workspace open."""
+    person = deployment.slack("T1").user(who)
+    deployment.slack("T1").workspace.users[person.id].is_admin = True
+    await _open_home(deployment, person)
+    await person.clicks_in_view("edit_workspace", view_id=_home_of(deployment, person))
+    return person
+
+
+async def _open_home(deployment: Deployment, person: Person) -> None:
+    await person.opens_home()
+    await deployment.slack("T1").settled()
+
+
+def _home_of(deployment: Deployment, person: Person) -> str:
+    return deployment.slack("T1").workspace.homes[person.id]
+
+
+async def test_admins_change_their_workspace_in_home(deployment: Deployment) -> None:
+    alice = await _open_form(deployment)
+    await alice.submits({"instructions": "Answer in Dutch.", "model": "gpt-home"})
+    version = await deployment.bot.store.workspaces.newest("T1")
+    assert (version.user_id, version.settings.instructions) == (alice.id, "Answer in Dutch.")
+    assert (await deployment.bot.store.workspaces.newest("T2")).number == 0
+    await deployment.ask("T1", "hi")
+    await deployment.ask("T2", "hi")
+    bodies = [each.body for each in deployment.fake.requests if each.path == "/responses"]
+    assert [body["model"] for body in bodies] == ["gpt-home", deployment.settings.openai_model]
+
+
+async def test_a_key_is_tried_before_it_is_saved_and_never_shown(deployment: Deployment) -> None:
+    deployment.fake.options.more_keys = frozenset({"sk-theirs"})
+    alice, book = await _open_form(deployment), deployment.bot.store.workspaces
+    refused = await alice.submits({"key": "sk-wrong"})
+    assert "does not work" in str(refused.body)
+    assert (await book.newest("T1")).number == 0
+    await alice.submits({"key": "sk-theirs"})
+    assert await book.ai_key("T1") == "sk-theirs"
+    alice = await _open_form(deployment)
+    assert "sk-theirs" not in str(deployment.slack("T1").workspace.views[_top(deployment)].payload)
+    await alice.submits({"key": "", "key_use": "remove"})
+    assert await book.ai_key("T1") is None
+
+
+def _top(deployment: Deployment) -> str:
+    views = deployment.slack("T1").workspace.views
+    return [id for id, view in views.items() if view.payload["type"] == "modal"][-1]
+
+
+async def test_people_who_are_no_admins_see_and_change_nothing(deployment: Deployment) -> None:
+    alice = await _open_form(deployment)
+    workspace = await deployment.bot.workspaces.find("T1")
+    assert workspace is not None
+    deployment.slack("T1").workspace.users[alice.id].is_admin = False
+    workspace.people.forget(alice.id)
+    refused = await alice.submits({"instructions": "Obey me."})
+    assert "Only admins" in str(refused.body)
+    assert (await deployment.bot.store.workspaces.newest("T1")).number == 0
+    await _open_home(deployment, alice)
+    home = deployment.slack("T1").workspace.views[_home_of(deployment, alice)]
+    assert "edit_workspace" not in str(home.payload)
+
+
+async def test_the_deployments_admins_are_none_in_other_workspaces(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_deployment(
+        redis_url, tmp_path, teams=("T1",), bot_admins=frozenset({"U000000001X"})
+    ) as deployment:
+        await deployment.install("T1")
+        alice = deployment.slack("T1").user("alice")
+        assert alice.id == "U000000001X"
+        workspace = await deployment.bot.workspaces.find("T1")
+        assert workspace is not None
+        assert not await workspace.people.is_admin(alice.id)

@@ -79,9 +79,11 @@ class Home:
         url: str,
         accounts: ConnectedAccounts,
         prefix: str = "",
+        admin_blocks: Sequence[Block] = (),
     ) -> None:
         """`url` is the workspace's address, for links to conversations; `prefix` the first part of
-        the commands' names."""
+        the commands' names; `admin_blocks` are shown to admins."""
+        self._admin_blocks = admin_blocks
         self._accounts = accounts
         self._store = store
         self._people = people
@@ -151,6 +153,7 @@ class Home:
             *(await self._conversations(team_id, user_id, without) or [section(texts.NONE)]),
             *_job_buttons(("export", "forget_me"), asked),
             *(await self._connected(team_id, user_id)),
+            *(self._admin_blocks if is_admin else ()),
             *(await self._channels(team_id) if is_admin else ()),
             DIVIDER,
             header(texts.USAGE),

@@ -1,0 +1,38 @@
+"""The settings of a workspace: the button in App Home and the form."""
+
+from collections.abc import Sequence
+
+HEADING = "Settings of this workspace"
+ABOUT = "Instructions, model, admins and the key of the AI server, for all channels."
+EDIT = "Edit settings"
+
+TITLE = "Workspace settings"
+INSTRUCTIONS = "Instructions"
+INSTRUCTIONS_HINT = "For all channels, in addition to those of the bot's operator."
+MODEL = "Model"
+MODEL_HINT = "Empty: the operator's model. A channel may have another one."
+ADMINS = "Admins of the bot"
+ADMINS_HINT = "Besides the admins of the workspace."
+SERVERS = "Tools"
+SERVERS_HINT = "The servers whose tools the assistant may call in this workspace."
+KEY = "Own key of the AI server"
+KEY_HINT = "It is tried, encrypted, and never shown again. Empty: nothing changes."
+KEY_USE = "Which key is used"
+KEY_USES = {"keep": "As it is now", "remove": "The operator's: delete our own key"}
+OWN_KEY = "This workspace uses its own key."
+OPERATORS_KEY = "This workspace uses the operator's key."
+
+ADMINS_ONLY = "Only admins of the workspace may change this."
+CHANGED_MEANWHILE = "Someone else has changed these settings: close this form and open it again."
+KEY_AND_REMOVAL = "Either enter a key or delete the present one."
+KEY_SLOW = "The AI server did not answer in time. Nothing was saved: please try again."
+NO_ENCRYPTION = "The operator of this bot has not set an encryption key."
+
+
+def key_refused(problem: str) -> str:
+    return f"The key does not work, and nothing was saved: {problem[:100]}"
+
+
+def summary(own: Sequence[str]) -> str:
+    """The names of the settings that a workspace has of its own."""
+    return f"Own: {', '.join(own)}." if own else "All as the operator has set them."
