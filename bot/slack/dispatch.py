@@ -10,6 +10,7 @@ from bot.errors import Retry, StoreUnavailable
 from bot.slack.delivery_notes import DeliveryNotes
 from bot.slack.events import installation
 from bot.slack.lifecycle import Lifecycle
+from bot.slack.shapes import is_well_formed
 from bot.slack.workspace_app import WorkspaceApp
 from bot.slack.workspaces import PerWorkspace
 from bot.telemetry import metrics, trace
@@ -63,18 +64,6 @@ class Dispatcher:
         if self._lifecycle is None or body.get("type") != "event_callback":
             return False
         return await self._lifecycle.handle(id, body)
-
-
-def is_well_formed(body: Any) -> bool:
-    """Whether a request has the fields that every listener needs."""
-    if not isinstance(body, dict):
-        return False
-    if body.get("type") == "event_callback":
-        event = body.get("event")
-        return isinstance(event, dict) and isinstance(event.get("type"), str)
-    if "command" in body:
-        return all(isinstance(body.get(key), str) for key in ("user_id", "channel_id"))
-    return True
 
 
 def _answer_slack(body: dict[str, Any]) -> BoltResponse | None:

@@ -10,17 +10,33 @@ from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
 
 from bot.settings import Settings
 from bot.slack.client import SlackClient
 from bot.slack.delivery_notes import DeliveryNotes
 from bot.slack.dispatch import Dispatcher
 from bot.slack.http_server import REQUEST_SECONDS
+from bot.slack.shapes import is_well_formed
 from bot.slack.signatures import Verifier
 from bot.slack.socket_count import counting
 from bot.store import Store
+from bot.telemetry.log import log
 
 EVENTS_PATH = "/slack/events"
+
+
+class _SocketMode(AsyncSocketModeHandler):
+    """Acknowledges malformed requests, so that Slack does not send them again."""
+
+    async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
+        if is_well_formed(req.payload):
+            await super().handle(client, req)
+            return
+        log.warning("request_malformed", kind=req.type)
+        await client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
 
 
 @asynccontextmanager
@@ -30,7 +46,7 @@ async def open_socket_mode(
     """Listen on Slack's WebSocket inside the block; yields a function that says if it is
     connected."""
     assert settings.slack_app_token is not None
-    handler = AsyncSocketModeHandler(
+    handler = _SocketMode(
         dispatcher,  # type: ignore[arg-type]  # all that it uses of an app is `async_dispatch`
         settings.slack_app_token.get_secret_value(),
         logger=logging.getLogger("slack_bolt.AsyncApp"),
@@ -70,7 +86,7 @@ def add_events_route(
             return _reject(notes, reason)
         try:
             bolt_request = _parse_request(request, raw)
-        except (ValueError, AttributeError, TypeError, RecursionError):
+        except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
             return _refuse(400, "malformed body")
         return await to_aiohttp_response(await dispatcher.async_dispatch(bolt_request))
 

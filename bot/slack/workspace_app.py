@@ -1,13 +1,16 @@
 """Bolt's app of one workspace, with all its listeners."""
 
 import logging
+import traceback
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.logger.messages import warning_client_prioritized_and_token_skipped
+from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.calls import ConnectedAccounts, ToolSummary
@@ -32,6 +35,12 @@ from bot.timing import SlackTiming
 logging.getLogger("slack_bolt.AsyncApp").addFilter(
     lambda record: record.getMessage() != warning_client_prioritized_and_token_skipped()
 )
+
+
+INTERACTIONS = frozenset(
+    {"block_actions", "message_action", "shortcut", "view_closed", "view_submission"}
+)
+"""Requests with values that we wrote into a button or a modal. They may be of another version."""
 
 
 class WorkspaceApp(AsyncApp):
@@ -111,7 +120,10 @@ def build_app(
         app.command(name)(_command_listener(command, workspace, store, rights, tools))
 
     @app.error
-    async def error(error: Exception, body: Mapping[str, Any]) -> None:
+    async def error(error: Exception, body: Mapping[str, Any]) -> BoltResponse | None:
+        if body.get("type") in INTERACTIONS and isinstance(error, ValueError | KeyError):
+            log.warning("interaction_malformed", kind=body["type"], where=_where(error))
+            return BoltResponse(status=400)
         log.error(
             "listener_failed",
             error=type(error).__name__,
@@ -119,8 +131,15 @@ def build_app(
             kind=body.get("type") or body.get("command"),
             exc_info=None if isinstance(error, BotError) else error,
         )
+        return None
 
     return app
+
+
+def _where(error: Exception) -> str:
+    """The file and line that raised an error."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{PurePath(frame.filename).name}:{frame.lineno}"
 
 
 async def _answer(command: Command, ask: Ask) -> Answer:

@@ -24,6 +24,8 @@ CONTROL = re.compile(r"<(?:@[UW]\w+|#[CG]\w+|![^>|]+|(?:https?://|mailto:)[^>|\s
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|lt|gt|amp|quot|apos|nbsp);")
 URL = re.compile(r"https?://[^\s<>|]+", re.IGNORECASE)
 URL_SCHEME = re.compile(r"(?<!\w)https?$", re.IGNORECASE)
+LONGEST_SCHEME = 6
+"""Characters of `https` and of the one before it."""
 URL_END = "?!.,:;*_~'\""
 TASK = re.compile(r"\[([ xX])\]\s+")
 
@@ -88,8 +90,10 @@ def _entity(state: StateInline, silent: bool) -> bool:
 
 def _bare_url(state: StateInline, silent: bool) -> bool:
     """Bare addresses are links; trailing punctuation is not part of them."""
-    scheme = URL_SCHEME.search(state.pending)
-    if state.src[state.pos] != ":" or state.linkLevel or not scheme:
+    if state.src[state.pos] != ":" or state.linkLevel:
+        return False
+    scheme = URL_SCHEME.search(state.pending[-LONGEST_SCHEME:])
+    if not scheme:
         return False
     start = state.pos - len(scheme[0])
     found = URL.match(state.src, start)
@@ -97,7 +101,7 @@ def _bare_url(state: StateInline, silent: bool) -> bool:
         return False
     url = _trim_url(found[0])
     if not silent:
-        state.pending = state.pending[: scheme.start()]
+        state.pending = state.pending[: -len(scheme[0])]
         state.push("link_open", "a", 1).attrs = {"href": url}
         state.push("text", "", 0).content = url
         state.push("link_close", "a", -1)

@@ -74,7 +74,7 @@ class HttpEvents:
 def _encode(delivery: Delivery) -> tuple[str, str]:
     form = "application/x-www-form-urlencoded"
     if delivery.kind == "slash_commands":
-        return urlencode(delivery.payload), form
+        return urlencode(delivery.payload, errors="surrogatepass"), form
     if delivery.kind == "interactive":
         return urlencode({"payload": json.dumps(delivery.payload)}), form
     return json.dumps(delivery.payload), "application/json"

@@ -74,15 +74,10 @@ def test_deeply_nested_emphasis_keeps_its_text() -> None:
         assert words(shown) == "a b " * depth + "c" + " d" * depth
 
 
-def test_hostile_texts_are_parsed_in_time() -> None:
-    for text in (
-        "*" * 12_000,
-        "[" * 12_000,
-        "`" * 12_000,
-        "> " * 6_000,
-        "http:" * 2_400,
-        "<" * 12_000,
-    ):
-        began = time.process_time()
-        parse(text)
-        assert time.process_time() - began < 30, text[:10]  # 2 s on a machine at rest
+@pytest.mark.parametrize(
+    "text", ["*", "[", "![", "](", "`", "> ", "http:", "<", "&", "[a](", "<@U1"]
+)
+def test_hostile_texts_are_parsed_in_time(text: str) -> None:
+    began = time.thread_time()
+    parse(text * (12_000 // len(text)))
+    assert time.thread_time() - began < 2  # 0.05 s on a machine at rest

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.chaos.dependencies import TROUBLES, Trouble, survive_trouble
 from tests.chaos.deployment import open_deployment
 from tests.chaos.leaving import Leave, leave
+from tests.chaos.mutations import Mutations, throw
 from tests.chaos.outages import gone_for, survive
 from tests.chaos.storm import Plan, Report, Storm
 from tests.chaos.verdict import Verdict
@@ -42,6 +43,12 @@ async def depart(directory: Path, engine: str, runs: int) -> Leave:
         return await leave(deployment, runs)
 
 
+async def mutations(directory: Path, engine: str, seconds: float, seed: int) -> Mutations:
+    """Throw mutated payloads at the bot for a while."""
+    async with open_deployment(directory, engine=engine) as deployment:
+        return await throw(deployment, seconds, seed)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, help="replays a storm; without it one is drawn")
@@ -60,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--redis-gone", type=float, metavar="SECONDS", help="no storm: Redis is away"
     )
+    parser.add_argument(
+        "--mutations", action="store_true", help="no storm: mutated payloads for --minutes"
+    )
     given = parser.parse_args(arguments)
     seed = random.randrange(1 << 31) if given.seed is None else given.seed
     plan = Plan(seed, given.minutes * 60, given.kills, given.threads)
@@ -76,6 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             verdict = asyncio.run(trouble(logs, given.engine, given.trouble, given.seconds))
             sys.stdout.write(f"{given.trouble} for {given.seconds:g} s: {verdict}\n")
             sys.exit(not verdict.is_clean)
+        if given.mutations:
+            thrown = asyncio.run(mutations(logs, given.engine, given.minutes * 60, seed))
+            sys.stdout.write(f"seed {seed}: {thrown}\n")
+            if broken := thrown.broken():
+                sys.exit("\n".join(["Promises were broken.", *broken]))
+            return
         if given.redis_gone:
             verdict = asyncio.run(outage(logs, given.engine, given.redis_gone))
             sys.stdout.write(f"Redis gone for {given.redis_gone:g} s: {verdict}\n")

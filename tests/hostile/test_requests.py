@@ -23,7 +23,8 @@ from bot.slack.server import add_events_route
 from bot.slack.signatures import Verifier
 from local_slack.delivery.events import Event
 from tests.hostile.counting import counted
-from tests.slack.test_content import mutate, payloads
+from tests.mutations import mutate
+from tests.slack.test_content import payloads
 from tests.world import World, wait_until
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"

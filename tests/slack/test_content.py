@@ -13,6 +13,7 @@ from bot.slack.client import Identity
 from bot.slack.content import MOST_CHARS, read_content
 from bot.slack.messages import Messages
 from bot.texts.prompts import BARE_MENTION, CUT, NO_WORDS
+from tests.mutations import mutate
 
 Json = dict[str, Any]
 SAMPLES = Path(__file__).parent.parent / "data" / "slack"
@@ -438,21 +439,6 @@ def payloads() -> list[Json]:
             ):
                 found.append(event)
     return found
-
-
-ODD: list[Any] = [None, True, 0, -1, 1e300, "", "\x00\ud800", [], {}, [[]], [None], {"a": {}}]
-
-
-def mutate(value: Any, chance: random.Random) -> Any:
-    """The same payload with some of its parts replaced, removed or duplicated."""
-    if chance.random() < 0.05:
-        return chance.choice(ODD)
-    if isinstance(value, dict):
-        kept = [key for key in value if chance.random() > 0.03]
-        return {key: mutate(value[key], chance) for key in kept}
-    if isinstance(value, list):
-        return [mutate(item, chance) for item in value for _ in range(chance.choice((1, 1, 1, 2)))]
-    return value
 
 
 @pytest.mark.parametrize("seed", range(20))
