@@ -13,8 +13,8 @@ from bot.engines.answer import ITEM_CHARS, Draft
 from bot.engines.api import Api, EventStream, Json
 from bot.engines.attachments import chat_part
 from bot.engines.chat_calls import ChatCalls
-from bot.engines.dialects import Said, as_json, must_be_answer
-from bot.engines.errors import too_large, vendor_errors
+from bot.engines.dialects import Said, must_be_answer, take_events
+from bot.engines.errors import too_large
 from bot.engines.functions import nested_tool_fields
 from bot.engines.items import fields, listed, text, text_of, whole
 from bot.engines.requests import Requests
@@ -60,11 +60,7 @@ class ChatDialect:
         created = await self.requests.create(body, timeout=self._timeout)
         reader = _Reader(draft, takes_calls=request.takes_calls)
         if isinstance(created, EventStream):
-            accepted.set()
-            async with created:
-                with vendor_errors(missing="run"):
-                    async for chunk in created:
-                        reader.take(as_json(chunk))
+            await take_events(created, accepted, reader.take)
         else:
             must_be_answer(created, "choices")
             accepted.set()

@@ -1,7 +1,7 @@
 """The two protocols for servers without conversations."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -72,11 +72,7 @@ class ResponsesDialect:
         body |= {"input": items, "store": False, "stream": True}
         created = await self.requests.create(body, timeout=self._timeout)
         if isinstance(created, EventStream):
-            accepted.set()
-            async with created:
-                with vendor_errors(missing="run"):
-                    async for event in created:
-                        draft.take(as_json(event))
+            await take_events(created, accepted, draft.take)
         else:
             must_be_answer(created, "output")
             accepted.set()
@@ -99,6 +95,17 @@ def must_be_answer(created: Json, key: str) -> None:
     if not created.get("id") and not created.get(key):
         detail = str(created.get("error") or "")[:DETAIL_CHARS]
         raise RunFailed("failed", "endpoint_not_found", detail=detail)
+
+
+async def take_events(
+    events: EventStream, accepted: asyncio.Event, take: Callable[[Json], object]
+) -> None:
+    """`take` each event of a stream, which shows that the server has accepted the request."""
+    accepted.set()
+    async with events:
+        with vendor_errors(missing="run"):
+            async for event in events:
+                take(as_json(event))
 
 
 def as_json(event: object) -> Json:

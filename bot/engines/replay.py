@@ -21,10 +21,11 @@ from bot.engines.dialects import Dialect, ResponsesDialect, Said
 from bot.engines.estimate import file_tokens, text_tokens
 from bot.engines.items import Item, read_image
 from bot.engines.retraction import find_place
+from bot.engines.sent_with_run import SentWithRun
 from bot.engines.streams import UPDATE_SECONDS
 from bot.errors import ConversationGone, RateLimited, Retry, RunFailed
-from bot.media import Attachment, FileKind
-from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update, Usage
+from bot.media import FileKind
+from bot.models import Conversation, MadeFile, Record, Run, Thread, Update, Usage
 from bot.settings import Settings
 from bot.telemetry.log import log
 
@@ -75,11 +76,10 @@ class _Work:
         return done and isinstance(self.task.exception(), Retry)
 
 
-class ReplayEngine:
+class ReplayEngine(SentWithRun):
     """`bot.engines.Engine` over requests that carry the whole conversation."""
 
     name = "responses"
-    appends = False
     reads: frozenset[FileKind] = frozenset({"image", "document", "audio", "text"})
 
     def __init__(self, api: Api, settings: Settings) -> None:
@@ -107,18 +107,6 @@ class ReplayEngine:
         memory = self._memories[conversation_id] = _Memory()
         self._remember(memory, [said for record in history for said in _as_said(record)])
         return conversation_id
-
-    async def append(
-        self,
-        conversation: Conversation,
-        message: Message,
-        *,
-        turn_id: str,
-        again: bool,
-        files: Sequence[Attachment] = (),
-    ) -> str:
-        """Messages are sent with the run."""
-        return ""
 
     async def start(self, request: RunRequest) -> Run:
         """Send the conversation. An immediate refusal is raised here, a later one by `follow`."""

@@ -25,11 +25,12 @@ from bot.engines.items import Item, is_message, read_image, text
 from bot.engines.kept import Kept, find_kept, input_of
 from bot.engines.requests import Requests, response_body
 from bot.engines.retraction import find_place
+from bot.engines.sent_with_run import SentWithRun
 from bot.engines.streams import LiveStream, LiveStreams
 from bot.engines.watch import Watch
 from bot.errors import ConversationGone, Retry, RunFailed
-from bot.media import Attachment, FileKind
-from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
+from bot.media import FileKind
+from bot.models import Conversation, MadeFile, Record, Run, Thread, Update
 from bot.settings import Settings
 from bot.telemetry.log import log
 
@@ -43,11 +44,10 @@ LOST = frozenset({"run_not_found", "run_lost"})
 NOT_CANCELLABLE = frozenset({400, 404, 409})
 
 
-class ResponsesEngine:
+class ResponsesEngine(SentWithRun):
     """`bot.engines.Engine` over Conversations and Responses."""
 
     name = "responses"
-    appends = False
     reads: frozenset[FileKind] = frozenset({"image", "document", "audio", "text"})
 
     def __init__(self, api: Api, settings: Settings, *, streams: int = STREAMS) -> None:
@@ -65,18 +65,6 @@ class ResponsesEngine:
     async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
         """Raises RunFailed("endpoint_not_found") on a server without conversations."""
         return await conversations.create(self._api, thread, user_id, history)
-
-    async def append(
-        self,
-        conversation: Conversation,
-        message: Message,
-        *,
-        turn_id: str,
-        again: bool,
-        files: Sequence[Attachment] = (),
-    ) -> str:
-        """Messages are sent with the run."""
-        return ""
 
     async def start(self, request: RunRequest) -> Run:
         """Send along what the conversation is owed. With `again`, an answer that is already there

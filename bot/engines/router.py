@@ -14,9 +14,10 @@ from bot.engines.client import open_client
 from bot.engines.replay import PREFIX as REPLAYED
 from bot.engines.replay import ReplayEngine
 from bot.engines.responses import ResponsesEngine
+from bot.engines.sent_with_run import SentWithRun
 from bot.errors import ConversationGone, RunFailed
-from bot.media import Attachment, FileKind
-from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
+from bot.media import FileKind
+from bot.models import Conversation, MadeFile, Record, Run, Thread, Update
 from bot.settings import Settings
 from bot.telemetry.log import log
 from bot.timing import EngineTiming
@@ -37,14 +38,13 @@ async def open_responses(
             await router.aclose()
 
 
-class Router:
+class Router(SentWithRun):
     """`bot.engines.Engine` over `native`, or over `replay` if the server keeps no conversations.
 
     `protocol` is the setting BOT_PROTOCOL: anything but "auto" tries nothing else.
     """
 
     name = "responses"
-    appends = False
     reads: frozenset[FileKind] = ResponsesEngine.reads
 
     def __init__(
@@ -69,18 +69,6 @@ class Router:
             log.info("server_without_conversations")
             self._server_remembers = False
         return await self.replay.begin(thread, user_id, history)
-
-    async def append(
-        self,
-        conversation: Conversation,
-        message: Message,
-        *,
-        turn_id: str,
-        again: bool,
-        files: Sequence[Attachment] = (),
-    ) -> str:
-        """Messages are sent with the run."""
-        return ""
 
     async def start(self, request: RunRequest) -> Run:
         """Raises ConversationGone for a conversation of a protocol that is no longer spoken."""
