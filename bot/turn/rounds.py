@@ -1,85 +1,23 @@
 """The runs of a turn: after a run that ends with calls, the next one gets their outputs."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import count
 
 from bot.calls import FunctionCall, FunctionOutput, FunctionSpec, HostedCall
 from bot.engines import Engine, RunRequest
 from bot.errors import BotError, RunFailed, StoreUnavailable, Superseded
-from bot.models import Citation, MadeFile, Run, Update
-from bot.models import Step as Card
-from bot.slack.answer.reply import Reply
+from bot.models import MadeFile, Run, Update
 from bot.store.journal import Turn
 from bot.store.steps import Asked, Attempt, Hosted
 from bot.telemetry.log import log
 from bot.texts import tools as texts
 from bot.tools.toolbox import Offer
 from bot.turn.calling import LONGEST_ARGUMENTS, Calling
+from bot.turn.reruns import Reruns
 from bot.turn.rounds_so_far import rounds_of, usage_of_rounds
 from bot.turn.services import Services
-
-GAP = "\n\n"
-"""The separator of the texts of two rounds."""
-
-Work = Callable[[RunRequest, int], Awaitable[tuple[Run | None, Update]]]
-"""Makes the run of a round; None if the turn was interrupted before."""
-
-
-@dataclass
-class Story:
-    """The texts of a turn's rounds so far, shown as one answer."""
-
-    text: str = ""
-    citations: tuple[Citation, ...] = ()
-    files: tuple[tuple[Run, MadeFile], ...] = ()
-    cards: dict[str, Card] = field(default_factory=dict)
-    titles: Mapping[str, str] = field(default_factory=dict)
-    """The titles of functions for people."""
-
-    def add(self, asked: Asked) -> None:
-        """Add a round that ended with calls."""
-        update = self.whole(Update("in_progress", asked.text, asked.cards, asked.citations))
-        self.text, self.citations = update.text, update.citations
-        self.files += tuple((asked.run, file) for file in asked.files)
-        self.cards = {card.id: card for card in update.steps}
-
-    def whole(self, update: Update) -> Update:
-        """An update of the current run, including the earlier rounds."""
-        lead = f"{self.text}{GAP}" if self.text and update.text else self.text
-        moved = (
-            replace(each, start=each.start + len(lead), end=each.end + len(lead))
-            for each in update.citations
-        )
-        cards = dict(self.cards)
-        for card in update.steps:
-            known = cards.get(card.id)
-            if known is None or known.status == "in_progress":
-                title = self.titles.get(card.title, card.title)
-                cards[card.id] = replace(card, title=title)
-        return replace(
-            update,
-            text=lead + update.text,
-            citations=(*self.citations, *moved),
-            steps=tuple(cards.values()),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Show:
-    """Shows the answer of a turn while it grows."""
-
-    reply: Reply
-    story: Story
-
-    async def update(self, update: Update) -> None:
-        """Show progress of the current run."""
-        await self.reply.show(self.story.whole(update))
-
-    async def card(self, card: Card) -> None:
-        """Show the card of a call; one with the same id is replaced."""
-        self.story.cards[card.id] = card
-        await self.update(Update("in_progress"))
+from bot.turn.story import Story
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +37,7 @@ class Rounds:
     engine: Engine
     attempt: Attempt
     story: Story
-    work: Work
+    reruns: Reruns
 
     async def run(self, order: RunRequest) -> Ended:
         """Start and follow runs until one ends without calls, or the turn is interrupted.
@@ -128,7 +66,7 @@ class Rounds:
         """Make one run: returns the end of the turn, or the recorded calls of the run."""
         story = self.story
         try:
-            run, update = await self.work(order, number)
+            run, update = await self.reruns.run(order, number)
         except RunFailed as error:
             await self._note_hosted(error.hosted, number)
             await self._close(order)

@@ -1,0 +1,132 @@
+"""One run: started as soon as the server takes it, and followed to its end."""
+
+import time
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from bot.engines import Engine, RunRequest
+from bot.errors import NOTHING_SENT, OutOfOrder, RunFailed
+from bot.models import TERMINAL, Run, Update, Usage
+from bot.store.journal import Paused, Turn
+from bot.store.steps import WAITS, Step
+from bot.telemetry import metrics, trace
+from bot.telemetry.log import log
+from bot.turn.interrupt import Interrupt
+from bot.turn.limits import used
+from bot.turn.services import Services
+from bot.turn.stopping import cancelled_by, finish_stopped
+from bot.turn.story import Story
+
+Result = tuple[Run | None, Update]
+"""A run and its last update; no run if the turn was interrupted before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Makes the runs of a turn."""
+
+    turn: Turn
+    services: Services
+    engine: Engine
+    story: Story
+    interrupt: Interrupt
+
+    async def run(self, order: RunRequest, step: Step[Run]) -> Result:
+        """Start the run of a step and follow it.
+
+        Raises RunFailed, and OutOfOrder where the turn is to begin again.
+        """
+        if order.asked_by:
+            self.interrupt.keep_order()
+        run = await self._start(order, step)
+        if run is None:
+            return None, Update("cancelled")
+        try:
+            update = await self._follow(run, order)
+        except RunFailed as error:
+            if self.interrupt.begins_again:
+                raise OutOfOrder(error.usage, error.model) from error
+            raise
+        if self.interrupt.begins_again and update.status == "cancelled":
+            raise OutOfOrder(used(self.turn, update, run), update.model)
+        return run, update
+
+    async def _start(self, order: RunRequest, step: Step[Run]) -> Run | None:
+        """Start a run, as fast as the server takes them; None if it is not wanted any more."""
+        throttle, is_begun = self.services.throttle, self.turn.is_begun(step)
+        waits = throttle.is_limited and not is_begun
+        run: Run | None = None
+        while run is None:
+            if waits:
+                await self._wait()
+            if self.interrupt.raised.is_set() and self.turn.recall(step) is None:
+                return None
+            pauses = () if waits or is_begun else throttle.pauses
+            try:
+                run = await self._start_unless(pauses, order, step)
+            except Paused:
+                waits = True
+        self.interrupt.begun = True
+        return replace(run, doubtful=was_down(self.turn, run))
+
+    async def _wait(self) -> None:
+        """Wait for the throttle, or until the turn is interrupted."""
+        await self.turn.flush()
+        with self.interrupt.idle():
+            await self.services.throttle.wait(self.turn, self.interrupt.cancelled)
+
+    async def _start_unless(
+        self, pauses: tuple[str, ...], order: RunRequest, step: Step[Run]
+    ) -> Run:
+        async def start(again: bool) -> Run:
+            if not again:
+                self.interrupt.check_order()
+            return await self.engine.start(replace(order, again=again))
+
+        return await self.turn.once(
+            step, start, undone_by=(*NOTHING_SENT, OutOfOrder), unless=pauses
+        )
+
+    async def _follow(self, run: Run, order: RunRequest) -> Update:
+        """Show the answer while it grows; returns the last update.
+
+        A run that does not end soon after an interrupt is left to a background task, and the
+        thread continues in a new conversation: the server may keep the old one locked.
+        """
+        engine, interrupt, services = self.services.engine, self.interrupt, self.services
+        update = Update(run.status)
+        with trace.span("follow", run_id=run.id):
+            async with (
+                cancelled_by(interrupt, engine, run, services.stop_grace) as limit,
+                aclosing(engine.follow(run, order.conversation)) as updates,
+            ):
+                async for new in interrupt.idle_between(updates):
+                    stopped = interrupt.cancelled.is_set()
+                    if stopped and new.status not in TERMINAL and not new.calls:
+                        continue  # nothing more appears after a stop
+                    if new.text and not update.text:
+                        _measure_first_text(order)
+                    update = new
+                    await self.story.show(update)
+        if not limit.expired():
+            return update
+        await self._leave(run, order)
+        return replace(update, status="cancelled", usage=Usage())  # charged when it ends
+
+    async def _leave(self, run: Run, order: RunRequest) -> None:
+        turn, services = self.turn, self.services
+        log.warning("run_left_behind", run=run.id, thread=turn.claim.thread.key, turn=turn.id)
+        await services.store.conversations.abandon(turn.claim)
+        messages = tuple(order.messages)
+        work = finish_stopped(turn, services, run, order.conversation, messages)
+        services.background.start(work)
+
+
+def was_down(turn: Turn, run: Run) -> bool:
+    """Whether the turn has waited for the AI server since the run began."""
+    waits = turn.recall(WAITS)
+    return waits is not None and waits.dependency.startswith("ai:") and waits.since > run.started_at
+
+
+def _measure_first_text(order: RunRequest) -> None:
+    metrics.first_text_seconds.observe(time.time() - float(order.messages[-1].ts))

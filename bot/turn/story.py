@@ -1,0 +1,72 @@
+"""The texts of a turn's rounds, shown as one answer while it grows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from bot.models import Citation, MadeFile, Run, Update
+from bot.models import Step as Card
+from bot.slack.answer.reply import Reply
+from bot.store.steps import Asked
+
+GAP = "\n\n"
+"""The separator of the texts of two rounds."""
+
+
+@dataclass
+class Story:
+    """The rounds so far, and what the current run has shown."""
+
+    reply: Reply
+    titles: Mapping[str, str]
+    """The titles of functions for people."""
+    shown: int = 0
+    """Characters of the current run's text."""
+    acted: bool = False
+    """Whether a run has shown that it used a tool."""
+    text: str = ""
+    citations: tuple[Citation, ...] = ()
+    files: tuple[tuple[Run, MadeFile], ...] = ()
+    cards: dict[str, Card] = field(default_factory=dict)
+
+    async def show(self, update: Update) -> None:
+        """Show progress of the current run."""
+        self.shown = max(self.shown, len(update.text))
+        self.acted = self.acted or bool(update.steps)
+        await self.reply.show(self.whole(update))
+
+    async def show_card(self, card: Card) -> None:
+        """Show the card of a call; one with the same id is replaced."""
+        self.cards[card.id] = card
+        await self.reply.show(self.whole(Update("in_progress")))
+
+    async def begin_again(self, status: str) -> None:
+        """Drop the text of the current run: another run takes its place."""
+        self.shown = 0
+        await self.reply.begin_again(status)
+
+    def add(self, asked: Asked) -> None:
+        """Add a round that ended with calls."""
+        update = self.whole(Update("in_progress", asked.text, asked.cards, asked.citations))
+        self.text, self.citations = update.text, update.citations
+        self.files += tuple((asked.run, file) for file in asked.files)
+        self.cards = {card.id: card for card in update.steps}
+
+    def whole(self, update: Update) -> Update:
+        """An update of the current run, including the earlier rounds."""
+        lead = f"{self.text}{GAP}" if self.text and update.text else self.text
+        moved = (
+            replace(each, start=each.start + len(lead), end=each.end + len(lead))
+            for each in update.citations
+        )
+        cards = dict(self.cards)
+        for card in update.steps:
+            known = cards.get(card.id)
+            if known is None or known.status == "in_progress":
+                title = self.titles.get(card.title, card.title)
+                cards[card.id] = replace(card, title=title)
+        return replace(
+            update,
+            text=lead + update.text,
+            citations=(*self.citations, *moved),
+            steps=tuple(cards.values()),
+        )
