@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from aiohttp import web
 
 from bot.engines import Engine, open_engine
+from bot.engines.offered import OfferedModels
 from bot.engines.polling import error_backoff
 from bot.errors import ConfigError, Retry, StoreUnavailable
 from bot.health import Probe, add_routes
@@ -143,8 +144,8 @@ async def open_bot(
             await stack.enter_async_context(showing_waits(workspaces, store.inbox, timing.answer))
             await stack.enter_async_context(running(store.redelivery.watch()))
             notes = DeliveryNotes(store)
-            try_key = partial(_try_key, settings)
-            build = partial(open_app, store, timing.slack, summarize(tools), accounts, try_key)
+            asks = partial(_try_key, settings), OfferedModels(settings).list
+            build = partial(open_app, store, timing.slack, summarize(tools), accounts, *asks)
             dispatcher = Dispatcher(
                 PerWorkspace(workspaces, build), notes, find_lifecycle(workspaces, store, client)
             )

@@ -73,6 +73,9 @@ TeamIds = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), _ids_of("
 ChannelIds = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), _ids_of("channel", "CGD")]
 
 
+Models = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
 def _days_by_place(value: object) -> object:
     """`T0123=7, C0456=0` as a mapping."""
     pairs = _split(value)
@@ -131,6 +134,11 @@ class Settings(BaseSettings):
         None, description="Base of the AI server's API; default is OpenAI's own."
     )
     openai_model: str = Field("gpt-6-luna", description="Model that answers.")
+    bot_models: Models = Field(
+        (),
+        description="Models that admins may choose for a channel, separated by commas; empty: "
+        "those that the AI server lists.",
+    )
     openai_assistant_id: str | None = Field(
         None, description="Assistant that answers (`assistants` engine only)."
     )
@@ -575,7 +583,7 @@ def _not_set(settings: Settings, variable: str, instead: str) -> ConfigError:
 SECRETS = frozenset(
     name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
 )
-_NOTHING: tuple[object, ...] = (PydanticUndefined, None, frozenset(), {})
+_NOTHING: tuple[object, ...] = (PydanticUndefined, None, frozenset(), (), {})
 
 
 def render_table() -> str:

@@ -19,7 +19,7 @@ from bot.slack.events import Listeners, installation
 from bot.slack.messages import Messages
 from bot.slack.rights import Rights
 from bot.slack.surfaces.approvals import ApprovalButtons
-from bot.slack.surfaces.channel_modal import ChannelModal
+from bot.slack.surfaces.channel_modal import ChannelModal, ListModels
 from bot.slack.surfaces.commands import Answer, Ask, Command, all_commands
 from bot.slack.surfaces.feedback import AnswerButtons
 from bot.slack.surfaces.home import Home
@@ -64,12 +64,13 @@ def open_app(
     tools: ToolSummary,
     accounts: ConnectedAccounts,
     try_key: TryKey,
+    models: ListModels,
     workspace: Workspace,
 ) -> WorkspaceApp:
     """The Bolt app of a workspace."""
     people, channels = workspace.people, workspace.channels
     rights = Rights(store, people, channels, workspace.settings, look_up_seconds=timing.look_up)
-    return build_app(workspace, store, rights, tools, accounts, try_key)
+    return build_app(workspace, store, rights, tools, accounts, try_key, models)
 
 
 def build_app(
@@ -79,6 +80,7 @@ def build_app(
     tools: ToolSummary,
     accounts: ConnectedAccounts,
     try_key: TryKey,
+    models: ListModels,
 ) -> WorkspaceApp:
     """The app of a workspace, with the listeners of all our events, commands, shortcuts and
     buttons."""
@@ -109,7 +111,7 @@ def build_app(
     home.register(app)
     if workspace.is_configurable:
         WorkspaceModal(workspace, store, tools, try_key).register(app)
-    ChannelModal(store, people, client, home, tools).register(app)
+    ChannelModal(store, people, client, home, tools, models).register(app)
     Listeners(store, client, identity, people, rights, settings).register(app)
     Buttons(store, rights).register(app)
     JobButtons(store, home.tell_asked).register(app)

@@ -12,6 +12,7 @@ INSTRUCTIONS = "Instructions"
 INSTRUCTIONS_HINT = "Instructions for this channel, in addition to the general ones."
 MODEL = "Model"
 MODEL_HINT = "Empty: the deployment's model."
+MODEL_DEFAULT = "The deployment's model"
 FOLLOW_UPS = "Messages without a mention"
 FOLLOW_UPS_CHOICES = {
     "": "As in other channels",

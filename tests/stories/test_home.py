@@ -4,14 +4,17 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bot.engines.offered import OfferedModels
 from bot.slack.surfaces.channel_modal import parse_settings, render_modal
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Version
 from bot.texts.answers import FRESH_START
 from local_slack.actions import default_state
+from local_slack.people import Person
 from tests.world import World, open_world
 
 
@@ -163,3 +166,57 @@ def test_a_submitted_modal_returns_the_shown_settings() -> None:
     assert parse_settings(default_state(view["blocks"]), servers) == settings
     old_form = default_state(render_modal("C1", [])["blocks"])
     assert parse_settings(old_form, servers).servers_off == (), "a form without the menu"
+
+
+def model_menu(chief: Person) -> list[str]:
+    """The models that the open form offers; none if it asks for a text."""
+    blocks = {block.get("block_id"): block for block in chief.modals[-1].payload["blocks"]}
+    options = blocks["model"]["element"].get("options", ())
+    return [option["value"] for option in options]
+
+
+@pytest.mark.parametrize(
+    ("configured", "served", "offered"),
+    [
+        (
+            "",
+            ["gpt-6-sol", "gpt-6-luna", "text-embedding-4", "whisper-2"],
+            ["gpt-6-luna", "gpt-6-sol"],
+        ),
+        ("a, b", ["gpt-6-sol"], ["a", "b"]),
+        ("", ["x" * 76], []),
+        ("", [], []),
+    ],
+)
+async def test_an_admin_chooses_among_the_models(
+    redis_url: str, tmp_path: Path, configured: str, served: list[str], offered: list[str]
+) -> None:
+    given: dict[str, Any] = {"bot_models": configured, "fake": {"models": dict.fromkeys(served)}}
+    async with open_world(redis_url, tmp_path, **given) as world:
+        chief = world.slack.add_user("chief", is_admin=True)
+        channel_id = world.slack.channel("#general").id
+        await home_of(world, "chief")
+        assert chief.home is not None
+        await chief.clicks_in_view("configure_channel", channel_id, view_id=chief.home["id"])
+        assert model_menu(chief) == (["default", *offered] if offered else [])
+        await chief.submits({"model": (offered or ["typed"])[-1]})
+        team_id = world.slack.workspace.team_id
+        saved = await world.bot.store.channels.find(team_id, channel_id)
+        assert saved.model == (offered or ["typed"])[-1]
+
+
+async def test_a_server_that_does_not_answer_leaves_the_model_a_text(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_world(redis_url, tmp_path, openai_base_url="http://127.0.0.1:9/v1") as world:
+        models = OfferedModels(world.settings)
+        assert await models.list() == ()
+
+
+def test_a_model_that_is_not_offered_any_more_stays_chosen() -> None:
+    version = Version(1, "U1", 0.0, ChannelSettings(model="retired"))
+    for models in ((), ("new",)):
+        view = render_modal("C1", [version], (), models)
+        assert parse_settings(default_state(view["blocks"])).model == "retired"
+    view = render_modal("C1", [], (), ("new",))
+    assert parse_settings(default_state(view["blocks"])).model == ""

@@ -1,7 +1,7 @@
 """The modal in which admins change the settings of a channel."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -14,6 +14,7 @@ from bot.calls import ToolSummary
 from bot.errors import BotError
 from bot.models import FollowUps
 from bot.slack.blocks import (
+    Block,
     context,
     input_block,
     modal,
@@ -44,6 +45,8 @@ FOLLOW_UPS = {value or DEFAULT: label for value, label in texts.FOLLOW_UPS_CHOIC
 
 
 Payload = Mapping[str, Any]
+ListModels = Callable[[], Awaitable[Sequence[str]]]
+"""The models to choose from; none if they are not known."""
 
 
 class ChannelModal:
@@ -56,7 +59,9 @@ class ChannelModal:
         client: AsyncWebClient,
         home: Home,
         tools: ToolSummary,
+        models: ListModels,
     ) -> None:
+        self._models = models
         self._store = store
         self._servers = tuple(server.name for server in tools.servers)[:MOST_SERVERS]
         self._people = people
@@ -78,11 +83,12 @@ class ChannelModal:
             versions = await self._store.channels.versions(
                 installation(context), channel_id, HISTORY
             )
+            models = await self._models()
             try:
                 with slack_errors():
                     await self._client.views_open(
                         trigger_id=body["trigger_id"],
-                        view=render_modal(channel_id, versions, self._servers),
+                        view=render_modal(channel_id, versions, self._servers, models),
                     )
             except (BotError, SlackApiError) as error:
                 log.warning("modal_not_opened", error=str(error)[:100])
@@ -139,7 +145,10 @@ async def _refuse(ack: AsyncAck, block_id: str, words: str) -> None:
 
 
 def render_modal(
-    channel_id: str, versions: list[Version], servers: Sequence[str] = ()
+    channel_id: str,
+    versions: list[Version],
+    servers: Sequence[str] = (),
+    models: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The form, filled with the newest version; below it the authors of the newest versions."""
     settings = versions[0].settings if versions else ChannelSettings()
@@ -150,7 +159,7 @@ def render_modal(
         multiline=True,
         max_length=INSTRUCTIONS_LENGTH,
     )
-    model = text_input("model", value=settings.model)
+    model = _model_input(settings.model, models)
     follow_ups = select("follow_ups", FOLLOW_UPS, settings.follow_ups or DEFAULT)
     users = select("users", texts.USERS_CHOICES, settings.users)
     people = users_select("people", settings.people)
@@ -180,6 +189,15 @@ def render_modal(
     )
 
 
+def _model_input(chosen: str, models: Sequence[str]) -> Block:
+    """A menu of the models, or a text where they are not known."""
+    if not models:
+        return text_input("model", value=chosen)
+    known = [chosen] if chosen and chosen not in models else []
+    labels = {DEFAULT: texts.MODEL_DEFAULT} | {name: name[:75] for name in (*known, *models)}
+    return select("model", labels, chosen or DEFAULT)
+
+
 def parse_settings(
     values: Mapping[str, Mapping[str, Payload]], servers: Sequence[str] = ()
 ) -> ChannelSettings:
@@ -190,11 +208,13 @@ def parse_settings(
         option = given.get(name, {}).get("selected_option") or {}
         return option["value"] if option.get("value") in allowed else default
 
+    model = given.get("model", {})
+    picked = (model.get("selected_option") or {}).get("value") or model.get("value") or ""
     on = {option.get("value") for option in given.get("servers", {}).get("selected_options") or ()}
     default = ChannelSettings()
     return ChannelSettings(
         instructions=(given.get("instructions", {}).get("value") or "").strip(),
-        model=(given.get("model", {}).get("value") or "").strip(),
+        model="" if picked == DEFAULT else picked.strip(),
         follow_ups=chosen("follow_ups", get_args(FollowUps), default.follow_ups),
         users=chosen("users", get_args(Users), default.users),
         people=tuple(given.get("people", {}).get("selected_users") or ()),
