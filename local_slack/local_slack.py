@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from local_slack.api.rates import Rates
 from local_slack.api.web_api import CallRecord, Tokens, WebApi
+from local_slack.app_pages import AppPage
 from local_slack.delivery.delivery import Answer, Deliveries, Delivery
 from local_slack.delivery.faults import Faults
 from local_slack.delivery.http_events import HttpEvents
@@ -86,6 +87,7 @@ class LocalSlack:
         self.web_api.events_url = events_url
         self.base_url = ""
         self.switches: dict[str, Switch] = {}
+        self.pages: dict[str, AppPage] = {}
         self._traces: deque[Trace] = deque(maxlen=KEPT_TRACES)
         self._trace_number = 0
         self._commands = commands
@@ -247,6 +249,10 @@ class LocalSlack:
         """Change the status text of a button."""
         self.switches[name].state = state
         self._publish_switches()
+
+    def add_page(self, page: AppPage) -> None:
+        """Offer a page of the app in the sidebar; open pages show it after a reload."""
+        self.pages[page.name] = page
 
     def _publish_switches(self) -> None:
         switches = [switch.as_json() for switch in self.switches.values()]

@@ -45,7 +45,8 @@ def build(notes: Path) -> MCPServer[Any]:
     def write(line: str) -> str:
         with notes.open("a") as file:
             file.write(f"{' '.join(line.split())}\n")
-        return f"Written. There are {len(notes.read_text().splitlines())} lines in {notes.name}."
+        count = len(notes.read_text().splitlines())
+        return f"Written as line {count} of {notes.name}."
 
     @server.tool(annotations=_READ)
     def look_up(topic: str) -> str:

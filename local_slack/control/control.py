@@ -205,6 +205,7 @@ def state_json(slack: LocalSlack) -> Json:
         },
         "manifest": slack.manifest,
         "switches": [switch.as_json() for switch in slack.switches.values()],
+        "pages": [page.as_json() for page in slack.pages.values()],
         "events_url": slack.events_url,
         "socket_connections": slack.sockets.connections,
     }

@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from local_slack.app_pages import render
 from local_slack.control.guard import Guard
 from local_slack.local_slack import LocalSlack
 
@@ -32,6 +33,7 @@ LOCKED = "Open the address that was printed at the start: it holds the key to th
 def add_routes(app: web.Application, slack: LocalSlack) -> None:
     page = WebPage(slack)
     app.router.add_get("/", page.index)
+    app.router.add_get("/_app/{name}", page.app_page)
     app.router.add_get("/_page/files/{file}", page.file)
     app.router.add_get("/_page/{path:.+}", page.asset)
 
@@ -69,6 +71,16 @@ class WebPage:
         if not path.is_relative_to(FOLDER) or path.suffix not in TYPES or not path.is_file():
             return web.Response(status=404, headers=HEADERS)
         return _serve(path)
+
+    async def app_page(self, request: web.Request) -> web.StreamResponse:
+        """A page that the app has added."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        page = self._slack.pages.get(request.match_info["name"])
+        if page is None:
+            return web.Response(status=404, headers=HEADERS)
+        return web.Response(text=await render(page), content_type="text/html", headers=HEADERS)
 
     async def file(self, request: web.Request) -> web.StreamResponse:
         """A shared file: images are displayed, all others downloaded."""

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from local_slack import LocalSlack
+from local_slack.app_pages import AppPage, Table
 from local_slack.control.web_page import FOLDER, page_url
 from local_slack.workspace.files import upload
 
@@ -114,3 +115,20 @@ def test_the_page_fetches_nothing_from_elsewhere() -> None:
         text = file.read_text().replace("http://www.w3.org/", "")
         for mark in ('src="http', 'href="http', "url(http", 'from "http', "innerHTML"):
             assert mark not in text, f"{file.name}: {mark}"
+
+
+async def test_a_page_of_the_app_is_shown_to_who_has_the_key(slack: LocalSlack) -> None:
+    async def read() -> Table:
+        return Table("All <of> it.", ("Name",), [("<b>x</b>",)])
+
+    slack.add_page(AppPage("list", "The list", read))
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{slack.base_url}/_app/list") as answer:
+            assert answer.status == 401
+        headers = {"Authorization": f"Bearer {slack.control_token}"}
+        async with session.get(f"{slack.base_url}/_app/list", headers=headers) as answer:
+            text = await answer.text()
+        async with session.get(f"{slack.base_url}/_app/other", headers=headers) as answer:
+            assert answer.status == 404
+    assert "<td>&lt;b&gt;x&lt;/b&gt;</td>" in text
+    assert "All &lt;of&gt; it." in text

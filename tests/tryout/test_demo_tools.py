@@ -32,7 +32,7 @@ async def test_it_reads_writes_and_asks(toolbox: Toolbox, tmp_path: Path) -> Non
     found = await toolbox.call(functions["demo__look_up"], {"topic": "Tides"}, CALLER)
     assert "Moon" in found.text
     written = await toolbox.call(functions["demo__add_note"], {"text": "milk\nand tea"}, CALLER)
-    assert written.text == f"Written. There are 1 lines in {NOTES_FILE}."
+    assert written.text == f"Written as line 1 of {NOTES_FILE}."
     assert (tmp_path / NOTES_FILE).read_text() == "milk and tea\n"
     asked = await toolbox.call(functions["demo__book_room"], {}, CALLER)
     assert asked.outcome == "input_required"

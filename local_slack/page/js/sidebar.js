@@ -19,6 +19,7 @@ export class Sidebar {
     this.direct = h("ul");
     this.speakers = h("div", { class: "speakers", role: "radiogroup", "aria-label": "Speak as", onkeydown: (event) => this.turn(event) });
     this.faults = h("button", { type: "button", class: "row", onclick: () => togglePanel("faults") }, icon("bolt"), "Faults");
+    this.pages = h("div", { class: "app-pages" });
     this.add = iconButton("plus", "New group message with the app", (event) => this.newGroup(event.currentTarget));
     this.element = h("nav", { class: "sidebar", "aria-label": "Channels and people" },
       h("header", null, this.team, this.state, h("span", { class: "grow" }),
@@ -26,7 +27,7 @@ export class Sidebar {
       h("div", { class: "places" },
         h("h2", null, "Channels"), this.channels,
         h("h2", null, "Direct messages", this.add), this.direct),
-      h("footer", null, this.faults, h("h2", null, "Speak as"), this.speakers));
+      h("footer", null, this.pages, this.faults, h("h2", null, "Speak as"), this.speakers));
   }
 
   show() {
@@ -36,6 +37,10 @@ export class Sidebar {
     this.list(this.channels, mine.filter((one) => one.type === "channel" || one.type === "group").sort(byName));
     const app = mine.find(isAppDm) ?? { id: "", type: "im", members: [world.bot.id] };
     this.list(this.direct, [app, ...mine.filter((one) => one.type === "mpim").sort(byName)]);
+    keyed(this.pages, world.pages, {
+      key: (page) => page.name, sign: (page) => page.title,
+      build: (page) => h("a", { class: "row", href: `/_app/${encodeURIComponent(page.name)}`, target: "_blank" }, icon("file"), page.title),
+    });
     this.faults.setAttribute("aria-pressed", String(here.panel === "faults"));
     keyed(this.speakers, people(), {
       key: (user) => user.id,

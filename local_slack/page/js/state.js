@@ -16,6 +16,7 @@ export const world = {
   homes: new Map(), // user id -> {view}
   manifest: {},
   switches: [],
+  pages: [],
   steps: 0, // incremented with everything that "What happened" may show
   names: 0, // incremented when people and channels change: messages show their names
 };
@@ -49,6 +50,7 @@ export function load(state) {
   world.homes = new Map(Object.entries(state.homes));
   world.manifest = state.manifest ?? {};
   world.switches = state.switches ?? [];
+  world.pages = state.pages ?? [];
   world.ready = world.connected = true;
   world.steps += 1;
 }

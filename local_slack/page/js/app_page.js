@@ -1,0 +1,5 @@
+// A page of the app, in the theme of the workspace's page.
+
+import { applyTheme } from "./theme.js";
+
+applyTheme();
