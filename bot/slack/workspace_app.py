@@ -19,11 +19,12 @@ from bot.slack.events import Listeners, installation
 from bot.slack.messages import Messages
 from bot.slack.rights import Rights
 from bot.slack.surfaces.approvals import ApprovalButtons
-from bot.slack.surfaces.channel_modal import ChannelModal, ListModels
+from bot.slack.surfaces.channel_modal import ChannelModal
 from bot.slack.surfaces.commands import Answer, Ask, Command, all_commands
 from bot.slack.surfaces.feedback import AnswerButtons
 from bot.slack.surfaces.home import Home
 from bot.slack.surfaces.job_buttons import JobButtons
+from bot.slack.surfaces.model_input import ListModels
 from bot.slack.surfaces.shortcuts import Buttons
 from bot.slack.surfaces.workspace_modal import TryKey, WorkspaceModal, home_blocks
 from bot.slack.workspaces import Workspace
@@ -110,7 +111,7 @@ def build_app(
     home = Home(store, people, rights, client, identity.url, accounts, prefix, admin_blocks)
     home.register(app)
     if workspace.is_configurable:
-        WorkspaceModal(workspace, store, tools, try_key).register(app)
+        WorkspaceModal(workspace, store, tools, try_key, models).register(app)
     ChannelModal(store, people, client, home, tools, models).register(app)
     Listeners(store, client, identity, people, rights, settings).register(app)
     Buttons(store, rights).register(app)

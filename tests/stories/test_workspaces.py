@@ -314,6 +314,18 @@ async def test_admins_change_their_workspace_in_home(deployment: Deployment) -> 
     assert [body["model"] for body in bodies] == ["gpt-home", deployment.settings.openai_model]
 
 
+async def test_the_model_of_a_workspace_is_chosen_from_those_of_the_server(
+    deployment: Deployment,
+) -> None:
+    deployment.fake.options.models = {"gpt-6-luna": None, "gpt-6-sol": None}
+    alice = await _open_form(deployment)
+    blocks = deployment.slack("T1").workspace.views[_top(deployment)].payload["blocks"]
+    [options] = [each["element"]["options"] for each in blocks if each["block_id"] == "model"]
+    assert [each["value"] for each in options] == ["default", "gpt-6-luna", "gpt-6-sol"]
+    await alice.submits({"model": "gpt-6-sol"})
+    assert (await deployment.bot.store.workspaces.newest("T1")).settings.model == "gpt-6-sol"
+
+
 async def test_a_key_is_tried_before_it_is_saved_and_never_shown(deployment: Deployment) -> None:
     deployment.fake.options.more_keys = frozenset({"sk-theirs"})
     alice, book = await _open_form(deployment), deployment.bot.store.workspaces

@@ -1,7 +1,7 @@
 """The modal in which admins change the settings of a channel."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -14,7 +14,6 @@ from bot.calls import ToolSummary
 from bot.errors import BotError
 from bot.models import FollowUps
 from bot.slack.blocks import (
-    Block,
     context,
     input_block,
     modal,
@@ -28,6 +27,7 @@ from bot.slack.client import slack_errors
 from bot.slack.events import installation
 from bot.slack.people import People
 from bot.slack.surfaces.home import CONFIGURE, EDIT, Home, render_version
+from bot.slack.surfaces.model_input import ListModels, model_input, read_model
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Users, Version
 from bot.telemetry import audit_log
@@ -45,8 +45,6 @@ FOLLOW_UPS = {value or DEFAULT: label for value, label in texts.FOLLOW_UPS_CHOIC
 
 
 Payload = Mapping[str, Any]
-ListModels = Callable[[], Awaitable[Sequence[str]]]
-"""The models to choose from; none if they are not known."""
 
 
 class ChannelModal:
@@ -159,7 +157,7 @@ def render_modal(
         multiline=True,
         max_length=INSTRUCTIONS_LENGTH,
     )
-    model = _model_input(settings.model, models)
+    model = model_input(settings.model, models)
     follow_ups = select("follow_ups", FOLLOW_UPS, settings.follow_ups or DEFAULT)
     users = select("users", texts.USERS_CHOICES, settings.users)
     people = users_select("people", settings.people)
@@ -189,15 +187,6 @@ def render_modal(
     )
 
 
-def _model_input(chosen: str, models: Sequence[str]) -> Block:
-    """A menu of the models, or a text where they are not known."""
-    if not models:
-        return text_input("model", value=chosen)
-    known = [chosen] if chosen and chosen not in models else []
-    labels = {DEFAULT: texts.MODEL_DEFAULT} | {name: name[:75] for name in (*known, *models)}
-    return select("model", labels, chosen or DEFAULT)
-
-
 def parse_settings(
     values: Mapping[str, Mapping[str, Payload]], servers: Sequence[str] = ()
 ) -> ChannelSettings:
@@ -208,13 +197,11 @@ def parse_settings(
         option = given.get(name, {}).get("selected_option") or {}
         return option["value"] if option.get("value") in allowed else default
 
-    model = given.get("model", {})
-    picked = (model.get("selected_option") or {}).get("value") or model.get("value") or ""
     on = {option.get("value") for option in given.get("servers", {}).get("selected_options") or ()}
     default = ChannelSettings()
     return ChannelSettings(
         instructions=(given.get("instructions", {}).get("value") or "").strip(),
-        model="" if picked == DEFAULT else picked.strip(),
+        model=read_model(given.get("model", {})),
         follow_ups=chosen("follow_ups", get_args(FollowUps), default.follow_ups),
         users=chosen("users", get_args(Users), default.users),
         people=tuple(given.get("people", {}).get("selected_users") or ()),

@@ -25,6 +25,7 @@ from bot.slack.blocks import (
     users_select,
 )
 from bot.slack.client import slack_errors
+from bot.slack.surfaces.model_input import ListModels, model_input, read_model
 from bot.slack.workspaces import Workspace
 from bot.store import Store
 from bot.store.workspace_settings import WorkspaceSettings
@@ -49,8 +50,15 @@ class WorkspaceModal:
     """Opens the modal and saves the submission; checks both times that the person is an admin."""
 
     def __init__(
-        self, workspace: Workspace, store: Store, tools: ToolSummary, try_key: TryKey
+        self,
+        workspace: Workspace,
+        store: Store,
+        tools: ToolSummary,
+        try_key: TryKey,
+        models: ListModels,
     ) -> None:
+        """`models` are those of the deployment's key of the AI server."""
+        self._models = models
         self._workspace = workspace
         self._store = store
         self._servers = tuple(server.name for server in tools.servers)[:MOST_SERVERS]
@@ -66,8 +74,10 @@ class WorkspaceModal:
         workspace = self._workspace
         if await workspace.people.is_admin(body["user"]["id"]):
             version = await self._store.workspaces.newest(workspace.id)
+            has_key = bool(workspace.ai_key)
+            models = () if has_key else await self._models()
             view = render_modal(
-                version.settings, version.number, self._servers, has_key=bool(workspace.ai_key)
+                version.settings, version.number, self._servers, models, has_key=has_key
             )
             try:
                 with slack_errors():
@@ -137,7 +147,12 @@ def home_blocks(workspace: Workspace) -> list[Block]:
 
 
 def render_modal(
-    settings: WorkspaceSettings, number: int, servers: Sequence[str], *, has_key: bool
+    settings: WorkspaceSettings,
+    number: int,
+    servers: Sequence[str],
+    models: Sequence[str] = (),
+    *,
+    has_key: bool,
 ) -> dict[str, Any]:
     """The form, filled with the settings of version `number`. A key is never shown."""
     instructions = text_input(
@@ -146,7 +161,7 @@ def render_modal(
         multiline=True,
         max_length=INSTRUCTIONS_LENGTH,
     )
-    model, key = text_input("model", value=settings.model), text_input("key", max_length=KEY_LENGTH)
+    model, key = model_input(settings.model, models), text_input("key", max_length=KEY_LENGTH)
     admins = users_select("admins", settings.admins)
     blocks = [
         input_block("instructions", texts.INSTRUCTIONS, instructions, hint=texts.INSTRUCTIONS_HINT),
@@ -183,7 +198,7 @@ def parse_settings(
     return replace(
         before,
         instructions=(values.get("instructions", {}).get("value") or "").strip(),
-        model=(values.get("model", {}).get("value") or "").strip(),
+        model=read_model(values.get("model", {})),
         admins=tuple(values.get("admins", {}).get("selected_users") or ()),
         servers_off=off,
     )
