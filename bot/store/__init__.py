@@ -32,7 +32,8 @@ from bot.store.dead import DeadLetter, DeadLetters
 from bot.store.feedback import Feedback, FeedbackBook
 from bot.store.flags import Flags
 from bot.store.hold import LegalHold
-from bot.store.inbox import Inbox, SeenBeats
+from bot.store.inbox import Inbox
+from bot.store.inbox_part import SeenBeats
 from bot.store.installations import Installation, Installations
 from bot.store.journal import Turn, Turns
 from bot.store.keys import Keys

@@ -13,7 +13,7 @@ from bot.models import Conversation, Thread
 from bot.store.claims import pairs
 from bot.store.connection import Connection
 from bot.store.corrupt import read_members
-from bot.store.inbox import TOMBSTONE_SECONDS
+from bot.store.inbox_part import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
 from bot.store.scripts import Call
 

@@ -7,7 +7,7 @@ from bot.models import Conversation, Message, Record, Thread, encode
 from bot.store.claims import Claim, pairs, parse_conversation
 from bot.store.connection import Connection
 from bot.store.corrupt import UNREADABLE, read_count, read_each, read_members
-from bot.store.inbox import TOMBSTONE_SECONDS
+from bot.store.inbox_part import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
 from bot.store.records import RecordWriter, decode_line
 from bot.store.scripts import Call

@@ -6,7 +6,7 @@ import json
 from bot.models import Message, encode
 from bot.store.connection import Connection
 from bot.store.conversations import fields_of
-from bot.store.inbox import SEEN_SECONDS
+from bot.store.inbox_part import SEEN_SECONDS
 from bot.store.journal import Turn
 from bot.store.keys import Keys
 

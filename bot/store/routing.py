@@ -8,7 +8,7 @@ from typing import Literal
 from bot.models import FollowUps, Message, Thread, decode, encode
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each
-from bot.store.inbox import SEEN_SECONDS, TOMBSTONE_SECONDS, Bounds
+from bot.store.inbox_part import SEEN_SECONDS, TOMBSTONE_SECONDS, Bounds
 from bot.store.journal import Turn
 from bot.store.keys import Keys
 from bot.store.redelivery import Redelivery

@@ -4,7 +4,7 @@ import time
 
 from bot.models import Conversation, Record
 from bot.store import steps
-from bot.store.inbox import RECORD_BYTES
+from bot.store.inbox_part import RECORD_BYTES
 from bot.store.journal import Turn
 from bot.store.records import newest
 from bot.store.steps import Attempt, Heard

@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from bot.models import Conversation, Record, Thread, Usage
 from bot.store import ChannelSettings, Claim, Feedback, Store
-from bot.store.inbox import RECORD_BYTES, Bounds, Inbox
+from bot.store.inbox import Inbox
+from bot.store.inbox_part import RECORD_BYTES, Bounds
 from bot.store.jobs import ask
 from bot.store.keys import FAMILIES
 from bot.store.routing import Routing

@@ -1,0 +1,143 @@
+"""The end of turns: their messages leave the inbox, answered or as a dead letter."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+
+from bot.models import Message, Record, Run, Usage, encode
+from bot.store.claims import SOURCE, Claim
+from bot.store.dead import DeadLetter
+from bot.store.feedback import LATEST_SECONDS
+from bot.store.inbox_part import RECORD_BYTES, RECORDS, RUNS, TOMBSTONE_SECONDS, InboxPart
+from bot.store.scripts import Call
+from bot.store.usage import ROWS_SECONDS, SUMS_SECONDS, Charge
+from bot.telemetry.log import log
+
+
+class Settling(InboxPart):
+    """Ends turns."""
+
+    async def settle(
+        self,
+        claim: Claim,
+        *,
+        answered: Sequence[Message] | None = None,
+        records: Sequence[Record] = (),
+        usage: Usage | None = None,
+        last_item_id: str = "",
+        owed: Sequence[Message] | None = None,
+        runs: Sequence[Run] = (),
+        kept: Sequence[Message] = (),
+        external: bool = False,
+        sources: Collection[str] = (),
+        charges: Sequence[Charge] = (),
+        reserved: Sequence[str] = (),
+        answer_ts: str = "",
+    ) -> str | None:
+        """End the turn: its messages are done, except those in `kept`, which wait for the next
+        turn.
+
+        The authors of `answered` (default: all messages) become participants of the conversation.
+        Atomically, `records` are appended to our record of it, `usage` is added to its counts,
+        `owed`, if given, replaces what the conversation is owed, and people are charged. The
+        turn's reservations under the keys `reserved` end. `external` and `sources` mark the
+        conversation as holding external content, for as long as it lives.
+
+        With `answer_ts` the turn's answer is the thread's last one from now on. Returns the ts of
+        the one before, if any.
+        """
+        messages = claim.messages if answered is None else answered
+        counts = asdict(usage or Usage()) | ({"external": 1} if external else {})
+        counts |= {SOURCE + source: 1 for source in sources}
+        return await self._settle(
+            claim,
+            None,
+            messages,
+            records,
+            counts,
+            last_item_id,
+            owed,
+            runs,
+            kept,
+            charges,
+            reserved,
+            answer_ts,
+        )
+
+    async def dead_letter(
+        self,
+        claim: Claim,
+        reason: str,
+        *,
+        dependency: str = "",
+        records: Sequence[Record] = (),
+    ) -> None:
+        """End the turn without an answer: its messages become a dead letter.
+
+        With a `dependency` the letter is retried once that recovers. Its conversation may hold
+        external content: how far the turn came is not known here.
+        """
+        letter = DeadLetter.of(claim, reason, dependency)
+        await self._settle(claim, letter, claim.messages, records, {"external": 1}, "", None, ())
+
+    async def _settle(
+        self,
+        claim: Claim,
+        letter: DeadLetter | None,
+        messages: Sequence[Message],
+        records: Sequence[Record],
+        counts: Mapping[str, int],
+        last_item_id: str,
+        owed: Sequence[Message] | None,
+        runs: Sequence[Run],
+        kept: Sequence[Message] = (),
+        charges: Sequence[Charge] = (),
+        reserved: Sequence[str] = (),
+        answer_ts: str = "",
+    ) -> str | None:
+        keys, thread = self._keys, claim.thread
+        people = dict.fromkeys(message.user_id for message in messages)
+        stamps = [message.ts for message in claim.messages]
+        counts = {"turns": 1, "messages": len(messages), **counts}
+        facts = [charge.facts(claim, turns=int(charge.is_first)) for charge in charges]
+        call = Call(
+            thread,
+            {
+                "runs": keys.runs(runs[-1].conversation_id if runs else ""),
+                "latest": keys.latest(thread),
+                "others": [
+                    *(keys.recent(thread.team_id, user) for user in people),
+                    *(key for charge in charges for key in charge.keys(keys, claim)),
+                ],
+            },
+            {
+                "claim": claim.fence,
+                "name": thread.key,
+                "place": f"{thread.channel_id}:{thread.thread_ts}",
+                "last_item_id": last_item_id,
+                "counts": json.dumps(counts),
+                "records": json.dumps(await self._records.encode(records)),
+                "letter_id": letter.id if letter else "",
+                "letter": encode(letter) if letter else "",
+                "most": RECORDS,
+                "most_bytes": RECORD_BYTES,
+                "tombstone_seconds": TOMBSTONE_SECONDS,
+                "owed": encode(tuple(owed), tuple[Message, ...]) if owed is not None else "",
+                "most_dead": self._bounds.dead_letters,
+                "run_ids": json.dumps([run.id for run in runs]),
+                "most_runs": RUNS,
+                "people": len(people),
+                "charges": json.dumps(facts),
+                "row_seconds": ROWS_SECONDS,
+                "sum_seconds": SUMS_SECONDS,
+                "answer": f"{claim.turn_id} {answer_ts}" if answer_ts else "",
+                "latest_seconds": LATEST_SECONDS,
+                "done": [ts for ts in stamps if ts not in {message.ts for message in kept}],
+            },
+        )
+        releases = [("HDEL", key, claim.turn_id) for key in reserved]
+        (dropped, previous), *_ = await self._connection.run_each([("settle", call)], *releases)
+        if dropped:
+            log.error("dead_letters_dropped", letters=dropped)
+        turn_id, _, ts = (previous or "").partition(" ")
+        return ts if ts and turn_id != claim.turn_id else None
