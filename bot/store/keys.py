@@ -31,7 +31,7 @@ FAMILIES = {
     "later": Family("zset", "threads by when they come back", "for ever", "one per busy thread"),
     "interrupts": Family("hash", "stops and resets by thread", "end of the turn", "busy threads"),
     "workers": Family("zset", "workers by the end of their lease", "a day after it", "workers"),
-    "pulse": Family("hash", "first and last heartbeat", "for ever", "3 fields"),
+    "pulse": Family("hash", "first and last heartbeat", "for ever", "8 fields"),
     "epoch": Family("string", "random value, new after a loss of data", "for ever", "one value"),
     "circuits": Family("hash", "circuit breakers by dependency", "1 min healthy", "dependencies"),
     "parked": Family("zset", "threads that wait for a dependency", "7 days", "busy threads"),

@@ -3,8 +3,8 @@
 A line is JSON: `role`, `ts` and `user_id`, which scripts read, and `z`: the rest of the `Record` as
 JSON, compressed (raw deflate) and in base 85. A line without `z` is a plain `Record`: that is how
 version 0.1 writes all lines, and how short ones stay. Version 0.1 keeps lines with `z`, and removes
-them with their person, but leaves them out when it rebuilds a conversation. So none is written
-while a worker runs that does not read them; `WORKER_FORMAT` shows which ones do.
+them with their person, but cannot rebuild a conversation that has some. So none is written until no
+worker of that version has run for a day; `WORKER_FORMAT` tells which ones read both.
 """
 
 import asyncio
@@ -23,6 +23,10 @@ from bot.store.keys import Keys
 
 WORKER_FORMAT = "z"
 """The last part of the name of each worker that reads compressed lines."""
+UPGRADE_SECONDS = 24 * 3600
+"""How long a worker of an older version may come back: a deploy that is rolled back."""
+YOUNG_SECONDS = 3600.0
+"""A deployment that is older, and new to us, was run by an older version."""
 CHECK_SECONDS = 60.0
 """How long the formats of the other workers are assumed to stay the same."""
 LARGEST_TEXT = 16_000_000
@@ -100,14 +104,15 @@ def size(line: str) -> int:
 
 
 def encode_evicted(record: Record) -> str:
-    """A line without its text. Version 0.1 takes it for corrupt, and leaves it out."""
-    return _render({"role": record.role, "ts": record.ts, "user_id": record.user_id})
+    """A line without its text."""
+    header = {"role": record.role, "ts": record.ts, "user_id": record.user_id}
+    return _render(header | {"text": "", "evicted": True})
 
 
 def _fields(record: Record) -> dict[str, Any]:
-    """The fields that differ from their defaults."""
+    """The fields that differ from their defaults, and those that version 0.1 needs."""
     fields: Mapping[str, Any] = json.loads(encode(record))
-    return {name: value for name, value in fields.items() if value or name == "text"}
+    return {name: value for name, value in fields.items() if value or name in ("text", "ts")}
 
 
 def _render(fields: Mapping[str, Any]) -> str:
@@ -144,9 +149,31 @@ class RecordWriter:
         return await asyncio.to_thread(lambda: [render(record) for record in records])
 
     async def compresses(self) -> bool:
-        """Whether no worker of version 0.1 runs, or died within the last day."""
+        """Whether no worker of version 0.1 has run within a day. It may be cached for a minute."""
         if time.monotonic() >= self._check_at:
-            names = await self._connection.execute("ZRANGE", self._keys.workers, 0, -1)
-            self._compresses = not any(map(_OLD_WORKER.fullmatch, names))
+            self._compresses = not await self._may_return()
             self._check_at = time.monotonic() + CHECK_SECONDS
         return self._compresses
+
+    async def _may_return(self) -> bool:
+        """Whether a worker of an older version runs, or may come back.
+
+        A killed one soon leaves the list of workers, so a flag remembers it.
+        """
+        keys = self._keys
+        flag = keys.flag("older_worker")
+        names, flagged, (born, upgraded) = await self._connection.execute_many(
+            [
+                ("ZRANGE", keys.workers, 0, -1),
+                ("EXISTS", flag),
+                ("HMGET", keys.pulse, "born", "upgraded"),
+            ]
+        )
+        is_new = born and not upgraded
+        was_older = is_new and time.time() - float(born) > YOUNG_SECONDS
+        if is_new:
+            await self._connection.execute("HSET", keys.pulse, "upgraded", 1)
+        if was_older or any(map(_OLD_WORKER.fullmatch, names)):
+            await self._connection.execute("SET", flag, "", "EX", UPGRADE_SECONDS)
+            return True
+        return bool(flagged)

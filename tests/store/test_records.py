@@ -1,6 +1,8 @@
 """Our record of a conversation: its stored forms, its size, and what it gives up for memory."""
 
+import json
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle
@@ -125,6 +127,41 @@ async def test_no_line_is_compressed_while_an_older_worker_may_read_it(
     writer = RecordWriter(store.connection, store.keys)
     [line] = await writer.encode([Record("assistant", LONG, "1.5")])
     assert ('"z"' in line) is (state == "left")
+
+
+async def test_no_line_is_compressed_for_a_day_after_an_older_worker_was_seen(store: Store) -> None:
+    """It was killed, and a deploy that is rolled back starts another one."""
+    old = "host.example:17:0a1b2c"
+    await deliver(store, "1.0")
+    await store.inbox.settle(await take_one(store, old))
+    await store.workers.beat(old, 60)
+    record = Record("assistant", LONG, "1.5")
+    for _ in range(2):
+        [line] = await RecordWriter(store.connection, store.keys).encode([record])
+        assert '"z"' not in line
+        await store.workers.hand_over(old)
+    assert await store.redis.ttl(store.keys.flag("older_worker")) > 86_000
+
+
+async def test_no_line_is_compressed_on_the_day_of_an_upgrade(store: Store) -> None:
+    """All older workers have left before the first new one came."""
+    await store.workers.beat("host.example:18:0a1b2d:z", 60)
+    await store.redis.hset(store.keys.pulse, "born", f"{time.time() - 7200:.6f}")
+    record = Record("assistant", LONG, "1.5")
+    for _ in range(2):
+        [line] = await RecordWriter(store.connection, store.keys).encode([record])
+        assert '"z"' not in line
+    await store.redis.delete(store.keys.flag("older_worker"))
+    [line] = await RecordWriter(store.connection, store.keys).encode([record])
+    assert '"z"' in line
+
+
+def test_a_plain_line_has_what_older_versions_need() -> None:
+    for line in (
+        encode_plain(Record("assistant", "", "")),
+        encode_evicted(Record("user", LONG, "1.5", "U1")),
+    ):
+        assert {"role", "text", "ts"} <= json.loads(line).keys()
 
 
 async def test_a_message_is_retracted_from_a_compressed_record(store: Store) -> None:
