@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from bot.slack.literal import visible
 from bot.store import Store
 from bot.store.audit import StoredLine
 from local_slack.app_pages import AppPage, Table
@@ -40,7 +41,7 @@ def audit_page(slack: LocalSlack, store: Store) -> AppPage:
 def _cells(stored: StoredLine) -> tuple[str, str, str, str]:
     line = stored.line
     when = datetime.fromtimestamp(line.at).astimezone().strftime("%H:%M:%S")
-    tool = f"{line.server}: {line.tool}" if line.server else line.tool
+    tool = visible(f"{line.server}: {line.tool}" if line.server else line.tool)
     return when, tool, line.policy, line.decision
 
 
