@@ -18,6 +18,7 @@ from typing import Literal
 from bot.engines import Engine
 from bot.errors import BotError, ConversationGone, Retry, RunFailed, StoreUnavailable
 from bot.retention import DAY, Retention
+from bot.slack.installed import access_circuit
 from bot.store import Store, jobs
 from bot.store.archive import Idle, Orphan
 from bot.telemetry import audit_log
@@ -203,6 +204,7 @@ class Sweeper:
             if 0 < state.removed_at < before:
                 keys = await self._store.team_data.delete(id)
                 await self._store.installations.forget(id)
+                await self._store.circuits.forget(access_circuit(id))
                 log.warning("workspace_data_deleted", team=id, keys=keys)
                 await self._keep_lease()
 

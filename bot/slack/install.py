@@ -20,6 +20,7 @@ from bot.settings import Settings
 from bot.slack.client import error_code, exchange, slack_errors
 from bot.slack.install_pages import Page, refused
 from bot.slack.install_state import COOKIE, SECONDS, InstallStates, new_browser
+from bot.slack.installed import access_circuit
 from bot.slack.manifest import CALLBACK_PATH
 from bot.store import Installation, Store
 from bot.telemetry.log import log
@@ -79,7 +80,7 @@ class Install:
             COOKIE,
             browser,
             max_age=SECONDS,
-            path="/slack",
+            path="/",
             secure=self._url.startswith("https:"),
             httponly=True,
             samesite="Lax",  # Slack sends the browser back with a link
@@ -92,12 +93,12 @@ class Install:
             installation = await self._install(request)
         except Refused as refusal:
             log.info("install_refused", reason=refusal.text, status=refusal.status)
-            response = refused(refusal.text, INSTALL_PATH, refusal.status).respond()
+            response = refused(refusal.text, self._url + INSTALL_PATH, refusal.status).respond()
         else:
             text = texts.installed_in(installation.name or installation.id)
             link = self._link_to_app(installation)
             response = Page(texts.INSTALLED, text, texts.OPEN, link).respond()
-            response.del_cookie(COOKIE, path="/slack")
+            response.del_cookie(COOKIE, path="/")
         return response
 
     async def _install(self, request: web.Request) -> Installation:
@@ -114,6 +115,7 @@ class Install:
             installation = await self._exchange(code)
             if not await self._store.installations.save(installation):
                 raise Refused(texts.REMOVED, 409)
+            await self._store.circuits.forget(access_circuit(installation.id))
         except StoreUnavailable:
             raise Refused(texts.STORE_DOWN, 503) from None
         self._on_change(installation.id)

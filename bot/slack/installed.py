@@ -1,7 +1,8 @@
 """The workspaces that installed the bot themselves, beside that of `SLACK_BOT_TOKEN`."""
 
+import asyncio
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class InstalledWorkspaces:
         self._timing = timing
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._note_from: dict[str, float] = {}
+        self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def own(self) -> Workspace | None:
@@ -69,19 +71,33 @@ class InstalledWorkspaces:
     async def find(self, id: str) -> Workspace | None:
         """The workspace, or None if the bot is not installed there. Raises StoreUnavailable, also
         if its row cannot be opened: Slack then delivers again what is lost otherwise."""
-        known = self._known.get(id)
-        if known is not None and time.monotonic() < known.until:
+        if known := self._fresh(id):
             return known.workspace
+        async with self._reading[id]:  # a burst of events reads and builds once
+            if known := self._fresh(id):
+                return known.workspace
+            return await self._look_up(id)
+
+    def _fresh(self, id: str) -> _Known | None:
+        known = self._known.get(id)
+        return known if known is not None and time.monotonic() < known.until else None
+
+    async def _look_up(self, id: str) -> Workspace | None:
         own = self._own
         if own is not None and id == own.id:
             row = await self._read(id, 0.0)
-            return self._keep(id, known, row, None).workspace
+            return self._keep(id, row, None).workspace
         installation = await self._read_installation(id)
         if installation is None:
             self.forget(id)
             return own if own is not None and id == own.identity.enterprise_id else None
         row = await self._read(id, installation.installed_at)
-        return self._keep(id, known, row, installation).workspace
+        return self._keep(id, row, installation).workspace
+
+    def is_own(self, id: str) -> bool:
+        """Whether `SLACK_BOT_TOKEN` is the installation of this workspace."""
+        own = self._own
+        return own is not None and id in (own.id, own.identity.enterprise_id)
 
     def forget(self, id: str) -> None:
         """Read the row again when it is next needed."""
@@ -99,9 +115,8 @@ class InstalledWorkspaces:
         with _readable(id):
             return _Row(installed_at, await book.newest(id), await book.ai_key(id) or "")
 
-    def _keep(
-        self, id: str, known: _Known | None, row: _Row, installation: Installation | None
-    ) -> _Known:
+    def _keep(self, id: str, row: _Row, installation: Installation | None) -> _Known:
+        known = self._known.get(id)
         if known is None or known.row != row:
             known = self._open(row, installation)
         if known.tokens is not None and installation is not None:

@@ -53,6 +53,9 @@ class Lifecycle:
         return True
 
     async def _remove(self, id: str, at: float, why: str) -> None:
+        if self._workspaces.is_own(id):
+            log.error("own_token_revoked", team=id, reason=why)
+            return
         installation = await self._store.installations.find(id)
         if installation is not None and at - installation.installed_at < SAME_MOMENT:
             is_late = at < installation.installed_at

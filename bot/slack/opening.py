@@ -21,6 +21,7 @@ async def open_workspaces(
     if settings.slack_bot_token is not None:
         guarded = guard_client(client, store.circuits, "slack:token")
         own = make_workspace(guarded, await identify(client), settings, timing)
+        await store.installations.keep_data(own.id)
     if own is not None and settings.slack_client_id is None:
         return OneWorkspace(own)
     return InstalledWorkspaces(own, store, client, settings, timing)

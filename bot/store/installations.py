@@ -94,6 +94,11 @@ class Installations:
         found = read_each(key, sorted(rows.items()), lambda row: decode(InstallState, row[1]))
         return {id: state for (id, _), state in found}
 
+    async def keep_data(self, id: str) -> None:
+        """Drop the note of a removal: the operator has a token of this workspace."""
+        if id not in await self._sealed.names(KIND):
+            await self.forget(id)
+
     async def forget(self, id: str) -> None:
         """Drop what is left of a removed installation, after its data."""
         await self._connection.execute("HDEL", self._keys.installed, id)

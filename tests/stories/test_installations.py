@@ -17,10 +17,12 @@ from bot.slack.workspace_checks import WorkspaceChecks
 from bot.store.keys import FAMILIES
 from bot.sweeper import Sweeper
 from bot.texts import install as texts
+from local_slack.delivery.events import Event
 from local_slack.local_slack import LocalSlack
+from local_slack.server import open_workspace
 from tests.deployment import CALLBACK, PUBLIC_URL, Deployment, open_deployment, query_of
 from tests.fakes.openai import held
-from tests.world import PATIENCE, wait_until
+from tests.world import PATIENCE, open_world, wait_until
 
 
 @pytest.fixture
@@ -253,3 +255,45 @@ async def test_the_doctor_names_refused_tokens_and_requests_without_installation
         token.state = "account_inactive" if token.team_id == "T2" else "valid"
     found = await look()
     assert (found.level, "token of T2" in found.text) == ("failed", True)
+
+
+async def test_a_burst_of_first_events_builds_the_workspace_once(deployment: Deployment) -> None:
+    await deployment.install("T1")
+    workspaces = [deployment.bot.workspaces.find("T1") for _ in range(50)]
+    assert len({id(each) for each in await asyncio.gather(*workspaces)}) == 1
+
+
+async def test_the_operators_own_token_is_no_installation_that_can_be_removed(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with (
+        open_workspace() as own,
+        open_deployment(
+            redis_url,
+            tmp_path,
+            slack_bot_token=own.bot_token,
+            slack_signing_secret=own.signing_secret,
+            slack_api_url=own.api_url,
+        ) as deployment,
+    ):
+        own.events_url = f"{deployment.url}/slack/events"
+        own_id, store = own.workspace.team_id, deployment.bot.store
+        for name in ("app_uninstalled", "tokens_revoked"):
+            event = {"type": name, "tokens": {"bot": [own.bot.id]}}
+            own.deliveries_to_app.send_event(Event(name, event))
+        await own.settled()
+        assert await store.installations.list() == {}
+        root = await own.user("alice").says("#general", "@bot hi")
+        await own.wait_for(lambda: own.replies("#general", root), PATIENCE)
+        assert (await deployment.bot.workspaces.find(own_id)) is not None
+        assert await deployment.bot.workspaces.find("T9") is None
+
+
+async def test_the_data_of_a_workspace_is_kept_once_the_operator_has_its_token(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_world(redis_url, tmp_path) as world:
+        team_id = world.slack.workspace.team_id
+        assert await world.bot.store.installations.remove(team_id, 5.0)
+        restarted = await world.replaced()
+        assert await restarted.bot.store.installations.list() == {}
