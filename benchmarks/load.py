@@ -1,0 +1,116 @@
+"""Conversations of many people at once, and what each of their turns cost."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from benchmarks.site import POST, STATUS, Site
+
+CHANNELS_OF_A_PERSON = 4
+"""Slack takes one message a second and channel."""
+
+
+@dataclass
+class Asked:
+    """One question: when it was sent, and when the answer was there."""
+
+    channel: str
+    root: str
+    at: float
+    answered: float = 0.0
+    sign: float = 0.0
+
+
+@dataclass
+class Load:
+    """The turns of a load, by whether they began a thread."""
+
+    roots: list[Asked] = field(default_factory=list)
+    follow_ups: list[Asked] = field(default_factory=list)
+    seconds: float = 0.0
+    costs: dict[str, float] = field(default_factory=dict)
+    """CPU seconds of `web`, `worker` and `redis`, and Redis's `requests` and `commands`."""
+
+    @property
+    def turns(self) -> int:
+        return len(self.roots) + len(self.follow_ups)
+
+    def figures(self, model_seconds: float) -> dict[str, float]:
+        """Milliseconds and counts a turn."""
+        each = 1000 / self.turns
+        cpu = {name: self.costs[name] * each for name in ("web", "worker", "redis")}
+        found = {
+            "turns a second": self.turns / self.seconds,
+            "CPU ms a turn: web": cpu["web"],
+            "CPU ms a turn: worker": cpu["worker"],
+            "CPU ms a turn: Redis": cpu["redis"],
+            "Redis requests a turn": self.costs["requests"] / self.turns,
+            "Redis commands a turn": self.costs["commands"] / self.turns,
+        }
+        for name, asked in (("root", self.roots), ("follow-up", self.follow_ups)):
+            overhead = [(each.answered - each.at - model_seconds) * 1000 for each in asked]
+            signs = [(each.sign - each.at) * 1000 for each in asked if each.sign]
+            found[f"overhead ms, {name}: p50"] = statistics.median(overhead)
+            found[f"overhead ms, {name}: p99"] = percentile(overhead, 99)
+            found[f"first sign ms, {name}: p50"] = statistics.median(signs or [0.0])
+        return found
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """A percentile of some values."""
+    return sorted(values)[min(len(values) - 1, len(values) * percent // 100)]
+
+
+async def talk(site: Site, people: int, threads: int) -> Load:
+    """Let `people` talk at once; each begins so many threads one after the other, and asks twice
+    in each."""
+    slack, load = site.slack, Load()
+    channels = iter(_channels(site, people))
+    own = [[next(channels) for _ in range(CHANNELS_OF_A_PERSON)] for _ in range(people)]
+    before, began = _costs(site), time.monotonic()
+
+    async def person(places: list[str]) -> None:
+        for number in range(threads):
+            channel = places[number % len(places)]
+            asked = await _ask(site, channel, "")
+            load.roots.append(asked)
+            load.follow_ups.append(await _ask(site, channel, asked.root))
+
+    await asyncio.gather(*(person(places) for places in own))
+    load.seconds = time.monotonic() - began
+    await slack.settled(60)
+    load.costs = {name: value - before[name] for name, value in _costs(site).items()}
+    return load
+
+
+def _channels(site: Site, people: int) -> Iterator[str]:
+    for number in range(people * CHANNELS_OF_A_PERSON):
+        yield site.slack.add_channel(f"c{number}", ["alice"]).id
+
+
+async def _ask(site: Site, channel: str, root: str) -> Asked:
+    """Ask, and wait for the post of the answer."""
+    at = time.monotonic()
+    alice = site.slack.user("alice")
+    ts = await alice.says(channel, "@bot What is the plan?", thread_ts=root or None)
+    asked = Asked(channel, root or ts, at)
+    posts = site.calls.setdefault((POST, channel, asked.root), [])
+    expected = len(posts) + 1 if root else 1
+    await site.slack.wait_for(lambda: len(posts) >= expected, 120)
+    asked.answered = posts[expected - 1]
+    signs = site.calls.get((STATUS, channel, asked.root), [])
+    asked.sign = next((sign for sign in signs if at <= sign <= asked.answered), 0.0)
+    return asked
+
+
+def _costs(site: Site) -> dict[str, float]:
+    redis = site.redis_figures()
+    return {
+        "web": site.cpu("web"),
+        "worker": site.cpu("worker"),
+        "redis": redis["cpu"],
+        "requests": redis["requests"],
+        "commands": redis["commands"],
+    }
