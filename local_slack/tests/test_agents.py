@@ -181,3 +181,22 @@ async def test_a_session_belongs_to_a_channel_of_the_bot(
         await client.agents_sessions_setStatus(
             channel_id=elsewhere.id, thread_ts=ts, status="active"
         )
+
+
+async def test_status_words_and_the_session_share_one_place(
+    slack: LocalSlack, client: AsyncWebClient, where: dict[str, Any]
+) -> None:
+    def shown() -> tuple[str, str, str]:
+        agent = slack.agent_thread("#general", where["thread_ts"])
+        assert agent.session
+        return agent.status, agent.session.status, agent.session.title
+
+    await client.assistant_threads_setStatus(**where, status="is thinking...")
+    assert shown() == ("is thinking...", "processing", "")
+    await client.assistant_threads_setTitle(**where, title="Tea")
+    await client.agents_sessions_setStatus(**where, status="processing")
+    assert shown() == ("", "processing", "Tea")
+    await client.assistant_threads_setStatus(**where, status="is writing...")
+    assert shown() == ("is writing...", "processing", "Tea")
+    await client.assistant_threads_setStatus(**where, status="")
+    assert shown() == ("", "active", "Tea")

@@ -38,10 +38,25 @@ def publish(workspace: Workspace, thread: AgentThread) -> None:
 def set_status(
     workspace: Workspace, channel_id: str, thread_ts: str, status: str, loading: list[str]
 ) -> None:
-    """Show a status line for two minutes, or clear it with ""."""
+    """Show a status line for two minutes, or clear it with "".
+
+    The line stands in the same place as the session's own row. It makes the session `processing`,
+    and its end makes it `active`.
+    """
     thread = agent_thread(workspace, channel_id, thread_ts)
     thread.status, thread.loading_messages = status, loading if status else []
     thread.status_until = workspace.clock.now() + STATUS_SECONDS
+    if status or thread.session:
+        set_session(workspace, channel_id, thread_ts, "processing" if status else "active")
+    publish(workspace, thread)
+
+
+def set_title(workspace: Workspace, channel_id: str, thread_ts: str, title: str) -> None:
+    """Set the title of a thread, and of its session."""
+    thread = agent_thread(workspace, channel_id, thread_ts)
+    thread.title = title
+    if thread.session:
+        thread.session.title = title
     publish(workspace, thread)
 
 

@@ -86,10 +86,9 @@ async def test_a_failed_turn_leaves_no_status_and_no_session(store: Store) -> No
 
 async def test_a_session_is_processing_until_the_answer(store: Store) -> None:
     async with open_scene(store) as scene:
-        await reply_after(
-            scene, lambda: around(scene)[1] == "processing", "here I am", session_after=0.0
-        )
-        assert calls(scene, "agents.sessions.setStatus") == ["processing", "active"]
+        method = "agents.sessions.setStatus"
+        await reply_after(scene, lambda: bool(calls(scene, method)), "here I am", session_after=0.0)
+        assert calls(scene, method) == ["processing", "active"]
         assert around(scene) == ("", "active")
 
 

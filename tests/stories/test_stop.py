@@ -1,6 +1,5 @@
 """Stopping an answer: by a word, by Slack's own button, by ours; and a stop without an answer."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -128,11 +127,9 @@ async def test_a_turn_ends_soon_after_a_stop_whatever_the_server_does(
         await world.slack.wait_for(lambda: world.fake.working)
         if streaming:
             await begun(world, "#general", root)
-        began = time.monotonic()
         await alice.says("#general", order, thread_ts=root)
         await world.replies("#general", root, 2 if order == "reset" else 1)
-        assert time.monotonic() - began < 15  # 3 s on an idle machine; the run continues for 30 s
-        assert world.fake.working
+        assert world.fake.working  # the run is held: only the stop can have ended the turn
         first = words(world.slack.replies("#general", root)[0])
         assert first.endswith("_Stopped._")
         await world.ask("#general", "@bot still there?", thread_ts=root)

@@ -35,9 +35,7 @@ def set_status(call: Call) -> Json:
 
 def set_title(call: Call) -> Json:
     channel, thread_ts = _thread(call)
-    thread = agents.agent_thread(call.workspace, channel.id, thread_ts)
-    thread.title = call.args.require("title")
-    agents.publish(call.workspace, thread)
+    agents.set_title(call.workspace, channel.id, thread_ts, call.args.require("title"))
     return {}
 
 
@@ -76,6 +74,7 @@ def set_session_status(call: Call) -> Json:
     status = call.args.require("status")
     if status not in agents.SESSION_STATUSES:
         raise invalid_arguments("must be a valid enum value [json-pointer:/status]")
+    agents.agent_thread(call.workspace, channel.id, thread_ts).status = ""
     session = agents.set_session(
         call.workspace, channel.id, thread_ts, status, title=title, initiator=initiator
     )
