@@ -45,8 +45,14 @@ NO_ADVISORIES = ("could not be audited", "ConnectionError", "ServiceError", "Max
 SERVERS = {
     "litellm": ("litellm[proxy]==1.108.7",),
     "transformers": ("transformers[serving]==5.24.0", "torch==2.15.0"),
+    "mcp": ("mcp-server-time==2026.10.19", "mcp-server-git==2026.10.19"),
 }
-"""Real AI servers of `test --servers`, with the packages of each."""
+"""Real AI and MCP servers of `test --servers`, with the packages of each."""
+NODE_SERVERS = (
+    "@modelcontextprotocol/server-filesystem@2026.8.31",
+    "@modelcontextprotocol/server-memory@2026.8.31",
+)
+"""MCP servers of npm for `test --servers`."""
 
 
 def setup() -> None:
@@ -144,7 +150,7 @@ def audit() -> None:
 
 
 def test_servers(*arguments: str) -> None:
-    """Install real AI servers, each into an environment of its own, and test the bot with them.
+    """Install real AI and MCP servers, each into an environment of its own, and test with them.
 
     One that cannot be installed is skipped. They take a few gigabytes.
     """
@@ -165,8 +171,18 @@ def test_servers(*arguments: str) -> None:
         )
         if made:
             installed.write_text(" ".join(packages))
+    _install_node_servers()
     os.environ["TEST_SERVERS"] = str(TOOLS / "servers")
     run(program("pytest"), "tests/servers", *arguments)
+
+
+def _install_node_servers() -> None:
+    path = TOOLS / "servers" / "node"
+    if shutil.which("npm") is None or (path / "node_modules").exists():
+        return
+    say(f"installing MCP servers of npm into {path.relative_to(ROOT)}")
+    path.mkdir(parents=True, exist_ok=True)
+    subprocess.call(["npm", "install", "--silent", "--prefix", str(path), *NODE_SERVERS], cwd=path)
 
 
 def all_tests() -> tuple[str, ...]:
