@@ -1,6 +1,7 @@
 """The Helm chart, rendered by Helm and checked with the schemas of Kubernetes."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from bot.settings import Settings
+from bot.settings import SECRETS, Settings
 from bot.telemetry import metrics
 from bot.timing import WorkerTiming
 from tests.ops.helm import CHART, KUBERNETES, find, objects, read_values, render, schema_file
@@ -200,6 +201,22 @@ def test_prometheus_gets_the_token_of_the_metrics(rendered: list[dict[str, Any]]
         [endpoint] = monitor["spec"]["endpoints"]
         token = endpoint["authorization"]["credentials"]
         assert token == {"name": "secrets", "key": "BOT_METRICS_TOKEN"}
+
+
+def test_the_ingress_has_the_routes_for_others(rendered: list[dict[str, Any]]) -> None:
+    """Probes and metrics stay inside the cluster."""
+    [rule] = find(objects(rendered[1]), "Ingress")["spec"]["rules"]
+    paths = tuple(each["path"] for each in rule["http"]["paths"])
+    page = (ROOT / "docs" / "reference" / "http.md").read_text()
+    routes = set(re.findall(r"^\| `(?:GET|POST) (/[^`]+)`", page, re.M))
+    inside = {"/healthz", "/readyz", "/metrics"}
+    assert {route for route in routes if not route.startswith(paths)} == inside
+
+
+def test_no_secret_can_be_given_as_a_value() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    refused = schema["properties"]["env"]["propertyNames"]["not"]["enum"]
+    assert {name.upper() for name in SECRETS} <= set(refused)
 
 
 def test_files_are_mounted_and_a_change_restarts_the_pods(
