@@ -49,7 +49,7 @@ class Admission:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class EngineInput:
     """The input of the engine.
 
     `before`: lines of the thread from before the bot joined. `messages`: the questions and the
@@ -65,8 +65,9 @@ class Reordered:
     """What is left of a turn that was begun again because older messages arrived.
 
     `times` counts that. `admitted` and `note` are those of its `Admission`, `usage` and `model` of
-    the runs that were cancelled. `attempt` is the one that uses the thread's own conversation; the
-    attempts behind it begin new ones. `restarted`: a run on that conversation was cancelled.
+    the runs that were cancelled. `attempt` is the number of the generation that uses the thread's
+    own conversation; later ones begin new ones. `restarted`: a run on that conversation was
+    cancelled.
     """
 
     times: int = 0
@@ -103,8 +104,8 @@ class GivenUp:
 
 @dataclass(frozen=True, slots=True)
 class FailedRun:
-    """A run that failed and is followed by another one; when (epoch seconds), in which attempt, and
-    what it used, if the server says so."""
+    """A run that failed and is followed by another one; when (epoch seconds), in which generation
+    (`attempt`), and what it used, if the server says so."""
 
     reason: str
     at: float
@@ -182,9 +183,9 @@ class Hosted:
 
 
 ADMISSION = Step("admission", Admission)
-HEARD = Step("heard", Heard)
-ATTEMPT = Step("rebuild", int)
-"""The number of the current `Attempt`."""
+ENGINE_INPUT = Step("heard", EngineInput)
+GENERATION = Step("rebuild", int)
+"""The number of the current `Generation`."""
 REORDERED = Step("reordered", Reordered)
 OVERFULL = Step("overfull", bool)
 """The conversation has to be shortened."""
@@ -222,19 +223,19 @@ SUMMARY_RUN = Step("summary:run", Run)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """The steps of one attempt of a turn to get an answer.
+class Generation:
+    """The steps of a turn on one conversation: a turn may rebuild its conversation.
 
-    The first one uses the thread's conversation. Each further one continues in a new conversation,
-    rebuilt from our record, because the engine lost the old one or it was too long (but see
-    `Reordered`).
+    The first generation uses the thread's conversation. Each further one continues in a new
+    conversation, rebuilt from our record, because the engine lost the old one or it was too long
+    (but see `Reordered`).
     """
 
     number: int
 
     @property
     def conversation(self) -> Step[Conversation]:
-        """The conversation, where the attempt creates one."""
+        """The conversation, where the generation begins with a new one."""
         return Step(f"conversation:{self.number}", Conversation)
 
     def append(self, ts: str) -> Step[str]:
@@ -269,7 +270,7 @@ class Attempt:
 
 
 def call(key: str, number: int = 0) -> Step[Called]:
-    """A call, by its `Attempt.call_key`. Each input that its tool asks for makes one more step."""
+    """A call, by its `Generation.call_key`. Each input that its tool asks for is one more step."""
     return Step(f"call:{key}:{number}" if number else f"call:{key}", Called)
 
 

@@ -8,7 +8,7 @@ from bot.models import Answer, Conversation, Message
 from bot.slack.answer.reply import Reply
 from bot.store import steps
 from bot.store.journal import Turn
-from bot.store.steps import Attempt, Heard
+from bot.store.steps import EngineInput, Generation
 from bot.texts.answers import HERE, apology, stopped
 from bot.tools.toolbox import Offer
 from bot.turn.batch import Request, account_owner
@@ -62,15 +62,15 @@ async def _answer(
     turn: Turn, services: Services, request: Request, reply: Reply, interrupt: Interrupt
 ) -> Answer:
     """Get an answer in the thread's conversation, or in a new one."""
-    attempt = Attempt(turn.recall(steps.ATTEMPT) or 0)
+    generation = Generation(turn.recall(steps.GENERATION) or 0)
     engine = FileFallback(services.engine, turn)
-    order, offer = await _prepare(turn, services, request, attempt, engine, interrupt)
-    for message in order.messages:
-        await _append(turn, engine, order, message, attempt)
+    run_request, offer = await _prepare(turn, services, request, generation, engine, interrupt)
+    for message in run_request.messages:
+        await _append(turn, engine, run_request, message, generation)
     story = Story(reply, titles_of(offer))
-    reruns = Reruns(Runner(turn, services, engine, story, interrupt), attempt)
+    reruns = Reruns(Runner(turn, services, engine, story, interrupt), generation)
     calling = Calling(turn, services, request, offer, interrupt, story.show_card)
-    ended = await Rounds(calling, engine, attempt, story, reruns).run(order)
+    ended = await Rounds(calling, engine, generation, story, reruns).run(run_request)
     return await _finish(turn, services, ended, interrupt)
 
 
@@ -78,65 +78,65 @@ async def _prepare(
     turn: Turn,
     services: Services,
     request: Request,
-    attempt: Attempt,
+    generation: Generation,
     engine: FileFallback,
     interrupt: Interrupt,
 ) -> tuple[RunRequest, Offer]:
     """The input of the first run and the tools on offer. What does not depend on each other is
     prepared concurrently."""
     channel_id, off = turn.claim.thread.channel_id, turn.claim.channel.servers_off
-    (heard, conversation), (files, offer) = await together(
-        _converse(turn, services, request, attempt, interrupt),
+    (given, conversation), (files, offer) = await together(
+        _converse(turn, services, request, generation, interrupt),
         together(
-            load_files(turn, services, request.questions, engine.reads, attempt.run),
+            load_files(turn, services, request.questions, engine.reads, generation.run),
             services.toolbox.offer(channel_id, off, account_owner(request)),
         ),
     )
-    if not turn.is_begun(attempt.run):
+    if not turn.is_begun(generation.run):
         interrupt.check_order()
-    order = RunRequest(
+    run_request = RunRequest(
         conversation,
-        heard.messages,
-        replace(request.options, user_id=heard.messages[-1].user_id),
+        given.messages,
+        replace(request.options, user_id=given.messages[-1].user_id),
         turn.id,
         files=files,
         functions=functions_of(offer),
         hosted=offer.hosted,
         withheld=offer.withheld,
-        earlier=earlier_outputs(turn, attempt),
-        restarted=is_restarted(turn, attempt),
+        earlier=earlier_outputs(turn, generation),
+        restarted=is_restarted(turn, generation),
     )
-    return order, offer
+    return run_request, offer
 
 
 async def _converse(
-    turn: Turn, services: Services, request: Request, attempt: Attempt, interrupt: Interrupt
-) -> tuple[Heard, Conversation]:
+    turn: Turn, services: Services, request: Request, generation: Generation, interrupt: Interrupt
+) -> tuple[EngineInput, Conversation]:
     """The messages for the engine, and the conversation that they belong to."""
-    heard = await collect_input(turn, services, request)
-    if not turn.is_begun(attempt.run):
+    given = await collect_input(turn, services, request)
+    if not turn.is_begun(generation.run):
         interrupt.check_order()
-    conversation = await open_conversation(turn, services, request, heard, attempt)
+    conversation = await open_conversation(turn, services, request, given, generation)
     if any(message.files for message in request.questions):
         await turn.save()  # loading files may take long
-    return heard, conversation
+    return given, conversation
 
 
 async def _append(
     turn: Turn,
     engine: Engine,
-    order: RunRequest,
+    run_request: RunRequest,
     message: Message,
-    attempt: Attempt,
+    generation: Generation,
 ) -> None:
     async def append(again: bool) -> str:
-        offered, again = order.files.get(message.ts, ()), again or turn.claim.retried
+        offered, again = run_request.files.get(message.ts, ()), again or turn.claim.retried
         return await engine.append(
-            order.conversation, message, turn_id=turn.id, again=again, files=offered
+            run_request.conversation, message, turn_id=turn.id, again=again, files=offered
         )
 
     if engine.appends:
-        step = attempt.append(message.ts)
+        step = generation.append(message.ts)
         await turn.once(step, append, undone_by=NOTHING_SENT, deferred=True)
 
 

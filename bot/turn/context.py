@@ -11,7 +11,7 @@ from dataclasses import replace
 from bot.models import Message, Record, Thread
 from bot.slack.threads import Line
 from bot.store.journal import Turn
-from bot.store.steps import HEARD, Heard
+from bot.store.steps import ENGINE_INPUT, EngineInput
 from bot.texts.prompts import BARE_MENTION, NO_WORDS
 from bot.turn.batch import Request
 from bot.turn.services import Services
@@ -22,7 +22,7 @@ _REFERENCE = re.compile(
 """A person, a user group or a channel that is still an id."""
 
 
-async def collect_input(turn: Turn, services: Services, request: Request) -> Heard:
+async def collect_input(turn: Turn, services: Services, request: Request) -> EngineInput:
     """All messages for the engine in this turn, in Slack's order.
 
     If several people write in the thread, or did before, each message begins with its author's
@@ -30,7 +30,7 @@ async def collect_input(turn: Turn, services: Services, request: Request) -> Hea
     """
     store, threads, asked = services.store, services.threads, request.messages
 
-    async def work() -> Heard:
+    async def work() -> EngineInput:
         background = await store.routing.catch_up(turn, asked[-1].ts)
         before = await _before(turn, services, request) if background.first else []
         since = float(asked[0].ts) if before else 0.0
@@ -48,12 +48,12 @@ async def collect_input(turn: Turn, services: Services, request: Request) -> Hea
         ids = _mentioned(before, messages) | speakers - {""}
         names = await threads.names.of(ids, turn.claim.thread, asked[-1].user_id)
         several = len(speakers) > 1
-        return Heard(
+        return EngineInput(
             tuple(_record(line, names, several=several) for line in before),
             tuple(_spoken(message, names, several=several) for message in messages),
         )
 
-    return await turn.derive(HEARD, work)
+    return await turn.derive(ENGINE_INPUT, work)
 
 
 async def _without_protected(services: Services, overheard: list[Message]) -> list[Message]:

@@ -7,21 +7,21 @@ from bot.store import steps
 from bot.store.inbox_part import RECORD_BYTES
 from bot.store.journal import Turn
 from bot.store.records import newest
-from bot.store.steps import Attempt, Heard
+from bot.store.steps import EngineInput, Generation
 from bot.telemetry.log import log
 from bot.turn.batch import Request
 from bot.turn.context import recollect
-from bot.turn.reordering import own_attempt
+from bot.turn.reordering import own_generation
 from bot.turn.rollover import shorten
 from bot.turn.services import Services
 
 
 async def open_conversation(
-    turn: Turn, services: Services, request: Request, heard: Heard, attempt: Attempt
+    turn: Turn, services: Services, request: Request, given: EngineInput, generation: Generation
 ) -> Conversation:
     """The thread's conversation, or a new one filled from our record."""
     known = request.conversation
-    is_first = attempt.number == own_attempt(turn)
+    is_first = generation.number == own_generation(turn)
     is_full = is_first and bool(known and known.messages >= services.rollover_messages)
     if is_first and known and known.engine == services.engine.name and not is_full:
         return known
@@ -34,15 +34,15 @@ async def open_conversation(
         if is_full or turn.recall(steps.OVERFULL):
             history = await shorten(turn, services.engine, services.store, request, history)
             records[:] = history
-        return await _begin(turn, services, request, [*history, *heard.before])
+        return await _begin(turn, services, request, [*history, *given.before])
 
-    return await turn.begin(attempt.conversation, begin, records, deferred=True)
+    return await turn.begin(generation.conversation, begin, records, deferred=True)
 
 
 async def start_over(turn: Turn) -> None:
-    """Let the next attempt use a new conversation."""
+    """Let the next generation begin a new conversation."""
     log.warning("conversation_rebuilt", thread=turn.claim.thread.key, turn=turn.id)
-    await turn.note(steps.ATTEMPT, (turn.recall(steps.ATTEMPT) or 0) + 1)
+    await turn.note(steps.GENERATION, (turn.recall(steps.GENERATION) or 0) + 1)
 
 
 async def _history(turn: Turn, services: Services, request: Request) -> list[Record]:

@@ -62,12 +62,12 @@ def _was_hosted(turn: Turn) -> bool:
 
 def _heard_others(turn: Turn, request: Request) -> bool:
     """Other people's words, files, link previews and forwarded messages."""
-    known, heard = request.conversation, turn.recall(steps.HEARD)
+    known, given = request.conversation, turn.recall(steps.ENGINE_INPUT)
     requester = request.last.user_id
     if known is not None and known.user_id != requester:
         return True
-    messages = heard.messages if heard else request.messages
-    if heard and heard.before:
+    messages = given.messages if given else request.messages
+    if given and given.before:
         return True
     return any(
         message.user_id != requester

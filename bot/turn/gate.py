@@ -44,7 +44,7 @@ class Gate:
         admission, reordered = turn.recall(ADMISSION), turn.recall(REORDERED)
         if admission is None:
             everything = tuple(message.ts for message in batch.requests)
-            deletions = {retraction(order.ts).name for order in batch.retractions}
+            deletions = {retraction(command.ts).name for command in batch.retractions}
             went_on = bool(claim.intents - deletions) or BACKGROUND.name in claim.steps
             if went_on and reordered is None:
                 admission = Admission(everything)

@@ -5,10 +5,10 @@ from bot.slack.markdown.clean import clean
 from bot.slack.markdown.render import in_thread
 from bot.store import steps
 from bot.store.journal import Turn
-from bot.store.steps import Attempt, Heard
+from bot.store.steps import EngineInput, Generation
 from bot.turn.batch import Request
 from bot.turn.external import left_behind
-from bot.turn.reordering import own_attempt
+from bot.turn.reordering import own_generation
 from bot.turn.rounds_so_far import made_outputs, runs_of
 from bot.turn.services import Services
 from bot.turn.unkept import delete_conversation, leave_conversation
@@ -39,10 +39,10 @@ async def record(
     if answer.outcome in ("reset", "nothing"):
         return await inbox.settle(turn.claim, answered=request.messages)
     questions = request.questions
-    heard = turn.recall(steps.HEARD) or Heard(messages=questions)
-    said = [*heard.before]
+    given = turn.recall(steps.ENGINE_INPUT) or EngineInput(messages=questions)
+    said = [*given.before]
     kept = turn.recall(steps.KEPT_FILES) or {}
-    said += [Record("user", m.text, m.ts, m.user_id, kept.get(m.ts, "")) for m in heard.messages]
+    said += [Record("user", m.text, m.ts, m.user_id, kept.get(m.ts, "")) for m in given.messages]
     outputs = made_outputs(turn)
     text = await in_thread(clean, answer.text)
     said.append(Record("assistant", text, questions[-1].ts, outputs=outputs))
@@ -57,7 +57,7 @@ async def record(
         runs=runs_of(turn),
         external=left.external,
         sources=left.sources,
-        owed=() if services.engine.appends else owed(turn, request, answer, heard.messages),
+        owed=() if services.engine.appends else owed(turn, request, answer, given.messages),
         charges=services.limits.charges(turn, answer, questions),
         reserved=services.limits.reserved(questions),
         answer_ts=rated_ts,
@@ -86,6 +86,8 @@ def owed_after(
     """The messages that the engine may lack after an incomplete turn: `messages`, and those owed
     before, unless the turn began a new conversation, which holds our whole record.
     """
-    own = own_attempt(turn)
-    rebuilt = turn.recall(Attempt(own).conversation) or (turn.recall(steps.ATTEMPT) or 0) > own
+    own = own_generation(turn)
+    rebuilt = (
+        turn.recall(Generation(own).conversation) or (turn.recall(steps.GENERATION) or 0) > own
+    )
     return messages if before is None or rebuilt else (*before.owed, *messages)

@@ -10,13 +10,13 @@ from bot.errors import OutOfOrder
 from bot.models import Usage, encode
 from bot.store import steps
 from bot.store.journal import Turn, Turns
-from bot.store.steps import Admission, Attempt, Reordered
+from bot.store.steps import Admission, Generation, Reordered
 from bot.telemetry.log import log
 from bot.turn.rounds_so_far import add_usage, rounds_of
 
 MOST_TIMES = 5
 """Times that a turn begins again; messages that are later still are answered by the next one."""
-REDONE = (steps.HEARD, steps.ADMISSION, steps.UNREAD, steps.KEPT_FILES)
+REDONE = (steps.ENGINE_INPUT, steps.ADMISSION, steps.UNREAD, steps.KEPT_FILES)
 """Steps that depend on the messages of a turn."""
 
 
@@ -38,9 +38,9 @@ async def begin_again(turns: Turns, engine: Engine, turn: Turn, error: OutOfOrde
     before = turn.recall(steps.REORDERED) or Reordered()
     everything = tuple(message.ts for message in turn.claim.messages)
     admission = turn.recall(steps.ADMISSION) or Admission(everything, before.note)
-    number = turn.recall(steps.ATTEMPT) or 0
+    number = turn.recall(steps.GENERATION) or 0
     is_clean = not _touched(turn, engine, number)
-    started = turn.recall(Attempt(number).run) is not None
+    started = turn.recall(Generation(number).run) is not None
     again = Reordered(
         times=before.times + 1,
         admitted=admission.admitted,
@@ -53,7 +53,7 @@ async def begin_again(turns: Turns, engine: Engine, turn: Turn, error: OutOfOrde
     number += started or not is_clean
     values = {
         steps.REORDERED.name: encode(again, Reordered),
-        steps.ATTEMPT.name: encode(number, int),
+        steps.GENERATION.name: encode(number, int),
     }
     return await turns.begin_again(turn, [step.name for step in REDONE], values)
 
@@ -61,12 +61,12 @@ async def begin_again(turns: Turns, engine: Engine, turn: Turn, error: OutOfOrde
 def _touched(turn: Turn, engine: Engine, number: int) -> bool:
     """Whether the conversation holds what the turn must not find there when it begins again: one
     that it began itself was filled from a history that may hold the late messages already."""
-    began = turn.journal.keys() & {f"?{Attempt(n).conversation.name}" for n in range(number + 1)}
+    began = turn.journal.keys() & {f"?{Generation(n).conversation.name}" for n in range(number + 1)}
     return bool(began) or (engine.appends and _appended(turn, number))
 
 
 def _appended(turn: Turn, number: int) -> bool:
-    prefix = Attempt(number).append("").name
+    prefix = Generation(number).append("").name
     return any(field[1:].startswith(prefix) for field in turn.journal)
 
 
@@ -74,12 +74,12 @@ def _reported(usage: Usage | None) -> Usage | None:
     return usage if usage != Usage() else None
 
 
-def is_restarted(turn: Turn, attempt: Attempt) -> bool:
-    """Whether a run of this turn was cancelled on the conversation that the attempt uses."""
+def is_restarted(turn: Turn, generation: Generation) -> bool:
+    """Whether a run of this turn was cancelled on the conversation that the generation uses."""
     before = turn.recall(steps.REORDERED) or Reordered()
-    return before.restarted and before.attempt == attempt.number
+    return before.restarted and before.attempt == generation.number
 
 
-def own_attempt(turn: Turn) -> int:
-    """The number of the attempt that uses the thread's own conversation."""
+def own_generation(turn: Turn) -> int:
+    """The number of the generation that uses the thread's own conversation."""
     return (turn.recall(steps.REORDERED) or Reordered()).attempt

@@ -12,7 +12,7 @@ from bot.engines import RunRequest
 from bot.errors import ConversationGone, RateLimited, RunFailed
 from bot.models import Run
 from bot.store.journal import Turn
-from bot.store.steps import FAILED_RUNS, Attempt, FailedRun
+from bot.store.steps import FAILED_RUNS, FailedRun, Generation
 from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.texts.status import TRYING_AGAIN
@@ -35,31 +35,33 @@ LITTLE = 200
 
 @dataclass(frozen=True, slots=True)
 class Reruns:
-    """The runs of one attempt of a turn, failed ones included."""
+    """The runs of one generation of a turn, failed ones included."""
 
     runner: Runner
-    attempt: Attempt
+    generation: Generation
 
-    async def run(self, order: RunRequest, number: int) -> Result:
+    async def run(self, run_request: RunRequest, number: int) -> Result:
         """Make the run of a round; it is repeated in the first round only, before any call."""
         while True:
             failed = self._failed
-            own = [each for each in failed if each.attempt == self.attempt.number]
+            own = [each for each in failed if each.attempt == self.generation.number]
             if own and own[-1].run and own[-1].reason == "run_lost":
-                await self._leave_behind(own[-1].run, order)
+                await self._leave_behind(own[-1].run, run_request)
                 raise ConversationGone(own[-1].run.conversation_id)
-            attempt = self.attempt
-            step = attempt.run_of(number) if number else attempt.repeated_run(len(own))
-            order = replace(order, failed=frozenset(each.run.id for each in own if each.run))
+            generation = self.generation
+            step = generation.run_of(number) if number else generation.repeated_run(len(own))
+            run_request = replace(
+                run_request, failed=frozenset(each.run.id for each in own if each.run)
+            )
             if own and not number and not self._turn.is_begun(step):
                 await self._pause(own[-1])
             try:
-                return await self.runner.run(order, step)
+                return await self.runner.run(run_request, step)
             except RunFailed as error:
                 run = self._turn.recall(step)
                 if number or not self._may_repeat(error, len(failed)):
                     if run and error.reason == "run_lost":
-                        await self._leave_behind(run, order)
+                        await self._leave_behind(run, run_request)
                     raise
                 await self._note(error, run)
 
@@ -72,7 +74,7 @@ class Reruns:
 
     async def _note(self, error: RunFailed, run: Run | None) -> None:
         failed = self._failed
-        this = FailedRun(error.reason, time.time(), self.attempt.number, run, error.usage)
+        this = FailedRun(error.reason, time.time(), self.generation.number, run, error.usage)
         await self._turn.note(FAILED_RUNS, (*failed, this))
         log.warning(
             "run_repeated",
@@ -87,11 +89,11 @@ class Reruns:
             await self._services.throttle.pause(RateLimited(error.reason))
         await self.runner.story.begin_again(TRYING_AGAIN)
 
-    async def _leave_behind(self, run: Run, order: RunRequest) -> None:
+    async def _leave_behind(self, run: Run, run_request: RunRequest) -> None:
         """Continue in a new conversation: the server may keep that of a lost run locked."""
         await self._services.store.conversations.abandon(self._turn.claim)
         work = finish_stopped(
-            self._turn, self._services, run, order.conversation, tuple(order.messages)
+            self._turn, self._services, run, run_request.conversation, tuple(run_request.messages)
         )
         self._services.background.start(work)
 

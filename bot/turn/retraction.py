@@ -16,49 +16,53 @@ DELETE_SECONDS = 10.0
 """Timeout for deleting a message on the server; after that the conversation is replaced."""
 
 
-async def retract(turn: Turn, services: Services, orders: Sequence[Message]) -> Conversation | None:
+async def retract(
+    turn: Turn, services: Services, commands: Sequence[Message]
+) -> Conversation | None:
     """Carry out commands of the kind `retract`; a legal hold keeps them until it ends.
 
     The text of a command is the ts of the deleted message, or the id of a person whose messages are
     all to be removed. Returns the thread's conversation afterwards.
     """
-    if not orders:
+    if not commands:
         return turn.claim.conversation
     is_held = await services.store.hold.is_on()
-    for order in orders:
-        record_deletion(order, "message" if order.text[:1].isdigit() else "person", held=is_held)
+    for command in commands:
+        record_deletion(
+            command, "message" if command.text[:1].isdigit() else "person", held=is_held
+        )
         if is_held:
-            await services.store.hold.keep(order)
+            await services.store.hold.keep(command)
         else:
-            await _retract(turn, services, order)
+            await _retract(turn, services, command)
     if is_held:
         return turn.claim.conversation
     conversation = await services.store.conversations.find(turn.claim.thread)
     if conversation is None:
         return None
-    gone = {order.text for order in orders}
+    gone = {command.text for command in commands}
     owed = (m for m in conversation.owed if m.ts not in gone and m.user_id not in gone)
     return replace(conversation, owed=tuple(owed))
 
 
-async def _retract(turn: Turn, services: Services, order: Message) -> None:
+async def _retract(turn: Turn, services: Services, command: Message) -> None:
     conversations = services.store.conversations
 
     async def forget_person(_: bool) -> bool:
-        await conversations.forget_person(turn.claim, order.text)
+        await conversations.forget_person(turn.claim, command.text)
         if before := turn.claim.conversation:
             return await delete_now(services.store, services.engine, before)
         return True
 
     async def forget_message(again: bool) -> bool:
-        deleted = await _delete_message(turn, services, order.text, again=again)
-        await conversations.retract(turn.claim, order.text)
+        deleted = await _delete_message(turn, services, command.text, again=again)
+        await conversations.retract(turn.claim, command.text)
         if not deleted:
             await conversations.abandon(turn.claim)
         return deleted
 
-    is_person = not order.text[:1].isdigit()
-    await turn.once(retraction(order.ts), forget_person if is_person else forget_message)
+    is_person = not command.text[:1].isdigit()
+    await turn.once(retraction(command.ts), forget_person if is_person else forget_message)
 
 
 async def _delete_message(turn: Turn, services: Services, ts: str, *, again: bool) -> bool:

@@ -9,7 +9,7 @@ from bot.engines import Engine, RunRequest
 from bot.errors import BotError, RunFailed, StoreUnavailable, Superseded
 from bot.models import MadeFile, Run, Update
 from bot.store.journal import Turn
-from bot.store.steps import Asked, Attempt, Hosted
+from bot.store.steps import Asked, Generation, Hosted
 from bot.telemetry.log import log
 from bot.texts import tools as texts
 from bot.tools.toolbox import Offer
@@ -31,54 +31,54 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """The runs of one attempt of a turn."""
+    """The rounds of one generation of a turn."""
 
     calling: Calling
     engine: Engine
-    attempt: Attempt
+    generation: Generation
     story: Story
     reruns: Reruns
 
-    async def run(self, order: RunRequest) -> Ended:
+    async def run(self, run_request: RunRequest) -> Ended:
         """Start and follow runs until one ends without calls, or the turn is interrupted.
 
         By then every call has its output, even if the last run fails.
         """
         for number in count():
-            asked = self._turn.recall(self.attempt.asked(number))
+            asked = self._turn.recall(self.generation.asked(number))
             if asked is None:
-                ended = await self._run(replace(order, may_call=self._may_call()), number)
+                ended = await self._run(replace(run_request, may_call=self._may_call()), number)
                 if isinstance(ended, Ended):
                     return ended
                 asked = ended
             self.story.add(asked)
-            order = replace(
-                order,
+            run_request = replace(
+                run_request,
                 files={},
                 asked_by=asked.run,
                 asked_after=asked.last_item_id,
                 outputs=await self._outputs(asked, number),
-                earlier=(*order.earlier, *order.outputs),
+                earlier=(*run_request.earlier, *run_request.outputs),
             )
         raise AssertionError("count never ends")
 
-    async def _run(self, order: RunRequest, number: int) -> Ended | Asked:
+    async def _run(self, run_request: RunRequest, number: int) -> Ended | Asked:
         """Make one run: returns the end of the turn, or the recorded calls of the run."""
         story = self.story
         try:
-            run, update = await self.reruns.run(order, number)
+            run, update = await self.reruns.run(run_request, number)
         except RunFailed as error:
             await self._note_hosted(error.hosted, number)
-            await self._close(order)
+            await self._close(run_request)
             error.text = story.whole(Update(error.status, error.text)).text
             raise
         await self._note_hosted(update.hosted, number)
         if run and update.calls:
             asked = _asked(run, update)
-            await self._turn.note(self.attempt.asked(number), asked)
+            await self._turn.note(self.generation.asked(number), asked)
             return asked
         if update.status == "cancelled":
-            await self._close(order)
+            await self._close(run_request)
         files = tuple((run, file) for file in update.files) if run else ()
         return Ended(run, story.whole(update), (*story.files, *files))
 
@@ -86,14 +86,14 @@ class Rounds:
         """Record the calls that the AI server made itself."""
         if not calls:
             return
-        await self._turn.note(self.attempt.hosted(number), Hosted(calls))
+        await self._turn.note(self.generation.hosted(number), Hosted(calls))
         for index, call in enumerate(calls):
-            key = f"{self.attempt.call_key(number, index)}.hosted"
+            key = f"{self.generation.call_key(number, index)}.hosted"
             await self.calling.audit_hosted(key, call)
 
     async def _outputs(self, asked: Asked, number: int) -> tuple[FunctionOutput, ...]:
         """Make the calls of a round, within the limits; returns their outputs for the model."""
-        keys = [self.attempt.call_key(number, index) for index in range(len(asked.calls))]
+        keys = [self.generation.call_key(number, index) for index in range(len(asked.calls))]
         calls = dict(zip(keys, asked.calls, strict=True))
         allowed = self._calls_left(calls)
         if not await self._has_budget():
@@ -102,7 +102,7 @@ class Rounds:
         await self.calling.refuse(dict(list(calls.items())[allowed:]), texts.TOO_MANY_CALLS)
         await self.calling.refuse(calls, texts.STOPPED)  # calls that an interrupt has cut off
         *_, last = rounds_of(self._turn)
-        if self._turn.recall(self.attempt.run_of(number + 1)):
+        if self._turn.recall(self.generation.run_of(number + 1)):
             return last.outputs  # the model has them
         return await self.calling.with_unkept(calls, last.outputs)
 
@@ -123,15 +123,17 @@ class Rounds:
         )
         return len(rounds) < config.rounds and made < config.calls and not spent
 
-    async def _close(self, order: RunRequest) -> None:
+    async def _close(self, run_request: RunRequest) -> None:
         """End a turn whose conversation may contain calls without outputs.
 
         If the server does not accept them, the thread continues in a new conversation.
         """
-        if order.asked_by is None:
+        if run_request.asked_by is None:
             return
         try:
-            await self.engine.close_calls(order.conversation, order.asked_by, order.outputs)
+            await self.engine.close_calls(
+                run_request.conversation, run_request.asked_by, run_request.outputs
+            )
         except (StoreUnavailable, Superseded):
             raise
         except BotError as error:

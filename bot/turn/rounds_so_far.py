@@ -8,7 +8,7 @@ from bot.calls import FunctionCall, FunctionOutput, HostedCall
 from bot.models import Run, Usage
 from bot.store import steps
 from bot.store.journal import Turn
-from bot.store.steps import Asked, Attempt, Called
+from bot.store.steps import Asked, Called, Generation
 from bot.texts.tools import NOT_MADE, UNKNOWN
 
 KEPT_CHARS = 4_000
@@ -32,8 +32,8 @@ class Round:
 def runs_of(turn: Turn) -> list[Run]:
     """The runs that the turn started."""
     found: list[Run] = []
-    for attempt in attempts_of(turn):
-        for family in (map(attempt.run_of, count()), map(attempt.repeated_run, count(1))):
+    for generation in generations_of(turn):
+        for family in (map(generation.run_of, count()), map(generation.repeated_run, count(1))):
             runs = takewhile(lambda run: run is not None, map(turn.recall, family))
             found += [run for run in runs if run and run not in found]
     return found
@@ -57,14 +57,14 @@ def add_usage(first: Usage | None, second: Usage | None) -> Usage | None:
     return Usage(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))
 
 
-def earlier_outputs(turn: Turn, attempt: Attempt) -> tuple[FunctionOutput, ...]:
+def earlier_outputs(turn: Turn, generation: Generation) -> tuple[FunctionOutput, ...]:
     """The outputs of the rounds on conversations that were lost in this turn."""
-    return tuple(_outputs_of(turn, attempts_of(turn)[: attempt.number]))
+    return tuple(_outputs_of(turn, generations_of(turn)[: generation.number]))
 
 
 def made_outputs(turn: Turn) -> tuple[FunctionOutput, ...]:
     """The turn's calls in the form for our record."""
-    return tuple(_kept(output) for output in _outputs_of(turn, attempts_of(turn)))
+    return tuple(_kept(output) for output in _outputs_of(turn, generations_of(turn)))
 
 
 def unknown_calls(turn: Turn) -> list[str]:
@@ -88,16 +88,16 @@ def _kept(output: FunctionOutput) -> FunctionOutput:
     return FunctionOutput(replace(output.call, arguments=arguments, server=""), text)
 
 
-def _outputs_of(turn: Turn, attempts: Sequence[Attempt]) -> Iterator[FunctionOutput]:
+def _outputs_of(turn: Turn, generations: Sequence[Generation]) -> Iterator[FunctionOutput]:
     """The outputs of all calls, in order.
 
     Approvals are replaced by the calls that they allowed. Calls of built-in tools are left out: no
     server takes their items in another conversation, and the answer's text has their results.
     """
     made = {call.approval for call in hosted_calls(turn)}
-    for attempt in attempts:
-        rounds = list(_rounds_in(turn, attempt))
-        for index, hosted in enumerate(_hosted_in(turn, attempt)):
+    for generation in generations:
+        rounds = list(_rounds_in(turn, generation))
+        for index, hosted in enumerate(_hosted_in(turn, generation)):
             yield from (_as_output(call) for call in hosted if call.server)
             outputs = rounds[index].outputs if index < len(rounds) else ()
             yield from (_settled(output) for output in outputs if output.call.id not in made)
@@ -107,16 +107,16 @@ def hosted_calls(turn: Turn) -> list[HostedCall]:
     """The calls that the AI server made itself, as far as known."""
     return [
         call
-        for attempt in attempts_of(turn)
-        for calls in _hosted_in(turn, attempt)
+        for generation in generations_of(turn)
+        for calls in _hosted_in(turn, generation)
         for call in calls
     ]
 
 
-def _hosted_in(turn: Turn, attempt: Attempt) -> list[tuple[HostedCall, ...]]:
+def _hosted_in(turn: Turn, generation: Generation) -> list[tuple[HostedCall, ...]]:
     """The calls that the AI server made itself, run by run."""
-    runs = len(list(_rounds_in(turn, attempt))) + 1
-    hosted = (turn.recall(attempt.hosted(number)) for number in range(runs))
+    runs = len(list(_rounds_in(turn, generation))) + 1
+    hosted = (turn.recall(generation.hosted(number)) for number in range(runs))
     return [each.calls if each else () for each in hosted]
 
 
@@ -133,15 +133,15 @@ def _settled(output: FunctionOutput) -> FunctionOutput:
 
 def rounds_of(turn: Turn) -> Iterator[Round]:
     """All rounds that ended with calls, in order, including those on lost conversations."""
-    return (each for attempt in attempts_of(turn) for each in _rounds_in(turn, attempt))
+    return (each for generation in generations_of(turn) for each in _rounds_in(turn, generation))
 
 
-def _rounds_in(turn: Turn, attempt: Attempt) -> Iterator[Round]:
+def _rounds_in(turn: Turn, generation: Generation) -> Iterator[Round]:
     for number in count():
-        asked = turn.recall(attempt.asked(number))
+        asked = turn.recall(generation.asked(number))
         if asked is None:
             return
-        keys = (attempt.call_key(number, index) for index in range(len(asked.calls)))
+        keys = (generation.call_key(number, index) for index in range(len(asked.calls)))
         yield Round(asked, tuple(last_result(turn, key) for key in keys))
 
 
@@ -161,6 +161,6 @@ def last_result(turn: Turn, key: str) -> Called:
     return found
 
 
-def attempts_of(turn: Turn) -> list[Attempt]:
-    """The attempts of the turn so far."""
-    return [Attempt(number) for number in range((turn.recall(steps.ATTEMPT) or 0) + 1)]
+def generations_of(turn: Turn) -> list[Generation]:
+    """The generations of the turn so far."""
+    return [Generation(number) for number in range((turn.recall(steps.GENERATION) or 0) + 1)]

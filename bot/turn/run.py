@@ -31,18 +31,18 @@ class Runner:
     story: Story
     interrupt: Interrupt
 
-    async def run(self, order: RunRequest, step: Step[Run]) -> Result:
+    async def run(self, run_request: RunRequest, step: Step[Run]) -> Result:
         """Start the run of a step and follow it.
 
         Raises RunFailed, and OutOfOrder where the turn is to begin again.
         """
-        if order.asked_by:
+        if run_request.asked_by:
             self.interrupt.keep_order()
-        run = await self._start(order, step)
+        run = await self._start(run_request, step)
         if run is None:
             return None, Update("cancelled")
         try:
-            update = await self._follow(run, order)
+            update = await self._follow(run, run_request)
         except RunFailed as error:
             if self.interrupt.begins_again:
                 raise OutOfOrder(error.usage, error.model) from error
@@ -51,7 +51,7 @@ class Runner:
             raise OutOfOrder(used(self.turn, update, run), update.model)
         return run, update
 
-    async def _start(self, order: RunRequest, step: Step[Run]) -> Run | None:
+    async def _start(self, run_request: RunRequest, step: Step[Run]) -> Run | None:
         """Start a run, as fast as the server takes them; None if it is not wanted any more."""
         throttle, is_begun = self.services.throttle, self.turn.is_begun(step)
         waits = throttle.is_limited and not is_begun
@@ -63,7 +63,7 @@ class Runner:
                 return None
             pauses = () if waits or is_begun else throttle.pauses
             try:
-                run = await self._start_unless(pauses, order, step)
+                run = await self._start_unless(pauses, run_request, step)
             except Paused:
                 waits = True
         self.interrupt.begun = True
@@ -76,18 +76,18 @@ class Runner:
             await self.services.throttle.wait(self.turn, self.interrupt.cancelled)
 
     async def _start_unless(
-        self, pauses: tuple[str, ...], order: RunRequest, step: Step[Run]
+        self, pauses: tuple[str, ...], run_request: RunRequest, step: Step[Run]
     ) -> Run:
         async def start(again: bool) -> Run:
             if not again:
                 self.interrupt.check_order()
-            return await self.engine.start(replace(order, again=again))
+            return await self.engine.start(replace(run_request, again=again))
 
         return await self.turn.once(
             step, start, undone_by=(*NOTHING_SENT, OutOfOrder), unless=pauses
         )
 
-    async def _follow(self, run: Run, order: RunRequest) -> Update:
+    async def _follow(self, run: Run, run_request: RunRequest) -> Update:
         """Show the answer while it grows; returns the last update.
 
         A run that does not end soon after an interrupt is left to a background task, and the
@@ -98,27 +98,27 @@ class Runner:
         with trace.span("follow", run_id=run.id):
             async with (
                 cancelled_by(interrupt, engine, run, services.stop_grace) as limit,
-                aclosing(engine.follow(run, order.conversation)) as updates,
+                aclosing(engine.follow(run, run_request.conversation)) as updates,
             ):
                 async for new in interrupt.idle_between(updates):
                     stopped = interrupt.cancelled.is_set()
                     if stopped and new.status not in TERMINAL and not new.calls:
                         continue  # nothing more appears after a stop
                     if new.text and not update.text:
-                        _measure_first_text(order)
+                        _measure_first_text(run_request)
                     update = new
                     await self.story.show(update)
         if not limit.expired():
             return update
-        await self._leave(run, order)
+        await self._leave(run, run_request)
         return replace(update, status="cancelled", usage=Usage())  # charged when it ends
 
-    async def _leave(self, run: Run, order: RunRequest) -> None:
+    async def _leave(self, run: Run, run_request: RunRequest) -> None:
         turn, services = self.turn, self.services
         log.warning("run_left_behind", run=run.id, thread=turn.claim.thread.key, turn=turn.id)
         await services.store.conversations.abandon(turn.claim)
-        messages = tuple(order.messages)
-        work = finish_stopped(turn, services, run, order.conversation, messages)
+        messages = tuple(run_request.messages)
+        work = finish_stopped(turn, services, run, run_request.conversation, messages)
         services.background.start(work)
 
 
@@ -128,5 +128,5 @@ def was_down(turn: Turn, run: Run) -> bool:
     return waits is not None and waits.dependency.startswith("ai:") and waits.since > run.started_at
 
 
-def _measure_first_text(order: RunRequest) -> None:
-    metrics.first_text_seconds.observe(time.time() - float(order.messages[-1].ts))
+def _measure_first_text(run_request: RunRequest) -> None:
+    metrics.first_text_seconds.observe(time.time() - float(run_request.messages[-1].ts))

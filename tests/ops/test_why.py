@@ -68,7 +68,7 @@ async def test_a_running_turn_names_its_step(store: Store) -> None:
     turn = store.turns.open(await builders.take_one(store))
     says(await look(store), "is being answered", "worker anna", "it has just begun")
     with pytest.raises(ValueError, match="the process dies here"):
-        await turn.once(steps.HEARD, die_here)
+        await turn.once(steps.ENGINE_INPUT, die_here)
     says(await look(store), "busy with: read the thread", "step begun")
     await store.workers.beat("anna", -1)
     says(await look(store), "held by a worker that died", "start a worker")
@@ -143,7 +143,7 @@ def test_every_step_of_the_journal_has_a_description() -> None:
     made = [
         make("1") for make in vars(steps).values() if inspect.isfunction(make) and makes_step(make)
     ]
-    attempt = steps.Attempt(0)
+    attempt = steps.Generation(0)
     made += [attempt.conversation, attempt.append("1.1"), attempt.run_of(0), attempt.run_of(2)]
     made += [attempt.asked(1)]
     assert len(made) > 10

@@ -7,15 +7,24 @@ import pytest
 
 from bot.models import Answer, Conversation, Run, RunOptions, Thread, Usage, decode, encode
 from bot.store import steps
-from bot.store.steps import Admission, Attempt, Draft, FailedRun, GivenUp, Heard, Step, Waits
+from bot.store.steps import (
+    Admission,
+    Draft,
+    EngineInput,
+    FailedRun,
+    Generation,
+    GivenUp,
+    Step,
+    Waits,
+)
 
 STORED: dict[str, Step[Any]] = {
     "admission": steps.ADMISSION,
     "answer": steps.ANSWER,
-    "append:1:1700.1": Attempt(1).append("1700.1"),
+    "append:1:1700.1": Generation(1).append("1700.1"),
     "archived": steps.ARCHIVED,
     "code:0": steps.code_file(0),
-    "conversation:0": Attempt(0).conversation,
+    "conversation:0": Generation(0).conversation,
     "draft:2": steps.draft(2),
     "errand:1700.1": steps.job("1700.1"),
     "file:answer": steps.WHOLE_ANSWER,
@@ -23,13 +32,13 @@ STORED: dict[str, Step[Any]] = {
     "forgotten": steps.FORGOTTEN,
     "forgotten:U1": steps.forgotten_conversations("U1"),
     "given_up": steps.GIVEN_UP,
-    "heard": steps.HEARD,
+    "heard": steps.ENGINE_INPUT,
     "overfull": steps.OVERFULL,
     "part:3": steps.part(3),
-    "rebuild": steps.ATTEMPT,
+    "rebuild": steps.GENERATION,
     "reordered": steps.REORDERED,
     "retract:1700.1": steps.retraction("1700.1"),
-    "run:1": Attempt(1).run,
+    "run:1": Generation(1).run,
     "share:F1": steps.shared_file("F1"),
     "steps": steps.CARDS,
     "stopped:1700.1": steps.stopped_stream("1700.1"),
@@ -43,20 +52,20 @@ STORED: dict[str, Step[Any]] = {
     "unread": steps.UNREAD,
     "cut": steps.CUT,
     "approval:a1": steps.approval_step("a1"),
-    "asked:1:2": Attempt(1).asked(2),
+    "asked:1:2": Generation(1).asked(2),
     "call:1.2.3": steps.call("1.2.3"),
     "card:a1": steps.card_step("a1"),
     "card_closed:a1": steps.closed_card("a1"),
     "decision:a1": steps.decision_step("a1"),
-    "run:1:2": Attempt(1).run_of(2),
+    "run:1:2": Generation(1).run_of(2),
     "busy_notice": steps.BUSY_NOTICE,
     "failed_runs": steps.FAILED_RUNS,
-    "run:1:again2": Attempt(1).repeated_run(2),
+    "run:1:again2": Generation(1).repeated_run(2),
     "kept_files": steps.KEPT_FILES,
     "notice": steps.NOTICE,
     "waits": steps.WAITS,
     "limit:3": steps.part_limit(3),
-    "hosted:1:2": Attempt(1).hosted(2),
+    "hosted:1:2": Generation(1).hosted(2),
 }
 """The stored names: those of the first release, then later ones."""
 
@@ -66,7 +75,7 @@ VALUES: list[tuple[Step[Any], str, object]] = [
         '{"admitted":["1.0"],"note":"n","reason":"limit","options":{}}',
         Admission(("1.0",), "n", "limit", RunOptions()),
     ),
-    (steps.HEARD, '{"before":[],"messages":[]}', Heard()),
+    (steps.ENGINE_INPUT, '{"before":[],"messages":[]}', EngineInput()),
     (
         steps.draft(0),
         '{"ts":"1.0","streamed":false,"end":7,"mark":"ab"}',
@@ -79,12 +88,12 @@ VALUES: list[tuple[Step[Any], str, object]] = [
         Waits({"ai:x": 2.5}, "slack:chat", 1.5),
     ),
     (
-        Attempt(0).run,
+        Generation(0).run,
         '{"id":"resp_1","conversation_id":"conv_1","started_at":1.5,"status":"queued"}',
         Run("resp_1", "conv_1", 1.5),
     ),
     (
-        Attempt(0).conversation,
+        Generation(0).conversation,
         '{"id":"c","engine":"e","thread":{"team_id":"T","channel_id":"C","thread_ts":"1.0"},'
         '"user_id":"U","created_at":1.5}',
         Conversation("c", "e", Thread("T", "C", "1.0"), "U", 1.5),
@@ -112,7 +121,7 @@ def test_every_step_has_a_stored_name_of_its_own() -> None:
         for value in vars(steps).values()
         if inspect.isfunction(value) and value.__module__ == steps.__name__
     ]
-    of_an_attempt = {name for name in vars(Attempt) if not name.startswith("_")} - {
+    of_an_attempt = {name for name in vars(Generation) if not name.startswith("_")} - {
         "number",
         "call_key",
     }

@@ -24,7 +24,7 @@ local function mark_seen(keys, value)
   end
 end
 
-local function heard(verdict)
+local function result(verdict)
   if #changes > 0 then
     redis.call('HSET', speakers, unpack(changes))
     redis.call('EXPIRE', speakers, speaker_seconds)
@@ -185,7 +185,7 @@ local function catch_up(list)
 end
 
 if is_seen() then
-  return heard(add_files())
+  return result(add_files())
 end
 place.busy = redis.call('EXISTS', thread) == 1
 if address == '' and not place.busy and redis.call('EXISTS', conversation) == 0 then
@@ -193,29 +193,29 @@ if address == '' and not place.busy and redis.call('EXISTS', conversation) == 0 
   if whose ~= 'ours' then
     keep(ts, message, user, seen)
     redis.call('EXPIRE', overheard, early_seconds)
-    return heard(not whose and is_older_than_our_data() and 'unknown' or 'ignored')
+    return result(not whose and is_older_than_our_data() and 'unknown' or 'ignored')
   end
 end
 spoke = fields_of(speakers)
 -- Messages before the first mention are read from Slack.
 if address == '' and tonumber(ts) < (number(speakers, spoke['@first']) or 0) then
-  return heard('ignored')
+  return result('ignored')
 end
 note(user, ts, address ~= '')
 if address ~= '' or is_for_us(user, ts) then
   if place.busy and redis.call('HLEN', inbox) >= most then
-    return heard('full')
+    return result('full')
   end
   if is_looping(tonumber(ts)) then
     mark_seen(seen, '')
-    return heard('looping')
+    return result('looping')
   end
   local list = kept()
   deliver(ts, user, message, seen)
   catch_up(list)
-  return heard('new')
+  return result('new')
 end
 keep(ts, message, user, seen)
 mark_seen(seen, 'overheard')
 redis.call('EXPIRE', overheard, kept_seconds)
-return heard('overheard')
+return result('overheard')
