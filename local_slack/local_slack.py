@@ -270,7 +270,7 @@ class LocalSlack:
         expire_statuses(self.workspace)
         expire_sessions(self.workspace)
 
-    async def wait_for(self, predicate: Callable[[], Value], timeout: float = 5.0) -> Value:
+    async def wait_for(self, predicate: Callable[[], Value], timeout: float = 30.0) -> Value:
         """The first true value of `predicate`, checked after every change; raises TimeoutError."""
         changed = asyncio.Event()
         stop = self.workspace.changes.observe(lambda change: changed.set())
@@ -291,7 +291,7 @@ class LocalSlack:
         self.web_api.base_url = self.interactions.base_url = base_url
         self.workspace.files_url = base_url
 
-    async def settled(self, timeout: float = 5.0) -> None:
+    async def settled(self, timeout: float = 30.0) -> None:
         """Wait until every delivery so far was acknowledged or given up."""
         await self.wait_for(lambda: not self.deliveries_to_app.pending, timeout)
 

@@ -1,7 +1,9 @@
 """Fixtures for all tests: a Redis server per process, a store per test."""
 
+import os
 from collections.abc import AsyncIterator, Generator, Iterator
 
+import hypothesis
 import pytest
 import structlog
 
@@ -17,6 +19,11 @@ from tests.redis_topologies import (
 )
 from tests.skips import summary
 from tests.world import BASE_TIMING
+
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.register_profile("random")
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+"""All runs try the same examples. `HYPOTHESIS_PROFILE=random` looks for new ones."""
 
 
 @pytest.fixture(autouse=True)

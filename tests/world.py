@@ -31,7 +31,7 @@ from local_slack.workspace.model import Message
 from tests.fakes.openai import FakeOpenAI, held, open_fake_openai
 from tests.recording import Recording
 
-PATIENCE = 20.0
+PATIENCE = 40.0
 WORKER = WorkerTiming(heartbeat=0.1, retry_first=0.05, retry_longest=1.0, recheck=0.02)
 CIRCUITS = CircuitTiming(first_pause=0.1, longest_pause=1.0, resumed_per_second=100.0)
 ANSWER = AnswerTiming(posts_per_second=50.0, settling=0.2)

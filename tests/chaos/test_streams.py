@@ -120,7 +120,7 @@ async def test_a_worker_closes_its_streams_on_sigterm_and_another_one_continues(
         )
         [begun] = deployment.slack.replies(channel, said.thread_ts)
         assert await worker.leave() < 10
-        await wait_until(lambda: _no_request_is_open(deployment), 5)
+        await wait_until(lambda: _no_request_is_open(deployment), 30)
         assert begun.text
         assert text.startswith(begun.text)
         await deployment.start("worker")
@@ -151,7 +151,7 @@ async def test_a_stop_received_by_web_ends_the_run_of_a_worker_process(
         assert words(message).endswith("\n\n_Stopped._")
         [[run]] = runs_by_turn(deployment).values()
         assert run["status"] == "cancelled"
-        await wait_until(lambda: _no_request_is_open(deployment), 5)
+        await wait_until(lambda: _no_request_is_open(deployment), 30)
 
 
 async def _no_request_is_open(deployment: Deployment) -> bool:

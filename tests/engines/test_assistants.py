@@ -245,7 +245,7 @@ async def test_a_model_that_insists_on_its_tool_is_stopped(
 
 async def test_past_the_deadline_a_run_is_cancelled(fake: FakeOpenAI, streaming: bool) -> None:
     answer = held("one two three four five", after=1)
-    error = await end_of(fake, answer, streaming, bot_run_deadline=0.3)
+    error = await end_of(fake, answer, streaming, bot_run_deadline=1.0)
     assert (error.status, error.reason) == ("expired", "deadline")
     assert error.text == ("one two thre" if streaming else "")
     (run,) = fake.runs.values()

@@ -130,7 +130,7 @@ async def test_a_failed_response_is_reported(fake: FakeOpenAI, answer: Any, reas
 
 async def test_past_the_deadline_the_connection_is_closed(fake: FakeOpenAI) -> None:
     fake.answer = held("one two three", after=1)
-    async with open_responses_on(fake, bot_run_deadline=0.3) as engine:
+    async with open_responses_on(fake, bot_run_deadline=1.0) as engine:
         with pytest.raises(RunFailed, match="deadline") as caught:
             await ask(engine, await begin(engine), "hello")
         assert caught.value.text == "one two thre"

@@ -252,7 +252,7 @@ async def test_unknown_items_are_ignored(fake: FakeOpenAI, streaming: bool) -> N
 
 async def test_past_the_deadline_a_run_is_cancelled(fake: FakeOpenAI, streaming: bool) -> None:
     answer = held("one two three four five", after=1)
-    error = await end_of(fake, answer, streaming, bot_run_deadline=0.3)
+    error = await end_of(fake, answer, streaming, bot_run_deadline=1.0)
     assert (error.status, error.reason) == ("expired", "deadline")
     assert error.text == ("one two thre" if streaming else "")
     (work,) = fake.responses.values()

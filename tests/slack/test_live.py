@@ -213,7 +213,7 @@ async def test_a_stream_is_ended_before_it_expires_even_if_the_model_is_silent(
         turn = await scene.take()
         async with replies.open(turn, turn.claim.messages[-1]) as reply:
             await reply.show(Update("in_progress", PROSE[:200]))
-            await scene.slack.wait_for(lambda: wire.calls[-1:] == ["chat.stopStream"], 10)
+            await scene.slack.wait_for(lambda: wire.calls[-1:] == ["chat.stopStream"])
             assert wire.calls[0] == "chat.startStream"
             (first,) = scene.texts
             assert PROSE.startswith(first.rstrip())

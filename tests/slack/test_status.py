@@ -32,7 +32,7 @@ async def reply_after(scene: Scene, until: Callable[[], bool], answer: str, **ti
     client = Wire().client(scene.slack, scene.session)
     replies = Replies(client, scene.store, live=False, timing=AnswerTiming(**timing))
     async with replies.open(turn, turn.claim.messages[-1]) as reply:
-        await scene.slack.wait_for(until, 10)
+        await scene.slack.wait_for(until)
         if not answer:
             raise ValueError("a turn that breaks")
         await reply.finish(Answer(answer))

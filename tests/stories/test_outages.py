@@ -1,10 +1,11 @@
 """Outages of dependencies: every question is answered once, in order, without an apology."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -299,6 +300,10 @@ async def test_a_dead_letter_of_an_outage_is_retried_after_it(
         assert await world.bot.store.dead.list() == ()
 
 
+def named(event: str, logs: Sequence[MutableMapping[str, Any]]) -> list[MutableMapping[str, Any]]:
+    return [line for line in logs if line["event"] == event]
+
+
 @one_engine
 async def test_a_late_answer_is_explained_by_the_log(world: World) -> None:
     world.fake.fault("overloaded", times=None)
@@ -307,7 +312,8 @@ async def test_a_late_answer_is_explained_by_the_log(world: World) -> None:
         await asyncio.sleep(30 * SCALE)
         world.fake.faults.clear()
         await assert_answered_once(world, roots)
-    [answered] = [line for line in logs if line["event"] == "turn_answered"]
+        await world.slack.wait_for(lambda: named("turn_answered", logs))
+    [answered] = named("turn_answered", logs)
     [dependency] = answered["waited_for"]
     assert dependency == "ai:responses"
     assert 25 * SCALE < answered["waited_for"][dependency] <= answered["total"]
