@@ -49,11 +49,8 @@ class Address:
     sentinel_username: str | None = field(default=None, repr=False)
     sentinel_password: str | None = field(default=None, repr=False)
     sentinel_tls: bool = False
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The passwords in it."""
-        return tuple(filter(None, (self.password, self.sentinel_password)))
+    secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """The passwords in it, as they are and as the URL writes them."""
 
 
 def parse_address(url: str) -> Address:
@@ -69,7 +66,7 @@ def parse_address(url: str) -> Address:
     before, _, query = rest.partition("?")
     authority, _, path = before.partition("/")
     userinfo, _, hosts = authority.rpartition("@")
-    username, _, password = (unquote(part) for part in userinfo.partition(":"))
+    username, _, password = userinfo.partition(":")
     options = _options(query, SENTINEL_OPTIONS if kind == "sentinel" else ())
     primary, db = _names(kind, path)
     return Address(
@@ -77,13 +74,19 @@ def parse_address(url: str) -> Address:
         tls,
         tuple(_host(text, PORTS[kind]) for text in hosts.split(",")),
         db=db,
-        username=username or None,
-        password=password or None,
+        username=unquote(username) or None,
+        password=unquote(password) or None,
         primary=primary,
         sentinel_username=options.get("sentinel_username") or None,
         sentinel_password=options.get("sentinel_password") or None,
         sentinel_tls=_switch(options.get("sentinel_tls"), tls) if kind == "sentinel" else tls,
+        secrets=_both_forms(password, *re.findall(r"sentinel_password=([^&]*)", query)),
     )
+
+
+def _both_forms(*passwords: str | None) -> tuple[str, ...]:
+    forms = [form for each in passwords if each for form in (each, unquote(each))]
+    return tuple(dict.fromkeys(forms))
 
 
 def _schemes() -> str:
@@ -99,9 +102,9 @@ def _server(url: str, *, tls: bool) -> Address:
         raise ValueError("has a host or port that cannot be read") from None
     if host and "," in host:
         raise ValueError("names several hosts; that takes redis+sentinel:// or redis+cluster://")
-    password = unquote(parts.password) if parts.password else None
     hosts = ((host, port or PORTS["server"]),) if host else ()
-    return Address("server", tls, hosts, url, password=password)
+    queried = re.findall(r"[?&]password=([^&]*)", url)
+    return Address("server", tls, hosts, url, secrets=_both_forms(parts.password, *queried))
 
 
 def _names(kind: Kind, path: str) -> tuple[str, int]:

@@ -106,4 +106,6 @@ def test_passwords_in_the_address_are_secrets() -> None:
     )
     assert {"server-secret", "sentinel-secret"} <= set(settings.secrets)
     assert "secret" not in repr(parse_address(url))
+    for written in ("redis://:p%40s@a", "redis+cluster://:p%40s@a", "redis://a?password=p%40s"):
+        assert parse_address(written).secrets == ("p%40s", "p@s")
     assert "pass" not in repr(parse_address("redis://:pass@a"))

@@ -23,6 +23,10 @@ from bot.store.scripts import Call
 
 T = TypeVar("T")
 
+THREADS_AT_ONCE = 25
+"""A record may have 400 kB, an inbox 1,000 messages."""
+BYTES = 1_000_000
+"""What is written at once."""
 REMEMBERED = 500_000
 """Threads that are known to be in the file; beyond that a thread may be in it twice."""
 OF_A_THREAD = frozenset(
@@ -80,7 +84,7 @@ class Backup:
                     "and restore into an empty database or under another BOT_REDIS_PREFIX"
                 )
         self._now = await self._time()
-        for lines in _batched(read_lines(path), PAGE):
+        for lines in _by_size(read_lines(path)):
             await self._connection.execute_many([c for line in lines for c in self._commands(line)])
             copied.keys += sum(not line.more for line in lines)
         await self._mark_as_older()
@@ -118,12 +122,12 @@ class Backup:
                 if family in OF_A_THREAD and hash(rest) not in written
             }
             threads = [thread for name in names if (thread := _thread(name))]
-            calls = [Call(thread, args={"name": thread.key}) for thread in threads]
-            for thread, parts in zip(
-                threads, await self._connection.run_many("backup_thread", calls), strict=True
-            ):
-                for part in parts:
-                    writer.add(self._line_of(thread, *part))
+            for some in _batched(threads, THREADS_AT_ONCE):
+                calls = [Call(thread, args={"name": thread.key}) for thread in some]
+                replies = await self._connection.run_many("backup_thread", calls)
+                for thread, parts in zip(some, replies, strict=True):
+                    for part in parts:
+                        writer.add(self._line_of(thread, *part))
             if len(written) > REMEMBERED:
                 written.clear()
             written |= {hash(thread.key) for thread in threads}
@@ -216,6 +220,20 @@ def _additions(
             yield "XADD", key, id_, *fields
     else:
         yield {"hash": "HSET", "list": "RPUSH", "set": "SADD"}[type_], key, *values
+
+
+def _by_size(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Lines in lists that are no longer than a page, and no larger than `BYTES` and one line."""
+    some: list[Line] = []
+    length = 0
+    for line in lines:
+        some.append(line)
+        length += sum(len(str(value)) for value in line.values)
+        if length > BYTES or len(some) >= PAGE:
+            yield some
+            some, length = [], 0
+    if some:
+        yield some
 
 
 def _batched(values: Iterable[T], size: int) -> Iterator[list[T]]:

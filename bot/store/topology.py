@@ -22,10 +22,13 @@ from redis.exceptions import RedisError, ResponseError
 
 from bot.addresses import Address, Host, parse_address
 from bot.errors import ConfigError
+from bot.telemetry.log import log
 from bot.timing import StoreTiming
 
 T = TypeVar("T")
 
+ADDRESSES = 20
+"""Servers that a client remembers."""
 ASKED = 12
 """Nodes of a cluster that are asked who owns our slot, at most."""
 
@@ -138,6 +141,8 @@ class Located(Topology):
         self._patience = patience
         self._clients: dict[Host, Redis] = {}
         self._current: Redis | None = None
+        self._host: Host | None = None
+        """The last one that was found."""
         self._looking = asyncio.Lock()
 
     @abstractmethod
@@ -163,11 +168,20 @@ class Located(Topology):
 
     async def lead_to(self, host: Host) -> None:
         client = await self.node(host)
+        if self._host not in (None, host):
+            log.warning("redis_server_changed", host=host[0], port=host[1])
+        self._host = host
         if client is not self._current:
             self._current = client
-            others = [other for other in self._clients.values() if other is not client]
-            for other in others:
-                await other.connection_pool.disconnect(inuse_connections=self._breaks_off)
+            for other in [host for host, each in self._clients.items() if each is not client]:
+                await self._let_go(other)
+
+    async def _let_go(self, host: Host) -> None:
+        """Close the idle connections to another server. Where addresses come and go, as in
+        Kubernetes, the oldest are forgotten."""
+        await self._clients[host].connection_pool.disconnect(inuse_connections=self._breaks_off)
+        if len(self._clients) > ADDRESSES:
+            await self._clients.pop(host).aclose()
 
     async def node(self, host: Host) -> "Redis":
         if host not in self._clients:

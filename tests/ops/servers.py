@@ -28,7 +28,7 @@ def run_redis(*options: str) -> Iterator[str]:
 
 
 @contextmanager
-def run_tls_redis(directory: Path) -> Iterator[int]:
+def run_tls_redis(directory: Path, *more: str) -> Iterator[int]:
     """A server with TLS only and a self-signed certificate; yields its port."""
     key, certificate = directory / "key.pem", directory / "certificate.pem"
     subprocess.run(
@@ -44,6 +44,7 @@ def run_tls_redis(directory: Path) -> Iterator[int]:
         *("--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1"),
         *("--tls-cert-file", str(certificate), "--tls-key-file", str(key)),
         *("--tls-ca-cert-file", str(certificate), "--tls-auth-clients", "no"),
+        *more,
     )
     with _run(directory, *options) as process:
         try:

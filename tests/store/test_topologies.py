@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
 
 import pytest
 import redis
@@ -10,14 +12,16 @@ import redis
 from bot.errors import ConfigError, StoreUnavailable
 from bot.store import Store, open_store
 from bot.timing import StoreTiming
+from tests.ops.servers import run_tls_redis
 from tests.redis_topologies import (
     PRIMARY,
+    SLOTS,
     RedisCluster,
     SentinelGroup,
     run_node,
     run_sentinel,
 )
-from tests.store.builders import deliver, message, stamps, take_all, take_one, thread
+from tests.store.builders import deliver, message, stamps, take_all, take_one, thread, wait_until
 
 PREFIX = "on-many"
 KEY = f"{{{PREFIX}}}:"
@@ -165,3 +169,25 @@ async def test_sentinels_and_servers_have_passwords_of_their_own() -> None:
                 with pytest.raises(StoreUnavailable, match=reason) as error:
                     await store.ping()
                 assert "of-se" not in str(error.value)
+
+
+async def test_connections_to_a_cluster_and_to_a_primary_are_encrypted(tmp_path: Path) -> None:
+    """The Sentinels may speak TLS or not."""
+    options = ("--cluster-enabled", "yes", "--tls-cluster", "yes", "--dir", str(tmp_path))
+    with run_tls_redis(tmp_path, *options) as port, run_sentinel(port) as sentinel:
+        with redis.Redis(port=port, ssl=True, ssl_cert_reqs="none") as client:
+            client.execute_command("CLUSTER", "ADDSLOTS", *range(SLOTS))
+            await wait_until(partial(_is_usable, client))
+        for url in (
+            f"rediss+cluster://127.0.0.1:{port}",
+            f"rediss+sentinel://127.0.0.1:{sentinel}/{PRIMARY}?sentinel_tls=no",
+        ):
+            async with open_store(url, prefix=PREFIX, tls_verify=False) as store:
+                assert (await store.inbox.deliver(message("1.0"))).waiting == 1
+            async with open_store(url, prefix=PREFIX) as store:
+                with pytest.raises(StoreUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+                    await store.ping()
+
+
+async def _is_usable(client: redis.Redis) -> bool:
+    return b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO")  # type: ignore[no-untyped-call]  # redis-py's gap
