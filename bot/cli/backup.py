@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bot.cli import acts
 from bot.settings import Settings
 from bot.store import open_own_store
 
@@ -11,6 +12,7 @@ async def backup(settings: Settings, path: Path) -> str:
     """Write a backup; returns what to tell the operator."""
     async with open_own_store(settings) as store:
         copied = await store.backup.write(path)
+    acts.record(settings, "backup", keys=copied.keys)
     return f"{copied.keys} keys of {_time(copied.at)} are in {path}."
 
 
@@ -18,6 +20,7 @@ async def restore(settings: Settings, path: Path) -> str:
     """Restore a backup into an empty Redis; returns what to tell the operator."""
     async with open_own_store(settings) as store:
         copied = await store.backup.restore(path)
+    acts.record(settings, "restore", keys=copied.keys)
     return (
         f"{copied.keys} keys of {_time(copied.at)} are restored. Start the processes: they look in "
         "Slack before they answer what was open then."

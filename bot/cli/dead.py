@@ -4,16 +4,15 @@ Texts of messages are shown only on request.
 """
 
 import json
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.cli import acts
 from bot.errors import Retry
 from bot.settings import Settings
 from bot.store import DeadLetter, DeadLetters, open_own_store
-from bot.telemetry import audit_log
 
 
 @asynccontextmanager
@@ -33,7 +32,7 @@ async def retry_letters(settings: Settings, ids: Sequence[str], *, every: bool) 
     """Put letters back into their threads to be answered; returns unknown ids."""
     async with open_dead(settings) as dead:
         wanted = [letter.id for letter in await dead.list()] if every else ids
-        _record(settings, "dead_letters_retried", wanted)
+        acts.record(settings, "dead_letters_retried", ids=wanted)
         return [id for id in wanted if not await dead.retry(id)]
 
 
@@ -44,13 +43,8 @@ async def drop_letters(settings: Settings, ids: Sequence[str], *, every: bool) -
             raise Retry("a legal hold is on, nothing may be deleted: see `bot hold status`")
         dead = store.dead
         wanted = [letter.id for letter in await dead.list()] if every else ids
-        _record(settings, "dead_letters_dropped", wanted)
+        acts.record(settings, "dead_letters_dropped", ids=wanted)
         return [id for id in wanted if not await dead.drop(id)]
-
-
-def _record(settings: Settings, event: audit_log.Event, ids: Sequence[str]) -> None:
-    with audit_log.opened(settings.bot_audit_log, sys.stderr):
-        audit_log.record(event, ids=ids)
 
 
 def render_table(letters: Sequence[DeadLetter], *, texts: bool) -> str:

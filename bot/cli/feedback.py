@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from bot.cli import acts
 from bot.settings import Settings
 from bot.store import Feedback, open_own_store
 
@@ -15,7 +16,9 @@ COLUMNS = ("at", "vote", "note", "user_id", "thread", "turn_id", "run_id")
 async def fetch(settings: Settings) -> list[Feedback]:
     """All feedback, oldest first, from the Redis of the settings."""
     async with open_own_store(settings) as store:
-        return await store.feedback.list()
+        found = await store.feedback.list()
+    acts.record(settings, "export", what="feedback", entries=len(found))
+    return found
 
 
 def render_csv(feedback: Sequence[Feedback]) -> str:

@@ -1,11 +1,10 @@
 """`bot hold`: begins and ends a legal hold."""
 
-import sys
 from datetime import UTC, datetime
 
+from bot.cli import acts
 from bot.settings import Settings
 from bot.store import Store, open_own_store
-from bot.telemetry import audit_log
 
 
 async def begin(settings: Settings) -> str:
@@ -13,7 +12,7 @@ async def begin(settings: Settings) -> str:
     async with open_own_store(settings) as store:
         if not await store.hold.begin():
             return await _describe(store)
-        _record(settings, "begun")
+        acts.record(settings, "legal_hold", what="begun")
         return "The legal hold is on: nothing that people said is deleted until `bot hold end`."
 
 
@@ -22,7 +21,7 @@ async def end(settings: Settings) -> str:
     async with open_own_store(settings) as store:
         if not await store.hold.end():
             return "There is no legal hold."
-        _record(settings, "ended")
+        acts.record(settings, "legal_hold", what="ended")
         done = await store.hold.carry_out()
         left = len(await store.hold.kept())
         later = f" {left} more follow with the next sweep: their threads are busy." if left else ""
@@ -41,9 +40,3 @@ async def _describe(store: Store) -> str:
         return "There is no legal hold."
     day = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d %H:%M")
     return f"The legal hold is on since {day} UTC; {kept} deletions wait for its end."
-
-
-def _record(settings: Settings, what: str) -> None:
-    """Standard output is this command's answer, so that a line for it goes to standard error."""
-    with audit_log.opened(settings.bot_audit_log, sys.stderr):
-        audit_log.record("legal_hold", what=what)

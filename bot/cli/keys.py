@@ -36,7 +36,10 @@ def rotate() -> None:
 
 
 async def _rotate(settings: Settings) -> "Rotated":
+    from bot.cli import acts
     from bot.store import open_own_store
 
     async with open_own_store(settings) as store:
-        return await store.sealed.rotate()
+        rotated = await store.sealed.rotate()
+    acts.record(settings, "keys_rotated", resealed=rotated.resealed)
+    return rotated

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from bot.cli import acts
 from bot.engines.keyed import try_key
 from bot.errors import ConfigError
 from bot.settings import Settings
@@ -117,6 +118,8 @@ async def change(loaded: Settings, id: str, changes: Mapping[str, Any], ai_key: 
             id, wanted, user_id="", after=version.number
         ):
             raise click.ClickException("changed by someone else at the same time: try again")
+    changed = sorted(changes) + ([] if ai_key is None else ["ai_key"])
+    acts.record(loaded, "settings_changed", team=id, changed=changed)
 
 
 async def _try_key(loaded: Settings, key: str) -> None:
@@ -131,6 +134,7 @@ async def remove(loaded: Settings, id: str) -> bool:
         removed = await store.installations.remove(id, time.time())
         if removed:
             await store.team_data.stop_turns(id)
+            acts.record(loaded, "workspace_removed", team=id, what="operator")
         return removed
 
 

@@ -23,6 +23,7 @@ from bot.slack.install_state import COOKIE, SECONDS, InstallStates, new_browser
 from bot.slack.installed import access_circuit
 from bot.slack.manifest import CALLBACK_PATH
 from bot.store import Installation, Store
+from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.texts import install as texts
 
@@ -119,6 +120,8 @@ class Install:
         except StoreUnavailable:
             raise Refused(texts.STORE_DOWN, 503) from None
         self._on_change(installation.id)
+        by = installation.installed_by
+        audit_log.record("workspace_installed", team=installation.id, user=by)
         log.info("workspace_installed", team=installation.id, by=installation.installed_by)
         return installation
 

@@ -14,6 +14,7 @@ from bot.errors import Retry
 from bot.slack.installed import InstalledWorkspaces
 from bot.slack.tokens import is_refused
 from bot.store import Store
+from bot.telemetry import audit_log
 from bot.telemetry.log import log
 
 REMOVALS = frozenset({"app_uninstalled", "tokens_revoked"})
@@ -66,6 +67,7 @@ class Lifecycle:
             return
         self._workspaces.forget(id)
         stopped = await self._store.team_data.stop_turns(id)
+        audit_log.record("workspace_removed", team=id, what=why)
         log.warning("workspace_removed", team=id, reason=why, stopped=stopped)
 
 

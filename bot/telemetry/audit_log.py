@@ -17,27 +17,37 @@ from bot.telemetry.log import log
 
 Event = Literal[
     "answer",
+    "backup",
     "dead_letters_dropped",
     "dead_letters_retried",
     "deletion",
     "export",
+    "keys_rotated",
     "legal_hold",
     "refusal",
+    "restore",
     "settings_changed",
     "sweep",
     "tool_call",
+    "workspace_installed",
+    "workspace_removed",
 ]
 EVENTS: Mapping[Event, str] = {
     "answer": "a turn ended: who asked, where, the model, tokens, tools, the outcome",
+    "backup": "an operator copied all data to a file",
     "dead_letters_dropped": "an operator deleted dead letters",
     "dead_letters_retried": "an operator had dead letters answered",
     "deletion": "a person had conversations or messages deleted, or a legal hold kept them",
-    "export": "a person had conversations exported",
+    "export": "a person had conversations exported, or an operator the feedback",
+    "keys_rotated": "an operator had the stored secrets encrypted again",
     "legal_hold": "an operator began or ended a legal hold",
     "refusal": "a person was refused; `reason` says why",
-    "settings_changed": "an admin changed settings; `changed` names them",
+    "restore": "an operator restored a backup",
+    "settings_changed": "an admin or operator changed settings; `changed` names them",
     "sweep": "idle conversations were archived and deleted",
     "tool_call": "a decision about a tool call, or its outcome",
+    "workspace_installed": "a workspace or an organization installed the bot",
+    "workspace_removed": "the bot was removed there, or an operator removed it",
 }
 Value = str | int | float | bool | None | Sequence[str]
 LONGEST = 200

@@ -2,12 +2,13 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.cli import hold
+from bot.cli import backup, dead, feedback, hold
 from bot.cli.audit import fetch, render_json
 from bot.errors import ConfigError
 from bot.telemetry import audit_log
@@ -16,6 +17,7 @@ from tests.stories.tools import OpenTools, read, script
 from tests.world import open_world
 
 WORDS = "swordfish"
+ROOT = Path(__file__).parents[2]
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -85,8 +87,32 @@ def test_a_file_that_is_moved_away_is_created_again(tmp_path: Path) -> None:
     assert [line["user"] for line in lines(path)] == ["U2"]
 
 
+async def test_what_operators_do_has_lines(redis_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    async with open_world(redis_url, tmp_path) as world:
+        settings = world.settings.model_copy(update={"bot_audit_log": str(path)})
+        await world.ask("#general", f"@bot {WORDS}")
+        await backup.backup(settings, tmp_path / "copy")
+        await feedback.fetch(settings)
+        await dead.retry_letters(settings, ["x"], every=False)
+        await dead.drop_letters(settings, ["x"], every=False)
+        await hold.begin(settings)
+        await hold.end(settings)
+    assert [line["event"] for line in lines(path)] == [
+        *("backup", "export", "dead_letters_retried", "dead_letters_dropped"),
+        *("legal_hold", "legal_hold"),
+    ]
+    assert WORDS not in path.read_text()
+
+
+def test_every_event_is_written_somewhere() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "bot").rglob("*.py"))
+    for event in audit_log.EVENTS:
+        assert re.search(rf'record\(\s*(?:\w+, )?"{event}"', code), event
+
+
 def test_the_page_lists_every_event() -> None:
-    page = Path(__file__).parents[2] / "docs" / "how-to" / "data-protection.md"
+    page = ROOT / "docs" / "how-to" / "data-protection.md"
     for name, what in audit_log.EVENTS.items():
         assert f"| `{name}` | {what} |" in page.read_text()
 
