@@ -309,6 +309,7 @@ async def test_a_late_answer_is_explained_by_the_log(world: World) -> None:
     world.fake.fault("overloaded", times=None)
     with capture_logs() as logs:
         roots = await ask_many(world, 1)
+        await world.slack.wait_for(lambda: asked(world))
         await asyncio.sleep(30 * SCALE)
         world.fake.faults.clear()
         await assert_answered_once(world, roots)
