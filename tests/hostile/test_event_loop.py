@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from bot.slack.answer.reply import Reply
+from bot.slack.markdown.growing import GrowingAnswer, Visible
 from bot.slack.markdown.render import SHORT, in_thread
 from bot.timing import Timing
+from tests.fakes.openai import slow
 from tests.world import open_world
 
 
@@ -46,4 +49,34 @@ async def test_a_long_answer_is_cut_cleaned_and_searched_for_code_in_threads(
         world.fake.answer = "word " * 6_000
         await world.ask("#general", "@bot go")
     assert len(ran) == 5
+    assert not any(get_ident() in idents for idents in ran.values())
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_long_answer_is_laid_out_in_threads_while_it_grows(
+    redis_url: str,
+    tmp_path: Path,
+    timing: Timing,
+    monkeypatch: pytest.MonkeyPatch,
+    streams: bool,
+) -> None:
+    ran: dict[str, set[int]] = {}
+
+    def watch(owner: Any, name: str) -> None:
+        method = getattr(owner, name)
+
+        def watched(self: Any, text: str) -> Any:
+            if len(text) >= SHORT:
+                ran.setdefault(name, set()).add(get_ident())
+            return method(self, text)
+
+        monkeypatch.setattr(owner, name, watched)
+
+    watch(Visible, "of")
+    watch(GrowingAnswer, "advance")
+    watch(Reply, "_fits")
+    async with open_world(redis_url, tmp_path, timing=timing, bot_stream_channels=streams) as world:
+        world.fake.answer = slow("word " * 1_500, 1.2)
+        await world.ask("#general", "@bot go")
+    assert ran.keys() == {"of", "_fits", *(["advance"] if streams else [])}
     assert not any(get_ident() in idents for idents in ran.values())

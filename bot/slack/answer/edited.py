@@ -8,6 +8,7 @@ from bot.slack.answer.buttons import stop_block
 from bot.slack.answer.outlet import Outlet
 from bot.slack.answer.rate_limits import EDITS, LAST_EDITS
 from bot.slack.answer.stream import LIMIT, stop_quietly
+from bot.slack.markdown.render import in_thread
 from bot.slack.markdown.split import parts
 from bot.store import steps as journal
 from bot.store.steps import Draft
@@ -31,7 +32,7 @@ class EditedMessage:
 
     async def show(self, update: Update) -> bool:
         """Edit the newest message, or post one."""
-        text = self._outlet.visible.of(update.text)
+        text = await in_thread(self._outlet.visible.of, update.text)
         if self._drafts.open:
             return await self._edit(self._drafts.open, text)
         if update.text.strip():
@@ -60,7 +61,7 @@ class EditedMessage:
     async def _post(self, text: str) -> None:
         self._outlet.check_room()
         _, start = self._drafts.kept(text)
-        pieces = parts(text, LIMIT, start)
+        pieces = await in_thread(parts, text, LIMIT, start)
         if not pieces or not await self._outlet.limits.grant(EDITS, leave=LAST_EDITS):
             return
         part = len(self._drafts.shown)
@@ -77,7 +78,7 @@ class EditedMessage:
     async def _edit(self, draft: Draft, text: str) -> bool:
         count, start = self._drafts.kept(text)
         part = len(self._drafts.shown) - 1
-        pieces = parts(text, LIMIT, start)
+        pieces = await in_thread(parts, text, LIMIT, start)
         if not pieces or count != part or (pieces[0].text == self._shown and len(pieces) == 1):
             return True
         if not await self._outlet.limits.grant(EDITS, leave=LAST_EDITS):

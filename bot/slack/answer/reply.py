@@ -28,7 +28,7 @@ from bot.slack.ephemerals import post_ephemeral
 from bot.slack.markdown.clean import clean_so_far
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.reasoning import has_reasoning
-from bot.slack.markdown.render import render_in_thread
+from bot.slack.markdown.render import in_thread, render_in_thread
 from bot.slack.markdown.split import LIMIT
 from bot.store import Store
 from bot.store.journal import Turn
@@ -188,7 +188,7 @@ class Reply:
 
     async def show(self, update: Update) -> None:
         """Show the answer so far, unless it exceeds the maximum size."""
-        if not self._shows or not self._fits(update.text):
+        if not self._shows or not await in_thread(self._fits, update.text):
             return
         if self._reasoning:
             update = replace(update, steps=with_reasoning(update.steps, update.text))
@@ -199,6 +199,7 @@ class Reply:
         await self._live.begin_again(status)
 
     def _fits(self, text: str) -> bool:
+        """Whether the answer so far may be shown."""
         text = clean_so_far(text) if has_reasoning(text) else text
         if len(text) < self._measured:
             self._measured = self._size = 0

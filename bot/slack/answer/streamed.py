@@ -15,7 +15,7 @@ from bot.slack.answer.steps import working
 from bot.slack.answer.stream import LIMIT, Stream
 from bot.slack.client import Uncertain, error_code
 from bot.slack.markdown.growing import Append
-from bot.slack.markdown.render import blocks
+from bot.slack.markdown.render import blocks, in_thread
 from bot.store.steps import CARDS, Draft
 from bot.telemetry.log import log
 
@@ -71,8 +71,8 @@ class StreamedMessage:
     async def show(self, update: Update) -> bool:
         """Append the new text."""
         await self._note_steps(update.steps)
-        text = self._outlet.visible.of(update.text)
-        self._unsent = _joined([*self._unsent, *self._growing.advance(text)])
+        text = await in_thread(self._outlet.visible.of, update.text)
+        self._unsent = _joined([*self._unsent, *await in_thread(self._growing.advance, text)])
         if self._stream and self._is_old(self._stream, text):
             end = self._growing.end_message()
             self._unsent = _joined([*self._unsent, *([end] if end else [])])
