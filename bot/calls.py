@@ -111,6 +111,8 @@ class ToolServer:
     channels: tuple[str, ...]
     server_side: bool = False
     """Whether the AI server calls it."""
+    personal: bool = False
+    """Whether each person uses it with their own account."""
 
 
 @dataclass(frozen=True, slots=True)

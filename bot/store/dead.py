@@ -1,7 +1,7 @@
 """Dead letters: turns that were given up, with the reason, to be retried or dropped."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.models import Message, Thread, decode, encode
 from bot.store.claims import Claim
@@ -34,7 +34,7 @@ class DeadLetter:
             at=time.time(),
             attempts=claim.attempt + 1,
             crashes=claim.crashes,
-            messages=claim.messages,
+            messages=tuple(replace(each, action_token="") for each in claim.messages),
             dependency=dependency,
         )
 

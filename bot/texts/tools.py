@@ -66,6 +66,8 @@ def server_on(server: ToolServer) -> str:
     parts = [_ASKS[server.ask]]
     if server.server_side:
         parts.append("called by the AI server")
+    if server.personal:
+        parts.append("with your own account")
     if server.always_ask:
         parts.append(f"always asks before {_names(server.always_ask)}")
     if server.allow != ("*",):

@@ -134,6 +134,7 @@ def summarize(config: ToolsConfig) -> ToolSummary:
         ToolServer(
             *(name, each.ask, each.allow, each.deny, each.always_ask, each.channels),
             server_side=each.server_side,
+            personal=each.auth == "person",
         )
         for name, each in config.servers.items()
     )

@@ -7,6 +7,7 @@ A GET of the link changes nothing: programs that look at links in messages may d
 import secrets
 from collections.abc import Awaitable, Callable
 from html import escape
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -49,6 +50,11 @@ class ConnectSite:
         self._accounts = accounts
         self._notify = notify
 
+    @property
+    def _cookie_path(self) -> str:
+        """The path that browsers see, behind a proxy that strips a part of it."""
+        return urlsplit(self._accounts.callback).path
+
     def add_routes(self, site: web.Application) -> None:
         """Add the routes to the HTTP port of `web`."""
         site.router.add_get(CONNECT_PATH, self.show)
@@ -77,7 +83,7 @@ class ConnectSite:
             COOKIE,
             browser,
             max_age=LINK_SECONDS,
-            path=RETURN_PATH,
+            path=self._cookie_path,
             httponly=True,
             samesite="Lax",
             secure=self._accounts.callback.startswith("https:"),
@@ -98,7 +104,7 @@ class ConnectSite:
             return _failed(error)
         await self._notify(invitation.team_id, invitation.user_id, invitation.server)
         answer = _page(texts.TITLE, f"<p>{escape(texts.connected(invitation.server))}</p>")
-        answer.del_cookie(COOKIE, path=RETURN_PATH)
+        answer.del_cookie(COOKIE, path=self._cookie_path)
         return answer
 
     async def describe(self, _: web.Request) -> web.Response:

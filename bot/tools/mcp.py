@@ -62,6 +62,7 @@ class McpServer:
         self.config = config
         self._pool = pool
         self._connection: Connection | None = None
+        self._calls = 0
         self._tools: tuple[Tool, ...] = ()
         self._list_again_at = 0.0
         self._used_at = time.monotonic()
@@ -106,6 +107,15 @@ class McpServer:
 
         Never raises but for cancellation.
         """
+        self._calls += 1
+        try:
+            return await self._call(tool, arguments, answers)
+        finally:
+            self._calls -= 1
+
+    async def _call(
+        self, tool: str, arguments: Mapping[str, Any], answers: Mapping[str, Any] | None
+    ) -> Result:
         try:
             async with asyncio.timeout(self.config.connect_timeout):
                 connection = self._connected()
@@ -143,6 +153,11 @@ class McpServer:
     def is_connected(self) -> bool:
         """Whether a connection is open."""
         return self._connection is not None and not self._connection.closed
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is calling or listing tools: closing it now would lose a result."""
+        return self._calls > 0 or self._listing is not None
 
     async def close_idle(self) -> None:
         """Close the connection after `IDLE` seconds without use."""

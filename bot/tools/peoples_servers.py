@@ -71,10 +71,11 @@ class PeoplesServers:
         return PersonAuth(token, drop)
 
     async def _make_room(self) -> None:
-        while len(self._known) > MOST_KNOWN:
-            _, oldest = self._known.popitem(last=False)
-            await oldest.aclose()
-        connected = [server for server in self._known.values() if server.is_connected]
+        idle = [(key, each) for key, each in self._known.items() if not each.is_busy]
+        for key, server in idle[: max(0, len(self._known) - MOST_KNOWN)]:
+            del self._known[key]
+            await server.aclose()
+        connected = [server for _, server in idle if server.is_connected]
         for server in connected[:-MOST_CONNECTED]:
             await server.aclose()
 

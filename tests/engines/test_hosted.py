@@ -9,7 +9,14 @@ import pytest
 from bot.calls import FunctionCall, FunctionOutput, FunctionSpec, HostedCall
 from bot.engines import Engine, RunRequest
 from bot.engines.hosted import KEPT_CHARS, hosted_calls
-from tests.engines.engines import OPTIONS, begin, last_update, open_responses_on, said
+from tests.engines.engines import (
+    OPTIONS,
+    begin,
+    last_update,
+    open_assistants_on,
+    open_responses_on,
+    said,
+)
 from tests.fakes.openai import Answer, FakeOpenAI
 from tests.fakes.openai.parts import code, mcp_approval_request, mcp_call, web_search
 
@@ -204,3 +211,28 @@ def test_a_call_of_another_conversation_becomes_a_function_call() -> None:
 
     output = FunctionOutput(FunctionCall("mcpr_1", "edit", "{}", "wiki"), "ok", approved=True)
     assert [item["type"] for item in pair(output)] == ["function_call", "function_call_output"]
+
+
+async def test_assistants_get_their_built_in_tools_and_the_vector_store(fake: FakeOpenAI) -> None:
+    hosted = (
+        SEARCH,
+        {"type": "code_interpreter", "container": {"type": "auto"}},
+        {"type": "file_search", "vector_store_ids": ["vs_1", "vs_2"]},
+    )
+    async with open_assistants_on(fake) as engine:
+        conversation = await begin(engine)
+        for number in range(2):
+            message = said("go")
+            turn_id = f"turn-{number}"
+            await engine.append(conversation, message, turn_id=turn_id, again=False)
+            order = RunRequest(
+                conversation, [message], OPTIONS, turn_id, functions=(CLOCK,), hosted=hosted
+            )
+            await run(engine, order)
+    bodies: list[Any] = [each.body for each in fake.requests if each.path.endswith("/runs")]
+    kinds = [tool["type"] for tool in bodies[-1]["tools"]]
+    assert kinds == ["code_interpreter", "file_search", "function"]
+    attached = [each for each in fake.requests if "tool_resources" in (each.body or {})]
+    assert len(attached) == 1, "once for a thread"
+    stores: Any = attached[0].body
+    assert stores["tool_resources"] == {"file_search": {"vector_store_ids": ["vs_1"]}}
