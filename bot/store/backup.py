@@ -20,6 +20,7 @@ from bot.store.backup_pages import PAGE, pages
 from bot.store.connection import ASIDE_SECONDS, Connection
 from bot.store.keys import Keys
 from bot.store.scripts import Call
+from bot.store.topology import Cluster
 
 T = TypeVar("T")
 
@@ -187,6 +188,11 @@ class Backup:
                 break
 
     async def _server(self) -> str:
+        """The server that is scanned. Raises UnusableBackup if a part of our keys is elsewhere."""
+        if isinstance(self._connection.topology, Cluster):
+            nodes = str(await self._connection.execute("CLUSTER", "NODES"))
+            if any("myself" in node and "->-" in node for node in nodes.splitlines()):
+                raise UnusableBackup("the cluster is moving a slot; run it again afterwards")
         try:
             info = await self._connection.execute("INFO", "server")
         except ResponseError:  # the command is forbidden

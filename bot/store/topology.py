@@ -223,7 +223,7 @@ class Sentinels(Located):
         now = asyncio.get_running_loop().time()
         if self._current is None:
             self._check_at = now + self._check_every
-        elif now >= self._check_at:
+        elif now >= self._check_at and (not self._checking or self._checking.done()):
             self._check_at = now + self._check_every
             self._checking = asyncio.create_task(self._check())
         return await super().find()

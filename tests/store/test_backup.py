@@ -229,6 +229,22 @@ async def test_a_server_that_takes_over_meanwhile_ends_the_backup(
     assert not list(file.parent.iterdir())
 
 
+async def test_no_backup_is_made_while_the_slot_moves(
+    redis_cluster: RedisCluster, file: Path
+) -> None:
+    home, other = redis_cluster.owner("{backup}:"), redis_cluster.nodes[1]
+    async with open_store(redis_cluster.url, prefix="backup") as store:
+        await deliver(store, "1.0")
+        with (
+            redis_cluster.moving_slot("{backup}:", other),
+            pytest.raises(UnusableBackup, match="moving a slot"),
+        ):
+            await store.backup.write(file)
+        await asyncio.to_thread(redis_cluster.move_slot, "{backup}:", home)
+        await store.redis.delete(*await keys_of(store))
+    assert not list(file.parent.iterdir())
+
+
 async def test_a_cluster_is_restored_into_one_server_and_back(
     redis_cluster: RedisCluster, redis_server: RedisServer, file: Path
 ) -> None:
