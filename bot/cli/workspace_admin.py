@@ -131,7 +131,10 @@ async def remove(loaded: Settings, id: str) -> bool:
     if loaded.slack_client_id is None:
         raise ConfigError("SLACK_CLIENT_ID", "is not set: no workspace can have installed the bot")
     async with open_own_store(loaded) as store:
-        removed = await store.installations.remove(id, time.time())
+        state = (await store.installations.list()).get(id)
+        # Slack's clock, which stamped the installation, may be ahead of ours.
+        at = max(time.time(), state.installed_at if state else 0.0)
+        removed = state is not None and await store.installations.remove(id, at)
         if removed:
             await store.team_data.stop_turns(id)
             acts.record(loaded, "workspace_removed", team=id, what="operator")

@@ -13,8 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import Retry
 from bot.slack.installed import InstalledWorkspaces
 from bot.slack.tokens import is_refused
-from bot.store import Store
-from bot.telemetry import audit_log
+from bot.store import Installation, Store
 from bot.telemetry.log import log
 
 REMOVALS = frozenset({"app_uninstalled", "tokens_revoked"})
@@ -50,25 +49,42 @@ class Lifecycle:
         if event["type"] not in REMOVALS:
             return False
         if event["type"] == "app_uninstalled" or _texts((event.get("tokens") or {}).get("bot")):
-            await self._remove(id, _time(body), event["type"])
+            await self._remove(id, body, event["type"])
         return True
 
-    async def _remove(self, id: str, at: float, why: str) -> None:
+    async def _remove(self, id: str, body: Payload, why: str) -> None:
         if self._workspaces.is_own(id):
             log.error("own_token_revoked", team=id, reason=why)
             return
-        installation = await self._store.installations.find(id)
-        if installation is not None and at - installation.installed_at < SAME_MOMENT:
-            is_late = at < installation.installed_at
-            if is_late or not await is_refused(self._client, installation.token):
+        at, named = _time(body), await self._store.installations.find(id)
+        installation = named or await self._of_organization(body)
+        if installation is not None:
+            id = installation.id
+            is_sure = named is not None and why == "app_uninstalled"
+            if await self._is_outdated(installation, at, is_sure=is_sure):
                 log.info("removal_outdated", team=id, reason=why)
                 return
         if not await self._store.installations.remove(id, at):
             return
         self._workspaces.forget(id)
         stopped = await self._store.team_data.stop_turns(id)
-        audit_log.record("workspace_removed", team=id, what=why)
         log.warning("workspace_removed", team=id, reason=why, stopped=stopped)
+
+    async def _of_organization(self, body: Payload) -> Installation | None:
+        """The installation of the organization: an event may name one of its workspaces only."""
+        enterprise_id = body.get("enterprise_id")
+        if not isinstance(enterprise_id, str):
+            return None
+        return await self._store.installations.find(enterprise_id)
+
+    async def _is_outdated(self, found: Installation, at: float, *, is_sure: bool) -> bool:
+        """Whether the event is of an earlier installation, or of an earlier token of this one: a
+        rotated token is revoked, too. If in doubt, Slack is asked about the token."""
+        if at < found.installed_at:
+            return True
+        if is_sure and at - found.installed_at >= SAME_MOMENT:
+            return False
+        return not await is_refused(self._client, found.token)
 
 
 def _time(body: Payload) -> float:

@@ -297,3 +297,34 @@ async def test_the_data_of_a_workspace_is_kept_once_the_operator_has_its_token(
         assert await world.bot.store.installations.remove(team_id, 5.0)
         restarted = await world.replaced()
         assert await restarted.bot.store.installations.list() == {}
+
+
+async def test_a_revoked_token_that_is_not_the_present_one_removes_nothing(
+    deployment: Deployment,
+) -> None:
+    await deployment.install("T1")
+    await _age_installations(deployment)
+    bot = deployment.slack("T1").bot.id
+    deployment.distribution.send("T1", {"type": "tokens_revoked", "tokens": {"bot": [bot]}})
+    await deployment.slack("T1").settled()
+    assert await installed(deployment) == {"T1"}
+    assert await deployment.ask("T1", "hi")
+
+
+async def test_an_event_that_names_a_workspace_removes_its_dead_organization(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_deployment(redis_url, tmp_path, teams=(), organizations=("E1",)) as deployment:
+        await deployment.install("E1")
+        await _age_installations(deployment)
+        slack = deployment.slack("E1")
+        slack.workspace.org_install = False  # as in an event without authorizations
+        deployment.distribution.send("E1", {"type": "app_uninstalled"})
+        await slack.settled()
+        assert await installed(deployment) == {"E1"}
+        deployment.distribution.uninstall("E1")
+
+        async def gone() -> bool:
+            return await installed(deployment) == set()
+
+        await wait_until(gone)
