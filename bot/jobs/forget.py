@@ -11,7 +11,6 @@ from bot.store import Store, Turn
 from bot.store.archive import Orphan
 from bot.store.steps import forgotten_conversations, unconfirmed_deletions
 from bot.sweeper import delete_remotely
-from bot.telemetry import audit_log
 from bot.telemetry.log import log
 
 BATCH = 100
@@ -74,20 +73,6 @@ async def leave_conversations(
                 kind="retract",
             )
         )
-
-
-def record_deletion(order: Message, what: str, *, held: bool) -> None:
-    """Write to the audit log that a person's order to delete something was carried out or kept."""
-    thread = order.thread
-    audit_log.record(
-        "deletion",
-        team=thread.team_id,
-        channel=thread.channel_id,
-        thread=thread.thread_ts,
-        user=order.user_id,
-        what=what,
-        outcome="held" if held else "done",
-    )
 
 
 async def forget_dead_letters(store: Store, team_id: str, user_id: str) -> None:

@@ -13,7 +13,6 @@ from bot.jobs.forget import (
     forget_conversations,
     forget_dead_letters,
     leave_conversations,
-    record_deletion,
 )
 from bot.jobs.report import native_charts, person_usage, team_usage
 from bot.jobs.series import Series
@@ -21,6 +20,7 @@ from bot.models import Answer, Conversation, Message, Thread
 from bot.slack.rights import record_refusal
 from bot.slack.surfaces.conversation_row import place
 from bot.store import Turn
+from bot.store.hold import record_deletion
 from bot.store.jobs import STOP
 from bot.store.steps import BUSY_NOTICE, job
 from bot.telemetry import audit_log

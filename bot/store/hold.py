@@ -14,6 +14,21 @@ from bot.store.conversations import Conversations
 from bot.store.corrupt import read_each
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
+from bot.telemetry import audit_log
+
+
+def record_deletion(order: Message, what: str, *, held: bool) -> None:
+    """Write to the audit log that a person's order to delete something was carried out or kept."""
+    thread = order.thread
+    audit_log.record(
+        "deletion",
+        team=thread.team_id,
+        channel=thread.channel_id,
+        thread=thread.thread_ts,
+        user=order.user_id,
+        what=what,
+        outcome="held" if held else "done",
+    )
 
 
 class LegalHold:
@@ -75,6 +90,8 @@ class LegalHold:
         if order.kind == "reset":
             conversation = await self._conversations.find(order.thread)
             fates = await self._archive.forget([conversation]) if conversation else []
+            if "archived" in fates:
+                record_deletion(order, "conversation", held=False)
             return "busy" not in fates
         event_id = f"held:{order.event_id or order.ts}"
         await self._inbox.deliver(replace(order, ts=f"{time.time():.6f}", event_id=event_id))

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.errors import BotError, ConversationGone, StoreUnavailable, Superseded
-from bot.jobs.forget import delete_now, record_deletion
+from bot.jobs.forget import delete_now
 from bot.models import Conversation, Message
+from bot.store.hold import record_deletion
 from bot.store.journal import Turn
 from bot.store.steps import retraction
 from bot.telemetry.log import log

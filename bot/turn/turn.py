@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bot.errors import RunFailed
-from bot.jobs.forget import delete_now, record_deletion
+from bot.jobs.forget import delete_now
 from bot.jobs.run import run_jobs
 from bot.models import Answer, Conversation, Message, Record, well_formed
 from bot.slack.answer.reply import Reply
 from bot.store import steps
+from bot.store.hold import record_deletion
 from bot.store.journal import Turn
 from bot.store.steps import Admission
 from bot.telemetry import trace

@@ -68,6 +68,19 @@ async def test_all_conversations_of_a_person_are_kept(world: World) -> None:
         assert await store.conversations.find(world.key("#general", root)) is None
 
 
+async def test_the_button_of_reset_says_that_it_is_noted_only(world: World) -> None:
+    root = await world.ask("#general", "@bot about cats")
+    alice, store = world.slack.user("alice"), world.bot.store
+    await store.hold.begin()
+    answer = await listed(world, "alice", "cats")
+    await alice.clicks("#general", answer.ts, "reset_conversation")
+    assert RESET in [message.text for message in alice.ephemerals("#general")]
+    thread = world.key("#general", root)
+    assert await store.conversations.find(thread) is not None
+    await hold.end(world.settings)
+    assert await store.conversations.find(thread) is None
+
+
 async def test_operators_cannot_delete_either(world: World) -> None:
     store = world.bot.store
     await store.dead.save(DeadLetter("x", world.key("#general", "1.5"), "test", 1.0, 1, 0, ()))

@@ -14,9 +14,11 @@ from bot.slack.events import installation
 from bot.slack.rights import Rights
 from bot.slack.surfaces.conversation_row import RESET as RESET_ROW
 from bot.store import Store
+from bot.store.hold import record_deletion
 from bot.telemetry.log import log
 from bot.texts import commands as texts
 from bot.texts.access import NOT_VISIBLE
+from bot.texts.hold import RESET as HELD
 
 Payload = Mapping[str, Any]
 
@@ -96,7 +98,7 @@ async def ask_reset(
     """Put a reset into the thread's inbox, behind all messages so far.
 
     `at` is the `action_ts`: Slack's clock orders the thread, and ours may be ahead. Returns why the
-    person may not reset the conversation; "" if the reset was accepted.
+    conversation is not reset now; "" if the reset was accepted.
     """
     user_id, user_team_id = user["id"], user.get("team_id") or ""
     reason = await rights.reset_refusal(thread, user_id, user_team_id)
@@ -104,9 +106,12 @@ async def ask_reset(
         return await rights.explain(reason)
     if not await rights.can_see(user_id, thread):
         return NOT_VISIBLE
-    await store.inbox.deliver(
-        Message(thread, at, user_id, "", trigger_id, user_team_id, kind="reset")
-    )
+    order = Message(thread, at, user_id, "", trigger_id, user_team_id, kind="reset")
+    if await store.hold.is_on():
+        await store.hold.keep(order)
+        record_deletion(order, "conversation", held=True)
+        return HELD
+    await store.inbox.deliver(order)
     await store.inbox.interrupt(thread, "reset")
     log.info("reset_requested", thread=thread.key)
     return ""
