@@ -2,16 +2,38 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from bot.models import Message, Record, Run, Usage, encode
 from bot.store.claims import SOURCE, Claim
 from bot.store.dead import DeadLetter
 from bot.store.feedback import LATEST_SECONDS
 from bot.store.inbox_part import RECORD_BYTES, RECORDS, RUNS, TOMBSTONE_SECONDS, InboxPart
-from bot.store.scripts import Call
+from bot.store.scripts import Call, Values
 from bot.store.usage import ROWS_SECONDS, SUMS_SECONDS, Charge
 from bot.telemetry.log import log
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a turn ends: see `Settling.settle`. `counts` are added to those of its conversation."""
+
+    answered: tuple[Message, ...]
+    counts: Mapping[str, int]
+    records: tuple[Record, ...] = ()
+    last_item_id: str = ""
+    owed: tuple[Message, ...] | None = None
+    runs: tuple[Run, ...] = ()
+    kept: frozenset[str] = frozenset()
+    """The ts of messages that are not done."""
+    charges: tuple[Charge, ...] = ()
+    answer_ts: str = ""
+    letter: DeadLetter | None = None
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """The authors of the answered messages."""
+        return tuple(dict.fromkeys(message.user_id for message in self.answered))
 
 
 class Settling(InboxPart):
@@ -49,20 +71,18 @@ class Settling(InboxPart):
         messages = claim.messages if answered is None else answered
         counts = asdict(usage or Usage()) | ({"external": 1} if external else {})
         counts |= {SOURCE + source: 1 for source in sources}
-        return await self._settle(
-            claim,
-            None,
-            messages,
-            records,
+        ending = Ending(
+            tuple(messages),
             counts,
+            tuple(records),
             last_item_id,
-            owed,
-            runs,
-            kept,
-            charges,
-            reserved,
+            None if owed is None else tuple(owed),
+            tuple(runs),
+            frozenset(message.ts for message in kept),
+            tuple(charges),
             answer_ts,
         )
+        return await self._end(claim, ending, reserved)
 
     async def dead_letter(
         self,
@@ -78,66 +98,54 @@ class Settling(InboxPart):
         external content: how far the turn came is not known here.
         """
         letter = DeadLetter.of(claim, reason, dependency)
-        await self._settle(claim, letter, claim.messages, records, {"external": 1}, "", None, ())
+        ending = Ending(claim.messages, {"external": 1}, tuple(records), letter=letter)
+        await self._end(claim, ending)
 
-    async def _settle(
-        self,
-        claim: Claim,
-        letter: DeadLetter | None,
-        messages: Sequence[Message],
-        records: Sequence[Record],
-        counts: Mapping[str, int],
-        last_item_id: str,
-        owed: Sequence[Message] | None,
-        runs: Sequence[Run],
-        kept: Sequence[Message] = (),
-        charges: Sequence[Charge] = (),
-        reserved: Sequence[str] = (),
-        answer_ts: str = "",
-    ) -> str | None:
-        keys, thread = self._keys, claim.thread
-        people = dict.fromkeys(message.user_id for message in messages)
-        stamps = [message.ts for message in claim.messages]
-        counts = {"turns": 1, "messages": len(messages), **counts}
-        facts = [charge.facts(claim, turns=int(charge.is_first)) for charge in charges]
-        call = Call(
-            thread,
-            {
-                "runs": keys.runs(runs[-1].conversation_id if runs else ""),
-                "latest": keys.latest(thread),
-                "others": [
-                    *(keys.recent(thread.team_id, user) for user in people),
-                    *(key for charge in charges for key in charge.keys(keys, claim)),
-                ],
-            },
-            {
-                "claim": claim.fence,
-                "name": thread.key,
-                "place": f"{thread.channel_id}:{thread.thread_ts}",
-                "last_item_id": last_item_id,
-                "counts": json.dumps(counts),
-                "records": json.dumps(await self._records.encode(records)),
-                "letter_id": letter.id if letter else "",
-                "letter": encode(letter) if letter else "",
-                "most": RECORDS,
-                "most_bytes": RECORD_BYTES,
-                "tombstone_seconds": TOMBSTONE_SECONDS,
-                "owed": encode(tuple(owed), tuple[Message, ...]) if owed is not None else "",
-                "most_dead": self._bounds.dead_letters,
-                "run_ids": json.dumps([run.id for run in runs]),
-                "most_runs": RUNS,
-                "people": len(people),
-                "charges": json.dumps(facts),
-                "row_seconds": ROWS_SECONDS,
-                "sum_seconds": SUMS_SECONDS,
-                "answer": f"{claim.turn_id} {answer_ts}" if answer_ts else "",
-                "latest_seconds": LATEST_SECONDS,
-                "done": [ts for ts in stamps if ts not in {message.ts for message in kept}],
-            },
-        )
+    async def _end(self, claim: Claim, ending: Ending, reserved: Sequence[str] = ()) -> str | None:
+        call = Call(claim.thread, self._keys_of(claim, ending), await self._args_of(claim, ending))
         releases = [("HDEL", key, claim.turn_id) for key in reserved]
         (dropped, previous), *_ = await self._connection.run_each([("settle", call)], *releases)
         if dropped:
             log.error("dead_letters_dropped", letters=dropped)
         turn_id, _, ts = (previous or "").partition(" ")
         return ts if ts and turn_id != claim.turn_id else None
+
+    def _keys_of(self, claim: Claim, ending: Ending) -> dict[str, str | Sequence[str]]:
+        keys, thread, runs = self._keys, claim.thread, ending.runs
+        return {
+            "runs": keys.runs(runs[-1].conversation_id if runs else ""),
+            "latest": keys.latest(thread),
+            "others": [
+                *(keys.recent(thread.team_id, user_id) for user_id in ending.people),
+                *(key for charge in ending.charges for key in charge.keys(keys, claim)),
+            ],
+        }
+
+    async def _args_of(self, claim: Claim, ending: Ending) -> dict[str, Values]:
+        thread, letter, owed = claim.thread, ending.letter, ending.owed
+        counts = {"turns": 1, "messages": len(ending.answered), **ending.counts}
+        charges = [charge.facts(claim, turns=int(charge.is_first)) for charge in ending.charges]
+        return {
+            "claim": claim.fence,
+            "name": thread.key,
+            "place": f"{thread.channel_id}:{thread.thread_ts}",
+            "last_item_id": ending.last_item_id,
+            "counts": json.dumps(counts),
+            "records": json.dumps(await self._records.encode(ending.records)),
+            "letter_id": letter.id if letter else "",
+            "letter": encode(letter) if letter else "",
+            "most": RECORDS,
+            "most_bytes": RECORD_BYTES,
+            "tombstone_seconds": TOMBSTONE_SECONDS,
+            "owed": encode(owed, tuple[Message, ...]) if owed is not None else "",
+            "most_dead": self._bounds.dead_letters,
+            "run_ids": json.dumps([run.id for run in ending.runs]),
+            "most_runs": RUNS,
+            "people": len(ending.people),
+            "charges": json.dumps(charges),
+            "row_seconds": ROWS_SECONDS,
+            "sum_seconds": SUMS_SECONDS,
+            "answer": f"{claim.turn_id} {ending.answer_ts}" if ending.answer_ts else "",
+            "latest_seconds": LATEST_SECONDS,
+            "done": [message.ts for message in claim.messages if message.ts not in ending.kept],
+        }

@@ -109,6 +109,13 @@ def noise(length: int) -> str:
     return random.Random(length).randbytes(length // 2).hex()
 
 
+async def test_any_number_of_lines_is_recorded_at_once(store: Store) -> None:
+    claim = await taken(store)
+    lines = [Record("user", "", f"{n}.0") for n in range(10_000)]
+    await store.inbox.settle(claim, records=lines)
+    assert await store.conversations.history(thread()) == lines[-200:]
+
+
 async def test_the_record_is_bounded_in_bytes(store: Store) -> None:
     for number in range(1, 8):
         claim = await taken(store, f"{number}.0")

@@ -42,9 +42,15 @@ local function touch(sum)
   end
 end
 
+-- Lua can pass so many values at once, and some thousands more.
+local MOST_UNPACKED = 1000
+
 -- Add to our record, and drop its oldest lines once it is too long.
 local function remember(lines, sum)
-  local length, bytes = redis.call('RPUSH', record, unpack(lines)), sum.counts.record_bytes
+  local length, bytes = 0, sum.counts.record_bytes
+  for i = 1, #lines, MOST_UNPACKED do
+    length = redis.call('RPUSH', record, unpack(lines, i, math.min(#lines, i + MOST_UNPACKED - 1)))
+  end
   while length > 1 and (length > most or bytes > most_bytes) do
     bytes = bytes - #redis.call('LPOP', record)
     length = length - 1
