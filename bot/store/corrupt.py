@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 T = TypeVar("T")
 
-UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
+UNREADABLE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 """What parsing a corrupt value may raise."""
 
 

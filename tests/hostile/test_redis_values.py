@@ -10,8 +10,11 @@ from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
 from bot.app import Bot
+from bot.models import Record
 from bot.store import Store
+from bot.store.corrupt import read_each
 from bot.store.keys import FAMILIES
+from bot.store.records import decode_line, encode_plain
 from bot.telemetry.log import describe
 from tests.fakes.openai import held
 from tests.world import PATIENCE, World, wait_until
@@ -37,6 +40,14 @@ def test_causes_in_a_cycle_are_described_once_each() -> None:
     first, second = ValueError(), KeyError()
     first.__cause__, second.__cause__ = second, first
     assert describe(first).split("\n") == ["ValueError", "after", "KeyError"]
+
+
+@pytest.mark.parametrize("garbage", ["{", "[" * 100_000, '{"text": []}', '{"z": "0"}', "5", "null"])
+def test_a_line_that_cannot_be_read_is_left_out(garbage: str) -> None:
+    line = encode_plain(Record("user", "hello", "1.0", "U1"))
+    assert [record.text for _, record in read_each("record", [garbage, line], decode_line)] == [
+        "hello"
+    ]
 
 
 async def spoil(world: World, family: str, names: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from bot.slack.markdown.blocks import Outline, outline
 from bot.slack.markdown.clean import clean_so_far
 from bot.slack.markdown.counting import BlockCount
 from bot.slack.markdown.graphemes import size
-from bot.slack.markdown.reasoning import has_reasoning
+from bot.slack.markdown.reasoning import end_of_leading, has_reasoning, is_plain_answer
 from bot.slack.markdown.sanitize import sanitize
 from bot.slack.markdown.split import LIMIT, MAX_BLOCKS, Part, Splitter
 from bot.slack.markdown.stable import stable_length
@@ -39,10 +39,12 @@ class Visible:
     def __init__(self) -> None:
         self._read = ""  # the beginning of the answer that is not read again
         self._shown = ""  # what is shown of it
+        self._reasoned = 0  # the end of reasoning at the beginning
         self._opener = ""  # the line that reopens the current code block
 
     def of(self, text: str) -> str:
         """The part of `clean(text)` that later text cannot change, sanitized for Slack."""
+        text = self._without_leading_reasoning(text)
         if not text.startswith(self._read) or has_reasoning(text[len(self._read) :]):
             self._read = self._shown = self._opener = ""
         rest = self._opener + text[len(self._read) :]
@@ -51,6 +53,15 @@ class Visible:
         if rest.startswith(found.text[:stable]) and not has_reasoning(rest):
             return self._advance(found, stable)
         return self._shown + self._safe(found.text[:stable])
+
+    def _without_leading_reasoning(self, text: str) -> str:
+        """The text behind complete reasoning at its beginning, if that is the only one.
+
+        Reasoning requires all text to be read again.
+        """
+        end = self._reasoned = self._reasoned or end_of_leading(text)
+        answer = text[end:].lstrip() if end else text
+        return answer if is_plain_answer(answer[len(self._read) :]) else text
 
     def _advance(self, found: Outline, stable: int) -> str:
         """Advance to where the text can be resumed; returns the shown text up to `stable`."""

@@ -55,6 +55,7 @@ _WRAPPER = re.compile(
     r"(?<!\s)\s*+<(?P<name>(?:final_)?(?:answer|response|output))>"
     r"|</(?:final_)?(?:answer|response|output)>\s*\Z"
 )
+_WRAPPING = re.compile(r"</?(?:final_)?(?:answer|response|output)>")
 _CANDIDATE = re.compile(
     rf"<(?:{_BAR}|details|start_of|end_of|unused|/?{_NAMES}[\s/>]|bos>|eos>|pad>|/s>)"
     r"|\[/?THINK\]|◁",
@@ -118,6 +119,20 @@ def split_reasoning(text: str, *, whole: bool = True) -> Split:
 def has_reasoning(text: str) -> bool:
     """Whether a text may contain reasoning, or its tags."""
     return bool(_CANDIDATE.search(text) or _BARE.match(text))
+
+
+def end_of_leading(text: str) -> int:
+    """The end of complete reasoning at the beginning of a text; 0 if there is none."""
+    start = len(text) - len(text.lstrip())
+    token = _TOKEN.match(text, start)
+    closer = _CLOSERS.get(token.lastgroup or "") if token else None
+    found = closer.search(text, token.end()) if closer and token else None
+    return found.end() if found else 0
+
+
+def is_plain_answer(text: str) -> bool:
+    """Whether a text that follows reasoning contains no more of it, and no marks of an answer."""
+    return not _CANDIDATE.search(text) and not _WRAPPING.search(text)
 
 
 class _Reader:
