@@ -7,6 +7,7 @@ worktree; same environment, same load). Only Linux: memory and CPU are read from
 import argparse
 import asyncio
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -130,6 +131,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=10**9, help="largest size of growing sections")
     parser.add_argument("--print", action="store_true", help="print the page; write nothing")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what it has started
     before = machine()
     commits = [git("rev-parse", "--short", "HEAD")]
     if given.against:
