@@ -113,7 +113,6 @@ class Settings(BaseSettings):
     )
     slack_client_id: str | None = Field(
         None,
-        pattern=r"^[0-9]+\.[0-9]+$",
         description="Client ID of the Slack app. Present: any workspace can install the bot at "
         "`/slack/install`; see `docs/how-to/many-workspaces.md`.",
     )
@@ -408,6 +407,13 @@ class Settings(BaseSettings):
             raise ValueError(PLACEHOLDER)
         if not value.get_secret_value().startswith("xoxb-"):
             raise ValueError(f"is not a bot token: it must begin with xoxb-{_mistaken(value)}")
+        return value
+
+    @field_validator("slack_client_id")
+    @classmethod
+    def _is_client_id(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[0-9]+\.[0-9]+", value):
+            raise ValueError("is not a client ID: two numbers with a dot, under Basic Information")
         return value
 
     @field_validator("bot_encryption_keys")

@@ -9,6 +9,7 @@ import pytest
 
 from bot import settings
 from bot.errors import ConfigError
+from bot.sealing import generate_key
 from bot.settings import Settings, load
 
 ROOT = Path(__file__).parent.parent
@@ -54,6 +55,8 @@ def test_an_app_token_means_socket_mode_and_needs_no_signing_secret(
         ("SLACK_APP_TOKEN", "xoxb-1"),
         ("SLACK_SIGNING_SECRET", ""),
         ("SLACK_API_URL", "slack.com"),
+        ("SLACK_CLIENT_ID", "abc"),
+        ("BOT_ENCRYPTION_KEYS", "short"),
         ("OPENAI_API_KEY", ""),
         ("OPENAI_BASE_URL", "ftp://host"),
         ("BOT_ENGINE", "llama"),
@@ -76,6 +79,24 @@ def test_a_missing_or_wrong_value_is_named(
         load_with(monkeypatch, **{variable: value})
     assert caught.value.variable == variable
     assert "\n" not in str(caught.value)
+
+
+def test_workspaces_that_install_the_app_need_a_secret_an_address_and_a_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {"SLACK_CLIENT_ID": "1.2", "SLACK_BOT_TOKEN": ""}
+    for name, value in (
+        ("SLACK_CLIENT_SECRET", "s"),
+        ("BOT_PUBLIC_URL", "https://bot.example.com"),
+        ("BOT_ENCRYPTION_KEYS", generate_key()),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_with(monkeypatch, **given)
+        assert caught.value.variable == name
+        given[name] = value
+    settings = load_with(monkeypatch, **given)
+    assert settings.slack_bot_token is None
+    assert given["BOT_ENCRYPTION_KEYS"] in settings.secrets
 
 
 @pytest.mark.parametrize("owner", ["PERSON", "CHANNEL"])

@@ -1,6 +1,7 @@
 """`bot workspaces`: the operator's view of all workspaces, and their settings."""
 
 import asyncio
+import sys
 
 import click
 
@@ -39,8 +40,8 @@ def set_(id: str, *, ai_key: bool, limits: tuple[str, ...], **given: str | None)
     from bot.cli import workspace_admin as admin
 
     loaded, changes = settings.load(), admin.parse_changes(given, limits)
-    key = click.prompt("Key", default="", hide_input=True, show_default=False) if ai_key else None
-    asyncio.run(admin.change(loaded, id, changes, None if key is None else key.strip()))
+    key = _read_key() if ai_key else None
+    asyncio.run(admin.change(loaded, id, changes, key))
     click.echo(f"{id}: saved; it applies within ten seconds")
 
 
@@ -54,3 +55,10 @@ def remove(id: str) -> None:
     if not asyncio.run(admin.remove(settings.load(), id)):
         raise click.ClickException(f"{id} has no installation")
     click.echo(f"{id}: removed")
+
+
+def _read_key() -> str:
+    """From a terminal without an echo, or from a pipe."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Key", default="", hide_input=True, show_default=False)).strip()
+    return sys.stdin.readline().strip()

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -30,7 +30,7 @@ class _Row:
 
     installed_at: float
     version: WorkspaceVersion
-    ai_key: str
+    ai_key: str = field(repr=False)
 
 
 @dataclass(slots=True)

@@ -49,3 +49,7 @@ async def test_a_callback_that_is_overtaken_by_a_removal_stores_no_token(
     assert not await installations.save(FIRST)
     assert await installations.find("T1") is None
     assert await installations.save(SECOND)
+
+
+def test_an_installation_shows_no_token() -> None:
+    assert repr(FIRST) == "Installation(T1)"
