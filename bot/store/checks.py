@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from redis.exceptions import ResponseError
 
@@ -20,6 +21,7 @@ from bot.errors import StoreUnavailable
 from bot.settings import Settings
 from bot.store.claims import pairs
 from bot.store.connection import Connection
+from bot.store.hold import read_time
 from bot.store.inbox import Inbox
 from bot.store.judge import (
     Info,
@@ -109,6 +111,7 @@ class RedisChecks:
             Check("worker", self.worker, (*needs, "redis writes")),
             Check("queue", self.queue, (*needs, "redis writes")),
             Check("encryption", self.encryption, needs),
+            Check("legal hold", self.hold, needs),
         )
 
     async def server(self) -> Finding:
@@ -212,6 +215,17 @@ class RedisChecks:
         if old := await sealed.count_old():
             return warning(f"{old} secrets are encrypted with an older key", "bot keys rotate")
         return ok(f"with key {keyring.ids[0]}" if keyring.ids else "no key, and no stored secret")
+
+    async def hold(self) -> Finding:
+        """Whether deletions wait for the end of a legal hold, which is easily forgotten."""
+        since, kept = await self._connection.execute_many(
+            [("GET", self._keys.hold), ("HLEN", self._keys.held)]
+        )
+        if since is None:
+            return ok("none")
+        day = datetime.fromtimestamp(read_time(since), UTC).strftime("%Y-%m-%d")
+        text = f"on since {day}: nothing is deleted, and {kept} deletions wait"
+        return warning(text, "`bot hold end` when it is over")
 
     async def _config(self, name: str) -> str | None:
         """A setting of the server; None where CONFIG is forbidden."""

@@ -17,6 +17,12 @@ from bot.store.keys import Keys
 from bot.telemetry import audit_log
 
 
+def read_time(value: str) -> float:
+    """When a hold began; 0.0 if the value is corrupt: the hold is on all the same."""
+    found = read_each("hold", [value], float)
+    return found[0][1] if found else 0.0
+
+
 def record_deletion(order: Message, what: str, *, held: bool) -> None:
     """Write to the audit log that a person's order to delete something was carried out or kept."""
     thread = order.thread
@@ -55,7 +61,7 @@ class LegalHold:
     async def since(self) -> float | None:
         """When the hold began, in epoch seconds; None if there is none."""
         found = await self._connection.execute("GET", self._keys.hold)
-        return None if found is None else float(found)
+        return None if found is None else read_time(found)
 
     async def begin(self) -> bool:
         """Begin a hold; False if one is on already."""

@@ -95,6 +95,7 @@ async def test_a_current_durable_redis_passes() -> None:
         "redis persistence": "ok",
         "redis connections": "ok",
         "redis clock": "ok",
+        "legal hold": "ok",
         "worker": "warning",
         "queue": "ok",
         "encryption": "ok",

@@ -8,6 +8,7 @@ from bot.cli import dead, hold
 from bot.errors import Retry
 from bot.store import DeadLetter
 from bot.store.audit import AuditTrail
+from bot.store.checks import RedisChecks
 from bot.texts.hold import FORGET_ME, RESET, reset_all
 from tests.store.test_audit import LINE
 from tests.stories.test_lifetime import age, sweeper
@@ -93,6 +94,11 @@ async def test_operators_cannot_delete_either(world: World) -> None:
     await AuditTrail(store.connection, store.keys, retention_days=1).append(LINE)
     assert await store.redis.xlen(store.keys.audit) == 301
     assert "is on since" in await hold.begin(world.settings)
+    finding = await RedisChecks(store.connection, world.settings, time.time).hold()
+    assert (finding.level, "0 deletions wait" in finding.text) == ("warning", True)
+    await store.redis.set(store.keys.hold, "corrupt")
+    assert "1970" in await hold.status(world.settings)
+    assert await store.hold.is_on()
     await hold.end(world.settings)
     assert await hold.end(world.settings) == "There is no legal hold."
     assert await dead.drop_letters(world.settings, ["x"], every=False) == []
