@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from bot.errors import BotError
@@ -19,6 +19,7 @@ from bot.store.claims import (
 )
 from bot.store.connection import Connection
 from bot.store.conversations import Conversations
+from bot.store.deferred import Deferred, Rider
 from bot.store.scripts import Call
 from bot.store.steps import Step
 from bot.telemetry import trace
@@ -36,18 +37,6 @@ class Paused(Exception):
     def __init__(self, pause: str) -> None:
         super().__init__(pause)
         self.pause = pause
-
-
-@dataclass(slots=True)
-class Rider:
-    """A call of a script that shares the round trip of a step's intent.
-
-    `reply` is None if the step was not begun.
-    """
-
-    script: str
-    call: Call
-    reply: Any = None
 
 
 class Turns:
@@ -107,8 +96,7 @@ class Turn:
         self._conversations = conversations
         self._steps = dict(claim.steps)
         self._begun = set(claim.intents)
-        self._deferred: dict[str, str] = {}
-        self._deferred_save: Call | None = None
+        self._deferred = Deferred()
         self._conversation = claim.conversation
         self._running = 0
         self.on_interrupt: Callable[[Interrupt], None] = _ignore
@@ -192,9 +180,10 @@ class Turn:
                 began = time.monotonic()
                 conversation = await work(again)
                 self._steps[step.name] = encode(conversation)
-                self._deferred_save = await self._conversations.saving(
+                save = await self._conversations.saving(
                     self.claim, conversation, step=step.name, records=records
                 )
+                self._deferred = replace(self._deferred, save=save)
                 if not deferred:
                     await self.flush()
                 self._log(step, began)
@@ -227,30 +216,28 @@ class Turn:
     def defer(self, step: Step[T], value: T) -> None:
         """Like `note`, together with the next write."""
         text = encode(value, step.type)
-        self._steps[step.name] = self._deferred[step.name] = text
+        self._steps[step.name] = text
+        self._deferred = self._deferred.with_value(step.name, text)
 
     async def flush(self) -> None:
         """Make the deferred writes now."""
-        if not (self._deferred or self._deferred_save):
-            return
-        notes, save = dict(self._deferred), self._deferred_save
-        replies = await self._connection.run_each([*self._saving(save), *self._recording(notes)])
-        self._written(notes, save)
-        if notes:
-            self._tell(replies[-1])
+        if deferred := self._deferred:
+            replies = await self._connection.run_each(deferred.calls(self.claim))
+            self._deferred = self._deferred.without(deferred)
+            if deferred.values:
+                self._tell(replies[-1])
 
     async def save(self) -> None:
         """Make the deferred write of a conversation now."""
-        if save := self._deferred_save:
-            await self._connection.run_each(self._saving(save))
-            self._written({}, save)
+        deferred = Deferred(save=self._deferred.save)
+        await self._connection.run_each(deferred.saving)
+        self._deferred = self._deferred.without(deferred)
 
     async def call(self, script: str, call: Call) -> Any:
         """Run a script after the deferred writes."""
-        notes, save = dict(self._deferred), self._deferred_save
-        calls = [*self._saving(save), *self._recording(notes), (script, call)]
-        replies = await self._connection.run_each(calls)
-        self._written(notes, save)
+        deferred = self._deferred
+        replies = await self._connection.run_each([*deferred.calls(self.claim), (script, call)])
+        self._deferred = self._deferred.without(deferred)
         return replies[-1]
 
     def learn(self, step: Step[T], text: str) -> None:
@@ -289,13 +276,14 @@ class Turn:
         if step.name in self._steps:
             return None
         self._begun.add(step.name)
-        thread, notes, save = self.claim.thread, dict(self._deferred), self._deferred_save
-        args = {"name": thread.key, "step": step.name, "fields": _flat(notes)}
+        thread, deferred = self.claim.thread, self._deferred
+        args = {"name": thread.key, "step": step.name, "fields": deferred.fields}
         begin = Call(thread, {"pauses": unless}, {"claim": self.claim.fence, **args})
         riders = [(rider.script, rider.call)] if rider else []
-        replies = await self._connection.run_each([*self._saving(save), ("begin", begin), *riders])
-        self._written(notes, save)
-        value, again, interrupt, paused = replies[1 if save else 0]
+        calls = [*deferred.saving, ("begin", begin), *riders]
+        replies = await self._connection.run_each(calls)
+        self._deferred = self._deferred.without(deferred)
+        value, again, interrupt, paused = replies[len(deferred.saving)]
         self._tell(interrupt)
         if paused:
             self._begun.discard(step.name)
@@ -307,29 +295,9 @@ class Turn:
         self._steps[step.name] = value
         return None
 
-    def _saving(self, save: Call | None) -> list[tuple[str, Call]]:
-        return [("save", save)] if save else []
-
-    def _recording(self, notes: Steps) -> list[tuple[str, Call]]:
-        thread = self.claim.thread
-        args = {"claim": self.claim.fence, "name": thread.key, "fields": _flat(notes)}
-        return [("record", Call(thread, args=args))] if notes else []
-
-    def _written(self, notes: Steps, save: Call | None) -> None:
-        """Forget deferred writes that were made, but not those that came up in the meantime."""
-        for name, text in notes.items():
-            if self._deferred.get(name) is text:
-                del self._deferred[name]
-        if self._deferred_save is save:
-            self._deferred_save = None
-
     def _tell(self, interrupt: str | None) -> None:
         if reason := parse_interrupt(interrupt):
             self.on_interrupt(reason)
-
-
-def _flat(notes: Steps) -> list[str]:
-    return [part for note in notes.items() for part in note]
 
 
 def _ignore(_: Interrupt) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 
 from bot.store.connection import Connection
-from bot.store.journal import Rider
+from bot.store.deferred import Rider
 from bot.store.keys import Keys
 from bot.store.scripts import Call
 

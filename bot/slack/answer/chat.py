@@ -21,7 +21,7 @@ from bot.slack.client import Uncertain, error_code, slack_errors
 from bot.slack.markdown.render import blocks, fallback
 from bot.slack.text import parse_text
 from bot.slack.threads import read_replies
-from bot.store.journal import Rider
+from bot.store.deferred import Rider
 from bot.store.pace import Pace
 from bot.telemetry.log import log
 from bot.timing import AnswerTiming

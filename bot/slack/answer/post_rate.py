@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from bot.errors import RateLimited
 from bot.models import Thread
-from bot.store.journal import Rider
+from bot.store.deferred import Rider
 from bot.store.pace import Pace
 from bot.timing import AnswerTiming
 
