@@ -16,8 +16,8 @@ from tests.redis_topologies import RedisCluster, SentinelGroup
 from tests.world import World, open_world
 
 TIMING = Timing(
-    worker=WorkerTiming(heartbeat=0.1, lifetime=0.8, stray_after=0.5),
-    store=StoreTiming(settling=0.3, restore_check=0.1),
+    worker=WorkerTiming(heartbeat=0.2, lifetime=2.0, stray_after=1.0),
+    store=StoreTiming(settling=0.6, restore_check=0.2),
     answer=AnswerTiming(posts_per_second=1000, posts_burst=1000),
 )
 THREADS = 6
@@ -104,6 +104,7 @@ async def open_busy_world(group: Group, directory: Path) -> AsyncIterator[tuple[
         socket_mode=False,
         slack_time=0.005,
         bot_redis_confirm="replica",
+        bot_rollover_messages=10_000,
     ) as world:
         world.fake.answer = answer
         talk = Talk(world)
