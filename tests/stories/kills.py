@@ -20,8 +20,9 @@ from bot.worker.attempt import Attempts
 Call = Callable[..., Awaitable[Any]]
 
 
-def _of_redis(_: Any, script: str, *args: Any, **named: Any) -> str:
-    return f"redis {script} {named.get('step', '')}"
+def _of_redis(_: Any, calls: Any, *more: Any) -> str:
+    """The scripts of one round trip, with the steps of the journal that they write."""
+    return " ".join(f"redis {script} {call.args.get('step', '')}" for script, call in calls)
 
 
 def _of_ai(_: Any, request: httpx2.Request) -> str:
@@ -33,7 +34,7 @@ def _of_tool(_: Any, tool: Any, *args: Any) -> str:
 
 
 WATCHED: tuple[tuple[Any, str, Callable[..., str]], ...] = (
-    (Connection, "run", _of_redis),
+    (Connection, "run_each", _of_redis),
     (BoundedTransport, "handle_async_request", _of_ai),
     (Toolbox, "call", _of_tool),
 )
@@ -76,7 +77,7 @@ class Kills:
             attempt = _current.get()
             if attempt is None:
                 return await call(*args, **named)
-            is_moment = bool(self.requests.match(describe(*args, **named)))
+            is_moment = bool(self.requests.search(describe(*args, **named)))
             await self._pass(attempt, is_moment)
             result = await call(*args, **named)
             await self._pass(attempt, is_moment)
