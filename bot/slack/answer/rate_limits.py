@@ -34,13 +34,16 @@ LAST_APPENDS = 5
 class RateLimits:
     """Slack's rate limits of one workspace, for the answers of one thread.
 
-    `scale` multiplies them; tests raise it.
+    `scale` multiplies them; tests raise it. Where an organization installed the bot, `workspace` is
+    the asker's: Slack counts for each workspace. Without it the organization counts as one.
     """
 
-    def __init__(self, pace: Pace, thread: Thread, scale: float = 1.0) -> None:
+    def __init__(self, pace: Pace, thread: Thread, scale: float = 1.0, workspace: str = "") -> None:
         self._scale = scale
         self._pace = pace
         self._thread = thread
+        is_org = thread.team_id.startswith("E")
+        self._workspace = workspace if is_org and workspace else thread.team_id
 
     async def grant(self, allowance: Allowance, *, leave: int = 0) -> bool:
         """Take a grant if one is due now and `leave` more remain; never waits."""
@@ -63,6 +66,6 @@ class RateLimits:
         await self._pace.pause(bucket, seconds, rate, burst)
 
     def _bucket(self, allowance: Allowance) -> tuple[str, float, int]:
-        name = f"{allowance.name}:{self._thread.team_id}"
+        name = f"{allowance.name}:{self._workspace}"
         scale = self._scale
         return name, allowance.per_minute / 60 * scale, int(allowance.burst * scale)

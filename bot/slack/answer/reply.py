@@ -118,7 +118,8 @@ class Replies:
     ) -> tuple[Status, Live, "Reply"]:
         """The status of a reply, its growing messages, and the reply itself."""
         thread, timing = message.thread, self._timing
-        limits = RateLimits(self._store.pace, thread, timing.rate_limit_scale)
+        scale, workspace = timing.rate_limit_scale, message.user_team_id
+        limits = RateLimits(self._store.pace, thread, scale, workspace)
         streams = self._live and (self._stream_channels or thread.channel_id.startswith("D"))
         status = Status(
             self._client,
