@@ -269,3 +269,27 @@ async def test_a_reload_keeps_drafts_and_closes_modals(
     await expect(in_thread(page, "sent")).to_be_visible()
     await expect(page.locator(".thread .composer textarea")).to_have_value("")
     assert [message.text for message in slack.thread("#general", ts)] == ["a question", "sent"]
+
+
+async def test_messages_are_found_and_the_keys_are_listed(slack: LocalSlack, page: Page) -> None:
+    ts = await slack.user("bob").says("#random", "the launch code is 4711")
+    await slack.user("alice").says("#random", "a reply about the Launch", thread_ts=ts)
+    await page.keyboard.press("Control+k")
+    await expect(page.get_by_role("searchbox")).to_be_focused()
+    await page.keyboard.type("LAUNCH")
+    await expect(page.locator(".found button")).to_have_count(2)
+    await page.keyboard.press("ArrowDown")
+    await expect(page.locator(".found button").first).to_be_focused()
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.type(" code")
+    await expect(page.locator(".found button")).to_have_count(1)
+    await page.keyboard.press("Enter")
+    await expect(in_thread(page, "a reply about the Launch")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Search (Ctrl K)").click()
+    await page.keyboard.type("nothing like it")
+    await expect(page.get_by_text("Nothing found.")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await page.get_by_role("region", name="Messages in random").focus()
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Search messages")

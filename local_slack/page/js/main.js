@@ -7,15 +7,18 @@ import { FaultsPanel } from "./faults.js";
 import { Inspector } from "./inspector.js";
 import { Modal } from "./modal.js";
 import { closeThread, readFragment, restorePlace } from "./places.js";
+import { Keys, Search } from "./search.js";
 import { Sidebar } from "./sidebar.js";
 import { apply, changed, here, isReply, load, onChange, rootOf, userName, world } from "./state.js";
 import { applyTheme } from "./theme.js";
 import { ThreadPane } from "./thread.js";
 
 const RETRY_MS = 1000;
+const search = new Search();
+const keys = new Keys();
 
 function build() {
-  const panes = [new Sidebar(), new ChannelPane(), new ThreadPane(), new Inspector(), new FaultsPanel(), new Modal()];
+  const panes = [new Sidebar(search, keys), new ChannelPane(), new ThreadPane(), new Inspector(), new FaultsPanel(), new Modal(), search, keys];
   const app = document.getElementById("app");
   app.replaceChildren(...panes.map((pane) => pane.element));
   onChange(() => {
@@ -65,6 +68,14 @@ function announceMessage({ channel_id: channel, message }) {
   if (seen && message.user !== here.speaker) announce(`${userName(message.user)}: ${message.text.slice(0, 200)}`);
 }
 
+document.addEventListener("keydown", (event) => {
+  if (document.querySelector("dialog[open]")) return;
+  const isTyping = /^(TEXTAREA|INPUT|SELECT)$/.test(event.target.tagName);
+  const opened = { k: (event.ctrlKey || event.metaKey) && search, "?": !isTyping && keys }[event.key];
+  if (!opened) return;
+  event.preventDefault();
+  opened.open();
+});
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || document.querySelector("dialog[open], .menu")) return;
   if (here.menu) here.menu = false;

@@ -12,7 +12,7 @@ import { countUnread } from "./unread.js";
 const byName = (one, other) => channelName(one).localeCompare(channelName(other));
 
 export class Sidebar {
-  constructor() {
+  constructor(search, keys) {
     this.team = h("strong");
     this.state = h("span", { class: "connection", role: "status" });
     this.channels = h("ul");
@@ -23,6 +23,8 @@ export class Sidebar {
     this.add = iconButton("plus", "New group message with the app", (event) => this.newGroup(event.currentTarget));
     this.element = h("nav", { class: "sidebar", "aria-label": "Channels and people" },
       h("header", null, this.team, this.state, h("span", { class: "grow" }),
+        iconButton("search", "Search (Ctrl K)", () => search.open()),
+        iconButton("keys", "Keys (?)", () => keys.open()),
         iconButton("theme", "Switch between light and dark", switchTheme)),
       h("div", { class: "places" },
         h("h2", null, "Channels"), this.channels,
