@@ -14,6 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from bot.cli import exit_codes
+from bot.cli.main import commands as program
 from bot.settings import Settings
 from bot.slack.http_server import KEEP_ALIVE
 from tests.ops.helm import CHART, VALIDATORS
@@ -78,15 +79,17 @@ def test_every_platform_runs_both_halves() -> None:
 
 
 async def test_every_start_command_is_one_of_the_program(tmp_path: Path) -> None:
-    """Each reaches the check of its settings, of which there are none here.
+    """Each process reaches the check of its settings, of which there are none here.
 
     That the commands do their work is shown by the tests of Heroku, of the image and of the doctor.
     """
-    commands = sorted(set().union(*start_commands().values()))
-    assert set(commands) == SERVING | {("doctor",), ("doctor", "--release")}
-    codes = await asyncio.gather(*(run_once(words, tmp_path) for words in commands))
-    expected = [exit_codes.CONFIG if words in SERVING else exit_codes.FAILED for words in commands]
-    assert codes == expected
+    commands = set().union(*start_commands().values())
+    codes = await asyncio.gather(*(run_once(words, tmp_path) for words in commands & SERVING))
+    assert codes == [exit_codes.CONFIG] * len(SERVING)
+    checks = commands - SERVING
+    assert checks == {("doctor",), ("doctor", "--release")}
+    for name, *options in checks:
+        program.commands[name].make_context(name, options)
 
 
 async def run_once(words: tuple[str, ...], directory: Path) -> int:

@@ -73,6 +73,7 @@ METHOD_SCOPES = {
     "views_publish": set(),
     "api_call": set(),  # oauth.v2.access by the app's secret; assistant.search.context, if granted
     "files_info": {"files:read"},
+    "send_socket_mode_response": set(),  # over the socket
     "files_getUploadURLExternal": {"files:write"},
     "files_completeUploadExternal": {"files:write"},
 }
