@@ -156,9 +156,12 @@ class Connection:
 
         async def run(client: "Redis") -> list[Any]:
             replies = await self._send(client, commands, follow=not more)
-            if any(isinstance(reply, NoScriptError) for reply in replies):
+            unknown = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+            if unknown:  # only these: the others have run
                 await self._load(client, scripts)
-                replies = await self._send(client, commands, follow=not more)
+                found = await self._send(client, [commands[at] for at in unknown])
+                for at, reply in zip(unknown, found, strict=True):
+                    replies[at] = reply
             return _without_errors(replies)
 
         return await self._repaired(_words(commands), run) if commands else []

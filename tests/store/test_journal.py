@@ -51,6 +51,21 @@ async def test_a_step_is_done_once(store: Store) -> None:
     assert work.told == [False]
 
 
+async def test_a_server_that_knows_only_some_scripts_begins_a_step_once(store: Store) -> None:
+    turn = store.turns.open(await taken(store))
+    await store.redis.script_flush()
+    await turn.once(part(0), _posted)  # now the server knows the script of the step itself
+    work = Work()
+
+    place = store.pace.rider("posts", turn.id, rate=1)
+    assert await turn.once(RUN_STEP, work, rider=place) == RUN
+    assert work.told == [False]
+
+
+async def _posted(again: bool) -> str:
+    return "1.5"
+
+
 async def test_a_recorded_step_is_not_done_again_by_another_worker(store: Store) -> None:
     await store.turns.open(await taken(store)).once(RUN_STEP, Work())
     work = Work()
