@@ -117,8 +117,9 @@ class SlotMove:
 
     def keys(self, *names: str) -> None:
         """Move some keys."""
-        for name in names:
-            self.source.call("MIGRATE", "127.0.0.1", self.target.port, name, 0, 5000)
+        if names:
+            to = ("127.0.0.1", self.target.port, "", 0, 5000)
+            self.source.call("MIGRATE", *to, "KEYS", *names)
 
     def end(self, primaries: list[Node]) -> None:
         for node in (self.target, self.source, *primaries):

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,8 @@ async def test_a_dialogue(group: Group, tmp_path: Path) -> None:
 
 async def test_a_killed_primary_loses_and_doubles_nothing(group: Group, tmp_path: Path) -> None:
     """Messages are acknowledged once a replica has them, and arrive all the time."""
-    async with open_busy_world(group, tmp_path) as (world, talk):
+    given = {"bot_redis_confirm": "replica"}
+    async with open_busy_world(group, tmp_path, **given) as (world, talk):
         key = world.bot.store.keys.ready
         killed, began = group.owner(key), time.monotonic()
         await asyncio.to_thread(killed.server.kill)
@@ -95,7 +97,9 @@ class Talk:
 
 
 @asynccontextmanager
-async def open_busy_world(group: Group, directory: Path) -> AsyncIterator[tuple[World, Talk]]:
+async def open_busy_world(
+    group: Group, directory: Path, **given: Any
+) -> AsyncIterator[tuple[World, Talk]]:
     """A world in which each thread has an answer, and people go on talking."""
     async with open_world(
         group.url,
@@ -103,8 +107,8 @@ async def open_busy_world(group: Group, directory: Path) -> AsyncIterator[tuple[
         timing=TIMING,
         socket_mode=False,
         slack_time=0.005,
-        bot_redis_confirm="replica",
         bot_rollover_messages=10_000,
+        **given,
     ) as world:
         world.fake.answer = answer
         talk = Talk(world)
