@@ -99,7 +99,6 @@ class Install:
             text = texts.installed_in(installation.name or installation.id)
             link = self._link_to_app(installation)
             response = Page(texts.INSTALLED, text, texts.OPEN, link).respond()
-            response.del_cookie(COOKIE, path="/")
         return response
 
     async def _install(self, request: web.Request) -> Installation:
@@ -140,14 +139,14 @@ class Install:
             )
             with slack_errors():
                 identity = await self._client.auth_test(token=answer["access_token"])
+            installation = read_installation(answer, identity)
         except SlackApiError as error:
             log.warning("install_code_refused", error=error_code(error))
             raise Refused(texts.CODE_REFUSED) from None
         except Retry:
             raise Refused(texts.SLACK_DOWN, 503) from None
-        except (KeyError, Undeliverable):
+        except (KeyError, TypeError, ValueError, Undeliverable):
             raise Refused(texts.CODE_REFUSED) from None
-        installation = read_installation(answer, identity)
         if installation is None:
             raise Refused(texts.CODE_REFUSED)
         await self._check_allowed(installation)

@@ -328,3 +328,10 @@ async def test_an_event_that_names_a_workspace_removes_its_dead_organization(
             return await installed(deployment) == set()
 
         await wait_until(gone)
+
+
+async def test_one_browser_may_install_into_two_workspaces_at_once(deployment: Deployment) -> None:
+    browser = deployment.browser()
+    first, second = await browser.agree("T1"), await browser.agree("T2")
+    assert [(await browser.get(callback))[0] for callback in (second, first)] == [200, 200]
+    assert await installed(deployment) == {"T1", "T2"}
