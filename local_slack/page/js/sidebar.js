@@ -19,17 +19,17 @@ export class Sidebar {
     this.direct = h("ul");
     this.speakers = h("div", { class: "speakers", role: "radiogroup", "aria-label": "Speak as", onkeydown: (event) => this.turn(event) });
     this.faults = h("button", { type: "button", class: "row", onclick: () => togglePanel("faults") }, icon("bolt"), "Faults");
+    this.keys = h("button", { type: "button", class: "row", onclick: () => keys.open() }, icon("keys"), "Keys");
     this.pages = h("div", { class: "app-pages" });
     this.add = iconButton("plus", "New group message with the app", (event) => this.newGroup(event.currentTarget));
     this.element = h("nav", { class: "sidebar", "aria-label": "Channels and people" },
       h("header", null, this.team, this.state, h("span", { class: "grow" }),
         iconButton("search", "Search (Ctrl K)", () => search.open()),
-        iconButton("keys", "Keys (?)", () => keys.open()),
         iconButton("theme", "Switch between light and dark", switchTheme)),
       h("div", { class: "places" },
         h("h2", null, "Channels"), this.channels,
         h("h2", null, "Direct messages", this.add), this.direct),
-      h("footer", null, this.pages, this.faults, h("h2", null, "Speak as"), this.speakers));
+      h("footer", null, this.pages, this.faults, this.keys, h("h2", null, "Speak as"), this.speakers));
   }
 
   show() {
