@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from bot.checks import Finding
+from bot.errors import StoreUnavailable
 from bot.models import Thread
 from bot.slack.client import open_client
 from bot.slack.delivery_notes import NOT_INSTALLED
@@ -116,13 +117,24 @@ async def test_the_page_sends_people_to_slack_only(deployment: Deployment) -> No
     assert (status, location) == (200, "")
 
 
-async def test_slack_or_redis_down_is_said_and_the_next_try_works(deployment: Deployment) -> None:
+async def test_a_slack_or_redis_that_is_down_is_said_and_the_next_try_works(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     browser = deployment.browser()
     callback = await browser.agree("T1")
     deployment.distribution.is_down = True
     status, text, _ = await browser.get(callback)
     assert (status, texts.SLACK_DOWN in text) == (503, True)
     deployment.distribution.is_down = False
+    callback = await browser.agree("T1")
+
+    async def away(*_: object) -> bool:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(deployment.bot.store.installations), "save", away)
+        status, text, _ = await browser.get(callback)
+    assert (status, texts.STORE_DOWN in text) == (503, True)
     assert (await browser.install("T1"))[0] == 200
 
 
