@@ -180,10 +180,10 @@ def _citation(note: Item, offset: int) -> Citation | None:
 
 def _title(item: Item) -> str:
     kind = text(item.get("type"))
-    if kind in ("function_call", "custom_tool_call"):
+    if kind in ("mcp_call", "mcp_approval_request") and (server := text(item.get("server_label"))):
+        return f"{server}: {text(item.get('name')) or 'a tool'}"
+    if kind in ("function_call", "custom_tool_call", "mcp_call", "mcp_approval_request"):
         return f"Calling {text(item.get('name')) or 'a tool'}"
-    if kind in ("mcp_call", "mcp_approval_request"):
-        return f"{text(item.get('server_label'))}: {text(item.get('name')) or 'a tool'}"
     if kind == "web_search_call":
         query = text(fields(item.get("action")).get("query"))
         return f"{_TITLES[kind]}: {query}" if query else _TITLES[kind]

@@ -86,9 +86,15 @@ async def test_the_result_is_kept_nowhere_after_the_turn(
         assert await world.replies("#general", root) == ["Soon."]
         (sent,) = [each for each in world.fake.requests if SECRET in str(each.body)]
         assert sent.method == "POST"
-        stored = [each for each in world.fake.responses.values() if getattr(each, "stored", True)]
-        remote = [*world.fake.conversations.values(), *world.fake.threads.values(), *stored]
-        assert SECRET not in str([vars(each) for each in remote])
+
+        def remote() -> str:
+            fake = world.fake
+            stored = [each for each in fake.responses.values() if getattr(each, "stored", True)]
+            kept = [*fake.conversations.values(), *fake.threads.values(), *stored]
+            return str([vars(each) for each in kept])
+
+        # The worker deletes the conversation after it has settled the turn.
+        await world.slack.wait_for(lambda: SECRET not in remote())
         with redis_server.client() as client:
             assert SECRET not in everything_in(client)
         assert SECRET not in capsys.readouterr().out
