@@ -3,14 +3,13 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from typing import Any
 
 from bot.calls import FunctionCall, FunctionOutput, HostedCall
-from bot.errors import StoreUnavailable, Superseded
 from bot.models import Step as Card
 from bot.slack.markdown.plain import plain
 from bot.store import AuditLine, steps
@@ -27,6 +26,7 @@ from bot.turn.batch import Request
 from bot.turn.interrupt import Interrupt
 from bot.turn.rounds_so_far import last_result
 from bot.turn.services import Services
+from bot.turn.together import run_together
 
 LONGEST_ARGUMENTS = 100_000
 """Characters of the arguments of one call; with more it is not made."""
@@ -298,35 +298,3 @@ def _as_called(result: Result, tool: Tool, milliseconds: int) -> Called:
         milliseconds=milliseconds,
         request=result.request,
     )
-
-
-async def run_together(
-    works: Sequence[Coroutine[Any, Any, None]], interrupt: Interrupt, grace: float
-) -> None:
-    """Do several things concurrently; after an interrupt they have `grace` seconds to end.
-
-    An error is raised once all have ended, one that ends the whole turn at once.
-    """
-    tasks = {asyncio.create_task(work) for work in works}
-    raised = asyncio.create_task(interrupt.raised.wait())
-    try:
-        left = set(tasks)
-        while left and not raised.done():
-            waits: set[asyncio.Task[Any]] = {*left, raised}
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            left -= done
-            _raise_first(done - {raised}, StoreUnavailable, Superseded)
-        if left:
-            await asyncio.wait(left, timeout=grace)
-    finally:
-        for task in {*tasks, raised}:
-            task.cancel()
-        await asyncio.gather(*tasks, raised, return_exceptions=True)
-    _raise_first(tasks, Exception)
-
-
-def _raise_first(tasks: set[asyncio.Task[Any]], *kinds: type[Exception]) -> None:
-    for task in tasks:
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, kinds):
-            raise error
