@@ -14,9 +14,11 @@ import re
 import time
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from bot.errors import StoreUnavailable
 from bot.models import Record, decode, encode
 from bot.store.connection import Connection
 from bot.store.keys import Keys
@@ -171,9 +173,10 @@ class RecordWriter:
         )
         is_new = born and not upgraded
         was_older = is_new and time.time() - float(born) > YOUNG_SECONDS
-        if is_new:
-            await self._connection.execute("HSET", keys.pulse, "upgraded", 1)
-        if was_older or any(map(_OLD_WORKER.fullmatch, names)):
-            await self._connection.execute("SET", flag, "", "EX", UPGRADE_SECONDS)
-            return True
-        return bool(flagged)
+        is_older = was_older or any(map(_OLD_WORKER.fullmatch, names))
+        with suppress(StoreUnavailable):  # a full Redis takes no such notes, but ends turns
+            if is_older:
+                await self._connection.execute("SET", flag, "", "EX", UPGRADE_SECONDS)
+            if is_new:
+                await self._connection.execute("HSET", keys.pulse, "upgraded", 1)
+        return bool(is_older or flagged)
