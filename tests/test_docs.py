@@ -134,7 +134,7 @@ def test_the_page_of_keys_names_those_that_the_page_handles() -> None:
     }
     page = (DOCS / "reference" / "keyboard.md").read_text()
     assert {key for key in handled if f"`{key}`" not in page} == set()
-    named = set(re.findall(r"`(Arrow\w+|Enter|Escape|Tab)`", page))
+    named = set(re.findall(r"`(Arrow\w+|Enter|Escape|Tab|k)`", page))
     assert named == handled
 
 
