@@ -128,7 +128,10 @@ async def lengths(checkout: Path) -> Figures:
             channel = site.slack.add_channel(f"l{length}", ["alice"]).id
             before = worker.cpu
             root = await alice.says(channel, "@bot tell me")
-            await site.slack.wait_for(partial(_is_shown, site, channel, root, len(text)), 120)
+            try:
+                await site.slack.wait_for(partial(_is_shown, site, channel, root, len(text)), 60)
+            except TimeoutError:
+                break  # the machine is too busy; the shorter ones are known
             await asyncio.sleep(2.5)
             found[f"{length:,} characters: CPU ms of the worker"] = (worker.cpu - before) * 1000
     return found
@@ -136,9 +139,12 @@ async def lengths(checkout: Path) -> Figures:
 
 async def conversations(checkout: Path, count: int) -> Figures:
     """Short answers, with so many conversations in Redis."""
-    async with open_site(checkout, "web", "worker") as site:
-        async with open_store(site.redis.url) as store:
+
+    async def prepare(url: str) -> None:
+        async with open_store(url) as store:
             await fill(store, count)
+
+    async with open_site(checkout, "web", "worker", prepare=prepare) as site:
         await _warm(site, SHORT_SECONDS, SHORT)
         figures = (await talk(site, 8, 4)).figures(SHORT_SECONDS)
         megabytes = site.redis_figures()["memory"] / 1e6

@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from tests.world import wait_until
 
 HERE = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
+Prepare = Callable[[str], Awaitable[None]]
 POST, STATUS = "chat.postMessage", "assistant.threads.setStatus"
 
 
@@ -106,11 +107,18 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def open_site(checkout: Path, *roles: str, **given: str) -> AsyncIterator[Site]:
-    """Everything running, with a process of `checkout` for each role (web, worker)."""
+async def open_site(
+    checkout: Path, *roles: str, prepare: Prepare | None = None, **given: str
+) -> AsyncIterator[Site]:
+    """Everything running, with a process of `checkout` for each role (web, worker).
+
+    `prepare` fills the Redis server at an address before they start.
+    """
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory())
         redis = stack.enter_context(run_server())
+        if prepare:
+            await prepare(redis.url)
         fake = await stack.enter_async_context(start_fake_openai())
         await fake.options(openapi=False)
         slack = await stack.enter_async_context(

@@ -54,7 +54,7 @@ def used_memory(server: RedisServer) -> int:
 async def one_turn(store: Store, thread: Thread) -> Claim:
     """Make a thread with one answered message, like the worker."""
     await store.inbox.deliver(Message(thread, thread.thread_ts, "U0000000", QUESTION))
-    (entry,) = await store.inbox.read_ready("bench", 1, 1)
+    (entry,) = await store.inbox.read_ready("bench", 1, 4)
     claim = await store.inbox.take(entry, "bench")
     assert claim is not None
     conversation_id = "conv_" + "0" * 48
@@ -129,7 +129,7 @@ async def measure_accounting(server: RedisServer, store: Store) -> None:
     for number in range(ACCOUNTED):
         thread = Thread("T00000000", f"C{number % 50:08d}", f"{1_900_000_000 + number}.000000")
         await store.inbox.deliver(Message(thread, thread.thread_ts, f"U{number % 500:07d}", "hi"))
-        (entry,) = await store.inbox.read_ready("bench", 1, 1)
+        (entry,) = await store.inbox.read_ready("bench", 1, 4)
         claim = await store.inbox.take(entry, "bench")
         assert claim is not None
         claims.append(claim)
