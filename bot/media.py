@@ -35,7 +35,7 @@ TEXTS = frozenset(f"application/{name}" for name in _TEXTS.split())
 _CODE = """
 c cc cfg clj conf cpp cs css csv dart diff env ex go graphql h hcl hpp hs htm html ini ipynb java
 js json jsonl jsx kt less log lua md ml mjs patch php pl properties proto ps1 py r rb rs rst scala
-scss sh sql svelte swift tex tf toml ts tsv tsx txt vue xml yaml yml zig
+scss sh sql svelte svg swift tex tf toml ts tsv tsx txt vue xml yaml yml zig
 """
 CODE = frozenset(f".{ending}" for ending in _CODE.split())
 

@@ -127,6 +127,14 @@ async def test_a_picture_in_another_format_is_its_thumbnail() -> None:
         assert (await files.load([plain], {"image"})).unread == (f"IMG.HEIC ({UNREADABLE})",)
 
 
+async def test_a_drawing_without_a_thumbnail_is_its_source() -> None:
+    source = b"<svg><text>Sales</text></svg>"
+    async with slack({"a.svg": source}) as (files, url):
+        drawing = File("F1", "a.svg", "image/svg+xml", len(source), f"{url}a.svg")
+        loaded = await files.load([drawing], {"image", "text"})
+    assert "<text>Sales" in inlined(loaded.attachments[0])
+
+
 async def test_a_canvas_is_read() -> None:
     html = b"<h1>Plan</h1><p>Ship it</p>"
     async with slack({"c.html": html}) as (files, url):
