@@ -24,7 +24,8 @@ _ORIGIN: Shape = {
 }
 """Where a request comes from, which Bolt looks for in many places."""
 _NESTED: Shape = _ORIGIN | dict.fromkeys(
-    ("message?", "previous_message?", "item?", "assistant_thread?"), _ORIGIN
+    ("message?", "previous_message?", "item?", "assistant_thread?"),
+    (_ORIGIN, list, str, int, float),  # Bolt and the listeners ignore anything but objects
 )
 _VIEW: Shape = {
     "id?": _ID,
