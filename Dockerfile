@@ -28,6 +28,6 @@ EXPOSE 3000
 STOPSIGNAL SIGTERM
 # `bot web` and `bot run` answer at PORT, `bot worker` at BOT_HEALTH_PORT.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=40s --retries=3 \
-    CMD ["python", "-m", "bot.probe"]
+    CMD ["python", "-m", "bot.cli.probe"]
 ENTRYPOINT ["bot"]
 CMD ["run"]

@@ -20,7 +20,7 @@ from bot.jobs.report import write_csv
 from bot.models import Conversation, Message, Record, Thread, Usage
 from bot.store import Claim, Store, open_store
 from bot.store.usage import KINDS
-from bot.sweeper import BATCH, DELETES_AT_ONCE, Sweeper
+from bot.upkeep.sweeper import BATCH, DELETES_AT_ONCE, Sweeper
 from tests.redis_server import RedisServer, run_server
 
 FILL_BATCH = 1000

@@ -22,7 +22,7 @@ from bot.engines.offered import OfferedModels
 from bot.engines.polling import error_backoff
 from bot.errors import ConfigError, Retry, StoreUnavailable
 from bot.health import Probe, add_routes
-from bot.running import running
+from bot.process.running import running
 from bot.settings import Settings
 from bot.slack.account_notes import notify_connected
 from bot.slack.answer.waiting import showing_waits
@@ -47,7 +47,7 @@ from bot.tools.config import load_tools, summarize
 from bot.tools.connect_site import ConnectSite
 
 if TYPE_CHECKING:
-    from bot.sweeper import Swept
+    from bot.upkeep.sweeper import Swept
 
 T = TypeVar("T")
 Engines = Callable[[Settings, EngineTiming], AbstractAsyncContextManager[Engine]]
@@ -132,7 +132,7 @@ async def open_bot(
         engine: Engine | None = None
         work = None
         if work_part:
-            from bot.work_part import open_work  # not needed by `bot web`, and large
+            from bot.process.work_part import open_work  # not needed by `bot web`, and large
 
             opened = await stack.enter_async_context(engines(settings, timing.engine))
             part = await stack.enter_async_context(
@@ -199,7 +199,7 @@ def _open_audit_log(settings: Settings) -> AbstractContextManager[None]:
 
 async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_engine) -> "Swept":
     """Run one sweep now. Raises Retry while another process sweeps."""
-    from bot.sweeper import Sweeper
+    from bot.upkeep.sweeper import Sweeper
 
     async with (
         open_own_store(settings) as store,

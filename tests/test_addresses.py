@@ -2,9 +2,9 @@
 
 import pytest
 
-from bot.addresses import Address, parse_address
 from bot.errors import ConfigError
 from bot.settings import load
+from bot.settings.addresses import Address, parse_address
 
 SECRET = "pass-word"
 

@@ -13,12 +13,12 @@ import yaml
 import bot.engines.checks
 import bot.slack.checks
 import bot.store.checks
-from bot import env_file as env_files
 from bot import settings as setting
 from bot.checks import Check
 from bot.cli import doctor
 from bot.errors import ConfigError
 from bot.settings import Settings
+from bot.settings import env_file as env_files
 from bot.slack import manifest as manifests
 from bot.slack.app_manifest import AppManifests, keep_names
 

@@ -146,10 +146,10 @@ def _supervise(*, web: int, workers: int) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level, loaded.secrets)
 
-    import bot.work_part  # noqa: F401  # before the fork, so that all share it
+    import bot.process.work_part  # noqa: F401  # before the fork, so that all share it
     from bot import app
     from bot.engines import preload
-    from bot.supervisor import Supervisor
+    from bot.process.supervisor import Supervisor
 
     preload(loaded)
 

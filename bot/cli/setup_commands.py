@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from bot import env_file, settings
+from bot import settings
 from bot.cli import exit_codes
+from bot.settings import env_file
 from bot.telemetry import log
 
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}

@@ -15,10 +15,10 @@ from bot.engines.api import Api
 from bot.engines.client import ASSISTANTS, open_client
 from bot.engines.items import text
 from bot.engines.replay import PREFIX as REPLAYED
-from bot.env_file import set_variables
 from bot.errors import BotError, ConversationGone, DependencyDown, Retry, RunFailed
 from bot.models import Thread
 from bot.settings import PROTOCOLS, Settings
+from bot.settings.env_file import set_variables
 
 SOON = datetime.timedelta(days=90)
 PROBE_THREAD = Thread("doctor", "doctor", "0")

@@ -10,8 +10,8 @@ from bot.models import Conversation, Message
 from bot.store import Store, Turn
 from bot.store.archive import Orphan
 from bot.store.steps import forgotten_conversations, unconfirmed_deletions
-from bot.sweeper import delete_remotely
 from bot.telemetry.log import log
+from bot.upkeep.sweeper import delete_remotely
 
 BATCH = 100
 COME_BACK_AFTER = 2.0

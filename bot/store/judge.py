@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bot.addresses import parse_address
 from bot.checks import Finding, failed, ok, skipped, warning
+from bot.settings.addresses import parse_address
 from bot.store.record_space import Memory
 
 OLDEST = (6, 2)

@@ -5,10 +5,10 @@ import re
 
 from redis.exceptions import ResponseError
 
-from bot.addresses import parse_address
 from bot.checks import Repair, RepairFailed
 from bot.errors import StoreUnavailable
 from bot.settings import Settings
+from bot.settings.addresses import parse_address
 from bot.store.connection import Connection, open_connection
 from bot.store.keys import Keys
 

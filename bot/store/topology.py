@@ -20,8 +20,8 @@ from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
-from bot.addresses import Address, Host, parse_address
 from bot.errors import ConfigError
+from bot.settings.addresses import Address, Host, parse_address
 from bot.telemetry.log import log
 from bot.timing import StoreTiming
 

@@ -56,7 +56,7 @@ def test_the_image_runs_without_rights_and_gets_sigterm() -> None:
     assert values("STOPSIGNAL") == ["SIGTERM"]
     assert values("ENTRYPOINT") == ['["bot"]'], "without a shell between, which would keep SIGTERM"
     assert values("CMD") == ['["run"]']
-    assert '"bot.probe"' in values("HEALTHCHECK")[0]
+    assert '"bot.cli.probe"' in values("HEALTHCHECK")[0]
 
 
 def test_the_image_sets_variables_that_exist() -> None:
@@ -100,7 +100,7 @@ async def test_the_steps_of_the_image_build_a_bot_that_runs(tmp_path: Path, redi
 
 
 def probe(venv: Path, directory: Path, environment: dict[str, str]) -> int:
-    command = [str(venv / "bin" / "python"), "-m", "bot.probe"]
+    command = [str(venv / "bin" / "python"), "-m", "bot.cli.probe"]
     return subprocess.run(command, cwd=directory, env=environment, timeout=20).returncode
 
 
@@ -141,7 +141,7 @@ def test_no_container_can_change_itself_or_gain_rights() -> None:
 def test_every_container_has_a_health_check() -> None:
     services = compose()["services"]
     assert services["redis"]["healthcheck"]["test"] == ["CMD", "redis-cli", "ping"]
-    assert '"bot.probe"' in values("HEALTHCHECK")[0], "web and worker have that of the image"
+    assert '"bot.cli.probe"' in values("HEALTHCHECK")[0], "web and worker have that of the image"
     for name in ("web", "worker"):
         assert "healthcheck" not in services[name]
 

@@ -13,13 +13,12 @@ from click.testing import CliRunner
 import bot.engines.checks
 import bot.slack.checks
 import bot.store.checks
-from bot import env_file
 from bot.checks import Finding, RepairFailed
 from bot.cli import environment, port_check
 from bot.cli.main import commands
 from bot.cli.settings_checks import look_at_settings
 from bot.engines.checks import guess_addresses
-from bot.settings import Settings, read
+from bot.settings import Settings, env_file, read
 from bot.slack.dispatch import Dispatcher
 from bot.slack.server import open_socket_mode
 from bot.slack.socket_count import judge_connections, parse_hello

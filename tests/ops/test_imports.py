@@ -1,17 +1,27 @@
-"""What a process imports: its start and its memory depend on that."""
+"""What a process imports (its start and its memory depend on that), and the root of the package."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-WORK = ("bot.work_part", "bot.worker", "bot.turn", "bot.jobs", "bot.sweeper", "bot.dlp")
+import bot
+
+WORK = (
+    "bot.process.work_part",
+    "bot.worker",
+    "bot.turn",
+    "bot.jobs",
+    "bot.upkeep.sweeper",
+    "bot.dlp",
+)
 ENGINES = ("openai", "httpx", "bot.engines.client", "bot.engines.api", "bot.engines.replay")
 RENDERING = ("markdown_it", "bot.slack.markdown.render", "PIL")
 TOOLS = ("mcp", "bot.tools.toolbox")
 UNNEEDED = {
     "bot.app": (*WORK, *ENGINES, *RENDERING, *TOOLS, "local_slack"),
-    "bot.work_part": ("openai", "mcp", "PIL", "slack_bolt", "local_slack"),
+    "bot.process.work_part": ("openai", "mcp", "PIL", "slack_bolt", "local_slack"),
     "bot.cli.main": ("redis", "aiohttp", "slack_sdk", "slack_bolt", "openai", "bot.app"),
 }
 
@@ -23,3 +33,7 @@ def test_a_process_imports_only_what_it_needs(module: str) -> None:
     loaded = done.stdout.split()
     assert module in loaded
     assert [name for name in UNNEEDED[module] if name in loaded] == []
+
+
+def test_the_root_has_at_most_twelve_modules() -> None:
+    assert len(list(Path(bot.__file__).parent.glob("*.py"))) <= 12

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bot import env_file
 from bot.cli.main import commands
+from bot.settings import env_file
 from bot.slack.manifest import is_prefix, manifest
 from bot.slack.scopes import SCOPES
 from local_slack import LocalSlack, open_workspace

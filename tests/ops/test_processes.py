@@ -61,7 +61,7 @@ async def test_forked_processes_answer_survive_a_crash_and_end_together() -> Non
 
 SCRIPT = r"""
 import os, select, sys
-from bot.supervisor import Supervisor
+from bot.process.supervisor import Supervisor
 
 def wait(lifeline):
     os.write(1, f"{os.getpid()}\n".encode())  # at once: the other child writes to it, too

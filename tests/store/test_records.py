@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from bot.calls import FunctionCall, FunctionOutput
 from bot.models import Conversation, Record, Thread, Usage, encode
-from bot.record_keeper import DAY, RecordKeeper
 from bot.store import Store
 from bot.store.records import (
     RecordWriter,
@@ -27,6 +26,7 @@ from bot.store.records import (
     size,
 )
 from bot.timing import RecordTiming
+from bot.upkeep.record_keeper import DAY, RecordKeeper
 from tests.redis_server import RedisServer, open_clean_store
 from tests.store.builders import deliver, message, take_one, thread
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bot.store.archive import Orphan
-from bot.sweeper import Sweeper
 from bot.texts.jobs import BUSY, CONFIRMED
 from bot.timing import CircuitTiming, StoreTiming
+from bot.upkeep.sweeper import Sweeper
 from tests.fakes.openai import held
 from tests.stories.test_changes import offers
 from tests.stories.test_recovery import direct_message_to, letters

@@ -16,8 +16,8 @@ from bot.slack.client import open_client
 from bot.slack.delivery_notes import NOT_INSTALLED
 from bot.slack.workspace_checks import WorkspaceChecks
 from bot.store.keys import FAMILIES
-from bot.sweeper import Sweeper
 from bot.texts import install as texts
+from bot.upkeep.sweeper import Sweeper
 from local_slack.delivery.events import Event
 from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace

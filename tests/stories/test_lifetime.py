@@ -15,10 +15,10 @@ from bot import settings
 from bot.engines.echo import EchoEngine
 from bot.errors import ConfigError, Retry, RunFailed
 from bot.models import Thread
-from bot.retention import Retention
+from bot.settings.retention import Retention
 from bot.store import Feedback, Store
-from bot.sweeper import Sweeper
 from bot.timing import SweepTiming
+from bot.upkeep.sweeper import Sweeper
 from tests.fakes.openai import failed
 from tests.store.builders import conversation, deliver, take_one
 from tests.test_cli import run_bot

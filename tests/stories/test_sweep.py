@@ -6,8 +6,8 @@ import time
 import pytest
 
 from bot.errors import Retry
-from bot.sweeper import DELETES_AT_ONCE, LEASE_SECONDS, Sweeper
 from bot.timing import SweepTiming
+from bot.upkeep.sweeper import DELETES_AT_ONCE, LEASE_SECONDS, Sweeper
 from tests.store.builders import keys_of
 from tests.stories.test_lifetime import DAY, age, sweeper
 from tests.world import World, wait_until

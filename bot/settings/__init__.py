@@ -25,9 +25,9 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot import plugins, sealing
-from bot.addresses import parse_address
 from bot.errors import ConfigError
 from bot.models import FollowUps
+from bot.settings.addresses import parse_address
 
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful assistant in a Slack workspace. Answer in the language you are asked in, "

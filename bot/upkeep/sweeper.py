@@ -17,7 +17,7 @@ from typing import Literal
 
 from bot.engines import Engine
 from bot.errors import BotError, ConversationGone, Retry, RunFailed, StoreUnavailable
-from bot.retention import DAY, Retention
+from bot.settings.retention import DAY, Retention
 from bot.slack.installed import access_circuit
 from bot.store import Store, jobs
 from bot.store.archive import Idle, Orphan

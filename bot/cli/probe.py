@@ -1,4 +1,4 @@
-"""`python -m bot.probe`: whether the bot in this container is healthy; for Docker's HEALTHCHECK.
+"""`python -m bot.cli.probe`: whether this container's bot is healthy, for Docker's HEALTHCHECK.
 
 It asks `/healthz` at PORT, where `bot web` and `bot run` answer, and at BOT_HEALTH_PORT, where
 `bot worker` does.

@@ -14,14 +14,12 @@ from bot.engines import Engine
 from bot.engines.guard import GuardedEngine
 from bot.engines.keyed import KeyedEngines, OpenEngine
 from bot.errors import Retry, Undeliverable
-from bot.per_workspace import Shared
-from bot.record_keeper import RecordKeeper
-from bot.running import running
+from bot.process.per_workspace import Shared
+from bot.process.running import running
 from bot.settings import Settings
 from bot.slack.direct_messages import DirectMessages
 from bot.slack.workspaces import PerWorkspace, Workspace, Workspaces
 from bot.store import Store
-from bot.sweeper import Sweeper
 from bot.telemetry.log import log
 from bot.timing import Timing
 from bot.tools.accounts import Accounts
@@ -30,6 +28,8 @@ from bot.tools.toolbox import open_toolbox
 from bot.turn.background import open_background
 from bot.turn.prices import load_prices
 from bot.turn.services import Services
+from bot.upkeep.record_keeper import RecordKeeper
+from bot.upkeep.sweeper import Sweeper
 from bot.worker.loop import Worker
 
 

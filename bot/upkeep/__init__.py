@@ -1,0 +1,1 @@
+"""Background work on old conversations and their records."""
