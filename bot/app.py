@@ -24,6 +24,7 @@ from bot.errors import ConfigError, Retry, StoreUnavailable
 from bot.health import Probe, add_routes
 from bot.process.running import running
 from bot.settings import Settings
+from bot.settings.prices import load_prices
 from bot.slack.account_notes import notify_connected
 from bot.slack.answer.waiting import showing_waits
 from bot.slack.client import open_client
@@ -118,7 +119,7 @@ async def open_bot(
     is_stalled: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[Bot]:
     """The running bot. On exit it first stops listening, then hands unfinished work over."""
-    tools = load_tools(settings.bot_tools)
+    tools, prices = load_tools(settings.bot_tools), load_prices(settings.bot_prices)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(_open_telemetry(settings))
         store = await stack.enter_async_context(open_own_store(settings, timing.store))
@@ -136,7 +137,9 @@ async def open_bot(
 
             opened = await stack.enter_async_context(engines(settings, timing.engine))
             part = await stack.enter_async_context(
-                open_work(settings, timing, store, workspaces, opened, engines, tools, accounts)
+                open_work(
+                    settings, timing, store, workspaces, opened, engines, tools, prices, accounts
+                )
             )
             engine, work = part.engine, part.task
             probes["worker"] = part.is_alive

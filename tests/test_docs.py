@@ -19,9 +19,9 @@ from bot.cli.reference import find_log_events, render_pages
 from bot.dlp.rules import load_rules
 from bot.errors import ConfigError
 from bot.settings import Settings
+from bot.settings.prices import load_prices
 from bot.store.keys import render_families
 from bot.tools.config import load_tools
-from bot.turn.prices import load_prices
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -12,7 +12,7 @@ from bot.checks import Finding, Repair, failed, ok, skipped, warning
 from bot.errors import ConfigError
 from bot.settings import Settings
 from bot.settings import env_file as env_files
-from bot.turn.prices import find_price, load_prices
+from bot.settings.prices import find_price, load_prices
 
 FIX_SETTING = "see .env.example, or docs/reference/settings.md"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bot.dlp import Dlp
 from bot.dlp.engine import DlpEngine
 from bot.engines.keyed import KeyedEngines
+from bot.settings.prices import Price
 from bot.slack.answer.approval_cards import ApprovalCards
 from bot.slack.answer.notice import Notices
 from bot.slack.answer.reply import Replies
@@ -24,7 +25,6 @@ from bot.turn.background import Background
 from bot.turn.connecting import Connecting
 from bot.turn.gate import Gate
 from bot.turn.limits import Limits
-from bot.turn.prices import Price
 from bot.turn.services import Services
 from bot.turn.throttle import PacedEngine, Throttle
 

@@ -4,7 +4,7 @@ Imported only where it runs: `bot web` needs none of it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from bot.errors import Retry, Undeliverable
 from bot.process.per_workspace import Shared
 from bot.process.running import running
 from bot.settings import Settings
+from bot.settings.prices import Price
 from bot.slack.direct_messages import DirectMessages
 from bot.slack.workspaces import PerWorkspace, Workspace, Workspaces
 from bot.store import Store
@@ -26,7 +27,6 @@ from bot.tools.accounts import Accounts
 from bot.tools.config import ToolsConfig
 from bot.tools.toolbox import open_toolbox
 from bot.turn.background import open_background
-from bot.turn.prices import load_prices
 from bot.turn.services import Services
 from bot.upkeep.record_keeper import RecordKeeper
 from bot.upkeep.sweeper import Sweeper
@@ -55,10 +55,10 @@ async def open_work(
     opened: Engine,
     engines: OpenEngine,
     tools: ToolsConfig,
+    prices: Mapping[str, Price],
     accounts: Accounts,
 ) -> AsyncIterator[WorkPart]:
-    """The worker at work. On exit it hands unfinished work over. Raises ConfigError."""
-    prices = load_prices(settings.bot_prices)
+    """The worker at work. On exit it hands unfinished work over."""
     engine = GuardedEngine(opened, store.circuits, _default_model(settings))
     async with AsyncExitStack() as stack:
         dlp = await stack.enter_async_context(open_dlp(settings, store.circuits.guard))

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from bot.engines.estimate import text_tokens
 from bot.models import Answer, Message, Run, Update, Usage
 from bot.settings import Settings
+from bot.settings.prices import Price, microdollars
 from bot.store import Claim, Store, Turn
 from bot.store.steps import REORDERED, SUMMARY_USAGE, Step
 from bot.store.usage import Charge, Scope, day_of
 from bot.texts import limits as texts
-from bot.turn.prices import Price, microdollars
 from bot.turn.rounds_so_far import add_usage
 
 WARN_AT = 0.8

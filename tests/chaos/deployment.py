@@ -9,6 +9,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
+from bot.errors import StoreUnavailable
 from bot.models import Thread
 from bot.slack.events import EVENTS
 from bot.slack.scopes import SCOPES
@@ -101,7 +102,10 @@ class Deployment:
         await self.slack.settled(timeout)
 
         async def idle() -> bool:
-            depth = await self.store.inbox.depth()
+            try:
+                depth = await self.store.inbox.depth()
+            except StoreUnavailable:  # a busy machine
+                return False
             return depth.waiting + depth.claimed + depth.later == 0
 
         try:

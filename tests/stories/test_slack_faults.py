@@ -115,7 +115,7 @@ async def storm_of_429(world: World) -> None:
 @pytest.mark.parametrize("timing", [quick(posts_per_second=40.0)])
 @pytest.mark.parametrize("seconds", [1.0, 30.0])
 async def test_one_rate_limit_pauses_all_threads_of_the_channel(
-    world: World, timing: Timing, seconds: float
+    world: World, seconds: float
 ) -> None:
     """Twenty threads; without a shared pause each of them would hit the limit itself."""
     scaled = seconds / 20
@@ -135,7 +135,7 @@ async def test_one_rate_limit_pauses_all_threads_of_the_channel(
     channel = world.slack.channel("#general").id
     refused = next(c for c in world.slack.calls if c.error == "ratelimited")
     before = [c for c in posted if c.args["channel"] == channel and c.at < refused.at + scaled]
-    assert len(before) <= timing.answer.posts_burst
+    assert len(before) <= len(roots) // 2  # those on their way when the pause became known
     assert len(world.slack.replies("#random", elsewhere)) == 1
 
 

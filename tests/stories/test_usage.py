@@ -18,13 +18,13 @@ from bot.jobs.chart import draw_chart
 from bot.jobs.report import fetch_rows, render_total, write_csv
 from bot.jobs.series import Series
 from bot.models import Usage
+from bot.settings.prices import Price, load_prices, microdollars
 from bot.slack.blocks import bar_chart
 from bot.store import Store
 from bot.store.usage import Spent, day_of
 from bot.texts.limits import span
 from bot.timing import Timing
 from bot.turn.limits import _next_month, _tomorrow
-from bot.turn.prices import Price, load_prices, microdollars
 from local_slack.workspace.blocks import check_message_blocks
 from tests.store.builders import deliver, take_one
 from tests.world import World, open_world
