@@ -15,7 +15,7 @@ from bot.turn.batch import Request, account_owner
 from bot.turn.calling import Calling
 from bot.turn.context import collect_input
 from bot.turn.conversation import open_conversation, start_over
-from bot.turn.files_in import FileFallback, load_files
+from bot.turn.files_in import FileFallback, Offered, load_files
 from bot.turn.files_out import fetch, fit, snippets
 from bot.turn.interrupt import Interrupt
 from bot.turn.reordering import is_restarted
@@ -84,13 +84,9 @@ async def _prepare(
 ) -> tuple[RunRequest, Offer]:
     """The input of the first run and the tools on offer. What does not depend on each other is
     prepared concurrently."""
-    channel_id, off = turn.claim.thread.channel_id, turn.claim.channel.servers_off
     (given, conversation), (files, offer) = await together(
         _converse(turn, services, request, generation, interrupt),
-        together(
-            load_files(turn, services, request.questions, engine.reads, generation.run),
-            services.toolbox.offer(channel_id, off, account_owner(request)),
-        ),
+        _equip(turn, services, request, generation, engine),
     )
     if not turn.is_begun(generation.run):
         interrupt.check_order()
@@ -107,6 +103,17 @@ async def _prepare(
         restarted=is_restarted(turn, generation),
     )
     return run_request, offer
+
+
+async def _equip(
+    turn: Turn, services: Services, request: Request, generation: Generation, engine: FileFallback
+) -> tuple[Offered, Offer]:
+    """The files of the questions, and the tools on offer."""
+    channel_id, off = turn.claim.thread.channel_id, turn.claim.channel.servers_off
+    return await together(
+        load_files(turn, services, request.questions, engine.reads, generation.run),
+        services.toolbox.offer(channel_id, off, account_owner(request)),
+    )
 
 
 async def _converse(
