@@ -239,6 +239,14 @@ def _sees_all(port: int) -> bool:
     return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == REPLICAS)
 
 
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def run_sentinel(primary_port: int, *lines: str) -> Iterator[int]:
     """A Sentinel that watches a primary, with further lines of configuration; yields its port."""
@@ -258,6 +266,7 @@ def run_sentinel(primary_port: int, *lines: str) -> Iterator[int]:
             start_new_session=True,
         )
         try:
+            wait_for(lambda: _accepts(port))
             yield port
         finally:
             assert process.stdin

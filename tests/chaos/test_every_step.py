@@ -6,6 +6,7 @@ but the response is not delivered yet. Then the worker is killed. Not all turns 
 so missed steps are tried once more.
 """
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.chaos.gatekeeper import Gatekeeper, Point, watched_worker
 from tests.chaos.processes import BotProcess
 from tests.chaos.relays import open_redis_relay
 from tests.chaos.verdict import judge
+from tests.world import wait_until
 
 pytestmark = pytest.mark.chaos
 
@@ -49,7 +51,13 @@ async def learn_steps(deployment: Deployment, gatekeeper: Gatekeeper) -> list[Po
     for channel in deployment.new_channels(2):
         await say_two(deployment, channel)
         await deployment.rests()
+        await wait_until(partial(has_settled, gatekeeper, channel))
     return list(dict.fromkeys(gatekeeper.steps[channel]))
+
+
+async def has_settled(gatekeeper: Gatekeeper, channel: str) -> bool:
+    """Whether the reply to the last request of a turn has passed."""
+    return Point("settle", 1, "after") in gatekeeper.steps[channel]
 
 
 async def kill_at(
