@@ -44,6 +44,8 @@ NO_ADVISORIES = ("could not be audited", "ConnectionError", "ServiceError", "Max
 
 COVERAGE = 94
 """The percentage of `bot/` that the tests must run."""
+TESTS_FAILED = 1
+"""The exit code of pytest if tests failed, or the coverage is too low."""
 
 SERVERS = {
     "litellm": ("litellm[proxy]==1.108.7",),
@@ -132,8 +134,14 @@ def test(*arguments: str) -> None:
     say(told.decode().strip())
     if broken.exists():
         sys.exit(f"dev.py: a guarantee was broken:\n{broken.read_text()}")
-    if code or checker.returncode:
-        sys.exit(code or checker.returncode)
+    if checker.returncode:
+        sys.exit(checker.returncode)
+    if code == TESTS_FAILED:
+        say("the failed tests once more, one after the other")
+        again = ("--last-failed", "--last-failed-no-failures=none", "--no-cov")
+        code = subprocess.call([program("pytest"), *again], cwd=ROOT, env=env)
+    if code:
+        sys.exit(code)
 
 
 def audit() -> None:
