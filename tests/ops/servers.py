@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from bot.store.server import find_executable, server_command
+from tests.redis_topologies import free_port
 
 PATIENCE = 20.0
 
@@ -39,7 +40,7 @@ def run_tls_redis(directory: Path, *more: str) -> Iterator[int]:
         check=True,
         capture_output=True,
     )
-    port = find_port()
+    port = free_port()
     options = (
         *("--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1"),
         *("--tls-cert-file", str(certificate), "--tls-key-file", str(key)),
