@@ -39,7 +39,8 @@ class DlpEngine(EngineWrapper):
         again: bool,
         files: Sequence[Attachment] = (),
     ) -> str:
-        await self._check([message.text, *_texts_of(files)])
+        if self._dlp.is_on:
+            await self._check([message.text, *_texts_of(files)])
         return await self._engine.append(
             conversation, message, turn_id=turn_id, again=again, files=files
         )
