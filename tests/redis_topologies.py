@@ -239,7 +239,8 @@ def _sees_all(port: int) -> bool:
     return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == REPLICAS)
 
 
-def _accepts(port: int) -> bool:
+def accepts(port: int) -> bool:
+    """Whether a server listens on a port of loopback."""
     try:
         socket.create_connection(("127.0.0.1", port)).close()
     except OSError:
@@ -266,7 +267,7 @@ def run_sentinel(primary_port: int, *lines: str) -> Iterator[int]:
             start_new_session=True,
         )
         try:
-            wait_for(lambda: _accepts(port))
+            wait_for(lambda: accepts(port))
             yield port
         finally:
             assert process.stdin

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from bot.store.server import find_executable, server_command
-from tests.redis_topologies import free_port
+from tests.redis_topologies import accepts, free_port
 
 PATIENCE = 20.0
 
@@ -24,7 +24,7 @@ def run_redis(*options: str) -> Iterator[str]:
     with TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True) as directory:
         path = Path(directory) / "redis.sock"
         with _run(Path(directory), "--port", "0", "--unixsocket", str(path), *options):
-            _wait_for(lambda: _connect(socket.AF_UNIX, str(path)))
+            _wait_for(lambda: _connect(str(path)))
             yield f"unix://{path}"
 
 
@@ -49,7 +49,7 @@ def run_tls_redis(directory: Path, *more: str) -> Iterator[int]:
     )
     with _run(directory, *options) as process:
         try:
-            _wait_for(lambda: _connect(socket.AF_INET, ("127.0.0.1", port)), process)
+            _wait_for(lambda: accepts(port), process)
         except TimeoutError:
             pytest.skip("this Redis server was built without TLS")
         yield port
@@ -100,8 +100,8 @@ def _wait_for(connect: object, process: subprocess.Popen[bytes] | None = None) -
         time.sleep(0.01)
 
 
-def _connect(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
-    with socket.socket(family) as client, contextlib.suppress(OSError):
-        client.connect(address)
+def _connect(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+        client.connect(path)
         return True
     return False
