@@ -113,7 +113,7 @@ def docs(*arguments: str) -> None:
 
 
 def test(*arguments: str) -> None:
-    """Check everything: style, types, and all tests (arguments go to pytest).
+    """Check style and types, and run all tests (arguments go to pytest), failed ones once more.
 
     With --servers only the tests with real AI servers, which are installed first.
     """
