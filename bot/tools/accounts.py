@@ -36,6 +36,8 @@ EARLY = 60.0
 """Seconds before its end at which a token is renewed."""
 RENEWAL = 30.0
 """Seconds for which one process may renew a token while the others wait."""
+LARGEST_METADATA = 1_000_000
+"""Maximum bytes of one answer of an authorization server."""
 KIND: Kind = "credential"
 RETURN_PATH = "/oauth/callback"
 CLIENT_PATH = "/oauth/client.json"
@@ -236,7 +238,8 @@ class Accounts:
             from bot.tools.http import BoundedTransport
 
             oauth = await asyncio.to_thread(_load_oauth)
-            self._oauth = oauth(self.callback, self.client_url, BoundedTransport())
+            transport = BoundedTransport(LARGEST_METADATA)
+            self._oauth = oauth(self.callback, self.client_url, transport)
         return self._oauth
 
 

@@ -36,6 +36,8 @@ class Credential:
     expires_at: float = 0.0
     id: str = ""
     """Differs between two times that an account was connected; a renewal keeps it."""
+    is_internal: bool | None = None
+    """Whether the server had an internal address when the account was connected."""
 
 
 @dataclass(frozen=True, slots=True)

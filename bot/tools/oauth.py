@@ -7,7 +7,6 @@ revocation (RFC 7009). https://modelcontextprotocol.io/specification/2026-07-28/
 
 import asyncio
 import base64
-import ipaddress
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -36,10 +35,11 @@ from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_serv
 from pydantic import AnyUrl, ValidationError
 
 from bot.tools.credential import Client, ConnectFailed, Credential, NotConnected
+from bot.tools.pinned import TIMEOUT, Home, PinnedClient, Resolve, resolve
 
-TIMEOUT = 15.0
 GRANTS = ["authorization_code", "refresh_token"]
-LONGEST_LIFE = 3600.0 * 24 * 365
+LONGEST_LIFE = 3600 * 24 * 365
+"""Seconds after which a token is renewed at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,15 @@ class OAuth:
     `client_url` the address of our client ID metadata document."""
 
     def __init__(
-        self, callback: str, client_url: str, transport: httpx2.AsyncBaseTransport
+        self,
+        callback: str,
+        client_url: str,
+        transport: httpx2.AsyncBaseTransport,
+        resolve: Resolve = resolve,
     ) -> None:
         self._callback = callback
         self._client_url = client_url if is_valid_client_metadata_url(client_url) else None
-        self._http = httpx2.AsyncClient(transport=transport, timeout=TIMEOUT)
+        self._http = PinnedClient(transport, resolve)
 
     async def begin(self, server_url: str, state: str, own: Client | None = None) -> Visit:
         """Prepare a person's visit. Raises ConnectFailed.
@@ -76,15 +80,18 @@ class OAuth:
             raise ConnectFailed(
                 f"the server's metadata is invalid ({type(error).__name__})"
             ) from None
+        except httpx2.InvalidURL:
+            raise ConnectFailed("the server names an invalid address") from None
         except (httpx2.HTTPError, TimeoutError, OSError):
             raise ConnectFailed("the server cannot be reached") from None
 
     async def _begin(self, server_url: str, state: str, own: Client | None) -> Visit:
-        asked = await self._http.get(server_url)
-        found = await self._resource(server_url, extract_resource_metadata_from_www_auth(asked))
-        server = await self._server(server_url, found)
+        home = await self._http.home(server_url)
+        asked = await self._http.send(httpx2.Request("GET", server_url), home)
+        found = await self._resource(home, extract_resource_metadata_from_www_auth(asked))
+        server = await self._server(home, found)
         for endpoint in (server.authorization_endpoint, server.token_endpoint):
-            await check_address(str(endpoint), server_url)
+            await self._http.check(str(endpoint), home)
         if "S256" not in (server.code_challenge_methods_supported or ()):
             raise ConnectFailed("the authorization server does not support PKCE")
         wanted = extract_scope_from_www_auth(asked)
@@ -92,11 +99,12 @@ class OAuth:
         credential = Credential(
             server_url,
             str(server.issuer),
-            own or await self._client(server, scope, server_url),
+            own or await self._client(server, scope, home),
             str(server.token_endpoint),
             str(found.resource) if found else resource_url_from_server_url(server_url),
             str(server.revocation_endpoint or ""),
             scope or "",
+            is_internal=home.is_internal,
         )
         pkce = PKCEParameters.generate()
         address = self._address(server, credential, state, pkce.code_challenge)
@@ -120,27 +128,23 @@ class OAuth:
         return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(query)}"
 
     async def _resource(
-        self, server_url: str, announced: str | None
+        self, home: Home, announced: str | None
     ) -> ProtectedResourceMetadata | None:
-        for url in build_protected_resource_metadata_discovery_urls(announced, server_url):
-            await check_address(url, server_url)
-            answer = await self._http.send(create_oauth_metadata_request(url))
+        for url in build_protected_resource_metadata_discovery_urls(announced, home.url):
+            answer = await self._http.send(create_oauth_metadata_request(url), home)
             found = await handle_protected_resource_response(answer)
             if found is None:
                 continue
-            ours = resource_url_from_server_url(server_url)
+            ours = resource_url_from_server_url(home.url)
             if not check_resource_allowed(ours, str(found.resource)):
                 raise ConnectFailed("the server's metadata is of another server")
             return found
         return None
 
-    async def _server(
-        self, server_url: str, found: ProtectedResourceMetadata | None
-    ) -> OAuthMetadata:
+    async def _server(self, home: Home, found: ProtectedResourceMetadata | None) -> OAuthMetadata:
         issuer = str(found.authorization_servers[0]) if found else None
-        for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, server_url):
-            await check_address(url, server_url)
-            answer = await self._http.send(create_oauth_metadata_request(url))
+        for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, home.url):
+            answer = await self._http.send(create_oauth_metadata_request(url), home)
             goes_on, server = await handle_auth_metadata_response(answer)
             if server is not None:
                 if issuer and not issuers_match(str(server.issuer), issuer):
@@ -150,16 +154,15 @@ class OAuth:
                 break
         raise ConnectFailed("there is no authorization server")
 
-    async def _client(self, server: OAuthMetadata, scope: str | None, server_url: str) -> Client:
+    async def _client(self, server: OAuthMetadata, scope: str | None, home: Home) -> Client:
         """Our identity there: the address of our metadata document, else a new registration."""
         if should_use_client_metadata_url(server, self._client_url):
             return Client(str(self._client_url))
         if not server.registration_endpoint:
             raise ConnectFailed("the authorization server knows no way to register this bot")
-        await check_address(str(server.registration_endpoint), server_url)
         metadata = client_metadata(self._callback, scope)
         request = create_client_registration_request(server, metadata, str(server.issuer))
-        made = await handle_registration_response(await self._http.send(request))
+        made = await handle_registration_response(await self._http.send(request, home))
         method = made.token_endpoint_auth_method or "none"
         if method not in ("none", "client_secret_post", "client_secret_basic"):
             raise ConnectFailed("the authorization server demands another kind of client")
@@ -190,7 +193,10 @@ class OAuth:
             "refresh_token": credential.refresh_token,
             "resource": credential.resource,
         }
-        return await self._tokens(credential, form)
+        try:
+            return await self._tokens(credential, form)
+        except ConnectFailed as error:
+            raise httpx2.ConnectError(str(error)) from None
 
     async def revoke(self, credential: Credential) -> bool:
         """Revoke the tokens where the server offers that. Returns whether it did."""
@@ -200,12 +206,11 @@ class OAuth:
         kind = "refresh_token" if credential.refresh_token else "access_token"
         form = {"token": token, "token_type_hint": kind}
         try:
-            await check_address(credential.revocation_url, credential.server_url)
-            answer = await self._post(credential.revocation_url, credential.client, form)
+            answer = await self._post(credential.revocation_url, credential, form)
             if answer.status_code == httpx2.codes.BAD_REQUEST and not credential.client.secret:
                 # Servers of the MCP SDK demand the field from clients without a secret, too.
                 form["client_secret"] = ""
-                answer = await self._post(credential.revocation_url, credential.client, form)
+                answer = await self._post(credential.revocation_url, credential, form)
         except (httpx2.HTTPError, TimeoutError, OSError, ConnectFailed):
             return False
         return answer.status_code == httpx2.codes.OK
@@ -215,8 +220,7 @@ class OAuth:
         await self._http.aclose()
 
     async def _tokens(self, credential: Credential, form: Mapping[str, str]) -> Credential:
-        await check_address(credential.token_url, credential.server_url)
-        answer = await self._post(credential.token_url, credential.client, form)
+        answer = await self._post(credential.token_url, credential, form)
         if answer.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
             raise httpx2.TransportError("the authorization server failed")
         if answer.status_code != httpx2.codes.OK:
@@ -225,7 +229,7 @@ class OAuth:
             token = await handle_token_response_scopes(answer)
         except OAuthTokenError:
             raise NotConnected from None
-        life = min(float(token.expires_in or 0), LONGEST_LIFE)
+        life = float(max(0, min(token.expires_in or 0, LONGEST_LIFE)))
         return replace(
             credential,
             access_token=token.access_token,
@@ -234,7 +238,10 @@ class OAuth:
             scope=token.scope or credential.scope,
         )
 
-    async def _post(self, url: str, client: Client, form: Mapping[str, str]) -> httpx2.Response:
+    async def _post(
+        self, url: str, credential: Credential, form: Mapping[str, str]
+    ) -> httpx2.Response:
+        client = credential.client
         data, headers = dict(form), {"Accept": "application/json"}
         if client.method == "client_secret_basic":
             pair = f"{quote(client.id, safe='')}:{quote(client.secret, safe='')}"
@@ -243,7 +250,14 @@ class OAuth:
             data["client_id"] = client.id
             if client.method == "client_secret_post":
                 data["client_secret"] = client.secret
-        return await self._http.post(url, data=data, headers=headers)
+        request = httpx2.Request("POST", url, data=data, headers=headers)
+        return await self._http.send(request, await self._home(credential))
+
+    async def _home(self, credential: Credential) -> Home:
+        """The credential's server, as it was when the account was connected."""
+        if credential.is_internal is None:  # of an older version
+            return await self._http.home(credential.server_url)
+        return Home(credential.server_url, credential.is_internal)
 
 
 def client_metadata(callback: str, scope: str | None = None) -> OAuthClientMetadata:
@@ -256,26 +270,3 @@ def client_metadata(callback: str, scope: str | None = None) -> OAuthClientMetad
         token_endpoint_auth_method="none",
         scope=scope,
     )
-
-
-async def check_address(url: str, server_url: str) -> None:
-    """Refuse addresses that a server must not make us visit. Raises ConnectFailed.
-
-    They need HTTPS. Internal addresses are refused unless the configured server is internal, too.
-    """
-    parts, server = urlsplit(url), urlsplit(server_url)
-    host, home = parts.hostname or "", server.hostname or ""
-    is_home = host == home
-    if parts.scheme != "https" and not (is_home and parts.scheme == server.scheme == "http"):
-        raise ConnectFailed("the server names an address without HTTPS")
-    if not is_home and await is_internal(host) and not await is_internal(home):
-        raise ConnectFailed("the server names an internal address")
-
-
-async def is_internal(host: str) -> bool:
-    """Whether a host has an address that is not of the public internet, or none at all."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None)
-    except (OSError, UnicodeError):
-        return True
-    return any(not ipaddress.ip_address(each[4][0]).is_global for each in found)

@@ -1,5 +1,6 @@
 """Connecting an account: metadata that is hostile, incomplete or of another server."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -9,7 +10,8 @@ import httpx2
 import pytest
 
 from bot.tools.credential import Client, ConnectFailed, Credential
-from bot.tools.oauth import OAuth, check_address
+from bot.tools.oauth import OAuth
+from bot.tools.pinned import Home, PinnedClient, are_public
 
 HOME = "https://93.184.216.34"
 SERVER = f"{HOME}/mcp"
@@ -121,12 +123,130 @@ async def test_what_a_hostile_server_says_is_refused(
 
 
 async def test_an_internal_server_may_have_an_internal_authorization_server() -> None:
-    await check_address("https://10.0.0.2/token", "https://10.0.0.1/mcp")
-    await check_address("http://127.0.0.1:9/token", "http://127.0.0.1:9/mcp")
+    client = PinnedClient(Internet())
+    tls, plain = Home("https://10.0.0.1/mcp", True), Home("http://127.0.0.1:9/mcp", True)
+    await client.check("https://10.0.0.2/token", tls)
+    await client.check("http://127.0.0.1:9/token", plain)
+    for url, home in (
+        ("http://10.0.0.2/token", tls),
+        ("https://169.254.169.254/token", tls),
+        ("https://168.63.129.16/token", tls),
+        ("javascript:alert(1)", Home(SERVER, False)),
+        ("https:///token", Home(SERVER, False)),
+    ):
+        with pytest.raises(ConnectFailed):
+            await client.check(url, home)
+
+
+INTERNAL = (
+    *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "100.64.0.1", "169.254.169.254"),
+    *("0.0.0.0", "255.255.255.255", "224.0.0.1", "192.0.2.1", "168.63.129.16", "::1", "::"),
+    *("fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"),
+    *("2002:a00:1::", "::ffff:169.254.169.254"),
+)
+
+
+def test_addresses_that_are_not_of_the_public_internet() -> None:
+    assert [address for address in INTERNAL if are_public([address])] == []
+    assert not are_public(["93.184.216.34", "10.0.0.1"])
+    assert are_public(["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"])
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.1", "2130706433", "0x7f000001", "0177.0.0.1", "localhost", "localhost.", "0"),
+        *(
+            "[::ffff:127.0.0.1]",
+            "[::]",
+            "[fe80::1]",
+            "[fd00:ec2::254]",
+            "127.0.0.1.",
+            "%31%32%37.1",
+        ),
+    ],
+)
+async def test_other_spellings_of_internal_addresses_are_refused(host: str) -> None:
+    """The system's resolver reads octal and decimal numbers as addresses."""
+    internet = Internet(token_endpoint=f"https://{host}/token")
+    client = OAuth(CALLBACK, CLIENT, internet)
     with pytest.raises(ConnectFailed):
-        await check_address("http://10.0.0.2/token", "https://10.0.0.1/mcp")
+        await client.begin(SERVER, "state-1")
+    await client.aclose()
+
+
+class Rebinding:
+    """A resolver whose answers for one host change from public to internal."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+
+    async def __call__(self, host: str) -> list[str]:
+        if host != "rebinding.example":
+            return [host]
+        return [self.answers.pop(0)]
+
+
+async def test_a_request_goes_to_the_address_that_was_checked() -> None:
+    """The owner of a host may change its address between the check and the connection."""
+    internet, rebinding = Internet(), Rebinding("93.184.216.99", "10.0.0.1")
+    client = PinnedClient(internet, rebinding)
+    request = httpx2.Request("POST", "https://rebinding.example:8443/token", data={"a": "b"})
+    await client.send(request, Home(SERVER, False))
+    (sent,) = internet.sent
+    assert str(sent.url) == "https://93.184.216.99:8443/token"
+    assert sent.headers["Host"] == "rebinding.example:8443"
+    assert sent.headers["Connection"] == "close"
+    assert sent.extensions["sni_hostname"] == "rebinding.example"
+    assert sent.content == b"a=b"
     with pytest.raises(ConnectFailed):
-        await check_address("javascript:alert(1)", SERVER)
+        await client.send(request, Home(SERVER, False))
+    assert len(internet.sent) == 1
+
+
+async def test_a_server_that_became_internal_may_not_name_internal_addresses() -> None:
+    """The classification is that of the time when the account was connected."""
+    url = "https://rebinding.example/mcp"
+    known = Credential(url, ISSUER, Client("us"), "https://10.0.0.1/token", url, is_internal=False)
+    internet = Internet()
+    client = OAuth(CALLBACK, CLIENT, internet, Rebinding("10.0.0.1"))
+    with pytest.raises(ConnectFailed):
+        await client.finish(known, "verifier", "code-1")
+    assert internet.asked == []
+    await client.aclose()
+
+
+async def test_the_next_address_is_tried_if_one_does_not_answer() -> None:
+    class Partly(Internet):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            if request.url.host == "2606:4700::1111":
+                raise httpx2.ConnectError("unreachable")
+            return await super().handle_async_request(request)
+
+    async def resolve(host: str) -> list[str]:
+        return ["2606:4700::1111", "93.184.216.34"]
+
+    internet = Partly()
+    client = PinnedClient(internet, resolve)
+    answer = await client.send(httpx2.Request("GET", "https://two.example/"), Home(SERVER, False))
+    assert answer.status_code == 404
+    assert internet.asked == ["https://93.184.216.34/"]
+
+
+async def test_an_answer_that_never_ends_is_cut_off() -> None:
+    class Dripping(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                yield b" "
+                await asyncio.sleep(0.01)
+
+    class Slow(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            return httpx2.Response(200, stream=Dripping(), request=request)
+
+    client = PinnedClient(Slow(), timeout=0.2)
+    with pytest.raises(httpx2.HTTPError):
+        await client.send(httpx2.Request("GET", SERVER), Home(SERVER, False))
 
 
 @pytest.mark.parametrize("method", ["none", "client_secret_post", "client_secret_basic"])
