@@ -103,12 +103,15 @@ class Rights:
         requester: str,
         *,
         personal: bool = False,
+        settings: ChannelSettings | None = None,
     ) -> str:
         """Why a person may not decide about a call that `requester` asked for; "" if allowed.
 
-        `personal`: the call uses the requester's own account.
+        `personal`: the call uses the requester's own account. `settings` are the channel's, if
+        already known.
         """
-        settings = await self._store.channels.find(thread.team_id, thread.channel_id)
+        if settings is None:
+            settings = await self._store.channels.find(thread.team_id, thread.channel_id)
         message = Message(thread, thread.thread_ts, user_id, "", user_team_id=user_team_id)
         refused = await self.refusal(message, settings)
         approvers = () if personal else settings.approvers

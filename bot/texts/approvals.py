@@ -44,6 +44,8 @@ NO_ONE = "no one can be asked to approve it"
 FORBIDDEN = "the configuration forbids it"
 NOT_SHOWN = "it could not be shown to a person"
 REPLACED = "it differs from what was approved"
+DECIDER_REFUSED = "the person who allowed it may not decide that any more"
+REQUESTER_REFUSED = "the person who asked may not use this any more"
 TOO_LONG = "the arguments are too long to be shown to a person"
 
 

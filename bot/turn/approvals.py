@@ -14,7 +14,7 @@ from bot.store.journal import Turn
 from bot.store.steps import Called, approval_step
 from bot.texts import approvals as texts
 from bot.tools.tool import Tool
-from bot.turn.asking import ask_people, can_decide, digest
+from bot.turn.asking import ask_people, can_decide, digest, may_decide
 from bot.turn.batch import Request
 from bot.turn.external import read_external
 from bot.turn.questions import ask_questions
@@ -59,7 +59,7 @@ async def decide_calls(
     Raises Suspended while a person has yet to decide.
     """
     asking = _Asking(turn, services, request)
-    verdicts = {each.key: asking.by_policy(each) for each in pending}
+    verdicts = {each.key: await asking.by_policy(each) for each in pending}
     asked = [each for each in pending if verdicts[each.key] is None]
     wanted = [await asking.approval_of(each) for each in asked]
     decisions = await ask_people(turn, services, asking.requester, wanted) if wanted else []
@@ -75,13 +75,14 @@ class _Asking:
 
     def __init__(self, turn: Turn, services: Services, request: Request) -> None:
         self._turn = turn
+        self._services = services
         self._toolbox = services.toolbox
         self.requester = request.last.user_id
         known = request.conversation
         self._in_turn = read_external(turn, request) or bool(known and known.external)
         self._sources = known.sources if known else frozenset()
 
-    def by_policy(self, pending: PendingCall) -> Verdict | None:
+    async def by_policy(self, pending: PendingCall) -> Verdict | None:
         """The verdict of the policy alone; None if a person must be asked."""
         tool, channel_id = pending.tool, self._turn.claim.thread.channel_id
         decision = self._toolbox.decide(tool, channel_id, read_external=self._external)
@@ -91,7 +92,7 @@ class _Asking:
             return None  # once people are asked, their decision counts
         if decision == "allow":
             return Verdict("run")
-        if by := self._granted_by(tool):
+        if by := await self._granted_by(tool):
             return Verdict("run", by, policy="thread")
         if not can_decide(self._turn, self.requester):
             return Verdict("denied", reason=texts.NO_ONE, policy="ask")
@@ -99,15 +100,18 @@ class _Asking:
             return Verdict("denied", reason=texts.TOO_LONG, policy="ask")
         return None
 
-    def _granted_by(self, tool: Tool) -> str:
-        """The person who allowed the tool in this thread, or "".
+    async def _granted_by(self, tool: Tool) -> str:
+        """The person who allowed the tool in this thread, and still may; or "".
 
         External content voids that, but for earlier results of the tool itself.
         """
         grant = grant_key(self.requester, tool)
         if self._in_turn or self._sources - {grant} or self._toolbox.asks_always(tool):
             return ""
-        return self._turn.claim.grants.get(grant, "")
+        by, personal = self._turn.claim.grants.get(grant, ""), self._toolbox.is_personal(tool)
+        if by and await may_decide(self._turn, self._services, self.requester, by, personal):
+            return by
+        return ""
 
     async def approval_of(self, pending: PendingCall) -> Approval:
         """The question to people about a call."""

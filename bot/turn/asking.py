@@ -47,11 +47,33 @@ async def ask_people(
         elif decision is None:
             await _show(turn, services, approval)
         else:
+            decision = await still_valid(turn, services, approval, decision)
             await _close_quickly(turn, services, approval, decision)
         decisions += [decision] if decision else []
     if len(decisions) < len(wanted):
         raise Suspended("approval")
     return decisions
+
+
+async def still_valid(
+    turn: Turn, services: Services, approval: Approval, decision: Decision
+) -> Decision:
+    """The decision; a denial if its person has lost the right to decide since the click."""
+    if decision.verdict != "run" or not decision.by:
+        return decision
+    if await may_decide(turn, services, approval.requester, decision.by, approval.personal):
+        return decision
+    return Decision("denied", reason=texts.DECIDER_REFUSED, at=time.time())
+
+
+async def may_decide(
+    turn: Turn, services: Services, requester: str, by: str, personal: bool
+) -> bool:
+    """Whether a person may decide now about a call of this turn."""
+    claim = turn.claim
+    return not await services.rights.decision_refusal(
+        claim.thread, by, "", requester, personal=personal, settings=claim.channel
+    )
 
 
 async def _show(turn: Turn, services: Services, approval: Approval) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 from bot.calls import FunctionCall, FunctionOutput, HostedCall
 from bot.models import Step as Card
-from bot.slack.markdown.plain import plain
 from bot.store import AuditLine, steps
 from bot.store.audit import audit_fields
 from bot.store.journal import Turn
@@ -19,10 +18,12 @@ from bot.store.steps import Called, CallOutcome, Step
 from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.texts import tools as texts
+from bot.texts.approvals import REQUESTER_REFUSED
 from bot.tools.tool import Caller, Result, Tool, parse_arguments
 from bot.tools.toolbox import Offer
 from bot.turn.approvals import POLICY, PendingCall, Verdict, ask_input, decide_calls, grant_key
 from bot.turn.batch import Request
+from bot.turn.called import approved, as_called, details, not_approved, outcome_of
 from bot.turn.interrupt import Interrupt
 from bot.turn.rounds_so_far import last_result
 from bot.turn.services import Services
@@ -32,8 +33,6 @@ LONGEST_ARGUMENTS = 100_000
 """Characters of the arguments of one call; with more it is not made."""
 UNKNOWN: CallOutcome = "unknown"
 NOT_RUN: CallOutcome = "not_run"
-SHOWN_CHARS = 100
-"""Characters of a result that people see."""
 MOST_INPUTS = 5
 """Maximum number of inputs that one call may request from the person."""
 
@@ -65,10 +64,18 @@ class Calling:
                 await self.refuse({key: call}, found)
             elif self._is_open(key):
                 pending.append(found)
-        if pending and not self.interrupt.raised.is_set():
+        if pending and await self._is_refused():
+            await self.refuse(calls, texts.not_approved("denied", REQUESTER_REFUSED))
+        elif pending and not self.interrupt.raised.is_set():
             verdicts = await decide_calls(self.turn, self.services, self.request, pending)
             works = [self._carry_out(each, verdicts[each.key]) for each in pending]
             await run_together(works, self.interrupt, self.services.stop_grace)
+
+    async def _is_refused(self) -> bool:
+        """Whether the person who asked has lost the right to use the bot, perhaps while the turn
+        was suspended."""
+        message, channel = self.request.last, self.turn.claim.channel
+        return bool(await self.services.rights.refusal(message, channel))
 
     async def refuse(self, calls: Mapping[str, FunctionCall], why: str) -> None:
         """Record that calls without a result are not made; `why` is for the model.
@@ -106,7 +113,7 @@ class Calling:
                 pending.call.id,
                 pending.tool.label,
                 "error" if failed else "complete",
-                _details(called),
+                details(called),
             )
         )
 
@@ -155,15 +162,15 @@ class Calling:
         """Make the call, unless it was denied, or has effects and may have been made before."""
         tool = pending.tool
         if tool.server_side:
-            return _approved(tool, verdict)
+            return approved(tool, verdict)
         if again and not (tool.repeatable and verdict.decision == "run"):
             log.warning("tool_call_interrupted", turn=self.turn.id, server=tool.server)
             return Called(texts.UNKNOWN, "unknown", is_error=True, label=tool.label)
         if verdict.decision != "run":
-            return _not_approved(tool, verdict)
+            return not_approved(tool, verdict)
         began = time.monotonic()
         result = await self._make(pending, answers)
-        called = _as_called(result, tool, round((time.monotonic() - began) * 1000))
+        called = as_called(result, tool, round((time.monotonic() - began) * 1000))
         return replace(called, source=grant_key(self.request.last.user_id, tool))
 
     async def with_unkept(
@@ -234,39 +241,11 @@ class Calling:
             decision=verdict.decision if verdict else "refused",
             decided_by=verdict.by if verdict else POLICY,
             policy=verdict.policy if verdict else "",
-            outcome=_outcome(called),
+            outcome=outcome_of(called),
             milliseconds=called.milliseconds,
         )
         await self.services.store.audit.append(line)
         audit_log.record("tool_call", **audit_fields(line))
-
-
-def _approved(tool: Tool, verdict: Verdict) -> Called:
-    """The answer to the AI server's request for approval; repeating it has no effect."""
-    if verdict.decision != "run":
-        return _not_approved(tool, verdict)
-    return Called(texts.APPROVED, label=tool.label, approved=True)
-
-
-def _not_approved(tool: Tool, verdict: Verdict) -> Called:
-    why = texts.not_approved(verdict.decision, verdict.reason)
-    return Called(why, "not_run", is_error=True, label=tool.label)
-
-
-def _details(called: Called) -> str:
-    """What the card of a call shows once it is expanded."""
-    took = f"{called.milliseconds / 1000:.1f} s" if called.milliseconds else ""
-    if called.unkept:
-        return took
-    took = f"{took}: " if took else ""
-    return took + plain(called.text[:SHOWN_CHARS], SHOWN_CHARS)
-
-
-def _outcome(called: Called) -> str:
-    """The outcome for the audit trail."""
-    if called.approved:
-        return "approved"
-    return "failed" if called.outcome == "done" and called.is_error else called.outcome
 
 
 def find_pending(offer: Offer, key: str, call: FunctionCall) -> PendingCall | str:
@@ -286,15 +265,3 @@ def _open_step(turn: Turn, key: str) -> Step[Called]:
     """The first step of a call without a value."""
     numbers = (n for n in count() if turn.recall(steps.call(key, n)) is None)
     return steps.call(key, next(numbers))
-
-
-def _as_called(result: Result, tool: Tool, milliseconds: int) -> Called:
-    return Called(
-        text=result.text,
-        outcome=result.outcome,
-        is_error=result.is_error,
-        label=tool.label,
-        open_world=tool.open_world,
-        milliseconds=milliseconds,
-        request=result.request,
-    )

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot.slack import approval_card as card
+from bot.slack.approval_card import Press
+from bot.store import Decision
 from bot.store.channel_settings import ChannelSettings
 from bot.texts import approvals as texts
 from local_slack.workspace.model import Message
@@ -178,6 +180,72 @@ async def test_an_approval_works_after_every_process_was_replaced(
         assert await answers(world, root) == ["Written."]
         assert len(cards(world, root)) == 1
     assert effects(counts) == ["write"]
+
+
+async def approved_by(world: World, *names: str) -> None:
+    """Make people the approvers of #general."""
+    where = world.slack.workspace.team_id, world.slack.channel("#general").id
+    settings = ChannelSettings(approvers=tuple(world.slack.user(name).id for name in names))
+    after = len(await world.bot.store.channels.versions(*where, 50))
+    assert await world.bot.store.channels.save(*where, settings, user_id="U1", after=after)
+
+
+def deactivate(world: World, name: str) -> None:
+    user_id = world.slack.user(name).id
+    world.slack.workspace.users[user_id].deleted = True
+    world.bot.people.forget(user_id)
+
+
+async def decide_unchecked(world: World, root: str, asked: Message, who: str) -> None:
+    """Store a decision as a click does after its check: its person had the right at that moment."""
+    thread, store = world.key("#general", root), world.bot.store
+    buttons = next(block for block in asked.blocks if block["type"] == "actions")
+    press = Press.parse(buttons["elements"][0]["value"])
+    assert press is not None
+    pending = await store.approvals.find(thread, press.turn_id, press.id)
+    assert pending is not None
+    decision = Decision("run", by=world.slack.user(who).id)
+    await store.approvals.decide(thread, press.turn_id, pending.approval, decision)
+
+
+@pytest.mark.parametrize("lost", ["asker_deactivated", "decider_deactivated", "decider_removed"])
+async def test_a_right_that_was_lost_before_the_call_takes_effect_counts(
+    open_tools: OpenTools, counts: Path, lost: str
+) -> None:
+    """Of the person who asked, or of the one who allowed it."""
+    async with open_tools() as world:
+        await approved_by(world, "bob")
+        world.fake.answer = [WRITE, "Not written."]
+        root, asked = await ask(world)
+        if lost == "decider_removed":
+            await approved_by(world)
+        else:
+            deactivate(world, "alice" if lost == "asker_deactivated" else "bob")
+        await decide_unchecked(world, root, asked, "bob")
+        assert (await answers(world, root))[0] == "Not written."
+        [closed] = cards(world, root)
+        assert not is_open(closed)
+        assert "Allowed" not in shown(closed)
+        asker = lost == "asker_deactivated"
+        assert (texts.REQUESTER_REFUSED if asker else texts.DECIDER_REFUSED) in outputs(world)[0]
+    assert effects(counts) == []
+
+
+async def test_what_was_allowed_in_the_thread_ends_with_the_right_to_allow_it(
+    open_tools: OpenTools, counts: Path
+) -> None:
+    async with open_tools() as world:
+        await approved_by(world, "bob")
+        world.fake.answer = [WRITE, "One.", WRITE, "Two.", WRITE]
+        root, asked = await ask(world)
+        await world.slack.user("bob").clicks("#general", asked.ts, card.ALLOW_IN_THREAD)
+        assert await answers(world, root) == ["One."]
+        await world.ask("#general", "@bot again", thread_ts=root)
+        assert effects(counts) == ["write", "write"]
+        deactivate(world, "bob")
+        await world.slack.user("alice").says("#general", "@bot again", thread_ts=root)
+        await suspended(world, root)
+    assert effects(counts) == ["write", "write"]
 
 
 @pytest.mark.parametrize("end", ["stop", "native_stop", "reset", "edit", "delete", "message"])
