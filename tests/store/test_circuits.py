@@ -1,11 +1,13 @@
-"""The circuit breakers: what opens one, which calls pass, what resumes when."""
+"""The circuit breakers: what opens one, which calls pass, what resumes when.
+
+Pauses are minutes, and `later` lets them pass: no test depends on how fast the machine is.
+"""
 
 import asyncio
-import time
+import json
 from collections.abc import AsyncIterator
 from copy import copy
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 
 import pytest
 
@@ -15,8 +17,9 @@ from bot.store import Store, current_turn, open_store
 from bot.timing import CircuitTiming, StoreTiming
 
 TIMING = CircuitTiming(
-    first_pause=0.1, longest_pause=0.4, recent=0.5, healthy_after=0.3, resumed_per_second=30
+    first_pause=60, longest_pause=240, recent=300, healthy_after=180, resumed_per_second=0.05
 )
+HEARTBEAT = 60.0
 AI = "ai:responses:gpt-5"
 
 
@@ -31,21 +34,33 @@ def open_own(url: str, prefix: str):  # type: ignore[no-untyped-def]  # a contex
     return open_store(url, prefix=prefix, timing=StoreTiming(circuits=TIMING))
 
 
+async def later(seconds: float, *stores: Store) -> None:
+    """Let time pass for the circuit in Redis, of which the processes then hear."""
+    redis, key = stores[0].redis, stores[0].keys.circuits
+    circuit = json.loads(await redis.hget(key, AI) or "{}")
+    for moment in {"since", "retry_at", "closed_at", "resumed_at"} & set(circuit):
+        circuit[moment] -= seconds
+    await redis.hset(key, AI, json.dumps(circuit))
+    for store in stores:
+        await hear(store)
+
+
+async def hear(store: Store) -> None:
+    """Let a process hear of the circuits, as with each heartbeat."""
+    store.circuits.refresh((await store.workers.beat("w", 60)).open_circuits)
+
+
 @dataclass
 class Server:
-    """A dependency that notes when it is called."""
+    """A dependency that counts its calls."""
 
     error: Exception | None = None
-    times: list[float] = field(default_factory=list)
-
-    @property
-    def calls(self) -> int:
-        return len(self.times)
+    calls: int = 0
 
     async def call(self, store: Store, turn: str) -> None:
         current_turn.set(turn)
         async with store.circuits.guard(AI):
-            self.times.append(time.monotonic())
+            self.calls += 1
             if self.error:
                 raise copy(self.error)
 
@@ -70,13 +85,12 @@ async def test_an_open_circuit_lets_only_single_probes_through_at_growing_pauses
     for number in range(200):
         await server.failure(store, f"turn {number}")
     assert server.calls == 1
-    while server.calls < 5:
+    for pause in (60, 120, 240, 240):
         before = server.calls
-        await asyncio.gather(*(server.failure(store, f"turn {n}") for n in range(20)))
-        assert server.calls - before <= 1
-        await asyncio.sleep(0.02)
-    gaps = [later - earlier for earlier, later in pairwise(server.times)]
-    assert all(gap >= pause for gap, pause in zip(gaps, (0.1, 0.2, 0.4, 0.4), strict=True)), gaps
+        for calls in (0, 1):
+            await later(0.6 * pause, store)
+            await asyncio.gather(*(server.failure(store, f"turn {n}") for n in range(20)))
+            assert server.calls - before == calls
 
 
 async def test_the_first_answer_closes_the_circuit_for_all_processes(
@@ -85,15 +99,15 @@ async def test_the_first_answer_closes_the_circuit_for_all_processes(
     server = Server(down())
     async with open_own(redis_url, store.keys.prefix) as other:
         await server.failure(store, "a")
-        other.circuits.refresh((await other.workers.beat("w", 5)).open_circuits)
+        await hear(other)
         assert other.circuits.is_open(AI)
         await server.failure(other, "b")
         assert server.calls == 1
         server.error = None
-        await asyncio.sleep(0.15)
+        await later(61, store)
         await server.call(store, "a")
         assert not store.circuits.is_open(AI)
-        other.circuits.refresh((await other.workers.beat("w", 5)).open_circuits)
+        await hear(other)
         await server.call(other, "b")
     assert server.calls == 3
 
@@ -102,26 +116,26 @@ async def test_two_processes_have_one_probe_between_them(store: Store, redis_url
     server = Server(down())
     async with open_own(redis_url, store.keys.prefix) as other:
         await server.failure(store, "a")
-        other.circuits.refresh((await other.workers.beat("w", 5)).open_circuits)
-        await asyncio.sleep(0.15)
+        await hear(other)
+        await later(61, store, other)
         await asyncio.gather(*(server.failure(s, "b") for s in (store, other, store, other)))
     assert server.calls == 2
 
 
 async def test_a_pause_that_the_dependency_asks_for_is_kept(store: Store) -> None:
-    server = Server(down(after=30))
+    server = Server(down(after=500))
     await server.failure(store, "a")
-    await asyncio.sleep(0.3)
+    await later(300, store)
     error = await server.failure(store, "b")
     assert server.calls == 1
     assert error.after is not None
-    assert 25 < error.after <= 30
+    assert 100 < error.after <= 200
 
 
 async def test_an_answer_that_is_a_refusal_shows_that_the_dependency_is_up(store: Store) -> None:
     server = Server(down())
     await server.failure(store, "a")
-    await asyncio.sleep(0.15)
+    await later(61, store)
     server.error = ConversationGone("gone")
     with pytest.raises(ConversationGone):
         await server.call(store, "a")
@@ -149,31 +163,34 @@ async def test_a_turn_that_fails_while_others_succeed_is_blamed(store: Store) ->
 
 
 async def test_parked_threads_resume_in_order_and_paced(store: Store) -> None:
+    async def resumed() -> tuple[Thread, ...]:
+        return (await store.circuits.resume(AI, HEARTBEAT)).threads
+
     server = Server(down())
     for number in (3, 1, 2, 5, 4, 6, 7):
         await store.circuits.park(AI, thread(number), number)
     await server.failure(store, "a")
-    assert not (await store.circuits.resume(AI, 0.1)).threads
-    await asyncio.sleep(0.15)
-    assert (await store.circuits.resume(AI, 0.1)).threads == (thread(1),)  # the probe
+    assert not await resumed()
+    await later(61, store)
+    assert await resumed() == (thread(1),)  # the probe
     server.error = None
     await server.call(store, "1")
-    await asyncio.sleep(0.1)
-    assert (await store.circuits.resume(AI, 0.1)).threads == (thread(2), thread(3), thread(4))
-    assert not (await store.circuits.resume(AI, 0.1)).threads  # another worker, too soon
-    await asyncio.sleep(0.1)
-    assert (await store.circuits.resume(AI, 0.1)).threads == (thread(5), thread(6), thread(7))
+    await later(HEARTBEAT, store)
+    assert await resumed() == (thread(2), thread(3), thread(4))
+    assert not await resumed()  # another worker, too soon
+    await later(HEARTBEAT, store)
+    assert await resumed() == (thread(5), thread(6), thread(7))
 
 
 async def test_a_healthy_circuit_is_dropped_after_a_while(store: Store) -> None:
     server = Server(down())
     await server.failure(store, "a")
     server.error = None
-    await asyncio.sleep(0.15)
+    await later(61, store)
     await server.call(store, "a")
-    assert not (await store.circuits.resume(AI, 0.1)).healthy
-    await asyncio.sleep(0.35)
-    assert (await store.circuits.resume(AI, 0.1)).healthy
+    assert not (await store.circuits.resume(AI, HEARTBEAT)).healthy
+    await later(181, store)
+    assert (await store.circuits.resume(AI, HEARTBEAT)).healthy
     await store.circuits.forget(AI)
     assert (await store.workers.beat("w", 5)).circuits == {}
 
@@ -184,7 +201,7 @@ async def test_a_healthy_circuit_is_dropped_after_a_while(store: Store) -> None:
 )
 async def test_a_corrupt_circuit_counts_as_closed(store: Store, value: str) -> None:
     await store.redis.hset(store.keys.circuits, AI, value)
-    store.circuits.refresh((await store.workers.beat("w", 5)).open_circuits)
+    await hear(store)
     server = Server()
     await server.call(store, "a")
     assert server.calls == 1

@@ -17,6 +17,15 @@ def turns(*numbers: int) -> object:
     return pytest.approx([number / SLOW for number in numbers], abs=0.4 / SLOW)
 
 
+async def later(store: Store, seconds: float) -> None:
+    """Let time pass for the bucket "posts" and its places."""
+    bucket, places = store.keys.bucket("posts"), store.keys.places("posts")
+    due = float(await store.redis.get(bucket))
+    await store.redis.set(bucket, f"{due - seconds:.6f}", keepttl=True)
+    for who, at in await store.redis.zrange(places, 0, -1, withscores=True):
+        await store.redis.zadd(places, {who: at - seconds})
+
+
 async def test_a_burst_is_granted_at_once_and_the_rest_in_turn(store: Store) -> None:
     waits = [await store.pace.acquire("posts", f"{n}", SLOW, burst=3) for n in range(6)]
 
@@ -40,22 +49,24 @@ async def test_a_waiter_that_asks_again_keeps_its_place(store: Store) -> None:
 
 
 async def test_a_place_is_used_once(store: Store) -> None:
-    await store.pace.acquire("posts", "a", rate=1)
-    await store.pace.wait("posts", "b", rate=1)
-    waits = [await store.pace.acquire("posts", "b", rate=1) for _ in range(2)]
+    await store.pace.acquire("posts", "a", SLOW)
+    await store.pace.acquire("posts", "b", SLOW)
+    await later(store, 1 / SLOW)
+    await store.pace.use("posts", "b")
+    waits = [await store.pace.acquire("posts", "b", SLOW) for _ in range(2)]
 
-    assert 0 < waits[1] <= waits[0] <= 1
+    assert 0 < waits[1] <= waits[0] <= 1 / SLOW
 
 
 async def test_a_place_that_came_due_during_an_absence_is_still_valid(store: Store) -> None:
-    await store.pace.acquire("posts", "a", rate=1)
-    wait = await store.pace.acquire("posts", "b", rate=1)
-    await store.pace.acquire("posts", "c", rate=1)
-    await asyncio.sleep(wait + 0.02)
-    waits = [await store.pace.acquire("posts", "b", rate=1) for _ in range(2)]
+    await store.pace.acquire("posts", "a", SLOW)
+    wait = await store.pace.acquire("posts", "b", SLOW)
+    await store.pace.acquire("posts", "c", SLOW)
+    await later(store, wait)
+    waits = [await store.pace.acquire("posts", "b", SLOW) for _ in range(2)]
 
     assert waits[0] == 0
-    assert waits[1] > 0.5
+    assert waits[1] > 0.5 / SLOW
 
 
 async def test_buckets_are_independent(store: Store) -> None:
@@ -79,11 +90,11 @@ async def test_a_shorter_pause_does_not_end_a_longer_one(store: Store) -> None:
 
 
 async def test_grants_are_replenished_over_time(store: Store) -> None:
-    assert await store.pace.acquire("posts", "a", rate=100) == 0
-    wait = await store.pace.acquire("posts", "a", rate=100)
-    await asyncio.sleep(wait + 0.02)
+    assert await store.pace.acquire("posts", "a", SLOW) == 0
+    wait = await store.pace.acquire("posts", "a", SLOW)
+    await later(store, wait)
 
-    assert await store.pace.acquire("posts", "a", rate=100) == 0
+    assert await store.pace.acquire("posts", "a", SLOW) == 0
 
 
 async def test_a_pause_also_delays_existing_waiters(store: Store) -> None:
