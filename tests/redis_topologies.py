@@ -15,6 +15,7 @@ import redis
 from redis.crc import key_slot
 
 from bot.store.server import find_executable, guarded
+from tests.ports import free_port
 from tests.redis_server import RedisServer
 
 SLOTS = 16384
@@ -290,19 +291,6 @@ def run_node(*options: str) -> Iterator[Node]:
             yield Node(server, port)
         finally:
             server.kill()
-
-
-def free_port() -> int:
-    """A port that is free, and 10,000 above it, too: there a cluster's nodes talk."""
-    while True:
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
-            try:
-                other.bind(("127.0.0.1", port + 10_000))
-            except (OSError, OverflowError):
-                continue
-            return port
 
 
 def wait_for(condition: Callable[[], object], seconds: float = START_SECONDS) -> None:

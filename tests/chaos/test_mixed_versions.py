@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.deployment import chatty, open_deployment
 from tests.chaos.outages import answer_everybody_once_more, talk
 from tests.chaos.processes import BotProcess
-from tests.ops.servers import find_port
+from tests.ports import free_port
 from tests.world import wait_until
 
 pytestmark = pytest.mark.chaos
@@ -45,7 +45,7 @@ async def test_old_and_new_processes_answer_each_message_once(
         deployment.fake.answer = chatty(0, seconds=(0.2, 1.5), long=0.1)
         old_web = deployment.process("web", **old)
         first, second = deployment.process("worker", **old), deployment.process("worker")
-        port = find_port()
+        port = free_port()
         new_web = deployment.process("web", PORT=str(port))
         started = (old_web, first, second, new_web)
         for process in started:

@@ -21,7 +21,7 @@ from bot.slack.surfaces.commands import COMMANDS
 from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
-from tests.ops.servers import find_port
+from tests.ports import free_port
 from tests.world import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -125,7 +125,7 @@ async def open_process(
     site: Site, *words: str, directory: Path = ROOT, command: tuple[str, ...] = (), **given: str
 ) -> AsyncIterator[Process]:
     """`bot WORDS` (or another `command`), ready; killed at the end if it still runs."""
-    port = find_port()
+    port = free_port()
     name = "BOT_HEALTH_PORT" if "worker" in words else "PORT"
     process = await asyncio.create_subprocess_exec(
         *(command or (sys.executable, "-m", "bot", *words)),

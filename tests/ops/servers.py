@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from bot.store.server import find_executable, server_command
-from tests.redis_topologies import accepts, free_port
+from tests.ports import free_port
+from tests.redis_topologies import accepts
 
 PATIENCE = 20.0
 
@@ -65,13 +66,6 @@ async def open_page() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
-
-
-def find_port() -> int:
-    """A free port on loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextmanager

@@ -25,8 +25,9 @@ from bot.slack.socket_count import judge_connections, parse_hello
 from bot.store import Store, open_own_store
 from local_slack.server import open_workspace
 from tests.fakes.openai import open_fake_openai
-from tests.ops.servers import find_port, run_redis
+from tests.ops.servers import run_redis
 from tests.ops.test_doctor import examine_redis, findings, settings
+from tests.ports import free_port
 from tests.world import wait_until
 
 TOKENS = "SLACK_BOT_TOKEN=xoxb-1-é\nSLACK_APP_TOKEN=xapp-1\n# a note\nOPENAI_API_KEY=sk-live\n"
@@ -174,7 +175,7 @@ async def test_an_address_of_another_machine_is_reported() -> None:
 
 
 async def test_tls_to_a_plain_port_is_reported_immediately() -> None:
-    port = find_port()
+    port = free_port()
     with run_redis("--port", str(port)):
         found = await examine_redis(f"rediss://127.0.0.1:{port}/0")
     assert found["redis"].level == "failed"

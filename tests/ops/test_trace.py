@@ -8,7 +8,7 @@ from bot.telemetry import trace
 from tests.fakes.openai import held
 from tests.ops.collector import open_collector
 from tests.ops.processes import PATIENCE, ROOT, open_process, open_site
-from tests.ops.servers import find_port
+from tests.ports import free_port
 from tests.world import open_world
 
 WORDS = "swordfish"
@@ -77,7 +77,7 @@ async def test_a_failed_step_is_traced_by_its_kind_only(redis_url: str, tmp_path
 
 
 async def test_an_unreachable_collector_delays_nothing(redis_url: str) -> None:
-    endpoint = f"http://127.0.0.1:{find_port()}"
+    endpoint = f"http://127.0.0.1:{free_port()}"
     async with (
         open_site(redis_url) as site,
         open_process(site, "run", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as bot,

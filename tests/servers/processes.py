@@ -1,7 +1,6 @@
 """Real AI servers as processes, from the environments that `dev.py test --servers` installs."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.ports import free_port
 
 VARIABLE = "TEST_SERVERS"
 START_SECONDS = 300.0
@@ -61,11 +62,11 @@ def program(name: str, command: str) -> Path | None:
 def open_litellm(folder: Path) -> Iterator[RealServer]:
     """LiteLLM's proxy in front of a chat completions server."""
     with ExitStack() as stack:
-        backend = f"http://127.0.0.1:{_free_port()}/v1"
+        backend = f"http://127.0.0.1:{free_port()}/v1"
         fake = [sys.executable, "-m", "tests.fakes.openai", "--variant", "chat_completions"]
         fake += ["--port", backend.split(":")[2].removesuffix("/v1")]
         stack.enter_context(_running(fake, f"{backend}/models", folder / "backend.log"))
-        config, port = folder / "litellm.yaml", _free_port()
+        config, port = folder / "litellm.yaml", free_port()
         config.write_text(CONFIG.format(backend=backend))
         command = [str(program("litellm", "litellm")), "--host", "127.0.0.1"]
         command += ["--port", str(port), "--config", str(config)]
@@ -79,7 +80,7 @@ def open_litellm(folder: Path) -> Iterator[RealServer]:
 @contextmanager
 def open_transformers(folder: Path) -> Iterator[RealServer]:
     """`transformers serve` with a model of random weights."""
-    model, port = folder / "tiny", _free_port()
+    model, port = folder / "tiny", free_port()
     python = str(program("transformers", "python"))
     subprocess.run([python, str(TINY_MODEL), str(model)], check=True, capture_output=True)
     command = [str(program("transformers", "transformers")), "serve", str(model)]
@@ -136,10 +137,3 @@ def _is_ready(process: "subprocess.Popen[bytes]", url: str) -> bool:
         else:
             return True
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

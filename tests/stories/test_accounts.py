@@ -1,7 +1,6 @@
 """People's own accounts: connected by a private link, used for their owner only, disconnected."""
 
 import re
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from bot.store.channel_settings import ChannelSettings
 from bot.texts import accounts as texts
 from bot.timing import Timing
 from tests.fakes.openai import Call, calling, held
+from tests.ports import free_port
 from tests.redis_server import RedisServer
 from tests.stories.test_approvals import answers, ask, cards
 from tests.stories.test_slack_source import everything_in
@@ -36,8 +36,7 @@ def provider() -> Provider:
 async def world(
     redis_url: str, tmp_path: Path, timing: Timing, provider: Provider
 ) -> AsyncIterator[World]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     async with open_notes(provider) as url:
         path = tmp_path / "tools.toml"
         path.write_text(f'[servers.n]\nurl = "{url}"\nauth = "person"\n')

@@ -1,7 +1,6 @@
 """An MCP server with the SDK's own authorization server, for accounts of people."""
 
 import secrets
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from mcp.server.auth.settings import AuthSettings, ClientRegistrationOptions, Re
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 
+from tests.ports import free_port
 from tests.tools.servers import READ, WRITE, serve_http
 
 SCOPES = ["notes"]
@@ -168,7 +168,6 @@ def build(provider: Provider, origin: str) -> MCPServer[Any]:
 @asynccontextmanager
 async def open_notes(provider: Provider) -> AsyncIterator[str]:
     """Such a server on a free port; yields its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     async with serve_http(build(provider, f"http://127.0.0.1:{port}"), port) as url:
         yield url
