@@ -31,6 +31,8 @@ from local_slack.workspace.workspace import Workspace
 Value = TypeVar("Value")
 KEPT_TRACES = 20_000
 SLACKBOT = "USLACKBOT"
+PATIENCE = 60.0
+"""Seconds that the waits for a condition last at most."""
 
 
 class Route:
@@ -270,7 +272,7 @@ class LocalSlack:
         expire_statuses(self.workspace)
         expire_sessions(self.workspace)
 
-    async def wait_for(self, predicate: Callable[[], Value], timeout: float = 30.0) -> Value:
+    async def wait_for(self, predicate: Callable[[], Value], timeout: float = PATIENCE) -> Value:
         """The first true value of `predicate`, checked after every change; raises TimeoutError."""
         changed = asyncio.Event()
         stop = self.workspace.changes.observe(lambda change: changed.set())
@@ -291,7 +293,7 @@ class LocalSlack:
         self.web_api.base_url = self.interactions.base_url = base_url
         self.workspace.files_url = base_url
 
-    async def settled(self, timeout: float = 30.0) -> None:
+    async def settled(self, timeout: float = PATIENCE) -> None:
         """Wait until every delivery so far was acknowledged or given up."""
         await self.wait_for(lambda: not self.deliveries_to_app.pending, timeout)
 

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -19,8 +18,12 @@ from redis.retry import Retry
 
 from bot.store import Store, open_store
 from bot.store.server import find_executable, server_command
+from bot.timing import StoreTiming
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
+PATIENT = StoreTiming(call_timeout=60.0, connect_timeout=30.0, queue_timeout=60.0)
+"""For tests in which no Redis hangs: only a loaded machine could exceed shorter timeouts."""
 
 
 class RedisServer:
@@ -82,9 +85,7 @@ class RedisServer:
 
     def listen(self) -> int:
         """Listen on a free port of the loopback interface, for a replica; returns it."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = int(free.getsockname()[1])
+        port = free_port()
         with self.client() as client:
             client.config_set("port", port)
         return port
@@ -172,7 +173,7 @@ def run_server(executable: str = "", *options: str) -> Iterator[RedisServer]:
 async def open_clean_store(url: str) -> AsyncIterator[Store]:
     """A store with its own prefix; its keys are deleted afterwards."""
     prefix = f"test-{uuid4().hex[:8]}"
-    async with open_store(url, prefix=prefix) as store:
+    async with open_store(url, prefix=prefix, timing=PATIENT) as store:
         try:
             yield store
         finally:

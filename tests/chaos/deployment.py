@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 from bot.errors import StoreUnavailable
@@ -20,7 +19,8 @@ from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
 from tests.chaos.processes import BotProcess, Part
 from tests.fakes.openai import Answer, FakeOpenAI, Prompt, open_fake_openai
-from tests.redis_server import RedisServer, run_server
+from tests.ports import free_port
+from tests.redis_server import PATIENT, RedisServer, run_server
 from tests.world import wait_until
 
 WORD = re.compile(r"\bw\d{6}\b")
@@ -147,7 +147,7 @@ async def open_deployment(
     """A deployment without processes of the bot yet, reached over HTTP at a fixed port."""
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(run_server())
-        store = await stack.enter_async_context(open_store(redis.url))
+        store = await stack.enter_async_context(open_store(redis.url, timing=PATIENT))
         fake = await stack.enter_async_context(open_fake_openai(seed=seed))
         slack = await stack.enter_async_context(
             open_workspace(
@@ -157,7 +157,7 @@ async def open_deployment(
                 time_factor=TIME_FACTOR,
             )
         )
-        port = _free_port()
+        port = free_port()
         slack.events_url = f"http://127.0.0.1:{port}/slack/events"
         own = {
             "SLACK_BOT_TOKEN": slack.bot_token,
@@ -183,10 +183,3 @@ async def open_deployment(
             for process in deployment.processes:
                 if process.alive:
                     await process.kill()
-
-
-def _free_port() -> int:
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

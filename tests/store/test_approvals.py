@@ -192,7 +192,7 @@ async def test_changes_by_slack_to_the_question_withdraw_nothing(store: Store) -
 
 
 async def test_an_expired_approval_resumes_the_turn(store: Store) -> None:
-    expires = time.time() + 0.3
+    expires = time.time() + 1
     turn = await ask(store, expires=expires)
     assert await store.approvals.suspend(turn)
     due = await store.redis.zscore(store.keys.later, thread().key)

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,7 +13,8 @@ from bot.models import Record
 from bot.store import Store, open_store
 from bot.store.steps import Step
 from bot.timing import StoreTiming
-from tests.redis_server import RedisServer, find_executables, run_server
+from tests.ports import free_port
+from tests.redis_server import PATIENT, RedisServer, find_executables, run_server
 from tests.store.builders import (
     claim_entries,
     conversation,
@@ -237,10 +237,10 @@ async def test_connections_are_bounded(own_server: RedisServer) -> None:
 
 
 async def test_a_blocking_claim_does_not_block_other_calls(own_server: RedisServer) -> None:
-    async with open_store(own_server.url, connections=3) as store:
-        waiting = asyncio.create_task(store.inbox.read_ready("anna", 1, 4))
+    async with open_store(own_server.url, connections=3, timing=PATIENT) as store:
+        waiting = asyncio.create_task(store.inbox.read_ready("anna", 1, 40))
         await wait_until(lambda: _is_blocked(store))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             await store.workers.beat("anna", 60)
             await deliver(store, "1.0")
             assert len(await waiting) == 1
@@ -281,19 +281,12 @@ def _certificate(directory: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 async def test_a_self_signed_server_is_trusted_on_request_only(tmp_path: Path) -> None:
     executable = find_executables().get("redis")
     if executable is None:
         pytest.skip("no redis-server with TLS on the PATH")
     certificate, key = _certificate(tmp_path)
-    port = _free_port()
+    port = free_port()
     options = (
         *("--tls-port", str(port), "--bind", "127.0.0.1", "--tls-auth-clients", "no"),
         *("--tls-cert-file", str(certificate), "--tls-key-file", str(key)),

@@ -66,7 +66,7 @@ async def test_a_turn_takes_at_most_ten_round_trips(
 
 
 async def test_idle_processes_hardly_call_redis(redis_server: RedisServer, tmp_path: Path) -> None:
-    worker = WorkerTiming(heartbeat=0.1, lifetime=0.8, claim_block=0.4)
+    worker = WorkerTiming(heartbeat=0.1, claim_block=0.4)
     store, answer = StoreTiming(restore_check=0.1), AnswerTiming(waiting_check=0.3)
     timing = Timing(worker=worker, store=store, answer=answer)  # a tenth of production's
     async with (
