@@ -20,10 +20,10 @@ def turns(*numbers: int) -> object:
 async def later(store: Store, seconds: float) -> None:
     """Let time pass for the bucket "posts" and its places."""
     bucket, places = store.keys.bucket("posts"), store.keys.places("posts")
-    due = float(await store.redis.get(bucket))
+    due = float(str(await store.redis.get(bucket)))
     await store.redis.set(bucket, f"{due - seconds:.6f}", keepttl=True)
-    for who, at in await store.redis.zrange(places, 0, -1, withscores=True):
-        await store.redis.zadd(places, {who: at - seconds})
+    for who in await store.redis.zrange(places, 0, -1):
+        await store.redis.zincrby(places, -seconds, str(who))
 
 
 async def test_a_burst_is_granted_at_once_and_the_rest_in_turn(store: Store) -> None:
