@@ -1,7 +1,8 @@
 """Several workspaces that share one app: OAuth pages, token rotation, uninstallation.
 
-The app reaches all of them at one address. A token decides which workspace a call is for. Ids of
-people and channels repeat across workspaces, as they may in Slack.
+The app reaches all of them at one address. A token decides which workspace a call is for. Their
+events come to one request URL, or over the sockets of the app-level token. Ids of people and
+channels repeat across workspaces, as they may in Slack.
 """
 
 import contextlib
@@ -16,9 +17,11 @@ from aiohttp import web
 
 from local_slack.api.web_api import Tokens
 from local_slack.delivery.events import Event
-from local_slack.local_slack import LocalSlack
+from local_slack.delivery.socket_mode import SocketMode
+from local_slack.local_slack import LocalSlack, Route
 from local_slack.server import open_workspace
 from local_slack.workspace.model import Json
+from local_slack.workspace.state import State
 
 CLIENT_ID = "1111.2222"
 TOKEN_SECONDS = 43200
@@ -54,6 +57,8 @@ class Distribution:
     signing_secret: str = field(default_factory=lambda: secrets.token_hex(16))
     client_id: str = CLIENT_ID
     client_secret: str = field(default_factory=lambda: secrets.token_hex(16))
+    app_token: str = field(default_factory=lambda: f"xapp-{secrets.token_hex(8)}")
+    sockets: SocketMode = field(default_factory=lambda: SocketMode(State.app_id))
     workspaces: dict[str, LocalSlack] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)
@@ -69,7 +74,7 @@ class Distribution:
         return f"{self.base_url}/api/"
 
     def listen_at(self, url: str) -> None:
-        """Deliver the events of all workspaces there."""
+        """Deliver the events of all workspaces there, instead of through Socket Mode."""
         for slack in self.workspaces.values():
             slack.events_url = url
 
@@ -138,6 +143,8 @@ class Distribution:
             return web.Response(status=503, text="upstream connect error")
         if method == "oauth.v2.access":
             return web.json_response(self._exchange(await request.post()))
+        if method == "apps.connections.open":
+            return web.json_response(self._connect(request))
         header = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         given = header or str((await request.post()).get("token") or "")
         token = self.tokens.get(given)
@@ -150,6 +157,12 @@ class Distribution:
             token.state = "token_revoked"
             return web.json_response({"ok": True, "revoked": True})
         return await slack.web_api.serve(request)
+
+    def _connect(self, request: web.Request) -> Json:
+        if request.headers.get("Authorization") != f"Bearer {self.app_token}":
+            return {"ok": False, "error": "invalid_auth"}
+        host = self.base_url.removeprefix("http://")
+        return {"ok": True, "url": f"ws://{host}/link/?ticket={self.sockets.issue_ticket()}"}
 
     def _refusal(self, token: Token, slack: LocalSlack) -> str:
         if token.state != "valid":
@@ -215,10 +228,12 @@ async def open_distribution(
     app = web.Application()
     app.router.add_get("/oauth/v2/authorize", distribution.authorize)
     app.router.add_route("*", "/api/{method}", distribution.call)
+    app.router.add_get("/link/", distribution.sockets.serve)
     async with contextlib.AsyncExitStack() as stack:
         for id in (*team_ids, *organizations):
             tokens = Tokens(secrets.token_hex(8), secrets.token_hex(8), distribution.signing_secret)
             slack = await stack.enter_async_context(open_workspace(tokens=tokens, **options))
+            slack.deliveries_to_app.transport = Route(slack.http, distribution.sockets)
             slack.workspace.team_id, slack.workspace.team_name = id, f"Team {id}"
             if id.startswith("E"):
                 slack.workspace.team_id, slack.workspace.enterprise_id = f"T{id}", id

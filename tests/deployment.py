@@ -122,6 +122,7 @@ async def open_deployment(
     organizations: tuple[str, ...] = (),
     rotation: bool = False,
     timing: Timing = AT_ONCE,
+    socket_mode: bool = False,
     **given: Any,
 ) -> AsyncIterator[Deployment]:
     """A running deployment. `given` are settings of the bot."""
@@ -141,6 +142,7 @@ async def open_deployment(
         )
         options: dict[str, Any] = {
             "slack_signing_secret": distribution.signing_secret,
+            "slack_app_token": distribution.app_token if socket_mode else None,
             "slack_client_id": distribution.client_id,
             "slack_client_secret": distribution.client_secret,
             "slack_api_url": distribution.api_url,
@@ -157,5 +159,6 @@ async def open_deployment(
         settings = Settings(_env_file=None, **(options | given))
         bot = await stack.enter_async_context(open_bot(settings, timing=timing))
         deployment = Deployment(distribution, fake, bot, settings, stack)
-        distribution.listen_at(f"{deployment.url}/slack/events")
+        if not socket_mode:
+            distribution.listen_at(f"{deployment.url}/slack/events")
         yield deployment

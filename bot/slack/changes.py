@@ -12,13 +12,14 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.models import File, Message, Thread
+from bot.models import File, Message
 from bot.slack.block_text import dicts
 from bot.slack.blocks import actions, button, plain_section
 from bot.slack.content import read_content
 from bot.slack.ephemerals import notice
 from bot.slack.late_transcripts import LateTranscripts
 from bot.slack.messages import Messages
+from bot.slack.origin import own_thread
 from bot.store import Store
 from bot.telemetry.log import log
 from bot.texts.edits import ANSWER_AGAIN, OFFER, TOO_LATE
@@ -145,7 +146,7 @@ class Changes:
     ) -> None:
         """Handle the button of the offer: the edited question replaces the old one."""
         ts, _, key = action["value"].partition(" ")
-        message = await self._store.routing.edited(Thread.parse(key), ts)
+        message = await self._store.routing.edited(own_thread(key, context), ts)
         if message is None or message.user_id != body["user"]["id"]:
             await ack()
             await respond(TOO_LATE, replace_original=True)

@@ -8,8 +8,8 @@ from slack_bolt.response import BoltResponse
 
 from bot.errors import Retry, StoreUnavailable
 from bot.slack.delivery_notes import DeliveryNotes
-from bot.slack.events import installation
 from bot.slack.lifecycle import Lifecycle
+from bot.slack.origin import installation
 from bot.slack.shapes import is_well_formed
 from bot.slack.workspace_app import WorkspaceApp
 from bot.slack.workspaces import PerWorkspace

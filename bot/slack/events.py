@@ -21,6 +21,7 @@ from bot.slack.client import Identity, slack_errors
 from bot.slack.ephemerals import notice
 from bot.slack.late_transcripts import LateTranscripts
 from bot.slack.messages import Messages, Sender, author
+from bot.slack.origin import installation
 from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.surfaces.assistant_thread import AssistantThread
@@ -260,13 +261,3 @@ async def _best_effort(call: Awaitable[object]) -> None:
                 await call
     except (TimeoutError, BotError, SlackApiError) as error:
         log.debug("notice_not_sent", error=str(error)[:100])
-
-
-def installation(context: AsyncBoltContext) -> str:
-    """The first part of a thread's key: the enterprise of an org-wide installation, else the team.
-
-    The same for events, commands and shortcuts, which name the team of an org install differently.
-    """
-    if context.is_enterprise_install and context.enterprise_id:
-        return context.enterprise_id
-    return context.team_id or context.enterprise_id or ""

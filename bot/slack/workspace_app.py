@@ -15,8 +15,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.calls import ConnectedAccounts, ToolSummary
 from bot.errors import BotError
-from bot.slack.events import Listeners, installation
+from bot.slack.events import Listeners
 from bot.slack.messages import Messages
+from bot.slack.origin import installation
 from bot.slack.rights import Rights
 from bot.slack.surfaces.approvals import ApprovalButtons
 from bot.slack.surfaces.channel_modal import ChannelModal

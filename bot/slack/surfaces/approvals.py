@@ -22,6 +22,7 @@ from bot.slack.approval_card import Press
 from bot.slack.client import slack_errors
 from bot.slack.ephemerals import notice
 from bot.slack.forms import parse_answer, read_form
+from bot.slack.origin import own_thread
 from bot.slack.rights import Rights
 from bot.slack.surfaces.feedback import thread_of
 from bot.store import Approval, Decision, Pending, Store
@@ -97,9 +98,11 @@ class ApprovalButtons:
             await self._open(body, card.deny_modal(encode(about)))
         await ack()
 
-    async def deny(self, ack: AsyncAck, view: Payload, body: Payload) -> None:
+    async def deny(
+        self, ack: AsyncAck, view: Payload, body: Payload, context: AsyncBoltContext
+    ) -> None:
         """Handle the submission of the reason."""
-        about = decode(About, view["private_metadata"])
+        about = read_about(view, context)
         reason = view["state"]["values"]["reason"]["reason"].get("value") or ""
         decision = Decision("denied", reason=reason[: card.REASON_LENGTH].strip())
         await self._decide(about, body["user"], decision)
@@ -115,10 +118,12 @@ class ApprovalButtons:
             await self._open(body, card.arguments_modal(approval, encode(about)))
         await ack()
 
-    async def turn_page(self, ack: AsyncAck, action: Payload, body: Payload) -> None:
+    async def turn_page(
+        self, ack: AsyncAck, action: Payload, body: Payload, context: AsyncBoltContext
+    ) -> None:
         """Show another page of them."""
         view = body["view"]
-        about = decode(About, view["private_metadata"])
+        about = read_about(view, context)
         if approval := await self._visible(about, body["user"]):
             page = card.arguments_modal(approval, encode(about), int(action["value"]))
             try:
@@ -138,10 +143,12 @@ class ApprovalButtons:
             await self._open(body, view)
         await ack()
 
-    async def answer(self, ack: AsyncAck, view: Payload, body: Payload) -> None:
+    async def answer(
+        self, ack: AsyncAck, view: Payload, body: Payload, context: AsyncBoltContext
+    ) -> None:
         """Handle the submission of the form: store it if valid, else show it again with its
         errors."""
-        about = decode(About, view["private_metadata"])
+        about = read_about(view, context)
         pending = await self._pending(about, body["user"])
         if pending is None:
             await ack()
@@ -265,3 +272,10 @@ def parse_about(action: Payload, body: Payload, context: AsyncBoltContext) -> Ab
     if press is None:
         return None
     return About(thread_of(body, context).key, body["container"]["message_ts"], press)
+
+
+def read_about(view: Payload, context: AsyncBoltContext) -> About:
+    """What a modal of ours is about. Raises ValueError if that is of another installation."""
+    about = decode(About, view["private_metadata"])
+    own_thread(about.thread_key, context)
+    return about

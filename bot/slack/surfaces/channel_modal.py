@@ -24,7 +24,7 @@ from bot.slack.blocks import (
     users_select,
 )
 from bot.slack.client import slack_errors
-from bot.slack.events import installation
+from bot.slack.origin import installation
 from bot.slack.people import People
 from bot.slack.surfaces.home import CONFIGURE, EDIT, Home, render_version
 from bot.slack.surfaces.model_input import ListModels, model_input, read_model

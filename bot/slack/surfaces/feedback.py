@@ -17,7 +17,7 @@ from bot.slack.answer.previous import remove_again
 from bot.slack.blocks import Block, button, input_block, modal, section, text_input
 from bot.slack.client import slack_errors
 from bot.slack.ephemerals import notice
-from bot.slack.events import installation
+from bot.slack.origin import installation, own_thread
 from bot.slack.rights import Rights
 from bot.store import Feedback, Store, jobs
 from bot.telemetry.log import log
@@ -72,18 +72,26 @@ class AnswerButtons:
             )
 
     async def wants_to_add_a_note(
-        self, ack: AsyncAck, action: Payload, body: Payload, client: AsyncWebClient
+        self,
+        ack: AsyncAck,
+        action: Payload,
+        body: Payload,
+        context: AsyncBoltContext,
+        client: AsyncWebClient,
     ) -> None:
         """Handle the button for a note under our thanks."""
         about = json.loads(action["value"])
+        own_thread(about["thread"], context)
         await ack()
         await _ask_for_note(client, body["trigger_id"], _feedback(**about))
 
-    async def noted(self, ack: AsyncAck, view: Payload, body: Payload) -> None:
+    async def noted(
+        self, ack: AsyncAck, view: Payload, body: Payload, context: AsyncBoltContext
+    ) -> None:
         """Handle the submission of a note."""
         about = json.loads(view["private_metadata"])
         note = view["state"]["values"]["note"]["note"].get("value") or ""
-        thread, user = Thread.parse(about["thread"]), body["user"]
+        thread, user = own_thread(about["thread"], context), body["user"]
         refused = await self._rights.refusal_of(thread, user["id"], user.get("team_id") or "")
         if about["user_id"] == user["id"] and not refused:
             await self._store.feedback.save(_feedback(**about, note=note))

@@ -27,7 +27,7 @@ from bot.slack.blocks import (
     section,
 )
 from bot.slack.client import slack_errors
-from bot.slack.events import installation
+from bot.slack.origin import installation
 from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.surfaces.commands.usage import own_usage

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from typing import Any, get_args
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.context.async_context import AsyncBoltContext
 
 from bot.slack.blocks import Block, button, confirmation
-from bot.slack.events import installation
+from bot.slack.origin import installation
 from bot.store import Store, jobs
 from bot.telemetry.log import log
 from bot.texts import home as texts
@@ -47,7 +47,7 @@ class JobButtons:
         respond: AsyncRespond,
     ) -> None:
         """Handle a press in the answer to a command, or in App Home (which has no response URL)."""
-        job = cast(jobs.Job, action["value"])
+        job = _job_of(action["value"])
         user_id, team_id = body["user"]["id"], installation(context)
         await jobs.ask(self._store.inbox, job, team_id, user_id, body["trigger_id"])
         log.info("job_requested", job=job, user=user_id)
@@ -56,3 +56,11 @@ class JobButtons:
             await respond(texts.ASKED, replace_original=False)
         else:
             await self._told_at_home(team_id, user_id, job)
+
+
+def _job_of(value: str) -> jobs.Job:
+    """Raises ValueError for what no button of ours holds."""
+    found: list[jobs.Job] = [job for job in get_args(jobs.Job) if job == value]
+    if not found:
+        raise ValueError("no job")
+    return found[0]

@@ -10,7 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.models import Message, Thread
 from bot.slack.ephemerals import notice
-from bot.slack.events import installation
+from bot.slack.origin import installation
 from bot.slack.rights import Rights
 from bot.slack.surfaces.conversation_row import RESET as RESET_ROW
 from bot.store import Store
