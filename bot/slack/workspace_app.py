@@ -86,8 +86,30 @@ def build_app(
 ) -> WorkspaceApp:
     """The app of a workspace, with the listeners of all our events, commands, shortcuts and
     buttons."""
-    settings, client, identity = workspace.settings, workspace.client, workspace.identity
-    people = workspace.people
+    app = _create_app(workspace)
+    settings, client, people = workspace.settings, workspace.client, workspace.people
+    url, prefix = workspace.identity.url, settings.bot_command_prefix
+    admin_blocks = home_blocks(workspace) if workspace.is_configurable else []
+    home = Home(store, people, rights, client, url, accounts, prefix, admin_blocks)
+    home.register(app)
+    if workspace.is_configurable:
+        WorkspaceModal(workspace, store, tools, try_key, models).register(app)
+    ChannelModal(store, people, client, home, tools, models).register(app)
+    Listeners(store, client, workspace.identity, people, rights, settings).register(app)
+    Buttons(store, rights).register(app)
+    JobButtons(store, home.tell_asked).register(app)
+    AnswerButtons(store, rights).register(app)
+    ApprovalButtons(store, rights, client).register(app)
+    for command in all_commands():
+        name = f"/{prefix}{command.name.removeprefix('/')}"
+        app.command(name)(_command_listener(command, workspace, store, rights, tools))
+    app.error(_report)
+    return app
+
+
+def _create_app(workspace: Workspace) -> WorkspaceApp:
+    """The app without listeners."""
+    client, identity = workspace.client, workspace.identity
 
     async def authorize() -> AuthorizeResult:
         return AuthorizeResult(
@@ -98,7 +120,7 @@ def build_app(
             bot_token=await client.fresh_token(),
         )
 
-    app = WorkspaceApp(
+    return WorkspaceApp(
         Messages(identity),
         # Bolt gives each listener a client with the token that `authorize` returns.
         client=AsyncWebClient(base_url=client.base_url, session=client.session, retry_handlers=[]),
@@ -107,37 +129,21 @@ def build_app(
         process_before_response=True,  # by default Bolt returns 200 before the listener has run
         attaching_conversation_kwargs_enabled=False,
     )
-    prefix = settings.bot_command_prefix
-    admin_blocks = home_blocks(workspace) if workspace.is_configurable else []
-    home = Home(store, people, rights, client, identity.url, accounts, prefix, admin_blocks)
-    home.register(app)
-    if workspace.is_configurable:
-        WorkspaceModal(workspace, store, tools, try_key, models).register(app)
-    ChannelModal(store, people, client, home, tools, models).register(app)
-    Listeners(store, client, identity, people, rights, settings).register(app)
-    Buttons(store, rights).register(app)
-    JobButtons(store, home.tell_asked).register(app)
-    AnswerButtons(store, rights).register(app)
-    ApprovalButtons(store, rights, client).register(app)
-    for command in all_commands():
-        name = f"/{settings.bot_command_prefix}{command.name.removeprefix('/')}"
-        app.command(name)(_command_listener(command, workspace, store, rights, tools))
 
-    @app.error
-    async def error(error: Exception, body: Mapping[str, Any]) -> BoltResponse | None:
-        if body.get("type") in INTERACTIONS and isinstance(error, ValueError | KeyError):
-            log.warning("interaction_malformed", kind=body["type"], where=_where(error))
-            return BoltResponse(status=400)
-        log.error(
-            "listener_failed",
-            error=type(error).__name__,
-            event_id=body.get("event_id"),
-            kind=body.get("type") or body.get("command"),
-            exc_info=None if isinstance(error, BotError) else error,
-        )
-        return None
 
-    return app
+async def _report(error: Exception, body: Mapping[str, Any]) -> BoltResponse | None:
+    """Log the error of a listener, and refuse an interaction that makes no sense."""
+    if body.get("type") in INTERACTIONS and isinstance(error, ValueError | KeyError):
+        log.warning("interaction_malformed", kind=body["type"], where=_where(error))
+        return BoltResponse(status=400)
+    log.error(
+        "listener_failed",
+        error=type(error).__name__,
+        event_id=body.get("event_id"),
+        kind=body.get("type") or body.get("command"),
+        exc_info=None if isinstance(error, BotError) else error,
+    )
+    return None
 
 
 def _where(error: Exception) -> str:
