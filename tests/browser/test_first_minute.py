@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import pytest
 from playwright.async_api import Page, Route, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -20,10 +19,6 @@ from tests.browser.page_actions import (
     say,
     speak_as,
 )
-
-WIDTHS = (1440, 1024, 390)
-LINE = 44
-"""Pixels: more than one line of a menu, but less than two."""
 
 
 def fill(slack: LocalSlack, count: int) -> None:
@@ -67,28 +62,6 @@ async def test_the_first_visit_to_the_app_does_not_change_the_place(
     await expect(page.locator(".thread article")).to_contain_text("What can you do")
     await expect(box).to_have_value("written meanwhile")
     assert not slack.messages("#general")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
-async def test_the_menu_of_a_message_is_a_menu(
-    slack: LocalSlack, open_page: Opener, width: int, scheme: str
-) -> None:
-    await slack.user("alice").says("#general", "hello")
-    page = await open_page(page_url(slack), width=width, scheme=scheme)
-    message = in_channel(page, "hello")
-    await message.hover()
-    await message.get_by_role("button", name="More actions").click()
-    items = page.get_by_role("menuitem")
-    await expect(items.filter(has_text="Reset conversation")).to_be_visible()
-    for box in [await item.bounding_box() for item in await items.all()]:
-        assert box is not None
-        assert box["height"] < LINE
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= width
-        assert box["y"] + box["height"] <= 800
-    await page.keyboard.press("Escape")
-    await expect(items).to_have_count(0)
 
 
 async def test_an_empty_channel_offers_questions_that_mention_the_app(

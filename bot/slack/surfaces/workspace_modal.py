@@ -12,6 +12,7 @@ from slack_sdk.errors import SlackApiError
 from bot.calls import ToolSummary
 from bot.errors import BotError, ConfigError
 from bot.slack.blocks import (
+    DIVIDER,
     Block,
     button,
     context,
@@ -141,6 +142,7 @@ def home_blocks(workspace: Workspace) -> list[Block]:
     ]
     own = [*names, "ai_key"] if workspace.ai_key else names
     return [
+        DIVIDER,
         header(texts.HEADING),
         section(f"{texts.ABOUT}\n{texts.summary(own)}", button(texts.EDIT, EDIT, workspace.id)),
     ]

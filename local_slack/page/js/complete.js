@@ -14,7 +14,7 @@ export class Completion {
     this.at = 0;
     this.id = `completion-${(count += 1)}`;
     this.element = h("ul", { class: "completion", id: this.id, role: "listbox", "aria-label": "Completions", hidden: true });
-    Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-controls": this.id, "aria-expanded": "false" })
+    Object.entries({ "aria-autocomplete": "list", "aria-controls": this.id, "aria-haspopup": "listbox" })
       .forEach(([name, value]) => input.setAttribute(name, value));
     input.addEventListener("input", () => this.look());
     input.addEventListener("blur", () => setTimeout(() => this.close(), 150));
@@ -48,7 +48,6 @@ export class Completion {
       },
     });
     this.element.hidden = !this.found.length;
-    this.input.setAttribute("aria-expanded", String(!this.element.hidden));
     if (this.found.length) this.input.setAttribute("aria-activedescendant", `${this.id}-${this.at}`);
     else this.input.removeAttribute("aria-activedescendant");
   }

@@ -17,7 +17,9 @@ export class HomeView {
     this.sign = sign;
     const use = (element, value, block_id) =>
       interact("clicks_in_view", { action_id: element.action_id, value, block_id, view_id: view.id }, element.text?.text ?? "The action");
-    replace(this.element, view ? h("div", { class: "home-blocks body" }, renderBlocks(view.blocks, use)) : nothing());
+    const blocks = view ? renderBlocks(view.blocks, use) : [];
+    for (const block of blocks) if (block.matches("[aria-level]")) block.setAttribute("aria-level", "2");
+    replace(this.element, view ? h("div", { class: "home-blocks body" }, blocks) : nothing());
   }
 }
 

@@ -6,7 +6,7 @@ import { announce } from "./doing.js";
 import { FaultsPanel } from "./faults.js";
 import { Inspector } from "./inspector.js";
 import { Modal } from "./modal.js";
-import { closeThread, readFragment, restorePlace } from "./places.js";
+import { closePanel, closeThread, readFragment, restorePlace } from "./places.js";
 import { Keys, Search } from "./search.js";
 import { Sidebar } from "./sidebar.js";
 import { apply, changed, here, isReply, load, onChange, rootOf, userName, world } from "./state.js";
@@ -79,7 +79,7 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || document.querySelector("dialog[open], .menu")) return;
   if (here.menu) here.menu = false;
-  else if (here.panel) here.panel = "";
+  else if (here.panel) closePanel();
   else if (here.thread) closeThread();
   changed();
 });

@@ -7,6 +7,8 @@ import { readValue } from "./elements.js";
 import { plain } from "./slack_text.js";
 import { here, topModal } from "./state.js";
 
+const FIELD = ":is(input, select, textarea)[data-input], [data-input] :is(input, select, textarea)";
+
 export class Modal {
   constructor() {
     this.element = h("dialog", { class: "modal", oncancel: (event) => { event.preventDefault(); this.close(); } });
@@ -23,7 +25,9 @@ export class Modal {
     if (sign !== this.sign) this.build(shown.view);
     this.sign = sign;
     this.showErrors(shown.errors ?? {});
-    if (!this.element.open) this.element.showModal();
+    if (this.element.open) return;
+    this.element.showModal();
+    this.form.querySelector(FIELD)?.focus();
   }
 
   build(view) {

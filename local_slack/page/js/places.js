@@ -68,9 +68,18 @@ export function goThread(ts) {
 }
 
 export function closeThread() {
+  returnFocus(`.channel [data-ts="${CSS.escape(here.thread)}"] article`);
   here.thread = "";
   if (here.panel === "steps") here.panel = "";
   writeFragment();
+}
+
+// Once the panes are shown: what was closed must not take the focus with it.
+function returnFocus(selector) {
+  setTimeout(() => {
+    const lost = !document.activeElement?.checkVisibility() || document.activeElement === document.body;
+    if (lost) document.querySelector(selector)?.focus();
+  }, 20);
 }
 
 export function openTab(tab) {
@@ -102,8 +111,20 @@ export function showSteps(message) {
   writeFragment();
 }
 
+const OPENERS = { steps: ".steps-button", faults: ".faults-button" };
+
+export function closePanel() {
+  returnFocus(OPENERS[here.panel]);
+  here.panel = "";
+  changed();
+}
+
 export function togglePanel(panel) {
-  here.panel = here.panel === panel ? "" : panel;
+  if (here.panel === panel) {
+    closePanel();
+    return;
+  }
+  here.panel = panel;
   if (here.panel === "steps") here.chosen = lastQuestion();
   here.menu = false;
   changed();

@@ -11,7 +11,7 @@ export function renderRichText(block) {
 
 const PARTS = {
   rich_text_section: (part) => h("div", null, part.elements.map(renderElement)),
-  rich_text_preformatted: (part) => h("pre", null, h("code", null, part.elements.map(renderElement))),
+  rich_text_preformatted: (part) => h("pre", { tabindex: "0" }, h("code", null, part.elements.map(renderElement))),
   rich_text_quote: (part) => h("blockquote", null, part.elements.map(renderElement)),
   rich_text_list: (part) =>
     h(part.style === "ordered" ? "ol" : "ul", { class: `indent-${part.indent ?? 0}` },

@@ -18,7 +18,7 @@ export class Sidebar {
     this.channels = h("ul");
     this.direct = h("ul");
     this.speakers = h("div", { class: "speakers", role: "radiogroup", "aria-label": "Speak as", onkeydown: (event) => this.turn(event) });
-    this.faults = h("button", { type: "button", class: "row", onclick: () => togglePanel("faults") }, icon("bolt"), "Faults");
+    this.faults = h("button", { type: "button", class: "row faults-button", onclick: () => togglePanel("faults") }, icon("bolt"), "Faults");
     this.keys = h("button", { type: "button", class: "row", onclick: () => keys.open() }, icon("keys"), "Keys");
     this.pages = h("div", { class: "app-pages" });
     this.add = iconButton("plus", "New group message with the app", (event) => this.newGroup(event.currentTarget));

@@ -58,7 +58,7 @@ export function readControl(text) {
 export function renderMrkdwn(text) {
   const parts = text.split(/```\n?([^]*?)\n?```/);
   return parts.flatMap((part, index) =>
-    index % 2 ? [h("pre", null, h("code", null, unescapeText(part)))] : quoted(part),
+    index % 2 ? [h("pre", { tabindex: "0" }, h("code", null, unescapeText(part)))] : quoted(part),
   );
 }
 
