@@ -6,6 +6,8 @@
 names its keys and arguments. Each name becomes a local variable of the script at load; `number`
 converts it, and the last name of a line may be a list (`...`). A call passes values by name; a
 missing or unknown one raises TypeError.
+
+A script starts with the parts of `prelude.lua` that it uses: Redis runs all of them in every call.
 """
 
 import hashlib
@@ -24,6 +26,9 @@ Command = Sequence[Value]
 
 FOLDER = Path(__file__).parent / "lua"
 _sources: dict[str, str] = {}
+_COMMENTS = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
+_PARTS = re.compile(r"^(?=local )", re.MULTILINE)
+_WORD = re.compile(r"\w+")
 _NAME = re.compile(r"(?P<name>[a-z_]+)(?P<number>: number)?(?P<list>\.\.\.)?")
 
 
@@ -120,10 +125,33 @@ def load(name: str) -> Script:
         *(each.local("KEYS", at) for at, each in enumerate(keys, 1)),
         *(each.local("ARGV", at) for at, each in enumerate(args, 1)),
     ]
-    source = "\n".join([(FOLDER / "prelude.lua").read_text(), *lines, body])
+    source = "\n".join([*_used_parts(body), *lines, body])
     sha = hashlib.sha1(source.encode()).hexdigest()
     _sources[sha] = source
     return Script(name, source, sha, keys, args)
+
+
+@cache
+def _prelude() -> tuple[tuple[frozenset[str], str], ...]:
+    """The parts of the prelude in order, without comments, each with the names it defines."""
+    text = _COMMENTS.sub("", (FOLDER / "prelude.lua").read_text())
+    parts = [part for part in _PARTS.split(text) if part.strip()]
+    return tuple((_names_defined(part), part) for part in parts)
+
+
+def _names_defined(part: str) -> frozenset[str]:
+    head = part.partition("\n")[0].removeprefix("local ").removeprefix("function ")
+    return frozenset(_WORD.findall(re.split(r"[=(]", head)[0]))
+
+
+def _used_parts(body: str) -> list[str]:
+    """The parts of the prelude that a script needs: one can only use those before it."""
+    words, used = set(_WORD.findall(_COMMENTS.sub("", body))), []
+    for names, part in reversed(_prelude()):
+        if names & words:
+            words.update(_WORD.findall(part))
+            used.append(part)
+    return used[::-1]
 
 
 def source_of(sha: str) -> str:

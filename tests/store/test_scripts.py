@@ -1,5 +1,7 @@
 """The contracts of the Lua scripts."""
 
+import re
+
 import pytest
 
 from bot.models import Thread
@@ -63,3 +65,9 @@ async def test_scripts_in_one_round_trip_return_to_a_server_that_forgot_them(sto
     replies = await store.connection.run_each([*calls, ("depth", Call())], ("GET", lease))
     assert [*replies[:2], replies[-1]] == [1, 0, "anna"]
     assert "cmdstat_script|exists" not in await store.redis.info("commandstats")
+
+
+def test_a_script_has_only_the_parts_of_the_prelude_that_it_uses() -> None:
+    functions = re.findall(r"^local function (\w+)", load("record").source, re.MULTILINE)
+    assert functions == ["insist", "holds", "steps_of"]
+    assert "enter(ready" in load("retry").source  # one that another part uses
