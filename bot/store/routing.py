@@ -13,6 +13,7 @@ from bot.store.journal import Turn
 from bot.store.keys import Keys
 from bot.store.redelivery import Redelivery
 from bot.store.steps import Step
+from bot.store.twins import Twins
 
 Address = Literal["direct", "mention", ""]
 """How a message addresses the bot: in a direct message, by a mention, or not at all."""
@@ -88,6 +89,8 @@ class _Step:
 
 
 BACKGROUND = Step("background", _Step)
+STORED = frozenset({"new", "seen"})
+"""Verdicts after which the inbox has, or had, the message."""
 REPEATED = frozenset({"new", "overheard", "ignored", "unknown"})
 """Verdicts after which a message is routed again if Redis comes back with an older state. A reply
 that is ignored waits for the mention of its thread, which may be delivered later."""
@@ -107,6 +110,7 @@ class Routing:
         self._redelivery = redelivery
         self._bounds = bounds
         self._keys = keys
+        self._twins = Twins()
 
     async def route(
         self,
@@ -115,11 +119,22 @@ class Routing:
         follow_ups: FollowUps,
         bound: Bound = PERSON_BOUND,
     ) -> Routed:
-        """Classify a message and store it accordingly, in one round trip.
+        """Classify a message and store it accordingly, in one round trip; in none for the twin of a
+        mention that this process stored a moment ago.
 
         `follow_ups` applies if the channel has no setting of its own. Afterwards the message may be
         acknowledged to Slack. Unaddressed messages should be replies: a root cannot be ours.
         """
+        route = partial(self._route, message, address, follow_ups, bound)
+        if address != "mention":
+            return await route()
+        if await self._twins.know(message):
+            return Routed("seen", 0, active=False)
+        return await self._twins.store(message, route, lambda routed: routed.verdict in STORED)
+
+    async def _route(
+        self, message: Message, address: Address, follow_ups: FollowUps, bound: Bound
+    ) -> Routed:
         keys, thread = self._keys, message.thread
         if not address:
             message = replace(message, text=message.text[:OVERHEARD_CHARS])
@@ -148,7 +163,7 @@ class Routing:
             daily=bound.daily,
         )
         if self._redelivery and verdict in REPEATED:
-            repeat = partial(self.route, message, address, follow_ups)
+            repeat = partial(self._route, message, address, follow_ups, bound)
             self._redelivery.remember(repeat, aside=verdict != "new")
         return Routed(verdict, waiting, bool(active), suspended=active == SUSPENDED)
 

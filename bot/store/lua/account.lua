@@ -17,7 +17,7 @@ if claim ~= '' then
 end
 collect_charges(sums, {charge}, row_seconds, sum_seconds)
 read_sums(sums)
-list_charges({charge}, row_seconds)
+list_charges(sums, {charge}, row_seconds)
 write_sums(sums)
 if claim ~= '' then
   redis.call('HSET', turn, '=' .. mark, 'true')

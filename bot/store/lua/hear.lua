@@ -24,11 +24,15 @@ local function mark_seen(keys, value)
   end
 end
 
-local function result(verdict)
+local function write_changes()
   if #changes > 0 then
     redis.call('HSET', speakers, unpack(changes))
     redis.call('EXPIRE', speakers, speaker_seconds)
   end
+end
+
+local function result(verdict)
+  write_changes()
   return delivery(verdict, inbox, turn, thread)
 end
 
@@ -168,8 +172,9 @@ local function keep(at, message, user, marks)
   end
 end
 
--- Deliver what arrived before the mention that it follows.
+-- Deliver what arrived before the mention that it follows. Returns how many that were.
 local function catch_up(list)
+  local count = 0
   for _, at in ipairs(list) do
     if at == ts then
       redis.call('HDEL', overheard, at)
@@ -179,9 +184,11 @@ local function catch_up(list)
       if is_for_us(entry.user, at) then
         redis.call('HDEL', overheard, at)
         deliver(at, entry.user, entry.message, entry.marks)
+        count = count + 1
       end
     end
   end
+  return count
 end
 
 if is_seen() then
@@ -210,9 +217,13 @@ if address ~= '' or is_for_us(user, ts) then
     mark_seen(seen, '')
     return result('looping')
   end
-  local list = kept()
+  local list, was_idle = kept(), not place.busy
   deliver(ts, user, message, seen)
-  catch_up(list)
+  local waiting = 1 + catch_up(list)
+  if was_idle then  -- it had no turn, and nothing in its inbox
+    write_changes()
+    return {'new', waiting, 0}
+  end
   return result('new')
 end
 keep(ts, message, user, seen)

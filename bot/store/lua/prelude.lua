@@ -123,12 +123,16 @@ local function rank(key, member, tokens, seconds)
   return true
 end
 
--- The lists and rankings of charges. Like `read_sums` this leaves no count behind where it stops.
-local function list_charges(charges, row_seconds)
+-- The lists and rankings of charges. Like `read_sums` this leaves no count behind where it stops. A list
+-- has what is charged since the first charge of its day.
+local function list_charges(sums, charges, row_seconds)
   for _, charge in ipairs(charges) do
-    redis.call('SADD', charge.keys[5], charge.team)
-    if redis.call('SADD', charge.keys[2], charge.day .. ':' .. charge.channel) == 1 then
-      redis.call('EXPIRE', charge.keys[2], row_seconds)
+    local rows = sums[charge.keys[1]]
+    if #charges > 1 or (rows and rows.new) then
+      redis.call('SADD', charge.keys[5], charge.team)
+      if redis.call('SADD', charge.keys[2], charge.day .. ':' .. charge.channel) == 1 then
+        redis.call('EXPIRE', charge.keys[2], row_seconds)
+      end
     end
   end
   for _, charge in ipairs(charges) do

@@ -84,7 +84,6 @@ if held[1] ~= claim then
   return SUPERSEDED
 end
 -- What may stop at a corrupt key comes first; it is repeated then.
-insist(thread)
 local sums, lines, spent, previous = {}, cjson.decode(records), cjson.decode(charges), false
 for field, count in pairs(cjson.decode(counts)) do
   collect(sums, conversation, field, count)
@@ -102,6 +101,7 @@ local sum = sums[conversation]
 if #lines > 0 then
   redis.call('LLEN', record)
 end
+redis.call('HDEL', interrupts, name)  -- first: a server without memory accepts it, and then the rest
 note_runs()
 if answer ~= '' then
   previous = redis.call('SET', latest, answer, 'EX', latest_seconds, 'GET')
@@ -110,7 +110,7 @@ if letter_id ~= '' then
   redis.call('HSET', dead, letter_id, letter)
 end
 touch(sum)
-list_charges(spent, row_seconds)
+list_charges(sums, spent, row_seconds)
 -- From here on nothing fails.
 if #lines > 0 then
   remember(lines, sum)
@@ -122,7 +122,6 @@ end
 if #done > 0 then
   redis.call('HDEL', inbox, unpack(done))
 end
-redis.call('HDEL', interrupts, name)
 leave(ready, held[2])
 if redis.call('HLEN', inbox) == 0 then
   redis.call('DEL', turn, thread)

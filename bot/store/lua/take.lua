@@ -67,7 +67,6 @@ local time = now()
 if time < tonumber(restored_at) + settling_seconds then
   return 'settling'
 end
-insist(thread)
 local state = fields_of(thread)
 if state.entry ~= entry then
   leave(ready, entry)
@@ -77,6 +76,7 @@ end
 local journal, messages, interrupt = fields_of(turn), {}, ''
 local in_turn = journal.taken and parse(turn, journal.taken) or {}
 if #in_turn > 0 then
+  insist(thread)
   messages = read(in_turn, redis.call('HMGET', inbox, unpack(in_turn)))
 end
 if #messages > 0 then
@@ -85,10 +85,10 @@ if #messages > 0 then
   end
   interrupt = redis.call('HGET', interrupts, name) or ''
 else
+  redis.call('HDEL', interrupts, name)  -- first: a server without memory accepts it, and then the rest
   if next(journal) then
     redis.call('DEL', turn)
   end
-  redis.call('HDEL', interrupts, name)
   if state.requester then
     redis.call('HDEL', thread, 'requester')
     state.requester = nil
