@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
+from hiredis import pack_command
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     AskError,
     ClusterDownError,
@@ -329,16 +331,28 @@ class Connection:
 
 
 async def _exchange(client: "Redis", commands: Sequence[Command]) -> list[Any]:
-    """Send commands in one round trip; returns their replies, errors among them."""
-    if len(commands) == 1:
-        try:
-            return [await client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]  # redis-py's gap
-        except ResponseError as error:
-            return [error]
-    async with client.pipeline(transaction=False) as pipeline:
-        for command in commands:
-            pipeline.execute_command(*command)
-        return await pipeline.execute(raise_on_error=False)
+    """Send commands in one round trip; returns their replies, errors among them.
+
+    This is what redis-py does for a pipeline, without what it measures and retries around it.
+    """
+    request = b"".join(pack_command(tuple(command)) for command in commands)
+    pool = client.connection_pool
+    connection = await pool.get_connection()
+    try:
+        await connection.send_packed_command(request)
+        return [await _reply(client, connection, command) for command in commands]
+    except BaseException:
+        await connection.disconnect(nowait=True)  # replies may be left
+        raise
+    finally:
+        await pool.release(connection)
+
+
+async def _reply(client: "Redis", connection: AbstractConnection, command: Command) -> Any:
+    try:
+        return await client.parse_response(connection, str(command[0]))
+    except ResponseError as error:
+        return error
 
 
 def _is_demoted(error: Exception) -> bool:
