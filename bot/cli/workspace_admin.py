@@ -1,5 +1,6 @@
 """What `bot workspaces` does: the overview, changes of settings, removal."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +11,17 @@ import click
 
 from bot.cli import acts
 from bot.engines.keyed import try_key
-from bot.errors import ConfigError
+from bot.errors import ConfigError, Retry
 from bot.settings import Settings
-from bot.store import open_own_store
+from bot.slack.client import identify, open_client
+from bot.store import Store, open_own_store
+from bot.store.installations import InstallState
 from bot.store.usage import day_of
-from bot.store.workspace_settings import LIMITS, WorkspaceSettings
+from bot.store.workspace_settings import INSTRUCTIONS_LENGTH, LIMITS, WorkspaceSettings, changes
+from bot.tools.config import load_tools
+
+MOST_OF_A_NUMBER = 1e12
+_USER_ID = re.compile(r"[UW][A-Z0-9]{1,20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,8 @@ async def fetch(loaded: Settings) -> list[Row]:
     async with open_own_store(loaded) as store:
         dead = await store.dead.list()
         rows, with_key = [], await store.workspaces.with_ai_key()
-        for id, state in (await store.installations.list()).items():
+        own = await _own_id(loaded)
+        for id, state in (await _states(store, own)).items():
             month = day_of(time.time())[:7]
             (spent,) = await store.spending.sums(id, [("team", "", month)])
             version = await store.workspaces.newest(id)
@@ -52,10 +60,31 @@ async def fetch(loaded: Settings) -> list[Row]:
                     spent.microdollars,
                     sum(letter.thread.team_id == id for letter in dead),
                     float(await store.flags.read(f"workspace_seen:{id}") or 0),
-                    _own(version.settings) + (("ai_key",) if id in with_key else ()),
+                    (
+                        *changes(WorkspaceSettings(), version.settings),
+                        *(["ai_key"] if id in with_key else []),
+                    ),
                 )
             )
     return sorted(rows, key=lambda row: (-row.turns, row.id))
+
+
+async def _states(store: Store, own: str) -> dict[str, InstallState]:
+    """All workspaces with their state. That of `SLACK_BOT_TOKEN` never installed the bot."""
+    states = await store.installations.list()
+    return states | ({own: InstallState("SLACK_BOT_TOKEN", 0.0)} if own else {})
+
+
+async def _own_id(loaded: Settings) -> str:
+    """The workspace of `SLACK_BOT_TOKEN`, as far as Slack can say; "" without one."""
+    if loaded.slack_bot_token is None:
+        return ""
+    async with open_client(loaded) as client:
+        try:
+            return (await identify(client)).team_id
+        except (ConfigError, Retry) as error:
+            click.echo(f"SLACK_BOT_TOKEN: {error}", err=True)
+            return ""
 
 
 def render(rows: Sequence[Row]) -> str:
@@ -76,48 +105,81 @@ def render(rows: Sequence[Row]) -> str:
     )
 
 
-def parse_changes(given: Mapping[str, str | None], limits: Sequence[str]) -> dict[str, Any]:
+def parse_changes(
+    given: Mapping[str, str | None], limits: Sequence[str], admin_limits: Sequence[str] = ()
+) -> dict[str, Any]:
     """The fields of `WorkspaceSettings` to change. Raises UsageError."""
     changes: dict[str, Any] = {}
     for name, value in given.items():
-        if value is not None:
+        if value is None:
+            continue
+        if name == "retention_days":
+            changes[name] = _number("--retention-days", value, is_whole=True) if value else None
+        else:
             field = "servers_off" if name == "tools_off" else name
             is_list = field in ("admins", "servers_off")
             changes[field] = tuple(value.replace(",", " ").split()) if is_list else value.strip()
     for limit in limits:
-        name, _, number = limit.partition("=")
-        field = f"limit_{name}"
-        if field not in LIMITS:
-            raise click.UsageError(f"--limit knows {', '.join(n[6:] for n in LIMITS)}")
-        changes[field] = _number(field, number) if number else None
+        changes |= _limit("--limit", "limit_", limit)
+    for limit in admin_limits:
+        changes |= _limit("--admin-limit", "admin_limit_", limit)
     return changes
 
 
-def _number(field: str, text: str) -> float:
+def _limit(option: str, prefix: str, given: str) -> dict[str, Any]:
+    name, _, number = given.partition("=")
+    if f"limit_{name}" not in LIMITS:
+        raise click.UsageError(f"{option} knows {', '.join(each[6:] for each in LIMITS)}")
+    is_whole = not name.endswith("cost")
+    value = _number(f"{option} {name}", number, is_whole=is_whole) if number else None
+    return {f"{prefix}{name}": value}
+
+
+def _number(what: str, text: str, *, is_whole: bool) -> float:
     try:
-        value = float(text) if field.endswith("cost") else int(text)
+        value = int(text) if is_whole else float(text)
     except ValueError:
         value = 0
-    if not 0 < value < float("inf"):
-        raise click.UsageError(f"--limit {field[6:]} takes a number above 0")
+    if not 0 < value < MOST_OF_A_NUMBER:
+        raise click.UsageError(f"{what} takes a {'whole ' if is_whole else ''}number above 0")
     return value
 
 
+def check_changes(loaded: Settings, id: str, changes: Mapping[str, Any]) -> None:
+    """Raise UsageError for a value that would have no effect, or that no form could show."""
+    if len(changes.get("instructions", "")) > INSTRUCTIONS_LENGTH:
+        raise click.UsageError(f"--instructions takes {INSTRUCTIONS_LENGTH} characters at most")
+    if wrong := [each for each in changes.get("admins", ()) if not _USER_ID.fullmatch(each)]:
+        raise click.UsageError(f"--admins takes ids of people, such as U0123ABCD: {wrong[0]}")
+    known = load_tools(loaded.bot_tools).servers
+    if wrong := [each for each in changes.get("servers_off", ()) if each not in known]:
+        raise click.UsageError(f"--tools-off knows {', '.join(known) or 'no server'}: {wrong[0]}")
+    if loaded.bot_prices is None and any(n.endswith("cost") and v for n, v in changes.items()):
+        raise click.UsageError("a limit of the cost needs BOT_PRICES: it would never be reached")
+    most = loaded.bot_retention_places.get(id, loaded.bot_retention_days)
+    if most and (changes.get("retention_days") or 0) > most:
+        raise click.UsageError(
+            f"--retention-days may be {most:g} at most, as set by BOT_RETENTION_DAYS or _PLACES"
+        )
+
+
 async def change(loaded: Settings, id: str, changes: Mapping[str, Any], ai_key: str | None) -> None:
-    """Save changed settings. A key of the AI server is tried first. Raises ClickException."""
+    """Save changed settings. A key of the AI server is tried first. Raises ClickException, and
+    ConfigError where only the deployment's own settings apply."""
+    _demand_installations(loaded)
     async with open_own_store(loaded) as store:
-        if id not in await store.installations.list():
+        if id not in await _states(store, await _own_id(loaded)):
             raise click.ClickException(f"{id} has not installed the bot; see `bot workspaces list`")
         if ai_key:
             await _try_key(loaded, ai_key)
-        if ai_key is not None:
-            await store.workspaces.save_ai_key(id, ai_key)
         version = await store.workspaces.newest(id)
         wanted = replace(version.settings, **changes)
         if wanted != version.settings and not await store.workspaces.save(
             id, wanted, user_id="", after=version.number
         ):
             raise click.ClickException("changed by someone else at the same time: try again")
+        if ai_key is not None:
+            await store.workspaces.save_ai_key(id, ai_key)
     changed = sorted(changes) + ([] if ai_key is None else ["ai_key"])
     acts.record(loaded, "settings_changed", team=id, changed=changed)
 
@@ -128,8 +190,7 @@ async def _try_key(loaded: Settings, key: str) -> None:
 
 
 async def remove(loaded: Settings, id: str) -> bool:
-    if loaded.slack_client_id is None:
-        raise ConfigError("SLACK_CLIENT_ID", "is not set: no workspace can have installed the bot")
+    _demand_installations(loaded)
     async with open_own_store(loaded) as store:
         state = (await store.installations.list()).get(id)
         # Slack's clock, which stamped the installation, may be ahead of ours.
@@ -141,10 +202,9 @@ async def remove(loaded: Settings, id: str) -> bool:
         return removed
 
 
-def _own(own: WorkspaceSettings) -> tuple[str, ...]:
-    default = WorkspaceSettings()
-    names = (*WorkspaceSettings.__slots__,)
-    return tuple(name for name in names if getattr(own, name) != getattr(default, name))
+def _demand_installations(loaded: Settings) -> None:
+    if loaded.slack_client_id is None:
+        raise ConfigError("SLACK_CLIENT_ID", "is not set: no workspace can have installed the bot")
 
 
 def _day(at: float) -> str:

@@ -35,11 +35,30 @@ def list_() -> None:
     metavar="NAME=NUMBER",
     help="Such as person_tokens=100000; an empty number: the deployment's limit.",
 )
-def set_(id: str, *, ai_key: bool, limits: tuple[str, ...], **given: str | None) -> None:
+@click.option(
+    "--admin-limit",
+    "admin_limits",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="The lower limit that its admins set in Home; an empty number: none.",
+)
+@click.option(
+    "--retention-days", help="Days until its conversations are deleted; empty: the deployment's."
+)
+def set_(
+    id: str,
+    *,
+    ai_key: bool,
+    limits: tuple[str, ...],
+    admin_limits: tuple[str, ...],
+    **given: str | None,
+) -> None:
     """Change the settings of one workspace (T…) or organization (E…); the others stay."""
     from bot.cli import workspace_admin as admin
 
-    loaded, changes = settings.load(), admin.parse_changes(given, limits)
+    loaded = settings.load()
+    changes = admin.parse_changes(given, limits, admin_limits)
+    admin.check_changes(loaded, id, changes)
     key = _read_key() if ai_key else None
     asyncio.run(admin.change(loaded, id, changes, key))
     click.echo(f"{id}: saved; it applies within ten seconds")

@@ -18,6 +18,15 @@ class Retention:
     days: float
     places: Mapping[str, float] = field(default_factory=dict)
 
+    def with_own(self, own: Mapping[str, float]) -> "Retention":
+        """The same with the days that workspaces chose themselves: they may be fewer, not more."""
+        shorter = {
+            team_id: days
+            for team_id, days in own.items()
+            if 0 < days < (self.places.get(team_id, self.days) or float("inf"))
+        }
+        return Retention(self.days, {**self.places, **shorter})
+
     def before(self, thread: Thread, now: float) -> float:
         """The time of the last message before which a conversation is deleted."""
         of_team = self.places.get(thread.team_id, self.days)

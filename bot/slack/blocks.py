@@ -146,6 +146,28 @@ def text_input(
     return element
 
 
+def number_input(
+    action_id: str, value: float | None, *, least: float, most: float | None, decimals: bool
+) -> Block:
+    """An input for a number. Slack refuses a view whose value is beyond the bounds."""
+    element: Block = {
+        "type": "number_input",
+        "action_id": action_id,
+        "is_decimal_allowed": decimals,
+        "min_value": number_text(least),
+    }
+    if most is not None:
+        element["max_value"] = number_text(most)
+    if value is not None:
+        element["initial_value"] = number_text(value if most is None else min(value, most))
+    return element
+
+
+def number_text(value: float) -> str:
+    """A number as Slack wants it: without an exponent."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
 def select(action_id: str, labels: Mapping[str, str], chosen: str) -> Block:
     """A menu; `labels` are texts by value, `chosen` is one of the values."""
     options = {value: {"text": _plain(text), "value": value} for value, text in labels.items()}

@@ -32,6 +32,8 @@ class Workspace:
     channels: Channels
     settings: Settings
     """The deployment's settings with the admins and limits of the workspace."""
+    operators: Settings
+    """The deployment's settings alone."""
     defaults: WorkspaceSettings = WorkspaceSettings()
     """What applies to its channels unless they have settings of their own."""
     ai_key: str = field(default="", repr=False)
@@ -83,18 +85,33 @@ def make_workspace(
     ai_key: str = "",
 ) -> Workspace:
     """The objects of one workspace; its `id` is its team's unless an organization has it."""
-    settings = _with(settings, defaults)
+    operators, settings = settings, _with(settings, defaults)
     people = People(client, admins=settings.bot_admins, home=id or identity.team_id)
     channels = Channels(client, people, timing, is_org=id.startswith("E"))
     return Workspace(
-        id or identity.team_id, client, identity, people, channels, settings, defaults, ai_key
+        *(id or identity.team_id, client, identity, people, channels, settings, operators),
+        defaults=defaults,
+        ai_key=ai_key,
     )
 
 
 def _with(settings: Settings, own: WorkspaceSettings) -> Settings:
     """The deployment's settings with a workspace's admins and limits."""
-    limits = {f"bot_{name}": value for name in LIMITS if (value := getattr(own, name)) is not None}
+    limits = {f"bot_{name}": _limit(settings, own, name) for name in LIMITS}
     return settings.model_copy(update={"bot_admins": settings.bot_admins | {*own.admins}, **limits})
+
+
+def ceiling(operators: Settings, own: WorkspaceSettings, limit: str) -> float | None:
+    """A limit as the operator has set it, for the workspace or for all. None: there is none."""
+    of_workspace: float | None = getattr(own, limit)
+    of_all: float | None = getattr(operators, f"bot_{limit}")
+    return of_all if of_workspace is None else of_workspace
+
+
+def _limit(operators: Settings, own: WorkspaceSettings, name: str) -> float | None:
+    """The lower one of the operator's limit and that of the workspace's admins."""
+    both = (ceiling(operators, own, name), getattr(own, f"admin_{name}"))
+    return min((each for each in both if each is not None), default=None)
 
 
 class PerWorkspace(Generic[T]):

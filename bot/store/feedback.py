@@ -45,9 +45,9 @@ class FeedbackBook:
         """All feedback, oldest first."""
         return sorted((await self._all()).values(), key=lambda feedback: feedback.at)
 
-    async def expire(self, before: float) -> int:
-        """Delete feedback older than this time; returns how many entries."""
-        return await self._drop(lambda feedback: feedback.at < before)
+    async def expire(self, before: Callable[[Thread], float]) -> int:
+        """Delete feedback older than the time for its thread; returns how many entries."""
+        return await self._drop(lambda feedback: feedback.at < before(feedback.thread))
 
     async def forget(self, team_id: str, user_id: str) -> None:
         """Delete a person's feedback, and the note that the person was greeted."""

@@ -1,10 +1,11 @@
 """The settings of a workspace in a deployment with many; versions are kept like a channel's."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.models import decode, encode
-from bot.store.channel_settings import VERSIONS_KEPT, ChannelSettings
+from bot.store.channel_settings import READ_AHEAD, VERSIONS_KEPT, ChannelSettings
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each
 from bot.store.keys import Keys
@@ -18,8 +19,9 @@ class WorkspaceSettings:
     """What a workspace has of its own; an empty value or None means the deployment's default.
 
     `instructions` are added to the deployment's. `admins` are admins besides the deployment's and
-    the workspace's. `servers_off` are servers whose tools are not offered. Limits are those of the
-    settings of the same names.
+    the workspace's. `servers_off` are servers whose tools are not offered. `limit_…` replace the
+    deployment's settings of the same names and are the operator's; the workspace's admins may set
+    lower ones, `admin_limit_…`, and keep conversations for a shorter time, `retention_days`.
     """
 
     admins: tuple[str, ...] = ()
@@ -32,6 +34,13 @@ class WorkspaceSettings:
     limit_channel_requests: int | None = None
     limit_channel_tokens: int | None = None
     limit_channel_cost: float | None = None
+    admin_limit_person_requests: int | None = None
+    admin_limit_person_tokens: int | None = None
+    admin_limit_person_cost: float | None = None
+    admin_limit_channel_requests: int | None = None
+    admin_limit_channel_tokens: int | None = None
+    admin_limit_channel_cost: float | None = None
+    retention_days: float | None = None
 
     def applied_to(self, channel: ChannelSettings) -> ChannelSettings:
         """The settings of a channel with those of its workspace behind them."""
@@ -45,6 +54,14 @@ class WorkspaceSettings:
 
 
 LIMITS = tuple(name for name in WorkspaceSettings.__slots__ if name.startswith("limit_"))
+INSTRUCTIONS_LENGTH = 3000
+"""Slack shows no more in the input of a form."""
+
+
+def changes(before: WorkspaceSettings, after: WorkspaceSettings) -> list[str]:
+    """The names of the settings in which two states differ."""
+    names = WorkspaceSettings.__slots__
+    return [name for name in names if getattr(before, name) != getattr(after, name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +85,10 @@ class WorkspaceBook:
     async def newest(self, id: str) -> WorkspaceVersion:
         """The version that applies now."""
         key = self._keys.workspace(id)
-        lines = await self._connection.execute("LRANGE", key, 0, 2)
+        return self._newest_of(id, await self._connection.execute("LRANGE", key, 0, READ_AHEAD - 1))
+
+    def _newest_of(self, id: str, lines: Sequence[str]) -> WorkspaceVersion:
+        key = self._keys.workspace(id)
         found = read_each(key, lines, lambda line: decode(WorkspaceVersion, line))
         return found[0][1] if found else WorkspaceVersion()
 
@@ -89,6 +109,22 @@ class WorkspaceBook:
         """The workspace's own key of the AI server. Raises Unreadable, or ConfigError without an
         encryption key."""
         return await self._sealed.find(KEY_KIND, id)
+
+    async def retention_days(self) -> dict[str, float]:
+        """The days of the workspaces that have a number of their own."""
+        installed, used = await self._connection.execute_many(
+            [("HKEYS", self._keys.installed), ("SMEMBERS", self._keys.teams)]
+        )
+        ids = sorted({*installed, *used})
+        rows = await self._connection.execute_many(
+            [("LRANGE", self._keys.workspace(id), 0, READ_AHEAD - 1) for id in ids]
+        )
+        found = {id: self._newest_of(id, lines) for id, lines in zip(ids, rows, strict=True)}
+        return {
+            id: version.settings.retention_days
+            for id, version in found.items()
+            if version.settings.retention_days is not None
+        }
 
     async def with_ai_key(self) -> list[str]:
         """The workspaces that have a key of their own."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 HEADING = "Settings of this workspace"
-ABOUT = "Instructions, model, admins and the key of the AI server, for all channels."
+ABOUT = "Instructions, model, admins, limits, retention and AI key, for all channels."
 EDIT = "Edit settings"
 
 TITLE = "Workspace settings"
@@ -15,6 +15,15 @@ ADMINS = "Admins of the bot"
 ADMINS_HINT = "Besides the admins of the workspace."
 SERVERS = "Tools"
 SERVERS_HINT = "The servers whose tools the assistant may call in this workspace."
+RETENTION = "Days until conversations are deleted"
+LIMITS = {
+    "person_requests": "Requests of a person in a minute",
+    "person_tokens": "Tokens of a person in a day",
+    "person_cost": "US dollars of a person in a month",
+    "channel_requests": "Requests in a channel in a minute",
+    "channel_tokens": "Tokens in a channel in a day",
+    "channel_cost": "US dollars in a channel in a month",
+}
 KEY = "Own key of the AI server"
 KEY_HINT = "It is tried, encrypted, and never shown again. Empty: nothing changes."
 KEY_USE = "Which key is used"
@@ -27,6 +36,14 @@ CHANGED_MEANWHILE = "Someone else has changed these settings: close this form an
 KEY_AND_REMOVAL = "Either enter a key or delete the present one."
 KEY_SLOW = "The AI server did not answer in time. Nothing was saved: please try again."
 NO_ENCRYPTION = "The operator of this bot has not set an encryption key."
+
+
+def number_hint(most: str) -> str:
+    return f"Empty: {most}, which the operator has set." if most else "Empty: no limit."
+
+
+def not_a_number(least: str, most: str) -> str:
+    return f"Enter a number from {least} to {most}." if most else f"Enter a number from {least}."
 
 
 def key_refused(problem: str) -> str:

@@ -146,12 +146,16 @@ class Sweeper:
         now = await self._store.now()
         if await self._store.hold.is_on():
             return Swept(held=True)
-        before = Retention(self._retention.days).latest(now)
+        retention = await self._current_retention()
         orphans = await self._store.archive.count(now)
         idle = 0
-        async for found in self._idle(now):
-            idle += len(self._due(found, now))
-        old = [feedback for feedback in await self._store.feedback.list() if feedback.at < before]
+        async for found in self._idle(retention, now):
+            idle += len(_due(found, retention, now))
+        old = [
+            feedback
+            for feedback in await self._store.feedback.list()
+            if feedback.at < retention.before(feedback.thread, now)
+        ]
         return Swept(archived=idle, deleted=idle + orphans, feedback=len(old))
 
     async def sweep(self, *, idle: bool = True) -> Swept:
@@ -173,27 +177,28 @@ class Sweeper:
 
     async def _archive(self, swept: Swept) -> None:
         now, skip = await self._store.now(), 0
-        latest = self._retention.latest(now)
+        retention = await self._current_retention()
+        latest = retention.latest(now)
         while found := await self._store.archive.idle(latest, BATCH, skip):
-            due = self._due(found, now)
+            due = _due(found, retention, now)
             fates = await self._store.archive.archive(due)
             swept.archived += fates.count("archived")
             skip += len(found) - len(due) + fates.count("busy")
             await self._keep_lease()
-        before = Retention(self._retention.days).latest(now)
-        swept.feedback = await self._store.feedback.expire(before)
+        swept.feedback = await self._store.feedback.expire(
+            lambda thread: retention.before(thread, now)
+        )
 
-    async def _idle(self, now: float) -> AsyncIterator[list[Idle]]:
+    async def _current_retention(self) -> Retention:
+        """The deployment's, with the days that workspaces chose themselves."""
+        return self._retention.with_own(await self._store.workspaces.retention_days())
+
+    async def _idle(self, retention: Retention, now: float) -> AsyncIterator[list[Idle]]:
         """The conversations that are idle for as long as the shortest retention, in batches."""
         skip = 0
-        while found := await self._store.archive.idle(self._retention.latest(now), BATCH, skip):
+        while found := await self._store.archive.idle(retention.latest(now), BATCH, skip):
             yield found
             skip += len(found)
-
-    def _due(self, found: Sequence[Idle], now: float) -> list[tuple[Idle, float]]:
-        """Those that are idle for as long as the retention of their place, with that time."""
-        limits = [(idle, self._retention.before(idle.thread, now)) for idle in found]
-        return [(idle, before) for idle, before in limits if idle.used_at < before]
 
     async def _delete_removed(self) -> None:
         """Delete the data of workspaces that removed the bot long enough ago."""
@@ -250,3 +255,9 @@ class Sweeper:
             log.warning("orphan_kept", error=str(error)[:100] or "too slow")
             await self._store.archive.postpone(orphan, self._timing.retry_after)
             return "unanswered" if isinstance(error, Retry | TimeoutError) else "refused"
+
+
+def _due(found: Sequence[Idle], retention: Retention, now: float) -> list[tuple[Idle, float]]:
+    """Those that are idle for as long as the retention of their place, with that time."""
+    limits = [(idle, retention.before(idle.thread, now)) for idle in found]
+    return [(idle, before) for idle, before in limits if idle.used_at < before]

@@ -25,8 +25,9 @@ def one_workspace(client: AsyncWebClient) -> OneWorkspace:
     identity, people = Identity("T", "", "U", "B", ""), People(client)
     settings = Settings(_env_file=None, slack_bot_token="xoxb-1")
     channels = Channels(client, people)
+    guarded = cast(GuardedClient, client)
     return OneWorkspace(
-        Workspace("T", cast(GuardedClient, client), identity, people, channels, settings)
+        Workspace("T", guarded, identity, people, channels, settings, operators=settings)
     )
 
 

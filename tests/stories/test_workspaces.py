@@ -1,5 +1,6 @@
 """Many workspaces: settings, keys and admins of their own, organizations, the operator's view."""
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,16 @@ from click.testing import CliRunner
 
 from bot.cli import workspace_admin as admin
 from bot.cli.main import commands
+from bot.errors import ConfigError
+from bot.models import Thread
+from bot.settings import Settings
+from bot.settings.retention import DAY
+from bot.store import Feedback
 from bot.store.channel_settings import ChannelSettings
 from bot.store.workspace_settings import WorkspaceSettings
+from bot.upkeep.sweeper import Sweeper
 from local_slack.people import Person
+from local_slack.server import open_workspace
 from tests.deployment import Deployment, open_deployment
 from tests.world import PATIENCE, wait_until, words
 
@@ -179,6 +187,28 @@ async def test_a_key_that_does_not_work_is_not_saved(deployment: Deployment) -> 
     assert await deployment.bot.store.workspaces.ai_key("T1") is None
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--admin-limit", "person_tokens=5.5"),
+        ("--retention-days", "-1"),
+        ("--retention-days", "31"),
+        ("--admins", "bob"),
+        ("--tools-off", "wiki"),
+        ("--instructions", "x" * 3001),
+        ("--limit", "person_cost=5"),
+    ],
+)
+def test_values_that_would_have_no_effect_are_refused(option: str, value: str) -> None:
+    result = CliRunner().invoke(
+        commands,
+        ["workspaces", "set", "T1", option, value],
+        env={"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "OPENAI_API_KEY": "sk-1"},
+    )
+    assert result.exit_code == 2, result.output
+    assert option in result.output or "BOT_PRICES" in result.output
+
+
 @pytest.mark.parametrize("limit", ["tokens=5", "person_tokens=-1", "person_cost=nan", "x"])
 def test_a_wrong_limit_is_refused(limit: str) -> None:
     result = CliRunner().invoke(
@@ -267,6 +297,110 @@ async def test_admins_change_their_workspace_in_home(deployment: Deployment) -> 
     await deployment.ask("T2", "hi")
     bodies = [each.body for each in deployment.fake.requests if each.path == "/responses"]
     assert [body["model"] for body in bodies] == ["gpt-home", deployment.settings.openai_model]
+
+
+async def test_admins_lower_limits_and_retention_but_do_not_raise_them(
+    deployment: Deployment,
+) -> None:
+    await configure(deployment, "T1", limit_person_tokens=1000)
+    alice, book = await _open_form(deployment), deployment.bot.store.workspaces
+    refused = await alice.submits(
+        {
+            "admin_limit_person_tokens": "1001",
+            "admin_limit_channel_requests": "many",
+            "retention_days": "31",
+        }
+    )
+    assert set(refused.body["errors"]) == {
+        *("admin_limit_person_tokens", "admin_limit_channel_requests", "retention_days")
+    }
+    assert (await book.newest("T1")).number == 1
+    await alice.submits(
+        {
+            "admin_limit_person_tokens": "900",
+            "admin_limit_channel_requests": "",
+            "admin_limit_person_requests": "1",
+            "retention_days": "7",
+        }
+    )
+    saved = (await book.newest("T1")).settings
+    assert (saved.limit_person_tokens, saved.admin_limit_person_tokens) == (1000, 900)
+    assert saved.retention_days == 7
+    workspace = await deployment.bot.workspaces.find("T1")
+    assert workspace is not None
+    assert workspace.settings.bot_limit_person_tokens == 900
+    await deployment.ask("T1", "hi")
+    assert "limit" in await deployment.ask("T1", "again")
+    await configure(deployment, "T1", limit_person_tokens=500)  # the form still opens
+    alice = await _open_form(deployment)
+    assert "500" in str(deployment.slack("T1").workspace.views[_top(deployment)].payload)
+    workspace = await deployment.bot.workspaces.find("T1")
+    assert workspace is not None
+    assert workspace.settings.bot_limit_person_tokens == 500
+
+
+async def test_limits_of_the_cost_are_offered_where_prices_are_known(
+    deployment: Deployment,
+) -> None:
+    await _open_form(deployment)
+    shown = str(deployment.slack("T1").workspace.views[_top(deployment)].payload)
+    assert "admin_limit_person_tokens" in shown
+    assert "cost" not in shown
+
+
+async def test_a_workspace_keeps_its_conversations_for_a_shorter_time(
+    deployment: Deployment,
+) -> None:
+    await configure(deployment, "T1", retention_days=7)
+    await configure(deployment, "T2", retention_days=300)
+    store = deployment.bot.store
+    assert await store.workspaces.retention_days() == {"T1": 7, "T2": 300}
+    for team in ("T1", "T2"):
+        await deployment.ask(team, "hi")
+        slack = deployment.slack(team)
+        [root] = [each.ts for each in slack.messages("#general") if not each.is_reply]
+        thread = Thread(team, slack.channel("#general").id, root)
+        await _rests(deployment, thread)
+        await store.redis.zadd(store.keys.idle, {thread.key: time.time() - 8 * DAY})
+        await store.feedback.save(
+            Feedback(team, "r", thread, "U1", "negative", await store.now() - 8 * DAY)
+        )
+    assert deployment.bot.engine is not None
+    sweeper = Sweeper(store, deployment.bot.engine, 30)
+    assert (await sweeper.preview()).archived == 1
+    swept = await sweeper.sweep_now()
+    assert (swept.archived, swept.feedback) == (1, 1)
+    assert [each.thread.team_id for each in await store.feedback.list()] == ["T2"]
+
+
+async def _rests(deployment: Deployment, thread: Thread) -> None:
+    async def is_idle() -> bool:
+        return (await deployment.bot.store.inbox.state(thread)).state == "idle"
+
+    await wait_until(is_idle)
+
+
+async def test_the_operators_own_workspace_is_listed_and_changed_like_the_others(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_workspace() as slack:
+        slack.workspace.team_id = "T7"
+        settings = Settings(
+            _env_file=None,
+            slack_bot_token=slack.bot_token,
+            slack_app_token=slack.app_token,
+            slack_api_url=slack.api_url,
+            openai_api_key="sk-1",
+            redis_url=redis_url,
+            bot_redis_prefix="own-workspace",
+        )
+        assert [row.id for row in await admin.fetch(settings)] == ["T7"]
+        with pytest.raises(ConfigError, match="SLACK_CLIENT_ID"):
+            await admin.change(settings, "T7", {"model": "m"}, None)
+        many = settings.model_copy(update={"slack_client_id": "1.2"})
+        await admin.change(many, "T7", {"model": "m"}, None)
+        [row] = await admin.fetch(many)
+        assert row.own == ("model",)
 
 
 async def test_the_model_of_a_workspace_is_chosen_from_those_of_the_server(

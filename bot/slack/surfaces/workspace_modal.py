@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -27,16 +27,16 @@ from bot.slack.blocks import (
 )
 from bot.slack.client import slack_errors
 from bot.slack.surfaces.model_input import ListModels, model_input, read_model
+from bot.slack.surfaces.workspace_numbers import Number, numbers_of, read_numbers
 from bot.slack.workspaces import Workspace
 from bot.store import Store
-from bot.store.workspace_settings import WorkspaceSettings
+from bot.store.workspace_settings import INSTRUCTIONS_LENGTH, WorkspaceSettings, changes
 from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.texts import workspace_settings as texts
 
 CALLBACK = "workspace_settings"
 EDIT = "edit_workspace"
-INSTRUCTIONS_LENGTH = 3000
 KEY_LENGTH = 500
 MOST_SERVERS = 100
 TRY_SECONDS = 2.0
@@ -75,10 +75,11 @@ class WorkspaceModal:
         workspace = self._workspace
         if await workspace.people.is_admin(body["user"]["id"]):
             version = await self._store.workspaces.newest(workspace.id)
+            numbers = numbers_of(workspace.id, workspace.operators, version.settings)
             has_key = bool(workspace.ai_key)
             models = () if has_key else await self._models()
             view = render_modal(
-                version.settings, version.number, self._servers, models, has_key=has_key
+                version.settings, version.number, self._servers, models, numbers, has_key=has_key
             )
             try:
                 with slack_errors():
@@ -97,21 +98,25 @@ class WorkspaceModal:
             )
             await _refuse(ack, "instructions", texts.ADMINS_ONLY)
             return
+        before = (await self._store.workspaces.newest(team_id)).settings
+        numbers = numbers_of(team_id, self._workspace.operators, before)
+        lowered, problems = read_numbers(values, numbers)
+        if problems:
+            await ack(response_action="errors", errors=problems)
+            return
         key = (values.get("key", {}).get("value") or "").strip()
         if problem := await self._key_problem(key, removes=_removes(values)):
             await _refuse(ack, "key", problem)
             return
         number = json.loads(view["private_metadata"])["version"]
-        before = (await self._store.workspaces.newest(team_id)).settings
-        after = parse_settings(values, before, self._servers)
+        after = replace(parse_settings(values, before, self._servers), **lowered)
         book = self._store.workspaces
         if not await book.save(team_id, after, user_id=user_id, after=number):
             await _refuse(ack, "instructions", texts.CHANGED_MEANWHILE)
             return
         if key or _removes(values):
             await book.save_ai_key(team_id, key)
-        changed = [name for name, value in asdict(after).items() if asdict(before)[name] != value]
-        changed += ["ai_key"] if key or _removes(values) else []
+        changed = [*changes(before, after), *(["ai_key"] if key or _removes(values) else [])]
         audit_log.record("settings_changed", team=team_id, user=user_id, changed=changed)
         log.info("workspace_configured", team=team_id, user=user_id, changed=changed)
         await ack()
@@ -135,11 +140,7 @@ class WorkspaceModal:
 
 def home_blocks(workspace: Workspace) -> list[Block]:
     """The section of App Home for admins."""
-    names = [
-        name
-        for name, value in asdict(workspace.defaults).items()
-        if value != asdict(WorkspaceSettings())[name]
-    ]
+    names = changes(WorkspaceSettings(), workspace.defaults)
     own = [*names, "ai_key"] if workspace.ai_key else names
     return [
         DIVIDER,
@@ -153,6 +154,7 @@ def render_modal(
     number: int,
     servers: Sequence[str],
     models: Sequence[str] = (),
+    numbers: Sequence[Number] = (),
     *,
     has_key: bool,
 ) -> dict[str, Any]:
@@ -174,6 +176,7 @@ def render_modal(
         on = [name for name in servers if name not in settings.servers_off]
         element = multi_select("servers", servers, on)
         blocks.append(input_block("servers", texts.SERVERS, element, hint=texts.SERVERS_HINT))
+    blocks += [number.block(settings) for number in numbers]
     blocks.append(input_block("key", texts.KEY, key, hint=texts.KEY_HINT))
     if has_key:
         use = select("key_use", texts.KEY_USES, "keep")
@@ -192,7 +195,7 @@ def render_modal(
 def parse_settings(
     values: Mapping[str, Payload], before: WorkspaceSettings, servers: Sequence[str]
 ) -> WorkspaceSettings:
-    """The settings after a submission; the limits, which are the operator's, stay."""
+    """The settings after a submission; numbers stay."""
     on = {option.get("value") for option in values.get("servers", {}).get("selected_options") or ()}
     off = before.servers_off
     if "servers" in values:
