@@ -202,16 +202,23 @@ def _open_audit_log(settings: Settings) -> AbstractContextManager[None]:
 
 async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_engine) -> "Swept":
     """Run one sweep now. Raises Retry while another process sweeps."""
+    from bot.engines.keyed import KeyedEngines
     from bot.upkeep.sweeper import Sweeper
 
     async with (
         open_own_store(settings) as store,
         engines(settings, EngineTiming()) as engine,
+        AsyncExitStack() as stack,
     ):
+        keyed = KeyedEngines(
+            engine, engines, settings, EngineTiming(), store.circuits, settings.openai_model
+        )
+        stack.push_async_callback(keyed.close)
         sweeper = Sweeper(
             store,
             engine,
             settings.bot_retention_days,
+            find_engine=partial(keyed.find, store.workspaces),
             places=settings.bot_retention_places,
             uninstall_days=settings.bot_uninstall_days,
         )

@@ -29,6 +29,8 @@ def sweep(dry_run: bool) -> None:
         click.echo(f"{swept.feedback} feedback entries would be deleted")
     else:
         click.echo(f"{swept.archived} archived, {swept.deleted} deleted, {swept.kept} kept")
+        if swept.given_up:
+            click.echo(f"{swept.given_up} stay on the AI server: their key has been gone for weeks")
         click.echo(f"{swept.feedback} feedback entries deleted")
 
 

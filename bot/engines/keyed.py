@@ -10,8 +10,11 @@ from pydantic import SecretStr
 from bot.engines import Engine
 from bot.engines.guard import GuardedEngine
 from bot.engines.wrapper import EngineWrapper
+from bot.errors import ConfigError, Retry
+from bot.sealing import Unreadable
 from bot.settings import Settings
 from bot.store import Circuits
+from bot.store.workspace_settings import WorkspaceBook
 from bot.timing import EngineTiming
 
 OpenEngine = Callable[[Settings, EngineTiming], AbstractAsyncContextManager[Engine]]
@@ -64,8 +67,26 @@ class KeyedEngines:
         account = account_of(key)
         return (self._engines[account], account) if account else (self._default, "")
 
-    def named(self, name: str) -> Engine | None:
-        """The engine that made a conversation, if its key is in use."""
+    async def find(self, book: WorkspaceBook, name: str) -> Engine | None:
+        """The engine that made a conversation; None if no workspace has its key. Raises Retry if
+        that is unknown, because a key cannot be read."""
+        if found := self._named(name):
+            return found
+        unreadable = False
+        for id in await book.with_ai_key() if "@" in name else ():
+            try:
+                key = await book.ai_key(id) or ""
+            except (Unreadable, ConfigError):
+                unreadable = True
+                continue
+            if key and name.endswith(f"@{account_of(key)}"):
+                await self.open(key)
+                return self._named(name)
+        if unreadable:
+            raise Retry("ai_key_unreadable")
+        return None
+
+    def _named(self, name: str) -> Engine | None:
         engines = (self._default, *self._engines.values())
         return next((engine for engine in engines if engine.name == name), None)
 

@@ -166,6 +166,12 @@ async def confirm_deletion(turn: Turn, services: Services, message: Message) -> 
     await services.direct_messages.send(message.user_id, texts.CONFIRMED)
 
 
+async def deletion_failed(turn: Turn, services: Services, message: Message) -> None:
+    """Say that conversations stay on the AI server."""
+    count = int(message.text.partition(" ")[2])
+    await services.direct_messages.send(message.user_id, texts.not_deleted(count))
+
+
 async def _forget(
     turn: Turn, services: Services, user_id: str, found: Sequence[Conversation]
 ) -> Forgotten:
@@ -184,7 +190,7 @@ async def _forget(
         raise
 
 
-ALWAYS = frozenset({"forget_me", "confirm_deletion", STOP})
+ALWAYS = frozenset({"forget_me", "confirm_deletion", "deletion_failed", STOP})
 """Jobs for everyone, or that check rights themselves."""
 JOBS: Mapping[str, Callable[[Turn, Services, Message], Awaitable[None]]] = {
     STOP: stop_answer,
@@ -194,4 +200,5 @@ JOBS: Mapping[str, Callable[[Turn, Services, Message], Awaitable[None]]] = {
     "reset_all": reset_all,
     "forget_me": forget_me,
     "confirm_deletion": confirm_deletion,
+    "deletion_failed": deletion_failed,
 }

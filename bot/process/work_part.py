@@ -118,7 +118,7 @@ async def _upkeep(
         store,
         engines.of("")[0],
         settings.bot_retention_days,
-        find_engine=engines.named,
+        find_engine=partial(engines.find, store.workspaces),
         places=settings.bot_retention_places,
         uninstall_days=settings.bot_uninstall_days,
         timing=timing.sweep,

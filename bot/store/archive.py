@@ -5,7 +5,7 @@ deleted: new ones until they are mapped, archived ones, and replaced ones. A cra
 therefore leaks none. All times are those of Redis's clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,7 @@ from bot.store.inbox_part import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
 from bot.store.scripts import Call
 
+SCANNED = 500
 UNMAPPED_SECONDS = 3600
 """Seconds that a turn may take between beginning a conversation and mapping it."""
 
@@ -106,6 +107,16 @@ class Archive:
         if fields:
             await self._connection.execute("HSET", self._keys.unconfirmed, *fields)
 
+    async def give_up(self, orphans: Sequence[Orphan]) -> list[Confirmed]:
+        """Forget orphans that cannot be deleted; returns the people who wait for that, with the
+        names that are not deleted."""
+        await self.drop_orphans(orphans)
+        waiting = await self._connection.execute("HGETALL", self._keys.unconfirmed)
+        names = [orphan.name for orphan in orphans if orphan.name in waiting]
+        if names:
+            await self._connection.execute("HDEL", self._keys.unconfirmed, *names)
+        return _by_person({name: waiting[name] for name in names})
+
     async def confirmed(self) -> list[Confirmed]:
         """The people for whom no orphan is left, until `forget_confirmed`."""
         keys = self._keys
@@ -114,12 +125,7 @@ class Archive:
             [("ZSCORE", keys.orphans, name) for name in waiting]
         )
         left = {who for who, place in zip(waiting.values(), places, strict=True) if place}
-        by_person: dict[str, list[str]] = {}
-        for name, person in waiting.items():
-            if person not in left:
-                by_person.setdefault(person, []).append(name)
-        people = ((*person.partition("|"), tuple(names)) for person, names in by_person.items())
-        return [Confirmed(team_id, user_id, names) for team_id, _, user_id, names in people]
+        return _by_person({name: who for name, who in waiting.items() if who not in left})
 
     async def forget_confirmed(self, confirmed: Confirmed) -> None:
         """The person knows."""
@@ -130,6 +136,16 @@ class Archive:
         key = self._keys.runs(orphan.conversation_id)
         found: list[str] = await self._connection.execute("LRANGE", key, 0, -1)
         return found
+
+    async def has_orphans(self, ending: str) -> bool:
+        """Whether there are orphans of an engine whose name ends so."""
+        cursor = "0"
+        while True:
+            cursor, found = await self._connection.execute(
+                *("ZSCAN", self._keys.orphans, cursor, "MATCH", f"*{ending}|*", "COUNT", SCANNED)
+            )
+            if found or str(cursor) == "0":
+                return bool(found)
 
     async def count(self, now: float) -> int:
         """The number of orphans that are due."""
@@ -205,3 +221,12 @@ class Archive:
                 "tombstone_seconds": TOMBSTONE_SECONDS,
             },
         )
+
+
+def _by_person(waiting: Mapping[str, str]) -> list[Confirmed]:
+    """The people in rows of `unconfirmed`, each with the names of their orphans."""
+    names_of: dict[str, list[str]] = {}
+    for name, person in waiting.items():
+        names_of.setdefault(person, []).append(name)
+    people = ((*person.partition("|"), tuple(names)) for person, names in names_of.items())
+    return [Confirmed(team_id, user_id, names) for team_id, _, user_id, names in people]

@@ -9,7 +9,15 @@ from typing import Literal
 from bot.models import Message, Thread
 from bot.store.inbox import Inbox
 
-Job = Literal["chart", "team_chart", "export", "reset_all", "forget_me", "confirm_deletion"]
+Job = Literal[
+    "chart",
+    "team_chart",
+    "export",
+    "reset_all",
+    "forget_me",
+    "confirm_deletion",
+    "deletion_failed",
+]
 
 STOP = "stop"
 """The job that stops an answer; the key of its thread follows."""
@@ -30,7 +38,11 @@ async def ask_stop(inbox: Inbox, thread: Thread, user_id: str, user_team_id: str
     await inbox.deliver(Message(where, ts, user_id, text, user_team_id=user_team_id, kind="errand"))
 
 
-async def ask(inbox: Inbox, job: Job, team_id: str, user_id: str, event_id: str) -> None:
+async def ask(
+    inbox: Inbox, job: Job, team_id: str, user_id: str, event_id: str, *, about: str = ""
+) -> None:
     """Put a job into the person's inbox, once per `event_id`."""
-    ts = f"{time.time():.6f}"
-    await inbox.deliver(Message(place(team_id, user_id), ts, user_id, job, event_id, kind="errand"))
+    ts, text = f"{time.time():.6f}", f"{job} {about}".strip()
+    await inbox.deliver(
+        Message(place(team_id, user_id), ts, user_id, text, event_id, kind="errand")
+    )

@@ -11,6 +11,7 @@ from bot.store.feedback import FeedbackBook
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 from bot.store.sealed import KINDS, Sealed
+from bot.store.workspace_settings import KEY_KIND
 
 SCANNED = 500
 
@@ -45,8 +46,9 @@ class TeamData:
         return stopped
 
     async def delete(self, team_id: str) -> int:
-        """Delete everything but usage totals in the log and the audit trail; returns the number of
-        keys. Conversations on the AI server become orphans, which the sweep deletes.
+        """Delete everything but usage totals in the log, the audit trail, and the workspace's own
+        key of the AI server; returns the number of keys. Conversations on the AI server become
+        orphans, which the sweep deletes, with that key.
 
         It may be repeated after a crash.
         """
@@ -57,7 +59,7 @@ class TeamData:
             await self._archive.discard_threads(self._threads("conversation", names))
         await self._feedback.forget_team(team_id)
         await self._dead.drop_team(team_id)
-        for kind in KINDS:
+        for kind in (each for each in KINDS if each != KEY_KIND):
             for name in await self._sealed.names(kind):
                 if name == team_id or name.startswith((f"{team_id}:", f"{team_id}|")):
                     await self._sealed.remove(kind, name)

@@ -44,6 +44,17 @@ def forgotten(count: int, shared: int, unconfirmed: int) -> str:
 
 
 CONFIRMED = "The AI server has now confirmed it: your deleted conversations are gone there, too."
+
+
+def not_deleted(count: int) -> str:
+    """What stays on the AI server although its deletion was requested."""
+    what = "a deleted conversation" if count == 1 else f"{count} deleted conversations"
+    return (
+        f"I could not delete {what} of yours from the AI server: the key of that time is no longer "
+        "in use. Here everything is gone. The owner of the key can delete the rest there."
+    )
+
+
 BUSY = (
     "I am still stopping answers that are being written in your conversations. "
     "I delete them as soon as those have ended, and write to you then."

@@ -10,13 +10,15 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from bot.engines import Engine
-from bot.errors import BotError, ConversationGone, Retry, RunFailed, StoreUnavailable
+from bot.engines.keyed import account_of
+from bot.errors import BotError, ConfigError, ConversationGone, Retry, RunFailed, StoreUnavailable
+from bot.sealing import Unreadable
 from bot.settings.retention import DAY, Retention
 from bot.slack.installed import access_circuit
 from bot.store import Store, jobs
@@ -24,13 +26,17 @@ from bot.store.archive import Idle, Orphan
 from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.timing import SweepTiming
+from bot.upkeep.keyless import PATIENCE, RETRY_AFTER, Keyless
 
 BATCH = 100
 DELETES_AT_ONCE = 4
 LEASE, LEASE_SECONDS = "sweep", 120.0
 
-Fate = Literal["gone", "refused", "unanswered"]
-"""The fate of an orphan. `unanswered`: the server is down, too slow, or rate-limits us."""
+Fate = Literal["gone", "refused", "unanswered", "given_up"]
+"""The fate of an orphan. `unanswered`: the server is down, too slow, or rate-limits us. `given_up`:
+its key of the AI server has been gone for weeks."""
+FindEngine = Callable[[str], Awaitable[Engine | None]]
+"""Finds the engine that made a conversation by its name; None without its key."""
 
 
 @dataclass(slots=True)
@@ -41,6 +47,8 @@ class Swept:
     deleted: int = 0
     kept: int = 0
     """Orphans that could not be deleted now, or belong to another engine."""
+    given_up: int = 0
+    """Orphans that stay on the AI server: the key they were made with has been gone for weeks."""
     feedback: int = 0
     """Feedback entries that were deleted."""
     held: bool = False
@@ -81,7 +89,7 @@ class Sweeper:
         *,
         places: Mapping[str, float] | None = None,
         uninstall_days: float = 0.0,
-        find_engine: Callable[[str], Engine | None] | None = None,
+        find_engine: FindEngine | None = None,
         pause: float = 0.2,
         timing: SweepTiming = SweepTiming(),
     ) -> None:
@@ -90,6 +98,7 @@ class Sweeper:
         self._retention = Retention(retention_days, places or {})
         self._uninstall_days = uninstall_days
         self._find_engine = find_engine or self._only_engine
+        self._keyless = Keyless(store)
         self._pause = pause
         self._timing = timing
         self._owner = secrets.token_hex(8)
@@ -208,10 +217,21 @@ class Sweeper:
         for id, state in (await self._store.installations.list()).items():
             if 0 < state.removed_at < before:
                 keys = await self._store.team_data.delete(id)
+                if state.removed_at > before - PATIENCE and await self._needs_key(id):
+                    continue  # its conversations on the AI server follow first
+                await self._store.workspaces.save_ai_key(id, "")
                 await self._store.installations.forget(id)
                 await self._store.circuits.forget(access_circuit(id))
                 log.warning("workspace_data_deleted", team=id, keys=keys)
                 await self._keep_lease()
+
+    async def _needs_key(self, id: str) -> bool:
+        """Whether conversations wait for deletion that only this workspace's key can delete."""
+        try:
+            key = await self._store.workspaces.ai_key(id)
+        except (Unreadable, ConfigError):
+            return False
+        return bool(key) and await self._store.archive.has_orphans(f"@{account_of(key or '')}")
 
     async def _delete(self, swept: Swept) -> None:
         while orphans := await self._store.archive.orphans(BATCH, await self._store.now()):
@@ -221,8 +241,11 @@ class Sweeper:
                 fates = await asyncio.gather(*map(self._delete_one, group))
                 gone = [o for o, fate in zip(group, fates, strict=True) if fate == "gone"]
                 await self._store.archive.drop_orphans(gone)
+                lost = [o for o, fate in zip(group, fates, strict=True) if fate == "given_up"]
+                await self._keyless.give_up(lost)
                 swept.deleted += len(gone)
-                swept.kept += len(group) - len(gone)
+                swept.given_up += len(lost)
+                swept.kept += len(group) - len(gone) - len(lost)
                 if set(fates) == {"unanswered"}:
                     log.warning("sweep_unanswered", deleted=swept.deleted, kept=swept.kept)
                     return
@@ -237,16 +260,15 @@ class Sweeper:
             await jobs.ask(self._store.inbox, "confirm_deletion", *place, event_id)
             await self._store.archive.forget_confirmed(confirmed)
 
-    def _only_engine(self, name: str) -> Engine | None:
+    async def _only_engine(self, name: str) -> Engine | None:
         return self._engine if name == self._engine.name else None
 
     async def _delete_one(self, orphan: Orphan) -> Fate:
         """Delete it from the server; a failed deletion is retried in an hour."""
-        engine = self._find_engine(orphan.engine)
-        if engine is None:
-            await self._store.archive.postpone(orphan, 7 * DAY)
-            return "refused"
         try:
+            engine = await self._find_engine(orphan.engine)
+            if engine is None:
+                return await self._without_key(orphan)
             await delete_remotely(self._store, engine, orphan, self._timing.delete_timeout)
             return "gone"
         except StoreUnavailable:
@@ -255,6 +277,12 @@ class Sweeper:
             log.warning("orphan_kept", error=str(error)[:100] or "too slow")
             await self._store.archive.postpone(orphan, self._timing.retry_after)
             return "unanswered" if isinstance(error, Retry | TimeoutError) else "refused"
+
+    async def _without_key(self, orphan: Orphan) -> Fate:
+        if await self._keyless.is_over(orphan.engine):
+            return "given_up"
+        await self._store.archive.postpone(orphan, RETRY_AFTER)
+        return "refused"
 
 
 def _due(found: Sequence[Idle], retention: Retention, now: float) -> list[tuple[Idle, float]]:
