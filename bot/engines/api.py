@@ -4,7 +4,6 @@ The SDK's typed models are not used: validating an event costs thirty times as m
 and many servers omit required fields.
 """
 
-import codecs
 import json
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -14,77 +13,21 @@ from urllib.parse import quote
 
 import httpx2
 import openai
-from openai import AsyncOpenAI, AsyncStream
-from openai._streaming import ServerSentEvent
+from openai import AsyncOpenAI
 
 from bot.engines.client import create_timeout, read_timeout
+from bot.engines.direct import DirectClient, has_direct
 from bot.engines.errors import Missing, vendor_errors
+from bot.engines.events import EventStream, Json
 from bot.engines.items import listed
-from bot.engines.reading import Reader, is_lean
 from bot.errors import ConversationGone, Retry, RunFailed
-from bot.telemetry.log import log
 from bot.timing import EngineTiming
-
-Json = dict[str, Any]
 
 PAGE = 100
 SMALLEST_PAGE = 1
 _JSON = re.compile(r"(application|text)/([\w.-]+\+)?json\b(?!-)", re.IGNORECASE)
 PAGES = 200
 """Maximum pages of one list: a server may return the same page for ever."""
-
-
-class EventStream(AsyncStream[object]):
-    """Server-sent events as dictionaries. An event that is not a JSON object is skipped.
-
-    Events of the Assistants protocol, named `thread.…`, become `{"event": name, "data": …}`.
-    """
-
-    async def _iter_events(self) -> AsyncIterator[ServerSentEvent]:
-        chunks = _valid_text(self.response.aiter_bytes())
-        async for event in self._decoder.aiter_bytes(chunks):
-            yield event
-
-    async def __stream__(self) -> AsyncIterator[object]:
-        try:
-            async for event in self._iter_events():
-                if event.data.startswith("[DONE]"):
-                    return
-                data = _parse(event)
-                if data is None:
-                    continue
-                error = _error_in(data) or (data if event.event == "error" else None)
-                if error:
-                    raise openai.APIError("the stream failed", self.response.request, body=error)
-                yield data if not _is_assistants(event) else {"event": event.event, "data": data}
-        finally:
-            await self.response.aclose()
-
-
-async def _valid_text(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """UTF-8 without a byte order mark: models write, and servers cut, incomplete characters."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
-    async for chunk in chunks:
-        yield decoder.decode(chunk).encode()
-
-
-def _error_in(data: Json) -> Any:
-    """The error of an event, or of the first choice in a chunk of a completion."""
-    choice = next(iter(listed(data.get("choices"))), None)
-    return data.get("error") or (choice.get("error") if isinstance(choice, dict) else None)
-
-
-def _is_assistants(event: ServerSentEvent) -> bool:
-    return (event.event or "").startswith("thread.")
-
-
-def _parse(event: ServerSentEvent) -> Json | None:
-    try:
-        data = json.loads(event.data)
-    except (ValueError, RecursionError):
-        log.debug("ai_event_skipped", length=len(event.data))
-        return None
-    return data if isinstance(data, dict) else None
 
 
 class Api:
@@ -102,13 +45,13 @@ class Api:
         self._model = model
         self._read = read_timeout(timing)
         self._create = create_timeout(timing)
-        self._reader = Reader(client, self._read) if is_lean(client) else None
+        self._direct = DirectClient(client) if has_direct(client) else None
 
     async def get(self, *path: str, missing: Missing = "conversation", **query: Any) -> Json:
         """GET a JSON object; raises Retry for any other response."""
         with self._errors(missing):
-            if self._reader is not None and not query:
-                found = await self._reader.get(_join(path))
+            if self._direct is not None and not query:
+                found = await self._direct.get(_join(path), self._read)
             else:
                 found = await self.client.get(
                     _join(path), cast_to=object, options=self._options(self._read, query)
@@ -124,21 +67,19 @@ class Api:
     ) -> Json:
         """POST to create or change something; returns the JSON object of the response."""
         with self._errors(missing, body):
-            made = await self.client.post(
-                _join(path),
-                cast_to=object,
-                body=body,
-                options=self._options(timeout or self._create),
-            )
-        return _checked(made)
+            return _checked(await self._post(_join(path), body, timeout or self._create))
+
+    async def _post(self, path: str, body: Mapping[str, Any], timeout: httpx2.Timeout) -> object:
+        if self._direct is not None:
+            return await self._direct.post(path, body, timeout)
+        options = self._options(timeout)
+        return await self.client.post(path, cast_to=object, body=body, options=options)
 
     async def attempt(self, *path: str, ignored: Collection[int]) -> Json | None:
         """POST without a body; None if the server answers with one of the `ignored` statuses."""
         with self._errors("run"):
             try:
-                done = await self.client.post(
-                    _join(path), cast_to=object, body={}, options=self._options(self._read)
-                )
+                done = await self._post(_join(path), {}, self._read)
             except openai.APIStatusError as error:
                 if error.status_code in ignored:
                     return None
@@ -161,15 +102,21 @@ class Api:
     ) -> EventStream | Json:
         """POST with `stream`; a server that does not stream answers with a JSON object."""
         with self._errors(missing, body):
-            opened = await self.client.post(
-                _join(path),
-                cast_to=object,
-                body={**body, "stream": True},
-                options=self._options(timeout or self._create),
-                stream=True,
-                stream_cls=EventStream,
-            )
+            sent = {**body, "stream": True}
+            opened = await self._open(_join(path), sent, timeout or self._create)
             return await self._stream_or_body(opened)
+
+    async def _open(self, path: str, body: Json, timeout: httpx2.Timeout) -> EventStream:
+        if self._direct is not None:
+            return await self._direct.stream(path, body, timeout)
+        return await self.client.post(
+            path,
+            cast_to=object,
+            body=body,
+            options=self._options(timeout),
+            stream=True,
+            stream_cls=EventStream,
+        )
 
     async def events(self, *path: str, **query: Any) -> EventStream:
         """GET an event stream."""

@@ -10,11 +10,12 @@ from typing import Any
 from bot.calls import FunctionOutput
 from bot.engines import RunRequest
 from bot.engines.answer import ITEM_CHARS, Draft
-from bot.engines.api import Api, EventStream, Json
+from bot.engines.api import Api
 from bot.engines.attachments import chat_part
 from bot.engines.chat_calls import ChatCalls
 from bot.engines.dialects import Said, must_be_answer, take_events
 from bot.engines.errors import too_large
+from bot.engines.events import EventStream, Json
 from bot.engines.functions import nested_tool_fields
 from bot.engines.items import fields, listed, text, text_of, whole
 from bot.engines.requests import Requests

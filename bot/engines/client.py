@@ -78,21 +78,32 @@ class GatedClient(DefaultAioHttpClient):
         return response
 
     async def read(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
-        """Send a GET request without the SDK's layers; returns the response with its body.
+        """Send a request without the SDK's layers; returns the response with its body.
 
         Follows no redirects.
         """
         async with self._gated(request, streamed=False) as outcome:
-            transport = self._transport_for_url(request.url)
-            response = await transport.handle_async_request(request)
+            response = await self._sent(request, outcome)
             stream = response.stream
             assert isinstance(stream, httpx2.AsyncByteStream)
             try:
                 body = b"".join([chunk async for chunk in stream])
             finally:
                 await stream.aclose()
-            outcome.status = str(response.status_code)
         return response, body
+
+    async def open(self, request: httpx2.Request) -> httpx2.Response:
+        """Like `read`; the body is still to be read, and the response to be closed."""
+        async with self._gated(request, streamed=True) as outcome:
+            return await self._sent(request, outcome)
+
+    async def _sent(self, request: httpx2.Request, outcome: "_Outcome") -> httpx2.Response:
+        response = await self._transport_for_url(request.url).handle_async_request(request)
+        response.request = request
+        if "set-cookie" in response.headers:
+            self.cookies.extract_cookies(response)
+        outcome.status = str(response.status_code)
+        return response
 
     @asynccontextmanager
     async def _gated(self, request: httpx2.Request, *, streamed: bool) -> AsyncIterator["_Outcome"]:

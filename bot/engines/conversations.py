@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from bot.calls import FunctionOutput
-from bot.engines.api import Api, Json
+from bot.engines.api import Api
+from bot.engines.events import Json
 from bot.engines.functions import closing_items, pairs
 from bot.engines.items import Item, fields, is_message, parts_of, text, text_of
 from bot.engines.retraction import Place

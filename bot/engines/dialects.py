@@ -8,9 +8,10 @@ from typing import Protocol
 from bot.calls import FunctionOutput
 from bot.engines import RunRequest
 from bot.engines.answer import Draft
-from bot.engines.api import Api, EventStream, Json
+from bot.engines.api import Api
 from bot.engines.attachments import input_part
 from bot.engines.errors import DETAIL_CHARS, vendor_errors
+from bot.engines.events import EventStream, Json
 from bot.engines.functions import pair
 from bot.engines.requests import Requests, response_body
 from bot.errors import RunFailed

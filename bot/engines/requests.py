@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bot.engines import RunRequest
-from bot.engines.api import Api, EventStream, Json
+from bot.engines.api import Api
 from bot.engines.attachments import input_part
 from bot.engines.errors import Missing
+from bot.engines.events import EventStream, Json
 from bot.engines.functions import tool_fields, without_allowed_tools
 from bot.errors import RunFailed
 from bot.media import Attachment

@@ -16,8 +16,9 @@ from bot.engines import RunRequest, conversations
 from bot.engines.adopted import PREFIX as ADOPTED
 from bot.engines.adopted import AdoptedRuns
 from bot.engines.answer import WORKING, Draft, update_of
-from bot.engines.api import Api, EventStream, Json
+from bot.engines.api import Api
 from bot.engines.client import STREAMS
+from bot.engines.events import EventStream, Json
 from bot.engines.following import Following
 from bot.engines.foreground import ForegroundRuns, is_lost
 from bot.engines.functions import answered_call, answered_calls, with_calls

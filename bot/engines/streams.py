@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
-from bot.engines.api import EventStream
 from bot.engines.errors import vendor_errors
+from bot.engines.events import EventStream
 from bot.errors import Retry
 from bot.timing import EngineTiming
 

@@ -10,9 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.cli import doctor
-from bot.engines.api import Api, EventStream
+from bot.engines.api import Api
 from bot.engines.checks import open_checks
 from bot.engines.client import open_client
+from bot.engines.events import EventStream
 from bot.settings import Settings
 from bot.texts.answers import WORDS
 from tests.servers.processes import KINDS, VARIABLE, RealServer, program

@@ -8,13 +8,14 @@ from typing import Any
 
 from bot.calls import FunctionOutput
 from bot.engines import RunRequest
-from bot.engines.api import Api, EventStream, Json
+from bot.engines.api import Api
 from bot.engines.assistants.answers import Answers
 from bot.engines.assistants.deletion import delete_thread, retract
 from bot.engines.assistants.lookup import NO_TEXT, Lookup, created_at
 from bot.engines.assistants.tools import Tools
 from bot.engines.attachments import message_content
 from bot.engines.client import ASSISTANTS, STREAMS, open_client
+from bot.engines.events import EventStream, Json
 from bot.engines.following import Following
 from bot.engines.functions import render_outputs
 from bot.engines.items import Item, fields, text

@@ -3,7 +3,8 @@
 from contextlib import suppress
 
 from bot.engines import RunRequest
-from bot.engines.api import Api, Json
+from bot.engines.api import Api
+from bot.engines.events import Json
 from bot.engines.items import Item, fields, listed, text
 from bot.engines.runs import text_of_message
 from bot.errors import ConversationGone, RunFailed

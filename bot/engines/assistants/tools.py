@@ -4,7 +4,8 @@ import time
 from contextlib import suppress
 
 from bot.engines import RunRequest
-from bot.engines.api import Api, Json
+from bot.engines.api import Api
+from bot.engines.events import Json
 from bot.engines.functions import nested_tool_fields
 from bot.engines.items import fields, listed
 from bot.errors import ConversationGone, RunFailed

@@ -1,4 +1,4 @@
-"""GET requests past the SDK's layers behave like those through them."""
+"""Requests past the SDK's layers behave like those through them."""
 
 import asyncio
 import gzip
@@ -13,6 +13,7 @@ from aiohttp import web
 from bot.engines import client as module
 from bot.engines.api import Api
 from bot.engines.client import open_client
+from bot.engines.events import EventStream
 from bot.errors import BotError, ConversationGone, DependencyDown, RateLimited, Retry, RunFailed
 from bot.settings import Settings
 from bot.timing import EngineTiming
@@ -59,6 +60,58 @@ async def test_a_read_has_the_headers_and_the_url_of_the_sdk() -> None:
         k: v for k, v in expected.items() if k not in own
     }
     assert headers["Authorization"] == "Bearer sk-secret"
+
+
+async def test_a_write_has_the_body_and_the_headers_of_the_sdk() -> None:
+    seen: list[tuple[bytes, dict[str, str]]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append((await request.read(), dict(request.headers)))
+        return web.json_response({"id": "a"})
+
+    body = {"input": [{"text": 'ä \u2028 "x"'}], "store": True, "n": 1.5, "none": None}
+    async with open_api(answer) as api:
+        assert await api.post("responses", body=body) == {"id": "a"}
+        await api.client.post("/responses", cast_to=object, body=body)
+    own = {"Connection", "x-stainless-retry-count", "x-stainless-read-timeout"}
+    (sent, headers), (expected_body, expected) = seen
+    assert sent == expected_body
+    assert {k: v for k, v in headers.items() if k not in own} == {
+        k: v for k, v in expected.items() if k not in own
+    }
+
+
+async def test_a_redirected_write_is_followed_once() -> None:
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        seen.append(f"{request.method} {request.path} {(await request.json()).get('stream')}")
+        if not request.path.startswith("/v2"):
+            raise web.HTTPTemporaryRedirect(f"/v2{request.path}")
+        if "stream" not in await request.json():
+            return web.json_response({"id": "a"})
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b'data: {"type": "x"}\n\ndata: [DONE]\n\n')
+        return response
+
+    async with open_api(answer) as api:
+        assert await api.post("a", body={}) == {"id": "a"}
+        stream = await api.stream("a", body={})
+        assert isinstance(stream, EventStream)
+        async with stream:
+            assert [event async for event in stream] == [{"type": "x"}]
+    assert seen[-1] == "POST /v2/v1/a True"
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 500])
+async def test_a_refused_stream_is_the_same_error_as_a_refused_write(status: int) -> None:
+    async with open_api(replying(status, GONE, retry_after="3")) as api:
+        with pytest.raises(BotError) as refused:
+            await api.post("a", body={})
+        with pytest.raises(type(refused.value)) as streamed:
+            await api.stream("a", body={})
+    assert vars(streamed.value) == vars(refused.value)
 
 
 def replying(status: int, body: str, **headers: str) -> Answer:
