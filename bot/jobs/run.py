@@ -67,7 +67,7 @@ async def stop_answer(turn: Turn, services: Services, message: Message) -> None:
     thread = Thread.parse(message.text.partition(" ")[2])
     user_id, user_team_id = message.user_id, message.user_team_id
     if not await services.rights.refusal_of(thread, user_id, user_team_id):
-        await services.store.inbox.interrupt(thread, "stop")
+        await services.store.inbox.interrupt(thread, "stop", user_id, user_team_id)
 
 
 async def send_chart(turn: Turn, services: Services, message: Message) -> None:

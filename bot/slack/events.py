@@ -115,7 +115,7 @@ class Listeners:
             if refusal == UNKNOWN:
                 await jobs.ask_stop(self._store.inbox, thread, user_id)
             elif not refusal:
-                await self._store.inbox.interrupt(thread, "stop")
+                await self._store.inbox.interrupt(thread, "stop", user_id)
 
     async def app_home_opened(self, event: Payload, context: AsyncBoltContext) -> None:
         """Handle the opening of the bot's Home or Messages tab."""
@@ -177,7 +177,7 @@ class Listeners:
         if message.kind == "reset":
             user_id, team_id = message.user_id, message.user_team_id
             if not await self._rights.reset_refusal(message.thread, user_id, team_id):
-                await self._store.inbox.interrupt(message.thread, "reset")
+                await self._store.inbox.interrupt(message.thread, "reset", user_id, team_id)
         elif message.kind == "stop":
             await self._stop(message, routed)
         elif routed.suspended:
@@ -188,12 +188,13 @@ class Listeners:
     async def _stop(self, message: Message, routed: Routed) -> None:
         """Stop the thread's turn, or those of the whole DM at its top."""
         inbox, threads = self._store.inbox, await self._threads_to_stop(message)
+        person = message.user_id, message.user_team_id
         refusal = await self._rights.refusal(message)
         if refusal == UNKNOWN:
             for thread in threads:
-                await jobs.ask_stop(inbox, thread, message.user_id, message.user_team_id)
+                await jobs.ask_stop(inbox, thread, *person)
         elif not refusal:
-            stopped = [await inbox.interrupt(thread, "stop") for thread in threads]
+            stopped = [await inbox.interrupt(thread, "stop", *person) for thread in threads]
             if not any(stopped) and routed.waiting <= 1:
                 await self._notify_nothing_to_stop(message)
 

@@ -8,14 +8,15 @@ from functools import partial
 
 from bot.models import Message, Thread, encode
 from bot.store.backlog import Backlog
-from bot.store.claims import Amendment, Delivery, Interrupt, parse_interrupt
+from bot.store.claims import Amendment, Delivery
 from bot.store.inbox_part import SEEN_SECONDS
+from bot.store.interrupting import Interrupting
 from bot.store.settling import Settling
 from bot.store.taking import Taking
 from bot.telemetry.log import log
 
 
-class Inbox(Taking, Settling, Backlog):
+class Inbox(Taking, Settling, Backlog, Interrupting):
     """The inbox of all threads, for `web` (deliver) and for the workers (take, settle)."""
 
     async def deliver(self, message: Message) -> Delivery:
@@ -63,15 +64,3 @@ class Inbox(Taking, Settling, Backlog):
             withdraws=int(withdraws),
         )
         return amendment
-
-    async def interrupt(self, thread: Thread, reason: Interrupt) -> bool:
-        """Ask the thread's turn to end; False if none is under way.
-
-        A turn that waits for its next attempt is resumed at once.
-        """
-        return bool(await self._connection.run("interrupt", thread, name=thread.key, reason=reason))
-
-    async def interrupt_of(self, thread: Thread) -> Interrupt | None:
-        """The pending interrupt of the thread's turn, if any."""
-        found = await self._connection.execute("HGET", self._keys.interrupts, thread.key)
-        return parse_interrupt(found)

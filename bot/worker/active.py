@@ -1,10 +1,14 @@
 """The threads that this worker has claimed."""
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from functools import partial
 from typing import Any
 
+from bot.errors import BotError
 from bot.store import Claim, Entry, Turn
+from bot.store.claims import Interrupt as Reason
+from bot.telemetry.log import log
 from bot.turn.interrupt import Interrupt
 from bot.turn.reordering import can_begin_again
 
@@ -18,16 +22,46 @@ class ActiveThread:
         self.claim: Claim | None = None
         self.turn: Turn | None = None
         self.task: asyncio.Task[None]
+        self.permitted: Callable[[Reason], Awaitable[Reason | None]] | None = None
+        """Returns what may take effect of a stop or a reset. Raises BotError if that is unknown."""
+        self._check: asyncio.Task[None] | None = None
 
     def begin(self, turn: Turn) -> Interrupt:
         """Begin a turn, or begin it again. Only a stop or a reset is still wanted then."""
-        reason = self.interrupt.reason or turn.claim.interrupt
+        reason = self.interrupt.reason
         self.turn, self.claim = turn, turn.claim
         self.interrupt = Interrupt(can_begin_again=can_begin_again(turn))
         if reason:
             self.interrupt.set(reason)
-        turn.on_interrupt = self.interrupt.set
+        turn.on_interrupt = partial(self.hear, self.interrupt)
         return self.interrupt
+
+    def hear(self, interrupt: Interrupt, reason: Reason) -> None:
+        """Note an interrupt that Redis holds, for the turn that `interrupt` belongs to.
+
+        It comes again with each heartbeat, so a check that fails is repeated.
+        """
+        if reason == "late":
+            interrupt.set(reason)
+        elif interrupt.reason != reason and (self._check is None or self._check.done()):
+            self._check = asyncio.create_task(self.check(interrupt, reason))
+
+    async def check(self, interrupt: Interrupt, reason: Reason) -> None:
+        """Let an interrupt take effect if its person has the right."""
+        if self.permitted is None:
+            return  # the turn has not begun yet
+        try:
+            allowed = await self.permitted(reason)
+        except BotError as error:
+            log.info("interrupt_not_checked", error=str(error)[:100])
+            return
+        if allowed:
+            interrupt.set(allowed)
+
+    def end(self) -> None:
+        """End what goes on beside the task."""
+        if self._check is not None:
+            self._check.cancel()
 
     @property
     def known_turn(self) -> Turn:

@@ -3,6 +3,7 @@
 import time
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from bot.errors import OutOfOrder, StoreUnavailable, Superseded
@@ -15,7 +16,6 @@ from bot.telemetry.log import log
 from bot.telemetry.timeline import Timeline
 from bot.texts.answers import UNAVAILABLE
 from bot.timing import WorkerTiming
-from bot.turn.interrupt import Interrupt
 from bot.turn.reordering import begin_again
 from bot.turn.rounds_so_far import rounds_of
 from bot.turn.services import Services
@@ -33,6 +33,7 @@ from bot.worker.outcomes import (
     apology_outcome,
     outcome_of,
 )
+from bot.worker.stops import permitted
 
 PEOPLE = "people"
 """The name of waiting for people in the log, beside the dependencies."""
@@ -55,14 +56,15 @@ class Attempts:
         Raises StoreUnavailable and Superseded.
         """
         claim, interrupt = turn.claim, thread.begin(turn)
+        thread.permitted = partial(permitted, self._inbox, self._services.rights, claim.thread)
         current_turn.set(turn.id)
         _log_taken(claim)
-        if await self._is_waiting(turn, interrupt):
+        if claim.interrupt:
+            await thread.check(interrupt, claim.interrupt)
+        if await self._is_waiting(thread, turn):
             return
-        if turn.family(approval_step("")) and (
-            reason := await self._inbox.interrupt_of(claim.thread)
-        ):
-            interrupt.set(reason)  # it is what resumed the turn
+        if turn.family(approval_step("")):
+            await self._look_for_interrupt(thread)  # it may be what resumed the turn
         if given_up := turn.recall(GIVEN_UP):
             await self._apologize(turn, given_up)
         elif claim.crashes > MAX_CRASHES:
@@ -70,13 +72,18 @@ class Attempts:
         else:
             await self._try(thread)
 
-    async def _is_waiting(self, turn: Turn, interrupt: Interrupt) -> bool:
+    async def _look_for_interrupt(self, thread: ActiveThread) -> bool:
+        """Ask for an interrupt of the turn; whether one has taken effect."""
+        if reason := await self._inbox.interrupt_of(thread.entry.thread):
+            await thread.check(thread.interrupt, reason)
+        return thread.interrupt.raised.is_set()
+
+    async def _is_waiting(self, thread: ActiveThread, turn: Turn) -> bool:
         """Release the turn again if it waits for a dependency that is still down."""
         waits = turn.recall(WAITS)
         if waits is None or not self._circuits.is_open(waits.dependency):
             return False
-        if reason := await self._inbox.interrupt_of(turn.claim.thread):
-            interrupt.set(reason)
+        if await self._look_for_interrupt(thread):
             return False
         await self._show_notice(turn, waits.dependency)
         await self._inbox.release(

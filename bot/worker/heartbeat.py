@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 
 from bot.engines.polling import error_backoff
 from bot.errors import StoreUnavailable
@@ -99,7 +100,10 @@ class Heartbeat:
     async def _beat(self) -> None:
         began, abandoned = time.monotonic(), list(self._abandoned)
         # A turn that begins again meanwhile has another interrupt: the news are not for it.
-        interrupts = {each.entry.thread.key: each.interrupt for each in self._active.values()}
+        interrupts = {
+            each.entry.thread.key: partial(each.hear, each.interrupt)
+            for each in self._active.values()
+        }
         beat = await self._workers.beat(self._worker, self._timing.lifetime)
         self._last = began
         self._circuits, self._is_due = set(beat.circuits), beat.due_soon
@@ -118,7 +122,7 @@ class Heartbeat:
             await self._drop_lost_claims()
         for name, reason in beat.interrupts.items():
             if name in interrupts:
-                interrupts[name].set(reason)
+                interrupts[name](reason)
 
     def _check_age(self) -> None:
         """Cancel all turns when our lease may have expired: Redis is unreachable, or the process

@@ -121,7 +121,7 @@ class Worker:
             thread.task.add_done_callback(partial(self._end, entry))
 
     def _end(self, entry: Entry, _: object) -> None:
-        del self._active[entry.id]
+        self._active.pop(entry.id).end()
         metrics.turns_active.dec()
         self._freed.set()
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.slack import approval_card as card
 from bot.slack.surfaces.shortcuts import SHORTCUTS
 from bot.store.channel_settings import ChannelSettings
+from bot.store.interrupting import Order
 from bot.timing import SlackTiming, Timing, WorkerTiming
 from local_slack.people import Person
 from tests.fakes.openai import Call, calling, held
@@ -148,6 +150,62 @@ async def test_a_refused_person_changes_nothing_while_an_answer_is_written(
             await _unharmed(world, mallory, place, root)
 
 
+@pytest.mark.parametrize("order", ["stop", "reset"])
+async def test_a_stop_is_ignored_if_its_person_lost_the_right_before_it_takes_effect(
+    redis_url: str, tmp_path: Path, order: Order
+) -> None:
+    """It is stored as `web` does once it has found that the person may."""
+    async with place_with("denied", "#general", redis_url, tmp_path) as (world, mallory):
+        inbox = world.bot.store.inbox
+        world.fake.answer = [held(PROSE, after=30)]
+        root = await world.slack.user("alice").says("#general", "@bot count")
+        thread = world.key("#general", root)
+        await _growing(world, "#general", root)
+        assert await inbox.interrupt(thread, order, mallory.id)
+
+        async def ignored() -> bool:
+            return (await inbox.interrupt_of(thread)) is None
+
+        await wait_until(ignored)
+        world.fake.finish()
+        assert await world.replies("#general", root) == [PROSE]
+
+
+async def test_a_stop_of_an_allowed_person_counts_beside_one_that_is_ignored(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with place_with("denied", "#general", redis_url, tmp_path) as (world, mallory):
+        world.fake.answer = [held(PROSE, after=30)]
+        alice = world.slack.user("alice")
+        root = await alice.says("#general", "@bot count")
+        await _growing(world, "#general", root)
+        await world.bot.store.inbox.interrupt(world.key("#general", root), "stop", mallory.id)
+        await alice.stops("#general", root)
+        (answer,) = await world.replies("#general", root)
+        assert answer.endswith("_Stopped._")
+
+
+async def test_a_stop_waits_until_slack_says_who_its_person_is(
+    redis_url: str, tmp_path: Path
+) -> None:
+    async with open_world(redis_url, tmp_path, timing=QUICK) as world:
+        world.fake.answer = [held(PROSE, after=30)]
+        carol = world.slack.add_user("carol")
+        root = await world.slack.user("alice").says("#general", "@bot count")
+        await _growing(world, "#general", root)
+        world.slack.faults.server_error("users.info", times=10**9, status=503)
+        await world.bot.store.inbox.interrupt(world.key("#general", root), "stop", carol.id)
+        with capture_logs() as logs:
+
+            async def tried() -> bool:
+                return len([log for log in logs if log["event"] == "interrupt_not_checked"]) > 1
+
+            await wait_until(tried)
+        world.slack.faults.clear()
+        (answer,) = await world.replies("#general", root)
+        assert answer.endswith("_Stopped._")
+
+
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", REFUSED)
 async def test_a_refused_person_changes_nothing_in_an_idle_thread(
@@ -195,7 +253,16 @@ async def test_only_the_requester_and_approvers_decide_about_a_call(
                 await mallory.stops("#general", root)
             assert mallory.modals == []
             await world.slack.settled(PATIENCE)
-            await world.wait_for_state(world.key("#general", root), "later")
+            thread = world.key("#general", root)
+            await world.wait_for_state(thread, "later")
+            if kind == "denied":  # a stop that `web` had stored just before
+                await world.bot.store.inbox.interrupt(thread, "stop", mallory.id)
+
+                async def ignored() -> bool:
+                    return await world.bot.store.inbox.interrupt_of(thread) is None
+
+                await wait_until(ignored)
+                await world.wait_for_state(thread, "later")
             assert not counts.read_text()
             await world.slack.user("alice").clicks("#general", asked.ts, card.ALLOW)
             await world.rests("#general", root)

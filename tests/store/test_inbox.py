@@ -8,6 +8,7 @@ import pytest
 from bot.errors import Superseded
 from bot.models import File, Message
 from bot.store import ChannelSettings, Claim, Delivery, Entry, Store, ThreadState
+from bot.store.interrupting import MOST_ASKED, Asker
 from bot.store.steps import Step
 from tests.store.builders import (
     claim_entries,
@@ -333,6 +334,49 @@ async def test_a_stop_does_not_override_a_reset(store: Store) -> None:
     await store.inbox.interrupt(thread(), "stop")
 
     assert (await store.workers.beat("anna", 60)).interrupts == {thread().key: "reset"}
+
+
+async def test_who_asked_for_the_end_of_a_turn_is_known_once_each(store: Store) -> None:
+    inbox = store.inbox
+    await deliver(store, "1.0")
+    claim = await take_one(store)
+    assert await inbox.asked(thread()) is None
+    for _ in range(2):
+        await inbox.interrupt(thread(), "stop", "U1", "T1")
+        await inbox.interrupt(thread(), "reset", "U2")
+    asked = await inbox.asked(thread())
+    assert asked is not None
+    assert asked.people == [Asker("stop", "U1", "T1"), Asker("reset", "U2", "")]
+    await inbox.interrupt(thread(), "stop")
+    assert await inbox.asked(thread()) is None, "the bot itself"
+    assert not await inbox.ignore_interrupt(thread(), asked), "more have asked since"
+    await inbox.settle(claim)
+    assert await inbox.asked(thread()) is None
+
+
+async def test_an_ignored_interrupt_is_gone_and_a_later_one_counts(store: Store) -> None:
+    inbox = store.inbox
+    await deliver(store, "1.0")
+    await take_one(store)
+    await inbox.interrupt(thread(), "stop", "U1")
+    asked = await inbox.asked(thread())
+    assert asked is not None
+    assert await inbox.ignore_interrupt(thread(), asked)
+    assert await inbox.interrupt_of(thread()) is None
+    assert await inbox.asked(thread()) is None
+    await inbox.interrupt(thread(), "stop", "U2")
+    assert await inbox.interrupt_of(thread()) == "stop"
+
+
+async def test_a_flood_of_stops_is_kept_in_part(store: Store) -> None:
+    await deliver(store, "1.0")
+    await take_one(store)
+    for number in range(400):
+        await store.inbox.interrupt(thread(), "stop", f"U{number}")
+    asked = await store.inbox.asked(thread())
+    assert asked is not None
+    assert len(asked.text) <= MOST_ASKED
+    assert asked.people[0].user_id == "U0"
 
 
 async def test_an_interrupt_resumes_a_waiting_turn_immediately(store: Store) -> None:

@@ -20,8 +20,9 @@ from hypothesis.stateful import (
 
 from bot.errors import Superseded
 from bot.models import Thread, decode, encode
-from bot.store import Approval, Claim, Decision, Entry, Interrupt, Store, ThreadState, Turn
+from bot.store import Approval, Claim, Decision, Entry, Store, ThreadState, Turn
 from bot.store.approvals import Verdict
+from bot.store.interrupting import Order
 from bot.store.steps import Step, approval_step, decision_step
 from tests.redis_server import RedisServer, open_clean_store
 from tests.store.builders import TTL, approval, message, stamps, thread
@@ -107,7 +108,7 @@ class Machine(RuleBasedStateMachine):
             self.model.withdraw_approvals(where)
 
     @rule(where=threads, reason=reasons)
-    def interrupt(self, where: Thread, reason: Interrupt) -> None:
+    def interrupt(self, where: Thread, reason: Order) -> None:
         model = self.model.threads[where]
 
         assert self.do(self.store.inbox.interrupt(where, reason)) == bool(model.taken)

@@ -132,11 +132,11 @@ class AnswerButtons:
     ) -> None:
         """Handle our Stop button."""
         thread, user = thread_of(body, context), body["user"]
-        user_team_id = user.get("team_id") or ""
-        reason = await self._rights.refusal_of(thread, user["id"], user_team_id)
+        person = user["id"], user.get("team_id") or ""
+        reason = await self._rights.refusal_of(thread, *person)
         if reason == UNKNOWN:
-            await jobs.ask_stop(self._store.inbox, thread, user["id"], user_team_id)
-        found = not reason and await self._store.inbox.interrupt(thread, "stop")
+            await jobs.ask_stop(self._store.inbox, thread, *person)
+        found = not reason and await self._store.inbox.interrupt(thread, "stop", *person)
         await ack()
         if reason and reason != UNKNOWN:
             await self._explain(reason, thread, user, client)

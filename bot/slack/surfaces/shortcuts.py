@@ -112,6 +112,6 @@ async def ask_reset(
         record_deletion(order, "conversation", held=True)
         return HELD
     await store.inbox.deliver(order)
-    await store.inbox.interrupt(thread, "reset")
+    await store.inbox.interrupt(thread, "reset", user_id, user_team_id)
     log.info("reset_requested", thread=thread.key)
     return ""

@@ -1,13 +1,20 @@
 -- Ask for the end of the turn under way. A reset overrides a stop.
 -- KEYS turn, interrupts, later
--- ARGV name, reason
+-- ARGV name, reason, by, most: number
+-- `by` is who asks for it and why, as one word; a worker checks later whether one of them may. At most
+-- `most` characters are kept.
 -- Returns 0 where no turn is under way.
 if redis.call('EXISTS', turn) == 0 then
   return 0
 end
+local asked = redis.call('HGET', turn, 'asked') or ''
+local words = asked == '' and by or asked .. ' ' .. by
 insist(interrupts)
 if redis.call('HGET', interrupts, name) ~= 'reset' then
   redis.call('HSET', interrupts, name, reason)
+end
+if #words <= most and not string.find(asked, by, 1, true) then
+  redis.call('HSET', turn, 'asked', words)
 end
 redis.call('ZADD', later, 'XX', 0, name)
 return 1
