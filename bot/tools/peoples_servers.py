@@ -24,9 +24,18 @@ Key = tuple[str, str, str, str]
 class PeoplesServers:
     """One `McpServer` for each person at each server; none is shared by two people."""
 
-    def __init__(self, accounts: Accounts, pool: BoundedTransport) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        pool: BoundedTransport,
+        *,
+        most_known: int = MOST_KNOWN,
+        most_connected: int = MOST_CONNECTED,
+    ) -> None:
         self._accounts = accounts
         self._pool = pool
+        self._most_known = most_known
+        self._most_connected = most_connected
         self._known: OrderedDict[Key, McpServer] = OrderedDict()
 
     async def offered(
@@ -72,11 +81,11 @@ class PeoplesServers:
 
     async def _make_room(self) -> None:
         idle = [(key, each) for key, each in self._known.items() if not each.is_busy]
-        for key, server in idle[: max(0, len(self._known) - MOST_KNOWN)]:
+        for key, server in idle[: max(0, len(self._known) - self._most_known)]:
             del self._known[key]
             await server.aclose()
         connected = [server for _, server in idle if server.is_connected]
-        for server in connected[:-MOST_CONNECTED]:
+        for server in connected[: -self._most_connected]:
             await server.aclose()
 
     async def close_idle(self) -> None:

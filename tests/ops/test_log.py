@@ -180,10 +180,13 @@ def test_secrets_are_redacted_wherever_they_come_from(written: io.StringIO) -> N
     assert "task-1, desk-clerk, ts 1700000000.000100" in line
 
 
-def test_on_a_terminal_people_can_read_it(
-    written: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(written, "isatty", lambda: True)
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_people_can_read_it() -> None:
+    written = Terminal()
     log.configure("INFO", stream=written)
     log.log.info("ready", worker=True)
     log.log.debug("not this")

@@ -156,9 +156,8 @@ def test_a_server_that_is_too_old_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executable = put_server_on_path(tmp_path, monkeypatch, "6.0.16")
-    monkeypatch.setattr(server, "PACKAGE", "no-such-package")
     with pytest.raises(ConfigError, match=r"6\.2 or newer"):
-        find_executable()
+        find_executable("no-such-package")
     assert server._version(executable) == (6, 0)
 
 
@@ -175,7 +174,6 @@ def test_without_any_server_we_say_how_to_install_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(server, "PACKAGE", "no-such-package")
 
     with pytest.raises(ConfigError, match="apt-get install redis-server"):
-        find_executable()
+        find_executable("no-such-package")

@@ -11,7 +11,6 @@ from bot.app import open_bot
 from bot.engines import polling
 from bot.models import Answer as Said
 from bot.models import Record
-from bot.slack import threads
 from bot.store import Turn
 from bot.texts.answers import STOPPED, WORDS
 from bot.timing import EngineTiming, ThrottleTiming, Timing, WorkerTiming
@@ -339,7 +338,7 @@ async def test_a_vanished_conversation_is_rebuilt_from_our_record_silently(
 
 @pytest.mark.parametrize("trouble", ["none", "5xx", "429 twice", "429 for long"])
 async def test_without_a_record_a_vanished_conversation_is_rebuilt_from_slack(
-    ai_world: World, monkeypatch: pytest.MonkeyPatch, trouble: str
+    ai_world: World, trouble: str
 ) -> None:
     """If Slack cannot return the thread now, the rebuild waits: it is complete or not done yet."""
     world = ai_world
@@ -356,8 +355,7 @@ async def test_without_a_record_a_vanished_conversation_is_rebuilt_from_slack(
         case "429 twice":
             world.slack.faults.rate_limit("conversations.replies", times=2, retry_after=0.05)
         case "429 for long":
-            monkeypatch.setattr(threads, "LONGEST_WAIT", 0.01)
-            world.slack.faults.rate_limit("conversations.replies", retry_after=0.05)
+            world.slack.faults.rate_limit("conversations.replies", times=6, retry_after=0.05)
     await world.ask(dm, "and now?", thread_ts=root)
     asked = [*map(str, range(12)), "and now?"]
     expected = [f"turn {n}: {' | '.join(asked[:n])}" for n in range(1, 14)]

@@ -4,9 +4,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from bot.tools import peoples_servers
 from bot.tools.config import ServerConfig
 from bot.tools.credential import Client, Credential
 from bot.tools.http import BoundedTransport
@@ -29,15 +26,11 @@ class Everyone:
         return f"token of {user_id}"
 
 
-async def test_the_longest_unused_connections_are_closed_but_none_in_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(peoples_servers, "MOST_CONNECTED", 2)
-    monkeypatch.setattr(peoples_servers, "MOST_KNOWN", 4)
+async def test_the_longest_unused_connections_are_closed_but_none_in_use(tmp_path: Path) -> None:
     counts, pool = tmp_path / "counts", BoundedTransport()
     async with open_http(counts) as url:
         accounts: Any = Everyone(url)
-        people = PeoplesServers(accounts, pool)
+        people = PeoplesServers(accounts, pool, most_known=4, most_connected=2)
         busy = await people.find("s", ("T1", "U0"))
         assert busy is not None
         slow = asyncio.create_task(busy.call("slow", {"seconds": 0.5}))
