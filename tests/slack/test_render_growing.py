@@ -126,6 +126,11 @@ def test_the_starts_of_its_messages_let_another_process_finish() -> None:
     assert answer[: growing.starts[-1]] + "".join(part.source for part in rest) == answer
 
 
+def test_a_label_before_an_angle_bracket_is_held_back_until_it_is_shown() -> None:
+    markdown = "[x]( <b> <https://a.example/x?y=1&z=2> [1]"
+    assert "".join(written(markdown, 64, list(range(len(markdown))))) == sanitize(markdown)
+
+
 @thorough
 @given(documents, st.sampled_from((64, 150, 400, LIMIT)), st.randoms(use_true_random=False))
 def test_a_growing_answer_is_appended_only_and_within_the_limit(

@@ -98,6 +98,20 @@ def test_list_items_stay_whole_and_a_cut_list_loses_its_indentation() -> None:
     assert second == f"- nested {'item ' * 4}4\n- nested {'item ' * 4}5\n2. second"
 
 
+def test_indented_code_in_nested_lists_stays_code() -> None:
+    lines = [f"line {number} of the code" for number in range(12)]
+    answer = "\n".join(["- - - text", "", *(f"{' ' * 10}{line}" for line in lines)])
+    texts = posted(answer, 150)
+    blocks = [t.content for text in texts for t in parsed(text) if t.type == "code_block"]
+    assert len(blocks) == len(texts) > 1
+    assert "\n".join(block.strip() for block in blocks).split("\n") == lines
+
+
+def test_an_item_that_begins_with_indented_code_stays_an_item() -> None:
+    answer = f"-   {'word ' * 15}\n    *     indented\n\n      ```\n      x = 1\n      ```"
+    assert code("\n".join(posted(answer, 100))) == "x = 1\n"
+
+
 def test_a_heading_stays_with_its_text_and_a_lead_in_with_its_list() -> None:
     answer = f"{PROSE}\n\n## Heading\n\n{PROSE}"
     assert posted(answer, 160)[1].startswith("## Heading")

@@ -100,11 +100,23 @@ class Seams:
 
     def _between_lines(self, number: int) -> Seam:
         line = self._outline.lines[number]
+        if line.kind is Kind.INDENTED and not _begins_item(line):
+            return Seam(dedent=self._indentation_of_rest(number) - 4 if line.lists else 0)
         own = indentation(self._outline.text_of(number)) if line.lists else 0
         if line.level is not None:
-            return Seam(dedent=max(0, own - 4) if line.kind is Kind.INDENTED else own)
+            return Seam(dedent=own)
         missing = line.quotes - self.prefix(number).count(">")
         return Seam(opening="> " * missing, dedent=min(own, self._content_column(line)))
+
+    def _indentation_of_rest(self, number: int) -> int:
+        """The least indentation of indented code from this line on: at least 4 more than that of
+        its list item."""
+        lines, found = self._outline.lines, [self._outline.text_of(number)]
+        for rest in range(number + 1, len(lines)):
+            if lines[rest].first != lines[number].first:
+                break
+            found.append(self._outline.text_of(rest))
+        return max(4, min((indentation(text) for text in found if text.strip()), default=4))
 
     def _content_column(self, line: Line) -> int:
         """The column at which the text of a list item begins, for its later lines."""
@@ -121,3 +133,8 @@ class Seams:
             found = PREFIX.match(self._outline.text, self._outline.lines[number].start)
             self._prefixes[number] = found[0] if found else ""
         return self._prefixes[number]
+
+
+def _begins_item(line: Line) -> bool:
+    """Whether a list item begins with this line: what it contains is deeper by two levels."""
+    return line.level is not None and line.level < 2 * line.lists + line.quotes

@@ -31,7 +31,7 @@ _ALLOWED = re.compile(r"(?:https?|ftp|mailto|tel|sms|sip|slack):[^\s]", re.IGNOR
 """The allowed schemes of links. Other schemes and relative addresses are shown as text."""
 _QUOTED = {ord(character): quote(character) for character in "\\`[]$<>*"}
 _MENTION = re.compile(BROADCAST, re.IGNORECASE)
-_POINTED = re.compile(r"\([ \t]*+<")
+POINTED = re.compile(r"\([ \t]*+<")
 _LONGEST_SURE_FENCE = 200
 """A longer opening line may be cut by the splitter, and the text after it would no longer be
 code."""
@@ -111,7 +111,7 @@ def _spelled(text: str, piece: Piece) -> str:
             return "&lt;" + _inside_tag(text, piece.start + 1, piece.end)
         case Inline.CLOSE if piece.partner and looks_like_target(text, piece.start):
             return raw + ZERO_WIDTH_SPACE  # it would end a link once the links inside are text
-        case Inline.CLOSE if _POINTED.match(text, piece.end):
+        case Inline.CLOSE if POINTED.match(text, piece.end):
             return raw + ZERO_WIDTH_SPACE  # with its < escaped it would end a link
         case Inline.ESCAPE:
             return escape(raw[1]) if raw[1] in "<>" else raw

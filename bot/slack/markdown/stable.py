@@ -8,6 +8,7 @@ from bot.slack.markdown.blocks import Kind, Line, Outline, outline
 from bot.slack.markdown.emphasis import MARKS, Emphasis, emphases
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, atoms, pieces
+from bot.slack.markdown.sanitize import POINTED
 
 _LONGEST_ADDRESS = 2000
 _LONGEST_FORMULA = 600
@@ -127,6 +128,7 @@ def _before_cut(text: str, begin: int, tokens: list[Piece], offset: int) -> int:
     ranges = [(token.start, _last_cut(token)) for token in whole]
     ranges += [(each.start, each.end) for each in _emphases(text, begin, tokens)]
     ranges += _rests_of_lines(tokens, len(text))
+    ranges += _pointed(text, tokens)
     for start, end in sorted(ranges, reverse=True):
         if start < offset <= end:
             offset = start
@@ -140,6 +142,13 @@ def _rests_of_lines(tokens: list[Piece], end: int) -> Iterator[tuple[int, int]]:
             end = token.start
         elif token.kind is Inline.HTML:
             yield token.start, end
+
+
+def _pointed(text: str, tokens: list[Piece]) -> Iterator[tuple[int, int]]:
+    """The ranges from the end of each label to the < behind it, which decides about that end."""
+    for token in tokens:
+        if token.kind is Inline.CLOSE and (found := POINTED.match(text, token.end)):
+            yield token.start, found.end() - 1
 
 
 def _last_cut(token: Piece) -> int:
