@@ -37,7 +37,8 @@ from bot.slack.server import add_events_route, open_socket_mode
 from bot.slack.signatures import Verifier
 from bot.slack.workspace_app import open_app
 from bot.slack.workspaces import PerWorkspace, Workspace, Workspaces
-from bot.store import Store, open_own_store
+from bot.store import Store
+from bot.store.shards import Shards, open_shards
 from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.telemetry.trace import open_tracing
@@ -60,11 +61,16 @@ class Bot:
     """A running bot. `address` is the (host, port) of its HTTP server, if it has one; `work` ends
     early only if the worker has failed."""
 
-    store: Store
+    shards: Shards
     engine: Engine | None
     workspaces: Workspaces
     address: tuple[str, int] | None
     work: asyncio.Task[None] | None = None
+
+    @property
+    def store(self) -> Store:
+        """The first shard; by default the only one."""
+        return self.shards.home
 
     @property
     def people(self) -> People:
@@ -122,46 +128,50 @@ async def open_bot(
     tools, prices = load_tools(settings.bot_tools), load_prices(settings.bot_prices)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(_open_telemetry(settings))
-        store = await stack.enter_async_context(open_own_store(settings, timing.store))
-        await _patiently(store.ping, timing.start_patience)
+        shards = await stack.enter_async_context(open_shards(settings, timing.store))
+        await _patiently(shards.ping, timing.start_patience)
         client = await stack.enter_async_context(open_client(settings))
         workspaces = await _patiently(
-            lambda: open_workspaces(settings, timing.slack, store, client), timing.start_patience
+            lambda: open_workspaces(settings, timing.slack, shards, client), timing.start_patience
         )
-        accounts = await stack.enter_async_context(open_accounts(store, tools, settings))
-        probes: dict[str, Probe] = {"redis": _pinged(store), "slack": _known(workspaces.own)}
+        accounts = await stack.enter_async_context(open_accounts(shards, tools, settings))
+        probes: dict[str, Probe] = {"redis": _pinged(shards), "slack": _known(workspaces.own)}
         engine: Engine | None = None
         work = None
         if work_part:
-            from bot.process.work_part import open_work  # not needed by `bot web`, and large
+            from bot.process.serving import open_workers  # not needed by `bot web`, and large
 
             opened = await stack.enter_async_context(engines(settings, timing.engine))
-            part = await stack.enter_async_context(
-                open_work(
-                    settings, timing, store, workspaces, opened, engines, tools, prices, accounts
+            workers = await stack.enter_async_context(
+                open_workers(
+                    settings, timing, shards, workspaces, opened, engines, tools, prices, accounts
                 )
             )
-            engine, work = part.engine, part.task
-            probes["worker"] = part.is_alive
+            engine, work = workers.engine, workers.task
+            probes["worker"] = workers.is_alive
         if web_part:
-            await stack.enter_async_context(showing_waits(workspaces, store.inbox, timing.answer))
-            await stack.enter_async_context(running(store.redelivery.watch()))
-            notes = DeliveryNotes(store)
+            for store in shards:
+                waits = showing_waits(workspaces, store.inbox, timing.answer)
+                await stack.enter_async_context(waits)
+                await stack.enter_async_context(running(store.redelivery.watch()))
+            notes = DeliveryNotes(shards.home)
             asks = partial(_try_key, settings), OfferedModels(settings).list
-            build = partial(open_app, store, timing.slack, summarize(tools), accounts, *asks)
+            build = partial(open_app, timing.slack, summarize(tools), accounts, *asks)
             dispatcher = Dispatcher(
-                PerWorkspace(workspaces, build), notes, find_lifecycle(workspaces, store, client)
+                PerWorkspace(workspaces, shards, build),
+                notes,
+                find_lifecycle(workspaces, shards, client),
             )
             if settings.socket_mode:
                 probes["socket"] = await stack.enter_async_context(
-                    open_socket_mode(dispatcher, client, settings, store)
+                    open_socket_mode(dispatcher, client, settings, shards.home)
                 )
         site = web.Application()
         token = settings.bot_metrics_token
         token_text = token.get_secret_value() if token else ""
-        add_routes(site, store, probes, public=web_part, token=token_text, is_stalled=is_stalled)
+        add_routes(site, shards, probes, public=web_part, token=token_text, is_stalled=is_stalled)
         if web_part:
-            add_install_routes(site, workspaces, store, client, settings)
+            add_install_routes(site, workspaces, shards, client, settings)
         if web_part and accounts.servers:
             ConnectSite(accounts, partial(notify_connected, workspaces)).add_routes(site)
         if web_part and not settings.socket_mode:
@@ -172,7 +182,7 @@ async def open_bot(
             variable = "PORT" if web_part else "BOT_HEALTH_PORT"
             port_opened = listening(site, settings.bot_host, port, variable)
             address = await stack.enter_async_context(port_opened)
-        yield Bot(store, engine, workspaces, address, work)
+        yield Bot(shards, engine, workspaces, address, work)
 
 
 async def _try_key(settings: Settings, key: str) -> str:
@@ -201,28 +211,31 @@ def _open_audit_log(settings: Settings) -> AbstractContextManager[None]:
 
 
 async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_engine) -> "Swept":
-    """Run one sweep now. Raises Retry while another process sweeps."""
+    """Sweep all shards now. Raises Retry while another process sweeps."""
     from bot.engines.keyed import KeyedEngines
-    from bot.upkeep.sweeper import Sweeper
+    from bot.upkeep.sweeper import Sweeper, total
 
+    swept = []
     async with (
-        open_own_store(settings) as store,
+        open_shards(settings) as shards,
         engines(settings, EngineTiming()) as engine,
         AsyncExitStack() as stack,
     ):
-        keyed = KeyedEngines(
-            engine, engines, settings, EngineTiming(), store.circuits, settings.openai_model
-        )
-        stack.push_async_callback(keyed.close)
-        sweeper = Sweeper(
-            store,
-            engine,
-            settings.bot_retention_days,
-            find_engine=partial(keyed.find, store.workspaces),
-            places=settings.bot_retention_places,
-            uninstall_days=settings.bot_uninstall_days,
-        )
-        return await (sweeper.preview() if dry_run else sweeper.sweep_now())
+        for store in shards:
+            keyed = KeyedEngines(
+                engine, engines, settings, EngineTiming(), store.circuits, settings.openai_model
+            )
+            stack.push_async_callback(keyed.close)
+            sweeper = Sweeper(
+                store,
+                engine,
+                settings.bot_retention_days,
+                find_engine=partial(keyed.find, store.workspaces),
+                places=settings.bot_retention_places,
+                uninstall_days=settings.bot_uninstall_days,
+            )
+            swept.append(await (sweeper.preview() if dry_run else sweeper.sweep_now()))
+    return total(swept)
 
 
 def _verifier(settings: Settings) -> Verifier:
@@ -230,10 +243,12 @@ def _verifier(settings: Settings) -> Verifier:
     return Verifier(secret.get_secret_value() if secret else "")
 
 
-def _pinged(store: Store) -> Probe:
-    async def pinged() -> bool:
-        await store.ping()
-        return True
+def _pinged(shards: Shards) -> Probe:
+    async def pinged() -> bool | str:
+        down = await shards.down()
+        if down and len(down) < len(shards):
+            return f"shards {', '.join(map(str, down))} are down"
+        return not down
 
     return pinged
 

@@ -3,8 +3,8 @@
 import pytest
 
 from bot.errors import ConfigError
-from bot.settings import load
-from bot.settings.addresses import Address, parse_address
+from bot.settings import Settings, load
+from bot.settings.addresses import Address, parse_address, parse_addresses
 
 SECRET = "pass-word"
 
@@ -109,3 +109,63 @@ def test_passwords_in_the_address_are_secrets() -> None:
     for written in ("redis://:p%40s@a", "redis+cluster://:p%40s@a", "redis://a?password=p%40s"):
         assert parse_address(written).secrets == ("p%40s", "p@s")
     assert "pass" not in repr(parse_address("redis://:pass@a"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://a:1,redis://b:2",
+        "redis://a:1 redis://b:2",
+        " redis://a:1 ,\n  redis://b:2 ",
+        "redis://:pass,word@a:1,redis://:pass@b:2",
+        "redis+sentinel://a:1,c:1/one redis+sentinel://b:2,c:1/one",
+        "redis+sentinel://a:1/one redis+sentinel://a:1/two",
+        "unix:///one.sock,unix:///two.sock",
+    ],
+)
+def test_a_list_of_servers_is_read(url: str) -> None:
+    first, second = parse_addresses(url)
+    assert first.name in ("a:1", "a:1,c:1", "/one.sock")
+    assert second.name in ("b:2", "b:2,c:1", "/two.sock", "a:1")
+    assert load_list(url, 2).bot_shards == 2
+
+
+def test_a_comma_in_a_password_separates_nothing() -> None:
+    assert len(parse_addresses("redis://:pass,word@a")) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis://a,redis://b:6379/1,redis://:other@A:6379/2", "twice: addresses 1 and 3"),
+        ("unix:///a.sock unix:///a.sock?db=1", "twice"),
+        ("redis+sentinel://a,b/x redis+sentinel://b,a/x", "twice"),
+        ("redis://a,rediss://b", "mixes schemes"),
+        ("redis://a unix:///b", "mixes schemes"),
+        ("redis://a redis+sentinel://b/x", "mixes schemes"),
+        ("redis+cluster://a redis+cluster://b", "lists a cluster"),
+        (f"redis://a,redis://:{SECRET}@b:port", "address 2 of 2 has a host or port"),
+        (f"redis://a,{SECRET}", "several hosts"),
+        ("redis://a redis://b redis://c", "names 3 servers"),
+    ],
+)
+def test_a_wrong_list_is_refused_with_its_reason(url: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason) as refused:
+        load_list(url, 2)
+    assert SECRET not in str(refused.value)
+
+
+def test_all_passwords_of_a_list_are_secrets() -> None:
+    url = "redis://:first-secret@a,redis://:second-secret@b"
+    assert {"first-secret", "second-secret"} <= set(load_list(url, 2).secrets)
+
+
+def load_list(url: str, shards: int) -> Settings:
+    return load(
+        None,
+        redis_url=url,
+        bot_shards=shards,
+        bot_engine="echo",
+        slack_bot_token="xoxb-1",
+        slack_app_token="xapp-1",
+    )

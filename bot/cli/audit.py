@@ -7,8 +7,9 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime
 
 from bot.settings import Settings
-from bot.store import AuditLine, Store, open_own_store
+from bot.store import AuditLine, Store
 from bot.store.audit import audit_fields
+from bot.store.shards import open_shards
 from bot.telemetry import audit_log
 
 COLUMNS = tuple(field.name for field in fields(AuditLine))
@@ -17,9 +18,21 @@ _FORMULA = ("=", "+", "-", "@")
 
 
 async def fetch(settings: Settings) -> tuple[list[AuditLine], str]:
-    """All lines, oldest first, and the fault of the hash chain ("" if it is intact)."""
-    async with open_own_store(settings) as store:
-        return await read(store)
+    """All lines, oldest first, and the fault of the hash chain ("" if it is intact).
+
+    Each shard has a chain of its own.
+    """
+    lines: list[AuditLine] = []
+    problems = []
+    async with open_shards(settings) as shards:
+        for store in shards:
+            found, problem = await read(store)
+            lines += found
+            if problem:
+                problems.append(f"shard {store.number}: {problem}" if len(shards) > 1 else problem)
+    if len(shards) > 1:
+        lines.sort(key=lambda line: line.at)
+    return lines, "; ".join(problems)
 
 
 async def read(store: Store) -> tuple[list[AuditLine], str]:

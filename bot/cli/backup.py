@@ -5,21 +5,22 @@ from pathlib import Path
 
 from bot.cli import acts
 from bot.settings import Settings
-from bot.store import open_own_store
+from bot.store.backup_shards import restore_backup, write_backup
+from bot.store.shards import open_shards
 
 
 async def backup(settings: Settings, path: Path) -> str:
     """Write a backup; returns what to tell the operator."""
-    async with open_own_store(settings) as store:
-        copied = await store.backup.write(path)
+    async with open_shards(settings) as shards:
+        copied = await write_backup(shards, path)
     acts.record(settings, "backup", keys=copied.keys)
     return f"{copied.keys} keys of {_time(copied.at)} are in {path}."
 
 
 async def restore(settings: Settings, path: Path) -> str:
     """Restore a backup into an empty Redis; returns what to tell the operator."""
-    async with open_own_store(settings) as store:
-        copied = await store.backup.restore(path)
+    async with open_shards(settings) as shards:
+        copied = await restore_backup(shards, path)
     acts.record(settings, "restore", keys=copied.keys)
     return (
         f"{copied.keys} keys of {_time(copied.at)} are restored. Start the processes: they look in "

@@ -4,47 +4,52 @@ Texts of messages are shown only on request.
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from bot.cli import acts
 from bot.errors import Retry
 from bot.settings import Settings
-from bot.store import DeadLetter, DeadLetters, open_own_store
-
-
-@asynccontextmanager
-async def open_dead(settings: Settings) -> AsyncIterator[DeadLetters]:
-    """The dead letters in the settings' own Redis."""
-    async with open_own_store(settings) as store:
-        yield store.dead
+from bot.store import DeadLetter
+from bot.store.shards import Shards, open_shards
 
 
 async def list_letters(settings: Settings) -> tuple[DeadLetter, ...]:
     """All of them, oldest first."""
-    async with open_dead(settings) as dead:
-        return await dead.list()
+    async with open_shards(settings) as shards:
+        return await _list(shards)
+
+
+async def _list(shards: Shards) -> tuple[DeadLetter, ...]:
+    found = [letter for store in shards for letter in await store.dead.list()]
+    return tuple(sorted(found, key=lambda letter: letter.at) if len(shards) > 1 else found)
 
 
 async def retry_letters(settings: Settings, ids: Sequence[str], *, every: bool) -> list[str]:
     """Put letters back into their threads to be answered; returns unknown ids."""
-    async with open_dead(settings) as dead:
-        wanted = [letter.id for letter in await dead.list()] if every else ids
+    async with open_shards(settings) as shards:
+        wanted = [letter.id for letter in await _list(shards)] if every else ids
         acts.record(settings, "dead_letters_retried", ids=wanted)
-        return [id for id in wanted if not await dead.retry(id)]
+        return [id for id in wanted if not await _retry(shards, id)]
 
 
 async def drop_letters(settings: Settings, ids: Sequence[str], *, every: bool) -> list[str]:
     """Delete letters; returns unknown ids. Raises Retry under a legal hold."""
-    async with open_own_store(settings) as store:
-        if await store.hold.is_on():
+    async with open_shards(settings) as shards:
+        if await shards.first(lambda store: store.hold.is_on()):
             raise Retry("a legal hold is on, nothing may be deleted: see `bot hold status`")
-        dead = store.dead
-        wanted = [letter.id for letter in await dead.list()] if every else ids
+        wanted = [letter.id for letter in await _list(shards)] if every else ids
         acts.record(settings, "dead_letters_dropped", ids=wanted)
-        return [id for id in wanted if not await dead.drop(id)]
+        return [id for id in wanted if not await _drop(shards, id)]
+
+
+async def _retry(shards: Shards, id: str) -> bool:
+    return await shards.first(lambda store: store.dead.retry(id))
+
+
+async def _drop(shards: Shards, id: str) -> bool:
+    return await shards.first(lambda store: store.dead.drop(id))
 
 
 def render_table(letters: Sequence[DeadLetter], *, texts: bool) -> str:

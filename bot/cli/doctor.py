@@ -99,7 +99,7 @@ async def examine(env_file: Path | None, *, url: str, release: bool, report: Rep
             except ConfigError as error:
                 checks.append(Check(error.variable, _constantly(failed(str(error), FIX_SETTING))))
         if release:
-            checks = [check for check in checks if check.name not in NOT_IN_A_RELEASE]
+            checks = [check for check in checks if _kind(check) not in NOT_IN_A_RELEASE]
         return lines + await run(checks, report, lenient=LENIENT_IN_A_RELEASE if release else ())
 
 
@@ -114,11 +114,16 @@ async def run(checks: Sequence[Check], report: Report, lenient: Collection[str] 
         broken = [name for name in check.needs if levels.get(name) in ("failed", "skipped")]
         finding = skipped(f"needs {', '.join(broken)}") if broken else await _look(check)
         levels[check.name] = finding.level
-        if check.name in lenient and finding.level == "failed":
+        if _kind(check) in lenient and finding.level == "failed":
             finding = replace(finding, level="warning")
         lines.append(Line(check.name, finding))
         report(lines[-1])
     return lines
+
+
+def _kind(check: Check) -> str:
+    """The name without the number of the server, if there are several."""
+    return check.name.rstrip("0123456789 ")
 
 
 async def _look(check: Check) -> Finding:

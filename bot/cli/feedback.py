@@ -8,15 +8,17 @@ from datetime import UTC, datetime
 
 from bot.cli import acts
 from bot.settings import Settings
-from bot.store import Feedback, open_own_store
+from bot.store import Feedback
+from bot.store.shards import open_shards
 
 COLUMNS = ("at", "vote", "note", "user_id", "thread", "turn_id", "run_id")
 
 
 async def fetch(settings: Settings) -> list[Feedback]:
     """All feedback, oldest first, from the Redis of the settings."""
-    async with open_own_store(settings) as store:
-        found = await store.feedback.list()
+    async with open_shards(settings) as shards:
+        found = [each for store in shards for each in await store.feedback.list()]
+    found.sort(key=lambda each: each.at)
     acts.record(settings, "export", what="feedback", entries=len(found))
     return found
 

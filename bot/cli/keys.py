@@ -37,9 +37,15 @@ def rotate() -> None:
 
 async def _rotate(settings: Settings) -> "Rotated":
     from bot.cli import acts
-    from bot.store import open_own_store
+    from bot.store.sealed import Rotated
+    from bot.store.shards import open_shards
 
-    async with open_own_store(settings) as store:
-        rotated = await store.sealed.rotate()
+    async with open_shards(settings) as shards:
+        each = [await store.sealed.rotate() for store in shards]
+    rotated = Rotated(
+        sum(one.resealed for one in each),
+        sum(one.current for one in each),
+        tuple(row for one in each for row in one.unreadable),
+    )
     acts.record(settings, "keys_rotated", resealed=rotated.resealed)
     return rotated

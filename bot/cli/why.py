@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
+from bot.errors import StoreUnavailable
 from bot.settings import Settings
-from bot.store import open_own_store
+from bot.store import Store
 from bot.store.approvals import SUSPENDED
 from bot.store.inspection import Findings, Inspection
+from bot.store.shards import open_shards
 from bot.texts.steps import describe_step
 
 _TS = re.compile(r"\d{1,10}\.\d{6}")
@@ -56,9 +58,20 @@ def parse_link(text: str) -> Place | None:
 
 async def inspect(settings: Settings, place: Place) -> list[Findings]:
     """Look the thread up in Redis."""
-    async with open_own_store(settings) as store:
+    found: list[Findings] = []
+
+    async def look(store: Store) -> bool:
         inspection = Inspection(store.connection, store.keys)
-        return await inspection.find(place.channel_id, place.thread_ts, place.ts)
+        found.extend(await inspection.find(place.channel_id, place.thread_ts, place.ts))
+        return False  # a place may be one of several workspaces
+
+    async with open_shards(settings) as shards:
+        try:
+            await shards.first(look)
+        except StoreUnavailable:
+            if not found:
+                raise
+    return found
 
 
 def explain(found: Findings) -> Verdict:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,8 +15,9 @@ from bot.engines.keyed import try_key
 from bot.errors import ConfigError, Retry
 from bot.settings import Settings
 from bot.slack.client import identify, open_client
-from bot.store import Store, open_own_store
+from bot.store import Store
 from bot.store.installations import InstallState
+from bot.store.shards import open_shards
 from bot.store.usage import day_of
 from bot.store.workspace_settings import INSTRUCTIONS_LENGTH, LIMITS, WorkspaceSettings, changes
 from bot.tools.config import load_tools
@@ -42,35 +44,47 @@ class Row:
 
 async def fetch(loaded: Settings) -> list[Row]:
     """All workspaces, those with most turns first."""
-    async with open_own_store(loaded) as store:
-        dead = await store.dead.list()
-        rows, with_key = [], await store.workspaces.with_ai_key()
-        own = await _own_id(loaded)
-        for id, state in (await _states(store, own)).items():
-            month = day_of(time.time())[:7]
-            (spent,) = await store.spending.sums(id, [("team", "", month)])
-            version = await store.workspaces.newest(id)
-            rows.append(
-                Row(
-                    id,
-                    state.name,
-                    state.installed_at,
-                    state.removed_at,
-                    spent.turns,
-                    spent.microdollars,
-                    sum(letter.thread.team_id == id for letter in dead),
-                    float(await store.flags.read(f"workspace_seen:{id}") or 0),
-                    (
-                        *changes(WorkspaceSettings(), version.settings),
-                        *(["ai_key"] if id in with_key else []),
-                    ),
-                )
-            )
+    own = await _own_id(loaded)
+    async with open_shards(loaded) as shards:
+        rows = [
+            row
+            for store in shards
+            for row in await _rows(store, own if shards.of(own) is store else "")
+        ]
     return sorted(rows, key=lambda row: (-row.turns, row.id))
 
 
+async def _rows(store: Store, own: str) -> list[Row]:
+    states = await _states(store, own)
+    dead, with_key = await store.dead.list(), await store.workspaces.with_ai_key()
+    failures = Counter(letter.thread.team_id for letter in dead)
+    return [
+        await _row(store, id, state, failures[id], has_key=id in with_key)
+        for id, state in states.items()
+    ]
+
+
+async def _row(store: Store, id: str, state: InstallState, failures: int, *, has_key: bool) -> Row:
+    month = day_of(time.time())[:7]
+    (spent,) = await store.spending.sums(id, [("team", "", month)])
+    version = await store.workspaces.newest(id)
+    own = changes(WorkspaceSettings(), version.settings)
+    return Row(
+        id,
+        state.name,
+        state.installed_at,
+        state.removed_at,
+        spent.turns,
+        spent.microdollars,
+        failures,
+        float(await store.flags.read(f"workspace_seen:{id}") or 0),
+        (*own, *(["ai_key"] if has_key else [])),
+    )
+
+
 async def _states(store: Store, own: str) -> dict[str, InstallState]:
-    """All workspaces with their state. That of `SLACK_BOT_TOKEN` never installed the bot."""
+    """All workspaces of a shard with their state. That of `SLACK_BOT_TOKEN`, if `own` is here,
+    never installed the bot."""
     states = await store.installations.list()
     return states | ({own: InstallState("SLACK_BOT_TOKEN", 0.0)} if own else {})
 
@@ -167,8 +181,10 @@ async def change(loaded: Settings, id: str, changes: Mapping[str, Any], ai_key: 
     """Save changed settings. A key of the AI server is tried first. Raises ClickException, and
     ConfigError where only the deployment's own settings apply."""
     _demand_installations(loaded)
-    async with open_own_store(loaded) as store:
-        if id not in await _states(store, await _own_id(loaded)):
+    own = await _own_id(loaded)
+    async with open_shards(loaded) as shards:
+        store = shards.of(id)
+        if id not in await _states(store, own if id == own else ""):
             raise click.ClickException(f"{id} has not installed the bot; see `bot workspaces list`")
         if ai_key:
             await _try_key(loaded, ai_key)
@@ -191,7 +207,8 @@ async def _try_key(loaded: Settings, key: str) -> None:
 
 async def remove(loaded: Settings, id: str) -> bool:
     _demand_installations(loaded)
-    async with open_own_store(loaded) as store:
+    async with open_shards(loaded) as shards:
+        store = shards.of(id)
         state = (await store.installations.list()).get(id)
         # Slack's clock, which stamped the installation, may be ahead of ours.
         at = max(time.time(), state.installed_at if state else 0.0)

@@ -11,7 +11,8 @@ from bot.jobs.series import Series
 from bot.settings import Settings
 from bot.slack.blocks import Block, bar_chart
 from bot.slack.people import People
-from bot.store import Store, open_own_store
+from bot.store import Store
+from bot.store.shards import open_shards
 from bot.store.usage import FORGOTTEN, KINDS, Row, Scope, Spent, day_of
 
 TOP = 5
@@ -87,8 +88,10 @@ def _span(first: date, last: date) -> Iterator[date]:
 async def fetch_rows(settings: Settings, days: int) -> list[Row]:
     """The rows of the newest `days` days, including today, from the Redis of the settings."""
     today = datetime.now(UTC).date()
-    async with open_own_store(settings) as store:
-        return await store.spending.rows(_span(today - timedelta(days=days - 1), today))
+    span = list(_span(today - timedelta(days=days - 1), today))
+    async with open_shards(settings) as shards:
+        rows = [row for store in shards for row in await store.spending.rows(span)]
+    return sorted(rows, key=lambda row: (row.day, row.team_id))  # stable within a workspace
 
 
 def write_csv(rows: Sequence[Row], file: TextIO) -> None:

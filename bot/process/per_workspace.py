@@ -31,10 +31,11 @@ from bot.turn.throttle import PacedEngine, Throttle
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the workspaces of one worker share."""
+    """What the workspaces of one shard share in a worker."""
 
     timing: Timing
-    store: Store
+    home: Store
+    """The shard whose token bucket paces the runs of all shards."""
     engines: KeyedEngines
     dlp: Dlp
     prices: Mapping[str, Price]
@@ -42,20 +43,20 @@ class Shared:
     toolbox: Toolbox
     accounts: Accounts
 
-    def services(self, workspace: Workspace) -> Services:
-        """The services of a workspace's turns and jobs."""
-        settings, store, timing = workspace.settings, self.store, self.timing
+    def services(self, workspace: Workspace, store: Store) -> Services:
+        """The services of a workspace's turns and jobs; its data is in `store`."""
+        settings, timing = workspace.settings, self.timing
         client, people, channels = workspace.client, workspace.people, workspace.channels
         rights = Rights(store, people, channels, settings)
         threads = Threads(client, Names(client, people, channels), workspace.identity)
         limits = Limits(store, settings, self.prices, timing.clock)
         engine, account = self.engines.of(workspace.ai_key)
-        throttle = Throttle(store, settings, timing.throttle, account)
+        throttle = self._throttle(workspace, store, account)
         return Services(
             store=store,
             engine=DlpEngine(PacedEngine(engine, throttle), self.dlp),
             dlp=self.dlp,
-            replies=self._replies(workspace),
+            replies=self._replies(workspace, store),
             notices=Notices(client),
             cards=ApprovalCards(client, store, timing.answer),
             threads=threads,
@@ -79,11 +80,16 @@ class Shared:
             url=workspace.identity.url,
         )
 
-    def _replies(self, workspace: Workspace) -> Replies:
+    def _throttle(self, workspace: Workspace, store: Store, account: str) -> Throttle:
+        """The limit of the deployment's account is over all shards; a workspace's own is not."""
+        bucket = store if account else self.home
+        return Throttle(store, workspace.settings, self.timing.throttle, account, bucket)
+
+    def _replies(self, workspace: Workspace, store: Store) -> Replies:
         settings = workspace.settings
         return Replies(
             workspace.client,
-            self.store,
+            store,
             bot_id=workspace.identity.bot_id,
             live=settings.bot_streaming,
             feedback=settings.bot_feedback,

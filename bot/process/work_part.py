@@ -19,23 +19,45 @@ from bot.process.running import running
 from bot.settings import Settings
 from bot.settings.prices import Price
 from bot.slack.direct_messages import DirectMessages
-from bot.slack.workspaces import PerWorkspace, Workspace, Workspaces
+from bot.slack.workspaces import MOST_BUILT, PerWorkspace, Workspace, Workspaces
 from bot.store import Store
+from bot.store.shards import Shards
 from bot.telemetry.log import log
 from bot.timing import Timing
 from bot.tools.accounts import Accounts
 from bot.tools.config import ToolsConfig
-from bot.tools.toolbox import open_toolbox
-from bot.turn.background import open_background
+from bot.tools.toolbox import Toolbox, open_toolbox
+from bot.turn.background import Background, open_background
 from bot.turn.services import Services
 from bot.upkeep.record_keeper import RecordKeeper
 from bot.upkeep.sweeper import Sweeper
+from bot.worker.load import Load
 from bot.worker.loop import Worker
+
+LEAST_BUILT = 50
+"""Workspaces whose services are kept for each shard, however many shards there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What the workers of all shards of a process share."""
+
+    settings: Settings
+    timing: Timing
+    shards: Shards
+    workspaces: Workspaces
+    opened: Engine
+    engines: OpenEngine
+    prices: Mapping[str, Price]
+    accounts: Accounts
+    toolbox: Toolbox
+    background: Background
+    load: Load
 
 
 @dataclass(frozen=True, slots=True)
 class WorkPart:
-    """A running worker; `task` ends early only if it has failed."""
+    """The running worker of one shard; `task` ends early only if it has failed."""
 
     engine: Engine
     worker: Worker
@@ -47,45 +69,65 @@ class WorkPart:
 
 
 @asynccontextmanager
-async def open_work(
+async def open_common(
     settings: Settings,
     timing: Timing,
-    store: Store,
+    shards: Shards,
     workspaces: Workspaces,
     opened: Engine,
     engines: OpenEngine,
     tools: ToolsConfig,
     prices: Mapping[str, Price],
     accounts: Accounts,
-) -> AsyncIterator[WorkPart]:
-    """The worker at work. On exit it hands unfinished work over."""
-    engine = GuardedEngine(opened, store.circuits, _default_model(settings))
+) -> AsyncIterator[Common]:
+    """What workers need. `opened` is the engine of the deployment's own key."""
+    load = Load(settings.bot_concurrency, timing.worker.starting_at_once)
+    async with open_background() as background, open_toolbox(tools, accounts) as toolbox:
+        yield Common(
+            *(settings, timing, shards, workspaces, opened, engines, prices, accounts),
+            *(toolbox, background, load),
+        )
+
+
+@asynccontextmanager
+async def open_work(common: Common, store: Store) -> AsyncIterator[WorkPart]:
+    """The worker of one shard at work. On exit it hands unfinished work over."""
+    settings, timing, workspaces = common.settings, common.timing, common.workspaces
+    model = _default_model(settings)
+    engine = GuardedEngine(common.opened, store.circuits, model)
     async with AsyncExitStack() as stack:
         dlp = await stack.enter_async_context(open_dlp(settings, store.circuits.guard))
-        background = await stack.enter_async_context(open_background())
-        toolbox = await stack.enter_async_context(open_toolbox(tools, accounts))
-        keyed = KeyedEngines(
-            engine, engines, settings, timing.engine, store.circuits, _default_model(settings)
-        )
+        keyed = KeyedEngines(engine, common.engines, settings, timing.engine, store.circuits, model)
         stack.push_async_callback(keyed.close)
-        shared = Shared(timing, store, keyed, dlp, prices, background, toolbox, accounts)
-        services = PerWorkspace(workspaces, shared.services)
+        shared = Shared(
+            *(timing, common.shards.home, keyed, dlp, common.prices),
+            *(common.background, common.toolbox, common.accounts),
+        )
+        most = max(LEAST_BUILT, MOST_BUILT // len(common.shards))
+        services = PerWorkspace(workspaces, common.shards, shared.services, most)
         stack.push_async_callback(_drain, services)
-        worker = Worker(store, partial(_find, workspaces, keyed, services), settings, timing.worker)
+        find = partial(_find, workspaces, keyed, services, store)
+        worker = Worker(store, find, settings, timing.worker, common.load)
         task = await stack.enter_async_context(_working(worker))
-        await stack.enter_async_context(_upkeep(store, workspaces.own, keyed, settings, timing))
+        home = common.shards.home if len(common.shards) > 1 else None
+        upkeep = _upkeep(store, home, workspaces.own, keyed, settings, timing)
+        await stack.enter_async_context(upkeep)
         yield WorkPart(engine, worker, task)
 
 
 async def _find(
-    workspaces: Workspaces, engines: KeyedEngines, services: PerWorkspace[Services], id: str
+    workspaces: Workspaces,
+    engines: KeyedEngines,
+    services: PerWorkspace[Services],
+    store: Store,
+    id: str,
 ) -> Services | None:
     """The services of a workspace, with the engine of its key."""
     workspace = await workspaces.find(id)
     if workspace is None:
         return None
     await engines.open(workspace.ai_key)
-    return services.of(workspace)
+    return services.of(workspace, store)
 
 
 async def _drain(services: PerWorkspace[Services]) -> None:
@@ -111,7 +153,12 @@ async def _working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
 
 @asynccontextmanager
 async def _upkeep(
-    store: Store, own: Workspace | None, engines: KeyedEngines, settings: Settings, timing: Timing
+    store: Store,
+    home: Store | None,
+    own: Workspace | None,
+    engines: KeyedEngines,
+    settings: Settings,
+    timing: Timing,
 ) -> AsyncIterator[None]:
     """The background work on old conversations and their records."""
     sweeper = Sweeper(
@@ -124,7 +171,7 @@ async def _upkeep(
         timing=timing.sweep,
     )
     warn = partial(_send_to_admins, own)
-    keeper = RecordKeeper(store, settings.redis_budget, warn, timing.records)
+    keeper = RecordKeeper(store, settings.redis_budget, warn, timing.records, home)
     async with running(sweeper.keep_sweeping()), running(keeper.keep()):
         yield
 

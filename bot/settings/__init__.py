@@ -27,7 +27,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from bot import plugins, sealing
 from bot.errors import ConfigError
 from bot.models import FollowUps
-from bot.settings.addresses import parse_address
+from bot.settings.addresses import parse_addresses, split_addresses
 
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful assistant in a Slack workspace. Answer in the language you are asked in, "
@@ -35,6 +35,7 @@ DEFAULT_INSTRUCTIONS = (
 )
 
 
+MOST_SHARDS = 1024
 ENGINES = ("responses", "assistants", "echo")
 PROTOCOLS = ("responses", "assistants")
 """The engines that ask a server with OpenAI's SDK."""
@@ -157,7 +158,15 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
         description="Where Redis is: `redis://`, `rediss://` or `unix://`; "
-        "`redis+sentinel://a,b,c/PRIMARY` or `redis+cluster://a,b,c` with TLS as `rediss+…`.",
+        "`redis+sentinel://a,b,c/PRIMARY` or `redis+cluster://a,b,c` with TLS as `rediss+…`. "
+        "Several servers, with `BOT_SHARDS`: their addresses, separated by commas.",
+    )
+    bot_shards: int = Field(
+        1,
+        ge=1,
+        le=MOST_SHARDS,
+        description="Parts that the workspaces are spread over, on several Redis servers or a "
+        "cluster. Choose it before the first start.",
     )
     bot_redis_tls_verify: bool | None = Field(
         None,
@@ -170,7 +179,7 @@ class Settings(BaseSettings):
         "Redis `replica`, its `disk`, or `both`.",
     )
     bot_redis_connections: int = Field(
-        10, ge=3, description="Maximum connections to Redis per process."
+        10, ge=3, description="Maximum connections to a Redis server per process."
     )
     bot_encryption_keys: SecretStr | None = Field(
         None,
@@ -454,7 +463,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _is_redis_url(cls, value: str) -> str:
-        parse_address(value)
+        parse_addresses(value)
         return value
 
     @property
@@ -467,7 +476,8 @@ class Settings(BaseSettings):
         """All secrets in the settings, to be kept out of the logs."""
         values = (getattr(self, name) for name in type(self).model_fields)
         found = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-        return [*found, *self._split_keys(), *parse_address(self.redis_url).secrets]
+        addresses = parse_addresses(self.redis_url)
+        return [*found, *self._split_keys(), *(each for a in addresses for each in a.secrets)]
 
     @property
     def keyring(self) -> sealing.Keyring:
@@ -548,6 +558,9 @@ def _problems_together(settings: Settings) -> Iterator[ConfigError]:
         if getattr(settings, f"bot_limit_{owner}_cost") and settings.bot_prices is None:
             problem = f"is not set, and BOT_LIMIT_{owner.upper()}_COST would never be reached"
             yield ConfigError("BOT_PRICES", problem)
+    if (servers := len(split_addresses(settings.redis_url))) > settings.bot_shards:
+        problem = f"is {settings.bot_shards}, but REDIS_URL names {servers} servers, and "
+        yield ConfigError("BOT_SHARDS", f"{problem}each needs at least one shard; choose 64")
     if settings.bot_engine not in PROTOCOLS:
         return
     if settings.openai_api_key is None and settings.openai_base_url is None:

@@ -1,11 +1,14 @@
 """Addresses of Redis in `REDIS_URL`: one server, a primary behind Sentinels, a Redis Cluster.
 
+Several servers, or several groups of Sentinels, are separated by spaces or commas.
+
 redis://[user[:password]@]host[:port][/db]            rediss:// for TLS, unix:// for a socket
 redis+sentinel://[user[:password]@]host[:port],…/primary[/db][?sentinel_password=…]
 redis+cluster://[user[:password]@]host[:port],…
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -27,6 +30,8 @@ SCHEMES: dict[str, tuple[Kind, bool]] = {
 """The kind of deployment and whether its connections are encrypted, by the URL's scheme."""
 PORTS: dict[Kind, int] = {"server": 6379, "sentinel": 26379, "cluster": 6379}
 SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password", "sentinel_tls")
+_SEPARATOR = re.compile(r"\s+|\s*,\s*(?=[a-z+]+://)")
+"""Between two addresses; a comma within one separates its hosts, or is a part of its password."""
 _SWITCH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<name>[^\[\]:@\s]+))(?::(?P<port>\d+))?")
 
@@ -51,6 +56,52 @@ class Address:
     sentinel_tls: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """The passwords in it, as they are and as the URL writes them."""
+
+    @property
+    def name(self) -> str:
+        """Its hosts, or the path of its socket: for people, without a password."""
+        hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
+        return hosts or urlsplit(self.url).path
+
+
+def split_addresses(url: str) -> tuple[str, ...]:
+    """The addresses in a `REDIS_URL`, which is one or a list."""
+    return tuple(part for part in _SEPARATOR.split(url.strip()) if part)
+
+
+def parse_addresses(url: str) -> tuple[Address, ...]:
+    """Read one address or a list. Raises ValueError, whose text contains no part of `url`."""
+    texts = split_addresses(url)
+    if len(texts) < 2:
+        return (parse_address(url.strip()),)
+    found = []
+    for number, text in enumerate(texts, 1):
+        try:
+            found.append(parse_address(text))
+        except ValueError as error:
+            raise ValueError(f"address {number} of {len(texts)} {error}") from None
+    _check_list(texts, found)
+    return tuple(found)
+
+
+def _check_list(texts: tuple[str, ...], found: list[Address]) -> None:
+    if any(address.kind == "cluster" for address in found):
+        raise ValueError("lists a cluster; it takes one address, and spreads the shards itself")
+    if len({text.partition("://")[0] for text in texts}) > 1:
+        raise ValueError("mixes schemes: all addresses must begin with the same one")
+    places = [_place(text, address) for text, address in zip(texts, found, strict=True)]
+    for place, count in Counter(places).items():
+        if count > 1:
+            first, second = [at for at, each in enumerate(places, 1) if each == place][:2]
+            raise ValueError(f"names one server twice: addresses {first} and {second}")
+
+
+def _place(text: str, address: Address) -> tuple[object, ...]:
+    """What tells two servers apart: not the database, the user or the password."""
+    if not address.hosts:
+        return (urlsplit(text).path,)
+    hosts = sorted((host.lower(), port) for host, port in address.hosts)
+    return (tuple(hosts), address.primary)
 
 
 def parse_address(url: str) -> Address:
@@ -101,7 +152,10 @@ def _server(url: str, *, tls: bool) -> Address:
     except ValueError:
         raise ValueError("has a host or port that cannot be read") from None
     if host and "," in host:
-        raise ValueError("names several hosts; that takes redis+sentinel:// or redis+cluster://")
+        raise ValueError(
+            "names several hosts; that takes redis+sentinel:// or redis+cluster://, or for several "
+            "servers a complete address of each"
+        )
     hosts = ((host, port or PORTS["server"]),) if host else ()
     queried = re.findall(r"[?&]password=([^&]*)", url)
     return Address("server", tls, hosts, url, secrets=_both_forms(parts.password, *queried))

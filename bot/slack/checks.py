@@ -21,7 +21,7 @@ from bot.slack.scopes import SCOPES, find_missing
 from bot.slack.server import EVENTS_PATH
 from bot.slack.socket_count import CONNECTIONS, judge_connections
 from bot.slack.workspace_checks import WorkspaceChecks
-from bot.store import open_own_store
+from bot.store.shards import open_shards
 
 SIGNATURE_SECONDS = 300.0
 """Requests from Slack that are older than this are refused:
@@ -208,7 +208,8 @@ class SlackChecks:
     async def deliveries(self) -> Finding:
         """When Slack last reached the bot, and whether a signature was rejected since."""
         try:
-            async with open_own_store(self._settings) as store:
+            async with open_shards(self._settings) as shards:
+                store = shards.home
                 event, rejected = await store.flags.read(EVENT), await store.flags.read(REJECTED)
                 shared = await store.flags.read(CONNECTIONS) if self._settings.socket_mode else None
         except StoreUnavailable:

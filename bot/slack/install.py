@@ -22,7 +22,8 @@ from bot.slack.install_pages import Page, refused
 from bot.slack.install_state import COOKIE, SECONDS, InstallStates, new_browser
 from bot.slack.installed import access_circuit
 from bot.slack.manifest import CALLBACK_PATH
-from bot.store import Installation, Store
+from bot.store import Installation
+from bot.store.shards import Shards
 from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.texts import install as texts
@@ -47,7 +48,7 @@ class Install:
 
     def __init__(
         self,
-        store: Store,
+        shards: Shards,
         client: AsyncWebClient,
         settings: Settings,
         scopes: Sequence[str],
@@ -57,14 +58,16 @@ class Install:
         assert settings.slack_client_id is not None
         assert settings.slack_client_secret is not None
         assert settings.bot_public_url is not None
-        self._store = store
+        self._shards = shards
         self._client = client
         self._settings = settings
         self._scopes = scopes
         self._on_change = on_change
         self._client_id = settings.slack_client_id
         self._url = settings.bot_public_url.rstrip("/")
-        self._states = InstallStates(settings.slack_client_secret.get_secret_value(), store.flags)
+        self._states = InstallStates(
+            settings.slack_client_secret.get_secret_value(), shards.home.flags
+        )
         self._callbacks: deque[float] = deque(maxlen=CALLBACKS_PER_MINUTE)
 
     def add_routes(self, site: web.Application) -> None:
@@ -113,9 +116,10 @@ class Install:
             if not code:
                 raise Refused(texts.CANCELLED)
             installation = await self._exchange(code)
-            if not await self._store.installations.save(installation):
+            store = self._shards.of(installation.id)
+            if not await store.installations.save(installation):
                 raise Refused(texts.REMOVED, 409)
-            await self._store.circuits.forget(access_circuit(installation.id))
+            await store.circuits.forget(access_circuit(installation.id))
         except StoreUnavailable:
             raise Refused(texts.STORE_DOWN, 503) from None
         self._on_change(installation.id)

@@ -15,7 +15,8 @@ from bot.settings import Settings
 from bot.slack.client import GuardedClient, Identity, options_of
 from bot.slack.tokens import InstalledClient, Tokens
 from bot.slack.workspaces import MOST_BUILT, Workspace, make_workspace
-from bot.store import Installation, Store
+from bot.store import Installation
+from bot.store.shards import Shards
 from bot.store.workspace_settings import WorkspaceVersion
 from bot.telemetry.log import log
 from bot.timing import SlackTiming
@@ -49,13 +50,13 @@ class InstalledWorkspaces:
     def __init__(
         self,
         own: Workspace | None,
-        store: Store,
+        shards: Shards,
         client: AsyncWebClient,
         settings: Settings,
         timing: SlackTiming,
     ) -> None:
         self._own = own
-        self._store = store
+        self._shards = shards
         self._client = client
         self._settings = settings
         self._timing = timing
@@ -105,14 +106,15 @@ class InstalledWorkspaces:
 
     async def _read_installation(self, id: str) -> Installation | None:
         with _readable(id):
-            return await self._store.installations.find(id)
+            return await self._shards.of(id).installations.find(id)
 
     async def _read(self, id: str, installed_at: float) -> _Row:
-        book, now = self._store.workspaces, time.monotonic()
+        store, now = self._shards.of(id), time.monotonic()
         if now >= self._note_from.get(id, now):
             self._note_from[id] = now + NOTE_EVERY
-            await self._store.flags.note(f"workspace_seen:{id}", f"{time.time():.0f}", SEEN_SECONDS)
+            await store.flags.note(f"workspace_seen:{id}", f"{time.time():.0f}", SEEN_SECONDS)
         with _readable(id):
+            book = store.workspaces
             return _Row(installed_at, await book.newest(id), await book.ai_key(id) or "")
 
     def _keep(self, id: str, row: _Row, installation: Installation | None) -> _Known:
@@ -136,7 +138,8 @@ class InstalledWorkspaces:
         else:
             # The deployment's admins are people of its own workspace; ids may be the same here.
             settings = settings.model_copy(update={"bot_admins": frozenset()})
-            tokens = Tokens(installation, self._store, self._client, self._settings)
+            store = self._shards.of(installation.id)
+            tokens = Tokens(installation, store, self._client, self._settings)
             client = self._client_of(installation, tokens)
             identity, id = _identity(installation), installation.id
         workspace = make_workspace(
@@ -149,7 +152,7 @@ class InstalledWorkspaces:
     def _client_of(self, installation: Installation, tokens: Tokens) -> GuardedClient:
         return InstalledClient(
             tokens,
-            self._store.circuits,
+            self._shards.of(installation.id).circuits,
             access_circuit(installation.id),
             **options_of(self._client, installation.token),
         )

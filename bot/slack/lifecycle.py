@@ -13,7 +13,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import Retry
 from bot.slack.installed import InstalledWorkspaces
 from bot.slack.tokens import is_refused
-from bot.store import Installation, Store
+from bot.store import Installation
+from bot.store.shards import Shards
 from bot.telemetry.log import log
 
 REMOVALS = frozenset({"app_uninstalled", "tokens_revoked"})
@@ -30,9 +31,9 @@ class Lifecycle:
     """Handles the events of all installations."""
 
     def __init__(
-        self, store: Store, workspaces: InstalledWorkspaces, client: AsyncWebClient
+        self, shards: Shards, workspaces: InstalledWorkspaces, client: AsyncWebClient
     ) -> None:
-        self._store = store
+        self._shards = shards
         self._workspaces = workspaces
         self._client = client
 
@@ -56,7 +57,7 @@ class Lifecycle:
         if self._workspaces.is_own(id):
             log.error("own_token_revoked", team=id, reason=why)
             return
-        at, named = _time(body), await self._store.installations.find(id)
+        at, named = _time(body), await self._shards.of(id).installations.find(id)
         installation = named or await self._of_organization(body)
         if installation is not None:
             id = installation.id
@@ -64,10 +65,11 @@ class Lifecycle:
             if await self._is_outdated(installation, at, is_sure=is_sure):
                 log.info("removal_outdated", team=id, reason=why)
                 return
-        if not await self._store.installations.remove(id, at):
+        store = self._shards.of(id)
+        if not await store.installations.remove(id, at):
             return
         self._workspaces.forget(id)
-        stopped = await self._store.team_data.stop_turns(id)
+        stopped = await store.team_data.stop_turns(id)
         log.warning("workspace_removed", team=id, reason=why, stopped=stopped)
 
     async def _of_organization(self, body: Payload) -> Installation | None:
@@ -75,7 +77,7 @@ class Lifecycle:
         enterprise_id = body.get("enterprise_id")
         if not isinstance(enterprise_id, str):
             return None
-        return await self._store.installations.find(enterprise_id)
+        return await self._shards.of(enterprise_id).installations.find(enterprise_id)
 
     async def _is_outdated(self, found: Installation, at: float, *, is_sure: bool) -> bool:
         """Whether the event is of an earlier installation, or of an earlier token of this one: a

@@ -61,15 +61,15 @@ class WorkspaceApp(AsyncApp):
 
 
 def open_app(
-    store: Store,
     timing: SlackTiming,
     tools: ToolSummary,
     accounts: ConnectedAccounts,
     try_key: TryKey,
     models: ListModels,
     workspace: Workspace,
+    store: Store,
 ) -> WorkspaceApp:
-    """The Bolt app of a workspace."""
+    """The Bolt app of a workspace, whose data is in `store`."""
     people, channels = workspace.people, workspace.channels
     rights = Rights(store, people, channels, workspace.settings, look_up_seconds=timing.look_up)
     return build_app(workspace, store, rights, tools, accounts, try_key, models)

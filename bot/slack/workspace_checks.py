@@ -12,8 +12,8 @@ from bot.settings import Settings
 from bot.slack.delivery_notes import NOT_INSTALLED, describe_age
 from bot.slack.scopes import find_missing
 from bot.slack.tokens import is_refused
-from bot.store import Store, open_own_store
 from bot.store.installations import InstallState
+from bot.store.shards import Shards, open_shards
 
 ASKED = 50
 """Tokens that Slack is asked about, newest installations first."""
@@ -40,20 +40,21 @@ class WorkspaceChecks:
     async def workspaces(self) -> Finding:
         """Whether the tokens work and have all scopes, and whether requests found none."""
         try:
-            async with open_own_store(self._settings) as store:
-                return await self._look(store)
+            async with open_shards(self._settings) as shards:
+                return await self._look(shards)
         except StoreUnavailable:
             return skipped("Redis does not answer")
 
-    async def _look(self, store: Store) -> Finding:
-        states = await store.installations.list()
+    async def _look(self, shards: Shards) -> Finding:
+        found = [await store.installations.list() for store in shards]
+        states = {id: state for each in found for id, state in each.items()}
         present = {id: state for id, state in states.items() if not state.removed_at}
         removed = len(states) - len(present)
         text = f"{len(present)} installed" + (f", {removed} removed" if removed else "")
-        refused, incomplete = await self._ask(store, present)
+        refused, incomplete = await self._ask(shards, present)
         if refused:
             return failed(f"{text}; Slack refuses the token of {_some(refused)}", REINSTALL)
-        note = await store.flags.read(NOT_INSTALLED)
+        note = await shards.home.flags.read(NOT_INSTALLED)
         at, _, team = (note or "").partition(" ")
         if note and self._clock() - float(at) < RECENT:
             age = describe_age(self._clock() - float(at))
@@ -63,14 +64,14 @@ class WorkspaceChecks:
         return ok(text)
 
     async def _ask(
-        self, store: Store, states: Mapping[str, InstallState]
+        self, shards: Shards, states: Mapping[str, InstallState]
     ) -> tuple[list[str], list[str]]:
         """The ids of refused tokens, and of those without all scopes."""
         refused, incomplete = [], []
         newest = sorted(states, key=lambda id: -states[id].installed_at)[:ASKED]
         for id in newest:
             try:
-                found = await store.installations.find(id)
+                found = await shards.of(id).installations.find(id)
                 if found is None or await is_refused(self._client, found.token):
                     refused.append(id)
                 elif not find_missing(found.scopes).is_meant:

@@ -9,6 +9,8 @@ from bot.settings import Settings
 from bot.slack.channels import Channels
 from bot.slack.client import GuardedClient, Identity
 from bot.slack.people import People
+from bot.store import Store
+from bot.store.shards import Shards
 from bot.store.workspace_settings import LIMITS, WorkspaceSettings
 from bot.timing import SlackTiming
 
@@ -115,26 +117,40 @@ def _limit(operators: Settings, own: WorkspaceSettings, name: str) -> float | No
 
 
 class PerWorkspace(Generic[T]):
-    """Something that each workspace has one of, built when it is first needed."""
+    """Something that each workspace has one of, built when it is first needed.
 
-    def __init__(self, workspaces: Workspaces, build: Callable[[Workspace], T]) -> None:
+    It uses the shard of the id under which the workspace is looked up, where that id's threads are:
+    one workspace may be found by its own id and by its organization's.
+    """
+
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        shards: Shards,
+        build: Callable[[Workspace, Store], T],
+        most: int = MOST_BUILT,
+    ) -> None:
+        """`most` are kept."""
         self._workspaces = workspaces
+        self._shards = shards
         self._build = build
-        self._built: OrderedDict[str, tuple[Workspace, T]] = OrderedDict()
+        self._most = most
+        self._built: OrderedDict[tuple[str, int], tuple[Workspace, T]] = OrderedDict()
 
     async def find(self, id: str) -> T | None:
         """That of a workspace, or None if the bot is not installed there. Raises
         StoreUnavailable."""
         workspace = await self._workspaces.find(id)
-        return None if workspace is None else self.of(workspace)
+        return None if workspace is None else self.of(workspace, self._shards.of(id))
 
-    def of(self, workspace: Workspace) -> T:
-        """That of a workspace; after a reinstallation it is another one."""
-        known = self._built.get(workspace.id)
+    def of(self, workspace: Workspace, store: Store) -> T:
+        """That of a workspace in a shard; after a reinstallation it is another one."""
+        key = workspace.id, store.number
+        known = self._built.get(key)
         if known is None or known[0] is not workspace:
-            known = self._built[workspace.id] = workspace, self._build(workspace)
-        self._built.move_to_end(workspace.id)
-        if len(self._built) > MOST_BUILT:
+            known = self._built[key] = workspace, self._build(workspace, store)
+        self._built.move_to_end(key)
+        if len(self._built) > self._most:
             self._built.popitem(last=False)
         return known[1]
 

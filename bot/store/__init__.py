@@ -1,14 +1,13 @@
 """The store: everything that outlives a process, in Redis. The only folder that imports redis."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from redis.asyncio import Redis
 
 from bot.sealing import Keyring
-from bot.settings import Settings
 from bot.store.approvals import Approval, Approvals, Decision, Pending, Requested
 from bot.store.archive import Archive
 from bot.store.audit import AuditLine, AuditTrail
@@ -26,7 +25,7 @@ from bot.store.claims import (
     ThreadState,
     Wait,
 )
-from bot.store.connection import Confirm, Connection, open_connection
+from bot.store.connection import Confirm, Connection, Server
 from bot.store.conversations import Conversations
 from bot.store.dead import DeadLetter, DeadLetters
 from bot.store.feedback import Feedback, FeedbackBook
@@ -41,6 +40,7 @@ from bot.store.lease import Leases
 from bot.store.pace import Pace
 from bot.store.record_space import RecordSpace
 from bot.store.redelivery import Redelivery
+from bot.store.roster import Roster
 from bot.store.routing import Address, Background, Routed, Routing
 from bot.store.sealed import Sealed
 from bot.store.sockets import Sockets
@@ -94,22 +94,28 @@ __all__ = [
     "Wait",
     "Workers",
     "current_turn",
+    "make_store",
     "open_store",
 ]
 
 PULSE_CONNECTIONS = 2
+"""For the heartbeat and the blocking read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The bot's data in Redis. Every call raises StoreUnavailable while Redis is unreachable."""
+    """The bot's data in Redis, or one shard of it. Every call raises StoreUnavailable while Redis
+    is unreachable."""
 
+    number: int
+    """Of the shard, from 0."""
     connection: Connection
     keys: Keys
     inbox: Inbox
     routing: Routing
     redelivery: Redelivery
     workers: Workers
+    roster: Roster
     turns: Turns
     conversations: Conversations
     dead: DeadLetters
@@ -141,26 +147,15 @@ class Store:
         """Ping Redis. Raises StoreUnavailable."""
         await self.connection.execute("PING")
 
+    async def server_id(self) -> str:
+        """What tells the server from others, until it restarts."""
+        info = await self.connection.execute("INFO", "server")
+        return str(info.get("run_id", ""))
+
     async def now(self) -> float:
         """The time by Redis's clock, which stamps the last use of conversations."""
         seconds, microseconds = await self.connection.execute("TIME")
         return int(seconds) + int(microseconds) / 1e6
-
-
-def open_own_store(
-    settings: Settings, timing: StoreTiming = StoreTiming()
-) -> AbstractAsyncContextManager[Store]:
-    """Open the store that the settings name."""
-    return open_store(
-        settings.redis_url,
-        prefix=settings.bot_redis_prefix,
-        tls_verify=settings.redis_tls_verify,
-        connections=settings.bot_redis_connections,
-        timing=timing,
-        confirm=settings.bot_redis_confirm,
-        audit_days=settings.bot_audit_days,
-        keyring=settings.keyring,
-    )
 
 
 @asynccontextmanager
@@ -175,54 +170,70 @@ async def open_store(
     confirm: Confirm = "",
     keyring: Keyring = Keyring(),
 ) -> AsyncIterator[Store]:
-    """Open the store at a `redis://`, `rediss://` or `unix://` address.
+    """Open one store at a `redis://`, `rediss://` or `unix://` address; `bot.store.shards` opens
+    those that the settings name.
 
     Redis need not be running yet: connections are opened on demand and reopened after a failure.
     Raises ConfigError if `url` cannot be read.
     """
     keys = Keys(prefix)
+    open_server = partial(Server, url, tls_verify=tls_verify, timing=timing, confirm=confirm)
     # A worker's heartbeat and its blocking read must not queue behind the calls of its turns.
-    open_to_url = partial(
-        open_connection, url, keys, tls_verify=tls_verify, timing=timing, confirm=confirm
-    )
-    pulse = open_to_url(connections=PULSE_CONNECTIONS)
-    connection = open_to_url(connections=connections - PULSE_CONNECTIONS)
+    pulse = open_server(connections=PULSE_CONNECTIONS)
+    calls = open_server(connections=connections - PULSE_CONNECTIONS)
+    try:
+        yield make_store(
+            calls.connect(keys), pulse.connect(keys), keys, audit_days=audit_days, keyring=keyring
+        )
+    finally:
+        await calls.close()
+        await pulse.close()
+
+
+def make_store(
+    connection: Connection,
+    pulse: Connection,
+    keys: Keys,
+    *,
+    audit_days: int = 0,
+    keyring: Keyring = Keyring(),
+    number: int = 0,
+) -> Store:
+    """The store of some keys. `pulse` is for a worker's heartbeat and its blocking read."""
     conversations = Conversations(connection, keys)
     sealed = Sealed(connection, keys, keyring)
     seen, redelivery = SeenBeats(), Redelivery(connection, keys)
     inbox = Inbox(connection, pulse, keys, seen=seen, redelivery=redelivery)
     archive, feedback = Archive(connection, keys), FeedbackBook(connection, keys)
     dead = DeadLetters(connection, keys)
-    try:
-        yield Store(
-            connection=connection,
-            keys=keys,
-            inbox=inbox,
-            routing=Routing(connection, keys, redelivery=redelivery),
-            redelivery=redelivery,
-            workers=Workers(pulse, keys, seen),
-            turns=Turns(connection, conversations),
-            conversations=conversations,
-            dead=dead,
-            circuits=Circuits(connection, keys),
-            pace=Pace(connection, keys),
-            flags=Flags(connection, keys),
-            spending=Spending(connection, keys),
-            channels=Channels(connection, keys),
-            feedback=feedback,
-            archive=archive,
-            leases=Leases(connection, keys),
-            sockets=Sockets(connection, keys),
-            audit=AuditTrail(connection, keys, audit_days),
-            approvals=Approvals(connection, keys, redelivery),
-            backup=Backup(connection, keys),
-            hold=LegalHold(connection, keys, inbox, archive, conversations),
-            space=RecordSpace(connection, keys),
-            sealed=sealed,
-            team_data=TeamData(connection, keys, inbox, archive, feedback, dead, sealed),
-            workspaces=WorkspaceBook(connection, keys, sealed),
-            installations=Installations(connection, keys, sealed),
-        )
-    finally:
-        await connection.close()
-        await pulse.close()
+    return Store(
+        number=number,
+        connection=connection,
+        keys=keys,
+        inbox=inbox,
+        routing=Routing(connection, keys, redelivery=redelivery),
+        redelivery=redelivery,
+        workers=Workers(pulse, keys, seen),
+        roster=Roster(pulse),
+        turns=Turns(connection, conversations),
+        conversations=conversations,
+        dead=dead,
+        circuits=Circuits(connection, keys),
+        pace=Pace(connection, keys),
+        flags=Flags(connection, keys),
+        spending=Spending(connection, keys),
+        channels=Channels(connection, keys),
+        feedback=feedback,
+        archive=archive,
+        leases=Leases(connection, keys),
+        sockets=Sockets(connection, keys),
+        audit=AuditTrail(connection, keys, audit_days),
+        approvals=Approvals(connection, keys, redelivery),
+        backup=Backup(connection, keys),
+        hold=LegalHold(connection, keys, inbox, archive, conversations),
+        space=RecordSpace(connection, keys),
+        sealed=sealed,
+        team_data=TeamData(connection, keys, inbox, archive, feedback, dead, sealed),
+        workspaces=WorkspaceBook(connection, keys, sealed),
+        installations=Installations(connection, keys, sealed),
+    )

@@ -36,7 +36,7 @@ OF_A_THREAD = frozenset(
 OF_THE_MOMENT = frozenset(
     {
         *("ready", "later", "interrupts", "workers", "sockets", "lease", "doctor", "recover"),
-        *("pace", "places", "rest", "requests", "epoch"),
+        *("pace", "places", "rest", "requests", "epoch", "roster", "shards"),
     }
 )
 """Families that are not read: they are rebuilt, or mean nothing after a restore."""
@@ -61,37 +61,50 @@ class Backup:
     async def write(self, path: Path) -> Copied:
         """Write a new file. Raises UnusableBackup, also if another server took over meanwhile: a
         scan cannot be continued there."""
-        server = await self._server()
-        at = self._now = await self._time()
+        at = await self._time()
         with writing(path) as writer:
             writer.header(at)
-            await self._write_threads(writer)
-            await self._write_audit(writer)
-            await self._write_others(writer)
-            if await self._server() != server:
-                raise UnusableBackup("another Redis server took over meanwhile; run it again")
+            await self.add_to(writer)
         return Copied(at, writer.keys)
+
+    async def add_to(self, writer: Writer) -> None:
+        """Write all keys. Raises UnusableBackup like `write`."""
+        server = await self._server()
+        self._now = await self._time()
+        await self._write_threads(writer)
+        await self._write_audit(writer)
+        await self._write_others(writer)
+        if await self._server() != server:
+            raise UnusableBackup("another Redis server took over meanwhile; run it again")
 
     async def restore(self, path: Path) -> Copied:
         """Write a file's keys into an empty Redis, and mark that the state is an older one.
 
         Raises UnusableBackup if Redis holds keys of the bot, or if the file is damaged.
         """
-        copied = Copied(at=read_header(path))
+        copied = Copied(at=read_header(path).at)
+        await self.need_empty()
+        for lines in by_size(read_lines(path)):
+            await self.put(lines)
+            copied.keys += sum(not line.more for line in lines)
+        await self.mark_as_older()
+        return copied
+
+    async def need_empty(self) -> None:
+        """Raises UnusableBackup if Redis holds keys of the bot. Call it before `put`."""
         async for found in self._scan():
-            if any(self._family(key) not in ("doctor", "lease") for key in found):
+            if any(self._family(key) not in ("doctor", "lease", "shards") for key in found):
                 raise UnusableBackup(
                     f"Redis holds keys of the bot ({self._keys.name('')}*): stop all processes, "
                     "and restore into an empty database or under another BOT_REDIS_PREFIX"
                 )
         self._now = await self._time()
-        for lines in _by_size(read_lines(path)):
-            await self._connection.execute_many([c for line in lines for c in self._commands(line)])
-            copied.keys += sum(not line.more for line in lines)
-        await self._mark_as_older()
-        return copied
 
-    async def _mark_as_older(self) -> None:
+    async def put(self, lines: Sequence[Line]) -> None:
+        """Write the keys of some lines."""
+        await self._connection.execute_many([c for line in lines for c in self._commands(line)])
+
+    async def mark_as_older(self) -> None:
         """What was done after the backup is unknown: see `bot.store.recovery`."""
         keys = self._keys
         await self._connection.execute_many(
@@ -228,7 +241,7 @@ def _additions(
         yield {"hash": "HSET", "list": "RPUSH", "set": "SADD"}[type_], key, *values
 
 
-def _by_size(lines: Iterable[Line]) -> Iterator[list[Line]]:
+def by_size(lines: Iterable[Line]) -> Iterator[list[Line]]:
     """Lines in lists that are no longer than a page, and no larger than `BYTES` and one line."""
     some: list[Line] = []
     length = 0

@@ -8,6 +8,9 @@
 Keys are without their prefix. `expires` is in epoch milliseconds. `values` is a flat list: of a
 hash `field, value, …`, of a sorted set `member, score, …`, of a stream `id, [field, value, …], …`.
 A line with `more` adds to what is there; one without replaces it.
+
+The file of a deployment with several shards has version 2, `"shards": N` in its first line, and a
+line `{"shard": 0}` before the keys of each shard.
 """
 
 import gzip
@@ -23,7 +26,7 @@ from typing import Any
 from bot.errors import BotError
 
 FORMAT = "threadbot-backup"
-VERSION = 1
+VERSION, VERSION_SHARDS = 1, 2
 
 
 class UnusableBackup(BotError):
@@ -49,9 +52,17 @@ class Writer:
         self._hash = hashlib.sha256()
         self.lines = self.keys = 0
 
-    def header(self, at: float) -> None:
+    def header(self, at: float, shards: int = 1) -> None:
         """`at`: Redis's time of the backup."""
-        self._write({"format": FORMAT, "version": VERSION, "at": at})
+        fields = {"format": FORMAT, "version": VERSION, "at": at}
+        if shards > 1:
+            fields |= {"version": VERSION_SHARDS, "shards": shards}
+        self._write(fields)
+
+    def begin_shard(self, number: int) -> None:
+        """The keys that follow are those of this shard."""
+        self._write({"shard": number})
+        self.lines += 1
 
     def add(self, line: Line) -> None:
         """Append a line."""
@@ -97,38 +108,55 @@ def writing(path: Path) -> Iterator[Writer]:
         partial.unlink(missing_ok=True)
 
 
-def read_header(path: Path) -> float:
-    """The time of a backup that is complete and of a version that we know. Reads the whole file.
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line. `at`: Redis's time of the backup, in epoch seconds."""
+
+    at: float
+    shards: int = 1
+
+
+def read_header(path: Path) -> Header:
+    """The first line of a backup that is complete and of a version that we know. Reads the whole
+    file.
 
     Raises UnusableBackup.
     """
-    hash_, count, before, at = hashlib.sha256(), -1, b"", 0.0
+    hash_, count, before, header = hashlib.sha256(), -1, b"", Header(0.0)
     for text in _lines(path):
         if count < 0:
-            at = _time_of(_parse(text))
+            header = _header_of(_parse(text))
         if before:
             hash_.update(before)
         before, count = text, count + 1
     end = _parse(before) if count > 0 else {}
     if end.get("end") != count - 1 or end.get("sha256") != hash_.hexdigest():
         raise UnusableBackup("the file is incomplete or damaged")
-    return at
+    return header
 
 
 def read_lines(path: Path) -> Iterator[Line]:
     """The lines of a file that `read_header` has accepted."""
+    return (line for _, line in read_shards(path))
+
+
+def read_shards(path: Path) -> Iterator[tuple[int, Line]]:
+    """The lines, each with the number of its shard."""
+    shard = 0
     for number, text in enumerate(_lines(path)):
         fields = _parse(text)
-        if number and "end" not in fields:
-            yield Line(**fields)
+        if "shard" in fields:
+            shard = int(fields["shard"])
+        elif number and "end" not in fields:
+            yield shard, Line(**fields)
 
 
-def _time_of(header: dict[str, Any]) -> float:
-    if header.get("format") != FORMAT:
+def _header_of(fields: dict[str, Any]) -> Header:
+    if fields.get("format") != FORMAT:
         raise UnusableBackup("the file is no backup of this program")
-    if header.get("version") != VERSION:
-        raise UnusableBackup(f"a newer release wrote the file (version {header.get('version')})")
-    return float(header["at"])
+    if fields.get("version") not in (VERSION, VERSION_SHARDS):
+        raise UnusableBackup(f"a newer release wrote the file (version {fields.get('version')})")
+    return Header(float(fields["at"]), int(fields.get("shards", 1)))
 
 
 def _lines(path: Path) -> Iterator[bytes]:

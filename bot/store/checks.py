@@ -1,28 +1,26 @@
 """The checks of Redis for `bot doctor`. INFO alone is enough where a host forbids CONFIG."""
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from redis.exceptions import ResponseError
 
 from bot.checks import (
     Check,
     Finding,
+    Repair,
     failed,
     judge_clock,
     ok,
     skipped,
-    warning,
 )
 from bot.errors import StoreUnavailable
 from bot.settings import Settings
+from bot.settings.addresses import split_addresses
 from bot.store.claims import pairs
-from bot.store.connection import Connection
-from bot.store.hold import read_time
-from bot.store.inbox import Inbox
+from bot.store.connection import Server
 from bot.store.judge import (
     Info,
     judge_connections,
@@ -33,14 +31,13 @@ from bot.store.judge import (
     judge_version,
 )
 from bot.store.keys import Keys
+from bot.store.layout import Layout
 from bot.store.record_space import RecordSpace, judge_memory
-from bot.store.repairs import connect, first_line, set_on_server, speaks_plain
-from bot.store.sealed import Sealed
+from bot.store.repairs import first_line, set_on_server, speaks_plain
+from bot.store.shard_checks import Place, ShardChecks
 from bot.store.topology_check import TopologyCheck
 
 CLOCK_SECONDS = 30.0
-WAITING_TOO_LONG = 60.0
-START_WORKER = "start one: `bot worker`, or `bot run` for everything in one process"
 
 _FIXES = (
     (
@@ -75,29 +72,45 @@ _FIX_UNREACHABLE = "is REDIS_URL right, is the server running, may this machine 
 async def open_checks(
     settings: Settings, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[tuple[Check, ...]]:
-    """The checks, over one connection."""
-    connection = connect(settings)
-    try:
-        yield RedisChecks(connection, settings, clock).all()
-    finally:
-        await connection.close()
+    """The checks of each server, over one connection to it."""
+    urls = split_addresses(settings.redis_url)
+    async with AsyncExitStack() as stack:
+        places = [_open_place(settings, urls, at, stack) for at in range(len(urls))]
+        yield tuple(
+            check for place in places for check in RedisChecks(place, settings, clock).all()
+        )
+
+
+def _open_place(settings: Settings, urls: Sequence[str], at: int, stack: AsyncExitStack) -> Place:
+    server = Server(urls[at], tls_verify=settings.redis_tls_verify, connections=1)
+    stack.push_async_callback(server.close)
+    own, count = Keys(settings.bot_redis_prefix), settings.bot_shards
+    layout = Layout(server.connect(own), own, shards=count, place=at + 1, servers=len(urls))
+    each = {number: own.of_shard(number, count) for number in range(at, count, len(urls))}
+    shards = {number: (server.connect(keys), keys) for number, keys in each.items()}
+    return Place(urls[at], shards, layout, at + 1, len(urls))
 
 
 class RedisChecks:
-    """The checks of one Redis server."""
+    """The checks of one Redis server, and of the shards on it."""
 
-    def __init__(
-        self, connection: Connection, settings: Settings, clock: Callable[[], float]
-    ) -> None:
-        self._connection = connection
+    def __init__(self, place: Place, settings: Settings, clock: Callable[[], float]) -> None:
+        self._place = place
+        self._connection, self._keys = next(iter(place.shards.values()))
         self._settings = settings
-        self._keys = Keys(settings.bot_redis_prefix)
         self._clock = clock
         self._info: Info = {}
 
     def all(self) -> tuple[Check, ...]:
         """In the order in which a reader needs them."""
-        needs = ("redis",)
+        suffix, checks = self._place.suffix, self._all()
+        return tuple(
+            Check(check.name + suffix, check.look, tuple(name + suffix for name in check.needs))
+            for check in checks
+        )
+
+    def _all(self) -> tuple[Check, ...]:
+        needs, on_shards = ("redis",), ShardChecks(self._place, self._settings)
         return (
             Check("redis", self.server),
             Check("redis tls", self.tls),
@@ -108,15 +121,16 @@ class RedisChecks:
             Check("redis persistence", self.persistence, needs),
             Check("redis connections", self.connections, needs),
             Check("redis clock", self.time, needs),
-            Check("worker", self.worker, (*needs, "redis writes")),
-            Check("queue", self.queue, (*needs, "redis writes")),
-            Check("encryption", self.encryption, needs),
-            Check("legal hold", self.hold, needs),
+            Check("shards", on_shards.layout, (*needs, "redis writes")),
+            Check("worker", on_shards.worker, (*needs, "redis writes")),
+            Check("queue", on_shards.queue, (*needs, "redis writes")),
+            Check("encryption", on_shards.encryption, needs),
+            Check("legal hold", on_shards.hold, needs),
         )
 
     async def server(self) -> Finding:
         """Whether the server is reachable and recent enough."""
-        if await speaks_plain(self._settings.redis_url):
+        if await speaks_plain(self._place.url):
             text = "REDIS_URL begins with rediss://, but the port speaks no TLS"
             return failed(text, "begin REDIS_URL with redis://, or give the port that speaks TLS")
         try:
@@ -127,7 +141,7 @@ class RedisChecks:
 
     async def tls(self) -> Finding:
         """Whether the connection is encrypted."""
-        return judge_tls(self._settings.redis_url, verified=self._settings.redis_tls_verify)
+        return judge_tls(self._place.url, verified=self._settings.redis_tls_verify)
 
     async def topology(self) -> Finding:
         """Whether another server could take over, and what the address leads to."""
@@ -151,9 +165,7 @@ class RedisChecks:
         finding = judge_eviction(self._info)
         if finding.level not in ("failed", "warning") or "maxmemory-policy" not in finding.fix:
             return finding
-        return replace(
-            finding, repair=set_on_server(self._settings, "maxmemory-policy", "noeviction")
-        )
+        return replace(finding, repair=self._set("maxmemory-policy", "noeviction"))
 
     async def room(self) -> Finding:
         """How many more turns fit into the memory."""
@@ -168,7 +180,7 @@ class RedisChecks:
         )
         if "appendonly yes" not in finding.fix:
             return finding
-        return replace(finding, repair=set_on_server(self._settings, "appendonly", "yes"))
+        return replace(finding, repair=self._set("appendonly", "yes"))
 
     async def connections(self) -> Finding:
         """Whether the server allows the connections of all processes of a deploy."""
@@ -185,47 +197,8 @@ class RedisChecks:
         harm = "ages and deadlines of messages will be wrong"
         return judge_clock("Redis", theirs, self._clock(), CLOCK_SECONDS, harm)
 
-    async def queue(self) -> Finding:
-        """Whether messages wait too long or were given up."""
-        depth = await Inbox(self._connection, self._connection, self._keys).depth()
-        text = f"{depth.waiting} waiting, {depth.claimed} at work, {depth.workers} workers"
-        if depth.oldest_age > WAITING_TOO_LONG:
-            fix = "see the worker's log" if depth.workers else START_WORKER
-            return warning(f"{text}; the oldest waits for {depth.oldest_age:.0f} s", fix)
-        if depth.dead:
-            fix = "`bot dead list` says why they were given up, `bot dead retry` tries again"
-            return warning(f"{text}; {depth.dead} dead letters", fix)
-        return ok(text)
-
-    async def worker(self) -> Finding:
-        """Whether a worker lives that answers what comes."""
-        count = (await Inbox(self._connection, self._connection, self._keys).depth()).workers
-        if not count:
-            return warning("none is running: messages are stored, not answered", START_WORKER)
-        return ok(f"{count} running")
-
-    async def encryption(self) -> Finding:
-        """Whether the stored secrets can be opened, all with the newest key."""
-        keyring = self._settings.keyring
-        sealed = Sealed(self._connection, self._keys, keyring)
-        if unreadable := await sealed.unreadable():
-            (first, reason), *more = unreadable.items()
-            text = f"{first}: {reason}" + (f" (and {len(more)} more)" if more else "")
-            return failed(text, "add the key that encrypted them to BOT_ENCRYPTION_KEYS")
-        if old := await sealed.count_old():
-            return warning(f"{old} secrets are encrypted with an older key", "bot keys rotate")
-        return ok(f"with key {keyring.ids[0]}" if keyring.ids else "no key, and no stored secret")
-
-    async def hold(self) -> Finding:
-        """Whether deletions wait for the end of a legal hold, which is easily forgotten."""
-        since, kept = await self._connection.execute_many(
-            [("GET", self._keys.hold), ("HLEN", self._keys.held)]
-        )
-        if since is None:
-            return ok("none")
-        day = datetime.fromtimestamp(read_time(since), UTC).strftime("%Y-%m-%d")
-        text = f"on since {day}: nothing is deleted, and {kept} deletions wait"
-        return warning(text, "`bot hold end` when it is over")
+    def _set(self, name: str, value: str) -> Repair:
+        return set_on_server(self._place.url, self._settings, name, value)
 
     async def _config(self, name: str) -> str | None:
         """A setting of the server; None where CONFIG is forbidden."""

@@ -22,9 +22,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from bot.errors import StoreUnavailable, Superseded
 from bot.models import Thread
+from bot.settings.addresses import Address
 from bot.store.keys import Keys
 from bot.store.scripts import Call, Command, Script, Values, load, source_of
-from bot.store.topology import Topology, open_topology
+from bot.store.topology import Topologies, Topology
 from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.timing import StoreTiming
@@ -48,6 +49,8 @@ _CORRUPT = re.compile(r"CORRUPT <(.+?)>")
 
 
 Confirm = Literal["", "replica", "disk", "both"]
+Admit = Callable[[], Awaitable[None]]
+"""Raises StoreUnavailable while the keys must not be used."""
 CONFIRMED_SECONDS = 60
 CONFIRMATIONS: dict[Confirm, tuple[str | int, ...]] = {
     "": (),
@@ -61,26 +64,52 @@ class NoGroup(Exception):
     """The stream or its consumer group is gone: the data was lost."""
 
 
-def open_connection(
-    url: str,
-    keys: Keys,
-    *,
-    tls_verify: bool,
-    connections: int,
-    timing: StoreTiming = StoreTiming(),
-    confirm: Confirm = "",
-) -> "Connection":
-    """A client with a limited number of connections to a server, each opened on demand.
+class Server:
+    """The connections of this process to one address, which all shards there share.
 
-    The pool checks a connection before lending it, so that one closed by the server (Heroku: after
-    300 idle seconds) is reopened. redis-py's own retries and health checks are off: they trigger
-    each other endlessly when a server refuses new connections. Raises ConfigError if `url`
-    cannot be read.
+    At most `connections` are opened to a server, each on demand. The pool checks a connection
+    before lending it, so that one closed by the server (Heroku: after 300 idle seconds) is
+    reopened. redis-py's own retries and health checks are off: they trigger each other endlessly
+    when a server refuses new connections. Raises ConfigError if `url` cannot be read.
     """
-    topology = open_topology(
-        url, keys.name(""), tls_verify=tls_verify, connections=connections, timing=timing
-    )
-    return Connection(topology, keys, connections, timing, confirm)
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        tls_verify: bool,
+        connections: int,
+        timing: StoreTiming = StoreTiming(),
+        confirm: Confirm = "",
+    ) -> None:
+        self._topologies = Topologies(
+            url, tls_verify=tls_verify, connections=connections, timing=timing
+        )
+        # The pool's own queue is unfair: under load some callers would starve.
+        self._free = asyncio.Semaphore(connections)
+        self._timing = timing
+        self._confirm = confirm
+
+    @property
+    def address(self) -> Address:
+        return self._topologies.address
+
+    def connect(self, keys: Keys, admit: Admit | None = None) -> "Connection":
+        """The access to some keys. `admit` is awaited before each call."""
+        topology = self._topologies.of(keys.name(""))
+        return Connection(topology, keys, self._free, self._timing, self._confirm, admit)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._topologies.close()
+
+
+def open_connection(
+    url: str, keys: Keys, *, tls_verify: bool, connections: int, timing: StoreTiming = StoreTiming()
+) -> "Connection":
+    """A connection that shares nothing, to be closed. Raises ConfigError if `url` cannot be
+    read."""
+    return Server(url, tls_verify=tls_verify, connections=connections, timing=timing).connect(keys)
 
 
 class Connection:
@@ -94,15 +123,17 @@ class Connection:
         self,
         topology: Topology,
         keys: Keys,
-        connections: int,
+        free: asyncio.Semaphore,
         timing: StoreTiming,
         confirm: Confirm = "",
+        admit: Admit | None = None,
     ) -> None:
+        """`free` counts the connections that may be used now."""
         self.topology = topology
         self.timing = timing
         self._keys = keys
-        # The pool's own queue is unfair: under load some callers would starve.
-        self._free = asyncio.Semaphore(connections)
+        self._free = free
+        self._admit = admit
         self._confirmation = CONFIRMATIONS[confirm]
 
     @property
@@ -265,6 +296,8 @@ class Connection:
         refused. A call that timed out is not repeated: the server is overloaded.
         """
         repeated: Counter[str] = Counter()
+        if self._admit is not None:
+            await self._admit()
         try:
             while True:
                 try:

@@ -103,6 +103,10 @@ FAMILIES = {
     "sockets": Family(
         "zset", "Socket Mode connections by the end of their lease", "a minute", "web", expires=True
     ),
+    "roster": Family(
+        "zset", "workers that serve a server's shards", "8 s", "workers", expires=True
+    ),
+    "shards": Family("string", "number of shards and of servers", "for ever", "one value"),
     "recover": Family(
         "string", "places of threads were lost", "until recovered", "one value", expires=True
     ),
@@ -143,9 +147,13 @@ def render_families() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of one bot. `Keys("bot").ready` is `{bot}:ready`."""
+    """The keys of one bot, or of one of its shards. `Keys("bot").ready` is `{bot}:ready`."""
 
     prefix: str
+
+    def of_shard(self, number: int, count: int) -> "Keys":
+        """The keys of one shard of `count`: `{bot:5}:ready`; a single one has those of the bot."""
+        return self if count == 1 else Keys(f"{self.prefix}:{number}")
 
     def name(self, *parts: str) -> str:
         """A pattern for all keys of this bot."""
@@ -193,6 +201,17 @@ class Keys:
     def pulse(self) -> str:
         """Hash: the first and the last heartbeat of any worker, and since when leases count."""
         return self.name("pulse")
+
+    @property
+    def roster(self) -> str:
+        """Sorted set of the worker processes that share the shards of this server."""
+        return self.name("roster")
+
+    @property
+    def shards(self) -> str:
+        """How many shards there are and over how many servers they are spread: see
+        `bot.store.layout`."""
+        return self.name("shards")
 
     @property
     def epoch(self) -> str:

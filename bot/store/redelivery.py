@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from operator import itemgetter
 
 from bot.errors import StoreUnavailable
@@ -17,6 +18,8 @@ from bot.telemetry.log import log
 
 REMEMBERED = 1_000
 REMEMBERED_SECONDS = 300.0
+SELDOM = 10
+"""How much less often Redis is asked while nothing is remembered."""
 
 Deliver = Callable[[], Awaitable[object]]
 
@@ -30,6 +33,8 @@ class Redelivery:
         self._keys = keys
         self._recent: deque[tuple[float, Deliver]] = deque(maxlen=REMEMBERED)
         self._aside: deque[tuple[float, Deliver]] = deque(maxlen=REMEMBERED)
+        self._kept = (self._recent, self._aside)
+        self._delivered = asyncio.Event()
 
     def remember(self, deliver: Deliver, *, aside: bool = False) -> None:
         """Keep a delivery to repeat; deliveries are idempotent.
@@ -40,6 +45,7 @@ class Redelivery:
         while recent and recent[0][0] < now - REMEMBERED_SECONDS:
             recent.popleft()
         recent.append((now, deliver))
+        self._delivered.set()
 
     async def watch(self) -> None:
         """Redeliver whenever an older state is noticed, until cancelled."""
@@ -52,14 +58,25 @@ class Redelivery:
                 known = restored_at
             except StoreUnavailable as error:
                 log.debug("redelivery_delayed", error=str(error))
-            await asyncio.sleep(self._connection.timing.restore_check)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Until the next look, which comes seldom while there is nothing to deliver again."""
+        pause, now = self._connection.timing.restore_check, time.monotonic()
+        if any(each and each[-1][0] > now - REMEMBERED_SECONDS for each in self._kept):
+            await asyncio.sleep(pause)
+            return
+        self._delivered.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SELDOM * pause):
+                await self._delivered.wait()
 
     async def _restored_at(self) -> str:
         return await self._connection.execute("HGET", self._keys.pulse, "restored_at") or ""
 
     async def redeliver(self) -> None:
         """Repeat all deliveries in their order."""
-        recent = sorted([*self._recent, *self._aside], key=itemgetter(0))
+        recent = sorted((each for kept in self._kept for each in kept), key=itemgetter(0))
         log.warning("messages_redelivered", messages=len(recent))
         for _, deliver in recent:
             await deliver()

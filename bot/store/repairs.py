@@ -16,20 +16,15 @@ PLAIN_SECONDS = 3.0
 SAMPLE = 1000
 
 
-def connect(settings: Settings) -> Connection:
-    """One connection, to be closed by the caller."""
-    keys = Keys(settings.bot_redis_prefix)
-    verify = settings.redis_tls_verify
-    return open_connection(settings.redis_url, keys, tls_verify=verify, connections=1)
-
-
-def set_on_server(settings: Settings, name: str, value: str) -> Repair:
-    """A repair that changes a setting of the server, unless the server is shared."""
+def set_on_server(url: str, settings: Settings, name: str, value: str) -> Repair:
+    """A repair that changes a setting of the server at an address, unless the server is shared."""
 
     async def repair() -> str:
-        connection = connect(settings)
+        keys = Keys(settings.bot_redis_prefix)
+        verify = settings.redis_tls_verify
+        connection = open_connection(url, keys, tls_verify=verify, connections=1)
         try:
-            if await _is_shared(connection, Keys(settings.bot_redis_prefix)):
+            if await _is_shared(connection, keys):
                 raise RepairFailed("this Redis holds the keys of others, too")
             return await _change(connection, name, value)
         except (ResponseError, StoreUnavailable) as error:
@@ -45,7 +40,12 @@ async def _is_shared(connection: Connection, keys: Keys) -> bool:
     info = await connection.execute("INFO", "keyspace")
     databases = [name for name in info if re.fullmatch(r"db\d+", name)]
     _, found = await connection.execute("SCAN", 0, "COUNT", SAMPLE)
-    return len(databases) > 1 or any(not str(key).startswith(keys.name("")) for key in found)
+    return len(databases) > 1 or any(not _is_own(str(key), keys) for key in found)
+
+
+def _is_own(key: str, keys: Keys) -> bool:
+    """Whether it is a key of the bot, or of one of its shards."""
+    return re.match(rf"\{{{re.escape(keys.prefix)}(:\d+)?\}}:", key) is not None
 
 
 async def _change(connection: Connection, name: str, value: str) -> str:

@@ -1,7 +1,7 @@
 """Which server holds our keys: the only one, the primary that Sentinels watch, or the node of a
 cluster that owns our slot.
 
-All keys of a store have one hash tag, so they are in one slot and at any time on one server. A
+All keys of a shard have one hash tag, so they are in one slot and at any time on one server. A
 `Topology` finds that server and the connection talks to it like to a plain one. It therefore may
 pipeline scripts, wait for replicas on the connection of the write, and scan.
 """
@@ -64,36 +64,58 @@ class Topology(ABC):
         """Close all connections."""
 
 
-def open_topology(
-    url: str, key: str, *, tls_verify: bool, connections: int, timing: StoreTiming
-) -> Topology:
-    """The topology at an address, with at most `connections` to a server. `key` is one of our keys.
+class Topologies:
+    """The topology of each hash tag at one address; they share connections, `connections` at most
+    to a server.
 
     Raises ConfigError if `url` cannot be read.
     """
-    options: dict[str, Any] = {
-        "max_connections": connections,
-        "socket_timeout": None,
-        "socket_connect_timeout": timing.connect_timeout,
-        "health_check_interval": 0,
-        "decode_responses": True,
-        "protocol": 2,
-        "retry": Retry(NoBackoff(), 0),
-    }
-    if not tls_verify:
-        options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
-    try:
-        address = parse_address(url)
-        if address.kind == "server":
-            return OneServer(_pool_of_url(address, options))
-    except ValueError:
-        # The text of redis-py's error may contain part of the password.
-        raise ConfigError("REDIS_URL", "is not a valid address of a Redis server") from None
-    if address.kind == "cluster" and key.startswith("{}"):
-        raise ConfigError("BOT_REDIS_PREFIX", "must not be empty or begin with }: it is a hash tag")
-    if address.kind == "sentinel":
-        return Sentinels(address, options, timing)
-    return Cluster(address, options, timing.connect_timeout, key_slot(key.encode()))
+
+    def __init__(self, url: str, *, tls_verify: bool, connections: int, timing: StoreTiming):
+        self._options: dict[str, Any] = {
+            "max_connections": connections,
+            "socket_timeout": None,
+            "socket_connect_timeout": timing.connect_timeout,
+            "health_check_interval": 0,
+            "decode_responses": True,
+            "protocol": 2,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        if not tls_verify:
+            self._options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
+        self._timing = timing
+        self._clients = Clients()
+        self._topologies: dict[int, Topology] = {}
+        try:
+            self.address = parse_address(url)
+            if self.address.kind == "server":
+                self._topologies[0] = OneServer(_pool_of_url(self.address, self._options))
+        except ValueError:
+            # The text of redis-py's error may contain part of the password.
+            raise ConfigError("REDIS_URL", "is not a valid address of a Redis server") from None
+
+    def of(self, key: str) -> Topology:
+        """The topology that leads to a key. Raises ConfigError for a key without a hash tag."""
+        slot = 0
+        if self.address.kind == "cluster":
+            if key.startswith("{}"):
+                problem = "must not be empty or begin with }: it is a hash tag"
+                raise ConfigError("BOT_REDIS_PREFIX", problem)
+            slot = key_slot(key.encode())
+        if slot not in self._topologies:
+            self._topologies[slot] = self._open(slot)
+        return self._topologies[slot]
+
+    def _open(self, slot: int) -> Topology:
+        if self.address.kind == "sentinel":
+            return Sentinels(self.address, self._options, self._timing)
+        patience = self._timing.connect_timeout
+        return Cluster(self.address, self._options, patience, slot, self._clients)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for topology in self._topologies.values():
+            await topology.close()
 
 
 def _pool_of_url(address: Address, options: dict[str, Any]) -> ConnectionPool:
@@ -129,19 +151,39 @@ class OneServer(Topology):
         await self._redis.aclose()
 
 
+class Clients(dict[Host, "Redis"]):
+    """The clients of servers by their address, and the topologies that share them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.users: list[Located] = []
+
+    def unused(self, by: "Redis") -> list[Host]:
+        """The servers other than this one that no topology uses now."""
+        used = {user.host for user in self.users}
+        return [host for host, each in self.items() if each is not by and host not in used]
+
+
 class Located(Topology):
     """A server whose address has to be asked for, and changes."""
 
     _breaks_off = False
     """Whether calls that are under way on the previous server end with an error."""
 
-    def __init__(self, address: Address, options: dict[str, Any], patience: float) -> None:
+    def __init__(
+        self,
+        address: Address,
+        options: dict[str, Any],
+        patience: float,
+        clients: Clients | None = None,
+    ) -> None:
         self._address = address
         self._options = options
         self._patience = patience
-        self._clients: dict[Host, Redis] = {}
+        self._clients = Clients() if clients is None else clients
+        self._clients.users.append(self)
         self._current: Redis | None = None
-        self._host: Host | None = None
+        self.host: Host | None = None
         """The last one that was found."""
         self._looking = asyncio.Lock()
 
@@ -168,12 +210,12 @@ class Located(Topology):
 
     async def lead_to(self, host: Host) -> None:
         client = await self.node(host)
-        if self._host not in (None, host):
+        if self.host not in (None, host):
             log.warning("redis_server_changed", host=host[0], port=host[1])
-        self._host = host
+        self.host = host
         if client is not self._current:
             self._current = client
-            for other in [host for host, each in self._clients.items() if each is not client]:
+            for other in self._clients.unused(client):
                 await self._let_go(other)
 
     async def _let_go(self, host: Host) -> None:
@@ -266,9 +308,14 @@ class Cluster(Located):
     """The node of a Redis Cluster that owns the slot of our hash tag."""
 
     def __init__(
-        self, address: Address, options: dict[str, Any], patience: float, slot: int
+        self,
+        address: Address,
+        options: dict[str, Any],
+        patience: float,
+        slot: int,
+        clients: Clients,
     ) -> None:
-        super().__init__(address, options, patience)
+        super().__init__(address, options, patience, clients)
         self.slot = slot
         self._known = list(address.hosts)
 

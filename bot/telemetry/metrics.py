@@ -50,11 +50,13 @@ queue_oldest = _gauge(
 )
 queue_seconds = _histogram("bot_queue_seconds", "Seconds from ready to taken by a worker", QUICK)
 dead_letters = _gauge("bot_dead_letters", "Turns that were given up")
-workers = _gauge("bot_workers", "Workers that are alive")
+workers = _gauge("bot_workers", "Workers that are alive; in the shard with the fewest")
 redis_memory = _gauge(
-    "bot_redis_memory_ratio", "Used part of Redis's memory limit; 0 without a limit"
+    "bot_redis_memory_ratio", "Used part of Redis's memory limit; 0 without a limit", "shard"
 )
-redis_up = _gauge("bot_redis_up", "Whether Redis answered the latest scrape")
+redis_up = _gauge("bot_redis_up", "Whether Redis, with all shards, answered the latest scrape")
+shards_down = _gauge("bot_shards_down", "Shards that did not answer the latest scrape")
+shards_served = _gauge("bot_shards_served", "Shards that this worker serves")
 
 turns = _counter("bot_turns", "Turns that ended, by outcome", "outcome")
 turns_active = _gauge("bot_turns_active", "Threads that this process answers now")

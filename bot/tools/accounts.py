@@ -14,8 +14,8 @@ from bot.errors import ConfigError
 from bot.models import decode, encode
 from bot.sealing import Unreadable
 from bot.settings import Settings
-from bot.store import Store
 from bot.store.sealed import Kind
+from bot.store.shards import Shards
 from bot.telemetry.log import log
 from bot.tools.config import ServerConfig, ToolsConfig
 from bot.tools.credential import (
@@ -47,8 +47,8 @@ CONNECT_PATH = "/connect/{token}"
 class Accounts:
     """The accounts of all people at the servers with `auth = "person"`."""
 
-    def __init__(self, store: Store, config: ToolsConfig, settings: Settings) -> None:
-        self._store = store
+    def __init__(self, shards: Shards, config: ToolsConfig, settings: Settings) -> None:
+        self._shards = shards
         self._servers = {
             name: each for name, each in config.servers.items() if each.auth == "person"
         }
@@ -85,19 +85,19 @@ class Accounts:
     async def invite(self, invitation: Invitation) -> str:
         """A link for the person, valid once and for ten minutes. For their eyes only."""
         token = secrets.token_urlsafe(32)
-        await self._store.sealed.lend(_name(token), encode(invitation), LINK_SECONDS)
+        await self._shards.home.sealed.lend(_name(token), encode(invitation), LINK_SECONDS)
         return self._url + CONNECT_PATH.format(token=token)
 
     async def invited(self, token: str) -> Invitation | None:
         """For whom a link is, while it is valid. A look does not use it up."""
-        found = await self._readable(self._store.sealed.peek(_name(token)))
+        found = await self._readable(self._shards.home.sealed.peek(_name(token)))
         return decode(Invitation, found) if found else None
 
     async def begin(self, token: str, browser: str) -> str:
         """Use a link: the address of the authorization server. `browser` is a secret of the
         browser, which has to come back with it. Raises ConnectFailed.
         """
-        found = await self._readable(self._store.sealed.take(_name(token)))
+        found = await self._readable(self._shards.home.sealed.take(_name(token)))
         if found is None:
             raise ConnectFailed("the link has expired or was used already")
         invitation = decode(Invitation, found)
@@ -113,12 +113,12 @@ class Accounts:
         authorization = Authorization(
             invitation, visit.credential, visit.verifier, _name(browser), visit.demands_iss
         )
-        await self._store.sealed.lend(_name(state), encode(authorization), LINK_SECONDS)
+        await self._shards.home.sealed.lend(_name(state), encode(authorization), LINK_SECONDS)
         return visit.address
 
     async def finish(self, state: str, browser: str, code: str, iss: str | None) -> Invitation:
         """Take the tokens of a person who comes back. Raises ConnectFailed."""
-        found = await self._readable(self._store.sealed.take(_name(state)))
+        found = await self._readable(self._shards.home.sealed.take(_name(state)))
         if found is None:
             raise ConnectFailed("the visit took too long, or this page was loaded twice")
         visit = decode(Authorization, found)
@@ -131,7 +131,7 @@ class Accounts:
         credential = await (await self._client()).finish(visit.credential, visit.verifier, code)
         credential = replace(credential, id=secrets.token_hex(8))
         who = visit.invitation
-        await self._store.sealed.save(
+        await self._shards.of(who.team_id).sealed.save(
             KIND, _row(who.team_id, who.user_id, who.server), encode(credential)
         )
         log.info("account_connected", server=who.server, user=who.user_id)
@@ -145,7 +145,9 @@ class Accounts:
         config = self._servers.get(server)
         if config is None or not user_id:
             return None
-        found = await self._readable(self._store.sealed.find(KIND, _row(team_id, user_id, server)))
+        found = await self._readable(
+            self._shards.of(team_id).sealed.find(KIND, _row(team_id, user_id, server))
+        )
         credential = decode(Credential, found) if found else None
         return credential if credential and credential.server_url == config.url else None
 
@@ -159,11 +161,11 @@ class Accounts:
             is_fresh = not found.expires_at or found.expires_at > time.time() + EARLY
             if is_fresh and found.access_token != refused:
                 return found.access_token
-            if await self._store.leases.take(f"renew:{_name(name)}", owner, RENEWAL):
+            if await self._shards.of(team_id).leases.take(f"renew:{_name(name)}", owner, RENEWAL):
                 try:
                     return await self._renew(name, found, team_id, user_id, server)
                 finally:
-                    await self._store.leases.give_back(f"renew:{_name(name)}", owner)
+                    await self._shards.of(team_id).leases.give_back(f"renew:{_name(name)}", owner)
             if time.monotonic() > end:
                 break
             await asyncio.sleep(0.1)
@@ -182,9 +184,11 @@ class Accounts:
             renewed = await (await self._client()).refresh(found)
         except NotConnected:
             log.info("account_expired", server=server, user=user_id)
-            await self._store.sealed.remove(KIND, name)
+            await self._shards.of(team_id).sealed.remove(KIND, name)
             raise
-        if not await self._store.sealed.replace(KIND, name, encode(found), encode(renewed)):
+        if not await self._shards.of(team_id).sealed.replace(
+            KIND, name, encode(found), encode(renewed)
+        ):
             await (await self._client()).revoke(renewed)  # disconnected meanwhile
             raise NotConnected
         return renewed.access_token
@@ -194,7 +198,7 @@ class Accounts:
         found = await self.find(team_id, user_id, server)
         if found is not None and found.access_token == refused:
             log.info("account_refused", server=server, user=user_id)
-            await self._store.sealed.remove(KIND, _row(team_id, user_id, server))
+            await self._shards.of(team_id).sealed.remove(KIND, _row(team_id, user_id, server))
 
     # Their end
 
@@ -206,8 +210,8 @@ class Accounts:
         """Delete the account's tokens, and revoke them where the server offers that. Returns
         whether there were any."""
         name = _row(team_id, user_id, server)
-        found = await self._readable(self._store.sealed.find(KIND, name))
-        removed = await self._store.sealed.remove(KIND, name)
+        found = await self._readable(self._shards.of(team_id).sealed.find(KIND, name))
+        removed = await self._shards.of(team_id).sealed.remove(KIND, name)
         if found and not await (await self._client()).revoke(decode(Credential, found)):
             log.info("account_not_revoked", server=server, user=user_id)
         return removed
@@ -215,7 +219,7 @@ class Accounts:
     async def disconnect_all(self, team_id: str, user_id: str) -> None:
         """Disconnect all accounts of a person, also at servers that are not configured any more."""
         start = _row(team_id, user_id, "")
-        for name in await self._store.sealed.names(KIND):
+        for name in await self._shards.of(team_id).sealed.names(KIND):
             if name.startswith(start):
                 await self.disconnect(team_id, user_id, name.removeprefix(start))
 
@@ -245,10 +249,10 @@ class Accounts:
 
 @asynccontextmanager
 async def open_accounts(
-    store: Store, config: ToolsConfig, settings: Settings
+    shards: Shards, config: ToolsConfig, settings: Settings
 ) -> AsyncIterator[Accounts]:
     """The accounts. Raises ConfigError for what is missing to connect them."""
-    accounts = Accounts(store, config, settings)
+    accounts = Accounts(shards, config, settings)
     try:
         yield accounts
     finally:

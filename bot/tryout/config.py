@@ -53,6 +53,7 @@ async def configure(slack: LocalSlack, redis_url: str, tools: Path | None = None
         "slack_signing_secret": slack.signing_secret,
         "slack_api_url": slack.api_url,
         "redis_url": redis_url,
+        "bot_shards": 1,
         "bot_host": "127.0.0.1",
         "port": 0,
     }

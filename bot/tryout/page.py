@@ -18,7 +18,7 @@ import click
 from bot.app import stop_on_signals
 from bot.errors import ConfigError
 from bot.slack.manifest import manifest
-from bot.store import open_own_store
+from bot.store.shards import open_shards
 from bot.telemetry import log
 from bot.tryout.audit_page import audit_page
 from bot.tryout.config import state_directory
@@ -57,8 +57,8 @@ async def open_page(
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(_open_sandbox(report, fresh=fresh, port=port))
         sandbox.slack.manifest = manifest()
-        store = await stack.enter_async_context(open_own_store(sandbox.settings))
-        sandbox.slack.add_page(audit_page(sandbox.slack, store))
+        shards = await stack.enter_async_context(open_shards(sandbox.settings))
+        sandbox.slack.add_page(audit_page(sandbox.slack, shards.home))
         if seed:
             _plant(sandbox, seed)
         report("Starting web and worker…")

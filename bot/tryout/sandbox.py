@@ -11,8 +11,8 @@ from bot.settings import Settings
 from bot.slack.events import EVENTS
 from bot.slack.scopes import SCOPES
 from bot.slack.surfaces.commands import all_commands
-from bot.store import open_own_store
 from bot.store.server import open_server
+from bot.store.shards import open_shards
 from bot.tryout.config import configure, describe_engine, has_own_tools, state_directory
 from bot.tryout.state_dir import REDIS, WORKSPACE, open_state_dir
 from local_slack.local_slack import LocalSlack
@@ -50,9 +50,9 @@ async def open_sandbox(
             _open_tools(directory, report) as tools,
         ):
             config = await configure(slack, redis_url, tools)
-            async with open_own_store(config.settings) as store:
+            async with open_shards(config.settings) as shards:
                 # Nothing was restored: without this, no turn would be taken for some seconds.
-                await store.workers.trust_server()
+                await shards.home.workers.trust_server()
             for note in config.notes:
                 report(note)
             report(describe_engine(config.settings))

@@ -11,7 +11,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from bot.engines import Engine, RunRequest
 from bot.engines.wrapper import EngineWrapper
-from bot.errors import RateLimited, RunFailed
+from bot.errors import RateLimited, RunFailed, StoreUnavailable
 from bot.media import Attachment
 from bot.models import Conversation, Message, Run, Thread, Update
 from bot.settings import Settings
@@ -37,9 +37,12 @@ class Throttle:
         settings: Settings,
         timing: ThrottleTiming = ThrottleTiming(),
         account: str = "",
+        shared: Store | None = None,
     ) -> None:
-        """`account` tells keys of the AI server apart; "" is the deployment's."""
+        """`account` tells keys of the AI server apart; "" is the deployment's. `shared` is the
+        shard in which the runs of all shards are counted."""
         self._store = store
+        self._shared = store if shared is None else shared
         self._timing = timing
         model = settings.openai_assistant_id or settings.openai_model
         engine = f"{settings.bot_engine}@{account}" if account else settings.bot_engine
@@ -74,8 +77,19 @@ class Throttle:
         pace = self._store.pace
         if await pace.resting(self._quota):
             raise RunFailed("failed", "insufficient_quota")
-        if self.is_limited or await pace.resting(self._runs):
+        is_elsewhere = self._shared is not self._store
+        if (self.is_limited and not is_elsewhere) or await pace.resting(self._runs):
             await pace.wait(self._runs, thread.key, self._rate, self._burst)
+        if self.is_limited and is_elsewhere:
+            await self._wait_with_others(thread)
+
+    async def _wait_with_others(self, thread: Thread) -> None:
+        """Wait for the bucket of all shards. While its shard is down, this one goes by its own."""
+        try:
+            await self._shared.pace.wait(self._runs, thread.key, self._rate, self._burst)
+        except StoreUnavailable as error:
+            log.warning("shared_pace_unavailable", error=str(error)[:100])
+            await self._store.pace.wait(self._runs, thread.key, self._rate, self._burst)
 
     async def pause(self, error: RateLimited) -> None:
         """Pause all runs for as long as the server asks."""

@@ -36,9 +36,16 @@ class RecordKeeper:
     """One of these runs in each worker; one at a time does the work."""
 
     def __init__(
-        self, store: Store, budget: int, warn: Warn, timing: RecordTiming = RecordTiming()
+        self,
+        store: Store,
+        budget: int,
+        warn: Warn,
+        timing: RecordTiming = RecordTiming(),
+        home: Store | None = None,
     ) -> None:
+        """`home`: the first shard, which notes the warnings if there are several."""
         self._store = store
+        self._home = home
         self._budget = budget
         self._warn = warn
         self._timing = timing
@@ -61,7 +68,7 @@ class RecordKeeper:
         """Look at the memory once, and do what is due."""
         memory = await self._store.space.memory(self._budget)
         if memory is not None:
-            metrics.redis_memory.set(memory.ratio)
+            metrics.redis_memory.labels(self._store.number).set(memory.ratio)
             if memory.ratio >= SHORT:
                 await self._free(memory)
         if time.monotonic() >= self._squeeze_at:
@@ -75,10 +82,16 @@ class RecordKeeper:
         evicted = 0 if await self._store.hold.is_on() else await self._evict(level)
         if evicted:
             log.warning("records_evicted", percent=int(100 * memory.ratio), conversations=evicted)
-        flag = f"memory:{level}"
-        if await self._store.flags.take(flag, secrets.token_hex(8), WARNED_SECONDS):
+        if await self._may_warn(f"memory:{level}"):
             log.warning("redis_memory_short", percent=int(100 * memory.ratio))
             await self._warn(texts.short(memory.used, memory.limit))
+
+    async def _may_warn(self, flag: str) -> bool:
+        """Once a week for each server, however many shards are on it."""
+        flags = self._store.flags
+        if self._home is not None:
+            flags, flag = self._home.flags, f"{flag}:{await self._store.server_id()}"
+        return await flags.take(flag, secrets.token_hex(8), WARNED_SECONDS)
 
     async def _evict(self, level: float) -> int:
         """Delete records, those of the longest idle conversations first."""

@@ -55,6 +55,18 @@ class Swept:
     """A legal hold is on: nothing is archived or deleted."""
 
 
+def total(all_swept: Sequence[Swept]) -> Swept:
+    """The results of several shards together."""
+    sums = Swept()
+    for swept in all_swept:
+        sums.archived += swept.archived
+        sums.deleted += swept.deleted
+        sums.kept += swept.kept
+        sums.feedback += swept.feedback
+        sums.held |= swept.held
+    return sums
+
+
 async def delete_remotely(store: Store, engine: Engine, orphan: Orphan, seconds: float) -> None:
     """Delete a conversation and the runs made in it from the server.
 

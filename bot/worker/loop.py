@@ -23,6 +23,7 @@ from bot.turn.services import FindServices
 from bot.worker.active import ActiveThread, ActiveThreads, end_tasks, first_of
 from bot.worker.attempt import Attempts
 from bot.worker.heartbeat import Heartbeat
+from bot.worker.load import Load
 
 _Batch = asyncio.Task[dict[str, Claim]]
 
@@ -36,7 +37,9 @@ class Worker:
         services: FindServices,
         settings: Settings,
         timing: WorkerTiming = WorkerTiming(),
+        load: Load | None = None,
     ) -> None:
+        """`load` is shared by the workers of all shards of a process."""
         unique = f"{os.getpid()}:{secrets.token_hex(3)}"
         self.name = f"{socket.gethostname()}:{unique}:{WORKER_FORMAT}"
         self._store = store
@@ -44,10 +47,13 @@ class Worker:
         self._services = services
         self._settings = settings
         self._timing = timing
+        self._load = load or Load(settings.bot_concurrency, timing.starting_at_once)
         self._active = ActiveThreads()
         self._heartbeat = Heartbeat(self.name, store, self._active, timing)
         self._batches: set[_Batch] = set()
         self._freed = asyncio.Event()
+        self._closed = asyncio.Event()
+        """It takes no more work."""
         self._leaving = asyncio.Event()
 
     @property
@@ -57,28 +63,36 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `leave` is called; then hand unfinished threads over, and return."""
-        await self._heartbeat.start(self._leaving)
+        self._load.add(self._active)
+        await self._heartbeat.start(self._closed)
         beating = asyncio.create_task(self._heartbeat.keep_beating())
         try:
             await self._keep_claiming()
+            await self._finish_turns()
             await self._finish_steps()
         finally:
+            self._load.remove(self._active)
             await end_tasks([beating])
             await end_tasks(self._active.tasks)
             await end_tasks(self._batches)
             await self._hand_over()
 
     def leave(self) -> None:
-        """Stop taking work (SIGTERM)."""
+        """Stop taking work, and hand over what is not finished in a moment (SIGTERM)."""
         self._leaving.set()
+        self._closed.set()
+
+    def retire(self) -> None:
+        """Stop taking work, and answer what was taken: others serve the shard from now on."""
+        self._closed.set()
 
     async def _keep_claiming(self) -> None:
         backoff = error_backoff()
-        while not self._leaving.is_set():
+        while not self._closed.is_set():
             if (room := self.room) <= 0:
                 self._freed.clear()
                 recheck = asyncio.sleep(self._timing.recheck)
-                await first_of(self._freed.wait(), self._leaving.wait(), recheck)
+                await first_of(self._freed.wait(), self._closed.wait(), recheck)
                 continue
             try:
                 self._begin(await self._read_ready(room))
@@ -88,20 +102,19 @@ class Worker:
                 log.error("redis_unavailable", error=str(error))
             except Exception as error:
                 log.exception("claim_failed", error=type(error).__name__)
-            await first_of(asyncio.sleep(next(backoff)), self._leaving.wait())
+            await first_of(asyncio.sleep(next(backoff)), self._closed.wait())
 
     @property
     def room(self) -> int:
         """How many more threads may be claimed now."""
-        free = self._settings.bot_concurrency - len(self._active)
-        return min(free, self._timing.starting_at_once - self._active.starting)
+        return self._load.room
 
     async def _read_ready(self, most: int) -> list[Entry]:
         """Wait for ready threads, or until we leave (`_hand_over` finds those of a lost reply)."""
         reading = asyncio.create_task(
             self._inbox.read_ready(self.name, most, self._timing.claim_block)
         )
-        leaving = asyncio.create_task(self._leaving.wait())
+        leaving = asyncio.create_task(self._closed.wait())
         await asyncio.wait([reading, leaving], return_when=asyncio.FIRST_COMPLETED)
         await end_tasks([leaving] if reading.done() else [leaving, reading])
         return [] if reading.cancelled() else reading.result()
@@ -172,6 +185,12 @@ class Worker:
         """Seconds to wait for messages that were sent together and arrive a little later."""
         gather = 0.0 if entry.begun or entry.root else self._settings.bot_gather_seconds
         return min(gather, max(0.0, entry.since + gather - time.time()))
+
+    async def _finish_turns(self) -> None:
+        """Let all turns end, unless we leave."""
+        while self._active and not self._leaving.is_set():
+            self._freed.clear()
+            await first_of(self._freed.wait(), self._leaving.wait())
 
     async def _finish_steps(self) -> None:
         """Cancel turns that wait for their run at once; let the others finish their step."""

@@ -14,9 +14,10 @@ from bot.store.archive import Orphan
 from bot.store.audit import AuditTrail
 from bot.store.checks import RedisChecks
 from bot.store.keys import FAMILIES
+from bot.store.layout import Layout
 from bot.store.workspace_settings import WorkspaceSettings
 from tests.hostile.test_bounds import FLOODS, size
-from tests.store.builders import deliver, keys_of, message, take_all, take_one, thread
+from tests.store.builders import deliver, keys_of, message, place_of, take_all, take_one, thread
 from tests.store.test_audit import LINE
 
 FLOOD = 120
@@ -156,9 +157,20 @@ async def examine(store: Store) -> None:
     settings = Settings(
         _env_file=None, slack_bot_token="xoxb-1", bot_redis_prefix=store.keys.prefix
     )
-    checks = RedisChecks(store.connection, settings, time.time)
+    checks = RedisChecks(place_of(store), settings, time.time)
     for _ in range(FLOOD // 4):
         assert (await checks.writes()).level == "ok"
+
+
+async def attend(store: Store) -> None:
+    for number in range(FLOOD):
+        await store.roster.attend("anna", 60)
+        await store.roster.leave(f"worker-{number}")
+
+
+async def note_layout(store: Store) -> None:
+    for _ in range(FLOOD // 4):
+        await Layout(store.connection, store.keys, shards=1).check()
 
 
 async def install(store: Store) -> None:
@@ -209,6 +221,8 @@ MORE: dict[str, tuple[Flood, int]] = {
     "top": (spend, 1),
     "runs": (run, 1000),
     "channels": (configure, 1),
+    "roster": (attend, 1),
+    "shards": (note_layout, 1),
     "channel": (configure, 1),
     "circuits": (fail, 1),
     "parked": (fail, 1),

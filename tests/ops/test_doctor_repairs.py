@@ -22,7 +22,8 @@ from bot.settings import Settings, env_file, read
 from bot.slack.dispatch import Dispatcher
 from bot.slack.server import open_socket_mode
 from bot.slack.socket_count import judge_connections, parse_hello
-from bot.store import Store, open_own_store
+from bot.store import Store
+from bot.store.shards import open_shards
 from local_slack.server import open_workspace
 from tests.fakes.openai import open_fake_openai
 from tests.ops.servers import run_redis
@@ -199,14 +200,15 @@ async def test_a_private_redis_is_repaired_but_a_shared_one_is_not() -> None:
         found = await examine_redis(url)
         assert "until the server restarts" in await repair(found["redis eviction"])
         await repair(found["redis persistence"])
-        async with open_own_store(settings(redis_url=url)) as store:
+        async with open_shards(settings(redis_url=url)) as shards:
+            store = shards.home
             await wait_until(lambda: is_written(store))  # a server that writes cannot be stopped
         repaired = await examine_redis(url)
         assert repaired["redis eviction"].level == "ok"
         assert repaired["redis persistence"].level == "ok"
     with run_redis(*options) as url:
-        async with open_own_store(settings(redis_url=url)) as store:
-            await store.redis.set("session:1", "of another program")
+        async with open_shards(settings(redis_url=url)) as shards:
+            await shards.home.redis.set("session:1", "of another program")
         found = await examine_redis(url)
         with pytest.raises(RepairFailed, match="others"):
             await repair(found["redis eviction"])
@@ -252,7 +254,8 @@ async def test_two_deployments_with_one_app_token_are_reported(redis_url: str) -
         }
         one, two = (settings(bot_redis_prefix=name, **given) for name in ("one", "two"))
         app, client = cast(Dispatcher, None), slack_client(slack)
-        async with open_own_store(one) as first, open_own_store(two) as second:
+        async with open_shards(one) as of_first, open_shards(two) as of_second:
+            first, second = of_first.home, of_second.home
             async with (
                 open_socket_mode(app, client, one, first),
                 open_socket_mode(app, client, one, first),

@@ -174,7 +174,7 @@ def changed(lines: list[bytes], at: int, **fields: Any) -> bytes:
         (lambda raw, lines: gzip.compress(b"".join(lines[:-1])), "incomplete or damaged"),
         (lambda raw, lines: gzip.compress(b"".join(lines[:-2] + lines[-1:])), "incomplete"),
         (lambda raw, lines: changed(lines, 1, values=["other"]), "incomplete or damaged"),
-        (lambda raw, lines: changed(lines, 0, version=2), "a newer release"),
+        (lambda raw, lines: changed(lines, 0, version=3), "a newer release"),
         (lambda raw, lines: gzip.compress(b'{"format": "x"}\n{}\n'), "no backup of this program"),
         (lambda raw, lines: gzip.compress(b"[1]\n"), "incomplete or damaged"),
     ],

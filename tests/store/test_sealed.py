@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,9 @@ from bot.errors import ConfigError
 from bot.sealing import Keyring, Unreadable, generate_key, parse_keys
 from bot.settings import Settings
 from bot.store import Sealed, Store
-from bot.store.checks import RedisChecks
+from bot.store.shard_checks import ShardChecks
 from tests.redis_server import RedisServer, open_clean_store
+from tests.store.builders import place_of
 
 OLD, NEW = parse_keys(f"{generate_key()} {generate_key()}")
 TOKEN = "xoxb-12345-secret"
@@ -103,7 +103,7 @@ async def test_the_doctor_names_old_and_lost_keys(store: Store) -> None:
             bot_redis_prefix=store.keys.prefix,
             bot_encryption_keys=text or None,
         )
-        finding = await RedisChecks(store.connection, settings, time.time).encryption()
+        finding = await ShardChecks(place_of(store), settings).encryption()
         return finding.level, finding.text, finding.fix
 
     assert (await judged())[:2] == ("ok", "no key, and no stored secret")

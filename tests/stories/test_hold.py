@@ -8,8 +8,9 @@ from bot.cli import dead, hold
 from bot.errors import Retry
 from bot.store import DeadLetter
 from bot.store.audit import AuditTrail
-from bot.store.checks import RedisChecks
+from bot.store.shard_checks import ShardChecks
 from bot.texts.hold import FORGET_ME, RESET, reset_all
+from tests.store.builders import place_of
 from tests.store.test_audit import LINE
 from tests.stories.test_lifetime import age, sweeper
 from tests.stories.test_recovery import direct_message_to, letters, listed
@@ -94,7 +95,7 @@ async def test_operators_cannot_delete_either(world: World) -> None:
     await AuditTrail(store.connection, store.keys, retention_days=1).append(LINE)
     assert await store.redis.xlen(store.keys.audit) == 301
     assert "is on since" in await hold.begin(world.settings)
-    finding = await RedisChecks(store.connection, world.settings, time.time).hold()
+    finding = await ShardChecks(place_of(store), world.settings).hold()
     assert (finding.level, "0 deletions wait" in finding.text) == ("warning", True)
     await store.redis.set(store.keys.hold, "corrupt")
     assert "1970" in await hold.status(world.settings)

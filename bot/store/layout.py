@@ -1,0 +1,103 @@
+"""How the workspaces are spread: the number of shards and of servers, noted on each server.
+
+A process with another number or another order of the servers would not find what is stored, and
+begin all conversations again. It is refused. Each server of a list has a note; a cluster has one.
+"""
+
+import asyncio
+import re
+
+from bot.errors import StoreUnavailable
+from bot.store.connection import Connection
+from bot.store.keys import Keys
+from bot.store.topology import Cluster
+
+ONE_SHARD = "1 1/1"
+HOW_TO = "see docs/how-to/many-workspaces.md, Change the number of shards"
+
+
+class WrongLayout(StoreUnavailable):
+    """The data of this server is spread in another way; the text says how, and what to do."""
+
+    def __init__(self, variable: str, problem: str) -> None:
+        super().__init__(f"{variable} {problem}")
+        self.variable = variable
+        self.problem = problem
+
+
+class Layout:
+    """The note on one server: it is number `place` (from 1) of `servers`."""
+
+    def __init__(
+        self, connection: Connection, keys: Keys, *, shards: int, place: int = 1, servers: int = 1
+    ) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._shards = shards
+        self._note = f"{shards} {place}/{servers}"
+        self._is_known = False
+        self._checking = asyncio.Lock()
+
+    async def check(self) -> None:
+        """Look once, and write the note on an empty server. Raises WrongLayout and
+        StoreUnavailable."""
+        if not self._is_known:
+            async with self._checking:
+                if not self._is_known:
+                    await self._check()
+                    self._is_known = True
+
+    async def _check(self) -> None:
+        keys = self._keys
+        found, old = await self._connection.execute_many(
+            [("GET", keys.shards), ("EXISTS", *_signs(keys))]
+        )
+        if found is None and old:
+            found = ONE_SHARD  # a version without shards wrote the data
+        if found not in (None, self._note) and not await self._has_data(found):
+            await self._connection.execute("DEL", keys.shards)  # `bot doctor` wrote it
+            found = None
+        if found in (None, self._note):
+            _, found = await self._connection.execute_many(
+                [("SET", keys.shards, self._note, "NX"), ("GET", keys.shards)]
+            )
+        if found != self._note:
+            raise compare(str(found), self._note)
+
+    async def need_own(self) -> None:
+        """Raises WrongLayout if another address of the list has led to this server since."""
+        if await self._connection.execute("GET", self._keys.shards) != self._note:
+            _, place = _read(self._note)
+            raise WrongLayout("REDIS_URL", f"names one server twice: address {place} and another")
+
+    async def _has_data(self, note: str) -> bool:
+        """Whether a bot with this note has worked here. On a cluster its shards are elsewhere."""
+        numbers = re.fullmatch(r"(\d+) (\d+)/(\d+)", note)
+        if numbers is None:
+            return False
+        shards, place, servers = map(int, numbers.groups())
+        if shards > 1 and isinstance(self._connection.topology, Cluster):
+            return True
+        each = [self._keys.of_shard(number, shards) for number in range(place - 1, shards, servers)]
+        names = [name for keys in each for name in _signs(keys)]
+        return bool(await self._connection.execute("EXISTS", *names))
+
+
+def _signs(keys: Keys) -> tuple[str, ...]:
+    """Keys of which one exists in each shard that was used."""
+    return keys.pulse, keys.ready, keys.idle, keys.installed
+
+
+def compare(found: str, wanted: str) -> WrongLayout:
+    """What differs between two notes, and what to do."""
+    (old_shards, old_place), (shards, place) = _read(found), _read(wanted)
+    if old_shards != shards:
+        problem = f"is {shards}, but the data in Redis is in {old_shards}: set it to {old_shards}"
+        return WrongLayout("BOT_SHARDS", f"{problem}, or move the data; {HOW_TO}")
+    problem = f"names as server {place} the one with the data of server {old_place}: restore "
+    return WrongLayout("REDIS_URL", f"{problem}the list and its order, or move the data; {HOW_TO}")
+
+
+def _read(note: str) -> tuple[str, str]:
+    shards, _, place = note.partition(" ")
+    return shards, place.replace("/", " of ")

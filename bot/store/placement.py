@@ -1,0 +1,162 @@
+"""Where the keys of a backup belong in another number of shards.
+
+Most keys name their workspace, and some hold a value of each workspace: those are split. What is of
+no workspace goes to all shards, or to the first one. No key is dropped but the marks of event ids,
+which name none: every message also has a mark of its place.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bot.models import Message, decode
+from bot.store.audit import AuditLine, chained
+from bot.store.backup_file import Line
+from bot.store.dead import DeadLetter
+from bot.store.feedback import Feedback
+from bot.store.shards import shard_of
+
+BY_NAME = frozenset(
+    {
+        *("inbox", "thread", "turn", "conversation", "record", "speakers", "adopted", "overheard"),
+        *("moved", "edited", "latest", "settings", "channel", "channels", "recent", "greeted"),
+        *("usage", "used", "spent", "top", "reserved", "seen", "workspace"),
+    }
+)
+"""The second part of the key is the workspace."""
+EVERYWHERE = frozenset({"mark", "circuits", "pulse", "hold"})
+Read = Callable[[], Iterable[tuple[int, Line]]]
+Of = Callable[[str, str], str]
+"""From a field and its value, or a member and its score, to the workspace."""
+
+
+def _start(field: str, _: str) -> str:
+    """The workspace before the first `:` or `|`."""
+    return field.partition(":")[0].partition("|")[0]
+
+
+def _of_letter(_: str, text: str) -> str:
+    return decode(DeadLetter, text).thread.team_id
+
+
+def _of_feedback(_: str, text: str) -> str:
+    return decode(Feedback, text).thread.team_id
+
+
+SPLIT: dict[str, Of] = {
+    "idle": _start,
+    "later": _start,
+    "parked": _start,
+    "interrupts": _start,
+    "held": _start,
+    "sealed": _start,
+    "installed": _start,
+    "dead": _of_letter,
+    "feedback": _of_feedback,
+    "unconfirmed": lambda _, person: person.partition("|")[0],
+}
+"""Keys with pairs of values, each of one workspace."""
+
+
+class Placement:
+    """Places the lines of a backup in `count` shards."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._owners: dict[str, str] = {}
+        """The workspaces of remote conversations, by id."""
+        self._audit: defaultdict[int, list[tuple[tuple[int, int], str, bool]]] = defaultdict(list)
+        self._before: dict[int, str] = {}
+
+    def place(self, read: Read) -> Iterator[tuple[int, Line]]:
+        """All lines with their new shards. `read` is called twice."""
+        for _, line in read():
+            self._learn(line)
+        for shard, line in read():
+            # Several old shards may have the same key: all lines add to what is there.
+            for number, part in self._parts(shard, line):
+                yield number, replace(part, more=True)
+        yield from self._audit_lines()
+
+    def _learn(self, line: Line) -> None:
+        """Note who has a remote conversation: the keys of its runs and orphans do not say so."""
+        family, _, rest = line.key.partition(":")
+        if family == "conversation":
+            fields = dict(_pairs(line.values))
+            if remote := fields.get("id"):
+                self._owners.setdefault(str(remote), rest.partition(":")[0])
+        elif family == "unconfirmed":
+            for orphan, person in _pairs(line.values):
+                self._owners[orphan.partition("|")[2]] = person.partition("|")[0]
+
+    def _parts(self, shard: int, line: Line) -> Iterator[tuple[int, Line]]:
+        family, _, rest = line.key.partition(":")
+        if family in ("audit", "audit_head"):
+            self._collect(shard, line)
+        elif family == "seen" and ":" not in rest:
+            return
+        elif family in BY_NAME:
+            yield self._of(rest.partition(":")[0]), line
+        elif family in EVERYWHERE:
+            yield from ((number, line) for number in range(self._count))
+        elif family in SPLIT or family == "orphans":
+            yield from self._split(line, SPLIT.get(family, self._owner_of_orphan))
+        elif family == "teams":
+            yield from ((self._of(team), replace(line, values=[team])) for team in line.values)
+        elif family == "runs":
+            yield self._of(self._owners.get(rest, rest)), line
+        elif family == "untranscribed":
+            yield self._of(decode(Message, line.values[0]).thread.team_id), line
+        else:
+            yield 0, line
+
+    def _of(self, id: str) -> int:
+        return shard_of(id, self._count)
+
+    def _owner_of_orphan(self, orphan: str, _: str) -> str:
+        conversation_id = orphan.partition("|")[2]
+        return self._owners.get(conversation_id, conversation_id)
+
+    def _split(self, line: Line, of: Of) -> Iterator[tuple[int, Line]]:
+        parts: defaultdict[int, list[Any]] = defaultdict(list)
+        for name, value in _pairs(line.values):
+            try:
+                number = self._of(of(name, str(value)))
+            except ValueError:
+                number = 0  # no code of ours can read it: kept as it is
+            parts[number] += (name, value)
+        yield from ((number, replace(line, values=values)) for number, values in parts.items())
+
+    def _collect(self, shard: int, line: Line) -> None:
+        """Keep the lines of the audit trails: they are merged by time, and chained again."""
+        if line.key != "audit":
+            return
+        for id, fields in _pairs(line.values):
+            found = dict(_pairs(fields))
+            text, stored = found["line"], found["hash"]
+            before = self._before.get(shard)
+            fits = before is None or chained(before, text) == stored
+            self._before[shard] = stored
+            milliseconds, _, sequence = id.partition("-")
+            at = (int(milliseconds), int(sequence))
+            self._audit[self._of(_team_of(text))].append((at, text, fits))
+
+    def _audit_lines(self) -> Iterator[tuple[int, Line]]:
+        for number, lines in self._audit.items():
+            before, last = "", (0, 0)
+            for at, text, fits in sorted(lines):
+                # A line that did not fit the one before it shall not fit here either.
+                before = chained(before if fits else "broken", text)
+                last = max(at, (last[0], last[1] + 1))
+                entry = [f"{last[0]}-{last[1]}", ["line", text, "hash", before]]
+                yield number, Line("audit", "stream", None, entry, more=True)
+            yield number, Line("audit_head", "string", None, [before], more=True)
+
+
+def _team_of(text: str) -> str:
+    return decode(AuditLine, text).team_id
+
+
+def _pairs(values: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    return zip(values[::2], values[1::2], strict=True)

@@ -1,0 +1,489 @@
+"""The shards: where a workspace lives, who serves it, and what refuses another layout."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from bot.app import sweep
+from bot.checks import Finding
+from bot.cli import audit, backup, dead, doctor, feedback, hold, keys, why, workspace_admin
+from bot.errors import ConfigError, StoreUnavailable
+from bot.jobs.report import fetch_rows
+from bot.models import Message, Run, Thread, Usage
+from bot.sealing import generate_key
+from bot.settings import Settings
+from bot.store import AuditLine, Entry, Installation, Store, open_store
+from bot.store.archive import Orphan
+from bot.store.backup_file import UnusableBackup
+from bot.store.checks import open_checks
+from bot.store.dead import DeadLetter
+from bot.store.feedback import Feedback
+from bot.store.layout import WrongLayout
+from bot.store.roster import share
+from bot.store.shards import Shards, open_shards, shard_of
+from bot.store.usage import day_of
+from bot.store.workspace_settings import WorkspaceSettings
+from bot.turn.throttle import Throttle
+from bot.worker.active import ActiveThread, ActiveThreads
+from bot.worker.load import Load
+from tests.redis_server import RedisServer, run_server
+from tests.redis_topologies import RedisCluster
+from tests.store.builders import conversation
+
+TEAMS = [f"T{number}" for number in range(12)]
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[list[RedisServer]]:
+    """Three plain servers."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(run_server()) for _ in range(3)]
+
+
+@pytest.fixture
+def urls(servers: list[RedisServer]) -> str:
+    """Their addresses as a list; the servers are empty, and run."""
+    for server in servers:
+        with server.client() as client:
+            client.flushall()
+    return ",".join(server.url for server in servers)
+
+
+def settings(url: str, shards: int, **given: Any) -> Settings:
+    return Settings(
+        _env_file=None, slack_bot_token="xoxb-1", redis_url=url, bot_shards=shards, **given
+    )
+
+
+@asynccontextmanager
+async def opened(url: str, shards: int, **given: Any) -> AsyncIterator[Shards]:
+    async with open_shards(settings(url, shards, **given)) as opened:
+        yield opened
+
+
+def message_in(team: str, ts: str = "1.0") -> Message:
+    """The same channel, time and person in each workspace; only the text says which."""
+    return Message(Thread(team, "C1", "1.0"), ts, "U1", f"of {team}", event_id=f"Ev{team}{ts}")
+
+
+async def answered(store: Store) -> dict[str, list[str]]:
+    """The texts that a worker of a shard takes, by workspace."""
+    entries = await store.inbox.read_ready("anna", 100, 0)
+    claims = [await store.inbox.take(entry, "anna") for entry in entries]
+    return {
+        claim.thread.team_id: [message.text for message in claim.messages]
+        for claim in claims
+        if claim
+    }
+
+
+def test_a_workspace_never_changes_its_shard() -> None:
+    assert [shard_of(id, 64) for id in ("T1", "T024BE7LD", "E1", "")] == [21, 26, 5, 0]
+    assert shard_of("T1", 1) == 0
+
+
+async def test_workspaces_with_the_same_ids_do_not_meet(urls: str) -> None:
+    async with opened(urls, 5) as shards:
+        for team in TEAMS:
+            assert (await shards.of(team).inbox.deliver(message_in(team))).new
+            assert not (await shards.of(team).inbox.deliver(message_in(team))).new
+        found = {store.number: await answered(store) for store in shards}
+        assert len([number for number, texts in found.items() if texts]) > 2
+        for number, texts in found.items():
+            assert texts == {team: [f"of {team}"] for team in TEAMS if shard_of(team, 5) == number}
+
+
+async def test_the_keys_of_a_shard_are_on_its_server(urls: str, servers: list[RedisServer]) -> None:
+    async with opened(urls, 5) as shards:
+        for team in TEAMS:
+            await shards.of(team).inbox.deliver(message_in(team))
+    for at, server in enumerate(servers):
+        with server.client() as client:
+            tags = {key.partition("}")[0] for key in client.scan_iter(count=1000)}
+        assert tags <= {f"{{bot:{number}" for number in range(at, 5, 3)} | {"{bot"}
+
+
+async def test_one_shard_has_the_keys_of_a_version_without_shards(own_server: RedisServer) -> None:
+    async with open_store(own_server.url) as before:
+        await before.inbox.deliver(message_in("T1"))
+        async with opened(own_server.url, 1) as shards:
+            assert await answered(shards.of("T1")) == {"T1": ["of T1"]}
+
+
+async def test_a_server_that_is_down_stops_its_own_shards_only(
+    urls: str, servers: list[RedisServer]
+) -> None:
+    async with opened(urls, 6) as shards:
+        for team in TEAMS:
+            await shards.of(team).inbox.deliver(message_in(team))
+        servers[1].kill()
+        try:
+            assert await shards.down() == [1, 4]
+            await shards.ping()
+            with pytest.raises(StoreUnavailable, match="1, 4 of 6"):
+                await shards.need_all()
+            for team in TEAMS:
+                store = shards.of(team)
+                if store.number in (1, 4):
+                    with pytest.raises(StoreUnavailable):
+                        await store.inbox.deliver(message_in(team, "2.0"))
+                else:
+                    assert (await store.inbox.deliver(message_in(team, "2.0"))).new
+        finally:
+            servers[1].start()
+        assert await shards.down() == []
+        for team in TEAMS:  # Slack delivers again what was not acknowledged
+            await shards.of(team).inbox.deliver(message_in(team, "2.0"))
+        found = [await answered(store) for store in shards]
+        texts = {team: len(each) for shard in found for team, each in shard.items()}
+        assert texts == dict.fromkeys(TEAMS, 2)
+
+
+async def test_shards_spread_over_a_cluster(redis_cluster: RedisCluster) -> None:
+    prefix = "spread"
+    async with opened(redis_cluster.url, 8, bot_redis_prefix=prefix) as shards:
+        for team in TEAMS:
+            await shards.of(team).inbox.deliver(message_in(team))
+        nodes = {redis_cluster.owner(store.keys.ready).port for store in shards}
+        ports = {store.redis.connection_pool.connection_kwargs["port"] for store in shards}
+        assert ports == nodes
+        found = [await answered(store) for store in shards]
+        assert sum(map(len, found)) == len(TEAMS)
+        for store in shards:
+            pattern = f"{store.keys.name('')}*"
+            names = [name async for name in store.redis.scan_iter(match=pattern)]
+            if names:
+                await store.redis.delete(*names)
+
+
+# The limits of a deployment
+
+
+async def test_the_limit_of_runs_is_over_all_shards(urls: str, servers: list[RedisServer]) -> None:
+    given = settings(urls, 3, bot_runs_per_minute=30)
+    async with open_shards(given) as shards:
+        throttles = [Throttle(store, given, shared=shards.home) for store in shards]
+        turns = []
+        for store in shards:
+            await store.inbox.deliver(message_in("T1"))
+            [entry] = await store.inbox.read_ready("anna", 1, 0)
+            claim = await store.inbox.take(entry, "anna")
+            assert claim is not None
+            turns.append(store.turns.open(claim))
+        wanted = asyncio.Event()
+        await throttles[1].wait(turns[1], wanted)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(throttles[2].wait(turns[2], wanted), 0.2)
+        servers[0].kill()
+        try:
+            await throttles[2].wait(turns[2], wanted)
+        finally:
+            servers[0].start()
+
+
+def test_workers_of_one_process_share_its_room() -> None:
+    load = Load(10, 6)
+    first, second = ActiveThreads(), ActiveThreads()
+    load.add(first)
+    assert load.room == 6
+    load.add(second)
+    assert load.room == 3
+    for number in range(6):
+        first[str(number)] = ActiveThread(Entry(Thread("T1", "C1", "1.0"), str(number)))
+    assert load.room == 0
+    load.remove(first)
+    assert load.room == 6
+
+
+# The layout
+
+
+async def test_another_number_of_shards_is_refused(urls: str) -> None:
+    async with opened(urls, 6) as shards:
+        for team in TEAMS:
+            await shards.of(team).inbox.deliver(message_in(team))
+    for number in (3, 64):
+        async with opened(urls, number) as shards:
+            with pytest.raises(ConfigError, match=rf"BOT_SHARDS: is {number}, .* set it to 6"):
+                await shards.ping()
+            with pytest.raises(WrongLayout):
+                await shards.of("T1").inbox.deliver(message_in("T1", "2.0"))
+
+
+async def test_one_shard_is_not_read_as_several_nor_several_as_one(
+    own_server: RedisServer,
+) -> None:
+    async with open_store(own_server.url) as before:
+        await before.inbox.deliver(message_in("T1"))
+    async with opened(own_server.url, 4) as shards:
+        with pytest.raises(ConfigError, match=r"is 4, .* is in 1"):
+            await shards.ping()
+    with own_server.client() as client:
+        client.flushall()
+    async with opened(own_server.url, 4) as shards:
+        await shards.of("T1").inbox.deliver(message_in("T1"))
+    async with opened(own_server.url, 1) as shards:
+        with pytest.raises(ConfigError, match=r"is 1, .* is in 4"):
+            await shards.ping()
+
+
+async def test_another_order_of_the_servers_is_refused(
+    urls: str, servers: list[RedisServer]
+) -> None:
+    async with opened(urls, 6) as shards:
+        for team in TEAMS:
+            await shards.of(team).inbox.deliver(message_in(team))
+    first, second, third = (server.url for server in servers)
+    for order in (f"{second} {first} {third}", f"{first} {second}", f"{first} {third} {second}"):
+        async with opened(order, 6) as shards:
+            with pytest.raises(ConfigError, match="REDIS_URL: names as server"):
+                await shards.ping()
+
+
+async def test_two_addresses_of_one_server_are_refused(
+    own_server: RedisServer, tmp_path: Path
+) -> None:
+    alias = tmp_path / "alias.sock"
+    alias.symlink_to(own_server.socket)
+    async with opened(f"{own_server.url} unix://{alias}", 4) as shards:
+        with pytest.raises(ConfigError, match="REDIS_URL: names"):
+            await shards.ping()
+
+
+async def test_a_number_may_be_chosen_until_there_is_data(own_server: RedisServer) -> None:
+    for number in (1, 64, 8):
+        async with opened(own_server.url, number) as shards:
+            await shards.ping()
+
+
+async def test_a_server_that_was_down_is_checked_before_its_first_use(
+    urls: str, servers: list[RedisServer]
+) -> None:
+    async with opened(urls, 6) as shards:
+        for team in TEAMS:
+            await shards.of(team).inbox.deliver(message_in(team))
+    servers[0].kill()
+    try:
+        async with opened(servers[0].url, 6) as shards:
+            with pytest.raises(StoreUnavailable):
+                await shards.ping()
+            servers[0].start()
+            with pytest.raises(WrongLayout):
+                await shards.home.inbox.deliver(message_in("T1"))
+    finally:
+        servers[0].kill()  # it may run or not
+        servers[0].start()
+
+
+@pytest.mark.parametrize("note", ["garbage", "1 2", ""])
+async def test_a_corrupt_note_is_written_again(own_server: RedisServer, note: str) -> None:
+    with own_server.client() as client:
+        client.set("{bot}:shards", note)
+        async with opened(own_server.url, 2) as shards:
+            await shards.ping()
+        assert client.get("{bot}:shards") == "2 1/1"
+
+
+# The shares
+
+
+@pytest.mark.parametrize(
+    ("workers", "shards"), [(1, 64), (2, 64), (3, 4), (20, 64), (20, 22), (20, 3), (7, 1)]
+)
+def test_shares_are_even_and_leave_no_shard_alone(workers: int, shards: int) -> None:
+    names = [f"worker-{number}" for number in range(workers)]
+    shares = {name: share(name, names, range(shards)) for name in names}
+    sizes = [len(each) for each in shares.values()]
+    assert max(sizes) - min(sizes) <= 1
+    assert min(sizes) > 0
+    served = [sum(shard in each for each in shares.values()) for shard in range(shards)]
+    assert min(served) >= min(2, workers)
+    assert sum(sizes) < 2 * shards + workers
+
+
+def test_a_worker_is_on_its_own_roster() -> None:
+    assert share("anna", [], range(3)) == {0, 1, 2}
+
+
+async def test_a_worker_leaves_the_roster_or_expires(store: Store) -> None:
+    assert await store.roster.attend("anna", 60) == ["anna"]
+    assert await store.roster.attend("bert", 0.05) == ["bert", "anna"]
+    await asyncio.sleep(0.06)
+    assert await store.roster.attend("anna", 60) == ["anna"]
+    await store.roster.leave("anna")
+    assert await store.roster.attend("bert", 60) == ["bert"]
+
+
+# Commands
+
+
+async def test_commands_walk_all_shards(urls: str, tmp_path: Path) -> None:
+    old, new = generate_key(), generate_key()
+    given = settings(urls, 6, bot_encryption_keys=old, bot_engine="echo", bot_state_dir=tmp_path)
+    async with open_shards(given) as shards:
+        await fill(shards)
+    assert {each.thread.team_id for each in await dead.list_letters(given)} == set(TEAMS)
+    assert await dead.drop_letters(given, ["qT1", "nobody's"], every=False) == ["nobody's"]
+    assert len(await dead.list_letters(given)) == len(TEAMS) - 1
+    lines, problem = await audit.fetch(given)
+    assert ({line.team_id for line in lines}, problem) == (set(TEAMS), "")
+    assert {each.thread.team_id for each in await feedback.fetch(given)} == set(TEAMS)
+    assert {row.team_id for row in await fetch_rows(given, 1)} == set(TEAMS)
+    assert len(await why.inspect(given, why.Place("C1", "1.0"))) == len(TEAMS)
+    rotated = given.model_copy(update={"bot_encryption_keys": SecretStr(f"{new},{old}")})
+    assert (await keys._rotate(rotated)).resealed == len(TEAMS)
+    assert "is on:" in await hold.begin(given)
+    assert "is on since" in await hold.begin(given)
+    assert (await sweep(given, dry_run=False)).held
+    assert "has ended" in await hold.end(given)
+    assert await hold.status(given) == "There is no legal hold."
+    assert (await sweep(given, dry_run=False)).deleted == len(TEAMS)
+
+
+async def test_the_overview_has_the_workspaces_of_all_shards(urls: str) -> None:
+    given = settings(urls, 6, bot_encryption_keys=generate_key(), slack_client_id="1.2")
+    async with open_shards(given) as shards:
+        for team in TEAMS:
+            found = Installation(team, team, team, "", "UBOT", "B1", "", f"xoxb-{team}")
+            assert await shards.of(team).installations.save(found)
+    assert {row.id for row in await workspace_admin.fetch(given)} == set(TEAMS)
+    assert await workspace_admin.remove(given, "T3")
+    removed = [row.id for row in await workspace_admin.fetch(given) if row.removed_at]
+    assert removed == ["T3"]
+
+
+async def test_a_hold_covers_all_shards_or_is_reported(
+    urls: str, servers: list[RedisServer]
+) -> None:
+    given = settings(urls, 6)
+    servers[2].kill()
+    try:
+        with pytest.raises(StoreUnavailable, match="2, 5 of 6"):
+            await hold.begin(given)
+    finally:
+        servers[2].start()
+    assert await hold.status(given) == "There is no legal hold."
+    await hold.begin(given)
+    async with open_shards(given) as shards:
+        await list(shards)[3].hold.end()
+    assert "off in 1 of 6" in await hold.status(given)
+    assert "is on:" in await hold.begin(given)
+
+
+async def test_the_doctor_names_the_server_that_is_down(
+    urls: str, servers: list[RedisServer]
+) -> None:
+    async def examine() -> dict[str, Finding]:
+        async with open_checks(settings(urls, 6)) as checks:
+            lines = await doctor.run(checks, lambda _: None)
+        return {line.name: line.finding for line in lines}
+
+    found = await examine()
+    assert found["shards 2"].text == "2 of 6: 1, 4"
+    assert found["worker 3"].level == "warning"
+    servers[1].kill()
+    try:
+        found = await examine()
+    finally:
+        servers[1].start()
+    levels = [found[f"redis {number}"].level for number in (1, 2, 3)]
+    assert levels == ["ok", "failed", "ok"]
+    assert (found["queue 2"].level, found["queue 3"].level) == ("skipped", "ok")
+
+
+# Backups
+
+
+async def fill(shards: Shards) -> None:
+    """Something of each kind of key for each workspace."""
+    for team in TEAMS:
+        store, thread = shards.of(team), Thread(team, "C1", "1.0")
+        await store.inbox.deliver(message_in(team))
+        [entry] = await store.inbox.read_ready("anna", 100, 0)
+        claim = await store.inbox.take(entry, "anna")
+        assert claim is not None
+        await store.conversations.save(claim, conversation(f"conv-{team}", of=thread))
+        charge = Usage(len(team), 1)
+        await store.inbox.settle(claim, usage=charge, runs=[Run("run", f"conv-{team}", 1.0)])
+        await store.spending.account(claim, "U1", charge, 5, is_late=True)
+        await store.feedback.save(Feedback(f"q{team}", "run", thread, "U1", "positive", 1.0))
+        await store.archive.note_unconfirmed(team, "U1", [Orphan("echo", f"old-{team}")])
+        await store.archive.discard("echo", f"old-{team}")
+        await store.audit.append(line_of(team))
+        await store.dead.save(DeadLetter(f"q{team}", thread, "bug", 1.0, 3, 0, ()))
+        await store.workspaces.save(team, WorkspaceSettings(model=team), user_id="U1", after=0)
+        await store.workspaces.save_ai_key(team, f"sk-{team}")
+        await store.flags.note(f"workspace_seen:{team}", "1", 3600)
+    for team in TEAMS:
+        await shards.of(team).inbox.deliver(message_in(team, "2.0"))
+
+
+def line_of(team: str) -> AuditLine:
+    return AuditLine(1.0, team, "C1", "1.0", "U1", "q", "c", "s", "t", "", "allow", "policy")
+
+
+async def facts(shards: Shards, team: str) -> dict[str, Any]:
+    """What a workspace has, in its shard."""
+    store, thread = shards.of(team), Thread(team, "C1", "1.0")
+    (spent,) = await store.spending.sums(team, [("team", "", day_of(time.time()))])
+    return {
+        "waiting": (await store.inbox.state(thread)).waiting,
+        "conversation": await store.conversations.find(thread),
+        "recent": len(await store.conversations.recent(team, "U1")),
+        "runs": await store.archive.runs(Orphan("echo", f"conv-{team}")),
+        "spent": spent,
+        "feedback": [f.turn_id for f in await store.feedback.list() if f.thread == thread],
+        "dead": [each.id for each in await store.dead.list() if each.thread == thread],
+        "orphan": await store.redis.zscore(store.keys.orphans, f"echo|old-{team}") is not None,
+        "unconfirmed": await store.redis.hget(store.keys.unconfirmed, f"echo|old-{team}"),
+        "settings": (await store.workspaces.newest(team)).settings.model,
+        "key": await store.workspaces.ai_key(team),
+        "seen": await store.flags.read(f"workspace_seen:{team}"),
+        "usage": team in await store.redis.smembers(store.keys.teams),
+        "audit": [each.line.team_id async for each in store.audit.read()].count(team),
+        "again": (await store.inbox.deliver(message_in(team))).new,
+    }
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 6), (6, 6), (6, 3), (6, 1)])
+async def test_a_backup_is_restored_into_another_number_of_shards(
+    urls: str, servers: list[RedisServer], tmp_path: Path, before: int, after: int
+) -> None:
+    many = {1: servers[0].url, 3: f"{servers[0].url} {servers[1].url}", 6: urls}
+    key = generate_key()
+    old = settings(many[before], before, bot_encryption_keys=key)
+    new = settings(many[after], after, bot_encryption_keys=key, bot_redis_prefix="new")
+    async with open_shards(old) as shards:
+        await fill(shards)
+        known = {team: await facts(shards, team) for team in TEAMS}
+    told = await backup.backup(old, tmp_path / "backup")
+    assert (await backup.restore(new, tmp_path / "backup")).split()[0] == told.split()[0]
+    async with open_shards(new) as shards:
+        assert {team: await facts(shards, team) for team in TEAMS} == known
+        assert known["T1"]["settings"] == "T1"
+        for store in shards:
+            lines = [line async for line in store.audit.read()]
+            assert all(line.fits for line in lines)
+            assert await store.audit.head_fits(lines[-1].hash if lines else "")
+            beat = await store.workers.beat("anna", 60)
+            assert not beat.restored
+    with pytest.raises(UnusableBackup, match="holds keys"):
+        await backup.restore(new, tmp_path / "backup")
+
+
+async def test_a_backup_needs_all_shards(
+    urls: str, servers: list[RedisServer], tmp_path: Path
+) -> None:
+    servers[2].kill()
+    try:
+        with pytest.raises(StoreUnavailable, match="2, 5 of 6"):
+            await backup.backup(settings(urls, 6), tmp_path / "backup")
+        assert not (tmp_path / "backup").exists()
+    finally:
+        servers[2].start()

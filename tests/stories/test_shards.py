@@ -1,0 +1,92 @@
+"""Workspaces on several Redis servers: each has its shard, and workers share the shards."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bot.app import open_bot
+from bot.store.shards import Shards, shard_of
+from tests.deployment import AT_ONCE, Deployment, open_deployment
+from tests.fakes.openai import echo
+from tests.redis_server import RedisServer, run_server
+from tests.world import PATIENCE, wait_until, words
+
+TEAMS = ("T1", "T2", "T4")
+SHARDS = 4
+TIMING = replace(AT_ONCE, worker=replace(AT_ONCE.worker, heartbeat=0.1, lifetime=8.0))
+GENERAL = "#general"
+
+
+@pytest.fixture
+def servers() -> Iterator[list[RedisServer]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(run_server()) for _ in range(2)]
+
+
+@pytest.fixture
+async def deployment(servers: list[RedisServer], tmp_path: Path) -> AsyncIterator[Deployment]:
+    urls = " ".join(server.url for server in servers)
+    opening = open_deployment(urls, tmp_path, teams=TEAMS, timing=TIMING, bot_shards=SHARDS)
+    async with opening as deployment:
+        deployment.fake.answer = echo
+        await deployment.install(*TEAMS)
+        yield deployment
+
+
+def on(server: int, deployment: Deployment) -> list[str]:
+    """The workspaces on one of the two servers."""
+    return [team for team in TEAMS if shard_of(team, SHARDS) % 2 == server]
+
+
+async def ready(deployment: Deployment) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"{deployment.url}/readyz") as reply:
+        return reply.status, (await reply.json())["redis"]
+
+
+async def test_a_server_that_is_down_stops_only_its_own_workspaces(
+    deployment: Deployment, servers: list[RedisServer]
+) -> None:
+    (first, *_), (second, *_) = on(0, deployment), on(1, deployment)
+    answers = await asyncio.gather(*(deployment.ask(team, f"in {team}") for team in TEAMS))
+    assert all(f"in {team}" in each for team, each in zip(TEAMS, answers, strict=True))
+    assert await ready(deployment) == (200, "ok")
+    servers[1].kill()
+    down = [str(number) for number in range(SHARDS) if number % 2]
+    assert await ready(deployment) == (200, f"shards {', '.join(down)} are down")
+    slack = deployment.slack(second)
+    root = await slack.user("alice").says(GENERAL, "@bot while it is down")
+    assert "meanwhile" in await deployment.ask(first, "meanwhile")
+    assert slack.replies(GENERAL, root) == []
+    servers[1].start()
+    # Slack delivers again what was not acknowledged.
+    await slack.wait_for(lambda: slack.replies(GENERAL, root), PATIENCE)
+    assert "while it is down" in words(slack.replies(GENERAL, root)[0])
+    assert await ready(deployment) == (200, "ok")
+    assert len(slack.replies(GENERAL, root)) == 1
+
+
+async def served(shards: Shards) -> list[int]:
+    """How many workers each shard has."""
+    return [(await store.inbox.depth()).workers for store in shards]
+
+
+async def test_workers_share_the_shards_as_they_come_and_go(deployment: Deployment) -> None:
+    shards, settings = deployment.bot.shards, deployment.settings
+
+    async def has(count: int) -> bool:
+        return await served(shards) == [count] * SHARDS
+
+    async with AsyncExitStack() as others:
+        await wait_until(lambda: has(1))
+        for _ in range(2):
+            opening = open_bot(settings, web_part=False, timing=TIMING)
+            await others.enter_async_context(opening)
+        await wait_until(lambda: has(2))
+        assert all([f"in {team}" in await deployment.ask(team, f"in {team}") for team in TEAMS])
+    await wait_until(lambda: has(1))
+    assert all([f"again {team}" in await deployment.ask(team, f"again {team}") for team in TEAMS])
