@@ -8,7 +8,7 @@ BotError
 |  '- DependencyDown       5xx, timeout, refused connection: wait until the dependency is back
 |     '- CircuitOpen       known to be down: nothing was sent
 |- ConversationGone        the engine forgot it: rebuild, once
-|- RunFailed               failed, incomplete, expired, refused: tell the person, settle
+|- RunFailed               failed, incomplete, expired, refused: inform the person, settle
 |- Undeliverable           channel gone, not invited: log, settle
 |- Suspended               a person has to decide first: give the claim up until then
 |- Superseded              another worker has this thread now: let go at once, write nothing

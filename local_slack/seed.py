@@ -13,7 +13,8 @@
         replies:
           - {from: gina, text: "Again?"}
 
-`from: bot` is the app. The app is not told of any of it, as of what was before it was installed.
+`from: bot` is the app. The app gets no events for any of it: it was
+said before the installation.
 """
 
 from dataclasses import dataclass

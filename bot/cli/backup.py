@@ -10,7 +10,7 @@ from bot.store.shards import open_shards
 
 
 async def backup(settings: Settings, path: Path) -> str:
-    """Write a backup; returns what to tell the operator."""
+    """Write a backup; returns the message for the operator."""
     async with open_shards(settings) as shards:
         copied = await write_backup(shards, path)
     acts.record(settings, "backup", keys=copied.keys)
@@ -18,7 +18,7 @@ async def backup(settings: Settings, path: Path) -> str:
 
 
 async def restore(settings: Settings, path: Path) -> str:
-    """Restore a backup into an empty Redis; returns what to tell the operator."""
+    """Restore a backup into an empty Redis; returns the message for the operator."""
     async with open_shards(settings) as shards:
         copied = await restore_backup(shards, path)
     acts.record(settings, "restore", keys=copied.keys)

@@ -8,7 +8,7 @@ from bot.store.shards import Shards, open_shards
 
 
 async def begin(settings: Settings) -> str:
-    """Begin a hold; returns what to tell the operator."""
+    """Begin a hold; returns the message for the operator."""
     async with open_shards(settings) as shards:
         await shards.need_all()
         if not any([await store.hold.begin() for store in shards]):

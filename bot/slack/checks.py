@@ -113,10 +113,10 @@ class SlackChecks:
 
     async def scopes(self) -> Finding:
         """Whether the app was granted what the manifest asks for."""
-        told = self._headers.get("x-oauth-scopes")
-        if told is None:
+        header = self._headers.get("x-oauth-scopes")
+        if header is None:
             return skipped("Slack does not report the granted scopes")
-        granted = {scope.strip() for scope in told.split(",")}
+        granted = {scope.strip() for scope in header.split(",")}
         missing = find_missing(granted)
         fix = f"add under {_APP_PAGE} → OAuth & Permissions, then Reinstall to Workspace"
         if missing.scopes and missing.is_meant:

@@ -20,10 +20,10 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 
 def judge_version(info: Info) -> Finding:
     """Valkey reports the compatible Redis in `redis_version` and its own version separately."""
-    told = str(info.get("redis_version", "0"))
-    version = tuple(int(part) for part in told.split(".")[:2] if part.isdecimal())
+    reported = str(info.get("redis_version", "0"))
+    version = tuple(int(part) for part in reported.split(".")[:2] if part.isdecimal())
     own = info.get("valkey_version")
-    name = f"Valkey {own}" if own else f"Redis {told}"
+    name = f"Valkey {own}" if own else f"Redis {reported}"
     if version < OLDEST:
         return failed(f"{name} is too old", "the bot needs Redis 6.2 or Valkey 7.2, or newer")
     if version < ADVISED:

@@ -73,8 +73,8 @@ def find_executable(package: str = PACKAGE) -> str:
 
 
 def _version(executable: str) -> tuple[int, ...]:
-    told = subprocess.run([executable, "--version"], capture_output=True, text=True, check=False)
-    found = re.search(r"\bv=(\d+)\.(\d+)", told.stdout)
+    shown = subprocess.run([executable, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"\bv=(\d+)\.(\d+)", shown.stdout)
     return tuple(map(int, found.groups())) if found else ()
 
 

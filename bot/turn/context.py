@@ -67,8 +67,8 @@ async def _before(turn: Turn, services: Services, request: Request) -> list[Line
     thread, first = turn.claim.thread, request.messages[0]
     if first.ts != thread.thread_ts:
         before = await _said_before(turn, services, request)
-        strangers = {line.user_id: line.ts for line in before if line.user_id and not line.ours}
-        await services.store.routing.note_speakers(thread, strangers)
+        speakers = {line.user_id: line.ts for line in before if line.user_id and not line.ours}
+        await services.store.routing.note_speakers(thread, speakers)
         return before
     if first.text != BARE_MENTION:
         return []

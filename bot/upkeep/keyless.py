@@ -33,7 +33,7 @@ class Keyless:
         return now - float(since) >= PATIENCE
 
     async def give_up(self, orphans: Sequence[Orphan]) -> None:
-        """Forget orphans for good, and tell people who wait for their deletion."""
+        """Forget orphans, and notify people who wait for their deletion."""
         for engine, count in Counter(orphan.engine for orphan in orphans).items():
             log.error("orphans_not_deletable", engine=engine, count=count)
         for person in await self._store.archive.give_up(orphans):

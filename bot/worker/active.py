@@ -59,7 +59,7 @@ class ActiveThread:
             interrupt.set(allowed)
 
     def end(self) -> None:
-        """End what goes on beside the task."""
+        """End the work beside the task."""
         if self._check is not None:
             self._check.cancel()
 

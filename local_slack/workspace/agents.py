@@ -40,7 +40,7 @@ def set_status(
 ) -> None:
     """Show a status line for two minutes, or clear it with "".
 
-    The line stands in the same place as the session's own row. It makes the session `processing`,
+    The line is in the same place as the session's own row. It makes the session `processing`,
     and its end makes it `active`.
     """
     thread = agent_thread(workspace, channel_id, thread_ts)

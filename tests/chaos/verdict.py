@@ -260,7 +260,7 @@ def _judge_answers(
             if numbers != list(range(len(numbers))) or text.split() != wanted.split():
                 verdict.complain("answers_cut", f"{where}: turn {turn}, parts {numbers}")
         if turn.startswith(UNKNOWN):
-            verdict.complain("unmarked", f"{where}: {text[:40]} bears no mark of its turn")
+            verdict.complain("unmarked", f"{where}: {text[:40]} has no mark of its turn")
     for turn in ours.keys() - posted.keys():
         verdict.complain("answers_lost", f"{where}: turn {turn} has a run and no answer")
     for message in messages:

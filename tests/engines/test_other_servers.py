@@ -37,7 +37,7 @@ BODIES = {
 
 
 @pytest.fixture(params=BODIES)
-async def stranger(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+async def other_server(request: pytest.FixtureRequest) -> AsyncIterator[str]:
     """The address of a server that answers every request with the same 200."""
     content_type, body = BODIES[request.param]
 
@@ -65,9 +65,9 @@ async def follow_a_run(engine: Engine) -> Any:
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("open_engine", [open_responses_on, open_assistants_on])
 async def test_a_run_cannot_be_started_on_a_foreign_server(
-    fake: FakeOpenAI, stranger: str, streaming: bool, open_engine: Any
+    fake: FakeOpenAI, other_server: str, streaming: bool, open_engine: Any
 ) -> None:
-    opened = open_engine(fake, openai_base_url=stranger, bot_streaming=streaming)
+    opened = open_engine(fake, openai_base_url=other_server, bot_streaming=streaming)
     async with opened as engine:
         with pytest.raises(Retry):
             await start_a_run(engine)
@@ -75,18 +75,18 @@ async def test_a_run_cannot_be_started_on_a_foreign_server(
 
 @pytest.mark.parametrize("open_engine", [open_responses_on, open_assistants_on])
 async def test_a_run_is_polled_on_a_foreign_server_until_its_deadline(
-    fake: FakeOpenAI, stranger: str, open_engine: Any
+    fake: FakeOpenAI, other_server: str, open_engine: Any
 ) -> None:
-    opened = open_engine(fake, openai_base_url=stranger, bot_run_deadline=0.2)
+    opened = open_engine(fake, openai_base_url=other_server, bot_run_deadline=0.2)
     async with opened as engine:
         with pytest.raises(RunFailed, match="deadline"):
             await follow_a_run(engine)
 
 
 async def test_a_thread_cannot_be_opened_on_a_foreign_server(
-    fake: FakeOpenAI, stranger: str
+    fake: FakeOpenAI, other_server: str
 ) -> None:
-    async with open_assistants_on(fake, openai_base_url=stranger) as engine:
+    async with open_assistants_on(fake, openai_base_url=other_server) as engine:
         with pytest.raises(Retry):
             await engine.begin(THREAD, "U1")
 

@@ -32,5 +32,5 @@ async def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None
     """Yields to the loop until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition did not become true"
         await asyncio.sleep(0.005)

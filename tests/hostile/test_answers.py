@@ -15,7 +15,7 @@ from bot.texts.answers import REST_ATTACHED
 from bot.timing import Timing
 from bot.turn.files_out import first_messages
 from tests.fakes.openai import Answer
-from tests.slack.answers import HURRY, Wire, open_scene
+from tests.slack.answers import HURRY, Wire, open_harness
 from tests.world import World, open_world, words
 
 MESSAGES = 3
@@ -122,9 +122,9 @@ async def test_an_empty_answer_is_reported(redis_url: str, tmp_path: Path, way: 
 async def test_an_answer_without_anything_visible_is_reported_as_empty(
     store: Store, shape: str, streaming: bool
 ) -> None:
-    async with open_scene(store) as scene:
-        await scene.answer(INVISIBLE[shape], Wire(), step=9, streaming=streaming)
-        assert "returned an empty answer" in scene.texts[0]
+    async with open_harness(store) as harness:
+        await harness.answer(INVISIBLE[shape], Wire(), step=9, streaming=streaming)
+        assert "returned an empty answer" in harness.texts[0]
 
 
 def test_the_note_below_a_cut_answer_is_outside_of_its_code() -> None:

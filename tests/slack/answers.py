@@ -69,7 +69,7 @@ class Wire:
 
 
 @dataclass
-class Scene:
+class Harness:
     """A question in a thread, and the workers that come to answer it."""
 
     slack: LocalSlack
@@ -146,9 +146,9 @@ async def show(reply: Reply, text: str, wire: Wire) -> None:
 
 
 @asynccontextmanager
-async def open_scene(
+async def open_harness(
     store: Store, *, user_team_id: str = "", **workspace: Any
-) -> AsyncIterator[Scene]:
+) -> AsyncIterator[Harness]:
     """A question to be answered; its asker may belong to another workspace."""
     async with open_workspace(**workspace) as slack, aiohttp.ClientSession() as session:
         root = await slack.user("alice").says(CHANNEL, "@bot hi")
@@ -158,6 +158,6 @@ async def open_scene(
         await store.inbox.deliver(
             Message(thread, root, user, "hi", user_team_id=user_team_id or thread.team_id)
         )
-        scene = Scene(slack, store, session, root, thread)
-        yield scene
-        await store.inbox.settle((await scene.take()).claim)
+        harness = Harness(slack, store, session, root, thread)
+        yield harness
+        await store.inbox.settle((await harness.take()).claim)

@@ -23,7 +23,7 @@ HALF_A_DAY = 43200
 
 
 @dataclass
-class Scene:
+class Harness:
     """One installation whose token ends soon, and the processes that use it."""
 
     distribution: Distribution
@@ -54,7 +54,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def open_scene(plain: Store, ends_in: float) -> AsyncIterator[Scene]:
+async def open_harness(plain: Store, ends_in: float) -> AsyncIterator[Harness]:
     sealed = Sealed(plain.connection, plain.keys, Keyring(parse_keys(generate_key())))
     store = replace(
         plain, sealed=sealed, installations=Installations(plain.connection, plain.keys, sealed)
@@ -79,66 +79,66 @@ async def open_scene(plain: Store, ends_in: float) -> AsyncIterator[Scene]:
             slack_client_id=distribution.client_id,
             slack_client_secret=distribution.client_secret,
         )
-        yield Scene(distribution, store, installation, session, settings)
+        yield Harness(distribution, store, installation, session, settings)
 
 
 @pytest.mark.parametrize("ends_in", [60, -1], ids=["ending", "ended"])
 async def test_a_hundred_calls_of_four_processes_make_one_refresh(
     store: Store, ends_in: float
 ) -> None:
-    async with open_scene(store, ends_in) as scene:
-        clients = [scene.process() for _ in range(4)]
+    async with open_harness(store, ends_in) as harness:
+        clients = [harness.process() for _ in range(4)]
         calls = [client.auth_test() for client in clients for _ in range(25)]
         answers = await asyncio.gather(*calls)
         assert all(answer["ok"] for answer in answers)
-        assert scene.distribution.refreshes == 1
-        newest = await scene.stored()
-        assert newest.token != scene.installation.token
-        assert newest.refresh_token != scene.installation.refresh_token
+        assert harness.distribution.refreshes == 1
+        newest = await harness.stored()
+        assert newest.token != harness.installation.token
+        assert newest.refresh_token != harness.installation.refresh_token
         assert newest.expires_at > time.time() + HALF_A_DAY - 60
 
 
 async def test_a_token_that_lasts_is_not_refreshed(store: Store) -> None:
-    async with open_scene(store, HALF_A_DAY) as scene:
-        await scene.process().auth_test()
-        assert scene.distribution.refreshes == 0
+    async with open_harness(store, HALF_A_DAY) as harness:
+        await harness.process().auth_test()
+        assert harness.distribution.refreshes == 0
 
 
 async def test_while_slack_refuses_the_refresh_the_old_token_works_to_its_end(
     store: Store,
 ) -> None:
-    async with open_scene(store, 60) as scene:
-        scene.distribution.refresh_tokens.clear()
-        client = scene.process()
+    async with open_harness(store, 60) as harness:
+        harness.distribution.refresh_tokens.clear()
+        client = harness.process()
         assert (await client.auth_test())["ok"]
-        assert await scene.stored() == scene.installation
+        assert await harness.stored() == harness.installation
 
 
 async def test_an_ended_token_that_cannot_be_refreshed_is_an_outage_of_its_workspace(
     store: Store,
 ) -> None:
-    async with open_scene(store, -1) as scene:
-        scene.distribution.refresh_tokens.clear()
+    async with open_harness(store, -1) as harness:
+        harness.distribution.refresh_tokens.clear()
         with pytest.raises(DependencyDown, match="invalid_refresh_token"):
-            await scene.process().auth_test()
-        scene.distribution.is_down = True
+            await harness.process().auth_test()
+        harness.distribution.is_down = True
         with pytest.raises(Retry):
-            await scene.process().auth_test()
+            await harness.process().auth_test()
 
 
 async def test_a_removed_installation_refreshes_nothing(store: Store) -> None:
-    async with open_scene(store, -1) as scene:
-        await scene.store.installations.remove("T1", 2.0)
+    async with open_harness(store, -1) as harness:
+        await harness.store.installations.remove("T1", 2.0)
         with pytest.raises(Undeliverable, match="app_uninstalled"):
-            await scene.process().auth_test()
-        assert scene.distribution.refreshes == 0
+            await harness.process().auth_test()
+        assert harness.distribution.refreshes == 0
 
 
 async def test_a_revoked_token_opens_the_circuit_of_its_workspace_only(store: Store) -> None:
-    async with open_scene(store, HALF_A_DAY) as scene:
-        scene.distribution.tokens[scene.installation.token].state = "token_revoked"
+    async with open_harness(store, HALF_A_DAY) as harness:
+        harness.distribution.tokens[harness.installation.token].state = "token_revoked"
         with pytest.raises(DependencyDown) as caught:
-            await scene.process().auth_test()
+            await harness.process().auth_test()
         assert caught.value.dependency == "slack:token@T1"
-        assert scene.store.circuits.is_open("slack:token@T1")
-        assert not scene.store.circuits.is_open("slack:auth")
+        assert harness.store.circuits.is_open("slack:token@T1")
+        assert not harness.store.circuits.is_open("slack:auth")

@@ -15,7 +15,7 @@ from bot.store import Store
 from bot.store.journal import Turn
 from bot.texts.status import NO_WORKER, RESUMING, THINKING
 from bot.timing import AnswerTiming
-from tests.slack.answers import CHANNEL, Scene, Wire, open_scene
+from tests.slack.answers import CHANNEL, Harness, Wire, open_harness
 
 QUICK = AnswerTiming(waiting_after=0.0, waiting_check=0.02)
 
@@ -31,67 +31,67 @@ def one_workspace(client: AsyncWebClient) -> OneWorkspace:
     )
 
 
-def shown(scene: Scene) -> str:
+def shown(harness: Harness) -> str:
     """The status line of the thread."""
-    return scene.slack.agent_thread(CHANNEL, scene.root).status
+    return harness.slack.agent_thread(CHANNEL, harness.root).status
 
 
 async def test_the_status_is_cleared_when_nothing_is_posted(store: Store) -> None:
-    async with open_scene(store) as scene:
-        client = Wire().client(scene.slack, scene.session)
+    async with open_harness(store) as harness:
+        client = Wire().client(harness.slack, harness.session)
         async with showing_waits(one_workspace(client), store.inbox, QUICK):
-            await scene.slack.wait_for(lambda: shown(scene) == NO_WORKER)
-            claim = (await scene.take()).claim
+            await harness.slack.wait_for(lambda: shown(harness) == NO_WORKER)
+            claim = (await harness.take()).claim
             await store.inbox.settle(claim)  # as after a "stop" or a deletion
-            await scene.slack.wait_for(lambda: shown(scene) == "")
-            calls = len(scene.slack.calls)
+            await harness.slack.wait_for(lambda: shown(harness) == "")
+            calls = len(harness.slack.calls)
             [asked] = claim.messages
             await store.inbox.deliver(
                 replace(asked, ts=f"{float(asked.ts) + 1:.6f}", event_id="E2")
             )
-            await scene.slack.wait_for(lambda: shown(scene) == NO_WORKER)
-            assert len(scene.slack.calls) == calls + 1
+            await harness.slack.wait_for(lambda: shown(harness) == NO_WORKER)
+            assert len(harness.slack.calls) == calls + 1
 
 
 async def test_a_worker_that_takes_the_thread_at_that_moment_keeps_its_status(
     store: Store,
 ) -> None:
-    async with open_scene(store) as scene:
+    async with open_harness(store) as harness:
         await store.workers.beat("busy", 60)
         taken: list[Turn] = []
 
         class Client(AsyncWebClient):
             async def api_call(self, api_method: str, **given: Any) -> Any:
                 if api_method == "assistant.threads.setStatus" and not taken:
-                    taken.append(await scene.take())
+                    taken.append(await harness.take())
                     await super().api_call(api_method, **given | {"json": thinking})
                 return await super().api_call(api_method, **given)
 
         thinking = {
-            "channel_id": scene.thread.channel_id,
-            "thread_ts": scene.root,
+            "channel_id": harness.thread.channel_id,
+            "thread_ts": harness.root,
             "status": THINKING,
         }
         client = Client(
-            token=scene.slack.bot_token, base_url=scene.slack.api_url, session=scene.session
+            token=harness.slack.bot_token, base_url=harness.slack.api_url, session=harness.session
         )
         async with showing_waits(one_workspace(client), store.inbox, QUICK):
-            await scene.slack.wait_for(lambda: len(scene.slack.calls) >= 3)
-            assert shown(scene) == THINKING
+            await harness.slack.wait_for(lambda: len(harness.slack.calls) >= 3)
+            assert shown(harness) == THINKING
 
 
 async def test_the_last_edit_of_a_resumed_answer_clears_the_status(store: Store) -> None:
     text = "A paragraph.\n\n" * 20
-    async with open_scene(store) as scene:
-        await scene.answer(text, Wire(2), step=100)
+    async with open_harness(store) as harness:
+        await harness.answer(text, Wire(2), step=100)
         await (
             Wire()
-            .client(scene.slack, scene.session)
+            .client(harness.slack, harness.session)
             .assistant_threads_setStatus(
-                channel_id=scene.thread.channel_id, thread_ts=scene.root, status=RESUMING
+                channel_id=harness.thread.channel_id, thread_ts=harness.root, status=RESUMING
             )
         )
         second = Wire()
-        await scene.answer(text, second, step=len(text))
+        await harness.answer(text, second, step=len(text))
         assert "chat.postMessage" not in second.calls
-        assert shown(scene) == ""
+        assert shown(harness) == ""

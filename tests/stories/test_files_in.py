@@ -119,8 +119,8 @@ async def test_a_login_page_is_not_read_as_a_file(world: World) -> None:
     await world.slack.user("alice").says("#random", "look", files={"cat.png": PNG})
     (shape,) = [file_json(world.slack.workspace, f) for f in world.slack.workspace.files.values()]
     async with aiohttp.ClientSession() as session:
-        stranger = AsyncWebClient("xoxb-other", world.slack.api_url, session=session)
-        loaded = await Files(stranger).load(parse_files([shape]), {"image"})
+        outsider = AsyncWebClient("xoxb-other", world.slack.api_url, session=session)
+        loaded = await Files(outsider).load(parse_files([shape]), {"image"})
     assert loaded.attachments == ()
     assert loaded.unread == (f"cat.png ({NO_SCOPE})",)
 

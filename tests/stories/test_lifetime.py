@@ -151,7 +151,7 @@ async def test_one_process_sweeps_at_a_time(store: Store) -> None:
         assert await Sweeper(store, engine, 30).sweep_in_turn() is None
         with pytest.raises(Retry):
             await Sweeper(store, engine, 30).sweep_now()
-        await store.leases.give_back("sweep", "somebody else")
+        await store.leases.give_back("sweep", "another process")
         assert await Sweeper(store, engine, 30).sweep_in_turn() is None
         await store.leases.give_back("sweep", "another")
         assert await Sweeper(store, engine, 30).sweep_in_turn() is not None

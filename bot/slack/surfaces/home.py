@@ -110,8 +110,10 @@ class Home:
         without: Thread | None = thread
         if thread.team_id == team_id:
             at, trigger_id = action["action_ts"], body["trigger_id"]
-            told = await ask_reset(self._store, self._rights, thread, body["user"], at, trigger_id)
-            without = None if told else thread
+            problem = await ask_reset(
+                self._store, self._rights, thread, body["user"], at, trigger_id
+            )
+            without = None if problem else thread
         await ack()
         await self.publish(team_id, body["user"]["id"], without=without)
 

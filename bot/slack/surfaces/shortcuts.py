@@ -65,13 +65,13 @@ class Buttons:
             message.get("thread_ts") or message["ts"],
         )
         user = shortcut["user"]
-        told = texts.RESET_NOT_OURS
+        problem = texts.RESET_NOT_OURS
         if await self._store.conversations.is_ours(thread):
             at, trigger_id = shortcut["action_ts"], shortcut["trigger_id"]
-            told = await ask_reset(self._store, self._rights, thread, user, at, trigger_id)
+            problem = await ask_reset(self._store, self._rights, thread, user, at, trigger_id)
         await ack()
-        if told and not await notice(self._store, client, thread, user["id"], told):
-            await respond(told)  # also works in channels that the bot is not a member of
+        if problem and not await notice(self._store, client, thread, user["id"], problem):
+            await respond(problem)  # also works in channels that the bot is not a member of
 
     async def reset_button(
         self,
@@ -83,13 +83,13 @@ class Buttons:
     ) -> None:
         """Handle a Reset button of `/reset`; only the person's own installation counts."""
         thread = Thread.parse(action["value"])
-        told = ""
+        problem = ""
         if thread.team_id == installation(context):
             at, trigger_id = action["action_ts"], body["trigger_id"]
             user = body["user"]
-            told = await ask_reset(self._store, self._rights, thread, user, at, trigger_id)
+            problem = await ask_reset(self._store, self._rights, thread, user, at, trigger_id)
         await ack()
-        await respond(told or texts.RESET_DONE, replace_original=not told)
+        await respond(problem or texts.RESET_DONE, replace_original=not problem)
 
 
 async def ask_reset(
