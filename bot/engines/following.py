@@ -133,8 +133,9 @@ class Following:
     async def _fetch(self) -> Item:
         try:
             return await self.fetch()
-        except DependencyDown:
-            self.watch.doubt()
+        except DependencyDown as error:
+            if error.certain or error.reason == "connection_lost":
+                self.watch.doubt()  # a slow response or a single 500 is no sign of a restart
             raise
 
     def _check(self) -> None:

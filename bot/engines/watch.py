@@ -22,7 +22,8 @@ class Watch:
     """The progress of one run.
 
     Silence alone says nothing: models think for minutes. A run counts as lost if its server has
-    failed since it began (`doubtful`) and then shows no progress for `patience` seconds.
+    failed since it began (`doubtful`) and then, once it answers again, shows no progress for
+    `patience` seconds.
     """
 
     patience: float
@@ -37,8 +38,10 @@ class Watch:
             self._seen, self._since = seen, time.monotonic()
 
     def doubt(self) -> None:
-        """Note that the server broke a connection or did not answer."""
+        """Note that the server broke a connection or was down. What the run showed before that
+        says nothing: its patience begins again."""
         self.doubtful = True
+        self._since = time.monotonic()
 
     @property
     def is_lost(self) -> bool:

@@ -27,6 +27,8 @@ TRANSIENT = frozenset(
     }
 )
 """Reasons of failures after which another run may succeed."""
+LOST = frozenset({"run_lost", "run_not_found"})
+"""Reasons of failures after which the server may keep the conversation locked."""
 MOST_FAILED = 2
 """Maximum number of repeated runs per turn."""
 LITTLE = 200
@@ -45,7 +47,7 @@ class Reruns:
         while True:
             failed = self._failed
             own = [each for each in failed if each.attempt == self.generation.number]
-            if own and own[-1].run and own[-1].reason == "run_lost":
+            if own and own[-1].run and own[-1].reason in LOST:
                 await self._leave_behind(own[-1].run, run_request)
                 raise ConversationGone(own[-1].run.conversation_id)
             generation = self.generation
@@ -60,7 +62,7 @@ class Reruns:
             except RunFailed as error:
                 run = self._turn.recall(step)
                 if number or not self._may_repeat(error, len(failed)):
-                    if run and error.reason == "run_lost":
+                    if run and error.reason in LOST:
                         await self._leave_behind(run, run_request)
                     raise
                 await self._note(error, run)

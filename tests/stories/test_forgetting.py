@@ -152,6 +152,25 @@ async def test_forget_me_says_what_it_waits_for(world: World) -> None:
     assert told[0].text.startswith("Done: 1 conversation deleted")
 
 
+async def test_forget_me_does_not_wait_for_a_run_that_the_server_has_lost(
+    ai_world: World,
+) -> None:
+    """The server shows the run as in progress for ever, even after it was cancelled."""
+    world, alice = ai_world, ai_world.slack.user("alice")
+    world.fake.options.cancels = False
+    world.fake.answer = [held("never to be seen")]
+    await alice.says("#general", "@bot hello")
+    await world.slack.wait_for(lambda: world.fake.working)
+    [work] = world.fake.working
+    work.lose()
+    await alice.slash("/forget-me")
+    (answer,) = alice.ephemerals("#general")
+    await alice.clicks("#general", answer.ts, "errand:forget_me")
+    told = await direct_message_to(world, "alice")
+    assert told.startswith("Done: 1 conversation deleted")
+    assert world.fake.working
+
+
 async def test_the_responses_of_a_deleted_conversation_are_deleted(world: World) -> None:
     root = await world.ask("#general", "@bot one")
     await world.ask("#general", "@bot two", thread_ts=root)

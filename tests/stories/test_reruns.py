@@ -215,6 +215,51 @@ async def test_a_run_that_the_server_has_lost_is_repeated(each_world: World) -> 
     assert (await world.replies("#general", root, 3))[2].endswith(": one | two | three")
 
 
+async def shown_as_404(world: World) -> None:
+    """The server restarts: it knows the conversation, and no runs."""
+    for works in (world.fake.responses, world.fake.runs):
+        for work in list(works.values()):
+            await work.aclose()
+        works.clear()
+
+
+@pytest.mark.parametrize("all_is_gone", [False, True], ids=["the_run", "everything"])
+async def test_a_run_that_the_server_does_not_know_any_more_is_repeated(
+    each_world: World, all_is_gone: bool
+) -> None:
+    world = each_world
+    root = await world.ask("#general", "@bot one")
+    world.fake.answer = [held("never to be seen"), "fine"]
+    await world.slack.user("alice").says("#general", "two", thread_ts=root)
+    await world.slack.wait_for(lambda: world.fake.working)
+    if all_is_gone:
+        for found in [*world.fake.conversations, *world.fake.threads]:
+            world.fake.vanish(found)
+    await shown_as_404(world)
+    assert (await world.replies("#general", root, 2))[1] == "fine"
+    await world.ask("#general", "three", thread_ts=root)
+    assert (await world.replies("#general", root, 3))[2].endswith(": one | two | three")
+
+
+@pytest.mark.parametrize("timing", [LOST])
+@pytest.mark.parametrize(
+    "each_world", [("responses", False), ("assistants", False)], indirect=True
+)
+async def test_a_failed_poll_of_a_silent_run_is_no_sign_that_it_is_lost(each_world: World) -> None:
+    """The run was silent before the failure: its patience begins when the server answers again."""
+    world = each_world
+    world.fake.answer = [held("fine")]
+    root = await world.slack.user("alice").says("#general", "@bot one")
+    await world.slack.wait_for(lambda: world.fake.working)
+    await asyncio.sleep(2 * LOST.engine.lost_after)
+    for path in ("/responses/*", "/threads/*/runs/*"):
+        world.fake.fault("overloaded", "GET", path, times=2)
+    await world.slack.wait_for(lambda: not all(fault.times for fault in world.fake.faults.active))
+    world.fake.finish()
+    assert await world.replies("#general", root) == ["fine"]
+    assert runs(world) == 1
+
+
 @pytest.mark.parametrize("timing", [LOST])
 async def test_a_run_that_is_silent_for_long_is_not_lost(each_world: World) -> None:
     """Models think: without a failure of the server nothing says that the run is gone."""
