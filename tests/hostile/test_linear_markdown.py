@@ -19,6 +19,7 @@ import bot.slack.markdown as package
 from bot.models import Citation
 from bot.slack.markdown.clean import clean, clean_so_far, reasoning
 from bot.slack.markdown.code import code_blocks
+from bot.slack.markdown.elements import flatten
 from bot.slack.markdown.escape import escape_mrkdwn
 from bot.slack.markdown.growing import GrowingAnswer, Visible
 from bot.slack.markdown.plain import plain
@@ -81,6 +82,19 @@ SHAPES = {
     "breaks": "a<br>",
     "attributes": '<a href="',
     "comments": "<!--",
+    "comments over lines": "<!--\n-->\n",
+    "tables of HTML": "<table>\n<tr><td>a\n",
+    "table pairs": "<table>\n<tr><td>a\n</table>\n",
+    "lists of HTML": "<ul>\n<li>a\n",
+    "nested lists of HTML": "<ol>\n<li>",
+    "code of HTML": "<pre>\n",
+    "code in code of HTML": "<pre><code>\n</code></pre>\n",
+    "pairs over lines": "<b>a\nb</b>\n\n",
+    "open pairs over lines": "<i>\n",
+    "containers": "<div>a\n",
+    "nested containers": "<div>\n",
+    "closing tags": "</p>\n",
+    "tags over lines": "<a\nb='",
     "autolinks": "<https://a|",
     "entities": "&lt;",
     "ampersands": "&",
@@ -127,7 +141,11 @@ PREFIXES = {
     "tabs and a marker": MARKER,
     "newlines and a marker": MARKER,
 }
-ENDINGS = {"nested pairs": "</b>"}
+ENDINGS = {
+    "nested pairs": "</b>",
+    "nested lists of HTML": "</ol>\n",
+    "nested containers": "</div>\n",
+}
 
 MESSAGE = 100
 """Characters of a message: both texts fill several."""
@@ -159,6 +177,8 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "growing": _grow,
     "plain": lambda text: plain(text, 200),
     "fallback": lambda text: fallback(text, 4000),
+    "flatten": flatten,
+    "flatten_so_far": lambda text: flatten(text, whole=False),
     "blocks": blocks,
     "escape_mrkdwn": escape_mrkdwn,
     "sanitize": sanitize,
@@ -231,6 +251,7 @@ EVERYTHING = (
     f"{MARKER} **重（a）**b <p>x<sup>2</sup></p> \\(a\\) $b^2$ [^1] [a](b c) <a@b.c|d> `e` @here"
     f"{'🇩🇪' * MESSAGE}\n\n"
     "> - ```py\n  code\n  ```\n\n| a |\n|--|\n| b |\n\n"
+    "<pre>\na\n</pre>\n<ul>\n<li>a\n</ul>\n<table>\n<td>a\n</table>\n\n"
 )
 
 

@@ -242,9 +242,7 @@ async def test_a_run_that_the_server_does_not_know_any_more_is_repeated(
 
 
 @pytest.mark.parametrize("timing", [LOST])
-@pytest.mark.parametrize(
-    "each_world", [("responses", False), ("assistants", False)], indirect=True
-)
+@pytest.mark.parametrize("each_world", [("responses", False), ("assistants", False)], indirect=True)
 async def test_a_failed_poll_of_a_silent_run_is_no_sign_that_it_is_lost(each_world: World) -> None:
     """The run was silent before the failure: its patience begins when the server answers again."""
     world = each_world

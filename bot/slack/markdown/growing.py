@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bot.slack.markdown.blocks import Outline, outline
 from bot.slack.markdown.clean import clean_so_far
 from bot.slack.markdown.counting import BlockCount
+from bot.slack.markdown.elements import flatten, has_elements
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.reasoning import end_of_leading, has_reasoning, is_plain_answer
 from bot.slack.markdown.sanitize import sanitize
@@ -48,9 +49,10 @@ class Visible:
         if not text.startswith(self._read) or has_reasoning(text[len(self._read) :]):
             self._read = self._shown = self._opener = ""
         rest = self._opener + text[len(self._read) :]
-        found = outline(clean_so_far(rest))
+        found = outline(flatten(clean_so_far(rest), whole=False))
         stable = stable_length(found)
-        if rest.startswith(found.text[:stable]) and not has_reasoning(rest):
+        is_as_written = rest.startswith(found.text[:stable])
+        if is_as_written and not has_reasoning(rest) and not has_elements(rest):
             return self._advance(found, stable)
         return self._shown + self._safe(found.text[:stable])
 

@@ -5,6 +5,7 @@ import re
 
 from bot.slack.markdown.blocks import PREFIX, Kind, Outline, outline
 from bot.slack.markdown.clean import clean
+from bot.slack.markdown.elements import flatten
 from bot.slack.markdown.escape import ZERO_WIDTH_SPACE
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, pieces
@@ -28,7 +29,7 @@ def plain(markdown: str, limit: int) -> str:
 
     Keeps the content of code, the text of links, the description of images.
     """
-    found = outline(sanitize(clean(markdown[: _HEAD + 4 * limit])))
+    found = outline(sanitize(flatten(clean(markdown[: _HEAD + 4 * limit]))))
     text = " ".join(_unit(found, first, end) for first, end in found.units())
     return shorten(" ".join(text.replace(ZERO_WIDTH_SPACE, "").split()), limit)
 

@@ -6,9 +6,9 @@ Code is not searched.
 """
 
 import re
-from bisect import bisect_left
-from collections import defaultdict
 from dataclasses import dataclass
+
+from bot.slack.markdown.skipping import CODE, CodeEnds
 
 _NAMES = (
     "(?:[a-z]{1,16}[:_])?(?:ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?"
@@ -69,9 +69,7 @@ _TAGS = "|".join(
     ]
 )
 _TOKEN = re.compile(
-    r"(?P<FENCE>^[ \t]*+(?:(?:>|[-+*]|\d{1,9}[.)])[ \t]*+)*+"
-    r"(?P<mark>`{3,}+(?=[^`\r\n]*$)|~{3,}+))"
-    rf"|(?P<TICKS>`++)|{_TAGS}",
+    rf"{CODE}|{_TAGS}",
     re.IGNORECASE | re.MULTILINE,
 )
 _UNFINISHED = re.compile(
@@ -85,7 +83,6 @@ _UNFINISHED = re.compile(
     r"| <\|start_header_id\|>\w{0,20}(?:<\|?\w{0,14}\|?(?:(?<=\|)>\s{0,2})?)? )\Z",
     re.VERBOSE,
 )
-_BLANK_LINE = re.compile(r"\n[ \t]*\r?\n")
 _BARE = re.compile(r"\s*analysis(?=[A-Z\"])")
 _BARE_END = re.compile(r"assistantfinal")
 
@@ -146,7 +143,7 @@ class _Reader:
         self._reasoning: list[str] = []
         self._reached = 0
         self._unclosed: set[str] = set()
-        self._runs: dict[int, list[int]] | None = None
+        self._code = CodeEnds(text)
 
     def read(self) -> Split:
         position = 0
@@ -160,10 +157,8 @@ class _Reader:
     def _read(self, token: re.Match[str]) -> int:
         """Handle a token; returns the offset from which to search for the next one."""
         kind = token.lastgroup or ""
-        if token["FENCE"] is not None:
-            return self._fence_end(token)
-        if kind == "TICKS":
-            return self._span_end(token)
+        if token["FENCE"] is not None or kind == "TICKS":
+            return self._code.after(token)
         if kind == "SPECIAL":
             return token.end() if self._is_html(token) else self._drop(token)
         if kind == "LONE":
@@ -212,26 +207,6 @@ class _Reader:
 
     def _before(self, token: re.Match[str]) -> str:
         return self._text[self._reached : token.start()]
-
-    def _fence_end(self, token: re.Match[str]) -> int:
-        mark = token["mark"]
-        closer = re.compile(rf"^[ \t>]*+{mark[0]}{{{len(mark)},}}+[ \t]*+\r?$", re.MULTILINE)
-        found = closer.search(self._text, token.end())
-        return found.end() if found else len(self._text)
-
-    def _span_end(self, token: re.Match[str]) -> int:
-        """The offset after the code span that these backticks open, or after them if they open
-        none."""
-        if self._runs is None:
-            self._runs = defaultdict(list)
-            for run in re.finditer("`+", self._text):
-                self._runs[len(run[0])].append(run.start())
-        length = token.end() - token.start()
-        starts = self._runs[length]
-        closing = bisect_left(starts, token.end())
-        if closing == len(starts) or _BLANK_LINE.search(self._text, token.end(), starts[closing]):
-            return token.end()
-        return starts[closing] + length
 
 
 def _unwrapped(answer: str) -> str:

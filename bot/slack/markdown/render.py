@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, TypeVarTuple
 
 from bot.slack.markdown.clean import clean
+from bot.slack.markdown.elements import flatten
 from bot.slack.markdown.escape import escape_mrkdwn
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.plain import plain
@@ -48,7 +49,7 @@ NO_TEXT = "(an answer without text)"
 
 def render(answer: str, citations: Sequence[Citation] = ()) -> str:
     """The model's answer with its sources, as Markdown that is safe to post in Slack."""
-    return sanitize(clean(with_sources(answer, citations)))
+    return sanitize(flatten(clean(with_sources(answer, citations))))
 
 
 async def render_in_thread(answer: str, citations: Sequence[Citation] = ()) -> str:

@@ -1,7 +1,9 @@
 """Replaces HTML tags in the model's Markdown."""
 
+import html
 import re
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from bot.slack.markdown.inline import Kind, Piece
 
@@ -11,7 +13,10 @@ _SUMMARY = re.compile(r"[ \t]*<summary\b", re.IGNORECASE)
 _HREF = re.compile(_ATTRIBUTE.format("href"), re.IGNORECASE)
 _SRC = re.compile(_ATTRIBUTE.format("src"), re.IGNORECASE)
 _ALT = re.compile(_ATTRIBUTE.format("alt"), re.IGNORECASE)
-_WEB = re.compile(r"(?:https?://|mailto:)[^\s<>()]+\Z", re.IGNORECASE)
+_WEB = re.compile(r"(?:https?://|mailto:)[^\s]+\Z", re.IGNORECASE)
+_QUOTED = {ord(character): quote(character) for character in "<>()"}
+_CHECKBOX = re.compile(r"""\stype\s*=\s*["']?checkbox\b""", re.IGNORECASE)
+_CHECKED = re.compile(r"\schecked\b", re.IGNORECASE)
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _MARKERS = {
     **dict.fromkeys(("b", "strong", "summary", "dt", *_HEADINGS), "**"),
@@ -63,21 +68,26 @@ def replacements(text: str, found: Sequence[Piece], start: int, end: int) -> dic
             continue
         tag = text[piece.start : piece.end]
         name = name_of(tag)
-        heads = name == "details" and _SUMMARY.match(text, piece.end)
-        if not name or heads or (name in _BLOCKS and lines.is_alone(index)):
-            result[piece.start] = ""
-        elif name == "img":
-            result[piece.start] = _image(tag)
-        elif not tag.startswith("</"):
+        heads = name == "details" and bool(_SUMMARY.match(text, piece.end))
+        single = "" if heads or (name in _BLOCKS and lines.is_alone(index)) else _single(name, tag)
+        if single is not None:
+            result[piece.start] = single
+        if not tag.startswith("</") and (single is None or heads):
             open_tags.setdefault(name, []).append(index)
-        elif openers := open_tags.get(name):
-            opener = openers.pop()
-            result |= _pair(text, name, found[opener], piece, nested=index - opener > 1)
-            if name in _CELLS:
-                result |= {found[opener].start: "", piece.start: lines.gap(index)}
-            elif name in _BLOCKS and found[opener].start in result:
-                _set_apart(name, result, lines, opener, index)
+        elif single is None and (openers := open_tags.get(name)):
+            _close(text, name, result, lines, openers.pop(), index)
     return result
+
+
+def _single(name: str, tag: str) -> str | None:
+    """The replacement of a tag that needs no partner; None for the others."""
+    if not name:
+        return ""  # a comment
+    if name == "img":
+        return _image(tag)
+    if name == "input" and _CHECKBOX.search(tag):
+        return "☑" if _CHECKED.search(tag) else "☐"
+    return None
 
 
 class _Lines:
@@ -109,9 +119,9 @@ class _Lines:
         """Whether there are only spaces and tags beside a tag in its line."""
         return not (self._before[index] or self._after[index])
 
-    def offset(self, index: int) -> int:
-        """Where a tag begins."""
-        return self._found[index].start
+    def piece(self, index: int) -> Piece:
+        """The tag itself."""
+        return self._found[index]
 
     def gap(self, index: int) -> str:
         """What separates the table cell that ends here from the next one."""
@@ -131,9 +141,24 @@ class _Lines:
         return self._after[index]
 
 
+def _close(
+    text: str, name: str, result: dict[int, str], lines: "_Lines", opener: int, closer: int
+) -> None:
+    """Add the replacements of a pair of tags."""
+    first, last = lines.piece(opener), lines.piece(closer)
+    if first.start in result:  # <details>, before its <summary>
+        result[last.start] = BREAK if lines.precedes_text(closer) else ""
+        return
+    result |= _pair(text, name, first, last, nested=closer - opener > 1)
+    if name in _CELLS:
+        result |= {first.start: "", last.start: lines.gap(closer)}
+    elif name in _BLOCKS and first.start in result:
+        _set_apart(name, result, lines, opener, closer)
+
+
 def _set_apart(name: str, result: dict[int, str], lines: _Lines, opener: int, closer: int) -> None:
     """Put an element on a line of its own."""
-    first, last = lines.offset(opener), lines.offset(closer)
+    first, last = lines.piece(opener).start, lines.piece(closer).start
     if name not in _CONTAINERS and lines.follows_text(opener):
         result[first] = BREAK + result[first]
     if lines.precedes_text(closer):
@@ -161,8 +186,8 @@ def _around(
     if marker:
         return marker, marker
     if name == "a":
-        target = _attribute(_HREF, text[opener.start : opener.end])
-        return ("[", f"]({target})") if _WEB.match(target) else ("", "")
+        target = _address(_HREF, text[opener.start : opener.end])
+        return ("[", f"]({target})") if target else ("", "")
     return ("", "") if name in _DROPPED else (None, "")
 
 
@@ -187,9 +212,15 @@ def raised(number: str) -> str:
 
 
 def _image(tag: str) -> str:
-    alt, source = _attribute(_ALT, tag) or "image", _attribute(_SRC, tag)
-    label = re.sub(r"[\[\]]", "", alt)
-    return f"[{label}]({source})" if _WEB.match(source) else label
+    alt, source = _attribute(_ALT, tag) or "image", _address(_SRC, tag)
+    label = re.sub(r"[\[\]]", "", alt).replace("<", "&lt;").replace(">", "&gt;")
+    return f"[{label}]({source})" if source else label
+
+
+def _address(pattern: re.Pattern[str], tag: str) -> str:
+    """The address in an attribute, in the form for a link; "" if it leads nowhere."""
+    found = html.unescape(_attribute(pattern, tag))
+    return found.translate(_QUOTED) if _WEB.match(found) else ""
 
 
 def _attribute(pattern: re.Pattern[str], tag: str) -> str:

@@ -1,0 +1,167 @@
+"""Tables, lists and code of HTML as Markdown. Pure."""
+
+import html
+import re
+from html.parser import HTMLParser
+
+KEPT = frozenset(
+    {"a", "b", "strong", "i", "em", "var", "dfn", "s", "del", "strike", "code", "kbd", "samp", "tt"}
+    | {"u", "span", "font", "small", "big", "mark", "abbr", "ins", "sup", "sub", "q", "cite", "img"}
+)
+"""Elements within a line, which are replaced later."""
+MOST_INDENTED = 24
+"""Spaces before an item; deeper ones begin there, too."""
+_CODE = re.compile(r"\s*<code\b([^<>]*)>(.*)</code\s*>\s*\Z", re.IGNORECASE | re.DOTALL)
+_LANGUAGE = re.compile(r"""(?:language|lang|highlight-source)-([\w+#.-]{1,30})""")
+_COLOURS = re.compile(r"</?(?:span|font|b|i|em|strong|code|a|mark)(?:\s[^<>]*)?>", re.IGNORECASE)
+_TICKS = re.compile("`+")
+_PIPE = re.compile(r"(?<!\\)\|")
+
+
+def fenced(opener: str, content: str) -> str:
+    """The content of `<pre>` or `<code>` as fenced code."""
+    if found := _CODE.match(content):
+        opener, content = opener + found[1], found[2]
+    language = _LANGUAGE.search(opener)
+    code = html.unescape(_COLOURS.sub("", content)).removeprefix("\r").removeprefix("\n").rstrip()
+    ticks = "`" * max(3, *(len(run) + 1 for run in _TICKS.findall(code)), 0)
+    return f"{ticks}{language[1] if language else ''}\n{code}\n{ticks}"
+
+
+def table(source: str) -> str:
+    """A `<table>` as a Markdown table; "" if it has no rows. The first row is the header."""
+    reader = _Table()
+    reader.feed(source)
+    reader.close()
+    rows = [row for row in reader.rows if row]
+    if not rows:
+        return ""
+    width = max(map(len, rows))
+    lines = [_row(row + [""] * (width - len(row))) for row in rows]
+    caption = " ".join(reader.caption.split())
+    head = [f"{caption}\n"] if caption else []
+    return "\n".join([*head, lines[0], _row(["---"] * width), *lines[1:]])
+
+
+def _row(cells: list[str]) -> str:
+    spelled = (_PIPE.sub(r"\|", " ".join(cell.split())) for cell in cells)
+    return f"| {' | '.join(spelled)} |"
+
+
+def bullets(source: str) -> str:
+    """A `<ul>` or `<ol>` as a Markdown list; "" if it has no items."""
+    reader = _List()
+    reader.feed(source)
+    reader.close()
+    lines = (f"{indent}{' '.join(text.split())}" for indent, text in reader.items)
+    return "\n".join(line for line in lines if line.strip())
+
+
+class _Reader(HTMLParser):
+    """Passes the text, and the tags within a line as they are, to `put`."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=False)
+
+    def put(self, text: str) -> None:
+        raise NotImplementedError
+
+    def block(self, tag: str, attributes: dict[str, str | None]) -> None:
+        """An element that begins."""
+
+    def end(self, tag: str) -> None:
+        """An element that ends."""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in KEPT:
+            self.put(" ".join((self.get_starttag_text() or "").split()))
+        else:
+            self.put(" ")
+            self.block(tag, dict(attrs))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in KEPT:
+            self.put(f"</{tag}>")
+        else:
+            self.put(" ")
+            self.end(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.put(data)
+
+    def handle_entityref(self, name: str) -> None:
+        self.put(f"&{name};")
+
+    def handle_charref(self, name: str) -> None:
+        self.put(f"&#{name};")
+
+
+class _Table(_Reader):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.caption = ""
+        self._depth = 0
+        self._place = ""
+
+    def put(self, text: str) -> None:
+        if self._place == "caption":
+            self.caption += text
+        elif self._place == "cell" and self.rows:
+            self.rows[-1][-1] += text
+
+    def block(self, tag: str, attributes: dict[str, str | None]) -> None:
+        self._depth += tag == "table"
+        if self._depth > 1:
+            self.put(" · " if tag in ("td", "th") else " ")
+        elif tag == "caption":
+            self._place = "caption"
+        elif tag == "tr":
+            self.rows.append([])
+            self._place = ""
+        elif tag in ("td", "th"):
+            if not self.rows:
+                self.rows.append([])
+            self.rows[-1].append("")
+            self._place = "cell"
+        elif tag == "li":
+            self.put("• ")
+
+    def end(self, tag: str) -> None:
+        if self._depth == 1 and tag in ("td", "th", "caption", "tr"):
+            self._place = ""
+        self._depth -= tag == "table"
+
+
+class _List(_Reader):
+    def __init__(self) -> None:
+        super().__init__()
+        self.items: list[tuple[str, str]] = []
+        """The indentation with the marker, and the text."""
+        self._lists: list[tuple[int, str]] = []
+        """Of each list that is open: the next number, or 0; and the indentation of its items."""
+
+    def put(self, text: str) -> None:
+        if self.items:
+            self.items[-1] = (self.items[-1][0], self.items[-1][1] + text)
+
+    def block(self, tag: str, attributes: dict[str, str | None]) -> None:
+        if tag in ("ul", "ol", "menu"):
+            indent = " " * len(self.items[-1][0]) if self._lists and self.items else ""
+            indent = indent[:MOST_INDENTED]
+            self._lists.append((_first(attributes) if tag == "ol" else 0, indent))
+        elif tag == "li" and self._lists:
+            number, indent = self._lists[-1]
+            self._lists[-1] = (number + 1 if number else 0, indent)
+            self.items.append((f"{indent}{number}. " if number else f"{indent}- ", ""))
+        elif tag == "input":
+            self.put("☑ " if "checked" in attributes else "☐ ")
+
+    def end(self, tag: str) -> None:
+        if tag in ("ul", "ol", "menu") and self._lists:
+            self._lists.pop()
+
+
+def _first(attributes: dict[str, str | None]) -> int:
+    start = attributes.get("start") or ""
+    return int(start) if start.isdecimal() and 0 < len(start) < 6 else 1
