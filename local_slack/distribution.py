@@ -6,9 +6,8 @@ channels repeat across workspaces, as they may in Slack.
 """
 
 import contextlib
-import html
 import secrets
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -16,6 +15,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from local_slack.api.web_api import Tokens
+from local_slack.consent_page import consent_page
 from local_slack.delivery.events import Event
 from local_slack.delivery.socket_mode import SocketMode
 from local_slack.local_slack import LocalSlack, Route
@@ -66,6 +66,10 @@ class Distribution:
     """The workspaces of the refresh tokens that were not used yet."""
     refreshes: int = 0
     is_down: bool = False
+    asks: bool = False
+    """Whether the person is asked on a page also if the app names the workspace."""
+    on_install: Callable[[str], None] = lambda team_id: None
+    """Called with the id of a workspace in which the app was installed."""
     base_url: str = ""
 
     @property
@@ -125,16 +129,19 @@ class Distribution:
             return web.Response(status=400, text="invalid_client_id")
         if query.get("redirect_uri") not in self.redirect_uris:
             return web.Response(status=400, text="bad_redirect_uri")
-        if query.get("team") in self.workspaces or "choose" in query:
-            team_id = query.get("choose") or query["team"]
-            code = self.agree(team_id, query["redirect_uri"], query.get("scope", ""))
+        wanted = query.get("choose") or ("" if self.asks else query.get("team", ""))
+        if wanted in self.workspaces:
+            code = self.agree(wanted, query["redirect_uri"], query.get("scope", ""))
             answer = urlencode({"code": code, "state": query.get("state", "")})
             raise web.HTTPFound(f"{query['redirect_uri']}?{answer}")
-        links = "".join(
-            f'<li><a href="?{html.escape(urlencode({**query, "choose": team_id}))}">{team_id}</a>'
-            for team_id in self.workspaces
-        )
-        return web.Response(text=f"<ul>{links}</ul>", content_type="text/html")
+        shown = [query["team"]] if query.get("team") in self.workspaces else list(self.workspaces)
+        choices = {
+            self.workspaces[team_id].workspace.team_name: urlencode({**query, "choose": team_id})
+            for team_id in shown
+        }
+        denied = urlencode({"error": "access_denied", "state": query.get("state", "")})
+        scopes = query.get("scope", "").split(",")
+        return consent_page(choices, scopes, f"{query['redirect_uri']}?{denied}")
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         """A method of the Web API, in the workspace of its token."""
@@ -193,7 +200,9 @@ class Distribution:
 
     def _installed(self, grant: Grant) -> Json:
         person = {"authed_user": {"id": grant.user_id}, "scope": grant.scopes}
-        return self._answer(grant.team_id, self.issue(grant.team_id)) | person
+        answer = self._answer(grant.team_id, self.issue(grant.team_id)) | person
+        self.on_install(grant.team_id)
+        return answer
 
     def _answer(self, team_id: str, tokens: Json) -> Json:
         workspace = self.workspaces[team_id].workspace

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from local_slack.api.rates import Rates
 from local_slack.api.web_api import CallRecord, Tokens, WebApi
@@ -27,6 +27,9 @@ from local_slack.workspace.shapes import permalink
 from local_slack.workspace.snapshot import snapshot
 from local_slack.workspace.streams import expire_streams
 from local_slack.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from local_slack.added import AddedWorkspaces
 
 Value = TypeVar("Value")
 KEPT_TRACES = 20_000
@@ -90,9 +93,10 @@ class LocalSlack:
         self.base_url = ""
         self.switches: dict[str, Switch] = {}
         self.pages: dict[str, AppPage] = {}
+        self.added: AddedWorkspaces | None = None
         self._traces: deque[Trace] = deque(maxlen=KEPT_TRACES)
         self._trace_number = 0
-        self._commands = commands
+        self.commands = commands
 
     # Connection settings of the app
 
@@ -153,7 +157,7 @@ class LocalSlack:
             self.workspace,
             self.deliveries_to_app,
             self.interactions,
-            self._commands,
+            self.commands,
         )
 
     def add_user(self, name: str, **fields: Any) -> Person:

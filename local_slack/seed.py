@@ -17,6 +17,7 @@
 said before the installation.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from typing import Any
 import yaml
 
 from local_slack.local_slack import LocalSlack
+from local_slack.people import Person
 from local_slack.workspace.errors import SlackError
 from local_slack.workspace.model import Message
 
@@ -33,6 +35,10 @@ ROLES: dict[str, dict[str, Any]] = {
     "guest": {"is_guest": True},
     "external": {"team_id": "T0ELSEWHERE"},
 }
+
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,20}")
+RESERVED = ("bot", "here", "channel", "everyone")
 
 
 class SeedError(ValueError):
@@ -87,6 +93,20 @@ def _add(place: str, add: Any, slack: LocalSlack, entry: Any, *more: Any) -> Non
         raise SeedError(f"{place}: {error}") from None
     except SlackError as error:
         raise SeedError(f"{place}: {error} ({entry})") from None
+
+
+def add_person(slack: LocalSlack, name: str, role: str) -> Person:
+    """A new person with a role of `ROLES`, in all public channels. Raises SlackError."""
+    if role not in ROLES:
+        raise SlackError("invalid_role")
+    taken = {user.name for user in slack.workspace.users.values()}
+    if not NAME.fullmatch(name) or name in {*taken, *RESERVED}:
+        raise SlackError("name_taken" if name in taken else "invalid_name")
+    person = slack.add_user(name, **ROLES[role])
+    for channel in slack.workspace.channels.values():
+        if channel.type == "channel":
+            slack.workspace.join(channel, person.id)
+    return person
 
 
 def _add_person(slack: LocalSlack, name: str, role: str = "member") -> None:

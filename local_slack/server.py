@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 
 from aiohttp import web
 
@@ -118,18 +119,37 @@ def make_web_app(slack: LocalSlack) -> web.Application:
     app = web.Application(
         client_max_size=MAX_UPLOAD_BYTES, middlewares=[refuse_other_origins(slack)]
     )
-    files = FileServer(
-        slack.workspace, slack.bot_token, lambda: slack.web_api.is_granted("files:read")
-    )
+    files = files_of(slack)
     responses = ResponseUrls(slack.workspace, slack.interactions)
     app.router.add_get("/link/", slack.sockets.serve)
-    app.router.add_route("*", "/api/{method}", slack.web_api.serve)
+    app.router.add_route("*", "/api/{method}", partial(_call, slack))
+    app.router.add_get("/oauth/v2/authorize", partial(_authorize, slack))
     app.router.add_post("/upload/v1/{ticket}", files.upload)
-    app.router.add_get("/files-pri/{file}/{tail:.+}", files.download)
+    app.router.add_get("/files-pri/{file}/{tail:.+}", partial(_download, slack))
     app.router.add_post("/response/{key}", responses.serve)
     control.add_routes(app, slack)
     web_page.add_routes(app, slack)
     return app
+
+
+def files_of(slack: LocalSlack) -> FileServer:
+    """The files of a workspace, for its app."""
+    api = slack.web_api
+    return FileServer(slack.workspace, api.is_bot_token, lambda: api.is_granted("files:read"))
+
+
+async def _call(slack: LocalSlack, request: web.Request) -> web.StreamResponse:
+    return await (slack.added.call if slack.added else slack.web_api.serve)(request)
+
+
+async def _download(slack: LocalSlack, request: web.Request) -> web.StreamResponse:
+    return await (slack.added.download if slack.added else files_of(slack).download)(request)
+
+
+async def _authorize(slack: LocalSlack, request: web.Request) -> web.StreamResponse:
+    if slack.added is None:
+        raise web.HTTPNotFound
+    return await slack.added.distribution.authorize(request)
 
 
 @contextlib.asynccontextmanager

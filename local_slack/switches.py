@@ -8,7 +8,10 @@ from local_slack.workspace.model import Json
 
 @dataclass
 class Switch:
-    """A button that calls `press`. `state` is a status text shown beside it."""
+    """A button that calls `press`. `state` is a status text shown beside it.
+
+    `dare`, if given, is what the page suggests while an answer is written: "kill the worker now".
+    """
 
     name: str
     title: str
@@ -16,7 +19,8 @@ class Switch:
     button: str
     press: Callable[[], Awaitable[None]]
     state: str = ""
+    dare: str = ""
 
     def as_json(self) -> Json:
-        names = ("name", "title", "description", "button", "state")
+        names = ("name", "title", "description", "button", "state", "dare")
         return {name: getattr(self, name) for name in names}

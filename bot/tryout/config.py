@@ -5,9 +5,10 @@ It always uses the local Slack and its own Redis, whatever the environment and `
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -45,8 +46,16 @@ def has_own_tools() -> bool:
     return _read({}).bot_tools is not None
 
 
-async def configure(slack: LocalSlack, redis_url: str, tools: Path | None = None) -> Config:
-    """The settings that point a bot to this Slack and this Redis; `tools` is for BOT_TOOLS."""
+async def configure(
+    slack: LocalSlack,
+    redis_url: str,
+    tools: Path | None = None,
+    of_app: Mapping[str, Any] = MappingProxyType({}),
+) -> Config:
+    """The settings that point a bot to this Slack and this Redis.
+
+    `tools` is for BOT_TOOLS; `of_app` are further settings of the app.
+    """
     given: dict[str, Any] = {
         "slack_bot_token": slack.bot_token,
         "slack_app_token": slack.app_token,
@@ -57,6 +66,7 @@ async def configure(slack: LocalSlack, redis_url: str, tools: Path | None = None
         "bot_host": "127.0.0.1",
         "port": 0,
     }
+    given |= of_app
     given |= {"bot_tools": tools} if tools else {}
     own = _read(given)
     notes = list(_ignored(own))

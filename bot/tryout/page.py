@@ -17,7 +17,6 @@ import click
 
 from bot.app import stop_on_signals
 from bot.errors import ConfigError
-from bot.slack.manifest import manifest
 from bot.store.shards import open_shards
 from bot.telemetry import log
 from bot.tryout.audit_page import audit_page
@@ -56,7 +55,6 @@ async def open_page(
     """The local Slack with its page and the bot's processes, ready for use."""
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(_open_sandbox(report, fresh=fresh, port=port))
-        sandbox.slack.manifest = manifest()
         shards = await stack.enter_async_context(open_shards(sandbox.settings))
         sandbox.slack.add_page(audit_page(sandbox.slack, shards.home))
         if seed:
@@ -84,13 +82,15 @@ async def _open_sandbox(report: Report, *, fresh: bool, port: int) -> AsyncItera
     async with AsyncExitStack() as stack:
         try:
             opening = open_sandbox(
-                report=report, fresh=fresh, port=port or int(kept.get("port", 0))
+                report=report, fresh=fresh, port=port or int(kept.get("port", 0)), installable=True
             )
             sandbox = await stack.enter_async_context(opening)
         except OSError as error:
             if port:
                 raise ConfigError("--port", f"{port} cannot be used: {error.strerror}") from None
-            sandbox = await stack.enter_async_context(open_sandbox(report=report, fresh=fresh))
+            sandbox = await stack.enter_async_context(
+                open_sandbox(report=report, fresh=fresh, installable=True)
+            )
         slack = sandbox.slack
         slack.control_token = str(kept.get("token", slack.control_token))
         used = slack.base_url.rpartition(":")[2]
@@ -140,6 +140,7 @@ def _add_switches(sandbox: Sandbox, worker: Program) -> None:
             "Kill",
             kill,
             state=f"process {worker.pid}",
+            dare="Now kill the worker: another one goes on with this very answer.",
         )
     )
     worker.when_started(lambda pid: sandbox.slack.set_switch("kill_worker", f"process {pid}"))

@@ -159,6 +159,7 @@ def report(slack: LocalSlack, entry: dict[str, Any]) -> None:
     if "thread" not in entry:
         return
     thread = Thread.parse(entry["thread"])
+    slack = slack.added.find(thread.team_id) if slack.added else slack
     event, ms, status = entry["event"], entry.get("ms"), str(entry.get("status", ""))
     began = datetime.fromisoformat(entry["timestamp"]).timestamp() - (ms or 0) / 1000
     named = WORDS.get(event, event.replace("_", " "))

@@ -5,16 +5,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bot.errors import ConfigError
 from bot.settings import Settings
 from bot.slack.events import EVENTS
+from bot.slack.manifest import manifest
 from bot.slack.scopes import SCOPES
 from bot.slack.surfaces.commands import all_commands
 from bot.store.server import open_server
 from bot.store.shards import open_shards
 from bot.tryout.config import configure, describe_engine, has_own_tools, state_directory
-from bot.tryout.state_dir import REDIS, WORKSPACE, open_state_dir
+from bot.tryout.state_dir import ADDED, REDIS, WORKSPACE, open_state_dir
 from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
 from local_slack.state_file import load_state, save_state
@@ -36,9 +38,10 @@ class Sandbox:
 
 @asynccontextmanager
 async def open_sandbox(
-    *, report: Report, fresh: bool = False, port: int = 0
+    *, report: Report, fresh: bool = False, port: int = 0, installable: bool = False
 ) -> AsyncIterator[Sandbox]:
-    """The local Slack on this port (0: a free one) and a Redis.
+    """The local Slack on this port (0: a free one) and a Redis. `installable`: people can add
+    workspaces and install the bot there.
 
     Raises ConfigError if the state cannot be used, OSError if the port cannot.
     """
@@ -46,10 +49,11 @@ async def open_sandbox(
         report(f"State: {directory} (the workspace, Redis's data); `--fresh` starts without it")
         async with (
             _open_slack(directory / WORKSPACE, port) as slack,
+            _open_added(slack, directory / ADDED if installable else None) as of_app,
             _open_redis(directory / REDIS, report) as redis_url,
             _open_tools(directory, report) as tools,
         ):
-            config = await configure(slack, redis_url, tools)
+            config = await configure(slack, redis_url, tools, of_app)
             async with open_shards(config.settings) as shards:
                 # Nothing was restored: without this, no turn would be taken for some seconds.
                 await shards.home.workers.trust_server()
@@ -75,10 +79,23 @@ async def _open_slack(file: Path, port: int) -> AsyncIterator[LocalSlack]:
         except ValueError as error:
             raise ConfigError("BOT_STATE_DIR", f"{error}; start with --fresh") from None
         slack.workspace.get_user(SPEAKER).is_admin = True
+        slack.manifest = manifest()
         saving = asyncio.create_task(_keep_saving(slack, file))
         stack.callback(saving.cancel)
         yield slack
     save_state(file, slack.snapshot())
+
+
+@asynccontextmanager
+async def _open_added(slack: LocalSlack, file: Path | None) -> AsyncIterator[dict[str, Any]]:
+    """The added workspaces; yields settings of the bot."""
+    if file is None:
+        yield {}
+        return
+    from bot.tryout.workspaces import open_added  # imports the pages of the installation
+
+    async with open_added(slack, file) as settings:
+        yield settings
 
 
 @asynccontextmanager

@@ -18,11 +18,13 @@ and nothing else.
 """
 WORKSPACE = "slack.json"
 ADDRESS = "page.json"
+ADDED = "workspaces.json"
 FAIL_NEXT_RUN = "fail-next-run"
 REDIS = "redis"
 LOCK = "lock"
 WRITTEN = (
     *(WORKSPACE, f"{WORKSPACE}.new", "slack.new", ADDRESS, FAIL_NEXT_RUN),
+    *(ADDED, f"{ADDED}.new"),
     *("echo.db", "echo.db-wal", "echo.db-shm", "echo.db-journal"),
 )
 """The files of `bot try` and of the echo engine."""

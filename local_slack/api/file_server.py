@@ -11,10 +11,15 @@ from local_slack.workspace.workspace import Workspace
 class FileServer:
     """The handlers of /upload/v1/{ticket} and /files-pri/..."""
 
-    def __init__(self, workspace: Workspace, bot_token: str, may_read: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        is_bot_token: Callable[[str], bool],
+        may_read: Callable[[], bool],
+    ) -> None:
         """`may_read`: whether the bot has the scope `files:read` now."""
         self._workspace = workspace
-        self._bot_token = bot_token
+        self._is_bot_token = is_bot_token
         self._may_read = may_read
 
     async def upload(self, request: web.Request) -> web.Response:
@@ -35,7 +40,8 @@ class FileServer:
         file = self._workspace.files.get(file_id)
         if file is None or not file.complete:
             return web.Response(status=404, text="not found")
-        is_bot = request.headers.get("Authorization") == f"Bearer {self._bot_token}"
+        header = request.headers.get("Authorization", "")
+        is_bot = self._is_bot_token(header.removeprefix("Bearer "))
         if not is_bot or not self._may_read():
             return web.Response(text=LOGIN_PAGE, content_type="text/html")
         return web.Response(body=file.content, content_type=file.mimetype)

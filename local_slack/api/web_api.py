@@ -93,6 +93,10 @@ class WebApi:
         self._sockets = sockets
         self._interactions = interactions
 
+    def is_bot_token(self, token: str) -> bool:
+        """Whether it is a valid bot token."""
+        return token == self._tokens.bot or token in self.more_tokens
+
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """The handler of /api/{method}."""
         name = request.match_info["method"]

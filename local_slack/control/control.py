@@ -17,6 +17,7 @@ from local_slack.control.guard import Guard
 from local_slack.control.markdown import with_nodes
 from local_slack.delivery.delivery import Delivery
 from local_slack.local_slack import LocalSlack
+from local_slack.seed import add_person
 from local_slack.traces import read_trace
 from local_slack.workspace.agents import thread_json
 from local_slack.workspace.changes import Change
@@ -63,6 +64,8 @@ def add_routes(app: web.Application, slack: LocalSlack) -> None:
         ("GET", "/steps", control.steps),
         ("POST", "/traces", control.trace),
         ("POST", "/switches/{name}", control.press),
+        ("POST", "/people", control.add_person),
+        ("POST", "/workspaces", control.add_workspace),
         ("GET", "/changes", control.changes),
     ):
         app.router.add_route(verb, f"/_control{path}", control.guarded(handler))
@@ -148,6 +151,34 @@ class Control:
         await switch.press()
         return web.json_response({"ok": True})
 
+    async def add_person(self, request: web.Request) -> web.Response:
+        """`{"name": "gina", "role": "guest"}`: a new person, in all public channels."""
+        return await self._add(request, self._new_person)
+
+    async def add_workspace(self, request: web.Request) -> web.Response:
+        """`{"name": "Acme"}`: a new workspace, in which the app is not installed yet."""
+        return await self._add(request, self._new_workspace)
+
+    async def _add(
+        self, request: web.Request, add: Callable[[Json], Awaitable[str]]
+    ) -> web.Response:
+        try:
+            result = await add(await request.json())
+        except SlackError as error:
+            return web.json_response({"ok": False, "error": error.code}, status=400)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            return web.json_response({"ok": False, "error": f"invalid: {error}"}, status=400)
+        return web.json_response({"ok": True, "result": result})
+
+    async def _new_person(self, body: Json) -> str:
+        return add_person(self._slack, str(body["name"]), str(body.get("role", "member"))).id
+
+    async def _new_workspace(self, body: Json) -> str:
+        if self._slack.added is None:
+            raise SlackError("one_workspace_only")
+        added = await self._slack.added.add(str(body["name"]))
+        return added.workspace.team_id
+
     async def changes(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events; `?after=N` or Last-Event-ID resumes after change N."""
         after = request.headers.get("Last-Event-ID") or request.query.get("after")
@@ -206,6 +237,7 @@ def state_json(slack: LocalSlack) -> Json:
         "manifest": slack.manifest,
         "switches": [switch.as_json() for switch in slack.switches.values()],
         "pages": [page.as_json() for page in slack.pages.values()],
+        "workspaces": slack.added.listed() if slack.added else [],
         "events_url": slack.events_url,
         "socket_connections": slack.sockets.connections,
     }

@@ -63,8 +63,13 @@ class Guard:
         return given is not None and secrets.compare_digest(given.encode(), token.encode())
 
     def _has_cookie(self, request: web.Request) -> bool:
-        own = request.headers.get("Sec-Fetch-Site") in OWN_SITE
+        own = request.headers.get("Sec-Fetch-Site") in OWN_SITE or _is_link_to_page(request)
         return own and self.is_token(request.cookies.get(self.cookie))
+
+
+def _is_link_to_page(request: web.Request) -> bool:
+    """Whether a link, as on the page of another workspace, leads to the page: it holds no data."""
+    return request.path == "/" and request.headers.get("Sec-Fetch-Dest") == "document"
 
 
 def _given(request: web.Request) -> str | None:

@@ -1,16 +1,20 @@
 """Every popup, form and panel of the page: how a person opens it, and which element it is."""
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlencode, urljoin
 
 from playwright.async_api import Locator, Page, expect
 
+from local_slack.distribution import CLIENT_ID
 from tests.browser.page_actions import command, go_to, in_channel, in_thread, open_home
 
+CALLBACK = "http://bot.test/callback"
 Opener = Callable[[Page], Awaitable[Locator]]
 QUESTION = "a question of alice"
 NOTE = "note with a long text"
 BOOKING = "book a room"
 TASKS = "an answer with task cards"
+ENDLESS = "an endless answer"
 
 
 async def _more(page: Page, message: Locator, button: str = "More actions") -> Locator:
@@ -217,15 +221,55 @@ async def welcome(page: Page) -> Locator:
     return page.locator(".welcome")
 
 
+async def workspace_menu(page: Page) -> Locator:
+    await _show_sidebar(page)
+    await page.get_by_role("button", name="Local Slack").click()
+    return page.get_by_role("menu")
+
+
+async def new_workspace(page: Page) -> Locator:
+    menu = await workspace_menu(page)
+    await menu.get_by_role("menuitem", name="Add a workspace").click()
+    return page.get_by_role("dialog", name="Add a workspace")
+
+
+async def new_person(page: Page) -> Locator:
+    await _show_sidebar(page)
+    await page.get_by_role("button", name="Add a person").click()
+    form = page.get_by_role("dialog", name="Add a person")
+    await form.get_by_label("Name").fill("alice")
+    await form.get_by_role("button", name="Add").click()
+    await form.get_by_text("There is a person with this name.").wait_for()
+    return form
+
+
+async def dare(page: Page) -> Locator:
+    await _thread(page, ENDLESS)
+    return page.locator(".dare")
+
+
+async def audit(page: Page) -> Locator:
+    await page.goto(urljoin(page.url, "/_app/audit"))
+    return page.locator("main")
+
+
+async def consent(page: Page) -> Locator:
+    """Slack's own page of an installation."""
+    query = {"client_id": CLIENT_ID, "redirect_uri": CALLBACK, "scope": "chat:write,im:history"}
+    await page.goto(urljoin(page.url, f"/oauth/v2/authorize?{urlencode(query)}"))
+    return page.locator("main")
+
+
 POPUPS: tuple[Opener, ...] = (
     *(own_message_menu, other_message_menu, reactions, message_editor, toast),
     *(completed_names, completed_commands, hint_about_mentions, welcome),
     *(sidebar, group_menu, search, nothing_found, keys, faults, thread, steps),
     *(approval_card, denial, arguments, tool_form, form_with_an_error, task_cards),
     *(feedback_form, home, channel_settings, workspace_settings),
-    *(help_text, offered_resets, own_usage, chart),
+    *(help_text, offered_resets, own_usage, chart, dare),
+    *(workspace_menu, new_workspace, new_person, audit, consent),
 )
 CLOSED_BY_A_RESIZE = {
-    *(own_message_menu, other_message_menu, reactions, group_menu),
+    *(own_message_menu, other_message_menu, reactions, group_menu, workspace_menu),
     *(completed_names, completed_commands, sidebar, toast),
 }

@@ -19,13 +19,19 @@ from playwright.async_api import Browser, Locator, Page, expect
 from bot.sealing import generate_key
 from bot.slack.approval_card import ALLOW
 from bot.slack.blocks import bar_chart, plain_section, task_card
+from bot.slack.events import EVENTS
+from bot.tryout.audit_page import audit_page
 from bot.tryout.demo_tools import open_demo
+from local_slack.added import AddedWorkspaces
 from local_slack.control.web_page import page_url
+from local_slack.switches import Switch
 from local_slack.tests.bolt import make_client
 from tests.browser.conftest import open_shown_world
 from tests.browser.popups import (
     BOOKING,
+    CALLBACK,
     CLOSED_BY_A_RESIZE,
+    ENDLESS,
     NOTE,
     POPUPS,
     QUESTION,
@@ -80,8 +86,10 @@ async def world(
         open_shown_world(
             redis_server.url, folder, engine="echo", bot_tools=tools, **INSTALLABLE
         ) as world,
+        AddedWorkspaces(world.slack, CALLBACK, "http://bot.test/install", EVENTS) as added,
     ):
         await furnish(world)
+        await added.add("Acme")
         yield world
 
 
@@ -113,6 +121,17 @@ async def furnish(world: World) -> None:
     cards = [task_card(f"t{n}", f"Step {n}", each, "details") for n, each in enumerate(STATES)]
     blocks = [plain_section(TASKS), *cards]
     await client.chat_postMessage(channel=general, text=TASKS, blocks=blocks)
+    endless = await client.chat_postMessage(channel=general, text=ENDLESS)
+    await client.chat_startStream(
+        channel=general,
+        thread_ts=endless["ts"],
+        recipient_user_id=alice.id,
+        recipient_team_id=slack.workspace.team_id,
+        markdown_text="And so on",
+    )
+    dare = "Now kill the worker: another one goes on with this very answer."
+    slack.add_switch(Switch("kill", "Kill the worker", "SIGKILL", "Kill", slack.settled, dare=dare))
+    slack.add_page(audit_page(slack, world.bot.store))
     days = [(str(day), day * 1700) for day in range(1, 25)]
     chart = bar_chart("Tokens by day", days, y_label="tokens")
     await client.chat_postMessage(channel=alice.dm(), text="chart", blocks=[chart])

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
+from bot.texts.access import GUEST
+from bot.texts.install import ADD, INSTALLED
 from tests.browser.conftest import Opener
-from tests.browser.page_actions import in_channel, in_thread, open_thread, reply, say
+from tests.browser.page_actions import in_channel, in_thread, open_thread, reply, say, speak_as
 from tests.fakes.openai import after_polls, open_fake_openai
 from tests.test_cli import environment
 
@@ -71,15 +73,26 @@ async def test_everything_is_remembered_until_a_fresh_start(
         await say(page, "@bot my name is Ada")
         await open_thread(page, "my name is Ada")
         await expect(in_thread(page, "1 message")).to_be_visible()
+        acme = await add_workspace(page, "Acme")
+        await add_person(acme, "gina", "Guest")
+        await say(acme, "@bot am I welcome?")
+        await expect(in_thread(acme, GUEST)).to_be_visible()
+        await speak_as(acme, "alice")
+        await say(acme, "@bot my name is Eve")
+        await expect(in_thread(acme, "1 message")).to_be_visible()
         assert await first.leave() == 0
         await expect(page.locator(".connection")).to_have_text("reconnecting…")
         kept = tmp_path / ".bot" / "page.json"
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        assert stat.S_IMODE(kept.with_name("workspaces.json").stat().st_mode) == 0o600
         async with bot_try(tmp_path) as second:
             assert second.url == first.url  # the page that is still open reconnects
             await expect(page.locator(".connection")).to_have_text("")
             await reply(page, "what is my name?")
             await expect(in_thread(page, "2 messages")).to_be_visible()
+            await expect(acme.locator(".connection")).to_have_text("")
+            await reply(acme, "what is my name?")
+            await expect(in_thread(acme, "2 messages")).to_be_visible()
             assert await second.leave() == 0
     async with bot_try(tmp_path, "--fresh") as third:
         page = await open_page(third.url)
@@ -135,6 +148,40 @@ async def test_the_requests_to_the_ai_server_are_shown_with_their_status(
     polls = [row for row in rows if "GET /v1/responses/" in row and "200" in row]
     sent = [r for r in fake.requests if r.method == "GET" and r.path.startswith("/responses/")]
     assert len(polls) == len(sent) >= 4
+
+
+async def add_workspace(page: Page, name: str) -> Page:
+    """Add a workspace, and the app to it, as a person does; returns the workspace's page."""
+    await page.get_by_role("button", name="Local Slack").click()
+    await page.get_by_role("menuitem", name="Add a workspace").click()
+    form = page.get_by_role("dialog", name="Add a workspace")
+    await form.get_by_label("Name").fill(name)
+    await form.get_by_role("button", name="Add").click()
+    await expect(form).to_be_hidden()
+    await page.get_by_role("button", name="Local Slack").click()
+    async with page.context.expect_page() as opened:
+        await page.get_by_role("menuitem", name=f"Open {name}").click()
+    added = await opened.value
+    async with page.context.expect_page() as opened:
+        await added.get_by_role("link", name="Add it").click()
+    oauth = await opened.value
+    await oauth.get_by_role("link", name=ADD).click()
+    await expect(oauth.get_by_role("heading")).to_have_text(f"The app asks for access to {name}")
+    await oauth.get_by_role("link", name="Allow").click()
+    await expect(oauth.get_by_role("heading")).to_have_text(INSTALLED)
+    await oauth.close()
+    await expect(added.get_by_role("link", name="Add it")).to_be_hidden()
+    return added
+
+
+async def add_person(page: Page, name: str, role: str) -> None:
+    """Add a person and speak as this person."""
+    await page.get_by_role("button", name="Add a person").click()
+    form = page.get_by_role("dialog", name="Add a person")
+    await form.get_by_label("Name").fill(name)
+    await form.get_by_label("Role").select_option(role)
+    await form.get_by_role("button", name="Add").click()
+    await expect(page.get_by_role("radio", name=name)).to_be_checked()
 
 
 async def _next_time(page: Page, title: str) -> None:

@@ -21,6 +21,9 @@ export const press = (name) => send("POST", `/switches/${encodeURIComponent(name
 export const loadSteps = (channel, thread) =>
   ask(`/steps?${new URLSearchParams({ channel, thread_ts: thread })}`);
 
+export const addPerson = async (name, role) => (await send("POST", "/people", { name, role })).result;
+export const addWorkspace = async (name) => (await send("POST", "/workspaces", { name })).result;
+
 export async function act(user, name, args = {}) {
   return (await send("POST", "/acts", { user, act: name, args })).result;
 }
@@ -28,7 +31,7 @@ export async function act(user, name, args = {}) {
 const KINDS = [
   "message_posted", "message_changed", "message_deleted", "ephemeral_posted", "ephemeral_deleted",
   "reaction_added", "reaction_removed", "agent_thread", "view", "user_added", "channel_created",
-  "member_joined", "member_left", "delivery", "call", "trace", "switches",
+  "member_joined", "member_left", "delivery", "call", "trace", "switches", "workspaces",
 ];
 
 // Calls `take` with every change after number `after`, and `lost` once when the feed ends.

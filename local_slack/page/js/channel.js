@@ -5,6 +5,7 @@ import { h, icon, iconButton, replace } from "./dom.js";
 import { HomeView } from "./home.js";
 import { MessageList } from "./message_list.js";
 import { avatar } from "./message.js";
+import { installPage } from "./more.js";
 import { goThread, openTab, startEditing } from "./places.js";
 import { Prompts } from "./prompts.js";
 import { changed, channelName, here, isAppDm, listRoots, userName, world } from "./state.js";
@@ -26,12 +27,13 @@ export class ChannelPane {
       edit: () => editLast(listRoots(here.channel)),
       sent: (ts, channel, text) => this.sent(ts, channel, text),
     });
+    this.install = h("p", { class: "install", role: "status", hidden: true });
     this.hint = h("p", { class: "composer-hint", role: "status", hidden: true });
     this.element = h("main", { class: "channel" },
       h("header", { class: "bar" },
         iconButton("menu", "Show channels and people", () => { here.menu = !here.menu; changed(); }, { class: "icon-button narrow-only" }),
         this.title, this.about, h("span", { class: "grow" }), this.tabs),
-      this.home.element, this.list.element, this.prompts.element, this.composer.element, this.hint);
+      this.home.element, this.list.element, this.prompts.element, this.install, this.composer.element, this.hint);
   }
 
   // A suggested prompt: in a channel the app has to be mentioned.
@@ -78,6 +80,7 @@ export class ChannelPane {
       this.home.show();
       return;
     }
+    this.showInstall();
     const roots = listRoots(here.channel);
     this.list.show(here.channel, roots, { inThread: false, place: here.channel, newSince: here.newSince, label: `Messages in ${name}` });
     replace(this.list.tail, roots.length || !channel ? null : welcome(app, name));
@@ -85,6 +88,15 @@ export class ChannelPane {
     if (this.place !== here.channel) this.enter();
     this.composer.show(app ? `Message ${name}` : `Message ${["channel", "group"].includes(channel?.type) ? "#" : ""}${name}`);
     if (document.visibilityState === "visible") markRead(here.channel, roots.at(-1)?.ts);
+  }
+
+  showInstall() {
+    const page = installPage();
+    this.install.hidden = !page;
+    if (page === this.installPage) return;
+    this.installPage = page;
+    replace(this.install, page ? [`${userName(world.bot.id)} is not in ${world.team.name} yet. `,
+      h("a", { class: "button primary", href: page, target: "_blank", rel: "opener" }, "Add it")] : null);
   }
 
   // Focus the composer, except on a phone, where the keyboard would cover the channel.

@@ -1,6 +1,7 @@
 // Puts the page together and keeps it up to date.
 
 import { loadState, watch } from "./api.js";
+import { Ask } from "./ask.js";
 import { ChannelPane } from "./channel.js";
 import { announce } from "./doing.js";
 import { FaultsPanel } from "./faults.js";
@@ -16,9 +17,10 @@ import { ThreadPane } from "./thread.js";
 const RETRY_MS = 1000;
 const search = new Search();
 const keys = new Keys();
+const ask = new Ask();
 
 function build() {
-  const panes = [new Sidebar(search, keys), new ChannelPane(), new ThreadPane(), new Inspector(), new FaultsPanel(), new Modal(), search, keys];
+  const panes = [new Sidebar(search, keys, ask), new ChannelPane(), new ThreadPane(), new Inspector(), new FaultsPanel(), new Modal(), search, keys, ask];
   const app = document.getElementById("app");
   app.replaceChildren(...panes.map((pane) => pane.element));
   onChange(() => {

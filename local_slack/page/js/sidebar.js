@@ -4,6 +4,7 @@ import { avatar } from "./message.js";
 import { doAct } from "./doing.js";
 import { h, icon, iconButton, keyed } from "./dom.js";
 import { openItems } from "./menu.js";
+import { askForPerson, openWorkspaces } from "./more.js";
 import { awaitApp, goChannel, speakAs, togglePanel } from "./places.js";
 import { channelName, here, isAppDm, myChannels, people, userName, world } from "./state.js";
 import { switchTheme } from "./theme.js";
@@ -12,8 +13,9 @@ import { countUnread } from "./unread.js";
 const byName = (one, other) => channelName(one).localeCompare(channelName(other));
 
 export class Sidebar {
-  constructor(search, keys) {
-    this.team = h("strong");
+  constructor(search, keys, ask) {
+    this.teamName = h("strong");
+    this.team = h("button", { type: "button", class: "team", "aria-haspopup": "menu", onclick: () => openWorkspaces(this.team, ask) }, this.teamName, icon("chevron"));
     this.state = h("span", { class: "connection", role: "status" });
     this.channels = h("ul");
     this.direct = h("ul");
@@ -29,11 +31,12 @@ export class Sidebar {
       h("div", { class: "places" },
         h("h2", null, "Channels"), this.channels,
         h("h2", null, "Direct messages", this.add), this.direct),
-      h("footer", null, this.pages, this.faults, this.keys, h("h2", null, "Speak as"), this.speakers));
+      h("footer", null, this.pages, this.faults, this.keys, h("h2", null, "Speak as", iconButton("plus", "Add a person", () => askForPerson(ask))), this.speakers));
   }
 
   show() {
-    this.team.textContent = world.team.name;
+    this.teamName.textContent = world.team.name;
+    this.team.disabled = !world.workspaces.length;
     this.state.textContent = world.connected ? "" : "reconnecting…";
     const mine = myChannels();
     this.list(this.channels, mine.filter((one) => one.type === "channel" || one.type === "group").sort(byName));

@@ -17,6 +17,7 @@ export const world = {
   manifest: {},
   switches: [],
   pages: [],
+  workspaces: [], // {id, name, page, installed, install}; empty if there can be no others
   steps: 0, // incremented with everything that "What happened" may show
   names: 0, // incremented when people and channels change: messages show their names
 };
@@ -51,6 +52,7 @@ export function load(state) {
   world.manifest = state.manifest ?? {};
   world.switches = state.switches ?? [];
   world.pages = state.pages ?? [];
+  world.workspaces = state.workspaces ?? [];
   world.ready = world.connected = true;
   world.steps += 1;
 }
@@ -84,6 +86,7 @@ const APPLY = {
     else world.views.delete(data.view.id);
   },
   switches: (data) => (world.switches = data.switches),
+  workspaces: (data) => (world.workspaces = data.workspaces),
   delivery: () => (world.steps += 1),
   call: () => (world.steps += 1),
   trace: () => (world.steps += 1),

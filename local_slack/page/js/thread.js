@@ -1,8 +1,9 @@
 // The thread in the side panel, with what an agent shows around it: title, status, Stop, prompts.
 
+import { press } from "./api.js";
 import { editLast } from "./channel.js";
 import { Composer } from "./composer.js";
-import { doAct } from "./doing.js";
+import { attempt, doAct } from "./doing.js";
 import { h, icon, iconButton, replace } from "./dom.js";
 import { MessageList } from "./message_list.js";
 import { closeThread, togglePanel } from "./places.js";
@@ -11,6 +12,7 @@ import { agent, channelName, here, isAppDm, isStreaming, listThread, userName, w
 import { markRead } from "./unread.js";
 
 const LOADING_SECONDS = 3;
+const DARED = "local-slack-dared";
 
 export class ThreadPane {
   constructor() {
@@ -18,6 +20,7 @@ export class ThreadPane {
     this.list = new MessageList("Thread");
     this.status = h("div", { class: "status", role: "status" });
     this.stop = h("button", { type: "button", class: "stop", onclick: () => this.stopAgent() }, icon("stop"), "Stop");
+    this.dare = h("p", { class: "dare", hidden: true });
     this.prompts = new Prompts((text) => this.composer.say(text, here.channel, here.thread, [], false));
     this.steps = h("button", { type: "button", class: "steps-button", onclick: () => togglePanel("steps") }, icon("list"), "What happened");
     this.composer = new Composer({
@@ -28,7 +31,7 @@ export class ThreadPane {
     this.element = h("aside", { class: "thread", "aria-label": "Thread", hidden: true },
       h("header", { class: "bar" }, this.title, h("span", { class: "grow" }), this.steps,
         iconButton("close", "Close thread", closeThread)),
-      this.list.element, this.prompts.element,
+      this.list.element, this.prompts.element, this.dare,
       h("div", { class: "working-row" }, this.status, this.stop), this.composer.element);
     setInterval(() => this.showStatus(), LOADING_SECONDS * 1000);
   }
@@ -67,6 +70,21 @@ export class ThreadPane {
       : state?.status ? `${userName(world.bot.id)} ${state.status}` : processing && !streaming ? `${userName(world.bot.id)} is working…` : "";
     if (this.status.textContent !== line) replace(this.status, line ? h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")) : null, line);
     this.stop.hidden = !(processing || streaming);
+    this.showDare(processing || streaming);
+  }
+
+  // Suggest to break the app in the middle of an answer, until the person has done so once.
+  showDare(working) {
+    const found = localStorage.getItem(DARED) ? null : world.switches.find((item) => item.dare);
+    this.dare.hidden = !(found && working);
+    if (this.dare.hidden || this.dared === found.name) return;
+    this.dared = found.name;
+    const take = () => {
+      localStorage.setItem(DARED, "yes");
+      this.dare.hidden = true;
+      attempt(() => press(found.name));
+    };
+    replace(this.dare, h("span", null, found.dare), h("button", { type: "button", class: "button danger", onclick: take }, found.button));
   }
 
   stopAgent() {
