@@ -25,7 +25,7 @@ from bot.health import Probe, add_routes
 from bot.process.running import running
 from bot.settings import Settings
 from bot.settings.prices import load_prices
-from bot.slack.account_notes import notify_connected
+from bot.slack.account_notes import ask_for_code
 from bot.slack.answer.waiting import showing_waits
 from bot.slack.client import open_client
 from bot.slack.delivery_notes import DeliveryNotes
@@ -173,7 +173,7 @@ async def open_bot(
         if web_part:
             add_install_routes(site, workspaces, shards, client, settings)
         if web_part and accounts.servers:
-            ConnectSite(accounts, partial(notify_connected, workspaces)).add_routes(site)
+            ConnectSite(accounts, partial(ask_for_code, workspaces)).add_routes(site)
         if web_part and not settings.socket_mode:
             add_events_route(site, dispatcher, _verifier(settings), notes)
         port = settings.port if web_part else settings.bot_health_port

@@ -98,6 +98,10 @@ class ConnectedAccounts(Protocol):
         """Revoke and forget it. Returns whether there was one."""
         ...
 
+    async def confirm(self, team_id: str, user_id: str, code: str) -> str:
+        """Connect the account that waits for a code of this person; returns its server, or ""."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ToolServer:

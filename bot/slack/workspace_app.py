@@ -19,6 +19,7 @@ from bot.slack.events import Listeners
 from bot.slack.messages import Messages
 from bot.slack.origin import installation
 from bot.slack.rights import Rights
+from bot.slack.surfaces.account_code import AccountCode
 from bot.slack.surfaces.approvals import ApprovalButtons
 from bot.slack.surfaces.channel_modal import ChannelModal
 from bot.slack.surfaces.commands import Answer, Ask, Command, all_commands
@@ -100,6 +101,7 @@ def build_app(
     JobButtons(store, home.tell_asked).register(app)
     AnswerButtons(store, rights).register(app)
     ApprovalButtons(store, rights, client).register(app)
+    AccountCode(accounts, rights, client).register(app)
     for command in all_commands():
         name = f"/{prefix}{command.name.removeprefix('/')}"
         app.command(name)(_command_listener(command, workspace, store, rights, tools))

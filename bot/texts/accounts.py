@@ -7,6 +7,16 @@ ONLY_YOU = (
     "Continue only if this is you. If another person sent you this link, close the page: the "
     "assistant would use your account for that person."
 )
+ENTER_CODE = "Enter code"
+CODE = "Code"
+CODE_HINT = "Eight letters, on the page in your browser. They are valid for ten minutes."
+CONNECT = "Connect"
+CANCEL = "Cancel"
+WRONG_CODE = "This code is wrong or has expired."
+TELL_NO_ONE = (
+    "Give the code to no one. If you have no such message in Slack, another person has sent you "
+    "the link and wants to use your account: close this page."
+)
 HOME_HEADING = "Connected accounts"
 DISCONNECT = "Disconnect"
 CONFIRM = "The assistant forgets your account at this server."
@@ -34,9 +44,17 @@ def about(server: str, name: str) -> str:
     )
 
 
-def connected(server: str) -> str:
-    """The page after the account was connected."""
-    return f"Your account at {server} is connected. Go back to Slack and ask again."
+def enter_code(server: str) -> str:
+    """The page after the person has signed in, above the code."""
+    return (
+        f"One more step connects your account at {server}: in Slack, open the private message of "
+        f"the assistant, press “{ENTER_CODE}”, and enter this code:"
+    )
+
+
+def ask_code(server: str) -> str:
+    """The private message after someone has signed in, in mrkdwn."""
+    return f"To connect your account at *{server}*, enter the code that your browser shows."
 
 
 def failed(reason: str) -> str:

@@ -23,6 +23,7 @@ from bot.tools.credential import (
     Client,
     ConnectFailed,
     Credential,
+    Granted,
     Invitation,
     NotConnected,
 )
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 LINK_SECONDS = 600
 """How long a link, and a visit to the authorization server, may take."""
+LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+CODE_LENGTH = 8
 EARLY = 60.0
 """Seconds before its end at which a token is renewed."""
 RENEWAL = 30.0
@@ -116,8 +119,13 @@ class Accounts:
         await self._shards.home.sealed.lend(_name(state), encode(authorization), LINK_SECONDS)
         return visit.address
 
-    async def finish(self, state: str, browser: str, code: str, iss: str | None) -> Invitation:
-        """Take the tokens of a person who comes back. Raises ConnectFailed."""
+    async def finish(
+        self, state: str, browser: str, code: str, iss: str | None
+    ) -> tuple[Invitation, str]:
+        """Take the tokens of a person who comes back. Raises ConnectFailed.
+
+        Returns a code for the page: the account is used once `confirm` gets it.
+        """
         found = await self._readable(self._shards.home.sealed.take(_name(state)))
         if found is None:
             raise ConnectFailed("the visit took too long, or this page was loaded twice")
@@ -129,13 +137,31 @@ class Accounts:
         if not code:
             raise ConnectFailed("the authorization server gave no permission")
         credential = await (await self._client()).finish(visit.credential, visit.verifier, code)
-        credential = replace(credential, id=secrets.token_hex(8))
-        who = visit.invitation
-        await self._shards.of(who.team_id).sealed.save(
-            KIND, _row(who.team_id, who.user_id, who.server), encode(credential)
+        granted = Granted(visit.invitation, replace(credential, id=secrets.token_hex(8)))
+        who, shown = visit.invitation, "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
+        name = _name(_row(who.team_id, who.user_id, shown))
+        await self._shards.of(who.team_id).sealed.lend(name, encode(granted), LINK_SECONDS)
+        log.info("account_granted", server=who.server, user=who.user_id)
+        return who, shown
+
+    async def confirm(self, team_id: str, user_id: str, code: str) -> str:
+        """Connect the account that waits for a code of this person.
+
+        The code is on the page of whoever signed in, and is entered by the Slack user who got the
+        link: so a link that was forwarded connects nothing. Returns the server; "" if no account
+        waits for this code.
+        """
+        name = _name(_row(team_id, user_id, "".join(filter(str.isalpha, code.upper()))))
+        found = await self._readable(self._shards.of(team_id).sealed.take(name))
+        if found is None:
+            return ""
+        granted = decode(Granted, found)
+        server = granted.invitation.server
+        await self._shards.of(team_id).sealed.save(
+            KIND, _row(team_id, user_id, server), encode(granted.credential)
         )
-        log.info("account_connected", server=who.server, user=who.user_id)
-        return who
+        log.info("account_connected", server=server, user=user_id)
+        return server
 
     # Their use
 

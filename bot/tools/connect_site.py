@@ -40,11 +40,11 @@ button{{font:inherit;padding:.5rem 1rem}}</style></head>
 """
 
 Notify = Callable[[str, str, str], Awaitable[None]]
-"""Notifies a person in Slack that an account was connected: workspace, person, server."""
+"""Asks a person in Slack for the code of the page: workspace, person, server."""
 
 
 class ConnectSite:
-    """The routes. `notify` informs the person in Slack."""
+    """The routes. `notify` asks the person in Slack for the code."""
 
     def __init__(self, accounts: Accounts, notify: Notify) -> None:
         self._accounts = accounts
@@ -94,7 +94,7 @@ class ConnectSite:
         """The person comes back from the authorization server."""
         query = request.query
         try:
-            invitation = await self._accounts.finish(
+            invitation, code = await self._accounts.finish(
                 query.get("state", ""),
                 request.cookies.get(COOKIE, ""),
                 query.get("code", ""),
@@ -103,7 +103,13 @@ class ConnectSite:
         except ConnectFailed as error:
             return _failed(error)
         await self._notify(invitation.team_id, invitation.user_id, invitation.server)
-        answer = _page(texts.TITLE, f"<p>{escape(texts.connected(invitation.server))}</p>")
+        half = len(code) // 2
+        paragraphs = (
+            f"<p>{escape(texts.enter_code(invitation.server))}</p>",
+            f"<p><strong>{code[:half]}-{code[half:]}</strong></p>",
+            f"<p>{escape(texts.TELL_NO_ONE)}</p>",
+        )
+        answer = _page(texts.TITLE, "".join(paragraphs))
         answer.del_cookie(COOKIE, path=self._cookie_path)
         return answer
 

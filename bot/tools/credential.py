@@ -61,3 +61,12 @@ class Authorization:
     browser: str
     demands_iss: bool = False
     """The server has announced that it names itself in its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """An account that waits for its code: the tokens are here, and are used once the person enters
+    the code in Slack."""
+
+    invitation: Invitation
+    credential: Credential

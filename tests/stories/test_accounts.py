@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,6 +12,7 @@ import pytest
 
 from bot.sealing import generate_key
 from bot.slack import approval_card as card
+from bot.slack.surfaces.account_code import ACTION
 from bot.store.channel_settings import ChannelSettings
 from bot.texts import accounts as texts
 from bot.timing import Timing
@@ -72,10 +74,27 @@ def link_of(world: World, who: str) -> str:
 
 
 async def connect(world: World, who: str) -> str:
-    """Follow a link in a browser to its end; returns the last page."""
+    """Follow a link in a browser to its end, and enter the code in Slack; returns the last page."""
     link = await invited(world, who)
     async with browser() as session:
-        return await follow(session, link)
+        page = await follow(session, link)
+    await enter(world, who, code_on(page))
+    return page
+
+
+def code_on(page: str) -> str:
+    found = re.search(r"<strong>([A-Z]{4}-[A-Z]{4})</strong>", page)
+    assert found, page
+    return found[1]
+
+
+async def enter(world: World, who: str, code: str) -> None:
+    """Press the button below the newest private message, and enter a code."""
+    person = world.slack.user(who)
+    message = world.slack.messages(person.dm())[-1]
+    await person.clicks(person.dm(), message.ts, ACTION)
+    await person.submits({"code": code})
+    await world.slack.settled()
 
 
 def browser() -> aiohttp.ClientSession:
@@ -93,7 +112,7 @@ async def test_an_account_is_connected_and_used(
     world: World, provider: Provider, capsys: pytest.CaptureFixture[str], redis_server: RedisServer
 ) -> None:
     page = await connect(world, "alice")
-    assert texts.connected("n") in page
+    assert texts.TELL_NO_ONE in unescape(page)
     dm = world.slack.messages(world.slack.user("alice").dm())
     assert dm[-1].text == texts.connected_note("n")
 
@@ -204,11 +223,30 @@ async def test_a_link_works_once_and_a_preview_does_not_use_it(world: World) -> 
             async with session.get(link) as page:
                 assert "alice" in await page.text()
                 assert page.headers["Referrer-Policy"] == "no-referrer"
-        assert texts.connected("n") in await follow(session, link)
+        assert code_on(await follow(session, link))
         async with session.post(link) as page:
             assert page.status == 400
         async with session.get(link) as page:
             assert page.status == 404
+
+
+async def test_a_link_that_was_forwarded_connects_nothing(world: World, provider: Provider) -> None:
+    """Bob sends his link to alice, who signs in. The code on her page works for bob only, and bob
+    does not have it; a wrong code connects nothing."""
+    link = await invited(world, "bob")
+    async with browser() as session:
+        code = code_on(await follow(session, link))
+    alice, bob = world.slack.user("alice"), world.slack.user("bob")
+    assert world.slack.messages(alice.dm()) == []
+    for wrong in ("", "BCDF-GHJK", code[:-1], code[::-1]):
+        await enter(world, "bob", wrong)
+        assert texts.connected_note("n") not in world.slack.messages(bob.dm())[-1].text
+    assert await world.bot.store.sealed.names("credential") == []
+    world.fake.answer = script(WHO)
+    await world.ask("#general", "@bot who am I?", who="bob")
+    assert provider.called == []
+    await enter(world, "bob", f" {code.lower()} ")
+    assert len(await world.bot.store.sealed.names("credential")) == 1
 
 
 async def test_a_stolen_answer_of_the_authorization_server_is_refused(
