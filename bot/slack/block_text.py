@@ -65,6 +65,9 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
     """All visible texts of a block, in order."""
     if depth > DEEPEST:
         return
+    if _is_point(value):
+        yield f"{escape(string(value.get('label')))}: {string(value['value'])}"
+        return
     for key, part in value.items():
         if key in _UNSEEN or key == "rows":
             continue
@@ -77,6 +80,11 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
         elif isinstance(part, list):
             yield from (escape(item.strip()) for item in part if key in _READABLE and _said(item))
             yield from block_lines(part, depth + 1)
+
+
+def _is_point(value: Payload) -> bool:
+    """Whether it is one value of a chart."""
+    return isinstance(value.get("value"), int | float) and bool(string(value.get("label")))
 
 
 def _choices(block: Payload, depth: int) -> Iterator[str]:

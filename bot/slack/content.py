@@ -96,7 +96,7 @@ def _own(message: Payload, *, by_app: bool) -> str:
     if text.strip() == NO_PREVIEW:
         text = ""
     if not lines or not text.strip():
-        return text or "\n".join(lines)
+        return "\n".join(lines) or text
     if by_app and _words(text) <= _words("\n".join(lines)):
         return "\n".join(lines)
     known = _words(text)
@@ -144,7 +144,8 @@ def _attachment_lines(attachment: Payload, depth: int) -> Iterator[str]:
         yield string(attachment.get("author_name"))
     yield _title(attachment)
     shown = _messages(attachment)
-    text = string(attachment.get("text")) or "\n".join(string(m.get("text")) for m in shown)
+    said = filter(None, (string(message.get("text")) for message in shown))
+    text = string(attachment.get("text")) or "\n".join(said)
     yield _own({"text": text, "blocks": _blocks(attachment)}, by_app=True)
     for field in dicts(attachment.get("fields")):
         parts = (string(field.get("title")), string(field.get("value")))

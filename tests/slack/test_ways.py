@@ -54,6 +54,35 @@ IN: dict[str, tuple[Json, str]] = {
         },
         "> one",
     ),
+    "messages behind a link": (
+        {
+            "attachments": [
+                {
+                    "is_msg_unfurl": True,
+                    "message_blocks": [
+                        {"message": {"blocks": rich({"type": "text", "text": "zero"})}},
+                        {"message": {"blocks": rich({"type": "text", "text": "one"})}},
+                    ],
+                }
+            ]
+        },
+        "> one",
+    ),
+    "chart": (
+        {
+            "blocks": [
+                {
+                    "type": "data_visualization",
+                    "title": "Sales",
+                    "chart": {
+                        "type": "bar",
+                        "series": [{"name": "EU", "data": [{"label": "one", "value": 4.5}]}],
+                    },
+                }
+            ]
+        },
+        "Sales\nEU\none: 4.5",
+    ),
     "table": ({"text": "", "blocks": [{"type": "table", "rows": [["one", "2"]]}]}, "| one | 2 |"),
     "alert": (
         {
