@@ -1,14 +1,14 @@
 """The page docs/benchmarks.md."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from benchmarks.sections import Figures
+from benchmarks.measuring import Measured
 
 HEAD = """<!-- Written by `python -m benchmarks`. -->
 
 # Benchmarks
 
-What a turn costs, and how that grows. `python -m benchmarks` measures all of it again in about ten
+What a turn costs, and how that grows. `python -m benchmarks` measures all of it again in ten
 minutes on Linux; `python -m benchmarks --against COMMIT` also measures an older commit, in turn
 with this one. The tests check counts only (tasks per run, bytes per turn, round trips), never
 times.
@@ -17,63 +17,60 @@ times.
 
 - Machine: {machine}.
 - Commits: {commits}.
-- `bot web` and two `bot worker` are processes of their own, as in production, over HTTP. So are
-  Redis (every write synced to disk) and the fake AI server. The local Slack and the people are in
-  the process that measures. All of them share the cores, so turns a second are a lower bound.
+- `bot web` and `bot worker` are processes of their own, as in production, over HTTP. So are Redis
+  (every write synced to disk) and the fake AI server. The local Slack and the people are in the
+  process that measures. All of them share the cores, so turns a second are a lower bound; "turns a
+  CPU second" counts only the CPU of the bot's own processes.
 - CPU is what the kernel counted for each process, memory is private memory (`smaps_rollup`). The
   first turns of a process are not counted. Where a section has several rounds, the median is shown.
 - Overhead is the time from the message to the post of the answer, less the time of the model. The
   first sign is the status line in Slack.
+- On a machine that does other work at the same time, compare CPU and counts only.
 """
 
-NOTES = {
-    "Short answers": "16 people at once; answers of 195 characters, 0.4 s after the question.",
-    "Long answers, token by token": (
-        "24 people at once; answers of 1,300 characters in 3 s, with an event for each token."
-    ),
-    "Without a pause": "80 people at once, short answers: the workers have no pause.",
-    "The engine alone": "Without Slack and Redis: an answer of 325 events, and one poll of a run.",
-    "Start and memory": "One `bot web`, two `bot worker`; memory after 16 turns.",
-    "By the length of an answer": (
-        "One answer at a time, streamed to Slack, with an event for every four characters."
-    ),
-    "By the conversations in Redis": "8 people at once, short answers.",
-    "By the runs in flight": (
-        "Runs that do not end, in one worker. At most 100 are streamed, the others polled; the "
-        "CPU is that of ten seconds in which nothing else happens."
-    ),
-    "Forked processes": "",
-}
 
-
-def render(found: Mapping[str, Sequence[Figures]], commits: Sequence[str], machine: str) -> str:
+def render(measured: Sequence[Measured], commits: Sequence[str], machine: str) -> str:
     """The whole page. The first checkout of each section is ours."""
     named = f"`{commits[0]}`" + (f", compared with `{commits[1]}`" if commits[1:] else "")
     parts = [HEAD.format(machine=machine, commits=named)]
-    for name, checkouts in found.items():
-        parts.append(f"## {name}\n")
-        if NOTES.get(name):
-            parts.append(f"{NOTES[name]}\n")
-        parts.append(_table(checkouts, commits))
+    for each in measured:
+        parts += [f"## {each.section.name}\n", f"{each.section.note}\n"]
+        parts += [_table(each, commits)] if any(each.figures) else []
+        parts += [f"Not everything was measured: {why}.\n" for why in dict.fromkeys(each.failures)]
     return "\n".join(parts)
 
 
-def _table(checkouts: Sequence[Figures], commits: Sequence[str]) -> str:
-    heads = ["figure", *(f"`{commit}`" for commit in commits[: len(checkouts)])]
-    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * len(checkouts)}"]
-    for name in dict.fromkeys(name for figures in checkouts for name in figures):
-        cells = [_cell(figures.get(name)) for figures in checkouts]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+def _table(measured: Measured, commits: Sequence[str]) -> str:
+    """A row for each figure. Columns are the sizes, or else the commits."""
+    known = {key: None for figures in measured.figures for key in figures}
+    names, sizes = (
+        dict.fromkeys(name for name, _ in known),
+        dict.fromkeys(size for _, size in known),
+    )
+    compared = list(zip(commits, measured.figures, strict=False))
+    if any(sizes):
+        head = ["figure", *sizes]
+        rows = [
+            [name if len(compared) == 1 else f"{name} (`{commit}`)"]
+            + [_cell(figures.get((name, size))) for size in sizes]
+            for name in names
+            for commit, figures in compared
+        ]
+    else:
+        head = ["figure", *(f"`{commit}`" for commit, _ in compared)]
+        rows = [
+            [name, *(_cell(figures.get((name, ""))) for _, figures in compared)] for name in names
+        ]
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join(map(_row, [head, rule, *rows])) + "\n"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _cell(value: float | None) -> str:
     if value is None:
         return "–"
-    return (
-        f"{value:,.0f}"
-        if abs(value) >= 100
-        else f"{value:.2f}"
-        if abs(value) < 10
-        else f"{value:.1f}"
-    )
+    digits = 0 if abs(value) >= 100 or value == int(value) else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}"

@@ -1,113 +1,87 @@
 """What `python -m benchmarks` measures. Each section measures one checkout once."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from benchmarks.engine import one_round, stand_in
-from benchmarks.load import percentile, talk
-from benchmarks.site import Site, open_site, private_memory
+from benchmarks.in_flight import measure_in_flight
+from benchmarks.load import talk, warm
+from benchmarks.site import LONG, SHORT_SECONDS, TOKEN, Site, open_site, private_memory
 from benchmarks.sweep import fill
-from benchmarks.turns import count_working
 from bot.store import open_store
 from tests.ops.processes import open_process
 from tests.ops.processes import open_site as open_own_site
 from tests.ops.test_processes import children
 from tests.redis_server import run_server
-from tests.world import wait_until
 
-Figures = dict[str, float]
-Section = Callable[[Path], Awaitable[Figures]]
+Figures = dict[tuple[str, str], float]
+"""Figures by name and size; the size is empty where a section has only one."""
+Measure = Callable[[Path, Figures], Awaitable[None]]
+"""Adds the figures of a checkout; what was added before an error is kept."""
 
-SHORT = "Open the report, choose Share, and pick the folder of your team. " * 3
-SHORT_SECONDS = 0.4
-LONG = "A sentence of an answer that people read while it is being written. " * 20
 LONG_SECONDS = 3.0
-TOKEN = 4
-"""Characters of one event."""
-IN_FLIGHT = (10, 500, 2_000, 5_000)
 LENGTHS = (100, 1_300, 5_000, 12_000, 40_000)
 CONVERSATIONS = (10, 1_000, 100_000)
-QUIET_SECONDS = 10.0
 
 
-async def _warm(site: Site, seconds: float, text: str) -> None:
-    """One-time work of the processes does not count."""
-    await site.fake.answer(text=text, seconds=seconds, piece=TOKEN)
-    await talk(site, 8, 1)
+@dataclass(frozen=True)
+class Section:
+    """A part of the page."""
+
+    name: str
+    note: str
+    measure: Measure
+    seconds: float
+    """The most that one round of one checkout may take; the sum of all is ten minutes."""
+    rounds: int = 1
+    """Where figures vary, the median of several rounds is shown."""
+    only_ours: bool = False
 
 
-async def short_answers(checkout: Path) -> Figures:
-    """16 people at once, answers of 200 characters after 0.4 s."""
+async def short_answers(checkout: Path, found: Figures) -> None:
     async with open_site(checkout, "web", "worker", "worker") as site:
-        await _warm(site, SHORT_SECONDS, SHORT)
-        return (await talk(site, 16, 6)).figures(SHORT_SECONDS)
+        await warm(site)
+        add(found, (await talk(site, 16, 4)).figures(SHORT_SECONDS))
 
 
-async def long_answers(checkout: Path) -> Figures:
-    """24 people at once, answers of 1,300 characters in 3 s, an event for each token."""
+async def long_answers(checkout: Path, found: Figures) -> None:
     async with open_site(checkout, "web", "worker", "worker") as site:
-        await _warm(site, LONG_SECONDS, LONG)
-        load = await talk(site, 24, 2)
-        figures = load.figures(LONG_SECONDS)
-        return {name: value for name, value in figures.items() if "overhead" not in name}
+        await warm(site, LONG, 1.0)
+        await site.fake.answer(text=LONG, seconds=LONG_SECONDS, piece=TOKEN)
+        figures = (await talk(site, 24, 1)).figures(LONG_SECONDS)
+        add(found, {name: value for name, value in figures.items() if "overhead" not in name})
 
 
-async def saturated(checkout: Path) -> Figures:
-    """80 people at once: the processes have no pause."""
+async def saturated(checkout: Path, found: Figures) -> None:
     async with open_site(checkout, "web", "worker", "worker") as site:
-        await _warm(site, SHORT_SECONDS, SHORT)
+        await warm(site)
         figures = (await talk(site, 80, 3)).figures(SHORT_SECONDS)
-        return {name: value for name, value in figures.items() if " a turn" in name} | {
-            "turns a second": figures["turns a second"]
-        }
+        wanted = ("turns a", "CPU", "Redis requests")
+        add(found, {name: value for name, value in figures.items() if name.startswith(wanted)})
 
 
-async def _running(site: Site, count: int) -> None:
-    """Wait until the server works on so many runs, but for two minutes at most."""
-
-    async def all_run() -> bool:
-        return await count_working(site.fake) >= count
-
-    with suppress(TimeoutError):
-        await wait_until(all_run, 120)
+async def lengths(checkout: Path, found: Figures) -> None:
+    async with open_site(checkout, "web", "worker", BOT_STREAM_CHANNELS="true") as site:
+        await warm(site)
+        for length in LENGTHS:
+            milliseconds = await _one_answer(site, length)
+            found["CPU ms of the worker", f"{length:,} characters"] = milliseconds
 
 
-async def in_flight(checkout: Path, count: int) -> Figures:
-    """Endless runs in one worker, 100 of them streamed, and a few short questions beside them."""
-    async with open_site(checkout, "web", "worker", BOT_CONCURRENCY="6000") as site:
-        await _warm(site, SHORT_SECONDS, SHORT)
-        worker = site.bots[1]
-        before = worker.private
-        await site.fake.answer(name="never")
-        alice = site.slack.user("alice")
-        channels = [site.slack.add_channel(f"f{n}", ["alice"]).id for n in range(50)]
-        for start in range(0, count, 100):
-            some = range(start, min(start + 100, count))
-            await asyncio.gather(*(alice.says(channels[n % 50], "@bot think") for n in some))
-            await site.slack.settled(120)
-        await _running(site, count)
-        await asyncio.sleep(5)
-        cpu, began = worker.cpu, time.monotonic()
-        await asyncio.sleep(QUIET_SECONDS)
-        busy = (worker.cpu - cpu) / (time.monotonic() - began)
-        memory = worker.private
-        await site.fake.answer(text=SHORT, seconds=1.0)
-        load = await talk(site, 10, 1)
-        overhead = [(each.answered - each.at - 1.0) * 1000 for each in load.roots]
-        acks = [a.ms for d in site.slack.deliveries for a in d.attempts if a.ms is not None]
-        return {
-            f"{count:,} in flight: running": float(await count_working(site.fake)),
-            f"{count:,} in flight: private MB of the worker": memory / 1e6,
-            f"{count:,} in flight: KB a run": (memory - before) / 1e3 / count,
-            f"{count:,} in flight: % of a core": 100 * busy,
-            f"{count:,} in flight: overhead ms of a new question, p50": percentile(overhead, 50),
-            f"{count:,} in flight: ack ms, p99": percentile(acks, 99),
-        }
+async def _one_answer(site: Site, length: int) -> float:
+    """The CPU of an answer of this length, in milliseconds."""
+    alice, worker = site.slack.user("alice"), site.bots[1]
+    text = (LONG * (length // len(LONG) + 1))[:length].strip()
+    await site.fake.answer(text=text, seconds=max(2.0, length / 4_000), piece=TOKEN)
+    channel = site.slack.add_channel(f"l{length}", ["alice"]).id
+    before = worker.cpu
+    root = await alice.says(channel, "@bot tell me")
+    await site.slack.wait_for(partial(_is_shown, site, channel, root, len(text)), 60)
+    await asyncio.sleep(1.5)  # what follows the answer counts, too
+    return (worker.cpu - before) * 1000
 
 
 def _is_shown(site: Site, channel: str, root: str, length: int) -> bool:
@@ -116,72 +90,44 @@ def _is_shown(site: Site, channel: str, root: str, length: int) -> bool:
     return sum(len(message.text) + len(str(message.blocks)) for message in shown) >= length
 
 
-async def lengths(checkout: Path) -> Figures:
-    """The CPU of one streamed answer by its length; an event for each token."""
-    found: Figures = {}
-    async with open_site(checkout, "web", "worker", BOT_STREAM_CHANNELS="true") as site:
-        await _warm(site, SHORT_SECONDS, SHORT)
-        alice, worker = site.slack.user("alice"), site.bots[1]
-        for length in LENGTHS:
-            text = (LONG * (length // len(LONG) + 1))[:length].strip()
-            await site.fake.answer(text=text, seconds=max(2.0, length / 4_000), piece=TOKEN)
-            channel = site.slack.add_channel(f"l{length}", ["alice"]).id
-            before = worker.cpu
-            root = await alice.says(channel, "@bot tell me")
-            try:
-                await site.slack.wait_for(partial(_is_shown, site, channel, root, len(text)), 60)
-            except TimeoutError:
-                break  # the machine is too busy; the shorter ones are known
-            await asyncio.sleep(2.5)
-            found[f"{length:,} characters: CPU ms of the worker"] = (worker.cpu - before) * 1000
-    return found
+async def conversations(checkout: Path, found: Figures) -> None:
+    for count in CONVERSATIONS:
+        await _with_conversations(checkout, found, count)
 
 
-async def conversations(checkout: Path, count: int) -> Figures:
-    """Short answers, with so many conversations in Redis."""
-
+async def _with_conversations(checkout: Path, found: Figures, count: int) -> None:
     async def prepare(url: str) -> None:
         async with open_store(url) as store:
             await fill(store, count)
 
     async with open_site(checkout, "web", "worker", prepare=prepare) as site:
-        await _warm(site, SHORT_SECONDS, SHORT)
+        await warm(site)
         figures = (await talk(site, 8, 4)).figures(SHORT_SECONDS)
-        megabytes = site.redis_figures()["memory"] / 1e6
+        figures["MB in Redis"] = site.redis_figures()["memory"] / 1e6
     wanted = ("CPU ms a turn: worker", "CPU ms a turn: Redis", "overhead ms, root: p50")
-    found = {f"{count:,} conversations: {name}": figures[name] for name in wanted}
-    return found | {f"{count:,} conversations: MB in Redis": megabytes}
+    chosen = {name: figures[name] for name in (*wanted, "MB in Redis")}
+    add(found, chosen, f"{count:,} conversations")
 
 
-async def engine(checkout: Path) -> Figures:
-    """The CPU of the engine alone, against a stand-in server."""
+async def engine(checkout: Path, found: Figures) -> None:
     with stand_in() as url:
-        found = await asyncio.to_thread(one_round, url, checkout)
-    return {
-        "CPU ms of a streamed answer of 325 events": found["streamed"],
-        "CPU ms of a poll": found["polled"],
-    }
+        figures = await asyncio.to_thread(one_round, url, checkout)
+    found["CPU ms of a streamed answer of 325 events", ""] = figures["streamed"]
+    found["CPU ms of a poll", ""] = figures["polled"]
 
 
-async def start(checkout: Path) -> Figures:
-    """Start, and memory after 24 turns."""
+async def start(checkout: Path, found: Figures) -> None:
     async with open_site(checkout, "web", "worker", "worker") as site:
-        starts = {f"seconds from start to ready: {each.role}": each.started for each in site.bots}
-        cpu = sum(each.cpu for each in site.bots)
-        await _warm(site, 0.1, SHORT)
-        private = {f"private MB: {each.role}": each.private / 1e6 for each in site.bots}
-        total = sum(each.private for each in site.bots) / 1e6
-    return {
-        **starts,
-        "CPU seconds of the start, three processes": cpu,
-        **private,
-        "private MB: three processes": total,
-    }
+        figures = {f"seconds from start to ready: {each.role}": each.started for each in site.bots}
+        figures["CPU seconds of the start, three processes"] = sum(each.cpu for each in site.bots)
+        await warm(site)
+        figures |= {f"private MB: {each.role}": each.private / 1e6 for each in site.bots}
+        figures["private MB: three processes"] = sum(each.private for each in site.bots) / 1e6
+    add(found, figures)
 
 
-async def forked() -> Figures:
-    """Memory of three processes that one parent has forked."""
-    with run_server() as redis, TemporaryDirectory():
+async def forked(checkout: Path, found: Figures) -> None:
+    with run_server() as redis:
         async with (
             open_own_site(redis.url) as site,
             open_process(site, "run", "--processes", "3") as bot,
@@ -190,8 +136,72 @@ async def forked() -> Figures:
             alice = site.slack.user("alice")
             roots = [await alice.says("#general", f"@bot {n}") for n in range(12)]
             await site.slack.wait_for(
-                lambda: all(site.slack.replies("#general", root) for root in roots), 120
+                lambda: all(site.slack.replies("#general", root) for root in roots), 30
             )
             pids = [bot.process.pid, *children(bot.process.pid)]
             total = sum(map(private_memory, pids)) / 1e6
-    return {"private MB: `bot run --processes 3`, with the parent": total}
+    found["private MB: `bot run --processes 3`, with the parent", ""] = total
+
+
+def add(found: Figures, figures: dict[str, float], size: str = "") -> None:
+    """Add figures of one size."""
+    found.update({(name, size): value for name, value in figures.items()})
+
+
+SECTIONS: Sequence[Section] = (
+    Section(
+        "Short answers",
+        "16 people at once; answers of 195 characters, 0.4 s after the question.",
+        short_answers,
+        20,
+        rounds=3,
+    ),
+    Section(
+        "Long answers, token by token",
+        "24 people at once; answers of 1,300 characters in 3 s, with an event for each token.",
+        long_answers,
+        40,
+    ),
+    Section(
+        "Without a pause",
+        "80 people at once, short answers: the workers have no pause.",
+        saturated,
+        25,
+        rounds=3,
+    ),
+    Section(
+        "The engine alone",
+        "Without Slack and Redis: an answer of 325 events, and one poll of a run.",
+        engine,
+        10,
+        rounds=3,
+    ),
+    Section(
+        "Start and memory",
+        "One `bot web`, two `bot worker`, started one after the other; memory after 16 turns.",
+        start,
+        15,
+        rounds=3,
+    ),
+    Section("Forked processes", "After 12 turns.", forked, 20, only_ours=True),
+    Section(
+        "By the length of an answer",
+        "One answer at a time, streamed to Slack, with an event for every four characters.",
+        lengths,
+        60,
+    ),
+    Section(
+        "By the conversations in Redis",
+        "8 people at once, short answers.",
+        conversations,
+        70,
+    ),
+    Section(
+        "By the runs in flight",
+        "Runs that do not end, in one worker; at most 100 are streamed, the others polled. The CPU "
+        "is that of seconds in which nothing else happens. Then ten short questions are asked "
+        "beside them. In the end all runs complete at the same moment.",
+        measure_in_flight,
+        200,
+    ),
+)

@@ -30,6 +30,13 @@ from tests.world import wait_until
 HERE = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
 Prepare = Callable[[str], Awaitable[None]]
+CallKey = tuple[str, str, str]
+"""A method of Slack, a channel, and the `ts` of a thread."""
+SHORT = "Open the report, choose Share, and pick the folder of your team. " * 3
+SHORT_SECONDS = 0.4
+LONG = "A sentence of an answer that people read while it is being written. " * 20
+TOKEN = 4
+"""Characters of one event."""
 POST, STATUS = "chat.postMessage", "assistant.threads.setStatus"
 
 
@@ -73,7 +80,8 @@ class Site:
     fake: RemoteFake
     redis: RedisServer
     bots: list[Process] = field(default_factory=list)
-    calls: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
+    calls: dict[CallKey, list[float]] = field(default_factory=dict)
+    _waits: dict[CallKey, tuple[int, asyncio.Future[None]]] = field(default_factory=dict)
 
     def note(self, change: Change) -> None:
         """Record when a call came."""
@@ -81,7 +89,27 @@ class Site:
             args = change.data["args"]
             channel = str(args.get("channel") or args.get("channel_id"))
             key = (str(change.data["method"]), channel, str(args.get("thread_ts")))
-            self.calls.setdefault(key, []).append(time.monotonic())
+            times = self.calls.setdefault(key, [])
+            times.append(time.monotonic())
+            count, called = self._waits.get(key, (0, None))
+            if called and len(times) >= count and not called.done():
+                called.set_result(None)
+
+    async def called(self, key: CallKey, count: int, seconds: float) -> float:
+        """When Slack got the call number `count` of this kind; raises TimeoutError.
+
+        `LocalSlack.wait_for` looks after every change: with a thousand waiting people that would
+        be most of what the machine does.
+        """
+        times = self.calls.setdefault(key, [])
+        if len(times) < count:
+            called = asyncio.get_running_loop().create_future()
+            self._waits[key] = count, called
+            try:
+                await asyncio.wait_for(called, seconds)
+            finally:
+                del self._waits[key]
+        return times[count - 1]
 
     def cpu(self, role: str) -> float:
         """Seconds of CPU of all processes of a role."""

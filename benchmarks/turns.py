@@ -148,7 +148,7 @@ async def measure_memory(engine: str, in_flight: int) -> None:
             await bench.slack.settled(60)
         deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
-            running = await count_working(bench.fake)
+            running = await bench.fake.working()
             if running >= in_flight:
                 break
             await asyncio.sleep(1)
@@ -156,13 +156,6 @@ async def measure_memory(engine: str, in_flight: int) -> None:
         print(
             f"{engine}: {running} runs in flight: {bench.megabytes():.0f} MB ({idle:.0f} MB idle)"
         )
-
-
-async def count_working(fake: RemoteFake) -> int:
-    """The number of unfinished runs and responses."""
-    state = await fake.state()
-    works = [*state["responses"].values(), *state["runs"].values()]
-    return sum(work["status"] in ("queued", "in_progress") for work in works)
 
 
 async def main() -> None:

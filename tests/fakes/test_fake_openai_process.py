@@ -28,6 +28,7 @@ async def drive(fake: RemoteFake, client: AsyncOpenAI) -> None:
             background=True,
             conversation=conversation.id,
         )
+        assert await fake.working() == 1
         await fake.finish(response.id)
         assert (await client.responses.retrieve(response.id)).output_text == expected
     state = await fake.state()

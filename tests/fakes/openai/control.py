@@ -25,6 +25,7 @@ class Control:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/_control/state", self.state),
+            web.get("/_control/working", self.working),
             web.get("/_control/requests", self.requests),
             web.post("/_control/faults", self.add_fault),
             web.delete("/_control/faults", self.clear_faults),
@@ -58,6 +59,10 @@ class Control:
                 },
             }
         )
+
+    async def working(self, request: web.Request) -> web.Response:
+        """How many responses and runs have not ended."""
+        return web.json_response(len(self._fake.working))
 
     async def requests(self, request: web.Request) -> web.Response:
         """The record of requests from number `?start=` on."""

@@ -29,6 +29,10 @@ class RemoteFake:
         state: Json = await self._call("GET", "/state")
         return state
 
+    async def working(self) -> int:
+        """How many responses and runs have not ended."""
+        return int(await self._call("GET", "/working"))
+
     async def requests(self, start: int = 0) -> list[Json]:
         """The record of requests from number `start` on."""
         requests: list[Json] = await self._call("GET", f"/requests?start={start}")
