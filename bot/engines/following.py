@@ -59,10 +59,13 @@ class Following:
         Raises RunFailed past the deadline or if the answer exceeds the bounds; the run is then
         cancelled. RunFailed("run_lost") means that the server has probably lost it.
         """
+        streamed = self._stream(live)
+        del live  # its polls may go on for long after the stream
         try:
-            async with aclosing(self._stream(live)) as streamed:
+            async with aclosing(streamed):
                 async for update in streamed:
                     yield update
+            del streamed
             async with aclosing(self.poll()) as polled:
                 async for update in polled:
                     yield update

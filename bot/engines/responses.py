@@ -134,9 +134,10 @@ class ResponsesEngine(SentWithRun):
             yield await self._adopted.answer(run)
             return
         live, draft = self._streams.take(run.id) or (None, Draft())
-        following = self._following(run, draft)
+        updates = self._following(run, draft).updates(live)
+        del live
         try:
-            async with aclosing(following.updates(live)) as updates:
+            async with aclosing(updates):
                 async for update in updates:
                     yield update
         except RunFailed as error:

@@ -5,7 +5,7 @@ A server that keeps conversations is used directly. For all others this process 
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from bot.calls import FunctionOutput
 from bot.engines import RunRequest
@@ -77,11 +77,8 @@ class Router(SentWithRun):
             raise ConversationGone(request.conversation.id)
         return await engine.start(request)
 
-    async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
-        engine = self._engine(run.conversation_id)
-        async with aclosing(engine.follow(run, conversation)) as updates:
-            async for update in updates:
-                yield update
+    def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
+        return self._engine(run.conversation_id).follow(run, conversation)
 
     async def cancel(self, run: Run) -> None:
         await self._engine(run.conversation_id).cancel(run)

@@ -58,6 +58,7 @@ class LiveStream:
 
     async def aclose(self) -> None:
         self.is_closed = True
+        self._reader = None  # with the whole traceback of its end
         self._closed(self)
         await self._stream.close()
 

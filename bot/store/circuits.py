@@ -6,8 +6,7 @@ intervals. The first answer closes it, and the threads parked on it resume in or
 
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -61,10 +60,7 @@ class Circuits:
         circuit = self._open.get(dependency)
         return circuit is not None and time.monotonic() < circuit.retry_at
 
-    @asynccontextmanager
-    async def guard(
-        self, dependency: str, *, ongoing: bool = False, timed: bool = True
-    ) -> AsyncIterator[None]:
+    def guard(self, dependency: str, *, ongoing: bool = False, timed: bool = True) -> "Guard":
         """Make one call of a dependency inside the block. Guards may be nested: a failure belongs
         to the innermost, and only one of them is `timed`.
 
@@ -72,26 +68,19 @@ class Circuits:
         is `ongoing`. DependencyDown from the block is recorded as a failure; any other error counts
         as an answer.
         """
-        probing = not ongoing and await self._admit(dependency)
-        try:
-            with timeline.calling(dependency.partition(":")[0]) if timed else nullcontext():
-                yield
-        except DependencyDown as error:
-            if error.dependency:
-                raise
-            error.dependency = dependency
-            error.probed = probing
-            await self._failed(error)
-            raise
-        except Retry:
-            raise
-        except Exception:
-            await self._succeeded(dependency)
-            raise
-        else:
+        return Guard(self, dependency, ongoing=ongoing, timed=timed)
+
+    async def settle(self, dependency: str, error: BaseException | None, *, probing: bool) -> None:
+        """Record how a call of a dependency ended."""
+        if isinstance(error, DependencyDown):
+            if not error.dependency:
+                error.dependency = dependency
+                error.probed = probing
+                await self._failed(error)
+        elif error is None or (isinstance(error, Exception) and not isinstance(error, Retry)):
             await self._succeeded(dependency)
 
-    async def _admit(self, dependency: str) -> bool:
+    async def admit(self, dependency: str) -> bool:
         """Whether this call is the probe of an open circuit."""
         circuit = self._open.get(dependency)
         if circuit is None:
@@ -208,3 +197,27 @@ class Circuits:
     async def forget(self, dependency: str) -> None:
         """Drop the circuit of a dependency that is healthy."""
         await self._connection.execute("HDEL", self._keys.circuits, dependency)
+
+
+class Guard:
+    """The block of `Circuits.guard`. A class, because a generator takes three times the memory, and
+    thousands of turns wait inside."""
+
+    __slots__ = ("_circuits", "_clock", "_dependency", "_ongoing", "_probing")
+
+    def __init__(self, circuits: Circuits, dependency: str, *, ongoing: bool, timed: bool) -> None:
+        self._circuits = circuits
+        self._dependency = dependency
+        self._ongoing = ongoing
+        self._probing = False
+        self._clock = timeline.calling(dependency.partition(":")[0]) if timed else None
+
+    async def __aenter__(self) -> None:
+        self._probing = not self._ongoing and await self._circuits.admit(self._dependency)
+        if self._clock:
+            self._clock.__enter__()
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if self._clock:
+            self._clock.__exit__()
+        await self._circuits.settle(self._dependency, error, probing=self._probing)

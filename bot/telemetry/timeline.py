@@ -1,8 +1,6 @@
 """The time that an attempt at a turn spends in calls of its dependencies."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 
@@ -18,18 +16,16 @@ class Timeline:
         self.seconds: dict[str, float] = {"ai": 0.0, "slack": 0.0}
         self._ai_calls = 0
 
-    @contextmanager
-    def calling(self, service: str) -> Iterator[None]:
-        """Count the time inside the block."""
-        began, overlaps = time.monotonic(), service != "ai" and self._ai_calls > 0
+    def begin_call(self, service: str) -> bool:
+        """Note the start of a call; returns whether its time counts."""
+        counts = service == "ai" or self._ai_calls == 0
         self._ai_calls += service == "ai"
-        try:
-            yield
-        finally:
-            self._ai_calls -= service == "ai"
-            if not overlaps:
-                spent = time.monotonic() - began
-                self.seconds[service] = self.seconds.get(service, 0.0) + spent
+        return counts
+
+    def end_call(self, service: str, seconds: float) -> None:
+        """Note the end of a call, and the seconds of it that count."""
+        self._ai_calls -= service == "ai"
+        self.seconds[service] = self.seconds.get(service, 0.0) + seconds
 
 
 _current: ContextVar[Timeline | None] = ContextVar("timeline", default=None)
@@ -42,12 +38,23 @@ def begin() -> Timeline:
     return timeline
 
 
-@contextmanager
-def calling(service: str) -> Iterator[None]:
-    """Count the time inside the block in the current timeline, if any."""
-    timeline = _current.get()
-    if timeline is None:
-        yield
-        return
-    with timeline.calling(service):
-        yield
+class calling:
+    """A block whose time is counted in the current timeline, if any.
+
+    A class, because a generator takes three times the memory, and thousands of turns wait inside.
+    """
+
+    __slots__ = ("_began", "_counts", "_service", "_timeline")
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._timeline = _current.get()
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+        self._counts = self._timeline is not None and self._timeline.begin_call(self._service)
+
+    def __exit__(self, *_: object) -> None:
+        if self._timeline is not None:
+            spent = time.monotonic() - self._began if self._counts else 0.0
+            self._timeline.end_call(self._service, spent)

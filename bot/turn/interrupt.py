@@ -1,12 +1,12 @@
 """The signals between a turn and its worker while the turn runs."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bot.errors import OutOfOrder
+from bot.lazy_event import LazyEvent
 
 T = TypeVar("T")
 
@@ -27,8 +27,8 @@ class Interrupt:
     can_begin_again: bool = False
     waiting: bool = False
     begun: bool = False
-    raised: asyncio.Event = field(default_factory=asyncio.Event)
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    raised: LazyEvent = field(default_factory=LazyEvent)
+    cancelled: LazyEvent = field(default_factory=LazyEvent)
     on_cancel: Callable[[], None] | None = None
     """Called when `cancelled` is set; a task that waits for it would need memory."""
 
@@ -75,9 +75,11 @@ class Interrupt:
     async def idle_between(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
         """The items; the turn is `idle` while it waits for the next one."""
         while True:
-            with self.idle():
-                try:
-                    item = await anext(items)
-                except StopAsyncIteration:
-                    return
+            self.waiting = True
+            try:
+                item = await anext(items)
+            except StopAsyncIteration:
+                return
+            finally:
+                self.waiting = False
             yield item

@@ -12,6 +12,7 @@ from contextlib import aclosing, asynccontextmanager
 from bot.engines import Engine, RunRequest
 from bot.engines.wrapper import EngineWrapper
 from bot.errors import RateLimited, RunFailed, StoreUnavailable
+from bot.lazy_event import LazyEvent
 from bot.media import Attachment
 from bot.models import Conversation, Message, Run, Thread, Update
 from bot.settings import Settings
@@ -56,7 +57,7 @@ class Throttle:
         """The keys of the pauses of runs, while one of which `wait` has to be called."""
         return (self._store.pace.pause_key(self._quota), self._store.pace.pause_key(self._runs))
 
-    async def wait(self, turn: Turn, interrupted: asyncio.Event) -> None:
+    async def wait(self, turn: Turn, interrupted: LazyEvent) -> None:
         """Wait until a run may be started, or until it is no longer wanted.
 
         Raises RunFailed while our quota on the server is used up.
@@ -137,9 +138,13 @@ class PacedEngine(EngineWrapper):
 
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         """A run that lives as long as its request may be refused only here."""
-        async with self._pausing(), aclosing(self._engine.follow(run, conversation)) as updates:
-            async for update in updates:
-                yield update
+        try:
+            async with aclosing(self._engine.follow(run, conversation)) as updates:
+                async for update in updates:
+                    yield update
+        except RateLimited as error:
+            await self._throttle.pause(error)
+            raise
 
     @asynccontextmanager
     async def _pausing(self) -> AsyncIterator[None]:

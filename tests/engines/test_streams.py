@@ -1,6 +1,7 @@
 """Growing answers: streams that break anywhere, are taken over, or are not available."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -302,3 +303,18 @@ async def test_progress_ends_with_a_silence() -> None:
         await asyncio.Event().wait()
 
     assert await gathered(quiet(), silence=0.05) == [["a"]]
+
+
+async def test_a_stream_that_was_replaced_keeps_nothing(fake: FakeOpenAI) -> None:
+    """The traceback of its end holds every frame down to the socket: 15 KB of each run."""
+    fake.answer = held("silence")
+    async with open_responses_on(fake, replace(FAST, silence=0.02)) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        following = asyncio.create_task(last_update(engine, run, conversation))
+        await wait_until(lambda: gets(fake, stream=True) >= 3)
+        gc.collect()
+        ended = [each for each in gc.get_objects() if isinstance(each, asyncio.CancelledError)]
+        assert len(ended) <= 1  # of the stream that ends now
+        fake.finish()
+        await following

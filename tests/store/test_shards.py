@@ -15,6 +15,7 @@ from bot.checks import Finding
 from bot.cli import audit, backup, dead, doctor, feedback, hold, keys, why, workspace_admin
 from bot.errors import ConfigError, StoreUnavailable
 from bot.jobs.report import fetch_rows
+from bot.lazy_event import LazyEvent
 from bot.models import Message, Run, Thread, Usage
 from bot.sealing import generate_key
 from bot.settings import Settings
@@ -176,7 +177,7 @@ async def test_the_limit_of_runs_is_over_all_shards(urls: str, servers: list[Red
             claim = await store.inbox.take(entry, "anna")
             assert claim is not None
             turns.append(store.turns.open(claim))
-        wanted = asyncio.Event()
+        wanted = LazyEvent()
         await throttles[1].wait(turns[1], wanted)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(throttles[2].wait(turns[2], wanted), 0.2)

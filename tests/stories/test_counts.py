@@ -1,11 +1,15 @@
 """Counts that decide how many turns a process can hold and how fast it is. No times."""
 
 import asyncio
+import gc
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
 import bot
 from tests.fakes.openai import held
-from tests.world import open_world, wait_until
+from tests.world import BASE_TIMING, ENGINE, open_world, wait_until
 
 RUNS = 20
 FOLDER = Path(bot.__file__).parent
@@ -34,3 +38,40 @@ async def test_a_run_that_is_waited_for_is_one_task(redis_url: str, tmp_path: Pa
         world.fake.finish()
         for root in roots:
             await world.replies("#general", root)
+
+
+CODE = {AsyncGeneratorType: "ag_code", CoroutineType: "cr_code", GeneratorType: "gi_code"}
+NEVER = 3600.0
+
+
+def suspended() -> Counter[str]:
+    """How many coroutines and generators of the bot are suspended."""
+    gc.collect()
+    return Counter(
+        type(each).__name__
+        for each in gc.get_objects()
+        if type(each) in CODE
+        and FOLDER in Path(getattr(each, CODE[type(each)]).co_filename).parents
+    )
+
+
+async def test_a_run_that_is_waited_for_is_small(redis_url: str, tmp_path: Path) -> None:
+    """Each suspended coroutine or generator needs 300 to 700 bytes of each run in flight."""
+    timing = replace(BASE_TIMING, engine=replace(ENGINE, poll_first=NEVER, poll_longest=NEVER))
+    async with open_world(redis_url, tmp_path, bot_streaming=False, timing=timing) as world:
+        alice = world.slack.user("alice")
+        world.fake.answer = held("done")
+        await alice.says("#general", "@bot first")
+        await world.slack.wait_for(lambda: len(world.fake.responses) == 1)
+        before = suspended()
+        for number in range(RUNS):
+            await alice.says("#general", f"@bot {number}")
+        await world.slack.wait_for(lambda: len(world.fake.responses) > RUNS)
+
+        async def only_wait() -> bool:
+            return suspended()["coroutine"] - before["coroutine"] <= 14 * RUNS
+
+        await wait_until(only_wait)
+        more = suspended() - before
+        assert more["async_generator"] <= 10 * RUNS
+        assert more["generator"] <= 2 * RUNS

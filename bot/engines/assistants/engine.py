@@ -174,8 +174,10 @@ class AssistantsEngine:
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         live, draft = self._streams.take(run.id) or (None, RunDraft())
         following = self._following(run, draft)
+        updates = following.updates(live)
+        del live
         try:
-            async with aclosing(following.updates(live)) as updates:
+            async with aclosing(updates):
                 async for update in updates:
                     yield update
         except RunFailed as error:

@@ -12,7 +12,7 @@ class Alarm:
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
-        """The work that was begun last."""
+        """The work that was begun last, unless it has succeeded."""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -42,3 +42,9 @@ class Alarm:
     def _begin(self, work: Callable[[], Awaitable[None]]) -> None:
         self._timer = None
         self.task = asyncio.ensure_future(work())
+        self.task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        """Free the memory of work that has succeeded."""
+        if self.task is task and not task.cancelled() and task.exception() is None:
+            self.task = None

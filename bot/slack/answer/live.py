@@ -13,6 +13,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry, Undeliverable
+from bot.lazy_event import LazyEvent
 from bot.models import Step, Update
 from bot.slack.answer.alarm import Alarm
 from bot.slack.answer.chat import TooLarge
@@ -42,7 +43,7 @@ class Live:
     `streams`: whether to try streaming. Once `interrupted` is set, no further part is posted.
     """
 
-    def __init__(self, outlet: Outlet, interrupted: asyncio.Event, *, streams: bool) -> None:
+    def __init__(self, outlet: Outlet, interrupted: LazyEvent, *, streams: bool) -> None:
         self.session_ended = False
         self._outlet = outlet
         self._turn, self._chat, self._drafts = outlet.turn, outlet.chat, outlet.drafts

@@ -14,6 +14,7 @@ from functools import partial
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Retry, RunFailed, Suspended
+from bot.lazy_event import LazyEvent
 from bot.models import Answer, Message, Thread, Update
 from bot.slack.answer.buttons import answer_buttons
 from bot.slack.answer.chat import METADATA_EVENT, Chat
@@ -81,7 +82,7 @@ class Replies:
 
     @asynccontextmanager
     async def open(
-        self, turn: Turn, message: Message, stop: asyncio.Event | None = None
+        self, turn: Turn, message: Message, stop: LazyEvent | None = None
     ) -> AsyncIterator["Reply"]:
         """The reply to `message`. The status is shown inside the block and cleared afterwards.
 
@@ -89,7 +90,7 @@ class Replies:
 
         The status stays if the turn is retried later or goes to another worker.
         """
-        status, live, reply = self._parts(turn, message, stop or asyncio.Event())
+        status, live, reply = self._parts(turn, message, stop or LazyEvent())
         status.keep()
         try:
             yield reply
@@ -113,9 +114,7 @@ class Replies:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _parts(
-        self, turn: Turn, message: Message, stop: asyncio.Event
-    ) -> tuple[Status, Live, "Reply"]:
+    def _parts(self, turn: Turn, message: Message, stop: LazyEvent) -> tuple[Status, Live, "Reply"]:
         """The status of a reply, its growing messages, and the reply itself."""
         thread, timing = message.thread, self._timing
         scale, workspace = timing.rate_limit_scale, message.user_team_id
