@@ -179,16 +179,8 @@ class Rights:
 
 def record_refusal(message: Message, reason: str) -> None:
     """Write to the audit log that the author of a message was refused."""
-    thread = message.thread
-    audit_log.record(
-        "refusal",
-        team=thread.team_id,
-        channel=thread.channel_id,
-        thread=thread.thread_ts,
-        user=message.user_id,
-        what=message.kind,
-        reason=CODES.get(reason, reason),
-    )
+    code = CODES.get(reason, reason)
+    audit_log.record_message("refusal", message, what=message.kind, reason=code)
 
 
 def _recorded(message: Message, reason: str) -> str:

@@ -25,16 +25,8 @@ def read_time(value: str) -> float:
 
 def record_deletion(order: Message, what: str, *, held: bool) -> None:
     """Write to the audit log that a person's order to delete something was carried out or kept."""
-    thread = order.thread
-    audit_log.record(
-        "deletion",
-        team=thread.team_id,
-        channel=thread.channel_id,
-        thread=thread.thread_ts,
-        user=order.user_id,
-        what=what,
-        outcome="held" if held else "done",
-    )
+    outcome = "held" if held else "done"
+    audit_log.record_message("deletion", order, what=what, outcome=outcome)
 
 
 class LegalHold:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
+from bot.models import Message
 from bot.telemetry.log import log
 
 Event = Literal[
@@ -61,6 +62,13 @@ def record(event: Event, **fields: Value) -> None:
     """Write a line, if the audit log is on; empty fields are left out."""
     if _lines.handlers:
         _lines.info(render(event, fields))
+
+
+def record_message(event: Event, message: Message, **fields: Value) -> None:
+    """Write a line about a message: where it is, who wrote it, and these fields."""
+    thread = message.thread
+    place = {"team": thread.team_id, "channel": thread.channel_id, "thread": thread.thread_ts}
+    record(event, **place, user=message.user_id, **fields)
 
 
 def render(event: Event, fields: Mapping[str, Value], at: float | None = None) -> str:

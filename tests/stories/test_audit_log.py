@@ -108,7 +108,7 @@ async def test_what_operators_do_has_lines(redis_url: str, tmp_path: Path) -> No
 def test_every_event_is_written_somewhere() -> None:
     code = "\n".join(path.read_text() for path in (ROOT / "bot").rglob("*.py"))
     for event in audit_log.EVENTS:
-        assert re.search(rf'record\(\s*(?:\w+, )?"{event}"', code), event
+        assert re.search(rf'record(?:_message)?\(\s*(?:\w+, )?"{event}"', code), event
 
 
 def test_the_page_lists_every_event() -> None:

@@ -17,7 +17,6 @@ from bot.slack.blocks import (
     context,
     input_block,
     modal,
-    multi_select,
     section,
     select,
     text_input,
@@ -28,6 +27,7 @@ from bot.slack.origin import installation
 from bot.slack.people import People
 from bot.slack.surfaces.home import CONFIGURE, EDIT, Home, render_version
 from bot.slack.surfaces.model_input import ListModels, model_input, read_model
+from bot.slack.surfaces.servers_input import read_servers_off, servers_input, servers_of
 from bot.store import Store
 from bot.store.channel_settings import ChannelSettings, Users, Version
 from bot.telemetry import audit_log
@@ -37,8 +37,6 @@ from bot.texts import channel_settings as texts
 CALLBACK = "channel_settings"
 INSTRUCTIONS_LENGTH = 3000
 HISTORY = 3
-MOST_SERVERS = 100
-"""Options that one of Slack's menus takes."""
 DEFAULT = "default"
 """The value of the select option that means None."""
 FOLLOW_UPS = {value or DEFAULT: label for value, label in texts.FOLLOW_UPS_CHOICES.items()}
@@ -61,7 +59,7 @@ class ChannelModal:
     ) -> None:
         self._models = models
         self._store = store
-        self._servers = tuple(server.name for server in tools.servers)[:MOST_SERVERS]
+        self._servers = servers_of(tools)
         self._people = people
         self._client = client
         self._home = home
@@ -172,8 +170,7 @@ def render_modal(
         input_block("approvers", texts.APPROVERS, approvers, hint=texts.APPROVERS_HINT),
     ]
     if servers:
-        on = [name for name in servers if name not in settings.servers_off]
-        element = multi_select("servers", servers, on)
+        element = servers_input(servers, settings.servers_off)
         blocks.append(input_block("servers", texts.SERVERS, element, hint=texts.SERVERS_HINT))
     if versions:
         blocks.append(context("\n".join(map(render_version, versions))))
@@ -197,7 +194,6 @@ def parse_settings(
         option = given.get(name, {}).get("selected_option") or {}
         return option["value"] if option.get("value") in allowed else default
 
-    on = {option.get("value") for option in given.get("servers", {}).get("selected_options") or ()}
     default = ChannelSettings()
     return ChannelSettings(
         instructions=(given.get("instructions", {}).get("value") or "").strip(),
@@ -206,5 +202,5 @@ def parse_settings(
         users=chosen("users", get_args(Users), default.users),
         people=tuple(given.get("people", {}).get("selected_users") or ()),
         approvers=tuple(given.get("approvers", {}).get("selected_users") or ()),
-        servers_off=tuple(name for name in servers if "servers" in given and name not in on),
+        servers_off=read_servers_off(given, servers),
     )

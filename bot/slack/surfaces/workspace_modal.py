@@ -19,7 +19,6 @@ from bot.slack.blocks import (
     header,
     input_block,
     modal,
-    multi_select,
     section,
     select,
     text_input,
@@ -27,6 +26,7 @@ from bot.slack.blocks import (
 )
 from bot.slack.client import slack_errors
 from bot.slack.surfaces.model_input import ListModels, model_input, read_model
+from bot.slack.surfaces.servers_input import read_servers_off, servers_input, servers_of
 from bot.slack.surfaces.workspace_numbers import Number, numbers_of, read_numbers
 from bot.slack.workspaces import Workspace
 from bot.store import Store
@@ -38,7 +38,6 @@ from bot.texts import workspace_settings as texts
 CALLBACK = "workspace_settings"
 EDIT = "edit_workspace"
 KEY_LENGTH = 500
-MOST_SERVERS = 100
 TRY_SECONDS = 2.0
 """Slack waits 3 seconds for the answer to a form."""
 
@@ -62,7 +61,7 @@ class WorkspaceModal:
         self._models = models
         self._workspace = workspace
         self._store = store
-        self._servers = tuple(server.name for server in tools.servers)[:MOST_SERVERS]
+        self._servers = servers_of(tools)
         self._try_key = try_key
 
     def register(self, app: AsyncApp) -> None:
@@ -173,8 +172,7 @@ def render_modal(
         input_block("admins", texts.ADMINS, admins, hint=texts.ADMINS_HINT),
     ]
     if servers:
-        on = [name for name in servers if name not in settings.servers_off]
-        element = multi_select("servers", servers, on)
+        element = servers_input(servers, settings.servers_off)
         blocks.append(input_block("servers", texts.SERVERS, element, hint=texts.SERVERS_HINT))
     blocks += [number.block(settings) for number in numbers]
     blocks.append(input_block("key", texts.KEY, key, hint=texts.KEY_HINT))
@@ -196,16 +194,12 @@ def parse_settings(
     values: Mapping[str, Payload], before: WorkspaceSettings, servers: Sequence[str]
 ) -> WorkspaceSettings:
     """The settings after a submission; numbers stay."""
-    on = {option.get("value") for option in values.get("servers", {}).get("selected_options") or ()}
-    off = before.servers_off
-    if "servers" in values:
-        off = tuple(name for name in servers if name not in on)
     return replace(
         before,
         instructions=(values.get("instructions", {}).get("value") or "").strip(),
         model=read_model(values.get("model", {})),
         admins=tuple(values.get("admins", {}).get("selected_users") or ()),
-        servers_off=off,
+        servers_off=read_servers_off(values, servers, before.servers_off),
     )
 
 
