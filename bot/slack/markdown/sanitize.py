@@ -14,6 +14,7 @@ documentation names none of them), only control sequences are broken, by an invi
 """
 
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
 from bot.slack.markdown.blocks import PREFIX, PROSE, Fence, Outline, outline
@@ -32,6 +33,7 @@ _ALLOWED = re.compile(r"(?:https?|ftp|mailto|tel|sms|sip|slack):[^\s]", re.IGNOR
 _QUOTED = {ord(character): quote(character) for character in "\\`[]$<>*"}
 _MENTION = re.compile(BROADCAST, re.IGNORECASE)
 POINTED = re.compile(r"\([ \t]*+<")
+_SHORT = 4000
 _LONGEST_SURE_FENCE = 200
 """A longer opening line may be cut by the splitter, and the text after it would no longer be
 code."""
@@ -42,6 +44,16 @@ def sanitize(markdown: str) -> str:
 
     Idempotent. The text may get longer: split it afterwards.
     """
+    return _remembered(markdown) if len(markdown) <= _SHORT else _sanitized(markdown)
+
+
+@lru_cache(maxsize=64)
+def _remembered(markdown: str) -> str:
+    """A short answer is sanitized three times: as a whole, as a part, and for its notification."""
+    return _sanitized(markdown)
+
+
+def _sanitized(markdown: str) -> str:
     found = outline(strip_controls(markdown))
     return "".join(
         _prose(found, first, end)
