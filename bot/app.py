@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Engines = Callable[[Settings, EngineTiming], AbstractAsyncContextManager[Engine]]
+
+YOUNG_OBJECTS = 10_000
+"""New objects between two garbage collections; Python's 2,000 are one turn."""
 """A function that opens an engine."""
 
 
@@ -105,6 +108,7 @@ async def serve(
     ) as bot:
         gc.collect()
         gc.freeze()  # objects alive now stay alive: exclude them from garbage collection
+        gc.set_threshold(YOUNG_OBJECTS)
         log.info("ready", web=web_part, worker=work_part, socket_mode=settings.socket_mode)
         stopped = asyncio.create_task(stop.wait())
         ends = [stopped] if bot.work is None else [stopped, bot.work]

@@ -5,6 +5,8 @@ import re
 import pytest
 from hypothesis import given
 
+from bot.slack.markdown import sanitize as module
+from bot.slack.markdown.render import blocks, fallback, render
 from bot.slack.markdown.sanitize import sanitize
 from tests.slack.documents import (
     answers,
@@ -143,3 +145,16 @@ def test_the_examples_of_the_specifications_are_harmless() -> None:
     for example in examples:
         assert_harmless(example)
         assert sanitize(sanitize(example)) == sanitize(example)
+
+
+def test_a_short_answer_is_sanitized_once_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def sanitized(text: str) -> str:
+        read.append(text)
+        return text
+
+    monkeypatch.setattr(module, "_sanitized", sanitized)
+    text = render("An answer in one sentence, number 20771.")
+    assert blocks(text)[0]["text"] == fallback(text) == text
+    assert read == [text]
