@@ -96,6 +96,7 @@ async def test_a_current_durable_redis_passes() -> None:
         "redis connections": "ok",
         "redis clock": "ok",
         "legal hold": "ok",
+        "shards": "ok",
         "worker": "warning",
         "queue": "ok",
         "encryption": "ok",
@@ -223,7 +224,7 @@ async def test_waiting_messages_and_dead_letters_are_reported(
     assert "1 dead letters" in found["queue"].text
     assert "bot dead" in found["queue"].fix
 
-    monkeypatch.setattr("bot.store.checks.WAITING_TOO_LONG", -1.0)
+    monkeypatch.setattr("bot.store.shard_checks.WAITING_TOO_LONG", -1.0)
     await builders.deliver(store, "1.2")
     found = await examine_redis(redis_url, **given)
     assert "1 waiting" in found["queue"].text
