@@ -17,12 +17,17 @@ from tests.deployment import open_deployment
 from tests.redis_server import run_server
 
 
-async def run(messages: int, workspaces: int, at_once: int, *, socket_mode: bool) -> Talk:
+async def run(
+    messages: int, workspaces: int, at_once: int, *, socket_mode: bool, shards: int
+) -> Talk:
     """The result of a run with a Redis of its own."""
     teams = tuple(f"T{number}" for number in range(1, workspaces + 1))
     with run_server() as server, tempfile.TemporaryDirectory() as directory:
         async with open_deployment(
-            server.url, Path(directory), teams=teams, socket_mode=socket_mode
+            *(server.url, Path(directory)),
+            teams=teams,
+            socket_mode=socket_mode,
+            bot_shards=shards,
         ) as deployment:
             await deployment.install(*teams)
             return await talk(deployment, teams, messages, at_once)
@@ -35,11 +40,16 @@ def main() -> None:
     parser.add_argument("--workspaces", type=int, default=3)
     parser.add_argument("--at-once", type=int, default=8, help="dialogues in each workspace")
     parser.add_argument("--socket-mode", action="store_true", help="events over one socket")
+    parser.add_argument("--shards", type=int, default=1, help="the value of BOT_SHARDS")
     given = parser.parse_args()
     logging.disable(logging.WARNING)  # deliveries that a busy machine acknowledged too late
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     found = asyncio.run(
-        run(given.messages, given.workspaces, given.at_once, socket_mode=given.socket_mode)
+        run(
+            *(given.messages, given.workspaces, given.at_once),
+            socket_mode=given.socket_mode,
+            shards=given.shards,
+        )
     )
     for line in found.crossed[:20]:
         print(line)

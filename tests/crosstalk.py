@@ -101,7 +101,7 @@ async def _wait_for_replies(slack: LocalSlack, channel: str, root: str, count: i
 
 
 async def _wait_for_charges(deployment: Deployment, team: str, wanted: int) -> None:
-    spending, month = deployment.bot.store.spending, day_of(time.time())[:7]
+    spending, month = deployment.bot.shards.of(team).spending, day_of(time.time())[:7]
 
     async def charged() -> bool:
         (spent,) = await spending.sums(team, [("team", "", month)])
@@ -148,7 +148,7 @@ async def _look_at_redis(deployment: Deployment, teams: tuple[str, ...], result:
 
 
 async def dump(deployment: Deployment) -> AsyncIterator[tuple[str, str]]:
-    """All keys in Redis with their values."""
+    """All keys in Redis with their values; all shards are on one server."""
     redis = deployment.bot.store.redis
     read: Mapping[str, Callable[[str], Awaitable[object]]] = {
         "hash": redis.hgetall,
@@ -159,8 +159,9 @@ async def dump(deployment: Deployment) -> AsyncIterator[tuple[str, str]]:
         "stream": lambda key: redis.xrange(key),
     }
     for key in await redis.keys("*"):
-        kind = await redis.type(key)
-        yield str(key), str(await read[str(kind)](str(key)))
+        kind = str(await redis.type(key))
+        if kind != "none":  # it has expired
+            yield str(key), str(await read[kind](str(key)))
 
 
 def _look_at_the_ai_server(deployment: Deployment, result: Talk) -> None:

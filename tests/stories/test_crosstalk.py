@@ -31,14 +31,16 @@ async def deployment(redis_url: str, tmp_path: Path) -> AsyncIterator[Deployment
 
 
 @pytest.mark.parametrize(
-    ("socket_mode", "dialogues"), [(False, 4), (True, 2)], ids=["http", "socket"]
+    ("socket_mode", "dialogues", "shards"),
+    [(False, 4, 1), (True, 2, 8)],
+    ids=["http", "socket-shards"],
 )
 async def test_nothing_crosses_between_workspaces_with_the_same_ids(
-    redis_url: str, tmp_path: Path, socket_mode: bool, dialogues: int
+    redis_url: str, tmp_path: Path, socket_mode: bool, dialogues: int, shards: int
 ) -> None:
     """Answers, App Home, exports, usage, every key in Redis, every request to the AI server."""
     async with open_deployment(
-        redis_url, tmp_path, teams=TEAMS, socket_mode=socket_mode
+        redis_url, tmp_path, teams=TEAMS, socket_mode=socket_mode, bot_shards=shards
     ) as deployment:
         await deployment.install(*TEAMS)
         ids = {(slack.bot.id, slack.channel(GENERAL).id) for slack in _slacks(deployment)}
@@ -47,7 +49,9 @@ async def test_nothing_crosses_between_workspaces_with_the_same_ids(
         keys = [str(key) for key in await deployment.bot.store.redis.keys("*:conversation:*")]
     assert result.crossed == []
     assert result.answers == dict.fromkeys(TEAMS, dialogues * QUESTIONS)
-    assert Counter(key.split(":")[2] for key in keys) == dict.fromkeys(TEAMS, dialogues)
+    assert Counter(key.partition("}:")[2].split(":")[1] for key in keys) == dict.fromkeys(
+        TEAMS, dialogues
+    )
     assert bool(deployment.distribution.sockets.ever_opened) is socket_mode
 
 

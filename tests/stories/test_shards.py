@@ -11,8 +11,9 @@ import pytest
 
 from bot.app import open_bot
 from bot.store.shards import Shards, shard_of
+from bot.telemetry import metrics
 from tests.deployment import AT_ONCE, Deployment, open_deployment
-from tests.fakes.openai import echo
+from tests.fakes.openai import echo, held
 from tests.redis_server import RedisServer, run_server
 from tests.world import PATIENCE, wait_until, words
 
@@ -43,6 +44,13 @@ def on(server: int, deployment: Deployment) -> list[str]:
     return [team for team in TEAMS if shard_of(team, SHARDS) % 2 == server]
 
 
+async def answered(deployment: Deployment, team: str, root: str) -> list[str]:
+    """The answers in a thread, once there is one."""
+    slack = deployment.slack(team)
+    await slack.wait_for(lambda: slack.replies(GENERAL, root), PATIENCE)
+    return [words(reply) for reply in slack.replies(GENERAL, root)]
+
+
 async def ready(deployment: Deployment) -> tuple[int, str]:
     async with aiohttp.ClientSession() as session, session.get(f"{deployment.url}/readyz") as reply:
         return reply.status, (await reply.json())["redis"]
@@ -64,10 +72,47 @@ async def test_a_server_that_is_down_stops_only_its_own_workspaces(
     assert slack.replies(GENERAL, root) == []
     servers[1].start()
     # Slack delivers again what was not acknowledged.
-    await slack.wait_for(lambda: slack.replies(GENERAL, root), PATIENCE)
-    assert "while it is down" in words(slack.replies(GENERAL, root)[0])
+    [answer] = await answered(deployment, second, root)
+    assert "while it is down" in answer
     assert await ready(deployment) == (200, "ok")
     assert len(slack.replies(GENERAL, root)) == 1
+
+
+async def test_a_shard_that_others_serve_is_left_after_its_last_turn(
+    deployment: Deployment,
+) -> None:
+    deployment.fake.answer = held("done")
+    roots = {}
+    for team in TEAMS:
+        roots[team] = await deployment.slack(team).user("alice").says(GENERAL, "@bot think")
+    slack, shards = deployment.slack("T1"), deployment.bot.shards
+    await slack.wait_for(lambda: len(deployment.fake.working) == len(TEAMS), PATIENCE)
+
+    async def alone() -> bool:
+        return sorted(await served(shards)) == [0, 0, 1, 1]
+
+    for group in shards.groups:  # with five others, each of two shards has three of six workers
+        for number in range(5):
+            await group.stores[0].roster.attend(f"other-{number}", 60)
+
+    async def has_left() -> bool:
+        return metrics.REGISTRY.get_sample_value("bot_shards_served") == 2
+
+    await wait_until(has_left)
+    counts = await served(shards)
+    assert [counts[shard_of(team, SHARDS)] for team in TEAMS] == [1, 1, 1]
+    deployment.fake.finish()
+    for team, root in roots.items():
+        await answered(deployment, team, root)
+    await wait_until(alone)
+    for group in shards.groups:
+        for number in range(5):
+            await group.stores[0].roster.leave(f"other-{number}")
+
+    async def all_served() -> bool:
+        return await served(shards) == [1] * SHARDS
+
+    await wait_until(all_served)
 
 
 async def served(shards: Shards) -> list[int]:
