@@ -7,9 +7,13 @@ import httpx2
 LARGEST_BODY = 8_000_000
 """Maximum bytes of one response."""
 
+MOST_OBJECTS = 20_000
+"""Maximum JSON objects in one response, roughly: the SDK needs some 10 µs for each of them, and no
+other turn goes on meanwhile."""
+
 
 class BodyTooLarge(httpx2.TransportError):
-    """A server sent more than `LARGEST_BODY`."""
+    """A server sent more than `LARGEST_BODY` or `MOST_OBJECTS`."""
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
@@ -38,11 +42,14 @@ class _BoundedStream(httpx2.AsyncByteStream):
         self._most = most
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        seen = 0
+        seen = objects = 0
         async for chunk in self._stream:
             seen += len(chunk)
+            objects += chunk.count(b"{")
             if seen > self._most:
                 raise BodyTooLarge(f"more than {self._most} bytes")
+            if objects > MOST_OBJECTS:
+                raise BodyTooLarge(f"more than {MOST_OBJECTS} objects")
             yield chunk
 
     async def aclose(self) -> None:

@@ -15,11 +15,14 @@ from mcp import MCPError
 from mcp_types import (
     CONNECTION_CLOSED,
     REQUEST_TIMEOUT,
+    CallToolRequest,
+    CallToolRequestParams,
     CallToolResult,
     InputRequiredResult,
     ListToolsResult,
 )
 from mcp_types import Tool as ServerTool
+from pydantic import TypeAdapter, ValidationError
 
 from bot.telemetry.log import log
 from bot.texts.accounts import NOT_CONNECTED as NOT_CONNECTED_TEXT
@@ -44,6 +47,9 @@ DESCRIPTION = 4_000
 """Characters of a tool's description that the model gets."""
 
 
+_RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
+    CallToolResult | InputRequiredResult
+)
 NOT_CONNECTED = Result(NOT_CONNECTED_TEXT, is_error=True, outcome="not_run")
 
 
@@ -127,18 +133,27 @@ class McpServer:
             return Result(
                 f"The server {self.name} cannot be reached.", is_error=True, outcome="not_run"
             )
+        request = CallToolRequest(
+            params=CallToolRequestParams(
+                name=tool,
+                arguments=dict(arguments),
+                input_responses=(answers or {}).get("responses"),
+                request_state=(answers or {}).get("state"),
+            )
+        )
         try:
             async with asyncio.timeout(self.config.timeout):
-                found = await client.session.call_tool(
-                    tool,
-                    dict(arguments),
-                    read_timeout_seconds=self.config.timeout,
-                    input_responses=(answers or {}).get("responses"),
-                    request_state=(answers or {}).get("state"),
-                    allow_input_required=True,
+                # Not `call_tool`: it checks results against schemas of the server, whose patterns
+                # may take for ever, and then loses the result of a call that took effect.
+                found = await client.session.send_request(
+                    request, _RESULT, request_read_timeout_seconds=self.config.timeout
                 )
         except MCPError as error:
             return await self._refused(error)
+        except ValidationError:
+            log.warning("tool_result_invalid", server=self.name)
+            text = f"The call was made, but the result of {self.name} has an unknown form."
+            return Result(text, is_error=True)
         except Exception as error:
             await self._drop()
             return self._unknown(_kind(error))

@@ -16,15 +16,22 @@ _HASH = 8
 
 
 def name_functions(tools: Iterable[Tool]) -> dict[str, Tool]:
-    """A function name for each tool, sorted. A name that is too long or not unique gets a hash."""
+    """A function name for each tool, sorted. A name that is too long or not unique gets a hash; so
+    does one that looks like another's name with its hash."""
     wanted: dict[str, list[Tool]] = {}
     for tool in tools:
         wanted.setdefault(_plain(tool), []).append(tool)
-    named: dict[str, Tool] = {}
-    for name, same in wanted.items():
-        for tool in same:
-            fits = len(same) == 1 and len(name) <= LONGEST
-            named[name if fits else _hashed(name, tool)] = tool
+    unique = {
+        name: same[0] for name, same in wanted.items() if len(same) == 1 and len(name) <= LONGEST
+    }
+    named = {
+        _hashed(name, tool): tool
+        for name, same in wanted.items()
+        for tool in same
+        if name not in unique
+    }
+    for name, tool in unique.items():
+        named[_hashed(name, tool) if name in named else name] = tool
     return dict(sorted(named.items()))
 
 

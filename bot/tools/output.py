@@ -1,7 +1,7 @@
 """The text of a result for the model: bounded, and without bytes that it cannot read."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bot.models import well_formed
@@ -10,16 +10,55 @@ LARGEST_SCHEMA = 50_000
 """Characters of the schema of one tool: all schemas travel with each request."""
 
 
+DEEPEST_SCHEMA = 32
+TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
+ANYTHING: Mapping[str, Any] = {"type": "object", "properties": {}}
+
+
 def checked_schema(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """A schema that AI servers take: of an object, and not endless. Else one that allows all."""
-    anything: Mapping[str, Any] = {"type": "object", "properties": {}}
+    """A schema that AI servers take: of an object, well formed, and not endless. Else one that
+    allows all: a request with a bad schema fails, and with it each answer in the channel.
+    """
     if not schema or schema.get("type", "object") != "object":
-        return anything
+        return ANYTHING
     try:
-        length = len(json.dumps(schema))
+        length = len(json.dumps(schema, allow_nan=False))
     except (ValueError, TypeError, RecursionError):
-        return anything
-    return {"properties": {}, **schema, "type": "object"} if length <= LARGEST_SCHEMA else anything
+        return ANYTHING
+    if length > LARGEST_SCHEMA or not _is_sound(schema):
+        return ANYTHING
+    return {"properties": {}, **schema, "type": "object"}
+
+
+def _is_sound(schema: Any, depth: int = 0) -> bool:
+    """Whether the parts of a schema that AI servers check have the right form."""
+    if isinstance(schema, bool):
+        return True
+    if not isinstance(schema, Mapping) or depth > DEEPEST_SCHEMA:
+        return False
+    type_, required, enum = schema.get("type", []), schema.get("required", []), schema.get("enum")
+    types = [type_] if isinstance(type_, str) else type_
+    if not (_are_strings(types) and TYPES.issuperset(types) and _are_strings(required)):
+        return False
+    if enum is not None and not (isinstance(enum, list) and enum):
+        return False
+    return all(_is_sound(each, depth + 1) for each in _parts(schema))
+
+
+def _parts(schema: Mapping[str, Any]) -> Iterator[Any]:
+    """The schemas within a schema; None in place of what has another form."""
+    for key in ("properties", "$defs", "definitions", "patternProperties"):
+        named = schema.get(key, {})
+        yield from named.values() if isinstance(named, Mapping) else [None]
+    for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        listed = schema.get(key, [True])
+        yield from listed if isinstance(listed, list) and listed else [None]
+    for key in ("items", "additionalProperties", "not"):
+        yield schema.get(key, True)
+
+
+def _are_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def cut(text: str, most: int) -> str:

@@ -1,0 +1,154 @@
+"""MCP servers that send what the SDK's own servers cannot: bad schemas, floods, odd results."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bot.tools import http
+from bot.tools.config import ServerConfig, ToolsConfig
+from bot.tools.names import name_functions
+from bot.tools.output import checked_schema
+from bot.tools.tool import Result, Tool
+from bot.tools.toolbox import open_toolbox
+from tests.tools.test_mcp import CALLER
+from tests.tools.test_redirects import serving
+
+SCHEMA = {"type": "object", "properties": {}}
+PLAIN = json.dumps({"tools": [{"name": "a", "inputSchema": SCHEMA}]})
+
+
+@asynccontextmanager
+async def hostile(result: Any = None, listed: str = PLAIN) -> AsyncIterator[str]:
+    """A server of the revision 2025-11-25 that answers with this result, and this text as list."""
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.method != "POST":
+            return web.Response(status=405)
+        message = await request.json()
+        id, method = message.get("id"), message.get("method")
+        if id is None:
+            return web.Response(status=202)
+        if method == "server/discover":
+            error = {"code": -32601, "message": "no"}
+            return web.json_response({"jsonrpc": "2.0", "id": id, "error": error})
+        if method == "initialize":
+            info, can = {"name": "h", "version": "1"}, dict[str, Any](tools={})
+            found = {"protocolVersion": "2025-11-25", "capabilities": can, "serverInfo": info}
+        elif method == "tools/list":
+            text = f'{{"jsonrpc":"2.0","id":{json.dumps(id)},"result":{listed}}}'
+            return web.Response(text=text, content_type="application/json")
+        else:
+            found = result
+        return web.json_response({"jsonrpc": "2.0", "id": id, "result": found})
+
+    async with serving(handle) as url:
+        yield f"{url}/mcp"
+
+
+async def call(url: str) -> Result:
+    config = ServerConfig(url=url, timeout=10.0)
+    async with open_toolbox(ToolsConfig(servers={"s": config})) as toolbox:
+        tool = (await toolbox.offer("C1")).functions["s__a"]
+        return await toolbox.call(tool, {}, CALLER)
+
+
+async def test_a_result_is_not_checked_against_patterns_of_the_server() -> None:
+    """The check would take hours, on the event loop."""
+    shape = {"type": "object", "properties": {"x": {"type": "string", "pattern": "^(a+)+$"}}}
+    tool = {"name": "a", "inputSchema": SCHEMA, "outputSchema": shape}
+    found = {"content": [], "structuredContent": {"x": "a" * 60 + "!"}}
+    async with hostile(found, json.dumps({"tools": [tool]})) as url:
+        result = await call(url)
+    assert (result.outcome, result.is_error) == ("done", False)
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ({"isError": True, "content": []}, "[no output]"),
+        ({"content": [], "structuredContent": {"a": [1]}}, '{"a": [1]}'),
+        ({"content": [{"type": "hologram"}]}, "unknown form"),
+        ({"content": [{"type": "text", "text": 5}]}, "unknown form"),
+        ({}, "unknown form"),
+    ],
+)
+async def test_a_call_with_an_odd_result_was_made(found: Any, text: str) -> None:
+    async with hostile(found) as url:
+        result = await call(url)
+    assert result.outcome == "done"
+    assert text in result.text
+
+
+async def test_a_flood_of_small_blocks_does_not_block_the_process() -> None:
+    found = {"content": [{"type": "text", "text": ""}] * (3 * http.MOST_OBJECTS)}
+    async with hostile(found) as url:
+        began = time.process_time()
+        result = await call(url)
+        assert time.process_time() - began < 5
+    assert result.is_error
+
+
+LISTS = {
+    "nan": '{"type":"object","properties":{"x":{"default":NaN}}}',
+    "infinity": '{"type":"object","properties":{"x":{"maximum":1e999}}}',
+    "type": '{"type":"object","properties":{"x":{"type":"banana"}}}',
+    "types": '{"type":"object","properties":{"x":{"type":[1]}}}',
+    "required": '{"type":"object","properties":{"x":{"required":"y"}}}',
+    "enum": '{"type":"object","properties":{"x":{"enum":[]}}}',
+    "items": '{"type":"object","properties":{"x":{"items":3}}}',
+    "any": '{"type":"object","properties":{"x":{"anyOf":{}}}}',
+    "inner": '{"type":"object","properties":{"x":{"properties":[]}}}',
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_a_schema_that_an_ai_server_refuses_is_replaced(name: str) -> None:
+    """Otherwise each answer in the channel would fail."""
+    listed = f'{{"tools":[{{"name":"a","inputSchema":{LISTS[name]}}}]}}'
+    async with hostile(listed=listed) as url:
+        config = ServerConfig(url=url)
+        async with open_toolbox(ToolsConfig(servers={"s": config})) as toolbox:
+            tool = (await toolbox.offer("C1")).functions["s__a"]
+    assert tool.parameters == SCHEMA
+
+
+def test_a_schema_that_is_too_deep_is_replaced_and_sound_ones_are_kept() -> None:
+    deep: dict[str, Any] = {"type": "string"}
+    for _ in range(40):
+        deep = {"type": "object", "properties": {"a": deep}}
+    assert checked_schema(deep) == SCHEMA
+    sound = {
+        "type": "object",
+        "properties": {
+            "a": {"anyOf": [{"type": "string"}, {"type": ["integer", "null"]}], "default": None},
+            "b": {"type": "array", "items": {"$ref": "#/$defs/c"}, "prefixItems": [True]},
+            "d": {"enum": [1, None], "additionalProperties": False},
+        },
+        "$defs": {"c": {"properties": {"next": {"$ref": "#/$defs/c"}}}},
+        "required": ["a"],
+    }
+    assert checked_schema(sound) == sound
+
+
+def test_no_tool_takes_the_name_of_another_one() -> None:
+    """A server that knows the hash of another server's function names a tool after it."""
+    victims = [Tool("c", "", {}, server="a__b"), Tool("b__c", "", {}, server="a")]
+    taken = next(name for name, tool in name_functions(victims).items() if tool is victims[0])
+    thief = Tool(taken.removeprefix("a__"), "", {}, server="a")
+    named = name_functions([*victims, thief])
+    assert named[taken] is victims[0]
+    assert len(named) == 3
+
+
+async def test_lists_without_end_are_cut_off() -> None:
+    page = {"tools": [{"name": "a", "inputSchema": SCHEMA}], "nextCursor": "again"}
+    async with hostile(listed=json.dumps(page)) as url:
+        config = ServerConfig(url=url)
+        async with asyncio.timeout(60), open_toolbox(ToolsConfig(servers={"s": config})) as toolbox:
+            assert set((await toolbox.offer("C1")).functions) == {"s__a"}
