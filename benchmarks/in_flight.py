@@ -15,8 +15,8 @@ SIZES = (10, 500, 2_000, 5_000)
 CHANNELS = 500
 """Slack takes one message a second and channel."""
 ASKED_AT_ONCE = 20
-SETTLING_SECONDS = 3.0
-IDLE_SECONDS = 5.0
+SETTLING_SECONDS = 2.0
+IDLE_SECONDS = 4.0
 MODEL_SECONDS = 1.0
 
 Figures = dict[tuple[str, str], float]
