@@ -8,8 +8,6 @@ detects all other encodings, is unreliable on short files.
 import codecs
 import re
 
-from charset_normalizer import from_bytes
-
 SAMPLE = 64_000
 """The number of bytes used for detection."""
 
@@ -53,6 +51,8 @@ def _guess(data: bytes) -> tuple[str, bool]:
     encoding = max(_EAST_ASIAN, key=lambda each: _commonness(data, each))
     if _commonness(data, encoding) >= CERTAIN:
         return encoding, True
+    from charset_normalizer import from_bytes  # few files need it
+
     found = from_bytes(data).best()
     if found is None:
         return "cp1252", False

@@ -7,8 +7,6 @@ import difflib
 import re
 from typing import Any
 
-import yaml
-
 from bot.slack.events import EVENTS
 from bot.slack.lifecycle import EVENTS as LIFECYCLE
 from bot.slack.scopes import MINIMAL, MINIMAL_EVENTS, SCOPES
@@ -130,6 +128,8 @@ def render_manifest(
 
 def render_yaml(manifest: dict[str, Any]) -> str:
     """Any manifest as YAML."""
+    import yaml  # not needed by a process that runs the bot
+
     return yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=100)
 
 
@@ -138,6 +138,8 @@ def diff_manifest(text: str, file: str, ours: dict[str, Any]) -> str:
 
     Compares the content, not the layout.
     """
+    import yaml
+
     try:
         there = yaml.safe_load(text)
     except yaml.YAMLError:

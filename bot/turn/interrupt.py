@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bot.errors import OutOfOrder
-from bot.lazy_event import LazyEvent
+from bot.slack.answer.lazy_event import LazyEvent
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ from contextlib import aclosing, asynccontextmanager
 from bot.engines import Engine, RunRequest
 from bot.engines.wrapper import EngineWrapper
 from bot.errors import RateLimited, RunFailed, StoreUnavailable
-from bot.lazy_event import LazyEvent
 from bot.media import Attachment
 from bot.models import Conversation, Message, Run, Thread, Update
 from bot.settings import Settings
+from bot.slack.answer.lazy_event import LazyEvent
 from bot.store import Store, Turn
 from bot.telemetry.log import log
 from bot.timing import ThrottleTiming

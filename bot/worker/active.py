@@ -85,6 +85,14 @@ class ActiveThread:
 class ActiveThreads(dict[str, ActiveThread]):
     """The active threads by the id of their entry."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._unstarted: list[ActiveThread] = []
+
+    def __setitem__(self, entry_id: str, thread: ActiveThread) -> None:
+        super().__setitem__(entry_id, thread)
+        self._unstarted.append(thread)
+
     @property
     def turns(self) -> list[Turn]:
         return [thread.turn for thread in self.values() if thread.turn]
@@ -99,8 +107,14 @@ class ActiveThreads(dict[str, ActiveThread]):
 
     @property
     def starting(self) -> int:
-        """How many have no run yet."""
-        return sum(thread.is_starting for thread in self.values())
+        """How many have no run yet. Asked for each claim: of the thousands whose run was seen to
+        have started none is looked at again."""
+        self._unstarted = [
+            thread
+            for thread in self._unstarted
+            if thread.entry.id in self and not thread.interrupt.begun
+        ]
+        return sum(thread.is_starting for thread in self._unstarted)
 
     def cancel(self, which: Callable[[ActiveThread], bool] = lambda _: True) -> None:
         """Cancel the tasks of the threads for which `which` is true."""

@@ -17,10 +17,11 @@ WORK = (
     "bot.dlp",
 )
 ENGINES = ("openai", "httpx", "bot.engines.client", "bot.engines.api", "bot.engines.replay")
+RARE = ("yaml", "charset_normalizer")
 RENDERING = ("markdown_it", "bot.slack.markdown.render", "PIL")
 TOOLS = ("mcp", "bot.tools.toolbox")
 UNNEEDED = {
-    "bot.app": (*WORK, *ENGINES, *RENDERING, *TOOLS, "local_slack"),
+    "bot.app": (*WORK, *ENGINES, *RENDERING, *TOOLS, *RARE, "local_slack"),
     "bot.process.work_part": ("openai", "mcp", "PIL", "slack_bolt", "local_slack"),
     "bot.cli.main": ("redis", "aiohttp", "slack_sdk", "slack_bolt", "openai", "bot.app"),
 }

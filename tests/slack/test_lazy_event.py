@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bot.lazy_event import LazyEvent
+from bot.slack.answer.lazy_event import LazyEvent
 
 
 async def test_all_tasks_that_wait_are_woken() -> None:

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from bot.lazy_event import LazyEvent
 from bot.models import Answer
+from bot.slack.answer.lazy_event import LazyEvent
 from bot.slack.answer.pages import SMALLEST
 from bot.slack.answer.reply import Replies
 from bot.store import Store

@@ -15,10 +15,10 @@ from bot.checks import Finding
 from bot.cli import audit, backup, dead, doctor, feedback, hold, keys, why, workspace_admin
 from bot.errors import ConfigError, StoreUnavailable
 from bot.jobs.report import fetch_rows
-from bot.lazy_event import LazyEvent
 from bot.models import Message, Run, Thread, Usage
 from bot.sealing import generate_key
 from bot.settings import Settings
+from bot.slack.answer.lazy_event import LazyEvent
 from bot.store import AuditLine, Entry, Installation, Store, open_store
 from bot.store.archive import Orphan
 from bot.store.backup_file import UnusableBackup

@@ -8,6 +8,9 @@ from pathlib import Path
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
 import bot
+from bot.models import Thread
+from bot.store import Entry
+from bot.worker.active import ActiveThread, ActiveThreads
 from tests.fakes.openai import held
 from tests.world import BASE_TIMING, ENGINE, open_world, wait_until
 
@@ -75,3 +78,25 @@ async def test_a_run_that_is_waited_for_is_small(redis_url: str, tmp_path: Path)
         more = suspended() - before
         assert more["async_generator"] <= 10 * RUNS
         assert more["generator"] <= 2 * RUNS
+
+
+def test_a_claim_looks_only_at_turns_without_a_run() -> None:
+    looked: list[str] = []
+
+    class Watched(ActiveThread):
+        @property
+        def is_starting(self) -> bool:
+            looked.append(self.entry.id)
+            return super().is_starting
+
+    active = ActiveThreads()
+    for number in range(1_000):
+        thread = Watched(Entry(Thread("T1", "C1", f"{number}.0"), str(number)))
+        thread.interrupt.begun = number >= 10
+        active[str(number)] = thread
+    assert active.starting == 10
+    active["3"].interrupt.begun = True
+    del active["4"]
+    looked.clear()
+    assert active.starting == 8
+    assert len(looked) == 8

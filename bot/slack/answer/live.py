@@ -13,11 +13,11 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry, Undeliverable
-from bot.lazy_event import LazyEvent
 from bot.models import Step, Update
 from bot.slack.answer.alarm import Alarm
 from bot.slack.answer.chat import TooLarge
 from bot.slack.answer.edited import EditedMessage
+from bot.slack.answer.lazy_event import LazyEvent
 from bot.slack.answer.outlet import Full, GrowingMessage, Outlet
 from bot.slack.answer.pages import Pages
 from bot.slack.answer.steps import status_of
