@@ -31,7 +31,12 @@ from bot.slack.client import open_client
 from bot.slack.delivery_notes import DeliveryNotes
 from bot.slack.dispatch import Dispatcher
 from bot.slack.http_server import listening
-from bot.slack.opening import add_install_routes, find_lifecycle, open_workspaces
+from bot.slack.opening import (
+    add_install_routes,
+    find_lifecycle,
+    find_shared_channels,
+    open_workspaces,
+)
 from bot.slack.people import People
 from bot.slack.server import add_events_route, open_socket_mode
 from bot.slack.signatures import Verifier
@@ -165,6 +170,7 @@ async def open_bot(
                 PerWorkspace(workspaces, shards, build),
                 notes,
                 find_lifecycle(workspaces, shards, client),
+                find_shared_channels(workspaces),
             )
             if settings.socket_mode:
                 probes["socket"] = await stack.enter_async_context(

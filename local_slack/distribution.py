@@ -8,7 +8,7 @@ channels repeat across workspaces, as they may in Slack.
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,11 +16,11 @@ from aiohttp import web
 
 from local_slack.api.web_api import Tokens
 from local_slack.consent_page import consent_page
-from local_slack.delivery.events import Event
+from local_slack.delivery.events import Event, authorization
 from local_slack.delivery.socket_mode import SocketMode
 from local_slack.local_slack import LocalSlack, Route
 from local_slack.server import open_workspace
-from local_slack.workspace.model import Json
+from local_slack.workspace.model import Channel, Json
 from local_slack.workspace.state import State
 
 CLIENT_ID = "1111.2222"
@@ -81,6 +81,22 @@ class Distribution:
         """Deliver the events of all workspaces there, instead of through Socket Mode."""
         for slack in self.workspaces.values():
             slack.events_url = url
+
+    def connect(self, name: str, *team_ids: str) -> str:
+        """A Slack Connect channel of workspaces with distinct ids, with all people and bots in it.
+
+        Slack sends one event for each message, in the name of the last workspace. Returns the id.
+        """
+        all_ = [self.workspaces[team_id].workspace for team_id in team_ids]
+        people = [(each.team_id, user) for each in all_ for user in [*each.users.values()]]
+        members, channel_id = [user.id for _, user in people], all_[0].new_id("C")
+        channel = Channel(channel_id, "channel", name, members, is_ext_shared=True)
+        channel.connected, channel.authorization = [*team_ids], authorization(all_[-1])
+        for workspace in all_:
+            for team_id, user in people:
+                workspace.users.setdefault(user.id, replace(user, team_id=team_id))
+            workspace.share_messages(all_[0], workspace.add_channel(replace(channel)))
+        return channel_id
 
     # OAuth
 
@@ -226,10 +242,12 @@ async def open_distribution(
     redirect_uris: Iterable[str] = (),
     rotation: bool = False,
     organizations: Iterable[str] = (),
+    distinct_ids: bool = False,
     **options: Any,
 ) -> AsyncIterator[Distribution]:
     """Workspaces with these ids, in which nothing is installed yet, at one address of loopback.
 
+    With `distinct_ids` no id of a person, channel or bot is in two workspaces.
     Ids among `organizations` begin with E: the app is installed in the whole organization.
     `options` are those of `open_workspace`.
     """
@@ -239,9 +257,12 @@ async def open_distribution(
     app.router.add_route("*", "/api/{method}", distribution.call)
     app.router.add_get("/link/", distribution.sockets.serve)
     async with contextlib.AsyncExitStack() as stack:
-        for id in (*team_ids, *organizations):
+        for number, id in enumerate((*team_ids, *organizations)):
             tokens = Tokens(secrets.token_hex(8), secrets.token_hex(8), distribution.signing_secret)
-            slack = await stack.enter_async_context(open_workspace(tokens=tokens, **options))
+            first_id = 1 + number * 100_000 if distinct_ids else 1
+            slack = await stack.enter_async_context(
+                open_workspace(tokens=tokens, first_id=first_id, **options)
+            )
             slack.deliveries_to_app.transport = Route(slack.http, distribution.sockets)
             slack.workspace.team_id, slack.workspace.team_name = id, f"Team {id}"
             if id.startswith("E"):

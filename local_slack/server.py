@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
@@ -26,10 +27,15 @@ TICK_SECONDS = 0.5
 
 
 def found_workspace(
-    clock: Clock | None, bot_name: str, users: Iterable[str], channels: Iterable[str]
+    clock: Clock | None,
+    bot_name: str,
+    users: Iterable[str],
+    channels: Iterable[str],
+    first_id: int = 1,
 ) -> Workspace:
     """A new workspace, with all users and the app in every channel."""
     workspace = Workspace(clock=clock or Clock())
+    workspace.counter = itertools.count(first_id)
     for name in users:
         workspace.add_user(User(workspace.new_id("U"), name))
     workspace.add_user(
@@ -66,6 +72,7 @@ async def open_workspace(
     tokens: Tokens | None = None,
     state: Json | None = None,
     enterprise_id: str | None = None,
+    first_id: int = 1,
 ) -> AsyncIterator[LocalSlack]:
     """A local Slack with one app installed, on 127.0.0.1.
 
@@ -81,9 +88,12 @@ async def open_workspace(
         rate_limits: Enforce the tiers and one post per second and channel.
         state: A `snapshot()` to go on from; users and channels come from it.
         enterprise_id: The Enterprise organization of the workspace.
+        first_id: The number in the first id of a new workspace.
     """
     workspace = (
-        restore(state, clock) if state else found_workspace(clock, bot_name, users, channels)
+        restore(state, clock)
+        if state
+        else found_workspace(clock, bot_name, users, channels, first_id)
     )
     workspace.enterprise_id = enterprise_id or workspace.enterprise_id
     slack = LocalSlack(

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import BotError
+from bot.errors import BotError, Undeliverable
 from bot.models import Conversation
 from bot.slack.client import error_code, slack_errors
 from bot.slack.people import People, Person
@@ -95,6 +95,20 @@ class Channels:
         facts = await self._facts_of(channel_id)
         return not facts or bool(facts.get("is_ext_shared") or facts.get("is_pending_ext_shared"))
 
+    async def teams(self, channel_id: str) -> frozenset[str]:
+        """The workspaces and organizations that share a channel; none if Slack does not say.
+
+        Raises Retry.
+        """
+        facts = await self._facts_now(channel_id)
+        lists = (facts.get(name) for name in ("shared_team_ids", "connected_team_ids"))
+        found = {each for ids in lists if isinstance(ids, list) for each in ids}
+        return frozenset(found | {facts.get("conversation_host_id")} - {None, ""})
+
+    async def is_in(self, channel_id: str) -> bool:
+        """Whether the bot is a member of a channel. Raises Retry."""
+        return bool((await self._facts_now(channel_id)).get("is_member"))
+
     async def joined_now(self, user_id: str) -> frozenset[str]:
         """The channels of which both the person and the bot are members, not from the cache.
 
@@ -139,12 +153,23 @@ class Channels:
         return found
 
     async def _facts_of(self, channel_id: str) -> dict[str, Any]:
-        async def ask() -> dict[str, Any]:
-            with slack_errors():
-                answer = await self._client.conversations_info(channel=channel_id)
-            return dict(answer.get("channel") or {})
+        return await self._facts.get(channel_id, lambda: self._ask(channel_id), {})
 
-        return await self._facts.get(channel_id, ask, {})
+    async def _facts_now(self, channel_id: str) -> dict[str, Any]:
+        """The same, but with an exception while Slack cannot say. Raises Retry."""
+
+        async def ask() -> dict[str, Any]:
+            try:
+                return await self._ask(channel_id)
+            except (Undeliverable, SlackApiError):  # no member, or without the scope
+                return {}
+
+        return await self._facts.demand(channel_id, ask)
+
+    async def _ask(self, channel_id: str) -> dict[str, Any]:
+        with slack_errors():
+            answer = await self._client.conversations_info(channel=channel_id)
+        return dict(answer.get("channel") or {})
 
 
 def _is_shared_with(person: Person, facts: Mapping[str, Any]) -> bool:
@@ -161,15 +186,19 @@ class _Cache(Generic[T]):
         self._known: OrderedDict[str, tuple[float, T]] = OrderedDict()
 
     async def get(self, key: str, ask: Callable[[], Awaitable[T]], default: T) -> T:
-        until, value = self._known.get(key, (0.0, default))
-        if time.monotonic() < until:
-            return value
         try:
-            value = await ask()
+            return await self.demand(key, ask)
         except (BotError, SlackApiError) as error:
             code = error_code(error) if isinstance(error, SlackApiError) else str(error)
             log.warning("channel_not_checked", channel_or_person=key, error=code)
             return default
+
+    async def demand(self, key: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """The value; raises what `ask` does."""
+        known = self._known.get(key)
+        if known is not None and time.monotonic() < known[0]:
+            return known[1]
+        value = await ask()
         self._known[key] = (time.monotonic() + self._seconds, value)
         self._known.move_to_end(key)
         if len(self._known) > REMEMBERED:

@@ -1,6 +1,8 @@
 """Every request from Slack, over both transports, to the app of the workspace that it is from."""
 
+import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from slack_bolt.request.async_request import AsyncBoltRequest
@@ -11,8 +13,9 @@ from bot.slack.delivery_notes import DeliveryNotes
 from bot.slack.lifecycle import Lifecycle
 from bot.slack.origin import installation
 from bot.slack.shapes import is_well_formed
+from bot.slack.shared_channels import SharedChannels, in_name_of
 from bot.slack.workspace_app import WorkspaceApp
-from bot.slack.workspaces import PerWorkspace
+from bot.slack.workspaces import PerWorkspace, Workspace
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
 
@@ -25,7 +28,9 @@ class Dispatcher:
         apps: PerWorkspace[WorkspaceApp],
         notes: DeliveryNotes,
         lifecycle: Lifecycle | None = None,
+        shared: SharedChannels | None = None,
     ) -> None:
+        self._shared = shared
         self._apps = apps
         self._notes = notes
         self._lifecycle = lifecycle
@@ -45,25 +50,61 @@ class Dispatcher:
         try:
             if await self._is_lifecycle(id, req.body):
                 return BoltResponse(status=200)
-            app = await self._apps.find(id)
+            workspace = await self._apps.find_workspace(id)
         except (StoreUnavailable, Retry) as error:
             log.error("request_not_dispatched", team=id, error=str(error)[:200])
             return BoltResponse(status=500, body={"error": "try again"})
-        if app is None:
+        if workspace is None:
             self._notes.not_installed(id)
             return BoltResponse(status=200)
-        if app.is_our_own(req.body.get("event")):
+        app, is_shared = self._apps.at(workspace, id), bool(req.body.get("is_ext_shared_channel"))
+        if not is_shared and app.is_our_own(req.body.get("event")):
             return BoltResponse(status=200)
         with trace.span("slack request", kind="server", slack_transport=req.mode):
-            response = await app.async_dispatch(req)
+            if self._shared is not None and is_shared:
+                response = await self._dispatch_shared(self._shared, workspace, app, req)
+            else:
+                response = await _dispatch_to(app, req)
         seconds = time.perf_counter() - began
         metrics.acks.labels(req.mode, response.status).observe(seconds)
         return response
+
+    async def _dispatch_shared(
+        self, shared: SharedChannels, named: Workspace, app: WorkspaceApp, req: AsyncBoltRequest
+    ) -> BoltResponse:
+        """To the bots that a message mentions, else to all that are in its channel."""
+        sharing = await shared.find(named, req.body)
+        for each in self._meant(sharing.workspaces, req.body):
+            if each is named:
+                response = await _dispatch_to(app, req)
+            else:
+                other = self._apps.at(each, each.id)
+                response = await _dispatch_to(other, in_name_of(each, req))
+            if response.status >= 300:
+                return response
+        if not sharing.is_complete:
+            return BoltResponse(status=500, body={"error": "try again"})
+        return BoltResponse(status=200)
+
+    def _meant(self, all_: Sequence[Workspace], body: dict[str, Any]) -> Sequence[Workspace]:
+        event = body.get("event") or {}
+        if mentioned := [each for each in all_ if self._apps.at(each, each.id).is_mentioned(event)]:
+            return mentioned
+        if event.get("type") != "app_mention":
+            return all_
+        # The mention is somewhere inside, as in an attachment.
+        return [each for each in all_ if each.identity.user_id in json.dumps(event)]
 
     async def _is_lifecycle(self, id: str, body: dict[str, Any]) -> bool:
         if self._lifecycle is None or body.get("type") != "event_callback":
             return False
         return await self._lifecycle.handle(id, body)
+
+
+async def _dispatch_to(app: WorkspaceApp, req: AsyncBoltRequest) -> BoltResponse:
+    if app.is_our_own(req.body.get("event")):
+        return BoltResponse(status=200)
+    return await app.async_dispatch(req)
 
 
 def _answer_slack(body: dict[str, Any]) -> BoltResponse | None:

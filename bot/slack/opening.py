@@ -9,6 +9,7 @@ from bot.slack.install import Install
 from bot.slack.installed import InstalledWorkspaces
 from bot.slack.lifecycle import Lifecycle
 from bot.slack.scopes import SCOPES
+from bot.slack.shared_channels import SharedChannels
 from bot.slack.workspaces import OneWorkspace, Workspaces, make_workspace
 from bot.store.shards import Shards
 from bot.telemetry.log import log
@@ -42,6 +43,11 @@ def find_lifecycle(workspaces: Workspaces, shards: Shards, client: SlackClient) 
     if not isinstance(workspaces, InstalledWorkspaces):
         return None
     return Lifecycle(shards, workspaces, client)
+
+
+def find_shared_channels(workspaces: Workspaces) -> SharedChannels | None:
+    """What finds the other workspaces of a Slack Connect channel; None where there are none."""
+    return SharedChannels(workspaces) if isinstance(workspaces, InstalledWorkspaces) else None
 
 
 def add_install_routes(

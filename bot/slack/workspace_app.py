@@ -60,6 +60,11 @@ class WorkspaceApp(AsyncApp):
         inner = event.get("message") or event.get("previous_message")
         return self._messages.is_ours(inner if isinstance(inner, dict) else event)
 
+    def is_mentioned(self, event: Mapping[str, Any]) -> bool:
+        """Whether a new message mentions the bot of this workspace."""
+        is_new = event.get("subtype") not in ("message_changed", "message_deleted")
+        return is_new and self._messages.mentions_us(event)
+
 
 def open_app(
     timing: SlackTiming,

@@ -141,7 +141,15 @@ class PerWorkspace(Generic[T]):
         """That of a workspace, or None if the bot is not installed there. Raises
         StoreUnavailable."""
         workspace = await self._workspaces.find(id)
-        return None if workspace is None else self.of(workspace, self._shards.of(id))
+        return None if workspace is None else self.at(workspace, id)
+
+    async def find_workspace(self, id: str) -> Workspace | None:
+        """The workspace itself. Raises StoreUnavailable."""
+        return await self._workspaces.find(id)
+
+    def at(self, workspace: Workspace, id: str) -> T:
+        """That of a workspace that was found by this id."""
+        return self.of(workspace, self._shards.of(id))
 
     def of(self, workspace: Workspace, store: Store) -> T:
         """That of a workspace in a shard; after a reinstallation it is another one."""

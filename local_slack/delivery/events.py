@@ -92,12 +92,14 @@ def _file_stub(file: Json) -> Json:
 
 
 def _mentions_the_bot(workspace: Workspace, channel: Channel, message: Json) -> bool:
-    bot = workspace.bot.id
+    """Whether it mentions the app's bot, in a Slack Connect channel that of any workspace."""
+    users = workspace.users.values()
+    bots = {user.id for user in users if user.app_id == workspace.app_id} & {*channel.members}
     return (
         channel.type != "im"
-        and message["user"] != bot
+        and message["user"] not in bots
         and message.get("subtype") not in HIDDEN_FROM_MENTIONS
-        and bot in find_mentions(message["text"])
+        and not bots.isdisjoint(find_mentions(message["text"]))
     )
 
 
@@ -200,7 +202,7 @@ def envelope(workspace: Workspace, event: Event) -> Json:
     enterprise = {"enterprise_id": workspace.enterprise_id} if workspace.enterprise_id else {}
     channel = event.payload.get("channel")
     channel_id = channel if isinstance(channel, str) else ""
-    shared = channel_id in workspace.channels and workspace.channels[channel_id].is_ext_shared
+    where = workspace.channels.get(channel_id)
     return {
         "token": "verification-token",
         "team_id": workspace.team_id,
@@ -211,15 +213,18 @@ def envelope(workspace: Workspace, event: Event) -> Json:
         "type": "event_callback",
         "event_id": workspace.new_id(f"Ev{workspace.team_id}"),  # unique over all workspaces
         "event_time": int(workspace.clock.now()),
-        "authorizations": [
-            {
-                "enterprise_id": workspace.enterprise_id,
-                "team_id": workspace.team_id,
-                "user_id": workspace.bot.id,
-                "is_bot": True,
-                "is_enterprise_install": workspace.org_install,
-            }
-        ],
-        "is_ext_shared_channel": shared,
+        "authorizations": [(where and where.authorization) or authorization(workspace)],
+        "is_ext_shared_channel": bool(where and where.is_ext_shared),
         "event_context": f"4-{event.payload['type']}-{workspace.team_id}-{channel_id}",
     } | enterprise
+
+
+def authorization(workspace: Workspace) -> Json:
+    """The installation of the app in a workspace, as events name it."""
+    return {
+        "enterprise_id": workspace.enterprise_id,
+        "team_id": workspace.team_id,
+        "user_id": workspace.bot.id,
+        "is_bot": True,
+        "is_enterprise_install": workspace.org_install,
+    }

@@ -45,6 +45,10 @@ class Channel:
     topic: str = ""
     purpose: str = ""
     is_ext_shared: bool = False
+    connected: list[str] = field(default_factory=list)
+    """The workspaces of a Slack Connect channel."""
+    authorization: Json | None = None
+    """The installation in whose name Slack sends the channel's events: the one that joined last."""
 
 
 @dataclass

@@ -76,6 +76,7 @@ def channel_json(state: State, channel: Channel) -> Json:
         "is_member": bot in channel.members,
         "is_shared": channel.is_ext_shared,
         "is_ext_shared": channel.is_ext_shared,
+        **({"connected_team_ids": channel.connected} if channel.connected else {}),
         "creator": channel.creator,
         "unlinked": 0,
         "topic": {"value": channel.topic, "creator": "", "last_set": 0},

@@ -107,6 +107,12 @@ class State:
         root = self.find_message(channel_id, root_ts)
         return ([root] if root else []) + self.replies(channel_id, root_ts)
 
+    def share_messages(self, other: "State", channel: Channel) -> None:
+        """Have the messages of a channel in common with another workspace; ids must be distinct."""
+        self.messages[channel.id] = other.messages.setdefault(channel.id, {})
+        other._replies.update(self._replies)
+        self._replies = other._replies
+
     def index(self, message: Message) -> None:
         """Store a message without publishing it."""
         self.messages.setdefault(message.channel_id, {})[message.ts] = message
