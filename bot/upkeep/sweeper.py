@@ -56,15 +56,13 @@ class Swept:
 
 
 def total(all_swept: Sequence[Swept]) -> Swept:
-    """The results of several shards together."""
-    sums = Swept()
-    for swept in all_swept:
-        sums.archived += swept.archived
-        sums.deleted += swept.deleted
-        sums.kept += swept.kept
-        sums.feedback += swept.feedback
-        sums.held |= swept.held
-    return sums
+    """The sums over several sweeps; held if one of them was."""
+    counts = {
+        name: sum(getattr(each, name) for each in all_swept)
+        for name in Swept.__slots__
+        if name != "held"
+    }
+    return Swept(**counts, held=any(each.held for each in all_swept))
 
 
 async def delete_remotely(store: Store, engine: Engine, orphan: Orphan, seconds: float) -> None:

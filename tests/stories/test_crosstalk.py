@@ -46,7 +46,8 @@ async def test_nothing_crosses_between_workspaces_with_the_same_ids(
         ids = {(slack.bot.id, slack.channel(GENERAL).id) for slack in _slacks(deployment)}
         assert len(ids) == 1
         result = await talk(deployment, TEAMS, len(TEAMS) * dialogues * QUESTIONS, at_once=2)
-        keys = [str(key) for key in await deployment.bot.store.redis.keys("*:conversation:*")]
+        found = await deployment.bot.store.redis.keys("*:conversation:*")
+        keys = [str(key) for key in found if "errands" not in str(key)]
     assert result.crossed == []
     assert result.answers == dict.fromkeys(TEAMS, dialogues * QUESTIONS)
     assert Counter(key.partition("}:")[2].split(":")[1] for key in keys) == dict.fromkeys(
