@@ -102,8 +102,9 @@ class Channels:
         """
         facts = await self._facts_now(channel_id)
         lists = (facts.get(name) for name in ("shared_team_ids", "connected_team_ids"))
-        found = {each for ids in lists if isinstance(ids, list) for each in ids}
-        return frozenset(found | {facts.get("conversation_host_id")} - {None, ""})
+        found = [each for ids in lists if isinstance(ids, list) for each in ids]
+        found.append(facts.get("conversation_host_id"))
+        return frozenset(each for each in found if isinstance(each, str) and each)
 
     async def is_in(self, channel_id: str) -> bool:
         """Whether the bot is a member of a channel. Raises Retry."""
