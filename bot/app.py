@@ -58,10 +58,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Engines = Callable[[Settings, EngineTiming], AbstractAsyncContextManager[Engine]]
-
+"""A function that opens an engine."""
 YOUNG_OBJECTS = 10_000
 """New objects between two garbage collections; Python's 2,000 are one turn."""
-"""A function that opens an engine."""
 
 
 @dataclass(frozen=True, slots=True)
