@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from bot.slack.markdown import growing
+from bot.slack.markdown.blocks import Outline, outline
 from bot.slack.markdown.clean import clean, clean_so_far, reasoning
 from bot.slack.markdown.growing import Visible
 from bot.slack.markdown.render import fallback, render
@@ -346,6 +348,33 @@ def test_no_prefix_of_mixed_markup_shows_what_the_whole_does_not(text: str) -> N
 def test_emphasis_beside_east_asian_text_is_emphasis_for_commonmark(text: str) -> None:
     shown = MarkdownIt().enable("strikethrough").render(sanitize(text))
     assert not set("*~") & set(shown)
+
+
+@thorough
+@given(st.lists(st.sampled_from([*PIECES, "\n\nWords. ", "\n\n```\n"]), max_size=25).map("".join))
+def test_what_is_visible_of_mixed_markup_is_the_same_piece_by_piece(text: str) -> None:
+    visible = Visible()
+    for end in range(0, len(text) + 1, 3):
+        assert visible.of(text[:end]) == Visible().of(text[:end])
+
+
+@pytest.mark.parametrize(
+    "mark", ["", " [cite: 1]", "【4:0†source】", "\ue200cite\ue202turn0search1\ue201"]
+)
+def test_a_growing_answer_is_read_from_its_last_block_on(
+    mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def outlined(text: str) -> Outline:
+        read.append(len(text))
+        return outline(text)
+
+    monkeypatch.setattr(growing, "outline", outlined)
+    text, visible = f"A sentence of some words{mark}.\n\n" * 100, Visible()
+    for end in range(0, len(text), 20):
+        visible.of(text[:end])
+    assert max(read) < 3 * len(text) / 100
 
 
 @thorough

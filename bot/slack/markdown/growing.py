@@ -51,9 +51,8 @@ class Visible:
         rest = self._opener + text[len(self._read) :]
         found = outline(flatten(clean_so_far(rest), whole=False))
         stable = stable_length(found)
-        is_as_written = rest.startswith(found.text[:stable])
-        if is_as_written and not has_reasoning(rest) and not has_elements(rest):
-            return self._advance(found, stable)
+        if not has_reasoning(rest) and not has_elements(rest):
+            return self._advance(rest, found, stable)
         return self._shown + self._safe(found.text[:stable])
 
     def _without_leading_reasoning(self, text: str) -> str:
@@ -65,18 +64,35 @@ class Visible:
         answer = text[end:].lstrip() if end else text
         return answer if is_plain_answer(answer[len(self._read) :]) else text
 
-    def _advance(self, found: Outline, stable: int) -> str:
+    def _advance(self, rest: str, found: Outline, stable: int) -> str:
         """Advance to where the text can be resumed; returns the shown text up to `stable`."""
         reached, opener = found.restart(stable)
-        if reached > len(self._opener) and sanitize(opener) == opener:
+        is_further = reached > len(self._opener) and sanitize(opener) == opener
+        end = _end_as_written(rest, found.text, reached) if is_further else 0
+        if end:
             self._shown += self._safe(found.text[:reached])
-            self._read += found.text[len(self._opener) : reached]
+            self._read += rest[len(self._opener) : end]
             self._opener = opener
             return self._shown + self._safe(opener + found.text[reached:stable])
         return self._shown + self._safe(found.text[:stable])
 
     def _safe(self, text: str) -> str:
         return sanitize(text)[len(self._opener) :]
+
+
+def _end_as_written(written: str, cleaned: str, reached: int) -> int:
+    """Where the first `reached` characters of a cleaned text end as written; 0 if unknown.
+
+    Cleaning removes no line breaks, so lines have the same numbers in both texts.
+    """
+    if written.startswith(cleaned):
+        return reached
+    lines, head, tail = cleaned.count("\n", 0, reached), cleaned[:reached], cleaned[reached:]
+    end = 0
+    for _ in range(lines):
+        end = written.find("\n", end) + 1
+    fits = clean_so_far(written[:end]) == head and clean_so_far(written[end:]) == tail
+    return end if fits else 0
 
 
 class GrowingAnswer:
