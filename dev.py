@@ -44,6 +44,14 @@ NO_ADVISORIES = ("could not be audited", "ConnectionError", "ServiceError", "Max
 
 COVERAGE = 94
 """The percentage of `bot/` that the tests must run."""
+PURE = ("bot.models", "bot.settings.addresses", "bot.worker.outcomes", "bot.engines.polling")
+PURE += ("bot.engines.answer", "bot.slack.block_text", "bot.slack.content")
+"""Modules that decide without I/O: there branches are measured on every Python."""
+PURE_TESTS = ("tests/test_models.py", "tests/test_addresses.py", "tests/test_outcomes.py")
+PURE_TESTS += ("tests/engines/test_answer.py", "tests/engines/test_polling.py")
+PURE_TESTS += ("tests/slack/test_content.py",)
+PURE_COVERAGE = 95
+"""The percentage of the lines and branches of those modules that these tests must run."""
 TESTS_FAILED = 1
 """The exit code of pytest if tests failed, or the coverage is too low."""
 
@@ -130,8 +138,8 @@ def test(*arguments: str) -> None:
     env["COVERAGE_FILE"] = str(TOOLS / "coverage")
     checker = subprocess.Popen([program("mypy")], cwd=ROOT, env=env, stdout=subprocess.PIPE)
     code = subprocess.call(tests, cwd=ROOT, env=env)
-    told, _ = checker.communicate()
-    say(told.decode().strip())
+    report, _ = checker.communicate()
+    say(report.decode().strip())
     if broken.exists():
         sys.exit(f"dev.py: a guarantee was broken:\n{broken.read_text()}")
     if checker.returncode:
@@ -142,6 +150,27 @@ def test(*arguments: str) -> None:
         code = subprocess.call([program("pytest"), *again], cwd=ROOT, env=env)
     if code:
         sys.exit(code)
+    if not arguments and sys.version_info < (3, 14):
+        measure_branches()
+
+
+def measure_branches() -> None:
+    """Fails if the tests of the pure modules leave too many of their branches out."""
+    sources = (f"--cov={name}" for name in PURE)
+    options = (
+        "-q",
+        "-n",
+        "0",
+        "--cov-branch",
+        f"--cov-fail-under={PURE_COVERAGE}",
+        "--cov-report=",
+    )
+    command = [program("pytest"), *PURE_TESTS, *sources, *options]
+    env = environment() | {"COVERAGE_FILE": str(TOOLS / "coverage-pure")}
+    done = subprocess.run(command, cwd=ROOT, env=env, text=True, capture_output=True)
+    say(done.stdout.strip().splitlines()[-1])
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
 
 
 def audit() -> None:
@@ -201,7 +230,7 @@ def all_tests() -> tuple[str, ...]:
     """pytest's options for all tests: in parallel, as most of them wait for I/O, with coverage.
 
     It costs nothing for lines since Python 3.12, and for branches since 3.14. Before, the tests
-    would take five times as long.
+    would take five times as long; `measure_branches` takes those of a few modules.
     """
     parallel = ("-n", str(3 * (os.cpu_count() or 1)), "--dist", "worksteal")
     if sys.version_info < (3, 12):
