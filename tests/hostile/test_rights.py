@@ -27,7 +27,14 @@ SECRET = "xyzzy"
 QUICK = Timing(worker=WorkerTiming(heartbeat=0.1), answer=HURRY)
 
 REFUSED = ("denied", "guest", "outsider", "not_named")
-PLACES = ("#general", "#secret")
+SHARED, GROUP = "#shared", "group"
+"""A channel of several organizations, and a group message of alice, mallory and the bot."""
+WHO_AND_WHERE = (
+    *(("denied", "#general"), ("denied", GROUP), ("guest", "#secret"), ("guest", SHARED)),
+    *(("outsider", SHARED), ("outsider", "#general"), ("not_named", GROUP)),
+    *(("not_named", "#secret"), ("deactivated", "#general")),
+)
+"""Each kind of people, and each kind of places, at least twice."""
 RUNNING = ("ask", "stop", "native_stop", "reset", "reset_shortcut", "edit", "stop_button")
 """Actions tried while an answer to alice is being written."""
 RESTING = (
@@ -55,9 +62,18 @@ async def place_with(
         assert (world.slack.user("alice").id, person.id) == (alice, mallory)
         if channel == "#secret":
             world.slack.add_channel("secret", ["alice", "mallory"], private=True)
-        else:
+        elif channel == SHARED:
+            shared = world.slack.add_channel("shared", ["alice", "mallory"])
+            shared.is_ext_shared = True
+        elif channel.startswith("#"):
             await person.joins(channel)
+        world.slack.workspace.users[person.id].deleted = kind == "deactivated"
         yield world, person
+
+
+def place_of(world: World, place: str) -> str:
+    """The channel, as the other helpers take it."""
+    return world.slack.user("alice").dm("mallory") if place == GROUP else place
 
 
 async def ask(world: World, person: Person, channel: str, root: str) -> None:
@@ -129,12 +145,12 @@ ACTIONS: dict[str, Callable[[World, Person, str, str], Awaitable[None]]] = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize(("kind", "where"), WHO_AND_WHERE)
 async def test_a_refused_person_changes_nothing_while_an_answer_is_written(
-    redis_url: str, tmp_path: Path, kind: str, place: str
+    redis_url: str, tmp_path: Path, kind: str, where: str
 ) -> None:
-    async with place_with(kind, place, redis_url, tmp_path) as (world, mallory):
+    async with place_with(kind, where, redis_url, tmp_path) as (world, mallory):
+        place = place_of(world, where)
         for action in RUNNING:
             if action == "stop_button":  # only an edited answer has it
                 world.slack.faults.refuse("chat.startStream", "unknown_method")
@@ -206,12 +222,12 @@ async def test_a_stop_waits_until_slack_says_who_its_person_is(
         assert answer.endswith("_Stopped._")
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize(("kind", "where"), WHO_AND_WHERE)
 async def test_a_refused_person_changes_nothing_in_an_idle_thread(
-    redis_url: str, tmp_path: Path, kind: str, place: str
+    redis_url: str, tmp_path: Path, kind: str, where: str
 ) -> None:
-    async with place_with(kind, place, redis_url, tmp_path) as (world, mallory):
+    async with place_with(kind, where, redis_url, tmp_path) as (world, mallory):
+        place = place_of(world, where)
         for action in RESTING:
             root = await world.ask(place, "@bot hello")
             runs = world.fake.created("/responses")

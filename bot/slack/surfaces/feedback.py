@@ -81,9 +81,10 @@ class AnswerButtons:
     ) -> None:
         """Handle the button for a note under our thanks."""
         about = json.loads(action["value"])
-        own_thread(about["thread"], context)
+        is_refused = await self._refused(own_thread(about["thread"], context), body, client)
         await ack()
-        await _ask_for_note(client, body["trigger_id"], _feedback(**about))
+        if not is_refused:
+            await _ask_for_note(client, body["trigger_id"], _feedback(**about))
 
     async def noted(
         self, ack: AsyncAck, view: Payload, body: Payload, context: AsyncBoltContext
@@ -216,5 +217,8 @@ async def _ask_for_note(client: AsyncWebClient, trigger_id: str, feedback: Feedb
         close=texts.NOTE_SKIP,
         private_metadata=_about(feedback),
     )
-    with slack_errors():
-        await client.views_open(trigger_id=trigger_id, view=view)
+    try:
+        with slack_errors():
+            await client.views_open(trigger_id=trigger_id, view=view)
+    except (BotError, SlackApiError) as error:
+        log.warning("modal_not_opened", error=str(error)[:100])
