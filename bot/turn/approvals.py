@@ -14,11 +14,11 @@ from bot.store.journal import Turn
 from bot.store.steps import Called, approval_step
 from bot.texts import approvals as texts
 from bot.tools.tool import Tool
-from bot.turn.asking import ask_people, can_decide, digest, may_decide
 from bot.turn.batch import Request
 from bot.turn.external import read_external
 from bot.turn.questions import ask_questions
 from bot.turn.services import Services
+from bot.turn.suspension import ask_people, can_decide, digest, may_decide
 
 POLICY = "policy"
 """Takes the place of a person's id if the configuration decided."""

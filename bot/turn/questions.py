@@ -18,8 +18,8 @@ from bot.store.journal import Turn
 from bot.telemetry.log import log
 from bot.texts import forms as texts
 from bot.tools.tool import Tool
-from bot.turn.asking import ask_people, can_decide, digest
 from bot.turn.services import Services
+from bot.turn.suspension import ask_people, can_decide, digest
 
 MOST_QUESTIONS = 5
 """Maximum questions of one call at a time."""

@@ -33,7 +33,6 @@ from bot.texts.commands import with_prefix
 from bot.texts.files import unattached
 from bot.texts.tools import outcome_unknown
 from bot.turn.ask import ask
-from bot.turn.asking import close_cards
 from bot.turn.batch import Request, sort_claim
 from bot.turn.files_in import unread_note
 from bot.turn.files_out import missing, share
@@ -42,6 +41,7 @@ from bot.turn.record import record
 from bot.turn.retraction import retract
 from bot.turn.rounds_so_far import unknown_calls
 from bot.turn.services import Services
+from bot.turn.suspension import close_cards
 from bot.turn.unkept import leave_conversation
 
 
