@@ -45,8 +45,8 @@ class Gate:
         if admission is None:
             everything = tuple(message.ts for message in batch.requests)
             deletions = {retraction(command.ts).name for command in batch.retractions}
-            went_on = bool(claim.intents - deletions) or BACKGROUND.name in claim.steps
-            if went_on and reordered is None:
+            is_resumed = bool(claim.intents - deletions) or BACKGROUND.name in claim.steps
+            if is_resumed and reordered is None:
                 admission = Admission(everything)
             else:
                 before = reordered or Reordered()

@@ -107,6 +107,7 @@ async def settle_found(
         return None
     said = [Record("user", m.text, m.ts, m.user_id) for m in done if m.kind == "message"]
     said.append(Record("assistant", text, turn.claim.messages[0].ts))
+    # Redis does not know what tools the answer used: assume that it holds external content.
     await services.store.inbox.settle(
         turn.claim, answered=done, records=said, kept=kept, external=True
     )
