@@ -126,16 +126,24 @@ def audit(as_csv: bool, as_json: bool, verify: bool) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def backup(file: Path) -> None:
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option(
+    "--keep-days",
+    type=click.IntRange(min=1),
+    help="Delete older backups in the folder, unless a legal hold is on.",
+)
+def backup(target: Path, keep_days: int | None) -> None:
     """Write all data of the bot to a new file, while it goes on working.
 
-    The file holds what people said: keep it as safe as Redis.
+    In an existing folder the file is named by the time. It holds what people said: keep it as safe
+    as Redis.
     """
     from bot.cli import backup as backup_
 
+    if keep_days is not None and not target.is_dir():
+        raise click.UsageError("--keep-days needs an existing folder")
     log.configure("ERROR")
-    click.echo(_unless_unusable(backup_.backup(settings.load(), file)))
+    click.echo(_unless_unusable(backup_.backup(settings.load(), target, keep_days)))
 
 
 @click.command()

@@ -20,6 +20,7 @@ from tests.ops.processes import ROOT
 
 NEEDED = {"existingSecret": "secrets"}
 EVERYTHING: dict[str, Any] = {
+    "backup": {"enabled": True, "keepDays": 7},
     "existingSecret": "secrets",
     "env": {"OPENAI_MODEL": "m", "BOT_FEEDBACK": False, "BOT_CONCURRENCY": 500},
     "files": {"tools.toml": 'own = ["current_time"]\n'},
@@ -46,6 +47,8 @@ WRONG: list[dict[str, Any]] = [
     NEEDED | {"worker": {"autoscaling": {"kind": "cpu"}}},
     NEEDED | {"files": {"../tools.toml": ""}},
     NEEDED | {"valkey": {"storage": "much"}},
+    NEEDED | {"backup": {"enabled": True, "schedule": "hourly"}},
+    NEEDED | {"backup": {"enabled": True, "keepDays": 0}},
 ]
 CUSTOM = {"ServiceMonitor", "ScaledObject"}
 """Kinds that Kubernetes does not define itself."""
@@ -178,7 +181,26 @@ def test_valkey_is_reached_by_the_bot_only(rendered: list[dict[str, Any]]) -> No
     [rule] = policy["ingress"]
     [source] = rule["from"]
     [who] = source["podSelector"]["matchExpressions"]
-    assert who["values"] == ["web", "worker", "doctor"]
+    assert who["values"] == ["web", "worker", "doctor", "backup"]
+
+
+def test_a_backup_is_made_on_a_schedule_into_a_volume_that_stays(
+    rendered: list[dict[str, Any]],
+) -> None:
+    assert not [o for o in objects(rendered[0]) if o["kind"] == "CronJob"]
+    found = objects(rendered[1])
+    job = find(found, "CronJob", "backup")["spec"]
+    assert job["concurrencyPolicy"] == "Forbid"
+    pod = job["jobTemplate"]["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert container["args"] == ["backup", "/backups", "--keep-days", "7"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert pod["automountServiceAccountToken"] is False
+    claim = find(found, "PersistentVolumeClaim", "backups")["metadata"]
+    [volume] = [each for each in pod["volumes"] if each["name"] == "backups"]
+    assert volume["persistentVolumeClaim"]["claimName"] == claim["name"]
+    assert claim["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert {"mountPath": "/backups", "name": "backups"} in container["volumeMounts"]
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -56,3 +56,32 @@ def test_a_file_that_cannot_be_used_ends_the_command(tmp_path: Path, redis_url: 
     result = CliRunner().invoke(commands, ["restore", str(tmp_path / "x")], env=environment)
     assert result.exit_code == 1
     assert "there is no file" in result.output
+
+
+def test_backups_in_a_folder_are_named_by_the_time_and_old_ones_deleted(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    names = ("threadbot-20200101T000000Z.gz", "threadbot-20200101T000000Z.gz.partial")
+    kept = ("threadbot-29990101T000000Z.gz", "notes.txt", "threadbot-latest.gz")
+    for name in (*names, *kept):
+        (tmp_path / name).write_text("")
+    env = {
+        **{"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "OPENAI_API_KEY": "sk-1"},
+        **{"REDIS_URL": redis_server.url, "BOT_REDIS_PREFIX": "folder"},
+    }
+    runner, old = CliRunner(), ["backup", str(tmp_path), "--keep-days", "30"]
+    assert runner.invoke(commands, ["hold", "begin"], env=env).exit_code == 0
+    held = runner.invoke(commands, old, env=env)
+    assert "A legal hold is on" in held.output
+    assert {each.name for each in tmp_path.iterdir()} > {*names, *kept}
+    made = {each.name for each in tmp_path.iterdir()} - {*names, *kept}
+    for name in made:  # the next one may be made within the same second
+        (tmp_path / name).unlink()
+    assert runner.invoke(commands, ["hold", "end"], env=env).exit_code == 0
+    done = runner.invoke(commands, old, env=env)
+    assert "2 older backups were deleted" in done.output, done.output
+    left = {each.name for each in tmp_path.iterdir()}
+    assert left > {*kept}
+    assert not left & {*names}
+    wrong = runner.invoke(commands, ["backup", str(tmp_path / "file"), "--keep-days", "3"], env=env)
+    assert wrong.exit_code == 2
