@@ -18,7 +18,8 @@ from bot import plugins
 from bot.calls import FunctionOutput, FunctionSpec
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, RunOptions, Thread, Update
-from bot.settings import PROTOCOLS, Settings
+from bot.settings import Settings
+from bot.settings.values import PROTOCOLS
 from bot.timing import EngineTiming
 
 

@@ -17,8 +17,9 @@ from bot.engines.items import text
 from bot.engines.replay import PREFIX as REPLAYED
 from bot.errors import BotError, ConversationGone, DependencyDown, Retry, RunFailed
 from bot.models import Thread
-from bot.settings import PROTOCOLS, Settings
+from bot.settings import Settings
 from bot.settings.env_file import set_variables
+from bot.settings.values import PROTOCOLS
 
 SOON = datetime.timedelta(days=90)
 PROBE_THREAD = Thread("doctor", "doctor", "0")

@@ -5,14 +5,11 @@
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
@@ -22,25 +19,22 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticUndefined
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bot import plugins, sealing
 from bot.errors import ConfigError
 from bot.models import FollowUps
-from bot.settings.addresses import parse_addresses, split_addresses
+from bot.settings.addresses import parse_addresses
+from bot.settings.problems import PLACEHOLDER, problems_of
+from bot.settings.values import ChannelIds, DaysByPlace, Models, PersonIds, TeamIds, mistaken
 
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful assistant in a Slack workspace. Answer in the language you are asked in, "
     "briefly and to the point, in Markdown."
 )
-
-
 MOST_SHARDS = 1024
 ENGINES = ("responses", "assistants", "echo")
-PROTOCOLS = ("responses", "assistants")
-"""The engines that ask a server with OpenAI's SDK."""
 
-PLACEHOLDER = "is still the placeholder of .env.example"
 _BLANKS = re.compile(r"(xoxb-|xapp-|xoxe\.xoxp-|sk-)?(\.{3,}|…|x{3,}|<[^>]*>|your[-_ ].*)?", re.I)
 
 
@@ -50,50 +44,6 @@ def is_placeholder(name: str, value: object) -> bool:
         return False
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "-")
     return bool(_BLANKS.fullmatch(text.strip()))
-
-
-def _split(value: object) -> object:
-    return value.replace(",", " ").split() if isinstance(value, str) else value
-
-
-def _ids_of(what: str, letters: str) -> AfterValidator:
-    """A name instead of an id would match no one, and a deny rule would never apply."""
-
-    def check(ids: frozenset[str]) -> frozenset[str]:
-        for each in sorted(ids):
-            if not re.fullmatch(f"[{letters}][A-Z0-9]+", each):
-                raise ValueError(f"{each!r} is no id of a {what} ({letters[0]}…)")
-        return ids
-
-    return AfterValidator(check)
-
-
-# Separated by commas or spaces.
-PersonIds = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), _ids_of("person", "UW")]
-TeamIds = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), _ids_of("workspace", "TE")]
-ChannelIds = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), _ids_of("channel", "CGD")]
-
-
-Models = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-
-
-def _days_by_place(value: object) -> object:
-    """`T0123=7, C0456=0` as a mapping."""
-    pairs = _split(value)
-    if not isinstance(pairs, list):
-        return value
-    days: dict[str, str] = {}
-    for pair in pairs:
-        place, is_pair, number = str(pair).partition("=")
-        if not is_pair or not re.fullmatch(r"[TECGD][A-Z0-9]+", place):
-            raise ValueError(f"{pair!r} is not the id of a workspace or channel, =, and days")
-        days[place] = number
-    return days
-
-
-DaysByPlace = Annotated[
-    dict[str, Annotated[int, Field(ge=0)]], NoDecode, BeforeValidator(_days_by_place)
-]
 
 
 class Settings(BaseSettings):
@@ -415,7 +365,7 @@ class Settings(BaseSettings):
         if is_placeholder("slack_bot_token", value):
             raise ValueError(PLACEHOLDER)
         if not value.get_secret_value().startswith("xoxb-"):
-            raise ValueError(f"is not a bot token: it must begin with xoxb-{_mistaken(value)}")
+            raise ValueError(f"is not a bot token: it must begin with xoxb-{mistaken(value)}")
         return value
 
     @field_validator("slack_client_id")
@@ -436,7 +386,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_app_token(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith("xapp-"):
-            hint = _mistaken(value)
+            hint = mistaken(value)
             raise ValueError(f"is not an app-level token: it must begin with xapp-{hint}")
         return value
 
@@ -507,7 +457,7 @@ def load(env_file: Path | None = Path(".env"), **given: Any) -> Settings:
     Raises ConfigError naming the first variable that is missing or wrong.
     """
     settings = read(env_file, **given)
-    for problem in _problems_together(settings):
+    for problem in problems_of(settings):
         raise problem
     return settings
 
@@ -527,7 +477,7 @@ def read(env_file: Path | None = Path(".env"), **given: Any) -> Settings:
 def find_problems(env_file: Path | None = Path(".env")) -> list[ConfigError]:
     """Everything that is missing or wrong; `load` names only the first."""
     try:
-        return list(_problems_together(Settings(_env_file=env_file)))
+        return list(problems_of(Settings(_env_file=env_file)))
     except UnicodeDecodeError:
         return [ConfigError(str(env_file), "is not UTF-8 text: save it as UTF-8")]
     except ValidationError as error:
@@ -544,59 +494,6 @@ def _config_errors(error: ValidationError) -> list[ConfigError]:
         )
         for each in error.errors(include_url=False, include_input=False)
     ]
-
-
-def _problems_together(settings: Settings) -> Iterator[ConfigError]:
-    """Values that are valid alone but not together."""
-    if settings.slack_client_id is not None:
-        yield from _missing_to_install(settings)
-    elif settings.slack_bot_token is None:
-        yield ConfigError("SLACK_BOT_TOKEN", "is not set")
-    if not settings.socket_mode and settings.slack_signing_secret is None:
-        yield _not_set(settings, "SLACK_SIGNING_SECRET", "or set SLACK_APP_TOKEN for Socket Mode")
-    for owner in ("person", "channel"):
-        if getattr(settings, f"bot_limit_{owner}_cost") and settings.bot_prices is None:
-            problem = f"is not set, and BOT_LIMIT_{owner.upper()}_COST would never be reached"
-            yield ConfigError("BOT_PRICES", problem)
-    if (servers := len(split_addresses(settings.redis_url))) > settings.bot_shards:
-        problem = f"is {settings.bot_shards}, but REDIS_URL names {servers} servers, and "
-        yield ConfigError("BOT_SHARDS", f"{problem}each needs at least one shard; choose 64")
-    if settings.bot_engine not in PROTOCOLS:
-        return
-    if settings.openai_api_key is None and settings.openai_base_url is None:
-        yield _not_set(settings, "OPENAI_API_KEY", "or set OPENAI_BASE_URL for your own server")
-    if settings.bot_engine == "assistants" and settings.openai_assistant_id is None:
-        yield ConfigError("OPENAI_ASSISTANT_ID", "is not set, and BOT_ENGINE is assistants")
-
-
-def _missing_to_install(settings: Settings) -> Iterator[ConfigError]:
-    """What workspaces need to install the app themselves."""
-    problem = "is not set, and SLACK_CLIENT_ID is"
-    for name in ("slack_client_secret", "bot_public_url", "bot_encryption_keys"):
-        if getattr(settings, name) is None:
-            hint = f"; {sealing.HOW_TO_GENERATE}" if name == "bot_encryption_keys" else ""
-            yield ConfigError(name.upper(), problem + hint)
-
-
-_MISTAKEN = {
-    "xapp-": "this is an app-level token, for SLACK_APP_TOKEN; are the two swapped?",
-    "xoxb-": "this is a bot token, for SLACK_BOT_TOKEN; are the two swapped?",
-    "xoxe": "this token comes from token rotation and expires after 12 hours; make an app whose "
-    "manifest has token_rotation_enabled: false",
-    "xoxp-": "this is a person's token; copy the Bot User OAuth Token",
-}
-
-
-def _mistaken(token: SecretStr) -> str:
-    """What kind of secret a value in the wrong variable is, from its prefix."""
-    value = token.get_secret_value()
-    found = next((hint for start, hint in _MISTAKEN.items() if value.startswith(start)), "")
-    return f" ({found})" if found else ""
-
-
-def _not_set(settings: Settings, variable: str, instead: str) -> ConfigError:
-    state = PLACEHOLDER if variable.lower() in settings.placeholders else "is not set"
-    return ConfigError(variable, f"{state} ({instead})")
 
 
 SECRETS = frozenset(

@@ -16,7 +16,8 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
-from bot.settings import PROTOCOLS, Settings, load, read
+from bot.settings import Settings, load, read
+from bot.settings.values import PROTOCOLS
 from local_slack.local_slack import LocalSlack
 
 OF_A_DEPLOYMENT = (
