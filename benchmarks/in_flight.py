@@ -18,6 +18,7 @@ ASKED_AT_ONCE = 20
 SETTLING_SECONDS = 2.0
 IDLE_SECONDS = 4.0
 MODEL_SECONDS = 1.0
+MEMORY = "private MB of the worker"
 
 Figures = dict[tuple[str, str], float]
 
@@ -27,7 +28,7 @@ async def measure_in_flight(checkout: Path, found: Figures) -> None:
     async with open_site(checkout, "web", "worker", BOT_CONCURRENCY="6000") as site:
         await warm(site)
         channels = [site.slack.add_channel(f"f{n}", ["alice"]).id for n in range(CHANNELS)]
-        empty, roots = site.bots[1].private, list[tuple[str, str]]()
+        roots = list[tuple[str, str]]()
         numbers = count()
         for size in SIZES:
             acks = len(site.slack.deliveries)
@@ -39,10 +40,10 @@ async def measure_in_flight(checkout: Path, found: Figures) -> None:
                 if number % ASKED_AT_ONCE == 0:
                     await site.slack.settled(60)
             await _wait_for_runs(site, size)
-            where = f"{size:,} in flight"
+            where = _place(size)
             found["running", where] = float(await site.fake.working())
             found["ack ms, p99", where] = percentile(_acks(site, acks), 99)
-            await _measure_waiting(site, found, where, size, empty)
+            await _measure_waiting(site, found, size)
             await _measure_beside(site, found, where)
         await _end_all(site, found, roots)
 
@@ -57,17 +58,23 @@ async def _wait_for_runs(site: Site, size: int) -> None:
         await wait_until(all_run, 60)
 
 
-async def _measure_waiting(site: Site, found: Figures, where: str, size: int, empty: int) -> None:
+async def _measure_waiting(site: Site, found: Figures, size: int) -> None:
     """The memory and CPU of the worker while its runs only wait."""
-    worker = site.bots[1]
+    worker, where = site.bots[1], _place(size)
     await asyncio.sleep(SETTLING_SECONDS)
     cpu, began = worker.cpu, time.monotonic()
     await asyncio.sleep(IDLE_SECONDS)
     found["CPU of the worker, % of a core", where] = (
         100 * (worker.cpu - cpu) / (time.monotonic() - began)
     )
-    found["private MB of the worker", where] = worker.private / 1e6
-    found["KB a run", where] = (worker.private - empty) / 1e3 / size
+    found[MEMORY, where] = memory = worker.private / 1e6
+    if size > SIZES[0]:  # the first ones pay for what all share
+        grown = memory - found[MEMORY, _place(SIZES[0])]
+        found["KB for each run more than the first ten", where] = 1e3 * grown / (size - SIZES[0])
+
+
+def _place(size: int) -> str:
+    return f"{size:,} in flight"
 
 
 async def _measure_beside(site: Site, found: Figures, where: str) -> None:
@@ -80,7 +87,7 @@ async def _measure_beside(site: Site, found: Figures, where: str) -> None:
 
 async def _end_all(site: Site, found: Figures, roots: list[tuple[str, str]]) -> None:
     """Let all runs complete at once, and count their answers."""
-    began, where = time.monotonic(), f"{len(roots):,} in flight"
+    began, where = time.monotonic(), _place(len(roots))
     await site.fake.finish(answer={"text": SHORT})
     with suppress(TimeoutError):
         async with asyncio.timeout(90):
