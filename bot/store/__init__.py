@@ -25,7 +25,7 @@ from bot.store.claims import (
     ThreadState,
     Wait,
 )
-from bot.store.connection import Confirm, Connection, Server
+from bot.store.connection import Confirm, Connection
 from bot.store.conversations import Conversations
 from bot.store.dead import DeadLetter, DeadLetters
 from bot.store.feedback import Feedback, FeedbackBook
@@ -43,6 +43,7 @@ from bot.store.redelivery import Redelivery
 from bot.store.roster import Roster
 from bot.store.routing import Address, Background, Routed, Routing
 from bot.store.sealed import Sealed
+from bot.store.servers import Server
 from bot.store.sockets import Sockets
 from bot.store.team_data import TeamData
 from bot.store.usage import Spending

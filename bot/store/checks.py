@@ -20,7 +20,6 @@ from bot.errors import StoreUnavailable
 from bot.settings import Settings
 from bot.settings.addresses import split_addresses
 from bot.store.claims import pairs
-from bot.store.connection import Server
 from bot.store.judge import (
     Info,
     judge_connections,
@@ -34,6 +33,7 @@ from bot.store.keys import Keys
 from bot.store.layout import Layout
 from bot.store.record_space import RecordSpace, judge_memory
 from bot.store.repairs import first_line, set_on_server, speaks_plain
+from bot.store.servers import Server
 from bot.store.shard_checks import Place, ShardChecks
 from bot.store.topology_check import TopologyCheck
 

@@ -22,10 +22,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from bot.errors import StoreUnavailable, Superseded
 from bot.models import Thread
-from bot.settings.addresses import Address
 from bot.store.keys import Keys
 from bot.store.scripts import Call, Command, Script, Values, load, source_of
-from bot.store.topology import Topologies, Topology
+from bot.store.topology import Topology
 from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.timing import StoreTiming
@@ -62,54 +61,6 @@ CONFIRMATIONS: dict[Confirm, tuple[str | int, ...]] = {
 
 class NoGroup(Exception):
     """The stream or its consumer group is gone: the data was lost."""
-
-
-class Server:
-    """The connections of this process to one address, which all shards there share.
-
-    At most `connections` are opened to a server, each on demand. The pool checks a connection
-    before lending it, so that one closed by the server (Heroku: after 300 idle seconds) is
-    reopened. redis-py's own retries and health checks are off: they trigger each other endlessly
-    when a server refuses new connections. Raises ConfigError if `url` cannot be read.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        tls_verify: bool,
-        connections: int,
-        timing: StoreTiming = StoreTiming(),
-        confirm: Confirm = "",
-    ) -> None:
-        self._topologies = Topologies(
-            url, tls_verify=tls_verify, connections=connections, timing=timing
-        )
-        # The pool's own queue is unfair: under load some callers would starve.
-        self._free = asyncio.Semaphore(connections)
-        self._timing = timing
-        self._confirm = confirm
-
-    @property
-    def address(self) -> Address:
-        return self._topologies.address
-
-    def connect(self, keys: Keys, admit: Admit | None = None) -> "Connection":
-        """The access to some keys. `admit` is awaited before each call."""
-        topology = self._topologies.of(keys.name(""))
-        return Connection(topology, keys, self._free, self._timing, self._confirm, admit)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._topologies.close()
-
-
-def open_connection(
-    url: str, keys: Keys, *, tls_verify: bool, connections: int, timing: StoreTiming = StoreTiming()
-) -> "Connection":
-    """A connection that shares nothing, to be closed. Raises ConfigError if `url` cannot be
-    read."""
-    return Server(url, tls_verify=tls_verify, connections=connections, timing=timing).connect(keys)
 
 
 class Connection:

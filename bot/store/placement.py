@@ -8,6 +8,7 @@ which name none: every message also has a mark of its place.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from bot.models import Message, decode
@@ -15,6 +16,7 @@ from bot.store.audit import AuditLine, chained
 from bot.store.backup_file import Line
 from bot.store.dead import DeadLetter
 from bot.store.feedback import Feedback
+from bot.store.keys import FAMILIES
 from bot.store.shards import shard_of
 
 BY_NAME = frozenset(
@@ -25,6 +27,7 @@ BY_NAME = frozenset(
     }
 )
 """The second part of the key is the workspace."""
+HOME = 0
 EVERYWHERE = frozenset({"mark", "circuits", "pulse", "hold"})
 Read = Callable[[], Iterable[tuple[int, Line]]]
 Of = Callable[[str, str], str]
@@ -82,6 +85,8 @@ class Placement:
     def _learn(self, line: Line) -> None:
         """Note who has a remote conversation: the keys of its runs and orphans do not say so."""
         family, _, rest = line.key.partition(":")
+        if not _is_sound(line):
+            return
         if family == "conversation":
             fields = dict(_pairs(line.values))
             if remote := fields.get("id"):
@@ -92,7 +97,9 @@ class Placement:
 
     def _parts(self, shard: int, line: Line) -> Iterator[tuple[int, Line]]:
         family, _, rest = line.key.partition(":")
-        if family in ("audit", "audit_head"):
+        if not _is_sound(line):
+            yield HOME, line
+        elif family in ("audit", "audit_head"):
             self._collect(shard, line)
         elif family == "seen" and ":" not in rest:
             return
@@ -107,12 +114,19 @@ class Placement:
         elif family == "runs":
             yield self._of(self._owners.get(rest, rest)), line
         elif family == "untranscribed":
-            yield self._of(decode(Message, line.values[0]).thread.team_id), line
+            yield self._place_of(partial(_team_of_message, line.values[0])), line
         else:
-            yield 0, line
+            yield HOME, line
 
     def _of(self, id: str) -> int:
         return shard_of(id, self._count)
+
+    def _place_of(self, read_team: Callable[[], str]) -> int:
+        """The shard of a workspace; what no code of ours can read is kept in the first one."""
+        try:
+            return self._of(read_team())
+        except ValueError:
+            return HOME
 
     def _owner_of_orphan(self, orphan: str, _: str) -> str:
         conversation_id = orphan.partition("|")[2]
@@ -121,11 +135,7 @@ class Placement:
     def _split(self, line: Line, of: Of) -> Iterator[tuple[int, Line]]:
         parts: defaultdict[int, list[Any]] = defaultdict(list)
         for name, value in _pairs(line.values):
-            try:
-                number = self._of(of(name, str(value)))
-            except ValueError:
-                number = 0  # no code of ours can read it: kept as it is
-            parts[number] += (name, value)
+            parts[self._place_of(partial(of, name, str(value)))] += (name, value)
         yield from ((number, replace(line, values=values)) for number, values in parts.items())
 
     def _collect(self, shard: int, line: Line) -> None:
@@ -140,7 +150,7 @@ class Placement:
             self._before[shard] = stored
             milliseconds, _, sequence = id.partition("-")
             at = (int(milliseconds), int(sequence))
-            self._audit[self._of(_team_of(text))].append((at, text, fits))
+            self._audit[self._place_of(partial(_team_of_line, text))].append((at, text, fits))
 
     def _audit_lines(self) -> Iterator[tuple[int, Line]]:
         for number, lines in self._audit.items():
@@ -154,8 +164,18 @@ class Placement:
             yield number, Line("audit_head", "string", None, [before], more=True)
 
 
-def _team_of(text: str) -> str:
+def _is_sound(line: Line) -> bool:
+    """Whether a key has the type that our code reads."""
+    family = FAMILIES.get(line.key.partition(":")[0])
+    return family is not None and line.type == family.type
+
+
+def _team_of_line(text: str) -> str:
     return decode(AuditLine, text).team_id
+
+
+def _team_of_message(text: str) -> str:
+    return decode(Message, text).thread.team_id
 
 
 def _pairs(values: Sequence[Any]) -> Iterator[tuple[Any, Any]]:

@@ -9,8 +9,9 @@ from bot.checks import Repair, RepairFailed
 from bot.errors import StoreUnavailable
 from bot.settings import Settings
 from bot.settings.addresses import parse_address
-from bot.store.connection import Connection, open_connection
+from bot.store.connection import Connection
 from bot.store.keys import Keys
+from bot.store.servers import open_connection
 
 PLAIN_SECONDS = 3.0
 SAMPLE = 1000

@@ -16,9 +16,9 @@ from bot.errors import ConfigError, StoreUnavailable
 from bot.settings import Settings
 from bot.settings.addresses import Address, split_addresses
 from bot.store import PULSE_CONNECTIONS, Store, make_store
-from bot.store.connection import Server
 from bot.store.keys import Keys
 from bot.store.layout import Layout, WrongLayout
+from bot.store.servers import Server
 from bot.timing import StoreTiming
 
 ROSTERS = 3

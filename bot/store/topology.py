@@ -14,14 +14,10 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from redis.asyncio import ConnectionPool, Redis, SSLConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
-from bot.errors import ConfigError
-from bot.settings.addresses import Address, Host, parse_address
+from bot.settings.addresses import Address, Host
 from bot.telemetry.log import log
 from bot.timing import StoreTiming
 
@@ -62,67 +58,6 @@ class Topology(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Close all connections."""
-
-
-class Topologies:
-    """The topology of each hash tag at one address; they share connections, `connections` at most
-    to a server.
-
-    Raises ConfigError if `url` cannot be read.
-    """
-
-    def __init__(self, url: str, *, tls_verify: bool, connections: int, timing: StoreTiming):
-        self._options: dict[str, Any] = {
-            "max_connections": connections,
-            "socket_timeout": None,
-            "socket_connect_timeout": timing.connect_timeout,
-            "health_check_interval": 0,
-            "decode_responses": True,
-            "protocol": 2,
-            "retry": Retry(NoBackoff(), 0),
-        }
-        if not tls_verify:
-            self._options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
-        self._timing = timing
-        self._clients = Clients()
-        self._topologies: dict[int, Topology] = {}
-        try:
-            self.address = parse_address(url)
-            if self.address.kind == "server":
-                self._topologies[0] = OneServer(_pool_of_url(self.address, self._options))
-        except ValueError:
-            # The text of redis-py's error may contain part of the password.
-            raise ConfigError("REDIS_URL", "is not a valid address of a Redis server") from None
-
-    def of(self, key: str) -> Topology:
-        """The topology that leads to a key. Raises ConfigError for a key without a hash tag."""
-        slot = 0
-        if self.address.kind == "cluster":
-            if key.startswith("{}"):
-                problem = "must not be empty or begin with }: it is a hash tag"
-                raise ConfigError("BOT_REDIS_PREFIX", problem)
-            slot = key_slot(key.encode())
-        if slot not in self._topologies:
-            self._topologies[slot] = self._open(slot)
-        return self._topologies[slot]
-
-    def _open(self, slot: int) -> Topology:
-        if self.address.kind == "sentinel":
-            return Sentinels(self.address, self._options, self._timing)
-        patience = self._timing.connect_timeout
-        return Cluster(self.address, self._options, patience, slot, self._clients)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        for topology in self._topologies.values():
-            await topology.close()
-
-
-def _pool_of_url(address: Address, options: dict[str, Any]) -> ConnectionPool:
-    kept = {name: value for name, value in options.items() if not name.startswith("ssl_")}
-    if not address.url.startswith("unix:"):
-        kept["socket_keepalive"] = True
-    return ConnectionPool.from_url(address.url, **(options if address.tls else kept))
 
 
 class OneServer(Topology):

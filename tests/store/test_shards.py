@@ -478,6 +478,37 @@ async def test_a_backup_is_restored_into_another_number_of_shards(
         await backup.restore(new, tmp_path / "backup")
 
 
+async def test_a_backup_with_corrupt_keys_is_restored_into_another_number_of_shards(
+    urls: str, servers: list[RedisServer], tmp_path: Path
+) -> None:
+    old, new = settings(urls, 6), settings(urls, 4, bot_redis_prefix="new")
+    async with open_shards(old) as shards:
+        for team in TEAMS:
+            await shards.of(team).inbox.deliver(message_in(team))
+    with servers[0].client() as client:
+        client.set("{bot:0}:conversation:no thread", "foreign")
+        client.set("{bot:0}:idle", "foreign")
+        client.hset("{bot:3}:dead", "q1", "no letter")
+        client.set("{bot:3}:untranscribed:F1", "no message")
+        client.set("{bot:3}:family:T1", "unknown")
+        client.xadd("{bot:3}:audit", {"line": "no line", "hash": "x"})
+        client.set("{bot:3}:audit_head", "x")
+    await backup.backup(old, tmp_path / "backup")
+    await backup.restore(new, tmp_path / "backup")
+    async with open_shards(new) as shards:
+        found = [(await store.inbox.depth()).waiting for store in shards]
+        assert sum(found) == 0  # their places are recovered by the first worker
+        for store in shards:
+            await store.workers.beat("anna", 60)
+            assert await store.redis.get(store.keys.name("hold")) is None
+        await asyncio.sleep(shards.home.connection.timing.settling)
+        answers = [await answered(store) for store in shards]
+        assert sorted(team for each in answers for team in each) == sorted(TEAMS)
+    with servers[0].client() as client:
+        assert client.hget("{new:0}:dead", "q1") == "no letter"
+        assert client.get("{new:0}:family:T1") == "unknown"
+
+
 async def test_a_backup_needs_all_shards(
     urls: str, servers: list[RedisServer], tmp_path: Path
 ) -> None:
