@@ -20,6 +20,8 @@ from bot.checks import Check, Finding, RepairFailed, failed, skipped
 from bot.cli import port_check
 from bot.cli.settings_checks import FIX_SETTING, look_at_prices, look_at_settings
 from bot.errors import ConfigError
+from bot.settings import Settings
+from bot.tools.config import load_tools
 
 CHECK_SECONDS = 40.0
 """After that a check that hangs is given up."""
@@ -89,7 +91,9 @@ async def examine(env_file: Path | None, *, url: str, release: bool, report: Rep
         ]
         for opened in (
             bot.store.checks.open_checks(settings),
-            bot.slack.checks.open_checks(settings, url or settings.bot_public_url or ""),
+            bot.slack.checks.open_checks(
+                settings, url or settings.bot_public_url or "", tools=_own_tools(settings)
+            ),
             bot.engines.checks.open_checks(settings),
             bot.tools.checks.open_checks(settings),
             bot.dlp.checks.open_checks(settings),
@@ -101,6 +105,14 @@ async def examine(env_file: Path | None, *, url: str, release: bool, report: Rep
         if release:
             checks = [check for check in checks if _kind(check) not in NOT_IN_A_RELEASE]
         return lines + await run(checks, report, lenient=LENIENT_IN_A_RELEASE if release else ())
+
+
+def _own_tools(settings: Settings) -> tuple[str, ...]:
+    """Our own tools that are offered; a wrong file is the finding of another check."""
+    try:
+        return load_tools(settings.bot_tools).own
+    except ConfigError:
+        return ()
 
 
 async def run(checks: Sequence[Check], report: Report, lenient: Collection[str] = ()) -> list[Line]:

@@ -27,11 +27,19 @@ COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "brig
 @click.option("--name", default="Assistant", show_default=True, help="Name of the app, for people.")
 @click.option("--prefix", default="", help="For a second app: first part of its command names.")
 @click.option("--minimal", is_flag=True, help="Only the scopes that answers to mentions need.")
+@click.option("--search", is_flag=True, help="Also the scope that the tool slack_search needs.")
 @click.option(
     "--workspaces", is_flag=True, help="For an app that any workspace can install; needs --url."
 )
 def manifest(
-    url: str | None, check: Path | None, name: str, prefix: str, *, minimal: bool, workspaces: bool
+    url: str | None,
+    check: Path | None,
+    name: str,
+    prefix: str,
+    *,
+    minimal: bool,
+    search: bool,
+    workspaces: bool,
 ) -> None:
     """Print the app manifest for Slack."""
     from bot.slack import manifest as manifest_
@@ -42,7 +50,7 @@ def manifest(
         raise click.UsageError(f"--name takes 1 to {manifest_.LONGEST_NAME} characters")
     if not manifest_.is_prefix(prefix):
         raise click.UsageError(f"--prefix takes {manifest_.PREFIX_RULE}, such as test-")
-    ours = manifest_.manifest(url, name, prefix, minimal=minimal)
+    ours = manifest_.manifest(url, name, prefix, minimal=minimal, search=search)
     if workspaces:
         if url is None:
             raise click.UsageError("--workspaces needs the address of the callback: --url")

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -17,7 +17,7 @@ from bot.settings import Settings
 from bot.slack.client import error_code, open_client, slack_errors
 from bot.slack.delivery_notes import EVENT, REJECTED, judge_deliveries
 from bot.slack.events import EVENTS
-from bot.slack.scopes import SCOPES, find_missing
+from bot.slack.scopes import SCOPES, find_missing, missing_for_tools
 from bot.slack.server import EVENTS_PATH
 from bot.slack.socket_count import CONNECTIONS, judge_connections
 from bot.slack.workspace_checks import WorkspaceChecks
@@ -46,12 +46,16 @@ _UNREACHABLE = "may this machine reach Slack (proxy: HTTPS_PROXY)? is SLACK_API_
 
 @asynccontextmanager
 async def open_checks(
-    settings: Settings, url: str = "", clock: Callable[[], float] = time.time
+    settings: Settings,
+    url: str = "",
+    clock: Callable[[], float] = time.time,
+    tools: Collection[str] = (),
 ) -> AsyncIterator[tuple[Check, ...]]:
-    """The checks; `url` is the public address of an HTTP deployment ("": unknown)."""
+    """The checks; `url` is the public address of an HTTP deployment ("": unknown), `tools` are
+    those of our own that are offered."""
     async with open_client(settings) as client:
         yield (
-            *SlackChecks(client, settings, url, clock).all(),
+            *SlackChecks(client, settings, url, clock, tools).all(),
             *WorkspaceChecks(client, settings, clock).all(),
         )
 
@@ -60,8 +64,14 @@ class SlackChecks:
     """The checks of one app in one workspace."""
 
     def __init__(
-        self, client: AsyncWebClient, settings: Settings, url: str, clock: Callable[[], float]
+        self,
+        client: AsyncWebClient,
+        settings: Settings,
+        url: str,
+        clock: Callable[[], float],
+        tools: Collection[str] = (),
     ) -> None:
+        self._tools = tools
         self._client = client
         self._settings = settings
         self._url = url
@@ -125,6 +135,9 @@ class SlackChecks:
             return failed(
                 f"missing: {', '.join(sorted(each.name for each in missing.scopes))}", fix
             )
+        if of_tools := missing_for_tools(granted, self._tools):
+            named = "; ".join(f"{scope.name}: {scope.without}" for scope in of_tools)
+            return warning(f"missing: {named}", fix)
         return ok(f"all {len(SCOPES)} of the manifest")
 
     async def admins(self) -> Finding:

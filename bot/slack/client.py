@@ -1,6 +1,6 @@
 """The Web API client, our identity in Slack, and the mapping of Slack's errors to ours."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +79,8 @@ class Identity:
     user_id: str
     bot_id: str
     url: str
+    scopes: frozenset[str] | None = None
+    """The granted scopes; None if Slack has not said."""
 
 
 @asynccontextmanager
@@ -150,7 +152,13 @@ async def identify(client: AsyncWebClient) -> Identity:
         user_id=answer.get("user_id") or "",
         bot_id=answer.get("bot_id") or "",
         url=answer.get("url") or "",
+        scopes=_granted(answer.headers),
     )
+
+
+def _granted(headers: Mapping[str, str]) -> frozenset[str] | None:
+    told = {name.lower(): value for name, value in headers.items()}.get("x-oauth-scopes")
+    return None if told is None else frozenset(scope.strip() for scope in told.split(","))
 
 
 def error_code(error: SlackApiError) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.slack.events import EVENTS
 from bot.slack.lifecycle import EVENTS as LIFECYCLE
-from bot.slack.scopes import MINIMAL, MINIMAL_EVENTS, SCOPES
+from bot.slack.scopes import MINIMAL, MINIMAL_EVENTS, OF_TOOLS, SCOPES
 from bot.slack.server import EVENTS_PATH
 from bot.slack.surfaces.commands import all_commands
 from bot.slack.surfaces.shortcuts import SHORTCUTS
@@ -27,20 +27,27 @@ PREFIX_RULE = "a few lower-case letters, digits, - and _"
 
 
 def manifest(
-    url: str | None = None, name: str = NAME, prefix: str = "", *, minimal: bool = False
+    url: str | None = None,
+    name: str = NAME,
+    prefix: str = "",
+    *,
+    minimal: bool = False,
+    search: bool = False,
 ) -> dict[str, Any]:
     """The manifest for Socket Mode, or with `url` (`https://host`, no path) for HTTP.
 
     `name` and the `prefix` of the commands keep a second app apart from the first. The `minimal`
-    app answers mentions and does nothing else.
+    app answers mentions and does nothing else. With `search` it has the scope of `slack_search`.
     """
+    scopes = [*(MINIMAL if minimal else SCOPES)]
+    scopes += [OF_TOOLS["slack_search"].name] if search else []
     endpoint = f"{url.rstrip('/')}{EVENTS_PATH}" if url else None
     at = {"request_url": endpoint} if endpoint else {}
     return {
         "_metadata": {"major_version": 2, "minor_version": 1},
         "display_information": {"name": name, "description": DESCRIPTION},
         "features": _minimal_features(name) if minimal else _features(name, prefix, endpoint),
-        "oauth_config": {"scopes": {"bot": list(MINIMAL if minimal else SCOPES)}},
+        "oauth_config": {"scopes": {"bot": scopes}},
         "settings": {
             "event_subscriptions": {"bot_events": sorted(MINIMAL_EVENTS if minimal else EVENTS)}
             | at,

@@ -89,6 +89,16 @@ TABLE = (
         "admins",
     ),
 )
+OF_TOOLS = {
+    "slack_search": Scope(
+        "search:read.public",
+        "`assistant.search.context`: the tool `slack_search`. Not in the manifest, as only apps of "
+        "one's own workspace may have it: `bot manifest --search` adds it",
+        "the search finds nothing, and the answer says which scope is missing",
+        optional=True,
+    )
+}
+"""Scopes that only some of our own tools need, by tool."""
 SCOPES = tuple(scope.name for scope in TABLE)
 MINIMAL = tuple(scope.name for scope in TABLE if scope.minimal)
 MINIMAL_EVENTS = ("app_mention",)
@@ -117,10 +127,17 @@ def find_missing(granted: Collection[str]) -> Missing:
     return Missing(missing, is_minimal or all(scope.optional for scope in missing))
 
 
+def missing_for_tools(granted: Collection[str], tools: Collection[str]) -> list[Scope]:
+    """The scopes that tools need and an app does not have."""
+    return [
+        scope for tool, scope in OF_TOOLS.items() if tool in tools and scope.name not in granted
+    ]
+
+
 def render_table() -> str:
     """The scopes as a Markdown table."""
     lines = ["| scope | what it is for | without it | minimal app |", "|---|---|---|---|"]
-    for scope in sorted(TABLE, key=lambda each: each.name):
+    for scope in sorted((*TABLE, *OF_TOOLS.values()), key=lambda each: each.name):
         cells = (f"`{scope.name}`", scope.why, scope.without, "yes" if scope.minimal else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

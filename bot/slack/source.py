@@ -23,12 +23,13 @@ from bot.slack.html_text import html_text
 from bot.slack.links import parse_file_link, parse_message_link
 from bot.slack.people import People
 from bot.slack.rights import Rights
+from bot.slack.scopes import OF_TOOLS
 from bot.slack.shared_files import parse_file
 from bot.slack.threads import Line, Threads
 from bot.texts import source as texts
 
 SEARCH = "assistant.search.context"
-SEARCH_SCOPE = "search:read.public"
+SEARCH_SCOPE = OF_TOOLS["slack_search"].name
 RESULTS = 10
 LARGEST_CANVAS = 2_000_000
 """Bytes of HTML."""

@@ -180,6 +180,7 @@ def _command_listener(
             tools=tools,
             url=workspace.identity.url,
             prefix=workspace.settings.bot_command_prefix,
+            scopes=workspace.identity.scopes,
         )
         await ack(**await _answer(command, ask), response_type="ephemeral")
 

@@ -56,6 +56,11 @@ def own_tools(names: Sequence[str]) -> str:
     return f"• built in: {_names(names)}"
 
 
+def missing_scope(scope: str) -> str:
+    """The line about a scope without which one of them finds nothing."""
+    return f"    ⚠️ the search needs the scope `{scope}`, which an admin can add to the app"
+
+
 def ai_server_tools(names: Sequence[str]) -> str:
     """The line about tools that the AI server runs."""
     return f"• run by the AI server: {_names(names)}"

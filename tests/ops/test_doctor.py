@@ -274,6 +274,22 @@ async def test_a_missing_scope_that_is_optional_is_a_warning() -> None:
     assert "user groups by their ids" in found["slack scopes"].text
 
 
+async def test_the_scope_of_a_tool_is_missed_only_where_the_tool_is_offered() -> None:
+    async with open_workspace(scopes=set(SCOPES)) as slack:
+        known = settings(
+            slack_bot_token=slack.bot_token,
+            slack_app_token=slack.app_token,
+            slack_api_url=slack.api_url,
+        )
+        without, offered = [
+            await findings(bot.slack.checks.open_checks(known, tools=tools))
+            for tools in ((), ("slack_search",))
+        ]
+    assert without["slack scopes"].level == "ok"
+    assert offered["slack scopes"].level == "warning"
+    assert "search:read.public" in offered["slack scopes"].text
+
+
 async def test_missing_scopes_are_named() -> None:
     async with open_workspace(scopes=set(SCOPES) - {"im:history", "commands"}) as slack:
         found = await examine_slack(slack)

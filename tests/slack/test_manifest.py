@@ -97,6 +97,11 @@ def test_the_file_is_the_generated_manifest() -> None:
     assert (ROOT / "manifest.yml").read_text() == render_manifest()
 
 
+def test_the_scope_of_the_search_is_added_on_request() -> None:
+    assert "search:read.public" not in manifest()["oauth_config"]["scopes"]["bot"]
+    assert "search:read.public" in manifest(search=True)["oauth_config"]["scopes"]["bot"]
+
+
 def test_the_scopes_are_those_of_the_events_methods_and_features_in_use() -> None:
     generated = manifest()
     events = generated["settings"]["event_subscriptions"]["bot_events"]

@@ -10,7 +10,7 @@ import pytest
 from bot.slack.scopes import SCOPES
 from bot.slack.source import SEARCH_SCOPE
 from bot.texts import source as texts
-from bot.texts.tools import NOT_KEPT
+from bot.texts.tools import NOT_KEPT, missing_scope
 from bot.timing import Timing
 from tests.fakes.openai import Call, calling, held
 from tests.redis_server import RedisServer
@@ -193,6 +193,19 @@ async def test_without_a_token_or_the_search_the_reason_is_given(world: World) -
     world.fake.answer = script(calling(Call("slack_search", '{"query": "launch"}')))
     said = await answer(world, "#general")
     assert texts.NO_SCOPE.format(scope=SEARCH_SCOPE) in said
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+async def test_tools_says_that_the_scope_of_the_search_is_missing(
+    redis_url: str, tmp_path: Path, timing: Timing, has_it: bool
+) -> None:
+    scopes = (*SCOPES, SEARCH_SCOPE) if has_it else SCOPES
+    async with open_source(redis_url, tmp_path, timing, scopes=scopes) as world:
+        alice = world.slack.user("alice")
+        await alice.slash("/tools", channel="#general")
+        await world.slack.settled()
+        shown = alice.ephemerals("#general")[-1].text
+    assert (missing_scope(SEARCH_SCOPE) in shown) != has_it
 
 
 async def test_the_search_finds_messages_of_public_channels(

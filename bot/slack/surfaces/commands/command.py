@@ -26,6 +26,8 @@ class Ask:
     """The workspace's address, `https://example.slack.com/`."""
     prefix: str = ""
     """The first part of the commands' names."""
+    scopes: frozenset[str] | None = None
+    """The scopes that the app has here, if known."""
 
 
 Answer = dict[str, Any]
