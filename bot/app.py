@@ -38,6 +38,7 @@ from bot.slack.opening import (
     open_workspaces,
 )
 from bot.slack.people import People
+from bot.slack.receiving import Receiving
 from bot.slack.server import add_events_route, open_socket_mode
 from bot.slack.signatures import Verifier
 from bot.slack.workspace_app import open_app
@@ -145,14 +146,15 @@ async def open_bot(
         accounts = await stack.enter_async_context(open_accounts(shards, tools, settings))
         probes: dict[str, Probe] = {"redis": _pinged(shards), "slack": _known(workspaces.own)}
         engine: Engine | None = None
-        work = None
+        work, receiving = None, Receiving()
         if work_part:
             from bot.process.serving import open_workers  # not needed by `bot web`, and large
 
             opened = await stack.enter_async_context(engines(settings, timing.engine))
             workers = await stack.enter_async_context(
                 open_workers(
-                    settings, timing, shards, workspaces, opened, engines, tools, prices, accounts
+                    *(settings, timing, shards, workspaces, opened, engines),
+                    *(tools, prices, accounts, receiving),
                 )
             )
             engine, work = workers.engine, workers.task
@@ -170,6 +172,7 @@ async def open_bot(
                 notes,
                 find_lifecycle(workspaces, shards, client),
                 find_shared_channels(workspaces),
+                receiving,
             )
             if settings.socket_mode:
                 probes["socket"] = await stack.enter_async_context(

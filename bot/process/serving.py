@@ -18,6 +18,7 @@ from bot.errors import StoreUnavailable
 from bot.process.work_part import Common, WorkPart, open_common, open_work
 from bot.settings import Settings
 from bot.settings.prices import Price
+from bot.slack.receiving import Receiving
 from bot.slack.workspaces import Workspaces
 from bot.store import Store
 from bot.store.roster import share
@@ -198,13 +199,15 @@ async def open_workers(
     tools: ToolsConfig,
     prices: Mapping[str, Price],
     accounts: Accounts,
+    receiving: Receiving,
 ) -> AsyncIterator[Workers]:
     """The workers at work; a single shard needs no share. On exit they hand unfinished work
     over."""
     async with AsyncExitStack() as stack:
         common = await stack.enter_async_context(
             open_common(
-                *(settings, timing, shards, workspaces, opened, engines, tools, prices, accounts)
+                *(settings, timing, shards, workspaces, opened, engines, tools, prices, accounts),
+                receiving,
             )
         )
         if len(shards) == 1:

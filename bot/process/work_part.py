@@ -19,6 +19,7 @@ from bot.process.running import running
 from bot.settings import Settings
 from bot.settings.prices import Price
 from bot.slack.direct_messages import DirectMessages
+from bot.slack.receiving import Receiving
 from bot.slack.workspaces import MOST_BUILT, PerWorkspace, Workspace, Workspaces
 from bot.store import Store
 from bot.store.shards import Shards
@@ -79,9 +80,10 @@ async def open_common(
     tools: ToolsConfig,
     prices: Mapping[str, Price],
     accounts: Accounts,
+    receiving: Receiving,
 ) -> AsyncIterator[Common]:
     """What workers need. `opened` is the engine of the deployment's own key."""
-    load = Load(settings.bot_concurrency, timing.worker.starting_at_once)
+    load = Load(settings.bot_concurrency, timing.worker.starting_at_once, receiving)
     async with open_background() as background, open_toolbox(tools, accounts) as toolbox:
         yield Common(
             *(settings, timing, shards, workspaces, opened, engines, prices, accounts),

@@ -12,6 +12,7 @@ from bot.errors import Retry, StoreUnavailable
 from bot.slack.delivery_notes import DeliveryNotes
 from bot.slack.lifecycle import Lifecycle
 from bot.slack.origin import installation
+from bot.slack.receiving import Receiving
 from bot.slack.shapes import is_well_formed
 from bot.slack.shared_channels import SharedChannels, in_name_of
 from bot.slack.workspace_app import WorkspaceApp
@@ -29,7 +30,9 @@ class Dispatcher:
         notes: DeliveryNotes,
         lifecycle: Lifecycle | None = None,
         shared: SharedChannels | None = None,
+        receiving: Receiving | None = None,
     ) -> None:
+        self._receiving = receiving or Receiving()
         self._shared = shared
         self._apps = apps
         self._notes = notes
@@ -40,6 +43,10 @@ class Dispatcher:
 
         The bot's own messages end here, and requests of workspaces that have not installed it.
         """
+        with self._receiving.request():
+            return await self._dispatch(req)
+
+    async def _dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         began = time.perf_counter()
         self._notes.accepted()
         if not is_well_formed(req.body):

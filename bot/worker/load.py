@@ -1,12 +1,14 @@
 """How many threads a process answers, over the workers of all its shards."""
 
+from bot.slack.receiving import Receiving
 from bot.worker.active import ActiveThreads
 
 
 class Load:
     """The limits of a process (`BOT_CONCURRENCY`, and how many turns may start at once)."""
 
-    def __init__(self, most: int, most_starting: int) -> None:
+    def __init__(self, most: int, most_starting: int, receiving: Receiving | None = None) -> None:
+        self.receiving = receiving or Receiving()
         self._most = most
         self._most_starting = most_starting
         self._workers: list[ActiveThreads] = []

@@ -95,7 +95,9 @@ class Worker:
                 await first_of(self._freed.wait(), self._closed.wait(), recheck)
                 continue
             try:
-                self._begin(await self._read_ready(room))
+                entries = await self._read_ready(room)
+                await self._load.receiving.wait(self._timing.ack_patience)
+                self._begin(entries)
                 backoff = error_backoff()
                 continue
             except StoreUnavailable as error:

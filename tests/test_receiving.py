@@ -1,0 +1,70 @@
+"""Turns start after the acknowledgements that their process owes Slack."""
+
+import asyncio
+
+from bot.settings import Settings
+from bot.slack.receiving import Receiving
+from bot.store import Store
+from bot.timing import WorkerTiming
+from bot.turn.services import Services
+from bot.worker.load import Load
+from bot.worker.loop import Worker
+from tests.redis_server import open_clean_store
+from tests.store.builders import deliver, thread
+from tests.world import wait_until
+
+SETTINGS = Settings(_env_file=None, slack_bot_token="xoxb-1", openai_api_key="sk-1")
+
+
+async def find_services(_: str) -> Services | None:
+    """Those of a workspace that was removed: its turns end at once."""
+    return None
+
+
+def open_worker(store: Store, receiving: Receiving, patience: float) -> Worker:
+    timing = WorkerTiming(ack_patience=patience)
+    return Worker(store, find_services, SETTINGS, timing, Load(9, 9, receiving))
+
+
+async def is_read(store: Store) -> bool:
+    groups = await store.redis.xinfo_groups(store.keys.ready)
+    return any(group["pending"] for group in groups)
+
+
+async def state(store: Store) -> str:
+    return (await store.inbox.state(thread())).state
+
+
+async def test_turns_start_after_the_requests_under_way(redis_url: str) -> None:
+    async with open_clean_store(redis_url) as store:
+        receiving = Receiving()
+        worker = open_worker(store, receiving, patience=60)
+        work = asyncio.create_task(worker.run())
+        with receiving.request(), receiving.request():
+            await deliver(store, "1.0")
+            await wait_until(lambda: is_read(store))
+            await asyncio.sleep(0.05)
+            assert await state(store) == "ready"
+
+        async def is_settled() -> bool:
+            return await state(store) == "idle"
+
+        await wait_until(is_settled)
+        worker.leave()
+        await work
+
+
+async def test_a_request_that_takes_long_delays_turns_for_a_moment_only(redis_url: str) -> None:
+    async with open_clean_store(redis_url) as store:
+        receiving = Receiving()
+        worker = open_worker(store, receiving, patience=0.01)
+        work = asyncio.create_task(worker.run())
+        with receiving.request():
+            await deliver(store, "1.0")
+
+            async def is_settled() -> bool:
+                return await state(store) == "idle"
+
+            await wait_until(is_settled)
+        worker.leave()
+        await work
