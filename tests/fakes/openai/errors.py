@@ -72,8 +72,9 @@ def too_long_for_context() -> ApiError:
     )
 
 
-def wrong_key() -> ApiError:
-    return ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
+def wrong_key(key: str) -> ApiError:
+    """Some servers name the whole key."""
+    return ApiError(401, f"Incorrect API key provided: {key}.", code="invalid_api_key")
 
 
 def rate_limited(headers: dict[str, str]) -> ApiError:

@@ -212,7 +212,7 @@ class FakeOpenAI(State):
     def _check_key(self, key: str, record: Request) -> None:
         """Refuse unknown keys, runs without quota, and conversations of another project."""
         if key not in {self.options.api_key, *self.options.more_keys}:
-            raise wrong_key()
+            raise wrong_key(key)
         if key in self.options.exhausted and record.path == "/responses":
             raise out_of_quota({})
         body = record.body if isinstance(record.body, dict) else {}
