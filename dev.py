@@ -10,6 +10,7 @@ import io
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -135,9 +136,12 @@ def test(*arguments: str) -> None:
     env = environment() | {"BROKEN_PROMISES": str(broken), "COVERAGE_CORE": "sysmon"}
     env["COVERAGE_FILE"] = str(TOOLS / "coverage")
     checker = subprocess.Popen([program("mypy")], cwd=ROOT, env=env, stdout=subprocess.PIPE)
+    auditor = begin_audit() if not arguments else None
     code = subprocess.call(tests, cwd=ROOT, env=env)
     report, _ = checker.communicate()
     say(report.decode().strip())
+    if auditor:
+        end_audit(auditor)
     if broken.exists():
         sys.exit(f"dev.py: a guarantee was broken:\n{broken.read_text()}")
     if checker.returncode:
@@ -159,6 +163,27 @@ def measure_branches() -> None:
     say(done.stdout.strip().splitlines()[-1])
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
+
+
+def begin_audit() -> "subprocess.Popen[str]":
+    """Begin to audit the dependencies while the tests run."""
+    command = [sys.executable, str(ROOT / "dev.py"), "audit"]
+    return subprocess.Popen(
+        command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def end_audit(auditor: "subprocess.Popen[str]") -> None:
+    """Exits if a dependency has a known vulnerability. That nothing could be checked is said."""
+    try:
+        said, _ = auditor.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        auditor.kill()
+        auditor.communicate()
+        said = "dev.py: the advisory database does not answer: nothing was checked\n"
+    sys.stdout.write(said)
+    if re.search(r"Found \d+ known vulnerabilit", said):
+        sys.exit(1)
 
 
 def audit() -> None:

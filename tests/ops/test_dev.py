@@ -182,3 +182,20 @@ def test_an_audit_fails_for_a_vulnerability_and_says_when_it_cannot_check(
     locked = (dev.TOOLS / "requirements.txt").read_text()
     assert "--hash=sha256:" in locked
     assert "slack-bolt==" in locked
+
+
+@pytest.mark.parametrize(
+    ("said", "fails"),
+    [("Found 2 known vulnerabilities in 1 package", True), ("nothing was checked", False)],
+)
+def test_the_tests_fail_for_a_vulnerability_that_the_audit_beside_them_found(
+    dev: ModuleType, said: str, fails: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-c", f"print('{said}'); raise SystemExit(1)"]
+    auditor = subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
+    if fails:
+        with pytest.raises(SystemExit):
+            dev.end_audit(auditor)
+    else:
+        dev.end_audit(auditor)
+    assert said in capfd.readouterr().out
