@@ -1,6 +1,19 @@
-"""`python -m bot`."""
+"""`bot` and `python -m bot`."""
 
-from bot.cli.main import main
+import sys
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the program; Ctrl-C ends it without a traceback also while it is being imported."""
+    try:
+        from bot.cli.main import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
 
 if __name__ == "__main__":
     main()

@@ -130,6 +130,13 @@ def test_a_list_of_servers_is_read(url: str) -> None:
     assert load_list(url, 2).bot_shards == 2
 
 
+@pytest.mark.parametrize("url", ["unix:///ä b/redis.sock", "unix:///%C3%A4%20b/redis.sock"])
+def test_the_path_of_a_socket_may_contain_spaces(url: str) -> None:
+    [address] = parse_addresses(url)
+    assert address.name == "/ä b/redis.sock"
+    assert len(parse_addresses(f"{url} unix:///two.sock")) == 2
+
+
 def test_a_comma_in_a_password_separates_nothing() -> None:
     assert len(parse_addresses("redis://:pass,word@a")) == 1
 

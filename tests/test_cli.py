@@ -12,6 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from bot.__main__ import INTERRUPTED
+from bot.__main__ import main as program
 from local_slack.server import open_workspace
 from tests.fakes.openai import held, open_fake_openai
 from tests.world import wait_until, words
@@ -184,3 +186,15 @@ def test_try_talks_over_a_pipe_and_remembers_the_conversation(tmp_path: Path) ->
     assert "3 messages" in again
     asked = talk('call demo__look_up {"topic": "tides"}\n')
     assert "The Moon pulls" in asked, "Redis was restarted before"
+
+
+def test_an_interrupt_during_the_imports_shows_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bot.cli.main.main", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        program()
+    assert ended.value.code == INTERRUPTED

@@ -30,8 +30,9 @@ SCHEMES: dict[str, tuple[Kind, bool]] = {
 """The kind of deployment and whether its connections are encrypted, by the URL's scheme."""
 PORTS: dict[Kind, int] = {"server": 6379, "sentinel": 26379, "cluster": 6379}
 SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password", "sentinel_tls")
-_SEPARATOR = re.compile(r"\s+|\s*,\s*(?=[a-z+]+://)")
-"""Between two addresses; a comma within one separates its hosts, or is a part of its password."""
+_SEPARATOR = re.compile(r"(?:\s+|\s*,\s*)(?=[a-z+]+://)")
+"""Between two addresses; within one, a comma separates its hosts or is a part of its password, and
+a space is a part of a socket's path."""
 _SWITCH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<name>[^\[\]:@\s]+))(?::(?P<port>\d+))?")
 
@@ -61,7 +62,7 @@ class Address:
     def name(self) -> str:
         """Its hosts, or the path of its socket: for people, without a password."""
         hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
-        return hosts or urlsplit(self.url).path
+        return hosts or unquote(urlsplit(self.url).path)
 
 
 def split_addresses(url: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import quote
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -126,7 +127,7 @@ async def open_server(directory: Path, *, executable: str | None = None) -> Asyn
             )
             try:
                 await _wait_until_ready(client, process, directory)
-                yield f"unix://{socket}"
+                yield f"unix://{quote(str(socket))}"
             finally:
                 await _stop(client)
                 await _end(process)

@@ -149,7 +149,7 @@ def test_the_local_slack_runs_in_an_environment_of_its_own(
 
 def test_the_bot_has_two_names(wheels: tuple[Path, Path]) -> None:
     bot, local_slack = wheels
-    assert entry_points(bot) == {"bot": "bot.cli.main:main", "threadbot": "bot.cli.main:main"}
+    assert entry_points(bot) == {"bot": "bot.__main__:main", "threadbot": "bot.__main__:main"}
     assert entry_points(local_slack) == {"local-slack": "local_slack.__main__:main"}
 
 

@@ -19,6 +19,7 @@ from tests.store.builders import deliver, stamps, take_one, wait_until
 
 @pytest.mark.parametrize("executable", find_executables().values(), ids=find_executables())
 async def test_data_survives_a_restart_of_the_server(executable: str, tmp_path: Path) -> None:
+    tmp_path = tmp_path / "ä b%20#?"
     async with open_server(tmp_path, executable=executable) as url, open_store(url) as store:
         await deliver(store, "1.0")
     assert not (tmp_path / "redis.sock").exists()
