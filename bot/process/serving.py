@@ -96,7 +96,9 @@ class Group:
             return await store.roster.attend(self._name, self._common.timing.worker.lifetime)
         except StoreUnavailable as error:
             log.debug("roster_unavailable", shard=store.number, error=str(error)[:100])
-            return []
+        except Exception:
+            log.exception("roster_failed", shard=store.number)
+        return []
 
     def _serve(self, numbers: set[int]) -> None:
         """Serve these shards, and no others."""
