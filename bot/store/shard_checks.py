@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from bot.checks import Finding, failed, ok, warning
 from bot.settings import Settings
+from bot.settings.addresses import parse_address
 from bot.store.claims import Depth
 from bot.store.connection import Connection
 from bot.store.hold import read_time
@@ -50,8 +51,9 @@ class ShardChecks:
             return failed(f"{error.variable} {error.problem}", HOW_TO)
         if self._settings.bot_shards == 1:
             return ok("one: nothing is spread")
-        numbers = ", ".join(map(str, self._place.shards))
-        return ok(f"{len(self._place.shards)} of {self._settings.bot_shards}: {numbers}")
+        numbers, place = ", ".join(map(str, self._place.shards)), parse_address(self._place.url)
+        count = f"{len(self._place.shards)} of {self._settings.bot_shards}"
+        return ok(f"{count} on {place.name}: {numbers}")
 
     async def queue(self) -> Finding:
         """Whether messages wait too long or were given up."""

@@ -386,7 +386,7 @@ async def test_the_doctor_names_the_server_that_is_down(
         return {line.name: line.finding for line in lines}
 
     found = await examine()
-    assert found["shards 2"].text == "2 of 6: 1, 4"
+    assert found["shards 2"].text == f"2 of 6 on {servers[1].socket}: 1, 4"
     assert found["worker 3"].level == "warning"
     servers[1].kill()
     try:
