@@ -80,6 +80,8 @@ class Draft:
     seen: int = -1
     events: int = 0
     ended: Item | None = None
+    is_complete: bool = False
+    """Whether the last text was sent completely: no part of it is missing so far."""
     _items: dict[int, Growing] = field(default_factory=dict)
     _indexes: dict[str, int] = field(default_factory=dict)
     _chars: int = 0
@@ -108,6 +110,8 @@ class Draft:
         status: Any = text(response.get("status")) or "completed"
         self.id, self.status = text(response.get("id")) or self.id, status
         items = [item for item in listed(response.get("output")) if isinstance(item, Mapping)]
+        if not items and (written := text(response.get("output_text"))):
+            items = [{"type": "message", "role": "assistant", "content": written}]
         # Some servers return less of an unfinished response than they have streamed.
         if (status == "completed" and items) or len(read_text(items)) > len(self.text):
             self._items = {index: Growing(item) for index, item in enumerate(items)}
@@ -214,6 +218,7 @@ class Draft:
     def _write(self, event: Item) -> None:
         delta = text(event.get("delta"))
         self._part(event).chunks.append(delta)
+        self.is_complete = False
         self._chars += len(delta)
         self._check()
 
@@ -225,6 +230,10 @@ class Draft:
             part.chunks[:] = [written]
             part.notes = notes_of(shown) or part.notes
             self._check(len(written))
+
+    def _take_text(self, event: Item) -> None:
+        self._take_part({**event, "part": {"text": event.get("text")}})
+        self.is_complete = True
 
     def _annotate(self, event: Item) -> None:
         notes = self._part(event).notes
@@ -247,6 +256,7 @@ _READERS: Mapping[str, Callable[[Draft, Item], None]] = {
     "response.content_part.added": Draft._take_part,
     "response.content_part.done": Draft._take_part,
     "response.output_text.delta": Draft._write,
+    "response.output_text.done": Draft._take_text,
     "response.refusal.delta": Draft._write,
     "response.output_text.annotation.added": Draft._annotate,
 }

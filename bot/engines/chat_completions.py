@@ -131,12 +131,21 @@ class _Reader:
     def take(self, chunk: Json) -> None:
         self._shown |= {key: chunk[key] for key in ("id", "model", "usage") if chunk.get(key)}
         for choice in map(fields, listed(chunk.get("choices"))):
-            if choice.get("index"):
+            if choice.get("index") not in (None, 0, "0"):
                 continue
-            # The last chunk of some servers repeats the whole message.
-            message = choice.get("delta") or ({} if self._draft.text else choice.get("message"))
-            self._take_message(fields(message))
+            self._take_message(fields(choice.get("delta")) or self._rest(choice))
             self._finish = text(choice.get("finish_reason")).lower() or self._finish
+
+    def _rest(self, choice: Any) -> Json:
+        """What a message without `delta` adds: some servers repeat the whole text in the last
+        chunk, others send its next part."""
+        message = fields(choice.get("message")) or {"content": choice.get("text")}
+        written, known = _written(message), self._draft.text
+        if not known or not written:
+            return {} if known else dict(message)
+        if written.startswith(known):
+            return {"content": written[len(known) :]}
+        return {} if known.endswith(written) else {"content": written}
 
     def _take_message(self, message: Any) -> None:
         if message.get("reasoning_content") or message.get("reasoning"):
@@ -146,10 +155,7 @@ class _Reader:
             self._calls.take(delta)
         if self._calls.size > ITEM_CHARS:
             raise too_large(self._draft.text)
-        content = message.get("content")
-        parts = listed(content) or [content]
-        written = "".join(map(text_of, parts)) or text(message.get("refusal"))
-        if written:
+        if written := _written(message):
             kind = "response.output_text.delta"
             self._draft.take({"type": kind, "item_id": TEXT, "delta": written})
 
@@ -172,6 +178,12 @@ class _Reader:
                 "usage": _usage(fields(self._shown.get("usage"))),
             }
         )
+
+
+def _written(message: Any) -> str:
+    content = message.get("content")
+    parts = listed(content) or [content]
+    return "".join(map(text_of, parts)) or text(message.get("refusal"))
 
 
 def _usage(usage: Any) -> Json:

@@ -1,6 +1,7 @@
 """The two protocols for servers without conversations."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -10,7 +11,7 @@ from bot.engines import RunRequest
 from bot.engines.answer import Draft
 from bot.engines.api import Api
 from bot.engines.attachments import input_part
-from bot.engines.errors import DETAIL_CHARS, vendor_errors
+from bot.engines.errors import DETAIL_CHARS, error_in, vendor_errors
 from bot.engines.events import EventStream, Json
 from bot.engines.functions import pair
 from bot.engines.requests import Requests, response_body
@@ -18,6 +19,11 @@ from bot.errors import RunFailed
 from bot.media import Attachment
 from bot.settings import Settings
 from bot.telemetry.log import log
+
+_UNKNOWN_PATH = re.compile(
+    r"unexpected endpoint|(?:unknown|invalid) (?:request )?(?:url|path|endpoint|route)|not found",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,8 @@ class ResponsesDialect:
             must_be_answer(created, "output")
             accepted.set()
             draft.take_state(created)
+        if draft.ended is None and draft.is_complete:
+            draft.take_state({"status": "completed"})  # the server omits the last event
         if draft.ended is None:
             raise RunFailed("failed", "server_error", text=draft.text)
 
@@ -92,10 +100,15 @@ def _without_servers(request: RunRequest) -> RunRequest:
 
 
 def must_be_answer(created: Json, key: str) -> None:
-    """LM Studio answers 200 to unknown paths. Raises RunFailed."""
-    if not created.get("id") and not created.get(key):
-        detail = str(created.get("error") or "")[:DETAIL_CHARS]
-        raise RunFailed("failed", "endpoint_not_found", detail=detail)
+    """Raises the error of a response with status 200: some proxies answer so to failures, LM Studio
+    to unknown paths."""
+    if created.get("id") or key in created:
+        return
+    error = created.get("error")
+    if isinstance(error, dict) and not _UNKNOWN_PATH.search(str(error)):
+        raise error_in(error)
+    detail = str(error or "")[:DETAIL_CHARS]
+    raise RunFailed("failed", "endpoint_not_found", detail=detail)
 
 
 async def take_events(

@@ -272,6 +272,12 @@ def _parse_429(error: openai.APIError) -> BotError:
     return RateLimited(error.code or "rate limit", after=after)
 
 
+def error_in(body: Mapping[str, Any]) -> BotError:
+    """Classify an error object in a response whose status says nothing."""
+    request = httpx2.Request("POST", "http://server")
+    return _parse_stream_error(openai.APIError("", request, body=dict(body)))
+
+
 def _parse_stream_error(error: openai.APIError) -> BotError:
     """An error that came as an event, after the request was accepted."""
     refusal: Any = _Refusal(error)

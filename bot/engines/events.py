@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from bot.engines.items import listed
 from bot.telemetry.log import log
 
 Json = dict[str, Any]
+_NEXT = re.compile(r"data: ?(?:\{|\[DONE\])")
 
 
 class EventReader:
@@ -31,13 +33,20 @@ class EventReader:
             if self._rest:
                 line = "".join([*self._rest, line])
                 self._rest.clear()
-            if line:
-                self._take(line)
-            elif self._name or self._data:
+            if self._ends_event(line):
                 yield self._name, "\n".join(self._data)
                 self._name, self._data = "", []
+            if line:
+                self._take(line)
         if rest:
             self._rest.append(rest)
+
+    def _ends_event(self, line: str) -> bool:
+        """Whether the event ends before this line. Some servers send no blank line between events:
+        after a JSON object another one begins."""
+        if not line:
+            return bool(self._name or self._data)
+        return bool(self._data) and self._data[-1].endswith("}") and bool(_NEXT.match(line))
 
     def _with_newlines(self, text: str) -> str:
         """A line may also end with a carriage return, alone or before a line feed."""
@@ -82,6 +91,9 @@ class EventStream(AsyncStream[object]):
                         return
                     if (event := _parse(data)) is not None:
                         yield self._checked(name, event)
+            for name, data in reader.feed("\n\n"):
+                if (event := _parse(data)) is not None:
+                    yield self._checked(name, event)
         finally:
             await self.response.aclose()
 

@@ -15,7 +15,7 @@ from bot.engines import RunRequest
 from bot.engines.api import Api
 from bot.engines.client import open_client
 from bot.engines.router import open_responses
-from bot.errors import BotError, RateLimited, RunFailed
+from bot.errors import BotError, DependencyDown, RateLimited, RunFailed
 from bot.models import Update
 from bot.settings import Settings
 from tests.engines.engines import FAST, OPTIONS, begin, last_update, said
@@ -64,6 +64,19 @@ ANSWERS = {
     "null in many places": response(
         events({"id": None, "choices": None}, {"choices": [{"delta": None}]}, *CHUNKS), EVENTS
     ),
+    "no blank lines": response(events(*CHUNKS, end="\n"), EVENTS),
+    "no end of the last line": response(events(*CHUNKS[:2]) + f"data: {json.dumps(STOP)}", EVENTS),
+    "messages instead of deltas": response(
+        events(
+            {"choices": [{"message": {"content": "Hello "}}]},
+            {"choices": [{"message": {"content": "world"}, "finish_reason": "stop"}]},
+        ),
+        EVENTS,
+    ),
+    "the texts of completions": response(
+        events({"choices": [{"text": "Hello "}]}, {"choices": [{"text": "world"}]}), EVENTS
+    ),
+    "an index that is text": response(events(*CHUNKS[:1], chunk("world", index="0")), EVENTS),
     "parts with thoughts": response(
         events(
             chunk([{"type": "thinking", "thinking": [{"type": "text", "text": "no"}]}]),
@@ -76,7 +89,7 @@ ANSWERS = {
 
 
 @asynccontextmanager
-async def answering(content: bytes) -> AsyncIterator[Settings]:
+async def answering(content: bytes, protocol: str = "chat") -> AsyncIterator[Settings]:
     """The settings for a server that answers everything with these bytes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -96,15 +109,15 @@ async def answering(content: bytes) -> AsyncIterator[Settings]:
             openai_api_key="sk-1",
             openai_base_url=f"http://{host}:{port}/v1",
             openai_model="tiny",
-            bot_protocol="chat",
+            bot_protocol=protocol,
             bot_run_deadline=30,
         )
     finally:
         server.close()
 
 
-async def the_answer(content: bytes) -> Update:
-    async with answering(content) as settings, open_responses(settings, FAST) as engine:
+async def the_answer(content: bytes, protocol: str = "chat") -> Update:
+    async with answering(content, protocol) as settings, open_responses(settings, FAST) as engine:
         conversation = await begin(engine)
         run = await engine.start(RunRequest(conversation, [said("hello")], OPTIONS, "turn-1"))
         return await last_update(engine, run, conversation)
@@ -119,6 +132,22 @@ async def the_error(content: bytes) -> BotError:
 @pytest.mark.parametrize("kind", ANSWERS)
 async def test_an_answer_is_read_however_it_is_written(kind: str) -> None:
     assert (await the_answer(ANSWERS[kind])).text == TEXT
+
+
+DELTA = {"type": "response.output_text.delta", "item_id": "m", "delta": "Hello "}
+RESPONSES = {
+    "the whole text at its end only": ({"type": "response.output_text.done", "text": TEXT},),
+    "no last event": (DELTA, {"type": "response.output_text.done", "item_id": "m", "text": TEXT}),
+    "the text beside the items": (
+        {"type": "response.completed", "response": {"output": [], "output_text": TEXT}},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", RESPONSES)
+async def test_a_response_is_read_however_it_is_written(kind: str) -> None:
+    content = response(events({"type": "response.created"}, *RESPONSES[kind]), EVENTS)
+    assert (await the_answer(content, "responses")).text == TEXT
 
 
 async def test_bytes_that_are_no_text_cost_only_themselves() -> None:
@@ -167,6 +196,17 @@ LIST = [{"error": {"code": 404, "message": "models/tiny is not found for API ver
             "insufficient_quota",
         ),
         (response("{}", status="413 X"), "context_length_exceeded"),
+        (
+            response(
+                '{"error":{"message":"The model tiny does not exist","code":"model_not_found"}}',
+                JSON,
+            ),
+            "model_not_found",
+        ),
+        (
+            response('{"error":{"message":"Unknown request URL: POST /v1/x"}}', JSON),
+            "endpoint_not_found",
+        ),
         (response(events(chunk("a", finish_reason="RECITATION")), EVENTS), "content_filter"),
         (response(events(chunk("a", finish_reason="refusal")), EVENTS), "content_filter"),
         (
@@ -182,6 +222,13 @@ async def test_failures_have_their_reason(content: bytes, reason: str) -> None:
     error = await the_error(content)
     assert isinstance(error, RunFailed)
     assert error.reason == reason
+
+
+@pytest.mark.parametrize("protocol", ["chat", "responses"])
+async def test_an_error_in_a_response_with_status_200_is_waited_out(protocol: str) -> None:
+    content = response('{"error":{"message":"overloaded","type":"server_error"}}', JSON)
+    with pytest.raises(DependencyDown):
+        await the_answer(content, protocol)
 
 
 @pytest.mark.parametrize(("after", "least", "most"), [("30", 30, 30), ("in a while", None, None)])
