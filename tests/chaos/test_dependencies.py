@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from bot.texts.answers import WORDS
-from tests.chaos.dependencies import TROUBLES, Trouble, survive_trouble
+from tests.chaos.dependencies import OUTAGES, Trouble, survive_trouble
 from tests.chaos.deployment import open_deployment
 from tests.world import words
 
 pytestmark = pytest.mark.chaos
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("trouble", OUTAGES)
 @pytest.mark.timeout(300)
 async def test_an_outage_neither_loses_nor_duplicates_messages(
     trouble: Trouble, tmp_path: Path

@@ -169,10 +169,11 @@ def _judge_surroundings(
 
 
 def runs_by_turn(deployment: Deployment) -> dict[str, list[dict[str, Any]]]:
-    """All responses and runs, by their turn."""
+    """All responses and runs, by their turn, without those that the server has lost."""
     runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for work in [*deployment.fake.responses.values(), *deployment.fake.runs.values()]:
-        runs[work.body["metadata"]["turn"]].append(work.body)
+        if not work.is_lost:
+            runs[work.body["metadata"]["turn"]].append(work.body)
     return runs
 
 

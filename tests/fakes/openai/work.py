@@ -60,6 +60,11 @@ class Work(ABC):
         return self.status in self.terminal
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the server has forgotten that it works on it."""
+        return self._lost
+
+    @property
     def is_silent(self) -> bool:
         """Whether no more events will come."""
         return self.is_over or self._lost
