@@ -98,7 +98,7 @@ class Heartbeat:
             log.exception("heartbeat_failed")
 
     async def _beat(self) -> None:
-        began, abandoned = time.monotonic(), list(self._abandoned)
+        began, abandoned = time.monotonic(), len(self._abandoned)
         # A turn that begins again meanwhile has another interrupt: the news are not for it.
         interrupts = {
             each.entry.thread.key: partial(each.hear, each.interrupt)
@@ -108,12 +108,17 @@ class Heartbeat:
         self._last = began
         self._circuits, self._is_due = set(beat.circuits), beat.due_soon
         self._store.circuits.refresh(beat.open_circuits)
-        del self._abandoned[: len(abandoned)]
         if beat.data_lost or beat.restored:
             event = "redis_data_lost" if beat.data_lost else "redis_state_restored"
-            log.error(event, turns=len(abandoned) + len(self._active.turns))
-            self._to_reinstate += abandoned + self._active.turns
+            # Those that were refused while this heartbeat was on its way, too.
+            turns = self._abandoned + self._active.turns
+            lost = list({turn.id: turn for turn in turns}.values())
+            self._abandoned.clear()
+            log.error(event, turns=len(lost))
+            self._to_reinstate += lost
             await self._drop_lost_claims(wait=True)
+        else:
+            del self._abandoned[:abandoned]
         while self._to_reinstate:
             await self._workers.reinstate(self._to_reinstate[0])
             del self._to_reinstate[0]

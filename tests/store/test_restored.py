@@ -5,9 +5,12 @@ import pytest
 from bot.errors import StoreUnavailable
 from bot.models import Conversation
 from bot.store import Store, open_store
+from bot.store.claims import Beat
 from bot.store.connection import Confirm
 from bot.store.steps import Step
-from bot.timing import StoreTiming
+from bot.timing import StoreTiming, WorkerTiming
+from bot.worker.active import ActiveThreads
+from bot.worker.heartbeat import Heartbeat
 from tests.redis_server import RedisServer, open_clean_store, run_server
 from tests.store.builders import (
     conversation,
@@ -126,6 +129,28 @@ async def test_a_lost_turn_is_reinstated_with_its_journal(store: Store) -> None:
     assert not (await store.inbox.deliver(message("1.0"))).new
     await store.inbox.settle(again)
     assert (await store.inbox.state(thread())).state == "idle"
+
+
+async def test_a_turn_that_is_refused_while_the_heartbeat_is_on_its_way_is_reinstated(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await deliver(store, "1.0")
+    claim = await take_one(store)
+    turn = store.turns.open(claim)
+    heartbeat = Heartbeat("anna", store, ActiveThreads(), WorkerTiming())
+    await heartbeat._beat()
+    names = [key async for key in store.redis.scan_iter(store.keys.name("") + "*")]
+    await store.redis.delete(*(name for name in names if name != store.keys.ready))
+    beat = store.workers.beat
+
+    async def slow(worker: str, lifetime: float) -> Beat:
+        found = await beat(worker, lifetime)
+        heartbeat.abandon(turn)
+        return found
+
+    monkeypatch.setattr(store.workers, "beat", slow)
+    await heartbeat._beat()
+    assert (await take_one(store, "bert")).turn_id == claim.turn_id
 
 
 async def test_a_turn_whose_claim_holds_keeps_it(store: Store) -> None:
