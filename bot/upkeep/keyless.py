@@ -26,11 +26,11 @@ class Keyless:
     async def is_over(self, engine: str) -> bool:
         """Whether the key has been missing for four weeks; the first call notes that it is."""
         name, now = f"keyless:{engine}", await self._store.now()
-        since = await self._store.flags.read(name)
-        if since is None:
+        since = await self._store.flags.read(name) or ""
+        if not since.isdecimal():  # not noted yet, or corrupt
             await self._store.flags.note(name, f"{now:.0f}", int(REMEMBERED))
             return False
-        return now - float(since) >= PATIENCE
+        return now - int(since) >= PATIENCE
 
     async def give_up(self, orphans: Sequence[Orphan]) -> None:
         """Forget orphans, and notify people who wait for their deletion."""

@@ -59,6 +59,7 @@ async def test_those_of_a_former_key_are_given_up_after_four_weeks_and_reported(
     await store.archive.note_unconfirmed("T1", alice.id, [orphan])
     await store.workspaces.save_ai_key("T1", "")
     assert await sweep(deployment.settings, dry_run=False) == Swept(kept=1)
+    await store.flags.note(f"keyless:{orphan.engine}", "corrupt", 1000)
     await store.archive.postpone(orphan, 0)
     assert (await sweep(deployment.settings, dry_run=False)).kept == 1
     weeks_ago = time.time() - 29 * DAY
