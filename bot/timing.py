@@ -23,8 +23,8 @@ class WorkerTiming:
     starting_at_once: int = 100
     """Turns without a run yet. A larger burst is left to other workers: a thousand turns that
     start together overload Redis."""
-    ack_patience: float = 0.2
-    """How long turns wait for the acknowledgements that their process owes Slack."""
+    ack_patience: float = 1.0
+    """How long turns wait in a burst for the acknowledgements that their process owes Slack."""
     recheck: float = 0.05
     """How soon a worker at that limit checks for a free slot again."""
     claim_block: float = 4.0

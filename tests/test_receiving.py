@@ -1,9 +1,12 @@
 """Turns start after the acknowledgements that their process owes Slack."""
 
 import asyncio
+from contextlib import ExitStack
+
+import pytest
 
 from bot.settings import Settings
-from bot.slack.receiving import Receiving
+from bot.slack.receiving import FEW, Receiving
 from bot.store import Store
 from bot.timing import WorkerTiming
 from bot.turn.services import Services
@@ -35,12 +38,20 @@ async def state(store: Store) -> str:
     return (await store.inbox.state(thread())).state
 
 
-async def test_turns_start_after_the_requests_under_way(redis_url: str) -> None:
+def burst(receiving: Receiving, count: int = FEW + 1) -> ExitStack:
+    """So many requests that are not answered yet."""
+    requests = ExitStack()
+    for _ in range(count):
+        requests.enter_context(receiving.request())
+    return requests
+
+
+async def test_turns_start_after_a_burst_of_requests(redis_url: str) -> None:
     async with open_clean_store(redis_url) as store:
         receiving = Receiving()
         worker = open_worker(store, receiving, patience=60)
         work = asyncio.create_task(worker.run())
-        with receiving.request(), receiving.request():
+        with burst(receiving):
             await deliver(store, "1.0")
             await wait_until(lambda: is_read(store))
             await asyncio.sleep(0.05)
@@ -54,12 +65,15 @@ async def test_turns_start_after_the_requests_under_way(redis_url: str) -> None:
         await work
 
 
-async def test_a_request_that_takes_long_delays_turns_for_a_moment_only(redis_url: str) -> None:
+@pytest.mark.parametrize(("requests", "patience"), [(FEW, 60), (FEW + 1, 0.01)])
+async def test_few_requests_or_slow_ones_do_not_delay_turns(
+    requests: int, patience: float, redis_url: str
+) -> None:
     async with open_clean_store(redis_url) as store:
         receiving = Receiving()
-        worker = open_worker(store, receiving, patience=0.01)
+        worker = open_worker(store, receiving, patience)
         work = asyncio.create_task(worker.run())
-        with receiving.request():
+        with burst(receiving, requests):
             await deliver(store, "1.0")
 
             async def is_settled() -> bool:

@@ -4,34 +4,38 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+FEW = 8
+"""So many requests are no burst. Some take long, because they call Slack."""
+
 
 class Receiving:
     """Counts requests until they are answered.
 
     In a process with both parts, turns that start together would delay the acknowledgements of the
-    messages behind them, for which Slack waits three seconds. So they start after those.
+    messages behind them, for which Slack waits three seconds. So they start after a burst.
     """
 
     def __init__(self) -> None:
         self._count = 0
-        self._answered = asyncio.Event()
-        self._answered.set()
+        self._calm = asyncio.Event()
+        self._calm.set()
 
     @contextmanager
     def request(self) -> Iterator[None]:
         """Count a request inside the block."""
         self._count += 1
-        self._answered.clear()
+        if self._count > FEW:
+            self._calm.clear()
         try:
             yield
         finally:
             self._count -= 1
-            if not self._count:
-                self._answered.set()
+            if self._count <= FEW:
+                self._calm.set()
 
     async def wait(self, most: float) -> None:
-        """Wait until every request is answered, at most so many seconds."""
-        if self._count:
+        """Wait until few requests are left to answer, at most so many seconds."""
+        if not self._calm.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(most):
-                    await self._answered.wait()
+                    await self._calm.wait()
