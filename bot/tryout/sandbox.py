@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,5 +123,6 @@ async def _keep_saving(slack: LocalSlack, file: Path) -> None:
     while True:
         if slack.workspace.changes.last_number != seen:
             seen = slack.workspace.changes.last_number
-            save_state(file, slack.snapshot())
+            with suppress(OSError):  # a full disk; the save at the end reports it
+                save_state(file, slack.snapshot())
         await asyncio.sleep(SAVE_EVERY)

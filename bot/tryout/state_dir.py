@@ -4,6 +4,7 @@ It has a marker file. Files are deleted by name, and only in a folder with the m
 data in a wrong BOT_STATE_DIR is never deleted.
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from bot.errors import ConfigError
 from bot.store.server import lock
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a write that names no file."""
 MARKER = ".threadbot-try"
 NOTE = """\
 `bot try` keeps its state in this folder. `bot try --fresh` deletes the files that it wrote here,
@@ -51,9 +54,10 @@ def open_state_dir(directory: Path, *, fresh: bool) -> Iterator[Path]:
                 _delete_written(directory)
             yield directory
     except OSError as error:
-        if error.filename is None or not Path(str(error.filename)).is_relative_to(directory):
+        is_ours = Path(str(error.filename)).is_relative_to(directory)
+        if error.errno not in FULL and not is_ours:
             raise
-        problem = f"{error.filename} cannot be used: {error.strerror}"
+        problem = f"{error.filename if is_ours else directory} cannot be used: {error.strerror}"
         raise ConfigError("BOT_STATE_DIR", problem) from None
 
 

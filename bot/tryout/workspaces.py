@@ -8,7 +8,7 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,8 @@ async def _keep_saving(file: Path, app: dict[str, Any], added: AddedWorkspaces) 
         await asyncio.sleep(SAVE_EVERY)
         if added.changes != seen:
             seen = added.changes
-            _save(file, app, added)
+            with suppress(OSError):  # a full disk; the save at the end reports it
+                _save(file, app, added)
 
 
 def _save(file: Path, app: dict[str, Any], added: AddedWorkspaces) -> None:

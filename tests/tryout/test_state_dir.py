@@ -1,5 +1,7 @@
 """`bot try` deletes the files that it wrote, and nothing else."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,8 @@ def contents(directory: Path) -> set[str]:
 def test_fresh_deletes_by_name_and_keeps_other_files(tmp_path: Path) -> None:
     with open_state_dir(tmp_path / "state", fresh=False) as directory:
         assert contents(directory) == {MARKER}
-    write(directory, "slack.json", "page.json", "echo.db", "echo.db-wal", "fail-next-run")
+    write(directory, "slack.json", "page.json", "echo.db", "echo.db-wal", "workspaces.json")
+    write(directory, "fail-next-run", "workspaces.json.new")
     write(directory, "redis/redis.log", "redis/dump.rdb", "redis/appendonlydir/appendonly.aof.1.x")
     foreign = {"notes.txt", "redis/mine.txt", "redis/appendonlydir/mine", "folder/slack.json"}
     write(directory, *foreign)
@@ -85,3 +88,12 @@ def test_a_path_that_is_not_a_folder_is_named(tmp_path: Path) -> None:
         open_state_dir(tmp_path / "file", fresh=False),
     ):
         pass
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    """A write says what failed, but not in which file."""
+    with (
+        pytest.raises(ConfigError, match=f"{tmp_path} cannot be used: No space left on device"),
+        open_state_dir(tmp_path, fresh=False),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
