@@ -81,14 +81,21 @@ class Site:
     redis: RedisServer
     bots: list[Process] = field(default_factory=list)
     calls: dict[CallKey, list[float]] = field(default_factory=dict)
+    _streams: dict[str, str] = field(default_factory=dict)
+    """The thread of each channel's last stream."""
     _waits: dict[CallKey, tuple[int, asyncio.Future[None]]] = field(default_factory=dict)
 
     def note(self, change: Change) -> None:
-        """Record when a call came."""
+        """Record when a call came. The end of a stream is the post of its answer."""
         if change.kind == "call":
-            args = change.data["args"]
+            args, method = change.data["args"], str(change.data["method"])
             channel = str(args.get("channel") or args.get("channel_id"))
-            key = (str(change.data["method"]), channel, str(args.get("thread_ts")))
+            thread = str(args.get("thread_ts"))
+            if method == "chat.startStream":
+                self._streams[channel] = thread
+            elif method == "chat.stopStream" and channel in self._streams:
+                method, thread = POST, self._streams[channel]
+            key = (method, channel, thread)
             times = self.calls.setdefault(key, [])
             times.append(time.monotonic())
             count, called = self._waits.get(key, (0, None))
