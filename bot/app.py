@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -18,31 +18,18 @@ from typing import TYPE_CHECKING, TypeVar
 from aiohttp import web
 
 from bot.engines import Engine, open_engine
-from bot.engines.offered import OfferedModels
 from bot.engines.polling import error_backoff
 from bot.errors import ConfigError, Retry, StoreUnavailable
 from bot.health import Probe, add_routes
-from bot.process.running import running
+from bot.process.web_part import WebPart, open_web
 from bot.settings import Settings
 from bot.settings.prices import load_prices
-from bot.slack.account_notes import ask_for_code
-from bot.slack.answer.waiting import showing_waits
 from bot.slack.client import open_client
-from bot.slack.delivery_notes import DeliveryNotes
-from bot.slack.dispatch import Dispatcher
 from bot.slack.http_server import listening
-from bot.slack.opening import (
-    add_install_routes,
-    find_lifecycle,
-    find_shared_channels,
-    open_workspaces,
-)
+from bot.slack.opening import open_workspaces
 from bot.slack.people import People
 from bot.slack.receiving import Receiving
-from bot.slack.server import add_events_route, open_socket_mode
-from bot.slack.signatures import Verifier
-from bot.slack.workspace_app import open_app
-from bot.slack.workspaces import PerWorkspace, Workspace, Workspaces
+from bot.slack.workspaces import Workspace, Workspaces
 from bot.store import Store
 from bot.store.shards import Shards, open_shards
 from bot.telemetry import audit_log
@@ -51,8 +38,7 @@ from bot.telemetry.trace import open_tracing
 from bot.telemetry.watchdog import Watchdog
 from bot.timing import EngineTiming, Timing
 from bot.tools.accounts import open_accounts
-from bot.tools.config import load_tools, summarize
-from bot.tools.connect_site import ConnectSite
+from bot.tools.config import load_tools
 
 if TYPE_CHECKING:
     from bot.upkeep.sweeper import Swept
@@ -159,35 +145,14 @@ async def open_bot(
             )
             engine, work = workers.engine, workers.task
             probes["worker"] = workers.is_alive
+        serving = None
         if web_part:
-            for store in shards:
-                waits = showing_waits(workspaces, store.inbox, timing.answer)
-                await stack.enter_async_context(waits)
-                await stack.enter_async_context(running(store.redelivery.watch()))
-            notes = DeliveryNotes(shards.home)
-            asks = partial(_try_key, settings), OfferedModels(settings).list
-            build = partial(open_app, timing.slack, summarize(tools), accounts, *asks)
-            dispatcher = Dispatcher(
-                PerWorkspace(workspaces, shards, build),
-                notes,
-                find_lifecycle(workspaces, shards, client),
-                find_shared_channels(workspaces),
-                receiving,
+            serving = await stack.enter_async_context(
+                open_web(settings, timing, shards, client, workspaces, tools, accounts, receiving)
             )
-            if settings.socket_mode:
-                probes["socket"] = await stack.enter_async_context(
-                    open_socket_mode(dispatcher, client, settings, shards.home)
-                )
-        site = web.Application()
-        token = settings.bot_metrics_token
-        token_text = token.get_secret_value() if token else ""
-        add_routes(site, shards, probes, public=web_part, token=token_text, is_stalled=is_stalled)
-        if web_part:
-            add_install_routes(site, workspaces, shards, client, settings)
-        if web_part and accounts.servers:
-            ConnectSite(accounts, partial(ask_for_code, workspaces)).add_routes(site)
-        if web_part and not settings.socket_mode:
-            add_events_route(site, dispatcher, _verifier(settings), notes)
+            if serving.is_connected:
+                probes["socket"] = serving.is_connected
+        site = _build_site(settings, shards, probes, serving, is_stalled)
         port = settings.port if web_part else settings.bot_health_port
         address = None
         if port is not None:
@@ -197,11 +162,21 @@ async def open_bot(
         yield Bot(shards, engine, workspaces, address, work)
 
 
-async def _try_key(settings: Settings, key: str) -> str:
-    """Why a workspace's own key of the AI server does not work; "" if it does."""
-    from bot.engines.keyed import try_key
-
-    return await try_key(settings, key)
+def _build_site(
+    settings: Settings,
+    shards: Shards,
+    probes: Mapping[str, Probe],
+    serving: WebPart | None,
+    is_stalled: Callable[[], bool],
+) -> web.Application:
+    """The pages of this process: health and metrics, and those of the web part."""
+    site = web.Application()
+    token = settings.bot_metrics_token.get_secret_value() if settings.bot_metrics_token else ""
+    is_public = serving is not None
+    add_routes(site, shards, probes, public=is_public, token=token, is_stalled=is_stalled)
+    if serving:
+        serving.add_routes(site)
+    return site
 
 
 @asynccontextmanager
@@ -248,11 +223,6 @@ async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_en
             )
             swept.append(await (sweeper.preview() if dry_run else sweeper.sweep_now()))
     return total(swept)
-
-
-def _verifier(settings: Settings) -> Verifier:
-    secret = settings.slack_signing_secret
-    return Verifier(secret.get_secret_value() if secret else "")
 
 
 def _pinged(shards: Shards) -> Probe:

@@ -20,10 +20,14 @@ from tests.redis_topologies import (
 from tests.skips import summary
 from tests.world import BASE_TIMING
 
-hypothesis.settings.register_profile("repeatable", derandomize=True)
-hypothesis.settings.register_profile("random")
+unhurried = hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile("repeatable", unhurried, derandomize=True)
+hypothesis.settings.register_profile("random", unhurried)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
-"""All runs try the same examples. `HYPOTHESIS_PROFILE=random` looks for new ones."""
+"""All runs try the same examples, however slow the machine is. `HYPOTHESIS_PROFILE=random` looks for
+new ones."""
 
 
 @pytest.fixture(autouse=True)
