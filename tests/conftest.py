@@ -26,7 +26,7 @@ unhurried = hypothesis.settings(
 hypothesis.settings.register_profile("repeatable", unhurried, derandomize=True)
 hypothesis.settings.register_profile("random", unhurried)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
-"""All runs try the same examples, however slow the machine is. `HYPOTHESIS_PROFILE=random` looks for
+"""All runs try the same examples, on a slow machine too. `HYPOTHESIS_PROFILE=random` looks for
 new ones."""
 
 

@@ -155,6 +155,7 @@ async def open_world(
     recording: Recording | None = None,
     work_part: bool = True,
     scopes: Sequence[str] = SCOPES,
+    events: Sequence[str] = EVENTS,
     slack_time: float = 0.02,
     ack_seconds: float = ACK_SECONDS,
     **given: Any,
@@ -172,7 +173,7 @@ async def open_world(
             recording.fill_ai(server)
         slack = await stack.enter_async_context(
             open_workspace(
-                events=EVENTS,
+                events=events,
                 scopes=scopes,
                 commands=[prefixed(command.name, prefix) for command in all_commands()],
                 time_factor=slack_time,
