@@ -62,10 +62,12 @@ class Threads:
         """
         root: list[Line] = []
         lines: deque[Line] = deque(maxlen=MOST_MESSAGES - 1)
+        is_stuck = False
         try:
             async for message in read_replies(
                 self._client, thread, patient=True, most_pages=MOST_PAGES, latest=ts
             ):
+                is_stuck = is_stuck or self._is_processing(message)
                 line = self._line(message) if float(message["ts"]) < float(ts) else None
                 if line is not None and line.ts == thread.thread_ts:
                     root = [line]
@@ -73,7 +75,29 @@ class Threads:
                     lines.append(line)
         except (Undeliverable, SlackApiError) as error:
             log.warning("thread_not_read", thread=thread.key, error=str(error)[:100])
+        if is_stuck:
+            await self._close_session(thread)
         return _fitting(root, lines)
+
+    def _is_processing(self, message: Payload) -> bool:
+        """Whether Slack shows the bot at work in the thread that this message begins."""
+        session = message.get("agent_session") or {}
+        return any(
+            own.get("agent_bot_user_id") == self._identity.user_id
+            and own.get("status") == "processing"
+            for own in session.get("agent_statuses") or ()
+        )
+
+    async def _close_session(self, thread: Thread) -> None:
+        """End what a turn has left that nothing resumes: its Redis has lost all data. A turn that
+        reads the thread has not begun its own session yet, or begins it again."""
+        try:
+            with slack_errors():
+                await self._client.agents_sessions_setStatus(
+                    channel_id=thread.channel_id, thread_ts=thread.thread_ts, status="active"
+                )
+        except (BotError, SlackApiError) as error:
+            log.info("status_not_set", what="session", error=str(error)[:100])
 
     async def read(self, thread: Thread) -> list[Line]:
         """The root and the newest messages of a thread, in order. Raises what `slack_errors`

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from slack_sdk.web.async_client import AsyncWebClient
+
 from bot.models import FollowUps
 from bot.store.channel_settings import ChannelSettings
 from tests.world import World, open_world, words
@@ -19,6 +21,21 @@ async def test_a_mention_in_the_middle_of_a_thread_includes_the_earlier_messages
     assert [answer.count(words) for words in said] == [1, 1, 1]
     places = [answer.index(words) for words in (*said, "alice: what do we do?")]
     assert places == sorted(places)
+
+
+async def test_a_session_that_a_lost_turn_has_left_is_closed(world: World) -> None:
+    """Redis has lost all data: nothing resumes the turn, or remembers its thread."""
+    world.slack.faults.refuse("assistant.threads.setStatus", "missing_scope", times=10**9)
+    world.slack.faults.refuse("chat.startStream", "missing_scope", times=10**9)
+    alice = world.slack.user("alice")
+    root = await alice.says("#general", "the deploy is red")
+    channel = world.slack.channel("#general").id
+    client = AsyncWebClient(world.slack.bot_token, base_url=world.slack.api_url)
+    await client.agents_sessions_setStatus(channel_id=channel, thread_ts=root, status="processing")
+    await world.ask("#general", "@bot what do we do?", thread_ts=root)
+    session = world.slack.agent_thread("#general", root).session
+    assert session is not None
+    assert session.status == "active"
 
 
 async def test_messages_of_other_apps_are_read(world: World) -> None:
