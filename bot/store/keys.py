@@ -161,8 +161,9 @@ class Keys:
 
     def family(self, key: str) -> Family | None:
         """The family of a key; None for a key that is not ours."""
-        prefix, _, rest = key.partition(":")
-        return FAMILIES.get(rest.partition(":")[0]) if prefix == "{" + self.prefix + "}" else None
+        start = self.name("")
+        rest = key.removeprefix(start)
+        return FAMILIES.get(rest.partition(":")[0]) if key.startswith(start) else None
 
     def escaped(self, pattern: str) -> str:
         """A pattern for SCAN; the prefix is matched literally."""
@@ -170,7 +171,7 @@ class Keys:
 
     def set_aside(self, key: str) -> str:
         """The name under which a key of the wrong type is set aside."""
-        return self.name("corrupt", key.partition(":")[2])
+        return self.name("corrupt", key.removeprefix(self.name("")))
 
     @property
     def ready(self) -> str:

@@ -163,6 +163,16 @@ async def test_shards_spread_over_a_cluster(redis_cluster: RedisCluster) -> None
                 await store.redis.delete(*names)
 
 
+async def test_a_corrupt_key_of_a_shard_is_set_aside(urls: str) -> None:
+    async with opened(urls, 6) as shards:
+        store = shards.of("T1")
+        await store.redis.set(store.keys.ready, "corrupt")
+        assert (await store.inbox.deliver(message_in("T1"))).new
+        assert await answered(store) == {"T1": ["of T1"]}
+        assert await store.redis.get(store.keys.name("corrupt", "ready")) == "corrupt"
+        assert store.keys.set_aside(store.keys.ready) == f"{{bot:{store.number}}}:corrupt:ready"
+
+
 # The limits of a deployment
 
 
