@@ -15,7 +15,7 @@ from bot.store import ChannelSettings, Claim, Feedback, Store
 from bot.store.inbox import Inbox
 from bot.store.inbox_part import RECORD_BYTES, Bounds
 from bot.store.jobs import ask
-from bot.store.keys import FAMILIES
+from bot.store.keys import FAMILIES, Keys
 from bot.store.routing import Routing
 from bot.store.steps import Step
 from tests.store.builders import conversation, deliver, message, take_all, take_one, thread
@@ -255,6 +255,13 @@ async def test_a_full_inbox_still_takes_a_stop(store: Store) -> None:
     [claim] = await take_all(store)
     await store.inbox.settle(claim)
     assert (await store.inbox.deliver(message("1.3"))).new
+
+
+def test_the_keys_of_a_shard_have_their_families() -> None:
+    keys = Keys("bot").of_shard(3, 8)
+    assert keys.family(keys.ready) is FAMILIES["ready"]
+    assert Keys("bot").family(keys.ready) is None
+    assert keys.set_aside(keys.ready) == "{bot:3}:corrupt:ready"
 
 
 def test_every_family_documents_its_bound() -> None:
