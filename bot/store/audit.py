@@ -6,19 +6,24 @@ It holds ids, names, hashes and times; never arguments, results or other texts.
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.errors import StoreUnavailable
 from bot.models import decode, encode
 from bot.store.connection import Connection
+from bot.store.corrupt import read_each
 from bot.store.keys import Keys
 
 DAY = 24 * 3600
 READ_AT_ONCE = 500
 ATTEMPTS = 50
 """Two processes may append at the same time; one of them retries."""
+
+
+Entry = tuple[str, dict[str, str]]
+"""An entry of the stream: its id and its fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +136,41 @@ class AuditTrail:
     async def read(self) -> AsyncIterator[StoredLine]:
         """All lines, oldest first. The hash before the first one is not checked: older lines may be
         gone."""
-        start, before = "-", None
+        start, before, is_sound = "-", None, True
+        held: StoredLine | None = None
         while entries := await self._page(start):
-            for id, fields in entries:
-                text, stored = fields["line"], fields["hash"]
-                fits = before is None or chained(before, text) == stored
-                yield StoredLine(decode(AuditLine, text), stored, fits)
-                before, start = stored, f"({id}"
+            start = f"({entries[-1][0]}"
+            sound = dict(read_each(self._keys.audit, range(len(entries)), _parser(entries)))
+            for number in range(len(entries)):
+                if number not in sound:  # a foreign entry: the lines around it do not fit
+                    held, is_sound = held and replace(held, fits=False), held is not None
+                    continue
+                line, text, stored = sound[number]
+                if held:
+                    yield held
+                fits = is_sound and (before is None or chained(before, text) == stored)
+                held, before, is_sound = StoredLine(line, stored, fits), stored, True
+        if held:
+            yield held
 
     async def head_fits(self, newest: str) -> bool:
         """Whether `newest` is the hash of the line that was appended last."""
         return (await self._connection.execute("GET", self._keys.audit_head) or "") == newest
 
-    async def _page(self, start: str) -> list[tuple[str, dict[str, str]]]:
+    async def _page(self, start: str) -> list[Entry]:
         command = ("XRANGE", self._keys.audit, start, "+", "COUNT", READ_AT_ONCE)
-        reply: list[tuple[str, dict[str, str]]] = await self._connection.execute(*command)
+        reply: list[Entry] = await self._connection.execute(*command)
         return reply
+
+
+def _parser(entries: Sequence[Entry]) -> Callable[[int], tuple[AuditLine, str, str]]:
+    """Reads one of the entries: a line, its text, and its hash."""
+
+    def parse(number: int) -> tuple[AuditLine, str, str]:
+        fields = entries[number][1]
+        return decode(AuditLine, fields["line"]), fields["line"], fields["hash"]
+
+    return parse
 
 
 def _chain(before: str, texts: Iterable[str]) -> tuple[list[str], str]:

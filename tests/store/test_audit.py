@@ -131,6 +131,18 @@ async def test_a_changed_line_is_detected(store: Store) -> None:
     assert problem.startswith("broken")
 
 
+@pytest.mark.parametrize("after", [0, 2, 4])
+async def test_a_foreign_entry_is_detected_and_the_lines_are_read(store: Store, after: int) -> None:
+    for number in range(5):
+        if number == after:
+            await store.connection.execute("XADD", store.keys.audit, "*", "garbage", "{")
+        if number < 4:
+            await store.audit.append(replace(LINE, call_id=f"call_{number}"))
+    lines, problem = await read(store)
+    assert [line.call_id for line in lines] == [f"call_{n}" for n in range(4)]
+    assert problem.startswith("broken")
+
+
 async def test_old_lines_are_dropped(redis_url: str) -> None:
     async with open_store(redis_url, prefix="audit-old", audit_days=1) as store:
         old = f"{int((time.time() - 3 * 24 * 3600) * 1000)}-0"
