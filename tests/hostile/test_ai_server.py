@@ -314,14 +314,14 @@ async def test_the_person_gets_an_error_and_the_next_question_is_answered(
     ):
         root = await world.ask("#general", "@bot one")
         # From now on the server answers without end.
-        client = network_engine(world).native._api.client
-        honest, client.base_url = client.base_url, url
+        direct = network_engine(world).native._api._direct
+        honest, direct._base = direct._base, url.rstrip("/")
         alice = world.slack.user("alice")
         await alice.says("#general", "two", thread_ts=root)
         await world.rests("#general", root)
         answered = await world.replies("#general", root, 2)
         assert WORDS["answer_too_large"] in answered[-1]
-        client.base_url = honest
+        direct._base = honest
         await alice.says("#general", "three", thread_ts=root)
         await world.rests("#general", root)
         assert "three" in (await world.replies("#general", root, len(answered) + 1))[-1]

@@ -24,7 +24,7 @@ from bot.slack.markdown.escape import escape_mrkdwn
 from bot.slack.markdown.growing import GrowingAnswer, Visible
 from bot.slack.markdown.plain import plain
 from bot.slack.markdown.render import blocks, fallback
-from bot.slack.markdown.sanitize import sanitize
+from bot.slack.markdown.sanitize import _remembered, sanitize
 from bot.slack.markdown.sources import with_sources
 from bot.slack.markdown.split import parts
 from bot.slack.markdown.stable import stable_prefix
@@ -200,12 +200,14 @@ TRIES = 10
 
 
 def steps(function: Callable[[str], object], text: str) -> int:
+    _remembered.cache_clear()
     with counted() as count:
         function(text)
     return count.steps
 
 
 def cpu_seconds(function: Callable[[str], object], text: str) -> float:
+    _remembered.cache_clear()
     begun = time.thread_time()
     function(text)
     return time.thread_time() - begun
