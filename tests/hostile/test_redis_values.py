@@ -17,6 +17,7 @@ from bot.store.keys import FAMILIES
 from bot.store.records import decode_line, encode_plain
 from bot.telemetry.log import describe
 from tests.fakes.openai import held
+from tests.store.test_audit import LINE
 from tests.world import PATIENCE, World, wait_until
 
 OTHER_TYPES = {
@@ -86,7 +87,7 @@ async def test_a_long_thread_of_others_is_kept_in_part_and_a_mention_at_its_end_
 LOGGED = {
     *("ready", "later", "pulse", "epoch", "dead", "idle", "orphans", "settings", "inbox"),
     *("speakers", "overheard", "edited", "conversation", "record", "feedback", "pace"),
-    *("usage", "spent"),
+    *("usage", "spent", "audit"),
 }
 """Families with structured content. In the others any text is valid, or they do not exist while a
 thread is idle."""
@@ -150,8 +151,16 @@ async def clear(redis: Any, type_: str, name: str) -> None:
         await redis.srem(name, GARBAGE)
     elif type_ == "zset":
         await redis.zrem(name, GARBAGE)
+    elif type_ == "stream":
+        await _clear_stream(redis, name)
     elif type_ == "string" and await redis.get(name) == GARBAGE:
         await redis.delete(name)
+
+
+async def _clear_stream(redis: Any, name: str) -> None:
+    for entry, fields in await redis.xrange(name):
+        if "garbage" in fields:
+            await redis.xdel(name, entry)
 
 
 async def use_everything(world: World, root: str) -> None:
@@ -172,6 +181,13 @@ async def use_everything(world: World, root: str) -> None:
     await store.routing.edited(thread, root)
     await store.archive.orphans(100, now)
     await store.archive.idle(2.0, 100)
+    await store.audit.append(LINE)
+    _ = [line async for line in store.audit.read()]
+    await store.installations.find(thread.team_id)
+    await store.workspaces.newest(thread.team_id)
+    await store.hold.is_on()
+    await store.sealed.names("credential")
+    await store.flags.is_free("flag")
     await world.slack.settled(PATIENCE)
 
 
