@@ -309,8 +309,9 @@ def output_of(deployment: Deployment, body: dict[str, Any]) -> str:
     if body["object"] == "response":
         items = body["output"]
     else:
-        messages = deployment.fake.threads[body["thread_id"]].messages
-        items = [message for message in messages if message["run_id"] == body["id"]]
+        fake = deployment.fake
+        thread = {**fake.deleted_threads, **fake.threads}[body["thread_id"]]
+        items = [message for message in thread.messages if message["run_id"] == body["id"]]
     parts = [part for item in items for part in item.get("content") or ()]
     texts = [part["text"] for part in parts if "text" in part]
     return "\n\n".join(text if isinstance(text, str) else text["value"] for text in texts)

@@ -110,6 +110,7 @@ class State:
         self.requests: list[Request] = []
         self.conversations: dict[str, Conversation] = {}
         self.threads: dict[str, Thread] = {}
+        self.deleted_threads: dict[str, Thread] = {}
         self.responses: dict[str, Work] = {}
         self.runs: dict[str, Work] = {}
         self.files: dict[str, StoredFile] = {}

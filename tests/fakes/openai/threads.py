@@ -60,7 +60,7 @@ class Threads:
 
     async def delete(self, request: web.Request) -> web.Response:
         thread = find_thread(self._state, request)
-        del self._state.threads[thread.id]
+        self._state.deleted_threads[thread.id] = self._state.threads.pop(thread.id)
         for run_id in thread.runs:
             self._state.runs[run_id].finish(Answer(status="cancelled"))
         deleted = {"id": thread.id, "object": "thread.deleted", "deleted": True}
