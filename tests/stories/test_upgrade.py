@@ -3,6 +3,7 @@
 `tests/data/previous_version/README.md` says what each thread of the recordings is about.
 """
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ TIMING = Timing(
     worker=replace(WORKER, lifetime=3.0, stray_after=0.5),
     store=StoreTiming(restore_check=0.1),
     throttle=THROTTLE,
-    engine=replace(ENGINE, read_timeout=5.0),
+    engine=replace(ENGINE, read_timeout=5.0, lock_pause=1.0),
     answer=ANSWER,
 )
 NAMES = [
@@ -113,6 +114,8 @@ async def test_a_busy_bot_is_upgraded(upgraded: World, recording: Recording) -> 
     await _runs_are_followed(world, recording)
     for name in ("stopping", "resetting"):
         await world.rests(*recording.threads[name])
+    if recording.engine == "responses":
+        await _second_run_is_refused(world)
     world.fake.finish()
     for name in recording.threads:
         await world.rests(*recording.threads[name])
@@ -139,6 +142,18 @@ async def _runs_are_followed(world: World, recording: Recording) -> None:
         return all(any(run in path for path in paths) for run in runs)
 
     await wait_until(all_are)
+
+
+async def _second_run_is_refused(world: World) -> None:
+    """Wait until the server has just refused a run in a conversation in which one is running whose
+    id was lost. It would take one from a worker that has looked for the answer just before it came.
+    """
+
+    async def is_refused() -> bool:
+        runs = [r for r in world.fake.requests if (r.method, r.path) == ("POST", "/responses")]
+        return bool(runs) and runs[-1].status == 400 and time.time() - runs[-1].time < 0.3
+
+    await wait_until(is_refused)
 
 
 def _texts(world: World, recording: Recording, name: str) -> list[str]:
