@@ -6,7 +6,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the program; Ctrl-C ends it without a traceback also while it is being imported."""
+    """Run the program; Ctrl-C ends it without a traceback, even while it is being imported."""
     try:
         from bot.cli.main import main as run
 

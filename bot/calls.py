@@ -51,7 +51,7 @@ class FunctionOutput:
     call: FunctionCall
     text: str
     approved: bool = False
-    """Of a call that the AI server makes itself: whether it may. Otherwise `text` says why not."""
+    """For a call that the AI server makes: whether it may be made. If not, `text` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +91,11 @@ class ConnectedAccounts(Protocol):
     """People's own accounts at tool servers."""
 
     async def connected(self, team_id: str, user_id: str) -> list[str]:
-        """The servers at which the person has one."""
+        """The servers at which the person has an account."""
         ...
 
     async def disconnect(self, team_id: str, user_id: str, server: str) -> bool:
-        """Revoke and forget it. Returns whether there was one."""
+        """Revoke and forget the account. Returns whether there was one."""
         ...
 
     async def confirm(self, team_id: str, user_id: str, code: str) -> str:

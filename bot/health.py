@@ -15,7 +15,7 @@ from bot.telemetry import metrics
 PROBE_SECONDS = 2.0
 
 Probe = Callable[[], Awaitable[bool | str]]
-"""Whether a dependency works; a text: it works in part, and this is what is down."""
+"""Whether a dependency works. A text means that it works in part, and names what is down."""
 
 
 def add_routes(

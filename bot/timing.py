@@ -197,10 +197,10 @@ class RecordTiming:
     """The upkeep of records."""
 
     check: float = 10.0
-    """How often the memory of Redis is looked at."""
+    """How often the memory of Redis is checked."""
     squeeze: float = 600.0
     rested: float = 86400.0
-    """How long a conversation rests until its record is shortened."""
+    """How long a conversation is idle before its record is shortened."""
     batches: int = 100
     """Batches of records at one time; the rest follows the next time."""
     pause: float = 0.1

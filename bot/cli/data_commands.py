@@ -81,7 +81,7 @@ def retry(ids: tuple[str, ...], every: bool) -> None:
 @click.argument("ids", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All of them.")
 def drop(ids: tuple[str, ...], every: bool) -> None:
-    """Delete dead letters for good."""
+    """Delete dead letters permanently."""
     from bot.cli import dead as dead_
 
     _report_unknown(
@@ -133,10 +133,10 @@ def audit(as_csv: bool, as_json: bool, verify: bool) -> None:
     help="Delete older backups in the folder, unless a legal hold is on.",
 )
 def backup(target: Path, keep_days: int | None) -> None:
-    """Write all data of the bot to a new file, while it goes on working.
+    """Write all data of the bot to a new file, while it keeps running.
 
-    In an existing folder the file is named by the time. It holds what people said: keep it as safe
-    as Redis.
+    In an existing folder the file is named after the current time. It holds what people said: keep
+    it as safe as Redis.
     """
     from bot.cli import backup as backup_
 
@@ -180,7 +180,7 @@ def begin_hold() -> None:
 
 @hold.command(name="end")
 def end_hold() -> None:
-    """Delete again, beginning with what was kept."""
+    """Allow deletions again, and carry out those that were kept."""
     from bot.cli import hold as hold_
 
     click.echo(asyncio.run(hold_.end(settings.load())))

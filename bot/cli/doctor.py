@@ -24,7 +24,7 @@ from bot.settings import Settings
 from bot.tools.config import load_tools
 
 CHECK_SECONDS = 40.0
-"""After that a check that hangs is given up."""
+"""A check that takes longer is given up."""
 NOT_IN_A_RELEASE = ("webhook", "worker", "port", "health port")
 """Checks that a first deploy cannot pass yet: its processes and their machine do not exist."""
 LENIENT_IN_A_RELEASE = ("redis",)
@@ -74,7 +74,7 @@ async def examine_and_repair(
 async def examine(env_file: Path | None, *, url: str, release: bool, report: Report) -> list[Line]:
     """Run all checks, `report` each finding at once, and return them all.
 
-    With `release` it judges as a first deploy needs it: see the two constants above.
+    With `release` it is as lenient as a first deploy needs: see the two constants above.
     """
     lines = [Line("settings", look_at_settings(env_file))]
     report(lines[0])
@@ -108,7 +108,7 @@ async def examine(env_file: Path | None, *, url: str, release: bool, report: Rep
 
 
 def _own_tools(settings: Settings) -> tuple[str, ...]:
-    """Our own tools that are offered; a wrong file is the finding of another check."""
+    """Our own tools that are offered; another check reports a wrong file."""
     try:
         return load_tools(settings.bot_tools).own
     except ConfigError:
@@ -116,7 +116,7 @@ def _own_tools(settings: Settings) -> tuple[str, ...]:
 
 
 async def run(checks: Sequence[Check], report: Report, lenient: Collection[str] = ()) -> list[Line]:
-    """Run the checks in order; a check of which one that it needs has failed is skipped.
+    """Run the checks in order; a check is skipped if one that it needs has failed.
 
     A failure of the `lenient` ones is reported as a warning.
     """

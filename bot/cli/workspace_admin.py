@@ -39,7 +39,7 @@ class Row:
     failures: int
     seen_at: float
     own: tuple[str, ...]
-    """The names of the settings it has of its own."""
+    """The names of the workspace's own settings."""
 
 
 async def fetch(loaded: Settings) -> list[Row]:

@@ -23,7 +23,7 @@ LONGEST_NAME = 80
 
 
 class Rule(BaseModel, frozen=True, extra="forbid"):
-    """A regular expression; upper and lower case count as equal unless it says `(?-i)`."""
+    """A regular expression; case is ignored unless it says `(?-i)`."""
 
     pattern: str
 

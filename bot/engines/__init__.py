@@ -39,8 +39,9 @@ class RunRequest:
     files: Mapping[str, Sequence[Attachment]] = field(default_factory=dict)
     """The files of the messages by their ts; empty where the engine `appends`."""
     restarted: bool = False
-    """A run for some of the messages was cancelled on this conversation. Where something of it is
-    left there, `start` raises ConversationGone."""
+    """A run for some of the messages was cancelled on this conversation. If part of that run is
+    left there, `start` raises ConversationGone.
+    """
     functions: tuple[FunctionSpec, ...] = ()
     """The functions of all channels, so that the list is always the same (for prompt caches)."""
     hosted: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
@@ -150,7 +151,7 @@ class Engine(Protocol):
     async def retract(
         self, conversation: Conversation, history: Sequence[Record], ts: str, *, again: bool
     ) -> None:
-        """Delete the message of a person with this `ts`; `history` is our record with it."""
+        """Delete a person's message with this `ts`; `history` is our record, which contains it."""
         ...
 
     async def delete(self, conversation_id: str) -> None:

@@ -138,7 +138,7 @@ class Following:
             return await self.fetch()
         except DependencyDown as error:
             if error.certain or error.reason == "connection_lost":
-                self.watch.doubt()  # a slow response or a single 500 is no sign of a restart
+                self.watch.doubt()  # a slow response or a single 500 is not a sign of a restart
             raise
 
     def _check(self) -> None:

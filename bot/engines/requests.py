@@ -77,7 +77,7 @@ class Requests:
                     self._refused.add(field)
 
     def _reduce(self, error: RunFailed, body: Json, sent: Json) -> None:
-        """Remember what to leave out of the tools. Raises the error if they are not its cause."""
+        """Remember which tools to leave out. Raises the error if the tools are not its cause."""
         reduction = _find_reduction(error, sent)
         if reduction is None:
             raise error
@@ -102,8 +102,9 @@ REDUCTIONS: Mapping[str, Callable[[Json], Json]] = {
     "only_functions": _only_functions,
     "no_tools": _no_tools,
 }
-"""What is left of the tools for a server that refuses them, from the most on. The last one is for
-models that know no tools, and for invalid schemas."""
+"""Reduced sets of tools for a server that refuses the full set, the largest first. The last one is
+for models that know no tools, and for invalid schemas.
+"""
 
 
 def _find_reduction(error: RunFailed, sent: Json) -> str | None:

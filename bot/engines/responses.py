@@ -41,7 +41,7 @@ REOPENED_AT_ONCE = 8
 """Streams that are reopened concurrently: a worker that takes over a thousand runs polls all of
 them before most streams begin."""
 LOST = frozenset({"run_not_found", "run_lost"})
-"""Reasons of failures in which the conversation may hold the answer all the same."""
+"""Reasons of failures after which the conversation may still hold the answer."""
 NOT_CANCELLABLE = frozenset({400, 404, 409})
 
 

@@ -38,8 +38,9 @@ class Watch:
             self._seen, self._since = seen, time.monotonic()
 
     def doubt(self) -> None:
-        """Note that the server broke a connection or was down. What the run showed before that
-        says nothing: its patience begins again."""
+        """Note that the server broke a connection or was down. Earlier progress no longer counts:
+        the patience begins again.
+        """
         self.doubtful = True
         self._since = time.monotonic()
 

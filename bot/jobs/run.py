@@ -175,7 +175,7 @@ async def deletion_failed(turn: Turn, services: Services, message: Message) -> N
 async def _forget(
     turn: Turn, services: Services, user_id: str, found: Sequence[Conversation]
 ) -> Forgotten:
-    """Delete conversations. Tell a person who has to wait for running answers to end."""
+    """Delete conversations. Inform a person whose deletion has to wait for running answers."""
 
     async def explain(_: bool) -> bool:
         await services.direct_messages.send(user_id, texts.BUSY)

@@ -87,7 +87,7 @@ class Group:
             await asyncio.sleep(period)
 
     async def _attend(self) -> set[str]:
-        """All workers that attend, we among them; none while the server is down."""
+        """All workers on the roster, including this one; none while the server is down."""
         found = await asyncio.gather(*map(self._attend_at, self._group.rosters))
         return {name for names in found for name in names}
 
@@ -203,7 +203,7 @@ async def open_workers(
     accounts: Accounts,
     receiving: Receiving,
 ) -> AsyncIterator[Workers]:
-    """The workers at work; a single shard needs no share. On exit they hand unfinished work
+    """The running workers; a single shard needs no share. On exit they hand unfinished work
     over."""
     async with AsyncExitStack() as stack:
         common = await stack.enter_async_context(

@@ -31,7 +31,7 @@ from bot.tools.connect_site import ConnectSite
 
 @dataclass(frozen=True, slots=True)
 class WebPart:
-    """The part at work; `is_connected` says so of the socket, in Socket Mode."""
+    """The running web part; in Socket Mode `is_connected` is the state of the socket."""
 
     settings: Settings
     shards: Shards

@@ -93,7 +93,7 @@ async def open_common(
 
 @asynccontextmanager
 async def open_work(common: Common, store: Store) -> AsyncIterator[WorkPart]:
-    """The worker of one shard at work. On exit it hands unfinished work over."""
+    """The running worker of one shard. On exit it hands unfinished work over."""
     settings, timing, workspaces = common.settings, common.timing, common.workspaces
     model = _default_model(settings)
     engine = GuardedEngine(common.opened, store.circuits, model)

@@ -98,7 +98,7 @@ def _check_list(texts: tuple[str, ...], found: list[Address]) -> None:
 
 
 def _place(text: str, address: Address) -> tuple[object, ...]:
-    """What tells two servers apart: not the database, the user or the password."""
+    """What distinguishes two servers: not the database, the user or the password."""
     if not address.hosts:
         return (urlsplit(text).path,)
     hosts = sorted((host.lower(), port) for host, port in address.hosts)

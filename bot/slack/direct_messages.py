@@ -14,7 +14,7 @@ UNKNOWN_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "unsuppor
 
 
 class DirectMessages:
-    """Sends direct messages. Raises Retry, and Undeliverable if Slack refuses them for good."""
+    """Sends direct messages. Raises Retry, and Undeliverable if Slack refuses them permanently."""
 
     def __init__(self, client: AsyncWebClient) -> None:
         self._client = client

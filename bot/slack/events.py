@@ -93,8 +93,7 @@ class Listeners:
         await self._receive(event, body, context, "mention")
 
     async def message(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
-        """Handle a message in a channel of the bot: a DM, a mention, a reply, or none of its
-        business."""
+        """Handle a message in a channel of the bot: a DM, a mention, a reply, or none of them."""
         if event.get("subtype") == "message_changed":
             await self._changes.changed(event, installation(context), event_id(body))
             return

@@ -136,7 +136,7 @@ class Install:
         calls.append(now)
 
     async def _exchange(self, code: str) -> Installation:
-        """The installation that a code stands for; Slack confirms whose token it is."""
+        """Exchange a code for the installation; Slack confirms whose token it is."""
         try:
             answer = await exchange(
                 self._client, self._settings, code=code, redirect_uri=self._url + CALLBACK_PATH

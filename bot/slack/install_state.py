@@ -33,7 +33,7 @@ class InstallStates:
         return f"{head}.{self._sign(head, browser)}"
 
     def is_valid(self, state: str, browser: str) -> bool:
-        """Whether we issued the state to this browser lately."""
+        """Whether we issued the state to this browser recently."""
         found = _STATE.fullmatch(state)
         if not found or not browser:
             return False

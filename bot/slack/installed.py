@@ -27,7 +27,7 @@ SEEN_SECONDS = 400 * 86400
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """All that the store has of one workspace; with another one its objects are made again."""
+    """What the store holds about one workspace; if it changes, its objects are rebuilt."""
 
     installed_at: float
     version: WorkspaceVersion

@@ -22,7 +22,7 @@ ACCESS = frozenset({"team_access_granted", "team_access_revoked"})
 EVENTS = tuple(sorted(REMOVALS | ACCESS))
 """Subscribed to only where workspaces install the bot themselves."""
 SAME_MOMENT = 2.0
-"""Slack's times are in whole seconds: so close to the installation, its token decides."""
+"""Slack's times are whole seconds: for events this close to the installation, its token decides."""
 
 Payload = Mapping[str, Any]
 
@@ -90,7 +90,7 @@ class Lifecycle:
 
 
 def _time(body: Payload) -> float:
-    """Slack's time of an event. Raises Retry without it: nothing may be deleted by guess."""
+    """Slack's time of an event. Raises Retry without it: nothing may be deleted on a guess."""
     found = body.get("event_time")
     if not isinstance(found, int | float):
         raise Retry("event_without_time")

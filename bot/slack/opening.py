@@ -39,14 +39,14 @@ async def open_workspaces(
 
 
 def find_lifecycle(workspaces: Workspaces, shards: Shards, client: SlackClient) -> Lifecycle | None:
-    """What handles the events about installations; None where there are none."""
+    """The handler of events about installations; None without installations."""
     if not isinstance(workspaces, InstalledWorkspaces):
         return None
     return Lifecycle(shards, workspaces, client)
 
 
 def find_shared_channels(workspaces: Workspaces) -> SharedChannels | None:
-    """What finds the other workspaces of a Slack Connect channel; None where there are none."""
+    """The finder of the other workspaces of a Slack Connect channel; None without installations."""
     return SharedChannels(workspaces) if isinstance(workspaces, InstalledWorkspaces) else None
 
 

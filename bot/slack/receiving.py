@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 FEW = 8
-"""So many requests are no burst. Some take long, because they call Slack."""
+"""Up to this many requests are not a burst. Some take long, because they call Slack."""
 
 
 class Receiving:

@@ -1,7 +1,7 @@
 """Slack as a source for the model: threads, canvases and the search, as the asker may see them.
 
 All methods return text for the model, and raise ValueError with the reason why not. Slack's terms
-forbid to keep the results.
+forbid keeping the results.
 """
 
 import asyncio
@@ -124,7 +124,7 @@ class SlackSource:
         return [each for each in messages if str(each.get("channel_id") or "") not in hidden]
 
     async def _check_people(self, viewer: Viewer) -> None:
-        """Refuse guests and outsiders, and people whom Slack does not tell about."""
+        """Refuse guests and outsiders, and people about whom Slack says nothing."""
         for user_id in viewer.authors:
             person = await self._people.find(user_id)
             if person is None or person.is_guest or person.is_bot:

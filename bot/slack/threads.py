@@ -89,8 +89,9 @@ class Threads:
         )
 
     async def _close_session(self, thread: Thread) -> None:
-        """End what a turn has left that nothing resumes: its Redis has lost all data. A turn that
-        reads the thread has not begun its own session yet, or begins it again."""
+        """End what was left in Slack by a turn that nothing resumes, because Redis has lost all
+        data. A turn that reads the thread has not begun its own session yet, or begins it again.
+        """
         try:
             with slack_errors():
                 await self._client.agents_sessions_setStatus(

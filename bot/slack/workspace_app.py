@@ -139,7 +139,7 @@ def _create_app(workspace: Workspace) -> WorkspaceApp:
 
 
 async def _report(error: Exception, body: Mapping[str, Any]) -> BoltResponse | None:
-    """Log the error of a listener, and refuse an interaction that makes no sense."""
+    """Log the error of a listener, and refuse a malformed interaction."""
     if body.get("type") in INTERACTIONS and isinstance(error, ValueError | KeyError):
         log.warning("interaction_malformed", kind=body["type"], where=_where(error))
         return BoltResponse(status=400)

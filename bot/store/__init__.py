@@ -149,7 +149,7 @@ class Store:
         await self.connection.execute("PING")
 
     async def server_id(self) -> str:
-        """What tells the server from others, until it restarts."""
+        """What distinguishes the server from others, until it restarts."""
         info = await self.connection.execute("INFO", "server")
         return str(info.get("run_id", ""))
 

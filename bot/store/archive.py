@@ -128,7 +128,7 @@ class Archive:
         return _by_person({name: who for name, who in waiting.items() if who not in left})
 
     async def forget_confirmed(self, confirmed: Confirmed) -> None:
-        """The person knows."""
+        """Record that the person was informed."""
         await self._connection.execute("HDEL", self._keys.unconfirmed, *confirmed.names)
 
     async def runs(self, orphan: Orphan) -> list[str]:
@@ -138,7 +138,7 @@ class Archive:
         return found
 
     async def has_orphans(self, ending: str) -> bool:
-        """Whether there are orphans of an engine whose name ends so."""
+        """Whether there are orphans of an engine whose name has this ending."""
         cursor = "0"
         while True:
             cursor, found = await self._connection.execute(

@@ -1,9 +1,9 @@
 """Backups: all data of the bot in a file, and back into an empty Redis.
 
-The bot may go on working meanwhile. All keys of a thread are read by one script, so each thread is
+The bot may keep running meanwhile. All keys of a thread are read by one script, so each thread is
 as it was at one moment. The keys that span threads (idle conversations, usage) are read after all
-threads, so they lack none that is in the file; what they name beyond it is skipped by those who
-read them. Places in the stream of ready threads are not in the file: they are recovered.
+threads, so they name every thread in the file; readers skip what they name beyond it. Places in the
+stream of ready threads are not in the file: they are recovered.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -154,7 +154,7 @@ class Backup:
         return Line(key, type_, self._expiry(ttl), values, more=shared)
 
     async def _write_audit(self, writer: Writer) -> None:
-        """The audit trail up to its head of this moment: what is appended later would not fit."""
+        """The audit trail up to its head of this moment: later lines would break the chain."""
         head = await self._connection.execute("GET", self._keys.audit_head)
         if not head:
             return

@@ -18,13 +18,13 @@ from bot.telemetry import audit_log
 
 
 def read_time(value: str) -> float:
-    """When a hold began; 0.0 if the value is corrupt: the hold is on all the same."""
+    """When a hold began; 0.0 if the value is corrupt: the hold is on nevertheless."""
     found = read_each("hold", [value], float)
     return found[0][1] if found else 0.0
 
 
 def record_deletion(order: Message, what: str, *, held: bool) -> None:
-    """Write to the audit log that a person's order to delete something was carried out or kept."""
+    """Write to the audit log that a person's request for a deletion was carried out or kept."""
     outcome = "held" if held else "done"
     audit_log.record_message("deletion", order, what=what, outcome=outcome)
 
@@ -61,23 +61,23 @@ class LegalHold:
         return bool(await self._connection.execute("SET", self._keys.hold, now, "NX"))
 
     async def end(self) -> bool:
-        """End the hold; False if there is none. `carry_out` then does what was kept."""
+        """End the hold; False if there is none. `carry_out` then handles the kept requests."""
         return bool(await self._connection.execute("DEL", self._keys.hold))
 
     async def keep(self, order: Message) -> None:
-        """Keep an order to delete something: of the kind `retract`, `reset` or `errand`."""
+        """Keep a request to delete something: of the kind `retract`, `reset` or `errand`."""
         name = f"{order.thread.key}:{order.kind}:{order.event_id or order.ts}"
         await self._connection.execute("HSET", self._keys.held, name, encode(order))
 
     async def kept(self) -> list[Message]:
-        """The orders that are kept."""
+        """The requests that are kept."""
         return [order for _, order in await self._read()]
 
     async def carry_out(self) -> int:
-        """Carry out the orders that were kept; the caller knows that the hold has ended.
+        """Carry out the requests that were kept; the caller knows that the hold has ended.
 
-        Returns their number. An order for a busy thread stays until the next call. After a crash
-        orders may be given twice, which changes nothing.
+        Returns their number. A request for a busy thread stays until the next call. After a crash
+        requests may be carried out twice, which changes nothing.
         """
         done = [name for name, order in await self._read() if await self._carry_out(order)]
         if done:

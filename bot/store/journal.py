@@ -301,4 +301,4 @@ class Turn:
 
 
 def _ignore(_: Interrupt) -> None:
-    """For who takes no interrupts."""
+    """For callers that take no interrupts."""

@@ -419,7 +419,7 @@ class Keys:
         return self.name("doctor")
 
     def bucket(self, name: str) -> str:
-        """Time stamp of a token bucket."""
+        """Timestamp of a token bucket."""
         return self.name("pace", name)
 
     def places(self, name: str) -> str:

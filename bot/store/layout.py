@@ -17,7 +17,7 @@ HOW_TO = "see docs/how-to/many-workspaces.md, Change the number of shards"
 
 
 class WrongLayout(StoreUnavailable):
-    """The data of this server is spread in another way; the text says how, and what to do."""
+    """The data of this server is spread differently; the text says how, and what to do."""
 
     def __init__(self, variable: str, problem: str) -> None:
         super().__init__(f"{variable} {problem}")
@@ -65,7 +65,7 @@ class Layout:
             raise compare(str(found), self._note)
 
     async def need_own(self) -> None:
-        """Raises WrongLayout if another address of the list has led to this server since."""
+        """Raises WrongLayout if another address of the list also leads to this server."""
         if await self._connection.execute("GET", self._keys.shards) != self._note:
             _, place = _read(self._note)
             raise WrongLayout("REDIS_URL", f"names one server twice: address {place} and another")

@@ -1,8 +1,8 @@
 """Where the keys of a backup belong in another number of shards.
 
-Most keys name their workspace, and some hold a value of each workspace: those are split. What is of
-no workspace goes to all shards, or to the first one. No key is dropped but the marks of event ids,
-which name none: every message also has a mark of its place.
+Most keys name their workspace, and some hold a value of each workspace: those are split. What
+belongs to no workspace goes to all shards, or to the first one. The only keys that are dropped are
+those of event ids, which name no workspace: every message is also known by its place.
 """
 
 from collections import defaultdict
@@ -122,7 +122,7 @@ class Placement:
         return shard_of(id, self._count)
 
     def _place_of(self, read_team: Callable[[], str]) -> int:
-        """The shard of a workspace; what no code of ours can read is kept in the first one."""
+        """The shard of a workspace; what our code cannot read is kept in the first one."""
         try:
             return self._of(read_team())
         except ValueError:
@@ -156,7 +156,7 @@ class Placement:
         for number, lines in self._audit.items():
             before, last = "", (0, 0)
             for at, text, fits in sorted(lines):
-                # A line that did not fit the one before it shall not fit here either.
+                # A line that did not fit the one before it must not fit here either.
                 before = chained(before if fits else "broken", text)
                 last = max(at, (last[0], last[1] + 1))
                 entry = [f"{last[0]}-{last[1]}", ["line", text, "hash", before]]

@@ -1,7 +1,8 @@
-"""The memory that records take: measured, reduced where conversations rest, freed when it is full.
+"""The memory that records take: measured, reduced where conversations are idle, freed when it is
+full.
 
 The texts of a record serve to rebuild a conversation, for titles and for exports. Where they are
-gone, a rebuild reads Slack's thread instead. So they are what a full Redis gives up first.
+gone, a rebuild reads Slack's thread instead. So a full Redis gives them up first.
 """
 
 import asyncio

@@ -4,7 +4,7 @@ A line is JSON: `role`, `ts` and `user_id`, which scripts read, and `z`: the res
 JSON, compressed (raw deflate) and in base 85. A line without `z` is a plain `Record`: that is how
 version 0.1 writes all lines, and how short ones stay. Version 0.1 keeps lines with `z`, and removes
 them with their person, but cannot rebuild a conversation that has some. So none is written until no
-worker of that version has run for a day; `WORKER_FORMAT` tells which ones read both.
+worker of that version has run for a day; `WORKER_FORMAT` says which ones read both.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ def decode_line(line: str) -> Record:
 
 
 def shorten(record: Record) -> Record:
-    """The line of a conversation that rests: of long texts their start and end.
+    """The line of an idle conversation: of long texts the start and end are kept.
 
     What people wrote stays, because deletions on the AI server are found by it.
     """

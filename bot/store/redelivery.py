@@ -19,7 +19,7 @@ from bot.telemetry.log import log
 REMEMBERED = 1_000
 REMEMBERED_SECONDS = 300.0
 SELDOM = 10
-"""How much less often Redis is asked while nothing is remembered."""
+"""How much less often Redis is asked while there is nothing to redeliver."""
 
 Deliver = Callable[[], Awaitable[object]]
 
@@ -61,7 +61,7 @@ class Redelivery:
             await self._pause()
 
     async def _pause(self) -> None:
-        """Until the next look, which comes seldom while there is nothing to deliver again."""
+        """Seconds until the next check, which is rare while there is nothing to deliver again."""
         pause, now = self._connection.timing.restore_check, time.monotonic()
         if any(each and each[-1][0] > now - REMEMBERED_SECONDS for each in self._kept):
             await asyncio.sleep(pause)

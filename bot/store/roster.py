@@ -1,6 +1,6 @@
 """Which worker serves which shards of a server.
 
-A worker process puts itself on the roster of each server, for the seconds of a lease. All of them
+A worker process enters itself in the roster of each server, for the length of a lease. All of them
 see the same list and derive the same shares from it, so nothing has to be agreed on. Where their
 views differ for a moment, a shard has more workers or fewer: that costs commands or time, never a
 message, because a claim needs no share.
@@ -34,8 +34,8 @@ class Roster:
 def share(worker: str, workers: Collection[str], shards: Sequence[int]) -> set[int]:
     """The shards that `worker` serves.
 
-    Each shard has two workers, or more where there are more workers than that needs, so that each
-    worker has a shard. The numbers of shards of two workers differ by one at most.
+    Each shard has two workers, or more if there are more workers than needed, so that each worker
+    has a shard. The numbers of shards of two workers differ by one at most.
     """
     load = dict.fromkeys(sorted({*workers, worker}), 0)
     each = min(len(load), max(SERVED_BY, -(-len(load) // len(shards))))

@@ -31,7 +31,7 @@ class Place:
 
     @property
     def suffix(self) -> str:
-        """What the names of its checks end with."""
+        """The ending of the names of its checks."""
         return f" {self.number}" if self.of > 1 else ""
 
 
@@ -76,7 +76,7 @@ class ShardChecks:
         return ok(text)
 
     async def worker(self) -> Finding:
-        """Whether a worker lives that answers what comes."""
+        """Whether a live worker answers new messages."""
         counts = {number: depth.workers for number, depth in (await self._depths()).items()}
         if not any(counts.values()):
             return warning("none is running: messages are stored, not answered", START_WORKER)

@@ -84,7 +84,7 @@ class Shards:
             raise StoreUnavailable(f"shards {numbers} of {len(self)} do not answer")
 
     async def first(self, act: Callable[[Store], Awaitable[bool]]) -> bool:
-        """Do something in the shards until one has what it is about; whether one had it.
+        """Do something in each shard until one has the object; returns whether one had it.
 
         Raises StoreUnavailable if it may be in a shard that does not answer.
         """
@@ -101,7 +101,7 @@ class Shards:
 
     async def ping(self) -> None:
         """Raises StoreUnavailable if no server answers, and ConfigError if the data on one of them
-        is spread in another way than the settings say."""
+        is not spread as the settings say."""
         errors = await self._errors()
         if not errors and len(self.groups) > 1:
             errors = await self._errors(again=True)

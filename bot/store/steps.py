@@ -210,7 +210,7 @@ GIVEN_UP = Step("given_up", GivenUp)
 """Only the apology is left to do."""
 WAITS = Step("waits", Waits)
 BUSY_NOTICE = Step("busy_notice", bool)
-"""The person knows that a deletion waits for running answers."""
+"""The person was informed that a deletion waits for running answers."""
 FAILED_RUNS: Step[tuple[FailedRun, ...]] = Step("failed_runs", tuple[FailedRun, ...])
 NOTICE = Step("notice", str)
 """The `ts` of the outage notice; "" once it is deleted."""

@@ -2,7 +2,7 @@
 cluster that owns our slot.
 
 All keys of a shard have one hash tag, so they are in one slot and at any time on one server. A
-`Topology` finds that server and the connection talks to it like to a plain one. It therefore may
+`Topology` finds that server and the connection talks to it as to a plain one. It may therefore
 pipeline scripts, wait for replicas on the connection of the write, and scan.
 """
 
@@ -45,11 +45,11 @@ class Topology(ABC):
 
     @abstractmethod
     def suspect(self, client: "Redis") -> None:
-        """This server failed, or is no primary any more: the next `find` looks again."""
+        """Note that this server failed or is no longer a primary: the next `find` looks again."""
 
     @abstractmethod
     async def lead_to(self, host: Host) -> None:
-        """A node of the cluster said that this one owns our slot."""
+        """Note that, according to a node of the cluster, this one owns our slot."""
 
     @abstractmethod
     async def node(self, host: Host) -> "Redis":

@@ -29,7 +29,8 @@ class Workers:
         self._states: dict[str, tuple[str, str]] = {}
 
     async def beat(self, worker: str, ttl: float) -> Beat:
-        """Renew a worker's lease for `ttl` seconds and wake threads that are due; returns the news.
+        """Renew a worker's lease for `ttl` seconds and wake threads that are due; returns what is
+        new.
 
         Call this before the first `read_ready`, and then well within `ttl`, about once a second.
         """
@@ -82,7 +83,7 @@ class Workers:
         """Requeue up to `limit` threads of workers whose lease has expired.
 
         `worker` is the caller. No thread is moved until heartbeats have arrived for one `ttl`
-        without a gap: otherwise the server itself was away. Returns the number of moved threads.
+        without a gap: otherwise the server itself was down. Returns the number of moved threads.
         """
         moved = 0
         for gone in await self._connection.run("dead", worker=worker):

@@ -14,21 +14,21 @@ CONNECT = "Connect"
 CANCEL = "Cancel"
 WRONG_CODE = "This code is wrong or has expired."
 TELL_NO_ONE = (
-    "Give the code to no one. If you have no such message in Slack, another person has sent you "
-    "the link and wants to use your account: close this page."
+    "Do not give the code to anyone. If you have no such message in Slack, another person has sent "
+    "you the link and wants to use your account: close this page."
 )
 HOME_HEADING = "Connected accounts"
 DISCONNECT = "Disconnect"
-CONFIRM = "The assistant forgets your account at this server."
+CONFIRM = "The assistant will forget your account at this server."
 INVITED = (
-    "Not run: the person has no account connected at this server. They have got a private message "
-    "with a link, which is valid for ten minutes. Suggest to follow it and to ask again."
+    "Not run: the person has no account connected at this server. They got a private message "
+    "with a link, which is valid for ten minutes. Suggest that they follow it and ask again."
 )
 INVITED_BEFORE = (
-    "Not run: the person has no account connected at this server, and has got a private message "
-    "with a link already. Suggest to follow it and to ask again."
+    "Not run: the person has no account connected at this server, and got a private message "
+    "with a link before. Suggest that they follow it and ask again."
 )
-NO_MESSAGE = "Not run: no account is connected, and Slack does not take a private message."
+NO_MESSAGE = "Not run: no account is connected, and Slack does not accept a private message."
 NOT_CONNECTED = "Not run: the person has no account connected at this server."
 SEVERAL_AUTHORS = (
     "Not run: several people have written. A person's own account is used only if that person "
@@ -58,7 +58,7 @@ def ask_code(server: str) -> str:
 
 
 def failed(reason: str) -> str:
-    """The page if it was not."""
+    """The page if the account was not connected."""
     return f"The account was not connected: {reason}. Ask the assistant for another link."
 
 

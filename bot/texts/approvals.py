@@ -27,7 +27,7 @@ CHANGED = "The call has changed since this was shown. Nothing was done."
 EXPIRED = "This decision came too late: the approval has expired."
 OTHER_PERSON = "only the person who asked and the approvers of the channel can decide this"
 
-WAITS_BEHIND = "This thread waits for an approval above. I answer you once it is decided."
+WAITS_BEHIND = "This thread waits for an approval above. I will answer you once it is decided."
 
 EXTERNAL_CONTENT = (
     "The assistant has read content from elsewhere (the web, a file, another person, a tool). "
@@ -78,17 +78,17 @@ def page(number: int, count: int) -> str:
 
 
 def odd_name(name: str) -> str:
-    """A name with letters that look like others."""
+    """A note about a name with letters that look like others."""
     return f"The name {name} contains letters that look like other letters."
 
 
 def lookalike(name: str, others: Sequence[str]) -> str:
-    """A name that is easily mistaken for another one."""
+    """A note about a name that is easily mistaken for another one."""
     return f"Do not mistake {name} for {', '.join(others)}."
 
 
 def mixed(words: Sequence[str]) -> str:
-    """Words in the arguments that mix alphabets."""
+    """A note about words in the arguments that mix alphabets."""
     return f"These words mix letters of different alphabets: {', '.join(words)}."
 
 

@@ -36,15 +36,15 @@ NONE = "You have no conversation with me yet. Mention me in a channel, or write 
 NONE_SUCH = "None of your conversations contains these words."
 RESET_ALL = "Reset all"
 RESET_ALL_CONFIRM = (
-    "I forget your conversations; those with other people stay, unless you started them. The "
-    "threads stay in Slack; the next message in each starts a new conversation."
+    "I will forget your conversations; those with other people stay, unless you started them. "
+    "The threads stay in Slack; the next message in each starts a new conversation."
 )
 EXPORT = "Export"
 
 FORGET_ME_TEXT = (
-    "I delete your conversations here and on the AI server, remove your messages from those with "
-    "other people, delete your feedback on answers, remove your name from the usage counts, and "
-    "disconnect your accounts at other services. What you wrote in Slack stays in Slack. This "
+    "I will delete your conversations here and on the AI server, remove your messages from those "
+    "with other people, delete your feedback on answers, remove your name from the usage counts, "
+    "and disconnect your accounts at other services. What you wrote in Slack stays in Slack. This "
     "cannot be undone."
 )
 FORGET_ME_BUTTON = "Forget me"

@@ -2,12 +2,12 @@
 
 RESET = (
     "⚠️ Nothing may be deleted at the moment, because your company has a legal hold. I have noted "
-    "your request: once the hold ends, I forget this conversation, whatever is added to it until "
-    "then. For a fresh start now, begin a new thread."
+    "your request: once the hold ends, I will forget this conversation and whatever is added to it "
+    "until then. For a fresh start now, begin a new thread."
 )
 FORGET_ME = (
     "⚠️ Nothing may be deleted at the moment, because your company has a legal hold. I have noted "
-    "your request, carry it out once the hold ends, and write to you then."
+    "your request: I will carry it out once the hold ends, and write to you then."
 )
 
 
@@ -16,6 +16,6 @@ def reset_all(count: int) -> str:
     conversations = "1 conversation" if count == 1 else f"{count} conversations"
     return (
         "⚠️ Nothing may be deleted at the moment, because your company has a legal hold. I have "
-        f"noted your request: once the hold ends, I forget {conversations}. For a fresh start now, "
-        "begin a new thread."
+        f"noted your request: once the hold ends, I will forget {conversations}. For a fresh "
+        "start now, begin a new thread."
     )

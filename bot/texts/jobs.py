@@ -50,14 +50,14 @@ def not_deleted(count: int) -> str:
     """What stays on the AI server although its deletion was requested."""
     what = "a deleted conversation" if count == 1 else f"{count} deleted conversations"
     return (
-        f"I could not delete {what} of yours from the AI server: the key of that time is no longer "
-        "in use. Here everything is gone. The owner of the key can delete the rest there."
+        f"I could not delete {what} of yours from the AI server: the key from that time is no "
+        "longer in use. Everything here is gone. The owner of the key can delete the rest there."
     )
 
 
 BUSY = (
     "I am still stopping answers that are being written in your conversations. "
-    "I delete them as soon as those have ended, and write to you then."
+    "Once those have ended, I will delete the conversations and write to you."
 )
 
 

@@ -11,7 +11,7 @@ STOPPED = "Not run: the person has stopped this answer."
 NO_INPUT = "Not run: the tool asks the person for input, which is not possible here."
 UNKNOWN = (
     "No result: the call was interrupted. It is not known whether it took effect. "
-    "Do not repeat it before the person has agreed."
+    "Do not repeat it unless the person agrees."
 )
 APPROVED = "Approved."
 NOT_KEPT = "[The result may not be kept. Call the function again if you need it.]"

@@ -33,7 +33,7 @@ OPERATORS_KEY = "This workspace uses the operator's key."
 
 ADMINS_ONLY = "Only admins of the workspace may change this."
 CHANGED_MEANWHILE = "Someone else has changed these settings: close this form and open it again."
-KEY_AND_REMOVAL = "Either enter a key or delete the present one."
+KEY_AND_REMOVAL = "Either enter a key or delete the current one."
 KEY_SLOW = "The AI server did not answer in time. Nothing was saved: please try again."
 NO_ENCRYPTION = "The operator of this bot has not set an encryption key."
 

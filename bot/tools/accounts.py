@@ -92,7 +92,7 @@ class Accounts:
         return self._url + CONNECT_PATH.format(token=token)
 
     async def invited(self, token: str) -> Invitation | None:
-        """For whom a link is, while it is valid. A look does not use it up."""
+        """The person whom a link is for, while it is valid. Looking it up does not use it."""
         found = await self._readable(self._shards.home.sealed.peek(_name(token)))
         return decode(Invitation, found) if found else None
 
@@ -147,9 +147,9 @@ class Accounts:
     async def confirm(self, team_id: str, user_id: str, code: str) -> str:
         """Connect the account that waits for a code of this person.
 
-        The code is on the page of whoever signed in, and is entered by the Slack user who got the
-        link: so a link that was forwarded connects nothing. Returns the server; "" if no account
-        waits for this code.
+        The person who signed in sees the code in the browser, and the Slack user who got the link
+        enters it, so a forwarded link connects nothing. Returns the server; "" if no account waits
+        for this code.
         """
         name = _name(_row(team_id, user_id, "".join(filter(str.isalpha, code.upper()))))
         found = await self._readable(self._shards.of(team_id).sealed.take(name))

@@ -1,7 +1,7 @@
 """The pages on which people connect their accounts: `/connect/…`, `/oauth/callback`, and our client
 ID metadata document.
 
-A GET of the link changes nothing: programs that look at links in messages may do it.
+A GET of the link changes nothing: programs that preview links in messages may send one.
 """
 
 import secrets
@@ -52,7 +52,7 @@ class ConnectSite:
 
     @property
     def _cookie_path(self) -> str:
-        """The path that browsers see, behind a proxy that strips a part of it."""
+        """The path that browsers see, behind a proxy that strips part of it."""
         return urlsplit(self._accounts.callback).path
 
     def add_routes(self, site: web.Application) -> None:

@@ -9,7 +9,8 @@ LARGEST_BODY = 8_000_000
 
 MOST_OBJECTS = 20_000
 """Maximum JSON objects in one response, roughly: the SDK needs some 10 µs for each of them, and no
-other turn goes on meanwhile."""
+other turn proceeds meanwhile.
+"""
 
 
 class BodyTooLarge(httpx2.TransportError):

@@ -1,4 +1,5 @@
-"""OAuth by the rules of MCP, as two halves: the way to the authorization server, and the way back.
+"""OAuth by the rules of MCP, as two halves: the redirect to the authorization server, and the
+callback.
 
 Protected resource metadata (RFC 9728), server metadata (RFC 8414), PKCE, resource indicators
 (RFC 8707), client ID metadata documents with dynamic registration as fallback, `iss` (RFC 9207),
@@ -44,8 +45,9 @@ LONGEST_LIFE = 3600 * 24 * 365
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A visit to an authorization server: its address for the person, what comes of it (a
-    credential without tokens), the PKCE verifier, and whether the server will name itself."""
+    """A visit to an authorization server: its address for the person, its result (a credential
+    without tokens), the PKCE verifier, and whether the server will name itself.
+    """
 
     address: str
     credential: Credential

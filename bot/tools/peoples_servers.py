@@ -1,4 +1,4 @@
-"""Connections of people to the servers that need an account of theirs."""
+"""People's connections to the servers that need their own account."""
 
 import asyncio
 from collections import OrderedDict

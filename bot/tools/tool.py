@@ -32,7 +32,7 @@ class Tool:
     server_side: bool = False
     """The AI server calls it; we only approve."""
     connects: bool = False
-    """It offers the person to connect an account; there is no such tool at the server."""
+    """It offers to connect the person's account; there is no such tool at the server."""
     retained: bool = True
     """Whether results may be kept: in the journal, in our record, at the AI server."""
 

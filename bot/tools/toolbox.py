@@ -196,7 +196,7 @@ class Toolbox:
 
 
 async def _invite(tool: Tool, caller: Caller) -> Result:
-    """Offer the person to connect an account."""
+    """Offer to connect the person's account."""
     if caller.invite is None or not caller.only_author:
         return NOT_ALONE
     return Result(await caller.invite(tool.server), is_error=True, outcome="not_run")

@@ -54,7 +54,7 @@ class Verdict:
 async def decide_calls(
     turn: Turn, services: Services, request: Request, pending: Sequence[PendingCall]
 ) -> dict[str, Verdict]:
-    """A verdict for each call, by its key. Called again with the same calls after a crash.
+    """A verdict for each call, by its key. After a crash it is called again with the same calls.
 
     Raises Suspended while a person has yet to decide.
     """
@@ -101,9 +101,8 @@ class _Asking:
         return None
 
     async def _granted_by(self, tool: Tool) -> str:
-        """The person who allowed the tool in this thread, and still may; or "".
-
-        External content voids that, but for earlier results of the tool itself.
+        """The person who allowed the tool in this thread and may still do so; or "". External
+        content voids that, except earlier results of the tool itself.
         """
         grant = grant_key(self.requester, tool)
         if self._in_turn or self._sources - {grant} or self._toolbox.asks_always(tool):

@@ -82,8 +82,9 @@ async def _prepare(
     engine: FileFallback,
     interrupt: Interrupt,
 ) -> tuple[RunRequest, Offer]:
-    """The input of the first run and the tools on offer. What does not depend on each other is
-    prepared concurrently."""
+    """The input of the first run and the tools on offer. Independent parts are prepared
+    concurrently.
+    """
     (given, conversation), (files, offer) = await together(
         _converse(turn, services, request, generation, interrupt),
         _equip(turn, services, request, generation, engine),

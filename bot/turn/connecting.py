@@ -1,4 +1,4 @@
-"""Offers a person to connect an account: a private message with a link."""
+"""Offers to connect a person's account: a private message with a link."""
 
 from bot.errors import Undeliverable
 from bot.models import Message

@@ -48,7 +48,7 @@ class Interrupt:
             self.on_cancel()
 
     def keep_order(self) -> None:
-        """Answer what has been taken, whatever arrives late."""
+        """Answer the taken messages, even if older ones arrive late."""
         self.can_begin_again = self.late = False
         if not self.raised.is_set():
             self.cancelled.clear()

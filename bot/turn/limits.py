@@ -266,7 +266,7 @@ class Limits:
 
 
 def used(turn: Turn, update: Update, run: Run) -> Usage | None:
-    """What a run took that was cancelled for the turn's new beginning."""
+    """The usage of a run that was cancelled because the turn began again."""
     return update.usage or _estimate(turn, Answer(update.text, run_id=run.id))
 
 

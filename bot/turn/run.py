@@ -1,4 +1,4 @@
-"""One run: started as soon as the server takes it, and followed to its end."""
+"""One run: started as soon as the server accepts it, and followed to its end."""
 
 import time
 from contextlib import aclosing
@@ -52,7 +52,7 @@ class Runner:
         return run, update
 
     async def _start(self, run_request: RunRequest, step: Step[Run]) -> Run | None:
-        """Start a run, as fast as the server takes them; None if it is not wanted any more."""
+        """Start a run, as fast as the server accepts them; None if it is no longer wanted."""
         throttle, is_begun = self.services.throttle, self.turn.is_begun(step)
         waits = throttle.is_limited and not is_begun
         run: Run | None = None

@@ -88,7 +88,7 @@ async def _show(turn: Turn, services: Services, approval: Approval) -> None:
 async def _close_quickly(
     turn: Turn, services: Services, approval: Approval, decision: Decision
 ) -> None:
-    """Show the outcome; if Slack refuses it now, that is done when the turn ends."""
+    """Show the outcome; if Slack refuses it now, it is shown when the turn ends."""
     try:
         await services.cards.close(turn, approval, decision)
     except Retry as error:

@@ -1,4 +1,4 @@
-"""Throttling of runs: they start as fast as the AI server accepts them, over all processes.
+"""Throttling of runs: they start as fast as the AI server accepts them, across all processes.
 
 Our own limit (`BOT_RUNS_PER_MINUTE`) keeps a burst from causing a storm of refusals. If the server
 still refuses, it says how long to wait, and all runs wait.
@@ -40,7 +40,7 @@ class Throttle:
         account: str = "",
         shared: Store | None = None,
     ) -> None:
-        """`account` tells keys of the AI server apart; "" is the deployment's. `shared` is the
+        """`account` distinguishes keys of the AI server; "" is the deployment's. `shared` is the
         shard in which the runs of all shards are counted."""
         self._store = store
         self._shared = store if shared is None else shared
@@ -85,7 +85,7 @@ class Throttle:
             await self._wait_with_others(thread)
 
     async def _wait_with_others(self, thread: Thread) -> None:
-        """Wait for the bucket of all shards. While its shard is down, this one goes by its own."""
+        """Wait for the bucket of all shards. While its shard is down, use this shard's own."""
         try:
             await self._shared.pace.wait(self._runs, thread.key, self._rate, self._burst)
         except StoreUnavailable as error:

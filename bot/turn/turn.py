@@ -87,8 +87,8 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
 async def settle_found(
     turn: Turn, services: Services, request: Request, reply: Reply
 ) -> Answer | None:
-    """Settle with an answer that Slack holds but Redis, back with an older state, does not know;
-    None if there is none.
+    """Settle with an answer that Slack holds but a restored Redis does not know; None if there is
+    none.
 
     A conversation begun since that state becomes the thread's again. Messages that the answer does
     not cover wait for the next turn.

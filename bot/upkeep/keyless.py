@@ -1,4 +1,4 @@
-"""Orphans that no key of today can delete from the AI server.
+"""Orphans that no current key can delete from the AI server.
 
 A workspace changed or removed its own key, or the deployment changed its engine. The key may come
 back, so they are tried again for four weeks, then given up and reported.

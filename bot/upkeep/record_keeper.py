@@ -1,8 +1,8 @@
 """Keeps records small, and Redis from filling up.
 
-Records of conversations that have rested for a day are compressed and shortened. Where memory is
-short, the records of the conversations that have rested longest are deleted, and the admins are
-warned once. Messages are accepted all the time. Under a legal hold nothing is shortened or deleted.
+Records of conversations that have been idle for a day are compressed and shortened. Where memory is
+short, the records of the conversations that have been idle longest are deleted, and the admins are
+warned once. Messages are always accepted. Under a legal hold nothing is shortened or deleted.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ BATCH = 20
 LEASE, LEASE_SECONDS = "records", 60.0
 DAY = 86400.0
 SHORT, NEARLY_FULL = 0.8, 0.9
-"""Parts of the memory from which records are deleted: those a day old, then all that rest."""
+"""Parts of the memory from which records are deleted: those idle for a day, then all idle ones."""
 SPARE = 0.05
 """How much less of the memory is in use after that."""
 WARNED_SECONDS = int(7 * DAY)
 SQUEEZED = "records_squeezed_to"
-"""The note of the time up to which the records of resting conversations are small."""
+"""The mark of the time up to which the records of idle conversations are small."""
 
 Warn = Callable[[str], Awaitable[None]]
 
@@ -54,7 +54,7 @@ class RecordKeeper:
         self._squeeze_at = 0.0
 
     async def keep(self) -> None:
-        """Look every few seconds, for ever."""
+        """Check every few seconds, for ever."""
         while True:
             await asyncio.sleep(self._timing.check)
             try:
@@ -65,7 +65,7 @@ class RecordKeeper:
                 log.exception("record_keeper_failed")
 
     async def look(self) -> None:
-        """Look at the memory once, and do what is due."""
+        """Check the memory once, and do what is due."""
         memory = await self._store.space.memory(self._budget)
         if memory is not None:
             metrics.redis_memory.labels(self._store.number).set(memory.ratio)
@@ -113,7 +113,7 @@ class RecordKeeper:
         return memory is not None and memory.ratio > ratio
 
     async def _squeeze(self) -> None:
-        """Make the records of conversations small that have begun to rest since the last time."""
+        """Compress and shorten records of conversations that became idle since the last time."""
         space, flags = self._store.space, self._store.flags
         if await self._store.hold.is_on():
             return

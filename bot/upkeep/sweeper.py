@@ -262,7 +262,7 @@ class Sweeper:
                 await asyncio.sleep(self._pause)
 
     async def _confirm(self) -> None:
-        """Let people know of deletions that the server had not confirmed at first."""
+        """Inform people of deletions that the server had not confirmed at first."""
         for confirmed in await self._store.archive.confirmed():
             # After a crash it is asked for again with the same id, so it is sent once.
             event_id = "confirmed:" + hashlib.sha256(" ".join(confirmed.names).encode()).hexdigest()

@@ -23,7 +23,7 @@ class ActiveThread:
         self.turn: Turn | None = None
         self.task: asyncio.Task[None]
         self.permitted: Callable[[Reason], Awaitable[Reason | None]] | None = None
-        """Returns what may take effect of a stop or a reset. Raises BotError if that is unknown."""
+        """Returns the part of a stop or reset that may take effect. Raises BotError if unknown."""
         self._check: asyncio.Task[None] | None = None
 
     def begin(self, turn: Turn) -> Interrupt:
@@ -59,7 +59,7 @@ class ActiveThread:
             interrupt.set(allowed)
 
     def end(self) -> None:
-        """End the work beside the task."""
+        """End the background work beside the task."""
         if self._check is not None:
             self._check.cancel()
 
@@ -107,8 +107,9 @@ class ActiveThreads(dict[str, ActiveThread]):
 
     @property
     def starting(self) -> int:
-        """How many have no run yet. Asked for each claim: of the thousands whose run was seen to
-        have started none is looked at again."""
+        """How many have no run yet. This is asked for each claim, so threads whose run was seen to
+        have started are not checked again.
+        """
         self._unstarted = [
             thread
             for thread in self._unstarted

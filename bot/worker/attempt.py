@@ -64,7 +64,7 @@ class Attempts:
         if await self._is_waiting(thread, turn):
             return
         if turn.family(approval_step("")):
-            await self._look_for_interrupt(thread)  # it may be what resumed the turn
+            await self._look_for_interrupt(thread)  # it may have resumed the turn
         if given_up := turn.recall(GIVEN_UP):
             await self._apologize(turn, given_up)
         elif claim.crashes > MAX_CRASHES:
@@ -277,7 +277,7 @@ def explain(claim: Claim, waits: Waits | None, spent: Timeline, now: float) -> d
 
     `total`, since the person wrote, is the sum of `waited` (until the first worker took it),
     `waited_for` (by dependency that was down), `earlier` (earlier attempts and the pauses between
-    them), `ai` and `slack` (calls in the last attempt), and `own` (the rest of it). The last
+    them), `ai` and `slack` (calls in the last attempt), and `own` (the rest). The last
     attempt took `seconds`.
     """
     waited_for = waits.total(spent.began) if waits else {}

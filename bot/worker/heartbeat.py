@@ -66,7 +66,7 @@ class Heartbeat:
         self._check_age()
 
     async def keep_beating(self) -> None:
-        """Beat and rescue until cancelled."""
+        """Send heartbeats and rescue threads until cancelled."""
         timing, ticks, beaten, rescued = self._timing, 0, 0, 0
         try:
             while True:
@@ -99,7 +99,7 @@ class Heartbeat:
 
     async def _beat(self) -> None:
         began, abandoned = time.monotonic(), len(self._abandoned)
-        # A turn that begins again meanwhile has another interrupt: the news are not for it.
+        # A turn that begins again meanwhile has another interrupt: this one is not for it.
         interrupts = {
             each.entry.thread.key: partial(each.hear, each.interrupt)
             for each in self._active.values()

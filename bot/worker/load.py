@@ -1,4 +1,4 @@
-"""How many threads a process answers, over the workers of all its shards."""
+"""How many threads a process answers, across the workers of all its shards."""
 
 from bot.slack.receiving import Receiving
 from bot.worker.active import ActiveThreads
@@ -18,13 +18,14 @@ class Load:
         self._workers.append(active)
 
     def remove(self, active: ActiveThreads) -> None:
-        """Count them no longer."""
+        """Stop counting them."""
         self._workers = [each for each in self._workers if each is not active]
 
     @property
     def room(self) -> int:
-        """How many more threads one of the workers may claim now. What is free is divided among
-        them, because each of them waits for threads with the number that it asked for."""
+        """How many more threads one of the workers may claim now. The free slots are divided among
+        them, because each waits for as many threads as it asked for.
+        """
         free = self._most - sum(len(each) for each in self._workers)
         starting = self._most_starting - sum(each.starting for each in self._workers)
         left = min(free, starting)

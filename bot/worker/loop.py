@@ -53,7 +53,7 @@ class Worker:
         self._batches: set[_Batch] = set()
         self._freed = asyncio.Event()
         self._closed = asyncio.Event()
-        """It takes no more work."""
+        """Set once it takes no more work."""
         self._leaving = asyncio.Event()
 
     @property
@@ -78,7 +78,7 @@ class Worker:
             await self._hand_over()
 
     def leave(self) -> None:
-        """Stop taking work, and hand over what is not finished in a moment (SIGTERM)."""
+        """Stop taking work, and hand over what cannot be finished quickly (SIGTERM)."""
         self._leaving.set()
         self._closed.set()
 

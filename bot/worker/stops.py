@@ -11,7 +11,7 @@ from bot.telemetry.log import log
 async def permitted(
     inbox: Inbox, rights: Rights, thread: Thread, reason: Interrupt
 ) -> Interrupt | None:
-    """What may take effect of an interrupt of the thread's turn; None if nothing may.
+    """The part of an interrupt of the thread's turn that may take effect; None if nothing may.
 
     `web` has checked the right, too. Raises Retry while Slack cannot say who a person is, and
     StoreUnavailable.

@@ -1,4 +1,4 @@
-"""Work of a turn that is done now and then. While it waits, there is a timer and no task.
+"""Occasional work of a turn. While it waits, there is a timer and no task.
 
 Thousands of turns wait for their runs at the same time: a task for each needs ten times the memory.
 """

@@ -33,7 +33,7 @@ class ApprovalCards:
         self._timing = timing
 
     async def show(self, turn: Turn, approval: Approval, approvers: Sequence[str]) -> bool:
-        """Post the card, unless it was posted before. False if Slack refuses it for good."""
+        """Post the card, unless it was posted before. False if Slack refuses it permanently."""
 
         async def post(again: bool) -> str:
             if again and (found := await self._find(turn, approval)):

@@ -12,7 +12,7 @@ from bot.texts.commands import with_prefix
 
 
 class AssistantThread:
-    """Greets once, for good; sets the prompts once per process and person.
+    """Greets each person only once; sets the prompts once per process and person.
 
     `prefix` is the first part of the commands' names.
     """

@@ -1,4 +1,4 @@
--- Record a worker's heartbeat and return the news.
+-- Record a worker's heartbeat and return what is new.
 -- KEYS workers, pulse, later, interrupts, epoch, recover, circuits
 -- ARGV worker, seconds: number, most, new_epoch, seen_beats: number
 -- Returns {lease had expired, epoch, threads that are due, interrupts as a flat list, places of threads

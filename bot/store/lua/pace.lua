@@ -1,4 +1,4 @@
--- A token bucket as one time stamp (GCRA): when the next grant would be due at the plain rate.
+-- A token bucket as one timestamp (GCRA): when the next grant would be due at the plain rate.
 -- KEYS bucket, places
 -- ARGV interval: number, burst: number, pause: number, who, reserve: number
 -- `interval` is in seconds per grant, `burst` the grants at once. With `pause` (seconds from now in which
