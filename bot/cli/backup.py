@@ -57,7 +57,7 @@ async def restore(settings: Settings, path: Path) -> str:
     acts.record(settings, "restore", keys=copied.keys)
     return (
         f"{copied.keys} keys of {_time(copied.at)} are restored. Start the processes: they look in "
-        "Slack before they answer what was open then."
+        "Slack before they answer questions that were open then."
     )
 
 

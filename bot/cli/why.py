@@ -142,7 +142,7 @@ def render(place: Place, all_found: Sequence[Findings]) -> str:
         return "\n".join(
             (
                 f"Nothing of {place.channel_id} {place.thread_ts} is in this Redis.",
-                "→ No event of it arrived, or the bot was not mentioned, or it is older than "
+                "→ No event arrived for it, or the bot was not mentioned, or it is older than "
                 "BOT_RETENTION_DAYS.",
                 "→ `bot doctor` says when the last event came; is this the Redis and the prefix "
                 "of the deployment?",

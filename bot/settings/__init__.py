@@ -115,8 +115,8 @@ class Settings(BaseSettings):
         1,
         ge=1,
         le=MOST_SHARDS,
-        description="Parts that the workspaces are spread over, on several Redis servers or a "
-        "cluster. Choose it before the first start.",
+        description="Number of shards that the workspaces are spread over, on several Redis "
+        "servers or a cluster. Choose it before the first start.",
     )
     bot_redis_tls_verify: bool | None = Field(
         None,
@@ -267,8 +267,8 @@ class Settings(BaseSettings):
     )
     bot_retention_places: DaysByPlace = Field(
         {},
-        description="Days for single workspaces and channels, instead of `BOT_RETENTION_DAYS`: "
-        "`T0123=7, C0456=0`; a channel's count before its workspace's.",
+        description="Days for individual workspaces and channels, instead of `BOT_RETENTION_DAYS`: "
+        "`T0123=7, C0456=0`; a channel's number overrides its workspace's.",
     )
     bot_rollover_messages: int = Field(
         50,
@@ -301,8 +301,8 @@ class Settings(BaseSettings):
     )
     bot_dlp_unchecked_files: bool = Field(
         False,
-        description="With `BOT_DLP_RULES` or `BOT_DLP_URL`: send the model files whose text cannot "
-        "be read (images, PDFs, audio), too.",
+        description="With `BOT_DLP_RULES` or `BOT_DLP_URL`: also send the model files whose text "
+        "cannot be read (images, PDFs, audio).",
     )
     bot_prices: Path | None = Field(
         None, description="TOML file with the prices of models; see `examples/prices.toml`."

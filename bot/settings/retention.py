@@ -1,4 +1,4 @@
-"""How long conversations are kept: in general, and in single workspaces and channels."""
+"""How long conversations are kept: in general, and in individual workspaces and channels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -92,8 +92,8 @@ TABLE = (
 OF_TOOLS = {
     "slack_search": Scope(
         "search:read.public",
-        "`assistant.search.context`: the tool `slack_search`. Not in the manifest, as only apps of "
-        "one's own workspace may have it: `bot manifest --search` adds it",
+        "`assistant.search.context`: the tool `slack_search`. Not in the manifest, because only "
+        "internal apps may have it: `bot manifest --search` adds it",
         "the search finds nothing, and the answer says which scope is missing",
         optional=True,
     )

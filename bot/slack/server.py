@@ -1,4 +1,4 @@
-"""The two ways in for Slack's requests: signed HTTP and Socket Mode."""
+"""The two transports of Slack's requests: signed HTTP and Socket Mode."""
 
 import asyncio
 import json

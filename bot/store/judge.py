@@ -37,7 +37,7 @@ def judge_tls(url: str, *, verified: bool) -> Finding:
         return ok("not needed: on this machine")
     if address.tls and address.kind == "sentinel" and not address.sentinel_tls:
         return warning(
-            "encrypted; but not to the Sentinels, whose word decides where the messages go",
+            "encrypted, except to the Sentinels, which decide where the messages go",
             "let the Sentinels speak TLS, and remove sentinel_tls from REDIS_URL",
         )
     if address.tls:
@@ -105,7 +105,7 @@ def judge_persistence(info: Info, save: str | None, fsync: str | None) -> Findin
         if fsync == "always":
             return ok("append-only file, complete at any moment")
         return ok(
-            "append-only file; a crash of Redis may lose two seconds (not so: appendfsync always)"
+            "append-only file; a crash of Redis may lose two seconds (none with appendfsync always)"
         )
     fix = "redis-cli config set appendonly yes (Heroku: a premium plan)"
     if save:

@@ -18,7 +18,7 @@ from bot.telemetry.log import log
 
 
 class Taking(InboxPart):
-    """The workers' way out of the inbox."""
+    """How workers take threads from the inbox."""
 
     async def read_ready(self, worker: str, count: int, block: float) -> list[Entry]:
         """Read up to `count` ready threads, waiting up to `block` seconds for the first.
