@@ -37,15 +37,33 @@ class Layout:
         self._note = f"{shards} {place}/{servers}"
         self._is_known = False
         self._checking = asyncio.Lock()
+        self._failures = 0
+        self._failure: StoreUnavailable | None = None
 
     async def check(self) -> None:
         """Look once, and write the note on an empty server. Raises WrongLayout and
-        StoreUnavailable."""
-        if not self._is_known:
-            async with self._checking:
-                if not self._is_known:
-                    await self._check()
-                    self._is_known = True
+        StoreUnavailable.
+
+        Calls that wait for a look share its failure: while a server hangs, they would queue up
+        behind one timeout each.
+        """
+        if self._is_known:
+            return
+        failures = self._failures
+        async with self._checking:
+            if self._failure is not None and self._failures > failures:
+                raise self._failure.with_traceback(None)
+            if not self._is_known:
+                await self._look()
+
+    async def _look(self) -> None:
+        try:
+            await self._check()
+        except StoreUnavailable as error:
+            self._failures += 1
+            self._failure = error
+            raise
+        self._is_known = True
 
     async def _check(self) -> None:
         keys = self._keys
