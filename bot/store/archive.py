@@ -107,15 +107,19 @@ class Archive:
         if fields:
             await self._connection.execute("HSET", self._keys.unconfirmed, *fields)
 
-    async def give_up(self, orphans: Sequence[Orphan]) -> list[Confirmed]:
-        """Forget orphans that cannot be deleted; returns the people who wait for that, with the
-        names that are not deleted."""
-        await self.drop_orphans(orphans)
+    async def waiting_for(self, orphans: Sequence[Orphan]) -> list[Confirmed]:
+        """The people who wait for the deletion of these orphans, with their names."""
         waiting = await self._connection.execute("HGETALL", self._keys.unconfirmed)
-        names = [orphan.name for orphan in orphans if orphan.name in waiting]
-        if names:
-            await self._connection.execute("HDEL", self._keys.unconfirmed, *names)
+        names = sorted(orphan.name for orphan in orphans if orphan.name in waiting)
         return _by_person({name: waiting[name] for name in names})
+
+    async def give_up(self, orphans: Sequence[Orphan]) -> None:
+        """Forget orphans that cannot be deleted, and that people wait for it: an orphan that is
+        gone while a person waits counts as deleted."""
+        if orphans:
+            names = [orphan.name for orphan in orphans]
+            await self._connection.execute("HDEL", self._keys.unconfirmed, *names)
+            await self.drop_orphans(orphans)
 
     async def confirmed(self) -> list[Confirmed]:
         """The people for whom no orphan is left, until `forget_confirmed`."""

@@ -33,12 +33,16 @@ class Keyless:
         return now - int(since) >= PATIENCE
 
     async def give_up(self, orphans: Sequence[Orphan]) -> None:
-        """Forget orphans, and notify people who wait for their deletion."""
+        """Notify people who wait for the deletion of orphans, and forget these.
+
+        In this order: after a crash it is repeated, with the same ids of events.
+        """
         for engine, count in Counter(orphan.engine for orphan in orphans).items():
             log.error("orphans_not_deletable", engine=engine, count=count)
-        for person in await self._store.archive.give_up(orphans):
+        for person in await self._store.archive.waiting_for(orphans):
             event_id = f"given_up:{person.names[0]}"
             await jobs.ask(
                 *(self._store.inbox, "deletion_failed", person.team_id, person.user_id, event_id),
                 about=str(len(person.names)),
             )
+        await self._store.archive.give_up(orphans)
