@@ -92,9 +92,13 @@ class Group:
         return {name for names in found for name in names}
 
     async def _attend_at(self, store: Store) -> list[str]:
+        """Who attends at one roster. One that hangs must not make us late at the others: there we
+        would count as gone."""
+        lifetime = self._common.timing.worker.lifetime
         try:
-            return await store.roster.attend(self._name, self._common.timing.worker.lifetime)
-        except StoreUnavailable as error:
+            async with asyncio.timeout(lifetime / 4):
+                return await store.roster.attend(self._name, lifetime)
+        except (StoreUnavailable, TimeoutError) as error:
             log.debug("roster_unavailable", shard=store.number, error=str(error)[:100])
         except Exception:
             log.exception("roster_failed", shard=store.number)
@@ -133,6 +137,8 @@ class Group:
             await store.roster.leave(self._name)
         except StoreUnavailable as error:
             log.debug("roster_unavailable", shard=store.number, error=str(error)[:100])
+        except Exception:  # it expires; the workers must be waited for
+            log.exception("roster_failed", shard=store.number)
 
 
 class Serving:
