@@ -227,13 +227,13 @@ class Sweeper:
         for id, state in (await self._store.installations.list()).items():
             if 0 < state.removed_at < before:
                 keys = await self._store.team_data.delete(id)
+                await self._keep_lease()
                 if state.removed_at > before - PATIENCE and await self._needs_key(id):
                     continue  # its conversations on the AI server follow first
                 await self._store.workspaces.save_ai_key(id, "")
                 await self._store.installations.forget(id)
                 await self._store.circuits.forget(access_circuit(id))
                 log.warning("workspace_data_deleted", team=id, keys=keys)
-                await self._keep_lease()
 
     async def _needs_key(self, id: str) -> bool:
         """Whether conversations wait for deletion that only this workspace's key can delete."""
