@@ -20,7 +20,7 @@ from aiohttp import web
 from bot.engines import Engine, open_engine
 from bot.engines.polling import error_backoff
 from bot.errors import ConfigError, Retry, StoreUnavailable
-from bot.health import Probe, add_routes
+from bot.health import PROBE_SECONDS, Probe, add_routes
 from bot.process.web_part import WebPart, open_web
 from bot.settings import Settings
 from bot.settings.prices import load_prices
@@ -226,8 +226,10 @@ async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_en
 
 
 def _pinged(shards: Shards) -> Probe:
+    """A server that hangs counts as down before the probe times out, which would fail for all."""
+
     async def pinged() -> bool | str:
-        down = await shards.down()
+        down = await shards.down(PROBE_SECONDS / 2)
         if down and len(down) < len(shards):
             return f"shards {', '.join(map(str, down))} are down"
         return not down

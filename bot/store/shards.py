@@ -38,10 +38,10 @@ class ShardGroup:
         """The stores that hold the list of the workers that share this group."""
         return self.stores[: ROSTERS if self.address.kind == "cluster" else 1]
 
-    async def down(self) -> list[int]:
+    async def down(self, seconds: float | None = None) -> list[int]:
         """The numbers of the shards that do not answer; those on one server do so together."""
         asked = self.stores if self.address.kind == "cluster" else self.stores[:1]
-        answers = await asyncio.gather(*map(_answers, asked))
+        answers = await asyncio.gather(*(_answers(store, seconds) for store in asked))
         if len(asked) < len(self.stores):
             return [] if answers[0] else [store.number for store in self.stores]
         return [store.number for store, up in zip(asked, answers, strict=True) if not up]
@@ -70,9 +70,9 @@ class Shards:
         """The shard of a workspace, by the first part of the keys of its threads."""
         return self._stores[shard_of(id, len(self._stores))]
 
-    async def down(self) -> list[int]:
-        """The numbers of the shards that do not answer."""
-        found = await asyncio.gather(*(group.down() for group in self.groups))
+    async def down(self, seconds: float | None = None) -> list[int]:
+        """The numbers of the shards that do not answer, within `seconds` if given."""
+        found = await asyncio.gather(*(group.down(seconds) for group in self.groups))
         return sorted(number for numbers in found for number in numbers)
 
     async def need_all(self) -> None:
@@ -135,8 +135,12 @@ def shard_of(id: str, count: int) -> int:
     return zlib.crc32(id.encode()) % count
 
 
-async def _answers(store: Store) -> bool:
-    return await _error_of(store.ping()) is None
+async def _answers(store: Store, seconds: float | None) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await _error_of(store.ping()) is None
+    except TimeoutError:
+        return False
 
 
 @asynccontextmanager

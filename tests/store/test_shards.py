@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from bot import app, health
 from bot.app import sweep
 from bot.checks import Finding
 from bot.cli import audit, backup, dead, doctor, feedback, hold, keys, why, workspace_admin
@@ -25,11 +26,12 @@ from bot.store.backup_file import UnusableBackup
 from bot.store.checks import open_checks
 from bot.store.dead import DeadLetter
 from bot.store.feedback import Feedback
-from bot.store.layout import WrongLayout
+from bot.store.layout import Layout, WrongLayout
 from bot.store.roster import share
 from bot.store.shards import Shards, open_shards, shard_of
 from bot.store.usage import day_of
 from bot.store.workspace_settings import WorkspaceSettings
+from bot.timing import StoreTiming
 from bot.turn.throttle import Throttle
 from bot.worker.active import ActiveThread, ActiveThreads
 from bot.worker.load import Load
@@ -144,6 +146,42 @@ async def test_a_server_that_is_down_stops_its_own_shards_only(
         found = [await answered(store) for store in shards]
         texts = {team: len(each) for shard in found for team, each in shard.items()}
         assert texts == dict.fromkeys(TEAMS, 2)
+
+
+async def test_a_server_that_hangs_leaves_the_process_ready(
+    urls: str, servers: list[RedisServer]
+) -> None:
+    async with opened(urls, 6) as shards:
+        await shards.ping()
+        servers[1].freeze()
+        try:
+            assert await health._succeeds(app._pinged(shards)) == "shards 1, 4 are down"
+        finally:
+            servers[1].thaw()
+
+
+async def test_calls_that_wait_for_a_server_that_hangs_fail_together(
+    urls: str, servers: list[RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Layout] = []
+    look = Layout._check
+
+    async def counted(layout: Layout) -> None:
+        looks.append(layout)
+        await look(layout)
+
+    monkeypatch.setattr(Layout, "_check", counted)
+    async with open_shards(settings(urls, 6), StoreTiming(call_timeout=1.0)) as shards:
+        store = list(shards)[1]
+        servers[1].freeze()
+        try:
+            found = await asyncio.gather(*(store.ping() for _ in range(9)), return_exceptions=True)
+        finally:
+            servers[1].thaw()
+        assert {type(each) for each in found} == {StoreUnavailable}
+        assert len(looks) == 1
+        await store.ping()
+        assert len(looks) == 2
 
 
 async def test_shards_spread_over_a_cluster(redis_cluster: RedisCluster) -> None:
@@ -501,6 +539,7 @@ async def test_a_backup_with_corrupt_keys_is_restored_into_another_number_of_sha
         client.hset("{bot:3}:dead", "q1", "no letter")
         client.set("{bot:3}:untranscribed:F1", "no message")
         client.set("{bot:3}:family:T1", "unknown")
+        client.xadd("{bot:3}:audit", {"foreign": "entry"})
         client.xadd("{bot:3}:audit", {"line": "no line", "hash": "x"})
         client.set("{bot:3}:audit_head", "x")
     await backup.backup(old, tmp_path / "backup")
