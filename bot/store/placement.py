@@ -144,7 +144,10 @@ class Placement:
             return
         for id, fields in _pairs(line.values):
             found = dict(_pairs(fields))
-            text, stored = found["line"], found["hash"]
+            text, stored = found.get("line"), found.get("hash")
+            if text is None or stored is None:
+                self._before[shard] = "a foreign entry"  # the next line does not fit it
+                continue
             before = self._before.get(shard)
             fits = before is None or chained(before, text) == stored
             self._before[shard] = stored
