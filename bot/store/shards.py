@@ -175,10 +175,8 @@ def _open_group(
         stack.push_async_callback(server.close)
         return server
 
-    # A worker's heartbeats and its blocking reads, one for each shard that it serves, must not
-    # queue behind the calls of its turns.
-    pulses = open_server(len(numbers) + PULSE_CONNECTIONS - 1)
     calls = open_server(settings.bot_redis_connections - PULSE_CONNECTIONS)
+    pulses = open_server(_pulse_connections(calls.address, len(numbers)))
     layout = Layout(pulses.connect(own), own, shards=count, place=at + 1, servers=len(urls))
     stores = []
     for number in numbers:
@@ -194,3 +192,15 @@ def _open_group(
             )
         )
     return ShardGroup(calls.address, tuple(stores), layout)
+
+
+def _pulse_connections(address: Address, shards: int) -> int:
+    """Connections for a worker's heartbeats and its blocking reads, one for each shard that it
+    serves: they must not queue behind the calls of its turns.
+
+    On a cluster each shard also has one for its heartbeat, and each roster one: they must not
+    queue behind those of a node that hangs.
+    """
+    if address.kind == "cluster":
+        return PULSE_CONNECTIONS * shards + ROSTERS
+    return shards + PULSE_CONNECTIONS - 1

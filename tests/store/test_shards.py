@@ -5,7 +5,8 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
@@ -17,8 +18,11 @@ from bot.cli import audit, backup, dead, doctor, feedback, hold, keys, why, work
 from bot.errors import ConfigError, StoreUnavailable
 from bot.jobs.report import fetch_rows
 from bot.models import Message, Run, Thread, Usage
+from bot.process.serving import Group
+from bot.process.work_part import Common
 from bot.sealing import generate_key
 from bot.settings import Settings
+from bot.settings.addresses import Address
 from bot.slack.answer.lazy_event import LazyEvent
 from bot.store import AuditLine, Entry, Installation, Store, open_store
 from bot.store.archive import Orphan
@@ -28,10 +32,10 @@ from bot.store.dead import DeadLetter
 from bot.store.feedback import Feedback
 from bot.store.layout import Layout, WrongLayout
 from bot.store.roster import share
-from bot.store.shards import Shards, open_shards, shard_of
+from bot.store.shards import ShardGroup, Shards, open_shards, shard_of
 from bot.store.usage import day_of
 from bot.store.workspace_settings import WorkspaceSettings
-from bot.timing import StoreTiming
+from bot.timing import StoreTiming, Timing, WorkerTiming
 from bot.turn.throttle import Throttle
 from bot.worker.active import ActiveThread, ActiveThreads
 from bot.worker.load import Load
@@ -367,6 +371,33 @@ async def test_a_worker_leaves_the_roster_or_expires(store: Store) -> None:
     assert await store.roster.attend("anna", 60) == ["anna"]
     await store.roster.leave("anna")
     assert await store.roster.attend("bert", 60) == ["bert"]
+
+
+async def test_a_roster_that_hangs_does_not_make_a_worker_late_at_the_others(
+    urls: str, servers: list[RedisServer]
+) -> None:
+    timing = Timing(worker=WorkerTiming(lifetime=2.0))
+    common = cast(Common, SimpleNamespace(timing=timing))
+    async with opened(urls, 3) as shards:
+        await shards.ping()
+        layout = shards.groups[0].layout
+        rosters = ShardGroup(Address("cluster", tls=False), tuple(shards), layout)
+        group = Group(common, rosters, "anna", lambda: None)
+        servers[1].freeze()
+        try:
+            async with asyncio.timeout(timing.worker.lifetime):
+                assert await group._attend() == {"anna"}
+        finally:
+            servers[1].thaw()
+
+
+async def test_heartbeats_of_a_node_that_hangs_leave_connections_to_those_of_others() -> None:
+    """Each shard may read and beat at the same time, and each roster be asked."""
+    async with opened("redis+cluster://127.0.0.1:1", 9) as shards:
+        free = shards.home.roster._connection._free
+        for _ in range(9 + 9 + 3):
+            assert not free.locked()
+            await free.acquire()
 
 
 # Commands
