@@ -28,7 +28,7 @@ LOOK_UP_SECONDS = 1.5
 class Sharing:
     """The workspaces whose bots are in the channel of an event.
 
-    `is_complete`: none of them could not be asked, so that Slack need not deliver it again.
+    `is_complete`: all that may be could be asked; otherwise Slack has to deliver the event again.
     """
 
     workspaces: tuple[Workspace, ...]
