@@ -129,7 +129,10 @@ class Settings(BaseSettings):
         "Redis `replica`, its `disk`, or `both`.",
     )
     bot_redis_connections: int = Field(
-        10, ge=3, description="Maximum connections to a Redis server per process."
+        10,
+        ge=3,
+        description="Maximum connections to a Redis server per process; a worker has one more "
+        "for each further shard there, and on a cluster two.",
     )
     bot_encryption_keys: SecretStr | None = Field(
         None,

@@ -18,7 +18,8 @@ from bot.checks import (
 )
 from bot.errors import StoreUnavailable
 from bot.settings import Settings
-from bot.settings.addresses import split_addresses
+from bot.settings.addresses import parse_address, split_addresses
+from bot.store import PULSE_CONNECTIONS
 from bot.store.claims import pairs
 from bot.store.judge import (
     Info,
@@ -35,6 +36,7 @@ from bot.store.record_space import RecordSpace, judge_memory
 from bot.store.repairs import first_line, set_on_server, speaks_plain
 from bot.store.servers import Server
 from bot.store.shard_checks import Place, ShardChecks
+from bot.store.shards import pulse_connections
 from bot.store.topology_check import TopologyCheck
 
 CLOCK_SECONDS = 30.0
@@ -188,7 +190,9 @@ class RedisChecks:
         if not cap:
             return skipped("this server does not report its limit")
         used = int(self._info.get("connected_clients", 0))
-        return judge_connections(int(cap), used, self._settings.bot_redis_connections)
+        address, shards = parse_address(self._place.url), len(self._place.shards)
+        more = pulse_connections(address, shards) - PULSE_CONNECTIONS
+        return judge_connections(int(cap), used, self._settings.bot_redis_connections, more)
 
     async def time(self) -> Finding:
         """Whether the server's clock and this machine's agree."""

@@ -115,11 +115,14 @@ def judge_persistence(info: Info, save: str | None, fsync: str | None) -> Findin
     return warning("none: a restart of Redis loses conversations and waiting messages", fix)
 
 
-def judge_connections(cap: int, used: int, ours: int) -> Finding:
-    """`cap` and `used` are reported by the server; `ours` is BOT_REDIS_CONNECTIONS."""
+def judge_connections(cap: int, used: int, setting: int, for_shards: int = 0) -> Finding:
+    """`cap` and `used` are reported by the server; `setting` is BOT_REDIS_CONNECTIONS, to which a
+    worker adds those `for_shards`."""
+    ours = setting + for_shards
     needed = PROCESSES_IN_A_DEPLOY * ours
     text = f"{used} of {cap} in use, up to {ours} a process"
-    fix = f"set BOT_REDIS_CONNECTIONS={max(3, cap // PROCESSES_IN_A_DEPLOY - 1)}, or a larger plan"
+    best = max(3, cap // PROCESSES_IN_A_DEPLOY - 1 - for_shards)
+    fix = f"set BOT_REDIS_CONNECTIONS={best}, or a larger plan"
     if cap < ours:
         return failed(text, fix)
     if cap < needed:

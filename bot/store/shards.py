@@ -176,7 +176,7 @@ def _open_group(
         return server
 
     calls = open_server(settings.bot_redis_connections - PULSE_CONNECTIONS)
-    pulses = open_server(_pulse_connections(calls.address, len(numbers)))
+    pulses = open_server(pulse_connections(calls.address, len(numbers)))
     layout = Layout(pulses.connect(own), own, shards=count, place=at + 1, servers=len(urls))
     stores = []
     for number in numbers:
@@ -194,7 +194,7 @@ def _open_group(
     return ShardGroup(calls.address, tuple(stores), layout)
 
 
-def _pulse_connections(address: Address, shards: int) -> int:
+def pulse_connections(address: Address, shards: int) -> int:
     """Connections for a worker's heartbeats and its blocking reads, one for each shard that it
     serves: they must not queue behind the calls of its turns.
 

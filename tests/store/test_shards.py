@@ -467,6 +467,8 @@ async def test_the_doctor_names_the_server_that_is_down(
     found = await examine()
     assert found["shards 2"].text == f"2 of 6 on {servers[1].socket}: 1, 4"
     assert found["worker 3"].level == "warning"
+    # A worker has one more for the second shard of a server.
+    assert "up to 11 a process" in found["redis connections 3"].text
     servers[1].kill()
     try:
         found = await examine()
