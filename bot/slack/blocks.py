@@ -159,7 +159,8 @@ def number_input(
     if most is not None:
         element["max_value"] = number_text(most)
     if value is not None:
-        element["initial_value"] = number_text(value if most is None else min(value, most))
+        bounded = max(least, value if most is None else min(value, most))
+        element["initial_value"] = number_text(bounded)
     return element
 
 
