@@ -109,6 +109,8 @@ class Sweeper:
         self._uninstall_days = uninstall_days
         self._find_engine = find_engine or self._only_engine
         self._keyless = Keyless(store)
+        self._missing: set[str] = set()
+        """Engines without a key in this sweep: each search reads the keys of all workspaces."""
         self._pause = pause
         self._timing = timing
         self._owner = secrets.token_hex(8)
@@ -244,6 +246,7 @@ class Sweeper:
         return bool(key) and await self._store.archive.has_orphans(f"@{account_of(key or '')}")
 
     async def _delete(self, swept: Swept) -> None:
+        self._missing.clear()
         while orphans := await self._store.archive.orphans(BATCH, await self._store.now()):
             for start in range(0, len(orphans), DELETES_AT_ONCE):
                 await self._keep_lease()
@@ -276,8 +279,10 @@ class Sweeper:
     async def _delete_one(self, orphan: Orphan) -> Fate:
         """Delete it from the server; a failed deletion is retried in an hour."""
         try:
-            engine = await self._find_engine(orphan.engine)
+            is_missing = orphan.engine in self._missing
+            engine = None if is_missing else await self._find_engine(orphan.engine)
             if engine is None:
+                self._missing.add(orphan.engine)
                 return await self._without_key(orphan)
             await delete_remotely(self._store, engine, orphan, self._timing.delete_timeout)
             return "gone"

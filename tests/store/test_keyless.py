@@ -1,11 +1,16 @@
 """Conversations on the AI server that no key can delete any more."""
 
+from contextlib import closing
+
 import pytest
 
+from bot.engines import Engine
+from bot.engines.echo import EchoEngine
 from bot.errors import StoreUnavailable
 from bot.store import Store, jobs
 from bot.store.archive import Orphan
 from bot.upkeep.keyless import Keyless
+from bot.upkeep.sweeper import DELETES_AT_ONCE, Sweeper
 
 ORPHAN = Orphan("responses@former", "conv-1")
 
@@ -29,3 +34,19 @@ async def test_after_a_crash_a_person_still_learns_what_was_given_up(
     assert (await store.inbox.depth()).waiting == 1
     assert await store.redis.exists(store.keys.orphans, store.keys.unconfirmed) == 0
     assert await store.archive.confirmed() == []
+
+
+async def test_a_sweep_searches_for_a_missing_key_once(store: Store) -> None:
+    searches = []
+
+    async def find(name: str) -> Engine | None:
+        searches.append(name)
+        return None
+
+    with closing(EchoEngine(":memory:")) as engine:
+        sweeper = Sweeper(store, engine, 0, find_engine=find, pause=0)
+        for sweeps in (1, 2):
+            for number in range(3 * DELETES_AT_ONCE):
+                await store.archive.discard(ORPHAN.engine, f"conv-{number}")
+            assert (await sweeper.sweep()).kept == 3 * DELETES_AT_ONCE
+            assert sweeps <= len(searches) <= sweeps * DELETES_AT_ONCE
