@@ -55,6 +55,9 @@ class ActiveThread:
         except BotError as error:
             log.info("interrupt_not_checked", error=str(error)[:100])
             return
+        except Exception as error:
+            log.exception("interrupt_not_checked", error=type(error).__name__)
+            return
         if allowed:
             interrupt.set(allowed)
 

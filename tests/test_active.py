@@ -1,0 +1,29 @@
+"""An interrupt whose right cannot be checked: the turn goes on, and the check is repeated."""
+
+import pytest
+
+from bot.errors import Retry
+from bot.models import Thread
+from bot.store import Entry
+from bot.store.claims import Interrupt as Reason
+from bot.turn.interrupt import Interrupt
+from bot.worker.active import ActiveThread
+
+
+@pytest.mark.parametrize("error", [Retry("slack"), ValueError("a bug")], ids=["down", "bug"])
+async def test_a_check_that_fails_lets_nothing_take_effect_and_is_repeated(
+    error: Exception,
+) -> None:
+    outcomes: list[Exception | None] = [error, None]
+
+    async def permitted(reason: Reason) -> Reason | None:
+        if problem := outcomes.pop(0):
+            raise problem
+        return reason
+
+    thread, interrupt = ActiveThread(Entry(Thread("T", "C", "1.0"), "1-0")), Interrupt()
+    thread.permitted = permitted
+    await thread.check(interrupt, "stop")
+    assert not interrupt.reason
+    await thread.check(interrupt, "stop")
+    assert interrupt.reason == "stop"
