@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.errors import ConfigError, DependencyDown, RateLimited, Undeliverable
+from bot.errors import CircuitOpen, ConfigError, DependencyDown, RateLimited, Undeliverable
 from bot.settings import Settings
 from bot.store import Circuits
 from bot.telemetry import metrics
@@ -157,8 +157,8 @@ async def identify(client: AsyncWebClient) -> Identity:
 
 
 def _granted(headers: Mapping[str, str]) -> frozenset[str] | None:
-    told = {name.lower(): value for name, value in headers.items()}.get("x-oauth-scopes")
-    return None if told is None else frozenset(scope.strip() for scope in told.split(","))
+    scopes = {name.lower(): value for name, value in headers.items()}.get("x-oauth-scopes")
+    return None if scopes is None else frozenset(scope.strip() for scope in scopes.split(","))
 
 
 def error_code(error: SlackApiError) -> str:
@@ -189,6 +189,12 @@ class GuardedClient(AsyncWebClient):
     async def fresh_token(self) -> str:
         """A token that works for the next call."""
         return self.token or ""
+
+    def is_refused(self, error: Exception) -> bool:
+        """Whether an error of a call means that Slack refuses this workspace's token."""
+        return isinstance(error, TokenRefused) or (
+            isinstance(error, CircuitOpen) and error.dependency == self._access
+        )
 
     async def api_call(self, api_method: str, **options: Any) -> AsyncSlackResponse:
         """Call a method. Raises what `slack_errors` does."""

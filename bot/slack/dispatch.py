@@ -79,8 +79,12 @@ class Dispatcher:
     async def _dispatch_shared(
         self, shared: SharedChannels, named: Workspace, app: WorkspaceApp, req: AsyncBoltRequest
     ) -> BoltResponse:
-        """To the bots that a message mentions, else to all that are in its channel."""
+        """To the bots that a message mentions, else to all that are in its channel.
+
+        A failure of one bot's listeners, such as of its shard, holds up no other bot.
+        """
         sharing = await shared.find(named, req.body)
+        failed: BoltResponse | None = None
         for each in self._meant(sharing.workspaces, req.body):
             if each is named:
                 response = await _dispatch_to(app, req)
@@ -88,10 +92,10 @@ class Dispatcher:
                 other = self._apps.at(each, each.id)
                 response = await _dispatch_to(other, in_name_of(each, req))
             if response.status >= 300:
-                return response
-        if not sharing.is_complete:
-            return BoltResponse(status=500, body={"error": "try again"})
-        return BoltResponse(status=200)
+                failed = response
+        if failed is None and not sharing.is_complete:
+            failed = BoltResponse(status=500, body={"error": "try again"})
+        return failed or BoltResponse(status=200)
 
     def _meant(self, all_: Sequence[Workspace], body: dict[str, Any]) -> Sequence[Workspace]:
         event = body.get("event") or {}

@@ -8,15 +8,17 @@ and data. https://docs.slack.dev/apis/slack-connect/
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from slack_bolt.request.async_request import AsyncBoltRequest
 
-from bot.errors import DependencyDown, Retry, StoreUnavailable
+from bot.errors import Retry, StoreUnavailable
 from bot.slack.workspaces import Workspace, Workspaces
 from bot.telemetry.log import log
+
+T = TypeVar("T")
 
 ABSENT_SECONDS = 60.0
 MOST_ABSENT = 10_000
@@ -28,7 +30,7 @@ LOOK_UP_SECONDS = 1.5
 class Sharing:
     """The workspaces whose bots are in the channel of an event.
 
-    `is_complete`: all that may be could be asked; otherwise Slack has to deliver the event again.
+    `is_complete`: Slack has answered for all of them, so it need not deliver the event again.
     """
 
     workspaces: tuple[Workspace, ...]
@@ -47,32 +49,62 @@ class SharedChannels:
         channel_id = _channel_of(body)
         if not channel_id:
             return Sharing((named,))
-        found, is_complete = {named.id: named}, True
+        found, failures = {named.id: named}, list[Exception]()
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                ids = {*await named.channels.teams(channel_id), *_teams_of(body)}
-                for each in await self._installed(ids - {named.id, named.identity.team_id}):
-                    if each.id not in found and await each.channels.is_in(channel_id):
-                        found[each.id] = each
-        except DependencyDown as error:  # such as a token that Slack refuses: that bot is silent
-            log.warning("shared_channel_not_checked", channel=channel_id, error=str(error)[:100])
-        except (Retry, StoreUnavailable, TimeoutError) as error:
-            log.warning("shared_channel_not_checked", channel=channel_id, error=str(error)[:100])
-            is_complete = False
-        return Sharing(tuple(found.values()), is_complete)
+                ids = _teams_of(body)
+                try:
+                    teams = await _unless_refused(named, named.channels.teams(channel_id))
+                    ids |= teams or frozenset()
+                except Retry as error:
+                    failures.append(error)
+                for id in sorted(ids - {named.id, named.identity.team_id}):
+                    try:
+                        if other := await self._member(id, channel_id):
+                            found[other.id] = other
+                    except (Retry, StoreUnavailable) as error:  # the rest need not wait for it
+                        failures.append(error)
+        except TimeoutError as error:
+            failures.append(error)
+        for failure in failures:
+            _warn(channel_id, failure)
+        return Sharing(tuple(found.values()), is_complete=not failures)
 
-    async def _installed(self, ids: Iterable[str]) -> list[Workspace]:
-        now, found = time.monotonic(), []
-        for id in sorted(ids):
-            if now < self._absent.get(id, 0.0):
-                continue
-            if workspace := await self._workspaces.find(id):
-                found.append(workspace)
-            else:
-                self._absent[id] = now + ABSENT_SECONDS
-                if len(self._absent) > MOST_ABSENT:
-                    self._absent.popitem(last=False)
-        return found
+    async def _member(self, id: str, channel_id: str) -> Workspace | None:
+        """The workspace if its bot is in the channel. Raises Retry and StoreUnavailable while that
+        is unknown."""
+        workspace = await self._installed(id)
+        if workspace is None:
+            return None
+        is_in = await _unless_refused(workspace, workspace.channels.is_in(channel_id))
+        return workspace if is_in else None
+
+    async def _installed(self, id: str) -> Workspace | None:
+        now = time.monotonic()
+        if now < self._absent.get(id, 0.0):
+            return None
+        workspace = await self._workspaces.find(id)
+        if workspace is None:
+            self._absent[id] = now + ABSENT_SECONDS
+            if len(self._absent) > MOST_ABSENT:
+                self._absent.popitem(last=False)
+        return workspace
+
+
+async def _unless_refused(workspace: Workspace, asked: Awaitable[T]) -> T | None:
+    """Slack's answer; None if Slack refuses the workspace's token, since its bot could not reply
+    either. Raises Retry while Slack cannot say."""
+    try:
+        return await asked
+    except Retry as error:
+        if not workspace.client.is_refused(error):
+            raise
+        _warn(workspace.id, error)
+        return None
+
+
+def _warn(what: str, error: Exception) -> None:
+    log.warning("shared_channel_not_checked", channel_or_team=what, error=str(error)[:100])
 
 
 def in_name_of(workspace: Workspace, request: AsyncBoltRequest) -> AsyncBoltRequest:

@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.errors import DependencyDown, Retry, StoreUnavailable, Undeliverable
+from bot.errors import Retry, StoreUnavailable, Undeliverable
 from bot.settings import Settings
 from bot.slack.client import (
     REVOKED,
@@ -130,7 +130,7 @@ class Tokens:
         except SlackApiError as error:
             code = error_code(error)
             log.error("token_refresh_refused", team=before.id, error=code)
-            raise DependencyDown(f"slack_{code}", certain=True) from error
+            raise TokenRefused(f"slack_{code}", certain=True) from error
 
     async def _save(self, before: Installation, after: Installation) -> None:
         """The old refresh token is used up: only this process has the new one until it is saved."""

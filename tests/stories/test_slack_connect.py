@@ -147,7 +147,7 @@ async def test_while_slack_cannot_say_who_shares_a_channel_it_delivers_again(
     deployment: Deployment, channel: str
 ) -> None:
     one = deployment.slack("T1")
-    deployment.slack("T2").faults.server_error("conversations.info", times=1)
+    deployment.slack("T2").faults.server_error("conversations.info", times=2)  # message and mention
     root = await _ask(deployment, channel, "T2.bob", f"<@{_bot(deployment, 'T1')}> hi")
     await _rest(deployment, channel, root)
     await one.wait_for(lambda: _answers(deployment, "T1", channel, root), PATIENCE)
