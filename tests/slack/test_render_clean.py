@@ -179,6 +179,13 @@ def test_a_lone_surrogate_becomes_a_replacement_character() -> None:
         ("| a |\n|--|\n| <ul><li>x</li><li>y</li></ul> |", "|  • x • y  |"),
         ("<ul>\n  <li>a</li>\n  <li>b</li>\n</ul>", "- a\n- b\n"),
         ("<ol start=3>\n<li>a<ul>\n<li>b\n</ul>\n<li><i>c</i>\n</ol>", "3. a\n   - b\n4. *c*\n"),
+        ("<ul>\nSo:\n<li>a\n</ul>", "So:\n\n- a\n"),
+        ("<table>\n<tr><td>a\n</tr>\nSo\n</table>", "So\n\n| a |\n| --- |\n"),
+        ("<ul>\n<li>List<String> or `<br>`\n</ul>", "- List&lt;String&gt; or `<br>`\n"),
+        (
+            "<table>\n<tr><td>a <img alt=b /> c</td><td>`<td>|`</td></tr>\n</table>",
+            "| a b c | `<td>\\|` |\n| --- | --- |\n",
+        ),
         (
             '> <table>\n> <tr><th>a<th x="1>0">b</tr>\n> <tr><td>1 | 2</td></tr>\n> </table>\nx',
             "> | a | b |\n> | --- | --- |\n> | 1 \\| 2 |  |\n\nx",

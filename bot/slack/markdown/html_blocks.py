@@ -9,12 +9,23 @@ KEPT = frozenset(
     | {"u", "span", "font", "small", "big", "mark", "abbr", "ins", "sup", "sub", "q", "cite", "img"}
 )
 """Elements within a line, which are replaced later."""
+_LAYOUT = frozenset(
+    {"table", "thead", "tbody", "tfoot", "tr", "td", "th", "caption", "colgroup", "col"}
+    | {"ul", "ol", "menu", "li", "dl", "dt", "dd", "input", "label", "form", "button", "time"}
+    | {"p", "div", "section", "article", "center", "details", "summary", "figure", "figcaption"}
+    | {"header", "footer", "main", "nav", "aside", "blockquote", "address", "pre", "br", "hr"}
+    | {"h1", "h2", "h3", "h4", "h5", "h6", "wbr", "nobr", "bdi", "bdo", "ruby", "rb", "rt", "rp"}
+    | {"picture", "source", "svg", "path", "style", "script", "html", "head", "body"}
+)
+"""Elements that are dropped. Others are no HTML, such as that in `List<String>`, but text."""
 MOST_INDENTED = 24
 """Spaces before an item; deeper ones begin there, too."""
 _CODE = re.compile(r"\s*<code\b([^<>]*)>(.*)</code\s*>\s*\Z", re.IGNORECASE | re.DOTALL)
 _LANGUAGE = re.compile(r"""(?:language|lang|highlight-source)-([\w+#.-]{1,30})""")
 _COLOURS = re.compile(r"</?(?:span|font|b|i|em|strong|code|a|mark)(?:\s[^<>]*)?>", re.IGNORECASE)
 _TICKS = re.compile("`+")
+_SPAN = re.compile(r"(?<!`)(`+)(?!`)[^`\r\n]+\1(?!`)")
+_HIDDEN = re.compile("\uf8f0([0-9]{1,5})\uf8f1")
 _PIPE = re.compile(r"(?<!\\)\|")
 
 
@@ -31,8 +42,7 @@ def fenced(opener: str, content: str) -> str:
 def table(source: str) -> str:
     """A `<table>` as a Markdown table; "" if it has no rows. The first row is the header."""
     reader = _Table()
-    reader.feed(source)
-    reader.close()
+    reader.read(source)
     rows = [row for row in reader.rows if row]
     if not rows:
         return ""
@@ -51,17 +61,35 @@ def _row(cells: list[str]) -> str:
 def bullets(source: str) -> str:
     """A `<ul>` or `<ol>` as a Markdown list; "" if it has no items."""
     reader = _List()
-    reader.feed(source)
-    reader.close()
-    lines = (f"{indent}{' '.join(text.split())}" for indent, text in reader.items)
-    return "\n".join(line for line in lines if line.strip())
+    reader.read(source)
+    lines = [f"{indent}{' '.join(text.split())}" for indent, text in reader.items]
+    lead = " ".join(reader.head.split())
+    head = [f"{lead}\n"] if lead and lines else []
+    return "\n".join([*head, *(line for line in lines if line.strip())])
 
 
 class _Reader(HTMLParser):
-    """Passes the text, and the tags within a line as they are, to `put`."""
+    """Passes the text, and the tags within a line as they are, to `put`. Code spans are text."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=False)
+        self._spans: list[str] = []
+
+    def read(self, source: str) -> None:
+        """Read a whole text."""
+        self.feed(_SPAN.sub(self._hide, source))
+        self.close()
+
+    def _hide(self, span: re.Match[str]) -> str:
+        self._spans.append(span[0])
+        return f"\uf8f0{len(self._spans) - 1}\uf8f1"
+
+    def _shown(self, text: str) -> str:
+        return _HIDDEN.sub(self._span, text)
+
+    def _span(self, hidden: re.Match[str]) -> str:
+        number = int(hidden[1])
+        return self._spans[number] if number < len(self._spans) else hidden[0]
 
     def put(self, text: str) -> None:
         raise NotImplementedError
@@ -73,21 +101,26 @@ class _Reader(HTMLParser):
         """An element that ends."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in KEPT:
-            self.put(" ".join((self.get_starttag_text() or "").split()))
-        else:
+        if tag in _LAYOUT:
             self.put(" ")
             self.block(tag, dict(attrs))
+        else:
+            self.put(self._shown(" ".join((self.get_starttag_text() or "").split())))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag in _LAYOUT:
+            self.handle_endtag(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in KEPT:
-            self.put(f"</{tag}>")
-        else:
+        if tag in _LAYOUT:
             self.put(" ")
             self.end(tag)
+        else:
+            self.put(f"</{tag}>")
 
     def handle_data(self, data: str) -> None:
-        self.put(data)
+        self.put(self._shown(data))
 
     def handle_entityref(self, name: str) -> None:
         self.put(f"&{name};")
@@ -105,17 +138,17 @@ class _Table(_Reader):
         self._place = ""
 
     def put(self, text: str) -> None:
-        if self._place == "caption":
-            self.caption += text
-        elif self._place == "cell" and self.rows:
+        if self._place == "cell" and self.rows:
             self.rows[-1][-1] += text
+        else:  # browsers show text between the rows above the table
+            self.caption += text
 
     def block(self, tag: str, attributes: dict[str, str | None]) -> None:
         self._depth += tag == "table"
         if self._depth > 1:
             self.put(" · " if tag in ("td", "th") else " ")
         elif tag == "caption":
-            self._place = "caption"
+            self._place = ""
         elif tag == "tr":
             self.rows.append([])
             self._place = ""
@@ -138,12 +171,16 @@ class _List(_Reader):
         super().__init__()
         self.items: list[tuple[str, str]] = []
         """The indentation with the marker, and the text."""
+        self.head = ""
+        """The text before the first item."""
         self._lists: list[tuple[int, str]] = []
         """Of each list that is open: the next number, or 0; and the indentation of its items."""
 
     def put(self, text: str) -> None:
         if self.items:
             self.items[-1] = (self.items[-1][0], self.items[-1][1] + text)
+        else:
+            self.head += text
 
     def block(self, tag: str, attributes: dict[str, str | None]) -> None:
         if tag in ("ul", "ol", "menu"):
