@@ -127,25 +127,28 @@ class _Reader:
         self._takes_calls = takes_calls
         self._calls = ChatCalls()
         self._shown: Json = {}
+        self._has_deltas = False
 
     def take(self, chunk: Json) -> None:
         self._shown |= {key: chunk[key] for key in ("id", "model", "usage") if chunk.get(key)}
         for choice in map(fields, listed(chunk.get("choices"))):
             if choice.get("index") not in (None, 0, "0"):
                 continue
-            self._take_message(fields(choice.get("delta")) or self._rest(choice))
+            delta = fields(choice.get("delta"))
+            self._has_deltas = self._has_deltas or bool(_written(delta))
+            self._take_message(delta or self._rest(choice))
             self._finish = text(choice.get("finish_reason")).lower() or self._finish
 
     def _rest(self, choice: Any) -> Json:
-        """What a message without `delta` adds: some servers repeat the whole text in the last
-        chunk, others send its next part."""
+        """What a message without `delta` adds: servers that send deltas repeat the whole text in
+        the last chunk, others send the text so far, or its next part."""
         message = fields(choice.get("message")) or {"content": choice.get("text")}
         written, known = _written(message), self._draft.text
         if not known or not written:
             return {} if known else dict(message)
         if written.startswith(known):
             return {"content": written[len(known) :]}
-        return {} if known.endswith(written) else {"content": written}
+        return {} if self._has_deltas else {"content": written}
 
     def _take_message(self, message: Any) -> None:
         if message.get("reasoning_content") or message.get("reasoning"):
