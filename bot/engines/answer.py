@@ -81,7 +81,7 @@ class Draft:
     events: int = 0
     ended: Item | None = None
     is_complete: bool = False
-    """Whether the last text was sent completely: no part of it is missing so far."""
+    """Whether the last item was sent completely: no part of it is missing so far."""
     _items: dict[int, Growing] = field(default_factory=dict)
     _indexes: dict[str, int] = field(default_factory=dict)
     _chars: int = 0
@@ -194,6 +194,8 @@ class Draft:
         if not isinstance(item, Mapping):
             return
         index = self._index(text(item.get("id")), event.get("output_index"))
+        is_done = event.get("type") == "response.output_item.done"
+        self.is_complete = is_done and item.get("type") in ("message", "function_call")
         self._item_chars += len(json.dumps(item))
         known = self._items.get(index)
         if known is not None and len(read_text([item])) < len(read_text([known.whole()])):

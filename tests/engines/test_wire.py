@@ -134,6 +134,12 @@ async def test_an_answer_is_read_however_it_is_written(kind: str) -> None:
     assert (await the_answer(ANSWERS[kind])).text == TEXT
 
 
+async def test_parts_that_are_equal_are_all_of_the_answer() -> None:
+    parts = ["1", "0", "0", "0", "!", "!"]
+    content = response(events(*({"choices": [{"text": part}]} for part in parts)), EVENTS)
+    assert (await the_answer(content)).text == "1000!!"
+
+
 DELTA = {"type": "response.output_text.delta", "item_id": "m", "delta": "Hello "}
 RESPONSES = {
     "the whole text at its end only": ({"type": "response.output_text.done", "text": TEXT},),
@@ -148,6 +154,21 @@ RESPONSES = {
 async def test_a_response_is_read_however_it_is_written(kind: str) -> None:
     content = response(events({"type": "response.created"}, *RESPONSES[kind]), EVENTS)
     assert (await the_answer(content, "responses")).text == TEXT
+
+
+async def test_a_stream_that_ends_within_a_call_is_no_answer() -> None:
+    """The text before the call was complete, but the arguments are not."""
+    call = {"type": "function_call", "id": "f", "call_id": "c", "name": "x", "arguments": '{"a'}
+    content = response(
+        events(
+            {"type": "response.created"},
+            {"type": "response.output_text.done", "item_id": "m", "text": TEXT},
+            {"type": "response.output_item.added", "output_index": 1, "item": call},
+        ).removesuffix("data: [DONE]\n\n"),
+        EVENTS,
+    )
+    with pytest.raises(RunFailed):
+        await the_answer(content, "responses")
 
 
 async def test_bytes_that_are_no_text_cost_only_themselves() -> None:
