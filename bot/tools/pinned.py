@@ -24,6 +24,8 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""All public addresses. `ipaddress` counts others as global, such as `fec0::1` and `::10.0.0.1`."""
 _AZURE_HOST = ipaddress.ip_address("168.63.129.16")
 
 
@@ -57,13 +59,18 @@ class PinnedClient:
         resolve: Resolve = resolve,
         timeout: float = TIMEOUT,
     ) -> None:
-        self._http = httpx2.AsyncClient(transport=transport, timeout=timeout)
+        # An address that does not answer, such as one without a route, leaves time for the next.
+        limits = httpx2.Timeout(timeout, connect=timeout / MOST_ADDRESSES)
+        self._http = httpx2.AsyncClient(transport=transport, timeout=limits)
         self._resolve = resolve
         self._timeout = timeout
 
     async def home(self, url: str) -> Home:
-        """A configured server, as its host resolves now."""
-        return Home(url, not are_public(await self._resolve(httpx2.URL(url).host)))
+        """A configured server, as its host resolves now. Raises ConnectFailed if it does not."""
+        addresses = await self._resolve(httpx2.URL(url).host)
+        if not addresses:  # not internal: its owner could have its resolver fail for a moment
+            raise ConnectFailed("the server's host is unknown")
+        return Home(url, not are_public(addresses))
 
     async def check(self, url: str, home: Home) -> Sequence[str]:
         """The IP addresses of a URL that the server `home` has named.
@@ -88,9 +95,9 @@ class PinnedClient:
 
         Raises ConnectFailed and httpx2.HTTPError.
         """
-        addresses = await self.check(str(request.url), home)
         try:
             async with asyncio.timeout(self._timeout):
+                addresses = await self.check(str(request.url), home)
                 return await self._send(request, addresses)
         except TimeoutError:
             raise httpx2.ReadTimeout("the answer takes too long") from None
@@ -99,7 +106,7 @@ class PinnedClient:
         for address in addresses[:-1]:
             try:
                 return await self._http.send(self._pinned(request, address))
-            except httpx2.ConnectError:
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 continue
         return await self._http.send(self._pinned(request, addresses[-1]))
 
@@ -141,6 +148,8 @@ def _parse(address: str) -> Address:
 
 
 def _is_public(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address not in _UNICAST:
+        return False
     return address.is_global and not address.is_multicast and not _is_link_local(address)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from bot.tools.credential import Client, ConnectFailed, Credential
 from bot.tools.oauth import OAuth
-from bot.tools.pinned import Home, PinnedClient, are_public
+from bot.tools.pinned import TIMEOUT, Home, PinnedClient, are_public
 
 HOME = "https://93.184.216.34"
 SERVER = f"{HOME}/mcp"
@@ -142,7 +142,7 @@ INTERNAL = (
     *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "100.64.0.1", "169.254.169.254"),
     *("0.0.0.0", "255.255.255.255", "224.0.0.1", "192.0.2.1", "168.63.129.16", "::1", "::"),
     *("fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"),
-    *("2002:a00:1::", "::ffff:169.254.169.254"),
+    *("2002:a00:1::", "::ffff:169.254.169.254", "::10.0.0.1", "fec0::1"),
 )
 
 
@@ -216,11 +216,30 @@ async def test_a_server_that_became_internal_may_not_name_internal_addresses() -
     await client.aclose()
 
 
-async def test_the_next_address_is_tried_if_one_does_not_answer() -> None:
+async def test_a_server_whose_host_is_unknown_does_not_count_as_internal() -> None:
+    """Its owner could have the resolver fail once, and then name internal addresses."""
+    internet = Internet(token_endpoint="https://10.0.0.1/token")
+    hosts = iter([[], *[["93.184.216.34"]] * 9])
+
+    async def resolve(host: str) -> list[str]:
+        return next(hosts) if host == "93.184.216.34" else [host]
+
+    client = OAuth(CALLBACK, CLIENT, internet, resolve)
+    with pytest.raises(ConnectFailed):
+        await client.begin(SERVER, "state-1")
+    assert internet.asked == []
+    await client.aclose()
+
+
+@pytest.mark.parametrize("error", [httpx2.ConnectError, httpx2.ConnectTimeout])
+async def test_the_next_address_is_tried_if_one_does_not_answer(
+    error: type[httpx2.TransportError],
+) -> None:
     class Partly(Internet):
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             if request.url.host == "2606:4700::1111":
-                raise httpx2.ConnectError("unreachable")
+                assert request.extensions["timeout"]["connect"] < TIMEOUT
+                raise error("unreachable")
             return await super().handle_async_request(request)
 
     async def resolve(host: str) -> list[str]:
