@@ -21,12 +21,12 @@ HOME_HEADING = "Connected accounts"
 DISCONNECT = "Disconnect"
 CONFIRM = "The assistant will forget your account at this server."
 INVITED = (
-    "Not run: the person has no account connected at this server. They got a private message "
+    "Not run: the person has no account connected at this server. They were sent a private message "
     "with a link, which is valid for ten minutes. Suggest that they follow it and ask again."
 )
 INVITED_BEFORE = (
-    "Not run: the person has no account connected at this server, and got a private message "
-    "with a link before. Suggest that they follow it and ask again."
+    "Not run: the person has no account connected at this server, and was already sent a private "
+    "message with a link. Suggest that they follow it and ask again."
 )
 NO_MESSAGE = "Not run: no account is connected, and Slack does not accept a private message."
 NOT_CONNECTED = "Not run: the person has no account connected at this server."

@@ -173,6 +173,7 @@ def test_a_lone_surrogate_becomes_a_replacement_character() -> None:
         ("H<sub>2</sub>O and 10<sup>-3</sup>, 4<sup>th</sup>", "H₂O and 10⁻³, 4th"),
         ('<a href="https://a.example">x</a>', "[x](https://a.example)"),
         ("<p>text</p><!-- hidden -->", "text"),
+        ('a <img alt="b"></img> c', "a b c"),
         ("<p>a</p><p>b</p>c<div>d</div>", "a\nb\nc\nd"),
         ("<h2>Title</h2>Text", "**Title**\nText"),
         ("As follows:<ul><li>a <b>b</b></li><li>c</li></ul>end", ":\n• a **b**\n• c\nend"),

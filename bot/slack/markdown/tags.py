@@ -84,7 +84,7 @@ def _single(name: str, tag: str) -> str | None:
     if not name:
         return ""  # a comment
     if name == "img":
-        return _image(tag)
+        return "" if tag.startswith("</") else _image(tag)
     if name == "input" and _CHECKBOX.search(tag):
         return "☑" if _CHECKED.search(tag) else "☐"
     return None
