@@ -207,6 +207,7 @@ def test_a_lone_surrogate_becomes_a_replacement_character() -> None:
         ('- <input type="checkbox" checked> a', "- ☑ a"),
         ("The <b> tag\n\nand </b>.", "The &lt;b&gt; tag\n\nand &lt;/b&gt;."),
         ("```\n<table>\n</table>\n```\n`<!--\n-->`", "```\n<table>\n</table>\n```\n`<!--\n-->`"),
+        ("a```\n```\n<!--\n-->", "```\n<!--\n-->"),
         ("x\n\n    <pre>\n    a\n    </pre>", "    <pre>\n    a\n    </pre>"),
         (
             "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>",

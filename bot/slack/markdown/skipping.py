@@ -10,7 +10,7 @@ CODE = (
     r"|(?P<TICKS>`++)"
 )
 """The beginning of a fence or of a code span; with re.MULTILINE."""
-_BLANK_LINE = re.compile(r"\n[ \t]*\r?\n")
+_END_OF_PARAGRAPH = re.compile(r"\n[ \t]*\r?\n|\n[ \t>]*(?:```|~~~)")
 
 
 class CodeEnds:
@@ -40,6 +40,7 @@ class CodeEnds:
         length = token.end() - token.start()
         starts = self._runs[length]
         closing = bisect_left(starts, token.end())
-        if closing == len(starts) or _BLANK_LINE.search(self._text, token.end(), starts[closing]):
+        if closing == len(starts):
             return token.end()
-        return starts[closing] + length
+        end = starts[closing] + length
+        return token.end() if _END_OF_PARAGRAPH.search(self._text, token.end(), end) else end
