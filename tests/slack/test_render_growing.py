@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from bot.slack.markdown.blocks import outline
 from bot.slack.markdown.counting import BlockCount
 from bot.slack.markdown.graphemes import size
-from bot.slack.markdown.growing import Append, GrowingAnswer
+from bot.slack.markdown.growing import Append, GrowingAnswer, Visible
+from bot.slack.markdown.render import render
 from bot.slack.markdown.sanitize import sanitize
 from bot.slack.markdown.split import LIMIT, MAX_BLOCKS, parts
 from bot.slack.markdown.stable import stable_prefix
@@ -124,6 +125,12 @@ def test_the_starts_of_its_messages_let_another_process_finish() -> None:
     growing.advance(answer[:500])
     rest = parts(answer, 200, start=growing.starts[-1])
     assert answer[: growing.starts[-1]] + "".join(part.source for part in rest) == answer
+
+
+@pytest.mark.parametrize("text", ["a<p>\n\nb\n</p>\nc", "a<p>\nb\n</p>\nc", "<p>\n\nb\n</p>\nc"])
+def test_a_closing_tag_changes_nothing_that_was_shown(text: str) -> None:
+    visible, whole = Visible(), render(text)
+    assert all(whole.startswith(visible.of(text[:end])) for end in range(len(text)))
 
 
 def test_a_label_before_an_angle_bracket_is_held_back_until_it_is_shown() -> None:

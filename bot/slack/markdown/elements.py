@@ -179,7 +179,7 @@ class _Reader:
             return False
         if tag.name in _CONVERTED or self._is_block_of_code(tag):
             return tag.begins
-        if tag.name in _CONTAINERS and _END_OF_LINE.match(self._text, tag.end):
+        if self._is_container(tag):
             return False
         return tag.paragraph == self._paragraph
 
@@ -236,8 +236,13 @@ class _Reader:
         elif opener.name not in _CONTAINERS:
             if is_paragraph:
                 self._replace(opener, closer)
-        elif is_paragraph or _END_OF_LINE.match(self._text, opener.end):
+        elif is_paragraph or self._is_container(opener):
             self._drop(opener, closer)
+
+    def _is_container(self, tag: _Tag) -> bool:
+        """Whether a tag has its line to itself: it is dropped, closed or not."""
+        is_last = _END_OF_LINE.match(self._text, tag.end)
+        return tag.name in _CONTAINERS and tag.begins and bool(is_last)
 
     def _is_block_of_code(self, tag: _Tag) -> bool:
         return tag.name == "code" and tag.begins and bool(_END_OF_LINE.match(self._text, tag.end))
