@@ -106,8 +106,10 @@ class Channels:
         found.append(facts.get("conversation_host_id"))
         return frozenset(each for each in found if isinstance(each, str) and each)
 
-    async def is_in(self, channel_id: str) -> bool:
-        """Whether the bot is a member of a channel. Raises Retry."""
+    async def is_in(self, channel_id: str, *, now: bool = False) -> bool:
+        """Whether the bot is a member of a channel; `now`: not from the cache. Raises Retry."""
+        if now:
+            self._facts.forget(channel_id)
         return bool((await self._facts_now(channel_id)).get("is_member"))
 
     async def joined_now(self, user_id: str) -> frozenset[str]:
@@ -193,6 +195,10 @@ class _Cache(Generic[T]):
             code = error_code(error) if isinstance(error, SlackApiError) else str(error)
             log.warning("channel_not_checked", channel_or_person=key, error=code)
             return default
+
+    def forget(self, key: str) -> None:
+        """Ask the next time."""
+        self._known.pop(key, None)
 
     async def demand(self, key: str, ask: Callable[[], Awaitable[T]]) -> T:
         """The value; raises what `ask` does."""

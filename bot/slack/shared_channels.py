@@ -60,7 +60,7 @@ class SharedChannels:
                     failures.append(error)
                 for id in sorted(ids - {named.id, named.identity.team_id}):
                     try:
-                        if other := await self._member(id, channel_id):
+                        if other := await self._member(id, channel_id, body):
                             found[other.id] = other
                     except (Retry, StoreUnavailable) as error:  # the rest need not wait for it
                         failures.append(error)
@@ -70,13 +70,19 @@ class SharedChannels:
             _warn(channel_id, failure)
         return Sharing(tuple(found.values()), is_complete=not failures)
 
-    async def _member(self, id: str, channel_id: str) -> Workspace | None:
+    async def _member(self, id: str, channel_id: str, body: dict[str, Any]) -> Workspace | None:
         """The workspace if its bot is in the channel. Raises Retry and StoreUnavailable while that
-        is unknown."""
+        is unknown.
+
+        A bot that is mentioned may have been invited since Slack was asked.
+        """
         workspace = await self._installed(id)
         if workspace is None:
             return None
-        is_in = await _unless_refused(workspace, workspace.channels.is_in(channel_id))
+        channels = workspace.channels
+        is_in = await _unless_refused(workspace, channels.is_in(channel_id))
+        if is_in is False and workspace.identity.user_id in _text_of(body):
+            is_in = await _unless_refused(workspace, channels.is_in(channel_id, now=True))
         return workspace if is_in else None
 
     async def _installed(self, id: str) -> Workspace | None:
@@ -131,6 +137,11 @@ def _channel_of(body: dict[str, Any]) -> str:
         return ""
     channel = event.get("channel")
     return channel if isinstance(channel, str) else ""
+
+
+def _text_of(body: dict[str, Any]) -> str:
+    text = body["event"].get("text")
+    return text if isinstance(text, str) else ""
 
 
 def _teams_of(body: dict[str, Any]) -> set[str]:

@@ -141,6 +141,11 @@ async def test_a_bot_that_is_not_in_the_channel_gets_nothing(
     await _rest(deployment, channel, other)
     assert _answers(deployment, "T2", channel, other) == []
     assert await _threads(deployment) == ["T1"]
+    for team in ("T1", "T2"):
+        deployment.slack(team).channel(channel).members.append(_bot(deployment, "T2"))
+    late = await _ask(deployment, channel, "T1.alice", f"<@{_bot(deployment, 'T2')}> and now?")
+    await _rest(deployment, channel, late)
+    assert len(_answers(deployment, "T2", channel, late)) == 1
 
 
 async def test_while_slack_cannot_say_who_shares_a_channel_it_delivers_again(
