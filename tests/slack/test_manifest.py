@@ -88,8 +88,9 @@ def methods_used() -> set[str]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 owner = node.func.value
                 name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-                if name in ("client", "_client") and "_" in node.func.attr:
-                    used.add(node.func.attr)
+                is_client, method = name in ("client", "_client"), node.func.attr
+                if is_client and "_" in method and hasattr(AsyncWebClient, method):
+                    used.add(method)
     return used
 
 
