@@ -14,7 +14,8 @@ from bot.store.keys import Keys
 async def reinstate(connection: Connection, keys: Keys, turn: Turn) -> bool:
     """Write a turn's messages, journal and conversation back, so that it resumes at the same step.
 
-    Returns whether the claim is still valid; otherwise the turn is ready to be claimed.
+    Returns whether the claim is still valid; otherwise the turn is ready to be claimed, or it has
+    ended already.
     """
     claim, conversation = turn.claim, turn.conversation
     outcome = await connection.run(

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.errors import StoreUnavailable
-from bot.models import Conversation
+from bot.models import Conversation, Record
 from bot.store import Store, open_store
 from bot.store.claims import Beat
 from bot.store.connection import Confirm
@@ -151,6 +151,24 @@ async def test_a_turn_that_is_refused_while_the_heartbeat_is_on_its_way_is_reins
     monkeypatch.setattr(store.workers, "beat", slow)
     await heartbeat._beat()
     assert (await take_one(store, "bert")).turn_id == claim.turn_id
+
+
+async def test_a_turn_that_has_ended_is_not_reinstated(store: Store) -> None:
+    """Its worker did not get the reply: Redis was killed after it had settled the turn."""
+    await deliver(store, "1.0")
+    claim = await take_one(store)
+    turn = store.turns.open(claim)
+
+    async def begin(_: bool) -> Conversation:
+        return conversation()
+
+    await turn.begin(Step("conversation:0", Conversation), begin)
+    await store.inbox.settle(claim, records=[Record("user", "said", "1.0", "U1")])
+
+    assert not await store.workers.reinstate(turn)
+    assert (await store.inbox.state(thread())).state == "idle"
+    assert await take_all(store) == []
+    assert len(await store.conversations.history(thread())) == 1
 
 
 async def test_a_turn_whose_claim_holds_keeps_it(store: Store) -> None:

@@ -1,12 +1,30 @@
 -- Write back what a worker knows of a turn that it is working on, after Redis came back with an older
--- state. If that state lacks the claim, the turn becomes ready to be resumed.
+-- state. If that state lacks the claim, the turn becomes ready to be resumed. A turn that has ended in that
+-- state stays as it is: only the reply to its worker was lost.
 -- KEYS thread, inbox, turn, ready, later, interrupts, conversation, idle, seen...
 -- ARGV claim, name, id, taken_at, attempts, crashes, seen_seconds, stamps, texts,
 --   conversation_fields, fields...
 -- `stamps` (the ts of the messages), `texts` (the messages) and `conversation_fields` (fields and values,
 -- '[]' for none) are JSON lists; `fields` are fields and values of the journal.
--- Returns 'held' or 'ready'.
+-- Returns 'held', 'ready' or 'ended'.
 local stamp_list, text_list = cjson.decode(stamps), cjson.decode(texts)
+
+-- A message is marked when it enters the inbox, and leaves it only when a turn ends.
+local function has_ended()
+  if #seen == 0 or redis.call('EXISTS', unpack(seen)) < #seen then
+    return false
+  end
+  for _, text in ipairs(redis.call('HMGET', inbox, unpack(stamp_list))) do
+    if text then
+      return false
+    end
+  end
+  return true
+end
+
+if has_ended() then
+  return 'ended'
+end
 for i, ts in ipairs(stamp_list) do
   redis.call('HSET', inbox, ts, text_list[i])
 end
