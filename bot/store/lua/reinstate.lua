@@ -22,7 +22,7 @@ local function has_ended()
   return true
 end
 
-if has_ended() then
+if not holds(thread, claim) and has_ended() then
   return 'ended'
 end
 for i, ts in ipairs(stamp_list) do
