@@ -53,6 +53,8 @@ PURE_TESTS += ("tests/engines/test_answer.py", "tests/engines/test_polling.py")
 PURE_TESTS += ("tests/slack/test_content.py",)
 PURE_COVERAGE = 95
 """The percentage of the lines and branches of those modules that these tests must run."""
+TESTS_FAILED = 1
+"""The exit code of pytest if tests failed, or the coverage is too low."""
 
 SERVERS = {
     "litellm": ("litellm[proxy]==1.108.7",),
@@ -120,7 +122,7 @@ def docs(*arguments: str) -> None:
 
 
 def test(*arguments: str) -> None:
-    """Check style and types, and run all tests (arguments go to pytest).
+    """Check style and types, and run all tests (arguments go to pytest), failed ones once more.
 
     With --servers only the tests with real AI servers, which are installed first.
     """
@@ -146,6 +148,10 @@ def test(*arguments: str) -> None:
         sys.exit(f"dev.py: a guarantee was broken:\n{broken.read_text()}")
     if checker.returncode:
         sys.exit(checker.returncode)
+    if code == TESTS_FAILED:
+        say("the failed tests once more, one after the other")
+        again = ("--last-failed", "--last-failed-no-failures=none", "--no-cov")
+        code = subprocess.call([program("pytest"), *again], cwd=ROOT, env=env)
     if code:
         sys.exit(code)
     if not arguments and sys.version_info < (3, 14):
