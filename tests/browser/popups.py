@@ -86,9 +86,11 @@ async def group_menu(page: Page) -> Locator:
 
 async def search(page: Page) -> Locator:
     await page.keyboard.press("Control+k")
+    dialog = page.get_by_role("dialog", name="Search")
+    await dialog.wait_for()
     await page.keyboard.type("alice")
     await page.locator(".found button").first.wait_for()
-    return page.get_by_role("dialog", name="Search")
+    return dialog
 
 
 async def nothing_found(page: Page) -> Locator:
