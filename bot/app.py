@@ -134,15 +134,18 @@ async def open_bot(
         engine: Engine | None = None
         work, receiving = None, Receiving()
         if work_part:
-            from bot.process.serving import open_workers  # not needed by `bot web`, and large
+            # Not needed by `bot web`, and large.
+            from bot.process.serving import open_workers
+            from bot.process.work_part import open_common
 
             opened = await stack.enter_async_context(engines(settings, timing.engine))
-            workers = await stack.enter_async_context(
-                open_workers(
+            common = await stack.enter_async_context(
+                open_common(
                     *(settings, timing, shards, workspaces, opened, engines),
                     *(tools, prices, accounts, receiving),
                 )
             )
+            workers = await stack.enter_async_context(open_workers(common))
             engine, work = workers.engine, workers.task
             probes["worker"] = workers.is_alive
         serving = None

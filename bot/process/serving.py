@@ -8,26 +8,18 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bot.engines import Engine
-from bot.engines.keyed import OpenEngine
 from bot.errors import StoreUnavailable
-from bot.process.work_part import Common, WorkPart, open_common, open_work
-from bot.settings import Settings
-from bot.settings.prices import Price
-from bot.slack.receiving import Receiving
-from bot.slack.workspaces import Workspaces
+from bot.process.work_part import Common, WorkPart, open_work
 from bot.store import Store
 from bot.store.roster import share
-from bot.store.shards import ShardGroup, Shards
+from bot.store.shards import ShardGroup
 from bot.telemetry import metrics
 from bot.telemetry.log import log
-from bot.timing import Timing
-from bot.tools.accounts import Accounts
-from bot.tools.config import ToolsConfig
 from bot.worker.active import end_tasks, first_of
 
 
@@ -197,34 +189,17 @@ class Workers:
 
 
 @asynccontextmanager
-async def open_workers(
-    settings: Settings,
-    timing: Timing,
-    shards: Shards,
-    workspaces: Workspaces,
-    opened: Engine,
-    engines: OpenEngine,
-    tools: ToolsConfig,
-    prices: Mapping[str, Price],
-    accounts: Accounts,
-    receiving: Receiving,
-) -> AsyncIterator[Workers]:
+async def open_workers(common: Common) -> AsyncIterator[Workers]:
     """The running workers; a single shard needs no share. On exit they hand unfinished work
     over."""
-    async with AsyncExitStack() as stack:
-        common = await stack.enter_async_context(
-            open_common(
-                *(settings, timing, shards, workspaces, opened, engines, tools, prices, accounts),
-                receiving,
-            )
-        )
-        if len(shards) == 1:
-            part = await stack.enter_async_context(open_work(common, shards.home))
+    shards = common.shards
+    if len(shards) == 1:
+        async with open_work(common, shards.home) as part:
             yield Workers(part.engine, part.task, part.is_alive)
-            return
-        serving = Serving(common)
-        task = await stack.enter_async_context(_serving(serving))
-        yield Workers(opened, task, serving.is_alive)
+        return
+    serving = Serving(common)
+    async with _serving(serving) as task:
+        yield Workers(common.opened, task, serving.is_alive)
 
 
 @asynccontextmanager
