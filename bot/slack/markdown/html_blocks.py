@@ -2,6 +2,7 @@
 
 import html
 import re
+from abc import ABC, abstractmethod
 from html.parser import HTMLParser
 
 KEPT = frozenset(
@@ -68,7 +69,7 @@ def bullets(source: str) -> str:
     return "\n".join([*head, *(line for line in lines if line.strip())])
 
 
-class _Reader(HTMLParser):
+class _Reader(HTMLParser, ABC):
     """Passes the text, and the tags within a line as they are, to `put`. Code spans are text."""
 
     def __init__(self) -> None:
@@ -91,8 +92,9 @@ class _Reader(HTMLParser):
         number = int(hidden[1])
         return self._spans[number] if number < len(self._spans) else hidden[0]
 
+    @abstractmethod
     def put(self, text: str) -> None:
-        raise NotImplementedError
+        """Text within the current element."""
 
     def block(self, tag: str, attributes: dict[str, str | None]) -> None:
         """An element that begins."""
