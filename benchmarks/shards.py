@@ -62,7 +62,7 @@ def settings(servers: Sequence[RedisServer], shards: int, **given: Any) -> Setti
 
 
 async def turn(store: Store, team: str, number: int, worker: str) -> None:
-    """One turn: its message arrives, is taken by whoever reads it, and is settled."""
+    """One turn: its message arrives, is taken by its reader, and is settled."""
     ts = f"{number}.{worker.rpartition('-')[2]:0>6}"
     thread = Thread(team, "C1", ts)
     await store.inbox.deliver(Message(thread, ts, "U1", "hello", event_id=f"Ev{team}{ts}"))

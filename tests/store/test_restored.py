@@ -4,7 +4,7 @@ import pytest
 
 from bot.errors import StoreUnavailable
 from bot.models import Conversation, Record
-from bot.store import Store, open_store
+from bot.store import Store, Turn, open_store
 from bot.store.claims import Beat
 from bot.store.connection import Confirm
 from bot.store.steps import Step
@@ -107,18 +107,29 @@ async def test_a_dead_letter_that_is_retried_is_another_turn(store: Store) -> No
     assert len(ids) == 3
 
 
-async def test_a_lost_turn_is_reinstated_with_its_journal(store: Store) -> None:
+async def turn_with_conversation(store: Store) -> Turn:
+    """A turn under way that has begun a conversation."""
     await deliver(store, "1.0")
-    claim = await take_one(store)
-    turn = store.turns.open(claim)
+    turn = store.turns.open(await take_one(store))
 
     async def begin(_: bool) -> Conversation:
         return conversation()
 
     await turn.begin(Step("conversation:0", Conversation), begin)
-    await turn.note(STEP, "said")
+    return turn
+
+
+async def lose_data(store: Store) -> None:
+    """Delete all keys but the stream, without which nothing can be read."""
     names = [key async for key in store.redis.scan_iter(store.keys.name("") + "*")]
     await store.redis.delete(*(name for name in names if name != store.keys.ready))
+
+
+async def test_a_lost_turn_is_reinstated_with_its_journal(store: Store) -> None:
+    turn = await turn_with_conversation(store)
+    claim = turn.claim
+    await turn.note(STEP, "said")
+    await lose_data(store)
 
     assert not await store.workers.reinstate(turn)
     again = await take_one(store, "bert")
@@ -139,8 +150,7 @@ async def test_a_turn_that_is_refused_while_the_heartbeat_is_on_its_way_is_reins
     turn = store.turns.open(claim)
     heartbeat = Heartbeat("anna", store, ActiveThreads(), WorkerTiming())
     await heartbeat._beat()
-    names = [key async for key in store.redis.scan_iter(store.keys.name("") + "*")]
-    await store.redis.delete(*(name for name in names if name != store.keys.ready))
+    await lose_data(store)
     beat = store.workers.beat
 
     async def slow(worker: str, lifetime: float) -> Beat:
@@ -155,15 +165,8 @@ async def test_a_turn_that_is_refused_while_the_heartbeat_is_on_its_way_is_reins
 
 async def test_a_turn_that_has_ended_is_not_reinstated(store: Store) -> None:
     """Its worker did not get the reply: Redis was killed after it had settled the turn."""
-    await deliver(store, "1.0")
-    claim = await take_one(store)
-    turn = store.turns.open(claim)
-
-    async def begin(_: bool) -> Conversation:
-        return conversation()
-
-    await turn.begin(Step("conversation:0", Conversation), begin)
-    await store.inbox.settle(claim, records=[Record("user", "said", "1.0", "U1")])
+    turn = await turn_with_conversation(store)
+    await store.inbox.settle(turn.claim, records=[Record("user", "said", "1.0", "U1")])
 
     assert not await store.workers.reinstate(turn)
     assert (await store.inbox.state(thread())).state == "idle"
