@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.engine import one_round, stand_in
 from benchmarks.in_flight import measure_in_flight
 from benchmarks.load import talk, warm
-from benchmarks.site import LONG, SHORT_SECONDS, TOKEN, Site, open_site, private_memory
+from benchmarks.site import GROUP, LONG, SHORT_SECONDS, TOKEN, Site, open_site, private_memory
 from benchmarks.sweep import fill
 from bot.store import open_store
 from tests.ops.processes import open_process
@@ -41,6 +41,14 @@ class Section:
     only_ours: bool = False
 
 
+async def alone(checkout: Path, found: Figures) -> None:
+    async with open_site(checkout, "web", "worker", "worker") as site:
+        await warm(site)
+        figures = (await talk(site, 1, 8)).figures(SHORT_SECONDS)
+        wanted = ("overhead", "first sign", "Redis requests", "Redis commands")
+        add(found, {name: value for name, value in figures.items() if name.startswith(wanted)})
+
+
 async def short_answers(checkout: Path, found: Figures) -> None:
     async with open_site(checkout, "web", "worker", "worker") as site:
         await warm(site)
@@ -49,15 +57,15 @@ async def short_answers(checkout: Path, found: Figures) -> None:
 
 async def long_answers(checkout: Path, found: Figures) -> None:
     async with open_site(checkout, "web", "worker", "worker") as site:
-        await warm(site, LONG, 1.0)
+        await warm(site, LONG, 1.0, TOKEN)
         await site.fake.answer(text=LONG, seconds=LONG_SECONDS, piece=TOKEN)
         figures = (await talk(site, 24, 1)).figures(LONG_SECONDS)
         add(found, {name: value for name, value in figures.items() if "overhead" not in name})
 
 
-async def saturated(checkout: Path, found: Figures) -> None:
+async def saturated(checkout: Path, found: Figures, piece: int = GROUP) -> None:
     async with open_site(checkout, "web", "worker", "worker") as site:
-        await warm(site)
+        await warm(site, piece=piece)
         figures = (await talk(site, 80, 3)).figures(SHORT_SECONDS)
         wanted = ("turns a", "CPU", "Redis requests")
         add(found, {name: value for name, value in figures.items() if name.startswith(wanted)})
@@ -150,8 +158,15 @@ def add(found: Figures, figures: dict[str, float], size: str = "") -> None:
 
 SECTIONS: Sequence[Section] = (
     Section(
+        "One person",
+        "One person asks, waits for the answer, and asks again: nothing waits for a free core. "
+        "Answers of 195 characters in nine events, complete 0.4 s after the request.",
+        alone,
+        20,
+    ),
+    Section(
         "Short answers",
-        "16 people at once; answers of 195 characters, 0.4 s after the question.",
+        "16 people at once, the same answers.",
         short_answers,
         15,
         rounds=3,
@@ -166,6 +181,13 @@ SECTIONS: Sequence[Section] = (
         "Without a pause",
         "80 people at once, short answers: the workers have no pause.",
         saturated,
+        20,
+        rounds=3,
+    ),
+    Section(
+        "Without a pause, token by token",
+        "The same answers, with an event for every four characters.",
+        partial(saturated, piece=TOKEN),
         20,
         rounds=3,
     ),

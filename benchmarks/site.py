@@ -36,7 +36,9 @@ SHORT = "Open the report, choose Share, and pick the folder of your team. " * 3
 SHORT_SECONDS = 0.4
 LONG = "A sentence of an answer that people read while it is being written. " * 20
 TOKEN = 4
-"""Characters of one event."""
+"""Characters of one event, where a model's tokens come one by one."""
+GROUP = 24
+"""Characters of one event, where a server groups tokens."""
 POST, STATUS = "chat.postMessage", "assistant.threads.setStatus"
 
 

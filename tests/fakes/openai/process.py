@@ -20,8 +20,9 @@ class RemoteFake:
 
     api_key = "sk-fake"
 
-    def __init__(self, base_url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, base_url: str, session: aiohttp.ClientSession, pid: int) -> None:
         self.base_url = base_url
+        self.pid = pid
         self._control = base_url.removesuffix("/v1") + "/_control"
         self._session = session
 
@@ -92,7 +93,7 @@ async def start_fake_openai(
     try:
         base_url = (await process.stdout.readline()).decode().strip()
         async with aiohttp.ClientSession() as session:
-            yield RemoteFake(base_url, session)
+            yield RemoteFake(base_url, session, process.pid)
     finally:
         if process.returncode is None:
             process.terminate()

@@ -1,6 +1,7 @@
 """One unit of the model's work, from queued to its end: a response or a run."""
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator
@@ -146,13 +147,15 @@ class Work(ABC):
         pieces = sum(bool(beat.text) for beat in self._beats)
         if not pieces:
             await asyncio.sleep(answer.seconds)
-        said = 0
+        said, began = 0, time.monotonic()
         while self._beats:
             if self._beats[0].text:
                 if said == answer.hold:
                     break
-                await asyncio.sleep(answer.seconds / pieces)
                 said += 1
+                # Until a time, not for a time: each sleep may be a little too long.
+                due = began + answer.seconds * said / pieces
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
             self._emit_beat()
         if answer.hold is None and (answer.polls is None or self.streams):
             self._task = None
