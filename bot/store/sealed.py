@@ -11,9 +11,9 @@ from bot.store.keys import Keys
 from bot.store.scripts import Call
 from bot.telemetry.log import log
 
-Kind = Literal["installation", "ai_key", "credential"]
+Kind = Literal["installation", "ai_key", "credential", "unconfirmed"]
 """`installation`: a workspace's tokens; `ai_key`: its own key of the AI server; `credential`: what
-a person connected to a tool."""
+a person connected to a tool; `unconfirmed`: the same before its code was entered."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 LENT = "lent"

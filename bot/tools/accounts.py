@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from bot.errors import ConfigError
 from bot.models import decode, encode
@@ -17,6 +18,7 @@ from bot.settings import Settings
 from bot.store.sealed import Kind
 from bot.store.shards import Shards
 from bot.telemetry.log import log
+from bot.tools.addresses import is_internal_host
 from bot.tools.config import ServerConfig, ToolsConfig
 from bot.tools.credential import (
     Authorization,
@@ -24,9 +26,11 @@ from bot.tools.credential import (
     ConnectFailed,
     Credential,
     Granted,
+    Home,
     Invitation,
     NotConnected,
 )
+from bot.tools.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
     from bot.tools.oauth import OAuth
@@ -57,6 +61,7 @@ class Accounts:
         }
         self._url = (settings.bot_public_url or "").rstrip("/")
         self._oauth: OAuth | None = None
+        self._unconfirmed = Unconfirmed(shards.home.sealed, self._revoke)
         self._check(settings)
 
     def _check(self, settings: Settings) -> None:
@@ -112,7 +117,9 @@ class Accounts:
             method = "client_secret_post" if config.client_secret else "none"
             own = Client(config.client_id, config.client_secret, method)
         state = secrets.token_urlsafe(32)
-        visit = await (await self._client()).begin(config.url or "", state, own)
+        visit = await (await self._client()).begin(
+            Home(config.url or "", config.is_internal), state, own
+        )
         authorization = Authorization(
             invitation, visit.credential, visit.verifier, _name(browser), visit.demands_iss
         )
@@ -136,9 +143,15 @@ class Accounts:
             raise ConnectFailed("the answer comes from another authorization server")
         if not code:
             raise ConnectFailed("the authorization server gave no permission")
-        credential = await (await self._client()).finish(visit.credential, visit.verifier, code)
-        granted = Granted(visit.invitation, replace(credential, id=secrets.token_hex(8)))
-        who, shown = visit.invitation, "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
+        who = visit.invitation
+        home = self._home(who.server, visit.credential)
+        row, client = _row(who.team_id, who.user_id, who.server), await self._client()
+        await self._unconfirmed.drop(row)
+        credential = await client.finish(visit.credential, home, visit.verifier, code)
+        granted = Granted(who, replace(credential, id=secrets.token_hex(8)))
+        until = time.time() + LINK_SECONDS + EARLY
+        await self._unconfirmed.save(row, who.server, granted.credential, until)
+        shown = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
         name = _name(_row(who.team_id, who.user_id, shown))
         await self._shards.of(who.team_id).sealed.lend(name, encode(granted), LINK_SECONDS)
         log.info("account_granted", server=who.server, user=who.user_id)
@@ -157,9 +170,9 @@ class Accounts:
             return ""
         granted = decode(Granted, found)
         server = granted.invitation.server
-        await self._shards.of(team_id).sealed.save(
-            KIND, _row(team_id, user_id, server), encode(granted.credential)
-        )
+        row = _row(team_id, user_id, server)
+        await self._unconfirmed.confirm(row)
+        await self._shards.of(team_id).sealed.save(KIND, row, encode(granted.credential))
         log.info("account_connected", server=server, user=user_id)
         return server
 
@@ -207,7 +220,7 @@ class Accounts:
         if found != known:
             return found.access_token
         try:
-            renewed = await (await self._client()).refresh(found)
+            renewed = await (await self._client()).refresh(found, self._home(server, found))
         except NotConnected:
             log.info("account_expired", server=server, user=user_id)
             await self._shards.of(team_id).sealed.remove(KIND, name)
@@ -215,7 +228,7 @@ class Accounts:
         if not await self._shards.of(team_id).sealed.replace(
             KIND, name, encode(found), encode(renewed)
         ):
-            await (await self._client()).revoke(renewed)  # disconnected meanwhile
+            await self._revoke(server, renewed)  # disconnected meanwhile
             raise NotConnected
         return renewed.access_token
 
@@ -238,21 +251,42 @@ class Accounts:
         name = _row(team_id, user_id, server)
         found = await self._readable(self._shards.of(team_id).sealed.find(KIND, name))
         removed = await self._shards.of(team_id).sealed.remove(KIND, name)
-        if found and not await (await self._client()).revoke(decode(Credential, found)):
+        if found and not await self._revoke(server, decode(Credential, found)):
             log.info("account_not_revoked", server=server, user=user_id)
         return removed
 
     async def disconnect_all(self, team_id: str, user_id: str) -> None:
         """Disconnect all accounts of a person, also at servers that are not configured any more."""
         start = _row(team_id, user_id, "")
+        for name in await self._unconfirmed.names():
+            if name.startswith(start):
+                await self._unconfirmed.drop(name)
         for name in await self._shards.of(team_id).sealed.names(KIND):
             if name.startswith(start):
                 await self.disconnect(team_id, user_id, name.removeprefix(start))
+
+    async def drop_unconfirmed(self) -> None:
+        """Revoke tokens whose code was not entered in time."""
+        if self._servers:
+            await self._unconfirmed.drop_expired()
 
     async def aclose(self) -> None:
         """Close the connections to authorization servers."""
         if self._oauth is not None:
             await self._oauth.aclose()
+
+    async def _revoke(self, server: str, credential: Credential) -> bool:
+        """Revoke the tokens where the server offers that. Returns whether it did."""
+        return await (await self._client()).revoke(credential, self._home(server, credential))
+
+    def _home(self, server: str, credential: Credential) -> Home:
+        """The server of a credential. Of one that is not configured any more, only its name says
+        whether it is internal."""
+        config = self._servers.get(server)
+        if config is not None and config.url == credential.server_url:
+            return Home(credential.server_url, config.is_internal)
+        host = urlsplit(credential.server_url).hostname or ""
+        return Home(credential.server_url, is_internal_host(host))
 
     async def _readable(self, secret: Awaitable[str | None]) -> str | None:
         """A stored secret; None if it cannot be opened any more."""

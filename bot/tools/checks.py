@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from urllib.parse import urlsplit
 
 from bot.checks import Check, Finding, failed, ok, skipped, warning
 from bot.settings import Settings
-from bot.tools.config import load_tools
+from bot.tools.addresses import are_public
+from bot.tools.config import ServerConfig, load_tools
 from bot.tools.names import name_functions
 from bot.tools.tool import Tool
 from bot.tools.toolbox import MOST_FUNCTIONS, Toolbox, open_toolbox
@@ -27,7 +29,7 @@ async def open_checks(settings: Settings) -> AsyncIterator[tuple[Check, ...]]:
         checks = [
             Check(f"tools {name}", partial(_look, toolbox, name))
             if server.auth == "none"
-            else Check(f"tools {name}", partial(_look_at_accounts, settings))
+            else Check(f"tools {name}", partial(_look_at_accounts, settings, server))
             for name, server in config.servers.items()
         ]
         yield (*checks, Check("tools", partial(_count, toolbox), needs=tuple(names)))
@@ -61,13 +63,22 @@ def _describe(offered: list[Tool], all_tools: int, asked: str) -> str:
     return f"{len(offered)} tools{left_out}, {writes} may write; {asked}"
 
 
-async def _look_at_accounts(settings: Settings) -> Finding:
+async def _look_at_accounts(settings: Settings, server: ServerConfig) -> Finding:
     """A server that needs people's accounts: what is needed to connect them."""
     if not settings.bot_public_url or not settings.keyring.ids:
         return failed("cannot connect accounts", "set BOT_PUBLIC_URL and BOT_ENCRYPTION_KEYS")
     if not settings.bot_public_url.startswith("https:"):
         return warning("BOT_PUBLIC_URL is not https", "authorization servers will refuse it")
+    if not server.is_internal and await _resolves_internally(server):
+        return failed("its address is internal", "if that is meant: internal = true")
     return ok("each person connects an account; its tools are then known")
+
+
+async def _resolves_internally(server: ServerConfig) -> bool:
+    from bot.tools.pinned import resolve  # imports httpx2
+
+    addresses = await resolve(urlsplit(server.url or "").hostname or "")
+    return bool(addresses) and not are_public(addresses)
 
 
 async def _count(toolbox: Toolbox) -> Finding:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bot.calls import ToolServer, ToolSummary
 from bot.errors import ConfigError
+from bot.tools.addresses import is_internal_host
 
 VARIABLE = "BOT_TOOLS"
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -51,6 +52,9 @@ class ServerConfig(_Strict):
     """Channels (`C…`) in which the server is offered; empty: all."""
     auth: Literal["none", "person"] = "none"
     """`person`: each person connects their own account at the server (OAuth)."""
+    internal: bool | None = None
+    """Whether a server with `auth = "person"` is internal, so that its authorization server may be,
+    too. By default its host decides: see `is_internal_host`."""
     client_id: str = ""
     """Our client at its authorization server, where it was registered by hand."""
     client_secret: str = Field("", repr=False)
@@ -73,6 +77,8 @@ class ServerConfig(_Strict):
             raise ValueError("server_side needs a url")
         if self.auth == "person" and (self.url is None or self.server_side):
             raise ValueError('auth = "person" needs a url, and no server_side')
+        if self.auth != "person" and self.internal is not None:
+            raise ValueError('internal is for servers with auth = "person"')
         return self
 
     @field_validator("url")
@@ -83,6 +89,13 @@ class ServerConfig(_Strict):
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError("is not an http(s) address")
         return value
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether the server may name internal addresses."""
+        if self.internal is None:
+            return is_internal_host(urlsplit(self.url or "").hostname or "")
+        return self.internal
 
     def offers_somewhere(self, tool: str) -> bool:
         """Whether a tool is offered in any channel."""

@@ -21,6 +21,18 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
+class Home:
+    """A configured server. Only an internal one may name internal addresses.
+
+    The configuration says which it is. DNS does not: its answers are those of the host's owner,
+    who could have the name resolve to an internal address for a while.
+    """
+
+    url: str
+    is_internal: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Credential:
     """The tokens of a person. `expires_at` is in epoch seconds, 0 if unknown."""
 
@@ -37,7 +49,7 @@ class Credential:
     id: str = ""
     """Differs between two times that an account was connected; a renewal keeps it."""
     is_internal: bool | None = None
-    """Whether the server had an internal address when the account was connected."""
+    """Only for workers of an older version: the configuration decides."""
 
 
 @dataclass(frozen=True, slots=True)

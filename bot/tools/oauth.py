@@ -35,8 +35,8 @@ from mcp.shared.auth import OAuthClientMetadata, OAuthMetadata, ProtectedResourc
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
 from pydantic import AnyUrl, ValidationError
 
-from bot.tools.credential import Client, ConnectFailed, Credential, NotConnected
-from bot.tools.pinned import TIMEOUT, Home, PinnedClient, Resolve, resolve
+from bot.tools.credential import Client, ConnectFailed, Credential, Home, NotConnected
+from bot.tools.pinned import TIMEOUT, PinnedClient, Resolve, resolve
 
 GRANTS = ["authorization_code", "refresh_token"]
 LONGEST_LIFE = 3600 * 24 * 365
@@ -70,14 +70,14 @@ class OAuth:
         self._client_url = client_url if is_valid_client_metadata_url(client_url) else None
         self._http = PinnedClient(transport, resolve)
 
-    async def begin(self, server_url: str, state: str, own: Client | None = None) -> Visit:
-        """Prepare a person's visit. Raises ConnectFailed.
+    async def begin(self, home: Home, state: str, own: Client | None = None) -> Visit:
+        """Prepare a person's visit for a configured server. Raises ConnectFailed.
 
         `own` is a client that was registered by hand.
         """
         try:
             async with asyncio.timeout(4 * TIMEOUT):
-                return await self._begin(server_url, state, own)
+                return await self._begin(home, state, own)
         except (OAuthFlowError, OAuthRegistrationError, ValidationError) as error:
             raise ConnectFailed(
                 f"the server's metadata is invalid ({type(error).__name__})"
@@ -87,9 +87,8 @@ class OAuth:
         except (httpx2.HTTPError, TimeoutError, OSError):
             raise ConnectFailed("the server cannot be reached") from None
 
-    async def _begin(self, server_url: str, state: str, own: Client | None) -> Visit:
-        home = await self._http.home(server_url)
-        asked = await self._http.send(httpx2.Request("GET", server_url), home)
+    async def _begin(self, home: Home, state: str, own: Client | None) -> Visit:
+        asked = await self._http.send(httpx2.Request("GET", home.url), home)
         found = await self._resource(home, extract_resource_metadata_from_www_auth(asked))
         server = await self._server(home, found)
         for endpoint in (server.authorization_endpoint, server.token_endpoint):
@@ -99,11 +98,11 @@ class OAuth:
         wanted = extract_scope_from_www_auth(asked)
         scope = get_client_metadata_scopes(wanted, found, server, GRANTS)
         credential = Credential(
-            server_url,
+            home.url,
             str(server.issuer),
             own or await self._client(server, scope, home),
             str(server.token_endpoint),
-            str(found.resource) if found else resource_url_from_server_url(server_url),
+            str(found.resource) if found else resource_url_from_server_url(home.url),
             str(server.revocation_endpoint or ""),
             scope or "",
             is_internal=home.is_internal,
@@ -170,7 +169,9 @@ class OAuth:
             raise ConnectFailed("the authorization server demands another kind of client")
         return Client(str(made.client_id), made.client_secret or "", method)
 
-    async def finish(self, credential: Credential, verifier: str, code: str) -> Credential:
+    async def finish(
+        self, credential: Credential, home: Home, verifier: str, code: str
+    ) -> Credential:
         """Exchange the code for tokens. Raises ConnectFailed."""
         form = {
             "grant_type": "authorization_code",
@@ -180,13 +181,13 @@ class OAuth:
             "resource": credential.resource,
         }
         try:
-            return await self._tokens(credential, form)
+            return await self._tokens(credential, home, form)
         except NotConnected:
             raise ConnectFailed("the authorization server refused the code") from None
         except (httpx2.HTTPError, TimeoutError, OSError):
             raise ConnectFailed("the authorization server cannot be reached") from None
 
-    async def refresh(self, credential: Credential) -> Credential:
+    async def refresh(self, credential: Credential, home: Home) -> Credential:
         """New tokens. Raises NotConnected if the server refuses, and httpx2.HTTPError."""
         if not credential.refresh_token:
             raise NotConnected
@@ -196,11 +197,11 @@ class OAuth:
             "resource": credential.resource,
         }
         try:
-            return await self._tokens(credential, form)
+            return await self._tokens(credential, home, form)
         except ConnectFailed as error:
             raise httpx2.ConnectError(str(error)) from None
 
-    async def revoke(self, credential: Credential) -> bool:
+    async def revoke(self, credential: Credential, home: Home) -> bool:
         """Revoke the tokens where the server offers that. Returns whether it did."""
         if not credential.revocation_url:
             return False
@@ -208,11 +209,11 @@ class OAuth:
         kind = "refresh_token" if credential.refresh_token else "access_token"
         form = {"token": token, "token_type_hint": kind}
         try:
-            answer = await self._post(credential.revocation_url, credential, form)
+            answer = await self._post(credential.revocation_url, credential, home, form)
             if answer.status_code == httpx2.codes.BAD_REQUEST and not credential.client.secret:
                 # Servers of the MCP SDK demand the field from clients without a secret, too.
                 form["client_secret"] = ""
-                answer = await self._post(credential.revocation_url, credential, form)
+                answer = await self._post(credential.revocation_url, credential, home, form)
         except (httpx2.HTTPError, TimeoutError, OSError, ConnectFailed):
             return False
         return answer.status_code == httpx2.codes.OK
@@ -221,8 +222,10 @@ class OAuth:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _tokens(self, credential: Credential, form: Mapping[str, str]) -> Credential:
-        answer = await self._post(credential.token_url, credential, form)
+    async def _tokens(
+        self, credential: Credential, home: Home, form: Mapping[str, str]
+    ) -> Credential:
+        answer = await self._post(credential.token_url, credential, home, form)
         if answer.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
             raise httpx2.TransportError("the authorization server failed")
         if answer.status_code != httpx2.codes.OK:
@@ -241,7 +244,7 @@ class OAuth:
         )
 
     async def _post(
-        self, url: str, credential: Credential, form: Mapping[str, str]
+        self, url: str, credential: Credential, home: Home, form: Mapping[str, str]
     ) -> httpx2.Response:
         client = credential.client
         data, headers = dict(form), {"Accept": "application/json"}
@@ -253,13 +256,7 @@ class OAuth:
             if client.method == "client_secret_post":
                 data["client_secret"] = client.secret
         request = httpx2.Request("POST", url, data=data, headers=headers)
-        return await self._http.send(request, await self._home(credential))
-
-    async def _home(self, credential: Credential) -> Home:
-        """The credential's server, as it was when the account was connected."""
-        if credential.is_internal is None:  # of an older version
-            return await self._http.home(credential.server_url)
-        return Home(credential.server_url, credential.is_internal)
+        return await self._http.send(request, home)
 
 
 def client_metadata(callback: str, scope: str | None = None) -> OAuthClientMetadata:

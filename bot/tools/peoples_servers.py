@@ -93,6 +93,10 @@ class PeoplesServers:
         for server in list(self._known.values()):
             await server.close_idle()
 
+    async def drop_unconfirmed(self) -> None:
+        """Revoke the tokens of accounts that were never confirmed."""
+        await self._accounts.drop_unconfirmed()
+
     async def aclose(self) -> None:
         """Close all connections."""
         await asyncio.gather(*(server.aclose() for server in self._known.values()))

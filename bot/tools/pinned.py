@@ -5,28 +5,22 @@ address and the connection with an internal one (DNS rebinding).
 """
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 import httpx2
 
-from bot.tools.credential import ConnectFailed
+from bot.tools.addresses import are_public, has_link_local
+from bot.tools.credential import ConnectFailed, Home
 
 TIMEOUT = 15.0
 """Seconds for one request, until the last byte of the answer."""
 MOST_ADDRESSES = 4
 """Addresses of a host that are tried."""
+OWN_INTERNAL = "the server's own address is internal, which its configuration does not allow"
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """Returns the IP addresses of a host; none if it is unknown."""
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_UNICAST = ipaddress.ip_network("2000::/3")
-"""All public addresses. `ipaddress` counts others as global, such as `fec0::1` and `::10.0.0.1`."""
-_AZURE_HOST = ipaddress.ip_address("168.63.129.16")
 
 
 async def resolve(host: str) -> Sequence[str]:
@@ -36,14 +30,6 @@ async def resolve(host: str) -> Sequence[str]:
     except (OSError, UnicodeError):
         return ()
     return tuple(dict.fromkeys(str(each[4][0]) for each in found))
-
-
-@dataclass(frozen=True, slots=True)
-class Home:
-    """A configured server. Only an internal one may name internal addresses."""
-
-    url: str
-    is_internal: bool
 
 
 class PinnedClient:
@@ -65,13 +51,6 @@ class PinnedClient:
         self._resolve = resolve
         self._timeout = timeout
 
-    async def home(self, url: str) -> Home:
-        """A configured server, as its host resolves now. Raises ConnectFailed if it does not."""
-        addresses = await self._resolve(httpx2.URL(url).host)
-        if not addresses:  # not internal: its owner could have its resolver fail for a moment
-            raise ConnectFailed("the server's host is unknown")
-        return Home(url, not are_public(addresses))
-
     async def check(self, url: str, home: Home) -> Sequence[str]:
         """The IP addresses of a URL that the server `home` has named.
 
@@ -87,7 +66,7 @@ class PinnedClient:
             raise ConnectFailed("the server names an unknown host")
         is_near = home.is_internal and (is_own or not has_link_local(addresses))
         if not (is_near or are_public(addresses)):
-            raise ConnectFailed("the server names an internal address")
+            raise ConnectFailed(OWN_INTERNAL if is_own else "the server names an internal address")
         return addresses
 
     async def send(self, request: httpx2.Request, home: Home) -> httpx2.Response:
@@ -125,33 +104,3 @@ class PinnedClient:
     async def aclose(self) -> None:
         """Close the client."""
         await self._http.aclose()
-
-
-def are_public(addresses: Sequence[str]) -> bool:
-    """Whether there are addresses, all of them of the public internet."""
-    return bool(addresses) and all(_is_public(_parse(each)) for each in addresses)
-
-
-def has_link_local(addresses: Sequence[str]) -> bool:
-    """Whether one of the addresses is link-local: there, clouds serve the secrets of a machine."""
-    return any(_is_link_local(_parse(each)) for each in addresses)
-
-
-def _parse(address: str) -> Address:
-    """An IP address; of one that contains an IPv4 address, the latter."""
-    found = ipaddress.ip_address(address)
-    if isinstance(found, ipaddress.IPv4Address):
-        return found
-    if found in _NAT64:
-        return ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-    return found.ipv4_mapped or found.sixtofour or found
-
-
-def _is_public(address: Address) -> bool:
-    if isinstance(address, ipaddress.IPv6Address) and address not in _UNICAST:
-        return False
-    return address.is_global and not address.is_multicast and not _is_link_local(address)
-
-
-def _is_link_local(address: Address) -> bool:
-    return address.is_link_local or address == _AZURE_HOST

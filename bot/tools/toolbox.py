@@ -191,6 +191,11 @@ class Toolbox:
         if self._people:
             await self._people.close_idle()
 
+    async def drop_unconfirmed(self) -> None:
+        """Revoke the tokens of people's accounts that were never confirmed."""
+        if self._people:
+            await self._people.drop_unconfirmed()
+
     def _config_of(self, tool: Tool) -> ServerConfig | None:
         return self.config.servers.get(tool.server)
 
@@ -252,4 +257,8 @@ async def open_toolbox(
 async def _keep_closing_idle(toolbox: Toolbox) -> None:
     while True:
         await asyncio.sleep(CLOSE_IDLE_EVERY)
-        await toolbox.close_idle()
+        try:
+            await toolbox.close_idle()
+            await toolbox.drop_unconfirmed()
+        except Exception as error:
+            log.warning("tools_not_tidied", error=type(error).__name__)

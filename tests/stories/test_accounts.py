@@ -1,7 +1,9 @@
 """People's own accounts: connected by a private link, used for their owner only, disconnected."""
 
 import re
+import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,16 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 
+from bot.models import decode, encode
 from bot.sealing import generate_key
 from bot.slack import approval_card as card
 from bot.slack.surfaces.account_code import ACTION
 from bot.store.channel_settings import ChannelSettings
 from bot.texts import accounts as texts
 from bot.timing import Timing
+from bot.tools.accounts import Accounts
+from bot.tools.config import load_tools
+from bot.tools.unconfirmed import Waiting
 from tests.fakes.openai import Call, calling, held
 from tests.ports import free_port
 from tests.redis_server import RedisServer
@@ -247,6 +253,38 @@ async def test_a_link_that_was_forwarded_connects_nothing(world: World, provider
     assert provider.called == []
     await enter(world, "bob", f" {code.lower()} ")
     assert len(await world.bot.store.sealed.names("credential")) == 1
+
+
+async def test_tokens_that_were_never_confirmed_are_revoked(
+    world: World, provider: Provider
+) -> None:
+    """Once the code has expired, after a second visit, and by /forget-me."""
+    store, settings = world.bot.store, world.settings
+    accounts = Accounts(world.bot.shards, load_tools(settings.bot_tools), settings)
+    for _ in range(2):
+        link = await invited(world, "alice")
+        await store.redis.delete(*await store.redis.keys("*invited*"))
+        async with browser() as session:
+            assert code_on(await follow(session, link))
+    assert provider.revoked == ["alice@example.com"]
+    await accounts.drop_unconfirmed()
+    (row,) = await store.sealed.names("unconfirmed")
+    assert len(provider.revoked) == 1, "its code may still come"
+
+    found = decode(Waiting, await store.sealed.find("unconfirmed", row) or "")
+    past = replace(found, until=time.time() - 1)
+    await store.sealed.save("unconfirmed", row, encode(past))
+    await accounts.drop_unconfirmed()
+    assert len(provider.revoked) == 2
+    assert provider.access == provider.refreshing == {}
+    assert await store.sealed.names("unconfirmed") == []
+
+    await store.sealed.save("unconfirmed", row, encode(found))
+    await accounts.disconnect_all(*row.split("|")[:2])
+    assert await store.sealed.names("unconfirmed") == []
+    assert await connect(world, "alice")
+    assert await store.sealed.names("unconfirmed") == []
+    await accounts.aclose()
 
 
 async def test_a_stolen_answer_of_the_authorization_server_is_refused(

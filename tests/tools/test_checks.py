@@ -8,16 +8,17 @@ import pytest
 
 from bot.checks import Finding
 from bot.errors import ConfigError
+from bot.sealing import generate_key
 from bot.settings import Settings
 from bot.tools.checks import open_checks
 
 TIME = f'command = "{sys.executable}"\nargs = ["-m", "mcp_server_time"]'
 
 
-async def look(directory: Path, text: str | None) -> dict[str, Finding]:
+async def look(directory: Path, text: str | None, **more: Any) -> dict[str, Finding]:
     path = directory / "tools.toml"
     path.write_text(text or "")
-    given: dict[str, Any] = {"bot_tools": path if text is not None else None}
+    given: dict[str, Any] = {"bot_tools": path if text is not None else None, **more}
     settings = Settings(_env_file=None, slack_bot_token="xoxb-1", **given)
     async with open_checks(settings) as checks:
         return {check.name: await check.look() for check in checks}
@@ -48,6 +49,17 @@ async def test_a_server_that_cannot_be_reached_fails(tmp_path: Path) -> None:
         finding = await server.look()
     assert finding.level == "failed"
     assert "url and headers" in finding.fix
+
+
+async def test_a_name_that_looks_public_and_is_internal_is_reported(tmp_path: Path) -> None:
+    """The system's resolver reads `127.1` as an address."""
+    text = '[servers.s]\nurl = "https://127.1/mcp"\nauth = "person"\n'
+    given = {"bot_public_url": "https://bot.example", "bot_encryption_keys": generate_key()}
+    found = await look(tmp_path, text, **given)
+    assert found["tools s"].level == "failed"
+    assert "internal = true" in found["tools s"].fix
+    found = await look(tmp_path, f"{text}internal = true\n", **given)
+    assert found["tools s"].level == "ok"
 
 
 async def test_a_wrong_file_is_a_wrong_setting(tmp_path: Path) -> None:

@@ -3,18 +3,22 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
 
-from bot.tools.credential import Client, ConnectFailed, Credential
+from bot.tools.addresses import are_public, is_internal_host
+from bot.tools.config import ServerConfig
+from bot.tools.credential import Client, ConnectFailed, Credential, Home
 from bot.tools.oauth import OAuth
-from bot.tools.pinned import TIMEOUT, Home, PinnedClient, are_public
+from bot.tools.pinned import TIMEOUT, PinnedClient
 
 HOME = "https://93.184.216.34"
 SERVER = f"{HOME}/mcp"
+PUBLIC = Home(SERVER, is_internal=False)
 ISSUER = "https://93.184.216.35"
 CALLBACK, CLIENT = "https://bot.example/oauth/callback", "https://bot.example/oauth/client.json"
 RESOURCE = {"resource": SERVER, "authorization_servers": [ISSUER], "scopes_supported": ["notes"]}
@@ -67,7 +71,7 @@ Open = Callable[[Internet], OAuth]
 
 
 async def test_a_visit_has_what_the_protocol_demands(open_oauth: Open) -> None:
-    visit = await open_oauth(Internet()).begin(SERVER, "state-1")
+    visit = await open_oauth(Internet()).begin(PUBLIC, "state-1")
     query = parse_qs(urlsplit(visit.address).query)
     assert query["tenant"] == ["1"]
     assert query["state"] == ["state-1"]
@@ -81,7 +85,7 @@ async def test_a_visit_has_what_the_protocol_demands(open_oauth: Open) -> None:
 
 async def test_the_metadata_document_is_preferred_to_a_registration(open_oauth: Open) -> None:
     internet = Internet(client_id_metadata_document_supported=True)
-    visit = await open_oauth(internet).begin(SERVER, "state-1")
+    visit = await open_oauth(internet).begin(PUBLIC, "state-1")
     assert visit.credential.client == Client(CLIENT)
     assert f"{ISSUER}/register" not in internet.asked
 
@@ -89,7 +93,7 @@ async def test_the_metadata_document_is_preferred_to_a_registration(open_oauth: 
 async def test_a_client_of_the_file_is_preferred_to_both(open_oauth: Open) -> None:
     internet = Internet()
     own = Client("ours", "sesame", "client_secret_basic")
-    visit = await open_oauth(internet).begin(SERVER, "state-1", own)
+    visit = await open_oauth(internet).begin(PUBLIC, "state-1", own)
     assert visit.credential.client == own
     assert "sesame" not in repr(visit)
     assert f"{ISSUER}/register" not in internet.asked
@@ -116,7 +120,7 @@ async def test_what_a_hostile_server_says_is_refused(
 ) -> None:
     internet = Internet(**changes)
     with pytest.raises(ConnectFailed):
-        await open_oauth(internet).begin(SERVER, "state-1")
+        await open_oauth(internet).begin(PUBLIC, "state-1")
     for url in internet.asked:
         assert urlsplit(url).hostname in ("93.184.216.34", "93.184.216.35")
         assert urlsplit(url).scheme == "https"
@@ -131,8 +135,8 @@ async def test_an_internal_server_may_have_an_internal_authorization_server() ->
         ("http://10.0.0.2/token", tls),
         ("https://169.254.169.254/token", tls),
         ("https://168.63.129.16/token", tls),
-        ("javascript:alert(1)", Home(SERVER, False)),
-        ("https:///token", Home(SERVER, False)),
+        ("javascript:alert(1)", PUBLIC),
+        ("https:///token", PUBLIC),
     ):
         with pytest.raises(ConnectFailed):
             await client.check(url, home)
@@ -171,7 +175,7 @@ async def test_other_spellings_of_internal_addresses_are_refused(host: str) -> N
     internet = Internet(token_endpoint=f"https://{host}/token")
     client = OAuth(CALLBACK, CLIENT, internet)
     with pytest.raises(ConnectFailed):
-        await client.begin(SERVER, "state-1")
+        await client.begin(PUBLIC, "state-1")
     await client.aclose()
 
 
@@ -192,7 +196,7 @@ async def test_a_request_goes_to_the_address_that_was_checked() -> None:
     internet, rebinding = Internet(), Rebinding("93.184.216.99", "10.0.0.1")
     client = PinnedClient(internet, rebinding)
     request = httpx2.Request("POST", "https://rebinding.example:8443/token", data={"a": "b"})
-    await client.send(request, Home(SERVER, False))
+    await client.send(request, PUBLIC)
     (sent,) = internet.sent
     assert str(sent.url) == "https://93.184.216.99:8443/token"
     assert sent.headers["Host"] == "rebinding.example:8443"
@@ -200,35 +204,50 @@ async def test_a_request_goes_to_the_address_that_was_checked() -> None:
     assert sent.extensions["sni_hostname"] == "rebinding.example"
     assert sent.content == b"a=b"
     with pytest.raises(ConnectFailed):
-        await client.send(request, Home(SERVER, False))
+        await client.send(request, PUBLIC)
     assert len(internet.sent) == 1
 
 
-async def test_a_server_that_became_internal_may_not_name_internal_addresses() -> None:
-    """The classification is that of the time when the account was connected."""
+@pytest.mark.parametrize("is_internal", [True, False, None])
+async def test_a_public_server_cannot_become_internal_by_its_dns(is_internal: bool | None) -> None:
+    """Its owner has the name resolve to an internal address, before or after it is connected; what
+    an older version stored about that does not count.
+    """
     url = "https://rebinding.example/mcp"
-    known = Credential(url, ISSUER, Client("us"), "https://10.0.0.1/token", url, is_internal=False)
+    home = Home(url, ServerConfig(url=url, auth="person").is_internal)
+    token_url = "https://10.0.0.1/token"
+    known = Credential(url, ISSUER, Client("us"), token_url, url, is_internal=is_internal)
     internet = Internet()
-    client = OAuth(CALLBACK, CLIENT, internet, Rebinding("10.0.0.1"))
-    with pytest.raises(ConnectFailed):
-        await client.finish(known, "verifier", "code-1")
+    client = OAuth(CALLBACK, CLIENT, internet, Rebinding(*["127.0.0.1"] * 9))
+    with pytest.raises(ConnectFailed, match="own address is internal"):
+        await client.begin(home, "state-1")
+    with pytest.raises(ConnectFailed, match="names an internal address"):
+        await client.finish(known, home, "verifier", "code-1")
+    with pytest.raises(httpx2.ConnectError):
+        await client.refresh(replace(known, refresh_token="r"), home)
+    assert not await client.revoke(replace(known, revocation_url="https://10.0.0.1/revoke"), home)
     assert internet.asked == []
     await client.aclose()
 
 
-async def test_a_server_whose_host_is_unknown_does_not_count_as_internal() -> None:
-    """Its owner could have the resolver fail once, and then name internal addresses."""
-    internet = Internet(token_endpoint="https://10.0.0.1/token")
-    hosts = iter([[], *[["93.184.216.34"]] * 9])
-
-    async def resolve(host: str) -> list[str]:
-        return next(hosts) if host == "93.184.216.34" else [host]
-
-    client = OAuth(CALLBACK, CLIENT, internet, resolve)
-    with pytest.raises(ConnectFailed):
-        await client.begin(SERVER, "state-1")
-    assert internet.asked == []
-    await client.aclose()
+def test_the_configuration_decides_which_servers_are_internal() -> None:
+    internal = (
+        *("mcp", "localhost", "127.0.0.1", "[::1]", "10.0.0.1", "192.168.1.1.", "fd00::1"),
+        *("mcp.tools.svc.cluster.local", "MCP.Internal.", "notes.lan", "nas.home.arpa"),
+    )
+    assert [host for host in internal if not is_internal_host(host)] == []
+    public = (
+        "example.com",
+        "local.example.com",
+        "93.184.216.34",
+        "127.0.0.1.nip.io",
+        "localhost.co",
+    )
+    assert [host for host in public if is_internal_host(host)] == []
+    url = "https://mcp.corp.example.com/mcp"
+    assert not ServerConfig(url=url, auth="person").is_internal
+    assert ServerConfig(url=url, auth="person", internal=True).is_internal
+    assert not ServerConfig(url="https://mcp/mcp", auth="person", internal=False).is_internal
 
 
 @pytest.mark.parametrize("error", [httpx2.ConnectError, httpx2.ConnectTimeout])
@@ -247,7 +266,7 @@ async def test_the_next_address_is_tried_if_one_does_not_answer(
 
     internet = Partly()
     client = PinnedClient(internet, resolve)
-    answer = await client.send(httpx2.Request("GET", "https://two.example/"), Home(SERVER, False))
+    answer = await client.send(httpx2.Request("GET", "https://two.example/"), PUBLIC)
     assert answer.status_code == 404
     assert internet.asked == ["https://93.184.216.34/"]
 
@@ -265,7 +284,7 @@ async def test_an_answer_that_never_ends_is_cut_off() -> None:
 
     client = PinnedClient(Slow(), timeout=0.2)
     with pytest.raises(httpx2.HTTPError):
-        await client.send(httpx2.Request("GET", SERVER), Home(SERVER, False))
+        await client.send(httpx2.Request("GET", SERVER), PUBLIC)
 
 
 @pytest.mark.parametrize("method", ["none", "client_secret_post", "client_secret_basic"])
@@ -279,7 +298,7 @@ async def test_a_client_authenticates_as_it_was_registered(open_oauth: Open, met
     }
     client = Client("us", "" if method == "none" else "s:1", method)
     known = Credential(SERVER, ISSUER, client, f"{ISSUER}/token", SERVER)
-    got = await open_oauth(internet).finish(known, "verifier", "code-1")
+    got = await open_oauth(internet).finish(known, PUBLIC, "verifier", "code-1")
     assert (got.access_token, got.refresh_token) == ("a", "r")
     assert "access_token='a'" not in repr(got)
     request = internet.sent[-1]
@@ -294,4 +313,4 @@ async def test_a_malformed_answer_is_an_error(open_oauth: Open) -> None:
     internet._pages[f"{ISSUER}/token"] = ["no", json.dumps({})]
     known = Credential(SERVER, ISSUER, Client("us"), f"{ISSUER}/token", SERVER)
     with pytest.raises(ConnectFailed):
-        await open_oauth(internet).finish(known, "verifier", "code-1")
+        await open_oauth(internet).finish(known, PUBLIC, "verifier", "code-1")
