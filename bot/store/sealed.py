@@ -64,6 +64,13 @@ class Sealed:
         """The same, once."""
         return self._lent(name, await self._connection.execute("GETDEL", self._keys.lent(name)))
 
+    async def redeem(self, name: str, kind: Kind, row: str, secret: str) -> bool:
+        """Take a secret that was lent, and store another one in its place, both or neither. False
+        if it expired or was taken, perhaps by this call before its connection broke."""
+        keys = {"lent": self._keys.lent(name), "sealed": self._keys.sealed(kind)}
+        sealed = self.seal(kind, row, secret)
+        return bool(await self._connection.run("redeem", keys=keys, row=row, secret=sealed))
+
     def _lent(self, name: str, found: str | None) -> str | None:
         return None if found is None else self._keyring.open(found, LENT, name)
 

@@ -8,17 +8,15 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from bot.errors import ConfigError
+from bot.errors import BotError, ConfigError
 from bot.models import decode, encode
 from bot.sealing import Unreadable
 from bot.settings import Settings
 from bot.store.sealed import Kind
 from bot.store.shards import Shards
 from bot.telemetry.log import log
-from bot.tools.addresses import is_internal_host
+from bot.tools.authorization_servers import AuthorizationServers
 from bot.tools.config import ServerConfig, ToolsConfig
 from bot.tools.credential import (
     Authorization,
@@ -30,10 +28,7 @@ from bot.tools.credential import (
     Invitation,
     NotConnected,
 )
-from bot.tools.unconfirmed import Unconfirmed
-
-if TYPE_CHECKING:
-    from bot.tools.oauth import OAuth
+from bot.tools.unconfirmed import Unconfirmed, Waiting
 
 LINK_SECONDS = 600
 """How long a link, and a visit to the authorization server, may take."""
@@ -43,8 +38,6 @@ EARLY = 60.0
 """Seconds before its end at which a token is renewed."""
 RENEWAL = 30.0
 """Seconds for which one process may renew a token while the others wait."""
-LARGEST_METADATA = 1_000_000
-"""Maximum bytes of one answer of an authorization server."""
 KIND: Kind = "credential"
 RETURN_PATH = "/oauth/callback"
 CLIENT_PATH = "/oauth/client.json"
@@ -60,8 +53,8 @@ class Accounts:
             name: each for name, each in config.servers.items() if each.auth == "person"
         }
         self._url = (settings.bot_public_url or "").rstrip("/")
-        self._oauth: OAuth | None = None
-        self._unconfirmed = Unconfirmed(shards.home.sealed, self._revoke)
+        self._providers = AuthorizationServers(self._servers, self.callback, self.client_url)
+        self._unconfirmed = Unconfirmed(shards.home.sealed, self._drop)
         self._check(settings)
 
     def _check(self, settings: Settings) -> None:
@@ -117,7 +110,7 @@ class Accounts:
             method = "client_secret_post" if config.client_secret else "none"
             own = Client(config.client_id, config.client_secret, method)
         state = secrets.token_urlsafe(32)
-        visit = await (await self._client()).begin(
+        visit = await (await self._providers.client()).begin(
             Home(config.url or "", config.is_internal), state, own
         )
         authorization = Authorization(
@@ -133,6 +126,25 @@ class Accounts:
 
         Returns a code for the page: the account is used once `confirm` gets it.
         """
+        visit = await self._begun(state, browser, iss)
+        if not code:
+            raise ConnectFailed("the authorization server gave no permission")
+        who = visit.invitation
+        home = self._providers.home(who.server, visit.credential)
+        client = await self._providers.client()
+        await self._unconfirmed.drop(_row(who.team_id, who.user_id, who.server))
+        credential = await client.finish(visit.credential, home, visit.verifier, code)
+        granted = Granted(who, replace(credential, id=secrets.token_hex(8)))
+        try:
+            shown = await self._lend(granted)
+        except BotError:  # the code of the authorization server is used up
+            await self._providers.revoke(who.server, credential)
+            raise
+        log.info("account_granted", server=who.server, user=who.user_id)
+        return who, shown
+
+    async def _begun(self, state: str, browser: str, iss: str | None) -> Authorization:
+        """The visit that a person comes back from. Raises ConnectFailed."""
         found = await self._readable(self._shards.home.sealed.take(_name(state)))
         if found is None:
             raise ConnectFailed("the visit took too long, or this page was loaded twice")
@@ -141,21 +153,19 @@ class Accounts:
             raise ConnectFailed("another browser has begun this")
         if iss != visit.credential.issuer and (iss is not None or visit.demands_iss):
             raise ConnectFailed("the answer comes from another authorization server")
-        if not code:
-            raise ConnectFailed("the authorization server gave no permission")
-        who = visit.invitation
-        home = self._home(who.server, visit.credential)
-        row, client = _row(who.team_id, who.user_id, who.server), await self._client()
-        await self._unconfirmed.drop(row)
-        credential = await client.finish(visit.credential, home, visit.verifier, code)
-        granted = Granted(who, replace(credential, id=secrets.token_hex(8)))
-        until = time.time() + LINK_SECONDS + EARLY
-        await self._unconfirmed.save(row, who.server, granted.credential, until)
+        return visit
+
+    async def _lend(self, granted: Granted) -> str:
+        """Keep tokens until their code is entered; returns the code."""
+        who = granted.invitation
         shown = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
+        row = _row(who.team_id, who.user_id, who.server)
+        await self._unconfirmed.save(
+            row, Waiting(who.server, granted.credential, time.time() + LINK_SECONDS + EARLY)
+        )
         name = _name(_row(who.team_id, who.user_id, shown))
         await self._shards.of(who.team_id).sealed.lend(name, encode(granted), LINK_SECONDS)
-        log.info("account_granted", server=who.server, user=who.user_id)
-        return who, shown
+        return shown
 
     async def confirm(self, team_id: str, user_id: str, code: str) -> str:
         """Connect the account that waits for a code of this person.
@@ -164,15 +174,18 @@ class Accounts:
         enters it, so a forwarded link connects nothing. Returns the server; "" if no account waits
         for this code.
         """
+        sealed = self._shards.of(team_id).sealed
         name = _name(_row(team_id, user_id, "".join(filter(str.isalpha, code.upper()))))
-        found = await self._readable(self._shards.of(team_id).sealed.take(name))
+        found = await self._readable(sealed.peek(name))
         if found is None:
             return ""
         granted = decode(Granted, found)
-        server = granted.invitation.server
+        server, credential = granted.invitation.server, granted.credential
         row = _row(team_id, user_id, server)
-        await self._unconfirmed.confirm(row)
-        await self._shards.of(team_id).sealed.save(KIND, row, encode(granted.credential))
+        is_redeemed = await sealed.redeem(name, KIND, row, encode(credential))
+        if not is_redeemed and not await self._is_used(row, credential):
+            return ""
+        await self._unconfirmed.forget(row)
         log.info("account_connected", server=server, user=user_id)
         return server
 
@@ -220,7 +233,9 @@ class Accounts:
         if found != known:
             return found.access_token
         try:
-            renewed = await (await self._client()).refresh(found, self._home(server, found))
+            renewed = await (await self._providers.client()).refresh(
+                found, self._providers.home(server, found)
+            )
         except NotConnected:
             log.info("account_expired", server=server, user=user_id)
             await self._shards.of(team_id).sealed.remove(KIND, name)
@@ -228,7 +243,7 @@ class Accounts:
         if not await self._shards.of(team_id).sealed.replace(
             KIND, name, encode(found), encode(renewed)
         ):
-            await self._revoke(server, renewed)  # disconnected meanwhile
+            await self._providers.revoke(server, renewed)  # disconnected meanwhile
             raise NotConnected
         return renewed.access_token
 
@@ -251,16 +266,14 @@ class Accounts:
         name = _row(team_id, user_id, server)
         found = await self._readable(self._shards.of(team_id).sealed.find(KIND, name))
         removed = await self._shards.of(team_id).sealed.remove(KIND, name)
-        if found and not await self._revoke(server, decode(Credential, found)):
+        if found and not await self._providers.revoke(server, decode(Credential, found)):
             log.info("account_not_revoked", server=server, user=user_id)
         return removed
 
     async def disconnect_all(self, team_id: str, user_id: str) -> None:
         """Disconnect all accounts of a person, also at servers that are not configured any more."""
         start = _row(team_id, user_id, "")
-        for name in await self._unconfirmed.names():
-            if name.startswith(start):
-                await self._unconfirmed.drop(name)
+        await self._unconfirmed.drop_all(start)
         for name in await self._shards.of(team_id).sealed.names(KIND):
             if name.startswith(start):
                 await self.disconnect(team_id, user_id, name.removeprefix(start))
@@ -272,21 +285,21 @@ class Accounts:
 
     async def aclose(self) -> None:
         """Close the connections to authorization servers."""
-        if self._oauth is not None:
-            await self._oauth.aclose()
+        await self._providers.aclose()
 
-    async def _revoke(self, server: str, credential: Credential) -> bool:
-        """Revoke the tokens where the server offers that. Returns whether it did."""
-        return await (await self._client()).revoke(credential, self._home(server, credential))
+    async def _drop(self, row: str, waiting: Waiting) -> bool:
+        """Revoke tokens that no code has confirmed. Returns whether nothing is left to do."""
+        if await self._is_used(row, waiting.credential):
+            return True
+        done = await self._providers.revoke(waiting.server, waiting.credential)
+        log.info("unconfirmed_account_dropped", server=waiting.server, revoked=done)
+        return done or not waiting.credential.revocation_url
 
-    def _home(self, server: str, credential: Credential) -> Home:
-        """The server of a credential. Of one that is not configured any more, only its name says
-        whether it is internal."""
-        config = self._servers.get(server)
-        if config is not None and config.url == credential.server_url:
-            return Home(credential.server_url, config.is_internal)
-        host = urlsplit(credential.server_url).hostname or ""
-        return Home(credential.server_url, is_internal_host(host))
+    async def _is_used(self, row: str, credential: Credential) -> bool:
+        """Whether a credential, as it is or renewed, is that of the row's person."""
+        team_id, user_id, server = row.split("|", 2)
+        found = await self.find(team_id, user_id, server)
+        return found is not None and found.id == credential.id
 
     async def _readable(self, secret: Awaitable[str | None]) -> str | None:
         """A stored secret; None if it cannot be opened any more."""
@@ -295,16 +308,6 @@ class Accounts:
         except (Unreadable, ConfigError) as error:
             log.error("account_unreadable", error=str(error)[:100])
             return None
-
-    async def _client(self) -> "OAuth":
-        """The OAuth client. It imports the MCP SDK, which takes a second: in a thread."""
-        if self._oauth is None:
-            from bot.tools.http import BoundedTransport
-
-            oauth = await asyncio.to_thread(_load_oauth)
-            transport = BoundedTransport(LARGEST_METADATA)
-            self._oauth = oauth(self.callback, self.client_url, transport)
-        return self._oauth
 
 
 @asynccontextmanager
@@ -317,12 +320,6 @@ async def open_accounts(
         yield accounts
     finally:
         await accounts.aclose()
-
-
-def _load_oauth() -> "type[OAuth]":
-    from bot.tools.oauth import OAuth
-
-    return OAuth
 
 
 def _row(team_id: str, user_id: str, server: str) -> str:

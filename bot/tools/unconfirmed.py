@@ -12,15 +12,11 @@ from bot.errors import ConfigError
 from bot.models import decode, encode
 from bot.sealing import Unreadable
 from bot.store.sealed import Kind, Sealed
-from bot.telemetry.log import log
 from bot.tools.credential import Credential
 
 KIND: Kind = "unconfirmed"
 GIVE_UP = 24 * 3600.0
 """Seconds for which revoking is tried again while the authorization server refuses it."""
-
-Revoke = Callable[[str, Credential], Awaitable[bool]]
-"""Revokes the tokens of an account at a server; returns whether the server did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +28,35 @@ class Waiting:
     until: float
 
 
+Drop = Callable[[str, Waiting], Awaitable[bool]]
+"""Revokes the tokens of a row unless they are used; returns whether nothing is left to do."""
+
+
 class Unconfirmed:
     """The waiting accounts of all people, one per person and server (a `row`)."""
 
-    def __init__(self, sealed: Sealed, revoke: Revoke) -> None:
+    def __init__(self, sealed: Sealed, drop: Drop) -> None:
         self._sealed = sealed
-        self._revoke = revoke
+        self._drop = drop
 
-    async def save(self, row: str, server: str, credential: Credential, until: float) -> None:
-        """Remember tokens, in order to revoke them after `until`."""
-        await self._sealed.save(KIND, row, encode(Waiting(server, credential, until)))
+    async def save(self, row: str, waiting: Waiting) -> None:
+        """Remember tokens, in order to revoke them."""
+        await self._sealed.save(KIND, row, encode(waiting))
 
-    async def confirm(self, row: str) -> None:
-        """The account is used now: do not revoke its tokens."""
+    async def forget(self, row: str) -> None:
+        """The account is used now: its tokens stay valid."""
         await self._sealed.remove(KIND, row)
 
     async def drop(self, row: str) -> None:
         """Revoke the tokens of a row now, if there are any."""
         if waiting := await self._find(row):
             await self._end(row, waiting)
+
+    async def drop_all(self, start: str) -> None:
+        """Revoke the tokens of all rows that begin with `start`."""
+        for row in await self._sealed.names(KIND):
+            if row.startswith(start):
+                await self.drop(row)
 
     async def drop_expired(self) -> None:
         """Revoke all tokens whose code did not come in time."""
@@ -59,16 +65,9 @@ class Unconfirmed:
             if waiting is not None and waiting.until < time.time():
                 await self._end(row, waiting)
 
-    async def names(self) -> list[str]:
-        """All rows."""
-        return await self._sealed.names(KIND)
-
     async def _end(self, row: str, waiting: Waiting) -> None:
-        done = await self._revoke(waiting.server, waiting.credential)
-        can_revoke = bool(waiting.credential.revocation_url)
-        if done or not can_revoke or time.time() > waiting.until + GIVE_UP:
+        if await self._drop(row, waiting) or time.time() > waiting.until + GIVE_UP:
             await self._sealed.remove(KIND, row)
-            log.info("unconfirmed_account_dropped", server=waiting.server, revoked=done)
 
     async def _find(self, row: str) -> Waiting | None:
         try:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 
+from bot.errors import StoreUnavailable
 from bot.models import decode, encode
 from bot.sealing import generate_key
 from bot.slack import approval_card as card
@@ -276,7 +277,7 @@ async def test_tokens_that_were_never_confirmed_are_revoked(
     await store.sealed.save("unconfirmed", row, encode(past))
     await accounts.drop_unconfirmed()
     assert len(provider.revoked) == 2
-    assert provider.access == provider.refreshing == {}
+    assert (provider.access, provider.refreshing) == ({}, {})
     assert await store.sealed.names("unconfirmed") == []
 
     await store.sealed.save("unconfirmed", row, encode(found))
@@ -284,6 +285,42 @@ async def test_tokens_that_were_never_confirmed_are_revoked(
     assert await store.sealed.names("unconfirmed") == []
     assert await connect(world, "alice")
     assert await store.sealed.names("unconfirmed") == []
+    await accounts.aclose()
+
+
+async def test_a_code_that_redis_did_not_finish_is_entered_again(
+    world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis fails before or after it connects the account; then the sweep of tokens comes."""
+    store, settings = world.bot.store, world.settings
+    accounts = Accounts(world.bot.shards, load_tools(settings.bot_tools), settings)
+    link = await invited(world, "alice")
+    async with browser() as session:
+        code = code_on(await follow(session, link))
+    ids = (world.key("#general", "1").team_id, world.slack.user("alice").id)
+    connection = store.sealed._connection
+    run = connection.run
+    moments = ["before", "after"]
+
+    async def failing(script: str, *args: Any, **named: Any) -> Any:
+        if script != "redeem" or not moments:
+            return await run(script, *args, **named)
+        if moments.pop(0) == "after":
+            await run(script, *args, **named)
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(connection, "run", failing)
+    with pytest.raises(StoreUnavailable):
+        await accounts.confirm(*ids, code)
+    assert await accounts.connected(*ids) == []
+    with pytest.raises(StoreUnavailable):
+        await accounts.confirm(*ids, code)
+    assert await accounts.connected(*ids) == ["n"]
+    (row,) = await store.sealed.names("unconfirmed")
+    found = decode(Waiting, await store.sealed.find("unconfirmed", row) or "")
+    await store.sealed.save("unconfirmed", row, encode(replace(found, until=1.0)))
+    await accounts.drop_unconfirmed()
+    assert await store.sealed.names("unconfirmed") == provider.revoked == []
     await accounts.aclose()
 
 
