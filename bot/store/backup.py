@@ -17,10 +17,10 @@ from redis.exceptions import ResponseError
 from bot.models import Thread
 from bot.store.backup_file import Line, UnusableBackup, Writer, read_header, read_lines, writing
 from bot.store.backup_pages import PAGE, pages
+from bot.store.cluster import Cluster
 from bot.store.connection import ASIDE_SECONDS, Connection
 from bot.store.keys import Keys
 from bot.store.scripts import Call
-from bot.store.topology import Cluster
 
 T = TypeVar("T")
 

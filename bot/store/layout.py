@@ -8,9 +8,9 @@ import asyncio
 import re
 
 from bot.errors import StoreUnavailable
+from bot.store.cluster import Cluster
 from bot.store.connection import Connection
 from bot.store.keys import Keys
-from bot.store.topology import Cluster
 
 ONE_SHARD = "1 1/1"
 HOW_TO = "see docs/how-to/many-workspaces.md, Change the number of shards"

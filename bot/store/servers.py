@@ -10,9 +10,10 @@ from redis.crc import key_slot
 
 from bot.errors import ConfigError
 from bot.settings.addresses import Address, parse_address
+from bot.store.cluster import Cluster
 from bot.store.connection import Admit, Confirm, Connection
 from bot.store.keys import Keys
-from bot.store.topology import Clients, Cluster, OneServer, Sentinels, Topology
+from bot.store.topology import Clients, OneServer, Sentinels, Topology
 from bot.timing import StoreTiming
 
 

@@ -8,9 +8,10 @@ from redis.exceptions import RedisError
 
 from bot.checks import Finding, failed, ok, warning
 from bot.settings import Settings
+from bot.store.cluster import Cluster
 from bot.store.connection import Connection
 from bot.store.judge import Info, judge_eviction, judge_persistence
-from bot.store.topology import Cluster, Sentinels
+from bot.store.topology import Sentinels
 
 MAJORITY_NEEDS = 3
 PATIENCE = 3.0
