@@ -155,6 +155,7 @@ def run_cluster() -> Iterator[RedisCluster]:
         options = (
             *("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)),
             *("--cluster-replica-validity-factor", "0", "--cluster-migration-barrier", "10"),
+            *("--cluster-require-full-coverage", "no"),
         )
         nodes = [stack.enter_context(run_node(*options)) for _ in range(3 + REPLICAS)]
         ranges = ((0, SLOTS - 3), (SLOTS - 2, SLOTS - 2), (SLOTS - 1, SLOTS - 1))

@@ -18,7 +18,7 @@ from bot.checks import (
 )
 from bot.errors import StoreUnavailable
 from bot.settings import Settings
-from bot.settings.addresses import parse_address, split_addresses
+from bot.settings.addresses import split_addresses
 from bot.store import PULSE_CONNECTIONS
 from bot.store.claims import pairs
 from bot.store.judge import (
@@ -190,8 +190,7 @@ class RedisChecks:
         if not cap:
             return skipped("this server does not report its limit")
         used = int(self._info.get("connected_clients", 0))
-        address, shards = parse_address(self._place.url), len(self._place.shards)
-        more = pulse_connections(address, shards) - PULSE_CONNECTIONS
+        more = pulse_connections(len(self._place.shards)) - PULSE_CONNECTIONS
         return judge_connections(int(cap), used, self._settings.bot_redis_connections, more)
 
     async def time(self) -> Finding:

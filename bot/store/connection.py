@@ -23,6 +23,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from bot.errors import StoreUnavailable, Superseded
 from bot.models import Thread
 from bot.store.keys import Keys
+from bot.store.limits import Limits
 from bot.store.scripts import Call, Command, Script, Values, load, source_of
 from bot.store.topology import Topology
 from bot.telemetry import metrics
@@ -74,16 +75,15 @@ class Connection:
         self,
         topology: Topology,
         keys: Keys,
-        free: asyncio.Semaphore,
+        limits: Limits,
         timing: StoreTiming,
         confirm: Confirm = "",
         admit: Admit | None = None,
     ) -> None:
-        """`free` counts the connections that may be used now."""
         self.topology = topology
         self.timing = timing
         self._keys = keys
-        self._free = free
+        self._limits = limits
         self._admit = admit
         self._confirmation = CONFIRMATIONS[confirm]
 
@@ -172,7 +172,8 @@ class Connection:
         if command[0] == "EVALSHA":
             command = ("EVAL", source_of(str(command[1])), *command[2:])
         node = await self.topology.node((error.host, error.port))
-        return (await _exchange(node, [("ASKING",), command]))[1]
+        async with self._limits.of(node):
+            return (await _exchange(node, [("ASKING",), command]))[1]
 
     async def run_confirmed(
         self,
@@ -282,20 +283,39 @@ class Connection:
         return True
 
     async def _timed(self, call: Callable[["Redis"], Awaitable[T]]) -> T:
-        if self._free.locked():
-            async with asyncio.timeout(self.timing.queue_timeout):
-                await self._free.acquire()
-        else:
-            await self._free.acquire()
+        client, limit = await self._admitted()
         try:
             async with asyncio.timeout(self.timing.call_timeout):
-                return await self._checked(call)
+                return await self._checked(client, call)
         finally:
-            self._free.release()
+            limit.release()
 
-    async def _checked(self, call: Callable[["Redis"], Awaitable[T]]) -> T:
-        """Make a call on the server that holds our keys; after a failure, look for it again."""
-        client = await self.topology.find()
+    async def _admitted(self) -> tuple["Redis", asyncio.Semaphore]:
+        """The server that holds our keys, once it may be used; release its limit afterwards."""
+        client = await self._find()
+        limit = self._limits.of(client)
+        if not limit.locked():
+            await limit.acquire()
+            return client, limit
+        async with asyncio.timeout(self.timing.queue_timeout):
+            while True:
+                await limit.acquire()
+                try:
+                    found = await self._find()
+                except BaseException:
+                    limit.release()
+                    raise
+                if found is client:
+                    return client, limit
+                limit.release()  # another server has taken over meanwhile
+                client, limit = found, self._limits.of(found)
+
+    async def _find(self) -> "Redis":
+        async with asyncio.timeout(self.timing.call_timeout):
+            return await self.topology.find()
+
+    async def _checked(self, client: "Redis", call: Callable[["Redis"], Awaitable[T]]) -> T:
+        """Make a call on a server; after a failure, the next call looks for the server again."""
         answered = False
         try:
             reply = await call(client)

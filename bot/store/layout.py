@@ -1,11 +1,13 @@
 """How the workspaces are spread: the number of shards and of servers, noted on each server.
 
 A process with another number or another order of the servers would not find what is stored, and
-begin all conversations again. It is refused. Each server of a list has a note; a cluster has one.
+begin all conversations again. It is refused. Each server of a list has a note. A cluster has one,
+and a copy in each shard: where the data can be read, so can the note.
 """
 
 import asyncio
 import re
+from abc import ABC, abstractmethod
 
 from bot.errors import StoreUnavailable
 from bot.store.cluster import Cluster
@@ -14,6 +16,8 @@ from bot.store.keys import Keys
 
 ONE_SHARD = "1 1/1"
 HOW_TO = "see docs/how-to/many-workspaces.md, Change the number of shards"
+
+_NOTE = re.compile(r"(\d+) (\d+)/(\d+)")
 
 
 class WrongLayout(StoreUnavailable):
@@ -25,23 +29,20 @@ class WrongLayout(StoreUnavailable):
         self.problem = problem
 
 
-class Layout:
-    """The note on one server: it is number `place` (from 1) of `servers`."""
+class Note(ABC):
+    """A note that is checked once, before the first call."""
 
-    def __init__(
-        self, connection: Connection, keys: Keys, *, shards: int, place: int = 1, servers: int = 1
-    ) -> None:
+    def __init__(self, connection: Connection, keys: Keys, text: str) -> None:
         self._connection = connection
         self._keys = keys
-        self._shards = shards
-        self._note = f"{shards} {place}/{servers}"
+        self._text = text
         self._is_known = False
         self._checking = asyncio.Lock()
         self._failures = 0
         self._failure: StoreUnavailable | None = None
 
     async def check(self) -> None:
-        """Look once, and write the note on an empty server. Raises WrongLayout and
+        """Look once, and write the note where there is none. Raises WrongLayout and
         StoreUnavailable.
 
         Calls that wait for a look share its failure: while a server hangs, they would queue up
@@ -65,6 +66,23 @@ class Layout:
             raise
         self._is_known = True
 
+    @abstractmethod
+    async def _check(self) -> None:
+        """Compare the note with ours, or write it."""
+
+
+class Layout(Note):
+    """The note on one server: it is number `place` (from 1) of `servers`."""
+
+    def __init__(
+        self, connection: Connection, keys: Keys, *, shards: int, place: int = 1, servers: int = 1
+    ) -> None:
+        super().__init__(connection, keys, f"{shards} {place}/{servers}")
+
+    def copy(self, connection: Connection, keys: Keys) -> Note:
+        """The copy in a shard of a cluster."""
+        return Copy(self, connection, keys, self._text)
+
     async def _check(self) -> None:
         keys = self._keys
         found, old = await self._connection.execute_many(
@@ -72,25 +90,25 @@ class Layout:
         )
         if found is None and old:
             found = ONE_SHARD  # a version without shards wrote the data
-        if found not in (None, self._note) and not await self._has_data(found):
+        if found not in (None, self._text) and not await self._has_data(found):
             await self._connection.execute("DEL", keys.shards)  # `bot doctor` wrote it
             found = None
-        if found in (None, self._note):
+        if found in (None, self._text):
             _, found = await self._connection.execute_many(
-                [("SET", keys.shards, self._note, "NX"), ("GET", keys.shards)]
+                [("SET", keys.shards, self._text, "NX"), ("GET", keys.shards)]
             )
-        if found != self._note:
-            raise compare(str(found), self._note)
+        if found != self._text:
+            raise compare(str(found), self._text)
 
     async def need_own(self) -> None:
         """Raises WrongLayout if another address of the list also leads to this server."""
-        if await self._connection.execute("GET", self._keys.shards) != self._note:
-            _, place = _read(self._note)
+        if await self._connection.execute("GET", self._keys.shards) != self._text:
+            _, place = _read(self._text)
             raise WrongLayout("REDIS_URL", f"names one server twice: address {place} and another")
 
     async def _has_data(self, note: str) -> bool:
         """Whether a bot with this note has worked here. On a cluster its shards are elsewhere."""
-        numbers = re.fullmatch(r"(\d+) (\d+)/(\d+)", note)
+        numbers = _NOTE.fullmatch(note)
         if numbers is None:
             return False
         shards, place, servers = map(int, numbers.groups())
@@ -99,6 +117,23 @@ class Layout:
         each = [self._keys.of_shard(number, shards) for number in range(place - 1, shards, servers)]
         names = [name for keys in each for name in _signs(keys)]
         return bool(await self._connection.execute("EXISTS", *names))
+
+
+class Copy(Note):
+    """The copy of a cluster's note in one of its shards, which may be on another node."""
+
+    def __init__(self, original: Layout, connection: Connection, keys: Keys, text: str) -> None:
+        super().__init__(connection, keys, text)
+        self._original = original
+
+    async def _check(self) -> None:
+        found = await self._connection.execute("GET", self._keys.shards)
+        if found == self._text:
+            return
+        if _NOTE.fullmatch(found or ""):
+            raise compare(found, self._text)
+        await self._original.check()
+        await self._connection.execute("SET", self._keys.shards, self._text)
 
 
 def _signs(keys: Keys) -> tuple[str, ...]:

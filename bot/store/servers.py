@@ -1,6 +1,5 @@
 """The connections of this process to an address of `REDIS_URL`, shared by all shards there."""
 
-import asyncio
 from typing import Any
 
 from redis.asyncio import ConnectionPool
@@ -10,9 +9,10 @@ from redis.crc import key_slot
 
 from bot.errors import ConfigError
 from bot.settings.addresses import Address, parse_address
-from bot.store.cluster import Cluster
+from bot.store.cluster import Cluster, SlotMap
 from bot.store.connection import Admit, Confirm, Connection
 from bot.store.keys import Keys
+from bot.store.limits import Limits
 from bot.store.topology import Clients, OneServer, Sentinels, Topology
 from bot.timing import StoreTiming
 
@@ -20,9 +20,9 @@ from bot.timing import StoreTiming
 class Server:
     """The connections of this process to one address, which all shards there share.
 
-    At most `connections` are opened to a server, each on demand. The pool checks a connection
-    before lending it, so that one closed by the server (Heroku: after 300 idle seconds) is
-    reopened. redis-py's own retries and health checks are off: they trigger each other endlessly
+    At most `connections` are opened to each server for calls, on demand. The pool checks a
+    connection before lending it, so that one closed by the server (Heroku: after 300 idle seconds)
+    is reopened. redis-py's own retries and health checks are off: they trigger each other endlessly
     when a server refuses new connections. Raises ConfigError if `url` cannot be read.
     """
 
@@ -38,8 +38,7 @@ class Server:
         self._topologies = Topologies(
             url, tls_verify=tls_verify, connections=connections, timing=timing
         )
-        # The pool's own queue is unfair: under load some callers would starve.
-        self._free = asyncio.Semaphore(connections)
+        self._limits = Limits(connections)
         self._timing = timing
         self._confirm = confirm
 
@@ -50,7 +49,7 @@ class Server:
     def connect(self, keys: Keys, admit: Admit | None = None) -> "Connection":
         """The access to some keys. `admit` is awaited before each call."""
         topology = self._topologies.of(keys.name(""))
-        return Connection(topology, keys, self._free, self._timing, self._confirm, admit)
+        return Connection(topology, keys, self._limits, self._timing, self._confirm, admit)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -86,6 +85,7 @@ class Topologies:
             self._options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
         self._timing = timing
         self._clients = Clients()
+        self._slots: SlotMap | None = None
         self._topologies: dict[int, Topology] = {}
         try:
             self.address = parse_address(url)
@@ -111,7 +111,9 @@ class Topologies:
         if self.address.kind == "sentinel":
             return Sentinels(self.address, self._options, self._timing)
         patience = self._timing.connect_timeout
-        return Cluster(self.address, self._options, patience, slot, self._clients)
+        if self._slots is None:
+            self._slots = SlotMap(self.address.hosts, patience)
+        return Cluster(self.address, self._options, patience, slot, self._clients, self._slots)
 
     async def close(self) -> None:
         """Close all connections."""

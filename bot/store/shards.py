@@ -12,17 +12,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from redis.crc import key_slot
+
 from bot.errors import ConfigError, StoreUnavailable
 from bot.settings import Settings
 from bot.settings.addresses import Address, split_addresses
 from bot.store import PULSE_CONNECTIONS, Store, make_store
 from bot.store.keys import Keys
-from bot.store.layout import Layout, WrongLayout
+from bot.store.layout import Layout, Note, WrongLayout
 from bot.store.servers import Server
 from bot.timing import StoreTiming
 
 ROSTERS = 3
 """Nodes of a cluster go down one by one, so there its shards share several rosters."""
+SLOTS = 16384
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,19 @@ class ShardGroup:
     @property
     def rosters(self) -> tuple[Store, ...]:
         """The stores that hold the list of the workers that share this group."""
-        return self.stores[: ROSTERS if self.address.kind == "cluster" else 1]
+        if self.address.kind != "cluster":
+            return self.stores[:1]
+        # Neighbouring slots are on one node.
+        spread = {_slot(store) * ROSTERS // SLOTS: store for store in reversed(self.stores)}
+        return tuple(spread.values())
+
+    async def error(self) -> StoreUnavailable | None:
+        """What is wrong with this server: all its shards have failed, or one has another layout."""
+        asked = self.stores if self.address.kind == "cluster" else self.stores[:1]
+        found = await asyncio.gather(*(_error_of(store.ping()) for store in asked))
+        errors = [error for error in found if error is not None]
+        wrong = [error for error in errors if isinstance(error, WrongLayout)]
+        return next(iter(wrong or (errors if len(errors) == len(asked) else ())), None)
 
     async def down(self, seconds: float | None = None) -> list[int]:
         """The numbers of the shards that do not answer; those on one server do so together."""
@@ -115,7 +130,7 @@ class Shards:
         """What is wrong with the servers; `again`: once all have their notes."""
         found = await asyncio.gather(
             *(
-                _error_of(group.layout.need_own() if again else group.stores[0].ping())
+                _error_of(group.layout.need_own()) if again else group.error()
                 for group in self.groups
             )
         )
@@ -176,15 +191,18 @@ def _open_group(
         return server
 
     calls = open_server(settings.bot_redis_connections - PULSE_CONNECTIONS)
-    pulses = open_server(pulse_connections(calls.address, len(numbers)))
+    pulses = open_server(pulse_connections(len(numbers)))
     layout = Layout(pulses.connect(own), own, shards=count, place=at + 1, servers=len(urls))
     stores = []
     for number in numbers:
         keys = own.of_shard(number, count)
+        note: Note = layout
+        if calls.address.kind == "cluster" and count > 1:
+            note = layout.copy(pulses.connect(keys), keys)
         stores.append(
             make_store(
-                calls.connect(keys, layout.check),
-                pulses.connect(keys, layout.check),
+                calls.connect(keys, note.check),
+                pulses.connect(keys, note.check),
                 keys,
                 audit_days=settings.bot_audit_days,
                 keyring=settings.keyring,
@@ -194,13 +212,12 @@ def _open_group(
     return ShardGroup(calls.address, tuple(stores), layout)
 
 
-def pulse_connections(address: Address, shards: int) -> int:
+def pulse_connections(shards: int) -> int:
     """Connections for a worker's heartbeats and its blocking reads, one for each shard that it
-    serves: they must not queue behind the calls of its turns.
-
-    On a cluster each shard also has one for its heartbeat, and each roster one: they must not
-    queue behind those of a node that hangs.
-    """
-    if address.kind == "cluster":
-        return PULSE_CONNECTIONS * shards + ROSTERS
+    serves: they must not queue behind the calls of its turns."""
     return shards + PULSE_CONNECTIONS - 1
+
+
+def _slot(store: Store) -> int:
+    """The slot of a shard's keys in a cluster."""
+    return key_slot(store.keys.name("").encode())

@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 ADDRESSES = 20
 """Servers that a client remembers."""
+LOOKING = 2
+"""Connections to a server beyond those for calls, to ask which server holds our keys."""
 
 _ONE_NODE = "REDIS_URL names one node of a cluster; it must begin with redis+cluster://"
 
@@ -237,6 +239,7 @@ class Sentinels(Located):
 
 
 def _client(host: Host, tls: bool, options: dict[str, Any]) -> "Redis":
+    options = options | {"max_connections": options["max_connections"] + LOOKING}
     given = {name: value for name, value in options.items() if tls or not name.startswith("ssl_")}
     if tls:
         given["connection_class"] = SSLConnection

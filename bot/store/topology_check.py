@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from bot.checks import Finding, failed, ok, warning
+from bot.errors import StoreUnavailable
 from bot.settings import Settings
+from bot.store.claims import pairs
 from bot.store.cluster import Cluster
 from bot.store.connection import Connection
 from bot.store.judge import Info, judge_eviction, judge_persistence
@@ -25,6 +27,7 @@ class TopologyCheck:
         self._connection = connection
         self._topology = connection.topology
         self._confirm = settings.bot_redis_confirm
+        self._shards = settings.bot_shards
         self._info = info
 
     async def look(self) -> Finding:
@@ -78,7 +81,21 @@ class TopologyCheck:
             return [warning(f"{text}: some do not answer", "redis-cli --cluster check HOST:PORT")]
         if primaries < MAJORITY_NEEDS:
             return [warning(f"{text}: no majority survives a failure", f"run three; {HOW_TO}")]
-        return [ok(text)]
+        return [await self._coverage() or ok(text)]
+
+    async def _coverage(self) -> Finding | None:
+        """Whether a node that is down stops the shards on the others."""
+        if self._shards == 1:
+            return None
+        name = "cluster-require-full-coverage"
+        try:
+            found = pairs(await self._connection.execute("CONFIG", "GET", name))
+        except (StoreUnavailable, ResponseError):  # the command is forbidden
+            return None
+        if found.get(name) != "yes":
+            return None
+        text = "a node that is down without a replica stops the shards on all nodes"
+        return warning(text, f"set {name} no on each node")
 
     def _replicas(self) -> Finding:
         count = len(replicas(self._info))

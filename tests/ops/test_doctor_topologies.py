@@ -36,6 +36,19 @@ async def test_a_whole_cluster_passes(redis_cluster: RedisCluster) -> None:
     assert "failed" not in {finding.level for finding in found.values()}
 
 
+async def test_a_cluster_that_stops_as_a_whole_is_a_warning_with_shards(
+    redis_cluster: RedisCluster,
+) -> None:
+    owner = redis_cluster.owner("{bot}:")
+    owner.call("CONFIG", "SET", "cluster-require-full-coverage", "yes")
+    try:
+        assert (await examine(redis_cluster.url)).level == "ok"
+        found = await examine(redis_cluster.url, bot_shards=2)
+        assert (found.level, "full-coverage no" in found.fix) == ("warning", True)
+    finally:
+        owner.call("CONFIG", "SET", "cluster-require-full-coverage", "no")
+
+
 @pytest.mark.parametrize(
     ("url", "reason", "fix"),
     [

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
+from redis.crc import key_slot
 
 from bot import app, health
 from bot.app import sweep
@@ -30,9 +31,10 @@ from bot.store.backup_file import UnusableBackup
 from bot.store.checks import open_checks
 from bot.store.dead import DeadLetter
 from bot.store.feedback import Feedback
+from bot.store.keys import Keys
 from bot.store.layout import Layout, WrongLayout
 from bot.store.roster import share
-from bot.store.shards import ShardGroup, Shards, open_shards, shard_of
+from bot.store.shards import SLOTS, ShardGroup, Shards, open_shards, shard_of
 from bot.store.usage import day_of
 from bot.store.workspace_settings import WorkspaceSettings
 from bot.timing import StoreTiming, Timing, WorkerTiming
@@ -391,13 +393,71 @@ async def test_a_roster_that_hangs_does_not_make_a_worker_late_at_the_others(
             servers[1].thaw()
 
 
-async def test_heartbeats_of_a_node_that_hangs_leave_connections_to_those_of_others() -> None:
-    """Each shard may read and beat at the same time, and each roster be asked."""
-    async with opened("redis+cluster://127.0.0.1:1", 9) as shards:
-        free = shards.home.roster._connection._free
-        for _ in range(9 + 9 + 3):
-            assert not free.locked()
-            await free.acquire()
+async def test_a_node_that_hangs_or_is_down_stops_only_its_own_shards(
+    redis_cluster: RedisCluster,
+) -> None:
+    """The note of the layout is on it, and the roster of its shards."""
+    given = settings(redis_cluster.url, 3, bot_redis_prefix="hung")
+    ids = {shard_of(team, 3): team for team in TEAMS}
+    lost, moved = redis_cluster.nodes[1], ("{hung}:", "{hung:0}:")
+    async with open_shards(given) as shards:
+        for team in ids.values():
+            await shards.of(team).inbox.deliver(message_in(team))
+    home = redis_cluster.owner("{hung}:")
+    for key in moved:
+        await asyncio.to_thread(redis_cluster.move_slot, key, lost)
+
+    async def use_others(shards: Shards) -> None:
+        for number in (1, 2):
+            store = list(shards)[number]
+            assert not (await store.inbox.deliver(message_in(ids[number]))).new
+            await store.workers.beat("anna", 60)
+            assert await store.roster.attend("anna", 60) == ["anna"]
+
+    try:
+        lost.server.freeze()
+        async with open_shards(given) as shards:
+            more = [message_in(ids[0], f"2.{number}") for number in range(20)]
+            waiting = [asyncio.create_task(shards.home.inbox.deliver(each)) for each in more]
+            await use_others(shards)
+            assert not any(task.done() for task in waiting)
+            lost.server.thaw()
+            assert all(delivery.new for delivery in await asyncio.gather(*waiting))
+        lost.server.kill()
+        async with open_shards(given) as shards:
+            await shards.ping()
+            await use_others(shards)
+            assert await shards.down() == [0]
+    finally:
+        redis_cluster.heal()
+        for key in moved:
+            await asyncio.to_thread(redis_cluster.move_slot, key, home)
+
+
+async def test_a_copy_of_the_note_refuses_another_layout(redis_cluster: RedisCluster) -> None:
+    async def deliver(number: int) -> None:
+        given = settings(redis_cluster.url, number, bot_redis_prefix="noted")
+        async with open_shards(given) as shards:
+            await shards.home.inbox.deliver(message_in("T1"))
+
+    await deliver(4)
+    owner = redis_cluster.owner("{noted}:")
+    assert owner.call("GET", "{noted:0}:shards") == "4 1/1"
+    owner.call("DEL", "{noted}:shards")  # as if its node had lost its data
+    with pytest.raises(WrongLayout, match=r"is 2, .* is in 4"):
+        await deliver(2)
+    owner.call("SET", "{noted:0}:shards", "garbage")
+    await deliver(4)
+    assert owner.call("GET", "{noted:0}:shards") == "4 1/1"
+
+
+def test_the_rosters_of_a_cluster_are_far_apart() -> None:
+    for prefix in ("bot", "other"):
+        keys = [Keys(prefix).of_shard(number, 64) for number in range(64)]
+        stores = tuple(cast(Store, SimpleNamespace(keys=each)) for each in keys)
+        group = ShardGroup(Address("cluster", tls=False), stores, cast(Layout, None))
+        slots = sorted(key_slot(store.keys.ready.encode()) for store in group.rosters)
+        assert [slot * 3 // SLOTS for slot in slots] == [0, 1, 2]
 
 
 # Commands
