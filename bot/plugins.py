@@ -5,7 +5,9 @@
 `examples/`.
 """
 
-from importlib.metadata import EntryPoint, entry_points
+import sys
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from bot.errors import ConfigError
@@ -17,12 +19,12 @@ TOOLS = "threadbot.tools"
 
 def find_names(group: str) -> frozenset[str]:
     """The names that the installed packages offer. Nothing is imported."""
-    return frozenset(entry_points(group=group).names)
+    return frozenset(_offered(group).names)
 
 
 def load(group: str, name: str) -> Any:
     """The object behind a name. Raises ConfigError if its package cannot be imported."""
-    found = [point for point in entry_points(group=group) if point.name == name]
+    found = [point for point in _offered(group) if point.name == name]
     if not found:
         raise ConfigError(group, f"no installed package offers {name}")
     return _import(found[0])
@@ -30,7 +32,17 @@ def load(group: str, name: str) -> Any:
 
 def load_all(group: str) -> list[Any]:
     """All objects of a group, by name."""
-    return [_import(point) for point in sorted(entry_points(group=group), key=lambda p: p.name)]
+    return [_import(point) for point in sorted(_offered(group), key=lambda p: p.name)]
+
+
+def _offered(group: str) -> EntryPoints:
+    return _installed(tuple(sys.path)).select(group=group)
+
+
+@lru_cache(maxsize=4)
+def _installed(path: tuple[str, ...]) -> EntryPoints:
+    """The entry points of all packages on the path. Finding them reads a file of each package."""
+    return entry_points()
 
 
 def _import(point: EntryPoint) -> Any:

@@ -129,6 +129,7 @@ def _create_app(workspace: Workspace) -> WorkspaceApp:
 
     return WorkspaceApp(
         Messages(identity),
+        name="threadbot",  # otherwise Bolt reads the source of every caller to find a name
         # Bolt gives each listener a client with the token that `authorize` returns.
         client=AsyncWebClient(base_url=client.base_url, session=client.session, retry_handlers=[]),
         authorize=authorize,

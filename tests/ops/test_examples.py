@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,19 +97,29 @@ def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
         settings(bot_engine="faq")
 
 
-def test_a_broken_plug_in_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "broken-1.0.dist-info"
-    folder.mkdir()
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    points = folder / "entry_points.txt"
-    monkeypatch.syspath_prepend(tmp_path)
-    points.write_text("[threadbot.commands]\noops = no_such_module:COMMAND\n")
+@pytest.fixture
+def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Installs a package, in place of the one before it, with the lines of its entry points."""
+
+    def offered(lines: str) -> None:
+        path = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder = path / "broken-1.0.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+        (folder / "entry_points.txt").write_text(lines)
+        monkeypatch.syspath_prepend(path)
+
+    return offered
+
+
+def test_a_broken_plug_in_is_named(offer: Callable[[str], None]) -> None:
+    offer("[threadbot.commands]\noops = no_such_module:COMMAND\n")
     with pytest.raises(ConfigError, match="no_such_module"):
         all_commands()
-    points.write_text("[threadbot.commands]\nreset = bot.slack.surfaces.commands.reset:COMMAND\n")
+    offer("[threadbot.commands]\nreset = bot.slack.surfaces.commands.reset:COMMAND\n")
     with pytest.raises(ConfigError, match="taken"):
         all_commands()
-    points.write_text("[threadbot.tools]\nshout = bot.tools.own.current_time:TOOL\n")
+    offer("[threadbot.tools]\nshout = bot.tools.own.current_time:TOOL\n")
     with pytest.raises(ConfigError, match="no tool of that name"):
         own_tools(["shout"])
     with pytest.raises(ConfigError, match="shout"):
