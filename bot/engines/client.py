@@ -14,6 +14,8 @@ import aiohttp
 import httpx2
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
+from bot.engines.connection import Response as LeanResponse
+from bot.engines.reads import Reads
 from bot.engines.transport import EXTRA_SECONDS, STREAMED, BoundedTransport, whole_timeout
 from bot.settings import Settings
 from bot.telemetry.log import log
@@ -64,6 +66,7 @@ class GatedClient(DefaultAioHttpClient):
         self._timing = timing
         self._reads = asyncio.Semaphore(READS)
         self._writes = asyncio.Semaphore(WRITES)
+        self._own: dict[tuple[str, str, int | None], Reads] = {}
 
     def _init_transport(self, *args: Any, **options: Any) -> httpx2.AsyncBaseTransport:
         return BoundedTransport(super()._init_transport(*args, **options))
@@ -76,6 +79,37 @@ class GatedClient(DefaultAioHttpClient):
             response = await super().send(request, *args, **options)
             outcome.status = str(response.status_code)
         return response
+
+    def reads_from(self, url: httpx2.URL) -> Reads | None:
+        """Our own connections to the server of a URL; None if a proxy is in between."""
+        if self._transport_for_url(url) is not self._transport:
+            return None
+        key = (url.scheme, url.host, url.port)
+        return self._own.setdefault(key, Reads(url, _ssl_context(), KEPT_SECONDS))
+
+    async def read_lean(
+        self, reads: Reads, head: bytes, path: str, timeout: httpx2.Timeout
+    ) -> LeanResponse:
+        """Send a GET request on one of our own connections."""
+        outcome, silence = _Outcome(), timeout.read
+        async with self._reads:
+            began = time.monotonic()
+            try:
+                response = await reads.get(
+                    head,
+                    connect=timeout.connect,
+                    silence=silence,
+                    whole=None if silence is None else silence + self._timing.write_timeout,
+                )
+                outcome.status = str(response.status)
+            finally:
+                outcome.log(f"GET {path}", began)
+        return response
+
+    async def aclose(self) -> None:
+        for reads in self._own.values():
+            reads.close()
+        await super().aclose()
 
     async def read(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
         """Send a request without the SDK's layers; returns the response with its body.
@@ -123,9 +157,7 @@ class GatedClient(DefaultAioHttpClient):
             except aiohttp.ClientError as error:
                 raise httpx2.RemoteProtocolError(str(error), request=request) from error
             finally:
-                ms = round((time.monotonic() - began) * 1000, 1)
-                path = f"{request.method} {request.url.path}"
-                log.debug("ai_request", request=path, status=outcome.status, ms=ms)
+                outcome.log(f"{request.method} {request.url.path}", began)
 
 
 @dataclass(slots=True)
@@ -133,6 +165,10 @@ class _Outcome:
     """The status of a request, once it has one."""
 
     status: str = "no answer"
+
+    def log(self, request: str, began: float) -> None:
+        ms = round((time.monotonic() - began) * 1000, 1)
+        log.debug("ai_request", request=request, status=self.status, ms=ms)
 
 
 @asynccontextmanager

@@ -1,11 +1,15 @@
 """Requests for the steps and polls of thousands of runs, past most layers of the SDK.
 
-The URL, the headers, the connections, their limits and the errors are the SDK's. Work that the SDK
-repeats for each request is skipped: options and their models, merged headers, hooks.
+The URL, the headers, the limits and the errors are the SDK's. A GET request has a connection of our
+own (`Reads`), unless a proxy is in between. Work that the SDK repeats for each request is skipped:
+options and their models, merged headers, hooks.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import httpx2
@@ -13,11 +17,15 @@ import openai
 from openai import AsyncOpenAI
 
 from bot.engines.client import GatedClient
+from bot.engines.connection import Response as LeanResponse
 from bot.engines.events import EventStream
+from bot.engines.reads import Reads, body_of, head_of
 
 T = TypeVar("T")
 
 REDIRECTS = range(300, 400)
+COOKIES_KEPT = 10.0
+"""Seconds after which the cookies of polls are looked up again."""
 
 
 class DirectClient:
@@ -32,14 +40,50 @@ class DirectClient:
         self._without_body = httpx2.Headers(
             {name: value for name, value in named.items() if name.lower() != "content-type"}
         )
+        self._url = httpx2.URL(self._base)
+        self._prefix = self._url.raw_path.decode("ascii").rstrip("/")
+        self._head = head_of(self._url, self._without_body)
+        self._reads = self._http.reads_from(self._url)
+        self._cookies: tuple[bytes, float] | None = None
 
     async def get(self, path: str, timeout: httpx2.Timeout) -> object:
         """The JSON of a response. Other content raises ValueError."""
-        request = self._request("GET", path, timeout)
-        response, body = await self._sent(request, self._http.read)
+        if self._reads is None:
+            request = self._request("GET", path, timeout)
+            response, body = await self._sent(request, self._http.read)
+        else:
+            lean, body = await self._get(self._reads, path, timeout)
+            if lean.status == HTTPStatus.OK and not lean.header(b"set-cookie"):
+                return json.loads(body)
+            request = self._request("GET", path, timeout)
+            response = httpx2.Response(lean.status, headers=lean.headers, request=request)
+            self._http.cookies.extract_cookies(response)
+            self._cookies = None
         if response.status_code in REDIRECTS:
             return await self._client.get(path, cast_to=object, options={"timeout": timeout})
         return json.loads(self._checked(request, response, body))
+
+    async def _get(
+        self, reads: Reads, path: str, timeout: httpx2.Timeout
+    ) -> tuple[LeanResponse, bytes]:
+        line = f"GET {self._prefix}{path} HTTP/1.1\r\n".encode("ascii")
+        head = line + self._head + self._cookie_header() + b"\r\n"
+        with _sdk_errors(self._url):
+            response = await self._http.read_lean(reads, head, path, timeout)
+            return response, body_of(response)
+
+    def _cookie_header(self) -> bytes:
+        """The header with the server's cookies, if there are some. It is kept for a few seconds."""
+        if not self._http.cookies:
+            return b""
+        now = time.monotonic()
+        if self._cookies is None or now - self._cookies[1] > COOKIES_KEPT:
+            request = httpx2.Request("GET", self._url)
+            self._http.cookies.set_cookie_header(request)
+            value = request.headers.get("cookie", "")
+            header = f"Cookie: {value}\r\n".encode("latin-1", "replace") if value else b""
+            self._cookies = header, now
+        return self._cookies[0]
 
     async def post(self, path: str, given: Mapping[str, Any], timeout: httpx2.Timeout) -> object:
         """Like `get`, for a POST of a JSON object."""
@@ -103,12 +147,8 @@ class DirectClient:
     async def _sent(
         self, request: httpx2.Request, send: Callable[[httpx2.Request], Awaitable[T]]
     ) -> T:
-        try:
+        with _sdk_errors(request.url):
             return await send(request)
-        except httpx2.TimeoutException as error:
-            raise openai.APITimeoutError(request=request) from error
-        except Exception as error:
-            raise openai.APIConnectionError(request=request) from error
 
     def _checked(self, request: httpx2.Request, response: httpx2.Response, body: bytes) -> bytes:
         """The body of a response without an error."""
@@ -119,6 +159,17 @@ class DirectClient:
                 )
             )
         return body
+
+
+@contextmanager
+def _sdk_errors(url: httpx2.URL) -> Iterator[None]:
+    """Errors of httpx2 become those of the SDK."""
+    try:
+        yield
+    except httpx2.TimeoutException as error:
+        raise openai.APITimeoutError(request=httpx2.Request("GET", url)) from error
+    except Exception as error:
+        raise openai.APIConnectionError(request=httpx2.Request("GET", url)) from error
 
 
 def _dump(given: Mapping[str, Any]) -> bytes:

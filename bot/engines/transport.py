@@ -27,7 +27,8 @@ EXTRA_SECONDS = "extra_seconds"
 """The extension for the total time of a request beyond its read timeout."""
 _SCANNED = (b",", b"[", b"{")
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
-_WINDOW = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+"""The content encodings that a response may have, with the window of zlib for each."""
 
 
 class TooLarge(httpx2.RequestError):
@@ -65,10 +66,10 @@ def _limited(
 ) -> httpx2.AsyncByteStream:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
-        if encoding not in _WINDOW:
+        if encoding not in WINDOWS:
             raise httpx2.RemoteProtocolError(f"content-encoding {encoding[:20]} was not offered")
         del response.headers["content-encoding"]
-        stream = _Decompressed(stream, _WINDOW[encoding])
+        stream = _Decompressed(stream, WINDOWS[encoding])
     is_events = response.headers.get("content-type", "").startswith("text/event-stream")
     if is_events and request.extensions.get(STREAMED):
         return BoundedEvents(stream)
@@ -115,7 +116,7 @@ class BoundedBody(_Wrapped):
         async for chunk in self._stream:
             self._left -= len(chunk)
             if self._tokens is not None:
-                self._tokens -= _count(chunk)
+                self._tokens -= count_tokens(chunk)
             if self._left < 0 or (self._tokens is not None and self._tokens < 0):
                 raise TooLarge("the body is too large")
             if self._deadline is not None and time.monotonic() > self._deadline:
@@ -134,9 +135,9 @@ class BoundedEvents(_Wrapped):
             rest = _behind_last_event(tail + chunk)
             tail = chunk[-3:] if len(chunk) >= 3 else (tail + chunk)[-3:]
             if rest is None:
-                event, tokens = event + len(chunk), tokens + _count(chunk)
+                event, tokens = event + len(chunk), tokens + count_tokens(chunk)
             else:
-                event, tokens = len(rest), _count(rest)
+                event, tokens = len(rest), count_tokens(rest)
             if event > EVENT_BYTES or tokens > JSON_TOKENS or total > STREAM_BYTES:
                 raise TooLarge("the event is too large")
             yield chunk
@@ -148,7 +149,8 @@ def _behind_last_event(data: bytes) -> bytes | None:
     return data[max(ends) :] if ends else None
 
 
-def _count(data: bytes) -> int:
+def count_tokens(data: bytes) -> int:
+    """The commas, braces and brackets of a JSON text."""
     return sum(map(data.count, _SCANNED))
 
 

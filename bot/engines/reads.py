@@ -1,0 +1,130 @@
+"""GET requests on connections of our own: thousands of runs are polled, and the layers of an HTTP
+client cost several times as much as the request itself.
+"""
+
+import asyncio
+import ssl
+import zlib
+from contextlib import suppress
+
+import httpx2
+
+from bot.engines import transport
+from bot.engines.connection import Connection, Dropped, Response
+from bot.engines.transport import JSON_TOKENS, WINDOWS, TooLarge, count_tokens
+
+
+class Reads:
+    """Connections to one server, kept for `kept` seconds after each request.
+
+    Raises the errors of httpx2. A request is repeated once if the server had closed the connection
+    before it came.
+    """
+
+    def __init__(self, url: httpx2.URL, context: ssl.SSLContext, kept: float) -> None:
+        self._host = url.host
+        self._port = url.port or (443 if url.scheme == "https" else 80)
+        self._context = context if url.scheme == "https" else None
+        self._kept = kept
+        self._idle: list[tuple[Connection, float]] = []
+        self._sweep: asyncio.TimerHandle | None = None
+
+    async def get(
+        self, head: bytes, *, connect: float | None, silence: float | None, whole: float | None
+    ) -> Response:
+        """The response to a request. The times are in seconds: to connect, without a byte, and for
+        all of it.
+        """
+        if (known := self._take()) is not None:
+            with suppress(Dropped):
+                return await self._send(known, head, silence, whole)
+        try:
+            return await self._send(await self._connect(connect), head, silence, whole)
+        except Dropped as error:
+            raise httpx2.ConnectError("the server closed the connection") from error
+
+    async def _send(
+        self, connection: Connection, head: bytes, silence: float | None, whole: float | None
+    ) -> Response:
+        response = await connection.send(head, silence, whole)
+        if connection.is_reusable:
+            loop = asyncio.get_running_loop()
+            self._idle.append((connection, loop.time()))
+            if self._sweep is None:
+                self._sweep = loop.call_later(self._kept, self._close_idle)
+        else:
+            connection.close()
+        return response
+
+    def _take(self) -> Connection | None:
+        """The connection that was used last, if it can be used again."""
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            connection, since = self._idle.pop()
+            if connection.is_reusable and now - since < self._kept:
+                return connection
+            connection.close()
+        return None
+
+    async def _connect(self, seconds: float | None) -> Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(seconds):
+                _, connection = await loop.create_connection(
+                    Connection,
+                    self._host,
+                    self._port,
+                    ssl=self._context,
+                    server_hostname=self._host if self._context else None,
+                )
+        except TimeoutError as error:
+            raise httpx2.ConnectTimeout("no connection in time") from error
+        except OSError as error:
+            raise httpx2.ConnectError(str(error)) from error
+        return connection
+
+    def _close_idle(self) -> None:
+        now = asyncio.get_running_loop().time()
+        fresh = [(each, since) for each, since in self._idle if now - since < self._kept]
+        for connection, since in self._idle:
+            if now - since >= self._kept:
+                connection.close()
+        self._idle = fresh
+        pause = self._kept - (now - fresh[0][1]) if fresh else None
+        loop = asyncio.get_running_loop()
+        self._sweep = None if pause is None else loop.call_later(pause, self._close_idle)
+
+    def close(self) -> None:
+        """Close all connections."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for connection, _ in self._idle:
+            connection.close()
+        self._idle.clear()
+
+
+def head_of(url: httpx2.URL, headers: httpx2.Headers) -> bytes:
+    """The lines of a request below the first one, without the blank line that ends them."""
+    named = [(b"Host", url.netloc), *((name.lower(), value) for name, value in headers.raw)]
+    return b"".join(name + b": " + value + b"\r\n" for name, value in named)
+
+
+def body_of(response: Response) -> bytes:
+    """The body of a response, decompressed and bounded."""
+    body = _decompressed(response)
+    if len(body) > transport.BODY_BYTES or count_tokens(body) > JSON_TOKENS:
+        raise TooLarge("the body is too large")
+    return body
+
+
+def _decompressed(response: Response) -> bytes:
+    encoding = response.header(b"content-encoding").strip().lower().decode("latin-1")
+    if encoding in ("", "identity"):
+        return response.body
+    if encoding not in WINDOWS:
+        raise httpx2.RemoteProtocolError(f"content-encoding {encoding[:20]} was not offered")
+    inflater = zlib.decompressobj(WINDOWS[encoding])
+    try:
+        return inflater.decompress(response.body, transport.BODY_BYTES + 1)
+    except zlib.error as error:
+        raise httpx2.DecodingError(str(error)) from None

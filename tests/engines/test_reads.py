@@ -1,0 +1,172 @@
+"""GET requests on our own connections, against servers that write each byte themselves."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+
+from bot.engines.api import Api
+from bot.engines.reads import Reads
+from bot.errors import BotError, DependencyDown, RunFailed
+from bot.timing import EngineTiming
+from tests.engines.test_client import open_server
+from tests.world import wait_until
+
+HELLO = b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"id": "a"}'
+IMPATIENT = EngineTiming(read_timeout=0.5, write_timeout=0.1)
+
+
+class Server:
+    """Answers each request with the next pieces of a script, and counts."""
+
+    def __init__(self, *script: list[bytes]) -> None:
+        self._script = list(script)
+        self.connections = self.requests = 0
+        self.open: set[asyncio.StreamWriter] = set()
+
+    async def speak(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.open.add(writer)
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                self.requests += 1
+                pieces = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+                if not pieces or b"close" in pieces[0]:
+                    return
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def reading(server: Server, timing: EngineTiming = EngineTiming()) -> AsyncIterator[Api]:
+    async with open_server(server.speak, timing) as client:
+        yield Api(client, timing)
+        for writer in server.open:
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [HELLO[:9], HELLO[9:40], HELLO[40:]],
+        [HELLO[n : n + 1] for n in range(len(HELLO))],
+        [
+            b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{"id": "a"}\r\n',
+            b"0\r\n\r\n",
+        ],
+        [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", HELLO],
+        [b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"id": ', b'"a"}'],
+        [b'HTTP/1.0 200 OK\r\nContent-Length: 11\r\n\r\n{"id": "a"}'],
+    ],
+)
+async def test_a_response_is_read_however_it_is_sent(pieces: list[bytes]) -> None:
+    async with reading(Server(pieces)) as api:
+        for _ in range(3):
+            assert await api.get("responses", "a") == {"id": "a"}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected", "reason"),
+    [
+        ([b"this is no HTTP\r\n\r\n"], DependencyDown, "connection_lost"),
+        ([b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000], DependencyDown, "connection_lost"),
+        ([], DependencyDown, "unreachable"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nX: close\r\n\r\n{"], DependencyDown, "lost"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"], DependencyDown, "timeout"),
+        (
+            [b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nX: close\r\n\r\n{"],
+            DependencyDown,
+            "lost",
+        ),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n", b"x" * 2000], RunFailed, "large"),
+    ],
+)
+async def test_a_broken_response_is_an_error(
+    pieces: list[bytes], expected: type[BotError], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.engines.transport.BODY_BYTES", 1000)
+    server = Server(pieces, [HELLO])
+    async with reading(server, IMPATIENT) as api:
+        with pytest.raises(expected, match=reason):
+            await api.get("responses", "a")
+        assert await api.get("responses", "a") == {"id": "a"}  # on another connection
+    assert server.connections == 2
+
+
+async def test_a_body_that_comes_too_slowly_times_out() -> None:
+    over = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not over.is_set() and not writer.is_closing():
+            writer.write(b"x")
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    async with open_server(drip, IMPATIENT) as client:
+        with pytest.raises(DependencyDown, match="timeout"):
+            await Api(client, IMPATIENT).get("responses", "a")
+        over.set()
+
+
+async def test_polls_share_connections_and_need_no_tasks() -> None:
+    server = Server([HELLO])
+    async with reading(server) as api:
+        await api.get("responses", "a")
+        tasks = len(asyncio.all_tasks())
+        for _ in range(20):
+            await api.get("responses", "a")
+            assert len(asyncio.all_tasks()) == tasks
+        assert (server.connections, server.requests) == (1, 21)
+        await asyncio.gather(*(api.get("responses", "a") for _ in range(5)))
+    assert server.connections <= 5
+
+
+@pytest.mark.parametrize("extra", [b"", b"HTTP/1.1 200 OK\r\n\r\n", b"garbage"])
+async def test_a_connection_that_the_server_closed_costs_no_poll(extra: bytes) -> None:
+    server = Server([HELLO + extra])
+    async with reading(server) as api:
+        for _ in range(3):
+            assert await api.get("responses", "a") == {"id": "a"}
+            for writer in server.open:
+                writer.close()
+
+
+async def test_a_cancelled_read_leaves_no_response_for_the_next_one() -> None:
+    server = Server([b"HTTP/1.1 200 OK\r\n"], [HELLO])
+    async with reading(server) as api:
+        first = asyncio.create_task(api.get("responses", "a"))
+
+        async def is_asked() -> bool:
+            return server.requests == 1
+
+        await wait_until(is_asked)
+        first.cancel()
+        await asyncio.wait([first])
+        assert await api.get("responses", "b") == {"id": "a"}
+    assert server.connections == 2
+
+
+async def test_idle_connections_are_closed_in_time() -> None:
+    server = Server([HELLO])
+    async with open_server(server.speak) as client:
+        url = httpx2.URL(str(client.base_url))
+        reads = Reads(url, ssl.create_default_context(), kept=0.05)
+        request = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+        await reads.get(request, connect=1, silence=1, whole=1)
+        (writer,) = server.open
+        async with asyncio.timeout(5):
+            await writer.wait_closed()
+        await reads.get(request, connect=1, silence=1, whole=1)
+        reads.close()
+    assert server.connections == 2
