@@ -36,6 +36,9 @@ FAMILIES = {
     "circuits": Family("hash", "circuit breakers by dependency", "1 min healthy", "dependencies"),
     "parked": Family("zset", "threads that wait for a dependency", "7 days", "busy threads"),
     "dead": Family("hash", "dead letters", "until retried or dropped", "newest 10,000"),
+    "begun": Family(
+        "stream", "conversations begun lately", "5 minutes", "1,000 conversations", expires=True
+    ),
     "idle": Family("zset", "conversations by last use", "BOT_RETENTION_DAYS", "conversations"),
     "orphans": Family("zset", "remote conversations to delete", "until deleted", "conversations"),
     "unconfirmed": Family("hash", "who waits for a deletion", "until confirmed", "conversations"),
@@ -242,6 +245,11 @@ class Keys:
     def idle(self) -> str:
         """Sorted set of threads with a conversation by the time of its last use."""
         return self.name("idle")
+
+    @property
+    def begun(self) -> str:
+        """Stream of the conversations begun lately, which `web` remembers for a rollback."""
+        return self.name("begun")
 
     @property
     def orphans(self) -> str:

@@ -1,7 +1,8 @@
 """Redelivery of recent messages when Redis comes back with an older state.
 
 Slack has their acknowledgement and will not send them again, but the older state may lack them. A
-message that was answered in between is recognized: see `Claim.maybe_done`.
+message that was answered in between is recognized: see `Claim.maybe_done`. One that was being
+answered finds its run in its conversation, which is restored first.
 """
 
 import asyncio
@@ -12,12 +13,11 @@ from contextlib import suppress
 from operator import itemgetter
 
 from bot.errors import StoreUnavailable
+from bot.store.begun import REMEMBERED, REMEMBERED_SECONDS, Begun
 from bot.store.connection import Connection
 from bot.store.keys import Keys
 from bot.telemetry.log import log
 
-REMEMBERED = 1_000
-REMEMBERED_SECONDS = 300.0
 SELDOM = 10
 """How much less often Redis is asked while there is nothing to redeliver."""
 
@@ -34,6 +34,7 @@ class Redelivery:
         self._recent: deque[tuple[float, Deliver]] = deque(maxlen=REMEMBERED)
         self._aside: deque[tuple[float, Deliver]] = deque(maxlen=REMEMBERED)
         self._kept = (self._recent, self._aside)
+        self._begun = Begun(connection, keys)
         self._delivered = asyncio.Event()
 
     def remember(self, deliver: Deliver, *, aside: bool = False) -> None:
@@ -52,7 +53,7 @@ class Redelivery:
         known: str | None = None
         while True:
             try:
-                restored_at = await self._restored_at()
+                restored_at = await self.look()
                 if known is not None and restored_at != known:
                     await self.redeliver()
                 known = restored_at
@@ -71,11 +72,17 @@ class Redelivery:
             async with asyncio.timeout(SELDOM * pause):
                 await self._delivered.wait()
 
-    async def _restored_at(self) -> str:
-        return await self._connection.execute("HGET", self._keys.pulse, "restored_at") or ""
+    async def look(self) -> str:
+        """Return when an older state was noticed last, and remember conversations begun lately."""
+        pulse = ("HGET", self._keys.pulse, "restored_at")
+        restored_at, begun = await self._connection.execute_many([pulse, self._begun.command])
+        self._begun.read(begun)
+        return restored_at or ""
 
     async def redeliver(self) -> None:
-        """Repeat all deliveries in their order."""
+        """Restore the conversations that Redis lacks, and repeat all deliveries in their order."""
+        if restored := await self._begun.restore():
+            log.warning("conversations_restored", conversations=restored)
         recent = sorted((each for kept in self._kept for each in kept), key=itemgetter(0))
         log.warning("messages_redelivered", messages=len(recent))
         for _, deliver in recent:

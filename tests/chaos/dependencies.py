@@ -136,8 +136,7 @@ async def survive_trouble(deployment: Deployment, trouble: Trouble, seconds: flo
     await asyncio.sleep(0.5)
     failing = asyncio.create_task(fail(deployment, trouble, seconds))
     await asyncio.sleep(seconds / 2)
-    if trouble != "redis-restored":  # the workers restore the turns that the copy lacks
-        await worker.kill()
+    await worker.kill()
     await failing
     await talking
     await deployment.rests(120)

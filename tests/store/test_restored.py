@@ -125,6 +125,58 @@ async def lose_data(store: Store) -> None:
     await store.redis.delete(*(name for name in names if name != store.keys.ready))
 
 
+async def test_a_conversation_begun_after_the_state_by_a_dead_worker_is_restored(
+    store: Store,
+) -> None:
+    await turn_with_conversation(store)
+    await store.redelivery.look()
+    await lose_data(store)
+    await store.redelivery.redeliver()
+    await deliver(store, "1.0")
+    assert (await take_one(store, "bert")).conversation == conversation()
+    assert len(await store.conversations.recent("T1", "U1")) == 1
+
+
+async def test_a_newer_conversation_replaces_that_of_the_older_state(store: Store) -> None:
+    turn = await turn_with_conversation(store)
+    used_at = str(await store.redis.hget(store.keys.conversation(thread()), "used_at"))
+
+    async def begin(_: bool) -> Conversation:
+        return conversation("conv_2")
+
+    await turn.begin(Step("conversation:1", Conversation), begin)
+    await store.redelivery.look()
+    await store.redis.delete(store.keys.orphans)
+    await store.redis.hset(store.keys.conversation(thread()), "id", "conv_1")
+    await store.redis.hset(store.keys.conversation(thread()), "used_at", used_at)
+    await store.redelivery.redeliver()
+    assert await store.conversations.find(thread()) == conversation("conv_2")
+    assert await store.redis.zrange(store.keys.orphans, 0, -1) == ["echo|conv_1"]
+
+
+@pytest.mark.parametrize("end", ["forget", "abandon"])
+async def test_a_restart_does_not_restore_a_conversation_that_has_ended(
+    store: Store, end: str
+) -> None:
+    turn = await turn_with_conversation(store)
+    await getattr(store.conversations, end)(turn.claim)
+    await store.redelivery.look()
+    before = await store.redis.hgetall(store.keys.conversation(thread()))
+    await store.redelivery.redeliver()
+    assert await store.redis.hgetall(store.keys.conversation(thread())) == before
+
+
+async def test_corrupt_beginnings_are_skipped(store: Store) -> None:
+    begun = store.keys.begun
+    await store.redis.xadd(begun, {"thread": "?"})
+    await turn_with_conversation(store)
+    await store.redis.xadd(begun, {"thread": thread().key, "used_at": "x", "fields": "[]"})
+    await store.redelivery.look()
+    await lose_data(store)
+    await store.redelivery.redeliver()
+    assert await store.conversations.find(thread()) == conversation()
+
+
 async def test_a_lost_turn_is_reinstated_with_its_journal(store: Store) -> None:
     turn = await turn_with_conversation(store)
     claim = turn.claim

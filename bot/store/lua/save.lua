@@ -1,9 +1,9 @@
 -- Give a thread its conversation, and record the step of the turn that began it.
--- KEYS thread, turn, conversation, idle, recent, orphans, record
--- ARGV claim, name, place, step, value, orphan, records, fields...
+-- KEYS thread, turn, conversation, idle, recent, orphans, record, begun
+-- ARGV claim, name, place, step, value, orphan, records, most_begun, begun_seconds, fields...
 -- `step` is '' for none; `orphan` names the conversation as an orphan; `records` is a JSON list that
 -- replaces our record ('': none does); `fields` are fields and values of the conversation. If the claim is
--- lost, the conversation becomes an orphan.
+-- lost, the conversation becomes an orphan. `web` reads the newest `most_begun` from the stream `begun`.
 local used_at = string.format('%.6f', now())
 local old = redis.call('HMGET', conversation, 'engine', 'id', 'archived')
 if not holds(thread, claim) then
@@ -15,6 +15,9 @@ if not holds(thread, claim) then
   return SUPERSEDED
 end
 insist(conversation)
+redis.call('XADD', begun, 'MAXLEN', '~', most_begun, '*', 'thread', name, 'used_at', used_at,
+  'fields', cjson.encode(fields))
+redis.call('EXPIRE', begun, begun_seconds)
 redis.call('HSET', conversation, 'used_at', used_at, unpack(fields))
 redis.call('ZADD', idle, used_at, name)
 redis.call('ZADD', recent, used_at, place)
