@@ -12,6 +12,7 @@ from bot.engines.hosted import hosted_calls
 from bot.engines.items import (
     Item,
     fields,
+    is_message,
     listed,
     made_files,
     notes_of,
@@ -72,9 +73,11 @@ class Draft:
     """The state of an answer in progress.
 
     An item is identified by its `output_index`, or by its id if a server omits the index. `seen` is
-    the number of the last event; `ended` the final response, once known.
+    the number of the last event; `ended` the final response, once known. Events are numbered where
+    a stream can be resumed.
     """
 
+    is_numbered: bool = True
     id: str = ""
     status: RunStatus = "queued"
     seen: int = -1
@@ -92,28 +95,37 @@ class Draft:
 
         Raises RunFailed if the answer exceeds the bounds.
         """
+        if self.ended is not None:
+            return
         number = event.get("sequence_number")
-        if isinstance(number, int):
+        if isinstance(number, int) and self.is_numbered:
             if number <= self.seen:
                 return
             self.seen = number
         self.events += 1
-        response = event.get("response")
-        reader = _READERS.get(text(event.get("type")))
+        response, kind = event.get("response"), text(event.get("type"))
         if isinstance(response, Mapping):
-            self.take_state(response)
-        elif reader is not None:
+            self.take_state({**response, "status": _status(kind, text(response.get("status")))})
+        elif (reader := _READERS.get(kind)) is not None:
             reader(self, event)
+        elif kind in _ENDS:
+            self.take_state({"status": _ENDS[kind]})
+        elif not kind and "output" in event:
+            self.take_state(event)  # the response itself, in place of its events
 
     def take_state(self, response: Item) -> None:
         """Apply the response from an event or a poll."""
         status: Any = text(response.get("status")) or "completed"
         self.id, self.status = text(response.get("id")) or self.id, status
         items = [item for item in listed(response.get("output")) if isinstance(item, Mapping)]
-        if not items and (written := text(response.get("output_text"))):
+        written = text(response.get("output_text")) or text(response.get("output"))
+        if not items and written:
             items = [{"type": "message", "role": "assistant", "content": written}]
+        shown = len(read_text(items))
+        if items and not shown and self.text:  # they come without the streamed text
+            items = [*self._messages(), *(item for item in items if not is_message(item))]
         # Some servers return less of an unfinished response than they have streamed.
-        if (status == "completed" and items) or len(read_text(items)) > len(self.text):
+        if (status == "completed" and items) or shown > len(self.text):
             self._items = {index: Growing(item) for index, item in enumerate(items)}
             self._indexes = {text(item.get("id")): n for n, item in enumerate(items)}
             self._check(len(self.text))
@@ -178,6 +190,16 @@ class Draft:
             hosted=hosted_calls(items),
         )
 
+    def _messages(self) -> list[Item]:
+        return [item for item in self.items if is_message(item)]
+
+    def _place(self, index: int, *, message: bool) -> int:
+        """The index, or the next free one where an item of another kind has it: some servers give
+        all items the same."""
+        while index in self._items and is_message(self._items[index].item) != message:
+            index += 1
+        return index
+
     def _index(self, item_id: str, index: object) -> int:
         if isinstance(index, int) and not isinstance(index, bool):
             found = index
@@ -194,6 +216,7 @@ class Draft:
         if not isinstance(item, Mapping):
             return
         index = self._index(text(item.get("id")), event.get("output_index"))
+        index = self._place(index, message=is_message(item))
         is_done = event.get("type") == "response.output_item.done"
         self.is_complete = is_done and item.get("type") in ("message", "function_call")
         self._item_chars += len(json.dumps(item))
@@ -206,7 +229,7 @@ class Draft:
 
     def _part(self, event: Item) -> Part:
         item_id = text(event.get("item_id"))
-        index = self._index(item_id, event.get("output_index"))
+        index = self._place(self._index(item_id, event.get("output_index")), message=True)
         if index not in self._items:
             self._items[index] = Growing({"type": "message", "role": "assistant", "id": item_id})
         growing = self._items[index]
@@ -218,7 +241,7 @@ class Draft:
         return part
 
     def _write(self, event: Item) -> None:
-        delta = text(event.get("delta"))
+        delta = text_of(event.get("delta"))
         self._part(event).chunks.append(delta)
         self.is_complete = False
         self._chars += len(delta)
@@ -228,6 +251,7 @@ class Draft:
         """A complete part replaces the streamed one, unless it lacks the streamed text."""
         part, shown = self._part(event), event.get("part")
         written = text_of(shown)
+        self.is_complete = event.get("type") != "response.content_part.added"
         if len(written) >= len(part.text):
             part.chunks[:] = [written]
             part.notes = notes_of(shown) or part.notes
@@ -235,7 +259,6 @@ class Draft:
 
     def _take_text(self, event: Item) -> None:
         self._take_part({**event, "part": {"text": event.get("text")}})
-        self.is_complete = True
 
     def _annotate(self, event: Item) -> None:
         notes = self._part(event).notes
@@ -252,6 +275,10 @@ class Draft:
             raise too_large(self.text)
 
 
+_ENDS: Mapping[str, str] = {
+    f"response.{status}": status for status in ("completed", "failed", "incomplete", "cancelled")
+}
+_BEGINS = frozenset({"response.created", "response.queued", "response.in_progress"})
 _READERS: Mapping[str, Callable[[Draft, Item], None]] = {
     "response.output_item.added": Draft._take_item,
     "response.output_item.done": Draft._take_item,
@@ -262,6 +289,15 @@ _READERS: Mapping[str, Callable[[Draft, Item], None]] = {
     "response.refusal.delta": Draft._write,
     "response.output_text.annotation.added": Draft._annotate,
 }
+
+
+def _status(kind: str, said: str) -> str:
+    """The status of the response in an event; servers leave it out, or do not update it."""
+    if kind in _BEGINS:
+        return said if said in WORKING else "in_progress"
+    if kind in _ENDS:
+        return _ENDS[kind] if said in WORKING or not said else said
+    return said or "completed"
 
 
 def _failure(response: Item, status: str) -> tuple[str, str]:

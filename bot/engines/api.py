@@ -175,9 +175,12 @@ class Api:
 
     async def _stream_or_body(self, opened: EventStream) -> EventStream | Json:
         response = opened.response
-        if _JSON.match(response.headers.get("content-type", "")):
+        if not _JSON.match(response.headers.get("content-type", "")):
+            return opened
+        try:
             return _checked(json.loads(await response.aread()))
-        return opened
+        finally:
+            await response.aclose()
 
     def patient(self, seconds: float) -> httpx2.Timeout:
         """The timeout of a request whose response may take this long to begin."""

@@ -61,9 +61,9 @@ class ChatDialect:
         created = await self.requests.create(body, timeout=self._timeout)
         reader = _Reader(draft, takes_calls=request.takes_calls)
         if isinstance(created, EventStream):
-            await take_events(created, accepted, reader.take)
+            await take_events(created, accepted, reader.take, lambda: reader.has_finished)
         else:
-            must_be_answer(created, "choices")
+            must_be_answer(created, "choices", body["model"])
             accepted.set()
             reader.take(created)
         reader.end()
@@ -128,13 +128,20 @@ class _Reader:
         self._calls = ChatCalls()
         self._shown: Json = {}
         self._has_deltas = False
+        self._length = 0
+        """Characters written so far."""
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether the reason of the end is known; only the usage may follow."""
+        return bool(self._finish)
 
     def take(self, chunk: Json) -> None:
         self._shown |= {key: chunk[key] for key in ("id", "model", "usage") if chunk.get(key)}
         for choice in map(fields, listed(chunk.get("choices"))):
             if choice.get("index") not in (None, 0, "0"):
                 continue
-            delta = fields(choice.get("delta"))
+            delta = _delta(choice.get("delta"))
             self._has_deltas = self._has_deltas or bool(_written(delta))
             self._take_message(delta or self._rest(choice))
             self._finish = text(choice.get("finish_reason")).lower() or self._finish
@@ -143,11 +150,11 @@ class _Reader:
         """What a message without `delta` adds: servers that send deltas repeat the whole text in
         the last chunk, others send the text so far, or its next part."""
         message = fields(choice.get("message")) or {"content": choice.get("text")}
-        written, known = _written(message), self._draft.text
-        if not known or not written:
-            return {} if known else dict(message)
-        if written.startswith(known):
-            return {"content": written[len(known) :]}
+        written, length = _written(message), self._length
+        if not length or not written:
+            return {} if length else dict(message)
+        if len(written) >= length and written.startswith(self._draft.text):
+            return {"content": written[length:]}
         return {} if self._has_deltas else {"content": written}
 
     def _take_message(self, message: Any) -> None:
@@ -160,6 +167,7 @@ class _Reader:
             raise too_large(self._draft.text)
         if written := _written(message):
             kind = "response.output_text.delta"
+            self._length += len(written)
             self._draft.take({"type": kind, "item_id": TEXT, "delta": written})
 
     def end(self) -> None:
@@ -181,6 +189,10 @@ class _Reader:
                 "usage": _usage(fields(self._shown.get("usage"))),
             }
         )
+
+
+def _delta(value: object) -> Json:
+    return {"content": value} if isinstance(value, str) else dict(fields(value))
 
 
 def _written(message: Any) -> str:

@@ -12,10 +12,10 @@ from bot.engines.answer import Draft
 from bot.engines.api import Api
 from bot.engines.attachments import input_part
 from bot.engines.errors import DETAIL_CHARS, error_in, vendor_errors
-from bot.engines.events import EventStream, Json
+from bot.engines.events import EventStream, Json, stated_error
 from bot.engines.functions import pair
 from bot.engines.requests import Requests, response_body
-from bot.errors import RunFailed
+from bot.errors import Retry, RunFailed
 from bot.media import Attachment
 from bot.settings import Settings
 from bot.telemetry.log import log
@@ -24,6 +24,9 @@ _UNKNOWN_PATH = re.compile(
     r"unexpected endpoint|(?:unknown|invalid) (?:request )?(?:url|path|endpoint|route)|not found",
     re.IGNORECASE,
 )
+TRAILING_SECONDS = 2.0
+"""How long a stream may stay open behind the end of its answer."""
+_FAILED = ("failed", "incomplete", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,9 @@ class ResponsesDialect:
         body |= {"input": items, "store": False, "stream": True}
         created = await self.requests.create(body, timeout=self._timeout)
         if isinstance(created, EventStream):
-            await take_events(created, accepted, draft.take)
+            await take_events(created, accepted, draft.take, lambda: draft.ended is not None)
         else:
-            must_be_answer(created, "output")
+            must_be_answer(created, "output", body["model"])
             accepted.set()
             draft.take_state(created)
         if draft.ended is None and draft.is_complete:
@@ -99,27 +102,44 @@ def _without_servers(request: RunRequest) -> RunRequest:
     return replace(request, hosted=kept)
 
 
-def must_be_answer(created: Json, key: str) -> None:
+def must_be_answer(created: Json, key: str, model: str) -> None:
     """Raises the error of a response with status 200: some proxies answer so to failures, LM Studio
-    to unknown paths."""
-    if created.get("id") or key in created:
+    to unknown paths. `key` is where the answer is, `model` the one that was asked for."""
+    error = stated_error(created)
+    if created.get(key) or (error is None and (created.get("id") or key in created)):
         return
-    error = created.get("error")
-    if isinstance(error, dict) and not _UNKNOWN_PATH.search(str(error)):
-        raise error_in(error)
-    detail = str(error or "")[:DETAIL_CHARS]
-    raise RunFailed("failed", "endpoint_not_found", detail=detail)
+    if created.get("status") in _FAILED:
+        return  # its error is read with its state
+    said = error_in(error if isinstance(error, dict) else {"message": str(error or "")}, model)
+    is_known = isinstance(said, RunFailed) and said.reason == "model_not_found"
+    if error and (is_known or not _UNKNOWN_PATH.search(str(error))):
+        raise said
+    raise RunFailed("failed", "endpoint_not_found", detail=str(error or "")[:DETAIL_CHARS])
 
 
 async def take_events(
-    events: EventStream, accepted: asyncio.Event, take: Callable[[Json], object]
+    events: EventStream,
+    accepted: asyncio.Event,
+    take: Callable[[Json], object],
+    is_over: Callable[[], bool],
 ) -> None:
-    """`take` each event of a stream, which shows that the server has accepted the request."""
+    """`take` each event of a stream, which shows that the server has accepted the request.
+
+    Once the answer `is_over`, the end of the stream may be missing.
+    """
     accepted.set()
     async with events:
-        with vendor_errors(missing="run"):
-            async for event in events:
-                take(as_json(event))
+        try:
+            with vendor_errors(missing="run"):
+                async with asyncio.timeout(None) as patience:
+                    async for event in events:
+                        take(as_json(event))
+                        if is_over() and patience.when() is None:
+                            now = asyncio.get_running_loop().time()
+                            patience.reschedule(now + TRAILING_SECONDS)
+        except (Retry, TimeoutError):
+            if not is_over():
+                raise
 
 
 def as_json(event: object) -> Json:

@@ -65,6 +65,9 @@ _MODEL_CODES = re.compile(r"model_not_found|model_not_available|unknown_model|in
 _REFUSED_FIELD = re.compile(r"unsupported_(parameter|value)|unknown_parameter|missing_required")
 _IN_CONTENT = re.compile(r"input|messages|content")
 """Parameters with people's content: a refused file is not a refused setting."""
+_STATUS = re.compile(r"4(?!04)\d\d|5\d\d")
+"""Routers put the status of the server behind them into the code of an error. A 404 from there does
+not say what is missing."""
 _WRONG_KEY = re.compile(
     r"invalid_api_key|api_key_invalid|no_db_connection|API key not valid|incorrect api key",
     re.IGNORECASE,
@@ -272,18 +275,22 @@ def _parse_429(error: openai.APIError) -> BotError:
     return RateLimited(error.code or "rate limit", after=after)
 
 
-def error_in(body: Mapping[str, Any]) -> BotError:
+def error_in(body: Mapping[str, Any], model: str = "") -> BotError:
     """Classify an error object in a response whose status says nothing."""
     request = httpx2.Request("POST", "http://server")
-    return _parse_stream_error(openai.APIError("", request, body=dict(body)))
+    return _parse_stream_error(openai.APIError("", request, body=dict(body)), model)
 
 
-def _parse_stream_error(error: openai.APIError) -> BotError:
-    """An error that came as an event, after the request was accepted."""
+def _parse_stream_error(error: openai.APIError, model: str = "") -> BotError:
+    """An error that came as an event or with status 200, after the request was accepted."""
     refusal: Any = _Refusal(error)
     if "rate_limit" in refusal.code or "quota" in refusal.code:
         return _parse_429(error)
-    reason = _refused_for(refusal, "")
+    reason = _refused_for(refusal, model)
     if reason:
         return RunFailed("failed", reason, detail=refusal.detail)
+    if _STATUS.fullmatch(str(error.code)):
+        response = httpx2.Response(int(str(error.code)), request=error.request)
+        status_error = openai.APIStatusError("", response=response, body=error.body)
+        return _parse_status(status_error, "run", model, EngineTiming().lock_pause)
     return DependencyDown(error.code or "broken stream")

@@ -25,6 +25,9 @@ class EventReader:
         self._after_return = False
         self._name = ""
         self._data: list[str] = []
+        self._later_name = ""
+        """A name behind complete data: it belongs to them, or to the event that follows."""
+        self._is_bare = False
 
     def feed(self, text: str) -> Iterator[tuple[str, str]]:
         """The events that are complete with this text."""
@@ -34,19 +37,38 @@ class EventReader:
                 line = "".join([*self._rest, line])
                 self._rest.clear()
             if self._ends_event(line):
-                yield self._name, "\n".join(self._data)
-                self._name, self._data = "", []
+                yield self._end(is_blank=not line)
             if line:
                 self._take(line)
         if rest:
             self._rest.append(rest)
 
     def _ends_event(self, line: str) -> bool:
-        """Whether the event ends before this line. Some servers send no blank line between events:
-        after a JSON object another one begins."""
+        """Whether the event ends before this line.
+
+        Some servers send no blank line between events: after a JSON object another one begins, or
+        the name of another one. Others send lines of JSON.
+        """
         if not line:
-            return bool(self._name or self._data)
-        return bool(self._data) and self._data[-1].endswith("}") and bool(_NEXT.match(line))
+            return bool(self._name or self._later_name or self._data)
+        is_named_again = bool(self._name) and line.startswith("event:")
+        begins = is_named_again or bool(_NEXT.match(line)) or line.startswith("{")
+        return begins and self._is_complete
+
+    @property
+    def _is_complete(self) -> bool:
+        """Whether the data may be a JSON object to which no line is missing."""
+        return bool(self._data) and self._data[-1].endswith("}")
+
+    def _end(self, *, is_blank: bool) -> tuple[str, str]:
+        """The event that has ended, at a blank line or where another one begins."""
+        name, later = self._name, self._later_name
+        if is_blank:
+            name, later = name or later, ""
+        event = name, "\n".join(self._data)
+        self._name, self._later_name, self._data = later, "", []
+        self._is_bare = False
+        return event
 
     def _with_newlines(self, text: str) -> str:
         """A line may also end with a carriage return, alone or before a line feed."""
@@ -64,8 +86,13 @@ class EventReader:
         value = value.removeprefix(" ")
         if field == "data":
             self._data.append(value)
+        elif field == "event" and self._is_complete:
+            self._later_name = value
         elif field == "event":
             self._name = value
+        elif self._is_bare or line.startswith("{"):
+            self._is_bare = True
+            self._data.append(line)
 
 
 class EventStream(AsyncStream[object]):
@@ -98,15 +125,18 @@ class EventStream(AsyncStream[object]):
             await self.response.aclose()
 
     def _checked(self, name: str, event: Json) -> Json:
-        if error := _error_in(event) or (event if name == "error" else None):
+        if error := stated_error(event) or (event if name == "error" else None):
             raise openai.APIError("the stream failed", self.response.request, body=error)
-        return {"event": name, "data": event} if name.startswith("thread.") else event
+        if name.startswith("thread."):
+            return {"event": name, "data": event}
+        return event if "type" in event or not name else {"type": name, **event}
 
 
-def _error_in(data: Json) -> Any:
-    """The error of an event, or of the first choice in a chunk of a completion."""
+def stated_error(data: Json) -> Any:
+    """The error of an event or a body, or of the first choice of a completion; else None."""
     choice = next(iter(listed(data.get("choices"))), None)
-    return data.get("error") or (choice.get("error") if isinstance(choice, dict) else None)
+    inner = choice.get("error") if isinstance(choice, dict) else None
+    return data.get("error") or inner or None
 
 
 def _parse(text: str) -> Json | None:

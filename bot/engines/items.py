@@ -34,7 +34,7 @@ def read(items: Iterable[Item]) -> tuple[str, tuple[Citation, ...]]:
 
     If messages have a phase, only the final answer counts; refusals count as text.
     """
-    messages = [item for item in items if is_message(item, "assistant")]
+    messages = [item for item in items if is_message(item)]
     if any(message.get("phase") for message in messages):
         messages = [item for item in messages if item.get("phase") == "final_answer"]
     texts: list[str] = []
@@ -64,7 +64,7 @@ def made_files(items: Iterable[Item]) -> tuple[MadeFile, ...]:
             ending = text(item.get("output_format")) or "png"
             item_id = text(item.get("id"))
             found[item_id] = MadeFile(item_id, f"image.{ending}")
-        for part in parts_of(item) if is_message(item, "assistant") else ():
+        for part in parts_of(item) if is_message(item) else ():
             for note in notes_of(part):
                 if note.get("type") == "container_file_citation":
                     file_id = text(note.get("file_id"))
@@ -84,8 +84,10 @@ def read_image(items: Iterable[Item], item_id: str) -> bytes:
     raise RunFailed("failed", "file_not_found")
 
 
-def is_message(item: Item, role: str) -> bool:
-    return item.get("type") == "message" and item.get("role") == role
+def is_message(item: Item, role: str = "assistant") -> bool:
+    """Whether an item is a message of this role. One without a type or a role is the model's."""
+    kind = item.get("type") or ("message" if "content" in item else "")
+    return kind == "message" and (item.get("role") or "assistant") == role
 
 
 def parts_of(message: Item) -> list[Any]:

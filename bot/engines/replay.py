@@ -186,7 +186,7 @@ class ReplayEngine(SentWithRun):
     def _begin_work(
         self, memory: _Memory, run: Run, request: RunRequest, given: list[Said]
     ) -> _Work:
-        draft, accepted = Draft(), asyncio.Event()
+        draft, accepted = Draft(is_numbered=False), asyncio.Event()
         task = asyncio.create_task(self._work(memory, request, given, draft, accepted))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         deadline = time.time() + self._settings.bot_run_deadline

@@ -27,7 +27,10 @@ EXTRA_SECONDS = "extra_seconds"
 """The extension for the total time of a request beyond its read timeout."""
 _SCANNED = (b",", b"[", b"{")
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
-WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_ZLIB = 15
+_METHOD = 8
+"""The first half byte of a zlib header."""
+WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": _ZLIB}
 """The content encodings that a response may have, with the window of zlib for each."""
 
 
@@ -159,11 +162,16 @@ class _Decompressed(_Wrapped):
 
     def __init__(self, stream: httpx2.AsyncByteStream, window: int) -> None:
         super().__init__(stream)
+        self._window = window
         self._inflate: Any = zlib.decompressobj(window)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        begins = True
         try:
             async for chunk in self._stream:
+                if begins and chunk and self._window == _ZLIB and chunk[0] & 15 != _METHOD:
+                    self._inflate = zlib.decompressobj(-_ZLIB)  # deflate without a header
+                begins = begins and not chunk
                 while chunk:
                     yield self._inflate.decompress(chunk, MIB)
                     chunk = self._inflate.unconsumed_tail

@@ -4,11 +4,13 @@ import asyncio
 import gzip
 import json
 import time
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from email.utils import formatdate
 from typing import Any
 
+import httpx2
 import pytest
 
 from bot.engines import RunRequest
@@ -76,6 +78,20 @@ ANSWERS = {
     "the texts of completions": response(
         events({"choices": [{"text": "Hello "}]}, {"choices": [{"text": "world"}]}), EVENTS
     ),
+    "a whole answer without a type": response(WHOLE),
+    "a whole answer as an event stream": response(WHOLE, EVENTS),
+    "lines of JSON": response(
+        "\n".join(map(json.dumps, CHUNKS)), "Content-Type: application/x-ndjson"
+    ),
+    "deflate without a header": response(
+        zlib.compress(WHOLE.encode())[2:-4], JSON, "Content-Encoding: deflate"
+    ),
+    "a connection that breaks behind the end": response(
+        events(*CHUNKS), EVENTS, "Content-Length: 9999"
+    ).replace(b"data: [DONE]\n\n", b""),
+    "deltas that are text": response(
+        events({"choices": [{"delta": "Hello "}]}, {"choices": [{"delta": "world"}]}, STOP), EVENTS
+    ),
     "an index that is text": response(events(*CHUNKS[:1], chunk("world", index="0")), EVENTS),
     "parts with thoughts": response(
         events(
@@ -141,7 +157,40 @@ async def test_parts_that_are_equal_are_all_of_the_answer() -> None:
 
 
 DELTA = {"type": "response.output_text.delta", "item_id": "m", "delta": "Hello "}
-RESPONSES = {
+DELTAS = DELTA, DELTA | {"delta": "world"}
+END = {"type": "response.completed", "response": {"id": "r", "status": "completed", "output": []}}
+REASONING = {
+    "type": "response.output_item.added",
+    "output_index": 0,
+    "item": {"type": "reasoning", "id": "rs"},
+}
+
+
+def ended(**item: Any) -> Any:
+    return END | {"response": {"status": "completed", "output": [item]}}
+
+
+RESPONSES: dict[str, Sequence[Any]] = {
+    "an item without a type": (*DELTAS, ended(role="assistant", content=[{"text": TEXT}])),
+    "an item without a role": (ended(type="message", content=[{"text": TEXT}]),),
+    "an item without its text": (*DELTAS, ended(type="message", role="assistant", id="m")),
+    "an output that is text": (END | {"response": {"status": "completed", "output": TEXT}},),
+    "an end without a response": (*DELTAS, {"type": "response.completed"}),
+    "the response in place of events": ({"status": "completed", "output": [{"content": TEXT}]},),
+    "a complete part only": ({"type": "response.content_part.done", "part": {"text": TEXT}},),
+    "the same number for all events": [each | {"sequence_number": 0} for each in (*DELTAS, END)],
+    "a beginning without a status": ({"type": "response.created", "response": {}}, *DELTAS, END),
+    "an end in progress": (*DELTAS, END | {"response": {"status": "in_progress", "output": []}}),
+    "the same index for all items": (
+        REASONING,
+        *(each | {"output_index": 0} for each in DELTAS),
+        END,
+    ),
+    "deltas that are objects": (
+        *(each | {"delta": {"text": each["delta"]}} for each in DELTAS),
+        END,
+    ),
+    "deltas behind the end": (ended(type="message", role="assistant", content=TEXT), *DELTAS),
     "the whole text at its end only": ({"type": "response.output_text.done", "text": TEXT},),
     "no last event": (DELTA, {"type": "response.output_text.done", "item_id": "m", "text": TEXT}),
     "the text beside the items": (
@@ -154,6 +203,24 @@ RESPONSES = {
 async def test_a_response_is_read_however_it_is_written(kind: str) -> None:
     content = response(events({"type": "response.created"}, *RESPONSES[kind]), EVENTS)
     assert (await the_answer(content, "responses")).text == TEXT
+
+
+async def test_the_type_of_an_event_may_be_its_name() -> None:
+    named = ""
+    for each in (*DELTAS, END):
+        data = {key: value for key, value in each.items() if key != "type"}
+        named += f"event: {each['type']}\ndata: {json.dumps(data)}\n"
+    assert (await the_answer(response(named, EVENTS), "responses")).text == TEXT
+
+
+async def test_a_json_body_that_breaks_leaves_no_connection_open() -> None:
+    content = response('{"id":', JSON, "Content-Length: 99")
+    async with answering(content) as settings, open_client(settings) as client:
+        api = Api(client, FAST)
+        opened = await api._open("/x", {}, api.patient(5))
+        with pytest.raises(httpx2.RequestError):
+            await api._stream_or_body(opened)
+        assert opened.response.is_closed
 
 
 async def test_a_stream_that_ends_within_a_call_is_no_answer() -> None:
@@ -228,6 +295,13 @@ LIST = [{"error": {"code": 404, "message": "models/tiny is not found for API ver
             response('{"error":{"message":"Unknown request URL: POST /v1/x"}}', JSON),
             "endpoint_not_found",
         ),
+        (
+            response('{"id":1,"choices":[],"error":{"message":"No model tiny: not found"}}', JSON),
+            "model_not_found",
+        ),
+        (response('{"error":{"code":413,"message":"too much"}}', JSON), "context_length_exceeded"),
+        (response('{"choices":null,"error":{"code":"400","message":"no"}}', JSON), "bad_request"),
+        (response('{"error":"Unknown endpoint"}', JSON), "endpoint_not_found"),
         (response(events(chunk("a", finish_reason="RECITATION")), EVENTS), "content_filter"),
         (response(events(chunk("a", finish_reason="refusal")), EVENTS), "content_filter"),
         (
@@ -246,8 +320,18 @@ async def test_failures_have_their_reason(content: bytes, reason: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["chat", "responses"])
-async def test_an_error_in_a_response_with_status_200_is_waited_out(protocol: str) -> None:
-    content = response('{"error":{"message":"overloaded","type":"server_error"}}', JSON)
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error":{"message":"overloaded","type":"server_error"}}',
+        '{"error":"overloaded"}',
+        '{"id":null,"output":null,"choices":null,"error":{"code":502,"message":"upstream"}}',
+    ],
+)
+async def test_an_error_in_a_response_with_status_200_is_waited_out(
+    protocol: str, body: str
+) -> None:
+    content = response(body, JSON)
     with pytest.raises(DependencyDown):
         await the_answer(content, protocol)
 
