@@ -175,7 +175,10 @@ def _sdk_errors(url: httpx2.URL) -> Iterator[None]:
 def _dump(given: Mapping[str, Any]) -> bytes:
     """JSON in the form in which the SDK sends it."""
     text = json.dumps(given, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode()
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # half a character, for example in the result of a tool
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
 def has_direct(client: Any) -> bool:

@@ -16,7 +16,8 @@ DEEPEST = 12
 
 Payload = Mapping[str, Any]
 
-_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+"""Control characters, and halves of characters, which cannot be sent."""
 _READABLE = frozenset(
     {
         *("text", "title", "subtitle", "description", "body", "label", "hint", "caption"),
@@ -30,7 +31,8 @@ _UNSEEN = frozenset({"confirm", "filter", "style", "options", "option_groups", "
 _CHOICES = frozenset({"checkboxes", "radio_buttons"})
 """Elements whose options are always visible. Those of menus are not."""
 _SILENT = frozenset({"divider", "context_actions"})
-_LINKS = ("title_url", "url")
+_BAR = re.compile(r"(<[^<>]*>)|\|")
+_LINKS = ("title_url", "url", "join_url")
 
 
 def block_lines(blocks: Any, depth: int = 0) -> list[str]:
@@ -116,9 +118,14 @@ def _image(block: Payload) -> str:
 def _table(rows: list[Any], depth: int) -> Iterator[str]:
     for row in rows:
         cells = row if isinstance(row, list) else row.get("cells") if isinstance(row, dict) else ()
-        texts = [" ".join(_cell(cell, depth + 1).split()) for cell in items(cells)]
+        texts = [_in_cell(_cell(cell, depth + 1)) for cell in items(cells)]
         if any(texts):
             yield f"| {' | '.join(texts)} |"
+
+
+def _in_cell(text: str) -> str:
+    """In one line, with the bars that do not belong to a reference escaped."""
+    return _BAR.sub(lambda found: found[1] or "\\|", " ".join(text.split()))
 
 
 def _cell(cell: Any, depth: int) -> str:
@@ -212,7 +219,7 @@ def items(value: Any) -> list[Any]:
 
 
 def string(value: Any) -> str:
-    """Text without control characters, or a number as text; "" for anything else."""
+    """Text that can be sent, or a number as text; "" for anything else."""
     if isinstance(value, str):
         return _CONTROLS.sub("", value)
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""

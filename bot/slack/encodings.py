@@ -7,6 +7,7 @@ detects all other encodings, is unreliable on short files.
 
 import codecs
 import re
+import unicodedata
 
 SAMPLE = 64_000
 """The number of bytes used for detection."""
@@ -18,8 +19,21 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_BINARY = (
+    *(b"PK\x03\x04", b"\x89PNG", b"%PDF-", b"\xff\xd8\xff", b"\x1f\x8b", b"7z\xbc\xaf"),
+    *(b"\x7fELF", b"\xfd7zXZ", b"\xd0\xcf\x11\xe0"),
+)
+"""How files of other kinds begin, whatever their name says."""
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_BINARY_SHARE = 0.05
+"""The share of control characters from which data are no text."""
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+_UNWRITTEN = frozenset({"Cc", "Cn", "Co", "Cs"})
+"""Categories of characters that no text contains."""
+_LAYOUT = "\t\n\x0c\r\x1b\ufeff"
 _HIGH = re.compile(rb"[\x80-\xff]")
-_LONE = re.compile(rb"(?<![\x80-\xff])[\x80-\xff](?![\x80-\xff])")
+_LONE = re.compile(rb"(?<![\x80-\xff])(?:[\x80-\xff]|[\xdf-\xff]{2})(?![\x80-\xff])")
+"""One high byte, or two that may be small letters, as in `Größe`."""
 _WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞßŠŒŽŸàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿšœž")
 _SIGNS = frozenset("€‚„…‘’“”•–—™«»°§©®·´¡¿£\xa0²³½")
 _LEVEL_ONE = {"gb18030": (0xB0, 0xD7), "big5": (0xA4, 0xC6), "cp932": (0x88, 0x97)}
@@ -29,11 +43,23 @@ _EAST_ASIAN = ("cp949", "cp932", "gb18030", "big5", "euc_jp")
 CERTAIN = 0.9
 
 
+def is_text(data: bytes) -> bool:
+    """Whether data are text in some encoding. An archive may be named `notes.txt`."""
+    if data.startswith(_BINARY):
+        return False
+    if any(data.startswith(mark) for mark, _ in _MARKS) or _wide(data[:SAMPLE]):
+        return True
+    sample = data[:SAMPLE]
+    return len(_CONTROL.findall(sample)) <= len(sample) * _BINARY_SHARE
+
+
 def decode(data: bytes) -> tuple[str, bool]:
     """The text, and whether its encoding is certain enough."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, errors="replace"), True
+    if wide := _wide(data[:SAMPLE]):
+        return data.decode(wide, errors="replace"), True
     try:
         return data.decode(), True
     except UnicodeDecodeError:
@@ -44,13 +70,13 @@ def decode(data: bytes) -> tuple[str, bool]:
 
 
 def _guess(data: bytes) -> tuple[str, bool]:
-    if wide := _utf_16(data):
-        return wide, True
     if _is_western(data):
         return "cp1252", True
     encoding = max(_EAST_ASIAN, key=lambda each: _commonness(data, each))
     if _commonness(data, encoding) >= CERTAIN:
         return encoding, True
+    if _is_damaged_utf_8(data):
+        return "utf-8", False
     from charset_normalizer import from_bytes  # few files need it
 
     found = from_bytes(data).best()
@@ -59,17 +85,42 @@ def _guess(data: bytes) -> tuple[str, bool]:
     return found.encoding, found.chaos < 0.1 and found.coherence > 0.5
 
 
-def _utf_16(data: bytes) -> str:
-    """UTF-16 without a byte order mark: every other byte of Western text is zero."""
-    half = len(data) // 2
-    if half and data[1::2].count(0) > half * 0.6:
-        return "utf-16-le"
-    return "utf-16-be" if half and data[::2].count(0) > half * 0.6 else ""
+def _wide(data: bytes) -> str:
+    """UTF-16 or UTF-32 without a byte order mark; "" for others. Only they contain zero bytes.
+
+    In the wrong order of bytes a text is foreign letters, but its spaces and digits are none.
+    """
+    if b"\0" not in data:
+        return ""
+    plain = {encoding: _plain_characters(data, encoding) for encoding in _WIDE}
+    best = max(plain, key=lambda encoding: plain[encoding])
+    return best if plain[best] > 0 else ""
+
+
+def _plain_characters(data: bytes, encoding: str) -> float:
+    """The share of ASCII characters of a text; 0 if it is no text in this encoding."""
+    width = 4 if "32" in encoding else 2
+    try:
+        text = data[: len(data) - len(data) % width].decode(encoding)
+    except UnicodeDecodeError:
+        return 0.0
+    strange = (c for c in set(text) if unicodedata.category(c) in _UNWRITTEN and c not in _LAYOUT)
+    if not text or any(strange):
+        return 0.0
+    return sum(c.isascii() for c in text) / len(text)
+
+
+def _is_damaged_utf_8(data: bytes) -> bool:
+    """Whether most of the characters beyond ASCII are UTF-8, but not all."""
+    text = data.decode(errors="replace")
+    damaged = text.count("\ufffd")
+    foreign = sum(not c.isascii() for c in text) - damaged
+    return foreign >= damaged
 
 
 def _is_western(data: bytes) -> bool:
     high = len(_HIGH.findall(data))
-    if len(_LONE.findall(data)) < high * 0.6:
+    if sum(map(len, _LONE.findall(data))) < high * 0.6:
         return False
     try:
         text = data.decode("cp1252")

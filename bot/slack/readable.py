@@ -12,7 +12,7 @@ from bot.media import Attachment, FileKind
 from bot.models import File
 from bot.slack.block_text import string
 from bot.slack.downloads import Unreadable
-from bot.slack.encodings import decode
+from bot.slack.encodings import decode, is_text
 from bot.slack.html_text import html_text
 from bot.slack.shared_files import transcript
 from bot.texts.files import UNREADABLE, partly
@@ -29,13 +29,16 @@ def is_canvas(file: File) -> bool:
 
 
 def as_attachment(file: File, kind: FileKind, data: bytes) -> Attachment:
-    """A file in a format that the model accepts."""
+    """A file in a format that the model accepts. Raises Unreadable for what is not what its name
+    says."""
     if is_canvas(file):
         text, _ = decode(data)
         return _text(file, html_text(text))
     attachment = Attachment(file.name, file.mimetype, kind, data)
     if kind != "text" and not file.mimetype.startswith("text/"):
         return attachment
+    if not is_text(data):
+        raise Unreadable(UNREADABLE)
     text, certain = decode(data)
     return replace(
         attachment,

@@ -25,6 +25,7 @@ AT_ONCE = SlackTiming(transcript_delays=(0.0, 0.0))
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 20
 WESTERN = "Stadt;Umsatz\nKöln;1200\n"
 JAPANESE = "名前,年齢\n山田太郎さん,30\n売上は千円です。"
+RUSSIAN = "Привет, мир! 5 строк"
 CHINESE = "城市;销售额\n北京;1200\n"
 
 
@@ -37,6 +38,11 @@ CHINESE = "城市;销售额\n北京;1200\n"
         (WESTERN, "utf-16-le"),
         (WESTERN, "utf-16-be"),
         (WESTERN, "utf-32"),
+        (WESTERN, "utf-32-le"),
+        (RUSSIAN, "utf-16-le"),
+        (RUSSIAN, "utf-16-be"),
+        (JAPANESE, "utf-16-le"),
+        ("Größe;Straße;Maß", "cp1252"),
         (WESTERN, "cp1252"),
         ("“quotes” – dash €5, 5°C", "cp1252"),
         ("Müller", "cp1252"),
@@ -57,6 +63,20 @@ def test_the_encodings_of_text_files(text: str, encoding: str) -> None:
 )
 def test_a_doubtful_encoding_is_reported(text: str, encoding: str) -> None:
     assert not decode(text.encode(encoding))[1]
+
+
+def test_a_damaged_character_costs_only_itself() -> None:
+    assert decode("Größe 山".encode()[:-1]) == ("Größe \ufffd", False)
+
+
+@pytest.mark.parametrize(
+    "data", [b"PK\x03\x04 notes", PNG + bytes(30), b"\0\0\0", b"\x01\x02ab" * 9]
+)
+async def test_what_is_no_text_is_not_read_as_text(data: bytes) -> None:
+    async with slack({"notes.txt": data}) as (files, url):
+        notes = File("F1", "notes.txt", "text/plain", len(data), f"{url}notes.txt")
+        loaded = await files.load([notes], {"text"})
+    assert loaded.unread == (f"notes.txt ({UNREADABLE})",)
 
 
 @pytest.mark.parametrize("data", [b"\xff" * 5_000_000, b"\x80a" * 2_500_000, bytes(range(256)) * 9])

@@ -24,6 +24,7 @@ from tests.slack.documents import answers, documents, texts, thorough
     ("markdown", "text"),
     [
         ("# Title\n\nSome **bold** and *it*, ~~no~~.", "Title Some bold and it, no."),
+        ("Title\n=====\n\n## Part ##\nA\\\nB", "Title Part A B"),
         ("Use `x < y` & [docs](https://a.example).", "Use x &lt; y &amp; docs."),
         ("- one\n- [x] two\n\n1. three", "• one • ☑ two 1. three"),
         ("> quote\n\n---\n\nEnd", "quote End"),

@@ -115,6 +115,19 @@ IN: dict[str, tuple[Json, str]] = {
     "group": ({"text": "ask <!subteam^S1|@ops>"}, "ask @ops"),
     "own name": ({"text": "Hey <@UBOT>, hi"}, "Hey @UBOT, hi"),
     "controls": ({"text": "on\x00e"}, "one"),
+    "half a character": ({"text": "on\ud83de"}, "one"),
+    "bar in a table": (
+        {"blocks": [{"type": "table", "rows": [["a|b", "one"]]}]},
+        "| a\\|b | one |",
+    ),
+    "call": (
+        {
+            "blocks": [
+                {"type": "call", "call": {"v1": {"name": "one", "join_url": "https://a.co/1"}}}
+            ]
+        },
+        "one\nhttps://a.co/1",
+    ),
 }
 
 
@@ -187,9 +200,32 @@ OUT: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "footnotes": ("One[^1].\n\n[^1]: The note.", ("One¹", "The note"), ("[^",)),
     "links": ("See [it](/docs) and [that](javascript:x).", ("it (/docs)",), ("](",)),
     "notifications": ("Ask <!channel>, <@U1> and @here.", ("Ask",), ("<!", "<@", "@here")),
+    "nested bold": (
+        "<details><summary><b>More</b> info</summary>\nInner</details>",
+        ("More", "info", "Inner"),
+        ("****", "<"),
+    ),
+    "formula over lines": (
+        "$$\n\\begin{aligned}\na &= b\n\\end{aligned}\n$$",
+        ("{aligned}",),
+        ("$$",),
+    ),
+    "formula in East Asian text": ("其中$m$是质量，价格$5和$6。", ("m", "$5", "$6"), ("$m$",)),
+    "formula before an address": ("$x$https://e.example/a", ("https://e.example/a",), ()),
+    "terminal link": (
+        "\x1b]8;;https://e.example\x07docs\x1b]8;;\x1b\\ end",
+        ("docs", "end"),
+        ("8;;", "\x1b"),
+    ),
+    "turn of a chat": (
+        "<start_of_turn>model\nHello there.<end_of_turn>",
+        ("Hello there",),
+        ("model", "turn"),
+    ),
     "code": ("Run `<think> [web:3] <br>` now.", ("<think> [web:3] <br>",), ()),
 }
 STORED = {"tags", "comments", "formulas", "footnotes", "links", "notifications"}
+STORED |= {"nested bold", "formula over lines", "formula in East Asian text"}
 """Kinds that only the posts spell differently: the record keeps the Markdown as written."""
 
 

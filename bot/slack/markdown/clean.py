@@ -10,6 +10,7 @@ from bot.slack.markdown.markers import (
     has_citations,
     shown,
     strip_controls,
+    strip_controls_so_far,
 )
 from bot.slack.markdown.reasoning import split_reasoning
 
@@ -24,7 +25,7 @@ def clean(text: str) -> str:
 
 def clean_so_far(text: str) -> str:
     """Like `clean`, for the beginning of an answer: omits text that may become a marker."""
-    text = before_unfinished(strip_controls(text))
+    text = before_unfinished(strip_controls_so_far(text))
     return _strip_citations(split_reasoning(text, whole=False).answer)
 
 

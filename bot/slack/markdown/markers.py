@@ -59,6 +59,9 @@ _CONTROLS = re.compile(
     "|\x1b[ -/]*[0-~]?"
     "|[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff]"
 )
+_OPEN_SEQUENCE = re.compile("[\x1b\x9b](?:\\[?[0-?]*[ -/]*|\\][^\x07\x1b]{0,4096}\x1b?)\\Z")
+"""A terminal sequence that may go on."""
+_LONGEST_SEQUENCE = 4_200
 _SEPARATORS = re.compile("[\x0b\x0c\x85\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -71,6 +74,15 @@ def strip_controls(text: str) -> str:
     """
     text = _CONTROLS.sub("", _SEPARATORS.sub("\n", text))
     return _paired(text) if _SURROGATE.search(text) else text
+
+
+def strip_controls_so_far(text: str) -> str:
+    """Like `strip_controls`, for a growing text: omits the beginning of a terminal sequence."""
+    begin = max(0, len(text) - _LONGEST_SEQUENCE)
+    if text.find("\x1b", begin) < 0 and text.find("\x9b", begin) < 0:
+        return strip_controls(text)
+    tail = _OPEN_SEQUENCE.search(text, begin)
+    return strip_controls(text[: tail.start()] if tail else text)
 
 
 def _paired(text: str) -> str:

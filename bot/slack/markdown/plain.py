@@ -12,6 +12,8 @@ from bot.slack.markdown.inline import Piece, pieces
 from bot.slack.markdown.sanitize import sanitize
 
 _HEADING = re.compile(r"#{1,6}[ \t]+")
+_HEADING_END = re.compile(r"(?:[ \t]+#+|[\r\n][ \t]*(?:=+|-+))[ \t]*\Z")
+_HARD_BREAK = re.compile(r"\\(?=\r?\n)")
 _RULE = re.compile(r"[ \t]*([-*_=])(?:[ \t]*\1)*[ \t]*")
 _QUOTED = re.compile(r"(?:[ \t]*> ?)+")
 _BULLET = re.compile(r"[-+*](?=[ \t])")
@@ -59,6 +61,9 @@ def _unit(found: Outline, first: int, end: int) -> str:
         return _flat(" · ".join(cell.strip() for cell in cells))
     if _RULE.fullmatch(text.strip()):
         return ""
+    if begin.kind is Kind.HEADING:
+        text = _HEADING_END.sub("", text.rstrip())
+    text = _HARD_BREAK.sub("", text)
     body = _TASK.sub(lambda task: "☐" if task[1] == " " else "☑", _HEADING.sub("", text, 1), 1)
     return _BULLET.sub("•", marks.replace(">", "")) + _flat(body)
 

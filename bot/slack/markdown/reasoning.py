@@ -47,7 +47,8 @@ _SPECIAL = (
     r"(?:<\|start\|>\w*)?<\|channel\|>final[^<\r\n]{0,40}<\|message\|>"
     r"|<\|im_start\|>(?:assistant|user|system)?\n?"
     r"|<\|start_header_id\|>\w{0,20}<\|end_header_id\|>\s{0,2}"
-    r"|<\|/?[a-z][a-z0-9_]{1,30}\|>|<｜[^｜<>\r\n]{1,40}｜>|<(?:start|end)_of_turn>"
+    r"|<\|/?[a-z][a-z0-9_]{1,30}\|>|<｜[^｜<>\r\n]{1,40}｜>"
+    r"|<start_of_turn>(?:(?:model|user)\n)?|<end_of_turn>"
     rf"|\A\s*<bos>|(?:<eos>|<pad>|</s>)(?=\s*\Z)|<{_NAMES}[ \t]?/>"
 )
 """Tokens of chat templates."""
@@ -79,7 +80,7 @@ _UNFINISHED = re.compile(
     r"| <｜[^｜<>\r\n]{0,40} | \[/?[A-Z]{0,6} | </s>\s*"
     r"| ◁/?\w{0,8} | (?:<\|start\|>\w*)?<\|channel\|>[^<\r\n]{0,80}(?:<\|?\w{0,12}\|?)?"
     r"(?:(?<=>)[^<\r\n]{0,40}(?:<\|?\w{0,12})?)? | <\|start\|>\w{0,16}"
-    r"| <\|im_start\|>\w{0,9}"
+    r"| <\|im_start\|>\w{0,9} | <start_of_turn>\w{0,5}"
     r"| <\|start_header_id\|>\w{0,20}(?:<\|?\w{0,14}\|?(?:(?<=\|)>\s{0,2})?)? )\Z",
     re.VERBOSE,
 )

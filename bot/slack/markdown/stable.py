@@ -26,9 +26,10 @@ _LABELLED = re.compile(
 )
 _ADDRESS = re.compile(r"https?://\S*\Z", re.IGNORECASE)
 _DOLLARS = re.compile(
-    r"(?:(?<![\w$\\])(?:\$\$[^$]*\$?|\$(?![\s$])(?:[^$\s]{0,40}|(?!\d)[^$\r\n`]{0,200}))"
+    r"(?:(?<![A-Za-z0-9_$\\])(?:\$\$[^$]*\$?|\$(?![\s$])(?:[^$\s]{0,40}|(?!\d)[^$\r\n`]{0,200}))"
     r"|\$(?:[\^_][^$\s]{0,42})?)\Z"
 )
+_DISPLAY = re.compile(r"(?<![A-Za-z0-9_$\\])\$\$(?!\$)")
 _UNTIL_NEXT = (Inline.URL, Inline.FORMULA, Inline.FOOTNOTE)
 """The meaning of a token depends on the next character."""
 _TARGET_SO_FAR = re.compile(r"(?:\((?:[^()\[\r\n]|\([^()\[\r\n]*+\)?)*+)?\Z")
@@ -112,6 +113,7 @@ def _inline_hold(found: Outline, line: Line, offset: int, open: bool) -> int:
         holds += [token.start for token in tokens if text.startswith("\\[", token.start)]
         if (environment := text.rfind("\\begin{", begin)) >= 0:
             holds.append(environment)
+        holds += _open_formula(text, begin, tokens)
     if line.end == len(text) and not text.endswith("\n"):
         holds += _open_brackets(text, last)
         label = text.rfind("<", line.start)
@@ -132,7 +134,22 @@ def _before_cut(text: str, begin: int, tokens: list[Piece], offset: int) -> int:
     for start, end in sorted(ranges, reverse=True):
         if start < offset <= end:
             offset = start
+    return _before_dollars(text, begin, offset)
+
+
+def _before_dollars(text: str, begin: int, offset: int) -> int:
+    """The offset, or the start of a formula that would end there only because of the cut."""
+    while text[offset - 1 : offset] == "$" and (start := text.rfind("$", begin, offset - 1)) >= 0:
+        offset = start
     return offset
+
+
+def _open_formula(text: str, begin: int, tokens: list[Piece]) -> Iterator[int]:
+    """The start of a formula between $$ that is not closed yet, in a line before this one."""
+    for mark in _DISPLAY.finditer(text, begin):
+        if not _is_inside(mark.start(), tokens):
+            yield mark.start()
+            return
 
 
 def _rests_of_lines(tokens: list[Piece], end: int) -> Iterator[tuple[int, int]]:

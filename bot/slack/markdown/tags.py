@@ -40,6 +40,8 @@ _DROPPED = (_BLOCKS - _ITEMS) | frozenset(
 )
 BREAK = "\n"
 """In a replacement: a line break, or a space where the line cannot be broken."""
+_MOST_INNER = 20
+"""Tags of an element among which nested bold text is looked for."""
 _SUPER = str.maketrans("0123456789+-=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ")
 _SUB = str.maketrans("0123456789+-=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎")
 _RAISED = re.compile(r"[0-9+\-=()ni]{1,12}")
@@ -149,11 +151,24 @@ def _close(
     if first.start in result:  # <details>, before its <summary>
         result[last.start] = BREAK if lines.precedes_text(closer) else ""
         return
-    result |= _pair(text, name, first, last, nested=closer - opener > 1)
+    if _MARKERS.get(name) == "**" and _holds_bold(text, result, lines, opener, closer):
+        result |= {first.start: "", last.start: ""}
+    else:
+        result |= _pair(text, name, first, last, nested=closer - opener > 1)
     if name in _CELLS:
         result |= {first.start: "", last.start: lines.gap(closer)}
     elif name in _BLOCKS and first.start in result:
         _set_apart(name, result, lines, opener, closer)
+
+
+def _holds_bold(
+    text: str, result: dict[int, str], lines: "_Lines", opener: int, closer: int
+) -> bool:
+    """Whether bold text begins within an element: four asterisks in a row are no bold."""
+    first, last = lines.piece(opener), lines.piece(closer)
+    inner = range(opener + 1, min(closer, opener + _MOST_INNER))
+    tagged = any("**" in result.get(lines.piece(index).start, "") for index in inner)
+    return tagged or text.find("**", first.end, last.start) >= 0
 
 
 def _set_apart(name: str, result: dict[int, str], lines: _Lines, opener: int, closer: int) -> None:
