@@ -53,8 +53,6 @@ PURE_TESTS += ("tests/engines/test_answer.py", "tests/engines/test_polling.py")
 PURE_TESTS += ("tests/slack/test_content.py",)
 PURE_COVERAGE = 95
 """The percentage of the lines and branches of those modules that these tests must run."""
-TESTS_FAILED = 1
-"""The exit code of pytest if tests failed, or the coverage is too low."""
 
 SERVERS = {
     "litellm": ("litellm[proxy]==1.108.7",),
@@ -122,7 +120,7 @@ def docs(*arguments: str) -> None:
 
 
 def test(*arguments: str) -> None:
-    """Check style and types, and run all tests (arguments go to pytest), failed ones once more.
+    """Check style and types, and run all tests (arguments go to pytest).
 
     With --servers only the tests with real AI servers, which are installed first.
     """
@@ -139,6 +137,8 @@ def test(*arguments: str) -> None:
     env["COVERAGE_FILE"] = str(TOOLS / "coverage")
     checker = subprocess.Popen([program("mypy")], cwd=ROOT, env=env, stdout=subprocess.PIPE)
     auditor = begin_audit() if not arguments else None
+    if not arguments and not (ROOT / "tests" / "__pycache__").exists():
+        compile_tests(env)
     code = subprocess.call(tests, cwd=ROOT, env=env)
     report, _ = checker.communicate()
     say(report.decode().strip())
@@ -148,14 +148,16 @@ def test(*arguments: str) -> None:
         sys.exit(f"dev.py: a guarantee was broken:\n{broken.read_text()}")
     if checker.returncode:
         sys.exit(checker.returncode)
-    if code == TESTS_FAILED:
-        say("the failed tests once more, one after the other")
-        again = ("--last-failed", "--last-failed-no-failures=none", "--no-cov")
-        code = subprocess.call([program("pytest"), *again], cwd=ROOT, env=env)
     if code:
         sys.exit(code)
     if not arguments and sys.version_info < (3, 14):
         measure_branches()
+
+
+def compile_tests(env: dict[str, str]) -> None:
+    """Import all tests once, so that the parallel processes do not each compile all of them."""
+    collect = [program("pytest"), "--collect-only", "-qq"]
+    subprocess.call(collect, cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
 
 
 def measure_branches() -> None:

@@ -91,7 +91,7 @@ async def test_web_and_worker_share_the_work_and_hand_it_over(
             await wait_until(lambda: healthy(worker_port))
             fake.answer = [held("worth waiting for")]
             root = await slack.user("alice").says("#general", "@bot hi")
-            await slack.wait_for(lambda: fake.working, 20)
+            await slack.wait_for(lambda: fake.working)
 
             def answers() -> list[str]:
                 return [words(message) for message in slack.replies("#general", root)]
@@ -101,7 +101,7 @@ async def test_web_and_worker_share_the_work_and_hand_it_over(
 
             async with process("worker", cwd=tmp_path, **common):
                 fake.finish()
-                await slack.wait_for(lambda: answers() == ["worth waiting for"], 20)
+                await slack.wait_for(lambda: answers() == ["worth waiting for"])
                 assert fake.created("/responses") == 1
 
 

@@ -127,7 +127,7 @@ async def test_the_terminal_ends_when_it_is_left(way: str) -> None:
         process.stdin.close()
     else:
         process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await process.stdout.read()
         assert await process.wait() == 0
     process.stdin.close()

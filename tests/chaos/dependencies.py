@@ -43,7 +43,7 @@ async def _flap(deployment: Deployment, seconds: float) -> None:
 
 async def _lose_runs(deployment: Deployment, seconds: float) -> None:
     """The server restarts: it breaks all streams, and shows its runs as in progress for ever."""
-    await deployment.slack.wait_for(lambda: deployment.fake.working, 30)
+    await deployment.slack.wait_for(lambda: deployment.fake.working)
     for work in deployment.fake.working:
         work.lose()
     deployment.fake.fault("drop_before", "GET", times=10)
@@ -73,7 +73,7 @@ async def _ignore_stops(deployment: Deployment, seconds: float) -> None:
     [channel] = deployment.new_channels(1)
     alice = deployment.slack.user("alice")
     root = await alice.says(channel, f"@bot count {SLOWLY}")
-    await deployment.slack.wait_for(lambda: deployment.fake.working, 30)
+    await deployment.slack.wait_for(lambda: deployment.fake.working)
     await _replies(deployment, channel, root, 1)
     await alice.says(channel, "stop", thread_ts=root)
     await deployment.slack.wait_for(

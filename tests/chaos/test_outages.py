@@ -142,7 +142,7 @@ async def test_a_redis_that_lost_its_data_gets_it_back_from_its_clients(
         await asyncio.sleep(seconds)  # a worker abandons its turns after seven seconds
         await asyncio.to_thread(deployment.redis.start)
 
-        await wait_until(lambda: deployment.store.redis.exists(deployment.store.keys.pulse), 30)
+        await wait_until(lambda: deployment.store.redis.exists(deployment.store.keys.pulse))
         deployment.fake.finish()
         await deployment.slack.wait_for(
             lambda: all(heard(deployment, said) for said in questions), 30

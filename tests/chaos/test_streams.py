@@ -57,7 +57,7 @@ async def busiest(deployment: Deployment) -> tuple[BotProcess, int]:
                 return False
         return all(process.alive for process in held)
 
-    await wait_until(are_all_alive, 30)
+    await wait_until(are_all_alive)
     [(worker, count)] = held.most_common(1)
     return worker, count
 
@@ -119,8 +119,8 @@ async def test_a_worker_closes_its_streams_on_sigterm_and_another_one_continues(
             lambda: deployment.slack.replies(channel, said.thread_ts), 30
         )
         [begun] = deployment.slack.replies(channel, said.thread_ts)
-        assert await worker.leave() < 10
-        await wait_until(lambda: _no_request_is_open(deployment), 30)
+        assert await worker.leave() < 30  # what Heroku and Kubernetes give it
+        await wait_until(lambda: _no_request_is_open(deployment))
         assert begun.text
         assert text.startswith(begun.text)
         await deployment.start("worker")
@@ -132,7 +132,7 @@ async def test_a_worker_closes_its_streams_on_sigterm_and_another_one_continues(
         assert [len(runs) for runs in runs_by_turn(deployment).values()] == [1]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 async def test_a_stop_received_by_web_ends_the_run_of_a_worker_process(
     tmp_path: Path,
 ) -> None:
@@ -151,7 +151,7 @@ async def test_a_stop_received_by_web_ends_the_run_of_a_worker_process(
         assert words(message).endswith("\n\n_Stopped._")
         [[run]] = runs_by_turn(deployment).values()
         assert run["status"] == "cancelled"
-        await wait_until(lambda: _no_request_is_open(deployment), 30)
+        await wait_until(lambda: _no_request_is_open(deployment))
 
 
 async def _no_request_is_open(deployment: Deployment) -> bool:

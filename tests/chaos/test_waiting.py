@@ -20,7 +20,7 @@ async def test_a_message_without_a_worker_shows_a_status_until_it_is_answered(
         [channel] = deployment.new_channels(1)
         said = [await deployment.say(channel) for _ in range(3)]
         agents = [deployment.slack.agent_thread(channel, message.ts) for message in said]
-        await deployment.slack.wait_for(lambda: all(a.status == NO_WORKER for a in agents), 30)
+        await deployment.slack.wait_for(lambda: all(a.status == NO_WORKER for a in agents))
         await deployment.start("worker")
         await deployment.rests()
         verdict = await judge(deployment)

@@ -73,7 +73,7 @@ async def test_a_rule_that_takes_too_long_lets_nothing_through(tmp_path: Path) -
     began = time.monotonic()
     found = await rules.find(["a" * 5_000 + "!", "harmless"])
     assert found[0] == UNCHECKED
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # without a limit it takes years
 
 
 async def test_a_text_of_a_megabyte_is_checked_in_time() -> None:

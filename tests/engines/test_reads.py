@@ -165,7 +165,7 @@ async def test_idle_connections_are_closed_in_time() -> None:
         request = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
         await reads.get(request, connect=1, silence=1, whole=1)
         (writer,) = server.open
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await writer.wait_closed()
         await reads.get(request, connect=1, silence=1, whole=1)
         reads.close()

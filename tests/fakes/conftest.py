@@ -20,7 +20,7 @@ async def connect() -> AsyncIterator[Connect]:
             api_key=fake.api_key,
             base_url=fake.base_url,
             max_retries=0,
-            timeout=10,
+            timeout=60,
             _strict_response_validation=True,
         )
         clients.append(client)

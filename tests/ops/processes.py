@@ -26,6 +26,8 @@ from tests.world import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60.0
+STOP_SECONDS = 30.0
+"""What Heroku and Kubernetes give a process after SIGTERM."""
 
 
 @dataclass

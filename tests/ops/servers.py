@@ -16,7 +16,7 @@ from bot.store.server import find_executable, server_command
 from tests.ports import free_port
 from tests.redis_topologies import accepts
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @contextmanager

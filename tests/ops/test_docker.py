@@ -101,7 +101,7 @@ async def test_the_steps_of_the_image_build_a_bot_that_runs(tmp_path: Path, redi
 
 def probe(venv: Path, directory: Path, environment: dict[str, str]) -> int:
     command = [str(venv / "bin" / "python"), "-m", "bot.cli.probe"]
-    return subprocess.run(command, cwd=directory, env=environment, timeout=20).returncode
+    return subprocess.run(command, cwd=directory, env=environment, timeout=60).returncode
 
 
 def test_compose_keeps_what_was_acknowledged() -> None:

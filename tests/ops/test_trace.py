@@ -7,7 +7,7 @@ from pathlib import Path
 from bot.telemetry import trace
 from tests.fakes.openai import held
 from tests.ops.collector import open_collector
-from tests.ops.processes import PATIENCE, ROOT, open_process, open_site
+from tests.ops.processes import PATIENCE, ROOT, STOP_SECONDS, open_process, open_site
 from tests.ports import free_port
 from tests.world import open_world
 
@@ -86,7 +86,7 @@ async def test_an_unreachable_collector_delays_nothing(redis_url: str) -> None:
         await site.slack.wait_for(lambda: site.slack.replies("#general", root), PATIENCE)
         code, seconds = await bot.end()
     assert code == 0
-    assert seconds < 10
+    assert seconds < STOP_SECONDS
     assert WORDS not in bot.log.decode()
     assert len(bot.lines) < 50
 

@@ -41,7 +41,7 @@ async def test_a_blocked_loop_is_logged_once_and_the_process_unhealthy_and_ended
         await site.slack.user("alice").says("#general", "@bot the secret question")
         await bot.said("event_loop_blocked")
         assert await healthz(bot) == 0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await bot.process.wait() == 1
         log = bot.log.decode()
     assert log.count("event_loop_blocked") == 1
@@ -54,7 +54,7 @@ async def test_a_regular_expression_that_holds_the_gil_ends_the_process(
 ) -> None:
     async with open_blocking(redis_url, "regex 60", log="1", exit="2") as (site, bot):
         await site.slack.user("alice").says("#general", "@bot hi")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await bot.process.wait() == 1
         assert "blocked.py" in bot.log.decode()
 
@@ -69,5 +69,5 @@ async def test_a_loop_that_recovers_is_healthy_again(redis_url: str) -> None:
             return seen[-1] == 200 and 503 in seen
 
         await wait_until(healthy_again)
-        await site.slack.wait_for(lambda: site.slack.replies("#general", root), 20)
+        await site.slack.wait_for(lambda: site.slack.replies("#general", root))
         assert bot.process.returncode is None

@@ -240,7 +240,7 @@ async def test_a_blocking_claim_does_not_block_other_calls(own_server: RedisServ
     async with open_store(own_server.url, connections=3, timing=PATIENT) as store:
         waiting = asyncio.create_task(store.inbox.read_ready("anna", 1, 40))
         await wait_until(lambda: _is_blocked(store))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await store.workers.beat("anna", 60)
             await deliver(store, "1.0")
             assert len(await waiting) == 1

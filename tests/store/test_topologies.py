@@ -140,7 +140,7 @@ async def test_a_demoted_primary_is_left_for_the_new_one(sentinels: SentinelGrou
         old = sentinels.owner()
         with redis.Redis(port=sentinels.sentinels[0]) as sentinel:
             sentinel.sentinel_failover(PRIMARY)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while port_of(store) in (old.port, None):
                 with suppress(StoreUnavailable):
                     await store.inbox.state(thread())  # a replica would answer it, too

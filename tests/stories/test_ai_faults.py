@@ -204,7 +204,7 @@ async def test_a_fault_before_the_effect_of_any_call_is_recovered(
         where = {"run": RUNS, "message": MESSAGES, "conversation": CONVERSATIONS}[path][engine]
         world.fake.fault(kind, "POST", where, times=2)
     root = await world.slack.user("alice").says("#general", "@bot hi")
-    await world.slack.wait_for(lambda: world.fake.working, 20)
+    await world.slack.wait_for(lambda: world.fake.working)
     if path == "look":
         await wait_until(lambda: _true(sum(r.fault is not None for r in world.fake.requests) == 3))
     world.fake.finish()
@@ -228,7 +228,7 @@ async def test_a_fault_after_the_effect_of_any_call_repeats_nothing(
     world.fake.answer = [held("the answer")]
     world.fake.fault(kind, "POST", where)
     root = await world.slack.user("alice").says("#general", "@bot hi")
-    await world.slack.wait_for(lambda: world.fake.working, 20)
+    await world.slack.wait_for(lambda: world.fake.working)
     world.fake.finish()
     assert await world.replies("#general", root) == ["the answer"]
     assert runs(world) == 1

@@ -98,7 +98,7 @@ async def test_forget_me_deletes_a_persons_feedback(world: World) -> None:
     *_, offer = alice.ephemerals("#general")
     await alice.clicks("#general", offer.ts, "errand:forget_me")
     dm = alice.dm()
-    await world.slack.wait_for(lambda: "feedback" in world.slack.messages(dm)[-1].text, 20)
+    await world.slack.wait_for(lambda: "feedback" in world.slack.messages(dm)[-1].text)
     assert [vote for vote, _, _ in await given(world)] == ["positive"]
     assert await world.bot.store.feedback.greet(world.slack.workspace.team_id, alice.id)
 

@@ -76,7 +76,7 @@ async def test_long_code_is_also_attached_as_a_file(world: World) -> None:
     code = "".join(f"print({number})\n" for number in range(1200))
     world.fake.answer = [Answer(f"Here:\n\n```python\n{code}```\n\nand\n\n```\nshort\n```\n")]
     root = await world.slack.user("alice").says("#general", "@bot write it")
-    await world.slack.wait_for(lambda: shown(world, root), 20)
+    await world.slack.wait_for(lambda: shown(world, root))
     await world.rests("#general", root)
     (file,) = shown(world, root)
     assert (file.name, file.content.decode()) == ("code1.py", code)
@@ -92,7 +92,7 @@ async def test_an_answer_that_is_too_long_is_shown_in_part_and_attached_as_a_fil
     ) as world:
         world.fake.answer = [Answer(text)]
         root = await world.slack.user("alice").says("#general", "@bot tell me everything")
-        await world.slack.wait_for(lambda: shown(world, root), 20)
+        await world.slack.wait_for(lambda: shown(world, root))
         await world.rests("#general", root)
         (file,) = shown(world, root)
         assert (file.name, file.content.decode()) == ("answer.md", text)

@@ -104,7 +104,7 @@ async def test_runs_under_way_count_towards_a_limit_of_tokens(
             shown = [world.slack.replies(spot, root) for spot, root in pairs]
             return sum("limit" in words(messages[0]) for messages in shown if messages)
 
-        await world.slack.wait_for(lambda: refused() == 7 and world.fake.working, 20)
+        await world.slack.wait_for(lambda: refused() == 7 and world.fake.working)
         world.fake.finish()
         for spot, root in pairs:
             await world.rests(spot, root)

@@ -81,7 +81,7 @@ async def test_messages_that_arrived_meanwhile_are_answered_next(world: World) -
     root = await alice.says("#general", "@bot poison")
     await wait_until(lambda: _reached(world, 2))
     await alice.says("#general", "and this?", thread_ts=root)
-    await world.slack.wait_for(lambda: world.slack.replies("#general", root), 20)
+    await world.slack.wait_for(lambda: world.slack.replies("#general", root))
     world.fake.faults.clear()
     answers = await world.replies("#general", root, 2)
     assert WORDS["dead"] in answers[0]

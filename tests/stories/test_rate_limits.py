@@ -142,7 +142,7 @@ async def test_a_rate_limit_at_the_start_delays_the_bot(redis_url: str, tmp_path
         for method in methods:
             world.slack.faults.rate_limit(method)
         async with open_bot(world.settings, work_part=False):
-            await world.slack.wait_for(lambda: world.slack.sockets.connections == 2, 20)
+            await world.slack.wait_for(lambda: world.slack.sockets.connections == 2)
             assert refused(world) == methods
             await is_answered(world)
             assert len(world.fake.prompts) == 1

@@ -350,7 +350,7 @@ async def test_a_bot_connects_once_one_of_ten_sockets_is_free(
             await session.ws_connect(link + world.slack.sockets.issue_ticket()) for _ in range(9)
         ]
         await stack.enter_async_context(open_bot(world.settings, work_part=False))
-        await world.slack.wait_for(lambda: world.slack.sockets.turned_away, 20)
+        await world.slack.wait_for(lambda: world.slack.sockets.turned_away)
         assert world.slack.sockets.connections == 10
         for ghost in ghosts:
             await ghost.close()

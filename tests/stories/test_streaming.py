@@ -71,8 +71,8 @@ async def test_the_shown_text_stays_while_a_broken_stream_is_replaced(
             shown.extend(texts(world.slack.replies("#general", root)))
 
         stop = world.slack.workspace.changes.observe(look)
-        await world.slack.wait_for(lambda: any(shown), 20)
-        await world.slack.wait_for(lambda: looks(world) >= 2, 20)
+        await world.slack.wait_for(lambda: any(shown))
+        await world.slack.wait_for(lambda: looks(world) >= 2)
         world.fake.finish()
         assert await world.replies("#general", root) == [LONG]
         stop()

@@ -52,7 +52,7 @@ async def hostile(result: Any = None, listed: str = PLAIN) -> AsyncIterator[str]
 
 
 async def call(url: str) -> Result:
-    config = ServerConfig(url=url, timeout=10.0)
+    config = ServerConfig(url=url, timeout=60.0)
     async with open_toolbox(ToolsConfig(servers={"s": config})) as toolbox:
         tool = (await toolbox.offer("C1")).functions["s__a"]
         return await toolbox.call(tool, {}, CALLER)
