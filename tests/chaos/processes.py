@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.forks import Fork
+
 Part = Literal["web", "worker", "run"]
 
 START_PATIENCE = 60.0
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 class BotProcess:
@@ -24,7 +25,7 @@ class BotProcess:
         self.log = log
         self.frozen = False
         self._environment = dict(environment)
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Fork | asyncio.subprocess.Process | None = None
 
     @property
     def pid(self) -> int:
@@ -38,11 +39,22 @@ class BotProcess:
     async def start(self) -> None:
         """Start it; `ready` waits until it works."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(OWN_VARIABLES)}
+        self.log.touch()
+        if "PYTHONPATH" in self._environment:
+            self._process = await self._execute(inherited | self._environment)
+        else:
+            environment = inherited | self._environment
+            fork = Fork([self.part], environment, self.log.parent, self.log)
+            await fork.start()
+            self._process = fork
+
+    async def _execute(self, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+        """Start the code of another version, which PYTHONPATH names."""
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "bot", self.part),
                 cwd=self.log.parent,
-                env=inherited | {"PYTHONPATH": str(_ROOT)} | self._environment,
+                env=environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
