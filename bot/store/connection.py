@@ -336,12 +336,15 @@ class Connection:
 async def _exchange(client: "Redis", commands: Sequence[Command]) -> list[Any]:
     """Send commands in one round trip; returns their replies, errors among them.
 
-    This is what redis-py does for a pipeline, without what it measures and retries around it.
+    This is what redis-py does for a pipeline, without what it measures and retries around it. A
+    connection that was closed, or holds unread data, is reopened first.
     """
     request = b"".join(pack_command(tuple(command)) for command in commands)  # type: ignore[arg-type]  # hiredis's gap
     pool: Any = client.connection_pool
-    connection = await pool.get_connection()
+    connection = pool.get_available_connection()
     try:
+        if not connection.is_connected or await connection.can_read():
+            await pool.ensure_connection(connection)
         await connection.send_packed_command(request)
         return [await _reply(client, connection, command) for command in commands]
     except BaseException:

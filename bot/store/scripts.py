@@ -77,6 +77,8 @@ class Script:
     sha: str
     keys: tuple[Parameter, ...]
     args: tuple[Parameter, ...]
+    key_names: frozenset[str]
+    arg_names: frozenset[str]
 
     def command(self, keys: Keys, call: Call) -> Command:
         """The command that makes a call. Raises TypeError if its values do not fit."""
@@ -85,14 +87,14 @@ class Script:
 
     def order(self, keys: Keys, call: Call) -> tuple[list[str], list[Value]]:
         """The keys and arguments of a call by position. Raises TypeError if they do not fit."""
-        self._refuse_unknown(self.keys, call.keys)
-        self._refuse_unknown(self.args, call.args)
+        self._refuse_unknown(self.key_names, call.keys)
+        self._refuse_unknown(self.arg_names, call.args)
+        if len(call.args) < len(self.args):
+            missing = [each.name for each in self.args if each.name not in call.args]
+            raise TypeError(f"{self.name}: missing {', '.join(missing)}")
         names = [
             str(key) for each in self.keys for key in each.values(self._key(each.name, keys, call))
         ]
-        missing = [each.name for each in self.args if each.name not in call.args]
-        if missing:
-            raise TypeError(f"{self.name}: missing {', '.join(missing)}")
         return names, [value for each in self.args for value in each.values(call.args[each.name])]
 
     def _key(self, name: str, keys: Keys, call: Call) -> str | Sequence[str]:
@@ -105,9 +107,10 @@ class Script:
             raise TypeError(f"{self.name}: missing {name}")
         return str(getattr(keys, name)(call.thread))
 
-    def _refuse_unknown(self, known: Sequence[Parameter], given: Mapping[str, object]) -> None:
-        if unknown := set(given) - {each.name for each in known}:
-            raise TypeError(f"{self.name}: unknown {', '.join(sorted(unknown))}")
+    def _refuse_unknown(self, known: frozenset[str], given: Mapping[str, object]) -> None:
+        if not known.issuperset(given):
+            unknown = ", ".join(sorted(set(given) - known))
+            raise TypeError(f"{self.name}: unknown {unknown}")
 
 
 OF_A_THREAD = frozenset(
@@ -128,7 +131,8 @@ def load(name: str) -> Script:
     source = "\n".join([*_used_parts(body), *lines, body])
     sha = hashlib.sha1(source.encode()).hexdigest()
     _sources[sha] = source
-    return Script(name, source, sha, keys, args)
+    key_names, arg_names = (frozenset(each.name for each in group) for group in (keys, args))
+    return Script(name, source, sha, keys, args, key_names, arg_names)
 
 
 @cache

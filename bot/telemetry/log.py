@@ -29,6 +29,14 @@ _FRAMES = 30
 _CAUSES = 20
 
 
+class _Logger(structlog.stdlib.BoundLogger):
+    """Skips a line below the level at once: a turn has a dozen of them for DEBUG."""
+
+    def debug(self, event: str | None = None, *args: Any, **fields: Any) -> Any:
+        if self._logger.isEnabledFor(logging.DEBUG):
+            super().debug(event, *args, **fields)
+
+
 def configure(level: str, secrets: Collection[str] = (), stream: TextIO | None = None) -> None:
     """Send all logs of the process from `level` on to standard error (or `stream`).
 
@@ -48,7 +56,7 @@ def configure(level: str, secrets: Collection[str] = (), stream: TextIO | None =
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        wrapper_class=_Logger,
         cache_logger_on_first_use=True,
     )
     renderer: structlog.typing.Processor = (

@@ -30,8 +30,8 @@ MOST_ROUND_TRIPS = 9
 MOST_IDLE_COMMANDS = 6.0
 """Of one web process and two workers per second."""
 MOST_COMMANDS = {
-    "responses": {"root": 92, "follow-up": 77},
-    "assistants": {"root": 97, "follow-up": 82},
+    "responses": {"root": 86, "follow-up": 73},
+    "assistants": {"root": 90, "follow-up": 77},
 }
 """Commands inside of scripts, those of `web` included."""
 OF_TURNS = frozenset(

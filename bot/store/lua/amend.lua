@@ -39,8 +39,7 @@ if in_turn and is_begun() then
   return 'taken'
 end
 if message ~= '' then
-  insist(inbox)
-  redis.call('HSET', inbox, ts, message)
+  write('HSET', inbox, ts, message)
   return 'waiting'
 end
 redis.call('HDEL', inbox, ts)

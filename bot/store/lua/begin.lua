@@ -20,7 +20,6 @@ if not known[1] and paused == 0 then
   changes[#changes + 1] = ''
 end
 if #changes > 0 then
-  insist(turn)
-  redis.call('HSET', turn, unpack(changes))
+  write('HSET', turn, unpack(changes))
 end
 return {known[1], (known[1] or known[2]) and 1 or 0, redis.call('HGET', interrupts, name), paused}

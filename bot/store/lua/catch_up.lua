@@ -35,8 +35,7 @@ end
 table.sort(users)
 local value = '{"overheard":' .. array(messages) .. ',"speakers":' .. array(users)
   .. ',"first":' .. tostring(first == '1') .. '}'
-insist(turn)
-redis.call('HSET', turn, step, value)
+write('HSET', turn, step, value)
 for _, ts in ipairs(before) do
   redis.call('HDEL', overheard, ts)
 end

@@ -22,7 +22,6 @@ end
 if now() >= (number(turn, approval.expires) or 0) then
   return {'expired', ''}
 end
-insist(turn)
-redis.call('HSET', turn, '=decision:' .. id, decision)
+write('HSET', turn, '=decision:' .. id, decision)
 resume(ready, later, thread, name)
 return {'decided', decision}

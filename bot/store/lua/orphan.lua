@@ -1,6 +1,5 @@
 -- Schedule a remote conversation without a thread for deletion.
 -- KEYS orphans
 -- ARGV seconds: number, orphan
-insist(orphans)
-redis.call('ZADD', orphans, string.format('%.6f', now() + seconds), orphan)
+write('ZADD', orphans, string.format('%.6f', now() + seconds), orphan)
 return redis.status_reply('OK')

@@ -28,8 +28,7 @@ if reserve and due + interval * reserve - time - interval * burst > 0 then
 end
 local wait = math.max(0, due - time - interval * burst)
 local ms = math.ceil((due - time + 1) * 1000)
-insist(bucket)
-redis.call('SET', bucket, string.format('%.6f', due), 'PX', ms)
+write('SET', bucket, string.format('%.6f', due), 'PX', ms)
 if wait > 0 and who ~= '' then
   redis.call('ZREMRANGEBYSCORE', places, '-inf', string.format('%.6f', time - GRACE))
   redis.call('ZADD', places, string.format('%.6f', time + wait), who)

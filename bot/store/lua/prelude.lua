@@ -21,6 +21,16 @@ local function insist(key)
   redis.call('PERSIST', key)
 end
 
+-- Make the first write of a script, even if memory is full. Mostly it is not, and this is one command.
+local function write(...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err then
+    insist((select(2, ...)))
+    return redis.call(...)
+  end
+  return reply
+end
+
 -- Report a corrupt value. The client sets the key aside and runs the script again, so scripts read
 -- whatever may be corrupt before they write.
 local function corrupt(key)

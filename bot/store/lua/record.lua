@@ -6,6 +6,5 @@
 if not holds(thread, claim) then
   return SUPERSEDED
 end
-insist(turn)
-redis.call('HSET', turn, unpack(steps_of(fields)))
+write('HSET', turn, unpack(steps_of(fields)))
 return redis.call('HGET', interrupts, name)

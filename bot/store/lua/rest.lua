@@ -3,7 +3,6 @@
 -- ARGV seconds: number
 local ms = math.ceil(seconds * 1000)
 if redis.call('PTTL', rest) < ms then
-  insist(rest)
-  redis.call('SET', rest, '', 'PX', ms)
+  write('SET', rest, '', 'PX', ms)
 end
 return redis.status_reply('OK')

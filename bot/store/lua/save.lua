@@ -9,16 +9,14 @@ local old = redis.call('HMGET', conversation, 'engine', 'id', 'archived')
 if not holds(thread, claim) then
   -- Unless the call is a repetition: its first reply was lost.
   if (old[1] or '') .. '|' .. (old[2] or '') ~= orphan then
-    insist(orphans)
-    redis.call('ZADD', orphans, 'NX', used_at, orphan)
+    write('ZADD', orphans, 'NX', used_at, orphan)
   end
   return SUPERSEDED
 end
-insist(conversation)
+write('HSET', conversation, 'used_at', used_at, unpack(fields))
 redis.call('XADD', begun, 'MAXLEN', '~', most_begun, '*', 'thread', name, 'used_at', used_at,
   'fields', cjson.encode(fields))
 redis.call('EXPIRE', begun, begun_seconds)
-redis.call('HSET', conversation, 'used_at', used_at, unpack(fields))
 redis.call('ZADD', idle, used_at, name)
 redis.call('ZADD', recent, used_at, place)
 redis.call('ZREM', orphans, orphan)
