@@ -8,14 +8,16 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import httpx2
-from mcp import Client, StdioServerParameters
+from mcp import Client
 from mcp.client import Transport
-from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import ElicitRequestParams, ElicitResult, Implementation
 
 import bot
+from bot.tools.bounds import LARGEST_BODY
 from bot.tools.config import ServerConfig
+from bot.tools.stdio import open_process
+from bot.tools.trimmed import trimmed
 
 
 class Connection:
@@ -74,20 +76,16 @@ def client_for(
         http = httpx2.AsyncClient(
             transport=pool, headers=config.headers, timeout=timeout, auth=auth
         )
-        return _client(streamable_http_client(config.url, http_client=http), config, info)
-    parameters = StdioServerParameters(
-        command=config.command or "",
-        args=list(config.args),
-        env=dict(config.env) or None,
-        cwd=config.cwd,
-        encoding_error_handler="replace",
-    )
-    return _client(stdio_client(parameters), config, info)
+        transport = streamable_http_client(
+            config.url, http_client=http, max_sse_event_size=LARGEST_BODY
+        )
+        return _client(transport, config, info)
+    return _client(open_process(config), config, info)
 
 
 def _client(transport: Transport, config: ServerConfig, info: Implementation) -> Client:
     return Client(
-        transport,
+        trimmed(transport),
         client_info=info,
         read_timeout_seconds=config.timeout,
         elicitation_callback=_decline,

@@ -4,17 +4,14 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
-LARGEST_BODY = 8_000_000
-"""Maximum bytes of one response."""
-
-MOST_OBJECTS = 20_000
-"""Maximum JSON objects in one response, roughly: the SDK needs some 10 µs for each of them, and no
-other turn proceeds meanwhile.
-"""
+from bot.tools.bounds import LARGEST_BODY, JsonCounter
 
 
-class BodyTooLarge(httpx2.TransportError):
-    """A server sent more than `LARGEST_BODY` or `MOST_OBJECTS`."""
+class BodyTooLarge(httpx2.TransportError, httpx2.StreamError):
+    """A server sent more than the limits allow.
+
+    A StreamError becomes an error response in the SDK: the call was made, its result is lost.
+    """
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
@@ -43,14 +40,10 @@ class _BoundedStream(httpx2.AsyncByteStream):
         self._most = most
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        seen = objects = 0
+        counter = JsonCounter(self._most)
         async for chunk in self._stream:
-            seen += len(chunk)
-            objects += chunk.count(b"{")
-            if seen > self._most:
-                raise BodyTooLarge(f"more than {self._most} bytes")
-            if objects > MOST_OBJECTS:
-                raise BodyTooLarge(f"more than {MOST_OBJECTS} objects")
+            if problem := counter.add(chunk):
+                raise BodyTooLarge(problem)
             yield chunk
 
     async def aclose(self) -> None:

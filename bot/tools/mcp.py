@@ -6,6 +6,7 @@ and never affects the turn or the worker. Protocol: https://modelcontextprotocol
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Collection, Mapping
 from contextvars import Context
@@ -43,6 +44,10 @@ LIST_PATIENCE = 10.0
 """Seconds that an answer waits for the first list of a server."""
 IDLE = 600.0
 """Seconds after which an unused connection is closed."""
+LONGEST_NAME = 128
+"""Characters of a tool's name, as the protocol has it; others are left out."""
+LARGEST_REQUEST = 200_000
+"""Characters of a tool's questions to a person, with its state."""
 DESCRIPTION = 4_000
 """Characters of a tool's description that the model gets."""
 
@@ -208,7 +213,9 @@ class McpServer:
             cursor = page.next_cursor
             if not cursor or len(found) >= MOST_TOOLS:
                 break
-        unique = {tool.name: tool for tool in found[:MOST_TOOLS]}
+        unique = {
+            tool.name: tool for tool in found[:MOST_TOOLS] if 0 < len(tool.name) <= LONGEST_NAME
+        }
         return tuple(self._tool(unique[name]) for name in sorted(unique))
 
     def _tool(self, tool: ServerTool) -> Tool:
@@ -228,11 +235,7 @@ class McpServer:
 
     def _result(self, found: CallToolResult | InputRequiredResult) -> Result:
         if isinstance(found, InputRequiredResult):
-            return Result(
-                "The tool asks the person for input.",
-                outcome="input_required",
-                request=found.model_dump(mode="json", by_alias=True, exclude_none=True),
-            )
+            return input_required(found)
         text = render_content(found.content, found.structured_content, self.config.output)
         text = self._auth.scrub(text) if self._auth else text
         return Result(text, is_error=bool(found.is_error))
@@ -254,6 +257,16 @@ class McpServer:
             "It is not known whether the call took effect."
         )
         return Result(text, is_error=True, outcome="unknown")
+
+
+def input_required(found: InputRequiredResult) -> Result:
+    """The questions of a tool, with its state, which are kept until a person answers."""
+    request = found.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if len(json.dumps(request)) > LARGEST_REQUEST:
+        text = "The tool asks the person for input, but its question is too long."
+        return Result(text, is_error=True, outcome="not_run")
+    text = "The tool asks the person for input."
+    return Result(text, outcome="input_required", request=request)
 
 
 def _kind(error: BaseException) -> str:

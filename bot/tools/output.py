@@ -63,10 +63,9 @@ def _are_strings(value: Any) -> bool:
 
 def cut(text: str, most: int) -> str:
     """At most `most` characters, with a line that says how much is missing."""
-    text = well_formed(text)
     if len(text) <= most:
-        return text
-    return f"{text[:most]}\n[cut: {most} of {len(text)} characters]"
+        return well_formed(text)
+    return f"{well_formed(text[:most])}\n[cut: {most} of {len(text)} characters]"
 
 
 def render_content(blocks: Iterable[Any], structured: Any, most: int) -> str:
@@ -79,8 +78,19 @@ def render_content(blocks: Iterable[Any], structured: Any, most: int) -> str:
         if length > most:
             break
     if not any(parts) and structured is not None:
-        parts = [json.dumps(structured, ensure_ascii=False, default=str)]
+        parts = [_as_json(structured, most)]
     return cut("\n".join(filter(None, parts)) or "[no output]", most)
+
+
+def _as_json(value: Any, most: int) -> str:
+    """JSON of any data, or a beginning of it that is longer than `most`."""
+    parts, length = [], 0
+    for part in json.JSONEncoder(ensure_ascii=False, default=str).iterencode(value):
+        parts.append(part)
+        length += len(part)
+        if length > most:
+            break
+    return "".join(parts)
 
 
 def _render_block(block: Any) -> str:

@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from mcp_types import InputRequiredResult
 
-from bot.tools import http
+from bot.tools import bounds
 from bot.tools.config import ServerConfig, ToolsConfig
+from bot.tools.mcp import input_required
 from bot.tools.names import name_functions
 from bot.tools.output import checked_schema
 from bot.tools.tool import Result, Tool
@@ -27,6 +31,8 @@ PLAIN = json.dumps({"tools": [{"name": "a", "inputSchema": SCHEMA}]})
 async def hostile(result: Any = None, listed: str = PLAIN) -> AsyncIterator[str]:
     """A server of the revision 2025-11-25 that answers with this result, and this text as list."""
 
+    answer = json.dumps(result)
+
     async def handle(request: web.Request) -> web.Response:
         if request.method != "POST":
             return web.Response(status=405)
@@ -40,11 +46,10 @@ async def hostile(result: Any = None, listed: str = PLAIN) -> AsyncIterator[str]
         if method == "initialize":
             info, can = {"name": "h", "version": "1"}, dict[str, Any](tools={})
             found = {"protocolVersion": "2025-11-25", "capabilities": can, "serverInfo": info}
-        elif method == "tools/list":
-            text = f'{{"jsonrpc":"2.0","id":{json.dumps(id)},"result":{listed}}}'
-            return web.Response(text=text, content_type="application/json")
         else:
-            found = result
+            body = listed if method == "tools/list" else answer
+            text = f'{{"jsonrpc":"2.0","id":{json.dumps(id)},"result":{body}}}'
+            return web.Response(text=text, content_type="application/json")
         return web.json_response({"jsonrpc": "2.0", "id": id, "result": found})
 
     async with serving(handle) as url:
@@ -85,13 +90,76 @@ async def test_a_call_with_an_odd_result_was_made(found: Any, text: str) -> None
     assert text in result.text
 
 
-async def test_a_flood_of_small_blocks_does_not_block_the_process() -> None:
-    found = {"content": [{"type": "text", "text": ""}] * (3 * http.MOST_OBJECTS)}
-    async with hostile(found) as url:
+FLOODS: dict[str, Any] = {
+    "blocks": {"content": [{"type": "text", "text": ""}] * (bounds.MOST_OBJECTS - 10)},
+    "too many blocks": {"content": [{"type": "text", "text": ""}] * 3 * bounds.MOST_OBJECTS},
+    "lists": {"content": [], "structuredContent": {"x": [[]] * 1_000_000}},
+    "numbers": {"content": [], "structuredContent": {"x": [1] * 1_900_000}},
+    "text": {"content": [{"type": "text", "text": "line {[,\n" * 700_000}]},
+    "escapes": {"content": [{"type": "text", "text": "\x00" * 1_000_000}]},
+    "too much text": {"content": [{"type": "text", "text": "x" * 9_000_000}]},
+}
+REFUSED = ("too many blocks", "lists", "numbers", "too much text")
+
+
+PROCESS = """
+import json, sys
+tool = {"name": "a", "inputSchema": {"type": "object"}}
+info = {"name": "h", "version": "1"}
+first = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": info}
+known = {"initialize": first, "tools/list": {"tools": [tool]}}
+print("starting", "{", sep="\\n")
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" not in asked:
+        continue
+    text = json.dumps(known.get(asked["method"]))
+    if asked["method"] == "tools/call":
+        text = open(sys.argv[1]).read()
+    elif text == "null":
+        error = json.dumps({"code": -32601, "message": "no"})
+        print(f'{{"jsonrpc":"2.0","id":{json.dumps(asked["id"])},"error":{error}}}', flush=True)
+        continue
+    print(f'{{"jsonrpc":"2.0","id":{json.dumps(asked["id"])},"result":{text}}}', flush=True)
+"""
+"""A server over stdio whose result of a call is in a file; it prints other lines, too."""
+
+
+@asynccontextmanager
+async def flooding(way: str, found: Any, directory: Path) -> AsyncIterator[ToolsConfig]:
+    """A configured server with this result, over HTTP or as a process."""
+    if way == "http":
+        async with hostile(found) as url:
+            yield ToolsConfig(servers={"s": ServerConfig(url=url)})
+    else:
+        (directory / "found").write_text(json.dumps(found))
+        args = ("-c", PROCESS, str(directory / "found"))
+        yield ToolsConfig(servers={"s": ServerConfig(command=sys.executable, args=args)})
+
+
+async def longest_stall(work: Coroutine[Any, Any, Result]) -> tuple[float, Result]:
+    """The most CPU seconds between two turns of the event loop, and the result."""
+    task, longest = asyncio.create_task(work), 0.0
+    while not task.done():
         began = time.process_time()
-        result = await call(url)
-        assert time.process_time() - began < 5
-    assert result.is_error
+        await asyncio.sleep(0)
+        longest = max(longest, time.process_time() - began)
+    return longest, task.result()
+
+
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [*(("http", name) for name in FLOODS), ("stdio", "text"), ("stdio", "too much text")],
+)
+async def test_a_flood_does_not_block_the_process(way: str, name: str, tmp_path: Path) -> None:
+    async with flooding(way, FLOODS[name], tmp_path) as config, open_toolbox(config) as toolbox:
+        tool = (await toolbox.offer("C1")).functions["s__a"]
+        longest, result = await longest_stall(toolbox.call(tool, {}, CALLER))
+        assert longest < 0.1, "some 20 ms where nothing else runs"
+        assert result.is_error == (name in REFUSED), result
+        assert len(result.text) < 21_000
+        again = await toolbox.call(tool, {}, CALLER)
+        assert again.outcome == result.outcome, "the connection is usable or made again"
 
 
 LISTS = {
@@ -144,6 +212,22 @@ def test_no_tool_takes_the_name_of_another_one() -> None:
     named = name_functions([*victims, thief])
     assert named[taken] is victims[0]
     assert len(named) == 3
+
+
+def test_a_question_that_is_too_long_is_not_kept() -> None:
+    """It would be in the journal until a person answers."""
+    for state, outcome in (("x" * 100_000, "input_required"), ("x" * 300_000, "not_run")):
+        result = input_required(InputRequiredResult(request_state=state))
+        assert (result.outcome, bool(result.request)) == (outcome, outcome == "input_required")
+
+
+async def test_tools_with_names_that_the_protocol_forbids_are_left_out() -> None:
+    names = ["", "a", "b" * 128, "c" * 129, "d" * 1_000_000]
+    listed = json.dumps({"tools": [{"name": name, "inputSchema": SCHEMA} for name in names]})
+    async with hostile(listed=listed) as url:
+        config = ToolsConfig(servers={"s": ServerConfig(url=url)})
+        async with open_toolbox(config) as toolbox:
+            assert [tool.name for tool in await toolbox.list_server("s")] == ["a", "b" * 128]
 
 
 async def test_lists_without_end_are_cut_off() -> None:

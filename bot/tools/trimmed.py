@@ -1,0 +1,85 @@
+"""Messages of MCP servers, without what no one would read.
+
+The SDK validates each part of a result several times, and no other turn proceeds meanwhile.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+from mcp.client import Transport
+from mcp.shared._stream_protocols import ReadStream, WriteStream
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCNotification, JSONRPCResponse
+
+Incoming = SessionMessage | Exception
+
+MOST_BLOCKS = 1_000
+"""Maximum content blocks of a result."""
+MOST_LISTED = 500
+"""Maximum tools on one page of a list."""
+IGNORED = ("notifications/message", "notifications/progress", "notifications/resources/")
+"""Notifications that are of no use here, by how they begin."""
+
+
+@asynccontextmanager
+async def trimmed(
+    transport: Transport,
+) -> AsyncIterator[tuple[ReadStream[Incoming], WriteStream[SessionMessage]]]:
+    """A transport whose messages are trimmed."""
+    async with transport as (incoming, outgoing):
+        yield _Trimmed(incoming), outgoing
+
+
+class _Trimmed:
+    def __init__(self, stream: ReadStream[Incoming]) -> None:
+        self._stream = stream
+
+    async def receive(self) -> Incoming:
+        while True:
+            message = await self._stream.receive()
+            if not _is_ignored(message):
+                return _trim(message)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Incoming:
+        async for message in self._stream:
+            if not _is_ignored(message):
+                return _trim(message)
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> Self:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return await self._stream.__aexit__(kind, error, trace)
+
+
+def _is_ignored(message: Incoming) -> bool:
+    content = message.message if isinstance(message, SessionMessage) else None
+    return isinstance(content, JSONRPCNotification) and content.method.startswith(IGNORED)
+
+
+def _trim(message: Incoming) -> Incoming:
+    content = message.message if isinstance(message, SessionMessage) else None
+    if isinstance(content, JSONRPCResponse):
+        result = content.result
+        blocks, tools = result.get("content"), result.get("tools")
+        if isinstance(blocks, list) and len(blocks) > MOST_BLOCKS:
+            rest = f"[cut: {MOST_BLOCKS} of {len(blocks)} blocks]"
+            result["content"] = [*blocks[:MOST_BLOCKS], {"type": "text", "text": rest}]
+        if isinstance(tools, list):
+            result["tools"] = tools[:MOST_LISTED]
+    return message
