@@ -15,7 +15,8 @@ import httpx2
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from bot.engines.connection import Response as LeanResponse
-from bot.engines.reads import Reads
+from bot.engines.pool import Pool, Pools
+from bot.engines.streaming import StreamingTransport
 from bot.engines.transport import EXTRA_SECONDS, STREAMED, BoundedTransport, whole_timeout
 from bot.settings import Settings
 from bot.telemetry.log import log
@@ -62,14 +63,15 @@ class GatedClient(DefaultAioHttpClient):
     """
 
     def __init__(self, timing: EngineTiming, **options: Any) -> None:
+        self._pools = Pools(_ssl_context(), KEPT_SECONDS)
         super().__init__(**options)
         self._timing = timing
         self._reads = asyncio.Semaphore(READS)
         self._writes = asyncio.Semaphore(WRITES)
-        self._own: dict[tuple[str, str, int | None], Reads] = {}
 
     def _init_transport(self, *args: Any, **options: Any) -> httpx2.AsyncBaseTransport:
-        return BoundedTransport(super()._init_transport(*args, **options))
+        inner = super()._init_transport(*args, **options)
+        return BoundedTransport(StreamingTransport(inner, self._pools))
 
     def _init_proxy_transport(self, *args: Any, **options: Any) -> httpx2.AsyncBaseTransport:
         return BoundedTransport(super()._init_proxy_transport(*args, **options))
@@ -80,22 +82,20 @@ class GatedClient(DefaultAioHttpClient):
             outcome.status = str(response.status_code)
         return response
 
-    def reads_from(self, url: httpx2.URL) -> Reads | None:
+    def pool_of(self, url: httpx2.URL) -> Pool | None:
         """Our own connections to the server of a URL; None if a proxy is in between."""
-        if self._transport_for_url(url) is not self._transport:
-            return None
-        key = (url.scheme, url.host, url.port)
-        return self._own.setdefault(key, Reads(url, _ssl_context(), KEPT_SECONDS))
+        direct = self._transport_for_url(url) is self._transport
+        return self._pools.of(url) if direct else None
 
     async def read_lean(
-        self, reads: Reads, head: bytes, path: str, timeout: httpx2.Timeout
+        self, pool: Pool, head: bytes, path: str, timeout: httpx2.Timeout
     ) -> LeanResponse:
         """Send a GET request on one of our own connections."""
         outcome, silence = _Outcome(), timeout.read
         async with self._reads:
             began = time.monotonic()
             try:
-                response = await reads.get(
+                response = await pool.get(
                     head,
                     connect=timeout.connect,
                     silence=silence,
@@ -107,8 +107,7 @@ class GatedClient(DefaultAioHttpClient):
         return response
 
     async def aclose(self) -> None:
-        for reads in self._own.values():
-            reads.close()
+        self._pools.close()
         await super().aclose()
 
     async def read(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:

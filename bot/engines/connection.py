@@ -1,6 +1,8 @@
-"""One HTTP/1.1 connection for GET requests, one at a time."""
+"""One HTTP/1.1 connection to the AI server, for one request at a time."""
 
 import asyncio
+import math
+import re
 from dataclasses import dataclass, field
 
 import httpx2
@@ -11,6 +13,16 @@ from bot.engines.transport import TooLarge
 
 HEAD_BYTES = 64 * 1024
 """The status line and all headers of a response."""
+UNREAD_BYTES = 256 * 1024
+"""The part of a streamed body that is held for its reader; the rest waits at the server."""
+GATHERED = 0.05
+"""Seconds for which the pieces of a streamed body are gathered: a model sends a hundred tokens a
+second, each on its own, and to wake a task for each costs more than to read it."""
+URGENT = re.compile(
+    rb"\.(?:completed|failed|incomplete|cancelled|requires_action)|error"
+    rb'|finish_reason": ?"|\[DONE\]'
+)
+"""Words of events that may end a run: its reader is woken at once."""
 
 
 class Dropped(Exception):
@@ -31,84 +43,152 @@ class Response:
 
 
 class Connection(asyncio.Protocol):
-    """Sends requests; a timer watches each, instead of a task."""
+    """Sends requests. A timer watches each, not a task."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[Response] | None = None
+        self._link: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
         self._parser: HttpResponseParser
         self._response = Response()
+        self._streamed = False
         self._chunks: list[bytes] = []
         self._length = self._head = 0
-        self._in_head = True
+        self._in_head = self._is_complete = True
         self._is_kept = False
-        self._heard = self._silence = self._deadline = 0.0
+        self._failure: Exception | None = None
+        self._heard = self._deadline = self._read_at = 0.0
+        self._silence = math.inf
+        self._is_urgent = False
         self._timer: asyncio.TimerHandle | None = None
+        self._gathering: asyncio.TimerHandle | None = None
 
     @property
     def is_reusable(self) -> bool:
         """Whether another request can be sent."""
-        link = self._transport
-        return self._is_kept and link is not None and not link.is_closing()
+        is_open = self._link is not None and not self._link.is_closing()
+        return is_open and self._is_kept and self._is_complete
 
     async def send(self, request: bytes, silence: float | None, whole: float | None) -> Response:
         """Send a request, and read the response. Raises the errors of httpx2, and Dropped."""
-        if self._transport is None:
+        self._begin(request, silence, whole, streamed=False)
+        await self._wait()
+        self._response.body = b"".join(self._chunks)
+        return self._response
+
+    async def open(self, request: bytes, silence: float | None) -> Response:
+        """Like `send`; the body is still to be read."""
+        self._begin(request, silence, None, streamed=True)
+        await self._wait()
+        return self._response
+
+    async def read(self) -> bytes:
+        """The next part of the body; b"" at its end."""
+        while not self._is_complete and not (self._chunks and self._is_due):
+            await self._wait()
+        self._check()
+        data, self._chunks, self._length = b"".join(self._chunks), [], 0
+        self._read_at, self._is_urgent = self._loop.time() + GATHERED, False
+        if self._link is not None:
+            self._link.resume_reading()
+        return data
+
+    def close(self) -> None:
+        """Close at once: nothing that is still to come matters."""
+        self._is_kept = False
+        self._end()
+        if self._link is not None:
+            self._link.abort()
+
+    def _begin(
+        self, request: bytes, silence: float | None, whole: float | None, *, streamed: bool
+    ) -> None:
+        if self._link is None:
             raise Dropped
         self._response, self._chunks = Response(), []
         self._length = self._head = 0
-        self._in_head, self._is_kept = True, False
+        self._in_head, self._is_complete, self._is_kept = True, False, False
+        self._failure, self._streamed, self._is_urgent = None, streamed, False
         self._parser = HttpResponseParser(self)
+        self._heard = self._loop.time()
+        self._silence = math.inf if silence is None else silence
+        self._deadline = math.inf if whole is None else self._heard + whole
+        self._set_timer()
+        self._link.write(request)
+
+    async def _wait(self) -> None:
+        """Wait until there is something to read, or for the whole response."""
         self._waiter = self._loop.create_future()
-        self._watch(silence, whole)
-        self._transport.write(request)
+        if self._chunks:
+            self._gather()
         try:
-            return await self._waiter
+            await self._waiter
         except BaseException:
             self.close()
             raise
         finally:
             self._waiter = None
-            if self._timer is not None:
-                self._timer.cancel()
+        self._check()
 
-    def close(self) -> None:
-        """Close at once: nothing that is still to come matters."""
-        self._is_kept = False
-        if self._transport is not None:
-            self._transport.abort()
+    def _check(self) -> None:
+        """Raise what went wrong, unless something that came before is still to be read."""
+        if self._failure is not None and not (self._streamed and self._chunks):
+            self.close()
+            raise self._failure
 
-    def _watch(self, silence: float | None, whole: float | None) -> None:
-        forever = float("inf")
-        self._heard = self._loop.time()
-        self._silence = forever if silence is None else silence
-        self._deadline = forever if whole is None else self._heard + whole
-        self._set_timer()
+    @property
+    def _is_due(self) -> bool:
+        return self._is_urgent or self._loop.time() >= self._read_at
+
+    def _wake(self) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _gather(self) -> None:
+        """Wake the reader a little later."""
+        if self._gathering is None:
+            self._gathering = self._loop.call_at(self._read_at, self._wake)
+
+    def _fail(self, error: Exception) -> None:
+        if self._is_complete:
+            return
+        self._failure = error
+        self._complete()
 
     def _set_timer(self) -> None:
         at = min(self._heard + self._silence, self._deadline)
-        self._timer = None if at == float("inf") else self._loop.call_at(at, self._look_at_time)
+        self._timer = None if at == math.inf else self._loop.call_at(at, self._look_at_time)
 
     def _look_at_time(self) -> None:
         now = self._loop.time()
+        if self._link is not None and (self._link.get_write_buffer_size() or self._is_full):
+            self._heard = now  # the server still reads, or we do
         if now >= self._deadline or now >= self._heard + self._silence:
             self._fail(httpx2.ReadTimeout("the response took too long"))
         else:
             self._set_timer()
 
-    def _fail(self, error: Exception) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
+    @property
+    def _is_full(self) -> bool:
+        return self._streamed and self._length > UNREAD_BYTES
+
+    def _end(self) -> None:
+        for timer in (self._timer, self._gathering):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._gathering = None
 
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._link = transport
 
     def data_received(self, data: bytes) -> None:
-        if self._waiter is None or self._waiter.done():
+        if self._is_complete:
             self.close()  # a response to nothing
             return
         self._heard = self._loop.time()
@@ -123,7 +203,7 @@ class Connection(asyncio.Protocol):
             self._fail(httpx2.RemoteProtocolError("the headers are too long"))
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._transport = None
+        self._link = None
         if self._in_head and not self._head:
             self._fail(Dropped())
         elif error is None and self._ends_with_connection:
@@ -134,34 +214,51 @@ class Connection(asyncio.Protocol):
     # What the parser calls.
 
     def on_message_begin(self) -> None:
-        if self._waiter is None or self._waiter.done():
+        if self._is_complete:
             self._is_kept = False  # a second response was not asked for
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._response.headers.append((name, value))
+        if not self._is_complete:
+            self._response.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self._response.status = self._parser.get_status_code()
-        self._in_head = False
+        status = self._parser.get_status_code()
+        if self._is_complete:
+            return
+        self._response.status, self._in_head = status, False
+        if self._streamed and status >= 200:
+            self._wake()
 
     def on_body(self, data: bytes) -> None:
+        if self._is_complete:
+            return
         self._chunks.append(data)
         self._length += len(data)
-        if self._length > transport.BODY_BYTES:
+        if self._streamed:
+            self._on_streamed(data)
+        elif self._length > transport.BODY_BYTES:
             self._fail(TooLarge("the body is too large"))
 
+    def _on_streamed(self, data: bytes) -> None:
+        self._is_urgent = self._is_urgent or bool(URGENT.search(data))
+        if self._waiter is not None and (self._is_urgent or self._gathering is None):
+            (self._wake if self._is_due else self._gather)()
+        if self._is_full and self._link is not None:
+            self._link.pause_reading()
+
     def on_message_complete(self) -> None:
-        if 100 <= self._response.status < 200:  # the response itself is still to come
+        if self._is_complete:
+            return
+        if self._response.status < 200:  # the response itself is still to come
             self._response, self._in_head = Response(), True
             return
         self._is_kept = self._parser.should_keep_alive()
         self._complete()
 
     def _complete(self) -> None:
-        response, self._response = self._response, Response()
-        response.body = b"".join(self._chunks)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(response)
+        self._is_complete = True
+        self._end()
+        self._wake()
 
     @property
     def _ends_with_connection(self) -> bool:

@@ -1,7 +1,7 @@
 """Requests for the steps and polls of thousands of runs, past most layers of the SDK.
 
 The URL, the headers, the limits and the errors are the SDK's. A GET request has a connection of our
-own (`Reads`), unless a proxy is in between. Work that the SDK repeats for each request is skipped:
+own (`Pool`), unless a proxy is in between. Work that the SDK repeats for each request is skipped:
 options and their models, merged headers, hooks.
 """
 
@@ -19,7 +19,7 @@ from openai import AsyncOpenAI
 from bot.engines.client import GatedClient
 from bot.engines.connection import Response as LeanResponse
 from bot.engines.events import EventStream
-from bot.engines.reads import Reads, body_of, head_of
+from bot.engines.pool import Pool, body_of, head_of
 
 T = TypeVar("T")
 
@@ -43,16 +43,16 @@ class DirectClient:
         self._url = httpx2.URL(self._base)
         self._prefix = self._url.raw_path.decode("ascii").rstrip("/")
         self._head = head_of(self._url, self._without_body)
-        self._reads = self._http.reads_from(self._url)
+        self._pool = self._http.pool_of(self._url)
         self._cookies: tuple[bytes, float] | None = None
 
     async def get(self, path: str, timeout: httpx2.Timeout) -> object:
         """The JSON of a response. Other content raises ValueError."""
-        if self._reads is None:
+        if self._pool is None:
             request = self._request("GET", path, timeout)
             response, body = await self._sent(request, self._http.read)
         else:
-            lean, body = await self._get(self._reads, path, timeout)
+            lean, body = await self._get(self._pool, path, timeout)
             if lean.status == HTTPStatus.OK and not lean.header(b"set-cookie"):
                 return json.loads(body)
             request = self._request("GET", path, timeout)
@@ -64,12 +64,12 @@ class DirectClient:
         return json.loads(self._checked(request, response, body))
 
     async def _get(
-        self, reads: Reads, path: str, timeout: httpx2.Timeout
+        self, pool: Pool, path: str, timeout: httpx2.Timeout
     ) -> tuple[LeanResponse, bytes]:
         line = f"GET {self._prefix}{path} HTTP/1.1\r\n".encode("ascii")
         head = line + self._head + self._cookie_header() + b"\r\n"
         with _sdk_errors(self._url):
-            response = await self._http.read_lean(reads, head, path, timeout)
+            response = await self._http.read_lean(pool, head, path, timeout)
             return response, body_of(response)
 
     def _cookie_header(self) -> bytes:

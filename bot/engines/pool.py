@@ -1,5 +1,7 @@
-"""GET requests on connections of our own: thousands of runs are polled, and the layers of an HTTP
-client cost several times as much as the request itself.
+"""Connections of our own to the AI server, for polls and streams.
+
+Thousands of runs are polled, and streams send an event for each token: the layers of an HTTP client
+cost several times as much as the requests and events themselves.
 """
 
 import asyncio
@@ -14,11 +16,31 @@ from bot.engines.connection import Connection, Dropped, Response
 from bot.engines.transport import JSON_TOKENS, WINDOWS, TooLarge, count_tokens
 
 
-class Reads:
+class Pools:
+    """The pools of all servers of a client."""
+
+    def __init__(self, context: ssl.SSLContext, kept: float) -> None:
+        self._context = context
+        self._kept = kept
+        self._pools: dict[tuple[str, str, int | None], Pool] = {}
+
+    def of(self, url: httpx2.URL) -> "Pool":
+        """The pool of the server of a URL."""
+        key = (url.scheme, url.host, url.port)
+        if key not in self._pools:
+            self._pools[key] = Pool(url, self._context, self._kept)
+        return self._pools[key]
+
+    def close(self) -> None:
+        """Close all connections."""
+        for pool in self._pools.values():
+            pool.close()
+
+
+class Pool:
     """Connections to one server, kept for `kept` seconds after each request.
 
-    Raises the errors of httpx2. A request is repeated once if the server had closed the connection
-    before it came.
+    Raises the errors of httpx2. Times are in seconds: to `connect`, of `silence`, for the `whole`.
     """
 
     def __init__(self, url: httpx2.URL, context: ssl.SSLContext, kept: float) -> None:
@@ -32,8 +54,8 @@ class Reads:
     async def get(
         self, head: bytes, *, connect: float | None, silence: float | None, whole: float | None
     ) -> Response:
-        """The response to a request. The times are in seconds: to connect, without a byte, and for
-        all of it.
+        """The response to a GET request. It is repeated once if the server had closed the
+        connection before it came.
         """
         if (known := self._take()) is not None:
             with suppress(Dropped):
@@ -47,6 +69,23 @@ class Reads:
         self, connection: Connection, head: bytes, silence: float | None, whole: float | None
     ) -> Response:
         response = await connection.send(head, silence, whole)
+        self.release(connection)
+        return response
+
+    async def open(
+        self, request: bytes, *, connect: float | None, silence: float | None
+    ) -> tuple[Connection, Response]:
+        """Send a request once. The body is to be read from the connection, which is to be
+        released.
+        """
+        connection = self._take() or await self._connect(connect)
+        try:
+            return connection, await connection.open(request, silence)
+        except Dropped as error:  # the server may have read the request
+            raise httpx2.ReadError("the server closed the connection") from error
+
+    def release(self, connection: Connection) -> None:
+        """Keep a connection for the next request, if it can be used again."""
         if connection.is_reusable:
             loop = asyncio.get_running_loop()
             self._idle.append((connection, loop.time()))
@@ -54,7 +93,6 @@ class Reads:
                 self._sweep = loop.call_later(self._kept, self._close_idle)
         else:
             connection.close()
-        return response
 
     def _take(self) -> Connection | None:
         """The connection that was used last, if it can be used again."""
@@ -105,7 +143,8 @@ class Reads:
 
 def head_of(url: httpx2.URL, headers: httpx2.Headers) -> bytes:
     """The lines of a request below the first one, without the blank line that ends them."""
-    named = [(b"Host", url.netloc), *((name.lower(), value) for name, value in headers.raw)]
+    given = ((name.lower(), value) for name, value in headers.raw)
+    named = [(b"Host", url.netloc), *(each for each in given if each[0] != b"host")]
     return b"".join(name + b": " + value + b"\r\n" for name, value in named)
 
 

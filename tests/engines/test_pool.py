@@ -1,4 +1,4 @@
-"""GET requests on our own connections, against servers that write each byte themselves."""
+"""Our own connections, against servers that write each byte themselves."""
 
 import asyncio
 import ssl
@@ -9,7 +9,8 @@ import httpx2
 import pytest
 
 from bot.engines.api import Api
-from bot.engines.reads import Reads
+from bot.engines.connection import Connection
+from bot.engines.pool import Pool
 from bot.errors import BotError, DependencyDown, RunFailed
 from bot.timing import EngineTiming
 from tests.engines.test_client import open_server
@@ -161,12 +162,53 @@ async def test_idle_connections_are_closed_in_time() -> None:
     server = Server([HELLO])
     async with open_server(server.speak) as client:
         url = httpx2.URL(str(client.base_url))
-        reads = Reads(url, ssl.create_default_context(), kept=0.05)
+        pool = Pool(url, ssl.create_default_context(), kept=0.05)
         request = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
-        await reads.get(request, connect=1, silence=1, whole=1)
+        await pool.get(request, connect=1, silence=1, whole=1)
         (writer,) = server.open
         async with asyncio.timeout(60):
             await writer.wait_closed()
-        await reads.get(request, connect=1, silence=1, whole=1)
-        reads.close()
+        await pool.get(request, connect=1, silence=1, whole=1)
+        pool.close()
     assert server.connections == 2
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+REQUEST = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def event(name: str) -> bytes:
+    """An event as a chunk of its own."""
+    data = f'data: {{"type": "response.{name}"}}\n\n'.encode()
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+@asynccontextmanager
+async def streaming(server: Server) -> AsyncIterator[Connection]:
+    """A connection whose response has begun."""
+    async with open_server(server.speak) as client:
+        pool = Pool(httpx2.URL(str(client.base_url)), ssl.create_default_context(), kept=1)
+        connection, response = await pool.open(REQUEST, connect=5, silence=5)
+        assert response.status == 200
+        yield connection
+        pool.release(connection)
+        pool.close()
+
+
+async def test_events_that_come_one_by_one_are_read_together() -> None:
+    pieces = [event("delta")] * 300
+    parts = []
+    async with streaming(Server([HEAD, *pieces, b"0\r\n\r\n"])) as connection:
+        while part := await connection.read():
+            parts.append(part)
+    assert b"".join(parts).count(b"response.delta") == 300
+    assert len(parts) < 100
+
+
+async def test_the_end_of_a_run_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.engines.connection.GATHERED", 3600.0)
+    pieces = [event("created"), event("delta"), event("completed")]
+    read = b""
+    async with streaming(Server([HEAD, *pieces])) as connection, asyncio.timeout(10):
+        while b"response.completed" not in read:
+            read += await connection.read()
