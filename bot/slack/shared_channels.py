@@ -6,6 +6,7 @@ and data. https://docs.slack.dev/apis/slack-connect/
 """
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable
@@ -24,6 +25,7 @@ ABSENT_SECONDS = 60.0
 MOST_ABSENT = 10_000
 LOOK_UP_SECONDS = 1.5
 """Slack waits 3 seconds for the acknowledgement."""
+_MENTION = re.compile(r"<@([UW][A-Z0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,10 @@ class SharedChannels:
                     ids |= teams or frozenset()
                 except Retry as error:
                     failures.append(error)
+                mentioned = _mentioned(body) - {named.identity.user_id}
                 for id in sorted(ids - {named.id, named.identity.team_id}):
                     try:
-                        if other := await self._member(id, channel_id, body):
+                        if other := await self._member(id, channel_id, mentioned):
                             found[other.id] = other
                     except (Retry, StoreUnavailable) as error:  # the rest need not wait for it
                         failures.append(error)
@@ -70,28 +73,29 @@ class SharedChannels:
             _warn(channel_id, failure)
         return Sharing(tuple(found.values()), is_complete=not failures)
 
-    async def _member(self, id: str, channel_id: str, body: dict[str, Any]) -> Workspace | None:
+    async def _member(self, id: str, channel_id: str, mentioned: set[str]) -> Workspace | None:
         """The workspace if its bot is in the channel. Raises Retry and StoreUnavailable while that
         is unknown.
 
-        A bot that is mentioned may have been invited since Slack was asked.
+        A bot that is mentioned may have been installed or invited since we looked.
         """
-        workspace = await self._installed(id)
+        workspace = await self._installed(id, now=bool(mentioned))
         if workspace is None:
             return None
         channels = workspace.channels
         is_in = await _unless_refused(workspace, channels.is_in(channel_id))
-        if is_in is False and workspace.identity.user_id in _text_of(body):
+        if is_in is False and workspace.identity.user_id in mentioned:
             is_in = await _unless_refused(workspace, channels.is_in(channel_id, now=True))
         return workspace if is_in else None
 
-    async def _installed(self, id: str) -> Workspace | None:
-        now = time.monotonic()
-        if now < self._absent.get(id, 0.0):
+    async def _installed(self, id: str, *, now: bool) -> Workspace | None:
+        """A workspace with the bot; with `now` not from the cache, if it had none there."""
+        time_now = time.monotonic()
+        if not now and time_now < self._absent.get(id, 0.0):
             return None
         workspace = await self._workspaces.find(id)
         if workspace is None:
-            self._absent[id] = now + ABSENT_SECONDS
+            self._absent[id] = time_now + ABSENT_SECONDS
             if len(self._absent) > MOST_ABSENT:
                 self._absent.popitem(last=False)
         return workspace
@@ -139,9 +143,10 @@ def _channel_of(body: dict[str, Any]) -> str:
     return channel if isinstance(channel, str) else ""
 
 
-def _text_of(body: dict[str, Any]) -> str:
+def _mentioned(body: dict[str, Any]) -> set[str]:
+    """The people and bots that a message mentions."""
     text = body["event"].get("text")
-    return text if isinstance(text, str) else ""
+    return set(_MENTION.findall(text)) if isinstance(text, str) else set()
 
 
 def _teams_of(body: dict[str, Any]) -> set[str]:

@@ -148,6 +148,25 @@ async def test_a_bot_that_is_not_in_the_channel_gets_nothing(
     assert len(_answers(deployment, "T2", channel, late)) == 1
 
 
+async def test_a_bot_that_was_just_installed_gets_what_mentions_it(
+    redis_url: str, tmp_path: Path
+) -> None:
+    opening = open_deployment(
+        redis_url, tmp_path, teams=("T1", "T2"), distinct_ids=True, bot_allow_outsiders=True
+    )
+    async with opening as deployment:
+        await deployment.install("T1")
+        channel = deployment.distribution.connect("joint", "T1", "T2")
+        for team in ("T1", "T2"):  # Slack has not noticed yet that T2 has the bot, too
+            where = deployment.slack(team).channel(channel)
+            where.authorization = authorization(deployment.slack("T1").workspace)
+        await _ask(deployment, channel, "T1.alice", f"<@{_bot(deployment, 'T1')}> hi")
+        await deployment.install("T2")
+        root = await _ask(deployment, channel, "T1.alice", f"<@{_bot(deployment, 'T2')}> hi")
+        await _rest(deployment, channel, root)
+        assert _answers(deployment, "T2", channel, root) == ["turn 1: hi"]
+
+
 async def test_while_slack_cannot_say_who_shares_a_channel_it_delivers_again(
     deployment: Deployment, channel: str
 ) -> None:
