@@ -41,7 +41,7 @@ from bot.tools.accounts import open_accounts
 from bot.tools.config import load_tools
 
 if TYPE_CHECKING:
-    from bot.upkeep.sweeper import Swept
+    from bot.upkeep.sweeper import SweptShards
 
 T = TypeVar("T")
 Engines = Callable[[Settings, EngineTiming], AbstractAsyncContextManager[Engine]]
@@ -200,17 +200,21 @@ def _open_audit_log(settings: Settings) -> AbstractContextManager[None]:
     return audit_log.opened(settings.bot_audit_log)
 
 
-async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_engine) -> "Swept":
-    """Sweep all shards now. Raises Retry while another process sweeps."""
+async def sweep(
+    settings: Settings, *, dry_run: bool, engines: Engines = open_engine
+) -> "SweptShards":
+    """Sweep all shards now, except those that another process is sweeping. Raises Retry if it
+    sweeps all of them, and StoreUnavailable, before it begins, if a shard does not answer."""
     from bot.engines.keyed import KeyedEngines
     from bot.upkeep.sweeper import Sweeper, total
 
-    swept = []
+    swept, busy = [], []
     async with (
         open_shards(settings) as shards,
         engines(settings, EngineTiming()) as engine,
         AsyncExitStack() as stack,
     ):
+        await shards.need_all()
         for store in shards:
             keyed = KeyedEngines(
                 engine, engines, settings, EngineTiming(), store.circuits, settings.openai_model
@@ -224,8 +228,13 @@ async def sweep(settings: Settings, *, dry_run: bool, engines: Engines = open_en
                 places=settings.bot_retention_places,
                 uninstall_days=settings.bot_uninstall_days,
             )
-            swept.append(await (sweeper.preview() if dry_run else sweeper.sweep_now()))
-    return total(swept)
+            try:
+                swept.append(await (sweeper.preview() if dry_run else sweeper.sweep_now()))
+            except Retry:
+                busy.append(store.number)
+        if not swept:
+            raise Retry("another process sweeps")
+    return total(swept, busy)
 
 
 def _pinged(shards: Shards) -> Probe:

@@ -51,6 +51,8 @@ class ThrottleTiming:
     longest_pause: float = 120.0
     quota_pause: float = 60.0
     """The pause of all runs after a server reported that our quota is used up."""
+    sharing: float = 1.0
+    """How long a pause may take to reach the other shards."""
     log_again_after: int = 60
 
 

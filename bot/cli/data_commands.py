@@ -32,6 +32,8 @@ def sweep(dry_run: bool) -> None:
         if swept.given_up:
             click.echo(f"{swept.given_up} stay on the AI server: their key has been gone for weeks")
         click.echo(f"{swept.feedback} feedback entries deleted")
+    if swept.busy:
+        click.echo(f"Another process is sweeping the shards {', '.join(map(str, swept.busy))}.")
 
 
 @click.command()

@@ -18,6 +18,7 @@ from bot.slack.source import SlackSource
 from bot.slack.threads import Threads
 from bot.slack.workspaces import Workspace
 from bot.store import Store
+from bot.store.shards import Shards
 from bot.timing import Timing
 from bot.tools.accounts import Accounts
 from bot.tools.toolbox import Toolbox
@@ -34,8 +35,8 @@ class Shared:
     """What the workspaces of one shard share in a worker."""
 
     timing: Timing
-    home: Store
-    """The shard whose token bucket paces the runs of all shards."""
+    shards: Shards
+    """They share the pace of each key of the AI server."""
     engines: KeyedEngines
     dlp: Dlp
     prices: Mapping[str, Price]
@@ -51,7 +52,7 @@ class Shared:
         threads = Threads(client, Names(client, people, channels), workspace.identity)
         limits = Limits(store, settings, self.prices, timing.clock)
         engine, account = self.engines.of(workspace.ai_key)
-        throttle = self._throttle(workspace, store, account)
+        throttle = Throttle(store, settings, timing.throttle, account, self.shards)
         return Services(
             store=store,
             engine=DlpEngine(PacedEngine(engine, throttle), self.dlp),
@@ -79,11 +80,6 @@ class Shared:
             defaults=workspace.defaults,
             url=workspace.identity.url,
         )
-
-    def _throttle(self, workspace: Workspace, store: Store, account: str) -> Throttle:
-        """The limit of the deployment's account is over all shards; a workspace's own is not."""
-        bucket = store if account else self.home
-        return Throttle(store, workspace.settings, self.timing.throttle, account, bucket)
 
     def _replies(self, workspace: Workspace, store: Store) -> Replies:
         settings = workspace.settings

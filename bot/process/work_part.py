@@ -102,7 +102,7 @@ async def open_work(common: Common, store: Store) -> AsyncIterator[WorkPart]:
         keyed = KeyedEngines(engine, common.engines, settings, timing.engine, store.circuits, model)
         stack.push_async_callback(keyed.close)
         shared = Shared(
-            *(timing, common.shards.home, keyed, dlp, common.prices),
+            *(timing, common.shards, keyed, dlp, common.prices),
             *(common.background, common.toolbox, common.accounts),
         )
         most = max(LEAST_BUILT, MOST_BUILT // len(common.shards))

@@ -199,11 +199,13 @@ def make_store(
     audit_days: int = 0,
     keyring: Keyring = Keyring(),
     number: int = 0,
+    shards: int = 1,
 ) -> Store:
-    """The store of some keys. `pulse` is for a worker's heartbeat and its blocking read."""
+    """The store of some keys. `pulse` is for a worker's heartbeat and its blocking read; so many
+    `shards` are on the same server."""
     conversations = Conversations(connection, keys)
     sealed = Sealed(connection, keys, keyring)
-    seen, redelivery = SeenBeats(), Redelivery(connection, keys)
+    seen, redelivery = SeenBeats(), Redelivery(connection, keys, shards)
     inbox = Inbox(connection, pulse, keys, seen=seen, redelivery=redelivery)
     archive, feedback = Archive(connection, keys), FeedbackBook(connection, keys)
     dead = DeadLetters(connection, keys)

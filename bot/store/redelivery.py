@@ -18,6 +18,8 @@ from bot.store.connection import Connection
 from bot.store.keys import Keys
 from bot.telemetry.log import log
 
+LEAST = 100
+"""The least that a shard remembers; otherwise the shards of a server share the room."""
 SELDOM = 10
 """How much less often Redis is asked while there is nothing to redeliver."""
 
@@ -26,13 +28,15 @@ Deliver = Callable[[], Awaitable[object]]
 
 class Redelivery:
     """The messages that this process delivered in the last five minutes, at most 1,000, and as many
-    that were set aside."""
+    that were set aside; less with several shards."""
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, shards: int = 1) -> None:
+        """`shards` are on the same server, and share the room."""
+        most = max(LEAST, REMEMBERED // shards)
         self._connection = connection
         self._keys = keys
-        self._recent: deque[tuple[float, Deliver]] = deque(maxlen=REMEMBERED)
-        self._aside: deque[tuple[float, Deliver]] = deque(maxlen=REMEMBERED)
+        self._recent: deque[tuple[float, Deliver]] = deque(maxlen=most)
+        self._aside: deque[tuple[float, Deliver]] = deque(maxlen=most)
         self._kept = (self._recent, self._aside)
         self._begun = Begun(connection, keys)
         self._delivered = asyncio.Event()

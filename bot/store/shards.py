@@ -207,6 +207,7 @@ def _open_group(
                 audit_days=settings.bot_audit_days,
                 keyring=settings.keyring,
                 number=number,
+                shards=len(numbers),
             )
         )
     return ShardGroup(calls.address, tuple(stores), layout)

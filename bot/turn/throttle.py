@@ -6,8 +6,16 @@ https://developers.openai.com/api/docs/guides/rate-limits
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 
 from bot.engines import Engine, RunRequest
 from bot.engines.wrapper import EngineWrapper
@@ -16,7 +24,7 @@ from bot.media import Attachment
 from bot.models import Conversation, Message, Run, Thread, Update
 from bot.settings import Settings
 from bot.slack.answer.lazy_event import LazyEvent
-from bot.store import Store, Turn
+from bot.store import Pace, Store, Turn
 from bot.telemetry.log import log
 from bot.timing import ThrottleTiming
 
@@ -38,12 +46,12 @@ class Throttle:
         settings: Settings,
         timing: ThrottleTiming = ThrottleTiming(),
         account: str = "",
-        shared: Store | None = None,
+        shards: Iterable[Store] = (),
     ) -> None:
-        """`account` distinguishes keys of the AI server; "" is the deployment's. `shared` is the
-        shard in which the runs of all shards are counted."""
+        """`account` distinguishes keys of the AI server; "" is the deployment's. `shards` are all
+        that may use it: the runs of all are counted in the first one, and a pause holds in each."""
         self._store = store
-        self._shared = store if shared is None else shared
+        self._shards = tuple(shards) or (store,)
         self._timing = timing
         model = settings.openai_assistant_id or settings.openai_model
         engine = f"{settings.bot_engine}@{account}" if account else settings.bot_engine
@@ -78,25 +86,42 @@ class Throttle:
         pace = self._store.pace
         if await pace.resting(self._quota):
             raise RunFailed("failed", "insufficient_quota")
-        is_elsewhere = self._shared is not self._store
-        if (self.is_limited and not is_elsewhere) or await pace.resting(self._runs):
-            await pace.wait(self._runs, thread.key, self._rate, self._burst)
-        if self.is_limited and is_elsewhere:
-            await self._wait_with_others(thread)
+        if self.is_limited or await pace.resting(self._runs):
+            wait = partial(
+                Pace.wait, bucket=self._runs, who=thread.key, rate=self._rate, burst=self._burst
+            )
+            await self._in_shared_bucket(wait)
 
-    async def _wait_with_others(self, thread: Thread) -> None:
-        """Wait for the bucket of all shards. While its shard is down, use this shard's own."""
+    async def _in_shared_bucket(self, act: Callable[[Pace], Awaitable[None]]) -> None:
+        """Use the bucket of all shards; while its shard is down, this shard's own."""
+        shared = self._shards[0]
         try:
-            await self._shared.pace.wait(self._runs, thread.key, self._rate, self._burst)
+            await act(shared.pace)
         except StoreUnavailable as error:
+            if shared is self._store:
+                raise
             log.warning("shared_pace_unavailable", error=str(error)[:100])
-            await self._store.pace.wait(self._runs, thread.key, self._rate, self._burst)
+            await act(self._store.pace)
 
     async def pause(self, error: RateLimited) -> None:
         """Pause all runs for as long as the server asks."""
         seconds = error.after if error.after is not None else self._timing.pause
         seconds = min(seconds, self._timing.longest_pause)
-        await self._store.pace.pause(self._runs, seconds, self._rate, self._burst)
+        if seconds > 0:
+            pause = partial(
+                Pace.pause, bucket=self._runs, seconds=seconds, rate=self._rate, burst=self._burst
+            )
+            await self._in_shared_bucket(pause)
+            await self._rest(self._runs, seconds)
+
+    async def _rest(self, bucket: str, seconds: float) -> None:
+        """Pause in all shards; turns look in their own one only. One that is down is left out."""
+        others = [store for store in self._shards if store is not self._store]
+        await self._store.pace.rest(bucket, seconds)
+        rests = (store.pace.rest(bucket, seconds) for store in others)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timing.sharing):
+                await asyncio.gather(*rests, return_exceptions=True)
 
     async def failed(self, turn: Turn, error: RunFailed) -> None:
         """Log failures that only an admin can fix, once a minute; pause while our quota is used
@@ -105,7 +130,7 @@ class Throttle:
             return
         pace = self._store.pace
         if error.reason == "insufficient_quota" and not await pace.resting(self._quota):
-            await pace.rest(self._quota, self._timing.quota_pause)
+            await self._rest(self._quota, self._timing.quota_pause)
         mark = f"told:{error.reason}:{self._runs}"
         if await self._store.flags.take(mark, turn.id, self._timing.log_again_after):
             log.error("ai_server_refuses", reason=error.reason, detail=error.detail)

@@ -55,14 +55,23 @@ class Swept:
     """A legal hold is on: nothing is archived or deleted."""
 
 
-def total(all_swept: Sequence[Swept]) -> Swept:
-    """The sums over several sweeps; held if one of them was."""
+@dataclass(slots=True)
+class SweptShards(Swept):
+    """The sums over the shards; held if one of them was."""
+
+    busy: tuple[int, ...] = ()
+    """The numbers of those that another process was sweeping."""
+
+
+def total(all_swept: Sequence[Swept], busy: Sequence[int]) -> SweptShards:
+    """The sums over several sweeps."""
     counts = {
         name: sum(getattr(each, name) for each in all_swept)
         for name in Swept.__slots__
         if name != "held"
     }
-    return Swept(**counts, held=any(each.held for each in all_swept))
+    held = any(each.held for each in all_swept)
+    return SweptShards(**counts, held=held, busy=tuple(busy))
 
 
 async def delete_remotely(store: Store, engine: Engine, orphan: Orphan, seconds: float) -> None:

@@ -16,7 +16,7 @@ from bot import app, health
 from bot.app import sweep
 from bot.checks import Finding
 from bot.cli import audit, backup, dead, doctor, feedback, hold, keys, why, workspace_admin
-from bot.errors import ConfigError, StoreUnavailable
+from bot.errors import ConfigError, RateLimited, Retry, RunFailed, StoreUnavailable
 from bot.jobs.report import fetch_rows
 from bot.models import Message, Run, Thread, Usage
 from bot.process.serving import Group
@@ -38,7 +38,7 @@ from bot.store.shards import SLOTS, ShardGroup, Shards, open_shards, shard_of
 from bot.store.usage import day_of
 from bot.store.workspace_settings import WorkspaceSettings
 from bot.timing import StoreTiming, Timing, WorkerTiming
-from bot.turn.throttle import Throttle
+from bot.turn.throttle import Throttle, rate_and_burst
 from bot.worker.active import ActiveThread, ActiveThreads
 from bot.worker.load import Load
 from tests.redis_server import RedisServer, run_server
@@ -223,7 +223,7 @@ async def test_a_corrupt_key_of_a_shard_is_set_aside(urls: str) -> None:
 async def test_the_limit_of_runs_is_over_all_shards(urls: str, servers: list[RedisServer]) -> None:
     given = settings(urls, 3, bot_runs_per_minute=30)
     async with open_shards(given) as shards:
-        throttles = [Throttle(store, given, shared=shards.home) for store in shards]
+        throttles = [Throttle(store, given, shards=shards) for store in shards]
         turns = []
         for store in shards:
             await store.inbox.deliver(message_in("T1"))
@@ -240,6 +240,51 @@ async def test_the_limit_of_runs_is_over_all_shards(urls: str, servers: list[Red
             await throttles[2].wait(turns[2], wanted)
         finally:
             servers[0].start()
+
+
+async def test_a_refusal_for_rate_or_quota_pauses_all_shards_but_other_keys_not(
+    urls: str, servers: list[RedisServer]
+) -> None:
+    given = settings(urls, 3)
+    async with open_shards(given, StoreTiming(call_timeout=0.5)) as shards:
+        throttles = [Throttle(store, given, account="key", shards=shards) for store in shards]
+        others = [Throttle(store, given, shards=shards) for store in shards]
+        await shards.ping()
+
+        async def paused(throttles: list[Throttle]) -> list[tuple[bool, bool]]:
+            """Whether the quota and the runs of each shard are paused."""
+            each = zip(shards, throttles, strict=True)
+            found = [await store.redis.mget(throttle.pauses) for store, throttle in each]
+            return [(quota is not None, runs is not None) for quota, runs in found]
+
+        await throttles[1].pause(RateLimited("busy", after=30))
+        assert await paused(throttles) == [(False, True)] * 3
+        assert await paused(others) == [(False, False)] * 3
+        rate, _ = rate_and_burst(None)
+        bucket = throttles[1]._runs
+        waits = [await shards.home.pace.acquire(bucket, f"turn-{n}", rate) for n in range(2)]
+        assert 0.05 < waits[1] - waits[0] < 0.15, "after it, all shards start runs at one pace"
+        await shards.home.inbox.deliver(message_in("T1"))
+        [entry] = await shards.home.inbox.read_ready("anna", 1, 0)
+        claim = await shards.home.inbox.take(entry, "anna")
+        assert claim is not None
+        turn = shards.home.turns.open(claim)
+        await throttles[0].failed(turn, RunFailed("failed", "insufficient_quota"))
+        assert await paused(throttles) == [(True, True)] * 3
+        with pytest.raises(RunFailed, match="insufficient_quota"):
+            await throttles[2].wait(turn, LazyEvent())
+        servers[0].kill()
+        try:
+            await others[2].pause(RateLimited("busy", after=30))
+        finally:
+            servers[0].start()
+        assert await paused(others) == [(False, False), (False, True), (False, True)]
+
+
+async def test_the_shards_of_a_server_share_the_room_for_redelivery(urls: str) -> None:
+    for number, most in ((3, 1000), (6, 500), (64, 100)):
+        async with opened(urls, number) as shards:
+            assert {store.redelivery._recent.maxlen for store in shards} == {most}
 
 
 def test_workers_of_one_process_share_its_room() -> None:
@@ -483,7 +528,19 @@ async def test_commands_walk_all_shards(urls: str, tmp_path: Path) -> None:
     assert (await sweep(given, dry_run=False)).held
     assert "has ended" in await hold.end(given)
     assert await hold.status(given) == "There is no legal hold."
-    assert (await sweep(given, dry_run=False)).deleted == len(TEAMS)
+    async with open_shards(given) as shards:
+        for store in shards:  # as if a worker swept them
+            assert await store.leases.take("sweep", "worker", 60)
+        with pytest.raises(Retry, match="another process"):
+            await sweep(given, dry_run=False)
+        for store in list(shards)[2:]:
+            await store.leases.give_back("sweep", "worker")
+        swept = await sweep(given, dry_run=False)
+        assert swept.busy == (0, 1)
+        for store in list(shards)[:2]:
+            await store.leases.give_back("sweep", "worker")
+    assert 0 < swept.deleted < len(TEAMS)
+    assert swept.deleted + (await sweep(given, dry_run=False)).deleted == len(TEAMS)
 
 
 async def test_the_overview_has_the_workspaces_of_all_shards(urls: str) -> None:

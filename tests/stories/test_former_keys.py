@@ -10,7 +10,7 @@ from bot.app import sweep
 from bot.engines.keyed import account_of
 from bot.settings.retention import DAY
 from bot.store.archive import Orphan
-from bot.upkeep.sweeper import Swept
+from bot.upkeep.sweeper import SweptShards
 from tests.deployment import Deployment, open_deployment
 from tests.world import PATIENCE, wait_until
 
@@ -58,14 +58,14 @@ async def test_those_of_a_former_key_are_given_up_after_four_weeks_and_reported(
     orphan = await _discard(deployment)
     await store.archive.note_unconfirmed("T1", alice.id, [orphan])
     await store.workspaces.save_ai_key("T1", "")
-    assert await sweep(deployment.settings, dry_run=False) == Swept(kept=1)
+    assert await sweep(deployment.settings, dry_run=False) == SweptShards(kept=1)
     await store.flags.note(f"keyless:{orphan.engine}", "corrupt", 1000)
     await store.archive.postpone(orphan, 0)
     assert (await sweep(deployment.settings, dry_run=False)).kept == 1
     weeks_ago = time.time() - 29 * DAY
     await store.flags.note(f"keyless:{orphan.engine}", f"{weeks_ago:.0f}", 1000)
     await store.archive.postpone(orphan, 0)
-    assert await sweep(deployment.settings, dry_run=False) == Swept(given_up=1)
+    assert await sweep(deployment.settings, dry_run=False) == SweptShards(given_up=1)
     assert await store.redis.zcard(store.keys.orphans) == 0
     slack = deployment.slack("T1")
     await slack.wait_for(lambda: slack.messages(alice.dm()), PATIENCE)
@@ -80,7 +80,7 @@ async def test_a_key_that_cannot_be_read_gives_nothing_up(deployment: Deployment
     await store.redis.hset(store.keys.sealed("ai_key"), "T1", "damaged")
     weeks_ago = time.time() - 29 * DAY
     await store.flags.note(f"keyless:{orphan.engine}", f"{weeks_ago:.0f}", 1000)
-    assert await sweep(deployment.settings, dry_run=False) == Swept(kept=1)
+    assert await sweep(deployment.settings, dry_run=False) == SweptShards(kept=1)
 
 
 async def test_a_removed_workspace_keeps_its_key_until_its_conversations_are_deleted(
