@@ -36,7 +36,7 @@ OF_A_THREAD = frozenset(
 OF_THE_MOMENT = frozenset(
     {
         *("ready", "later", "interrupts", "workers", "sockets", "lease", "doctor", "recover"),
-        *("pace", "places", "rest", "requests", "epoch", "roster", "shards"),
+        *("pace", "places", "rest", "requests", "epoch", "roster", "shards", "begun"),
     }
 )
 """Families that are not read: they are rebuilt, or mean nothing after a restore."""
