@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated
 
 import aiohttp
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from bot.errors import DependencyDown
 from bot.settings import Settings
@@ -22,7 +22,15 @@ LARGEST_ANSWER = 1_000_000
 UNNAMED = "something that your organization does not allow"
 Guard = Callable[[str], AbstractAsyncContextManager[None]]
 """Makes a call of a dependency, see `bot.store.Circuits.guard`."""
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+LONGEST_REASON = 200
+
+
+def _shown(reason: object) -> object:
+    """A reason on one line, cut; None is none."""
+    return " ".join(reason.split())[:LONGEST_REASON] if isinstance(reason, str) else reason or ""
+
+
+Reason = Annotated[str, BeforeValidator(_shown)]
 
 
 class Refused(BaseModel):
@@ -60,10 +68,20 @@ class Service:
             ) as response:
                 if response.status != 200:
                     raise DependencyDown(f"status {response.status}", certain=True)
-                answer = await response.content.read(LARGEST_ANSWER + 1)
+                answer = await _read(response)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise DependencyDown(type(error).__name__, certain=True) from None
         return read_judgement(answer, len(texts))
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The whole answer, which may arrive in pieces. Raises DependencyDown if it is too large."""
+    answer = bytearray()
+    async for piece in response.content.iter_any():
+        answer += piece
+        if len(answer) > LARGEST_ANSWER:
+            raise DependencyDown("answer too large", certain=True)
+    return bytes(answer)
 
 
 def read_judgement(answer: bytes, count: int) -> list[str]:
@@ -74,7 +92,7 @@ def read_judgement(answer: bytes, count: int) -> list[str]:
         raise DependencyDown("malformed answer", certain=True) from None
     if any(each.index >= count for each in refused):
         raise DependencyDown("malformed answer", certain=True)
-    reasons = {each.index: " ".join(each.reason.split()) or UNNAMED for each in refused}
+    reasons = {each.index: each.reason or UNNAMED for each in refused}
     return [reasons.get(index, "") for index in range(count)]
 
 

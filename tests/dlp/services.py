@@ -18,22 +18,33 @@ class FakeService:
     status: int = 200
     body: Any = None
     delay: float = 0
+    pieces: int = 1
+    """The body arrives in so many."""
     asked: list[list[str]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         texts = (await request.json())["texts"]
         self.asked.append(texts)
         self.tokens.append(request.headers.get("Authorization", ""))
         await asyncio.sleep(self.delay)
         if self.body is not None:
-            return web.Response(body=self.body, status=self.status)
+            return await self._in_pieces(request)
         refused = [
             {"index": index, "reason": f"the word\n{self.word}"}
             for index, text in enumerate(texts)
             if self.word in text
         ]
         return web.json_response({"refused": refused}, status=self.status)
+
+    async def _in_pieces(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=self.status)
+        await response.prepare(request)
+        size = len(self.body) // self.pieces + 1
+        for start in range(0, len(self.body), size):
+            await response.write(self.body[start : start + size])
+            await asyncio.sleep(0.01)
+        return response
 
 
 @asynccontextmanager

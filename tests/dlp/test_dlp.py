@@ -144,10 +144,21 @@ async def test_a_service_that_does_not_answer_lets_nothing_through(service: Fake
             await dlp.find(["fine"])
 
 
-async def test_a_refusal_without_a_reason_is_a_refusal(service: FakeService) -> None:
-    service.body = b'{"refused": [{"index": 0}]}'
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("", UNNAMED),
+        (', "reason": null', UNNAMED),
+        (', "reason": " \\n "', UNNAMED),
+        (f', "reason": "{"x" * 5000}"', "x" * 200),
+    ],
+)
+async def test_a_refusal_needs_no_good_reason(
+    service: FakeService, reason: str, shown: str
+) -> None:
+    service.body, service.pieces = f'{{"refused": [{{"index": 0{reason}}}]}}'.encode(), 3
     async with open_dlp(settings(bot_dlp_url=service.url), lambda _: nullcontext()) as dlp:
-        assert await dlp.find(["fine"]) == [UNNAMED]
+        assert await dlp.find(["fine"]) == [shown]
 
 
 async def test_what_a_rule_refuses_does_not_leave_for_the_service(service: FakeService) -> None:
