@@ -14,7 +14,7 @@ from bot.engines.events import EventStream, Json
 from bot.engines.functions import tool_fields, without_allowed_tools
 from bot.errors import RunFailed
 from bot.media import Attachment
-from bot.models import Message
+from bot.models import Conversation, Message
 from bot.settings import Settings
 from bot.telemetry.log import log
 
@@ -131,20 +131,32 @@ def _refused_field(error: RunFailed, body: Json, refused: set[str]) -> str | Non
 
 def response_body(request: RunRequest, settings: Settings) -> Json:
     """The body of every request to a Responses server; the caller adds the input."""
-    conversation, options = request.conversation, request.options
+    conversation, options, tools = request.conversation, request.options, tool_fields(request)
     return {
         "model": options.model or settings.openai_model,
         "instructions": options.instructions or settings.bot_instructions,
         "truncation": "auto",
-        "prompt_cache_key": conversation.id[-64:],
+        "prompt_cache_key": cache_key(conversation, has_tools=bool(tools)),
         "safety_identifier": safety_identifier(request),
         "metadata": {
             "turn": request.turn_id,
             "slack_thread": conversation.thread.key,
             "slack_ts": request.messages[-1].ts if request.messages else "",
         },
-        **tool_fields(request),
+        **tools,
     }
+
+
+def cache_key(conversation: Conversation, *, has_tools: bool) -> str:
+    """What the server routes requests by, so that it finds the beginning of a prompt in its cache.
+
+    Without tools that is the conversation. Tools are a long beginning that all threads of a channel
+    have in common, with the channel's instructions: a new thread finds it cached.
+    """
+    if not has_tools:
+        return conversation.id[-64:]
+    thread = conversation.thread
+    return hashlib.sha256(f"{thread.team_id}:{thread.channel_id}".encode()).hexdigest()
 
 
 def safety_identifier(request: RunRequest) -> str:

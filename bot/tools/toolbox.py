@@ -110,6 +110,8 @@ class Toolbox:
                 *(tool for _, tools in offered for tool in tools if not tool.server_side),
             ]
         )
+        # People's own tools come last: the beginning of the list is the same for all.
+        named = dict(sorted(named.items(), key=lambda item: self.is_personal(item[1])))
         if len(named) > MOST_FUNCTIONS:
             named = _fitting(named, serving)
         functions = {key: tool for key, tool in named.items() if _is_here(tool, serving)}

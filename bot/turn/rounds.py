@@ -167,7 +167,7 @@ def _asked(run: Run, update: Update) -> Asked:
 
 
 def functions_of(offer: Offer) -> tuple[FunctionSpec, ...]:
-    """The functions of all channels for the model, sorted by name."""
+    """The functions of all channels for the model, in the order of the offer."""
     return tuple(
         FunctionSpec(name, tool.description, tool.parameters) for name, tool in offer.listed.items()
     )

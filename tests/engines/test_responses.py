@@ -1,11 +1,13 @@
 """The responses engine: its requests, and every way in which a response can end."""
 
+import json
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from bot.calls import FunctionSpec
 from bot.engines import RunRequest
 from bot.errors import ConversationGone, DependencyDown, Retry, RunFailed
 from bot.models import Citation, Record, RunOptions, Step, Usage
@@ -93,6 +95,29 @@ async def test_a_turn_is_one_background_response(fake: FakeOpenAI) -> None:
     }
     assert "U9" not in body["safety_identifier"]
     assert "temperature" not in body
+
+
+async def test_threads_of_a_channel_find_its_tools_in_the_cache(fake: FakeOpenAI) -> None:
+    clock = FunctionSpec("clock", "The time.", {"type": "object", "properties": {}})
+    elsewhere = replace(THREAD, channel_id="C2")
+    threads = (THREAD, replace(THREAD, thread_ts="1800000000.000100"), elsewhere)
+    async with open_responses_on(fake) as engine:
+        for thread, withheld in zip(threads, ((), (), ("clock",)), strict=True):
+            conversation = replace(await begin(engine), thread=thread)
+            request = RunRequest(
+                conversation,
+                [said("hi")],
+                OPTIONS,
+                thread.key,
+                functions=(clock, replace(clock, name="d")),
+                withheld=frozenset(withheld),
+            )
+            await engine.start(request)
+    one, two, other = bodies(fake, "/responses")
+    assert one["prompt_cache_key"] == two["prompt_cache_key"] != other["prompt_cache_key"]
+    assert len(one["prompt_cache_key"]) <= 64
+    assert json.dumps(one["tools"]) == json.dumps(other["tools"])
+    assert "tool_choice" in other
 
 
 async def test_model_and_instructions_default_to_the_deployments(fake: FakeOpenAI) -> None:
