@@ -27,6 +27,18 @@ def instructions() -> list[tuple[str, str]]:
     return [tuple(line.split(None, 1)) for line in joined.splitlines()]  # type: ignore[misc]
 
 
+def stage(name: str) -> list[tuple[str, str]]:
+    """The instructions of a stage; "": of the last one, which has no name."""
+    found: list[tuple[str, str]] = []
+    is_in = False
+    for word, value in instructions():
+        if word == "FROM":
+            is_in = value.partition(" AS ")[2] == name
+        elif is_in:
+            found.append((word, value))
+    return found
+
+
 def values(word: str) -> list[str]:
     return [value for name, value in instructions() if name == word]
 
@@ -38,14 +50,16 @@ def compose() -> dict[str, Any]:
 
 def test_the_image_is_built_with_the_versions_of_the_project() -> None:
     python = (ROOT / ".python-version").read_text().strip()
-    assert [image.split()[0] for image in values("FROM")] == [f"python:{python}-slim"] * 2
+    stages = {name.partition(" AS ")[2] for name in values("FROM")}
+    bases = {image.split()[0] for image in values("FROM")} - stages
+    assert bases == {f"python:{python}-slim"}
     version = re.search(r'UV_VERSION = "([\d.]+)"', (ROOT / "dev.py").read_text())
     assert version is not None
     assert f"--from=ghcr.io/astral-sh/uv:{version[1]} " in values("COPY")[0]
 
 
 def test_the_image_runs_without_rights_and_gets_sigterm() -> None:
-    final = instructions()[[name for name, _ in instructions()].index("FROM", 1) :]
+    final = stage("base") + stage("")
     users = [value for name, value in final if name == "USER"]
     assert users == ["10001:10001"], "by number, which Kubernetes can check"
     created = " ".join(value for name, value in final if name == "RUN")
@@ -55,8 +69,18 @@ def test_the_image_runs_without_rights_and_gets_sigterm() -> None:
     assert [value for value in copied if "--chown" in value] == [], "code belongs to root"
     assert values("STOPSIGNAL") == ["SIGTERM"]
     assert values("ENTRYPOINT") == ['["bot"]'], "without a shell between, which would keep SIGTERM"
-    assert values("CMD") == ['["run"]']
+    assert [value for name, value in final if name == "CMD"] == ['["run"]']
     assert '"bot.cli.probe"' in values("HEALTHCHECK")[0]
+
+
+def test_the_image_of_bot_try_has_its_packages_and_no_port_of_a_deployment() -> None:
+    own = stage("try")
+    assert [value for name, value in own if name == "CMD"] == ['["try"]']
+    assert [name for name, _ in own if name in ("ENV", "EXPOSE", "HEALTHCHECK")] == []
+    [built] = [value for name, value in stage("build-try") if name == "RUN"]
+    assert "--extra try" in built
+    assert "--extra" not in " ".join(value for name, value in stage("build") if name == "RUN")
+    assert "docker build --target try" in (ROOT / "docs/how-to/containers.md").read_text()
 
 
 def test_the_image_sets_variables_that_exist() -> None:
@@ -74,13 +98,14 @@ def test_what_the_image_copies_is_there_and_is_sent_to_the_builder() -> None:
         if "--from" not in line:
             for name in line.split()[:-1]:
                 assert (ROOT / name).exists()
-                assert any(fnmatch(name, pattern) for pattern in sent), name
+                paths = {name, name.partition("/")[0]}
+                assert any(fnmatch(path, pattern) for path in paths for pattern in sent), name
 
 
 @pytest.mark.timeout(400)
 async def test_the_steps_of_the_image_build_a_bot_that_runs(tmp_path: Path, redis_url: str) -> None:
     venv = tmp_path / ".venv"
-    for word, line in instructions():
+    for word, line in stage("build"):
         if word == "COPY" and "--from" not in line:
             copy_files(tmp_path, line.split()[:-1])
         elif word == "RUN" and "uv sync" in line:
