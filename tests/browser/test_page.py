@@ -119,6 +119,8 @@ async def test_messages_are_edited_and_deleted_by_their_author(
     await page.locator(".channel .composer textarea").press("ArrowUp")
     editor = page.get_by_role("textbox", name="Edit message")
     await expect(editor).to_have_value("a frist try")
+    of_message = page.locator(".message").filter(has=editor)
+    await expect(of_message.get_by_role("group", name="Message actions")).to_be_hidden()
     await editor.fill("a first try")
     await editor.press("Enter")
     await expect(in_channel(page, "a first try")).to_contain_text("(edited)")

@@ -1,7 +1,7 @@
 // Completion of mentions and slash commands, as a listbox above the box.
 
 import { h, keyed } from "./dom.js";
-import { here, people, userName, world } from "./state.js";
+import { here, people, roleOf, userName, world } from "./state.js";
 
 const BROADCASTS = [["<!here>", "here", "Notify who is here"], ["<!channel>", "channel", "Notify everyone in the channel"]];
 let count = 0;
@@ -92,9 +92,16 @@ export class Completion {
 
 function mentions(typed) {
   const users = [world.bot, ...people().filter((user) => user.id !== here.speaker)];
-  const names = users.map((user) => ({ label: `@${user.name}`, insert: `@${user.name} `, hint: user.id === world.bot.id ? "the app" : userName(user.id) }));
+  const names = users.map((user) => ({ label: `@${user.name}`, insert: `@${user.name} `, hint: describe(user) }));
   const broad = BROADCASTS.map(([insert, name, hint]) => ({ label: `@${name}`, insert: `${insert} `, hint }));
   return [...names, ...broad].filter((item) => item.label.slice(1).toLowerCase().startsWith(typed.toLowerCase()));
+}
+
+// What the name alone does not say.
+function describe(user) {
+  if (user.id === world.bot.id) return "the app";
+  const name = userName(user.id);
+  return [name === user.name ? "" : name, roleOf(user)].filter(Boolean).join(" · ");
 }
 
 function commands(typed) {

@@ -66,7 +66,7 @@ function article(view) {
       view.editing ? editor(view) : body(view),
       reactions(view),
       inThread ? null : replyBar(view)),
-    message.is_ephemeral || message.subtype === "tombstone" ? null : toolbar(view));
+    message.is_ephemeral || message.subtype === "tombstone" || view.editing ? null : toolbar(view));
 }
 
 export function avatar(id) {

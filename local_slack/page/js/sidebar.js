@@ -6,7 +6,7 @@ import { h, icon, iconButton, keyed } from "./dom.js";
 import { openItems } from "./menu.js";
 import { askForPerson, openWorkspaces } from "./more.js";
 import { awaitApp, goChannel, speakAs, togglePanel } from "./places.js";
-import { channelName, here, isAppDm, myChannels, people, userName, world } from "./state.js";
+import { channelName, here, isAppDm, myChannels, people, roleOf, userName, world } from "./state.js";
 import { switchTheme } from "./theme.js";
 import { countUnread } from "./unread.js";
 
@@ -106,9 +106,6 @@ export class Sidebar {
     ]));
   }
 }
-
-const roleOf = (user) =>
-  user.is_admin ? "admin" : user.is_restricted ? "guest" : user.team_id !== world.team.id ? "other workspace" : "";
 
 // The first visit opens the direct message; until then the pane is empty, so that nothing typed or
 // pressed meanwhile goes to the channel before it.

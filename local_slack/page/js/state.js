@@ -133,6 +133,9 @@ export function userName(id) {
   return world.users.get(id)?.profile.real_name ?? id;
 }
 
+export const roleOf = (user) =>
+  user.is_admin ? "admin" : user.is_restricted ? "guest" : user.team_id !== world.team.id ? "other workspace" : "";
+
 // Lists are cached between two changes. They are shared, so they must not be modified.
 const lists = new Map();
 
