@@ -18,6 +18,7 @@ EDIT = "Edit"
 RESET = "Reset"
 DIRECT_MESSAGE = "direct message"
 NO_TEXT = "(no text)"
+NOT_ANSWERED = "(no answer yet)"
 
 
 def date(epoch: float, otherwise: str) -> str:

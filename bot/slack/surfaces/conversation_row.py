@@ -55,6 +55,8 @@ def permalink(url: str, conversation: Conversation) -> str:
 
 
 def _title(records: Sequence[Record]) -> str:
+    if not records:  # its first turn goes on, or waits for an approval
+        return texts.NOT_ANSWERED
     from bot.slack.markdown.plain import plain  # large, and not needed for messages
 
     asked = (record.text for record in records if record.role == "user")
