@@ -15,6 +15,7 @@ NOTE = "note with a long text"
 BOOKING = "book a room"
 TASKS = "an answer with task cards"
 ENDLESS = "an endless answer"
+IS_ON_SCREEN = "(element) => element.getBoundingClientRect().left >= 0"
 
 
 async def _more(page: Page, message: Locator, button: str = "More actions") -> Locator:
@@ -31,11 +32,12 @@ async def _thread(page: Page, text: str) -> Locator:
 
 
 async def _show_sidebar(page: Page) -> None:
-    """On a narrow screen it is behind a button."""
+    """On a narrow screen it is behind a button, which it covers once it is shown."""
     button = page.get_by_role("button", name="Show channels and people")
-    if await button.is_visible():
+    sidebar = page.locator(".sidebar")
+    if await button.is_visible() and not await sidebar.evaluate(IS_ON_SCREEN):
         await button.click()
-        await expect(page.locator(".sidebar")).to_be_in_viewport(ratio=1)
+        await expect(sidebar).to_be_in_viewport(ratio=1)
 
 
 async def own_message_menu(page: Page) -> Locator:
@@ -263,15 +265,22 @@ async def consent(page: Page) -> Locator:
 
 
 POPUPS: tuple[Opener, ...] = (
-    *(own_message_menu, other_message_menu, reactions, message_editor, toast),
-    *(completed_names, completed_commands, hint_about_mentions, welcome),
-    *(sidebar, group_menu, search, nothing_found, keys, faults, thread, steps),
+    *(own_message_menu, other_message_menu, reactions, group_menu, workspace_menu),
+    *(search, nothing_found, keys, new_workspace, new_person),
+    *(completed_names, completed_commands, message_editor, toast),
+    *(hint_about_mentions, welcome, sidebar, faults, thread, steps),
     *(approval_card, denial, arguments, tool_form, form_with_an_error, task_cards),
     *(feedback_form, home, channel_settings, workspace_settings),
     *(help_text, offered_resets, own_usage, chart, dare),
-    *(workspace_menu, new_workspace, new_person, audit, consent),
+    *(audit, consent),
 )
 CLOSED_BY_A_RESIZE = {
     *(own_message_menu, other_message_menu, reactions, group_menu, workspace_menu),
     *(completed_names, completed_commands, sidebar, toast),
 }
+CLOSED_BY_ESCAPE = {
+    *(own_message_menu, other_message_menu, reactions, group_menu, workspace_menu),
+    *(completed_names, completed_commands, search, nothing_found, keys),
+    *(new_workspace, new_person),
+}
+"""After Escape the page is as it was before."""
