@@ -148,6 +148,8 @@ class EngineTiming:
     """The pause before retrying a conversation that the server has locked."""
     silence: float = 30.0
     """A stream without an event for this long counts as broken."""
+    quiet: float = 5.0
+    """A stream without an event for this long may lose its place to that of a new run."""
     lost_after: float = 30.0
     """A run without progress for this long is given up if its server has failed since it began."""
     unclaimed: float = 60.0
@@ -161,7 +163,7 @@ class EngineTiming:
     rerun_pause: float = 2.0
     """The pause before a failed run is repeated; it doubles with the next one."""
     poll_first: float = 1.0
-    poll_longest: float = 10.0
+    poll_longest: float = 20.0
     error_first: float = 1.0
     """The pause after the first failed poll in a row."""
 

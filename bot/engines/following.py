@@ -96,8 +96,8 @@ class Following:
                             break
             except Retry:
                 self.watch.doubt()
-            live = None
-            if draft.ended or self.watch.is_lost:
+            is_displaced, live = live.is_displaced, None
+            if draft.ended or self.watch.is_lost or is_displaced:
                 return
             was_silent = time.monotonic() - opened >= silence
             if not was_silent:

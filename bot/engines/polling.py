@@ -27,7 +27,7 @@ def cadence(
     *,
     first: float = 1.0,
     growth: float = 0.15,
-    longest: float = 10.0,
+    longest: float = 20.0,
     jitter: float = 0.15,
 ) -> Iterator[float]:
     """Seconds between two polls, without end: `growth` of the run's age, at least `first`.

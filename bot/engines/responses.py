@@ -207,6 +207,7 @@ class ResponsesEngine(SentWithRun):
         draft = await self._read_first(live)
         self._streams.keep(draft.id, live, draft)
         if self._requests.in_foreground:
+            live.is_vital = True
             self._foreground.add(live, draft)
         return Run(draft.id, conversation.id, started_at, draft.status)
 
@@ -225,17 +226,17 @@ class ResponsesEngine(SentWithRun):
         return draft
 
     @contextmanager
-    def _room(self) -> Iterator[bool]:
+    def _room(self, *, displacing: bool = True) -> Iterator[bool]:
         """Whether to stream: wanted, understood, and not too many already."""
         if not self._settings.bot_streaming or self._requests.refuses("stream"):
             yield False
             return
-        with self._streams.room() as room:
+        with self._streams.room(displacing=displacing) as room:
             yield room
 
     async def _reopen(self, run: Run, draft: Draft) -> LiveStream | None:
         """A stream of the events after those seen; None if none is available."""
-        with self._room() as room:
+        with self._room(displacing=False) as room:
             if not room:
                 return None
             try:

@@ -26,17 +26,39 @@ class LiveStream:
         self._closed = closed
         self._reader: asyncio.Task[Any] | None = None
         self._stopped = False
+        self._heard = time.monotonic()
         self.is_closed = False
+        self.is_vital = False
+        """Whether the run ends with its stream."""
+        self.is_displaced = False
+        """Whether another run has taken its place: this one is polled from now on."""
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         self._reader = asyncio.current_task()
         try:
             with vendor_errors(missing="run"):
                 async for event in self._stream:
+                    self._heard = time.monotonic()
                     yield event
         except asyncio.CancelledError:
             if not self._stopped:
                 raise
+
+    @property
+    def silence(self) -> float:
+        """Seconds since its last event."""
+        return time.monotonic() - self._heard
+
+    @property
+    def can_be_displaced(self) -> bool:
+        """Whether a task reads it that can poll instead."""
+        return self._reader is not None and not (self._stopped or self.is_vital)
+
+    def displace(self) -> None:
+        """End it for another run."""
+        self.is_displaced = True
+        self._closed(self)
+        self.stop()
 
     def stop(self) -> None:
         """End the iteration of another task as if the server had ended the stream."""
@@ -66,6 +88,9 @@ class LiveStream:
 class LiveStreams(Generic[D]):
     """The streams of this process, at most `limit`; `D` is the draft that a stream is read into.
 
+    A new run takes the place of a silent one: models that think for long send no events, and polls
+    find their end as well.
+
     `start` opens a stream and `keep`s it under the run's id, `follow` `take`s it. A stream that is
     not taken in time, because another process has the run, is closed.
     """
@@ -78,9 +103,11 @@ class LiveStreams(Generic[D]):
         self._kept: dict[str, tuple[LiveStream, D, asyncio.Task[None]]] = {}
 
     @contextmanager
-    def room(self) -> Iterator[bool]:
+    def room(self, *, displacing: bool = True) -> Iterator[bool]:
         """Whether there is room for a stream; if so it is reserved until the block has ended."""
-        if len(self.open) + self._promised >= self._limit:
+        if displacing and self._is_full:
+            self._displace()
+        if self._is_full:
             yield False
             return
         self._promised += 1
@@ -88,6 +115,17 @@ class LiveStreams(Generic[D]):
             yield True
         finally:
             self._promised -= 1
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.open) + self._promised >= self._limit
+
+    def _displace(self) -> None:
+        """End the stream that has been silent for the longest time, if it is long enough."""
+        others = (live for live in self.open if live.can_be_displaced)
+        silent = max(others, key=lambda live: live.silence, default=None)
+        if silent is not None and silent.silence >= self._timing.quiet:
+            silent.displace()
 
     def add(self, stream: EventStream) -> LiveStream:
         live = LiveStream(stream, self.open.discard)

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -161,6 +161,45 @@ async def test_streams_beyond_the_limit_are_polled(fake: FakeOpenAI) -> None:
     streamed = [r.body.get("stream") for r in fake.requests if r.path == "/responses"]
     assert len(streamed) == 2
     assert set(streamed) == {True, None}
+
+
+@pytest.mark.parametrize("opened", [open_responses_on, open_assistants_on])
+async def test_a_new_run_takes_the_place_of_a_silent_stream(
+    fake: FakeOpenAI, opened: Callable[..., AbstractAsyncContextManager[Any]]
+) -> None:
+    async with opened(fake, replace(FAST, quiet=0.0)) as engine:
+        streams = getattr(engine, "native", engine)._streams
+        streams._limit = 1
+        one, two = await begin(engine), await begin(engine)
+        fake.answer = held(TEXT, after=2)
+        silent = await start(engine, one, said("hello"))
+        reading = asyncio.create_task(last_update(engine, silent, one))
+        await wait_until(lambda: any(live.can_be_displaced for live in streams.open))
+        fake.answer = slow(TEXT, 0.05)
+        new = await start(engine, two, said("hello"))
+        assert (await last_update(engine, new, two)).text == TEXT
+        assert len(streams.open) == 0
+        fake.finish()
+        assert (await reading).text == TEXT  # by polls, once
+    runs = [r for r in fake.requests if r.path.endswith(("/responses", "/runs"))]
+    assert [r.body.get("stream") for r in runs] == [True, True]
+
+
+async def test_a_run_that_ends_with_its_stream_keeps_its_place(fake: FakeOpenAI) -> None:
+    fake.answer = held(TEXT)
+    async with open_responses_on(fake, replace(FAST, quiet=0.0)) as engine:
+        streams = engine.native._streams
+        streams._limit = 1
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"))
+        (live,) = streams.open
+        live.is_vital = True
+        reading = asyncio.create_task(last_update(engine, run, conversation))
+        await wait_until(lambda: live._reader is not None)
+        with streams.room() as room:
+            assert not room
+        fake.finish()
+        assert (await reading).text == TEXT
 
 
 @pytest.mark.parametrize("leaves", ["cancelled", "failing"])
