@@ -184,6 +184,14 @@ def test_a_lone_surrogate_becomes_a_replacement_character() -> None:
         ("<table>\n<tr><td>a\n</tr>\nSo\n</table>", "So\n\n| a |\n| --- |\n"),
         ("<ul>\n<li>List<String> or `<br>`\n</ul>", "- List&lt;String&gt; or `<br>`\n"),
         (
+            "<table><tr><td>a</td>\n<td>\n\n  ```py\n  b\n    c\n  ```\n</td></tr>\n</table>\nx",
+            "a\n\n```py\nb\n  c\n```\n\nx",
+        ),
+        (
+            "<table><tr><td>a</td><td><pre>b &lt;\n c</pre></td></tr></table>",
+            "a\n\n```\nb <\n c\n```\n",
+        ),
+        (
             "<table>\n<tr><td>a <img alt=b /> c</td><td>`<td>|`</td></tr>\n</table>",
             "| a b c | `<td>\\|` |\n| --- | --- |\n",
         ),

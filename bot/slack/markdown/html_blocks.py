@@ -2,7 +2,9 @@
 
 import html
 import re
+import textwrap
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from html.parser import HTMLParser
 
 KEPT = frozenset(
@@ -27,6 +29,14 @@ _COLOURS = re.compile(r"</?(?:span|font|b|i|em|strong|code|a|mark)(?:\s[^<>]*)?>
 _TICKS = re.compile("`+")
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)[^`\r\n]+\1(?!`)")
 _HIDDEN = re.compile("\uf8f0([0-9]{1,5})\uf8f1")
+_CODE_IN_CELL = re.compile(
+    r"<pre\b(?P<attributes>[^<>]*)>(?P<content>(?:(?!</pre).)*\n(?:(?!</pre).)*)</pre\s*>"
+    r"|^[ \t]*(?P<marks>`{3,}|~{3,})[^\n]*\n(?:.*?\n)??[ \t]*(?P=marks)[ \t]*$",
+    re.IGNORECASE | re.DOTALL | re.MULTILINE,
+)
+_STRUCTURE = re.compile(
+    r"</?(?:table|thead|tbody|tfoot|tr|td|th|caption|colgroup|col)\b[^<>]*>", re.IGNORECASE
+)
 _PIPE = re.compile(r"(?<!\\)\|")
 
 
@@ -41,7 +51,12 @@ def fenced(opener: str, content: str) -> str:
 
 
 def table(source: str) -> str:
-    """A `<table>` as a Markdown table; "" if it has no rows. The first row is the header."""
+    """A `<table>` as a Markdown table; "" if it has no rows. The first row is the header.
+
+    With code of several lines, which no cell can hold, its cells follow each other instead.
+    """
+    if _CODE_IN_CELL.search(source):
+        return "\n\n".join(_cells(source))
     reader = _Table()
     reader.read(source)
     rows = [row for row in reader.rows if row]
@@ -52,6 +67,23 @@ def table(source: str) -> str:
     caption = " ".join(reader.caption.split())
     head = [f"{caption}\n"] if caption else []
     return "\n".join([*head, lines[0], _row(["---"] * width), *lines[1:]])
+
+
+def _cells(source: str) -> Iterator[str]:
+    reached = 0
+    for code in _CODE_IN_CELL.finditer(source):
+        yield from _texts(source[reached : code.start()])
+        yield _dedented(code[0]) if code["marks"] else fenced(code["attributes"], code["content"])
+        reached = code.end()
+    yield from _texts(source[reached:])
+
+
+def _texts(source: str) -> Iterator[str]:
+    return filter(None, (" ".join(cell.split()) for cell in _STRUCTURE.split(source)))
+
+
+def _dedented(code: str) -> str:
+    return textwrap.dedent(code).strip("\n")
 
 
 def _row(cells: list[str]) -> str:
