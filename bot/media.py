@@ -37,6 +37,8 @@ c cc cfg clj conf cpp cs css csv dart diff env ex go graphql h hcl hpp hs htm ht
 js json jsonl jsx kt less log lua md ml mjs patch php pl properties proto ps1 py r rb rs rst scala
 scss sh sql svelte svg swift tex tf toml ts tsv tsx txt vue xml yaml yml zig
 """
+UNDECLARED = frozenset({"", "application/octet-stream", "binary/octet-stream", "message/rfc822"})
+"""Types that say nothing: a small file of one may be text, for example a `Dockerfile`."""
 CODE = frozenset(f".{ending}" for ending in _CODE.split())
 
 
@@ -68,7 +70,7 @@ def file_kind(name: str, mimetype: str, size: int) -> FileKind:
         return "document"
     if mimetype.startswith("text/") or mimetype in TEXTS or ending in CODE:
         return "text" if size <= INLINE_BYTES else "document"
-    return ""
+    return "text" if mimetype in UNDECLARED and size <= INLINE_BYTES else ""
 
 
 def inlined(attachment: Attachment) -> str:

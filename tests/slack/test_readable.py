@@ -137,6 +137,15 @@ async def test_a_text_file_in_another_encoding_reaches_the_model_as_utf_8() -> N
     assert loaded.unread == (partly("odd.csv"),)
 
 
+@pytest.mark.parametrize(("data", "read"), [(b"FROM debian", "FROM debian"), (b"\x00\x01\x02", "")])
+async def test_a_file_of_an_undeclared_type_is_read_if_it_is_text(data: bytes, read: str) -> None:
+    async with slack({"Dockerfile": data}) as (files, url):
+        file = File("F1", "Dockerfile", "application/octet-stream", len(data), f"{url}Dockerfile")
+        loaded = await files.load([file], {"text"})
+    assert [each.text for each in loaded.attachments] == ([read] if read else [])
+    assert bool(loaded.unread) is not bool(read)
+
+
 async def test_a_picture_in_another_format_is_its_thumbnail() -> None:
     async with slack({"t.png": PNG}) as (files, url):
         shape = {"id": "F1", "name": "IMG.HEIC", "mimetype": "image/heic", "size": 9}
