@@ -57,9 +57,12 @@ PURE_COVERAGE = 95
 SERVERS = {
     "litellm": ("litellm[proxy]==1.108.7",),
     "transformers": ("transformers[serving]==5.24.0", "torch==2.15.0"),
+    "llama.cpp": ("gguf==0.19.0",),
     "mcp": ("mcp-server-time==2026.10.19", "mcp-server-git==2026.10.19"),
 }
-"""Real AI and MCP servers of `test --servers`, with the packages of each."""
+"""Real AI and MCP servers of `test --servers`, with the packages of each. llama.cpp's server itself
+takes half an hour to build: it is tested where `llama-server` is on the path.
+"""
 NODE_SERVERS = (
     "@modelcontextprotocol/server-filesystem@2026.8.31",
     "@modelcontextprotocol/server-memory@2026.8.31",

@@ -1,6 +1,7 @@
 """Real AI servers as processes, from the environments that `dev.py test --servers` installs."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ from tests.ports import free_port
 
 VARIABLE = "TEST_SERVERS"
 START_SECONDS = 300.0
+LOADING = 503
 TINY_MODEL = Path(__file__).parent / "tiny_model.py"
+TINY_GGUF = Path(__file__).parent / "tiny_gguf.py"
 CONFIG = """
 model_list:
   - model_name: tiny
@@ -39,6 +42,8 @@ class RealServer:
     model: str
     key: str = "none"
     checks_keys: bool = False
+    any_model: bool = False
+    """It serves its only model under any name."""
     echoes: bool = False
     """Behind it is our fake model, which repeats what it was told."""
 
@@ -53,9 +58,10 @@ class RealServer:
 
 
 def program(name: str, command: str) -> Path | None:
-    """A program of a server's environment; None where it is not installed."""
+    """A program of a server's environment, or of the machine; None where it is not installed."""
     path = Path(os.environ.get(VARIABLE, "/nowhere")) / name / "bin" / command
-    return path if path.exists() else None
+    found = str(path) if path.exists() else shutil.which(command)
+    return Path(found) if found else None
 
 
 @contextmanager
@@ -91,6 +97,19 @@ def open_transformers(folder: Path) -> Iterator[RealServer]:
         yield RealServer("transformers", f"{url}/v1", str(model))
 
 
+@contextmanager
+def open_llama(folder: Path) -> Iterator[RealServer]:
+    """llama.cpp's server with a model of random weights. No answer exceeds 300 tokens."""
+    model, port = folder / "tiny.gguf", free_port()
+    python = str(program("llama.cpp", "python"))
+    subprocess.run([python, str(TINY_GGUF), str(model)], check=True, capture_output=True)
+    command = [str(program("llama.cpp", "llama-server")), "--model", str(model), "--jinja"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--predict", "300"]
+    url = f"http://127.0.0.1:{port}"
+    with _running(command, f"{url}/health", folder / "llama.log", HOME=str(folder)):
+        yield RealServer("llama.cpp", f"{url}/v1", "tiny", any_model=True)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of server, and the program that it needs."""
@@ -102,6 +121,7 @@ class Kind:
 KINDS = {
     "litellm": Kind(open_litellm, "litellm"),
     "transformers": Kind(open_transformers, "transformers"),
+    "llama.cpp": Kind(open_llama, "llama-server"),
 }
 
 
@@ -130,8 +150,10 @@ def _is_ready(process: "subprocess.Popen[bytes]", url: str) -> bool:
     while process.poll() is None and time.monotonic() < until:
         try:
             urllib.request.urlopen(url, timeout=5).close()
-        except urllib.error.HTTPError:
-            return True
+        except urllib.error.HTTPError as error:
+            if error.code != LOADING:
+                return True
+            time.sleep(0.2)
         except OSError:
             time.sleep(0.2)
         else:

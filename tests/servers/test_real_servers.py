@@ -141,6 +141,8 @@ async def test_files_are_read_or_named(in_front: AbstractAsyncContextManager[Wor
 async def test_an_unknown_model_is_reported(
     server: RealServer, redis_url: str, tmp_path: Path
 ) -> None:
+    if server.any_model:
+        pytest.skip(f"{server.name} serves its model under any name")
     given = server.settings | {"openai_model": "no-such-model"}
     async with open_world(redis_url, tmp_path, **given) as world:
         _, answer = await said(world, "@bot hello")
