@@ -7,6 +7,7 @@ import datetime
 import difflib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from bot.checks import Check, Finding, failed, ok, skipped, warning
@@ -117,7 +118,8 @@ class EngineChecks:
                     "which costs more tokens",
                 )
         except BotError as error:
-            return await self._with_address(_refusal(error, f"{server}: "), error)
+            finding = await self._with_address(_refusal(error, f"{server}: "), error)
+            return await self._with_protocol(finding, error)
         return ok(f"{self._engine.name} at {server}: a conversation was begun and deleted")
 
     async def _with_address(self, finding: Finding, error: BotError) -> Finding:
@@ -132,6 +134,19 @@ class EngineChecks:
                 return failed(f"{base} serves no API, but {candidate} does", done, repair)
         return finding
 
+    async def _with_protocol(self, finding: Finding, error: BotError) -> Finding:
+        """The finding, with a way out where only conversations are refused."""
+        is_refused = isinstance(error, RunFailed) and error.reason in ("permission", "bad_request")
+        is_broken = isinstance(error, Retry) and error.reason.startswith("status 5")
+        if self._settings.bot_protocol != "auto" or not (is_refused or is_broken):
+            return finding
+        try:
+            protocol = await self._protocol(certain=True)
+        except BotError:
+            return finding
+        name = "responses" if protocol == "responses" else "chat"
+        return replace(finding, fix=f"{finding.fix}; without conversations: BOT_PROTOCOL={name}")
+
     async def _serves_models(self, base: str) -> bool:
         try:
             client = self._api.client.with_options(base_url=base)
@@ -142,15 +157,20 @@ class EngineChecks:
             return False
         return isinstance(answer.get("data"), list)
 
-    async def _protocol(self) -> str:
-        """How a server without conversations is asked, by requests that it has to refuse."""
+    async def _protocol(self, *, certain: bool = False) -> str:
+        """How a server without conversations is asked, by requests that it has to refuse.
+
+        Servers may fail with 5xx instead, unless it has to be `certain`.
+        """
         for name, path in _ANSWERS.items():
             is_wanted = name.startswith(self._settings.bot_protocol)
-            if (is_wanted or self._settings.bot_protocol == "auto") and await self._has(path):
+            if (is_wanted or self._settings.bot_protocol == "auto") and await self._has(
+                path, certain
+            ):
                 return name
         raise RunFailed("failed", "endpoint_not_found")
 
-    async def _has(self, path: tuple[str, ...]) -> bool:
+    async def _has(self, path: tuple[str, ...], certain: bool) -> bool:
         """Whether there is such an endpoint. Raises for a wrong key or no connection."""
         try:
             answer = await self._api.post(*path, body={}, missing="endpoint")
@@ -159,7 +179,7 @@ class EngineChecks:
                 raise
             return error.reason != "endpoint_not_found"
         except Retry as error:
-            if error.reason.startswith("status 5"):
+            if error.reason.startswith("status 5") and not certain:
                 return True
             raise
         return "error" not in answer  # LM Studio answers 200 to unknown paths

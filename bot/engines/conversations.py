@@ -1,6 +1,7 @@
 """Conversations of the Responses protocol: filling, reading, repairing and deleting them."""
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +21,12 @@ NEWEST_ITEMS = 100
 DELETES = 10
 
 _HISTORY = "history"
+_UNSUPPORTED = re.compile(
+    r"conversations?\b.{0,60}\b(?:not|un)[ -]?(?:supported|implemented|available|enabled)"
+    r"|(?:not support|unknown|invalid) (?:path|url|route|endpoint|the conversations)",
+    re.IGNORECASE,
+)
+"""What a server without conversations may say with status 400."""
 
 
 async def create(api: Api, thread: Thread, user_id: str, history: Sequence[Record]) -> str:
@@ -38,7 +45,12 @@ async def create(api: Api, thread: Thread, user_id: str, history: Sequence[Recor
         _HISTORY: str(len(items)),
     }
     body = {"items": items[:ITEMS_PER_CALL], "metadata": metadata}
-    created = await api.post("conversations", body=body, missing="endpoint")
+    try:
+        created = await api.post("conversations", body=body, missing="endpoint")
+    except RunFailed as error:
+        if error.reason == "bad_request" and _UNSUPPORTED.search(error.detail):
+            raise RunFailed("failed", "endpoint_not_found", detail=error.detail) from None
+        raise
     conversation_id = text(created.get("id"))
     if not conversation_id:
         # LM Studio answers 200 to unknown paths.

@@ -162,8 +162,9 @@ def _decompressed(response: Response) -> bytes:
         return response.body
     if encoding not in WINDOWS:
         raise httpx2.RemoteProtocolError(f"content-encoding {encoding[:20]} was not offered")
-    inflater = zlib.decompressobj(WINDOWS[encoding])
+    inflater = transport.inflater_for(encoding, response.body)
     try:
-        return inflater.decompress(response.body, transport.BODY_BYTES + 1)
+        inflated: bytes = inflater.decompress(response.body, transport.BODY_BYTES + 1)
     except zlib.error as error:
         raise httpx2.DecodingError(str(error)) from None
+    return inflated

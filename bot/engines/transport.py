@@ -72,7 +72,7 @@ def _limited(
         if encoding not in WINDOWS:
             raise httpx2.RemoteProtocolError(f"content-encoding {encoding[:20]} was not offered")
         del response.headers["content-encoding"]
-        stream = _Decompressed(stream, WINDOWS[encoding])
+        stream = _Decompressed(stream, encoding)
     is_events = response.headers.get("content-type", "").startswith("text/event-stream")
     if is_events and request.extensions.get(STREAMED):
         return BoundedEvents(stream)
@@ -157,24 +157,29 @@ def count_tokens(data: bytes) -> int:
     return sum(map(data.count, _SCANNED))
 
 
+def inflater_for(encoding: str, beginning: bytes) -> Any:
+    """What decompresses a body that begins with these bytes: some servers leave out the header of
+    `deflate`."""
+    is_headless = WINDOWS[encoding] == _ZLIB and beginning[:1] and beginning[0] & 15 != _METHOD
+    return zlib.decompressobj(-_ZLIB if is_headless else WINDOWS[encoding])
+
+
 class _Decompressed(_Wrapped):
     """Inflates piece by piece: a small body may expand to a thousand times its size."""
 
-    def __init__(self, stream: httpx2.AsyncByteStream, window: int) -> None:
+    def __init__(self, stream: httpx2.AsyncByteStream, encoding: str) -> None:
         super().__init__(stream)
-        self._window = window
-        self._inflate: Any = zlib.decompressobj(window)
+        self._encoding = encoding
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        begins = True
+        inflater: Any = None
         try:
             async for chunk in self._stream:
-                if begins and chunk and self._window == _ZLIB and chunk[0] & 15 != _METHOD:
-                    self._inflate = zlib.decompressobj(-_ZLIB)  # deflate without a header
-                begins = begins and not chunk
+                inflater = inflater or inflater_for(self._encoding, chunk)
                 while chunk:
-                    yield self._inflate.decompress(chunk, MIB)
-                    chunk = self._inflate.unconsumed_tail
-            yield self._inflate.flush()
+                    yield inflater.decompress(chunk, MIB)
+                    chunk = inflater.unconsumed_tail
+            if inflater:
+                yield inflater.flush()
         except zlib.error as error:
             raise httpx2.DecodingError(str(error)) from None

@@ -470,6 +470,28 @@ async def test_the_protocol_of_a_server_without_conversations_is_detected() -> N
         assert fake.created("/responses") == fake.created("/chat/completions") == 0
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "level", "fix"),
+    [
+        (400, "conversations are not supported", "warning", "none needed"),
+        (400, "no", "failed", "BOT_PROTOCOL=responses"),
+        (403, "no", "failed", "BOT_PROTOCOL=responses"),
+        (500, "no", "failed", "BOT_PROTOCOL=responses"),
+    ],
+)
+async def test_a_server_may_refuse_conversations_in_its_own_way(
+    fake: FakeOpenAI, status: int, message: str, level: str, fix: str
+) -> None:
+    fake.fault("error", "POST", "/conversations", status=status, message=message, times=None)
+    found = (await examine_engine(fake))["engine"]
+    assert found.level == level
+    assert fix in found.fix
+    if status == 500:
+        fake.fault("error", "POST", "/responses", status=status, message=message, times=None)
+        fake.fault("error", "POST", "/chat/completions", status=500, message="no", times=None)
+        assert "BOT_PROTOCOL" not in (await examine_engine(fake))["engine"].fix
+
+
 async def test_only_the_configured_protocol_is_detected() -> None:
     async with open_fake_openai() as fake:
         assert (await examine_engine(fake, bot_protocol="chat"))["engine"].level == "ok"
