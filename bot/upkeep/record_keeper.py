@@ -79,7 +79,7 @@ class RecordKeeper:
         if not await self._store.leases.take(LEASE, self._owner, LEASE_SECONDS):
             return
         level = NEARLY_FULL if memory.ratio >= NEARLY_FULL else SHORT
-        evicted = 0 if await self._store.hold.is_on() else await self._evict(level)
+        evicted = await self._evict(level)
         if evicted:
             log.warning("records_evicted", percent=int(100 * memory.ratio), conversations=evicted)
         if await self._may_warn(f"memory:{level}"):
@@ -98,7 +98,7 @@ class RecordKeeper:
         evicted = 0
         rested = 0.0 if level == NEARLY_FULL else DAY
         before = await self._store.now() - rested
-        while await self._is_above(level - SPARE):
+        while await self._is_above(level - SPARE) and not await self._store.hold.is_on():
             batch = await self._store.space.idle(self._evicted_to, before, BATCH)
             if batch is None:
                 self._evicted_to = 0.0  # look at all of them the next time
@@ -115,12 +115,12 @@ class RecordKeeper:
     async def _squeeze(self) -> None:
         """Compress and shorten records of conversations that became idle since the last time."""
         space, flags = self._store.space, self._store.flags
-        if await self._store.hold.is_on():
-            return
         if not await self._store.leases.take(LEASE, self._owner, LEASE_SECONDS):
             return
         before, smaller = await self._store.now() - self._timing.rested, 0
         for _ in range(self._timing.batches):
+            if await self._store.hold.is_on():
+                break
             after = float(await flags.read(SQUEEZED) or 0)
             batch = await space.idle(after, before, BATCH)
             if batch is None or not await space.may_squeeze():

@@ -39,6 +39,10 @@ FindEngine = Callable[[str], Awaitable[Engine | None]]
 """Finds the engine that made a conversation by its name; None without its key."""
 
 
+class HoldBegan(Exception):
+    """A legal hold began during a sweep."""
+
+
 @dataclass(slots=True)
 class Swept:
     """The result of a sweep, or with `dry_run` of one that would run now."""
@@ -52,7 +56,7 @@ class Swept:
     feedback: int = 0
     """Feedback entries that were deleted."""
     held: bool = False
-    """A legal hold is on: nothing is archived or deleted."""
+    """A legal hold is on: nothing more is archived or deleted."""
 
 
 @dataclass(slots=True)
@@ -166,10 +170,14 @@ class Sweeper:
         self._leased_at = time.monotonic()
         return await self._store.leases.take(LEASE, self._owner, LEASE_SECONDS)
 
-    async def _keep_lease(self) -> None:
+    async def _need_permission(self) -> None:
+        """Renew the lease before the next deletions. Raises Retry if another process has it, and
+        HoldBegan."""
         due = time.monotonic() - self._leased_at >= self._timing.renew_lease
         if due and not await self._lease():
             raise Retry("another process sweeps")
+        if await self._store.hold.is_on():
+            raise HoldBegan
 
     async def preview(self) -> Swept:
         """Count what would be swept; changes nothing."""
@@ -194,11 +202,15 @@ class Sweeper:
             log.info("sweep_held")
             return Swept(held=True)
         swept = Swept()
-        await self._store.hold.carry_out()
-        if idle:
-            await self._archive(swept)
-        await self._delete_removed()
-        await self._delete(swept)
+        try:
+            await self._store.hold.carry_out()
+            if idle:
+                await self._archive(swept)
+            await self._delete_removed()
+            await self._delete(swept)
+        except HoldBegan:
+            log.info("sweep_held")
+            swept.held = True
         await self._confirm()
         log.info("swept", **asdict(swept))
         if swept != Swept():
@@ -214,7 +226,7 @@ class Sweeper:
             fates = await self._store.archive.archive(due)
             swept.archived += fates.count("archived")
             skip += len(found) - len(due) + fates.count("busy")
-            await self._keep_lease()
+            await self._need_permission()
         swept.feedback = await self._store.feedback.expire(
             lambda thread: retention.before(thread, now)
         )
@@ -232,13 +244,11 @@ class Sweeper:
 
     async def _delete_removed(self) -> None:
         """Delete the data of workspaces that removed the bot long enough ago."""
-        if await self._store.hold.is_on():
-            return
         before = await self._store.now() - self._uninstall_days * DAY
         for id, state in (await self._store.installations.list()).items():
             if 0 < state.removed_at < before:
+                await self._need_permission()
                 keys = await self._store.team_data.delete(id)
-                await self._keep_lease()
                 if state.removed_at > before - PATIENCE and await self._needs_key(id):
                     continue  # its conversations on the AI server follow first
                 await self._store.workspaces.save_ai_key(id, "")
@@ -258,7 +268,7 @@ class Sweeper:
         self._missing.clear()
         while orphans := await self._store.archive.orphans(BATCH, await self._store.now()):
             for start in range(0, len(orphans), DELETES_AT_ONCE):
-                await self._keep_lease()
+                await self._need_permission()
                 group = orphans[start : start + DELETES_AT_ONCE]
                 fates = await asyncio.gather(*map(self._delete_one, group))
                 gone = [o for o, fate in zip(group, fates, strict=True) if fate == "gone"]

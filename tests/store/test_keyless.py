@@ -50,3 +50,18 @@ async def test_a_sweep_searches_for_a_missing_key_once(store: Store) -> None:
                 await store.archive.discard(ORPHAN.engine, f"conv-{number}")
             assert (await sweeper.sweep()).kept == 3 * DELETES_AT_ONCE
             assert sweeps <= len(searches) <= sweeps * DELETES_AT_ONCE
+
+
+async def test_a_sweep_ends_when_a_legal_hold_begins(store: Store) -> None:
+    async def find(name: str) -> Engine | None:
+        await store.hold.begin()
+        return engine
+
+    with closing(EchoEngine(":memory:")) as engine:
+        sweeper = Sweeper(store, engine, 0, find_engine=find, pause=0)
+        for number in range(3 * DELETES_AT_ONCE):
+            await store.archive.discard(engine.name, f"conv-{number}")
+        swept = await sweeper.sweep()
+        assert (swept.deleted, swept.held) == (DELETES_AT_ONCE, True)
+        assert await store.redis.zcard(store.keys.orphans) == 2 * DELETES_AT_ONCE
+        await store.hold.end()
