@@ -132,7 +132,7 @@ async def open_bot(
         accounts = await stack.enter_async_context(open_accounts(shards, tools, settings))
         probes: dict[str, Probe] = {"redis": _pinged(shards), "slack": _known(workspaces.own)}
         engine: Engine | None = None
-        work, receiving = None, Receiving()
+        work, receiving = None, Receiving(len(shards))
         if work_part:
             # Not needed by `bot web`, and large.
             from bot.process.serving import open_workers

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 import pytest
 
 from bot.settings import Settings
-from bot.slack.receiving import FEW, Receiving
+from bot.slack.receiving import FEW, HUNG_SECONDS, Receiving
 from bot.store import Store
+from bot.store.shards import shard_of
 from bot.timing import WorkerTiming
 from bot.turn.services import Services
 from bot.worker.load import Load
@@ -38,11 +39,11 @@ async def state(store: Store) -> str:
     return (await store.inbox.state(thread())).state
 
 
-def burst(receiving: Receiving, count: int = FEW + 1) -> ExitStack:
-    """So many requests that are not answered yet."""
+def burst(receiving: Receiving, count: int = FEW + 1, id: str = "T1") -> ExitStack:
+    """So many requests of a workspace that are not answered yet."""
     requests = ExitStack()
     for _ in range(count):
-        requests.enter_context(receiving.request())
+        requests.enter_context(receiving.request(id))
     return requests
 
 
@@ -82,3 +83,18 @@ async def test_few_requests_or_slow_ones_do_not_delay_turns(
             await wait_until(is_settled)
         worker.leave()
         await work
+
+
+async def test_requests_that_wait_for_a_hung_shard_do_not_delay_turns_of_others() -> None:
+    now = 0.0
+    receiving = Receiving(2, lambda: now)
+    hung, healthy = (next(id for id in map(str, range(9)) if shard_of(id, 2) == n) for n in (0, 1))
+    with receiving.request(hung):
+        now = HUNG_SECONDS
+        with burst(receiving, id=hung):  # these have only begun, but behind the first
+            await receiving.wait(60)
+            with burst(receiving, id=healthy):
+                waiting = asyncio.create_task(receiving.wait(60))
+                await asyncio.sleep(0)
+                assert not waiting.done()
+            await waiting

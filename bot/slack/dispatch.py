@@ -43,10 +43,6 @@ class Dispatcher:
 
         The bot's own messages end here, and requests of workspaces that have not installed it.
         """
-        with self._receiving.request():
-            return await self._dispatch(req)
-
-    async def _dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         began = time.perf_counter()
         self._notes.accepted()
         if not is_well_formed(req.body):
@@ -54,6 +50,10 @@ class Dispatcher:
         if answer := _answer_slack(req.body):
             return answer
         id = installation(req.context)
+        with self._receiving.request(id):
+            return await self._dispatch(req, id, began)
+
+    async def _dispatch(self, req: AsyncBoltRequest, id: str, began: float) -> BoltResponse:
         try:
             if await self._is_lifecycle(id, req.body):
                 return BoltResponse(status=200)
