@@ -22,7 +22,8 @@ from bot.slack.blocks import (
     section,
     text_input,
 )
-from bot.slack.forms import UnsupportedForm, read_form, render_fields
+from bot.slack.form_fields import UnsupportedForm
+from bot.slack.forms import read_form, render_fields
 from bot.slack.literal import visible
 from bot.store import Approval, Decision
 from bot.texts import approvals as texts

@@ -1,59 +1,21 @@
-"""A form in a modal, made from the schema of an MCP elicitation, and its answer, validated. Pure.
+"""A form in a modal, made from the schema of an MCP elicitation, and its checked answer. Pure."""
 
-The schema is flat: strings, numbers, booleans, choices. Slack's client checks part of it;
-everything is checked again here. https://modelcontextprotocol.io/specification (elicitation)
-"""
-
+import json
 import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from dataclasses import replace
+from typing import Any
 
 from bot.slack.blocks import LABEL_LENGTH, Block
-from bot.slack.literal import visible
+from bot.slack.form_fields import LONGEST_TEXT, Field, Payload, UnsupportedForm, read_field
+from bot.slack.form_values import LARGEST_NUMBER, digits, epoch, fits, read_value
 from bot.texts import forms as texts
 
-Payload = Mapping[str, Any]
-Kind = Literal["text", "email", "url", "date", "datetime", "number", "integer", "yes_no", "choice"]
-
 MOST_FIELDS = 40
-MOST_CHOICES = 1_000
 CHOICES_PER_GROUP = 100
-LONGEST_TEXT = 3_000
-LONGEST_LABEL = 150
-LONGEST_HINT = 500
+LARGEST_FORM = 200_000
+"""Characters of all fields; Slack takes 250,000 of a whole modal."""
 YES_NO = {"0": texts.YES, "1": texts.NO}
-FORMATS: Mapping[str, Kind] = {
-    "email": "email",
-    "uri": "url",
-    "date": "date",
-    "date-time": "datetime",
-}
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
-
-
-class UnsupportedForm(ValueError):
-    """The schema asks for something that a modal cannot show."""
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field. `choices` are (value, label); `least` and `most` bound a number, the length of a
-    text or the number of selected choices."""
-
-    name: str
-    kind: Kind
-    label: str
-    hint: str = ""
-    required: bool = False
-    several: bool = False
-    choices: tuple[tuple[str, str], ...] = ()
-    least: float | None = None
-    most: float | None = None
-    default: Any = field(default=None, compare=False)
 
 
 def read_form(schema: Payload) -> tuple[Field, ...]:
@@ -65,9 +27,18 @@ def read_form(schema: Payload) -> tuple[Field, ...]:
         raise UnsupportedForm("too many fields" if properties else "no fields")
     required = schema.get("required")
     names = required if isinstance(required, list) else []
-    return tuple(
-        _field(str(name), each, required=name in names) for name, each in properties.items()
+    fields = tuple(
+        _with_valid_default(read_field(str(name), each, required=name in names))
+        for name, each in properties.items()
     )
+    if len(json.dumps(render_fields(fields))) > LARGEST_FORM:
+        raise UnsupportedForm("too large")
+    return fields
+
+
+def _with_valid_default(each: Field) -> Field:
+    """Slack refuses a form with a default that is no valid value."""
+    return each if fits(each, each.default) else replace(each, default=None)
 
 
 def render_fields(fields: Sequence[Field]) -> list[Block]:
@@ -98,7 +69,7 @@ def parse_answer(
         block_id = f"field{number}"
         given = values.get(block_id, {}).get(block_id) or {}
         try:
-            value = _value(each, given)
+            value = read_value(each, given)
         except ValueError as error:
             problems[block_id] = str(error)
             continue
@@ -109,74 +80,6 @@ def parse_answer(
     return content, problems
 
 
-def _field(name: str, schema: Any, *, required: bool) -> Field:
-    if not isinstance(schema, Mapping):
-        raise UnsupportedForm(f"{name}: no schema")
-    kind, several, choices = _kind_of(name, schema)
-    low, high = _BOUNDS.get("several" if several else kind, ("minLength", "maxLength"))
-    return Field(
-        name=name,
-        kind=kind,
-        label=_shown(schema.get("title"), LONGEST_LABEL) or _shown(name, LONGEST_LABEL),
-        hint=_shown(schema.get("description"), LONGEST_HINT),
-        required=required,
-        several=several,
-        choices=choices,
-        least=_number(schema.get(low)),
-        most=_number(schema.get(high)),
-        default=schema.get("default"),
-    )
-
-
-_BOUNDS = {
-    "several": ("minItems", "maxItems"),
-    "number": ("minimum", "maximum"),
-    "integer": ("minimum", "maximum"),
-}
-
-
-def _kind_of(name: str, schema: Payload) -> tuple[Kind, bool, tuple[tuple[str, str], ...]]:
-    match schema.get("type"):
-        case "string" if choices := _choices(schema):
-            return "choice", False, choices
-        case "string":
-            return FORMATS.get(str(schema.get("format")), "text"), False, ()
-        case "number":
-            return "number", False, ()
-        case "integer":
-            return "integer", False, ()
-        case "boolean":
-            return "yes_no", False, ()
-        case "array" if isinstance(items := schema.get("items"), Mapping):
-            if choices := _choices(items):
-                return "choice", True, choices
-    raise UnsupportedForm(f"{name}: {schema.get('type')}")
-
-
-def _choices(schema: Payload) -> tuple[tuple[str, str], ...]:
-    """(value, label) of an enumeration, in any of the notations of the protocol's revisions."""
-    options = schema.get("oneOf") or schema.get("anyOf")
-    if isinstance(options, list):
-        pairs = [(each.get("const"), each.get("title")) for each in options if _is_map(each)]
-    else:
-        values, names = schema.get("enum"), schema.get("enumNames")
-        values = values if isinstance(values, list) else []
-        names = names if isinstance(names, list) and len(names) == len(values) else values
-        pairs = list(zip(values, names, strict=True))
-    found = tuple(
-        (value, _shown(label, LABEL_LENGTH) or _shown(value, LABEL_LENGTH) or "-")
-        for value, label in pairs
-        if isinstance(value, str)
-    )
-    if len(found) > MOST_CHOICES:
-        raise UnsupportedForm("too many choices")
-    return found
-
-
-def _is_map(value: object) -> bool:
-    return isinstance(value, Mapping)
-
-
 def _element(each: Field) -> Block:
     match each.kind:
         case "choice":
@@ -184,40 +87,40 @@ def _element(each: Field) -> Block:
         case "yes_no":
             options = [_option(value, label) for value, label in YES_NO.items()]
             element: Block = {"type": "radio_buttons", "options": options}
-            if isinstance(each.default, bool):
+            if each.default is not None:
                 element["initial_option"] = options[0 if each.default else 1]
             return element
         case "number" | "integer":
             return _number_input(each)
         case "date":
-            return {"type": "datepicker"} | _initial("initial_date", each, _is_date)
+            return {"type": "datepicker"} | _initial("initial_date", each.default)
         case "datetime":
-            return {"type": "datetimepicker"}
+            return {"type": "datetimepicker"} | _initial("initial_date_time", epoch(each.default))
         case "email":
-            return {"type": "email_text_input"} | _initial("initial_value", each, _is_text)
+            return {"type": "email_text_input"} | _initial("initial_value", each.default)
         case "url":
-            return {"type": "url_text_input"} | _initial("initial_value", each, _is_text)
+            return {"type": "url_text_input"} | _initial("initial_value", each.default)
     return _text_input(each)
 
 
 def _text_input(each: Field) -> Block:
     element: Block = {"type": "plain_text_input"}
-    if each.least and each.least <= LONGEST_TEXT:
+    if each.least is not None and 1 <= each.least <= LONGEST_TEXT:
         element["min_length"] = int(each.least)
     if each.most is not None and 1 <= each.most <= LONGEST_TEXT:
         element["max_length"] = int(each.most)
     if each.most is None or each.most > LABEL_LENGTH * 2:
         element["multiline"] = True
-    return element | _initial("initial_value", each, _is_text)
+    return element | _initial("initial_value", each.default)
 
 
 def _number_input(each: Field) -> Block:
     element: Block = {"type": "number_input", "is_decimal_allowed": each.kind == "number"}
-    for key, bound in (("min_value", each.least), ("max_value", each.most)):
-        if bound is not None and math.isfinite(bound):
-            element[key] = f"{bound:g}" if each.kind == "number" else str(round(bound))
-    if isinstance(each.default, int | float) and not isinstance(each.default, bool):
-        element["initial_value"] = f"{each.default:g}"
+    shown = {"min_value": each.least, "initial_value": each.default, "max_value": each.most}
+    for key, number in shown.items():
+        if number is not None and abs(number) <= LARGEST_NUMBER:
+            rounded = math.ceil(number) if key == "min_value" else math.floor(number)
+            element[key] = digits(number if each.kind == "number" else rounded)
     return element
 
 
@@ -240,8 +143,8 @@ def _select(each: Field) -> Block:
         ]
     if chosen:
         element |= {"initial_options": chosen} if each.several else {"initial_option": chosen[0]}
-    if each.several and each.most and each.most >= 1:
-        element["max_selected_items"] = int(each.most)
+    if each.several and each.most:
+        element["max_selected_items"] = int(min(each.most, len(options)))
     return element
 
 
@@ -249,110 +152,5 @@ def _option(value: str, label: str) -> Block:
     return {"text": {"type": "plain_text", "text": label}, "value": value}
 
 
-def _initial(key: str, each: Field, fits: Any) -> Block:
-    return {key: each.default} if fits(each.default) else {}
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT
-
-
-def _is_date(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and bool(date.fromisoformat(value))
-    except ValueError:
-        return False
-
-
-def _value(each: Field, given: Payload) -> Any:
-    """The value of a field; None if empty. Raises ValueError with a message for the person."""
-    match each.kind:
-        case "choice":
-            return _chosen(each, given)
-        case "yes_no":
-            value = (given.get("selected_option") or {}).get("value")
-            return {"0": True, "1": False}.get(value) if value else None
-        case "date":
-            value = given.get("selected_date")
-            if value and not _is_date(value):
-                raise ValueError(texts.NO_DATE)
-            return value or None
-        case "datetime":
-            seconds = given.get("selected_date_time")
-            if seconds is None:
-                return None
-            return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
-        case "number" | "integer":
-            return _number_given(each, str(given.get("value") or "").strip())
-    return _text_given(each, str(given.get("value") or ""))
-
-
-def _chosen(each: Field, given: Payload) -> Any:
-    options = given.get("selected_options") if each.several else [given.get("selected_option")]
-    values = [_choice(each, option) for option in options or [] if option]
-    if not each.several:
-        return values[0] if values else None
-    if not values and not each.required:
-        return None
-    if each.least is not None and len(values) < each.least:
-        raise ValueError(texts.at_least(each.least))
-    if each.most is not None and len(values) > each.most:
-        raise ValueError(texts.at_most(each.most))
-    return values or None
-
-
-def _choice(each: Field, option: Payload) -> str:
-    try:
-        return each.choices[int(option["value"])][0]
-    except (ValueError, IndexError, KeyError, TypeError):
-        raise ValueError(texts.NO_CHOICE) from None
-
-
-def _number_given(each: Field, text: str) -> int | float | None:
-    if not text:
-        return None
-    if "_" in text:
-        raise ValueError(texts.NO_NUMBER)
-    try:
-        value = int(text) if each.kind == "integer" else float(text)
-    except ValueError:
-        raise ValueError(texts.WHOLE if each.kind == "integer" else texts.NO_NUMBER) from None
-    if not math.isfinite(value):
-        raise ValueError(texts.NO_NUMBER)
-    if each.least is not None and value < each.least:
-        raise ValueError(texts.at_least(each.least))
-    if each.most is not None and value > each.most:
-        raise ValueError(texts.at_most(each.most))
-    return value
-
-
-def _text_given(each: Field, text: str) -> str | None:
-    if not text:
-        return None
-    if each.kind == "email" and not _EMAIL.fullmatch(text):
-        raise ValueError(texts.NO_EMAIL)
-    if each.kind == "url" and not _is_url(text):
-        raise ValueError(texts.NO_URL)
-    if each.least is not None and len(text) < each.least:
-        raise ValueError(texts.longer(each.least))
-    if each.most is not None and len(text) > each.most:
-        raise ValueError(texts.shorter(each.most))
-    return text
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return bool(parts.scheme and parts.netloc)
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
-
-
-def _shown(text: Any, most: int) -> str:
-    plain = visible(text, keep="") if isinstance(text, str) else ""
-    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
+def _initial(key: str, value: Any) -> Block:
+    return {} if value is None else {key: value}

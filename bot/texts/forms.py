@@ -27,21 +27,30 @@ DECLINED = "the person declined to answer"
 NOT_ANSWERED = "no answer came"
 
 
+def pattern(expression: str) -> str:
+    """The regular expression that a text must match."""
+    return f"Format: {expression}"
+
+
 def at_least(least: float) -> str:
     """A number is too small, or too few choices are taken."""
-    return f"At least {least:g}, please."
+    return f"At least {_plain(least)}, please."
 
 
 def at_most(most: float) -> str:
     """A number is too large, or too many choices are taken."""
-    return f"At most {most:g}, please."
+    return f"At most {_plain(most)}, please."
 
 
 def longer(least: float) -> str:
     """A text is too short."""
-    return f"Please enter at least {least:g} characters."
+    return f"Please enter at least {_plain(least)} characters."
 
 
 def shorter(most: float) -> str:
     """A text is too long."""
-    return f"Please enter at most {most:g} characters."
+    return f"Please enter at most {_plain(most)} characters."
+
+
+def _plain(number: float) -> str:
+    return f"{number:.15g}"

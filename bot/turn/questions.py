@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from bot.slack.approval_card import domain_of
-from bot.slack.forms import UnsupportedForm, read_form
+from bot.slack.form_fields import UnsupportedForm
+from bot.slack.forms import read_form
 from bot.slack.literal import visible
 from bot.store import Approval, Decision
 from bot.store.journal import Turn

@@ -8,6 +8,7 @@ from typing import Any
 
 from local_slack.workspace.errors import SlackError
 from local_slack.workspace.expansion import Bounds, count_blocks
+from local_slack.workspace.input_rules import find_problem
 from local_slack.workspace.model import Json
 
 MAX_BLOCKS = 50
@@ -197,6 +198,8 @@ def _input(block: Json) -> None:
     _demand(isinstance(element, dict), "missing required field: element")
     assert isinstance(element, dict)
     _element(element, ACTION_ELEMENTS | INPUT_ELEMENTS)
+    problem = find_problem(element)
+    _demand(not problem, problem)
 
 
 def _table(block: Json) -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bot.slack.approval_card import domain_of
 from bot.slack.blocks import modal
-from bot.slack.forms import UnsupportedForm, parse_answer, read_form, render_fields
+from bot.slack.form_fields import UnsupportedForm
+from bot.slack.forms import parse_answer, read_form, render_fields
 from bot.texts import forms as texts
 from local_slack.actions import default_state
 from local_slack.workspace.view_rules import check_view
@@ -53,6 +54,23 @@ def answer(form: dict[str, Any], value: Any) -> tuple[dict[str, Any], dict[str, 
         ({"type": "string", "enum": [f"v{n}" for n in range(250)]}, "249", "v249"),
         ({"type": "array", "items": {"enum": ["a", "b"]}}, ["0", "1"], ["a", "b"]),
         ({"type": "array", "items": {"anyOf": TITLES}, "default": ["b"]}, None, ["b"]),
+        ({"type": "number", "default": 1234567.25}, None, 1234567.25),
+        ({"type": "number", "default": 1e-7, "minimum": 1e-9, "maximum": 1e9}, None, 1e-7),
+        ({"type": "integer", "default": 123456789012}, None, 123456789012),
+        ({"type": "integer", "minimum": 0.5, "maximum": 2.5}, "1", 1),
+        ({"type": "integer", "maximum": 10**400}, "5", 5),
+        ({"type": "integer", "minimum": -1e300}, str(-(10**18)), -(10**18)),
+        (
+            {"type": "string", "format": "date-time", "default": "2026-11-27T10:00:00Z"},
+            None,
+            "2026-11-27T10:00:00Z",
+        ),
+        ({"type": ["string", "null"], "default": "x"}, None, "x"),
+        ({"anyOf": [{"type": "integer", "minimum": 2}, {"type": "null"}]}, "2", 2),
+        ({"oneOf": TITLES}, "1", "b"),
+        ({"enum": ["a", "b"]}, "0", "a"),
+        ({"type": "string", "pattern": "^(a+)+$"}, "a" * 50 + "!", "a" * 50 + "!"),
+        ({"type": "array", "items": LETTERS, "maxItems": 1e300}, ["0"], ["a"]),
     ],
 )
 def test_every_kind_of_field_gives_its_value(
@@ -76,6 +94,9 @@ def test_every_kind_of_field_gives_its_value(
         ({"type": "number", "minimum": 2}, "1.5", texts.at_least(2)),
         ({"type": "integer"}, "1.5", texts.WHOLE),
         ({"type": "integer", "maximum": 9}, "10", texts.at_most(9)),
+        ({"type": "number", "maximum": 1234567}, "1234568", "At most 1234567, please."),
+        ({"anyOf": [{"type": "integer", "minimum": 2}, {"type": "null"}]}, "1", texts.at_least(2)),
+        ({"type": "string", "format": "date-time"}, 10**30, texts.NO_DATE),
         ({"type": "array", "items": LETTERS, "minItems": 2}, ["0"], texts.at_least(2)),
         (
             {"type": "array", "items": LETTERS, "maxItems": 1},
@@ -106,10 +127,59 @@ def test_optional_fields_may_stay_empty(field: dict[str, Any]) -> None:
     assert answer(schema(required=False, **field), None) == ({}, {})
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"type": "integer", "default": 7.5},
+        {"type": "integer", "minimum": 3, "default": 2},
+        {"type": "number", "default": 10**400},
+        {"type": "number", "default": True},
+        {"type": "string", "maxLength": 3, "default": "long"},
+        {"type": "string", "default": 5},
+        {"type": "string", "format": "email", "default": "ada"},
+        {"type": "string", "format": "date", "default": "tomorrow"},
+        {"type": "string", "format": "date-time", "default": "2026-11-27"},
+        {"type": "string", "enum": ["a"], "default": "c"},
+        {"type": "array", "items": LETTERS, "maxItems": 1, "default": ["a", "b"]},
+        {"type": "array", "items": LETTERS, "default": ["c"]},
+        {"type": "boolean", "default": "yes"},
+    ],
+)
+def test_a_default_that_is_no_valid_value_is_left_out(field: dict[str, Any]) -> None:
+    """Slack would refuse the form, and the question could not be answered."""
+    assert answer(schema(**field), None) == ({}, {"field0": texts.REQUIRED})
+
+
+def test_a_pattern_is_shown_below_its_field() -> None:
+    (field,) = read_form(schema(type="string", description="A code", pattern="^[A-Z]{3}$"))
+    assert field.hint == "A code Format: ^[A-Z]{3}$"
+    (field,) = read_form(schema(type="string", description="y" * 900, pattern="x" * 900))
+    assert len(field.hint) <= 500
+
+
+def test_a_large_form_is_shown_complete_and_every_problem_is_named() -> None:
+    kinds: list[dict[str, Any]] = [
+        *({"type": "string"}, {"type": "integer", "minimum": 5}, {"type": "boolean"}),
+        *({"type": "string", "format": "email"}, {"type": "array", "items": LETTERS}),
+    ]
+    properties = {f"x{n}": kinds[n % 5] | {"title": f"Field {n}"} for n in range(30)}
+    form = {"type": "object", "properties": properties, "required": list(properties)}
+    fields = read_form(form)
+    assert [field.label for field in fields] == [f"Field {n}" for n in range(30)]
+    values = dict(
+        zip((f"field{n}" for n in range(30)), ["a", "1", "0", "b", ["0"]] * 6, strict=True)
+    )
+    view = modal("id", "T", render_fields(fields), submit="S", close="C", private_metadata="")
+    content, problems = parse_answer(fields, default_state(check_view(view)["blocks"], values))
+    assert sorted(problems.values()) == [texts.at_least(5)] * 6 + [texts.NO_EMAIL] * 6
+    assert len(content) == 18
+
+
 def test_a_choice_that_was_not_offered_is_refused() -> None:
     fields = read_form(schema(type="string", enum=["a"]))
-    forged = {"field0": {"field0": {"selected_option": {"value": "-5"}}}}
-    assert parse_answer(fields, forged) == ({}, {"field0": texts.NO_CHOICE})
+    for value in ("-5", "-1", "1", "a", None):
+        forged = {"field0": {"field0": {"selected_option": {"value": value}}}}
+        assert parse_answer(fields, forged) == ({}, {"field0": texts.NO_CHOICE})
 
 
 @pytest.mark.parametrize(
@@ -122,6 +192,20 @@ def test_a_choice_that_was_not_offered_is_refused() -> None:
         schema(type="null"),
         schema(type="string", enum=[f"v{n}" for n in range(1_001)]),
         {"type": "object", "properties": {f"x{n}": {"type": "string"} for n in range(41)}},
+        schema(type="object", properties={"y": {"type": "string"}}),
+        schema(type="array", items={"type": "object", "properties": {"y": {"type": "string"}}}),
+        schema(anyOf=[{"type": "string"}, {"type": "integer"}]),
+        schema(type="integer", minimum=3, maximum=2),
+        schema(type="string", minLength=3_001),
+        schema(type="string", maxLength=0),
+        schema(type="array", items=LETTERS, minItems=3),
+        {
+            "type": "object",
+            "properties": {
+                f"x{n}": {"type": "string", "enum": [f"{'v' * 70}{m}" for m in range(900)]}
+                for n in range(4)
+            },
+        },
     ],
 )
 def test_a_form_that_a_modal_cannot_show_is_refused(form: dict[str, Any]) -> None:
@@ -140,10 +224,10 @@ field_schemas = st.fixed_dictionaries(
         key: json_values | st.text() | st.integers()
         for key in (
             *("title", "description", "default", "minLength", "maxLength", "minimum", "maximum"),
-            *("minItems", "maxItems", "format", "enumNames"),
+            *("minItems", "maxItems", "format", "enumNames", "pattern"),
         )
     }
-    | {key: st.lists(st.text(), max_size=4) | json_values for key in ("enum", "oneOf")}
+    | {key: st.lists(st.text(), max_size=4) | json_values for key in ("enum", "oneOf", "anyOf")}
     | {"items": st.fixed_dictionaries({"enum": st.lists(st.text(), max_size=4)}) | json_values},
 )
 
