@@ -81,7 +81,11 @@ class Installations:
 
     async def refresh(self, before: Installation, after: Installation) -> bool:
         """Store new tokens of the same installation; False if it changed in the meantime."""
-        return await self._sealed.replace(KIND, before.id, encode(before), encode(after))
+
+        def is_before(text: str) -> bool:
+            return decode(Installation, text) == before  # another version may encode it otherwise
+
+        return await self._sealed.replace(KIND, before.id, is_before, encode(after))
 
     async def remove(self, id: str, at: float) -> bool:
         """Delete the tokens. False if there were none, or if the bot was installed after `at`."""

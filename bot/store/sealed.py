@@ -1,6 +1,6 @@
 """Secrets that are encrypted in Redis, by kind and owner."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -18,6 +18,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 LENT = "lent"
 PAGE = 200
+ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +75,25 @@ class Sealed:
     def _lent(self, name: str, found: str | None) -> str | None:
         return None if found is None else self._keyring.open(found, LENT, name)
 
-    async def replace(self, kind: Kind, name: str, before: str, after: str) -> bool:
-        """Store `after` if the secret still is `before`. Returns whether it was."""
-        found = await self._connection.execute("HGET", self._keys.sealed(kind), name)
-        if found is None or self._keyring.open(found, kind, name) != before:
-            return False
-        sealed = self._keyring.seal(after, kind, name)
-        return bool((await self._reseal(kind, [(name, found, sealed)]))[0])
+    async def replace(
+        self, kind: Kind, name: str, before: str | Callable[[str], bool], after: str
+    ) -> bool:
+        """Store `after` if the secret still is `before`, or fulfils it. Returns whether it was.
+
+        A rotation of the keys may change the row meanwhile, but not the secret.
+        """
+
+        def is_before(secret: str) -> bool:
+            return secret == before if isinstance(before, str) else before(secret)
+
+        for _ in range(ATTEMPTS):
+            found = await self._connection.execute("HGET", self._keys.sealed(kind), name)
+            if found is None or not is_before(self._keyring.open(found, kind, name)):
+                break
+            sealed = self._keyring.seal(after, kind, name)
+            if (await self._reseal(kind, [(name, found, sealed)]))[0]:
+                return True
+        return False
 
     async def remove(self, kind: Kind, name: str) -> bool:
         """Delete a secret. Returns whether there was one."""

@@ -240,9 +240,12 @@ class Accounts:
             log.info("account_expired", server=server, user=user_id)
             await self._shards.of(team_id).sealed.remove(KIND, name)
             raise
-        if not await self._shards.of(team_id).sealed.replace(
-            KIND, name, encode(found), encode(renewed)
-        ):
+
+        def is_found(text: str) -> bool:
+            return decode(Credential, text) == found  # another version may encode it otherwise
+
+        sealed = self._shards.of(team_id).sealed
+        if not await sealed.replace(KIND, name, is_found, encode(renewed)):
             await self._providers.revoke(server, renewed)  # disconnected meanwhile
             raise NotConnected
         return renewed.access_token

@@ -1,11 +1,13 @@
 """Installations and removals in any order, and the data that a removal leaves behind."""
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import permutations
 
 import pytest
 
+from bot.models import encode
 from bot.sealing import Keyring, generate_key, parse_keys
 from bot.store import Installation, Sealed, Store
 from bot.store.installations import Installations
@@ -49,6 +51,18 @@ async def test_a_callback_that_is_overtaken_by_a_removal_stores_no_token(
     assert not await installations.save(FIRST)
     assert await installations.find("T1") is None
     assert await installations.save(SECOND)
+
+
+async def test_a_token_that_another_version_stored_is_refreshed(
+    installations: Installations,
+) -> None:
+    """Its encoding may have other fields, or another order."""
+    fields = dict(sorted(json.loads(encode(FIRST)).items())) | {"added_later": 1}
+    await installations._sealed.save("installation", "T1", json.dumps(fields))
+    found = await installations.find("T1")
+    assert found == FIRST
+    assert await installations.refresh(found, SECOND)
+    assert await installations.find("T1") == SECOND
 
 
 def test_an_installation_shows_no_token() -> None:

@@ -94,6 +94,26 @@ async def test_a_secret_is_replaced_only_if_it_is_the_expected_one(store: Store)
     assert await secrets.find("installation", "T1") == "second"
 
 
+async def test_a_secret_is_replaced_while_the_keys_are_rotated(
+    store: Store, redis_server: RedisServer
+) -> None:
+    secrets = sealed(store, NEW, OLD)
+    await sealed(store, OLD).save("installation", "T1", "first")
+    rotations: list[object] = []
+
+    def is_first(text: str) -> bool:
+        """Rotates the keys after the row was read."""
+        if not rotations:
+            with redis_server.client() as client:
+                again = secrets._keyring.seal(text, "installation", "T1")
+                rotations.append(client.hset(store.keys.sealed("installation"), "T1", again))
+        return text == "first"
+
+    assert await secrets.replace("installation", "T1", is_first, "second")
+    assert rotations
+    assert await secrets.find("installation", "T1") == "second"
+
+
 async def test_the_doctor_names_old_and_lost_keys(store: Store) -> None:
     async def judged(*keys: bytes) -> tuple[str, str, str]:
         text = " ".join(base64.b64encode(key).decode() for key in keys)
