@@ -71,3 +71,31 @@ def judge_clock(name: str, theirs: float, ours: float, most: float, harm: str) -
         f"{apart:.0f} s {'behind' if theirs > ours else 'ahead of'} {name}'s: {harm}",
         "set this machine's clock (timedatectl set-ntp true)",
     )
+
+
+_CONNECTION_FIXES = (
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "",
+        "the certificate cannot be verified: set SSL_CERT_FILE to a file with its issuer's, too",
+    ),
+    ("WRONG_VERSION_NUMBER", "https:", "the port speaks no TLS: begin {} with http://"),
+    ("disconnected", "http:", "does the server want TLS? begin {} with https://"),
+)
+"""A part of the error, the beginning of the address, and the fix."""
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The error with which a chain of errors began."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return error
+
+
+def connection_fix(error: BaseException, variable: str, url: str, otherwise: str) -> str:
+    """What to do where no connection to the http(s) address of a variable could be made."""
+    text = str(root_cause(error))
+    for sign, scheme, fix in _CONNECTION_FIXES:
+        if sign in text and url.startswith(scheme):
+            return fix.format(variable)
+    return otherwise

@@ -113,7 +113,7 @@ async def test_web_and_worker_share_the_work_and_hand_it_over(
         (
             {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "s", "PORT": "x"},
             78,
-            "PORT: Input should be a valid integer",
+            "PORT: is not a whole number",
         ),
     ],
 )

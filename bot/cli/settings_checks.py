@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from bot import settings as setting
 from bot.checks import Finding, Repair, failed, ok, skipped, warning
@@ -15,16 +16,20 @@ from bot.settings import env_file as env_files
 from bot.settings.prices import find_price, load_prices
 
 FIX_SETTING = "see .env.example, or docs/reference/settings.md"
+NEARLY = 0.9
+"""How alike two names are of which one is probably a typo of the other."""
 
 
 def look_at_settings(env_file: Path | None) -> Finding:
     """Everything that is missing or wrong; otherwise variables whose name looks like a typo."""
     if env_file is not None and (found := _look_at_file(env_file)):
         return found
-    if problems := setting.find_problems(env_file):
-        return _judge_problems("; ".join(str(problem) for problem in problems), env_file)
-    settings = setting.read(env_file)
     unknown = find_unknown(os.environ, env_file)
+    if problems := setting.find_problems(env_file):
+        words = [str(problem) for problem in problems]
+        words += [f"unknown: {', '.join(unknown)}"] if unknown else []
+        return _judge_problems("; ".join(words), env_file)
+    settings = setting.read(env_file)
     if unknown:
         return warning(f"unknown: {', '.join(unknown)}", "fix the name or remove it")
     if env_file is not None and env_file.exists() and not env_files.is_private(env_file):
@@ -46,9 +51,19 @@ def _look_at_file(env_file: Path) -> Finding | None:
     except OSError as error:
         return failed(f"{path} cannot be read: {error.strerror}", "check its owner and mode")
     if encoding == "utf-8":
-        return None
+        return _look_at_lines(env_file)
     fix = "save it as UTF-8, or run `bot doctor --fix`"
     return failed(f"{path} is {encoding.upper()} text, not UTF-8", fix, _convert(env_file))
+
+
+def _look_at_lines(env_file: Path) -> Finding | None:
+    """The first line that is not `NAME=value`, such as one whose quote is never closed."""
+    with env_file.open(encoding="utf-8-sig") as stream:
+        wrong = next((each for each in parse_stream(stream) if each.error), None)
+    if wrong is None:
+        return None
+    text = f"line {wrong.original.line} of {env_file.absolute()} cannot be read"
+    return failed(text, "write NAME=value; a value that begins with a quote also ends with one")
 
 
 def _judge_problems(text: str, env_file: Path | None) -> Finding:
@@ -101,13 +116,21 @@ def look_at_prices(settings: Settings) -> Finding:
 
 
 def find_unknown(environment: Mapping[str, str], env_file: Path | None) -> list[str]:
-    """Variables with our prefix that the bot does not read, with the likely intended one."""
+    """Variables that the bot does not read, with the likely intended one.
+
+    Those with our prefix, and in the file also those that are nearly the name of another setting.
+    """
     known = [name.upper() for name in Settings.model_fields]
-    given = [*environment, *(dotenv_values(env_file) if env_file and env_file.exists() else ())]
-    unknown = sorted({name for name in given if name.startswith("BOT_")} - set(known))
-    return [_with_guess(name, known) for name in unknown]
+    in_file = dotenv_values(env_file) if env_file and env_file.exists() else {}
+    unknown = {name for name in (*environment, *in_file) if name.startswith("BOT_")} - set(known)
+    unknown |= {name for name in in_file.keys() - set(known) if _guess(name, known, NEARLY)}
+    return [_with_guess(name, known) for name in sorted(unknown)]
 
 
 def _with_guess(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-    return f"{name} ({near[0]}?)" if near else name
+    near = _guess(name, known, 0.75)
+    return f"{name} ({near}?)" if near else name
+
+
+def _guess(name: str, known: Iterable[str], cutoff: float) -> str:
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=cutoff)), "")

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from bot.checks import Check, Finding, failed, ok, skipped, warning
+from bot.checks import Check, Finding, connection_fix, failed, ok, skipped, warning
 from bot.engines import Engine, open_engine
 from bot.engines.api import Api
 from bot.engines.client import ASSISTANTS, open_client
@@ -35,6 +35,7 @@ _FIXES = {
 _ANSWERS = {"responses": ("responses",), "chat completions": ("chat", "completions")}
 """The protocols of servers without conversations, with the path of each."""
 _UNREACHABLE = "is OPENAI_BASE_URL right, is the server up, may this machine reach it?"
+_FAILING = "the server has an error: see its log, or the status page of its host"
 
 
 def _today() -> datetime.date:
@@ -118,7 +119,8 @@ class EngineChecks:
                     "which costs more tokens",
                 )
         except BotError as error:
-            finding = await self._with_address(_refusal(error, f"{server}: "), error)
+            finding = _refusal(error, f"{server}: ", self._settings.openai_base_url or "https:")
+            finding = await self._with_address(finding, error)
             return await self._with_protocol(finding, error)
         return ok(f"{self._engine.name} at {server}: a conversation was begun and deleted")
 
@@ -283,13 +285,16 @@ def judge_shutdown(model: str, date: str, today: datetime.date) -> Finding:
     return ok(f"{model}, until {end}")
 
 
-def _refusal(error: BotError, before: str = "") -> Finding:
+def _refusal(error: BotError, before: str = "", url: str = "") -> Finding:
     if isinstance(error, RunFailed):
         detail = f" ({error.detail})" if error.detail else ""
         fix = _FIXES.get(error.reason, "see the server's error message")
         return failed(f"{before}{error.reason}{detail}", fix)
+    if isinstance(error, DependencyDown) and str(error).startswith("status 5"):
+        return failed(f"{before}{error}", _FAILING)
     if isinstance(error, DependencyDown):
-        return failed(f"{before}{error}", _UNREACHABLE)
+        fix = connection_fix(error, "OPENAI_BASE_URL", url, _UNREACHABLE)
+        return failed(f"{before}{error}", fix)
     if isinstance(error, Retry) and not error.counts:
         return warning(f"{before}it asks us to wait: {error.reason}", "raise the rate limit")
     if isinstance(error, ConversationGone):

@@ -487,13 +487,20 @@ def find_problems(env_file: Path | None = Path(".env")) -> list[ConfigError]:
         return _config_errors(error)
 
 
+_WORDS = {
+    "missing": "is not set",
+    "int_parsing": "is not a whole number",
+    "float_parsing": "is not a number",
+    "bool_parsing": "is neither true nor false",
+}
+"""What to say for types of pydantic's errors, where its own words are for programmers."""
+
+
 def _config_errors(error: ValidationError) -> list[ConfigError]:
     return [
         ConfigError(
             str(each["loc"][0]).upper() if each["loc"] else "settings",
-            "is not set"
-            if each["type"] == "missing"
-            else each["msg"].removeprefix("Value error, "),
+            _WORDS.get(each["type"], each["msg"].removeprefix("Value error, ")),
         )
         for each in error.errors(include_url=False, include_input=False)
     ]

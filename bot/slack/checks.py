@@ -11,10 +11,19 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.checks import Check, Finding, failed, judge_clock, ok, skipped, warning
-from bot.errors import BotError, StoreUnavailable
+from bot.checks import (
+    Check,
+    Finding,
+    connection_fix,
+    failed,
+    judge_clock,
+    ok,
+    skipped,
+    warning,
+)
+from bot.errors import BotError, RateLimited, StoreUnavailable
 from bot.settings import Settings
-from bot.slack.client import error_code, open_client, slack_errors
+from bot.slack.client import FAILING, error_code, open_client, slack_errors
 from bot.slack.delivery_notes import EVENT, REJECTED, judge_deliveries
 from bot.slack.events import EVENTS
 from bot.slack.scopes import SCOPES, find_missing, missing_for_tools
@@ -114,7 +123,7 @@ class SlackChecks:
             code = str(error).removeprefix("slack_")
             if code in _FIXES:
                 return failed(f"Slack refuses SLACK_BOT_TOKEN: {code}", _fix(code))
-            return failed(f"Slack does not answer: {code}", _UNREACHABLE)
+            return self._no_answer(error)
         self._headers = {name.lower(): value for name, value in answer.headers.items()}
         self._bot_id = str(answer.get("bot_id") or "")
         if not self._bot_id:
@@ -167,14 +176,24 @@ class SlackChecks:
         try:
             with slack_errors():
                 await self._client.apps_connections_open(app_token=token)
-        except (SlackApiError, BotError) as error:
-            known = isinstance(error, SlackApiError)
-            code = error_code(error) if isinstance(error, SlackApiError) else str(error)
-            code = code.removeprefix("slack_")
-            if known or code in _FIXES:
+        except SlackApiError as error:
+            return failed(f"Slack refuses SLACK_APP_TOKEN: {error_code(error)}", _APP_TOKEN_FIX)
+        except BotError as error:
+            code = str(error).removeprefix("slack_")
+            if code in _FIXES:
                 return failed(f"Slack refuses SLACK_APP_TOKEN: {code}", _APP_TOKEN_FIX)
-            return failed(f"Slack does not answer: {code}", _UNREACHABLE)
+            return self._no_answer(error)
         return ok("Socket Mode can be opened")
+
+    def _no_answer(self, error: BotError) -> Finding:
+        """Slack refused nothing: it asks to wait, fails itself, or is not reached."""
+        code = str(error).removeprefix("slack_")
+        if isinstance(error, RateLimited):
+            return warning("Slack asks to wait: rate_limited", "try again in a minute")
+        if code in FAILING:
+            return failed(f"Slack fails: {code}", "see https://slack-status.com; try again later")
+        fix = connection_fix(error, "SLACK_API_URL", self._settings.slack_api_url, _UNREACHABLE)
+        return failed(f"Slack does not answer: {code}", fix)
 
     async def signing_secret(self) -> Finding:
         """Whether it looks like a signing secret; Slack has no way to test one."""
@@ -261,6 +280,9 @@ class SlackChecks:
                 session.post(address, json={}, allow_redirects=False) as response,
             ):
                 status = response.status
+        except aiohttp.ClientConnectorCertificateError:
+            fix = "Slack sends only where it can verify the certificate, with its whole chain"
+            return failed(f"the certificate of {address} cannot be verified", fix)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             fix = "is the web process running, and the address right?"
             return failed(f"{address} does not answer: {type(error).__name__}", fix)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
-from redis.exceptions import ResponseError
+from redis.exceptions import InvalidResponse, ResponseError
 
 from bot.checks import (
     Check,
@@ -63,6 +63,7 @@ _FIXES = (
         "max number of clients",
         "too many connections: lower BOT_REDIS_CONNECTIONS, or a larger plan",
     ),
+    ("DB index is out of range", "lower the number at the end of REDIS_URL: 0 always exists"),
     ("Connection closed", "does the server want TLS? begin REDIS_URL with rediss://"),
     ("Connection reset", "does the server want TLS? begin REDIS_URL with rediss://"),
     ("Connection lost", "does the server want TLS? begin REDIS_URL with rediss://"),
@@ -137,6 +138,9 @@ class RedisChecks:
             return failed(text, "begin REDIS_URL with redis://, or give the port that speaks TLS")
         try:
             self._info = await self._connection.execute("INFO")
+        except InvalidResponse:
+            fix = "is REDIS_URL right? the port is that of a Redis, mostly 6379"
+            return failed("another program than Redis answers there", fix)
         except (StoreUnavailable, ResponseError) as error:
             return failed(first_line(error), _fix(error))
         return judge_version(self._info)

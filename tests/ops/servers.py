@@ -1,7 +1,9 @@
 """Servers with special configurations: Redis with options, Redis over TLS, a foreign web server."""
 
+import asyncio
 import contextlib
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -32,15 +34,7 @@ def run_redis(*options: str) -> Iterator[str]:
 @contextmanager
 def run_tls_redis(directory: Path, *more: str) -> Iterator[int]:
     """A server with TLS only and a self-signed certificate; yields its port."""
-    key, certificate = directory / "key.pem", directory / "certificate.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    key, certificate = make_certificate(directory)
     port = free_port()
     options = (
         *("--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1"),
@@ -54,6 +48,32 @@ def run_tls_redis(directory: Path, *more: str) -> Iterator[int]:
         except TimeoutError:
             pytest.skip("this Redis server was built without TLS")
         yield port
+
+
+def make_certificate(directory: Path) -> tuple[Path, Path]:
+    """A key and its self-signed certificate."""
+    key, certificate = directory / "key.pem", directory / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"),
+            *("-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return key, certificate
+
+
+@asynccontextmanager
+async def open_tls_port(directory: Path) -> AsyncIterator[int]:
+    """A port that speaks TLS with a self-signed certificate, and nothing more."""
+    key, certificate = make_certificate(directory)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
 
 
 @asynccontextmanager

@@ -28,7 +28,8 @@ from bot.store import Store
 from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
-from tests.ops.servers import open_page, run_redis, run_tls_redis
+from tests.ops.servers import open_page, open_tls_port, run_redis, run_tls_redis
+from tests.ports import free_port
 from tests.redis_server import find_executables, run_server
 from tests.store import builders
 from tests.world import open_world
@@ -142,6 +143,17 @@ async def test_a_misconfigured_redis_is_reported_with_its_fix(
         found = await examine_redis(url)
     assert found[check].level == level
     assert fix in found[check].fix
+
+
+async def test_another_program_or_a_missing_database_is_no_missing_server() -> None:
+    async with open_page() as page:
+        found = await examine_redis(page.replace("http://", "redis://"))
+    assert found["redis"].level == "failed"
+    assert "another program" in found["redis"].text
+    port = free_port()
+    with run_redis("--port", str(port)):
+        found = await examine_redis(f"redis://127.0.0.1:{port}/99")
+    assert "the end of REDIS_URL" in found["redis"].fix
 
 
 async def test_snapshots_and_no_persistence_are_distinguished() -> None:
@@ -314,6 +326,21 @@ async def test_a_removed_app_must_be_reinstalled(slack: LocalSlack, code: str) -
     assert "install the app again" in found["slack token"].fix
 
 
+@pytest.mark.parametrize("method", ["auth.test", "apps.connections.open"])
+@pytest.mark.parametrize(
+    ("code", "level", "words"),
+    [("ratelimited", "warning", "in a minute"), ("internal_error", "failed", "slack-status")],
+)
+async def test_failures_of_slack_are_not_blamed_on_the_connection(
+    slack: LocalSlack, method: str, code: str, level: str, words: str
+) -> None:
+    slack.faults.refuse(method, code)
+    found = await examine_slack(slack)
+    finding = found["slack token" if method == "auth.test" else "slack app token"]
+    assert finding.level == level
+    assert words in finding.fix
+
+
 async def test_admins_whom_slack_does_not_know_are_named(slack: LocalSlack) -> None:
     alice = slack.user("alice").id
     found = await examine_slack(slack, bot_admins=f"{alice}, U0NOBODY")
@@ -435,6 +462,34 @@ async def test_an_unreachable_server_is_reported() -> None:
     found = await findings(bot.engines.checks.open_checks(given))
     assert found["engine"].level == "failed"
     assert "OPENAI_BASE_URL" in found["engine"].fix
+
+
+async def test_a_wrong_scheme_is_no_unreachable_server() -> None:
+    async with open_page() as page:
+        found = await examine_server(page.replace("http:", "https:"))
+    assert found.fix == "the port speaks no TLS: begin OPENAI_BASE_URL with http://"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "words"), [("https", "SSL_CERT_FILE"), ("http", "begin OPENAI_BASE_URL with https")]
+)
+async def test_a_server_with_its_own_certificate_is_recognized(
+    tmp_path: Path, scheme: str, words: str
+) -> None:
+    async with open_tls_port(tmp_path) as port:
+        found = await examine_server(f"{scheme}://127.0.0.1:{port}/v1")
+    assert found.level == "failed"
+    assert words in found.fix
+
+
+async def examine_server(url: str) -> Finding:
+    given = settings(openai_base_url=url)
+    return (await findings(bot.engines.checks.open_checks(given)))["engine"]
+
+
+async def test_an_error_of_the_server_is_no_missing_connection(fake: FakeOpenAI) -> None:
+    fake.fault("overloaded", times=None)
+    assert "the server has an error" in (await examine_engine(fake))["engine"].fix
 
 
 async def test_a_missing_model_is_reported_with_the_available_ones() -> None:
@@ -604,6 +659,9 @@ def test_unknown_variables_are_reported_with_the_likely_name(tmp_path: Path) -> 
     (tmp_path / ".env").write_text("BOT_CONCURENCY=5\n")
     found = find_unknown({"BOT_ENGIN": "echo", "HOME": "/"}, tmp_path / ".env")
     assert found == ["BOT_CONCURENCY (BOT_CONCURRENCY?)", "BOT_ENGIN (BOT_ENGINE?)"]
+    (tmp_path / ".env").write_text("SLACK_SINGING_SECRET=a\nOPENAI_ORG_ID=b\nEDITOR=c\n")
+    found = find_unknown({"SLACK_BOT_TOKENS": "of another program"}, tmp_path / ".env")
+    assert found == ["SLACK_SINGING_SECRET (SLACK_SIGNING_SECRET?)"]
 
 
 def deployment(slack: LocalSlack, fake: FakeOpenAI, redis: str) -> dict[str, str]:

@@ -100,6 +100,20 @@ def test_the_folder_without_a_file_is_named_with_the_likely_one(folder: Path) ->
     assert look_at_settings(env_file.NAME).fix == f"start `bot` in {folder / 'threadbot'}"
 
 
+def test_a_line_that_cannot_be_read_is_named(folder: Path) -> None:
+    env_file.NAME.write_text(TOKENS + 'REDIS_URL="redis://127.0.0.1\nPORT=3000\n')
+    found = look_at_settings(env_file.NAME)
+    assert found.level == "failed"
+    assert found.text.startswith("line 5 of ")
+
+
+def test_a_misspelled_name_is_named_beside_the_missing_setting(folder: Path) -> None:
+    env_file.NAME.write_text(TOKENS.replace("SLACK_BOT_TOKEN", "SLACK_BOT_TOKENS"))
+    found = look_at_settings(env_file.NAME)
+    assert "SLACK_BOT_TOKEN: is not set" in found.text
+    assert "SLACK_BOT_TOKENS (SLACK_BOT_TOKEN?)" in found.text
+
+
 def test_a_folder_in_place_of_the_file_is_reported(folder: Path) -> None:
     env_file.NAME.mkdir()
     assert "is a folder" in look_at_settings(env_file.NAME).text
