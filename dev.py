@@ -398,8 +398,10 @@ def program(name: str) -> str:
 
 def environment() -> dict[str, str]:
     """The environment for our programs: uv takes the Python that runs this file, and this folder's
-    environment. Bytecode is cached: the tests start hundreds of processes."""
+    environment. Bytecode is cached: the tests start hundreds of processes. With UTF-8, as the
+    locale C knows no folder names with other letters."""
     own = {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv")}
+    own |= {"PYTHONUTF8": "1"}
     others = ("VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
     return {k: v for k, v in os.environ.items() if k not in others} | own
 

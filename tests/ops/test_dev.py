@@ -34,6 +34,13 @@ def dev() -> ModuleType:
     return module
 
 
+def test_folder_names_may_have_any_letters_whatever_the_locale(dev: ModuleType) -> None:
+    command = [sys.executable, "-c", "import sys; print(sys.getfilesystemencoding())"]
+    env = dev.environment() | {"LC_ALL": "C"}
+    told = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+    assert told.stdout == "utf-8\n"
+
+
 def make_wheel(version: str) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
