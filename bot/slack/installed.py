@@ -175,6 +175,7 @@ def _identity(found: Installation) -> Identity:
         user_id=found.user_id,
         bot_id=found.bot_id,
         url=found.url,
+        scopes=frozenset(found.scopes) or None,
     )
 
 

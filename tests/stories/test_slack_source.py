@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from bot.slack.source import SEARCH_SCOPE
 from bot.texts import source as texts
 from bot.texts.tools import NOT_KEPT, missing_scope
 from bot.timing import Timing
+from tests.deployment import open_deployment
 from tests.fakes.openai import Call, calling, held
 from tests.redis_server import RedisServer
 from tests.stories.tools import ENGINES, audit, script
@@ -206,6 +208,26 @@ async def test_tools_says_that_the_scope_of_the_search_is_missing(
         await world.slack.settled()
         shown = alice.ephemerals("#general")[-1].text
     assert (missing_scope(SEARCH_SCOPE) in shown) != has_it
+
+
+async def test_tools_knows_the_scopes_of_each_installation(redis_url: str, tmp_path: Path) -> None:
+    (tmp_path / "tools.toml").write_text(HEAD)
+    async with open_deployment(
+        redis_url, tmp_path, teams=("T1", "T2"), bot_tools=tmp_path / "tools.toml"
+    ) as deployment:
+        await deployment.install("T1", "T2")
+        book = deployment.bot.store.installations
+        found = await book.find("T2")
+        assert found is not None
+        scopes = (*found.scopes, SEARCH_SCOPE)
+        await book.save(replace(found, scopes=scopes, installed_at=found.installed_at + 1))
+        shown = []
+        for team in ("T1", "T2"):
+            slack = deployment.slack(team)
+            await slack.user("alice").slash("/tools", channel="#general")
+            await slack.settled()
+            shown.append(slack.user("alice").ephemerals("#general")[-1].text)
+    assert [missing_scope(SEARCH_SCOPE) in text for text in shown] == [True, False]
 
 
 async def test_the_search_finds_messages_of_public_channels(
