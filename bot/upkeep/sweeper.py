@@ -124,6 +124,8 @@ class Sweeper:
         self._keyless = Keyless(store)
         self._missing: set[str] = set()
         """Engines without a key in this sweep: each search reads the keys of all workspaces."""
+        self._silent: set[str] = set()
+        """Engines that did not answer in this sweep, or whose key cannot be read now."""
         self._pause = pause
         self._timing = timing
         self._owner = secrets.token_hex(8)
@@ -266,10 +268,15 @@ class Sweeper:
 
     async def _delete(self, swept: Swept) -> None:
         self._missing.clear()
+        self._silent.clear()
         while orphans := await self._store.archive.orphans(BATCH, await self._store.now()):
             for start in range(0, len(orphans), DELETES_AT_ONCE):
+                if self._is_silent(orphans, start):
+                    log.warning("sweep_unanswered", deleted=swept.deleted, kept=swept.kept)
+                    return
                 await self._need_permission()
                 group = orphans[start : start + DELETES_AT_ONCE]
+                is_skipped = self._silent.issuperset(orphan.engine for orphan in group)
                 fates = await asyncio.gather(*map(self._delete_one, group))
                 gone = [o for o, fate in zip(group, fates, strict=True) if fate == "gone"]
                 await self._store.archive.drop_orphans(gone)
@@ -279,9 +286,13 @@ class Sweeper:
                 swept.given_up += len(lost)
                 swept.kept += len(group) - len(gone) - len(lost)
                 if set(fates) == {"unanswered"}:
-                    log.warning("sweep_unanswered", deleted=swept.deleted, kept=swept.kept)
-                    return
-                await asyncio.sleep(self._pause)
+                    self._silent.update(orphan.engine for orphan in group)
+                await asyncio.sleep(0 if is_skipped else self._pause)
+
+    def _is_silent(self, orphans: Sequence[Orphan], start: int) -> bool:
+        """Whether nothing from `start` on can be deleted now. Behind a full batch there may be more."""
+        is_last = len(orphans) < BATCH
+        return is_last and self._silent.issuperset(orphan.engine for orphan in orphans[start:])
 
     async def _confirm(self) -> None:
         """Inform people of deletions that the server had not confirmed at first."""
@@ -297,6 +308,9 @@ class Sweeper:
 
     async def _delete_one(self, orphan: Orphan) -> Fate:
         """Delete it from the server; a failed deletion is retried in an hour."""
+        if orphan.engine in self._silent:
+            await self._store.archive.postpone(orphan, self._timing.check)
+            return "unanswered"
         try:
             is_missing = orphan.engine in self._missing
             engine = None if is_missing else await self._find_engine(orphan.engine)

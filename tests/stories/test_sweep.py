@@ -5,9 +5,10 @@ import time
 
 import pytest
 
+from bot.engines import Engine
 from bot.errors import Retry
 from bot.timing import SweepTiming
-from bot.upkeep.sweeper import DELETES_AT_ONCE, LEASE_SECONDS, Sweeper
+from bot.upkeep.sweeper import BATCH, DELETES_AT_ONCE, LEASE_SECONDS, Sweeper
 from tests.store.builders import keys_of
 from tests.stories.test_lifetime import DAY, age, sweeper
 from tests.world import World, wait_until
@@ -49,6 +50,22 @@ async def test_a_server_that_is_down_is_skipped_and_swept_after_its_recovery(
     await wait_until(lambda: _is_answering(world))
     assert (await sweeper(world).sweep_now()).deleted == MANY - DELETES_AT_ONCE
     assert len(there & set(world.fake.conversations)) == DELETES_AT_ONCE  # due in an hour
+
+
+async def test_orphans_whose_key_cannot_be_read_do_not_block_others(world: World) -> None:
+    async def find(name: str) -> Engine | None:
+        if name != world.bot.engine.name:
+            raise Retry("ai_key_unreadable")
+        return world.bot.engine
+
+    for number in range(BATCH + 1):
+        await world.bot.store.archive.discard("responses@gone", f"conv_{number}")
+    await idle_ones(world, 1)
+    sweeps = Sweeper(world.bot.store, world.bot.engine, 30, find_engine=find, pause=0)
+    swept = await sweeps.sweep_now()
+    assert (swept.archived, swept.deleted) == (1, 1)
+    assert not world.fake.conversations
+    assert await orphans(world) == BATCH + 1
 
 
 async def test_a_conversation_that_cannot_be_deleted_does_not_block_others(
