@@ -1,4 +1,6 @@
-"""An interrupt whose right cannot be checked: the turn goes on, and the check is repeated."""
+"""The check of who may stop a turn. If it fails, the turn goes on, and the check is repeated."""
+
+import asyncio
 
 import pytest
 
@@ -28,3 +30,24 @@ async def test_a_check_that_fails_lets_nothing_take_effect_and_is_repeated(
         await thread.check(interrupt, "stop")
         reasons.append(interrupt.reason)
     assert reasons == ["", "stop"]
+
+
+@pytest.mark.parametrize("allowed", ["stop", None])
+async def test_an_answer_waits_for_the_check_of_a_stop(allowed: Reason | None) -> None:
+    answer = asyncio.Event()
+
+    async def permitted(_: Reason) -> Reason | None:
+        await answer.wait()
+        return allowed
+
+    thread, interrupt = ActiveThread(Entry(Thread("T", "C", "1.0"), "1-0")), Interrupt()
+    thread.permitted = permitted
+    assert not await interrupt.raised.decided()
+    thread.hear(interrupt, "stop")
+    assert interrupt.raised.is_in_doubt
+    deciding = asyncio.create_task(interrupt.raised.decided())
+    await asyncio.sleep(0)
+    assert not deciding.done()
+    answer.set()
+    assert await deciding is (allowed is not None)
+    assert not interrupt.raised.is_in_doubt

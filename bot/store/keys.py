@@ -302,9 +302,9 @@ class Keys:
         return self.name("thread", thread.key)
 
     def turn(self, thread: Thread) -> str:
-        """Hash of the turn under way: id, taken, taken_at, asked (who wants it to end), `?step`
-        begun, `=step` recorded (among them `=approval:…`, `=decision:…` and `=withdrawn`, which
-        scripts write)."""
+        """Hash of the turn under way: id, taken, taken_at, asked (who wants it to end), late (an
+        older message arrived, too), `?step` begun, `=step` recorded (among them `=approval:…`,
+        `=decision:…` and `=withdrawn`, which scripts write)."""
         return self.name("turn", thread.key)
 
     def conversation(self, thread: Thread) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bot.errors import OutOfOrder
-from bot.slack.answer.lazy_event import LazyEvent
+from bot.slack.answer.lazy_event import LazyEvent, Stop
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class Interrupt:
     can_begin_again: bool = False
     waiting: bool = False
     begun: bool = False
-    raised: LazyEvent = field(default_factory=LazyEvent)
+    raised: Stop = field(default_factory=Stop)
     cancelled: LazyEvent = field(default_factory=LazyEvent)
     on_cancel: Callable[[], None] | None = None
     """Called when `cancelled` is set; a task that waits for it would need memory."""

@@ -101,7 +101,7 @@ class Runner:
                 aclosing(engine.follow(run, run_request.conversation)) as updates,
             ):
                 async for new in interrupt.idle_between(updates):
-                    stopped = interrupt.cancelled.is_set()
+                    stopped = interrupt.cancelled.is_set() or interrupt.raised.is_in_doubt
                     if stopped and new.status not in TERMINAL and not new.calls:
                         continue  # nothing more appears after a stop
                     if new.text and not update.text:

@@ -290,7 +290,7 @@ class Sweeper:
                 await asyncio.sleep(0 if is_skipped else self._pause)
 
     def _is_silent(self, orphans: Sequence[Orphan], start: int) -> bool:
-        """Whether nothing from `start` on can be deleted now. Behind a full batch there may be more."""
+        """Whether nothing from `start` on can be deleted now. More may follow a full batch."""
         is_last = len(orphans) < BATCH
         return is_last and self._silent.issuperset(orphan.engine for orphan in orphans[start:])
 

@@ -45,6 +45,7 @@ class ActiveThread:
             interrupt.set(reason)
         elif interrupt.reason != reason and (self._check is None or self._check.done()):
             self._check = asyncio.create_task(self.check(interrupt, reason))
+            interrupt.raised.check = self._check
 
     async def check(self, interrupt: Interrupt, reason: Reason) -> None:
         """Let an interrupt take effect if its person has the right."""

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from bot.models import Answer
-from bot.slack.answer.lazy_event import LazyEvent
+from bot.slack.answer.lazy_event import Stop
 from bot.slack.answer.pages import SMALLEST
 from bot.slack.answer.reply import Replies
 from bot.store import Store
@@ -91,7 +91,7 @@ async def test_a_stop_between_two_parts_ends_the_posting(store: Store) -> None:
     async with open_harness(store) as harness:
         harness.slack.workspace.bounds.longest_markdown = 900
         turn = await harness.take()
-        stop = LazyEvent()
+        stop = Stop()
         client = Wire().client(harness.slack, harness.session)
         replies = Replies(
             client, store, bot_id=harness.slack.bot.bot_id or "", live=False, timing=HURRY

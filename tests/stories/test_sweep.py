@@ -53,15 +53,18 @@ async def test_a_server_that_is_down_is_skipped_and_swept_after_its_recovery(
 
 
 async def test_orphans_whose_key_cannot_be_read_do_not_block_others(world: World) -> None:
+    engine = world.bot.engine
+    assert engine is not None
+
     async def find(name: str) -> Engine | None:
-        if name != world.bot.engine.name:
+        if name != engine.name:
             raise Retry("ai_key_unreadable")
-        return world.bot.engine
+        return engine
 
     for number in range(BATCH + 1):
         await world.bot.store.archive.discard("responses@gone", f"conv_{number}")
     await idle_ones(world, 1)
-    sweeps = Sweeper(world.bot.store, world.bot.engine, 30, find_engine=find, pause=0)
+    sweeps = Sweeper(world.bot.store, engine, 30, find_engine=find, pause=0)
     swept = await sweeps.sweep_now()
     assert (swept.archived, swept.deleted) == (1, 1)
     assert not world.fake.conversations

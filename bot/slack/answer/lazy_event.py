@@ -34,3 +34,28 @@ class LazyEvent:
         if self._event is None:
             self._event = asyncio.Event()
         await self._event.wait()
+
+
+DECIDE_SECONDS = 3.0
+"""How long posting is held back while Slack does not say who asked for a stop."""
+
+
+class Stop(LazyEvent):
+    """Set once an answer is to end. `check` decides whether a person who asked for that may."""
+
+    __slots__ = ("check",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.check: asyncio.Task[None] | None = None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a person has asked for it, and the check is under way."""
+        return self.check is not None and not self.check.done()
+
+    async def decided(self) -> bool:
+        """Whether it is set, once a check under way has decided it."""
+        if self.check is not None and self.is_in_doubt:
+            await asyncio.wait([self.check], timeout=DECIDE_SECONDS)
+        return self.is_set()

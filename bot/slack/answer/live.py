@@ -17,7 +17,7 @@ from bot.models import Step, Update
 from bot.slack.answer.alarm import Alarm
 from bot.slack.answer.chat import TooLarge
 from bot.slack.answer.edited import EditedMessage
-from bot.slack.answer.lazy_event import LazyEvent
+from bot.slack.answer.lazy_event import Stop
 from bot.slack.answer.outlet import Full, GrowingMessage, Outlet
 from bot.slack.answer.pages import Pages
 from bot.slack.answer.steps import status_of
@@ -40,10 +40,11 @@ GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_close
 class Live:
     """The messages of one answer, from the first words to the last.
 
-    `streams`: whether to try streaming. Once `interrupted` is set, no further part is posted.
+    `streams`: whether to try streaming. No further part is posted once `interrupted` is set, or
+    while it is in doubt.
     """
 
-    def __init__(self, outlet: Outlet, interrupted: LazyEvent, *, streams: bool) -> None:
+    def __init__(self, outlet: Outlet, interrupted: Stop, *, streams: bool) -> None:
         self.session_ended = False
         self._outlet = outlet
         self._turn, self._chat, self._drafts = outlet.turn, outlet.chat, outlet.drafts
@@ -228,7 +229,7 @@ class Live:
     async def _is_cut(self, part: int) -> bool:
         """Whether posting was stopped before this part. The first part is always posted."""
         cut = self._turn.recall(CUT)
-        if cut is None and part and self._interrupted.is_set():
+        if cut is None and part and await self._interrupted.decided():
             cut = part
             await self._turn.note(CUT, cut)
         return cut is not None and part >= cut

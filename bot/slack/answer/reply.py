@@ -18,7 +18,7 @@ from bot.models import Answer, Message, Thread, Update
 from bot.slack.answer.buttons import answer_buttons
 from bot.slack.answer.chat import METADATA_EVENT, Chat
 from bot.slack.answer.drafts import Drafts
-from bot.slack.answer.lazy_event import LazyEvent
+from bot.slack.answer.lazy_event import Stop
 from bot.slack.answer.live import Live
 from bot.slack.answer.outlet import Outlet
 from bot.slack.answer.previous import PreviousAnswers
@@ -82,7 +82,7 @@ class Replies:
 
     @asynccontextmanager
     async def open(
-        self, turn: Turn, message: Message, stop: LazyEvent | None = None
+        self, turn: Turn, message: Message, stop: Stop | None = None
     ) -> AsyncIterator["Reply"]:
         """The reply to `message`. The status is shown inside the block and cleared afterwards.
 
@@ -90,7 +90,7 @@ class Replies:
 
         The status stays if the turn is retried later or goes to another worker.
         """
-        status, live, reply = self._parts(turn, message, stop or LazyEvent())
+        status, live, reply = self._parts(turn, message, stop or Stop())
         status.keep()
         try:
             yield reply
@@ -114,7 +114,7 @@ class Replies:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _parts(self, turn: Turn, message: Message, stop: LazyEvent) -> tuple[Status, Live, "Reply"]:
+    def _parts(self, turn: Turn, message: Message, stop: Stop) -> tuple[Status, Live, "Reply"]:
         """The status of a reply, its growing messages, and the reply itself."""
         thread, timing = message.thread, self._timing
         scale, workspace = timing.rate_limit_scale, message.user_team_id

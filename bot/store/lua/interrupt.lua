@@ -2,18 +2,25 @@
 -- KEYS turn, interrupts, later
 -- ARGV name, reason, by, most: number
 -- `by` is who asks for it and why, as one word; a worker checks later whether one of them may. At most
--- `most` characters are kept.
+-- `most` characters are kept, of those who asked last. An interrupt `late` that is replaced is noted.
 -- Returns 0 where no turn is under way.
 if redis.call('EXISTS', turn) == 0 then
   return 0
 end
 local asked = redis.call('HGET', turn, 'asked') or ''
-local words = asked == '' and by or asked .. ' ' .. by
 insist(interrupts)
-if redis.call('HGET', interrupts, name) ~= 'reset' then
+local before = redis.call('HGET', interrupts, name)
+if before ~= 'reset' then
   redis.call('HSET', interrupts, name, reason)
 end
-if #words <= most and not string.find(asked, by, 1, true) then
+if before == 'late' then
+  redis.call('HSET', turn, 'late', '')
+end
+if not string.find(' ' .. asked .. ' ', ' ' .. by .. ' ', 1, true) then
+  local words = asked == '' and by or asked .. ' ' .. by
+  while #words > most do
+    words = string.gsub(words, '^%S+ ?', '')
+  end
   redis.call('HSET', turn, 'asked', words)
 end
 redis.call('ZADD', later, 'XX', 0, name)

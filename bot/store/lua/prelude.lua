@@ -296,7 +296,9 @@ local function store_message(place, user, ts, message, marks, seen_seconds, valu
     place.busy = true
   else
     if joins(taken(place.turn), name, ts, message) and kind_of(message) == 'message' then
-      redis.call('HSETNX', place.interrupts, name, 'late')
+      if redis.call('HSETNX', place.interrupts, name, 'late') == 0 then
+        redis.call('HSET', place.turn, 'late', '')  -- in case that the stop is refused
+      end
     end
     if redis.call('HGET', thread, 'requester') == user then
       withdraw_approvals(thread, place.turn, place.ready, place.later, name, 'message')

@@ -38,6 +38,7 @@ for i = 1, #fields, 2 do
   redis.call('HSET', turn, fields[i], fields[i + 1])
 end
 redis.call('HSET', turn, 'taken', cjson.encode(stamps))
+redis.call('HDEL', turn, 'late')
 if redis.call('HGET', interrupts, name) == 'late' then
   redis.call('HDEL', interrupts, name)
 end
