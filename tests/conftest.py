@@ -1,5 +1,7 @@
 """Fixtures for all tests: a Redis server per process, a store per test."""
 
+import io
+import logging
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 
@@ -43,6 +45,18 @@ def plain_log() -> None:
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
         ]
     )
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """A stream for the log of a test, which sends it there with `bot.telemetry.log.configure`."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        yield io.StringIO()
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
 
 
 @pytest.fixture

@@ -102,8 +102,12 @@ def guarded() -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def open_server(directory: Path, *, executable: str | None = None) -> AsyncIterator[str]:
+async def open_server(
+    directory: Path, *, executable: str | None = None, stop_seconds: float = STOP_SECONDS
+) -> AsyncIterator[str]:
     """Run a server with its data in `directory`; yields its `unix://` address.
+
+    A server that has not ended in `stop_seconds` is killed.
 
     Raises ConfigError if there is no server to run, if it does not start, or if another program
     runs one on the same directory.
@@ -116,8 +120,8 @@ async def open_server(directory: Path, *, executable: str | None = None) -> Asyn
         *("--unixsocketperm", "700"),
     )
     with lock(directory):
-        async with _client(socket) as client:
-            await _stop(client)  # a server that outlived its program and the shell
+        async with _client(socket, stop_seconds) as client:
+            await _stop(client, stop_seconds)  # a server that outlived its program and the shell
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.PIPE,
@@ -129,15 +133,15 @@ async def open_server(directory: Path, *, executable: str | None = None) -> Asyn
                 await _wait_until_ready(client, process, directory)
                 yield f"unix://{quote(str(socket))}"
             finally:
-                await _stop(client)
-                await _end(process)
+                await _stop(client, stop_seconds)
+                await _end(process, stop_seconds)
 
 
-def _client(socket: Path) -> "Redis":
+def _client(socket: Path, timeout: float) -> "Redis":
     return Redis(
         unix_socket_path=str(socket),
         decode_responses=True,
-        socket_timeout=STOP_SECONDS,
+        socket_timeout=timeout,
         retry=Retry(NoBackoff(), 0),
     )
 
@@ -193,10 +197,10 @@ async def _wait_until_ready(
     )
 
 
-async def _stop(client: "Redis") -> None:
+async def _stop(client: "Redis", seconds: float) -> None:
     """Ask the server to save and exit, and wait until it has; no error if there is none."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + STOP_SECONDS
+    deadline = loop.time() + seconds
     while loop.time() < deadline:
         if not await _answer(client, "SHUTDOWN", "NOSAVE"):
             return
@@ -219,11 +223,11 @@ def _last_words(directory: Path) -> str:
     return " / ".join([line.strip() for line in lines if line.strip()][-3:])
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, seconds: float) -> None:
     if process.stdin:
         process.stdin.close()
     try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        await asyncio.wait_for(process.wait(), seconds)
     except TimeoutError:
         os.killpg(process.pid, signal.SIGKILL)
         await process.wait()

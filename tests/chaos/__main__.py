@@ -5,8 +5,9 @@ import asyncio
 import random
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.dependencies import TROUBLES, Trouble, survive_trouble
 from tests.chaos.deployment import open_deployment
@@ -15,6 +16,8 @@ from tests.chaos.mutations import Mutations, throw
 from tests.chaos.outages import gone_for, survive
 from tests.chaos.storm import Plan, Report, Storm
 from tests.chaos.verdict import Verdict
+
+RunStorm = Callable[[Path, str, Plan], Coroutine[Any, Any, Report]]
 
 
 async def storm(directory: Path, engine: str, plan: Plan) -> Report:
@@ -49,7 +52,7 @@ async def mutations(directory: Path, engine: str, seconds: float, seed: int) -> 
         return await throw(deployment, seconds, seed)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, storm: RunStorm = storm) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, help="replays a storm; without it one is drawn")
     parser.add_argument("--minutes", type=float, default=1.0, help="how long at least")

@@ -31,7 +31,7 @@ async def test_a_storm_neither_loses_duplicates_nor_reorders_messages(
 
 @pytest.mark.parametrize("outcome", ["unclean", "broken off"])
 def test_a_failed_storm_prints_the_command_to_repeat_it(
-    outcome: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    outcome: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def storm(directory: Path, engine: str, plan: Plan) -> Report:
         if outcome == "broken off":
@@ -40,9 +40,8 @@ def test_a_failed_storm_prints_the_command_to_repeat_it(
         verdict.complain("lost", "C1 1.0: w000001")
         return Report(verdict=verdict)
 
-    monkeypatch.setattr(command, "storm", storm)
     with pytest.raises((SystemExit, TimeoutError)) as ended:
-        command.main(["--seed", "7", "--engine", "assistants"])
+        command.main(["--seed", "7", "--engine", "assistants"], storm)
     told = f"{ended.value}{capsys.readouterr().err}"
     assert "python3 dev.py chaos --seed 7 --minutes 1 --kills 0 --threads 12" in told
     assert "--engine assistants" in told

@@ -272,15 +272,12 @@ async def test_errors_between_polls_are_waited_out(fake: FakeOpenAI) -> None:
         assert (await ask(engine, await begin(engine), "hello")).text == "Hello"
 
 
-async def test_an_answer_at_the_deadline_is_delivered(
-    fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_at_the_deadline_is_delivered(fake: FakeOpenAI) -> None:
     fake.answer = held("Just in time.")
+    fake.options.cancels = "late"
     async with open_assistants_on(fake, bot_streaming=False, bot_run_deadline=0.2) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
-        (work,) = fake.runs.values()
-        monkeypatch.setattr(work, "cancel", work.finish)
         assert (await last_update(engine, run, conversation)).text == "Just in time."
 
 

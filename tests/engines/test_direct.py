@@ -14,6 +14,7 @@ from bot.engines import client as module
 from bot.engines.api import Api
 from bot.engines.client import open_client
 from bot.engines.events import EventStream
+from bot.engines.transport import BODY_BYTES
 from bot.errors import BotError, ConversationGone, DependencyDown, RateLimited, Retry, RunFailed
 from bot.settings import Settings
 from bot.timing import EngineTiming
@@ -167,12 +168,10 @@ async def test_redirects_and_cookies_are_followed() -> None:
     assert cookies[-1] == "node=3"
 
 
-async def test_a_read_is_bounded_in_size_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.engines.transport.BODY_BYTES", 10_000)
-
+async def test_a_read_is_bounded_in_size_and_time() -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         if request.path.endswith("bomb"):
-            body, headers = gzip.compress(b" " * 1_000_000), {"Content-Encoding": "gzip"}
+            body, headers = gzip.compress(b" " * (BODY_BYTES + 1), 1), {"Content-Encoding": "gzip"}
             return web.Response(body=body, headers=headers)
         response = web.StreamResponse()
         await response.prepare(request)

@@ -344,15 +344,12 @@ async def test_a_dropped_response_without_an_answer_is_a_failure(fake: FakeOpenA
             await last_update(engine, run, conversation)
 
 
-async def test_an_answer_at_the_deadline_is_delivered(
-    fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_at_the_deadline_is_delivered(fake: FakeOpenAI) -> None:
     fake.answer = held("Just in time.")
+    fake.options.cancels = "late"
     async with open_responses_on(fake, bot_streaming=False, bot_run_deadline=0.2) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
-        (work,) = fake.responses.values()
-        monkeypatch.setattr(work, "cancel", work.finish)
         assert (await last_update(engine, run, conversation)).text == "Just in time."
 
 

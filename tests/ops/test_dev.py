@@ -174,12 +174,13 @@ def test_an_audit_fails_for_a_vulnerability_and_says_when_it_cannot_check(
     program = tmp_path / "uv"
     program.write_text(
         "#!/bin/sh\n"
+        'if [ "$1" = --version ]; then exit; fi\n'
         f'if [ "$1" = export ]; then exec "{dev.uv()}" "$@"; fi\n'
         f'case "$*" in *--require-hashes*) ;; *) exit 9;; esac\n'
         f"echo '{said if not errors else ''}'; echo '{errors}' >&2; exit {code}\n"
     )
     program.chmod(0o755)
-    monkeypatch.setattr(dev, "uv", lambda: str(program))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     if exits:
         with pytest.raises(SystemExit, match=said):
             dev.audit()

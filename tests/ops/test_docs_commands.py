@@ -63,10 +63,10 @@ def run(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
     """Run a line of bot, with variables before it."""
     line = line.replace("/backups/", f"{folder}/")
     answers = os.environ["OPENAI_API_KEY"] if "--ai-key" in line else "y\n"
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as scope:
         words = shlex.split(line)
         while "=" in words[0]:
-            patch.setenv(*words.pop(0).split("=", 1))
+            scope.setenv(*words.pop(0).split("=", 1))
         assert words[0] in ("bot", "threadbot"), line
         return CliRunner().invoke(commands, words[1:], input=answers)
 

@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,6 @@ from tests.world import open_world
 
 WORDS = "the launch code is 0451-swordfish"
 ANSWER = "never tell anybody about marmalade"
-
-
-@pytest.fixture
-def written() -> Iterator[io.StringIO]:
-    """Redirects the log during a test."""
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    try:
-        yield io.StringIO()
-    finally:
-        root.handlers[:] = before
-        root.setLevel(level)
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:

@@ -71,11 +71,8 @@ async def test_a_socket_path_owned_by_another_user_is_refused(
             pass
 
 
-async def test_a_server_that_hangs_is_killed_in_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "STOP_SECONDS", 0.2)
-    async with open_server(tmp_path) as url, open_store(url) as store:
+async def test_a_server_that_hangs_is_killed_in_the_end(tmp_path: Path) -> None:
+    async with open_server(tmp_path, stop_seconds=0.5) as url, open_store(url) as store:
         pid = (await store.redis.info("server"))["process_id"]
         os.kill(pid, signal.SIGSTOP)
 

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import logging
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,8 @@ KEY = "sk-own-0123456789abcdef"
 
 
 async def test_tokens_and_keys_are_readable_nowhere(
-    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, tmp_path: Path, written: io.StringIO
 ) -> None:
-    root_logger, written = logging.getLogger(), io.StringIO()
-    monkeypatch.setattr(root_logger, "handlers", [])
-    monkeypatch.setattr(root_logger, "level", root_logger.level)
     log.configure("DEBUG", stream=written)
     async with open_deployment(
         redis_url, tmp_path, teams=("T1", "T2"), rotation=True, bot_attempts=1

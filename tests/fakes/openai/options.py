@@ -28,8 +28,8 @@ class Options:
     """Seconds until an Assistants run expires."""
     cancelling: float = 0
     """Seconds for which a cancelled run stays `cancelling`."""
-    cancels: bool = True
-    """False: a cancellation is answered with 200, but the run continues."""
+    cancels: bool | Literal["late"] = True
+    """False: a cancellation is answered with 200, but the run continues. late: it just ended."""
     leaves: Leaves = "nothing"
     """The items that a failed, cancelled or incomplete response leaves in its conversation."""
     models: dict[str, str | None] | None = None

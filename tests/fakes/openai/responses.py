@@ -88,7 +88,9 @@ class Responses:
         if not work.body["background"]:
             status = 409 if self._options.error_style == "detail" else 400
             raise ApiError(status, "Cannot cancel a synchronous response.")
-        if self._options.cancels:
+        if self._options.cancels == "late":
+            work.finish()
+        elif self._options.cancels:
             work.cancel()
         return web.json_response(work.body)
 

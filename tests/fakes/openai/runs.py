@@ -80,7 +80,9 @@ class Runs:
         run = self._find(request)
         if run.is_over or run.status == "cancelling":
             raise invalid(f"Cannot cancel run with status '{run.status}'.")
-        if self._state.options.cancels:
+        if self._state.options.cancels == "late":
+            run.finish()
+        elif self._state.options.cancels:
             run.cancel()
         return reply(self._state, run.body)
 
