@@ -16,11 +16,14 @@ from typing import Any, Protocol
 
 from bot import plugins
 from bot.calls import FunctionOutput, FunctionSpec
+from bot.engines import sdk_types
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
 from bot.settings.values import PROTOCOLS
 from bot.timing import EngineTiming
+
+sdk_types.install()
 
 
 @dataclass(frozen=True, slots=True)
