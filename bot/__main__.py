@@ -2,13 +2,16 @@
 
 import sys
 
+from bot.imports import uncollected
+
 INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the program; Ctrl-C ends it without a traceback, even while it is being imported."""
     try:
-        from bot.cli.main import main as run
+        with uncollected():
+            from bot.cli.main import main as run
 
         run()
     except KeyboardInterrupt:

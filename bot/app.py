@@ -21,7 +21,7 @@ from bot.engines import Engine, open_engine
 from bot.engines.polling import error_backoff
 from bot.errors import ConfigError, Retry, StoreUnavailable
 from bot.health import PROBE_SECONDS, Probe, add_routes
-from bot.process.web_part import WebPart, open_web
+from bot.imports import uncollected
 from bot.settings import Settings
 from bot.settings.prices import load_prices
 from bot.slack.client import open_client
@@ -41,6 +41,7 @@ from bot.tools.accounts import open_accounts
 from bot.tools.config import load_tools
 
 if TYPE_CHECKING:
+    from bot.process.web_part import WebPart
     from bot.upkeep.sweeper import SweptShards
 
 T = TypeVar("T")
@@ -90,13 +91,16 @@ async def serve(
     if lifeline is not None:
         asyncio.get_running_loop().add_reader(lifeline, stop.set)
     watchdog = Watchdog(settings.bot_stall_log, settings.bot_stall_exit)
-    async with open_bot(
+    opening = open_bot(
         settings,
         web_part=web_part,
         work_part=work_part,
         engines=engines,
         is_stalled=lambda: watchdog.is_stalled,
-    ) as bot:
+    )
+    async with AsyncExitStack() as stack:
+        with uncollected():
+            bot = await stack.enter_async_context(opening)
         gc.collect()
         gc.freeze()  # objects alive now stay alive: exclude them from garbage collection
         gc.set_threshold(YOUNG_OBJECTS)
@@ -150,6 +154,9 @@ async def open_bot(
             probes["worker"] = workers.is_alive
         serving = None
         if web_part:
+            # Not needed by `bot worker`; it imports Bolt.
+            from bot.process.web_part import open_web
+
             serving = await stack.enter_async_context(
                 open_web(settings, timing, shards, client, workspaces, tools, accounts, receiving)
             )
@@ -169,7 +176,7 @@ def _build_site(
     settings: Settings,
     shards: Shards,
     probes: Mapping[str, Probe],
-    serving: WebPart | None,
+    serving: "WebPart | None",
     is_stalled: Callable[[], bool],
 ) -> web.Application:
     """The pages of this process: health and metrics, and those of the web part."""

@@ -12,6 +12,7 @@ from bot.cli import data_commands, exit_codes, setup_commands
 from bot.cli.keys import keys
 from bot.cli.workspaces import workspaces
 from bot.errors import BotError, ConfigError
+from bot.imports import uncollected
 from bot.telemetry import log
 
 TRY_PACKAGES = frozenset({"local_slack", "prompt_toolkit", "rich"})
@@ -136,7 +137,8 @@ def _serve(*, web_part: bool, work_part: bool) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level, loaded.secrets)
 
-    from bot.app import serve  # only now: a wrong setting is reported without delay
+    with uncollected():
+        from bot.app import serve  # only now: a wrong setting is reported without delay
 
     asyncio.run(serve(loaded, web_part=web_part, work_part=work_part))
 
@@ -146,12 +148,13 @@ def _supervise(*, web: int, workers: int) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level, loaded.secrets)
 
-    import bot.process.work_part  # noqa: F401  # before the fork, so that all share it
-    from bot import app
-    from bot.engines import preload
-    from bot.process.supervisor import Supervisor
+    with uncollected():
+        import bot.process.work_part  # noqa: F401  # before the fork, so that all share it
+        from bot import app
+        from bot.engines import preload
+        from bot.process.supervisor import Supervisor
 
-    preload(loaded)
+        preload(loaded)
 
     def work(number: int, lifeline: int) -> int:
         is_web = number < web

@@ -16,7 +16,7 @@ from bot.slack.answer.waiting import showing_waits
 from bot.slack.client import SlackClient
 from bot.slack.delivery_notes import DeliveryNotes
 from bot.slack.dispatch import Dispatcher
-from bot.slack.opening import add_install_routes, find_lifecycle, find_shared_channels
+from bot.slack.opening_web import add_install_routes, find_lifecycle, find_shared_channels
 from bot.slack.receiving import Receiving
 from bot.slack.server import add_events_route, open_socket_mode
 from bot.slack.signatures import Verifier

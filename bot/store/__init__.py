@@ -5,7 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from redis.asyncio import Redis
+from bot.imports import absent
+
+with absent("opentelemetry.sdk.metrics"):  # sixty modules, for metrics that we do not collect
+    from redis.asyncio import Redis
 
 from bot.sealing import Keyring
 from bot.store.approvals import Approval, Approvals, Decision, Pending, Requested
