@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.slack.markdown.blocks import dedent
+from bot.slack.markdown.code import code_blocks
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.sanitize import sanitize
 from bot.slack.markdown.split import LIMIT, Part, join, parts
@@ -57,12 +58,12 @@ def test_a_fence_is_closed_and_opened_again() -> None:
     ]
 
 
-def test_a_fence_in_a_quoted_list_keeps_its_place_and_marker() -> None:
+def test_a_fence_in_a_quoted_list_keeps_its_quote_and_marker() -> None:
     lines = [f">   line {number}" for number in range(20)]
     answer = "\n".join(["> - ~~~~sh", *lines, ">   ~~~~"])
     first, second = posted(answer, 150)
     assert first.endswith(">   line 10\n>   ~~~~")
-    assert second.startswith(">   ~~~~sh\n>   line 11\n")
+    assert second.startswith("> ~~~~sh\n> line 11\n")
     assert code("\n".join(posted(answer, 150))) == code(answer)
 
 
@@ -105,6 +106,16 @@ def test_indented_code_in_nested_lists_stays_code() -> None:
     blocks = [t.content for text in texts for t in parsed(text) if t.type == "code_block"]
     assert len(blocks) == len(texts) > 1
     assert "\n".join(block.strip() for block in blocks).split("\n") == lines
+
+
+@pytest.mark.parametrize("marks", ["> ", "> > ", "- > ", ""])
+def test_code_in_a_list_in_a_quote_stays_code(marks: str) -> None:
+    inner = marks.replace("-", " ") + " " * 4
+    code = "".join(f"{inner}x_{number} = 1\n" for number in range(60))
+    text = f"{marks}10. item\n{inner}```py\n{code}{inner}```\n{inner}{'word ' * 99}\n"
+    shown = [part.text for part in parts(text, 300)]
+    read = "".join(found.code for each in shown for found in code_blocks(each))
+    assert read.split("\n") == [*(f"x_{number} = 1" for number in range(60)), ""]
 
 
 def test_an_item_that_begins_with_indented_code_stays_an_item() -> None:
@@ -207,7 +218,8 @@ def assert_whole(markdown: str, limit: int) -> None:
         assert not part.closing.strip("`~> \t\n")
         for added in re.split(r"[\r\n]+", part.opening):
             assert added.strip("`~># \t") in markdown  # an info string, a header, or nothing
-        shown = dedent(part.opening + part.source + part.closing, part.dedent)
+        whole = part.opening + part.source + part.closing
+        shown = dedent(whole, part.dedent, part.quoted)
         assert part.text.strip() == shown.strip()
 
 

@@ -20,6 +20,7 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _PREFIX = r"(?:[ \t]*+(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t])))*+[ \t]*+"
 PREFIX = re.compile(_PREFIX)
 """The prefix of a line before its own text: quote marks, list markers, indentation."""
+QUOTE_MARKS = re.compile(r"(?:[ \t]*> ?)+")
 NEWLINE = re.compile(rf"(?:\r\n?|\n){_PREFIX}")
 _LIST_MARKER = re.compile(r"[-+*]|\d{1,9}[.)]")
 
@@ -165,20 +166,25 @@ def continuation(prefix: str) -> str:
     return _LIST_MARKER.sub(lambda marker: " " * len(marker[0]), prefix)
 
 
-def dedent(text: str, columns: int) -> str:
-    """Remove indentation from the lines of a list that was cut.
+def dedent(text: str, columns: int, quoted: int = 0) -> str:
+    """Remove indentation from the lines of a list that was cut, before and behind quote marks.
 
     Lines of an outer list lose no more than they have.
     """
-    if not columns:
+    if not columns and not quoted:
         return text
     lines = _LINE.findall(text)
     for number, line in enumerate(lines):
+        behind = QUOTE_MARKS.match(line)
+        start = behind.end() if behind else 0
         if line.strip():
             columns = min(columns, indentation(line))
-        if not columns:
+        if not behind or line[start:].strip():
+            quoted = min(quoted, indentation(line[start:])) if behind else 0
+        if not columns and not quoted:
             break
-        lines[number] = cut_indentation(line, columns)
+        cut = cut_indentation(line[:start] or line, columns)
+        lines[number] = cut + cut_indentation(line[start:], quoted) if behind else cut
     return "".join(lines)
 
 

@@ -4,7 +4,16 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from bot.slack.markdown.blocks import PREFIX, Fence, Kind, Line, Outline, continuation, indentation
+from bot.slack.markdown.blocks import (
+    PREFIX,
+    QUOTE_MARKS,
+    Fence,
+    Kind,
+    Line,
+    Outline,
+    continuation,
+    indentation,
+)
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, atoms, pieces
 
@@ -19,12 +28,13 @@ class Seam:
     """The ending of the message before a cut, and the beginning of the message after it.
 
     `dedent` is the indentation, in columns, that the message after it loses, because its list began
-    before the cut.
+    before the cut; `quoted` that behind quote marks.
     """
 
     closing: str = ""
     opening: str = ""
     dedent: int = 0
+    quoted: int = 0
 
 
 class Seams:
@@ -36,6 +46,7 @@ class Seams:
         self._atoms: dict[int, list[Piece]] = {}
         self._prefixes: dict[int, str] = {}
         self._columns: dict[int, int] = {}
+        self._quoted_columns: dict[int, int] = {}
 
     def at(self, offset: int) -> Seam:
         """The seam at any offset."""
@@ -76,6 +87,7 @@ class Seams:
             closing=("\n" if inside else "") + edge,
             opening=f"{edge}{info}\n" + (fence.prefix if inside else ""),
             dedent=indentation(edge) if line.lists else 0,
+            quoted=_quoted(line, fence.prefix),
         )
 
     def _in_table(self, line: Line) -> Seam:
@@ -83,7 +95,8 @@ class Seams:
         for number in (line.first, line.first + 1):
             prefix = self.prefix(number)
             header += continuation(prefix) + self._outline.text_of(number)[len(prefix) :]
-        return Seam(opening=header, dedent=indentation(header) if line.lists else 0)
+        columns = indentation(header) if line.lists else 0
+        return Seam(opening=header, dedent=columns, quoted=_quoted(line, header))
 
     def _in_line(self, number: int, offset: int) -> Seam:
         line = self._outline.lines[number]
@@ -96,7 +109,9 @@ class Seams:
         column = self._content_column(line)
         hashes = _HASHES.match(self._outline.text, line.start + len(self.prefix(number)))
         marks = hashes[0] if hashes and line.kind is Kind.HEADING else ""
-        return Seam(ticks, " " * column + "> " * line.quotes + marks + ticks, dedent=column)
+        quoted = self._quoted_column(line)
+        opening = " " * column + "> " * line.quotes + " " * quoted + marks + ticks
+        return Seam(ticks, opening, dedent=column, quoted=quoted)
 
     def _between_lines(self, number: int) -> Seam:
         line = self._outline.lines[number]
@@ -104,9 +119,11 @@ class Seams:
             return Seam(dedent=self._indentation_of_rest(number) - 4 if line.lists else 0)
         own = indentation(self._outline.text_of(number)) if line.lists else 0
         if line.level is not None:
-            return Seam(dedent=own)
+            return Seam(dedent=own, quoted=_quoted(line, self._outline.text_of(number)))
         missing = line.quotes - self.prefix(number).count(">")
-        return Seam(opening="> " * missing, dedent=min(own, self._content_column(line)))
+        quoted = min(_quoted(line, self._outline.text_of(number)), self._quoted_column(line))
+        dedent = min(own, self._content_column(line))
+        return Seam(opening="> " * missing, dedent=dedent, quoted=quoted)
 
     def _indentation_of_rest(self, number: int) -> int:
         """The least indentation of indented code from this line on: at least 4 more than that of
@@ -127,12 +144,27 @@ class Seams:
             self._columns[line.first] = len(prefix.expandtabs(4))
         return self._columns[line.first]
 
+    def _quoted_column(self, line: Line) -> int:
+        """The same behind the quote marks."""
+        if not (line.lists and line.quotes):
+            return 0
+        if line.first not in self._quoted_columns:
+            prefix = continuation(self.prefix(line.first))
+            self._quoted_columns[line.first] = _quoted(line, prefix)
+        return self._quoted_columns[line.first]
+
     def prefix(self, number: int) -> str:
         """The prefix of a line."""
         if number not in self._prefixes:
             found = PREFIX.match(self._outline.text, self._outline.lines[number].start)
             self._prefixes[number] = found[0] if found else ""
         return self._prefixes[number]
+
+
+def _quoted(line: Line, text: str) -> int:
+    """The indentation of a list in a quote: the columns behind the quote marks of `text`."""
+    marks = QUOTE_MARKS.match(text) if line.lists and line.quotes else None
+    return indentation(text[marks.end() :]) if marks else 0
 
 
 def _begins_item(line: Line) -> bool:

@@ -135,7 +135,7 @@ class GrowingAnswer:
         while self.starts[-1] < len(text):
             part = splitter.part(self.starts[-1], len(self._shown), 2.0 if final else _FULL)
             ends = final or part.end < len(text)
-            self._flows = not ends and not part.dedent
+            self._flows = not ends and not part.is_shifted
             if (append := self._append(part, ends)) is None:
                 self.diverged = True
                 return

@@ -99,11 +99,14 @@ class Rewrite:
         return "\n" + self._continuation
 
     def _formula(self, token: Piece, raw: str) -> str | None:
-        """A formula as code: Markdown would drop its backslashes."""
+        """A formula as code: Markdown would drop its backslashes. Not beside other backticks."""
         if script := _SCRIPT.fullmatch(raw):
             name, content = "sup" if script[1] == "^" else "sub", script[2] or script[3]
             if (spelled := raised_or_lowered(name, content)) is not None:
                 return spelled
+        beside = self._text[token.start - 1 : token.start], self._text[token.end : token.end + 1]
+        if "`" in beside:
+            return None
         source = _LINE_BREAK.sub(" ", formula_source(raw)).strip()
         if self._stray > token.start:
             wrapped = f"`` {source} ``" if "`" in source else f"`{source}`"

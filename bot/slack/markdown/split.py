@@ -39,7 +39,8 @@ class Part:
     """The content of one message: the answer's text from `start` on, and how to post it.
 
     `opening` and `closing` are added to its share of the source; `dedent` is the indentation, in
-    columns, that the rest of a list loses if the list does not begin here.
+    columns, that the rest of a list loses if the list does not begin here; `quoted` the same behind
+    quote marks.
     """
 
     start: int
@@ -47,6 +48,12 @@ class Part:
     opening: str = ""
     closing: str = ""
     dedent: int = 0
+    quoted: int = 0
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether its lines lose indentation."""
+        return bool(self.dedent or self.quoted)
 
     @property
     def end(self) -> int:
@@ -66,7 +73,7 @@ class Part:
     def _with(self, closing: str) -> str:
         blanks = None if self.opening else _LEADING_BLANKS.match(self.source)
         source = self.source[blanks.end() :] if blanks else self.source
-        return dedent(self.opening + source + closing, self.dedent)
+        return dedent(self.opening + source + closing, self.dedent, self.quoted)
 
 
 def parts(
@@ -135,7 +142,8 @@ class Splitter:
             at_least = line.start  # indentation alone does not bind a line to the message
         end = self._end(start, size(seam.opening), max(at_least, start + 1), full)
         closing = self._seams.at(end).closing
-        return Part(start, self._text[start:end], seam.opening, closing, seam.dedent)
+        source = self._text[start:end]
+        return Part(start, source, seam.opening, closing, seam.dedent, seam.quoted)
 
     def _end(self, start: int, opening: int, at_least: int, full: float) -> int:
         lines = self._outline.lines
