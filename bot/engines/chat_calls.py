@@ -35,6 +35,11 @@ class ChatCalls:
         self.size = 0
         self._calls: list[_Call] = []
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no call lacks a part of its arguments."""
+        return all(call.is_whole for call in self._calls if call.arguments)
+
     def take(self, delta: Mapping[str, Any]) -> None:
         """Apply one entry: a complete call, or a chunk of one."""
         function, call_id = fields(delta.get("function")), text(delta.get("id"))

@@ -173,6 +173,8 @@ class _Reader:
     def end(self) -> None:
         """Apply the end of the completion to the draft."""
         draft, reason = self._draft, _INCOMPLETE.get(self._finish, "")
+        if not self._finish and not self._calls.is_whole:
+            raise RunFailed("failed", "server_error", text=draft.text)
         if self._takes_calls:
             for item in self._calls.items():
                 draft.take({"type": "response.output_item.done", "item": item})

@@ -159,7 +159,8 @@ async def _list_models(own: Settings) -> list[str]:
     ):
         response.raise_for_status()
         listed = json.loads(await response.read())
-    return [str(model["id"]) for model in listed["data"]]
+    ids = [model.get("id") for model in listed["data"] if isinstance(model, dict)]
+    return [name for name in ids if isinstance(name, str) and name]
 
 
 def describe_engine(settings: Settings) -> str:
