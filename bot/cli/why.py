@@ -16,6 +16,7 @@ from bot.texts.steps import describe_step
 
 _TS = re.compile(r"\d{1,10}\.\d{6}")
 _PATH = re.compile(r"/archives/([CDG][A-Z0-9]+)(?:/p(\d{10})(\d{6}))?")
+_CLIENT = re.compile(r"/client/[TE][A-Z0-9]+/[CDG][A-Z0-9]+/thread/([CDG][A-Z0-9]+)-(\d+\.\d+)")
 _PAGE = re.compile(r"/([CDG][A-Z0-9]+)/(\d+\.\d+)")
 _WORDS = re.compile(r"(?:[TE][A-Z0-9]+[: ])?([CDG][A-Z0-9]+)[: ](\d+\.\d+)")
 
@@ -39,7 +40,8 @@ class Verdict:
 
 
 def parse_link(text: str) -> Place | None:
-    """Read a link that Slack copies, one of `bot try`, or `C… 123.456`; None for anything else."""
+    """Read a link that Slack copies, the address of a thread in a browser, one of `bot try`, or
+    `C… 123.456`; None for anything else."""
     text = text.strip().strip("<>")
     try:
         parts = urlsplit(text)
@@ -51,7 +53,8 @@ def parse_link(text: str) -> Place | None:
         ts = f"{seconds}.{micros}" if seconds else ""
         root = query.get("thread_ts", [ts])[0]
         return Place(channel, root, ts or root) if _TS.fullmatch(root) else None
-    if found := _PAGE.fullmatch(parts.fragment) or _WORDS.fullmatch(text):
+    alike = _CLIENT.match(parts.path), _PAGE.fullmatch(parts.fragment), _WORDS.fullmatch(text)
+    if found := next(filter(None, alike), None):
         return Place(found[1], found[2], found[2])
     return None
 
@@ -127,13 +130,22 @@ def _explain_claimed(found: Findings) -> Verdict:
 
 
 def _explain_idle(found: Findings) -> Verdict:
+    nothing = "has nothing to do"
+    mention = "mention the bot, or see BOT_FOLLOW_UPS and the channel's settings on its Home tab"
+    if found.ts in found.overheard:
+        return Verdict(nothing, "this message was read, but is not for the bot", mention)
     if found.overheard and not found.was_seen:
         why = "its newest messages were read, but are not for the bot"
-        do = "mention the bot, or see BOT_FOLLOW_UPS and the channel's settings on its Home tab"
-        return Verdict("has nothing to do", why, do)
+        return Verdict(nothing, why, mention)
+    if not found.conversation and not found.done:
+        why = "it has no conversation: it was refused, ignored or reset, or this is a reply"
+        return Verdict(nothing, why, f"{ROOT_WANTED}; search the log for {found.thread.key}")
     why = "everything that arrived was answered, refused or ignored"
     do = f"search the log for {found.thread.key}: turn_answered, message_refused"
-    return Verdict("has nothing to do", why, do)
+    return Verdict(nothing, why, do)
+
+
+ROOT_WANTED = "if it is a reply, copy the link of the thread's first message"
 
 
 def render(place: Place, all_found: Sequence[Findings]) -> str:
@@ -144,6 +156,7 @@ def render(place: Place, all_found: Sequence[Findings]) -> str:
                 f"Nothing of {place.channel_id} {place.thread_ts} is in this Redis.",
                 "→ No event arrived for it, or the bot was not mentioned, or it is older than "
                 "BOT_RETENTION_DAYS.",
+                f"→ {ROOT_WANTED.capitalize()}.",
                 "→ `bot doctor` says when the last event came; is this the Redis and the prefix "
                 "of the deployment?",
             )

@@ -47,6 +47,8 @@ class Findings:
     conversation: str = ""
     overheard: tuple[str, ...] = ()
     """The ts of overheard messages."""
+    ts: str = ""
+    """The message that was asked about."""
     was_seen: bool = False
     """Whether the message that was asked about has arrived."""
 
@@ -138,6 +140,7 @@ class Inspection:
             dead=tuple(dead),
             conversation=f"{id} ({engine})" if id else "",
             overheard=tuple(sorted(overheard)),
+            ts=ts,
             was_seen=bool(seen),
         )
 

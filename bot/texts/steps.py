@@ -5,6 +5,8 @@ import re
 PHRASES = (
     (r"admission", "decided which messages to answer"),
     (r"heard", "read the thread"),
+    (r"background", "recorded what else was said in the thread"),
+    (r"accounted(:.*)?", "counted the usage"),
     (r"conversation:\d+", "created the conversation"),
     (r"append:\d+:.*", "stored the question at the AI server"),
     (r"run:\d+(:\d+)?", "started the model"),

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from bot.cli.main import commands
 from bot.cli.why import Place, explain, parse_link, render
 from bot.models import Thread
-from bot.store import Store, steps
+from bot.store import Store, routing, steps
 from bot.store.circuits import Circuits
 from bot.store.inspection import Findings, Inspection
 from bot.texts.steps import describe_step
@@ -31,6 +31,8 @@ ROOT = "1795747850.547488"
         ),
         (f"http://127.0.0.1:8000/#/C1/{ROOT}", Place("C1", ROOT, ROOT)),
         (f"https://app.slack.com/archives/D1?thread_ts={ROOT}", Place("D1", ROOT, ROOT)),
+        (f"https://app.slack.com/client/T1/C1/thread/C1-{ROOT}", Place("C1", ROOT, ROOT)),
+        ("https://app.slack.com/client/T1/C1", None),
         (f"T1:C1:{ROOT}", Place("C1", ROOT, ROOT)),
         (f" C1 {ROOT} ", Place("C1", ROOT, ROOT)),
         ("https://acme.slack.com/archives/C1", None),
@@ -126,6 +128,24 @@ async def test_idle_and_unknown_threads_are_reported(store: Store) -> None:
     assert "bot doctor" in render(Place("C9", ROOT), [])
 
 
+async def test_a_message_that_is_not_for_the_bot_is_recognized(store: Store) -> None:
+    await builders.deliver(store, "1.1", of=THREAD)
+    claim = await builders.take_one(store)
+    await store.conversations.save(claim, builders.conversation(of=THREAD))
+    await store.inbox.settle(claim)
+    await store.redis.hset(store.keys.overheard(THREAD), "1.2", "{}")
+    says(await look(store, "1.2"), "this message was read, but is not for the bot", "mention")
+    says(await look(store, "1.1"), "was answered, refused or ignored")
+
+
+async def test_the_link_of_a_reply_without_its_thread_asks_for_the_first_message(
+    store: Store,
+) -> None:
+    await store.redis.set(store.keys.name("seen", "T1", "C1", "1.7"), "1")
+    [found] = await Inspection(store.connection, store.keys).find("C1", "1.7", "1.7")
+    says(found, "or this is a reply", "copy the link of the thread's first message")
+
+
 async def test_waiting_for_a_person_is_distinguished(store: Store) -> None:
     await builders.deliver(store, "1.1", of=THREAD)
     claim = await builders.take_one(store)
@@ -139,7 +159,8 @@ def makes_step(function: Any) -> bool:
 
 
 def test_every_step_of_the_journal_has_a_description() -> None:
-    named = [value.name for value in vars(steps).values() if isinstance(value, steps.Step)]
+    modules = (steps, routing)
+    named = [s.name for m in modules for s in vars(m).values() if isinstance(s, steps.Step)]
     made = [
         make("1") for make in vars(steps).values() if inspect.isfunction(make) and makes_step(make)
     ]
