@@ -13,7 +13,7 @@ from bot.settings import Settings
 from bot.slack.access import needs_profile, refusal
 from bot.slack.channels import Channels
 from bot.slack.people import People, Person
-from bot.store import Store, jobs
+from bot.store import Store
 from bot.store.channel_settings import ChannelSettings
 from bot.telemetry import audit_log
 from bot.texts import access as texts
@@ -66,10 +66,6 @@ class Rights:
         """`refusal` for a button or command, which has no message."""
         message = Message(thread, thread.thread_ts, user_id, "", user_team_id=user_team_id)
         return _recorded(message, await self.refusal(message))
-
-    async def may_use(self, team_id: str, user_id: str) -> bool:
-        """Whether a person may run commands and jobs, which belong to no channel."""
-        return not await self.refusal_of(jobs.place(team_id, user_id), user_id)
 
     async def visible(
         self, user_id: str, conversations: Iterable[Conversation]
