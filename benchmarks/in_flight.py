@@ -18,6 +18,9 @@ ASKED_AT_ONCE = 20
 SETTLING_SECONDS = 2.0
 IDLE_SECONDS = 4.0
 MODEL_SECONDS = 1.0
+AGED, AGED_SECONDS = 2_000, 60.0
+"""How many runs are left alone until all of them are so old."""
+CPU = "CPU of the worker, % of a core"
 MEMORY = "private MB of the worker"
 
 Figures = dict[tuple[str, str], float]
@@ -39,11 +42,15 @@ async def measure_in_flight(checkout: Path, found: Figures) -> None:
                 roots.append((channel, root))
                 if number % ASKED_AT_ONCE == 0:
                     await site.slack.settled(60)
+            last = time.monotonic()
             await _wait_for_runs(site, size)
             where = _place(size)
             found["running", where] = float(await site.fake.working())
             found["ack ms, p99", where] = percentile(_acks(site, acks), 99)
             await _measure_waiting(site, found, size)
+            if size == AGED:
+                await asyncio.sleep(last + AGED_SECONDS - time.monotonic())
+                found[f"{CPU}, when all runs are a minute old", where] = await _idle_cpu(site)
             await _measure_beside(site, found, where)
         await _end_all(site, found, roots)
 
@@ -62,15 +69,19 @@ async def _measure_waiting(site: Site, found: Figures, size: int) -> None:
     """The memory and CPU of the worker while its runs only wait."""
     worker, where = site.bots[1], _place(size)
     await asyncio.sleep(SETTLING_SECONDS)
-    cpu, began = worker.cpu, time.monotonic()
-    await asyncio.sleep(IDLE_SECONDS)
-    found["CPU of the worker, % of a core", where] = (
-        100 * (worker.cpu - cpu) / (time.monotonic() - began)
-    )
+    found[CPU, where] = await _idle_cpu(site)
     found[MEMORY, where] = memory = worker.private / 1e6
     if size > SIZES[0]:  # the first ones pay for what all share
         grown = memory - found[MEMORY, _place(SIZES[0])]
         found["KB for each run more than the first ten", where] = 1e3 * grown / (size - SIZES[0])
+
+
+async def _idle_cpu(site: Site) -> float:
+    """The CPU of the worker in a few seconds in which nothing is asked, as a share of a core."""
+    worker = site.bots[1]
+    cpu, began = worker.cpu, time.monotonic()
+    await asyncio.sleep(IDLE_SECONDS)
+    return 100 * (worker.cpu - cpu) / (time.monotonic() - began)
 
 
 def _place(size: int) -> str:

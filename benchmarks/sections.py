@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.engine import one_round, stand_in
 from benchmarks.in_flight import measure_in_flight
 from benchmarks.load import talk, warm
+from benchmarks.records import measure_records
 from benchmarks.site import GROUP, LONG, SHORT_SECONDS, TOKEN, Site, open_site, private_memory
 from benchmarks.sweep import fill
 from bot.store import open_store
@@ -195,8 +196,8 @@ SECTIONS: Sequence[Section] = (
         "The engine alone",
         "Without Slack and Redis: an answer of 325 events, and one poll of a run.",
         engine,
-        8,
-        rounds=3,
+        12,
+        rounds=2,
     ),
     Section(
         "Start and memory",
@@ -210,20 +211,30 @@ SECTIONS: Sequence[Section] = (
         "By the length of an answer",
         "One answer at a time, streamed to Slack, with an event for every four characters.",
         lengths,
-        60,
+        50,
     ),
     Section(
         "By the conversations in Redis",
         "8 people at once, short answers.",
         conversations,
-        60,
+        50,
+    ),
+    Section(
+        "What a turn leaves in Redis",
+        "Threads of one turn each; the answers are text of these pages. The record of a longer "
+        "answer is shortened a day later.",
+        measure_records,
+        10,
+        only_ours=True,
     ),
     Section(
         "By the runs in flight",
-        "Runs that do not end, in one worker; at most 100 are streamed, the others polled. The CPU "
-        "is that of seconds in which nothing else happens. Then ten short questions are asked "
-        "beside them. In the end all runs complete at the same moment.",
+        "Runs that do not end, in one worker; at most 100 are streamed, the others polled: every "
+        "second while they are young, later every 15 % of their age. So the CPU is shown "
+        "for runs that began a few seconds ago, and for runs that are all older than a minute, in "
+        "seconds in which nothing else happens. Then ten questions are asked beside them, whose "
+        "model needs a second. In the end all runs complete at the same moment.",
         measure_in_flight,
-        270,
+        280,
     ),
 )

@@ -110,10 +110,12 @@ class Outline:
     def restart(self, offset: int) -> tuple[int, str]:
         """The last offset up to this one from which the text can be parsed on its own.
 
-        It parses the same from there if the returned line, which reopens the current code block, is
-        put before it; outside code the line is empty.
+        It parses the same from there behind the returned lines, which reopen the current code block
+        or table; outside of both they are empty.
         """
         for line in reversed(self.lines[: self.number(offset) + 1]):
+            if line.kind is Kind.ROW and line.start <= offset and not (line.lists or line.quotes):
+                return line.start, self.text_of(line.first) + self.text_of(line.first + 1)
             code = line.fence if line.kind is Kind.CODE else None
             if code and not (line.lists or line.quotes or code.prefix):
                 return line.start, self.text_of(code.first)
