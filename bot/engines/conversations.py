@@ -192,6 +192,16 @@ async def _demand_gone(api: Api, conversation_id: str, *item: str) -> None:
     raise RunFailed("failed", "not_deleted")
 
 
+async def delete_items(api: Api, conversation_id: str, items: Sequence[Item]) -> None:
+    """Delete some items. Raises ConversationGone if the server keeps one of them."""
+    try:
+        for item in items:
+            await _delete_item(api, conversation_id, text(item.get("id")))
+            await _demand_gone(api, conversation_id, "items", text(item.get("id")))
+    except RunFailed:
+        raise ConversationGone(conversation_id) from None
+
+
 async def _delete_item(api: Api, conversation_id: str, item_id: str) -> None:
     try:
         await api.delete("conversations", conversation_id, "items", item_id)

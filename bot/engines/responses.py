@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from bot.calls import FunctionOutput
@@ -24,6 +25,7 @@ from bot.engines.foreground import ForegroundRuns, is_lost
 from bot.engines.functions import answered_call, answered_calls, with_calls
 from bot.engines.items import Item, is_message, read_image, text
 from bot.engines.kept import Kept, find_kept, input_of
+from bot.engines.overtaken import overtaken
 from bot.engines.requests import Requests, response_body
 from bot.engines.retraction import find_place
 from bot.engines.sent_with_run import SentWithRun
@@ -79,7 +81,23 @@ class ResponsesEngine(SentWithRun):
         if adopted := _adopted(request, kept):
             return adopted
         run = await self._send(request, input_of(request, kept))
+        if request.again and (adopted := await self._withdraw(request, run)):
+            return adopted
         return replace(run, takes_calls=request.takes_calls)
+
+    async def _withdraw(self, request: RunRequest, run: Run) -> Run | None:
+        """The run of an earlier attempt, if it ended between the look and the request."""
+        if run.id.startswith(ADOPTED) or request.asked_by:
+            return None
+        end = partial(self._end, run)
+        question = await overtaken(self._api, request, lambda: self._fetch(run.id), end)
+        return _run_after(question, request) if question else None
+
+    async def _end(self, run: Run) -> None:
+        """Cancel a run that no one follows."""
+        if kept := self._streams.take(run.id):
+            await kept[0].aclose()
+        await self.cancel(run)
 
     async def _check_clean(self, conversation: Conversation) -> None:
         """Raise ConversationGone if a cancelled response left something."""
@@ -282,8 +300,12 @@ def _adopted(request: RunRequest, kept: Kept) -> Run | None:
     """The run of an earlier attempt, if its answer or calls are in the conversation."""
     if not request.again or not kept.answered_after:
         return None
-    run_id, conversation_id = ADOPTED + kept.answered_after, request.conversation.id
-    run = Run(run_id, conversation_id, time.time(), "completed")
+    return _run_after(kept.answered_after, request)
+
+
+def _run_after(question: str, request: RunRequest) -> Run:
+    """The adopted run whose items follow the item `question`."""
+    run = Run(ADOPTED + question, request.conversation.id, time.time(), "completed")
     return replace(run, takes_calls=request.takes_calls)
 
 

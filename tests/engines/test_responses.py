@@ -1,5 +1,6 @@
 """The responses engine: its requests, and every way in which a response can end."""
 
+import asyncio
 import json
 from contextlib import aclosing
 from dataclasses import replace
@@ -8,9 +9,9 @@ from typing import Any
 import pytest
 
 from bot.calls import FunctionSpec
-from bot.engines import RunRequest
+from bot.engines import Engine, RunRequest
 from bot.errors import ConversationGone, DependencyDown, Retry, RunFailed
-from bot.models import Citation, Record, RunOptions, Step, Usage
+from bot.models import Citation, Conversation, Record, Run, RunOptions, Step, Usage
 from tests.engines.engines import (
     OPTIONS,
     THREAD,
@@ -37,6 +38,7 @@ from tests.fakes.openai import (
     never,
     open_fake_openai,
 )
+from tests.world import wait_until
 
 
 def bodies(fake: FakeOpenAI, path: str) -> list[Any]:
@@ -532,6 +534,56 @@ async def test_a_creation_whose_response_was_lost_is_adopted(
     assert update.text == "It is done."
     assert update.last_item_id == fake.conversations[conversation.id].items[-1]["id"]
     assert fake.created("/responses") == 1
+    assert user_texts(fake, conversation.id) == ["hello"]
+
+
+async def race(fake: FakeOpenAI, engine: Engine) -> tuple[Conversation, Run]:
+    """The run of an attempt whose first run, whose id was lost, ends just before its own begins."""
+    conversation = await begin(engine)
+    message = said("hello")
+    fake.fault("drop_after", "POST", "/responses")
+    fake.answer = [never(), fake.answer]
+    with pytest.raises(Retry):
+        await start(engine, conversation, message)
+    before = len(fake.requests)
+    fake.fault("delay", "GET", "/conversations/*/items", seconds=0.1)
+    starting = asyncio.create_task(start(engine, conversation, message, again=True))
+
+    async def is_looking() -> bool:
+        return any(request.path.endswith("/items") for request in fake.requests[before:])
+
+    await wait_until(is_looking)
+    fake.finish("The first.")
+    return conversation, await starting
+
+
+@pytest.mark.parametrize("cancels", [True, False])
+async def test_a_second_run_that_the_server_accepts_is_withdrawn(
+    fake: FakeOpenAI, streaming: bool, cancels: bool
+) -> None:
+    fake.answer, fake.options.cancels = held("The second.") if cancels else "The second.", cancels
+    async with open_responses_on(fake, bot_streaming=streaming) as engine:
+        conversation, run = await race(fake, engine)
+        assert (await last_update(engine, run, conversation)).text == "The first."
+    assert fake.created("/responses") == 2
+    texts = [item["content"][0]["text"] for item in fake.conversations[conversation.id].items]
+    assert texts == ["hello", "The first."]
+
+
+async def test_a_second_run_that_cannot_be_withdrawn_costs_the_conversation(
+    fake: FakeOpenAI,
+) -> None:
+    fake.answer, fake.options.cancels = held("The second."), False
+    async with open_responses_on(fake) as engine:
+        with pytest.raises(ConversationGone):
+            await race(fake, engine)
+
+
+async def test_an_answer_that_is_complete_at_once_is_no_second_one(fake: FakeOpenAI) -> None:
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        run = await start(engine, conversation, said("hello"), again=True)
+        assert (await last_update(engine, run, conversation)).text == "turn 1: hello"
     assert user_texts(fake, conversation.id) == ["hello"]
 
 
