@@ -152,6 +152,12 @@ def test_reasoning_that_is_never_closed_is_no_answer() -> None:
     assert reasoning("<think>Let me see") == "Let me see"
 
 
+def test_reasoning_about_its_own_tags_does_not_cost_the_answer_before_it() -> None:
+    text = "One.\n\n<think>a <think>b</think> c</think>\n\nTwo."
+    assert clean(text).split() == ["One.", "Two."]
+    assert reasoning(text).split() == ["a", "<think>b", "c"]
+
+
 def test_control_characters_are_removed_everywhere() -> None:
     text = "\x1b[31mred\x1b[0m \x00n\x9bul \x1b]8;;https://a.example\x07link\x1b]8;;\x07"
     assert clean(text + "\u202eevil\u2066") == "red nul linkevil".replace("nul", "n" + "l")

@@ -134,6 +134,13 @@ def test_titles_cannot_break_out_of_their_link() -> None:
     )
 
 
+def test_addresses_cannot_break_out_of_their_cell() -> None:
+    text = "| a | b |\n|---|---|\n| one | 2 |\n"
+    noted = with_sources(text, [cite(text, "one", "\x1b[31mA page", url="https://a.example/|x")])
+    assert "| one[[1]](https://a.example/%7Cx) | 2 |" in noted
+    assert noted.endswith("1. [A page](https://a.example/|x)")
+
+
 def test_only_web_addresses_are_linked() -> None:
     assert "](" not in with_sources("x", [Citation(0, 1, "a", url="javascript:alert(1)")])
 

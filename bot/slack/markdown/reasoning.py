@@ -180,13 +180,15 @@ class _Reader:
 
     def _close(self, token: re.Match[str]) -> int:
         """A single closing tag: everything before it is reasoning, unless a sentence is about the
-        tag."""
+        tag. Behind reasoning with both tags, which may contain others, it is what lies between."""
         text, start, end = self._text, token.start(), token.end()
         in_sentence = text[start - 1 : start] in (" ", "\t") and text[end : end + 1] in (" ", "\t")
         if in_sentence or end >= self._last:
             return end if in_sentence else self._drop(token)
-        thought = "".join(self._answer) + self._before(token)
-        self._answer = []
+        thought = self._before(token)
+        if not self._reasoning:
+            thought = "".join([*self._answer, thought])
+            self._answer = []
         self._reasoning.append(thought)
         self._reached = end
         return end

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from bot.models import Citation
 from bot.slack.markdown.blocks import PREFIX, Kind, Outline, outline
 from bot.slack.markdown.breaks import Seams
-from bot.slack.markdown.markers import CITATION
+from bot.slack.markdown.markers import CITATION, strip_controls
 from bot.slack.markdown.sanitize import destination
 
 __all__ = ["HEADING", "Citation", "with_sources"]
@@ -115,8 +115,10 @@ def _content(found: Outline, number: int) -> int:
 
 
 def _note(number: int, citation: Citation) -> str:
-    url = citation.url or ""
-    return f"[[{number}]]({destination(url)})" if _WEB.match(url) else f"[{number}]"
+    if not _WEB.match(citation.url or ""):
+        return f"[{number}]"
+    url = destination(citation.url or "").replace("|", "%7C")  # it would end a cell of a table
+    return f"[[{number}]]({url})"
 
 
 def _annotated(text: str, notes: dict[tuple[int, int], list[str]]) -> str:
@@ -142,7 +144,8 @@ def _list(sources: Iterable[Citation]) -> str:
 
 def _source(citation: Citation) -> str:
     url = citation.url or ""
-    name = " ".join((citation.filename or citation.title or url or citation.file_id or "").split())
+    given = citation.filename or citation.title or url or citation.file_id or ""
+    name = " ".join(strip_controls(given).split())
     if not _WEB.match(url):
         return name
     label = re.sub(r"([\[\]])", r"\\\1", name)
