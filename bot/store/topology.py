@@ -27,6 +27,7 @@ ADDRESSES = 20
 LOOKING = 2
 """Connections to a server beyond those for calls, to ask which server holds our keys."""
 
+_UNKNOWN = "the server that holds our keys is not known yet"
 _ONE_NODE = "REDIS_URL names one node of a cluster; it must begin with redis+cluster://"
 
 
@@ -120,22 +121,47 @@ class Located(Topology):
         self.host: Host | None = None
         """The last one that was found."""
         self._looking = asyncio.Lock()
+        self._looks = 0
+        self._failure: RedisConnectionError | None = None
 
     @abstractmethod
     async def _locate(self) -> Host:
         """Ask where the server is. Raises ConnectionError."""
 
     async def find(self) -> "Redis":
-        if self._current is None:
-            async with self._looking:  # the first of many callers asks for all
-                if self._current is None:
-                    await self.lead_to(await self._locate())
-        return self.current
+        if self._current is not None:
+            return self._current
+        looks = self._looks
+        async with self._looking:
+            if self._current is None and self._looks == looks:
+                await self._look()
+            elif self._current is None and self._failure is not None:
+                raise self._failure.with_traceback(None)
+        # Another caller may have failed there meanwhile; this one has not tried yet.
+        return self._current or await self._found()
+
+    async def _look(self) -> None:
+        """Look for the server; callers that wait meanwhile share the outcome. Each would look again
+        otherwise, for as long as the answer is a server that is down."""
+        failure: RedisConnectionError | None = None
+        try:
+            await self.lead_to(await self._locate())
+        except RedisConnectionError as error:
+            failure = error
+        self._failure = failure
+        self._looks += 1  # not after a cancellation: that has no outcome
+        if failure is not None:
+            raise failure
+
+    async def _found(self) -> "Redis":
+        if self.host is None:
+            raise RedisConnectionError(_UNKNOWN)
+        return await self.node(self.host)
 
     @property
     def current(self) -> "Redis":
         if self._current is None:
-            raise RedisConnectionError("the server that holds our keys is not known yet")
+            raise RedisConnectionError(_UNKNOWN)
         return self._current
 
     def suspect(self, client: "Redis") -> None:

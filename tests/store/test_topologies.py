@@ -10,7 +10,9 @@ import pytest
 import redis
 
 from bot.errors import ConfigError, StoreUnavailable
+from bot.settings.addresses import Address, Host
 from bot.store import Store, open_store
+from bot.store.topology import Located
 from bot.timing import StoreTiming
 from tests.ops.servers import run_tls_redis
 from tests.redis_topologies import (
@@ -44,6 +46,38 @@ def port_of(store: Store) -> int | None:
         return int(store.redis.connection_pool.connection_kwargs["port"])
     except redis.ConnectionError:
         return None
+
+
+class Searched(Located):
+    """A server that is found where nothing listens, or not at all."""
+
+    def __init__(self, *, found: bool) -> None:
+        super().__init__(Address("cluster", tls=False), {"max_connections": 1}, 1.0)
+        self._is_found = found
+        self.looks = 0
+
+    async def _locate(self) -> Host:
+        self.looks += 1
+        await asyncio.sleep(0)
+        if not self._is_found:
+            raise redis.ConnectionError("no one names it")
+        return "127.0.0.1", 1
+
+
+@pytest.mark.parametrize("found", [True, False])
+async def test_callers_that_wait_for_a_look_share_its_outcome(found: bool) -> None:
+    """They fail one after another on a server that is down, and would look again each."""
+    topology = Searched(found=found)
+
+    async def call() -> None:
+        client = await topology.find()
+        topology.suspect(client)
+
+    for looks in (1, 2):
+        outcomes = await asyncio.gather(*(call() for _ in range(10)), return_exceptions=True)
+        assert {type(each) for each in outcomes} == {type(None) if found else redis.ConnectionError}
+        assert topology.looks == looks
+    await topology.close()
 
 
 async def test_a_store_follows_its_slot_to_another_node(redis_cluster: RedisCluster) -> None:
