@@ -30,7 +30,7 @@ from bot.texts.accounts import NOT_CONNECTED as NOT_CONNECTED_TEXT
 from bot.tools.config import ServerConfig
 from bot.tools.connection import Connection, client_for
 from bot.tools.http import BoundedTransport
-from bot.tools.output import checked_schema, cut, render_content
+from bot.tools.output import checked_schema, cut, one_line, render_content
 from bot.tools.person_auth import PersonAuth
 from bot.tools.tool import Result, Tool
 
@@ -46,6 +46,7 @@ IDLE = 600.0
 """Seconds after which an unused connection is closed."""
 LONGEST_NAME = 128
 """Characters of a tool's name, as the protocol has it; others are left out."""
+LONGEST_TITLE = 80
 LARGEST_REQUEST = 200_000
 """Characters of a tool's questions to a person, with its state."""
 DESCRIPTION = 4_000
@@ -226,7 +227,7 @@ class McpServer:
             description=cut(tool.description or "", DESCRIPTION),
             parameters=checked_schema(tool.input_schema),
             server=self.name,
-            title=(tool.title or (hints.title if hints else "") or "")[:80],
+            title=one_line(tool.title or (hints.title if hints else "") or "", LONGEST_TITLE),
             read_only=bool(trusted and hints and hints.read_only_hint),
             idempotent=bool(trusted and hints and hints.idempotent_hint),
             open_world=not (hints and hints.open_world_hint is False),

@@ -1,6 +1,7 @@
 """The text of a result for the model: bounded, and without bytes that it cannot read."""
 
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -66,6 +67,12 @@ def cut(text: str, most: int) -> str:
     if len(text) <= most:
         return well_formed(text)
     return f"{well_formed(text[:most])}\n[cut: {most} of {len(text)} characters]"
+
+
+def one_line(text: str, most: int) -> str:
+    """At most `most` characters on one line, without control and format characters."""
+    shown = "".join(char if unicodedata.category(char)[0] != "C" else " " for char in text[:1000])
+    return " ".join(shown.split())[:most]
 
 
 def render_content(blocks: Iterable[Any], structured: Any, most: int) -> str:

@@ -1,11 +1,15 @@
 """The types of tools, calls and results."""
 
 import json
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from bot.calls import Viewer
+
+DEEPEST = 64
+"""Maximum depth of the arguments of a call."""
 
 Outcome = Literal["done", "not_run", "unknown", "input_required"]
 """Whether a call took effect. `unknown`: it was sent and no result came back.
@@ -119,11 +123,33 @@ class OwnTool:
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
-    """The model's arguments. Raises ValueError if they are not a JSON object."""
+    """The model's arguments. Raises ValueError unless they are a JSON object that a server can get
+    exactly as people see it."""
     try:
-        value = json.loads(text or "{}")
+        value = json.loads(text or "{}", parse_constant=_no_number, parse_float=_number)
+        json.dumps(value, ensure_ascii=False).encode()  # lone surrogates have no encoding
     except (ValueError, RecursionError) as error:
         raise ValueError("the arguments are not valid JSON") from error
     if not isinstance(value, dict):
         raise ValueError("the arguments are not a JSON object")
+    if _depth(value) > DEEPEST:
+        raise ValueError("the arguments are nested too deeply")
     return value
+
+
+def _number(text: str) -> float:
+    return float(text) if math.isfinite(float(text)) else _no_number(text)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number in JSON")
+
+
+def _depth(value: Any) -> int:
+    """How deep lists and objects are nested, up to one more than `DEEPEST`."""
+    level, depth = [value], 0
+    while level and depth <= DEEPEST:
+        lists = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [part for parts in lists for part in parts if isinstance(part, dict | list)]
+        depth += 1
+    return depth

@@ -169,6 +169,31 @@ async def test_one_of_many_concurrent_clicks_counts_and_the_call_is_made_once(
     assert effects(counts) == ["write"]
 
 
+async def test_of_two_people_who_press_at_once_one_decides(
+    open_tools: OpenTools, counts: Path
+) -> None:
+    """Beside them, a form that was opened before the decision is submitted after it."""
+    async with open_tools() as world:
+        await approved_by(world, "bob", "carol")
+        world.fake.answer = [WRITE, "Written."]
+        root, asked = await ask(world)
+        alice, bob, carol = (world.slack.user(name) for name in ("alice", "bob", "carol"))
+        await carol.clicks("#general", asked.ts, card.DENY)
+        await asyncio.gather(
+            alice.clicks("#general", asked.ts, card.ALLOW),
+            bob.clicks("#general", asked.ts, card.ALLOW_IN_THREAD),
+        )
+        await carol.submits({"reason": "too late"})
+        assert await answers(world, root) == ["Written."]
+        told = [len(each.ephemerals("#general")) for each in (alice, bob, carol)]
+        assert sum(told) <= 2, "the one who decided is told nothing"
+        assert 0 in told[:2]
+        closed = shown(cards(world, root)[0])
+        assert sum(f"<@{each.id}>" in closed for each in (alice, bob)) == 1
+        assert carol.id not in closed
+    assert effects(counts) == ["write"]
+
+
 async def test_an_approval_works_after_every_process_was_replaced(
     open_tools: OpenTools, counts: Path
 ) -> None:

@@ -17,7 +17,7 @@ from bot.tools import bounds
 from bot.tools.config import ServerConfig, ToolsConfig
 from bot.tools.mcp import input_required
 from bot.tools.names import name_functions
-from bot.tools.output import checked_schema
+from bot.tools.output import checked_schema, one_line
 from bot.tools.tool import Result, Tool
 from bot.tools.toolbox import open_toolbox
 from tests.tools.test_mcp import CALLER
@@ -228,6 +228,11 @@ async def test_tools_with_names_that_the_protocol_forbids_are_left_out() -> None
         config = ToolsConfig(servers={"s": ServerConfig(url=url)})
         async with open_toolbox(config) as toolbox:
             assert [tool.name for tool in await toolbox.list_server("s")] == ["a", "b" * 128]
+
+
+def test_a_title_is_one_line_without_hidden_characters() -> None:
+    title = "Read\n<!channel>\u202e\x00 \u200btext" + "x" * 9_000_000
+    assert one_line(title, 25) == "Read <!channel> textxxxxx"
 
 
 async def test_lists_without_end_are_cut_off() -> None:
