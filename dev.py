@@ -394,6 +394,8 @@ def environment() -> dict[str, str]:
     locale C knows no folder names with other letters."""
     own = {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv")}
     own |= {"PYTHONUTF8": "1"}
+    if os.environ.get("LC_ALL") in ("C", "POSIX"):
+        own["LC_ALL"] = "C.UTF-8"  # Python 3.11 reads .pth files with the locale
     others = ("VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
     return {k: v for k, v in os.environ.items() if k not in others} | own
 

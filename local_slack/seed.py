@@ -37,7 +37,15 @@ ROLES: dict[str, dict[str, Any]] = {
 }
 
 
+FIELDS = {
+    "people": (("name",), ("role",)),
+    "channels": (("name",), ("members", "private")),
+    "messages": (("channel", "from", "text"), ("replies",)),
+    "replies": (("from", "text"), ()),
+}
+"""The fields of an entry: those that it needs, and those that it may have."""
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,20}")
+CHANNEL_NAME = re.compile(r"[^\sA-Z#@.,]{1,80}")
 RESERVED = ("bot", "here", "channel", "everyone")
 
 
@@ -74,25 +82,48 @@ def apply_seed(slack: LocalSlack, seed: Seed) -> None:
     that a second start adds nothing twice. Raises SeedError.
     """
     for number, person in enumerate(seed.people, 1):
-        _add(f"people {number}", _add_person, slack, person)
+        _add("people", number, _add_person, slack, person)
     for number, channel in enumerate(seed.channels, 1):
-        _add(f"channels {number}", _add_channel, slack, channel)
+        _add("channels", number, _add_channel, slack, channel)
     empty = {
         channel.id
         for channel in slack.workspace.channels.values()
         if not slack.workspace.messages.get(channel.id)
     }
     for number, message in enumerate(seed.messages, 1):
-        _add(f"messages {number}", _add_message, slack, message, empty)
+        _add("messages", number, _add_message, slack, message, empty)
 
 
-def _add(place: str, add: Any, slack: LocalSlack, entry: Any, *more: Any) -> None:
+def _add(kind: str, number: int, add: Any, slack: LocalSlack, entry: Any, *more: Any) -> None:
+    place = f"{kind} {number}"
+    _check(place, kind, entry)
     try:
-        add(slack, *more, **{str(name).replace("from", "by"): v for name, v in entry.items()})
-    except (TypeError, AttributeError, KeyError) as error:
+        add(slack, *more, **{name.replace("from", "by"): value for name, value in entry.items()})
+    except _WrongValue as error:
         raise SeedError(f"{place}: {error}") from None
     except SlackError as error:
         raise SeedError(f"{place}: {error} ({entry})") from None
+
+
+def _check(place: str, kind: str, entry: Any) -> None:
+    """Raise SeedError unless the entry has the fields of its kind."""
+    needed, more = FIELDS[kind]
+    if not isinstance(entry, dict):
+        raise SeedError(f"{place}: write {{{needed[0]}: …}}")
+    if missing := [name for name in needed if entry.get(name) is None]:
+        raise SeedError(f"{place}: {', '.join(missing)} is missing")
+    if unknown := [str(name) for name in entry if name not in (*needed, *more)]:
+        known = ", ".join((*needed, *more))
+        raise SeedError(f"{place}: there is no {', '.join(unknown)}, only {known}")
+    for name in ("members", "replies"):
+        if not isinstance(entry.get(name) or [], list):
+            raise SeedError(f"{place}: {name} is a list")
+    for reply_number, reply in enumerate(entry.get("replies") or (), 1):
+        _check(f"{place}, replies {reply_number}", "replies", reply)
+
+
+class _WrongValue(ValueError):
+    """A value of an entry; the text says what it may be."""
 
 
 def add_person(slack: LocalSlack, name: str, role: str) -> Person:
@@ -111,10 +142,12 @@ def add_person(slack: LocalSlack, name: str, role: str) -> Person:
 
 def _add_person(slack: LocalSlack, name: str, role: str = "member") -> None:
     if role not in ROLES:
-        raise TypeError(f"the role is one of {', '.join(ROLES)}")
+        raise _WrongValue(f"the role is one of {', '.join(ROLES)}")
+    if not NAME.fullmatch(str(name)) or name in RESERVED:
+        raise _WrongValue("the name has up to 21 of a-z, 0-9, '.', '_' and '-'")
     known = next((user for user in slack.workspace.users.values() if user.name == name), None)
     if known is None:
-        slack.add_user(name, **ROLES[role])
+        slack.add_user(str(name), **ROLES[role])
     elif role == "admin":
         known.is_admin = True
 
@@ -122,9 +155,11 @@ def _add_person(slack: LocalSlack, name: str, role: str = "member") -> None:
 def _add_channel(
     slack: LocalSlack, name: str, members: list[str] | None = None, private: bool = False
 ) -> None:
+    if not CHANNEL_NAME.fullmatch(str(name)):
+        raise _WrongValue("the name has up to 80 characters: no spaces, dots or capital letters")
     if slack.workspace.find_channel(f"#{name}") is None:
         people = [user.id for user in slack.workspace.users.values() if not user.is_bot]
-        slack.add_channel(name, people if members is None else members, private=private)
+        slack.add_channel(str(name), people if members is None else members, private=private)
 
 
 def _add_message(

@@ -1,6 +1,7 @@
 """A terminal chat in the local workspace: write, read threads, use commands and buttons."""
 
 import asyncio
+import io
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -208,8 +209,10 @@ def _read_lines() -> "asyncio.Queue[str]":
     """The lines of the standard input, "" at its end.
 
     A daemon thread reads them: a thread of the event loop would prevent the process from ending
-    while it waits for input.
+    while it waits for input. Bytes that are no UTF-8 are replaced: an exception would end it.
     """
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
     loop, lines = asyncio.get_running_loop(), asyncio.Queue[str]()
 
     def read() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import sys
@@ -113,6 +114,7 @@ async def test_both_names_of_the_request_url_are_known(
 async def test_the_terminal_ends_when_it_is_left(way: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "local_slack", "--terminal"),
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -122,7 +124,7 @@ async def test_the_terminal_ends_when_it_is_left(way: str) -> None:
         if b"A local Slack." in line:
             break
     if way == "quit":
-        process.stdin.write(b":threads\n:quit\n")
+        process.stdin.write(b":threads \xe4\n:quit\n")
     elif way == "end of input":
         process.stdin.close()
     else:

@@ -43,6 +43,13 @@ async def test_people_channels_and_history_are_added_once_and_the_app_is_not_tol
         ("messages: [{channel: general, from: nobody, text: x}]", "user_not_found"),
         ("messages: [{channel: general, from: alice, text: x, replies: [{from: bob}]}]", "text"),
         ("people: [", "cannot be read"),
+        ("people: [{name: two words}]", "up to 21"),
+        ("people: [{name: bot}]", "up to 21"),
+        ("people: [{role: admin}]", "name is missing"),
+        ("channels: [{name: Big News}]", "no spaces"),
+        ("channels: [{name: a, members: bob}]", "members is a list"),
+        ("channels: [{name: a, topic: x}]", "there is no topic, only name, members, private"),
+        ("messages: [{channel: general, from: bob, text: x, replies: [x]}]", "1, replies 1: write"),
     ],
 )
 async def test_what_is_wrong_is_named(tmp_path: Path, text: str, problem: str) -> None:
