@@ -46,6 +46,10 @@ class Retry(BotError):
         self.counts = counts
 
 
+NOT_THE_PROTOCOL = "not an answer of the protocol"
+"""The reason of a Retry if something else than the expected server answers, such as a web page."""
+
+
 class RateLimited(Retry):
     """Rate limited: nothing was done, and `after` is what the server asked for."""
 

@@ -20,7 +20,7 @@ from bot.engines.direct import DirectClient, has_direct
 from bot.engines.errors import Missing, vendor_errors
 from bot.engines.events import EventStream, Json
 from bot.engines.items import listed
-from bot.errors import ConversationGone, Retry, RunFailed
+from bot.errors import NOT_THE_PROTOCOL, ConversationGone, Retry, RunFailed
 from bot.timing import EngineTiming
 
 PAGE = 100
@@ -206,4 +206,4 @@ def _checked(answer: object) -> Json:
     """The response, if it is a JSON object: proxies answer 200 with a page."""
     if isinstance(answer, dict):
         return answer
-    raise Retry("not an answer of the protocol")
+    raise Retry(NOT_THE_PROTOCOL)

@@ -35,7 +35,13 @@ _INCOMPLETE = {
     "refusal": "content_filter",
     "max_output_tokens": "max_output_tokens",
     "model_length": "max_output_tokens",
+    "model_context_window_exceeded": "max_output_tokens",
+    "sensitive": "content_filter",
 }
+_FAILED = frozenset(
+    {"error", "abort", "aborted", "failed", "network_error", "insufficient_system_resource"}
+)
+"""Reasons of an end that is none of the model's."""
 
 
 class ChatDialect:
@@ -173,7 +179,7 @@ class _Reader:
     def end(self) -> None:
         """Apply the end of the completion to the draft."""
         draft, reason = self._draft, _INCOMPLETE.get(self._finish, "")
-        if not self._finish and not self._calls.is_whole:
+        if self._finish in _FAILED or not (self._finish or self._calls.is_whole):
             raise RunFailed("failed", "server_error", text=draft.text)
         if self._takes_calls:
             for item in self._calls.items():
@@ -207,8 +213,8 @@ def _usage(usage: Any) -> Json:
     """The usage with the field names of Responses."""
     read, written = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     return {
-        "input_tokens": whole(usage.get("prompt_tokens")),
-        "output_tokens": whole(usage.get("completion_tokens")),
+        "input_tokens": whole(usage.get("prompt_tokens") or usage.get("input_tokens")),
+        "output_tokens": whole(usage.get("completion_tokens") or usage.get("output_tokens")),
         "input_tokens_details": {"cached_tokens": fields(read).get("cached_tokens")},
         "output_tokens_details": {"reasoning_tokens": fields(written).get("reasoning_tokens")},
     }

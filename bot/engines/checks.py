@@ -16,7 +16,14 @@ from bot.engines.api import Api
 from bot.engines.client import ASSISTANTS, open_client
 from bot.engines.items import text
 from bot.engines.replay import PREFIX as REPLAYED
-from bot.errors import BotError, ConversationGone, DependencyDown, Retry, RunFailed
+from bot.errors import (
+    NOT_THE_PROTOCOL,
+    BotError,
+    ConversationGone,
+    DependencyDown,
+    Retry,
+    RunFailed,
+)
 from bot.models import Thread
 from bot.settings import Settings
 from bot.settings.env_file import set_variables
@@ -256,7 +263,7 @@ def _is_no_api(error: BotError) -> bool:
     """Whether something answers, but not the API: a 404, or a page."""
     if isinstance(error, RunFailed):
         return error.reason == "endpoint_not_found"
-    is_page = isinstance(error, Retry) and error.reason.startswith("not an answer")
+    is_page = isinstance(error, Retry) and error.reason.startswith(NOT_THE_PROTOCOL)
     return is_page or isinstance(error, ConversationGone)
 
 

@@ -13,6 +13,7 @@ import openai
 
 from bot.engines.transport import TooLarge
 from bot.errors import (
+    NOT_THE_PROTOCOL,
     BotError,
     ConversationGone,
     DependencyDown,
@@ -105,7 +106,7 @@ def vendor_errors(
         raise Retry("timeout" if is_timeout else "connection") from None
     except (ValueError, RecursionError) as error:
         metrics.engine_errors.labels("protocol").inc()
-        raise Retry(f"not an answer of the protocol: {type(error).__name__}") from None
+        raise Retry(f"{NOT_THE_PROTOCOL}: {type(error).__name__}") from None
 
 
 def too_large(text: str = "") -> RunFailed:

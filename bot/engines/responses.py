@@ -31,7 +31,7 @@ from bot.engines.retraction import find_place
 from bot.engines.sent_with_run import SentWithRun
 from bot.engines.streams import LiveStream, LiveStreams
 from bot.engines.watch import Watch
-from bot.errors import ConversationGone, Retry, RunFailed
+from bot.errors import NOT_THE_PROTOCOL, ConversationGone, Retry, RunFailed
 from bot.media import FileKind
 from bot.models import Conversation, MadeFile, Record, Run, Thread, Update
 from bot.settings import Settings
@@ -313,4 +313,4 @@ def _with_id(answer: Json) -> Json:
     """The body, if it is a response: some servers answer 200 to unknown requests."""
     if text(answer.get("id")):
         return answer
-    raise Retry("not an answer of the protocol")
+    raise Retry(NOT_THE_PROTOCOL)

@@ -31,6 +31,7 @@ from bot.worker.outcomes import (
     Settle,
     Suspend,
     apology_outcome,
+    apology_reason,
     outcome_of,
 )
 from bot.worker.stops import permitted
@@ -199,8 +200,7 @@ class Attempts:
         """Post the apology as soon as Slack accepts it, and store the dead letter."""
         facts = {"thread": turn.claim.thread.key, "turn": turn.id}
         try:
-            reason = "unavailable" if given_up.dependency else "dead"
-            await give_up(turn, self._services, reason)
+            await give_up(turn, self._services, apology_reason(given_up))
         except (StoreUnavailable, Superseded):
             raise
         except Exception as error:

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from bot.errors import BotError, DependencyDown, Retry, Suspended, Undeliverable
+from bot.errors import (
+    NOT_THE_PROTOCOL,
+    BotError,
+    DependencyDown,
+    Retry,
+    Suspended,
+    Undeliverable,
+)
+from bot.store.steps import GivenUp
 from bot.timing import WorkerTiming
 
 MAX_CRASHES = 25
@@ -113,6 +121,13 @@ def apology_outcome(
         return GiveUp(str(error)[:100] if isinstance(error, BotError) else type(error).__name__)
     pause = backoff(history, timing) if error.after is None else error.after
     return ComeBack(error.reason, min(pause, timing.patience), counts=False)
+
+
+def apology_reason(given_up: GivenUp) -> str:
+    """The key of the text for a person whose message was given up."""
+    if given_up.dependency:
+        return "unavailable"
+    return "no_ai_server" if given_up.reason.startswith(NOT_THE_PROTOCOL) else "dead"
 
 
 def backoff(history: History, timing: WorkerTiming) -> float:

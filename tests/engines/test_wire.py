@@ -264,6 +264,7 @@ async def test_bytes_that_are_no_text_cost_only_themselves() -> None:
     ("usage", "counted"),
     [
         ({"prompt_tokens": 7, "completion_tokens": 5}, (7, 5, 0)),
+        ({"input_tokens": 7, "output_tokens": 5}, (7, 5, 0)),
         ({"prompt_tokens": 7}, (7, 3, 3)),
         ({"prompt_tokens": 7, "completion_tokens": None}, (7, 3, 3)),
         ({"prompt_tokens": -1, "completion_tokens": -5}, None),
@@ -320,6 +321,8 @@ LIST = [{"error": {"code": 404, "message": "models/tiny is not found for API ver
         (response('{"error":"Unknown endpoint"}', JSON), "endpoint_not_found"),
         (response(events(chunk("a", finish_reason="RECITATION")), EVENTS), "content_filter"),
         (response(events(chunk("a", finish_reason="refusal")), EVENTS), "content_filter"),
+        (response(events(chunk("a", finish_reason="network_error")), EVENTS), "server_error"),
+        (response(events(chunk("a", finish_reason="error")), EVENTS), "server_error"),
         (
             response(
                 events(chunk("a"), chunk("", error={"code": 502}, finish_reason="error")),

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from bot.texts.answers import STOPPED, WORDS
 from bot.timing import ThrottleTiming, WorkerTiming
+from tests.engines.test_wire import answering, response
 from tests.fakes.openai import held
 from tests.world import BASE_TIMING, World, network_engine, open_world
 
@@ -53,6 +54,14 @@ async def test_an_unknown_model_is_reported_to_the_person(
     (refusal,) = [entry for entry in logs if entry["event"] == "ai_server_refuses"]
     assert refusal["reason"] == "model_not_found"
     assert "gpt-6-luna" in refusal["detail"]
+
+
+async def test_a_web_page_at_the_address_is_reported(redis_url: str, tmp_path: Path) -> None:
+    page = response("<html>", "Content-Type: text/html")
+    async with answering(page) as settings:
+        url = settings.openai_base_url
+        async with open_world(redis_url, tmp_path, timing=QUICK, openai_base_url=url) as world:
+            assert WORDS["no_ai_server"] in await said(world, "@bot hello")
 
 
 async def test_an_address_without_v1_is_reported(redis_url: str, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from bot.engines.runs import (
 )
 from bot.engines.streams import LiveStream, LiveStreams
 from bot.engines.watch import Watch
-from bot.errors import ConfigError, Retry, RunFailed
+from bot.errors import NOT_THE_PROTOCOL, ConfigError, Retry, RunFailed
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
 from bot.settings import Settings
@@ -308,7 +308,7 @@ def _with_id(answer: Json) -> Json:
     """The response, if it is an object of the protocol; otherwise raises Retry."""
     if text(answer.get("id")):
         return answer
-    raise Retry("not an answer of the protocol")
+    raise Retry(NOT_THE_PROTOCOL)
 
 
 def _wants(state: Item, outputs: Sequence[FunctionOutput]) -> bool:
