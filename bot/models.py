@@ -6,7 +6,7 @@ Frozen data only. `encode` and `decode` are the only way in which they are store
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
@@ -18,10 +18,11 @@ T = TypeVar("T")
 MessageKind = Literal["message", "reset", "stop", "again", "retract", "errand"]
 """`message` was written by a person. `reset` ends the conversation at this point, `stop` ends the
 answer in progress, `again` asks for another answer to the last question, `retract` removes the
-message with its ts from the conversation.
-
-An `errand` is a job, which runs outside of threads: see `bot/jobs`. (The stored name is older.)
+message with its ts from the conversation, `JOB` asks for work outside of threads.
 """
+
+JOB: Final = "errand"
+"""The kind of a message that asks for a job: see `bot/jobs`. The stored name is older."""
 
 FollowUps = Literal["always", "one_person", "mentions"]
 """Which replies in its threads the bot answers without a mention: `always` all, `mentions` none,

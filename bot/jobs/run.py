@@ -44,7 +44,7 @@ async def run_jobs(turn: Turn, services: Services, jobs: Iterable[Message]) -> A
             with suppress(Undeliverable):
                 await services.direct_messages.send(message.user_id, texts.refused(error.reason))
     await services.store.inbox.settle(turn.claim)
-    return Answer("", outcome="errand")
+    return Answer("", outcome="job")
 
 
 def _doing(turn: Turn, services: Services, message: Message) -> Callable[[bool], Awaitable[bool]]:

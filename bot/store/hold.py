@@ -65,7 +65,7 @@ class LegalHold:
         return bool(await self._connection.execute("DEL", self._keys.hold))
 
     async def keep(self, order: Message) -> None:
-        """Keep a request to delete something: of the kind `retract`, `reset` or `errand`."""
+        """Keep a request to delete something: of the kind `retract`, `reset` or `JOB`."""
         name = f"{order.thread.key}:{order.kind}:{order.event_id or order.ts}"
         await self._connection.execute("HSET", self._keys.held, name, encode(order))
 

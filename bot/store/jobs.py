@@ -6,7 +6,7 @@ So it runs once, survives a crash, and runs on a worker after Slack has its ackn
 import time
 from typing import Literal
 
-from bot.models import Message, Thread
+from bot.models import JOB, Message, Thread
 from bot.store.inbox import Inbox
 
 Job = Literal[
@@ -35,7 +35,7 @@ async def ask_stop(inbox: Inbox, thread: Thread, user_id: str, user_team_id: str
     """Let a worker stop the thread's answer, if it finds that the person may."""
     ts = f"{time.time():.6f}"
     where, text = place(thread.team_id, user_id), f"{STOP} {thread.key}"
-    await inbox.deliver(Message(where, ts, user_id, text, user_team_id=user_team_id, kind="errand"))
+    await inbox.deliver(Message(where, ts, user_id, text, user_team_id=user_team_id, kind=JOB))
 
 
 async def ask(
@@ -43,6 +43,4 @@ async def ask(
 ) -> None:
     """Put a job into the person's inbox, once per `event_id`."""
     ts, text = f"{time.time():.6f}", f"{job} {about}".strip()
-    await inbox.deliver(
-        Message(place(team_id, user_id), ts, user_id, text, event_id, kind="errand")
-    )
+    await inbox.deliver(Message(place(team_id, user_id), ts, user_id, text, event_id, kind=JOB))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from bot.models import Conversation, Message, RunOptions
+from bot.models import JOB, Conversation, Message, RunOptions
 from bot.store import Claim
 from bot.texts.answers import AGAIN_PLEASE
 
@@ -54,8 +54,8 @@ def sort_claim(claim: Claim) -> Batch:
     def of_kind(kind: str) -> tuple[Message, ...]:
         return tuple(message for message in claim.messages if message.kind == kind)
 
-    requests = tuple(m for m in claim.messages if m.kind not in ("errand", "retract"))
-    return Batch(of_kind("errand"), of_kind("retract"), requests)
+    requests = tuple(m for m in claim.messages if m.kind not in (JOB, "retract"))
+    return Batch(of_kind(JOB), of_kind("retract"), requests)
 
 
 def account_owner(request: Request) -> tuple[str, str] | None:

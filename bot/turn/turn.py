@@ -11,7 +11,7 @@ from dataclasses import replace
 from bot.errors import RunFailed
 from bot.jobs.forget import delete_now
 from bot.jobs.run import run_jobs
-from bot.models import Answer, Conversation, Message, Record, well_formed
+from bot.models import JOB, Answer, Conversation, Message, Record, well_formed
 from bot.slack.answer.reply import Reply
 from bot.store import steps
 from bot.store.hold import record_deletion
@@ -200,7 +200,7 @@ async def give_up(turn: Turn, services: Services, reason: str) -> None:
     last = turn.claim.messages[-1]
     if last.kind == "retract":
         return
-    if last.kind == "errand":
+    if last.kind == JOB:
         await services.direct_messages.send(last.user_id, text)
         return
     async with services.replies.open(turn, last) as reply:

@@ -128,7 +128,7 @@ class Attempts:
     def _log_answer(self, turn: Turn, answer: Answer, spent: Timeline) -> None:
         times = explain(turn.claim, turn.recall(WAITS), spent, time.time())
         log.info("turn_answered", **_facts(turn), **answer_fields(answer), **times)
-        if answer.outcome != "errand":
+        if answer.outcome != "job":
             _record_answer(turn, answer)
         if times["total"] - times["waited_for"].get(PEOPLE, 0.0) > self._slow_answer:
             log.warning("slow_answer", **_facts(turn), **times)
