@@ -283,10 +283,21 @@ class Connection:
         return True
 
     async def _timed(self, call: Callable[["Redis"], Awaitable[T]]) -> T:
+        """Make a call; after a failure of the server, the next one looks for it again.
+
+        A call that its caller cancels says nothing about the server.
+        """
         client, limit = await self._admitted()
         try:
             async with asyncio.timeout(self.timing.call_timeout):
-                return await self._checked(client, call)
+                return await call(client)
+        except ResponseError as error:
+            if _is_demoted(error) or isinstance(error, ClusterDownError):
+                self.topology.suspect(client)
+            raise
+        except (RedisConnectionError, RedisTimeoutError, OSError):
+            self.topology.suspect(client)
+            raise
         finally:
             limit.release()
 
@@ -313,20 +324,6 @@ class Connection:
     async def _find(self) -> "Redis":
         async with asyncio.timeout(self.timing.call_timeout):
             return await self.topology.find()
-
-    async def _checked(self, client: "Redis", call: Callable[["Redis"], Awaitable[T]]) -> T:
-        """Make a call on a server; after a failure, the next call looks for the server again."""
-        answered = False
-        try:
-            reply = await call(client)
-            answered = True
-            return reply
-        except ResponseError as error:
-            answered = not (_is_demoted(error) or isinstance(error, ClusterDownError))
-            raise
-        finally:
-            if not answered:
-                self.topology.suspect(client)
 
     async def close(self) -> None:
         """Close all connections."""

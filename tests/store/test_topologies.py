@@ -119,6 +119,27 @@ async def test_keys_are_found_on_both_nodes_while_their_slot_moves(
         assert not await store.leases.take("new", "bert", 60)
 
 
+async def test_only_a_failure_of_the_server_makes_calls_look_for_it_again(
+    redis_cluster: RedisCluster,
+) -> None:
+    async with opened(redis_cluster.url, StoreTiming(call_timeout=0.3)) as store:
+        await deliver(store, "1.0")
+        reading = asyncio.create_task(store.inbox.read_ready("anna", 1, 4))
+        await asyncio.sleep(0.05)
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert port_of(store) is not None
+        owner = redis_cluster.owner(KEY)
+        owner.server.freeze()
+        try:
+            with pytest.raises(StoreUnavailable):
+                await store.ping()
+        finally:
+            owner.server.thaw()
+        assert port_of(store) is None
+        await store.ping()
+
+
 async def test_a_script_waits_until_its_keys_are_on_one_node(redis_cluster: RedisCluster) -> None:
     home, other = redis_cluster.owner(KEY), redis_cluster.nodes[1]
     async with opened(redis_cluster.url) as store:
