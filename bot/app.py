@@ -163,13 +163,22 @@ async def open_bot(
             if serving.is_connected:
                 probes["socket"] = serving.is_connected
         site = _build_site(settings, shards, probes, serving, is_stalled)
-        port = settings.port if web_part else settings.bot_health_port
-        address = None
-        if port is not None:
-            variable = "PORT" if web_part else "BOT_HEALTH_PORT"
-            port_opened = listening(site, settings.bot_host, port, variable)
-            address = await stack.enter_async_context(port_opened)
+        address = await stack.enter_async_context(_open_port(site, settings, web_part))
         yield Bot(shards, engine, workspaces, address, work)
+
+
+@asynccontextmanager
+async def _open_port(
+    site: web.Application, settings: Settings, web_part: bool
+) -> AsyncIterator[tuple[str, int] | None]:
+    """Serve the pages of this process; yields the address, None without a port."""
+    port = settings.port if web_part else settings.bot_health_port
+    if port is None:
+        yield None
+        return
+    variable = "PORT" if web_part else "BOT_HEALTH_PORT"
+    async with listening(site, settings.bot_host, port, variable) as address:
+        yield address
 
 
 def _build_site(

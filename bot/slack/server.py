@@ -31,12 +31,13 @@ EVENTS_PATH = "/slack/events"
 class _SocketMode(AsyncSocketModeHandler):
     """Acknowledges malformed requests, so that Slack does not send them again."""
 
-    async def handle(self, socket: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
+    # Bolt's own narrows the type of the client in the same way.
+    async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
         if is_well_formed(req.payload):
-            await super().handle(socket, req)
+            await super().handle(client, req)
             return
         log.warning("request_malformed", kind=req.type)
-        await socket.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
+        await client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
 
 
 @asynccontextmanager
