@@ -10,6 +10,7 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return build_wheels(tmp_path_factory.mktemp("wheels"))
 
 
+def metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return Parser().parsestr(archive.read(name).decode())
+
+
 def names(wheel: Path) -> list[str]:
     with zipfile.ZipFile(wheel) as archive:
         return archive.namelist()
@@ -35,10 +42,7 @@ def names(wheel: Path) -> list[str]:
 
 def requirements(wheel: Path, *, extra: str = "") -> set[str]:
     """The names of the packages that the wheel requires: always, or with an extra."""
-    with zipfile.ZipFile(wheel) as archive:
-        [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
-        told = Parser().parsestr(archive.read(metadata).decode())
-    lines = told.get_all("Requires-Dist") or []
+    lines = metadata(wheel).get_all("Requires-Dist") or []
     wanted = [line for line in lines if ("extra ==" in line) == bool(extra)]
     return {re.split(r"[^\w-]", line)[0] for line in wanted if extra in line}
 
@@ -84,6 +88,15 @@ def test_the_wheel_of_the_local_slack_is_one_package(wheels: tuple[Path, Path]) 
         assert f"local_slack/{expected}" in found
     assert requirements(wheel) & {"openai", "pillow", "redis", "slack-sdk", "slack-bolt"} == set()
     assert requirements(wheel, extra="terminal") == {"prompt-toolkit", "rich"}
+
+
+def test_the_page_of_the_package_has_no_relative_address(wheels: tuple[Path, Path]) -> None:
+    for wheel in wheels:
+        told = metadata(wheel)
+        assert told["Description-Content-Type"] == "text/markdown"
+        text = str(told.get_payload())
+        assert len(text) > 2000
+        assert re.findall(r"\]\((?!https?:)|(?:src|srcset)=", text) == [], wheel.name
 
 
 @contextmanager
