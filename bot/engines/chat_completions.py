@@ -68,11 +68,12 @@ class ChatDialect:
         reader = _Reader(draft, takes_calls=request.takes_calls)
         if isinstance(created, EventStream):
             await take_events(created, accepted, reader.take, lambda: reader.has_finished)
+            reader.end(is_cut=not created.is_done)
         else:
             must_be_answer(created, "choices", body["model"])
             accepted.set()
             reader.take(created)
-        reader.end()
+            reader.end()
 
 
 def messages(instructions: str, said: Sequence[Said]) -> list[Json]:
@@ -176,11 +177,16 @@ class _Reader:
             self._length += len(written)
             self._draft.take({"type": kind, "item_id": TEXT, "delta": written})
 
-    def end(self) -> None:
-        """Apply the end of the completion to the draft."""
+    def end(self, *, is_cut: bool = False) -> None:
+        """Apply the end of the completion to the draft.
+
+        `is_cut`: the stream has ended without `[DONE]`, so without a reason it is incomplete.
+        """
         draft, reason = self._draft, _INCOMPLETE.get(self._finish, "")
         if self._finish in _FAILED or not (self._finish or self._calls.is_whole):
             raise RunFailed("failed", "server_error", text=draft.text)
+        if is_cut and not self._finish and (draft.text or self._calls.size):
+            raise RunFailed("failed", "stream_cut", text=draft.text)
         if self._takes_calls:
             for item in self._calls.items():
                 draft.take({"type": "response.output_item.done", "item": item})

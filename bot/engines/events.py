@@ -103,6 +103,9 @@ class EventStream(AsyncStream[object]):
     characters.
     """
 
+    is_done = False
+    """Whether the server has sent `[DONE]`."""
+
     def __aiter__(self) -> AsyncIterator[object]:  # one generator less
         return self._iterator
 
@@ -115,10 +118,12 @@ class EventStream(AsyncStream[object]):
             async for chunk in chunks:
                 for name, data in reader.feed(decoder.decode(chunk)):
                     if data.startswith("[DONE]"):
+                        self.is_done = True
                         return
                     if (event := _parse(data)) is not None:
                         yield self._checked(name, event)
             for name, data in reader.feed("\n\n"):
+                self.is_done = data.startswith("[DONE]")
                 if (event := _parse(data)) is not None:
                     yield self._checked(name, event)
         finally:

@@ -322,6 +322,7 @@ LIST = [{"error": {"code": 404, "message": "models/tiny is not found for API ver
         (response(events(chunk("a", finish_reason="RECITATION")), EVENTS), "content_filter"),
         (response(events(chunk("a", finish_reason="refusal")), EVENTS), "content_filter"),
         (response(events(chunk("a", finish_reason="network_error")), EVENTS), "server_error"),
+        (response(events(chunk("a")).removesuffix("data: [DONE]\n\n"), EVENTS), "stream_cut"),
         (response(events(chunk("a", finish_reason="error")), EVENTS), "server_error"),
         (
             response(
