@@ -19,11 +19,14 @@ from bot.tools.config import ServerConfig
 from bot.tools.stdio import open_process
 from bot.tools.trimmed import trimmed
 
+OpenClient = Callable[[Callable[[], None]], AbstractAsyncContextManager[Client]]
+"""Makes a client, which calls the argument when the server has closed the connection."""
+
 
 class Connection:
     """A client of one server. `open` connects; once `closed` is true, a new one is needed."""
 
-    def __init__(self, open_client: Callable[[], AbstractAsyncContextManager[Client]]) -> None:
+    def __init__(self, open_client: OpenClient) -> None:
         self._open_client = open_client
         self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._leave = asyncio.Event()
@@ -47,7 +50,7 @@ class Connection:
 
     async def _keep(self) -> None:
         try:
-            async with self._open_client() as client:
+            async with self._open_client(self._leave.set) as client:
                 self._opened.set_result(client)
                 await self._leave.wait()
         except BaseException as error:
@@ -66,10 +69,13 @@ def _plain(error: BaseException) -> Exception:
 
 
 def client_for(
-    config: ServerConfig, pool: httpx2.AsyncBaseTransport, auth: httpx2.Auth | None = None
+    config: ServerConfig,
+    pool: httpx2.AsyncBaseTransport,
+    auth: httpx2.Auth | None,
+    on_end: Callable[[], None],
 ) -> Client:
     """A new, unconnected client. `pool` is shared by all servers of the process; `auth` is that of
-    one person."""
+    one person. `on_end` is called when the server has closed the connection."""
     info = Implementation(name="threadbot", version=bot.__version__)
     if config.url is not None:
         timeout = httpx2.Timeout(config.timeout)
@@ -79,13 +85,13 @@ def client_for(
         transport = streamable_http_client(
             config.url, http_client=http, max_sse_event_size=LARGEST_BODY
         )
-        return _client(transport, config, info)
-    return _client(open_process(config), config, info)
+        return _client(trimmed(transport, on_end), config, info)
+    return _client(trimmed(open_process(config), on_end), config, info)
 
 
 def _client(transport: Transport, config: ServerConfig, info: Implementation) -> Client:
     return Client(
-        trimmed(transport),
+        transport,
         client_info=info,
         read_timeout_seconds=config.timeout,
         elicitation_callback=_decline,

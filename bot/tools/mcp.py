@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Collection, Mapping
 from contextvars import Context
+from functools import partial
 from typing import Any
 
 from mcp import MCPError
@@ -195,7 +196,7 @@ class McpServer:
     def _connected(self) -> Connection:
         self._used_at = time.monotonic()
         if self._connection is None or self._connection.closed:
-            self._connection = Connection(lambda: client_for(self.config, self._pool, self._auth))
+            self._connection = Connection(partial(client_for, self.config, self._pool, self._auth))
         return self._connection
 
     async def _drop(self) -> None:

@@ -75,20 +75,29 @@ async def _read(process: Process, received: MemoryObjectSendStream[Incoming]) ->
             async for line in _lines(process.stdout):
                 if message := _parse(line):
                     await received.send(message)
-                await asyncio.sleep(0)
         except LineTooLong as error:
             log.warning("tool_server_line_too_long", reason=str(error))
-    while await process.stdout.read(CHUNK):
+            _send_signal(process, signal.SIGKILL)
+    async for _ in _chunks(process.stdout):
         pass
+
+
+async def _chunks(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """What there is to read. Other tasks proceed in between: `read` itself does not wait for data
+    that has arrived."""
+    while chunk := await stream.read(CHUNK):
+        yield chunk
+        await asyncio.sleep(0)
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
     """The lines of a stream. Raises LineTooLong."""
     line, counter = bytearray(), JsonCounter()
-    while chunk := await stream.read(CHUNK):
+    async for chunk in _chunks(stream):
         for number, part in enumerate(chunk.split(b"\n")):
             if number:
                 yield bytes(line)
+                await asyncio.sleep(0)
                 line, counter = bytearray(), JsonCounter()
             if problem := counter.add(part):
                 raise LineTooLong(problem)
@@ -121,11 +130,15 @@ async def _end(process: Process) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         if await _has_ended(process):
             break
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+        _send_signal(process, number)
     await _has_ended(process)
+    _send_signal(process, signal.SIGKILL)  # to children that it left
+
+
+def _send_signal(process: Process, number: signal.Signals) -> None:
+    """To the process and its children."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # children that it left
+        os.killpg(process.pid, number)
 
 
 async def _has_ended(process: Process) -> bool:

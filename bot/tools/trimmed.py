@@ -3,11 +3,12 @@
 The SDK validates each part of a result several times, and no other turn proceeds meanwhile.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
+from anyio import EndOfStream
 from mcp.client import Transport
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
@@ -25,20 +26,25 @@ IGNORED = ("notifications/message", "notifications/progress", "notifications/res
 
 @asynccontextmanager
 async def trimmed(
-    transport: Transport,
+    transport: Transport, on_end: Callable[[], None]
 ) -> AsyncIterator[tuple[ReadStream[Incoming], WriteStream[SessionMessage]]]:
-    """A transport whose messages are trimmed."""
+    """A transport whose messages are trimmed. `on_end` is called when the server has closed it."""
     async with transport as (incoming, outgoing):
-        yield _Trimmed(incoming), outgoing
+        yield _Trimmed(incoming, on_end), outgoing
 
 
 class _Trimmed:
-    def __init__(self, stream: ReadStream[Incoming]) -> None:
+    def __init__(self, stream: ReadStream[Incoming], on_end: Callable[[], None]) -> None:
         self._stream = stream
+        self._on_end = on_end
 
     async def receive(self) -> Incoming:
         while True:
-            message = await self._stream.receive()
+            try:
+                message = await self._stream.receive()
+            except EndOfStream:
+                self._on_end()
+                raise
             if not _is_ignored(message):
                 return _trim(message)
 
@@ -49,10 +55,10 @@ class _Trimmed:
         return self
 
     async def __anext__(self) -> Incoming:
-        async for message in self._stream:
-            if not _is_ignored(message):
-                return _trim(message)
-        raise StopAsyncIteration
+        try:
+            return await self.receive()
+        except EndOfStream:
+            raise StopAsyncIteration from None
 
     async def __aenter__(self) -> Self:
         await self._stream.__aenter__()

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -22,6 +24,7 @@ from bot.tools.tool import Result, Tool
 from bot.tools.toolbox import open_toolbox
 from tests.tools.test_mcp import CALLER
 from tests.tools.test_redirects import serving
+from tests.world import wait_until
 
 SCHEMA = {"type": "object", "properties": {}}
 PLAIN = json.dumps({"tools": [{"name": "a", "inputSchema": SCHEMA}]})
@@ -103,7 +106,8 @@ REFUSED = ("too many blocks", "lists", "numbers", "too much text")
 
 
 PROCESS = """
-import json, sys
+import json, os, sys
+open(sys.argv[1] + ".pid", "w").write(str(os.getpid()))
 tool = {"name": "a", "inputSchema": {"type": "object"}}
 info = {"name": "h", "version": "1"}
 first = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": info}
@@ -160,6 +164,23 @@ async def test_a_flood_does_not_block_the_process(way: str, name: str, tmp_path:
         assert len(result.text) < 21_000
         again = await toolbox.call(tool, {}, CALLER)
         assert again.outcome == result.outcome, "the connection is usable or made again"
+
+
+async def test_a_server_that_ended_between_two_calls_is_started_again(tmp_path: Path) -> None:
+    """The second call was not sent to the old process, so its outcome is not unknown."""
+    found = {"content": [{"type": "text", "text": "made"}]}
+    async with flooding("stdio", found, tmp_path) as config, open_toolbox(config) as toolbox:
+        tool = (await toolbox.offer("C1")).functions["s__a"]
+        assert (await toolbox.call(tool, {}, CALLER)).text == "made"
+        pid = (tmp_path / "found.pid").read_text()
+        os.kill(int(pid), signal.SIGKILL)
+
+        async def is_noticed() -> bool:
+            return not toolbox._servers["s"].is_connected
+
+        await wait_until(is_noticed)
+        assert (await toolbox.call(tool, {}, CALLER)).text == "made"
+        assert (tmp_path / "found.pid").read_text() != pid
 
 
 LISTS = {
