@@ -129,7 +129,7 @@ async def open_bot(
         await stack.enter_async_context(_open_telemetry(settings))
         shards = await stack.enter_async_context(open_shards(settings, timing.store))
         await _patiently(shards.ping, timing.start_patience)
-        client = await stack.enter_async_context(open_client(settings))
+        client = await stack.enter_async_context(open_client(settings, timing.slack))
         workspaces = await _patiently(
             lambda: open_workspaces(settings, timing.slack, shards, client), timing.start_patience
         )

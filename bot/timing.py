@@ -170,8 +170,9 @@ class EngineTiming:
 
 @dataclass(frozen=True, slots=True)
 class SlackTiming:
-    """Calls to Slack beside the answer."""
+    """Calls to Slack: `call` limits each of them, the others what is done beside the answer."""
 
+    call: float = 20.0
     thread_read: float = 5.0
     """How long reading a thread may wait for Slack's rate limit."""
     channels_fresh: float = 60.0

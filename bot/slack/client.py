@@ -15,10 +15,11 @@ from bot.errors import CircuitOpen, ConfigError, DependencyDown, RateLimited, Un
 from bot.settings import Settings
 from bot.store import Circuits
 from bot.telemetry import metrics
+from bot.timing import SlackTiming
 
 SlackClient = AsyncWebClient
 """The client's type, for modules that may not import the SDK."""
-TIMEOUT = aiohttp.ClientTimeout(total=20, connect=5)
+CONNECT_SECONDS = 5.0
 
 UNDELIVERABLE = frozenset(
     {
@@ -84,9 +85,11 @@ class Identity:
 
 
 @asynccontextmanager
-async def open_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
+async def open_client(
+    settings: Settings, timing: SlackTiming = SlackTiming()
+) -> AsyncIterator[AsyncWebClient]:
     """One client with one connection pool. The SDK's own retries are off."""
-    async with open_session() as session:
+    async with open_session(timing.call) as session:
         yield AsyncWebClient(**_options(settings, session))
 
 
@@ -120,11 +123,14 @@ async def exchange(client: AsyncWebClient, settings: Settings, **grant: str) -> 
         )
 
 
-def open_session() -> aiohttp.ClientSession:
-    """A session that reads proxies from the environment only if there are any: otherwise aiohttp
-    would look for `~/.netrc`, in a thread, before every request.
+def open_session(seconds: float) -> aiohttp.ClientSession:
+    """A session whose calls take `seconds` at most.
+
+    It reads proxies from the environment only if there are any: otherwise aiohttp would look for
+    `~/.netrc`, in a thread, before every request.
     """
-    return aiohttp.ClientSession(timeout=TIMEOUT, trust_env=bool(getproxies()))
+    timeout = aiohttp.ClientTimeout(total=seconds, connect=min(seconds, CONNECT_SECONDS))
+    return aiohttp.ClientSession(timeout=timeout, trust_env=bool(getproxies()))
 
 
 def _options(settings: Settings, session: aiohttp.ClientSession) -> dict[str, Any]:

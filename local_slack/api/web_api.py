@@ -22,7 +22,7 @@ from local_slack.workspace.streams import expire_streams
 from local_slack.workspace.workspace import Workspace
 
 KEPT = 20_000
-DROPS = ("drop_before", "drop_after")
+DROPS = ("drop_before", "drop_after", "hang")
 OF_A_WORKSPACE = frozenset(
     {"conversations.list", "users.conversations", "users.list", "usergroups.list"}
 )
@@ -105,6 +105,8 @@ class WebApi:
         fault = self._faults.take(name)
         record = self._record(name, args)
         record.dropped = fault is not None and fault.kind in DROPS
+        if fault is not None and fault.kind == "hang":
+            await self._faults.wait_until_cleared()
         try:
             if broken is not None:
                 raise broken

@@ -1,10 +1,13 @@
 """Faults between Slack and an app. They can be changed at any time."""
 
+import asyncio
 import random
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-MethodFaultKind = Literal["rate_limit", "server_error", "drop_before", "drop_after", "refuse"]
+MethodFaultKind = Literal[
+    "rate_limit", "server_error", "drop_before", "drop_after", "hang", "refuse"
+]
 
 
 @dataclass
@@ -43,6 +46,7 @@ class Faults:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
+        self._cleared = asyncio.Event()
 
     def rate_limit(self, method: str, times: int = 1, retry_after: float = 1) -> None:
         """429 with `Retry-After` in seconds."""
@@ -57,6 +61,13 @@ class Faults:
         kind: MethodFaultKind = "drop_after" if after_effect else "drop_before"
         self.methods.append(MethodFault(method, kind, times))
 
+    def hang(self, method: str, times: int = 1) -> None:
+        """No response, and nothing is done, until the faults are cleared."""
+        self.methods.append(MethodFault(method, "hang", times))
+
+    async def wait_until_cleared(self) -> None:
+        await self._cleared.wait()
+
     def refuse(self, method: str, error: str, times: int = 1) -> None:
         """`ok: false` with this error code, such as "channel_not_found"."""
         self.methods.append(MethodFault(method, "refuse", times, error=error))
@@ -66,6 +77,8 @@ class Faults:
         self.twin_gap = 0.0
         self.delay = (0.0, 0.0)
         self.methods.clear()
+        self._cleared.set()
+        self._cleared = asyncio.Event()
 
     def take(self, method: str) -> MethodFault | None:
         """The fault for this call; counts it as used."""

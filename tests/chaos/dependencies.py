@@ -11,10 +11,12 @@ from tests.fakes.openai import Answer, Prompt, held
 from tests.world import words
 
 Outage = Literal["ai-down", "ai-drops", "ai-hangs", "ai-flaps", "slack-down", "slack-refuses"]
-Lie = Literal["ai-loses-runs", "ai-refuses-deletions", "ai-ignores-stops", "redis-restored"]
-Trouble = Outage | Lie
+Longer = Literal[
+    "ai-loses-runs", "ai-refuses-deletions", "ai-ignores-stops", "redis-restored", "slack-hangs"
+]
+Trouble = Outage | Longer
 OUTAGES: tuple[Outage, ...] = get_args(Outage)
-TROUBLES: tuple[Trouble, ...] = (*OUTAGES, *get_args(Lie))
+TROUBLES: tuple[Trouble, ...] = (*OUTAGES, *get_args(Longer))
 SECRET = "hunter2"
 SLOWLY = "slowly"
 STOPPED_WITHIN = 30.0
@@ -114,6 +116,7 @@ START: dict[str, Callable[[Deployment], None]] = {
     "slack-down": lambda deployment: deployment.slack.faults.server_error(
         "*", times=MANY, status=503
     ),
+    "slack-hangs": lambda deployment: deployment.slack.faults.hang("*", times=MANY),
     "slack-refuses": lambda deployment: deployment.slack.faults.refuse(
         POSTS, "team_added_to_org", times=MANY
     ),

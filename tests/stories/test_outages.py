@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from bot.app import open_bot
 from bot.store import ChannelSettings
 from bot.texts.answers import AI_UNAVAILABLE, WORDS
-from bot.timing import CircuitTiming, EngineTiming, StoreTiming, Timing, WorkerTiming
+from bot.timing import CircuitTiming, EngineTiming, SlackTiming, StoreTiming, Timing, WorkerTiming
 from tests.fakes.openai import held
 from tests.fakes.openai.faults import path_matches
 from tests.ops.test_health import sample
@@ -38,6 +38,7 @@ TIMING = replace(
     BASE_TIMING,
     worker=WORKER,
     store=StoreTiming(circuits=CIRCUITS),
+    slack=SlackTiming(call=50 * SCALE),
     engine=EngineTiming(read_timeout=15 * SCALE, create_timeout=60 * SCALE, write_timeout=0),
 )
 
@@ -254,6 +255,7 @@ SLACK_OUTAGES: dict[str, Break] = {
 } | {
     "503": lambda world: world.slack.faults.server_error("*", times=10**9, status=503),
     "500": lambda world: world.slack.faults.server_error("*", times=10**9, status=500),
+    "hangs": lambda world: world.slack.faults.hang("*", times=10**9),
     "dropped": lambda world: world.slack.faults.drop("*", times=10**9, after_effect=False),
 }
 
