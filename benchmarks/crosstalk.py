@@ -20,7 +20,7 @@ from tests.redis_server import run_server
 async def run(
     messages: int, workspaces: int, at_once: int, *, socket_mode: bool, shards: int
 ) -> Talk:
-    """The result of a run with a Redis of its own."""
+    """The result of a run with its own Redis."""
     teams = tuple(f"T{number}" for number in range(1, workspaces + 1))
     with run_server() as server, tempfile.TemporaryDirectory() as directory:
         async with open_deployment(

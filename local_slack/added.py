@@ -176,7 +176,7 @@ class AddedWorkspaces:
         )
 
     def _publish(self) -> None:
-        """Tell all open pages."""
+        """Notify all open pages."""
         for slack in self._everyone():
             slack.workspace.changes.publish("workspaces", workspaces=self.listed())
 

@@ -292,7 +292,7 @@ class LocalSlack:
             stop()
 
     def serve_at(self, base_url: str) -> None:
-        """Tell all parts the address of the server."""
+        """Set the address of the server in all parts."""
         self.base_url = base_url
         self.web_api.base_url = self.interactions.base_url = base_url
         self.workspace.files_url = base_url

@@ -136,7 +136,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say at the end what could not run, and why."""
+    """List the tests that could not run at the end, with the reasons."""
     skipped = terminalreporter.stats.get("skipped", [])
     if line := summary(str(report.longrepr[2]) for report in skipped):
         terminalreporter.write_line(line)

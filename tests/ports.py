@@ -24,7 +24,7 @@ _ports = cycle(random.sample(_band(), WIDTH))
 
 def free_port() -> int:
     """A port of loopback that stays free until its server starts: no connection and no other
-    test gets it meanwhile."""
+    test gets it before."""
     return next(port for port in _ports if _is_free(port) and _is_free(port + BUS))
 
 

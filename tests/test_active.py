@@ -1,4 +1,4 @@
-"""The check of who may stop a turn. If it fails, the turn goes on, and the check is repeated."""
+"""The check of who may stop a turn. If it fails, the turn continues and the check is repeated."""
 
 import asyncio
 

@@ -18,6 +18,10 @@ from local_slack.server import open_workspace
 from tests.fakes.openai import held, open_fake_openai
 from tests.world import wait_until, words
 
+pytestmark = pytest.mark.timeout(300)
+PROGRAM_SECONDS = 120
+"""How long a program may take: importing all takes seconds, on a loaded machine many."""
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -62,7 +66,7 @@ def run_bot(*arguments: str, cwd: Path, **given: str) -> "subprocess.CompletedPr
         env=environment(**given),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PROGRAM_SECONDS,
         check=False,
     )
 
@@ -173,7 +177,7 @@ def test_try_talks_over_a_pipe_and_remembers_the_conversation(tmp_path: Path) ->
             input=text,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PROGRAM_SECONDS,
             check=True,
         )
         assert done.stderr == "", "neither the demo server nor a restart of Redis is reported"

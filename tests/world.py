@@ -136,7 +136,7 @@ async def delete_while_answering(world: World, answer: str) -> None:
 
 
 def network_engine(world: World) -> Any:
-    """The engine that speaks to the AI server, without its wrappers."""
+    """The engine that calls the AI server, without its wrappers."""
     engine: Any = world.bot.engine
     while isinstance(engine, EngineWrapper):
         engine = engine._engine
@@ -211,7 +211,7 @@ async def open_world(
 
 
 def _reached(world: World) -> World:
-    """Tell Slack where the bot is, unless it has opened a socket."""
+    """Give Slack the bot's address, unless it has opened a socket."""
     if not world.settings.socket_mode:
         world.slack.events_url = f"{world.url}/slack/events"
     return world

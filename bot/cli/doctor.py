@@ -28,7 +28,7 @@ CHECK_SECONDS = 40.0
 NOT_IN_A_RELEASE = ("webhook", "worker", "port", "health port")
 """Checks that a first deploy cannot pass yet: its processes and their machine do not exist."""
 LENIENT_IN_A_RELEASE = ("redis",)
-"""A new add-on may need minutes to come up; the processes wait for it themselves."""
+"""A new add-on may need minutes to start; the processes wait for it themselves."""
 MOST_PASSES = 4
 """A repair may let a check run that was skipped before, and find the next fault."""
 

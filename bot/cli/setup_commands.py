@@ -120,7 +120,7 @@ def doctor(url: str, as_json: bool, release: bool, fix: bool, environment: bool)
 @click.command()
 @click.argument("link")
 def why(link: str) -> None:
-    """Say where a thread is, what it waits for, and what to do. LINK: copy it in Slack."""
+    """Show where a thread is, what it waits for, and what to do. LINK: copy it in Slack."""
     from bot.cli import why as why_
 
     place = why_.parse_link(link)

@@ -16,7 +16,7 @@ UNKNOWN = "Slack did not say who you are"
 
 NOT_VISIBLE = "⚠️ You cannot see this conversation in Slack any more, so I leave it as it is."
 ADMIN = "the person who runs this bot"
-"""Stands for an admin whose name is unknown."""
+"""Used for an admin whose name is unknown."""
 
 
 def refused(reason: str, whom: str) -> str:

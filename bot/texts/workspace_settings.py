@@ -51,5 +51,5 @@ def key_refused(problem: str) -> str:
 
 
 def summary(own: Sequence[str]) -> str:
-    """The names of the settings that a workspace has of its own."""
+    """The names of a workspace's own settings."""
     return f"Own: {', '.join(own)}." if own else "All as the operator has set them."

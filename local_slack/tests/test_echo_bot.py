@@ -1,4 +1,4 @@
-"""The example app, a process of its own, over HTTP and in Socket Mode."""
+"""The example app as a separate process, over HTTP and in Socket Mode."""
 
 import asyncio
 import os

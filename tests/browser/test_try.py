@@ -176,7 +176,7 @@ async def add_workspace(page: Page, name: str) -> Page:
 
 
 async def add_person(page: Page, name: str, role: str) -> None:
-    """Add a person and speak as this person."""
+    """Add a person and write as this person."""
     await page.get_by_role("button", name="Add a person").click()
     form = page.get_by_role("dialog", name="Add a person")
     await form.get_by_label("Name").fill(name)

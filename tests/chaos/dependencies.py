@@ -20,7 +20,7 @@ TROUBLES: tuple[Trouble, ...] = (*OUTAGES, *get_args(Longer))
 SECRET = "hunter2"
 SLOWLY = "slowly"
 STOPPED_WITHIN = 30.0
-"""In seconds: the worker that streams the answer may be killed meanwhile."""
+"""In seconds: the worker that streams the answer may be killed in between."""
 MANY = 10**9
 POSTS = "chat.postMessage chat.update chat.startStream chat.appendStream chat.stopStream"
 
@@ -53,7 +53,7 @@ async def _lose_runs(deployment: Deployment, seconds: float) -> None:
 
 
 async def _refuse_deletions(deployment: Deployment, seconds: float) -> None:
-    """A person resets a thread meanwhile: its words must not be sent again."""
+    """A person resets a thread during the outage: its messages must not be sent again."""
     deployment.fake.fault("error", "DELETE", times=None, status=405)
     [channel] = deployment.new_channels(1)
     alice = deployment.slack.user("alice")
@@ -70,7 +70,7 @@ async def _refuse_deletions(deployment: Deployment, seconds: float) -> None:
 
 
 async def _ignore_stops(deployment: Deployment, seconds: float) -> None:
-    """A person stops an answer that the server goes on writing."""
+    """A person stops an answer that the server continues to write."""
     deployment.fake.options.cancels = False
     [channel] = deployment.new_channels(1)
     alice = deployment.slack.user("alice")

@@ -83,7 +83,7 @@ class Approvals:
         return asked
 
     def judge(self, channel: str) -> str:
-        """What the person was told; the effect must fit it."""
+        """The outcome that the person read; the effect must match it."""
         asked = self.card(channel)
         replies = self.deployment.slack.replies(channel, self.roots[channel])
         said = " ".join(words(message) for message in replies if message is not asked)

@@ -40,7 +40,7 @@ of an append or a post is recorded with the next intent, or ends with the turn."
 
 
 async def say_two(deployment: Deployment, channel: str) -> None:
-    """Call the bot into a thread, and say more at once: only a thread's root never waits."""
+    """Mention the bot in a thread and send a second message at once: only a root never waits."""
     root = await deployment.slack.user("alice").says(channel, "good morning")
     await deployment.say(channel, root, mention=True)
     await deployment.say(channel, root)

@@ -1,4 +1,4 @@
-"""Servers that speak only chat completions, the older protocol."""
+"""Servers with chat completions only, the older protocol."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The fake as a process of its own, driven over its control API."""
+"""The fake as a separate process, driven over its control API."""
 
 import pytest
 from openai import AsyncOpenAI, NotFoundError, RateLimitError

@@ -1,4 +1,4 @@
-"""Long answers are laid out beside the event loop, so that other threads are answered meanwhile."""
+"""Long answers are laid out beside the event loop, so that other threads are not delayed."""
 
 from pathlib import Path
 from threading import get_ident

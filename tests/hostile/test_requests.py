@@ -1,4 +1,4 @@
-"""Requests from the open internet, and odd requests with a valid signature."""
+"""Requests from the open internet, and malformed requests with a valid signature."""
 
 import asyncio
 import hashlib

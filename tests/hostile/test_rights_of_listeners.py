@@ -47,7 +47,7 @@ EVENTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Situation:
     """Two threads of alice: one answered, one that waits for her approval. `mallory` has no right
     to anything there."""
 
@@ -136,62 +136,62 @@ class Scene:
         }
 
 
-def rows(scene: Scene) -> dict[str, list[dict[str, Any]]]:
+def rows(situation: Situation) -> dict[str, list[dict[str, Any]]]:
     """What mallory sends, by listener."""
-    answered, asking = scene.answered, scene.asking
-    below = scene.world.slack.replies(CHANNEL, answered.thread_ts)[-1].ts
-    asked = scene.pending.card
-    press = json.loads(scene.about)["press"]
+    answered, asking = situation.answered, situation.asking
+    below = situation.world.slack.replies(CHANNEL, answered.thread_ts)[-1].ts
+    asked = situation.pending.card
+    press = json.loads(situation.about)["press"]
     value = json.dumps([press["turn_id"], press["id"], press["shown"]])
     vote = {
         "vote": "negative",
-        "about": scene.turn,
+        "about": situation.turn,
         "thread": answered.key,
-        "user_id": scene.mallory.id,
+        "user_id": situation.mallory.id,
     }
     settings = {"model": {"model": {"value": MODEL}}}
     channel = json.dumps({"channel": answered.channel_id, "version": 0})
 
     def decided(action_id: str) -> list[dict[str, Any]]:
-        return [scene.action(action_id, value, asking, asked)]
+        return [situation.action(action_id, value, asking, asked)]
 
     def pressed(action_id: str, text: str) -> list[dict[str, Any]]:
-        return [scene.action(action_id, text, answered, below)]
+        return [situation.action(action_id, text, answered, below)]
 
     return {
-        "AnswerButtons.voted": pressed(FEEDBACK, f"negative:{scene.turn}"),
+        "AnswerButtons.voted": pressed(FEEDBACK, f"negative:{situation.turn}"),
         "AnswerButtons.wants_to_add_a_note": pressed(ADD_NOTE, json.dumps(vote)),
         "AnswerButtons.noted": [
-            scene.view(feedback.NOTE_VIEW, json.dumps(vote), {"note": {"note": {"value": "n"}}})
+            situation.view(feedback.NOTE_VIEW, json.dumps(vote), {"note": {"note": {"value": "n"}}})
         ],
-        "AnswerButtons.answer_again": pressed(AGAIN, scene.turn),
-        "AnswerButtons.stop": [scene.action(STOP, "stop", asking, asked)],
+        "AnswerButtons.answer_again": pressed(AGAIN, situation.turn),
+        "AnswerButtons.stop": [situation.action(STOP, "stop", asking, asked)],
         "ApprovalButtons.allow": decided(card.ALLOW),
         "ApprovalButtons.allow_in_thread": decided(card.ALLOW_IN_THREAD),
         "ApprovalButtons.ask_reason": decided(card.DENY),
         "ApprovalButtons.deny": [
-            scene.view(card.DENIED, scene.about, {"reason": {"reason": {"value": "no"}}})
+            situation.view(card.DENIED, situation.about, {"reason": {"reason": {"value": "no"}}})
         ],
         "ApprovalButtons.show_all": decided(card.SHOW_ALL),
         "ApprovalButtons.turn_page": [
-            scene.action(card.PAGE_NEXT, "1", asking, asked),
-            scene.action(card.PAGE_BACK, "0", asking, asked),
+            situation.action(card.PAGE_NEXT, "1", asking, asked),
+            situation.action(card.PAGE_BACK, "0", asking, asked),
         ],
         "ApprovalButtons.open_form": decided(card.ANSWER),
-        "ApprovalButtons.answer": [scene.view(card.ANSWERED, scene.about, {})],
+        "ApprovalButtons.answer": [situation.view(card.ANSWERED, situation.about, {})],
         "ApprovalButtons.visited": decided(card.DONE),
         "ApprovalButtons.decline": decided(card.DECLINE),
         "ApprovalButtons.opened": decided(card.OPEN),
         "AccountCode.open": pressed(account_code.ACTION, "code"),
         "AccountCode.submit": [
-            scene.view(account_code.VIEW, "", {"code": {"code": {"value": "BCDF-GHJK"}}})
+            situation.view(account_code.VIEW, "", {"code": {"code": {"value": "BCDF-GHJK"}}})
         ],
         "Buttons.reset_button": pressed(RESET_ROW, answered.key) + pressed(RESET_ROW, asking.key),
-        "Buttons.reset_shortcut": [scene.shortcut()],
+        "Buttons.reset_shortcut": [situation.shortcut()],
         "Changes.answer_again": pressed(EDITED, f"{answered.thread_ts} {answered.key}"),
         "ChannelModal.open": pressed(home.CONFIGURE, answered.channel_id)
         + pressed(home.EDIT, answered.channel_id),
-        "ChannelModal.submit": [scene.view(channel_modal.CALLBACK, channel, settings)],
+        "ChannelModal.submit": [situation.view(channel_modal.CALLBACK, channel, settings)],
         "Home.reset": pressed(home.RESET, answered.key),
         "Home.disconnect": pressed(home.DISCONNECT, "s"),
         "JobButtons.job": [
@@ -201,10 +201,10 @@ def rows(scene: Scene) -> dict[str, list[dict[str, Any]]]:
         ],
         "WorkspaceModal.open": pressed(workspace_modal.EDIT, "edit"),
         "WorkspaceModal.submit": [
-            scene.view(workspace_modal.CALLBACK, json.dumps({"version": 0}), settings)
+            situation.view(workspace_modal.CALLBACK, json.dumps({"version": 0}), settings)
         ],
         **{
-            f"command {each.name}": [scene.command(each.name)]
+            f"command {each.name}": [situation.command(each.name)]
             for each in all_commands()
             if each.name != "/forget-me"  # everyone's right
         },
@@ -212,7 +212,7 @@ def rows(scene: Scene) -> dict[str, list[dict[str, Any]]]:
 
 
 @asynccontextmanager
-async def scene(kind: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Scene]:
+async def situation(kind: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Situation]:
     counts, tools = tmp_path / "counts", tmp_path / "tools.toml"
     counts.touch()
     async with open_http(counts) as url:
@@ -228,7 +228,7 @@ async def scene(kind: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Scen
     assert not counts.read_text()
 
 
-async def _described(world: World, mallory: Person, answered: str, asking: str) -> Scene:
+async def _described(world: World, mallory: Person, answered: str, asking: str) -> Situation:
     asked = world.slack.replies(CHANNEL, asking)[-1]
     (buttons,) = [block for block in asked.blocks if block["type"] == "actions"]
     press = card.Press.parse(buttons["elements"][0]["value"])
@@ -242,7 +242,7 @@ async def _described(world: World, mallory: Person, answered: str, asking: str) 
     )
     turn = f"{str(latest).partition(' ')[0]}:resp_1"
     first = world.key(CHANNEL, answered)
-    return Scene(world, _app(world), mallory, first, thread, pending, about, turn)
+    return Situation(world, _app(world), mallory, first, thread, pending, about, turn)
 
 
 def _app(world: World) -> WorkspaceApp:
@@ -272,7 +272,7 @@ def listeners(app: WorkspaceApp) -> set[str]:
 
 async def test_every_listener_has_a_row(redis_url: str, tmp_path: Path) -> None:
     """A new button, form or event needs one: what may a person without the right do with it?"""
-    async with scene("denied", redis_url, tmp_path) as found:
+    async with situation("denied", redis_url, tmp_path) as found:
         known = {name for name in rows(found) if not name.startswith("command ")}
         assert listeners(found.app) == known | EVENTS.keys()
 
@@ -281,7 +281,7 @@ async def test_every_listener_has_a_row(redis_url: str, tmp_path: Path) -> None:
 async def test_what_a_refused_person_sends_to_any_listener_changes_nothing(
     redis_url: str, tmp_path: Path, kind: str
 ) -> None:
-    async with scene(kind, redis_url, tmp_path) as found:
+    async with situation(kind, redis_url, tmp_path) as found:
         world, store = found.world, found.world.bot.store
         runs, answer = world.fake.created("/responses"), found.answered
         for name, requests in rows(found).items():

@@ -1,4 +1,4 @@
-"""Renders the Helm chart with Helm's own code, in a process of its own: it brings a Go runtime."""
+"""Renders the Helm chart with Helm's own code, in a separate process: it contains a Go runtime."""
 
 import json
 import subprocess

@@ -67,7 +67,7 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
 
 @asynccontextmanager
 async def open_tls_port(directory: Path) -> AsyncIterator[int]:
-    """A port that speaks TLS with a self-signed certificate, and nothing more."""
+    """A port with TLS and a self-signed certificate, and no protocol on top."""
     key, certificate = make_certificate(directory)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

@@ -15,7 +15,7 @@ from tests.world import wait_until
 async def open_blocking(
     redis_url: str, block: str, *, log: str, exit: str
 ) -> AsyncIterator[tuple[Site, Process]]:
-    """A bot that is blocked by the first question, as `block` says."""
+    """A bot that the first question blocks in the way of `block`."""
     async with open_site(redis_url) as site:
         command = (sys.executable, "-m", "tests.ops.blocked", *block.split())
         opened = open_process(site, command=command, BOT_STALL_LOG=log, BOT_STALL_EXIT=exit)

@@ -45,7 +45,7 @@ class RealServer:
     any_model: bool = False
     """It serves its only model under any name."""
     echoes: bool = False
-    """Behind it is our fake model, which repeats what it was told."""
+    """Behind it is our fake model, which repeats its input."""
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def in_front(
 
 
 async def said(world: World, text: str, root: str = "", **given: Any) -> tuple[str, str]:
-    """Say something; the root of the thread, and the answer."""
+    """Send a message; returns the root of the thread and the answer."""
     before = len(world.slack.replies("#general", root)) if root else 0
     ts = await world.slack.user("alice").says("#general", text, thread_ts=root or None, **given)
     thread = world.key("#general", root or ts)

@@ -179,7 +179,7 @@ LIMITS = {
 
 
 def values(tree: Any, path: tuple[str, ...]) -> Iterator[Any]:
-    """The values at a path of a manifest; a star in the path stands for each entry of a list."""
+    """The values at a path of a manifest; a star in the path matches each entry of a list."""
     if not path:
         yield tree
     elif path[0] == "*":

@@ -35,7 +35,7 @@ def open_own(url: str, prefix: str):  # type: ignore[no-untyped-def]  # a contex
 
 
 async def later(seconds: float, *stores: Store) -> None:
-    """Let time pass for the circuit in Redis, of which the processes then hear."""
+    """Let time pass for the circuit in Redis; the processes learn of it with the next heartbeat."""
     redis, key = stores[0].redis, stores[0].keys.circuits
     circuit = json.loads(await redis.hget(key, AI) or "{}")
     for moment in {"since", "retry_at", "closed_at", "resumed_at"} & set(circuit):
@@ -46,7 +46,7 @@ async def later(seconds: float, *stores: Store) -> None:
 
 
 async def hear(store: Store) -> None:
-    """Let a process hear of the circuits, as with each heartbeat."""
+    """Give a process the state of the circuits, as each heartbeat does."""
     store.circuits.refresh((await store.workers.beat("w", 60)).open_circuits)
 
 

@@ -1,4 +1,4 @@
-"""Our record of a conversation: its stored forms, its size, and what it gives up for memory."""
+"""Our record of a conversation: its stored forms, its size, and what is evicted to save memory."""
 
 import json
 import random

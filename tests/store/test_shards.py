@@ -77,7 +77,7 @@ async def opened(url: str, shards: int, **given: Any) -> AsyncIterator[Shards]:
 
 
 def message_in(team: str, ts: str = "1.0") -> Message:
-    """The same channel, time and person in each workspace; only the text says which."""
+    """The same channel, time and person in each workspace; only the text differs."""
     return Message(Thread(team, "C1", "1.0"), ts, "U1", f"of {team}", event_id=f"Ev{team}{ts}")
 
 

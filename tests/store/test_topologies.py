@@ -227,7 +227,7 @@ async def test_sentinels_and_servers_have_passwords_of_their_own() -> None:
 
 
 async def test_connections_to_a_cluster_and_to_a_primary_are_encrypted(tmp_path: Path) -> None:
-    """The Sentinels may speak TLS or not."""
+    """Sentinels with and without TLS."""
     options = ("--cluster-enabled", "yes", "--tls-cluster", "yes", "--dir", str(tmp_path))
     with run_tls_redis(tmp_path, *options) as port, run_sentinel(port) as sentinel:
         with redis.Redis(port=port, ssl=True, ssl_cert_reqs="none") as client:

@@ -53,7 +53,7 @@ async def world(redis_url: str, tmp_path: Path, timing: Timing) -> AsyncIterator
 
 @pytest.fixture
 async def assistants_world(redis_url: str, tmp_path: Path, timing: Timing) -> AsyncIterator[World]:
-    """A world whose AI server speaks the Assistants protocol."""
+    """A world whose AI server has the Assistants protocol."""
     async with open_world(redis_url, tmp_path, timing=timing, engine="assistants") as world:
         yield world
 

@@ -1,4 +1,4 @@
-"""The audit log: who did what, without a word of what was said."""
+"""The audit log: who did what, without any message text."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Context: who speaks, and the messages around a question."""
+"""Context: who writes, and the messages around a question."""
 
 from pathlib import Path
 

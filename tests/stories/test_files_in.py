@@ -1,4 +1,4 @@
-"""Attached files reach the model, or the answer says why not."""
+"""Attached files reach the model, or the answer explains why not."""
 
 import base64
 import json

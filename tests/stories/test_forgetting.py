@@ -136,7 +136,7 @@ async def test_a_confirmation_follows_once_the_server_has_deleted_everything(
     "timing", [replace(BASE_TIMING, store=StoreTiming(circuits=CircuitTiming(notice_after=0)))]
 )
 async def test_forget_me_says_what_it_waits_for(world: World) -> None:
-    """Another process holds one of the threads, and does not hear of the stop."""
+    """Another process holds one of the threads and does not receive the stop."""
     alice, store = world.slack.user("alice"), world.bot.store
     root = await world.ask("#general", "@bot hello")
     await alice.says("#general", "more", thread_ts=root)

@@ -1,4 +1,4 @@
-"""A legal hold: nothing is deleted while it is on, and all that was asked for afterwards."""
+"""A legal hold: nothing is deleted while it is on; the requests are carried out afterwards."""
 
 import time
 

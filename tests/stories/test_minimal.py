@@ -1,4 +1,4 @@
-"""The smallest app: it answers mentions, and says what it cannot do."""
+"""The smallest app: it answers mentions and explains what it cannot do."""
 
 from pathlib import Path
 from typing import Any

@@ -36,7 +36,7 @@ one_engine = pytest.mark.parametrize("world", ["responses"], indirect=True)
 async def world(
     request: pytest.FixtureRequest, redis_url: str, tmp_path: Path, timing: Timing
 ) -> AsyncIterator[World]:
-    """A world for each engine that speaks to a server."""
+    """A world for each engine that calls a server."""
     async with open_world(
         redis_url, tmp_path, engine=request.param, socket_mode=False, timing=timing
     ) as world:

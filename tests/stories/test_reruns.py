@@ -260,7 +260,7 @@ async def test_a_failed_poll_of_a_silent_run_is_no_sign_that_it_is_lost(each_wor
 
 @pytest.mark.parametrize("timing", [LOST])
 async def test_a_run_that_is_silent_for_long_is_not_lost(each_world: World) -> None:
-    """Models think: without a failure of the server nothing says that the run is gone."""
+    """Models think for long: without a failure of the server a silent run is not lost."""
     world = each_world
     world.fake.answer = [held("fine")]
     root = await world.slack.user("alice").says("#general", "@bot one")

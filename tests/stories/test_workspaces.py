@@ -34,7 +34,7 @@ async def deployment(redis_url: str, tmp_path: Path) -> AsyncIterator[Deployment
 
 
 async def configure(deployment: Deployment, id: str, **own: object) -> None:
-    """Give a workspace settings of its own."""
+    """Give a workspace its own settings."""
     book = deployment.bot.store.workspaces
     version = await book.newest(id)
     settings = replace(version.settings, **own)  # type: ignore[arg-type]

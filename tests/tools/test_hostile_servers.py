@@ -1,4 +1,4 @@
-"""MCP servers that send what the SDK's own servers cannot: bad schemas, floods, odd results."""
+"""MCP servers that send what the SDK's own servers cannot: bad schemas and results, floods."""
 
 import asyncio
 import json

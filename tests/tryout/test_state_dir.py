@@ -91,7 +91,7 @@ def test_a_path_that_is_not_a_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    """A write says what failed, but not in which file."""
+    """The error of a write names the reason, but not the file."""
     with (
         pytest.raises(ConfigError, match=f"{tmp_path} cannot be used: No space left on device"),
         open_state_dir(tmp_path, fresh=False),

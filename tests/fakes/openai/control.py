@@ -1,4 +1,4 @@
-"""The control API under `/_control/`: drives a fake that runs as a process of its own.
+"""The control API under `/_control/`: drives a fake that runs as a separate process.
 
 Requests and responses are JSON. There is no key: the fake listens on loopback only.
 """

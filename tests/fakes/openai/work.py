@@ -28,7 +28,7 @@ class Beat:
 
 
 class Work(ABC):
-    """Drives an `Answer` in a task of its own; `body` is the object that the API shows.
+    """Drives an `Answer` in its own task; `body` is the object that the API shows.
 
     Tests and the control API call `finish`, `fail`, `cancel` and `expire`.
     """
