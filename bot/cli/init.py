@@ -16,11 +16,13 @@ import bot.store.checks
 from bot import settings as setting
 from bot.checks import Check
 from bot.cli import doctor
+from bot.cli.settings_checks import look_at_file
 from bot.errors import ConfigError
 from bot.settings import Settings
 from bot.settings import env_file as env_files
 from bot.slack import manifest as manifests
 from bot.slack.app_manifest import AppManifests, keep_names
+from bot.slack.manifest import LONGEST_NAME
 
 APPS = "https://api.slack.com/apps"
 EXAMPLE = Path(".env.example")
@@ -35,6 +37,8 @@ class Wizard:
     """One run of `bot init`. Existing values of `.env` are the defaults."""
 
     def __init__(self, env_file: Path) -> None:
+        if found := look_at_file(env_file):
+            raise click.ClickException(f"{found.text}: {found.fix}")
         self._file = env_file
         self._before = _valid(env_files.values(env_file))
         self._answers: dict[str, str] = {}
@@ -75,7 +79,7 @@ class Wizard:
         if click.confirm("Does the app exist already?", default=bool(self._get("SLACK_BOT_TOKEN"))):
             self._offer_update()
             return
-        name = click.prompt("Its name", default=manifests.NAME)
+        name = _ask_for_name()
         prefix = self._ask_for_prefix()
         manifest = manifests.manifest(self._url, name, prefix)
         created = self._with_config_token(
@@ -258,6 +262,12 @@ class Wizard:
         }
         env_files.change(self._file, changed)
         click.echo(f"\nWrote {self._file.absolute()}.")
+
+
+def _ask_for_name() -> str:
+    while len(name := str(click.prompt("Its name", default=manifests.NAME))) > LONGEST_NAME:
+        click.echo(f"Slack allows {LONGEST_NAME} characters.")
+    return name
 
 
 def _valid(given: dict[str, str]) -> dict[str, str]:

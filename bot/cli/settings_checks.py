@@ -22,7 +22,7 @@ NEARLY = 0.9
 
 def look_at_settings(env_file: Path | None) -> Finding:
     """Everything that is missing or wrong; otherwise variables whose name looks like a typo."""
-    if env_file is not None and (found := _look_at_file(env_file)):
+    if env_file is not None and (found := look_at_file(env_file)):
         return found
     unknown = find_unknown(os.environ, env_file)
     if problems := setting.find_problems(env_file):
@@ -39,7 +39,7 @@ def look_at_settings(env_file: Path | None) -> Finding:
     return ok(f"{len(settings.model_fields_set)} set; {settings.bot_engine} engine, {way}")
 
 
-def _look_at_file(env_file: Path) -> Finding | None:
+def look_at_file(env_file: Path) -> Finding | None:
     """The reason why `.env` cannot be read; None if it can, or if there is none."""
     path = env_file.absolute()
     if env_file.is_dir():

@@ -102,10 +102,26 @@ async def test_aborting_changes_nothing(folder: Path) -> None:
     assert not env_file.NAME.exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("SLACK_BOT_TOKEN=xoxb-1\n".encode("utf-16"), "UTF-16 text"),
+        (b'OPENAI_MODEL="gpt\nPORT=1\n', "line 1 of "),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_not_lost(folder: Path, content: bytes, words: str) -> None:
+    env_file.NAME.write_bytes(content)
+    ended = CliRunner().invoke(commands, ["init"], input="n\n")
+    assert ended.exit_code == 1
+    assert words in ended.output
+    assert env_file.NAME.read_bytes() == content
+
+
 def test_over_http_the_manifest_has_the_address_and_the_secret_is_requested(folder: Path) -> None:
-    lines = ["y", "http://plain.example", "https://bot.example.com/", "n", "Bot", "n", ""]
+    lines = ["y", "http://plain.example", "https://bot.example.com/", "n", "B" * 36, "Bot", "n", ""]
     ended = CliRunner().invoke(commands, ["init"], input="\n".join(lines) + "\n")
     assert "https addresses only" in ended.output
+    assert "35 characters" in ended.output
     assert "https://bot.example.com/slack/events" in Path("slack-manifest.yml").read_text()
 
 
