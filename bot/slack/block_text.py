@@ -74,13 +74,14 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
         if key in _UNSEEN or key == "rows":
             continue
         if isinstance(part, str) and key in _READABLE and part.strip():
-            yield escape(part.strip())
+            yield escape(string(part).strip())
         elif isinstance(part, str) and key in _LINKS and part.strip():
-            yield link(part.strip())
+            yield link(string(part).strip())
         elif isinstance(part, dict) and (text := block_text(part, depth + 1)):
             yield text
         elif isinstance(part, list):
-            yield from (escape(item.strip()) for item in part if key in _READABLE and _said(item))
+            said = (string(item).strip() for item in part if key in _READABLE and _said(item))
+            yield from map(escape, said)
             yield from block_lines(part, depth + 1)
 
 

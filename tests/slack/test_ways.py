@@ -116,6 +116,10 @@ IN: dict[str, tuple[Json, str]] = {
     "own name": ({"text": "Hey <@UBOT>, hi"}, "Hey @UBOT, hi"),
     "controls": ({"text": "on\x00e"}, "one"),
     "half a character": ({"text": "on\ud83de"}, "one"),
+    "half a character in a block": (
+        {"blocks": [{"type": "header", "text": {"type": "plain_text", "text": "on\ud83de"}}]},
+        "one",
+    ),
     "bar in a table": (
         {"blocks": [{"type": "table", "rows": [["a|b", "one"]]}]},
         "| a\\|b | one |",
