@@ -18,7 +18,6 @@ from local_slack.server import open_workspace
 from tests.fakes.openai import held, open_fake_openai
 from tests.world import wait_until, words
 
-pytestmark = pytest.mark.timeout(300)
 PROGRAM_SECONDS = 120
 """How long a program may take: importing all takes seconds, on a loaded machine many."""
 

@@ -27,7 +27,6 @@ def local_slack_options():
 """
 
 
-@pytest.mark.timeout(180)
 def test_a_test_gets_a_running_workspace_with_its_own_options(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(USE.replace("{user}", "alice"))
     (special := pytester.path / "special").mkdir()

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
 from playwright.async_api import Page, expect
 
 from bot.texts.access import GUEST
@@ -64,7 +63,6 @@ async def _address(process: asyncio.subprocess.Process) -> str:
     raise AssertionError("bot try ended without an address")
 
 
-@pytest.mark.timeout(120)
 async def test_everything_is_remembered_until_a_fresh_start(
     tmp_path: Path, open_page: Opener
 ) -> None:
@@ -99,7 +97,6 @@ async def test_everything_is_remembered_until_a_fresh_start(
         await expect(in_channel(page, "my name is Ada")).to_have_count(0)
 
 
-@pytest.mark.timeout(120)
 async def test_nothing_is_lost_under_faults(tmp_path: Path, open_page: Opener) -> None:
     async with bot_try(tmp_path) as program:
         page = await open_page(program.url)
@@ -123,7 +120,6 @@ async def test_nothing_is_lost_under_faults(tmp_path: Path, open_page: Opener) -
             await expect(steps).to_contain_text(told)
 
 
-@pytest.mark.timeout(120)
 async def test_the_requests_to_the_ai_server_are_shown_with_their_status(
     tmp_path: Path, open_page: Opener
 ) -> None:

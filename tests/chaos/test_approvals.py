@@ -123,7 +123,6 @@ async def forget_dead_workers(deployment: Deployment) -> None:
     await store.redis.zadd(store.keys.workers, {str(name): 1.0 for name in known})
 
 
-@pytest.mark.timeout(120)
 async def test_no_approval_is_lost_and_no_effect_repeated(tmp_path: Path) -> None:
     clicks, calls = Gatekeeper(), Gatekeeper()
     async with open_approvals(tmp_path) as approvals:

@@ -13,7 +13,6 @@ pytestmark = pytest.mark.chaos
 
 
 @pytest.mark.parametrize("trouble", OUTAGES)
-@pytest.mark.timeout(300)
 async def test_an_outage_neither_loses_nor_duplicates_messages(
     trouble: Trouble, tmp_path: Path
 ) -> None:

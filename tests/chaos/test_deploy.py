@@ -14,7 +14,6 @@ from tests.world import wait_until
 pytestmark = pytest.mark.chaos
 
 
-@pytest.mark.timeout(120)
 async def test_a_deploy_under_traffic_neither_loses_nor_duplicates_messages(tmp_path: Path) -> None:
     async with open_deployment(tmp_path) as deployment:
         deployment.fake.answer = chatty(0, seconds=(0.5, 4), long=0)

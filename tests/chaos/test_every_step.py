@@ -78,7 +78,6 @@ async def kill_at(
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
-@pytest.mark.timeout(300)
 async def test_a_worker_killed_at_any_step_loses_and_repeats_nothing(
     engine: str, tmp_path: Path
 ) -> None:
@@ -109,7 +108,6 @@ async def test_a_worker_killed_at_any_step_loses_and_repeats_nothing(
         assert verdict.is_clean, str(verdict)
 
 
-@pytest.mark.timeout(120)
 async def test_a_message_is_redelivered_if_web_is_killed_before_or_after_storing_it(
     tmp_path: Path,
 ) -> None:

@@ -15,7 +15,6 @@ WRITTEN_DOWN = ("begin", "pace", "save", "record")
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
-@pytest.mark.timeout(120)
 async def test_a_worker_that_resumes_after_its_lease_expired_writes_nothing(
     engine: str, tmp_path: Path
 ) -> None:

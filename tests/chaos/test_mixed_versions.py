@@ -35,7 +35,6 @@ def previous_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.mark.timeout(180)
 async def test_old_and_new_processes_answer_each_message_once(
     previous_code: Path, tmp_path: Path
 ) -> None:

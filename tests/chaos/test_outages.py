@@ -37,7 +37,6 @@ pytestmark = pytest.mark.chaos
         takes_no_connections_for_a_while,
     ],
 )
-@pytest.mark.timeout(120)
 async def test_nothing_acknowledged_is_lost_whatever_redis_does(
     outage: Outage, tmp_path: Path
 ) -> None:
@@ -48,7 +47,6 @@ async def test_nothing_acknowledged_is_lost_whatever_redis_does(
         assert_refused(deployment, None if outage is hangs_for_four_seconds else 500)
 
 
-@pytest.mark.timeout(120)
 async def test_nothing_acknowledged_is_lost_in_a_fail_over_and_back(tmp_path: Path) -> None:
     with run_server() as replica:
         with replica.client() as client:
@@ -70,7 +68,6 @@ async def test_nothing_acknowledged_is_lost_in_a_fail_over_and_back(tmp_path: Pa
             assert_refused(deployment)
 
 
-@pytest.mark.timeout(120)
 async def test_a_lagging_replica_takes_over_without_loss_or_duplicates(tmp_path: Path) -> None:
     """The primary is killed two seconds after its replica has fallen behind."""
     with run_server() as replica, replica.client() as client:
@@ -106,7 +103,6 @@ def assert_refused(deployment: Deployment, status: int | None = 500) -> None:
     assert statuses <= {200, 500, None}
 
 
-@pytest.mark.timeout(120)
 async def test_a_slow_redis_only_delays_answers(tmp_path: Path) -> None:
     async with (
         open_deployment(tmp_path) as deployment,
@@ -123,7 +119,6 @@ async def test_a_slow_redis_only_delays_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("engine", "seconds"), [("responses", 0), ("assistants", 9)])
-@pytest.mark.timeout(120)
 async def test_a_redis_that_lost_its_data_gets_it_back_from_its_clients(
     engine: str, seconds: float, tmp_path: Path
 ) -> None:

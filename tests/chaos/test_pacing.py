@@ -14,7 +14,6 @@ PER_MINUTE = 180
 THREADS = 20
 
 
-@pytest.mark.timeout(120)
 async def test_two_workers_share_one_run_rate(tmp_path: Path) -> None:
     async with open_deployment(
         tmp_path, BOT_RUNS_PER_MINUTE=str(PER_MINUTE), BOT_CONCURRENCY="10"

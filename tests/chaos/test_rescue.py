@@ -13,7 +13,6 @@ from tests.chaos.verdict import judge
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.parametrize("engine", ["responses", "assistants"]),
-    pytest.mark.timeout(120),
 ]
 
 SOON = 15.0

@@ -14,7 +14,6 @@ pytestmark = pytest.mark.chaos
 PLAN = Plan(seed=28, seconds=20, kills=5, threads=6)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
 async def test_a_storm_neither_loses_duplicates_nor_reorders_messages(
     tmp_path: Path, engine: str

@@ -63,7 +63,6 @@ async def busiest(deployment: Deployment) -> tuple[BotProcess, int]:
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
-@pytest.mark.timeout(120)
 async def test_answers_are_complete_after_workers_were_killed_at_random_moments(
     engine: str, tmp_path: Path
 ) -> None:
@@ -105,7 +104,6 @@ async def test_answers_are_complete_after_workers_were_killed_at_random_moments(
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])
-@pytest.mark.timeout(120)
 async def test_a_worker_closes_its_streams_on_sigterm_and_another_one_continues(
     engine: str, tmp_path: Path
 ) -> None:
@@ -132,7 +130,6 @@ async def test_a_worker_closes_its_streams_on_sigterm_and_another_one_continues(
         assert [len(runs) for runs in runs_by_turn(deployment).values()] == [1]
 
 
-@pytest.mark.timeout(120)
 async def test_a_stop_received_by_web_ends_the_run_of_a_worker_process(
     tmp_path: Path,
 ) -> None:

@@ -11,7 +11,6 @@ from tests.chaos.verdict import judge
 pytestmark = pytest.mark.chaos
 
 
-@pytest.mark.timeout(120)
 async def test_a_message_without_a_worker_shows_a_status_until_it_is_answered(
     tmp_path: Path,
 ) -> None:

@@ -134,7 +134,6 @@ def test_each_machine_gets_its_own_wheel(
     assert wheel["filename"].endswith(f"{expected}.whl")
 
 
-@pytest.mark.timeout(300)
 def test_setup_needs_neither_pip_nor_venv_nor_root(tmp_path: Path) -> None:
     clone = copy_clone(tmp_path / "clone")
     (hidden := tmp_path / "hidden").mkdir()

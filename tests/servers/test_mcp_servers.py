@@ -19,7 +19,6 @@ from tests.world import open_world
 
 pytestmark = [
     pytest.mark.skipif(VARIABLE not in os.environ, reason="needs dev.py test --servers"),
-    pytest.mark.timeout(120),
 ]
 CALLER = Caller("T1", "C1", "1.0", "U1")
 

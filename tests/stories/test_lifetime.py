@@ -261,7 +261,6 @@ async def test_a_context_overflow_causes_a_rollover(world: World) -> None:
     assert before not in world.fake.conversations
 
 
-@pytest.mark.timeout(180)
 async def test_the_commands_sweep_and_count(world: World, tmp_path: Path) -> None:
     root = await world.ask("#general", "@bot hello")
     await age(world.bot.store, world.key("#general", root), 31)

@@ -121,7 +121,6 @@ async def test_a_retry_after_of_the_ai_server_is_honoured(world: World) -> None:
 
 
 @one_engine
-@pytest.mark.timeout(300)
 async def test_two_hundred_threads_wait_ten_minutes_and_resume_in_order(world: World) -> None:
     """The server answers 503 at first, and hangs later."""
     world.fake.fault("overloaded", times=None)
