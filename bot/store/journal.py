@@ -164,21 +164,23 @@ class Turn:
     async def begin(
         self,
         step: Step[Conversation],
-        work: Callable[[bool], Awaitable[Conversation]],
+        work: Callable[[], Awaitable[Conversation]],
         records: Sequence[Record] = (),
         *,
         deferred: bool = False,
     ) -> Conversation:
         """Like `once`, for a step that creates a conversation, which also becomes the thread's.
 
+        It needs no intent: a conversation whose id was lost in a crash cannot be found again, and
+        another one takes its place.
+
         `records` (a list that `work` may fill) replaces our record of the conversation. If the
         claim is lost by the time that the conversation is recorded, it becomes an orphan.
         """
         with self._span(step):
-            again = await self._intend(step)
-            if again is not None:
+            if step.name not in self._steps:
                 began = time.monotonic()
-                conversation = await work(again)
+                conversation = await work()
                 self._steps[step.name] = encode(conversation)
                 save = await self._conversations.saving(
                     self.claim, conversation, step=step.name, records=records

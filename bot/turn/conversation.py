@@ -27,7 +27,7 @@ async def open_conversation(
         return known
     records: list[Record] = []
 
-    async def begin(_: bool) -> Conversation:
+    async def begin() -> Conversation:
         if turn.claim.archived:
             await turn.note(steps.ARCHIVED, turn.claim.archived)
         history = await _history(turn, services, request)

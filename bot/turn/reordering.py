@@ -61,7 +61,8 @@ async def begin_again(turns: Turns, engine: Engine, turn: Turn, error: OutOfOrde
 def _touched(turn: Turn, engine: Engine, number: int) -> bool:
     """Whether the conversation holds what the turn must not find there when it begins again: one
     that it began itself was filled from a history that may hold the late messages already."""
-    began = turn.journal.keys() & {f"?{Generation(n).conversation.name}" for n in range(number + 1)}
+    names = [Generation(n).conversation.name for n in range(number + 1)]
+    began = turn.journal.keys() & {mark + name for name in names for mark in "?="}
     return bool(began) or (engine.appends and _appended(turn, number))
 
 

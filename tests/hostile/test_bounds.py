@@ -48,7 +48,7 @@ async def answered(store: Store, of: Thread, ts: str) -> Claim:
     claim = await take_one(store)
     turn = store.turns.open(claim)
 
-    async def begin(_: bool) -> Conversation:
+    async def begin() -> Conversation:
         return conversation(f"conv_{of.thread_ts}", of=of)
 
     await turn.begin(Step("begin", Conversation), begin)

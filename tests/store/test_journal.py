@@ -165,10 +165,11 @@ async def test_a_turn_reports_whether_a_step_is_running(store: Store) -> None:
 
 
 async def test_beginning_a_conversation_makes_it_the_threads(store: Store) -> None:
-    told: list[bool] = []
+    count = 0
 
-    async def begin(again: bool) -> Conversation:
-        told.append(again)
+    async def begin() -> Conversation:
+        nonlocal count
+        count += 1
         return conversation()
 
     turn = store.turns.open(await taken(store))
@@ -178,7 +179,7 @@ async def test_beginning_a_conversation_makes_it_the_threads(store: Store) -> No
     claim = await taken_over(store)
     assert claim.conversation == conversation()
     assert await store.turns.open(claim).begin(BEGIN, begin) == conversation()
-    assert told == [False]
+    assert count == 1
 
 
 async def test_the_journal_ends_with_its_turn(store: Store) -> None:
@@ -258,7 +259,7 @@ async def test_a_conversation_saved_twice_is_no_orphan_if_the_claim_is_lost_betw
     assert await store.archive.orphans(10, 4e9) == []
 
 
-async def begun(_: bool) -> Conversation:
+async def begun() -> Conversation:
     return conversation()
 
 

@@ -112,7 +112,7 @@ async def turn_with_conversation(store: Store) -> Turn:
     await deliver(store, "1.0")
     turn = store.turns.open(await take_one(store))
 
-    async def begin(_: bool) -> Conversation:
+    async def begin() -> Conversation:
         return conversation()
 
     await turn.begin(Step("conversation:0", Conversation), begin)
@@ -141,7 +141,7 @@ async def test_a_newer_conversation_replaces_that_of_the_older_state(store: Stor
     turn = await turn_with_conversation(store)
     used_at = str(await store.redis.hget(store.keys.conversation(thread()), "used_at"))
 
-    async def begin(_: bool) -> Conversation:
+    async def begin() -> Conversation:
         return conversation("conv_2")
 
     await turn.begin(Step("conversation:1", Conversation), begin)

@@ -15,23 +15,23 @@ from tests.world import World, open_world
 
 TURNS = {
     "responses": {
-        "root": ["take", "begin", "save begin", "record", "begin pace", "settle"],
+        "root": ["take", "save begin", "record", "begin pace", "settle"],
         "follow-up": ["take", "begin", "record", "begin pace", "settle"],
     },
     "assistants": {
-        "root": ["take", "begin", "save begin", "begin", "record", "begin pace", "settle"],
+        "root": ["take", "save begin", "begin", "record", "begin pace", "settle"],
         "follow-up": ["take", "begin", "begin", "record", "begin pace", "settle"],
     },
 }
 """The round trips of a worker for one turn. Besides these it reads the message, and `web`
 stores it."""
 BESIDES = 2
-MOST_ROUND_TRIPS = 9
+MOST_ROUND_TRIPS = 8
 MOST_IDLE_COMMANDS = 6.0
 """Of one web process and two workers per second."""
 MOST_COMMANDS = {
-    "responses": {"root": 86, "follow-up": 73},
-    "assistants": {"root": 90, "follow-up": 77},
+    "responses": {"root": 82, "follow-up": 73},
+    "assistants": {"root": 86, "follow-up": 77},
 }
 """Commands inside of scripts, those of `web` included."""
 OF_TURNS = frozenset(
