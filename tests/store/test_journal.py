@@ -178,6 +178,7 @@ async def test_beginning_a_conversation_makes_it_the_threads(store: Store) -> No
 
     claim = await taken_over(store)
     assert claim.conversation == conversation()
+    assert claim.intents == {BEGIN.name}
     assert await store.turns.open(claim).begin(BEGIN, begin) == conversation()
     assert count == 1
 

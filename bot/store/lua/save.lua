@@ -38,6 +38,7 @@ if records ~= '' then
   redis.call('HSET', conversation, 'record_bytes', bytes)
 end
 if step ~= '' then
-  redis.call('HSET', turn, '=' .. step, value)
+  -- Workers of the version before look at the intent.
+  redis.call('HSET', turn, '?' .. step, '', '=' .. step, value)
 end
 return redis.status_reply('OK')
