@@ -15,6 +15,10 @@ BotError
 '- StoreUnavailable        Redis does not answer or refuses writes: nothing was acknowledged
 """
 
+import math
+import time
+from email.utils import parsedate_to_datetime
+
 from bot.calls import HostedCall
 from bot.models import RunStatus, Usage
 
@@ -154,3 +158,20 @@ class Superseded(BotError):
 
 class StoreUnavailable(BotError):
     """Redis is unreachable or refuses writes."""
+
+
+def parse_retry_after(header: str) -> float | None:
+    """The seconds that a `Retry-After` asks for, as a number or as a date; None if it cannot be
+    read."""
+    try:
+        seconds = float(header)
+    except ValueError:
+        seconds = _seconds_until(header)
+    return seconds if 0 <= seconds < math.inf else None
+
+
+def _seconds_until(date: str) -> float:
+    try:
+        return max(0.0, parsedate_to_datetime(date).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return math.nan

@@ -1,11 +1,8 @@
 """Maps the SDK's errors to the program's own."""
 
-import math
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
@@ -20,6 +17,7 @@ from bot.errors import (
     RateLimited,
     Retry,
     RunFailed,
+    parse_retry_after,
 )
 from bot.telemetry import metrics
 from bot.timing import EngineTiming
@@ -179,23 +177,9 @@ def _parse_connection(error: openai.APIConnectionError) -> DependencyDown:
 def retry_after(error: openai.APIStatusError) -> float | None:
     """The seconds the server asks for, if it does."""
     headers = error.response.headers
-    try:
-        if "retry-after-ms" in headers:
-            seconds = float(headers["retry-after-ms"]) / 1000
-        else:
-            seconds = _seconds(headers["retry-after"])
-    except (KeyError, ValueError):
-        return None
-    return seconds if 0 <= seconds < math.inf else None
-
-
-def _seconds(after: str) -> float:
-    """A header with seconds, or with the time of the next attempt."""
-    try:
-        return float(after)
-    except ValueError:
-        when = parsedate_to_datetime(after)
-    return max(0.0, when.timestamp() - time.time())
+    if (milliseconds := parse_retry_after(headers.get("retry-after-ms", ""))) is not None:
+        return milliseconds / 1000
+    return parse_retry_after(headers.get("retry-after", ""))
 
 
 class _Refusal:

@@ -11,7 +11,14 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.errors import CircuitOpen, ConfigError, DependencyDown, RateLimited, Undeliverable
+from bot.errors import (
+    CircuitOpen,
+    ConfigError,
+    DependencyDown,
+    RateLimited,
+    Undeliverable,
+    parse_retry_after,
+)
 from bot.settings import Settings
 from bot.store import Circuits
 from bot.telemetry import metrics
@@ -229,10 +236,7 @@ def family(method: str) -> str:
 
 
 def _retry_after(error: SlackApiError) -> float | None:
-    try:
-        return float(error.response.headers["Retry-After"])
-    except (KeyError, ValueError):
-        return None
+    return parse_retry_after(error.response.headers.get("Retry-After", ""))
 
 
 def _posts(error: SlackApiError) -> bool:
@@ -251,12 +255,13 @@ def slack_errors() -> Iterator[None]:
         code = error_code(error)
         metrics.slack_errors.labels(code).inc()
         if error.response.status_code == 429 or code in ("ratelimited", "rate_limited"):
-            seconds = float(error.response.headers.get("Retry-After") or 1)
-            raise RateLimited("slack_rate_limited", after=seconds) from error
+            after = _retry_after(error)
+            raise RateLimited(
+                "slack_rate_limited", after=1.0 if after is None else after
+            ) from error
         if error.response.status_code >= 500 or code in FAILING:
             certain = code in UNAVAILABLE
-            after = _retry_after(error)
-            raise Uncertain(f"slack_{code}", after=after, certain=certain) from error
+            raise Uncertain(f"slack_{code}", after=_retry_after(error), certain=certain) from error
         if code in REFUSING:
             raise TokenRefused(f"slack_{code}", certain=True) from error
         if code in UNDELIVERABLE or (code in REFUSED_POSTS and _posts(error)):

@@ -6,6 +6,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from bot.errors import Retry
 from bot.settings import Settings
 from bot.slack.client import identify, open_client
 from local_slack.local_slack import LocalSlack
@@ -62,3 +63,35 @@ async def test_calls_and_downloads_use_the_proxy_of_the_environment(
             assert client.session is not None
             await client.session.get("http://files.invalid/chart.png")
     assert len(seen) == 2
+
+
+DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        *[("7", 7.0), ("0.5", 0.5), ("0", 0.0), (DATE, 0.0)],
+        *[("soon", None), ("nan", None), ("-1", None), (DATE.replace("21", "99"), None)],
+    ],
+)
+async def test_a_retry_after_is_a_number_or_a_date(
+    status: int, header: str, seconds: float | None
+) -> None:
+    """A proxy between us and Slack may write it."""
+
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Retry-After": header}, text="<html>")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", refuse)
+    async with (
+        TestServer(app) as server,
+        open_workspace() as slack,
+        open_client(settings(slack, f"{server.make_url('/')}")) as client,
+    ):
+        with pytest.raises(Retry) as caught:
+            await identify(client)
+    default = 1.0 if status == 429 else None
+    assert caught.value.after == (default if seconds is None else seconds)
