@@ -50,7 +50,8 @@ SERVERS = {
     "litellm": ("litellm[proxy]==1.108.7",),
     "transformers": ("transformers[serving]==5.24.0", "torch==2.15.0"),
     "llama.cpp": ("gguf==0.19.0",),
-    "mcp": ("mcp-server-time==2026.10.19", "mcp-server-git==2026.10.19"),
+    "mcp": ("mcp-server-time==2026.10.19", "mcp-server-git==2026.10.19", "fastmcp==4.2.3"),
+    "old-mcp": ("mcp==1.30.0", "mcp-server-sqlite==2025.4.25"),
 }
 """Real AI and MCP servers of `test --servers`, with the packages of each. llama.cpp's server itself
 takes half an hour to build: it is tested where `llama-server` is on the path.
@@ -58,6 +59,8 @@ takes half an hour to build: it is tested where `llama-server` is on the path.
 NODE_SERVERS = (
     "@modelcontextprotocol/server-filesystem@2026.8.31",
     "@modelcontextprotocol/server-memory@2026.8.31",
+    "@modelcontextprotocol/server-everything@2026.8.31",
+    "@modelcontextprotocol/server-sequential-thinking@2026.8.31",
 )
 """MCP servers of npm for `test --servers`."""
 
@@ -243,11 +246,16 @@ def test_servers(*arguments: str) -> None:
 
 def _install_node_servers() -> None:
     path = TOOLS / "servers" / "node"
-    if shutil.which("npm") is None or (path / "node_modules").exists():
+    installed = path / "installed"
+    if shutil.which("npm") is None:
+        return
+    if installed.exists() and installed.read_text() == " ".join(NODE_SERVERS):
         return
     say(f"installing MCP servers of npm into {path.relative_to(ROOT)}")
     path.mkdir(parents=True, exist_ok=True)
-    subprocess.call(["npm", "install", "--silent", "--prefix", str(path), *NODE_SERVERS], cwd=path)
+    install = ["npm", "install", "--silent", "--prefix", str(path), *NODE_SERVERS]
+    if subprocess.call(install, cwd=path) == 0:
+        installed.write_text(" ".join(NODE_SERVERS))
 
 
 def all_tests() -> tuple[str, ...]:
