@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.slack.markdown.blocks import outline
+from bot.slack.markdown.blocks import Outline, outline
 from bot.slack.markdown.counting import BlockCount
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.growing import Append, GrowingAnswer, Visible
@@ -127,7 +127,13 @@ def test_the_starts_of_its_messages_let_another_process_finish() -> None:
     assert answer[: growing.starts[-1]] + "".join(part.source for part in rest) == answer
 
 
-@pytest.mark.parametrize("text", ["a<p>\n\nb\n</p>\nc", "a<p>\nb\n</p>\nc", "<p>\n\nb\n</p>\nc"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a<p>\n\nb\n</p>\nc", "a<p>\nb\n</p>\nc", "<p>\n\nb\n</p>\nc"),
+        "a\n\n<!-- b\n\nc <!-- d\n\ne -->\n\nf",
+    ],
+)
 def test_a_closing_tag_changes_nothing_that_was_shown(text: str) -> None:
     visible, whole = Visible(), render(text)
     assert all(whole.startswith(visible.of(text[:end])) for end in range(len(text)))
@@ -136,6 +142,38 @@ def test_a_closing_tag_changes_nothing_that_was_shown(text: str) -> None:
 def test_a_label_before_an_angle_bracket_is_held_back_until_it_is_shown() -> None:
     markdown = "[x]( <b> <https://a.example/x?y=1&z=2> [1]"
     assert "".join(written(markdown, 64, list(range(len(markdown))))) == sanitize(markdown)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "A paragraph of an answer that people read.\n\n",
+        "- an item with `code`\n",
+        "| a cell | `another` |\n",
+        "Words with <b> that nothing closes.\n\n",
+        "Some <b>bold\nwords</b> and others.\n\n",
+        "<table>\n<tr><td>a</td><td>b</td></tr>\n</table>\n\nWords.\n\n",
+        "```python\nprint(1)\n```\n\n",
+    ],
+)
+def test_a_growing_answer_is_not_read_again_from_its_start(
+    unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = "| a | b |\n|---|---|\n" if unit.startswith("|") else ""
+    text, read = (head + unit * 600)[:12_000], 0
+
+    def counting(given: str) -> Outline:
+        nonlocal read
+        read += len(given)
+        return outline(given)
+
+    monkeypatch.setattr("bot.slack.markdown.growing.outline", counting)
+    monkeypatch.setattr("bot.slack.markdown.counting.outline", counting)
+    visible, growing = Visible(), GrowingAnswer(LIMIT)
+    for end in range(200, len(text) + 1, 200):
+        growing.advance(visible.of(text[:end]))
+    assert read < 12 * len(text)  # 60 times from the start would be 30
+    assert visible.of(text) == Visible().of(text)
 
 
 @thorough

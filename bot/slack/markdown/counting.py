@@ -9,6 +9,8 @@ class BlockCount:
     def __init__(self) -> None:
         self._start = -1
         self._reached = 0
+        self._opener = ""
+        """The lines that reopen the table or the code that the rest goes on with."""
         self._count = 0
         self._within: Line | None = None
         """The line that the rest begins with, where it does not begin at the top level."""
@@ -17,24 +19,26 @@ class BlockCount:
         """The blocks of `text[start:]`, which begins as it did the last time for this start."""
         if start != self._start:
             self._start = self._reached = start
-            self._count, self._within = 0, None
-        found = outline(text[self._reached :])
+            self._count, self._within, self._opener = 0, None, ""
+        found = outline(self._opener + text[self._reached :])
         if self._within and found.lines:
             found.lines[0].level = self._within.level
             found.lines[0].quote_begins = self._within.quote_begins
-        total = self._count + sum(line.blocks for line in found.lines)
-        self._advance(found)
+        counted = found.number(len(self._opener)) if self._opener else 0
+        total = self._count + sum(line.blocks for line in found.lines[counted:])
+        self._advance(found, counted)
         return total
 
-    def _advance(self, found: Outline) -> None:
+    def _advance(self, found: Outline, counted: int) -> None:
         offset, opener = found.restart(_settled(found))
-        if offset <= 0 or opener:
+        if offset <= len(self._opener):
             return
         number = found.number(offset)
         line = found.lines[number]
-        self._count += sum(line.blocks for line in found.lines[:number])
-        self._within = line if line.level else None
-        self._reached += offset
+        self._count += sum(line.blocks for line in found.lines[counted:number])
+        self._within = line if line.level and not opener else None
+        self._reached += offset - len(self._opener)
+        self._opener = opener
 
 
 def _settled(found: Outline) -> int:

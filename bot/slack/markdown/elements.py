@@ -5,7 +5,7 @@ joined in one line. Code is unchanged.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bot.slack.markdown.blocks import PREFIX, continuation
@@ -82,23 +82,57 @@ def flatten(text: str, *, whole: bool = True) -> str:
         return text
     reader = _Reader(text)
     reader.read()
-    end = len(text) if whole else reader.held()
-    out, reached = [], 0
-    for edit in sorted(reader.edits, key=lambda edit: (edit.start, -edit.end)):
-        if reached <= edit.start and edit.end <= end:
-            made = _rewritten(text, *edit.element) if edit.element else edit.text
-            out += [text[reached : edit.start], made]
-            reached = edit.end
-    return "".join([*out, text[reached:end]])
+    return "".join(made for made, _ in reader.rewritten(len(text) if whole else reader.held()))
 
 
-def has_elements(text: str) -> bool:
-    """Whether a text contains HTML over several lines, or a tag that no other one closes."""
+@dataclass(frozen=True, slots=True)
+class GrowingText:
+    """The beginning of a text, rewritten as by `flatten`.
+
+    `settled` is up to where no element is open. `kept` are the parts that are as they were: where
+    each begins here and in the source, and its length. `elements` are the elements whose tags are
+    left out, in the source.
+    """
+
+    text: str
+    settled: int
+    kept: tuple[tuple[int, int, int], ...]
+    elements: tuple[tuple[int, int], ...] = ()
+
+    def source(self, offset: int) -> int:
+        """Where an offset is in the source; -1 within a part that was rewritten."""
+        for begin, source, length in reversed(self.kept):
+            if begin <= offset:
+                return source + offset - begin if offset <= begin + length else -1
+        return -1
+
+    def around(self, offset: int) -> int | None:
+        """The beginning of the outermost element around an offset of the text; None if it is
+        outside of all."""
+        at = self.source(offset)
+        begin = min((start for start, end in self.elements if start < at < end), default=None)
+        return None if begin is None else _place(self.kept, begin)
+
+
+def _place(kept: Sequence[tuple[int, int, int]], source: int) -> int:
+    """Where an offset of the source is in the rewritten text."""
+    return max((begin + min(length, source - at) for begin, at, length in kept if at <= source))
+
+
+def flatten_so_far(text: str) -> GrowingText:
+    """Like `flatten`, for the beginning of a text."""
     if not _CANDIDATE.search(text):
-        return False
+        return GrowingText(text, len(text), ((0, 0, len(text)),))
     reader = _Reader(text)
     reader.read()
-    return bool(reader.edits) or reader.is_open
+    out, kept, length = list[str](), list[tuple[int, int, int]](), 0
+    for made, source in reader.rewritten(reader.held()):
+        if source is not None:
+            kept.append((length, source, len(made)))
+        out.append(made)
+        length += len(made)
+    settled = _place(kept, reader.settled())
+    return GrowingText("".join(out), settled, tuple(kept), tuple(reader.dropped))
 
 
 class _Reader:
@@ -107,10 +141,12 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.edits: list[_Edit] = []
         """Of those that overlap, the longest is valid."""
+        self.dropped: list[tuple[int, int]] = []
+        """The elements whose tags are left out."""
         self._text = text
         self._code = CodeEnds(text)
         self._open: dict[str, list[_Tag]] = {}
-        self._unclosed = -1  # the start of a comment without an end
+        self._unclosed: list[int] = []  # where comments without an end begin
         self._no_end = dict.fromkeys(("-->", *_CODES), 0)  # how far there is none
         self._read_to = 0
         self._line = 0
@@ -146,15 +182,29 @@ class _Reader:
         cut = text.rfind("<")
         if cut >= 0 and _CUT_TAG.match(text, cut):
             ends.append(cut)
-        if self._unclosed >= 0 and len(text) - self._unclosed < _LONGEST_COMMENT:
-            ends.append(self._unclosed)
+        ends += [at for at in self._unclosed if len(text) - at < _LONGEST_COMMENT]
         ends += [tag.start for tags in self._open.values() for tag in tags if self._is_open(tag)]
         return min(ends)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a tag, or a comment, without an end."""
-        return self._unclosed >= 0 or any(self._open.values())
+    def settled(self) -> int:
+        """Up to where a later tag cannot close anything."""
+        length, starts = len(self._text), [self.held()]
+        opened = (tag for tags in self._open.values() for tag in tags)
+        starts += [tag.start for tag in opened if length - tag.start <= _LONGEST[tag.name]]
+        return min(starts)
+
+    def rewritten(self, end: int) -> Iterator[tuple[str, int | None]]:
+        """The parts of the text up to `end`, each with its offset if it is as it was."""
+        reached = 0
+        for edit in sorted(self.edits, key=lambda edit: (edit.start, -edit.end)):
+            if reached <= edit.start and edit.end <= end:
+                yield self._text[reached : edit.start], reached
+                yield (
+                    _rewritten(self._text, *edit.element) if edit.element else edit.text,
+                    None,
+                )
+                reached = edit.end
+        yield self._text[reached:end], reached
 
     def _advance(self, offset: int) -> None:
         """Count lines and paragraphs up to an offset."""
@@ -203,7 +253,7 @@ class _Reader:
     def _read_comment(self, token: re.Match[str]) -> None:
         end = self._end_of_content(token)
         if end == token.end():
-            self._unclosed = token.start()
+            self._unclosed.append(token.start())
         elif "\n" in self._text[token.start() : end]:
             self.edits.append(_Edit(token.start(), end + len("-->")))
 
@@ -250,6 +300,7 @@ class _Reader:
     def _drop(self, opener: _Tag, closer: _Tag) -> None:
         """Remove the tags of an element; its content begins and ends lines of its own."""
         follows = not _END_OF_LINE.match(self._text, closer.end)
+        self.dropped.append((opener.start, closer.end))
         self.edits.append(_Edit(opener.start, opener.end, "" if opener.begins else "\n"))
         self.edits.append(_Edit(closer.start, closer.end, "\n" if follows else ""))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bot.slack.markdown.blocks import Outline, outline
 from bot.slack.markdown.clean import clean_so_far
 from bot.slack.markdown.counting import BlockCount
-from bot.slack.markdown.elements import flatten, has_elements
+from bot.slack.markdown.elements import GrowingText, flatten_so_far
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.reasoning import end_of_leading, has_reasoning, is_plain_answer
 from bot.slack.markdown.sanitize import sanitize
@@ -49,11 +49,13 @@ class Visible:
         if not text.startswith(self._read) or has_reasoning(text[len(self._read) :]):
             self._read = self._shown = self._opener = ""
         rest = self._opener + text[len(self._read) :]
-        found = outline(flatten(clean_so_far(rest), whole=False))
+        cleaned = clean_so_far(rest)
+        flat = flatten_so_far(cleaned)
+        found = outline(flat.text)
         stable = stable_length(found)
-        if not has_reasoning(rest) and not has_elements(rest):
-            return self._advance(rest, found, stable)
-        return self._shown + self._safe(found.text[:stable])
+        if has_reasoning(rest):
+            return self._shown + self._safe(found.text[:stable])
+        return self._advance(rest, cleaned, flat, found, stable)
 
     def _without_leading_reasoning(self, text: str) -> str:
         """The text behind complete reasoning at its beginning, if that is the only one.
@@ -64,11 +66,17 @@ class Visible:
         answer = text[end:].lstrip() if end else text
         return answer if is_plain_answer(answer[len(self._read) :]) else text
 
-    def _advance(self, rest: str, found: Outline, stable: int) -> str:
+    def _advance(
+        self, rest: str, cleaned: str, flat: GrowingText, found: Outline, stable: int
+    ) -> str:
         """Advance to where the text can be resumed; returns the shown text up to `stable`."""
-        reached, opener = found.restart(stable)
+        reached, opener = found.restart(min(stable, flat.settled))
+        while (begin := flat.around(reached)) is not None and begin < reached:
+            reached, opener = found.restart(begin)
+        source = flat.source(reached)
         is_further = reached > len(self._opener) and sanitize(opener) == opener
-        end = _end_as_written(rest, found.text, reached) if is_further else 0
+        is_same = is_further and _reads_on(cleaned[source:], opener, flat.text[reached:])
+        end = _end_as_written(rest, cleaned, source) if is_same and source >= 0 else 0
         if end:
             self._shown += self._safe(found.text[:reached])
             self._read += rest[len(self._opener) : end]
@@ -78,6 +86,11 @@ class Visible:
 
     def _safe(self, text: str) -> str:
         return sanitize(text)[len(self._opener) :]
+
+
+def _reads_on(source: str, opener: str, text: str) -> bool:
+    """Whether the rest of a text reads the same on its own, behind `opener`."""
+    return flatten_so_far(opener + source).text == opener + text
 
 
 def _end_as_written(written: str, cleaned: str, reached: int) -> int:
