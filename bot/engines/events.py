@@ -130,7 +130,8 @@ class EventStream(AsyncStream[object]):
             await self.response.aclose()
 
     def _checked(self, name: str, event: Json) -> Json:
-        if error := stated_error(event) or (event if name == "error" else None):
+        is_error = "error" in (name, event.get("type"))
+        if error := stated_error(event) or (event if is_error else None):
             raise openai.APIError("the stream failed", self.response.request, body=error)
         if name.startswith("thread."):
             return {"event": name, "data": event}

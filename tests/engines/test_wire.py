@@ -321,6 +321,10 @@ LIST = [{"error": {"code": 404, "message": "models/tiny is not found for API ver
         (response('{"error":"Unknown endpoint"}', JSON), "endpoint_not_found"),
         (response(events(chunk("a", finish_reason="RECITATION")), EVENTS), "content_filter"),
         (response(events(chunk("a", finish_reason="refusal")), EVENTS), "content_filter"),
+        (
+            response(events({"type": "error", "code": "context_length_exceeded"}), EVENTS),
+            "context_length_exceeded",
+        ),
         (response(events(chunk("a", finish_reason="network_error")), EVENTS), "server_error"),
         (response(events(chunk("a")).removesuffix("data: [DONE]\n\n"), EVENTS), "stream_cut"),
         (response(events(chunk("a", finish_reason="error")), EVENTS), "server_error"),
