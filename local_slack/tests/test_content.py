@@ -7,6 +7,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from local_slack import LocalSlack, SlackError, open_workspace
 from local_slack.tests.test_events import hearing
+from local_slack.workspace.rich_text import rich_text_block
 from local_slack.workspace.snapshot import restore
 
 
@@ -161,3 +162,31 @@ async def test_slack_does_not_always_report_is_stranger(
     silent = slack.add_user("sven", team_id="T0ELSEWHERE", is_stranger=False)
     assert (await client.users_info(user=known.id))["user"]["is_stranger"] is True
     assert "is_stranger" not in (await client.users_info(user=silent.id))["user"]
+
+
+def test_code_in_typed_text_is_code_in_its_block() -> None:
+    block = rich_text_block("Look:\n```\nreturn `x`\n```\nand `a &lt; b` <@U1>", "b")
+    assert block["elements"] == [
+        {"type": "rich_text_section", "elements": [{"type": "text", "text": "Look:"}]},
+        {
+            "type": "rich_text_preformatted",
+            "elements": [{"type": "text", "text": "return `x`"}],
+        },
+        {
+            "type": "rich_text_section",
+            "elements": [
+                {"type": "text", "text": "and "},
+                {"type": "text", "text": "a < b", "style": {"code": True}},
+                {"type": "text", "text": " "},
+                {"type": "user", "user_id": "U1"},
+            ],
+        },
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "``````", "a ``b`` c", "no `end", "```\nno end", "`a\nb`"])
+def test_backticks_that_are_no_code_are_text(text: str) -> None:
+    [section] = rich_text_block(text, "b")["elements"]
+    assert section["type"] == "rich_text_section"
+    assert "".join(element["text"] for element in section["elements"]) == text
+    assert "style" not in str(section)

@@ -15,6 +15,8 @@ _BARE_LINK = re.compile(r"(?<![<|\w])https?://[^\s<>|]+")
 _CONTROL = re.compile(
     r"&lt;(@[UW][A-Z0-9]+|#[CG][A-Z0-9]+|!(?:here|channel|everyone)|https?://[^\s|&]+)&gt;"
 )
+_FENCE = re.compile(r"```\n?(.+?)\n?```", re.DOTALL)
+_CODE = re.compile(r"(?<![\w`])`([^`\n]+)`(?![\w`])")
 _PING = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>|<!(here|channel|everyone|subteam\^\w+)[^>]*>")
 
 
@@ -57,8 +59,26 @@ def find_pings(content: Any) -> list[str]:
 
 
 def rich_text_block(text: str, block_id: str) -> Json:
-    section = {"type": "rich_text_section", "elements": _elements(text)}
-    return {"type": "rich_text", "block_id": block_id, "elements": [section]}
+    """The block of a typed text, with its code in three or in single backticks."""
+    parts: list[Json] = []
+    for number, part in enumerate(_FENCE.split(text)):
+        if number % 2:
+            parts.append({"type": "rich_text_preformatted", "elements": _elements(part)})
+        elif part.strip("\n") or part == text:
+            kept = part if part == text else part.strip("\n")
+            parts.append({"type": "rich_text_section", "elements": _with_code(kept)})
+    return {"type": "rich_text", "block_id": block_id, "elements": parts}
+
+
+def _with_code(text: str) -> list[Json]:
+    elements: list[Json] = []
+    for number, part in enumerate(_CODE.split(text)):
+        if number % 2:
+            code = {"type": "text", "text": unescape(part), "style": {"code": True}}
+            elements.append(code)
+        else:
+            elements += _elements(part)
+    return elements
 
 
 def _elements(text: str) -> list[Json]:
