@@ -28,7 +28,7 @@ FLAGS = [
     *("--disable-dev-shm-usage", "--disable-renderer-backgrounding", "--hide-scrollbars"),
 ]
 WIDE = 1280
-PATIENCE = 20_000
+PATIENCE = 60_000
 """In milliseconds: several Chromiums on a small machine are slow."""
 expect.set_options(timeout=PATIENCE)
 Opener = Callable[..., Awaitable[Page]]

@@ -17,7 +17,7 @@ from tests.engines.test_client import open_server
 from tests.world import wait_until
 
 HELLO = b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"id": "a"}'
-IMPATIENT = EngineTiming(read_timeout=0.5, write_timeout=0.1)
+IMPATIENT = EngineTiming(read_timeout=1.5, write_timeout=0.1)
 
 
 class Server:

@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.openai import Request
 from tests.world import BASE_TIMING, ENGINE, World, open_world
 
-PATIENCE = 5.0
+PATIENCE = 12.0
 """Seconds until a request times out; a minute in production."""
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 
