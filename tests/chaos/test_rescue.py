@@ -16,8 +16,8 @@ pytestmark = [
 ]
 
 SOON = 30.0
-"""Seconds after the end of a run within which a rescued answer is posted: eight for the lease of the
-dead worker, the others for a loaded machine."""
+"""Seconds after the end of a run within which a rescued answer is posted: eight for the lease of
+the dead worker, the others for a loaded machine."""
 
 
 async def test_another_worker_finishes_the_runs_of_a_killed_worker(
