@@ -45,7 +45,7 @@ class Section:
 async def alone(checkout: Path, found: Figures) -> None:
     async with open_site(checkout, "web", "worker", "worker") as site:
         await warm(site)
-        figures = (await talk(site, 1, 8)).figures(SHORT_SECONDS)
+        figures = (await talk(site, 1, 6)).figures(SHORT_SECONDS)
         wanted = ("overhead", "first sign", "Redis requests", "Redis commands")
         add(found, {name: value for name, value in figures.items() if name.startswith(wanted)})
 
@@ -163,7 +163,7 @@ SECTIONS: Sequence[Section] = (
         "One person asks, waits for the answer, and asks again: nothing waits for a free core. "
         "Answers of 195 characters in nine events, complete 0.4 s after the request.",
         alone,
-        20,
+        12,
     ),
     Section(
         "Short answers",
@@ -182,15 +182,14 @@ SECTIONS: Sequence[Section] = (
         "Without a pause",
         "80 people at once, short answers: the workers have no pause.",
         saturated,
-        20,
-        rounds=3,
+        18,
+        rounds=2,
     ),
     Section(
         "Without a pause, token by token",
         "The same answers, with an event for every four characters.",
         partial(saturated, piece=TOKEN),
-        20,
-        rounds=3,
+        18,
     ),
     Section(
         "The engine alone",
@@ -203,7 +202,7 @@ SECTIONS: Sequence[Section] = (
         "Start and memory",
         "One `bot web`, two `bot worker`, started one after the other; memory after 16 turns.",
         start,
-        12,
+        10,
         rounds=3,
     ),
     Section("Forked processes", "After 12 turns.", forked, 15, only_ours=True),
