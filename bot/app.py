@@ -160,8 +160,6 @@ async def open_bot(
             serving = await stack.enter_async_context(
                 open_web(settings, timing, shards, client, workspaces, tools, accounts, receiving)
             )
-            if serving.is_connected:
-                probes["socket"] = serving.is_connected
         site = _build_site(settings, shards, probes, serving, is_stalled)
         address = await stack.enter_async_context(_open_port(site, settings, web_part))
         yield Bot(shards, engine, workspaces, address, work)
@@ -190,6 +188,8 @@ def _build_site(
 ) -> web.Application:
     """The pages of this process: health and metrics, and those of the web part."""
     site = web.Application()
+    if serving and serving.is_connected:
+        probes = {**probes, "socket": serving.is_connected}
     token = settings.bot_metrics_token.get_secret_value() if settings.bot_metrics_token else ""
     is_public = serving is not None
     add_routes(site, shards, probes, public=is_public, token=token, is_stalled=is_stalled)

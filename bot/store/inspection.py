@@ -94,17 +94,7 @@ class Inspection:
 
     async def _look(self, thread: Thread, ts: str, dead: Sequence[DeadLetter]) -> Findings:
         keys, state = self._keys, await self._inbox.state(thread)
-        (
-            seconds,
-            turn,
-            due,
-            lease,
-            circuits,
-            overheard,
-            conversation,
-            seen,
-            workers,
-        ) = await self._connection.execute_many(
+        found = await self._connection.execute_many(
             [
                 ("TIME",),
                 ("HGETALL", keys.turn(thread)),
@@ -113,10 +103,11 @@ class Inspection:
                 ("HGETALL", keys.circuits),
                 ("HKEYS", keys.overheard(thread)),
                 ("HMGET", keys.conversation(thread), "id", "engine"),
-                ("EXISTS", keys.name("seen", thread.team_id, thread.channel_id, ts)),
+                ("EXISTS", keys.seen_at(thread, ts)),
                 ("ZRANGE", keys.workers, 0, -1, "WITHSCORES"),
             ]
         )
+        seconds, turn, due, lease, circuits, overheard, conversation, seen, workers = found
         now = int(seconds[0]) + int(seconds[1]) / 1e6
         parked = [
             dependency

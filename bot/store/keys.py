@@ -269,6 +269,15 @@ class Keys:
         """Hash of the thread's messages by ts, waiting and taken."""
         return self.name("inbox", thread.key)
 
+    @property
+    def inboxes(self) -> str:
+        """The pattern of the keys of all inboxes."""
+        return self.escaped("inbox:*")
+
+    def thread_of(self, inbox: str) -> str:
+        """The key of the thread with this inbox."""
+        return inbox.removeprefix(self.name("inbox:"))
+
     def speakers(self, thread: Thread) -> str:
         """Hash of who wrote in the thread by their newest ts, and who mentioned us when."""
         return self.name("speakers", thread.key)
@@ -332,10 +341,13 @@ class Keys:
         """Set of the people who were greeted."""
         return self.name("greeted", team_id)
 
+    def seen_at(self, thread: Thread, ts: str) -> str:
+        """The key of a message that was delivered with this `ts`."""
+        return self.name("seen", thread.team_id, thread.channel_id, ts)
+
     def seen(self, message: Message) -> tuple[str, ...]:
         """The keys by which a second delivery of a message is recognized."""
-        thread = message.thread
-        marks = [self.name("seen", thread.team_id, thread.channel_id, message.ts)]
+        marks = [self.seen_at(message.thread, message.ts)]
         if message.event_id:
             marks.append(self.name("seen", message.event_id))
         return tuple(marks)

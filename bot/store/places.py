@@ -16,9 +16,9 @@ async def recover_places(connection: Connection, keys: Keys) -> None:
     cursor, recovered = "0", 0
     while True:
         cursor, found = await connection.execute(
-            *("SCAN", cursor, "MATCH", keys.escaped("inbox:*"), "COUNT", SCANNED)
+            *("SCAN", cursor, "MATCH", keys.inboxes, "COUNT", SCANNED)
         )
-        names = [name.removeprefix(keys.name("inbox:")) for name in found]
+        names = [keys.thread_of(name) for name in found]
         threads = [thread for _, thread in read_each(keys.ready, names, Thread.parse)]
         recovered += sum(
             await connection.run_many(
