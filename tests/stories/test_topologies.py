@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bot.store.shards import shard_of
 from bot.telemetry.log import log
 from bot.timing import AnswerTiming, StoreTiming, Timing, WorkerTiming
 from tests.fakes.openai import Prompt
@@ -22,6 +23,7 @@ TIMING = Timing(
     answer=AnswerTiming(posts_per_second=1000, posts_burst=1000),
 )
 THREADS = 6
+SHARDS = 5
 
 Group = RedisCluster | SentinelGroup
 
@@ -48,8 +50,13 @@ async def test_a_dialogue(group: Group, tmp_path: Path) -> None:
 
 
 async def test_a_killed_primary_loses_and_doubles_nothing(group: Group, tmp_path: Path) -> None:
-    """Messages are acknowledged once a replica has them, and arrive all the time."""
-    given = {"bot_redis_confirm": "replica"}
+    """Messages are acknowledged once a replica has them, and arrive all the time. On the cluster
+    there are several shards; the workspace is in the first one."""
+    given = {
+        "bot_redis_confirm": "replica",
+        "bot_shards": SHARDS if isinstance(group, RedisCluster) else 1,
+    }
+    assert shard_of("T0PLAYGRND", SHARDS) == 0
     async with open_busy_world(group, tmp_path, **given) as (world, talk):
         key = world.bot.store.keys.ready
         killed, began = group.owner(key), time.monotonic()
