@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 
 from bot.slack.markdown import sanitize as module
+from bot.slack.markdown.growing import Visible
 from bot.slack.markdown.render import blocks, fallback, render
 from bot.slack.markdown.sanitize import sanitize
 from tests.slack.documents import (
@@ -158,3 +159,25 @@ def test_a_short_answer_is_sanitized_once_on_its_way(monkeypatch: pytest.MonkeyP
     text = render("An answer in one sentence, number 20771.")
     assert blocks(text)[0]["text"] == fallback(text) == text
     assert read == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[a](javascript:alert(1)<b>) x",
+        "[a](data:text/html,<b>) x",
+        "[a](javascript:((x))) x",
+        "[a](\njavascript:x) y",
+        "[a](JavaScript:x\n) y",
+        "[a](&#106;avascript:((x))) y",
+        "[a](javascript:<!-- -->) x",
+        "![a](javascript:x<@U1>) x",
+        "[[a](javascript:<b>)](javascript:<b>)",
+    ],
+)
+def test_no_target_that_only_other_parsers_see_ends_a_link(text: str) -> None:
+    """With HTML, nested parentheses or a new line in it; while the text grows, too."""
+    whole, visible = sanitize(text), Visible()
+    assert "](" not in whole
+    shown = [visible.of(text[:end]) for end in range(len(text) + 1)]
+    assert [each for each in shown if not whole.startswith(each)] == []

@@ -28,11 +28,18 @@ from bot.slack.markdown.rewrite import Rewrite
 
 _CONTROL = re.compile(r"<(?=![a-z]+[\^|>]|@[A-Z0-9]+[|>]|#[A-Z0-9]+[|>])")
 _AUTOLINK = re.compile(r"<([^|>]+)\|([^>]*)>")
-_ALLOWED = re.compile(r"(?:https?|ftp|mailto|tel|sms|sip|slack):[^\s]", re.IGNORECASE)
+_SCHEMES = "https?|ftp|mailto|tel|sms|sip|slack"
+OPENING = re.compile(
+    rf"""\([ \t]*+ (?: < | \r?\n
+    | (?!(?:{_SCHEMES}):) [^()<>/?#\s]{{0,200}} [:&\\] )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""The beginning of what others may take for the target of a link although we do not: with its <
+escaped, over two lines, or with a scheme that is not allowed and HTML or parentheses behind it."""
+_ALLOWED = re.compile(rf"(?:{_SCHEMES}):[^\s]", re.IGNORECASE)
 """The allowed schemes of links. Other schemes and relative addresses are shown as text."""
 _QUOTED = {ord(character): quote(character) for character in "\\`[]$<>*"}
 _MENTION = re.compile(BROADCAST, re.IGNORECASE)
-POINTED = re.compile(r"\([ \t]*+<")
 _SHORT = 4000
 _LONGEST_SURE_FENCE = 200
 """A longer opening line may be cut by the splitter, and the text after it would no longer be
@@ -123,8 +130,8 @@ def _spelled(text: str, piece: Piece) -> str:
             return "&lt;" + _inside_tag(text, piece.start + 1, piece.end)
         case Inline.CLOSE if piece.partner and looks_like_target(text, piece.start):
             return raw + ZERO_WIDTH_SPACE  # it would end a link once the links inside are text
-        case Inline.CLOSE if POINTED.match(text, piece.end):
-            return raw + ZERO_WIDTH_SPACE  # with its < escaped it would end a link
+        case Inline.CLOSE if OPENING.match(text, piece.end):
+            return raw + ZERO_WIDTH_SPACE
         case Inline.ESCAPE:
             return escape(raw[1]) if raw[1] in "<>" else raw
         case Inline.AUTOLINK:

@@ -8,7 +8,7 @@ from bot.slack.markdown.blocks import Kind, Line, Outline, outline
 from bot.slack.markdown.emphasis import MARKS, Emphasis, emphases
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, atoms, pieces
-from bot.slack.markdown.sanitize import POINTED
+from bot.slack.markdown.sanitize import OPENING
 
 _LONGEST_ADDRESS = 2000
 _LONGEST_FORMULA = 600
@@ -162,9 +162,10 @@ def _rests_of_lines(tokens: list[Piece], end: int) -> Iterator[tuple[int, int]]:
 
 
 def _pointed(text: str, tokens: list[Piece]) -> Iterator[tuple[int, int]]:
-    """The ranges from the end of each label to the < behind it, which decides about that end."""
+    """The ranges from the end of each label to the character behind it that decides about that
+    end."""
     for token in tokens:
-        if token.kind is Inline.CLOSE and (found := POINTED.match(text, token.end)):
+        if token.kind is Inline.CLOSE and (found := OPENING.match(text, token.end)):
             yield token.start, found.end() - 1
 
 
