@@ -17,7 +17,16 @@ from bot.store.keys import FAMILIES
 from bot.store.layout import Layout
 from bot.store.workspace_settings import WorkspaceSettings
 from tests.hostile.test_bounds import FLOODS, size
-from tests.store.builders import deliver, keys_of, message, place_of, take_all, take_one, thread
+from tests.store.builders import (
+    conversation,
+    deliver,
+    keys_of,
+    message,
+    place_of,
+    take_all,
+    take_one,
+    thread,
+)
 from tests.store.test_audit import LINE
 
 FLOOD = 120
@@ -97,6 +106,14 @@ async def run(store: Store) -> None:
         claim = await take_one(store)
         runs = [Run(f"resp_{number}_{n}", "conv_1", 1.0) for n in range(600)]
         await store.inbox.settle(claim, runs=runs)
+
+
+async def begin(store: Store) -> None:
+    await deliver(store, "1.0")
+    claim = await take_one(store)
+    saving = store.conversations.saving
+    calls = [await saving(claim, conversation(f"conv_{number}")) for number in range(1300)]
+    await store.connection.run_many("save", calls)
 
 
 async def configure(store: Store) -> None:
@@ -220,6 +237,7 @@ MORE: dict[str, tuple[Flood, int]] = {
     "teams": (spend, 1),
     "top": (spend, 1),
     "runs": (run, 1000),
+    "begun": (begin, 1100),  # cut by whole nodes of the stream
     "channels": (configure, 1),
     "roster": (attend, 1),
     "shards": (note_layout, 1),
