@@ -19,6 +19,8 @@ from bot.timing import EngineTiming
 
 OpenEngine = Callable[[Settings, EngineTiming], AbstractAsyncContextManager[Engine]]
 
+KEY_UNREADABLE = "ai_key_unreadable"
+
 
 class Keyed(EngineWrapper):
     """An engine whose conversations belong to one key: another key does not find them.
@@ -83,7 +85,7 @@ class KeyedEngines:
                 await self.open(key)
                 return self._named(name)
         if unreadable:
-            raise Retry("ai_key_unreadable")
+            raise Retry(KEY_UNREADABLE)
         return None
 
     def _named(self, name: str) -> Engine | None:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from bot.engines import Engine
-from bot.engines.keyed import account_of
+from bot.engines.keyed import KEY_UNREADABLE, account_of
 from bot.errors import BotError, ConfigError, ConversationGone, Retry, RunFailed, StoreUnavailable
 from bot.sealing import Unreadable
 from bot.settings.retention import DAY, Retention
@@ -324,6 +324,8 @@ class Sweeper:
         except (BotError, TimeoutError) as error:
             log.warning("orphan_kept", error=str(error)[:100] or "too slow")
             await self._store.archive.postpone(orphan, self._timing.retry_after)
+            if str(error) == KEY_UNREADABLE:
+                return "refused"  # its server is not asked, and may answer for the others
             return "unanswered" if isinstance(error, Retry | TimeoutError) else "refused"
 
     async def _without_key(self, orphan: Orphan) -> Fate:

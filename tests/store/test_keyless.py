@@ -1,12 +1,14 @@
 """Conversations on the AI server that no key can delete any more."""
 
+import asyncio
 from contextlib import closing
 
 import pytest
 
 from bot.engines import Engine
 from bot.engines.echo import EchoEngine
-from bot.errors import StoreUnavailable
+from bot.engines.keyed import KEY_UNREADABLE
+from bot.errors import Retry, StoreUnavailable
 from bot.store import Store, jobs
 from bot.store.archive import Orphan
 from bot.upkeep.keyless import Keyless
@@ -50,6 +52,22 @@ async def test_a_sweep_searches_for_a_missing_key_once(store: Store) -> None:
                 await store.archive.discard(ORPHAN.engine, f"conv-{number}")
             assert (await sweeper.sweep()).kept == 3 * DELETES_AT_ONCE
             assert sweeps <= len(searches) <= sweeps * DELETES_AT_ONCE
+
+
+async def test_orphans_whose_key_cannot_be_read_end_no_sweep(store: Store) -> None:
+    async def find(name: str) -> Engine | None:
+        if name != engine.name:
+            raise Retry(KEY_UNREADABLE)
+        return engine
+
+    with closing(EchoEngine(":memory:")) as engine:
+        sweeper = Sweeper(store, engine, 0, find_engine=find, pause=0)
+        for number in range(DELETES_AT_ONCE):
+            await store.archive.discard(ORPHAN.engine, f"conv-{number}")
+        await asyncio.sleep(0.01)  # these are the oldest, and one group
+        await store.archive.discard(engine.name, "conv-last")
+        swept = await sweeper.sweep()
+        assert (swept.deleted, swept.kept) == (1, DELETES_AT_ONCE)
 
 
 async def test_a_sweep_ends_when_a_legal_hold_begins(store: Store) -> None:
