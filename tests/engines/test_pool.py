@@ -11,12 +11,14 @@ import pytest
 from bot.engines.api import Api
 from bot.engines.connection import Connection
 from bot.engines.pool import Pool
+from bot.engines.transport import BODY_BYTES
 from bot.errors import BotError, DependencyDown, RunFailed
 from bot.timing import EngineTiming
 from tests.engines.test_client import open_server
 from tests.world import wait_until
 
 HELLO = b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"id": "a"}'
+MEGABYTES = [b"x" * 1_000_000] * (BODY_BYTES // 1_000_000 + 1)
 IMPATIENT = EngineTiming(read_timeout=1.5, write_timeout=0.1)
 
 
@@ -88,13 +90,12 @@ async def test_a_response_is_read_however_it_is_sent(pieces: list[bytes]) -> Non
             DependencyDown,
             "lost",
         ),
-        ([b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n", b"x" * 2000], RunFailed, "large"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n", *MEGABYTES], RunFailed, "large"),
     ],
 )
 async def test_a_broken_response_is_an_error(
-    pieces: list[bytes], expected: type[BotError], reason: str, monkeypatch: pytest.MonkeyPatch
+    pieces: list[bytes], expected: type[BotError], reason: str
 ) -> None:
-    monkeypatch.setattr("bot.engines.transport.BODY_BYTES", 1000)
     server = Server(pieces, [HELLO])
     async with reading(server, IMPATIENT) as api:
         with pytest.raises(expected, match=reason):
