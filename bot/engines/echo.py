@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from bot.calls import FunctionCall, FunctionOutput
 from bot.engines import RunRequest
 from bot.engines.retraction import find_place
-from bot.errors import ConversationGone, RunFailed
+from bot.errors import ConfigError, ConversationGone, RunFailed
 from bot.media import Attachment, FileKind
 from bot.models import (
     Conversation,
@@ -61,9 +61,16 @@ CREATE TABLE IF NOT EXISTS calls (run TEXT PRIMARY KEY, calls TEXT);
 
 @asynccontextmanager
 async def open_echo(settings: Settings) -> AsyncIterator["EchoEngine"]:
-    """Open the engine on `echo.db` in the state directory, which is created if needed."""
-    settings.bot_state_dir.mkdir(parents=True, exist_ok=True)
-    engine = EchoEngine(settings.bot_state_dir / "echo.db", deadline=settings.bot_run_deadline)
+    """Open the engine on `echo.db` in the state directory, which is created if needed.
+
+    Raises ConfigError if the directory cannot be written.
+    """
+    directory = settings.bot_state_dir
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        engine = EchoEngine(directory / "echo.db", deadline=settings.bot_run_deadline)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise ConfigError("BOT_STATE_DIR", f"{directory} cannot be used: {error}") from None
     try:
         yield engine
     finally:

@@ -19,6 +19,7 @@ import bot.store.checks
 from bot.checks import Finding
 from bot.cli import doctor
 from bot.cli.settings_checks import find_unknown, look_at_prices
+from bot.errors import ConfigError
 from bot.settings import Settings
 from bot.slack.delivery_notes import judge_deliveries
 from bot.slack.events import EVENTS
@@ -440,6 +441,15 @@ async def test_a_complete_engine_passes_and_leaves_nothing_behind(
 async def test_the_echo_engine_says_that_there_is_no_ai(fake: FakeOpenAI, tmp_path: Path) -> None:
     found = await examine_engine(fake, bot_engine="echo", bot_state_dir=tmp_path)
     assert found["engine"].level == "warning"
+
+
+async def test_a_state_directory_that_cannot_be_used_is_a_wrong_setting(tmp_path: Path) -> None:
+    (file := tmp_path / "file").write_text("")
+    (tmp_path / "echo.db").mkdir()
+    for directory in (file, tmp_path):
+        given = settings(bot_engine="echo", bot_state_dir=directory)
+        with pytest.raises(ConfigError, match="BOT_STATE_DIR"):
+            await findings(bot.engines.checks.open_checks(given))
 
 
 async def test_a_wrong_key_is_reported_once(fake: FakeOpenAI) -> None:
