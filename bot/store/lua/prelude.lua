@@ -16,7 +16,7 @@ local function now()
 end
 
 -- Accepted work must be finished even when memory is full. A server without memory refuses only the
--- first write of a script, and never one that needs no memory; `key` has no expiry to lose.
+-- first write of a script, and never one that needs no memory. An expiry of `key` is removed.
 local function insist(key)
   redis.call('PERSIST', key)
 end

@@ -13,7 +13,8 @@ if not holds(thread, claim) then
   end
   return SUPERSEDED
 end
-write('HSET', conversation, 'used_at', used_at, unpack(fields))
+insist(conversation)  -- which a tombstone let expire
+redis.call('HSET', conversation, 'used_at', used_at, unpack(fields))
 redis.call('XADD', begun, 'MAXLEN', '~', most_begun, '*', 'thread', name, 'used_at', used_at,
   'fields', cjson.encode(fields))
 redis.call('EXPIRE', begun, begun_seconds)
