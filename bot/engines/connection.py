@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 import httpx2
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from bot.engines import transport
 from bot.engines.transport import TooLarge
@@ -65,9 +65,10 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_reusable(self) -> bool:
-        """Whether another request can be sent."""
+        """Whether another request can be sent. Reading is paused behind a full body that no one
+        read."""
         is_open = self._link is not None and not self._link.is_closing()
-        return is_open and self._is_kept and self._is_complete
+        return is_open and self._is_kept and self._is_complete and not self._is_full
 
     async def send(self, request: bytes, silence: float | None, whole: float | None) -> Response:
         """Send a request, and read the response. Raises the errors of httpx2, and Dropped."""
@@ -157,6 +158,8 @@ class Connection(asyncio.Protocol):
             return
         self._failure = error
         self._complete()
+        if self._link is not None:
+            self._link.abort()  # perhaps no one reads the body any more
 
     def _set_timer(self) -> None:
         at = min(self._heard + self._silence, self._deadline)
@@ -196,7 +199,7 @@ class Connection(asyncio.Protocol):
             self._head += len(data)
         try:
             self._parser.feed_data(data)
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:
             self._is_kept = False
             self._fail(httpx2.RemoteProtocolError(str(error)))
         if self._in_head and self._head > HEAD_BYTES:

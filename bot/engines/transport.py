@@ -57,7 +57,11 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
             raise
         stream = response.stream
         assert isinstance(stream, httpx2.AsyncByteStream)
-        response.stream = _limited(request, response, stream)
+        try:
+            response.stream = _limited(request, response, stream)
+        except httpx2.RemoteProtocolError:
+            await stream.aclose()
+            raise
         return response
 
     async def aclose(self) -> None:

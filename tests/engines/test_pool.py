@@ -81,6 +81,11 @@ async def test_a_response_is_read_however_it_is_sent(pieces: list[bytes]) -> Non
     ("pieces", "expected", "reason"),
     [
         ([b"this is no HTTP\r\n\r\n"], DependencyDown, "connection_lost"),
+        (
+            [b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\nb"],
+            DependencyDown,
+            "connection_lost",
+        ),
         ([b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000], DependencyDown, "connection_lost"),
         ([], DependencyDown, "unreachable"),
         ([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nX: close\r\n\r\n{"], DependencyDown, "lost"),
@@ -213,3 +218,41 @@ async def test_the_end_of_a_run_is_read_at_once(monkeypatch: pytest.MonkeyPatch)
     async with streaming(Server([HEAD, *pieces])) as connection, asyncio.timeout(10):
         while b"response.completed" not in read:
             read += await connection.read()
+
+
+async def test_a_body_that_was_not_read_leaves_no_paused_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bot.engines.connection.UNREAD_BYTES", 10)
+    server = Server([HELLO])
+    async with open_server(server.speak) as client:
+        pool = Pool(httpx2.URL(str(client.base_url)), ssl.create_default_context(), kept=60)
+        connection, _ = await pool.open(REQUEST, connect=5, silence=5)
+        pool.release(connection)
+        await pool.get(REQUEST, connect=5, silence=1, whole=1)
+        pool.close()
+    assert server.connections == 2
+
+
+async def until_all_are_closed(server: Server) -> None:
+    async def are_closed() -> bool:
+        return all(writer.is_closing() for writer in server.open)
+
+    await wait_until(are_closed)
+
+
+async def test_a_silent_stream_that_no_one_reads_is_closed() -> None:
+    server = Server([HEAD])
+    async with open_server(server.speak) as client:
+        pool = Pool(httpx2.URL(str(client.base_url)), ssl.create_default_context(), kept=60)
+        await pool.open(REQUEST, connect=5, silence=0.05)
+        await until_all_are_closed(server)
+
+
+async def test_a_stream_in_an_encoding_that_was_not_offered_is_closed() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Type: text/event-stream\r\n\r\n"
+    server = Server([head])
+    async with reading(server) as api:
+        with pytest.raises(DependencyDown, match="lost"):
+            await api.stream("responses", body={"model": "m"})
+        await until_all_are_closed(server)
