@@ -15,6 +15,10 @@ from bot.engines import transport
 from bot.engines.connection import Connection, Dropped, Response
 from bot.engines.transport import JSON_TOKENS, WINDOWS, TooLarge, count_tokens
 
+NEXT_ADDRESS = 0.25
+"""Seconds after which the next address of a host is tried, too (RFC 8305): in networks where IPv6
+leads nowhere, the first one does not answer."""
+
 
 class Pools:
     """The pools of all servers of a client."""
@@ -114,6 +118,7 @@ class Pool:
                     self._port,
                     ssl=self._context,
                     server_hostname=self._host if self._context else None,
+                    happy_eyeballs_delay=NEXT_ADDRESS,
                 )
         except TimeoutError as error:
             raise httpx2.ConnectTimeout("no connection in time") from error

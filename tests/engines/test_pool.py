@@ -1,6 +1,7 @@
 """Our own connections, against servers that write each byte themselves."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -256,3 +257,27 @@ async def test_a_stream_in_an_encoding_that_was_not_offered_is_closed() -> None:
         with pytest.raises(DependencyDown, match="lost"):
             await api.stream("responses", body={"model": "m"})
         await until_all_are_closed(server)
+
+
+async def test_an_address_that_does_not_answer_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, server = asyncio.get_running_loop(), Server([HELLO])
+    connect = loop.sock_connect
+
+    async def resolve(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, 1, 6, "", (ip, port)) for ip in ("127.0.0.2", "127.0.0.1")]
+
+    async def connect_or_hang(sock: socket.socket, address: tuple[str, int]) -> None:
+        if address[0] == "127.0.0.2":
+            await asyncio.Event().wait()
+        await connect(sock, address)
+
+    async with open_server(server.speak) as client:
+        monkeypatch.setattr(loop, "getaddrinfo", resolve)
+        monkeypatch.setattr(loop, "sock_connect", connect_or_hang)
+        url = httpx2.URL(f"http://server.test:{client.base_url.port}")
+        pool = Pool(url, ssl.create_default_context(), kept=60)
+        response = await pool.get(REQUEST, connect=5, silence=5, whole=5)
+        pool.close()
+    assert response.status == 200
