@@ -5,6 +5,7 @@ import pytest
 from bot.errors import StoreUnavailable
 from bot.models import Conversation, Record
 from bot.store import Store, Turn, open_store
+from bot.store.begun import REMEMBERED_SECONDS
 from bot.store.claims import Beat
 from bot.store.connection import Confirm
 from bot.store.steps import Step
@@ -164,6 +165,15 @@ async def test_a_restart_does_not_restore_a_conversation_that_has_ended(
     before = await store.redis.hgetall(store.keys.conversation(thread()))
     await store.redelivery.redeliver()
     assert await store.redis.hgetall(store.keys.conversation(thread())) == before
+
+
+async def test_old_beginnings_are_dropped(store: Store) -> None:
+    ago = int(1000 * (await store.now() - REMEMBERED_SECONDS))
+    for ms in (ago - 60_000, ago + 60_000):
+        await store.redis.xadd(store.keys.begun, {"thread": "T1:C1:1.0"}, id=f"{ms}-0")
+    await turn_with_conversation(store)
+    kept = await store.redis.xrange(store.keys.begun) or []
+    assert [id for id, _ in kept[:-1]] == [f"{ago + 60_000}-0"]
 
 
 async def test_corrupt_beginnings_are_skipped(store: Store) -> None:

@@ -3,7 +3,8 @@
 -- ARGV claim, name, place, step, value, orphan, records, most_begun, begun_seconds, fields...
 -- `step` is '' for none; `orphan` names the conversation as an orphan; `records` is a JSON list that
 -- replaces our record ('': none does); `fields` are fields and values of the conversation. If the claim is
--- lost, the conversation becomes an orphan. `web` reads the newest `most_begun` from the stream `begun`.
+-- lost, the conversation becomes an orphan. `web` reads the stream `begun`: the newest `most_begun`
+-- of the last `begun_seconds`.
 local used_at = string.format('%.6f', now())
 local old = redis.call('HMGET', conversation, 'engine', 'id', 'archived')
 if not holds(thread, claim) then
@@ -17,6 +18,7 @@ insist(conversation)  -- which a tombstone let expire
 redis.call('HSET', conversation, 'used_at', used_at, unpack(fields))
 redis.call('XADD', begun, 'MAXLEN', '~', most_begun, '*', 'thread', name, 'used_at', used_at,
   'fields', cjson.encode(fields))
+redis.call('XTRIM', begun, 'MINID', string.format('%.0f', (used_at - begun_seconds) * 1000))
 redis.call('EXPIRE', begun, begun_seconds)
 redis.call('ZADD', idle, used_at, name)
 redis.call('ZADD', recent, used_at, place)
