@@ -45,22 +45,23 @@ async def overtaken(
 
 
 def answered_places(items: Sequence[Item], request: RunRequest) -> list[int]:
-    """Where the request's messages end among the items, for each time that they were answered."""
+    """Where the request's messages end among the items, for each time that they were answered.
+
+    Only the newest messages count: an earlier turn may have had the same words.
+    """
     said = [index for index, item in enumerate(items) if is_message(item, "user")]
     texts, wanted = (
         [conversations.words_of(items[index]) for index in said],
         [m.text for m in request.input],
     )
-    found, first, count = [], 0, len(wanted)
-    while wanted and first + count <= len(said):
-        if texts[first : first + count] != wanted:
-            first += 1
-            continue
-        first += count
-        end, after = said[first - 1], said[first] if first < len(said) else len(items)
+    found: list[int] = []
+    after, first = len(items), len(said) - len(wanted)
+    while wanted and first >= 0 and texts[first : first + len(wanted)] == wanted:
+        end = said[first + len(wanted) - 1]
         answer = items[end + 1 : after]
         if read(answer)[0] or calls_of(answer):
-            found.append(end)
+            found.insert(0, end)
+        after, first = said[first], first - len(wanted)
     return found
 
 

@@ -579,6 +579,20 @@ async def test_a_second_run_that_cannot_be_withdrawn_costs_the_conversation(
             await race(fake, engine)
 
 
+async def test_the_answer_to_an_earlier_turn_with_the_same_words_is_no_first_run(
+    fake: FakeOpenAI,
+) -> None:
+    async with open_responses_on(fake) as engine:
+        conversation = await begin(engine)
+        for text in ("hello", "and you"):  # its last item is not known, as after a restore
+            await last_update(engine, await start(engine, conversation, said(text)), conversation)
+        fake.answer = never()
+        run = await start(engine, conversation, said("hello"), again=True)
+        fake.finish("Hello again.")
+        assert (await last_update(engine, run, conversation)).text == "Hello again."
+    assert user_texts(fake, conversation.id) == ["hello", "and you", "hello"]
+
+
 async def test_an_answer_that_is_complete_at_once_is_no_second_one(fake: FakeOpenAI) -> None:
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
