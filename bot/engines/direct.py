@@ -57,6 +57,7 @@ class DirectClient:
                 return json.loads(body)
             request = self._request("GET", path, timeout)
             response = httpx2.Response(lean.status, headers=lean.headers, request=request)
+            response.headers.pop("content-encoding", None)  # `body` is decompressed
             self._http.cookies.extract_cookies(response)
             self._cookies = None
         if response.status_code in REDIRECTS:

@@ -1,8 +1,10 @@
 """Our own connections, against servers that write each byte themselves."""
 
 import asyncio
+import gzip
 import socket
 import ssl
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -281,3 +283,16 @@ async def test_an_address_that_does_not_answer_is_passed_over(
         response = await pool.get(REQUEST, connect=5, silence=5, whole=5)
         pool.close()
     assert response.status == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_compressed_error_is_classified(encoding: str) -> None:
+    body = b'{"error": {"message": "no such response", "code": "not_found"}}'
+    packed = gzip.compress(body) if encoding == "gzip" else zlib.compress(body)
+    head = (
+        f"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n"
+        f"Content-Encoding: {encoding}\r\nContent-Length: {len(packed)}\r\n\r\n"
+    )
+    async with reading(Server([head.encode() + packed])) as api:
+        with pytest.raises(RunFailed, match="run_not_found"):
+            await api.get("responses", "a", missing="run")
