@@ -397,6 +397,16 @@ async def test_a_flood_of_stops_is_kept_in_part(store: Store) -> None:
     assert asked.people[-1].user_id == "U399", "a person with the right may have come last"
 
 
+async def test_a_corrupt_list_of_who_asked_blocks_nothing(store: Store) -> None:
+    await deliver(store, "1.0")
+    await take_one(store)
+    await store.redis.hset(store.keys.turn(thread()), "asked", " " * (MOST_ASKED + 1))
+    await store.inbox.interrupt(thread(), "stop", "U1")
+    asked = await store.inbox.asked(thread())
+    assert asked is not None
+    assert [each.user_id for each in asked.people] == ["U1"]
+
+
 async def test_an_interrupt_resumes_a_waiting_turn_immediately(store: Store) -> None:
     await deliver(store, "1.0")
     await store.inbox.release(await take_one(store), 600, "429")

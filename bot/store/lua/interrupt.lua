@@ -18,8 +18,8 @@ if before == 'late' then
 end
 if not string.find(' ' .. asked .. ' ', ' ' .. by .. ' ', 1, true) then
   local words = asked == '' and by or asked .. ' ' .. by
-  while #words > most do
-    words = string.gsub(words, '^%S+ ?', '')
+  if #words > most then
+    words = string.gsub(string.sub(words, -most), '^%S*%s*', '')
   end
   redis.call('HSET', turn, 'asked', words)
 end
