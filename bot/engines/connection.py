@@ -74,8 +74,9 @@ class Connection(asyncio.Protocol):
         """Send a request, and read the response. Raises the errors of httpx2, and Dropped."""
         self._begin(request, silence, whole, streamed=False)
         await self._wait()
-        self._response.body = b"".join(self._chunks)
-        return self._response
+        response, self._response = self._response, Response()
+        response.body, self._chunks = b"".join(self._chunks), []
+        return response
 
     async def open(self, request: bytes, silence: float | None) -> Response:
         """Like `send`; the body is still to be read."""
