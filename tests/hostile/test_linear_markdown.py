@@ -249,6 +249,16 @@ def test_work_grows_with_the_length(shape: str) -> None:
     assert slow == []
 
 
+@pytest.mark.parametrize("unit", ["<pre>\n", "<pre>a</pre>\n", "```a\n", "~~~~a\n", "~~~\n"])
+def test_work_for_a_table_of_html_grows_with_its_length(unit: str) -> None:
+    """Such a table may contain code."""
+
+    def text_of(size: int) -> str:
+        return f"<table><tr><td>\n{unit * (size // len(unit))}</td></tr></table>"
+
+    assert is_linear(flatten, text_of)
+
+
 EVERYTHING = (
     f"{MARKER} **重（a）**b <p>x<sup>2</sup></p> \\(a\\) $b^2$ [^1] [a](b c) <a@b.c|d> `e` @here"
     f"{'🇩🇪' * MESSAGE}\n\n"

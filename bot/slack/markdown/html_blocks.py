@@ -4,7 +4,8 @@ import html
 import re
 import textwrap
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from html.parser import HTMLParser
 
 KEPT = frozenset(
@@ -29,15 +30,24 @@ _COLOURS = re.compile(r"</?(?:span|font|b|i|em|strong|code|a|mark)(?:\s[^<>]*)?>
 _TICKS = re.compile("`+")
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)[^`\r\n]+\1(?!`)")
 _HIDDEN = re.compile("\uf8f0([0-9]{1,5})\uf8f1")
-_CODE_IN_CELL = re.compile(
-    r"<pre\b(?P<attributes>[^<>]*)>(?P<content>(?:(?!</pre).)*\n(?:(?!</pre).)*)</pre\s*>"
-    r"|^[ \t]*(?P<marks>`{3,}|~{3,})[^\n]*\n(?:.*?\n)??[ \t]*(?P=marks)[ \t]*$",
-    re.IGNORECASE | re.DOTALL | re.MULTILINE,
+_CODE_BEGIN = re.compile(
+    r"<pre\b(?P<attributes>[^<>]*)>|^[ \t]*+(?P<marks>`{3,}+|~{3,}+)[^\n]*$",
+    re.IGNORECASE | re.MULTILINE,
 )
+_PRE_END = r"</pre\s*>"
 _STRUCTURE = re.compile(
     r"</?(?:table|thead|tbody|tfoot|tr|td|th|caption|colgroup|col)\b[^<>]*>", re.IGNORECASE
 )
 _PIPE = re.compile(r"(?<!\\)\|")
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """The code between two offsets of a source, as Markdown."""
+
+    start: int
+    end: int
+    markdown: str
 
 
 def fenced(opener: str, content: str) -> str:
@@ -55,8 +65,8 @@ def table(source: str) -> str:
 
     With code of several lines, which no cell can hold, its cells follow each other instead.
     """
-    if _CODE_IN_CELL.search(source):
-        return "\n\n".join(_cells(source))
+    if codes := list(_codes(source)):
+        return "\n\n".join(_cells(source, codes))
     reader = _Table()
     reader.read(source)
     rows = [row for row in reader.rows if row]
@@ -69,12 +79,31 @@ def table(source: str) -> str:
     return "\n".join([*head, lines[0], _row(["---"] * width), *lines[1:]])
 
 
-def _cells(source: str) -> Iterator[str]:
+def _codes(source: str) -> Iterator[_Code]:
+    """The code of several lines. Linear: it remembers which endings do not occur any more."""
+    position, missing = 0, set[str]()
+    while begin := _CODE_BEGIN.search(source, position):
+        position, marks = begin.end(), begin["marks"]
+        ending = rf"^[ \t]*+{marks}{marks[0]}*+[ \t]*$" if marks else _PRE_END
+        if ending in missing:
+            continue
+        end = re.compile(ending, re.IGNORECASE | re.MULTILINE).search(source, position)
+        if end is None:
+            missing.add(ending)
+            continue
+        content, position = source[position : end.start()], end.end()
+        if marks:
+            yield _Code(begin.start(), position, _dedented(source[begin.start() : position]))
+        elif "\n" in content:
+            yield _Code(begin.start(), position, fenced(begin["attributes"], content))
+
+
+def _cells(source: str, codes: Iterable[_Code]) -> Iterator[str]:
     reached = 0
-    for code in _CODE_IN_CELL.finditer(source):
-        yield from _texts(source[reached : code.start()])
-        yield _dedented(code[0]) if code["marks"] else fenced(code["attributes"], code["content"])
-        reached = code.end()
+    for code in codes:
+        yield from _texts(source[reached : code.start])
+        yield code.markdown
+        reached = code.end
     yield from _texts(source[reached:])
 
 
