@@ -15,7 +15,10 @@ class BodyTooLarge(httpx2.TransportError, httpx2.StreamError):
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    """Limits the size of responses."""
+    """Limits the size of responses.
+
+    They may not be compressed, and are read as UTF-8: otherwise the limits would not hold.
+    """
 
     def __init__(self, most: int = LARGEST_BODY) -> None:
         limits = httpx2.Limits(max_connections=200, max_keepalive_connections=40)
@@ -24,8 +27,14 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request; reading the response raises BodyTooLarge beyond the limit."""
+        request.headers["Accept-Encoding"] = "identity"
         response = await self._pool.handle_async_request(request)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
+        if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            await response.stream.aclose()
+            raise httpx2.RemoteProtocolError("the response is compressed")
+        if kind := response.headers.get("content-type"):
+            response.headers["content-type"] = kind.partition(";")[0]
         response.stream = _BoundedStream(response.stream, self._most)
         return response
 

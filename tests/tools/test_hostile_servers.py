@@ -1,6 +1,7 @@
 """MCP servers that send what the SDK's own servers cannot: bad schemas and results, floods."""
 
 import asyncio
+import gzip
 import json
 import os
 import signal
@@ -11,12 +12,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from aiohttp import web
 from mcp_types import InputRequiredResult
 
 from bot.tools import bounds
 from bot.tools.config import ServerConfig, ToolsConfig
+from bot.tools.http import BoundedTransport
 from bot.tools.mcp import input_required
 from bot.tools.names import name_functions
 from bot.tools.output import checked_schema, one_line
@@ -164,6 +167,31 @@ async def test_a_flood_does_not_block_the_process(way: str, name: str, tmp_path:
         assert len(result.text) < 21_000
         again = await toolbox.call(tool, {}, CALLER)
         assert again.outcome == result.outcome, "the connection is usable or made again"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000_000])
+@pytest.mark.parametrize("excess", [0, 1])
+def test_objects_are_counted_however_a_text_is_cut(size: int, excess: int) -> None:
+    """A comment in an event stream may have a single quotation mark."""
+    lists = b"[],\r\n" * (bounds.MOST_OBJECTS - 2 + excess)
+    text = b': a "\n\ndata: {"a\\\\\\"[[": [' + lists + b'"{,\\"{"]}'
+    counter = bounds.JsonCounter()
+    problems = {counter.add(text[at : at + size]) for at in range(0, len(text), size)}
+    assert any(problems) == bool(excess)
+
+
+async def test_a_response_has_no_encoding_that_hides_its_size() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        assert request.headers["Accept-Encoding"] == "identity"
+        if request.path == "/compressed":
+            body = gzip.compress(b"[" * bounds.LARGEST_BODY)
+            return web.Response(body=body, headers={"Content-Encoding": "gzip"})
+        return web.Response(body=b"+AHs-", content_type="text/event-stream", charset="utf-7")
+
+    async with serving(handle) as url, httpx2.AsyncClient(transport=BoundedTransport()) as client:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await client.get(f"{url}/compressed")
+        assert (await client.get(f"{url}/utf-7")).text == "+AHs-"
 
 
 async def test_a_server_that_ended_between_two_calls_is_started_again(tmp_path: Path) -> None:
