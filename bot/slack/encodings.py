@@ -28,7 +28,10 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _BINARY_SHARE = 0.05
 """The share of control characters from which data are no text."""
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-_UNWRITTEN = frozenset({"Cc", "Cn", "Co", "Cs"})
+_LOW = re.compile(rb"[\x01-\x1f]")
+_LOW_SHARE = 0.25
+"""The share of zero bytes, or of other low bytes, which is exceeded in UTF-16 of any script."""
+_UNWRITTEN = frozenset({"Cc", "Cn", "Cs"})
 """Categories of characters that no text contains."""
 _LAYOUT = "\t\n\x0c\r\x1b\ufeff"
 _HIGH = re.compile(rb"[\x80-\xff]")
@@ -50,6 +53,8 @@ def is_text(data: bytes) -> bool:
     if any(data.startswith(mark) for mark, _ in _MARKS) or _wide(data[:SAMPLE]):
         return True
     sample = data[:SAMPLE]
+    if _is_utf_8_with_zeros(sample):
+        sample = sample.replace(b"\0", b"")
     return len(_CONTROL.findall(sample)) <= len(sample) * _BINARY_SHARE
 
 
@@ -86,28 +91,40 @@ def _guess(data: bytes) -> tuple[str, bool]:
 
 
 def _wide(data: bytes) -> str:
-    """UTF-16 or UTF-32 without a byte order mark; "" for others. Only they contain zero bytes.
+    """UTF-16 or UTF-32 without a byte order mark; "" for others, which contain few zero bytes.
 
     In the wrong order of bytes a text is foreign letters, but its spaces and digits are none.
     """
-    if b"\0" not in data:
+    if b"\0" not in data or _is_utf_8_with_zeros(data):
         return ""
     plain = {encoding: _plain_characters(data, encoding) for encoding in _WIDE}
     best = max(plain, key=lambda encoding: plain[encoding])
     return best if plain[best] > 0 else ""
 
 
+def _is_utf_8_with_zeros(data: bytes) -> bool:
+    """Whether data are UTF-8 in which zero bytes separate names, or are a few wrong characters."""
+    most = len(data) * _LOW_SHARE
+    if data.count(0) > most or len(_LOW.findall(data)) > most:
+        return False
+    return _beginning(data, "utf-8") is not None
+
+
 def _plain_characters(data: bytes, encoding: str) -> float:
     """The share of ASCII characters of a text; 0 if it is no text in this encoding."""
-    width = 4 if "32" in encoding else 2
+    text = _beginning(data, encoding)
+    if not text:
+        return 0.0
+    is_strange = any(unicodedata.category(c) in _UNWRITTEN and c not in _LAYOUT for c in set(text))
+    return 0.0 if is_strange else sum(c.isascii() for c in text) / len(text)
+
+
+def _beginning(data: bytes, encoding: str) -> str | None:
+    """The text of data that may end within a character; None if they have another encoding."""
     try:
-        text = data[: len(data) - len(data) % width].decode(encoding)
+        return codecs.getincrementaldecoder(encoding)().decode(data)
     except UnicodeDecodeError:
-        return 0.0
-    strange = (c for c in set(text) if unicodedata.category(c) in _UNWRITTEN and c not in _LAYOUT)
-    if not text or any(strange):
-        return 0.0
-    return sum(c.isascii() for c in text) / len(text)
+        return None
 
 
 def _is_damaged_utf_8(data: bytes) -> bool:

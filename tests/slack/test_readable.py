@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.media import inlined
 from bot.models import File
-from bot.slack.encodings import decode
+from bot.slack.encodings import SAMPLE, decode, is_text
 from bot.slack.files import Files
 from bot.slack.html_text import html_text
 from bot.slack.readable import captions_text
@@ -42,6 +42,10 @@ CHINESE = "城市;销售额\n北京;1200\n"
         (RUSSIAN, "utf-16-le"),
         (RUSSIAN, "utf-16-be"),
         (JAPANESE, "utf-16-le"),
+        ("नमस्ते दुनिया 5", "utf-16-be"),
+        ("a" * (SAMPLE // 2 - 1) + "😀", "utf-16-le"),  # the sample ends within a character
+        ("Symbol \uf8ff", "utf-16-le"),
+        ("HOME=/root\0PATH=/usr/bin\0LANG=C", "utf-8"),
         ("Größe;Straße;Maß", "cp1252"),
         (WESTERN, "cp1252"),
         ("“quotes” – dash €5, 5°C", "cp1252"),
@@ -55,7 +59,8 @@ CHINESE = "城市;销售额\n北京;1200\n"
     ],
 )
 def test_the_encodings_of_text_files(text: str, encoding: str) -> None:
-    assert decode(text.encode(encoding)) == (text, True)
+    data = text.encode(encoding)
+    assert (is_text(data), decode(data)) == (True, (text, True))
 
 
 @pytest.mark.parametrize(
