@@ -159,11 +159,12 @@ class Accounts:
         """Keep tokens until their code is entered; returns the code."""
         who = granted.invitation
         shown = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
-        row = _row(who.team_id, who.user_id, who.server)
-        await self._unconfirmed.save(
-            row, Waiting(who.server, granted.credential, time.time() + LINK_SECONDS + EARLY)
-        )
         name = _name(_row(who.team_id, who.user_id, shown))
+        until = time.time() + LINK_SECONDS + EARLY
+        await self._unconfirmed.save(
+            _row(who.team_id, who.user_id, who.server),
+            Waiting(who.server, granted.credential, until, name),
+        )
         await self._shards.of(who.team_id).sealed.lend(name, encode(granted), LINK_SECONDS)
         return shown
 
@@ -291,7 +292,10 @@ class Accounts:
         await self._providers.aclose()
 
     async def _drop(self, row: str, waiting: Waiting) -> bool:
-        """Revoke tokens that no code has confirmed. Returns whether nothing is left to do."""
+        """Revoke tokens that no code has confirmed, and void their code. Returns whether nothing is
+        left to do."""
+        team_id = row.partition("|")[0]
+        await self._readable(self._shards.of(team_id).sealed.take(waiting.lent))
         if await self._is_used(row, waiting.credential):
             return True
         done = await self._providers.revoke(waiting.server, waiting.credential)

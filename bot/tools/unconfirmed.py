@@ -21,11 +21,15 @@ GIVE_UP = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The tokens of one person at one server; they are revoked after `until` (epoch seconds)."""
+    """The tokens of one person at one server; they are revoked after `until` (epoch seconds).
+
+    `lent` is the name of the secret that their code redeems.
+    """
 
     server: str
     credential: Credential
     until: float
+    lent: str = ""
 
 
 Drop = Callable[[str, Waiting], Awaitable[bool]]

@@ -262,11 +262,14 @@ async def test_tokens_that_were_never_confirmed_are_revoked(
     """Once the code has expired, after a second visit, and by /forget-me."""
     store, settings = world.bot.store, world.settings
     accounts = Accounts(world.bot.shards, load_tools(settings.bot_tools), settings)
+    ids = (world.key("#general", "1").team_id, world.slack.user("alice").id)
+    codes = []
     for _ in range(2):
         link = await invited(world, "alice")
         await store.redis.delete(*await store.redis.keys("*invited*"))
         async with browser() as session:
-            assert code_on(await follow(session, link))
+            codes.append(code_on(await follow(session, link)))
+    assert await accounts.confirm(*ids, codes[0]) == "", "its tokens are revoked"
     assert provider.revoked == ["alice@example.com"]
     await accounts.drop_unconfirmed()
     (row,) = await store.sealed.names("unconfirmed")
@@ -277,6 +280,7 @@ async def test_tokens_that_were_never_confirmed_are_revoked(
     await store.sealed.save("unconfirmed", row, encode(past))
     await accounts.drop_unconfirmed()
     assert len(provider.revoked) == 2
+    assert await accounts.confirm(*ids, codes[1]) == ""
     assert (provider.access, provider.refreshing) == ({}, {})
     assert await store.sealed.names("unconfirmed") == []
 
