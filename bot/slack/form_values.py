@@ -153,7 +153,8 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_date(value: Any) -> bool:
+    """Whether it is a date as Slack writes it; ISO 8601 has others, such as `20261127`."""
     try:
-        return isinstance(value, str) and bool(date.fromisoformat(value))
+        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
     except ValueError:
         return False

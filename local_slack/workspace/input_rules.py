@@ -37,11 +37,12 @@ def _number(element: Json) -> Problem:
 
 
 def _date(element: Json) -> Problem:
+    initial = element.get("initial_date", "2000-01-01")
     try:
-        date.fromisoformat(element.get("initial_date", "2000-01-01"))
+        is_date = date.fromisoformat(initial).isoformat() == initial
     except ValueError:
-        return "initial_date is no date"
-    return ""
+        is_date = False
+    return "" if is_date else "initial_date is not YYYY-MM-DD"
 
 
 def _datetime(element: Json) -> Problem:

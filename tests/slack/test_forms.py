@@ -138,6 +138,7 @@ def test_optional_fields_may_stay_empty(field: dict[str, Any]) -> None:
         {"type": "string", "default": 5},
         {"type": "string", "format": "email", "default": "ada"},
         {"type": "string", "format": "date", "default": "tomorrow"},
+        {"type": "string", "format": "date", "default": "20261127"},
         {"type": "string", "format": "date-time", "default": "2026-11-27"},
         {"type": "string", "enum": ["a"], "default": "c"},
         {"type": "array", "items": LETTERS, "maxItems": 1, "default": ["a", "b"]},
