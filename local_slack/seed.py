@@ -44,6 +44,7 @@ FIELDS = {
     "replies": (("from", "text"), ()),
 }
 """The fields of an entry: those that it needs, and those that it may have."""
+LISTS = ("members", "replies")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,20}")
 CHANNEL_NAME = re.compile(r"[^\sA-Z#@.,]{1,80}")
 RESERVED = ("bot", "here", "channel", "everyone")
@@ -115,9 +116,11 @@ def _check(place: str, kind: str, entry: Any) -> None:
     if unknown := [str(name) for name in entry if name not in (*needed, *more)]:
         known = ", ".join((*needed, *more))
         raise SeedError(f"{place}: there is no {', '.join(unknown)}, only {known}")
-    for name in ("members", "replies"):
-        if not isinstance(entry.get(name) or [], list):
+    for name, value in entry.items():
+        if name in LISTS and not isinstance(value or [], list):
             raise SeedError(f"{place}: {name} is a list")
+        if name not in LISTS and isinstance(value, list | dict):
+            raise SeedError(f"{place}: {name} is a single value")
     for reply_number, reply in enumerate(entry.get("replies") or (), 1):
         _check(f"{place}, replies {reply_number}", "replies", reply)
 
@@ -159,7 +162,8 @@ def _add_channel(
         raise _WrongValue("the name has up to 80 characters: no spaces, dots or capital letters")
     if slack.workspace.find_channel(f"#{name}") is None:
         people = [user.id for user in slack.workspace.users.values() if not user.is_bot]
-        slack.add_channel(str(name), people if members is None else members, private=private)
+        wanted = people if members is None else [str(member) for member in members]
+        slack.add_channel(str(name), wanted, private=private)
 
 
 def _add_message(
@@ -180,7 +184,7 @@ def _add_message(
 
 def _index(slack: LocalSlack, channel_id: str, by: str, text: str, root: str | None = None) -> str:
     bot = slack.bot
-    user = bot if by == "bot" else slack.workspace.get_user(by)
+    user = bot if by == "bot" else slack.workspace.get_user(str(by))
     ts = slack.clock.next_ts()
     message = Message(channel_id, ts, user.id, str(text), root)
     if user is bot:

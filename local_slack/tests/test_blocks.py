@@ -6,6 +6,7 @@ import pytest
 
 from local_slack import SlackError
 from local_slack.workspace.blocks import check_message_blocks
+from local_slack.workspace.input_rules import find_problem
 from local_slack.workspace.view_rules import check_view
 
 PLAIN = {"type": "plain_text", "text": "x"}
@@ -199,3 +200,18 @@ def view(**fields: Any) -> dict[str, Any]:
 def test_a_view_that_slack_would_refuse_is_refused(refusal: dict[str, Any], code: str) -> None:
     with pytest.raises(SlackError, match=code):
         check_view(refusal)
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        {"type": "plain_text_input", "min_length": "3"},
+        {"type": "plain_text_input", "initial_value": 5},
+        {"type": "datepicker", "initial_date": 5},
+        {"type": "datepicker", "initial_date": "20261127"},
+        {"type": "email_text_input", "initial_value": 5},
+        {"type": "multi_static_select", "options": [], "initial_options": 5},
+    ],
+)
+def test_a_wrong_value_of_an_input_is_a_problem(element: dict[str, Any]) -> None:
+    assert find_problem(element)

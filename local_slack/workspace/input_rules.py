@@ -82,4 +82,7 @@ _RULES: dict[str, Callable[[Json], Problem]] = {
 def find_problem(element: Json) -> Problem:
     """The first problem of an input element."""
     rule = _RULES.get(element["type"])
-    return rule(element) if rule else ""
+    try:
+        return rule(element) if rule else ""
+    except (TypeError, KeyError):
+        return "a value has the wrong type"
