@@ -132,7 +132,7 @@ class Settings(BaseSettings):
         10,
         ge=3,
         description="Maximum connections to a Redis server per process; a worker has one more "
-        "for each further shard there, and two look for the server with Sentinels or a cluster.",
+        "for each further shard there, and two that find the server with Sentinels or a cluster.",
     )
     bot_encryption_keys: SecretStr | None = Field(
         None,

@@ -87,8 +87,8 @@ def _without_null(schema: Payload) -> Payload:
 
 
 def _hint(schema: Payload) -> str:
-    """The description, and the pattern of a text. Patterns are checked by the server only: one may
-    take for ever."""
+    """The description, and the pattern of a text. Only the server checks patterns: matching
+    one may take forever."""
     about, pattern = schema.get("description"), schema.get("pattern")
     if isinstance(pattern, str) and schema.get("type") == "string":
         about = f"{about} " if isinstance(about, str) else ""

@@ -42,7 +42,7 @@ WORDS = {
     "conversation_gone": f"The AI service lost our conversation, twice. {AGAIN}",
     "unavailable": "The AI service has been unavailable for too long. Your message is kept: "
     "I will answer it once the service is back.",
-    "no_ai_server": "What answers at the AI service's address is not an AI service. "
+    "no_ai_server": "The server at the AI service's address is not an AI service. "
     f"Your message is kept. {ADMIN}",
     "dead": "I tried several times and could not answer this. Your message is kept, "
     "and the person who runs this bot can have me try again.",

@@ -1,4 +1,4 @@
-"""Limits for what MCP servers send, so that reading it takes at most some 20 ms at a time.
+"""Limits for what MCP servers send, so that reading one takes about 20 ms at most.
 
 The SDK parses a message in one piece, and no other turn proceeds meanwhile. A megabyte of text
 takes about 2 ms, 1,000 objects or lists about 1 ms.

@@ -70,7 +70,7 @@ async def _look_at_accounts(settings: Settings, server: ServerConfig) -> Finding
     if not settings.bot_public_url.startswith("https:"):
         return warning("BOT_PUBLIC_URL is not https", "authorization servers will refuse it")
     if not server.is_internal and await _resolves_internally(server):
-        return failed("its address is internal", "if that is meant: internal = true")
+        return failed("its address is internal", "if that is intended: internal = true")
     return ok("each person connects an account; its tools are then known")
 
 

@@ -1,7 +1,7 @@
 """The stdio transport of MCP: a server as a child process that reads and writes lines of JSON.
 
-In place of the SDK's, which keeps lines of any length, and passes the process's error output, which
-may contain anything, to ours.
+It replaces the SDK's, which keeps lines of any length and passes the error output of the process to
+ours.
 """
 
 import asyncio

@@ -263,4 +263,4 @@ async def _keep_closing_idle(toolbox: Toolbox) -> None:
             await toolbox.close_idle()
             await toolbox.drop_unconfirmed()
         except Exception as error:
-            log.warning("tools_not_tidied", error=type(error).__name__)
+            log.warning("tools_cleanup_failed", error=type(error).__name__)

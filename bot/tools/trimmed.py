@@ -1,4 +1,4 @@
-"""Messages of MCP servers, without what no one would read.
+"""Trims messages of MCP servers to the parts that are used.
 
 The SDK validates each part of a result several times, and no other turn proceeds meanwhile.
 """
