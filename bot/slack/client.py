@@ -27,6 +27,9 @@ from bot.timing import SlackTiming
 SlackClient = AsyncWebClient
 """The client's type, for modules that may not import the SDK."""
 CONNECT_SECONDS = 5.0
+LONGEST_PAUSE = 300.0
+"""Maximum seconds of a `Retry-After`: a proxy may send a wrong date, and the pause would be that of
+all posts of a channel."""
 
 UNDELIVERABLE = frozenset(
     {
@@ -236,7 +239,8 @@ def family(method: str) -> str:
 
 
 def _retry_after(error: SlackApiError) -> float | None:
-    return parse_retry_after(error.response.headers.get("Retry-After", ""))
+    seconds = parse_retry_after(error.response.headers.get("Retry-After", ""))
+    return None if seconds is None else min(seconds, LONGEST_PAUSE)
 
 
 def _posts(error: SlackApiError) -> bool:

@@ -8,7 +8,7 @@ from aiohttp.test_utils import TestServer
 
 from bot.errors import Retry
 from bot.settings import Settings
-from bot.slack.client import identify, open_client
+from bot.slack.client import LONGEST_PAUSE, identify, open_client
 from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
 
@@ -73,6 +73,7 @@ DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
     ("header", "seconds"),
     [
         *[("7", 7.0), ("0.5", 0.5), ("0", 0.0), (DATE, 0.0)],
+        *[("86400", LONGEST_PAUSE), (DATE.replace("2015", "9999"), LONGEST_PAUSE)],
         *[("soon", None), ("nan", None), ("-1", None), (DATE.replace("21", "99"), None)],
     ],
 )
