@@ -77,7 +77,7 @@ _CONNECTION_FIXES = (
     (
         "CERTIFICATE_VERIFY_FAILED",
         "",
-        "the certificate cannot be verified: set SSL_CERT_FILE to a file with its issuer's, too",
+        "the certificate cannot be verified: SSL_CERT_FILE must name a file with its issuer's",
     ),
     ("WRONG_VERSION_NUMBER", "https:", "the port speaks no TLS: begin {} with http://"),
     ("disconnected", "http:", "does the server want TLS? begin {} with https://"),
@@ -86,9 +86,10 @@ _CONNECTION_FIXES = (
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """The error with which a chain of errors began."""
-    while cause := error.__cause__ or error.__context__:
-        error = cause
+    """The error with which a chain of errors began. An error raised twice may close a circle."""
+    seen = [error]
+    while (cause := error.__cause__ or error.__context__) and cause not in seen:
+        seen.append(error := cause)
     return error
 
 

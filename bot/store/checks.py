@@ -139,7 +139,7 @@ class RedisChecks:
         try:
             self._info = await self._connection.execute("INFO")
         except InvalidResponse:
-            fix = "is REDIS_URL right? the port is that of a Redis, mostly 6379"
+            fix = "is REDIS_URL right? Redis usually has port 6379"
             return failed("another program than Redis answers there", fix)
         except (StoreUnavailable, ResponseError) as error:
             return failed(first_line(error), _fix(error))

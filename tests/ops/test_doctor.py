@@ -16,7 +16,7 @@ import pytest
 import bot.engines.checks
 import bot.slack.checks
 import bot.store.checks
-from bot.checks import Finding
+from bot.checks import Finding, root_cause
 from bot.cli import doctor
 from bot.cli.settings_checks import find_unknown, look_at_prices
 from bot.errors import ConfigError
@@ -472,6 +472,12 @@ async def test_an_unreachable_server_is_reported() -> None:
     found = await findings(bot.engines.checks.open_checks(given))
     assert found["engine"].level == "failed"
     assert "OPENAI_BASE_URL" in found["engine"].fix
+
+
+def test_a_circle_of_errors_has_a_root_cause() -> None:
+    first, second = ValueError(), OSError()
+    first.__cause__, second.__context__ = second, first
+    assert root_cause(first) is second
 
 
 async def test_a_wrong_scheme_is_no_unreachable_server() -> None:
