@@ -91,8 +91,9 @@ def _hint(schema: Payload) -> str:
     one may take forever."""
     about, pattern = schema.get("description"), schema.get("pattern")
     if isinstance(pattern, str) and schema.get("type") == "string":
-        about = f"{about} " if isinstance(about, str) else ""
-        about = about[: LONGEST_HINT - LONGEST_PATTERN] + texts.pattern(pattern[:LONGEST_PATTERN])
+        room = LONGEST_HINT - 2 * LONGEST_PATTERN
+        before = f"{about[:room]} · " if isinstance(about, str) and about else ""
+        about = before + texts.pattern(pattern[:LONGEST_PATTERN])
     return _shown(about, LONGEST_HINT)
 
 

@@ -153,7 +153,7 @@ def test_a_default_that_is_no_valid_value_is_left_out(field: dict[str, Any]) -> 
 
 def test_a_pattern_is_shown_below_its_field() -> None:
     (field,) = read_form(schema(type="string", description="A code", pattern="^[A-Z]{3}$"))
-    assert field.hint == "A code Format: ^[A-Z]{3}$"
+    assert field.hint == "A code · Format: ^[A-Z]{3}$"
     (field,) = read_form(schema(type="string", description="y" * 900, pattern="x" * 900))
     assert len(field.hint) <= 500
 
