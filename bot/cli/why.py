@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
+from bot.cli.why_idle import ROOT_WANTED, Verdict, ago, explain_idle
 from bot.errors import StoreUnavailable
 from bot.settings import Settings
-from bot.store import Store
+from bot.store import Approval, Store
 from bot.store.approvals import SUSPENDED
+from bot.store.dead import DeadLetter
 from bot.store.inspection import Findings, Inspection
 from bot.store.shards import open_shards
+from bot.store.steps import ANSWER, GIVEN_UP
 from bot.texts.steps import describe_step
 
 _TS = re.compile(r"\d{1,10}\.\d{6}")
@@ -28,15 +31,6 @@ class Place:
     channel_id: str
     thread_ts: str
     ts: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The state of a thread, the reason, and the advice."""
-
-    where: str
-    why: str
-    do: str
 
 
 def parse_link(text: str) -> Place | None:
@@ -79,34 +73,16 @@ async def inspect(settings: Settings, place: Place) -> list[Findings]:
 
 def explain(found: Findings) -> Verdict:
     """The most important fact about a thread."""
-    state = found.state
-    if state.state == "claimed":
-        return _explain_claimed(found)
-    if down := [name for name in found.parked if name in found.circuits]:
-        circuit = found.circuits[down[0]]
-        since = _ago(found.now - circuit.since)
-        why = f"{down[0]} is down since {since}: {circuit.reason}"
-        do = f"nothing, once {down[0]} works again; it is tried in {circuit.retry_in:.0f} s"
-        return Verdict("waits for a service that is down", why, do)
-    if state.requester:
-        do = "answer the card in the thread, or write `stop` there"
-        return Verdict("waits for a person", SUSPENDED, do)
-    if state.state == "later":
-        due = max(0.0, (found.due_at or found.now) - found.now)
-        failures = f", after {state.attempts} failures" if state.attempts else ""
-        why = f"{state.reason or 'it was asked to wait'}{failures}"
-        do = "nothing; see the log line turn_delayed for the cause" if found.workers else NO_WORKER
-        return Verdict(f"is tried again in {due:.0f} s", why, do)
-    if state.state == "ready":
-        why = "no worker is running" if not found.workers else "all workers are busy"
-        do = NO_WORKER if not found.workers else "nothing, or start another `bot worker`"
-        return Verdict(f"is queued with {_count(state.waiting)}", why, do)
-    if found.dead:
-        letter = found.dead[-1]
-        why = f"given up {_ago(found.now - letter.at)}: {letter.reason}"
-        do = f"remove the cause, then `bot dead retry {letter.id}`"
-        return Verdict("was given up", why, do)
-    return _explain_idle(found)
+    match found.state.state:
+        case "claimed":
+            return _explain_claimed(found)
+        case "later":
+            return _explain_later(found)
+        case "ready":
+            return _explain_ready(found)
+        case _:
+            letter = _letter_of(found)
+            return _explain_given_up(found, letter) if letter else explain_idle(found)
 
 
 NO_WORKER = "start a worker: `bot worker`, or `bot run`"
@@ -129,23 +105,67 @@ def _explain_claimed(found: Findings) -> Verdict:
     return Verdict(f"is being answered{since}", f"{worker}, {why}", do)
 
 
-def _explain_idle(found: Findings) -> Verdict:
-    nothing = "has nothing to do"
-    mention = "mention the bot, or see BOT_FOLLOW_UPS and the channel's settings on its Home tab"
-    if found.ts in found.overheard:
-        return Verdict(nothing, "this message was read, but is not for the bot", mention)
-    if found.overheard and not found.was_seen:
-        why = "its newest messages were read, but are not for the bot"
-        return Verdict(nothing, why, mention)
-    if not found.conversation and not found.done:
-        why = "it has no conversation: it was refused, ignored or reset, or this is a reply"
-        return Verdict(nothing, why, f"{ROOT_WANTED}; search the log for {found.thread.key}")
-    why = "everything that arrived was answered, refused or ignored"
-    do = f"search the log for {found.thread.key}: turn_answered, message_refused"
-    return Verdict(nothing, why, do)
+def _explain_later(found: Findings) -> Verdict:
+    state = found.state
+    if down := [name for name in found.parked if name in found.circuits]:
+        circuit = found.circuits[down[0]]
+        down_for = ago(found.now - circuit.since)
+        why = f"{down[0]} has been down for {down_for}: {circuit.reason}{_rest(found)}"
+        do = f"nothing, once {down[0]} works again; it is tried in {circuit.retry_in:.0f} s"
+        do = do if found.workers else NO_WORKER
+        return Verdict("waits for a service that is down", why, do)
+    if state.requester and state.reason == SUSPENDED:
+        why = "; ".join(_asked(found, each) for each in found.approvals) or SUSPENDED
+        do = "answer the card in the thread, or write `stop` there"
+        return Verdict("waits for a person", why, do)
+    due = max(0.0, (found.due_at or found.now) - found.now)
+    failures = f", after {_count(state.attempts, 'failure')}" if state.attempts else ""
+    why = f"{state.reason or 'it was asked to wait'}{failures}{_rest(found)}"
+    do = "nothing; see the log line turn_delayed for the cause" if found.workers else NO_WORKER
+    return Verdict(f"is tried again in {due:.0f} s", why, do)
 
 
-ROOT_WANTED = "if it is a reply, copy the link of the thread's first message"
+def _asked(found: Findings, approval: Approval) -> str:
+    what = {"call": "allow", "form": "fill in a form of", "url": "visit an address of"}
+    left = max(0.0, approval.expires - found.now)
+    tool = f"{approval.server}/{approval.tool}"
+    return f"{approval.requester} is to {what[approval.kind]} {tool}, within {ago(left)}"
+
+
+def _rest(found: Findings) -> str:
+    """What is left to do of a turn that is given up or answered."""
+    if GIVEN_UP.name in found.done:
+        return "; the question was given up, only the apology is left to post"
+    return "; the answer is complete and waits to be posted" if ANSWER.name in found.done else ""
+
+
+def _explain_ready(found: Findings) -> Verdict:
+    messages = len({*found.state.waiting, *found.state.taken})
+    if not messages:
+        why = "its messages were deleted before a worker took them"
+        return Verdict("has nothing to do", why, "nothing")
+    why = "all workers are busy" if found.workers else "no worker is running"
+    do = "nothing, or start another `bot worker`" if found.workers else NO_WORKER
+    return Verdict(f"is queued with {_count(messages, 'message')}", why, do)
+
+
+def _letter_of(found: Findings) -> DeadLetter | None:
+    """The dead letter with the message, or the newest one if the link is that of the thread."""
+    with_it = [each for each in found.dead if found.ts in {m.ts for m in each.messages}]
+    if with_it or not found.dead:
+        return with_it[-1] if with_it else None
+    is_known = any(record.ts == found.ts for record in found.history)
+    is_thread = found.ts in ("", found.thread.thread_ts) and not is_known
+    return found.dead[-1] if is_thread else None
+
+
+def _explain_given_up(found: Findings, letter: DeadLetter) -> Verdict:
+    why = f"given up {ago(found.now - letter.at)} ago: {letter.reason}"
+    retry = f"`bot dead retry {letter.id}`"
+    do = f"remove the cause, then {retry}"
+    if letter.dependency:
+        do = f"nothing: it is answered once {letter.dependency} works again; or {retry}"
+    return Verdict("was given up", why, do)
 
 
 def render(place: Place, all_found: Sequence[Findings]) -> str:
@@ -184,6 +204,8 @@ def _lines(found: Findings) -> Iterator[str]:
         "steps done": "; ".join(dict.fromkeys(map(describe_step, found.done))),
         "step begun": "; ".join(map(describe_step, found.begun)),
         "conversation": found.conversation,
+        "deleted": "by its author" if found.is_deleted else "",
+        "refused": ", ".join(found.refused),
         "not for us": ", ".join(found.overheard),
         "services down": ", ".join(f"{n} ({c.reason})" for n, c in found.circuits.items()),
         "dead letters": ", ".join(_letter(each.id, each.at, each.reason) for each in found.dead),
@@ -195,11 +217,5 @@ def _letter(id: str, at: float, reason: str) -> str:
     return f"{id} of {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC ({reason})"
 
 
-def _count(messages: Sequence[str]) -> str:
-    return f"{len(messages)} message{'' if len(messages) == 1 else 's'}"
-
-
-def _ago(seconds: float) -> str:
-    if seconds < 120:
-        return f"{max(0, seconds):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,7 +1,15 @@
 """Flags: something that may happen at most once in a period, over all processes."""
 
+from bot.models import Thread
 from bot.store.connection import Connection
 from bot.store.keys import Keys
+
+REFUSED = "refused"
+
+
+def refusal_mark(thread: Thread, user_id: str, what: str = REFUSED) -> str:
+    """The name of the flag that a person was informed of a refusal in a thread."""
+    return f"{what}:{thread.key}:{user_id}"
 
 
 class Flags:

@@ -57,7 +57,9 @@ class Inbox(Taking, Settling, Backlog, Interrupting):
 
     async def _amend(self, thread: Thread, ts: str, message: str, *, withdraws: bool) -> Amendment:
         amendment: Amendment = await self._connection.run(
-            *("amend", thread),
+            "amend",
+            thread,
+            {"seen": self._keys.seen_at(thread, ts)},
             ts=ts,
             name=thread.key,
             message=message,

@@ -4,14 +4,22 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bot.models import Thread
+from bot.models import Message, Record, Thread, decode
+from bot.store.approvals import Approval
 from bot.store.claims import ThreadState
 from bot.store.connection import Connection
+from bot.store.corrupt import read_each
 from bot.store.dead import DeadLetter, DeadLetters
+from bot.store.flags import refusal_mark
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
+from bot.store.records import decode_line
+from bot.store.routing import MAX_MOVES
+from bot.store.steps import approval_step, decision_step
 
 SCAN_COUNT = 5000
+DELETED = "deleted"
+"""The value of the mark of a message that was seen and deleted; `amend.lua` writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +56,20 @@ class Findings:
     overheard: tuple[str, ...] = ()
     """The ts of overheard messages."""
     ts: str = ""
-    """The message that was asked about."""
+    """The message that was asked about; after "Answer again" that of the edited one."""
     was_seen: bool = False
-    """Whether the message that was asked about has arrived."""
+    """Whether the message that was asked about has arrived in the last 26 hours."""
+    is_deleted: bool = False
+    """Whether its author deleted it in that time."""
+    author: str = ""
+    """Its author, as far as that is known."""
+    refused: tuple[str, ...] = ()
+    """People who were informed here lately that they may not use the bot."""
+    history: tuple[Record, ...] = ()
+    owed: tuple[str, ...] = ()
+    """The ts of messages that the AI server gets with the next question."""
+    approvals: tuple[Approval, ...] = ()
+    """What people are asked for and have not decided."""
 
 
 class Inspection:
@@ -93,7 +112,7 @@ class Inspection:
                 return found
 
     async def _look(self, thread: Thread, ts: str, dead: Sequence[DeadLetter]) -> Findings:
-        keys, state = self._keys, await self._inbox.state(thread)
+        keys, state, ts = self._keys, await self._inbox.state(thread), await self._moved(thread, ts)
         found = await self._connection.execute_many(
             [
                 ("TIME",),
@@ -102,20 +121,18 @@ class Inspection:
                 ("ZSCORE", keys.workers, state.worker),
                 ("HGETALL", keys.circuits),
                 ("HKEYS", keys.overheard(thread)),
-                ("HMGET", keys.conversation(thread), "id", "engine"),
-                ("EXISTS", keys.seen_at(thread, ts)),
+                ("HMGET", keys.conversation(thread), "id", "engine", "owed"),
+                ("GET", keys.seen_at(thread, ts)),
                 ("ZRANGE", keys.workers, 0, -1, "WITHSCORES"),
+                ("LRANGE", keys.record(thread), 0, -1),
+                ("HGETALL", keys.speakers(thread)),
             ]
         )
-        seconds, turn, due, lease, circuits, overheard, conversation, seen, workers = found
+        seconds, turn, due, lease, circuits, overheard, conversation, seen, workers = found[:9]
+        lines, spoke = found[9:]
         now = int(seconds[0]) + int(seconds[1]) / 1e6
-        parked = [
-            dependency
-            for dependency in circuits
-            if await self._connection.execute("ZSCORE", keys.parked(dependency), thread.key)
-        ]
         done = tuple(name[1:] for name in turn if name.startswith("="))
-        id, engine = conversation
+        id, engine, owed = conversation
         return Findings(
             thread=thread,
             now=now,
@@ -126,14 +143,58 @@ class Inspection:
             begun=tuple(n[1:] for n in turn if n.startswith("?") and n[1:] not in done),
             worker_until=float(lease) if state.worker and lease is not None else None,
             workers=sum(float(score) > now for score in _scores(workers)),
-            parked=tuple(parked),
+            parked=await self._parked(thread, circuits),
             circuits=_open_circuits(circuits, now),
             dead=tuple(dead),
             conversation=f"{id} ({engine})" if id else "",
             overheard=tuple(sorted(overheard)),
             ts=ts,
-            was_seen=bool(seen),
+            was_seen=seen is not None,
+            is_deleted=seen == DELETED,
+            author=next((who for who, at in spoke.items() if at == ts and who[:1] != "@"), ""),
+            refused=await self._refused(thread, [who for who in spoke if who[:1] != "@"]),
+            history=tuple(r for _, r in read_each(keys.record(thread), lines, decode_line)),
+            owed=_owed(keys.conversation(thread), owed),
+            approvals=_open_approvals(keys.turn(thread), turn),
         )
+
+    async def _moved(self, thread: Thread, ts: str) -> str:
+        """The ts under which an edited message was answered again."""
+        for _ in range(MAX_MOVES):
+            found = await self._connection.execute("GET", self._keys.moved(thread, ts))
+            if not found:
+                break
+            ts = found
+        return ts
+
+    async def _parked(self, thread: Thread, circuits: Mapping[str, str]) -> tuple[str, ...]:
+        """The dependencies that the thread waits for."""
+        scores = await self._connection.execute_many(
+            [("ZSCORE", self._keys.parked(name), thread.key) for name in circuits]
+        )
+        return tuple(name for name, score in zip(circuits, scores, strict=True) if score)
+
+    async def _refused(self, thread: Thread, people: Sequence[str]) -> tuple[str, ...]:
+        found = await self._connection.execute_many(
+            [("EXISTS", self._keys.flag(refusal_mark(thread, person))) for person in people]
+        )
+        return tuple(person for person, is_set in zip(people, found, strict=True) if is_set)
+
+
+def _owed(key: str, text: str | None) -> tuple[str, ...]:
+    found = read_each(key, [text or "[]"], lambda text: decode(tuple[Message, ...], text))
+    return tuple(message.ts for _, messages in found for message in messages)
+
+
+def _open_approvals(key: str, turn: Mapping[str, str]) -> tuple[Approval, ...]:
+    prefix, decided = f"={approval_step('').name}", f"={decision_step('').name}"
+    texts = [
+        text
+        for name, text in turn.items()
+        if name.startswith(prefix) and decided + name.removeprefix(prefix) not in turn
+    ]
+    found = read_each(key, texts, lambda text: decode(Approval, text))
+    return tuple(approval for _, approval in found)
 
 
 def _scores(reply: Sequence[object]) -> list[str]:

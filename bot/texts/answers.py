@@ -6,6 +6,8 @@ from bot.errors import RunFailed
 from bot.models import Answer
 from bot.texts import dlp
 
+APOLOGY = "⚠️ "
+"""What an apology begins with."""
 AGAIN = "Please ask again in a moment."
 ADMIN = "Please tell the person who runs this bot; the log has the details."
 
@@ -83,8 +85,19 @@ def apology(error: RunFailed) -> str:
     if error.reason == dlp.REFUSED:
         return dlp.refused(error.detail)
     otherwise = IMAGE if "image" in error.reason else OTHERWISE
-    words = f"⚠️ {WORDS.get(error.reason, otherwise)}"
+    words = f"{APOLOGY}{WORDS.get(error.reason, otherwise)}"
     return f"{error.text}\n\n{words}" if error.text else words
+
+
+def reason_of(text: str) -> str:
+    """The reason of the apology that a text ends with; "" if it ends with none."""
+    if APOLOGY not in text:
+        return ""
+    last = text[text.rfind(APOLOGY) :]
+    if last.startswith(dlp.NOT_SENT):
+        return dlp.REFUSED
+    known = WORDS | {"image": IMAGE, "other": OTHERWISE}
+    return next((reason for reason, words in known.items() if last == APOLOGY + words), "")
 
 
 def stopped(text: str) -> str:

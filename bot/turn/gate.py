@@ -12,6 +12,7 @@ from bot.settings import Settings
 from bot.slack.rights import Rights, record_refusal
 from bot.store import Store, Turn
 from bot.store.channel_settings import ChannelSettings
+from bot.store.flags import REFUSED, refusal_mark
 from bot.store.routing import BACKGROUND
 from bot.store.steps import ADMISSION, REORDERED, Admission, Reordered, retraction
 from bot.texts import dlp as dlp_texts
@@ -109,10 +110,10 @@ class Gate:
     async def _explain(self, turn: Turn, refused: Sequence[tuple[str, str]]) -> list[str]:
         notes = []
         for user_id, reason in refused:
-            what, seconds = "refused", REPEAT_REFUSAL_AFTER
+            what, seconds = REFUSED, REPEAT_REFUSAL_AFTER
             if reason == NOT_YOURS:
                 what, seconds = "not_yours", REPEAT_NOT_YOURS_AFTER
-            mark = f"{what}:{turn.claim.thread.key}:{user_id}"
+            mark = refusal_mark(turn.claim.thread, user_id, what)
             if await self._store.flags.take(mark, turn.id, seconds):
                 notes.append(await self._rights.explain(reason))
         return notes

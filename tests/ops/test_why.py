@@ -10,10 +10,13 @@ from click.testing import CliRunner
 
 from bot.cli.main import commands
 from bot.cli.why import Place, explain, parse_link, render
-from bot.models import Thread
-from bot.store import Store, routing, steps
+from bot.errors import RunFailed
+from bot.models import Record, Thread
+from bot.store import Decision, Store, routing, steps
 from bot.store.circuits import Circuits
+from bot.store.flags import refusal_mark
 from bot.store.inspection import Findings, Inspection
+from bot.texts.answers import WORDS, apology, reason_of, stopped
 from bot.texts.steps import describe_step
 from tests.store import builders
 
@@ -90,7 +93,7 @@ async def test_a_delayed_thread_says_when_and_why(store: Store) -> None:
     found = await look(store)
     assert found.due_at is not None
     assert 200 < found.due_at - found.now <= 300
-    says(found, "is tried again in", "status 503, after 1 failures")
+    says(found, "is tried again in", "status 503, after 1 failure\n")
 
 
 async def test_a_parked_thread_names_the_service_that_is_down(store: Store) -> None:
@@ -99,7 +102,12 @@ async def test_a_parked_thread_names_the_service_that_is_down(store: Store) -> N
     await store.inbox.release(claim, 300, counts=False, reason="connection")
     await fail(store.circuits, "openai")
     await store.circuits.park("openai", THREAD, 1.0)
-    says(await look(store), "waits for a service that is down", "openai is down since", "refused")
+    says(
+        await look(store), "waits for a service that is down", "openai has been down for", "refused"
+    )
+    says(await look(store), "start a worker")
+    await store.workers.beat("anna", 60)
+    says(await look(store), "nothing, once openai works again")
 
 
 async def fail(circuits: Circuits, dependency: str) -> None:
@@ -135,7 +143,89 @@ async def test_a_message_that_is_not_for_the_bot_is_recognized(store: Store) -> 
     await store.inbox.settle(claim)
     await store.redis.hset(store.keys.overheard(THREAD), "1.2", "{}")
     says(await look(store, "1.2"), "this message was read, but is not for the bot", "mention")
-    says(await look(store, "1.1"), "was answered, refused or ignored")
+    says(await look(store, "1.1"), "was a command, was refused by a limit, or was removed")
+
+
+async def answer(store: Store, text: str, *, stamps: tuple[str, ...] = ("1.1",)) -> None:
+    """Answer some messages in one turn of the thread."""
+    await builders.deliver(store, *stamps, of=THREAD)
+    claim = await builders.take_one(store)
+    await store.conversations.save(claim, builders.conversation(of=THREAD))
+    said = [Record("user", "What?", ts, "U1") for ts in stamps]
+    owed = claim.messages if reason_of(text) else ()
+    said.append(Record("assistant", text, stamps[-1]))
+    await store.inbox.settle(claim, records=said, owed=owed)
+
+
+async def test_a_question_deleted_while_it_waited_is_named(store: Store) -> None:
+    await answer(store, "Yes.")
+    await builders.deliver(store, "1.2", of=THREAD)
+    assert await store.inbox.withdraw(THREAD, "1.2") == "waiting"
+    says(await look(store, "1.2"), "its messages were deleted before a worker took them")
+    assert await builders.take_all(store) == []
+    says(await look(store, "1.2"), "its author deleted this message", "no answer", "sent again")
+    says(await look(store, "1.1"), "it is in the conversation, and was answered")
+    assert await store.inbox.withdraw(THREAD, "1.3") == "absent"
+    says(await look(store, "1.3"), "older than 26 hours")
+
+
+async def test_a_question_deleted_after_its_answer_is_named(store: Store) -> None:
+    await answer(store, "Yes.", stamps=("1.1", "1.2"))
+    await answer(store, "No.", stamps=("1.3",))
+    await builders.deliver(store, "1.4", of=THREAD)
+    claim = await builders.take_one(store)
+    await store.conversations.retract(claim, "1.3")
+    await store.inbox.settle(claim)
+    says(await look(store, "1.3"), "deleted this message after it was answered")
+    await store.inbox.withdraw(THREAD, "1.2")
+    says(await look(store, "1.2"), "deleted this message after it was answered")
+
+
+@pytest.mark.parametrize("reason", [*WORDS, "invalid_image_format", "new_reason", "dlp"])
+def test_apologies_are_recognized(reason: str) -> None:
+    error = RunFailed("failed", reason, text="The text so far ⚠️ ends", detail="a card number")
+    found = reason_of(apology(error))
+    same = {"invalid_image_format": "image", "new_reason": "other"}.get(reason, reason)
+    assert found == same or WORDS[found] == WORDS[same]
+    assert reason_of("⚠️ Take care.") == reason_of("Yes.") == reason_of("") == ""
+
+
+async def test_an_apology_is_named_with_its_reason(store: Store) -> None:
+    await answer(store, apology(RunFailed("failed", "authentication")))
+    says(await look(store, "1.1"), "could not be answered (authentication)", "remove the cause")
+    says(await look(store), "newest question, 1.1", "got an apology", "with the next question")
+    await answer(store, apology(RunFailed("failed", "content_filter")), stamps=("1.2",))
+    says(await look(store, "1.2"), "(content_filter)", "ask again, as the apology says")
+    await answer(store, stopped("Well"), stamps=("1.3",))
+    says(await look(store, "1.3"), "stopped by a person", "ask again for a whole answer")
+
+
+async def test_a_refused_author_is_named(store: Store) -> None:
+    await store.routing.route(builders.message("1.1", of=THREAD), "mention", "always")
+    claim = await builders.take_one(store)
+    assert await store.flags.take(refusal_mark(THREAD, "U1"), claim.turn_id, 60)
+    await store.inbox.settle(claim, answered=())
+    says(await look(store, "1.1"), "U1, its author, may not use the bot here", "audit log")
+
+
+async def test_a_decided_approval_no_longer_waits_for_a_person(store: Store) -> None:
+    await builders.deliver(store, "1.1", of=THREAD)
+    turn, asked = store.turns.open(await builders.take_one(store)), builders.approval()
+    await store.approvals.request(turn, "U1", [asked])
+    await store.approvals.suspend(turn)
+    says(await look(store), "waits for a person", "U1 is to allow files/write, within")
+    decision = Decision("run", "U1")
+    await store.approvals.decide(THREAD, turn.id, asked, decision)
+    says(await look(store), "queued with 1 message\n")
+
+
+async def test_a_letter_belongs_to_its_message(store: Store) -> None:
+    await answer(store, "Yes.")
+    await builders.deliver(store, "1.2", of=THREAD)
+    claim = await builders.take_one(store)
+    await store.inbox.dead_letter(claim, "connection", dependency="openai")
+    says(await look(store, "1.2"), "was given up", "answered once openai works again")
+    says(await look(store, "1.1"), "was answered", "dead letters")
 
 
 async def test_the_link_of_a_reply_without_its_thread_asks_for_the_first_message(

@@ -1,9 +1,10 @@
 -- Change the text of a waiting message, or remove it.
--- KEYS thread, inbox, turn, interrupts, ready, later
+-- KEYS thread, inbox, turn, interrupts, ready, later, seen
 -- ARGV ts, name, message, withdraws
 -- `message` is '' to remove it; `withdraws` is 1 where a person did this, which withdraws what the
 -- turn of the message asks people to approve.
 -- Returns 'waiting', 'taken' (too late) or 'absent'.
+local DELETED = 'deleted'
 
 local function is_taken()
   for _, other in ipairs(taken(turn)) do
@@ -28,6 +29,10 @@ local function is_begun()
   return false
 end
 
+-- For `bot why`. Not at all costs: a deletion succeeds where memory is full.
+if message == '' then
+  redis.pcall('SET', seen, DELETED, 'XX', 'KEEPTTL')
+end
 if redis.call('HEXISTS', inbox, ts) == 0 then
   return 'absent'
 end
