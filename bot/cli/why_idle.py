@@ -92,7 +92,10 @@ def _explain_unrecorded(found: Findings) -> tuple[str, str]:
             "it has no conversation: it was refused, ignored, deleted or reset, or this is a reply"
         )
         return why, f"{ROOT_WANTED}; {log}"
-    why = "it is not in the conversation: it was a command, was refused by a limit, or was removed"
+    why = (
+        "it is not in the conversation: it was a command, refused by a limit, or removed "
+        "(`/forget-me`, `bot dead drop`)"
+    )
     return why, f"{log}; the audit log has refusals"
 
 
@@ -102,7 +105,7 @@ def _explain_unseen(found: Findings) -> tuple[str, str]:
     except ValueError:
         is_old = False
     if is_old:
-        why = "this message is older than 26 hours, and not in the conversation (any more)"
+        why = "this message is older than 26 hours, and the conversation does not have it"
         return why, f"search the log for {found.thread.key}"
     why = "this message did not arrive, or the thread was full"
     return why, "`bot doctor` says when the last event came; search the log for inbox_full"

@@ -143,7 +143,7 @@ async def test_a_message_that_is_not_for_the_bot_is_recognized(store: Store) -> 
     await store.inbox.settle(claim)
     await store.redis.hset(store.keys.overheard(THREAD), "1.2", "{}")
     says(await look(store, "1.2"), "this message was read, but is not for the bot", "mention")
-    says(await look(store, "1.1"), "was a command, was refused by a limit, or was removed")
+    says(await look(store, "1.1"), "it was a command, refused by a limit, or removed")
 
 
 async def answer(store: Store, text: str, *, stamps: tuple[str, ...] = ("1.1",)) -> None:
