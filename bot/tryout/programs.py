@@ -46,6 +46,8 @@ WORDS = {
 """Log events in plain words."""
 PARTS = {"waited": "waiting", "earlier": "earlier attempts", "ai": "AI server", "slack": "Slack"}
 """The parts of an answer's time in `turn_answered`; the rest is the bot's own."""
+SHORTEST_PAUSE = 0.5
+"""Seconds between two attempts at least; less is the bot's own time before the first one."""
 SHOWN = frozenset(
     {"event", "exception", "level", "messages", "ms", "request", "status"}
     | {"step", "thread", "timestamp", "ts", "turn"}
@@ -187,6 +189,8 @@ def report(slack: LocalSlack, entry: dict[str, Any]) -> None:
 def summarize(entry: Mapping[str, Any]) -> str:
     """How long an answer took, and its parts, which add up to the total."""
     parts = {words: _hundredths(entry.get(name)) for name, words in PARTS.items()}
+    if (entry.get("earlier") or 0) < SHORTEST_PAUSE:
+        del parts[PARTS["earlier"]]
     parts["an outage"] = _hundredths(sum((entry.get("waited_for") or {}).values()))
     total = _hundredths(entry.get("total"))
     parts["the bot itself"] = total - sum(parts.values())

@@ -21,6 +21,13 @@ def test_the_parts_of_an_answer_add_up_to_its_total(parts: dict[str, float]) -> 
     assert sum(map(float, listed)) == pytest.approx(float(total), abs=0.001)
 
 
+def test_the_time_before_the_first_attempt_is_the_bot_s_own() -> None:
+    entry = {"total": 1.2, "earlier": 0.2, "ai": 0.9}
+    assert summarize(entry) == "Answered in 1.20 s: 0.90 s AI server, 0.30 s the bot itself"
+    entry |= {"total": 2.2, "earlier": 1.2}
+    assert "1.20 s earlier attempts" in summarize(entry)
+
+
 def test_a_report_without_times_is_not_broken() -> None:
     assert summarize({"total": None}) == "Answered in 0.00 s"
 
