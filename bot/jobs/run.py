@@ -15,11 +15,12 @@ from bot.jobs.forget import (
     leave_conversations,
 )
 from bot.jobs.report import native_charts, person_usage, team_usage
+from bot.jobs.results import Results
 from bot.jobs.series import Series
 from bot.models import Answer, Conversation, Message, Thread
 from bot.slack.rights import record_refusal
 from bot.slack.surfaces.conversation_row import place
-from bot.store import Turn
+from bot.store import Store, Turn
 from bot.store.hold import record_deletion
 from bot.store.jobs import STOP
 from bot.store.steps import BUSY_NOTICE, job
@@ -35,34 +36,41 @@ MOST_CHARTS = 2
 
 
 async def run_jobs(turn: Turn, services: Services, jobs: Iterable[Message]) -> Answer:
-    """Run the jobs, each at most once as far as Slack can confirm; then settle."""
+    """Run the jobs, send each result once, and settle."""
     for message in jobs:
-        try:
-            await turn.once(job(message.ts), _doing(turn, services, message))
-        except Undeliverable as error:
-            log.warning("job_undeliverable", job=message.text, reason=error.reason)
-            with suppress(Undeliverable):
-                await services.direct_messages.send(message.user_id, texts.refused(error.reason))
+        await turn.once(job(message.ts), _doing(turn, services, message))
     await services.store.inbox.settle(turn.claim)
     return Answer("", outcome="job")
 
 
 def _doing(turn: Turn, services: Services, message: Message) -> Callable[[bool], Awaitable[bool]]:
-    async def do(_: bool) -> bool:
-        name = message.text.partition(" ")[0]
-        refusal = "" if name in ALWAYS else await services.rights.refusal(message)
-        if refusal:
-            record_refusal(message, refusal)
-            words = await services.rights.explain(refusal)
-            await services.direct_messages.send(message.user_id, words)
+    async def do(again: bool) -> bool:
+        again = again or turn.claim.retried or message.text.partition(" ")[0] in OF_SWEEPS
+        results = Results(services.direct_messages, message, again=again)
+        try:
+            return await _do(turn, services, message, results)
+        except Undeliverable as error:
+            log.warning("job_undeliverable", job=message.text, reason=error.reason)
+            with suppress(Undeliverable):
+                await results.send(texts.refused(error.reason), "refused")
             return False
-        await JOBS[name](turn, services, message)
-        return True
 
     return do
 
 
-async def stop_answer(turn: Turn, services: Services, message: Message) -> None:
+async def _do(turn: Turn, services: Services, message: Message, results: Results) -> bool:
+    """Do a job, if the person may ask for it."""
+    name = message.text.partition(" ")[0]
+    refusal = "" if name in ALWAYS else await services.rights.refusal(message)
+    if refusal:
+        record_refusal(message, refusal)
+        await results.send(await services.rights.explain(refusal), "refused")
+        return False
+    await JOBS[name](turn, services, message, results)
+    return True
+
+
+async def stop_answer(turn: Turn, services: Services, message: Message, results: Results) -> None:
     """Stop the answer of a thread. `web` could not find out in time whether the person may."""
     thread = Thread.parse(message.text.partition(" ")[2])
     user_id, user_team_id = message.user_id, message.user_team_id
@@ -70,13 +78,15 @@ async def stop_answer(turn: Turn, services: Services, message: Message) -> None:
         await services.store.inbox.interrupt(thread, "stop", user_id, user_team_id)
 
 
-async def send_chart(turn: Turn, services: Services, message: Message) -> None:
+async def send_chart(turn: Turn, services: Services, message: Message, results: Results) -> None:
     """Send the person's usage of this month."""
     days = await person_usage(services.store, message.thread.team_id, message.user_id)
-    await _send_charts(services, message.user_id, texts.OWN_CHART, days)
+    await _send_charts(results, texts.OWN_CHART, days)
 
 
-async def send_team_chart(turn: Turn, services: Services, message: Message) -> None:
+async def send_team_chart(
+    turn: Turn, services: Services, message: Message, results: Results
+) -> None:
     """Send the workspace's usage; for admins."""
     if not await services.people.is_admin(message.user_id):
         return
@@ -88,21 +98,21 @@ async def send_team_chart(turn: Turn, services: Services, message: Message) -> N
     ]
     comment = "\n".join([texts.TEAM_CHART, *names])
     charts = (usage.days, usage.people, usage.channels)
-    await _send_charts(services, message.user_id, comment, *charts)
+    await _send_charts(results, comment, *charts)
 
 
-async def _send_charts(services: Services, user_id: str, comment: str, *series: Series) -> None:
+async def _send_charts(results: Results, comment: str, *series: Series) -> None:
     """Send charts that Slack draws; a picture if it does not know them."""
     blocks = native_charts(*series)[:MOST_CHARTS]
-    if await services.direct_messages.send_blocks(user_id, comment, blocks):
+    if await results.send_blocks(comment, blocks):
         return
     from bot.jobs.chart import draw_chart  # imports Pillow
 
     picture = draw_chart(*series)
-    await services.direct_messages.send_file(user_id, "usage.png", picture, comment)
+    await results.send_file("usage", "png", picture, comment)
 
 
-async def export(turn: Turn, services: Services, message: Message) -> None:
+async def export(turn: Turn, services: Services, message: Message, results: Results) -> None:
     """Send the conversations that the person wrote in and can still see in Slack, as a JSON
     file."""
     store, team_id, user_id = services.store, message.thread.team_id, message.user_id
@@ -110,13 +120,13 @@ async def export(turn: Turn, services: Services, message: Message) -> None:
     found = await services.rights.visible(user_id, recent)
     content = await export_conversations(store, found, team_id, user_id, services.url)
     audit_log.record("export", team=team_id, user=user_id, conversations=len(found))
-    await services.direct_messages.send_file(user_id, "conversations.json", content, texts.EXPORT)
+    await results.send_file("conversations", "json", content, texts.EXPORT)
 
 
-async def reset_all(turn: Turn, services: Services, message: Message) -> None:
+async def reset_all(turn: Turn, services: Services, message: Message, results: Results) -> None:
     """Delete the conversations that the person may delete and can still see in Slack."""
-    store, team_id, user_id = services.store, message.thread.team_id, message.user_id
-    recent = await store.conversations.recent(team_id, user_id, limit=None)
+    store, user_id = services.store, message.user_id
+    recent = await _asked_about(store, message, results)
     found = [
         conversation
         for conversation in await services.rights.visible(user_id, recent)
@@ -127,15 +137,15 @@ async def reset_all(turn: Turn, services: Services, message: Message) -> None:
     if is_held:
         for each in found:
             await store.hold.keep(replace(message, thread=each.thread, kind="reset"))
-        await services.direct_messages.send(user_id, hold.reset_all(len(found)))
+        await results.send(hold.reset_all(len(found)))
         return
-    done = await _forget(turn, services, user_id, found)
+    done = await _forget(turn, services, message, found)
     kept = len(recent) - len(found)
     words = with_prefix(texts.reset(done.count, kept), services.command_prefix)
-    await services.direct_messages.send(message.user_id, words)
+    await results.send(words)
 
 
-async def forget_me(turn: Turn, services: Services, message: Message) -> None:
+async def forget_me(turn: Turn, services: Services, message: Message, results: Results) -> None:
     """Delete the person's own conversations, their messages in shared ones, their feedback, and
     their id in the usage counts.
     """
@@ -145,44 +155,58 @@ async def forget_me(turn: Turn, services: Services, message: Message) -> None:
     record_deletion(message, "person", held=is_held)
     if is_held:
         await store.hold.keep(message)
-        await services.direct_messages.send(user_id, hold.FORGET_ME)
+        await results.send(hold.FORGET_ME)
         return
     own: list[Conversation] = []
     shared: list[Conversation] = []
-    for conversation in await store.conversations.recent(team_id, user_id, limit=None):
+    for conversation in await _asked_about(store, message, results):
         is_shared = await services.rights.is_shared(conversation, user_id)
         (shared if is_shared else own).append(conversation)
     await leave_conversations(store, user_id, shared, message)
-    done = await _forget(turn, services, user_id, own)
+    done = await _forget(turn, services, message, own)
     await forget_dead_letters(store, team_id, user_id)
     await store.feedback.forget(team_id, user_id)
     await store.spending.forget(team_id, user_id)
     words = texts.forgotten(done.count, len(shared), done.unconfirmed)
-    await services.direct_messages.send(message.user_id, words)
+    await results.send(words)
 
 
-async def confirm_deletion(turn: Turn, services: Services, message: Message) -> None:
+async def confirm_deletion(
+    turn: Turn, services: Services, message: Message, results: Results
+) -> None:
     """Say that the server has confirmed what it had not confirmed at first."""
-    await services.direct_messages.send(message.user_id, texts.CONFIRMED)
+    await results.send(texts.CONFIRMED)
 
 
-async def deletion_failed(turn: Turn, services: Services, message: Message) -> None:
+async def deletion_failed(
+    turn: Turn, services: Services, message: Message, results: Results
+) -> None:
     """Say that conversations stay on the AI server."""
     count = int(message.text.partition(" ")[2])
-    await services.direct_messages.send(message.user_id, texts.not_deleted(count))
+    await results.send(texts.not_deleted(count))
+
+
+async def _asked_about(store: Store, job: Message, results: Results) -> list[Conversation]:
+    """The conversations that a job is about: all of the person, but if the job was done before,
+    in a state that Redis has lost, not those that were begun since."""
+    recent = await store.conversations.recent(job.thread.team_id, job.user_id, limit=None)
+    if not await results.is_posted():
+        return recent
+    return [each for each in recent if each.created_at < float(job.ts)]
 
 
 async def _forget(
-    turn: Turn, services: Services, user_id: str, found: Sequence[Conversation]
+    turn: Turn, services: Services, message: Message, found: Sequence[Conversation]
 ) -> Forgotten:
     """Delete conversations. Inform a person whose deletion has to wait for running answers."""
 
-    async def explain(_: bool) -> bool:
-        await services.direct_messages.send(user_id, texts.BUSY)
+    async def explain(again: bool) -> bool:
+        await Results(services.direct_messages, message, again=again).send(texts.BUSY, "busy")
         return True
 
+    store, engine = services.store, services.engine
     try:
-        return await forget_conversations(turn, services.store, services.engine, user_id, found)
+        return await forget_conversations(turn, store, engine, message.user_id, found)
     except Retry as error:
         waited = time.time() - turn.claim.taken_at
         if error.reason == BUSY and waited >= services.store.circuits.timing.notice_after:
@@ -190,9 +214,11 @@ async def _forget(
         raise
 
 
-ALWAYS = frozenset({"forget_me", "confirm_deletion", "deletion_failed", STOP})
+OF_SWEEPS = frozenset({"confirm_deletion", "deletion_failed"})
+"""Jobs that a sweep asks for again, later, if Redis has lost the first time."""
+ALWAYS = OF_SWEEPS | {"forget_me", STOP}
 """Jobs for everyone, or that check rights themselves."""
-JOBS: Mapping[str, Callable[[Turn, Services, Message], Awaitable[None]]] = {
+JOBS: Mapping[str, Callable[[Turn, Services, Message, Results], Awaitable[None]]] = {
     STOP: stop_answer,
     "chart": send_chart,
     "team_chart": send_team_chart,

@@ -1,6 +1,7 @@
 """Direct messages that the bot starts, with or without a file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -9,7 +10,12 @@ from bot.errors import Undeliverable
 from bot.slack.blocks import Block, section
 from bot.slack.client import error_code, slack_errors
 from bot.slack.files import Files, NotTaken
+from bot.telemetry.log import log
 
+Metadata = dict[str, Any]
+
+PAGE = 200
+MOST_PAGES = 10
 UNKNOWN_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "unsupported_blocks"})
 
 
@@ -20,22 +26,33 @@ class DirectMessages:
         self._client = client
         self._files = Files(client)
 
-    async def send(self, user_id: str, text: str) -> None:
+    async def send(self, user_id: str, text: str, *, metadata: Metadata | None = None) -> None:
         """Send a message in Slack's mrkdwn."""
         channel_id = await self._direct(user_id)
         try:
             with slack_errors():
-                await self._client.chat_postMessage(channel=channel_id, text=text)
+                await self._client.chat_postMessage(
+                    channel=channel_id, text=text, metadata=metadata
+                )
         except SlackApiError as error:
             raise Undeliverable(error_code(error)) from error
 
-    async def send_blocks(self, user_id: str, text: str, blocks: Sequence[Block]) -> bool:
+    async def send_blocks(
+        self,
+        user_id: str,
+        text: str,
+        blocks: Sequence[Block],
+        *,
+        metadata: Metadata | None = None,
+    ) -> bool:
         """Send a text with blocks below it; False if this Slack does not know such blocks."""
         channel_id = await self._direct(user_id)
         shown = [section(text), *blocks]
         try:
             with slack_errors():
-                await self._client.chat_postMessage(channel=channel_id, text=text, blocks=shown)
+                await self._client.chat_postMessage(
+                    channel=channel_id, text=text, blocks=shown, metadata=metadata
+                )
         except SlackApiError as error:
             if error_code(error) in UNKNOWN_BLOCKS:
                 return False
@@ -57,6 +74,34 @@ class DirectMessages:
             raise Undeliverable(str(error)) from error
         except SlackApiError as error:
             raise Undeliverable(error_code(error)) from error
+
+    async def find(
+        self, user_id: str, since: float, is_wanted: Callable[[Mapping[str, Any]], bool]
+    ) -> bool:
+        """Whether the conversation holds a message like that, newer than `since` (epoch seconds).
+
+        False if Slack does not permit to look: a result that comes twice is better than none.
+        """
+        channel_id, cursor = await self._direct(user_id), ""
+        for _ in range(MOST_PAGES):
+            try:
+                with slack_errors():
+                    answer = await self._client.conversations_history(
+                        channel=channel_id,
+                        oldest=f"{since:.6f}",
+                        include_all_metadata=True,
+                        limit=PAGE,
+                        cursor=cursor or None,
+                    )
+            except SlackApiError as error:
+                log.warning("direct_messages_not_read", user=user_id, error=error_code(error))
+                return False
+            if any(map(is_wanted, answer.get("messages") or ())):
+                return True
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                break
+        return False
 
     async def _direct(self, user_id: str) -> str:
         try:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from bot.errors import RunFailed
 from bot.jobs.forget import delete_now
+from bot.jobs.results import Results
 from bot.jobs.run import run_jobs
 from bot.models import JOB, Answer, Conversation, Message, Record, well_formed
 from bot.slack.answer.reply import Reply
@@ -201,7 +202,7 @@ async def give_up(turn: Turn, services: Services, reason: str) -> None:
     if last.kind == "retract":
         return
     if last.kind == JOB:
-        await services.direct_messages.send(last.user_id, text)
+        await Results(services.direct_messages, last, again=True).send(text, "apology")
         return
     async with services.replies.open(turn, last) as reply:
         await reply.finish(Answer(text, outcome="failed"))

@@ -2,17 +2,21 @@
 
 import json
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from bot.jobs.export import export_conversations
+from bot.models import JOB
+from bot.models import Message as JobMessage
 from bot.store import jobs
+from bot.store.claims import CLOCK_SKEW
 from bot.store.usage import FORGOTTEN, day_of
 from bot.texts.commands import NONE_SUCH
 from local_slack.workspace.model import Message
 from tests.fakes.openai import held
 from tests.stories.test_usage import files_for
-from tests.world import PATIENCE, World, wait_until
+from tests.world import PATIENCE, World, now_ts, wait_until
 
 
 def letters(world: World, who: str) -> list[Message]:
@@ -173,3 +177,59 @@ async def test_a_job_leaves_nothing_behind(world: World) -> None:
         return state.state == "idle"
 
     assert await wait_until(idle)
+
+
+def job(world: World, text: str, event_id: str) -> JobMessage:
+    """A job of Alice's as `web` delivers it."""
+    alice, team_id = world.slack.user("alice").id, world.slack.workspace.team_id
+    place = jobs.place(team_id, alice)
+    return JobMessage(place, now_ts(), alice, text, event_id, kind=JOB)
+
+
+async def run_all(world: World, asked: Sequence[JobMessage]) -> None:
+    store = world.bot.store
+    for message in asked:
+        await store.inbox.deliver(message)
+
+    async def idle() -> bool:
+        return (await store.inbox.state(asked[0].thread)).state == "idle"
+
+    assert await wait_until(idle)
+
+
+async def test_jobs_of_a_redis_that_came_back_with_an_older_state_send_nothing_twice(
+    world: World,
+) -> None:
+    store, alice = world.bot.store, world.slack.user("alice")
+    root = await world.ask("#general", "@bot about cats")
+    names = ["chart", "export", "reset_all", "forget_me", "confirm_deletion"]
+    asked = [job(world, name, f"e{number}") for number, name in enumerate(names)]
+    await run_all(world, asked)
+    sent = [(message.ts, message.text) for message in letters(world, "alice")]
+    assert len(sent) == len(names)
+    assert await store.conversations.find(world.key("#general", root)) is None
+    later = await world.ask("#general", "@bot about dogs")
+    for message in asked:
+        await store.redis.delete(*store.keys.seen(message))
+    restored_at = (
+        float(asked[0].ts) - CLOCK_SKEW + 0.1
+    )  # no turn is taken for some seconds after it
+    await store.redis.hset(store.keys.pulse, "restored_at", restored_at)
+    await run_all(world, asked)
+    assert [(message.ts, message.text) for message in letters(world, "alice")] == sent
+    looked = [call for call in world.slack.calls if call.method == "conversations.history"]
+    assert len(looked) >= len(names)
+    assert await store.conversations.find(world.key("#general", later)), "begun after the jobs"
+    # Asked by the sweep again, later, and by the person again.
+    await run_all(world, [job(world, "confirm_deletion", "e4"), job(world, "export", "e5")])
+    assert len(files_for(world, alice.dm())) == 2
+    assert len(letters(world, "alice")) == len(names) + 1
+
+
+async def test_a_result_whose_delivery_slack_did_not_confirm_comes_once(world: World) -> None:
+    await world.ask("#general", "@bot about cats")
+    for method in ("chat.postMessage", "files.completeUploadExternal"):
+        world.slack.faults.drop(method, after_effect=True)
+    await run_all(world, [job(world, "chart", "e1"), job(world, "export", "e2")])
+    assert len(letters(world, "alice")) == 2
+    assert len(files_for(world, world.slack.user("alice").dm())) == 1
