@@ -1,6 +1,7 @@
 """The status line and the session of an answer: set at once, kept alive, cleared at the end."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -136,3 +137,19 @@ async def test_a_slack_without_sessions_is_asked_once_and_answers_work(
         )
         assert harness.texts == ["here I am"]
         assert calls(harness, method) == ["processing"]
+
+
+async def test_a_turn_that_redis_lost_ends_the_session_that_its_worker_left(store: Store) -> None:
+    """Also where only the session can be set: the status line needs another scope."""
+    async with open_harness(store) as harness:
+        harness.slack.faults.refuse("assistant.threads.setStatus", "missing_scope", times=9)
+        turn = await harness.take()
+        turn.claim = replace(turn.claim, restored_at=turn.claim.taken_at)
+        client = Wire().client(harness.slack, harness.session)
+        await client.agents_sessions_setStatus(
+            channel_id=harness.thread.channel_id, thread_ts=harness.root, status="processing"
+        )
+        replies = Replies(client, harness.store, live=False)
+        async with replies.open(turn, turn.claim.messages[-1]) as reply:
+            await reply.finish(Answer("here I am"))
+        assert around(harness) == ("", "active")

@@ -126,6 +126,7 @@ class Replies:
             self._refused,
             message,
             resumed=turn.claim.resumed,
+            maybe_done=turn.claim.maybe_done,
             timing=timing,
             streams=streams,
         )

@@ -76,7 +76,10 @@ class Status:
         resumed: bool,
         timing: AnswerTiming,
         streams: bool = False,
+        maybe_done: bool = False,
     ) -> None:
+        """`resumed`: an earlier worker has begun the turn. `maybe_done`: one may have, in a state
+        that Redis has lost."""
         self._timing = timing
         self._client = client
         self._limits = limits
@@ -94,7 +97,7 @@ class Status:
         self._resumed = resumed
         self._streams = streams
         self._session_since: float | None = None
-        self._in_session = resumed  # another process may have begun it
+        self._in_session = resumed or maybe_done  # another process may have begun it
 
     def keep(self) -> None:
         """Keep the status shown until `rest`."""
