@@ -147,7 +147,7 @@ async def retract(api: Api, conversation_id: str, place: Place, *, again: bool) 
     item = place.among(alike, again=again)
     if item is not None:
         await _delete_item(api, conversation_id, text(item.get("id")))
-        await _demand_gone(api, conversation_id, "items", text(item.get("id")))
+        await demand_gone(api, "conversations", conversation_id, "items", text(item.get("id")))
 
 
 def words_of(message: Item) -> str:
@@ -177,16 +177,16 @@ async def erase(api: Api, conversation_id: str) -> None:
                 raise result
     with suppress(ConversationGone):
         await api.delete("conversations", conversation_id)
-    await _demand_gone(api, conversation_id)
+    await demand_gone(api, "conversations", conversation_id)
 
 
-async def _demand_gone(api: Api, conversation_id: str, *item: str) -> None:
-    """Raise RunFailed where a conversation or item is still there.
+async def demand_gone(api: Api, *path: str) -> None:
+    """Raise RunFailed where a conversation, item or response is still there.
 
     Some servers answer 200 but keep it, or 404 because they cannot delete at all.
     """
     try:
-        await api.get("conversations", conversation_id, *item)
+        await api.get(*path)
     except (ConversationGone, RunFailed):
         return
     raise RunFailed("failed", "not_deleted")
@@ -197,7 +197,7 @@ async def delete_items(api: Api, conversation_id: str, items: Sequence[Item]) ->
     try:
         for item in items:
             await _delete_item(api, conversation_id, text(item.get("id")))
-            await _demand_gone(api, conversation_id, "items", text(item.get("id")))
+            await demand_gone(api, "conversations", conversation_id, "items", text(item.get("id")))
     except RunFailed:
         raise ConversationGone(conversation_id) from None
 

@@ -196,6 +196,10 @@ class ResponsesEngine(SentWithRun):
     async def delete_run(self, run_id: str) -> None:
         with suppress(ConversationGone):
             await self._api.delete("responses", run_id)
+        try:
+            await conversations.demand_gone(self._api, "responses", run_id)
+        except Retry:  # not confirmed; the conversation is tried next
+            raise RunFailed("failed", "not_deleted") from None
 
     def _following(self, run: Run, draft: Draft) -> Following:
         return Following(

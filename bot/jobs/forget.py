@@ -11,7 +11,7 @@ from bot.store import Store, Turn
 from bot.store.archive import Orphan
 from bot.store.steps import forgotten_conversations, unconfirmed_deletions
 from bot.telemetry.log import log
-from bot.upkeep.sweeper import delete_remotely
+from bot.upkeep.remote_deletion import delete_remotely
 
 BATCH = 100
 COME_BACK_AFTER = 2.0

@@ -141,6 +141,12 @@ class Archive:
         found: list[str] = await self._connection.execute("LRANGE", key, 0, -1)
         return found
 
+    async def forget_runs(self, orphan: Orphan, run_ids: Sequence[str]) -> None:
+        """Forget runs that the server has deleted."""
+        key = self._keys.runs(orphan.conversation_id)
+        if run_ids:
+            await self._connection.execute_many([("LREM", key, 0, id) for id in run_ids])
+
     async def has_orphans(self, ending: str) -> bool:
         """Whether there are orphans of an engine whose name has this ending."""
         cursor = "0"

@@ -11,13 +11,12 @@ import hashlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from bot.engines import Engine
 from bot.engines.keyed import KEY_UNREADABLE, account_of
-from bot.errors import BotError, ConfigError, ConversationGone, Retry, RunFailed, StoreUnavailable
+from bot.errors import BotError, ConfigError, Retry, StoreUnavailable
 from bot.sealing import Unreadable
 from bot.settings.retention import DAY, Retention
 from bot.slack.installed import access_circuit
@@ -27,6 +26,7 @@ from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.timing import SweepTiming
 from bot.upkeep.keyless import PATIENCE, RETRY_AFTER, Keyless
+from bot.upkeep.remote_deletion import delete_remotely
 
 BATCH = 100
 DELETES_AT_ONCE = 4
@@ -76,26 +76,6 @@ def total(all_swept: Sequence[Swept], busy: Sequence[int]) -> SweptShards:
     }
     held = any(each.held for each in all_swept)
     return SweptShards(**counts, held=held, busy=tuple(busy))
-
-
-async def delete_remotely(store: Store, engine: Engine, orphan: Orphan, seconds: float) -> None:
-    """Delete a conversation and the runs made in it from the server.
-
-    Raises BotError or TimeoutError if the server does not confirm it. If a server cannot delete
-    runs, the conversation must still be deleted.
-    """
-    refused: RunFailed | None = None
-    runs = await store.archive.runs(orphan)
-    async with asyncio.timeout(seconds):
-        for run_id in runs:
-            try:
-                await engine.delete_run(run_id)
-            except RunFailed as error:
-                refused = error
-        with suppress(ConversationGone):
-            await engine.delete(orphan.conversation_id)
-    if refused is not None:
-        raise refused
 
 
 class Sweeper:

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from bot.errors import RunFailed
 from bot.store.archive import Orphan
 from bot.texts.jobs import BUSY, CONFIRMED
 from bot.timing import CircuitTiming, StoreTiming
+from bot.upkeep.remote_deletion import RUNS_AT_ONCE, delete_remotely
 from bot.upkeep.sweeper import Sweeper
 from tests.fakes.openai import held
 from tests.stories.test_changes import offers
 from tests.stories.test_recovery import direct_message_to, letters
 from tests.world import BASE_TIMING, PATIENCE, World, open_world
 
-STATUSES = (401, 403, 404, 405, 500)
+STATUSES = (200, 401, 403, 404, 405, 500)
 
 
 @pytest.fixture(params=["responses", "assistants"])
@@ -179,6 +181,45 @@ async def test_the_responses_of_a_deleted_conversation_are_deleted(world: World)
     await world.replies("#general", root, 3)
     assert world.fake.responses == {}
     assert world.fake.conversations == {}
+
+
+@pytest.mark.parametrize("status", [200, 404])
+async def test_responses_that_the_server_keeps_are_not_confirmed(world: World, status: int) -> None:
+    """Also where it says that they are deleted. The conversation is deleted nevertheless."""
+    root = await world.ask("#general", "@bot one")
+    world.fake.fault("error", "DELETE", "/responses/*", times=None, status=status)
+    await world.slack.user("alice").says("#general", "reset", thread_ts=root)
+    await world.replies("#general", root, 2)
+    assert len(world.fake.responses) == len(await orphans(world)) == 1
+    assert world.fake.conversations == {}
+    world.fake.faults.clear()
+    assert world.bot.engine is not None
+    await Sweeper(world.bot.store, world.bot.engine, 0).sweep_now()
+    assert world.fake.responses == {}
+    assert await orphans(world) == []
+
+
+async def test_the_runs_of_a_long_conversation_are_deleted_little_by_little(world: World) -> None:
+    store, engine, asked = world.bot.store, world.bot.engine, world.fake.requests
+    assert engine is not None
+    orphan = Orphan("responses", "conv_long")
+    names = [f"resp_{number}" for number in range(3 * RUNS_AT_ONCE)]
+    await store.redis.rpush(store.keys.runs(orphan.conversation_id), *names)
+    world.fake.fault("hang_before", "DELETE", "/responses/*", times=None, skip=RUNS_AT_ONCE)
+    with pytest.raises(TimeoutError):
+        await delete_remotely(store, engine, orphan, 0.5)
+    assert await store.archive.runs(orphan) == names[RUNS_AT_ONCE:]
+    world.fake.faults.clear()
+    world.fake.end_hanging()
+    before = len(asked)
+    refuse_deletions(world, 403)
+    with pytest.raises(RunFailed):
+        await delete_remotely(store, engine, orphan, PATIENCE)
+    refused = [request for request in asked[before:] if request.path.startswith("/responses")]
+    assert len(refused) == RUNS_AT_ONCE
+    world.fake.faults.clear()
+    await delete_remotely(store, engine, orphan, PATIENCE)
+    assert await store.archive.runs(orphan) == []
 
 
 async def test_the_sweep_retries_failed_deletions(world: World) -> None:
