@@ -6,13 +6,15 @@ The SDK validates each part of a result several times, and no other turn proceed
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from anyio import EndOfStream
 from mcp.client import Transport
-from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCResponse
+
+if TYPE_CHECKING:  # private, and named in the type of `Transport`
+    from mcp.shared._stream_protocols import ReadStream, WriteStream
 
 Incoming = SessionMessage | Exception
 
@@ -27,14 +29,14 @@ IGNORED = ("notifications/message", "notifications/progress", "notifications/res
 @asynccontextmanager
 async def trimmed(
     transport: Transport, on_end: Callable[[], None]
-) -> AsyncIterator[tuple[ReadStream[Incoming], WriteStream[SessionMessage]]]:
+) -> AsyncIterator["tuple[ReadStream[Incoming], WriteStream[SessionMessage]]"]:
     """A transport whose messages are trimmed. `on_end` is called when the server has closed it."""
     async with transport as (incoming, outgoing):
         yield _Trimmed(incoming, on_end), outgoing
 
 
 class _Trimmed:
-    def __init__(self, stream: ReadStream[Incoming], on_end: Callable[[], None]) -> None:
+    def __init__(self, stream: "ReadStream[Incoming]", on_end: Callable[[], None]) -> None:
         self._stream = stream
         self._on_end = on_end
 
