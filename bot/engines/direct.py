@@ -70,7 +70,7 @@ class DirectClient:
         line = f"GET {self._prefix}{path} HTTP/1.1\r\n".encode("ascii")
         head = line + self._head + self._cookie_header() + b"\r\n"
         with _sdk_errors(self._url):
-            response = await self._http.read_lean(pool, head, path, timeout)
+            response = await self._http.read_lean(pool, head, self._prefix + path, timeout)
             return response, body_of(response)
 
     def _cookie_header(self) -> bytes:

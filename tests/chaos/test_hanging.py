@@ -51,5 +51,5 @@ async def test_a_worker_that_resumes_after_its_lease_expired_writes_nothing(
         await deployment.rests()
         verdict = await judge(deployment)
         print(*gatekeeper.points.values(), verdict, sep="\n")  # noqa: T201 - for who reads the run
-        assert len(gatekeeper.held) >= 6
+        assert len(gatekeeper.held) >= 5
         assert verdict.is_clean, str(verdict)

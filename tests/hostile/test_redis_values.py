@@ -87,7 +87,7 @@ async def test_a_long_thread_of_others_is_kept_in_part_and_a_mention_at_its_end_
 LOGGED = {
     *("ready", "later", "pulse", "epoch", "dead", "idle", "orphans", "settings", "inbox"),
     *("speakers", "overheard", "edited", "conversation", "record", "feedback", "pace"),
-    *("usage", "spent", "audit"),
+    *("usage", "spent", "audit", "begun"),
 }
 """Families with structured content. In the others any text is valid, or they do not exist while a
 thread is idle."""
