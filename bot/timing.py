@@ -158,7 +158,7 @@ class EngineTiming:
     acceptance: float = 10.0
     """How long the start of a run waits for a server to accept or refuse the request, where the
     run lives as long as the request."""
-    stop_grace: float = 1.5
+    stop_grace: float = 1.0
     """How long a run may take to end after a stop, before its turn ends without it."""
     rerun_pause: float = 2.0
     """The pause before a failed run is repeated; it doubles with the next one."""
