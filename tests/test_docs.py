@@ -20,7 +20,7 @@ from bot.dlp.rules import load_rules
 from bot.errors import ConfigError
 from bot.settings import Settings
 from bot.settings.prices import load_prices
-from bot.store.keys import render_families
+from bot.store.families import render_families
 from bot.tools.config import load_tools
 
 ROOT = Path(__file__).parent.parent

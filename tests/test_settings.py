@@ -167,7 +167,7 @@ def test_the_readme_s_table_is_the_settings() -> None:
 
 
 def test_the_table_of_redis_keys_is_that_of_the_code() -> None:
-    from bot.store.keys import render_families
+    from bot.store.families import render_families
 
     assert render_families() in (ROOT / "docs" / "architecture.md").read_text()
 

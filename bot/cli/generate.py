@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bot.cli.reference import render_pages
 from bot.slack.manifest import render_manifest
-from bot.store.keys import render_families
+from bot.store.families import render_families
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"

@@ -15,8 +15,8 @@ from bot.models import Message, decode
 from bot.store.audit import AuditLine, chained
 from bot.store.backup_file import Line
 from bot.store.dead import DeadLetter
+from bot.store.families import FAMILIES
 from bot.store.feedback import Feedback
-from bot.store.keys import FAMILIES
 from bot.store.shards import shard_of
 
 BY_NAME = frozenset(

@@ -1,6 +1,6 @@
 """Floods: each family of keys respects its bound or has an expiry.
 
-`FAMILIES` in `bot/store/keys.py` documents the bounds.
+`FAMILIES` in `bot/store/families.py` documents the bounds.
 """
 
 import json
@@ -12,10 +12,11 @@ from structlog.testing import capture_logs
 
 from bot.models import Conversation, Record, Thread, Usage
 from bot.store import ChannelSettings, Claim, Feedback, Store
+from bot.store.families import FAMILIES
 from bot.store.inbox import Inbox
 from bot.store.inbox_part import RECORD_BYTES, Bounds
 from bot.store.jobs import ask
-from bot.store.keys import FAMILIES, Keys
+from bot.store.keys import Keys
 from bot.store.routing import Routing
 from bot.store.steps import Step
 from tests.store.builders import conversation, deliver, message, take_all, take_one, thread

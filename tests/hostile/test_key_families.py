@@ -13,7 +13,7 @@ from bot.store import ChannelSettings, Sealed, Store
 from bot.store.archive import Orphan
 from bot.store.audit import AuditTrail
 from bot.store.checks import RedisChecks
-from bot.store.keys import FAMILIES
+from bot.store.families import FAMILIES
 from bot.store.layout import Layout
 from bot.store.workspace_settings import WorkspaceSettings
 from tests.hostile.test_bounds import FLOODS, size

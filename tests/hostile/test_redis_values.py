@@ -13,7 +13,7 @@ from bot.app import Bot
 from bot.models import Record
 from bot.store import Store
 from bot.store.corrupt import read_each
-from bot.store.keys import FAMILIES
+from bot.store.families import FAMILIES
 from bot.store.records import decode_line, encode_plain
 from bot.telemetry.log import describe
 from tests.fakes.openai import held

@@ -15,7 +15,7 @@ from bot.models import Thread
 from bot.slack.client import open_client
 from bot.slack.delivery_notes import NOT_INSTALLED
 from bot.slack.workspace_checks import WorkspaceChecks
-from bot.store.keys import FAMILIES
+from bot.store.families import FAMILIES
 from bot.texts import install as texts
 from bot.upkeep.sweeper import Sweeper
 from local_slack.delivery.events import Event
