@@ -10,9 +10,10 @@ from redis.crc import key_slot
 from bot.errors import ConfigError
 from bot.settings.addresses import Address, parse_address
 from bot.store.cluster import Cluster, SlotMap
-from bot.store.connection import Admit, Confirm, Connection
+from bot.store.connection import Confirm, Connection
 from bot.store.keys import Keys
 from bot.store.limits import Limits
+from bot.store.retries import Admit
 from bot.store.topology import Clients, OneServer, Sentinels, Topology
 from bot.timing import StoreTiming
 

@@ -8,11 +8,12 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from bot.store.claims import Claim, Entry, pairs, parse_claim, parse_conversation, parse_rows
-from bot.store.connection import ASIDE_SECONDS, Connection, NoGroup
+from bot.store.connection import ASIDE_SECONDS, Connection
 from bot.store.corrupt import UNREADABLE
 from bot.store.inbox_part import InboxPart
 from bot.store.keys import GROUP, Keys
 from bot.store.places import recover_places
+from bot.store.retries import NoGroup
 from bot.store.scripts import Call
 from bot.telemetry.log import log
 

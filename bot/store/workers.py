@@ -5,13 +5,14 @@ from collections.abc import Collection, Sequence
 
 from bot.models import Thread
 from bot.store.claims import Beat, Claim, Entry, pairs, parse_interrupts
-from bot.store.connection import Connection, NoGroup
+from bot.store.connection import Connection
 from bot.store.corrupt import read_each, read_members
 from bot.store.inbox_part import SeenBeats
 from bot.store.journal import Turn
 from bot.store.keys import GROUP, Keys
 from bot.store.places import recover_places
 from bot.store.recovery import reinstate
+from bot.store.retries import NoGroup
 from bot.store.scripts import Call
 from bot.store.taking import read_entries
 

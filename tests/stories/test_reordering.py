@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from bot.models import Message, Thread
 from bot.store import current_turn
-from bot.store.connection import Connection
+from bot.store.retries import Retries
 from bot.store.usage import Scope, day_of
 from bot.timing import AnswerTiming, EngineTiming
 from tests.fakes.openai import Answer, Prompt, held
@@ -51,13 +51,13 @@ class Moments:
 @pytest.fixture
 def moments(monkeypatch: pytest.MonkeyPatch) -> Moments:
     found = Moments()
-    timed = Connection._timed
+    timed = Retries._timed
 
-    async def watched(self: Connection, call: Callable[[Redis], Awaitable[Any]]) -> Any:
+    async def watched(self: Retries, call: Callable[[Redis], Awaitable[Any]]) -> Any:
         await found.pass_by()
         return await timed(self, call)
 
-    monkeypatch.setattr(Connection, "_timed", watched)
+    monkeypatch.setattr(Retries, "_timed", watched)
     return found
 
 
