@@ -58,11 +58,11 @@ class Drafts:
         return None
 
     async def _find(self, _: bool) -> Draft:
-        found = await self._chat.find(len(self.shown))
+        found = await self._chat.posted.find(len(self.shown))
         if found:
             return Draft(found, streamed=False)
         known = [draft.ts for draft in self.shown]
-        return Draft(await self._chat.find_orphan(known) or "")
+        return Draft(await self._chat.posted.find_orphan(known) or "")
 
     async def begin(self, work: Callable[[], Awaitable[Draft]]) -> Draft:
         """Start another draft. The intent is recorded first, the `ts` as soon as it is known."""

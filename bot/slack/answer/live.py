@@ -15,11 +15,11 @@ from slack_sdk.errors import SlackApiError
 from bot.errors import Retry, Undeliverable
 from bot.models import Step, Update
 from bot.slack.answer.alarm import Alarm
-from bot.slack.answer.chat import TooLarge
 from bot.slack.answer.edited import EditedMessage
 from bot.slack.answer.lazy_event import Stop
 from bot.slack.answer.outlet import Full, GrowingMessage, Outlet
 from bot.slack.answer.pages import Pages
+from bot.slack.answer.refusals import TooLarge
 from bot.slack.answer.steps import status_of
 from bot.slack.answer.stream import LIMIT
 from bot.slack.answer.streamed import StreamedMessage
@@ -224,7 +224,7 @@ class Live:
 
     async def find_whole(self) -> tuple[str, Mapping[str, str]] | None:
         """The text and ending of this turn's answer, if Slack holds all of it."""
-        return await self._chat.find_whole(self._turn.claim.messages[0].ts)
+        return await self._chat.posted.find_whole(self._turn.claim.messages[0].ts)
 
     async def _is_cut(self, part: int) -> bool:
         """Whether posting was stopped before this part. The first part is always posted."""

@@ -16,11 +16,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import Retry, RunFailed, Suspended
 from bot.models import Answer, Message, Thread, Update
 from bot.slack.answer.buttons import answer_buttons
-from bot.slack.answer.chat import METADATA_EVENT, Chat
+from bot.slack.answer.chat import Chat
 from bot.slack.answer.drafts import Drafts
 from bot.slack.answer.lazy_event import Stop
 from bot.slack.answer.live import Live
 from bot.slack.answer.outlet import Outlet
+from bot.slack.answer.posted import METADATA_EVENT
 from bot.slack.answer.previous import PreviousAnswers
 from bot.slack.answer.rate_limits import RateLimits
 from bot.slack.answer.status import Refused, Status

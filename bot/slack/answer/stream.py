@@ -14,8 +14,9 @@ from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry
 from bot.models import Step
-from bot.slack.answer.chat import TRIES, Chat, is_ended
+from bot.slack.answer.chat import TRIES, Chat
 from bot.slack.answer.rate_limits import APPENDS, STOPS, RateLimits
+from bot.slack.answer.refusals import is_ended
 from bot.slack.answer.steps import Cards
 from bot.slack.client import Uncertain, error_code
 from bot.telemetry.log import log

@@ -131,7 +131,7 @@ class StreamedMessage:
             try:
                 await stream.start(text, at_work)
             except Uncertain:
-                self._chat.expect_traces()
+                self._chat.posted.expect_traces()
                 return await self._find_lost()
             except Retry as error:
                 await self._outlet.limits.pause(STARTS, error.after or 1)
@@ -152,7 +152,7 @@ class StreamedMessage:
         self.usable = False
         await asyncio.sleep(self._outlet.timing.settling)
         known = [draft.ts for draft in self._drafts.shown]
-        return Draft(await self._chat.find_orphan(known) or "")
+        return Draft(await self._chat.posted.find_orphan(known) or "")
 
     def _refuse(self, error: SlackApiError | Undeliverable) -> None:
         code = error.reason if isinstance(error, Undeliverable) else error_code(error)
