@@ -16,7 +16,7 @@ from bot.models import Message
 from bot.slack.answer.pages import SMALLEST
 from bot.slack.answer.post_rate import place_of, post_in_turn
 from bot.slack.answer.posted import METADATA_EVENT, Posted
-from bot.slack.answer.refusals import TooLarge, attempts, is_ended, is_too_large
+from bot.slack.answer.refusals import TooLarge, first_accepted, is_ended, is_too_large
 from bot.slack.client import Uncertain, error_code, slack_errors
 from bot.slack.markdown.render import blocks, fallback
 from bot.store.deferred import Rider
@@ -167,7 +167,7 @@ class Chat:
             layouts.insert(0, [*cards, *layouts[0]])
         payloads = [{"blocks": layout} for layout in layouts]
         try:
-            return await attempts(
+            return await first_accepted(
                 partial(call, **message, text=fallback(text)), payloads, is_too_large
             )
         except SlackApiError as error:
@@ -233,7 +233,7 @@ class Chat:
         if last:
             payloads.insert(0, payloads[0] | {"session_status": "active"})
         stop = partial(self._client.chat_stopStream, channel=self.thread.channel_id, ts=ts)
-        await attempts(stop, payloads, lambda error: not is_ended(error))
+        await first_accepted(stop, payloads, lambda error: not is_ended(error))
 
     def _metadata(self, part: int) -> Json:
         return {

@@ -33,10 +33,10 @@ def is_too_large(error: SlackApiError) -> bool:
     return "block" in code or code in TOO_LARGE
 
 
-async def attempts(
+async def first_accepted(
     call: Callable[..., Awaitable[Any]],
     payloads: Sequence[Json],
-    can_do_with_less: Callable[[SlackApiError], bool],
+    may_accept_less: Callable[[SlackApiError], bool],
 ) -> Any:
     """Call with each payload, the richest first, until Slack accepts one; returns its response.
 
@@ -48,7 +48,7 @@ async def attempts(
             with slack_errors():
                 return await call(**payload)
         except SlackApiError as error:
-            if not can_do_with_less(error):
+            if not may_accept_less(error):
                 raise
             log.warning("payload_refused", error=error_code(error), fields=sorted(payload))
     with slack_errors():
