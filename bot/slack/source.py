@@ -128,9 +128,9 @@ class SlackSource:
         for user_id in viewer.authors:
             person = await self._people.find(user_id)
             if person is None or person.is_guest or person.is_bot:
-                raise ValueError(texts.STRANGERS)
+                raise ValueError(texts.MEMBERS_ONLY)
             if not person.belongs_to(viewer.team_id):
-                raise ValueError(texts.STRANGERS)
+                raise ValueError(texts.MEMBERS_ONLY)
 
     async def _check_place(self, viewer: Viewer) -> None:
         """Refuse channels that other organizations read."""

@@ -65,7 +65,7 @@ def configure(level: str, secrets: Collection[str] = (), stream: TextIO | None =
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name, _cut_stranger],
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name, _cut_library_line],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _describe_exception,
@@ -100,7 +100,7 @@ def _hiding(secrets: Collection[str]) -> structlog.typing.Processor:
     return hide
 
 
-def _cut_stranger(
+def _cut_library_line(
     logger: Any, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """Keep only the fixed part of a library's message: the rest may contain data."""

@@ -2,7 +2,7 @@
 
 NOT_A_LINK = "this is not a link to a message in Slack"
 NOT_A_CANVAS = "this is not a link to a canvas in Slack"
-STRANGERS = "guests and people of other organizations cannot use this"
+MEMBERS_ONLY = "guests and people of other organizations cannot use this"
 NOT_VISIBLE = "the person who asks cannot see it, or it does not exist"
 ELSEWHERE = (
     "it is private: its content may be shown only in its own channel, or in a direct message with "

@@ -162,7 +162,7 @@ async def test_guests_are_refused(redis_url: str, tmp_path: Path, timing: Timing
     async with open_source(redis_url, tmp_path, timing, bot_allow_guests=True) as world:
         await world.slack.add_user("gail", is_guest=True).joins("#general")
         world.fake.answer = call(await linked(world, "#random"))
-        assert texts.STRANGERS in await answer(world, "#general", who="gail")
+        assert texts.MEMBERS_ONLY in await answer(world, "#general", who="gail")
 
 
 async def test_nothing_is_read_for_readers_of_other_organizations(world: World) -> None:

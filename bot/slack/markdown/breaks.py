@@ -24,7 +24,7 @@ LONGEST_RUN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Seam:
+class Break:
     """The ending of the message before a cut, and the beginning of the message after it.
 
     `dedent` is the indentation, in columns, that the message after it loses, because its list began
@@ -37,8 +37,8 @@ class Seam:
     quoted: int = 0
 
 
-class Seams:
-    """The seams of one text. Seams of more than `room` characters are left out."""
+class Breaks:
+    """The breaks of one text. Breaks of more than `room` characters are left out."""
 
     def __init__(self, outline: Outline, room: int) -> None:
         self._outline = outline
@@ -48,14 +48,14 @@ class Seams:
         self._columns: dict[int, int] = {}
         self._quoted_columns: dict[int, int] = {}
 
-    def at(self, offset: int) -> Seam:
-        """The seam at any offset."""
+    def at(self, offset: int) -> Break:
+        """What a cut at this offset needs."""
         if offset == 0:
-            return Seam()
-        seam = self._end() if offset == len(self._outline.text) else self._within(offset)
-        return seam if len(seam.opening) + len(seam.closing) <= self._room else Seam()
+            return Break()
+        found = self._end() if offset == len(self._outline.text) else self._within(offset)
+        return found if len(found.opening) + len(found.closing) <= self._room else Break()
 
-    def _within(self, offset: int) -> Seam:
+    def _within(self, offset: int) -> Break:
         number = self._outline.number(offset)
         line = self._outline.lines[number]
         inside = offset > line.start
@@ -75,30 +75,30 @@ class Seams:
         before = bisect_left(found, offset, key=lambda atom: atom.start) - 1
         return found[before] if before >= 0 and offset < found[before].end else None
 
-    def _end(self) -> Seam:
+    def _end(self) -> Break:
         fence = self._outline.open_fence()
         newline = "" if self._outline.text.endswith(("\n", "\r")) else "\n"
-        return Seam(newline + fence.prefix + fence.marker) if fence else Seam()
+        return Break(newline + fence.prefix + fence.marker) if fence else Break()
 
-    def _in_fence(self, fence: Fence, line: Line, inside: bool) -> Seam:
+    def _in_fence(self, fence: Fence, line: Line, inside: bool) -> Break:
         edge = fence.prefix + fence.marker
         info = fence.info if 2 * len(edge) + len(fence.info) < self._room else ""
-        return Seam(
+        return Break(
             closing=("\n" if inside else "") + edge,
             opening=f"{edge}{info}\n" + (fence.prefix if inside else ""),
             dedent=indentation(edge) if line.lists else 0,
             quoted=_quoted(line, fence.prefix),
         )
 
-    def _in_table(self, line: Line) -> Seam:
+    def _in_table(self, line: Line) -> Break:
         header = ""
         for number in (line.first, line.first + 1):
             prefix = self.prefix(number)
             header += continuation(prefix) + self._outline.text_of(number)[len(prefix) :]
         columns = indentation(header) if line.lists else 0
-        return Seam(opening=header, dedent=columns, quoted=_quoted(line, header))
+        return Break(opening=header, dedent=columns, quoted=_quoted(line, header))
 
-    def _in_line(self, number: int, offset: int) -> Seam:
+    def _in_line(self, number: int, offset: int) -> Break:
         line = self._outline.lines[number]
         atom = self.atom(number, offset)
         ticks = ""
@@ -111,19 +111,19 @@ class Seams:
         marks = hashes[0] if hashes and line.kind is Kind.HEADING else ""
         quoted = self._quoted_column(line)
         opening = " " * column + "> " * line.quotes + " " * quoted + marks + ticks
-        return Seam(ticks, opening, dedent=column, quoted=quoted)
+        return Break(ticks, opening, dedent=column, quoted=quoted)
 
-    def _between_lines(self, number: int) -> Seam:
+    def _between_lines(self, number: int) -> Break:
         line = self._outline.lines[number]
         if line.kind is Kind.INDENTED and not _begins_item(line):
-            return Seam(dedent=self._indentation_of_rest(number) - 4 if line.lists else 0)
+            return Break(dedent=self._indentation_of_rest(number) - 4 if line.lists else 0)
         own = indentation(self._outline.text_of(number)) if line.lists else 0
         if line.level is not None:
-            return Seam(dedent=own, quoted=_quoted(line, self._outline.text_of(number)))
+            return Break(dedent=own, quoted=_quoted(line, self._outline.text_of(number)))
         missing = line.quotes - self.prefix(number).count(">")
         quoted = min(_quoted(line, self._outline.text_of(number)), self._quoted_column(line))
         dedent = min(own, self._content_column(line))
-        return Seam(opening="> " * missing, dedent=dedent, quoted=quoted)
+        return Break(opening="> " * missing, dedent=dedent, quoted=quoted)
 
     def _indentation_of_rest(self, number: int) -> int:
         """The least indentation of indented code from this line on: at least 4 more than that of

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bot.models import Citation
 from bot.slack.markdown.blocks import PREFIX, Kind, Outline, outline
-from bot.slack.markdown.breaks import Seams
+from bot.slack.markdown.breaks import Breaks
 from bot.slack.markdown.markers import CITATION, strip_controls
 from bot.slack.markdown.sanitize import destination
 
@@ -30,7 +30,7 @@ def with_sources(text: str, citations: Sequence[Citation]) -> str:
     if not citations:
         return text
     found = outline(text)
-    seams = Seams(found, room=len(text) + 1)
+    breaks = Breaks(found, room=len(text) + 1)
     sources: dict[str, Citation] = {}
     numbers: dict[str, int] = {}
     notes: dict[tuple[int, int], list[str]] = {}
@@ -38,11 +38,11 @@ def with_sources(text: str, citations: Sequence[Citation]) -> str:
         key = _key(citation)
         sources.setdefault(key, citation)
         number = numbers.setdefault(key, len(sources))
-        if place := _place(citation, found, seams):
+        if place := _place(citation, found, breaks):
             note = _note(number, sources[key])
             if note not in notes.setdefault(place, []):
                 notes[place].append(note)
-    closing = seams.at(len(text)).closing if text else ""
+    closing = breaks.at(len(text)).closing if text else ""
     return _annotated(text, notes).rstrip() + closing + _list(sources.values())
 
 
@@ -52,7 +52,7 @@ def _key(citation: Citation) -> str:
     return citation.file_id or citation.filename or citation.title
 
 
-def _place(citation: Citation, found: Outline, seams: Seams) -> tuple[int, int] | None:
+def _place(citation: Citation, found: Outline, breaks: Breaks) -> tuple[int, int] | None:
     """The range of text that the note replaces; empty if the note is inserted."""
     text = found.text
     start = max(0, min(citation.start, len(text)))
@@ -63,7 +63,7 @@ def _place(citation: Citation, found: Outline, seams: Seams) -> tuple[int, int] 
     cited = text[start:end]
     if not cited.startswith("sandbox:") and (cited == mark or _is_note(cited, citation)):
         return start, end
-    return _gap(end, found, seams)
+    return _gap(end, found, breaks)
 
 
 def _is_note(cited: str, citation: Citation) -> bool:
@@ -74,7 +74,7 @@ def _is_note(cited: str, citation: Citation) -> bool:
     return bool(_MARK.fullmatch(cited))
 
 
-def _gap(offset: int, found: Outline, seams: Seams) -> tuple[int, int] | None:
+def _gap(offset: int, found: Outline, breaks: Breaks) -> tuple[int, int] | None:
     """The nearest place for a note from this offset on: not in a link, code span or border."""
     text = found.text
     while offset and text[offset - 1].isspace():
@@ -87,7 +87,7 @@ def _gap(offset: int, found: Outline, seams: Seams) -> tuple[int, int] | None:
     line = found.lines[number]
     if not _can_hold_notes(found, number) or offset <= _content(found, number):
         return None
-    if atom := seams.atom(number, offset):
+    if atom := breaks.atom(number, offset):
         offset = atom.end
     in_table = line.kind in (Kind.HEADER, Kind.ROW)
     if in_table and not text[offset : line.end].strip(" |\r\n"):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.slack.markdown.blocks import Kind, Line, Outline, dedent, outline
-from bot.slack.markdown.breaks import LONGEST_RUN, Seams
+from bot.slack.markdown.breaks import LONGEST_RUN, Breaks
 from bot.slack.markdown.graphemes import grapheme_break, size, within
 
 LIMIT = 11_500
@@ -123,7 +123,7 @@ class Splitter:
         self._limit = limit
         self._max_blocks = max_blocks
         # The largest opening and closing leave a third of a message for its text.
-        self._seams = Seams(outline, room=limit // 3)
+        self._breaks = Breaks(outline, room=limit // 3)
         self._known = (0, 0)  # an offset, and the size of all the text before it
         self._sizes = [0]  # of all the text before each line
         for line in outline.lines:
@@ -136,14 +136,14 @@ class Splitter:
         share of the limit) it ends with the next block, or halfway from there to the limit with the
         next line, even if more would fit.
         """
-        seam = self._seams.at(start)
+        at_start = self._breaks.at(start)
         line = self._outline.lines[self._outline.number(at_least)]
         if not self._text[line.start : at_least].strip():
             at_least = line.start  # indentation alone does not bind a line to the message
-        end = self._end(start, size(seam.opening), max(at_least, start + 1), full)
-        closing = self._seams.at(end).closing
+        end = self._end(start, size(at_start.opening), max(at_least, start + 1), full)
+        closing = self._breaks.at(end).closing
         source = self._text[start:end]
-        return Part(start, source, seam.opening, closing, seam.dedent, seam.quoted)
+        return Part(start, source, at_start.opening, closing, at_start.dedent, at_start.quoted)
 
     def _end(self, start: int, opening: int, at_least: int, full: float) -> int:
         lines = self._outline.lines
@@ -180,7 +180,7 @@ class Splitter:
             return 0
         lines = self._outline.lines
         place = lines[number].start if number < len(lines) else len(self._text)
-        return self._sizes[search.last + 1] - search.base + len(self._seams.at(place).closing)
+        return self._sizes[search.last + 1] - search.base + len(self._breaks.at(place).closing)
 
     def _consider(self, search: _Search, number: int) -> None:
         """Rate a break before this line."""
@@ -231,24 +231,24 @@ class Splitter:
 
     def _room(self, search: _Search, start: int, end: int) -> int:
         """The room from `start` on if the cut needs the largest possible closing."""
-        inside, behind = self._seams.at(min(start + 1, end - 1)), self._seams.at(end)
+        inside, behind = self._breaks.at(min(start + 1, end - 1)), self._breaks.at(end)
         closing = max(LONGEST_RUN, len(inside.closing), len(behind.closing))
         return self._limit - (self._size_before(start) - search.base) - closing
 
     def _fits_alone(self, number: int) -> bool:
         line = self._outline.lines[number]
-        before, after = self._seams.at(line.start), self._seams.at(line.end)
+        before, after = self._breaks.at(line.start), self._breaks.at(line.end)
         own = self._sizes[number + 1] - self._sizes[number]
         return size(before.opening) + own + len(after.closing) <= self._limit
 
     def _word_end(self, number: int, start: int, furthest: int, at_least: int) -> tuple[int, int]:
         """The last offsets between two words: one that breaks no link or code span, and any."""
         line = self._outline.lines[number]
-        begin = max(start, line.start + len(self._seams.prefix(number)))
+        begin = max(start, line.start + len(self._breaks.prefix(number)))
         broken = 0
         ends = list(_WORD_END.finditer(self._text, begin, min(furthest + 1, line.end)))
         for end in reversed(ends):
-            cuts = bool(line.fence or self._seams.atom(number, end.end()))
+            cuts = bool(line.fence or self._breaks.atom(number, end.end()))
             blanks = None if cuts else _BLANKS.match(self._text, end.end(), line.end)
             place = blanks.end() if blanks else end.end()
             shown = end.start() if end[0].isspace() and not cuts else end.end()
