@@ -7,7 +7,7 @@ import pytest
 from bot.errors import Retry
 from bot.models import Thread
 from bot.store import Entry
-from bot.store.claims import Interrupt as Reason
+from bot.store.claims import InterruptReason
 from bot.turn.interrupt import Interrupt
 from bot.worker.active import ActiveThread
 
@@ -18,7 +18,7 @@ async def test_a_check_that_fails_lets_nothing_take_effect_and_is_repeated(
 ) -> None:
     outcomes: list[Exception | None] = [error, None]
 
-    async def permitted(reason: Reason) -> Reason | None:
+    async def permitted(reason: InterruptReason) -> InterruptReason | None:
         if problem := outcomes.pop(0):
             raise problem
         return reason
@@ -33,10 +33,10 @@ async def test_a_check_that_fails_lets_nothing_take_effect_and_is_repeated(
 
 
 @pytest.mark.parametrize("allowed", ["stop", None])
-async def test_an_answer_waits_for_the_check_of_a_stop(allowed: Reason | None) -> None:
+async def test_an_answer_waits_for_the_check_of_a_stop(allowed: InterruptReason | None) -> None:
     answer = asyncio.Event()
 
-    async def permitted(_: Reason) -> Reason | None:
+    async def permitted(_: InterruptReason) -> InterruptReason | None:
         await answer.wait()
         return allowed
 

@@ -24,7 +24,7 @@ from bot.store.claims import (
     Delivery,
     Depth,
     Entry,
-    Interrupt,
+    InterruptReason,
     ThreadState,
     Wait,
 )
@@ -81,7 +81,7 @@ __all__ = [
     "Inbox",
     "Installation",
     "Installations",
-    "Interrupt",
+    "InterruptReason",
     "Leases",
     "LegalHold",
     "Pace",

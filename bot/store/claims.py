@@ -9,7 +9,7 @@ from bot.store.channel_settings import ChannelSettings, newest
 from bot.store.corrupt import read_count, read_each
 from bot.store.workspace_settings import WorkspaceSettings
 
-Interrupt = Literal["stop", "reset", "late"]
+InterruptReason = Literal["stop", "reset", "late"]
 """Why a turn is to end. `late`: it is to begin again, since an older message has arrived."""
 CLOCK_SKEW = 2.0
 """Seconds by which Slack's clock and Redis's may differ."""
@@ -87,7 +87,7 @@ class Claim:
     grants: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Tools that are allowed in the thread, by who allowed them."""
 
-    interrupt: Interrupt | None = None
+    interrupt: InterruptReason | None = None
     """Set where a turn that is resumed was interrupted."""
     restored_at: float = 0.0
     """When an older state of Redis was last noticed, in epoch seconds of the server; 0: never."""
@@ -130,7 +130,7 @@ class Beat:
     reason of an open circuit ("" if it closed recently) and the seconds until its next probe.
     """
 
-    interrupts: Mapping[str, Interrupt]
+    interrupts: Mapping[str, InterruptReason]
     late: bool = False
     data_lost: bool = False
     restored: bool = False
@@ -248,15 +248,15 @@ def parse_conversation(thread: Thread, fields: Mapping[str, str]) -> Conversatio
     )
 
 
-def parse_interrupts(flat: list[str]) -> dict[str, Interrupt]:
+def parse_interrupts(flat: list[str]) -> dict[str, InterruptReason]:
     """Read the hash of interrupts."""
     read = {thread: parse_interrupt(reason) for thread, reason in pairs(flat).items()}
     return {thread: reason for thread, reason in read.items() if reason}
 
 
-def parse_interrupt(reason: str | None) -> Interrupt | None:
+def parse_interrupt(reason: str | None) -> InterruptReason | None:
     """Read one interrupt; None for what another version wrote."""
-    return cast(Interrupt, reason) if reason in get_args(Interrupt) else None
+    return cast(InterruptReason, reason) if reason in get_args(InterruptReason) else None
 
 
 Row = tuple[str, dict[str, str]]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.models import Thread
-from bot.store.claims import Interrupt, parse_interrupt
+from bot.store.claims import InterruptReason, parse_interrupt
 from bot.store.inbox_part import InboxPart
 
 Order = Literal["stop", "reset"]
@@ -49,7 +49,7 @@ class Interrupting(InboxPart):
         )
         return bool(found)
 
-    async def interrupt_of(self, thread: Thread) -> Interrupt | None:
+    async def interrupt_of(self, thread: Thread) -> InterruptReason | None:
         """The pending interrupt of the thread's turn, if any."""
         found = await self._connection.execute("HGET", self._keys.interrupts, thread.key)
         return parse_interrupt(found)

@@ -11,7 +11,7 @@ from bot.errors import BotError
 from bot.models import Conversation, Message, Record, decode, encode
 from bot.store.claims import (
     Claim,
-    Interrupt,
+    InterruptReason,
     pairs,
     parse_conversation,
     parse_interrupt,
@@ -99,7 +99,7 @@ class Turn:
         self._deferred = Deferred()
         self._conversation = claim.conversation
         self._running = 0
-        self.on_interrupt: Callable[[Interrupt], None] = _ignore
+        self.on_interrupt: Callable[[InterruptReason], None] = _ignore
         """Called with the interrupt of the turn that a write of the journal brings along."""
 
     @property
@@ -302,5 +302,5 @@ class Turn:
             self.on_interrupt(reason)
 
 
-def _ignore(_: Interrupt) -> None:
+def _ignore(_: InterruptReason) -> None:
     """For callers that take no interrupts."""

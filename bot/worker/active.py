@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.errors import BotError
 from bot.store import Claim, Entry, Turn
-from bot.store.claims import Interrupt as Reason
+from bot.store.claims import InterruptReason
 from bot.telemetry.log import log
 from bot.turn.interrupt import Interrupt
 from bot.turn.reordering import can_begin_again
@@ -22,7 +22,7 @@ class ActiveThread:
         self.claim: Claim | None = None
         self.turn: Turn | None = None
         self.task: asyncio.Task[None]
-        self.permitted: Callable[[Reason], Awaitable[Reason | None]] | None = None
+        self.permitted: Callable[[InterruptReason], Awaitable[InterruptReason | None]] | None = None
         """Returns the part of a stop or reset that may take effect. Raises BotError if unknown."""
         self._check: asyncio.Task[None] | None = None
 
@@ -36,7 +36,7 @@ class ActiveThread:
         turn.on_interrupt = partial(self.hear, self.interrupt)
         return self.interrupt
 
-    def hear(self, interrupt: Interrupt, reason: Reason) -> None:
+    def hear(self, interrupt: Interrupt, reason: InterruptReason) -> None:
         """Note an interrupt that Redis holds, for the turn that `interrupt` belongs to.
 
         It comes again with each heartbeat, so a check that fails is repeated.
@@ -47,7 +47,7 @@ class ActiveThread:
             self._check = asyncio.create_task(self.check(interrupt, reason))
             interrupt.raised.check = self._check
 
-    async def check(self, interrupt: Interrupt, reason: Reason) -> None:
+    async def check(self, interrupt: Interrupt, reason: InterruptReason) -> None:
         """Let an interrupt take effect if its person has the right."""
         if self.permitted is None:
             return  # the turn has not begun yet

@@ -2,15 +2,15 @@
 
 from bot.models import Thread
 from bot.slack.rights import Rights
-from bot.store.claims import Interrupt
+from bot.store.claims import InterruptReason
 from bot.store.inbox import Inbox
 from bot.store.interrupting import Asker
 from bot.telemetry.log import log
 
 
 async def permitted(
-    inbox: Inbox, rights: Rights, thread: Thread, reason: Interrupt
-) -> Interrupt | None:
+    inbox: Inbox, rights: Rights, thread: Thread, reason: InterruptReason
+) -> InterruptReason | None:
     """The part of an interrupt of the thread's turn that may take effect; None if nothing may.
 
     `web` has checked the right, too. Raises Retry while Slack cannot say who a person is, and
