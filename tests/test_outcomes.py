@@ -8,8 +8,8 @@ from bot.worker.outcomes import (
     ComeBack,
     GiveUp,
     History,
-    Limits,
     Outcome,
+    RetryLimits,
     Settle,
     apology_outcome,
     backoff,
@@ -17,7 +17,7 @@ from bot.worker.outcomes import (
 )
 
 TIMING = WorkerTiming()
-LIMITS = Limits(max_attempts=5, outage_patience=3600)
+LIMITS = RetryLimits(max_attempts=5, outage_patience=3600)
 FIRST, LAST, LATE = History(0, 0.0), History(4, 20.0), History(4, 901.0)
 
 

@@ -11,7 +11,7 @@ from bot.errors import StoreUnavailable
 from bot.models import Thread
 from bot.store.exchange import Exchange, without_errors
 from bot.store.keys import Keys
-from bot.store.limits import Limits
+from bot.store.limits import CallLimits
 from bot.store.retries import Admit, Retries
 from bot.store.scripts import Call, Command, Script, Values, load
 from bot.store.topology import Topology
@@ -48,7 +48,7 @@ class Connection:
         self,
         topology: Topology,
         keys: Keys,
-        limits: Limits,
+        limits: CallLimits,
         timing: StoreTiming,
         confirm: Confirm = "",
         admit: Admit | None = None,

@@ -7,7 +7,7 @@ from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.exceptions import AskError, MovedError, ResponseError
 
-from bot.store.limits import Limits
+from bot.store.limits import CallLimits
 from bot.store.scripts import Command, source_of
 from bot.store.topology import Topology
 
@@ -15,7 +15,7 @@ from bot.store.topology import Topology
 class Exchange:
     """Sends commands, each to the node that holds its key."""
 
-    def __init__(self, topology: Topology, limits: Limits) -> None:
+    def __init__(self, topology: Topology, limits: CallLimits) -> None:
         self._topology = topology
         self._limits = limits
 

@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 from redis.asyncio import Redis
 
 
-class Limits:
+class CallLimits:
     """A limit for each server: a node of a cluster that hangs delays no call to the others.
 
     The pool's own queue is unfair: under load some callers would starve.

@@ -22,7 +22,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from bot.errors import StoreUnavailable, Superseded
-from bot.store.limits import Limits
+from bot.store.limits import CallLimits
 from bot.store.topology import Topology
 from bot.telemetry import metrics
 from bot.timing import StoreTiming
@@ -51,7 +51,7 @@ class Retries:
     """Makes calls of the server that holds our keys, and repeats those that may succeed then."""
 
     def __init__(
-        self, topology: Topology, limits: Limits, timing: StoreTiming, admit: Admit | None
+        self, topology: Topology, limits: CallLimits, timing: StoreTiming, admit: Admit | None
     ) -> None:
         self._topology = topology
         self._limits = limits

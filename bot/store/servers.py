@@ -12,7 +12,7 @@ from bot.settings.addresses import Address, parse_address
 from bot.store.cluster import Cluster, SlotMap
 from bot.store.connection import Confirm, Connection
 from bot.store.keys import Keys
-from bot.store.limits import Limits
+from bot.store.limits import CallLimits
 from bot.store.retries import Admit
 from bot.store.topology import Clients, OneServer, Sentinels, Topology
 from bot.timing import StoreTiming
@@ -39,7 +39,7 @@ class Server:
         self._topologies = Topologies(
             url, tls_verify=tls_verify, connections=connections, timing=timing
         )
-        self._limits = Limits(connections)
+        self._limits = CallLimits(connections)
         self._timing = timing
         self._confirm = confirm
 

@@ -26,8 +26,8 @@ from bot.worker.outcomes import (
     ComeBack,
     GiveUp,
     History,
-    Limits,
     Outcome,
+    RetryLimits,
     Settle,
     Suspend,
     apology_outcome,
@@ -47,7 +47,7 @@ class Attempts:
         self._services = services
         self._inbox = services.store.inbox
         self._circuits = services.store.circuits
-        self._limits = Limits(settings.bot_attempts, settings.bot_outage_patience)
+        self._limits = RetryLimits(settings.bot_attempts, settings.bot_outage_patience)
         self._timing = timing
         self._slow_answer = settings.bot_slow_answer
 

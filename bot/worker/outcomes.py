@@ -72,7 +72,7 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RetryLimits:
     """When a turn is given up."""
 
     max_attempts: int
@@ -80,7 +80,9 @@ class Limits:
     """The longest wait for a dependency that is down, in seconds."""
 
 
-def outcome_of(error: Exception, history: History, limits: Limits, timing: WorkerTiming) -> Outcome:
+def outcome_of(
+    error: Exception, history: History, limits: RetryLimits, timing: WorkerTiming
+) -> Outcome:
     """Map the error of an attempt to what happens next.
 
     A server may ask us to wait for up to `timing.patience`; after that its rate limits count as
@@ -102,7 +104,7 @@ def outcome_of(error: Exception, history: History, limits: Limits, timing: Worke
 
 
 def _wait_for(
-    error: DependencyDown, history: History, limits: Limits, timing: WorkerTiming
+    error: DependencyDown, history: History, limits: RetryLimits, timing: WorkerTiming
 ) -> Outcome:
     """A finished answer waits without a limit: nothing can replace it."""
     if history.waited > limits.outage_patience and not history.answered:
@@ -112,7 +114,7 @@ def _wait_for(
 
 
 def apology_outcome(
-    error: Exception, history: History, limits: Limits, timing: WorkerTiming
+    error: Exception, history: History, limits: RetryLimits, timing: WorkerTiming
 ) -> Outcome:
     """Map the error of posting the apology to what happens next."""
     if isinstance(error, DependencyDown):
