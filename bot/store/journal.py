@@ -161,7 +161,7 @@ class Turn:
                 self._log(step, began)
         return self._value(step)
 
-    async def begin(
+    async def begin_conversation(
         self,
         step: Step[Conversation],
         work: Callable[[], Awaitable[Conversation]],

@@ -36,7 +36,7 @@ async def open_conversation(
             records[:] = history
         return await _begin(turn, services, request, [*history, *given.before])
 
-    return await turn.begin(generation.conversation, begin, records, deferred=True)
+    return await turn.begin_conversation(generation.conversation, begin, records, deferred=True)
 
 
 async def start_over(turn: Turn) -> None:

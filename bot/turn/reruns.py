@@ -89,7 +89,7 @@ class Reruns:
         metrics.retries.labels(metrics.kind(error.reason), "none").inc()
         if error.reason == "rate_limit_exceeded":
             await self._services.throttle.pause(RateLimited(error.reason))
-        await self.runner.story.begin_again(TRYING_AGAIN)
+        await self.runner.story.discard_text(TRYING_AGAIN)
 
     async def _leave_behind(self, run: Run, run_request: RunRequest) -> None:
         """Continue in a new conversation: the server may keep that of a lost run locked."""

@@ -39,10 +39,10 @@ class Story:
         self.cards[card.id] = card
         await self.reply.show(self.whole(Update("in_progress")))
 
-    async def begin_again(self, status: str) -> None:
+    async def discard_text(self, status: str) -> None:
         """Drop the text of the current run: another run takes its place."""
         self.shown = 0
-        await self.reply.begin_again(status)
+        await self.reply.discard_text(status)
 
     def add(self, asked: Asked) -> None:
         """Add a round that ended with calls."""

@@ -52,7 +52,7 @@ async def answered(store: Store, of: Thread, ts: str) -> Claim:
     async def begin() -> Conversation:
         return conversation(f"conv_{of.thread_ts}", of=of)
 
-    await turn.begin(Step("begin", Conversation), begin)
+    await turn.begin_conversation(Step("begin", Conversation), begin)
     await store.spending.account(claim, "U1", Usage(1, 1), 1)
     await store.inbox.settle(claim, records=[Record("user", "x" * 5000, ts, "U1")])
     return claim

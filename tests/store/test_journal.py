@@ -173,13 +173,16 @@ async def test_beginning_a_conversation_makes_it_the_threads(store: Store) -> No
         return conversation()
 
     turn = store.turns.open(await taken(store))
-    assert [await turn.begin(BEGIN, begin), await turn.begin(BEGIN, begin)] == [conversation()] * 2
+    assert [
+        await turn.begin_conversation(BEGIN, begin),
+        await turn.begin_conversation(BEGIN, begin),
+    ] == [conversation()] * 2
     assert await store.conversations.find(thread()) == conversation()
 
     claim = await taken_over(store)
     assert claim.conversation == conversation()
     assert claim.intents == {BEGIN.name}
-    assert await store.turns.open(claim).begin(BEGIN, begin) == conversation()
+    assert await store.turns.open(claim).begin_conversation(BEGIN, begin) == conversation()
     assert count == 1
 
 
@@ -241,7 +244,7 @@ async def test_a_step_is_not_begun_during_a_pause_but_earlier_values_are_recorde
 
 async def test_a_conversation_of_a_lost_claim_becomes_an_orphan(store: Store) -> None:
     turn = store.turns.open(await taken(store))
-    await turn.begin(BEGIN, begun, deferred=True)
+    await turn.begin_conversation(BEGIN, begun, deferred=True)
     assert await store.archive.orphans(10, 4e9) == []
     await taken_over(store)
     with pytest.raises(Superseded):

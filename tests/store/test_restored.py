@@ -116,7 +116,7 @@ async def turn_with_conversation(store: Store) -> Turn:
     async def begin() -> Conversation:
         return conversation()
 
-    await turn.begin(Step("conversation:0", Conversation), begin)
+    await turn.begin_conversation(Step("conversation:0", Conversation), begin)
     return turn
 
 
@@ -145,7 +145,7 @@ async def test_a_newer_conversation_replaces_that_of_the_older_state(store: Stor
     async def begin() -> Conversation:
         return conversation("conv_2")
 
-    await turn.begin(Step("conversation:1", Conversation), begin)
+    await turn.begin_conversation(Step("conversation:1", Conversation), begin)
     await store.redelivery.look()
     await store.redis.delete(store.keys.orphans)
     await store.redis.hset(store.keys.conversation(thread()), "id", "conv_1")

@@ -70,7 +70,7 @@ class Live:
         if not self._alarm.is_at_work and not self._has_failed:
             self._plan()
 
-    async def begin_again(self, status: str) -> None:
+    async def discard_text(self, status: str) -> None:
         """Drop the text so far: another answer takes its place. What is shown of it is edited."""
         async with self._at_work:
             self._update = Update("queued")

@@ -196,9 +196,9 @@ class Reply:
             update = replace(update, steps=with_reasoning(update.steps, update.text))
         self._live.show(update)
 
-    async def begin_again(self, status: str) -> None:
+    async def discard_text(self, status: str) -> None:
         """Drop the text so far: another answer takes its place."""
-        await self._live.begin_again(status)
+        await self._live.discard_text(status)
 
     def _fits(self, text: str) -> bool:
         """Whether the answer so far may be shown."""
