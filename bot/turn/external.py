@@ -29,20 +29,20 @@ def read_external(turn: Turn, request: Request) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What a turn leaves in its conversation for the next ones: see `Conversation`."""
+class ExternalContent:
+    """What a turn adds to its conversation: see `Conversation`."""
 
-    external: bool
+    is_present: bool
     sources: frozenset[str]
 
 
-def left_behind(turn: Turn, request: Request) -> Left:
-    """The external content that the turn leaves behind."""
+def external_content(turn: Turn, request: Request) -> ExternalContent:
+    """The external content that the turn adds to its conversation, for the next ones."""
     sources = sources_of(rounds_of(turn))
     known = request.conversation.sources if request.conversation else frozenset()
     is_full = len(known | sources) > MOST_SOURCES
     external = _heard_others(turn, request) or _was_hosted(turn) or is_full or "" in sources
-    return Left(external, frozenset() if is_full else sources - {""})
+    return ExternalContent(external, frozenset() if is_full else sources - {""})
 
 
 def sources_of(rounds: Iterable[Round]) -> frozenset[str]:

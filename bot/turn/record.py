@@ -7,11 +7,11 @@ from bot.store import steps
 from bot.store.journal import Turn
 from bot.store.steps import EngineInput, Generation
 from bot.turn.batch import Request
-from bot.turn.external import left_behind
+from bot.turn.external import external_content
 from bot.turn.reordering import own_generation
 from bot.turn.rounds_so_far import made_outputs, runs_of
 from bot.turn.services import Services
-from bot.turn.unkept import delete_conversation, leave_conversation
+from bot.turn.unkept import abandon_unkept, delete_unkept
 
 OUTAGES = frozenset(
     {
@@ -46,8 +46,8 @@ async def record(
     outputs = made_outputs(turn)
     text = await in_thread(clean, answer.text)
     said.append(Record("assistant", text, questions[-1].ts, outputs=outputs))
-    left = left_behind(turn, request)
-    await leave_conversation(turn, services)
+    content = external_content(turn, request)
+    await abandon_unkept(turn, services)
     previous = await inbox.settle(
         turn.claim,
         answered=questions,
@@ -55,14 +55,14 @@ async def record(
         usage=answer.usage,
         last_item_id=answer.last_item_id,
         runs=runs_of(turn),
-        external=left.external,
-        sources=left.sources,
+        external=content.is_present,
+        sources=content.sources,
         owed=() if services.engine.appends else owed(turn, request, answer, given.messages),
         charges=services.limits.charges(turn, answer, questions),
         reserved=services.limits.reserved(questions),
         answer_ts=rated_ts,
     )
-    await delete_conversation(turn, services)
+    await delete_unkept(turn, services)
     return previous
 
 

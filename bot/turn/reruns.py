@@ -18,7 +18,7 @@ from bot.telemetry.log import log
 from bot.texts.status import TRYING_AGAIN
 from bot.turn.run import Result, Runner
 from bot.turn.services import Services
-from bot.turn.stopping import finish_stopped
+from bot.turn.stopping import leave_run
 
 TRANSIENT = frozenset(
     {
@@ -48,7 +48,7 @@ class Reruns:
             failed = self._failed
             own = [each for each in failed if each.attempt == self.generation.number]
             if own and own[-1].run and own[-1].reason in LOST:
-                await self._leave_behind(own[-1].run, run_request)
+                await leave_run(self._turn, self._services, own[-1].run, run_request)
                 raise ConversationGone(own[-1].run.conversation_id)
             generation = self.generation
             step = generation.run_of(number) if number else generation.repeated_run(len(own))
@@ -63,7 +63,7 @@ class Reruns:
                 run = self._turn.recall(step)
                 if number or not self._may_repeat(error, len(failed)):
                     if run and error.reason in LOST:
-                        await self._leave_behind(run, run_request)
+                        await leave_run(self._turn, self._services, run, run_request)
                     raise
                 await self._note(error, run)
 
@@ -90,14 +90,6 @@ class Reruns:
         if error.reason == "rate_limit_exceeded":
             await self._services.throttle.pause(RateLimited(error.reason))
         await self.runner.story.discard_text(TRYING_AGAIN)
-
-    async def _leave_behind(self, run: Run, run_request: RunRequest) -> None:
-        """Continue in a new conversation: the server may keep that of a lost run locked."""
-        await self._services.store.conversations.abandon(self._turn.claim)
-        work = finish_stopped(
-            self._turn, self._services, run, run_request.conversation, tuple(run_request.messages)
-        )
-        self._services.background.start(work)
 
     async def _pause(self, last: FailedRun) -> None:
         """Wait until the next run is due, or until the turn is interrupted."""

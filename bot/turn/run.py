@@ -14,7 +14,7 @@ from bot.telemetry.log import log
 from bot.turn.interrupt import Interrupt
 from bot.turn.limits import used
 from bot.turn.services import Services
-from bot.turn.stopping import cancelled_by, finish_stopped
+from bot.turn.stopping import cancelled_by, leave_run
 from bot.turn.story import Story
 
 Result = tuple[Run | None, Update]
@@ -110,16 +110,10 @@ class Runner:
                     await self.story.show(update)
         if not limit.expired():
             return update
-        await self._leave(run, run_request)
+        thread = self.turn.claim.thread.key
+        log.warning("run_left_behind", run=run.id, thread=thread, turn=self.turn.id)
+        await leave_run(self.turn, services, run, run_request)
         return replace(update, status="cancelled", usage=Usage())  # charged when it ends
-
-    async def _leave(self, run: Run, run_request: RunRequest) -> None:
-        turn, services = self.turn, self.services
-        log.warning("run_left_behind", run=run.id, thread=turn.claim.thread.key, turn=turn.id)
-        await services.store.conversations.abandon(turn.claim)
-        messages = tuple(run_request.messages)
-        work = finish_stopped(turn, services, run, run_request.conversation, messages)
-        services.background.start(work)
 
 
 def was_down(turn: Turn, run: Run) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
-from bot.engines import Engine
+from bot.engines import Engine, RunRequest
 from bot.engines.polling import error_backoff
 from bot.errors import BotError, Retry, RunFailed
 from bot.models import Conversation, Message, Run, Usage
@@ -64,7 +64,17 @@ async def cancel(engine: Engine, run: Run) -> None:
             return
 
 
-async def finish_stopped(
+async def leave_run(turn: Turn, services: Services, run: Run, run_request: RunRequest) -> None:
+    """Go on without a run; a background task cancels and charges it.
+
+    The thread continues in a new conversation: the server may keep that of the run locked.
+    """
+    await services.store.conversations.abandon(turn.claim)
+    messages = tuple(run_request.messages)
+    services.background.start(_finish(turn, services, run, run_request.conversation, messages))
+
+
+async def _finish(
     turn: Turn,
     services: Services,
     run: Run,

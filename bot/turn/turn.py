@@ -43,7 +43,7 @@ from bot.turn.retraction import retract
 from bot.turn.rounds_so_far import unknown_calls
 from bot.turn.services import Services
 from bot.turn.suspension import close_cards
-from bot.turn.unkept import leave_conversation
+from bot.turn.unkept import abandon_unkept
 
 
 async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Answer:
@@ -196,7 +196,7 @@ async def forget(turn: Turn, services: Services, conversation: Conversation | No
 async def give_up(turn: Turn, services: Services, reason: str) -> None:
     """Apologize for the messages that will not be answered; `reason` is a key of the texts."""
     await close_cards(turn, services)
-    await leave_conversation(turn, services)
+    await abandon_unkept(turn, services)
     text = apology(RunFailed("failed", reason))
     last = turn.claim.messages[-1]
     if last.kind == "retract":

@@ -9,15 +9,17 @@ from bot.turn.rounds_so_far import rounds_of
 from bot.turn.services import Services
 
 
-async def leave_conversation(turn: Turn, services: Services) -> None:
-    """Make the conversation an orphan, before the turn is settled. The sweep deletes it, unless
-    `delete_conversation` did."""
+async def abandon_unkept(turn: Turn, services: Services) -> None:
+    """Make a conversation with such results an orphan, before the turn is settled.
+
+    The sweep deletes it, unless `delete_unkept` already did.
+    """
     if holds_unkept(turn):
         await services.store.conversations.abandon(turn.claim)
 
 
-async def delete_conversation(turn: Turn, services: Services) -> None:
-    """Delete the conversation and its runs, after the turn was settled."""
+async def delete_unkept(turn: Turn, services: Services) -> None:
+    """Delete a conversation with such results, and its runs, after the turn was settled."""
     if holds_unkept(turn) and turn.conversation is not None:
         await delete_now(services.store, services.engine, turn.conversation)
 
