@@ -85,6 +85,29 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
     return answer
 
 
+async def end_without_answer(
+    turn: Turn,
+    services: Services,
+    requests: tuple[Message, ...],
+    conversation: Conversation | None,
+) -> Answer:
+    """Settle a turn of deletions only, or of stops when nothing is running any more."""
+    owed = conversation.owed if conversation else None
+    await services.store.inbox.settle(turn.claim, answered=(), owed=owed)
+    return Answer("", outcome="stop" if requests else "retracted")
+
+
+async def turn_away(
+    turn: Turn, services: Services, requests: tuple[Message, ...], admission: Admission
+) -> Answer:
+    """Explain why there is no answer, unless that was explained before."""
+    if admission.note:
+        async with services.replies.open(turn, requests[-1]) as reply:
+            await reply.finish(Answer(admission.note, outcome="refused"))
+    await services.store.inbox.settle(turn.claim, answered=())
+    return Answer(admission.note, outcome="refused", reason=admission.reason)
+
+
 async def settle_found(
     turn: Turn, services: Services, request: Request, reply: Reply
 ) -> Answer | None:
@@ -122,29 +145,6 @@ def conversation_named_by(turn: Turn, ending: Mapping[str, str]) -> Conversation
     return Conversation(id_, engine, thread, first.user_id, turn.claim.taken_at)
 
 
-async def end_without_answer(
-    turn: Turn,
-    services: Services,
-    requests: tuple[Message, ...],
-    conversation: Conversation | None,
-) -> Answer:
-    """Settle a turn of deletions only, or of stops when nothing is running any more."""
-    owed = conversation.owed if conversation else None
-    await services.store.inbox.settle(turn.claim, answered=(), owed=owed)
-    return Answer("", outcome="stop" if requests else "retracted")
-
-
-async def turn_away(
-    turn: Turn, services: Services, requests: tuple[Message, ...], admission: Admission
-) -> Answer:
-    """Explain why there is no answer, unless that was explained before."""
-    if admission.note:
-        async with services.replies.open(turn, requests[-1]) as reply:
-            await reply.finish(Answer(admission.note, outcome="refused"))
-    await services.store.inbox.settle(turn.claim, answered=())
-    return Answer(admission.note, outcome="refused", reason=admission.reason)
-
-
 async def answer_to(
     turn: Turn, services: Services, request: Request, reply: Reply, interrupt: Interrupt
 ) -> Answer:
@@ -158,14 +158,6 @@ async def answer_to(
     if questions.last.kind == "again" and request.conversation is None:
         return Answer(NOTHING_TO_ANSWER, outcome="nothing")
     return await ask(turn, services, questions, reply, interrupt)
-
-
-def notes_below(turn: Turn, admission: Admission) -> str:
-    """The notes below the answer."""
-    fresh = fresh_start(turn.recall(steps.ARCHIVED))
-    unknown = outcome_unknown(unknown_calls(turn))
-    parts = [fresh, admission.note, unread_note(turn), unattached(missing(turn)), unknown]
-    return "\n\n".join(filter(None, parts))
 
 
 async def reset(turn: Turn, services: Services, request: Request) -> Answer:
@@ -191,6 +183,14 @@ async def forget(turn: Turn, services: Services, conversation: Conversation | No
     # Context messages are forgotten as well.
     await store.routing.catch_up(turn, turn.claim.messages[-1].ts)
     return Answer(FRESH_START, outcome="reset")
+
+
+def notes_below(turn: Turn, admission: Admission) -> str:
+    """The notes below the answer."""
+    fresh = fresh_start(turn.recall(steps.ARCHIVED))
+    unknown = outcome_unknown(unknown_calls(turn))
+    parts = [fresh, admission.note, unread_note(turn), unattached(missing(turn)), unknown]
+    return "\n\n".join(filter(None, parts))
 
 
 async def give_up(turn: Turn, services: Services, reason: str) -> None:
