@@ -100,7 +100,7 @@ class Turn:
         self._conversation = claim.conversation
         self._running = 0
         self.on_interrupt: Callable[[InterruptReason], None] = _ignore
-        """Called with the interrupt of the turn that a write of the journal brings along."""
+        """Called when the reply to a write of the journal says that the turn is to end."""
 
     @property
     def conversation(self) -> Conversation | None:
@@ -227,7 +227,7 @@ class Turn:
             replies = await self._connection.run_each(deferred.calls(self.claim))
             self._deferred = self._deferred.without(deferred)
             if deferred.values:
-                self._tell(replies[-1])
+                self._report(replies[-1])
 
     async def save(self) -> None:
         """Make the deferred write of a conversation now."""
@@ -286,7 +286,7 @@ class Turn:
         replies = await self._connection.run_each(calls)
         self._deferred = self._deferred.without(deferred)
         value, again, interrupt, paused = replies[len(deferred.saving)]
-        self._tell(interrupt)
+        self._report(interrupt)
         if paused:
             self._begun.discard(step.name)
             raise Paused(unless[paused - 1])
@@ -297,7 +297,7 @@ class Turn:
         self._steps[step.name] = value
         return None
 
-    def _tell(self, interrupt: str | None) -> None:
+    def _report(self, interrupt: str | None) -> None:
         if reason := parse_interrupt(interrupt):
             self.on_interrupt(reason)
 

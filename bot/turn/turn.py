@@ -49,8 +49,9 @@ from bot.turn.unkept import abandon_unkept
 async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Answer:
     """Answer the messages of a claim, continuing where an earlier worker stopped.
 
-    Returns the answer once Slack holds all of it. Raises Retry, Undeliverable, or Superseded if
-    another worker has taken the thread.
+    Returns the answer once Slack holds all of it. Raises OutOfOrder if the turn is to begin again
+    with an older message, Suspended while people have to decide on a call, Superseded if another
+    worker has taken the thread, and Retry, Undeliverable and StoreUnavailable.
     """
     batch = sort_claim(turn.claim)
     if batch.jobs:
@@ -154,10 +155,10 @@ async def answer_to(
         return await reset(turn, services, request)
     if kind == "stop":
         return Answer(stopped(""), outcome="cancelled", reason="stop")
-    questions = replace(request, messages=request.questions)
-    if questions.last.kind == "again" and request.conversation is None:
+    asked = replace(request, messages=request.questions)
+    if asked.last.kind == "again" and request.conversation is None:
         return Answer(NOTHING_TO_ANSWER, outcome="nothing")
-    return await ask(turn, services, questions, reply, interrupt)
+    return await ask(turn, services, asked, reply, interrupt)
 
 
 async def reset(turn: Turn, services: Services, request: Request) -> Answer:

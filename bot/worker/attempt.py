@@ -126,7 +126,7 @@ class Attempts:
                 thread.begin(await begin_again(turns, engine, turn, error))
 
     def _log_answer(self, turn: Turn, answer: Answer, spent: Timeline) -> None:
-        times = explain(turn.claim, turn.recall(WAITS), spent, time.time())
+        times = latency_of(turn.claim, turn.recall(WAITS), spent, time.time())
         log.info("turn_answered", **_facts(turn), **answer_fields(answer), **times)
         if answer.outcome != "job":
             _record_answer(turn, answer)
@@ -272,7 +272,7 @@ def answer_fields(answer: Answer) -> dict[str, Any]:
     }
 
 
-def explain(claim: Claim, waits: Waits | None, spent: Timeline, now: float) -> dict[str, Any]:
+def latency_of(claim: Claim, waits: Waits | None, spent: Timeline, now: float) -> dict[str, Any]:
     """The breakdown of an answer's latency, in seconds.
 
     `total`, since the person wrote, is the sum of `waited` (until the first worker took it),

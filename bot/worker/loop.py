@@ -185,8 +185,8 @@ class Worker:
 
     def _debounce(self, entry: Entry) -> float:
         """Seconds to wait for messages that were sent together and arrive a little later."""
-        gather = 0.0 if entry.begun or entry.root else self._settings.bot_gather_seconds
-        return min(gather, max(0.0, entry.since + gather - time.time()))
+        debounce = 0.0 if entry.begun or entry.root else self._settings.bot_gather_seconds
+        return min(debounce, max(0.0, entry.since + debounce - time.time()))
 
     async def _finish_turns(self) -> None:
         """Let all turns end, unless we leave."""
