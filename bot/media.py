@@ -38,7 +38,8 @@ js json jsonl jsx kt less log lua md ml mjs patch php pl properties proto ps1 py
 scss sh sql svelte svg swift tex tf toml ts tsv tsx txt vue xml yaml yml zig
 """
 UNDECLARED = frozenset({"", "application/octet-stream", "binary/octet-stream", "message/rfc822"})
-"""Types that say nothing: a small file of one may be text, for example a `Dockerfile`."""
+"""Types that say nothing about the content: a small file of such a type may be text, for example a
+`Dockerfile`."""
 CODE = frozenset(f".{ending}" for ending in _CODE.split())
 
 

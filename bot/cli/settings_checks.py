@@ -17,7 +17,7 @@ from bot.settings.prices import find_price, load_prices
 
 FIX_SETTING = "see .env.example, or docs/reference/settings.md"
 NEARLY = 0.9
-"""How alike two names are of which one is probably a typo of the other."""
+"""How similar two names must be for one to count as a typo of the other."""
 
 
 def look_at_settings(env_file: Path | None) -> Finding:
@@ -116,9 +116,10 @@ def look_at_prices(settings: Settings) -> Finding:
 
 
 def find_unknown(environment: Mapping[str, str], env_file: Path | None) -> list[str]:
-    """Variables that the bot does not read, with the likely intended one.
+    """Variables that the bot does not read, each with the one that was probably meant.
 
-    Those with our prefix, and in the file also those that are nearly the name of another setting.
+    These are variables with our prefix and, in the file, also those with a name similar to that of
+    a setting.
     """
     known = [name.upper() for name in Settings.model_fields]
     in_file = dotenv_values(env_file) if env_file and env_file.exists() else {}

@@ -194,8 +194,8 @@ class Draft:
         return [item for item in self.items if is_message(item)]
 
     def _place(self, index: int, *, message: bool) -> int:
-        """The index, or the next free one where an item of another kind has it: some servers give
-        all items the same."""
+        """The index, or the next free one if an item of another kind has it: some servers give all
+        items the same index."""
         while index in self._items and is_message(self._items[index].item) != message:
             index += 1
         return index
@@ -309,8 +309,8 @@ def _failure(response: Item, status: str) -> tuple[str, str]:
 
 
 def update_of(items: Iterable[Item], otherwise: RunFailed, *, takes_calls: bool = False) -> Update:
-    """The last update of a run of which only the items are known; `otherwise` if there is no
-    text."""
+    """The last update of a run whose items are all that is known. Raises `otherwise` if they
+    contain no text and no calls."""
     items = list(items)
     written, citations = read(items)
     calls = calls_of(items) if takes_calls else ()

@@ -37,7 +37,7 @@ class ChatCalls:
 
     @property
     def is_whole(self) -> bool:
-        """Whether no call lacks a part of its arguments."""
+        """Whether the arguments of all calls are complete."""
         return all(call.is_whole for call in self._calls if call.arguments)
 
     def take(self, delta: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ _INCOMPLETE = {
 _FAILED = frozenset(
     {"error", "abort", "aborted", "failed", "network_error", "insufficient_system_resource"}
 )
-"""Reasons of an end that is none of the model's."""
+"""Finish reasons that servers use for failures; the model did not end the answer."""
 
 
 class ChatDialect:
@@ -140,7 +140,7 @@ class _Reader:
 
     @property
     def has_finished(self) -> bool:
-        """Whether the reason of the end is known; only the usage may follow."""
+        """Whether the finish reason is known; only the usage may follow."""
         return bool(self._finish)
 
     def take(self, chunk: Json) -> None:

@@ -144,7 +144,7 @@ class EngineChecks:
         return finding
 
     async def _with_protocol(self, finding: Finding, error: BotError) -> Finding:
-        """The finding, with a way out where only conversations are refused."""
+        """The finding. If only conversations are refused, it names the setting without them."""
         is_refused = isinstance(error, RunFailed) and error.reason in ("permission", "bad_request")
         is_broken = isinstance(error, Retry) and error.reason.startswith("status 5")
         if self._settings.bot_protocol != "auto" or not (is_refused or is_broken):

@@ -126,7 +126,7 @@ class GatedClient(DefaultAioHttpClient):
         return response, body
 
     async def open(self, request: httpx2.Request) -> httpx2.Response:
-        """Like `read`; the body is still to be read, and the response to be closed."""
+        """Like `read`, without reading the body; the caller closes the response."""
         async with self._gated(request, streamed=True) as outcome:
             return await self._sent(request, outcome)
 

@@ -14,15 +14,15 @@ from bot.engines.transport import TooLarge
 HEAD_BYTES = 64 * 1024
 """The status line and all headers of a response."""
 UNREAD_BYTES = 256 * 1024
-"""The part of a streamed body that is held for its reader; the rest waits at the server."""
+"""Bytes of a streamed body that are buffered for its reader; then the server has to wait."""
 GATHERED = 0.05
-"""Seconds for which the pieces of a streamed body are gathered: a model sends a hundred tokens a
-second, each on its own, and to wake a task for each costs more than to read it."""
+"""Seconds for which the pieces of a streamed body are collected. A model sends a hundred tokens a
+second, each as one piece, and waking a task for each costs more than reading it."""
 URGENT = re.compile(
     rb"\.(?:completed|failed|incomplete|cancelled|requires_action)|error"
     rb'|finish_reason": ?"|\[DONE\]'
 )
-"""Words of events that may end a run: its reader is woken at once."""
+"""Words in events that may end a run: these wake the reader at once."""
 
 
 class Dropped(Exception):
@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
         return response
 
     async def open(self, request: bytes, silence: float | None) -> Response:
-        """Like `send`; the body is still to be read."""
+        """Like `send`, without reading the body."""
         self._begin(request, silence, None, streamed=True)
         await self._wait()
         return self._response
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         return data
 
     def close(self) -> None:
-        """Close at once: nothing that is still to come matters."""
+        """Close at once, without waiting for the rest of the response."""
         self._is_kept = False
         self._end()
         if self._link is not None:
@@ -133,7 +133,7 @@ class Connection(asyncio.Protocol):
         self._check()
 
     def _check(self) -> None:
-        """Raise what went wrong, unless something that came before is still to be read."""
+        """Raise the error of the connection, unless data that arrived before it is still unread."""
         if self._failure is not None and not (self._streamed and self._chunks):
             self.close()
             raise self._failure

@@ -26,7 +26,7 @@ _UNSUPPORTED = re.compile(
     r"|(?:not support|unknown|invalid) (?:path|url|route|endpoint|the conversations)",
     re.IGNORECASE,
 )
-"""What a server without conversations may say with status 400."""
+"""Texts with which servers without conversations answer 400."""
 
 
 async def create(api: Api, thread: Thread, user_id: str, history: Sequence[Record]) -> str:

@@ -103,8 +103,9 @@ def _without_servers(request: RunRequest) -> RunRequest:
 
 
 def must_be_answer(created: Json, key: str, model: str) -> None:
-    """Raises the error of a response with status 200: some proxies answer so to failures, LM Studio
-    to unknown paths. `key` is where the answer is, `model` the one that was asked for."""
+    """Raise the error that a response with status 200 contains: some proxies report failures this
+    way, LM Studio reports unknown paths. `key` is the field with the answer, `model` the requested
+    model."""
     error = stated_error(created)
     if created.get(key) or (error is None and (created.get("id") or key in created)):
         return

@@ -74,7 +74,7 @@ class DirectClient:
             return response, body_of(response)
 
     def _cookie_header(self) -> bytes:
-        """The header with the server's cookies, if there are some. It is kept for a few seconds."""
+        """The header with the server's cookies, if there are any; cached for a few seconds."""
         if not self._http.cookies:
             return b""
         now = time.monotonic()
@@ -99,7 +99,7 @@ class DirectClient:
     async def stream(
         self, path: str, given: Mapping[str, Any], timeout: httpx2.Timeout
     ) -> EventStream:
-        """Like `post`; the response is still to be read."""
+        """Like `post`, without reading the response."""
         request = self._request("POST", path, timeout, given)
         response = await self._sent(request, self._http.open)
         if response.status_code in REDIRECTS:
@@ -178,7 +178,7 @@ def _dump(given: Mapping[str, Any]) -> bytes:
     text = json.dumps(given, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     try:
         return text.encode()
-    except UnicodeEncodeError:  # half a character, for example in the result of a tool
+    except UnicodeEncodeError:  # a lone surrogate, for example in the result of a tool
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 

@@ -262,7 +262,7 @@ class EchoEngine:
         await self._do(write)
 
     def _said(self, answer: str, seconds: float) -> str:
-        """The words of the answer after so many seconds."""
+        """The words of the answer that are shown after this number of seconds."""
         seconds -= self._first
         if seconds < 0:
             return ""

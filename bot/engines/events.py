@@ -26,7 +26,7 @@ class EventReader:
         self._name = ""
         self._data: list[str] = []
         self._later_name = ""
-        """A name behind complete data: it belongs to them, or to the event that follows."""
+        """A name that follows complete data. It belongs to that data, or to the next event."""
         self._is_bare = False
 
     def feed(self, text: str) -> Iterator[tuple[str, str]]:
@@ -57,7 +57,7 @@ class EventReader:
 
     @property
     def _is_complete(self) -> bool:
-        """Whether the data may be a JSON object to which no line is missing."""
+        """Whether the data may be a complete JSON object."""
         return bool(self._data) and self._data[-1].endswith("}")
 
     def _end(self, *, is_blank: bool) -> tuple[str, str]:

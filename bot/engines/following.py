@@ -60,7 +60,7 @@ class Following:
         cancelled. RunFailed("run_lost") means that the server has probably lost it.
         """
         streamed = self._stream(live)
-        del live  # its polls may go on for long after the stream
+        del live  # its polls may continue for long after the stream
         try:
             async with aclosing(streamed):
                 async for update in streamed:

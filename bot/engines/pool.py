@@ -44,7 +44,8 @@ class Pools:
 class Pool:
     """Connections to one server, kept for `kept` seconds after each request.
 
-    Raises the errors of httpx2. Times are in seconds: to `connect`, of `silence`, for the `whole`.
+    Raises the errors of httpx2. Timeouts in seconds: to `connect`, of `silence`, and for the
+    `whole` request.
     """
 
     def __init__(self, url: httpx2.URL, context: ssl.SSLContext, kept: float) -> None:
@@ -79,9 +80,7 @@ class Pool:
     async def open(
         self, request: bytes, *, connect: float | None, silence: float | None
     ) -> tuple[Connection, Response]:
-        """Send a request once. The body is to be read from the connection, which is to be
-        released.
-        """
+        """Send a request once. The caller reads the body from the connection and releases it."""
         connection = self._take() or await self._connect(connect)
         try:
             return connection, await connection.open(request, silence)

@@ -148,7 +148,8 @@ def response_body(request: RunRequest, settings: Settings) -> Json:
 
 
 def cache_key(conversation: Conversation, *, has_tools: bool) -> str:
-    """What the server routes requests by, so that it finds the beginning of a prompt in its cache.
+    """The key by which the server routes requests, so that it finds the beginning of a prompt in
+    its cache.
 
     Without tools that is the conversation. Tools are a long beginning that all threads of a channel
     have in common, with the channel's instructions: a new thread finds it cached.

@@ -64,7 +64,7 @@ class _Loader:
 
 
 def names_in(source: str) -> dict[str, tuple[str, str]]:
-    """Where a package has its names from: the relative module, and the name there."""
+    """The origin of each name of a package: the relative module, and the name there."""
     return {
         alias.asname or alias.name: ("." * node.level + node.module, alias.name)
         for node in ast.parse(source).body

@@ -51,11 +51,11 @@ class LiveStream:
 
     @property
     def can_be_displaced(self) -> bool:
-        """Whether a task reads it that can poll instead."""
+        """Whether the task that reads it could poll instead."""
         return self._reader is not None and not (self._stopped or self.is_vital)
 
     def displace(self) -> None:
-        """End it for another run."""
+        """End it, so that another run can have its place."""
         self.is_displaced = True
         self._closed(self)
         self.stop()

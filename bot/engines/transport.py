@@ -162,7 +162,7 @@ def count_tokens(data: bytes) -> int:
 
 
 def inflater_for(encoding: str, beginning: bytes) -> Any:
-    """What decompresses a body that begins with these bytes: some servers leave out the header of
+    """A decompressor for a body that begins with these bytes: some servers leave out the header of
     `deflate`."""
     is_headless = WINDOWS[encoding] == _ZLIB and beginning[:1] and beginning[0] & 15 != _METHOD
     return zlib.decompressobj(-_ZLIB if is_headless else WINDOWS[encoding])

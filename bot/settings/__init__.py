@@ -493,7 +493,7 @@ _WORDS = {
     "float_parsing": "is not a number",
     "bool_parsing": "is neither true nor false",
 }
-"""What to say for types of pydantic's errors, where its own words are for programmers."""
+"""Our texts for types of pydantic's errors whose own texts are for programmers."""
 
 
 def _config_errors(error: ValidationError) -> list[ConfigError]:

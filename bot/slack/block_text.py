@@ -17,7 +17,7 @@ DEEPEST = 12
 Payload = Mapping[str, Any]
 
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-"""Control characters, and halves of characters, which cannot be sent."""
+"""Control characters, and lone surrogates, which cannot be sent."""
 _READABLE = frozenset(
     {
         *("text", "title", "subtitle", "description", "body", "label", "hint", "caption"),

@@ -186,7 +186,7 @@ class SlackChecks:
         return ok("Socket Mode can be opened")
 
     def _no_answer(self, error: BotError) -> Finding:
-        """Slack refused nothing: it asks to wait, fails itself, or is not reached."""
+        """Slack has not refused: it asks to wait, fails itself, or cannot be reached."""
         code = str(error).removeprefix("slack_")
         if isinstance(error, RateLimited):
             return warning("Slack asks to wait: rate_limited", "try again in a minute")

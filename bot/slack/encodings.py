@@ -23,10 +23,10 @@ _BINARY = (
     *(b"PK\x03\x04", b"\x89PNG", b"%PDF-", b"\xff\xd8\xff", b"\x1f\x8b", b"7z\xbc\xaf"),
     *(b"\x7fELF", b"\xfd7zXZ", b"\xd0\xcf\x11\xe0"),
 )
-"""How files of other kinds begin, whatever their name says."""
+"""The first bytes of files of other kinds, whatever their names are."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _BINARY_SHARE = 0.05
-"""The share of control characters from which data are no text."""
+"""The share of control characters above which data is not text."""
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 _LOW = re.compile(rb"[\x01-\x1f]")
 _LOW_SHARE = 0.25
@@ -36,7 +36,7 @@ _UNWRITTEN = frozenset({"Cc", "Cn", "Cs"})
 _LAYOUT = "\t\n\x0c\r\x1b\ufeff"
 _HIGH = re.compile(rb"[\x80-\xff]")
 _LONE = re.compile(rb"(?<![\x80-\xff])(?:[\x80-\xff]|[\xdf-\xff]{2})(?![\x80-\xff])")
-"""One high byte, or two that may be small letters, as in `Größe`."""
+"""One high byte, or two that may be lowercase letters, as in `Größe`."""
 _WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞßŠŒŽŸàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿšœž")
 _SIGNS = frozenset("€‚„…‘’“”•–—™«»°§©®·´¡¿£\xa0²³½")
 _LEVEL_ONE = {"gb18030": (0xB0, 0xD7), "big5": (0xA4, 0xC6), "cp932": (0x88, 0x97)}
@@ -47,7 +47,7 @@ CERTAIN = 0.9
 
 
 def is_text(data: bytes) -> bool:
-    """Whether data are text in some encoding. An archive may be named `notes.txt`."""
+    """Whether data is text in some encoding. An archive may be named `notes.txt`."""
     if data.startswith(_BINARY):
         return False
     if any(data.startswith(mark) for mark, _ in _MARKS) or _wide(data[:SAMPLE]):
@@ -93,7 +93,7 @@ def _guess(data: bytes) -> tuple[str, bool]:
 def _wide(data: bytes) -> str:
     """UTF-16 or UTF-32 without a byte order mark; "" for others, which contain few zero bytes.
 
-    In the wrong order of bytes a text is foreign letters, but its spaces and digits are none.
+    In the wrong byte order letters may look like foreign letters, but spaces and digits do not.
     """
     if b"\0" not in data or _is_utf_8_with_zeros(data):
         return ""
@@ -128,7 +128,7 @@ def _beginning(data: bytes, encoding: str) -> str | None:
 
 
 def _is_damaged_utf_8(data: bytes) -> bool:
-    """Whether most of the characters beyond ASCII are UTF-8, but not all."""
+    """Whether most, but not all, of the non-ASCII characters are UTF-8."""
     text = data.decode(errors="replace")
     damaged = text.count("\ufffd")
     foreign = sum(not c.isascii() for c in text) - damaged

@@ -14,7 +14,7 @@ from bot.slack.form_fields import LONGEST_TEXT, Field, Payload
 from bot.texts import forms as texts
 
 LARGEST_NUMBER = 10**15
-"""Bounds and defaults beyond it are not shown, but checked."""
+"""Bounds and defaults beyond this are checked, but not shown."""
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 
 
@@ -132,7 +132,7 @@ def fits(each: Field, default: Any) -> bool:
 
 
 def epoch(value: Any) -> int | None:
-    """An ISO date with a time zone in epoch seconds, as far as Slack takes it."""
+    """An ISO date with a time zone as epoch seconds, if Slack accepts it."""
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):

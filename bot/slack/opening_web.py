@@ -1,4 +1,4 @@
-"""What only the web part needs for workspaces that install the bot themselves."""
+"""Opens what only the web part needs if workspaces install the bot themselves."""
 
 from aiohttp import web
 

@@ -52,7 +52,7 @@ class Receiving:
         return count > FEW
 
     async def wait(self, most: float) -> None:
-        """Wait until few requests are left to answer, at most so many seconds."""
+        """Wait until few requests are left to answer, or for this number of seconds."""
         if self._is_burst:
             self._calm.clear()
             with suppress(TimeoutError):

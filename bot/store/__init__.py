@@ -204,8 +204,8 @@ def make_store(
     number: int = 0,
     shards: int = 1,
 ) -> Store:
-    """The store of some keys. `pulse` is for a worker's heartbeat and its blocking read; so many
-    `shards` are on the same server."""
+    """The store of some keys. `pulse` is for a worker's heartbeat and its blocking read. `shards`
+    is the number of shards on this server."""
     conversations = Conversations(connection, keys)
     sealed = Sealed(connection, keys, keyring)
     seen, redelivery = SeenBeats(), Redelivery(connection, keys, shards)

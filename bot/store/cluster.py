@@ -19,9 +19,9 @@ Ranges = list[tuple[int, int, Host]]
 
 
 class SlotMap:
-    """Who owns which slots, as the nodes say.
+    """The owners of the slots, according to the nodes.
 
-    The shards of a process share it: after a failover all of them ask at the same time.
+    The shards of a process share one map: after a failover all of them ask at the same time.
     """
 
     def __init__(self, hosts: tuple[Host, ...], patience: float) -> None:
@@ -53,7 +53,7 @@ class SlotMap:
     async def _ask_all(
         self, client: Callable[[Host], Awaitable["Redis"]]
     ) -> list[Ranges] | RedisConnectionError:
-        """What a majority answers, or the reason why none does."""
+        """The answer of a majority, or the reason why there is none."""
         asks = [self._ask(host, client) for host in self._known[:ASKED]]
         try:
             answers = await majority(asks, self._patience, "no node of the cluster answers")
@@ -77,7 +77,7 @@ class SlotMap:
         return ranges, nodes
 
     async def close(self) -> None:
-        """End a look that is under way."""
+        """Cancel a look-up that is under way."""
         if self._look is not None:
             self._look.cancel()
             await asyncio.wait([self._look])

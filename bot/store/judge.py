@@ -76,7 +76,7 @@ def judge_eviction(info: Info) -> Finding:
 
 
 def judge_room(memory: Memory | None, bytes_per_turn: int) -> Finding:
-    """How many more turns fit, each of which leaves so many bytes."""
+    """How many more turns fit if each leaves this number of bytes."""
     if memory is None:
         return skipped("this server does not report its memory")
     used, each = f"{memory.used / 1e6:,.1f}", f"{bytes_per_turn / 1000:.1f} KB each"

@@ -137,7 +137,7 @@ class Copy(Note):
 
 
 def _signs(keys: Keys) -> tuple[str, ...]:
-    """Keys of which one exists in each shard that was used."""
+    """Keys, at least one of which exists in each shard that was used."""
     return keys.pulse, keys.ready, keys.idle, keys.installed
 
 

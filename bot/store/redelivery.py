@@ -19,7 +19,7 @@ from bot.store.keys import Keys
 from bot.telemetry.log import log
 
 LEAST = 100
-"""The least that a shard remembers; otherwise the shards of a server share the room."""
+"""The minimum number of messages that a shard remembers; the shards of a server share the rest."""
 SELDOM = 10
 """How much less often Redis is asked while there is nothing to redeliver."""
 

@@ -116,7 +116,7 @@ class Script:
 OF_A_THREAD = frozenset(
     {"thread", "inbox", "turn", "conversation", "record", "speakers", "adopted", "overheard"}
 )
-"""Families of keys of which a thread has one."""
+"""Families in which a thread has one key."""
 
 
 @cache

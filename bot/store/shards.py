@@ -46,7 +46,7 @@ class ShardGroup:
         return tuple(spread.values())
 
     async def error(self) -> StoreUnavailable | None:
-        """What is wrong with this server: all its shards have failed, or one has another layout."""
+        """The problem of this server: all its shards have failed, or one has another layout."""
         asked = self.stores if self.address.kind == "cluster" else self.stores[:1]
         found = await asyncio.gather(*(_error_of(store.ping()) for store in asked))
         errors = [error for error in found if error is not None]

@@ -253,7 +253,7 @@ class Generation:
         return Step(f"run:{self.number}{suffix}", Run)
 
     def repeated_run(self, failed: int) -> Step[Run]:
-        """The first run, after so many that failed."""
+        """The first run, or the one that repeats it after this number of failures."""
         return Step(f"run:{self.number}:again{failed}", Run) if failed else self.run
 
     def asked(self, round_number: int) -> Step[Asked]:

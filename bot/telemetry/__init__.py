@@ -2,5 +2,5 @@
 
 from bot.imports import absent
 
-with absent("rich"):  # sixty modules, for tracebacks that we do not print
+with absent("rich"):  # sixty modules that format tracebacks, which we do not print
     import structlog  # noqa: F401

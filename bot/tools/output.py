@@ -90,7 +90,7 @@ def render_content(blocks: Iterable[Any], structured: Any, most: int) -> str:
 
 
 def _as_json(value: Any, most: int) -> str:
-    """JSON of any data, or a beginning of it that is longer than `most`."""
+    """Data as JSON; if it is too long, a beginning of more than `most` characters."""
     parts, length = [], 0
     for part in json.JSONEncoder(ensure_ascii=False, default=str).iterencode(value):
         parts.append(part)

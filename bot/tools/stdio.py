@@ -35,7 +35,8 @@ class LineTooLong(ValueError):
 
 @asynccontextmanager
 async def open_process(config: ServerConfig) -> AsyncIterator[Streams]:
-    """Start a server and connect to it. Of our variables it gets only `PATH`, `HOME` and the like.
+    """Start a server and connect to it. Of our environment it gets only `PATH`, `HOME` and a few
+    more.
 
     Raises OSError if it cannot be started.
     """
@@ -83,8 +84,8 @@ async def _read(process: Process, received: MemoryObjectSendStream[Incoming]) ->
 
 
 async def _chunks(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """What there is to read. Other tasks proceed in between: `read` itself does not wait for data
-    that has arrived."""
+    """The next data. Yields to other tasks first: `read` itself returns data that has arrived
+    without waiting."""
     while chunk := await stream.read(CHUNK):
         yield chunk
         await asyncio.sleep(0)
@@ -142,7 +143,7 @@ def _send_signal(process: Process, number: signal.Signals) -> None:
 
 
 async def _has_ended(process: Process) -> bool:
-    """Whether it, and each child that has its output, ends in time."""
+    """Whether it ends in time, with each child that shares its output."""
     with suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), GRACE)
     return process.returncode is not None

@@ -146,7 +146,7 @@ def _no_number(text: str) -> float:
 
 
 def _depth(value: Any) -> int:
-    """How deep lists and objects are nested, up to one more than `DEEPEST`."""
+    """The depth of nested lists and objects; counting stops at one more than `DEEPEST`."""
     level, depth = [value], 0
     while level and depth <= DEEPEST:
         lists = [each.values() if isinstance(each, dict) else each for each in level]

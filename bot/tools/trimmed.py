@@ -23,7 +23,7 @@ MOST_BLOCKS = 1_000
 MOST_LISTED = 500
 """Maximum tools on one page of a list."""
 IGNORED = ("notifications/message", "notifications/progress", "notifications/resources/")
-"""Notifications that are of no use here, by how they begin."""
+"""The prefixes of notifications that are not used."""
 
 
 @asynccontextmanager

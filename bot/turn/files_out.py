@@ -139,7 +139,7 @@ def missing(turn: Turn) -> list[str]:
 
 
 async def fit(turn: Turn, files: Files, text: str, messages: int) -> tuple[str, tuple[str, ...]]:
-    """The part of an answer that fits into so many messages, and the file with all of it.
+    """The part of an answer that fits into this number of messages, and the file with all of it.
 
     Returns the text itself and no file if it fits, or if the file could not be uploaded.
     """
@@ -155,7 +155,7 @@ async def fit(turn: Turn, files: Files, text: str, messages: int) -> tuple[str, 
 
 
 def first_messages(text: str, messages: int) -> str:
-    """The beginning of a text that fits into so many messages, cut at a message boundary.
+    """The beginning of a text that fits into this number of messages, cut at a message boundary.
 
     Reasoning does not count. It stays before its answer, since citations are offsets into all of
     the text.

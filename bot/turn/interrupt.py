@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Interrupt:
-    """A request to end the running turn: `reason` is `stop` or `reset`.
+    """A request to end the running turn: `reason` is `stop` or `reset`, and "" without one.
 
     `late` asks it to begin again, because an older message has arrived; it is ignored unless the
     turn `can_begin_again`. Both set `cancelled`; only the first sets `raised`.

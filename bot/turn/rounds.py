@@ -22,7 +22,8 @@ from bot.turn.story import Story
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The last run of a turn, None if it was interrupted before one; `files` with their runs."""
+    """The last run of a turn (None if the turn was interrupted before it), and all files with their
+    runs."""
 
     run: Run | None
     update: Update

@@ -127,7 +127,7 @@ def _as_output(hosted: HostedCall) -> FunctionOutput:
 
 
 def _settled(output: FunctionOutput) -> FunctionOutput:
-    """An approved call of which nothing more is known may have been made."""
+    """The output; an approved call without a known result may have been made."""
     return replace(output, text=UNKNOWN) if output.approved else output
 
 

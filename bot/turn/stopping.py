@@ -20,7 +20,7 @@ CANCEL_SECONDS = 60.0
 async def cancelled_by(
     interrupt: Interrupt, engine: Engine, run: Run, grace: float
 ) -> AsyncIterator[asyncio.Timeout]:
-    """While inside, an interrupt cancels the run on the server.
+    """Inside the block, an interrupt cancels the run on the server.
 
     The block then has `grace` seconds until the run ends; after that it is left. No `TimeoutError`
     is raised: check whether the yielded timeout is `expired`.

@@ -62,7 +62,7 @@ class Throttle:
 
     @property
     def pauses(self) -> tuple[str, ...]:
-        """The keys of the pauses of runs, while one of which `wait` has to be called."""
+        """The keys of the pauses of runs. While one of them exists, `wait` has to be called."""
         return (self._store.pace.pause_key(self._quota), self._store.pace.pause_key(self._runs))
 
     async def wait(self, turn: Turn, interrupted: LazyEvent) -> None:

@@ -25,7 +25,7 @@ LONGEST_RUN = 8
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """The ending of the message before a cut, and the beginning of the message after it.
+    """What a cut adds: the ending of the message before it, and the beginning of the one after it.
 
     `dedent` is the indentation, in columns, that the message after it loses, because its list began
     before the cut; `quoted` that behind quote marks.
@@ -38,7 +38,7 @@ class Break:
 
 
 class Breaks:
-    """The breaks of one text. Breaks of more than `room` characters are left out."""
+    """The breaks of one text. A break that would add more than `room` characters adds nothing."""
 
     def __init__(self, outline: Outline, room: int) -> None:
         self._outline = outline

@@ -10,7 +10,7 @@ class BlockCount:
         self._start = -1
         self._reached = 0
         self._opener = ""
-        """The lines that reopen the table or the code that the rest goes on with."""
+        """The lines that reopen the table or code block in which the rest begins."""
         self._count = 0
         self._within: Line | None = None
         """The line that the rest begins with, where it does not begin at the top level."""
@@ -42,7 +42,7 @@ class BlockCount:
 
 
 def _settled(found: Outline) -> int:
-    """Up to where lines are complete: a "1" may yet become the next item of a list."""
+    """The end of the complete lines: a "1" may still become the next item of a list."""
     if found.text.endswith(("\n", "\r")):
         return len(found.text)
     return found.lines[-1].start - 1 if found.lines else 0

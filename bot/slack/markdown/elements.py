@@ -89,9 +89,8 @@ def flatten(text: str, *, whole: bool = True) -> str:
 class GrowingText:
     """The beginning of a text, rewritten as by `flatten`.
 
-    `settled` is up to where no element is open. `kept` are the parts that are as they were: where
-    each begins here and in the source, and its length. `elements` are the elements whose tags are
-    left out, in the source.
+    Before `settled` no element is open. `kept` lists the unchanged parts: the start of each here
+    and in the source, and its length. `elements` are those in the source whose tags are left out.
     """
 
     text: str
@@ -100,7 +99,7 @@ class GrowingText:
     elements: tuple[tuple[int, int], ...] = ()
 
     def source(self, offset: int) -> int:
-        """Where an offset is in the source; -1 within a part that was rewritten."""
+        """The offset in the source; -1 within a part that was rewritten."""
         for begin, source, length in reversed(self.kept):
             if begin <= offset:
                 return source + offset - begin if offset <= begin + length else -1
@@ -115,7 +114,7 @@ class GrowingText:
 
 
 def _place(kept: Sequence[tuple[int, int, int]], source: int) -> int:
-    """Where an offset of the source is in the rewritten text."""
+    """The offset in the rewritten text, from one in the source."""
     return max((begin + min(length, source - at) for begin, at, length in kept if at <= source))
 
 
@@ -187,14 +186,14 @@ class _Reader:
         return min(ends)
 
     def settled(self) -> int:
-        """Up to where a later tag cannot close anything."""
+        """The offset before which a later tag cannot close anything."""
         length, starts = len(self._text), [self.held()]
         opened = (tag for tags in self._open.values() for tag in tags)
         starts += [tag.start for tag in opened if length - tag.start <= _LONGEST[tag.name]]
         return min(starts)
 
     def rewritten(self, end: int) -> Iterator[tuple[str, int | None]]:
-        """The parts of the text up to `end`, each with its offset if it is as it was."""
+        """The parts of the text up to `end`, each with its offset if it is unchanged."""
         reached = 0
         for edit in sorted(self.edits, key=lambda edit: (edit.start, -edit.end)):
             if reached <= edit.start and edit.end <= end:

@@ -60,7 +60,7 @@ _CONTROLS = re.compile(
     "|[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff]"
 )
 _OPEN_SEQUENCE = re.compile("[\x1b\x9b](?:\\[?[0-?]*[ -/]*|\\][^\x07\x1b]{0,4096}\x1b?)\\Z")
-"""A terminal sequence that may go on."""
+"""A terminal sequence that may be incomplete."""
 _LONGEST_SEQUENCE = 4_200
 _SEPARATORS = re.compile("[\x0b\x0c\x85\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -86,7 +86,7 @@ def strip_controls_so_far(text: str) -> str:
 
 
 def _paired(text: str) -> str:
-    """Halves of characters joined, where a server has cut one in two, and lone halves replaced."""
+    """The text with surrogates joined where a server has cut a pair, and lone ones replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

@@ -180,7 +180,7 @@ class _Reader:
 
     def _close(self, token: re.Match[str]) -> int:
         """A single closing tag: everything before it is reasoning, unless a sentence is about the
-        tag. Behind reasoning with both tags, which may contain others, it is what lies between."""
+        tag. After reasoning with both tags, which may contain others, it is the text in between."""
         text, start, end = self._text, token.start(), token.end()
         in_sentence = text[start - 1 : start] in (" ", "\t") and text[end : end + 1] in (" ", "\t")
         if in_sentence or end >= self._last:

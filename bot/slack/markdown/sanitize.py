@@ -34,8 +34,9 @@ OPENING = re.compile(
     | (?!(?:{_SCHEMES}):) [^()<>/?#\s]{{0,200}} [:&\\] )""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""The beginning of what others may take for the target of a link although we do not: with its <
-escaped, over two lines, or with a scheme that is not allowed and HTML or parentheses behind it."""
+"""The beginning of text that other parsers may take for the target of a link, but ours does not:
+with its < escaped, over two lines, or with a scheme that is not allowed and HTML or parentheses
+behind it."""
 _ALLOWED = re.compile(rf"(?:{_SCHEMES}):[^\s]", re.IGNORECASE)
 """The allowed schemes of links. Other schemes and relative addresses are shown as text."""
 _QUOTED = {ord(character): quote(character) for character in "\\`[]$<>*"}

@@ -162,8 +162,8 @@ def _rests_of_lines(tokens: list[Piece], end: int) -> Iterator[tuple[int, int]]:
 
 
 def _pointed(text: str, tokens: list[Piece]) -> Iterator[tuple[int, int]]:
-    """The ranges from the end of each label to the character behind it that decides about that
-    end."""
+    """The ranges from the end of each label to the next character, which decides whether it ends
+    there."""
     for token in tokens:
         if token.kind is Inline.CLOSE and (found := OPENING.match(text, token.end)):
             yield token.start, found.end() - 1

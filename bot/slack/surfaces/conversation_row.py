@@ -55,7 +55,7 @@ def permalink(url: str, conversation: Conversation) -> str:
 
 
 def _title(records: Sequence[Record]) -> str:
-    if not records:  # its first turn goes on, or waits for an approval
+    if not records:  # its first turn is under way, or waits for an approval
         return texts.NOT_ANSWERED
     from bot.slack.markdown.plain import plain  # large, and not needed for messages
 
