@@ -19,7 +19,7 @@ SETTLING_SECONDS = 2.0
 IDLE_SECONDS = 4.0
 MODEL_SECONDS = 1.0
 AGED, AGED_SECONDS = 2_000, 60.0
-"""How many runs are left alone until all of them are so old."""
+"""The number of runs, and the seconds for which they are left alone before the measurement."""
 CPU = "CPU of the worker, % of a core"
 MEMORY = "private MB of the worker"
 
@@ -56,7 +56,7 @@ async def measure_in_flight(checkout: Path, found: Figures) -> None:
 
 
 async def _wait_for_runs(site: Site, size: int) -> None:
-    """Wait until the server works on so many runs."""
+    """Wait until the server works on this number of runs."""
 
     async def all_run() -> bool:
         return await site.fake.working() >= size
@@ -77,7 +77,7 @@ async def _measure_waiting(site: Site, found: Figures, size: int) -> None:
 
 
 async def _idle_cpu(site: Site) -> float:
-    """The CPU of the worker in a few seconds in which nothing is asked, as a share of a core."""
+    """The CPU that the worker uses while nothing is asked, as a share of a core."""
     worker = site.bots[1]
     cpu, began = worker.cpu, time.monotonic()
     await asyncio.sleep(IDLE_SECONDS)

@@ -70,8 +70,8 @@ def percentile(values: list[float], percent: int) -> float:
 
 
 async def talk(site: Site, people: int, threads: int) -> Load:
-    """Let `people` talk at once; each begins so many threads one after the other, and asks twice
-    in each."""
+    """Let `people` talk at once; each begins this number of threads in sequence, and asks twice in
+    each."""
     slack, load = site.slack, Load()
     channels = iter(_channels(site, people))
     own = [[next(channels) for _ in range(CHANNELS_OF_A_PERSON)] for _ in range(people)]

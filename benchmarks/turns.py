@@ -99,7 +99,7 @@ async def open_bench(engine: str, *, streaming: bool) -> AsyncIterator[Bench]:
 
 
 async def answered(slack: LocalSlack, channel: str, root: str, count: int) -> bool:
-    """Whether a thread has so many answers."""
+    """Whether a thread has this number of answers."""
     return len(slack.replies(channel, root)) >= count
 
 

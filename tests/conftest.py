@@ -94,7 +94,7 @@ def whole_sentinels() -> Iterator[SentinelGroup]:
 
 @pytest.fixture
 def sentinels(whole_sentinels: SentinelGroup) -> SentinelGroup:
-    """A primary, replicas and Sentinels, whole at first, of which a test may kill some."""
+    """A primary, replicas and Sentinels; all run at first, and a test may kill some."""
     whole_sentinels.heal()
     return whole_sentinels
 

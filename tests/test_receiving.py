@@ -40,7 +40,7 @@ async def state(store: Store) -> str:
 
 
 def burst(receiving: Receiving, count: int = FEW + 1, id: str = "T1") -> ExitStack:
-    """So many requests of a workspace that are not answered yet."""
+    """This number of requests of a workspace that are not answered yet."""
     requests = ExitStack()
     for _ in range(count):
         requests.enter_context(receiving.request(id))

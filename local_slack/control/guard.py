@@ -68,7 +68,8 @@ class Guard:
 
 
 def _is_link_to_page(request: web.Request) -> bool:
-    """Whether a link, as on the page of another workspace, leads to the page: it holds no data."""
+    """Whether the request opens the page itself, for example from another workspace: it holds no
+    data."""
     return request.path == "/" and request.headers.get("Sec-Fetch-Dest") == "document"
 
 

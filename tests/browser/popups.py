@@ -32,7 +32,7 @@ async def _thread(page: Page, text: str) -> Locator:
 
 
 async def _show_sidebar(page: Page) -> None:
-    """On a narrow screen it is behind a button, which it covers once it is shown."""
+    """On a narrow screen a button opens it, and it covers that button."""
     button = page.get_by_role("button", name="Show channels and people")
     sidebar = page.locator(".sidebar")
     if await button.is_visible() and not await sidebar.evaluate(IS_ON_SCREEN):

@@ -174,7 +174,7 @@ class Shown:
         self._is_new = False
 
     async def reset(self) -> None:
-        """As it is for a person who has not done anything else."""
+        """The page as a person sees it who has done nothing else."""
         if not self._is_new:
             await self._page.goto(self._url)
         self._is_new = False

@@ -1,5 +1,5 @@
-"""Mutated payloads of every kind at both ways in: the processes live, their memory is flat, and
-people are answered."""
+"""Mutated payloads of every kind over HTTP and Socket Mode: the processes survive, their memory is
+flat, and people are answered."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The bot's processes, which tests start, kill, freeze and stop."""
+"""The bot's processes; tests start, kill, freeze and stop them."""
 
 import asyncio
 import json

@@ -117,7 +117,7 @@ async def open_approvals(tmp_path: Path) -> AsyncIterator[Approvals]:
 
 
 async def forget_dead_workers(deployment: Deployment) -> None:
-    """End the leases of killed workers now, for which other tests wait."""
+    """End the leases of killed workers now; other tests wait for their end."""
     store = deployment.store
     known = await store.redis.zrange(store.keys.workers, 0, -1)
     await store.redis.zadd(store.keys.workers, {str(name): 1.0 for name in known})

@@ -63,7 +63,7 @@ async def has_settled(gatekeeper: Gatekeeper, channel: str) -> bool:
 async def kill_at(
     points: list[Point], deployment: Deployment, gatekeeper: Gatekeeper, victim: BotProcess
 ) -> set[Point]:
-    """Kill the worker with a turn held at each of the points; returns those where one was."""
+    """Kill the worker while turns are held at the points; returns the points where one was held."""
     # Holding the reply to a claim blocks all later ones, so it comes last.
     points = sorted(points, key=lambda point: point.step == "XREADGROUP")
     gatekeeper.points = dict(zip(deployment.new_channels(len(points)), points, strict=True))

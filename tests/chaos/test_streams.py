@@ -45,7 +45,7 @@ def write(chance: random.Random, size: int) -> str:
 
 
 async def busiest(deployment: Deployment) -> tuple[BotProcess, int]:
-    """The worker with the most answers, and how many; once no dead worker has any."""
+    """The worker with the most answers, and their number, once no dead worker has any."""
     held: Counter[BotProcess] = Counter()
 
     async def are_all_alive() -> bool:

@@ -19,7 +19,7 @@ class FakeService:
     body: Any = None
     delay: float = 0
     pieces: int = 1
-    """The body arrives in so many."""
+    """The number of pieces in which the body arrives."""
     asked: list[list[str]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""Our own connections, against servers that write each byte themselves."""
+"""Our own connections, against servers that control each byte of a response."""
 
 import asyncio
 import gzip

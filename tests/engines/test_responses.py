@@ -538,7 +538,7 @@ async def test_a_creation_whose_response_was_lost_is_adopted(
 
 
 async def race(fake: FakeOpenAI, engine: Engine) -> tuple[Conversation, Run]:
-    """The run of an attempt whose first run, whose id was lost, ends just before its own begins."""
+    """The second run of a request; the first, whose id was lost, ends just before it begins."""
     conversation = await begin(engine)
     message = said("hello")
     fake.fault("drop_after", "POST", "/responses")

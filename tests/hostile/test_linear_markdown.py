@@ -195,7 +195,7 @@ FEW_STEPS = 100
 MOST_SECONDS = 24
 """Times as much CPU time: far from 8, since the machine may be busy."""
 NEGLIGIBLE = 0.01
-"""Below so many seconds a measurement is noise."""
+"""Measurements of fewer seconds are noise."""
 TRIES = 10
 
 

@@ -99,7 +99,7 @@ ACTIONS: dict[str, tuple[Decide, set[str]]] = {
     "`/conversations`, search, *Reset all*, *Export*, charts": (Table.refusal, EVERYONE),
     "`/tools`": (Table.refusal, EVERYONE),
 }
-"""The decision about an action, and who may do it of those that may use the bot there."""
+"""The decision about an action, and which of the people who may use the bot there may do it."""
 _RESET, _DECIDE, _OWN = (list(ACTIONS)[at] for at in (2, 3, 4))
 IMPOSSIBLE = {
     (_RESET, "direct message"),  # it has one person, and no creator

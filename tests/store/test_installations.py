@@ -56,7 +56,7 @@ async def test_a_callback_that_is_overtaken_by_a_removal_stores_no_token(
 async def test_a_token_that_another_version_stored_is_refreshed(
     installations: Installations,
 ) -> None:
-    """Its encoding may have other fields, or another order."""
+    """The encoding of the row may have other fields, or another order."""
     fields = dict(sorted(json.loads(encode(FIRST)).items())) | {"added_later": 1}
     await installations._sealed.save("installation", "T1", json.dumps(fields))
     found = await installations.find("T1")

@@ -13,7 +13,7 @@ SLOW = 0.1
 
 
 def turns(*numbers: int) -> object:
-    """Waits of so many intervals; the bucket may have refilled a little in between."""
+    """Waits of these numbers of intervals; the bucket may have refilled a little in between."""
     return pytest.approx([number / SLOW for number in numbers], abs=0.4 / SLOW)
 
 

@@ -102,7 +102,7 @@ async def test_a_secret_is_replaced_while_the_keys_are_rotated(
     rotations: list[object] = []
 
     def is_first(text: str) -> bool:
-        """Rotates the keys after the row was read."""
+        """Rotates the keys right after a row was read."""
         if not rotations:
             with redis_server.client() as client:
                 again = secrets._keyring.seal(text, "installation", "T1")

@@ -66,7 +66,7 @@ class Searched(Located):
 
 @pytest.mark.parametrize("found", [True, False])
 async def test_callers_that_wait_for_a_look_share_its_outcome(found: bool) -> None:
-    """They fail one after another on a server that is down, and would look again each."""
+    """They fail one after another on a server that is down; each would look again."""
     topology = Searched(found=found)
 
     async def call() -> None:

@@ -167,7 +167,7 @@ async def _forged(delivery: Any, change: Any, slack: Any) -> Any:
 
 
 def _moved(payload: dict[str, Any], start: str, end: str) -> None:
-    """Let everything that we wrote into a view name another workspace."""
+    """Make every value that we wrote into a view name another workspace."""
     view = payload["view"]
     view["private_metadata"] = view["private_metadata"].replace(f"{start}:", f"{end}:")
 

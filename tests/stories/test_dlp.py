@@ -1,4 +1,4 @@
-"""Protected data does not reach the AI server, on any way."""
+"""Protected data does not reach the AI server by any route."""
 
 import json
 from pathlib import Path

@@ -18,7 +18,7 @@ async def vanish(world: World, channel: str, root: str) -> str:
 
 
 async def test_an_evicted_record_is_read_from_slack_for_a_rebuild(world: World) -> None:
-    """Except what was said before a reset; lines of later turns are our own."""
+    """All but what was said before a reset; our record has the lines of later turns."""
     root = await world.ask("#general", "@bot before the reset")
     await world.ask("#general", "@bot reset", thread_ts=root)
     for text in ("one", "two"):

@@ -210,7 +210,7 @@ async def test_one_refused_image_does_not_cost_the_other_files(
 
 
 def lose_conversations(world: World) -> None:
-    """Lose what a restart of the worker, or of the server, loses."""
+    """Drop the state that a restart of the worker, or of the server, drops."""
     network_engine(world).replay._memories.clear()
     world.fake.conversations.clear()
 

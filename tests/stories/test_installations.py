@@ -241,7 +241,7 @@ async def test_data_of_a_removed_workspace_is_deleted_and_that_of_others_stays(
 
 
 async def _age_installations(deployment: Deployment) -> None:
-    """Let them be some time old, as Slack's times are in whole seconds."""
+    """Backdate the installations, because Slack's times are in whole seconds."""
     store = deployment.bot.store
     for id in await store.installations.list():
         found = await store.installations.find(id)

@@ -62,7 +62,7 @@ def moments(monkeypatch: pytest.MonkeyPatch) -> Moments:
 
 
 async def route(world: World, thread: Thread, text: str, ts: str) -> None:
-    """Deliver a reply of Alice's, as `web` does."""
+    """Deliver a reply by Alice, as `web` does."""
     alice = world.slack.user("alice").id
     await world.bot.store.routing.route(Message(thread, ts, alice, text), "", "always")
 

@@ -282,7 +282,7 @@ async def test_an_answer_whose_question_is_deleted_while_it_grows_is_finished_an
 
 @pytest.mark.parametrize("strays", [False, True])
 async def test_a_deleted_question_is_not_answered(world: World, strays: bool) -> None:
-    """Slack refuses it, or shows it in the channel, from which it is deleted."""
+    """Slack refuses the answer, or shows it in the channel; there it is deleted."""
     world.slack.workspace.strays = strays
     await delete_while_answering(world, "never to be seen")
     said = [words(message) for message in world.slack.messages("#general")]

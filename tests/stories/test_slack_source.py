@@ -172,7 +172,7 @@ async def test_nothing_is_read_for_readers_of_other_organizations(world: World) 
 
 
 async def test_all_authors_of_a_turn_must_see_it(world: World) -> None:
-    """Otherwise a person could have it read by one who may see it."""
+    """Otherwise a person could get it through another person who may see it."""
     link = await linked(world, private(world, "alice"))
     world.fake.answer = [
         held("Hello."),

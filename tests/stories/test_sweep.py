@@ -17,7 +17,7 @@ MANY = 3 * DELETES_AT_ONCE
 
 
 async def idle_ones(world: World, count: int = MANY) -> set[str]:
-    """Make so many long-idle conversations; returns their ids on the AI server."""
+    """Make this number of long-idle conversations; returns their ids on the AI server."""
     alice = world.slack.user("alice")
     spots = [world.slack.add_channel(f"c{number}", ["alice"]).id for number in range(count)]
     roots = [await alice.says(spot, "@bot hello") for spot in spots]

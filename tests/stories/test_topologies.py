@@ -50,7 +50,7 @@ async def test_a_dialogue(group: Group, tmp_path: Path) -> None:
 
 
 async def test_a_killed_primary_loses_and_doubles_nothing(group: Group, tmp_path: Path) -> None:
-    """Messages are acknowledged once a replica has them, and arrive all the time. On the cluster
+    """Messages arrive all the time, and are acknowledged once a replica has them. On the cluster
     there are several shards; the workspace is in the first one."""
     given = {
         "bot_redis_confirm": "replica",
@@ -107,7 +107,7 @@ class Talk:
 async def open_busy_world(
     group: Group, directory: Path, **given: Any
 ) -> AsyncIterator[tuple[World, Talk]]:
-    """A world in which each thread has an answer, and people go on talking."""
+    """A world in which each thread has an answer, and people keep talking."""
     async with open_world(
         group.url,
         directory,

@@ -1,4 +1,4 @@
-"""Lost threads, unreadable threads, and a server that lost its data."""
+"""Threads that are lost or unreadable, and a server that lost its data."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -270,7 +270,7 @@ async def test_an_organization_that_removes_the_bot_leaves_the_others(
 
 
 async def _open_form(deployment: Deployment, who: str = "alice") -> Person:
-    """A person, who becomes an admin, with the form of the workspace open."""
+    """A person who becomes an admin and has the form of the workspace open."""
     person = deployment.slack("T1").user(who)
     deployment.slack("T1").workspace.users[person.id].is_admin = True
     await _open_home(deployment, person)

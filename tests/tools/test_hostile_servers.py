@@ -264,7 +264,7 @@ def test_no_tool_takes_the_name_of_another_one() -> None:
 
 
 def test_a_question_that_is_too_long_is_not_kept() -> None:
-    """It would be in the journal until a person answers."""
+    """The journal would hold it until a person answers."""
     for state, outcome in (("x" * 100_000, "input_required"), ("x" * 300_000, "not_run")):
         result = input_required(InputRequiredResult(request_state=state))
         assert (result.outcome, bool(result.request)) == (outcome, outcome == "input_required")

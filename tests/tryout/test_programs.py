@@ -1,4 +1,4 @@
-"""What the page of `bot try` gets to know about an answer."""
+"""What the page of `bot try` is shown about an answer."""
 
 import re
 from typing import Any
