@@ -86,7 +86,7 @@ async def open_workspace(
         time_factor: Scales the waits before Slack's retries (1 s, 1 min, 5 min).
         ack_seconds: How long Slack waits for an acknowledgement.
         rate_limits: Enforce the tiers and one post per second and channel.
-        state: A `snapshot()` to go on from; users and channels come from it.
+        state: A `snapshot()` to continue from; users and channels come from it.
         enterprise_id: The Enterprise organization of the workspace.
         first_id: The number in the first id of a new workspace.
     """

@@ -286,7 +286,7 @@ end
 
 -- The one way into an inbox: the message waits, its thread is ready, and `marks` say that it was seen, with
 -- a `value`. `place` holds the keys of the thread, its name and whether it is busy, `user` is the author. If
--- the message belongs to the turn under way, its worker gets to know.
+-- the message belongs to the turn under way, its worker is notified.
 local function store_message(place, user, ts, message, marks, seen_seconds, value)
   -- The first write: it fails as a whole where the server has no memory left.
   redis.call('HSET', place.inbox, ts, message)

@@ -4,7 +4,7 @@
 -- ARGV claim, name, place, last_item_id, counts, records, letter_id, letter, most: number,
 --   most_bytes: number, tombstone_seconds, owed, most_dead: number, run_ids, most_runs: number,
 --   people: number, charges, row_seconds, sum_seconds, answer, latest_seconds, done...
--- `others` are the lists of so many `people`, then the keys of each charge (`collect_charges`).
+-- `others` are the lists of the `people` (their number), then the keys of each charge (`collect_charges`).
 -- `counts` is a JSON object of increments, `records` and `charges` are JSON lists, `letter_id` is '' where
 -- there is no dead letter, `owed` '' where it stays as it is; `done` are the ts of messages.
 -- `run_ids` is a JSON list of the turn's runs. `answer` ('': none) is the thread's last one from now on.
@@ -42,7 +42,7 @@ local function touch(sum)
   end
 end
 
--- Lua can pass so many values at once, and some thousands more.
+-- `unpack` can return this many values at once, and some thousands more.
 local MOST_UNPACKED = 1000
 
 -- Add to our record, and drop its oldest lines once it is too long.
