@@ -240,6 +240,7 @@ async def test_corrupt_content_affects_only_its_own_thread(world: World, number:
             for name in names:
                 await fill(redis, FAMILIES[family].type, name)
             await is_alive_after(world, root)
+            await world.bot.store.redelivery.look()
         assert broken(logs) == [], family
         noticed = [log for log in logs if log["event"].startswith("redis_")]
         assert bool(noticed) == (family in LOGGED), family
