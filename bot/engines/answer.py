@@ -1,6 +1,5 @@
 """The answer of a response, in progress and complete."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +24,7 @@ from bot.engines.items import (
     text_of,
     whole,
 )
+from bot.engines.size import size_of
 from bot.errors import RunFailed
 from bot.models import RunStatus, Update
 
@@ -32,8 +32,8 @@ WORKING = frozenset({"queued", "in_progress", "cancelling"})
 
 ANSWER_CHARS = 2_000_000
 """Maximum text of one run, three times the longest answer of current models."""
-ITEM_CHARS = 48_000_000
-"""All items of one run as JSON, images included."""
+ITEM_BYTES = 48_000_000
+"""All items of one run in memory, images included: whatever is kept of them but the deltas."""
 MOST_ITEMS = 10_000
 MOST_PARTS = 1_000
 MOST_NOTES = 10_000
@@ -88,7 +88,7 @@ class Draft:
     _items: dict[int, Growing] = field(default_factory=dict)
     _indexes: dict[str, int] = field(default_factory=dict)
     _chars: int = 0
-    _item_chars: int = 0
+    _bytes: int = 0
 
     def take(self, event: Item) -> None:
         """Apply one event of the stream; unknown and repeated ones have no effect.
@@ -128,7 +128,8 @@ class Draft:
         if (status == "completed" and items) or shown > len(self.text):
             self._items = {index: Growing(item) for index, item in enumerate(items)}
             self._indexes = {text(item.get("id")): n for n, item in enumerate(items)}
-            self._check(len(self.text))
+            self._chars = len(self.text)
+            self._check()
         if status not in WORKING:
             self.ended = response
 
@@ -207,6 +208,8 @@ class Draft:
             found = self._indexes.get(item_id, len(self._items))
         else:
             found = max(self._items, default=0)
+        if item_id and item_id not in self._indexes:
+            self._bytes += size_of(item_id)
         if item_id:
             self._indexes[item_id] = found
         return found
@@ -219,12 +222,14 @@ class Draft:
         index = self._place(index, message=is_message(item))
         is_done = event.get("type") == "response.output_item.done"
         self.is_complete = is_done and item.get("type") in ("message", "function_call")
-        self._item_chars += len(json.dumps(item))
-        known = self._items.get(index)
-        if known is not None and len(read_text([item])) < len(read_text([known.whole()])):
+        self._bytes += size_of(item)
+        known, shown = self._items.get(index), len(read_text([item]))
+        streamed = len(read_text([known.whole()])) if known is not None else 0
+        if known is not None and shown < streamed:
             known.item = item  # it comes without the streamed text
         else:
             self._items[index] = Growing(item)
+            self._chars += shown - streamed
         self._check()
 
     def _part(self, event: Item) -> Part:
@@ -252,10 +257,13 @@ class Draft:
         part, shown = self._part(event), event.get("part")
         written = text_of(shown)
         self.is_complete = event.get("type") != "response.content_part.added"
-        if len(written) >= len(part.text):
+        streamed = len(part.text)
+        if len(written) >= streamed:
+            self._chars += len(written) - streamed
+            self._bytes += size_of(shown)
             part.chunks[:] = [written]
             part.notes = notes_of(shown) or part.notes
-            self._check(len(written))
+            self._check()
 
     def _take_text(self, event: Item) -> None:
         self._take_part({**event, "part": {"text": event.get("text")}})
@@ -263,12 +271,14 @@ class Draft:
     def _annotate(self, event: Item) -> None:
         notes = self._part(event).notes
         if len(notes) < MOST_NOTES:
+            self._bytes += size_of(event.get("annotation"))
             notes.append(event.get("annotation"))
+            self._check()
 
-    def _check(self, chars: int = 0, parts: int = 0) -> None:
+    def _check(self, parts: int = 0) -> None:
         if (
-            max(self._chars, chars) > ANSWER_CHARS
-            or self._item_chars > ITEM_CHARS
+            self._chars > ANSWER_CHARS
+            or self._bytes > ITEM_BYTES
             or len(self._items) > MOST_ITEMS
             or parts > MOST_PARTS
         ):

@@ -5,8 +5,9 @@ and many servers omit required fields.
 """
 
 import json
+import math
 import re
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote
@@ -17,13 +18,17 @@ from openai import AsyncOpenAI
 
 from bot.engines.client import create_timeout, read_timeout
 from bot.engines.direct import DirectClient, has_direct
-from bot.engines.errors import Missing, vendor_errors
+from bot.engines.errors import Missing, too_large, vendor_errors
 from bot.engines.events import EventStream, Json
 from bot.engines.items import listed
+from bot.engines.size import size_of
+from bot.engines.transport import MIB
 from bot.errors import NOT_THE_PROTOCOL, ConversationGone, Retry, RunFailed
 from bot.timing import EngineTiming
 
 PAGE = 100
+LIST_BYTES = 24 * MIB
+"""All entries of one list in memory, as far as they are kept."""
 SMALLEST_PAGE = 1
 _JSON = re.compile(r"(application|text)/([\w.-]+\+)?json\b(?!-)", re.IGNORECASE)
 PAGES = 200
@@ -153,9 +158,29 @@ class Api:
                 return
             seen.add(after)
 
-    async def all(self, *path: str, **query: Any) -> list[Json]:
-        """The whole list, in the order of the server."""
-        return [entry async for page in self.pages(*path, **query) for entry in page]
+    async def all(
+        self,
+        *path: str,
+        keep: Callable[[Json], Json | None] = lambda entry: entry,
+        most: float = math.inf,
+        **query: Any,
+    ) -> list[Json]:
+        """The list, in the order of the server, up to `most` entries.
+
+        `keep` reduces an entry to what the caller needs; None leaves it out. Raises
+        RunFailed("answer_too_large") if what is kept takes too much memory.
+        """
+        found: list[Json] = []
+        size = 0
+        async for page in self.pages(*path, **query):
+            for kept in filter(None, map(keep, page)):
+                size += size_of(kept)
+                if size > LIST_BYTES:
+                    raise too_large()
+                found.append(kept)
+                if len(found) >= most:
+                    return found
+        return found
 
     async def file_content(self, file_id: str, container_id: str = "") -> bytes:
         """The bytes of a file, or of one in a container of the code interpreter."""

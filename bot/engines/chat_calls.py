@@ -7,21 +7,31 @@ index 0 for all calls, some with arguments as an object.
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bot.engines.items import fields, text, whole
+from bot.engines.size import VALUE_BYTES
+
+CALL_BYTES = 10 * VALUE_BYTES
+"""Bytes of a call in memory, without its texts."""
 
 
 @dataclass
 class _Call:
     id: str
-    index: int
     name: str = ""
-    arguments: str = ""
+    chunks: list[str] = field(default_factory=list)
+
+    @property
+    def arguments(self) -> str:
+        self.chunks[:] = ["".join(self.chunks)]
+        return self.chunks[0]
 
     @property
     def is_whole(self) -> bool:
+        if not self.chunks or not self.chunks[-1].rstrip().endswith("}"):
+            return False
         try:
             return isinstance(json.loads(self.arguments), dict)
         except (ValueError, RecursionError):
@@ -29,16 +39,18 @@ class _Call:
 
 
 class ChatCalls:
-    """Takes the `tool_calls` of deltas and messages; `size` counts characters."""
+    """Takes the `tool_calls` of deltas and messages; `size` is their approximate size in bytes."""
 
     def __init__(self) -> None:
         self.size = 0
         self._calls: list[_Call] = []
+        self._newest: dict[int, _Call] = {}
+        """The newest call of each index."""
 
     @property
     def is_whole(self) -> bool:
         """Whether the arguments of all calls are complete."""
-        return all(call.is_whole for call in self._calls if call.arguments)
+        return all(call.is_whole for call in self._calls if call.chunks)
 
     def take(self, delta: Mapping[str, Any]) -> None:
         """Apply one entry: a complete call, or a chunk of one."""
@@ -49,11 +61,13 @@ class ChatCalls:
             arguments = json.dumps(arguments)
         call = self._find(index, call_id, name)
         if call is None:
-            call = _Call(call_id, index)
+            call = self._newest[index] = _Call(call_id)
             self._calls.append(call)
+            self.size += CALL_BYTES + len(call_id)
         call.name = call.name or name
-        call.arguments += text(arguments)
-        self.size += len(name) + len(text(arguments)) + 1
+        if words := text(arguments):
+            call.chunks.append(words)
+        self.size += len(name) + len(text(arguments))
 
     def items(self) -> list[dict[str, Any]]:
         """The calls as items of a response; a call without an id gets one."""
@@ -78,8 +92,8 @@ class ChatCalls:
 
     def _find(self, index: int, call_id: str, name: str) -> _Call | None:
         """The call of a chunk: the newest with its index, unless the chunk begins another call."""
-        known = [call for call in self._calls if call.index == index]
-        if not known or (call_id and known[-1].id and call_id != known[-1].id):
+        known = self._newest.get(index)
+        if known is None or (call_id and known.id and call_id != known.id):
             return None
-        begins = bool(name) and bool(known[-1].name) and known[-1].is_whole
-        return None if begins and call_id != (known[-1].id or None) else known[-1]
+        begins = bool(name) and bool(known.name) and known.is_whole
+        return None if begins and call_id != (known.id or None) else known

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.calls import FunctionOutput
 from bot.engines import RunRequest
-from bot.engines.answer import ITEM_CHARS, Draft
+from bot.engines.answer import ITEM_BYTES, Draft
 from bot.engines.api import Api
 from bot.engines.attachments import chat_part
 from bot.engines.chat_calls import ChatCalls
@@ -170,7 +170,7 @@ class _Reader:
             self._draft.take({"type": "response.output_item.added", "item": item})
         for delta in map(fields, listed(message.get("tool_calls"))):
             self._calls.take(delta)
-        if self._calls.size > ITEM_CHARS:
+        if self._calls.size > ITEM_BYTES:
             raise too_large(self._draft.text)
         if written := _written(message):
             kind = "response.output_text.delta"

@@ -12,7 +12,8 @@ from bot.engines import transport
 from bot.engines.transport import TooLarge
 
 HEAD_BYTES = 64 * 1024
-"""The status line and all headers of a response."""
+"""What may come besides the body at once: the status line and all headers, extensions of chunks, or
+trailers."""
 UNREAD_BYTES = 256 * 1024
 """Bytes of a streamed body that are buffered for its reader; then the server has to wait."""
 GATHERED = 0.05
@@ -52,8 +53,8 @@ class Connection(asyncio.Protocol):
         self._parser: HttpResponseParser
         self._response = Response()
         self._streamed = False
-        self._chunks: list[bytes] = []
-        self._length = self._head = 0
+        self._data = bytearray()
+        self._length = self._beside = 0
         self._in_head = self._is_complete = True
         self._is_kept = False
         self._failure: Exception | None = None
@@ -75,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._begin(request, silence, whole, streamed=False)
         await self._wait()
         response, self._response = self._response, Response()
-        response.body, self._chunks = b"".join(self._chunks), []
+        response.body, self._data = bytes(self._data), bytearray()
         return response
 
     async def open(self, request: bytes, silence: float | None) -> Response:
@@ -86,10 +87,10 @@ class Connection(asyncio.Protocol):
 
     async def read(self) -> bytes:
         """The next part of the body; b"" at its end."""
-        while not self._is_complete and not (self._chunks and self._is_due):
+        while not self._is_complete and not (self._data and self._is_due):
             await self._wait()
         self._check()
-        data, self._chunks, self._length = b"".join(self._chunks), [], 0
+        data, self._data, self._length = bytes(self._data), bytearray(), 0
         self._read_at, self._is_urgent = self._loop.time() + GATHERED, False
         if self._link is not None:
             self._link.resume_reading()
@@ -107,8 +108,8 @@ class Connection(asyncio.Protocol):
     ) -> None:
         if self._link is None:
             raise Dropped
-        self._response, self._chunks = Response(), []
-        self._length = self._head = 0
+        self._response, self._data = Response(), bytearray()
+        self._length = self._beside = 0
         self._in_head, self._is_complete, self._is_kept = True, False, False
         self._failure, self._streamed, self._is_urgent = None, streamed, False
         self._parser = HttpResponseParser(self)
@@ -121,7 +122,7 @@ class Connection(asyncio.Protocol):
     async def _wait(self) -> None:
         """Wait until there is something to read, or for the whole response."""
         self._waiter = self._loop.create_future()
-        if self._chunks:
+        if self._data:
             self._gather()
         try:
             await self._waiter
@@ -134,7 +135,7 @@ class Connection(asyncio.Protocol):
 
     def _check(self) -> None:
         """Raise the error of the connection, unless data that arrived before it is still unread."""
-        if self._failure is not None and not (self._streamed and self._chunks):
+        if self._failure is not None and not (self._streamed and self._data):
             self.close()
             raise self._failure
 
@@ -196,19 +197,19 @@ class Connection(asyncio.Protocol):
             self.close()  # a response to nothing
             return
         self._heard = self._loop.time()
-        if self._in_head:
-            self._head += len(data)
+        self._beside += len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self._is_kept = False
             self._fail(httpx2.RemoteProtocolError(str(error)))
-        if self._in_head and self._head > HEAD_BYTES:
-            self._fail(httpx2.RemoteProtocolError("the headers are too long"))
+        if self._beside > HEAD_BYTES:
+            self._is_kept = False
+            self._fail(httpx2.RemoteProtocolError("the headers or trailers are too long"))
 
     def connection_lost(self, error: Exception | None) -> None:
         self._link = None
-        if self._in_head and not self._head:
+        if self._in_head and not self._beside:
             self._fail(Dropped())
         elif error is None and self._ends_with_connection:
             self._complete()
@@ -222,7 +223,7 @@ class Connection(asyncio.Protocol):
             self._is_kept = False  # a second response was not asked for
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._is_complete:
+        if self._in_head and not self._is_complete:
             self._response.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -236,8 +237,9 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         if self._is_complete:
             return
-        self._chunks.append(data)
+        self._data += data
         self._length += len(data)
+        self._beside = 0
         if self._streamed:
             self._on_streamed(data)
         elif self._length > transport.BODY_BYTES:

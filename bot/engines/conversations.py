@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from bot.calls import FunctionOutput
@@ -78,20 +78,22 @@ def _content(record: Record) -> str | list[dict[str, str]]:
     return [{"type": "input_text", "text": text} for text in (record.text, record.files)]
 
 
-async def items_after(api: Api, conversation_id: str, item_id: str) -> list[Item]:
-    """All items behind `item_id` ("": behind nothing), in order."""
+async def items_after(
+    api: Api,
+    conversation_id: str,
+    item_id: str,
+    keep: Callable[[Json], Json | None] = lambda item: item,
+) -> list[Item]:
+    """All items behind `item_id` ("": behind nothing), in order; of each what `keep` keeps."""
     path = ("conversations", conversation_id, "items")
-    return list(await api.all(*path, after=item_id, order="asc"))
+    return list(await api.all(*path, keep=keep, after=item_id, order="asc"))
 
 
 async def newest_items(api: Api, conversation_id: str) -> list[Item]:
     """The newest hundred items, in order."""
-    found: list[Item] = []
-    async for page in api.pages("conversations", conversation_id, "items", order="desc"):
-        found += page
-        if len(found) >= NEWEST_ITEMS:
-            break
-    return found[:NEWEST_ITEMS][::-1]
+    path = ("conversations", conversation_id, "items")
+    found: list[Item] = list(await api.all(*path, most=NEWEST_ITEMS, order="desc"))
+    return found[::-1]
 
 
 async def items_of_turn(api: Api, conversation: Conversation) -> list[Item]:
@@ -142,8 +144,12 @@ async def close_calls(api: Api, conversation_id: str, outputs: Sequence[Function
 
 async def retract(api: Api, conversation_id: str, place: Place, *, again: bool) -> None:
     """Delete the item of a message that a person deleted."""
-    items = await items_after(api, conversation_id, "")
-    alike = [item for item in items if is_message(item, "user") and words_of(item) == place.text]
+
+    def if_alike(item: Json) -> Json | None:
+        is_alike = is_message(item, "user") and words_of(item) == place.text
+        return {"id": item.get("id")} if is_alike else None
+
+    alike = await items_after(api, conversation_id, "", if_alike)
     item = place.among(alike, again=again)
     if item is not None:
         await _delete_item(api, conversation_id, text(item.get("id")))
@@ -155,10 +161,14 @@ def words_of(message: Item) -> str:
     return "".join(text_of(part) for part in parts_of(message)[:1])
 
 
+def _only_id(item: Json) -> Json:
+    return {"id": item.get("id")}
+
+
 async def erase(api: Api, conversation_id: str) -> None:
     """Delete all items, then the conversation: a server may keep the items of a deleted one."""
     try:
-        items = await items_after(api, conversation_id, "")
+        items = await items_after(api, conversation_id, "", _only_id)
     except ConversationGone:
         return
     except RunFailed as error:

@@ -26,6 +26,8 @@ Missing = str
 """What a 404 means: `conversation`, `run`, `file`, `model`, `assistant`, `endpoint`."""
 
 DETAIL_CHARS = 300
+MESSAGE_CHARS = 20_000
+"""How much of the message of an error is searched for its reason."""
 KEPT_CHARS = 12_000
 """How much of an endless answer is kept."""
 UNAVAILABLE = frozenset({502, 503, 529})
@@ -192,7 +194,7 @@ class _Refusal:
             code, kind, param = body.get("code"), body.get("type"), body.get("param")
         else:
             words, code, kind, param = body or "", None, None, None
-        self.message = str(words)
+        self.message = str(words)[:MESSAGE_CHARS]
         self.detail = self.message[:DETAIL_CHARS]
         self.param = str(param or "")
         self.code = " ".join(str(found) for found in (code, kind, error.code) if found)

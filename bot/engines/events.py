@@ -1,8 +1,10 @@
 """Server-sent events of the AI server as plain JSON."""
 
+import asyncio
 import codecs
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -14,6 +16,8 @@ from bot.engines.items import listed
 from bot.telemetry.log import log
 
 Json = dict[str, Any]
+SLICE_SECONDS = 0.005
+"""After this time other tasks run before the next event: one read may hold thousands of them."""
 _NEXT = re.compile(r"data: ?(?:\{|\[DONE\])")
 
 
@@ -116,7 +120,11 @@ class EventStream(AsyncStream[object]):
         assert isinstance(chunks, httpx2.AsyncByteStream)
         try:
             async for chunk in chunks:
+                began = time.monotonic()
                 for name, data in reader.feed(decoder.decode(chunk)):
+                    if time.monotonic() - began > SLICE_SECONDS:
+                        await asyncio.sleep(0)
+                        began = time.monotonic()
                     if data.startswith("[DONE]"):
                         self.is_done = True
                         return

@@ -13,7 +13,8 @@ import httpx2
 
 from bot.engines import transport
 from bot.engines.connection import Connection, Dropped, Response
-from bot.engines.transport import JSON_TOKENS, WINDOWS, TooLarge, count_tokens
+from bot.engines.size import count_tokens
+from bot.engines.transport import JSON_TOKENS, WINDOWS, TooLarge
 
 NEXT_ADDRESS = 0.25
 """Seconds after which the next address of a host is tried, too (RFC 8305): in networks where IPv6

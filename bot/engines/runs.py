@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.calls import FunctionCall
-from bot.engines.answer import ANSWER_CHARS, MOST_ITEMS, MOST_PARTS
+from bot.engines.answer import ANSWER_CHARS, ITEM_BYTES, MOST_ITEMS, MOST_PARTS
 from bot.engines.errors import DETAIL_CHARS, too_large
 from bot.engines.items import Item, fields, listed, text, whole
+from bot.engines.size import VALUE_BYTES, size_of
 from bot.errors import RunFailed
 from bot.models import Citation, MadeFile, RunStatus, Step, Update, Usage
 
@@ -35,6 +36,7 @@ class RunDraft:
     steps: dict[str, Step] = field(default_factory=dict)
     events: int = 0
     _chars: int = 0
+    _bytes: int = 0
 
     def take(self, event: Item) -> None:
         """Apply one event of the stream; unknown ones have no effect.
@@ -49,7 +51,11 @@ class RunDraft:
             self.take_state(data)
         elif kind == "thread.message.delta":
             self._take_delta(data)
-        if self._chars > ANSWER_CHARS or len(self.messages) + len(self.steps) > MOST_ITEMS:
+        if (
+            self._chars > ANSWER_CHARS
+            or self._bytes > ITEM_BYTES
+            or len(self.messages) + len(self.steps) > MOST_ITEMS
+        ):
             raise too_large(self.text)
 
     def take_state(self, run: Item) -> None:
@@ -58,11 +64,15 @@ class RunDraft:
             self.run = run
 
     def _take_delta(self, message: Item) -> None:
-        parts = self.messages.setdefault(text(message.get("id")), {})
+        message_id = text(message.get("id"))
+        if message_id not in self.messages:
+            self._bytes += size_of(message_id)
+        parts = self.messages.setdefault(message_id, {})
         for part in listed(fields(message.get("delta")).get("content")):
             written = text_of(part)
             parts.setdefault(whole(fields(part).get("index")), []).append(written)
             self._chars += len(written)
+            self._bytes += VALUE_BYTES
         if len(parts) > MOST_PARTS:
             raise too_large(self.text)
 
@@ -72,8 +82,10 @@ class RunDraft:
             kind, call_id = text(call.get("type")), text(call.get("id"))
             name = text(fields(call.get("function")).get("name"))
             title = f"Calling {name}" if name else _TITLES.get(kind, kind)
-            if call_id:
-                self.steps[call_id] = Step(call_id, title, status)
+            shown = Step(call_id, title, status)
+            if call_id and self.steps.get(call_id) != shown:
+                self.steps[call_id] = shown
+                self._bytes += size_of([call_id, title])
 
     @property
     def text(self) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 import aiohttp
 import httpx2
 
+from bot.engines.size import count_tokens
+
 MIB = 1 << 20
 BODY_BYTES = 24 * MIB
 """A JSON body. Content, decoded text and parsed objects exist at the same time: four times this."""
@@ -25,7 +27,6 @@ STREAMED = "streamed"
 """The extension of a request whose response is streamed."""
 EXTRA_SECONDS = "extra_seconds"
 """The extension for the total time of a request beyond its read timeout."""
-_SCANNED = (b",", b"[", b"{")
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _ZLIB = 15
 _METHOD = 8
@@ -154,11 +155,6 @@ def _behind_last_event(data: bytes) -> bytes | None:
     """The bytes after the last blank line; None if there is none."""
     ends = [at + len(end) for end in _EVENT_ENDS if (at := data.rfind(end)) >= 0]
     return data[max(ends) :] if ends else None
-
-
-def count_tokens(data: bytes) -> int:
-    """The commas, braces and brackets of a JSON text."""
-    return sum(map(data.count, _SCANNED))
 
 
 def inflater_for(encoding: str, beginning: bytes) -> Any:

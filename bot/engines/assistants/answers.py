@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from bot.engines.api import Api
+from bot.engines.events import Json
 from bot.engines.items import Item, fields, text
 from bot.engines.runs import PAUSED, RunDraft, finish, read, text_of_message, waiting_calls
 from bot.errors import BotError, RunFailed
@@ -50,7 +51,7 @@ class Answers:
             return False
         path = ("threads", run.conversation_id, "runs", run.id, "steps")
         try:
-            done = await self._api.all(*path, order="asc")
+            done = await self._api.all(*path, keep=_only_type, order="asc")
         except BotError:
             return True
         return any(step.get("type") == "tool_calls" for step in done)
@@ -79,3 +80,7 @@ class Answers:
         ]
         before = [index for index, message in enumerate(ours) if message.get("id") == run.after]
         return ours[before[0] + 1 :] if run.after and before else ours
+
+
+def _only_type(step: Json) -> Json:
+    return {"type": step.get("type")}

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from bot.engines.api import Api
 from bot.engines.assistants.lookup import NO_TEXT, metadata
+from bot.engines.events import Json
 from bot.engines.items import text
 from bot.engines.retraction import find_place
 from bot.engines.runs import text_of_message
@@ -20,9 +21,18 @@ async def retract(
     if place is None:
         return
     path = ("threads", conversation.id, "messages")
-    said = [m for m in await api.all(*path, order="asc") if m.get("role") == "user"]
-    marked = [message for message in said if metadata(message).get("slack_ts") == ts]
-    alike = [m for m in said if text_of_message(m) == (place.text or NO_TEXT)]
+    wanted = place.text or NO_TEXT
+
+    def if_alike(message: Json) -> Json | None:
+        is_marked = metadata(message).get("slack_ts") == ts
+        is_alike = text_of_message(message) == wanted
+        if message.get("role") != "user" or not (is_marked or is_alike):
+            return None
+        return {"id": message.get("id"), "is_marked": is_marked, "is_alike": is_alike}
+
+    said = await api.all(*path, keep=if_alike, order="asc")
+    marked = [message for message in said if message["is_marked"]]
+    alike = [message for message in said if message["is_alike"]]
     gone = marked[0] if marked else place.among(alike, again=again)
     if gone is not None:
         await _delete_message(api, *path, text(gone.get("id")))
