@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from bot.errors import ConfigError
 from bot.telemetry.log import log
@@ -15,6 +16,10 @@ REQUEST_SECONDS = 10.0
 """Limit for the headers of a request, counted from its first byte, and for its body."""
 KEEP_ALIVE = 95.0
 """Longer than the router in front keeps idle connections (Heroku: 90 s)."""
+
+
+_MALFORMED = (HttpProcessingError, web.RequestPayloadError)
+"""What reading a body raises that is not as its headers say, for example not compressed."""
 
 
 class _Connection(web.RequestHandler):
@@ -52,11 +57,16 @@ class _Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Malformed HTTP is the peer's fault and is not logged."""
-        if status >= 500:
+        if status >= 500 and not isinstance(exc, _MALFORMED):
             return super().handle_error(request, status, exc, message)
-        response = web.Response(status=status, text="bad request\n")
+        response = web.Response(status=status if status < 500 else 400, text="bad request\n")
         response.force_close()
         return response
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """A malformed body is not logged, even if it is noticed after the response."""
+        if not isinstance(options.get("exc_info"), _MALFORMED):
+            super().log_exception(*args, **options)
 
     def _is_at_rest(self) -> bool:
         """Whether no request is being read or answered; part of the next one may have arrived."""

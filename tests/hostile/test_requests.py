@@ -121,6 +121,28 @@ async def test_malformed_and_unsigned_requests_are_rejected_without_side_effects
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
+        b"Content-Encoding: deflate\r\nContent-Length: 5\r\n\r\nhello",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
+    ],
+)
+async def test_a_body_that_is_not_what_its_headers_say_is_rejected_without_a_trace(
+    more: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with door() as (host, port, app, _):
+        reader, writer = await asyncio.open_connection(host, port)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in signed(b"hello").items())
+        writer.write(f"POST /slack/events HTTP/1.1\r\nHost: x\r\n{headers}".encode() + more)
+        async with asyncio.timeout(60):
+            assert b" 400 " in await reader.read(200)
+        writer.close()
+        assert app.requests == []
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize("payload", [b"payload=" + b"%5B" * 50_000, b"payload=%5B%5D", b"payload"])
 async def test_a_form_is_parsed_after_its_signature(payload: bytes) -> None:
     async with door() as (host, port, _, __), aiohttp.ClientSession() as session:
