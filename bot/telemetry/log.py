@@ -139,7 +139,7 @@ def describe(error: BaseException) -> str:
         if seen:
             lines.append("after")
         seen.add(id(chain))
-        frames = traceback.extract_tb(chain.__traceback__)[-_FRAMES:]
+        frames = traceback.extract_tb(chain.__traceback__, limit=-_FRAMES)
         lines += [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         lines.append(_kind(chain))
         chain = chain.__cause__ or (None if chain.__suppress_context__ else chain.__context__)

@@ -43,6 +43,14 @@ def test_causes_in_a_cycle_are_described_once_each() -> None:
     assert describe(first).split("\n") == ["ValueError", "after", "KeyError"]
 
 
+def test_an_exception_that_was_raised_very_often_is_described_by_its_newest_frames() -> None:
+    error = ValueError()
+    for _ in range(1000):
+        with suppress(ValueError):
+            raise error
+    assert len(describe(error).split("\n")) == 31
+
+
 @pytest.mark.parametrize("garbage", ["{", "[" * 100_000, '{"text": []}', '{"z": "0"}', "5", "null"])
 def test_a_line_that_cannot_be_read_is_left_out(garbage: str) -> None:
     line = encode_plain(Record("user", "hello", "1.0", "U1"))
