@@ -186,7 +186,7 @@ class Accounts:
         is_redeemed = await sealed.redeem(name, KIND, row, encode(credential))
         if not is_redeemed and not await self._is_used(row, credential):
             return ""
-        await self._unconfirmed.forget(row)
+        await self._unconfirmed.forget(row, name)
         log.info("account_connected", server=server, user=user_id)
         return server
 

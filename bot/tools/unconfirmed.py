@@ -47,9 +47,12 @@ class Unconfirmed:
         """Remember tokens, in order to revoke them."""
         await self._sealed.save(KIND, row, encode(waiting))
 
-    async def forget(self, row: str) -> None:
-        """The account is used now: its tokens stay valid."""
-        await self._sealed.remove(KIND, row)
+    async def forget(self, row: str, lent: str) -> None:
+        """The account that was lent under this name is used now: its tokens stay valid. Those of a
+        later visit still wait for their code."""
+        waiting = await self._find(row)
+        if waiting is not None and waiting.lent in ("", lent):
+            await self._sealed.remove(KIND, row)
 
     async def drop(self, row: str) -> None:
         """Revoke the tokens of a row now, if there are any."""

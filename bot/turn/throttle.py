@@ -108,16 +108,19 @@ class Throttle:
         seconds = error.after if error.after is not None else self._timing.pause
         seconds = min(seconds, self._timing.longest_pause)
         if seconds > 0:
+            is_shared = await self._store.pace.resting(self._runs) > seconds / 2
             pause = partial(
                 Pace.pause, bucket=self._runs, seconds=seconds, rate=self._rate, burst=self._burst
             )
             await self._in_shared_bucket(pause)
-            await self._rest(self._runs, seconds)
+            await self._store.pace.rest(self._runs, seconds)
+            if not is_shared:  # most refusals during a pause change little
+                await self._rest_elsewhere(self._runs, seconds)
 
-    async def _rest(self, bucket: str, seconds: float) -> None:
-        """Pause in all shards; turns look in their own one only. One that is down is left out."""
+    async def _rest_elsewhere(self, bucket: str, seconds: float) -> None:
+        """Pause in the other shards; turns look in their own one only. One that is down is left
+        out."""
         others = [store for store in self._shards if store is not self._store]
-        await self._store.pace.rest(bucket, seconds)
         rests = (store.pace.rest(bucket, seconds) for store in others)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timing.sharing):
@@ -130,7 +133,8 @@ class Throttle:
             return
         pace = self._store.pace
         if error.reason == "insufficient_quota" and not await pace.resting(self._quota):
-            await self._rest(self._quota, self._timing.quota_pause)
+            await pace.rest(self._quota, self._timing.quota_pause)
+            await self._rest_elsewhere(self._quota, self._timing.quota_pause)
         mark = f"told:{error.reason}:{self._runs}"
         if await self._store.flags.take(mark, turn.id, self._timing.log_again_after):
             log.error("ai_server_refuses", reason=error.reason, detail=error.detail)

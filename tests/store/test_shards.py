@@ -269,6 +269,12 @@ async def test_a_refusal_for_rate_or_quota_pauses_all_shards_but_other_keys_not(
         assert due[0] > await shards.home.now() + 5, "the pause holds in the shared bucket"
         paced = pytest.approx(1 / rate, abs=1e-4)
         assert due[1] - due[0] == paced, "after it, all shards start runs at one pace"
+        last = [*shards][2]
+        await last.redis.delete(*throttles[2].pauses)
+        await throttles[1].pause(RateLimited("busy", after=30))
+        assert not await last.redis.exists(*throttles[2].pauses), "a pause is shared once"
+        await throttles[0].pause(RateLimited("busy", after=90))
+        assert await last.redis.exists(*throttles[2].pauses), "a longer one is shared"
         await shards.home.inbox.deliver(message_in("T1"))
         [entry] = await shards.home.inbox.read_ready("anna", 1, 0)
         claim = await shards.home.inbox.take(entry, "anna")

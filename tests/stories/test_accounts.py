@@ -287,6 +287,14 @@ async def test_tokens_that_were_never_confirmed_are_revoked(
     await store.sealed.save("unconfirmed", row, encode(found))
     await accounts.disconnect_all(*row.split("|")[:2])
     assert await store.sealed.names("unconfirmed") == []
+    link = await invited(world, "alice")
+    await store.redis.delete(*await store.redis.keys("*invited*"))
+    async with browser() as session:
+        code = code_on(await follow(session, link))
+    await store.sealed.save("unconfirmed", row, encode(replace(found, lent="later")))
+    assert await accounts.confirm(*ids, code)
+    assert await store.sealed.names("unconfirmed") == [row], "a later visit waits for its code"
+    await accounts.disconnect_all(*ids)
     assert await connect(world, "alice")
     assert await store.sealed.names("unconfirmed") == []
     await accounts.aclose()
