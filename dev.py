@@ -43,7 +43,7 @@ AUDITOR = "pip-audit==2.10.1"
 NO_ADVISORIES = ("could not be audited", "ConnectionError", "ServiceError", "Max retries exceeded")
 """What it reports if PyPI's advisories cannot be reached, or a mirror has none."""
 
-LINES, BRANCHES = 94, 85
+LINES, BRANCHES = 94, 89
 """The percentages of the lines and of the branches of `bot/` that the tests must run."""
 
 SERVERS = {

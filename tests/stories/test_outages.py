@@ -125,12 +125,12 @@ async def test_two_hundred_threads_wait_ten_minutes_and_resume_in_order(world: W
     """The server answers 503 at first, and hangs later."""
     world.fake.fault("overloaded", times=None)
     roots = await ask_many(world, 200)
-    await world.slack.settled(60)
+    await world.slack.settled(180)
 
     async def parked() -> bool:
         return (await world.bot.store.inbox.depth()).later == 200
 
-    await wait_until(parked, 60)
+    await wait_until(parked, 180)
     before = asked(world)
     minutes = await pass_minutes(5)
     world.fake.faults.clear()
@@ -140,7 +140,7 @@ async def test_two_hundred_threads_wait_ten_minutes_and_resume_in_order(world: W
     world.fake.faults.clear()
     world.fake.end_hanging()
     await world.slack.wait_for(
-        lambda: all("turn 1: hi" in texts(world, spot, root) for spot, root in roots), 120
+        lambda: all("turn 1: hi" in texts(world, spot, root) for spot, root in roots), 180
     )
     await assert_answered_once(world, roots)
 

@@ -30,8 +30,8 @@ MOST_ROUND_TRIPS = 8
 MOST_IDLE_COMMANDS = 6.0
 """Of one web process and two workers per second."""
 MOST_COMMANDS = {
-    "responses": {"root": 82, "follow-up": 73},
-    "assistants": {"root": 86, "follow-up": 77},
+    "responses": {"root": 84, "follow-up": 73},
+    "assistants": {"root": 88, "follow-up": 77},
 }
 """Commands inside of scripts, those of `web` included."""
 OF_TURNS = frozenset(
