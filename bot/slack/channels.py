@@ -16,6 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import BotError, Undeliverable
 from bot.models import Conversation
 from bot.slack.client import error_code, slack_errors
+from bot.slack.paging import pages
 from bot.slack.people import People, Person
 from bot.telemetry.log import log
 from bot.timing import SlackTiming
@@ -138,21 +139,19 @@ class Channels:
         return [*sorted(teams - {""})[:MOST_TEAMS]]
 
     async def _list_joined_in(self, user_id: str, team_id: str | None) -> set[str]:
-        found: set[str] = set()
-        cursor = ""
-        for _ in range(MAX_PAGES):
+        async def ask(cursor: str | None) -> Any:
             with slack_errors():
-                answer = await self._client.users_conversations(
+                return await self._client.users_conversations(
                     user=user_id,
                     types="public_channel,private_channel,mpim",
                     limit=PAGE,
-                    cursor=cursor or None,
+                    cursor=cursor,
                     team_id=team_id,
                 )
+
+        found: set[str] = set()
+        async for answer in pages(ask, MAX_PAGES):
             found |= {channel["id"] for channel in answer.get("channels") or ()}
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
-                break
         return found
 
     async def _facts_of(self, channel_id: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from bot.errors import Undeliverable
 from bot.slack.blocks import Block, section
 from bot.slack.client import error_code, slack_errors
 from bot.slack.files import Files, NotTaken
+from bot.slack.paging import pages
 from bot.telemetry.log import log
 
 Metadata = dict[str, Any]
@@ -82,25 +83,24 @@ class DirectMessages:
 
         False if Slack does not permit to look: a result that comes twice is better than none.
         """
-        channel_id, cursor = await self._direct(user_id), ""
-        for _ in range(MOST_PAGES):
-            try:
-                with slack_errors():
-                    answer = await self._client.conversations_history(
-                        channel=channel_id,
-                        oldest=f"{since:.6f}",
-                        include_all_metadata=True,
-                        limit=PAGE,
-                        cursor=cursor or None,
-                    )
-            except SlackApiError as error:
-                log.warning("direct_messages_not_read", user=user_id, error=error_code(error))
-                return False
-            if any(map(is_wanted, answer.get("messages") or ())):
-                return True
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
-                break
+        channel_id = await self._direct(user_id)
+
+        async def ask(cursor: str | None) -> Any:
+            with slack_errors():
+                return await self._client.conversations_history(
+                    channel=channel_id,
+                    oldest=f"{since:.6f}",
+                    include_all_metadata=True,
+                    limit=PAGE,
+                    cursor=cursor,
+                )
+
+        try:
+            async for answer in pages(ask, MOST_PAGES):
+                if any(map(is_wanted, answer.get("messages") or ())):
+                    return True
+        except SlackApiError as error:
+            log.warning("direct_messages_not_read", user=user_id, error=error_code(error))
         return False
 
     async def _direct(self, user_id: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import count, takewhile
+from itertools import takewhile
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -16,6 +16,7 @@ from bot.slack.client import Identity, slack_errors
 from bot.slack.content import read_content
 from bot.slack.messages import POSTED
 from bot.slack.names import Names
+from bot.slack.paging import pages
 from bot.telemetry.log import log
 
 PAGE = 200
@@ -195,24 +196,22 @@ async def read_replies(
     `patient` waits out a short pause that Slack asks for; `options` are passed to
     `conversations.replies`. Raises what `slack_errors` does.
     """
-    cursor = ""
-    for _ in count() if most_pages is None else range(most_pages):
 
-        async def page(cursor: str = cursor) -> Any:
+    async def ask(cursor: str | None) -> Any:
+        async def page() -> Any:
             return await client.conversations_replies(
                 channel=thread.channel_id,
                 ts=thread.thread_ts,
                 limit=PAGE,
-                cursor=cursor or None,
+                cursor=cursor,
                 **options,
             )
 
-        answer = await (_patiently(page) if patient else _plainly(page))
+        return await (_patiently(page) if patient else _plainly(page))
+
+    async for answer in pages(ask, most_pages):
         for message in answer.get("messages") or ():
             yield message
-        cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
-        if not cursor:
-            return
 
 
 def _fitting(root: list[Line], lines: Iterable[Line]) -> list[Line]:
