@@ -76,16 +76,12 @@ class Sealed:
         return None if found is None else self._keyring.open(found, LENT, name)
 
     async def replace(
-        self, kind: Kind, name: str, before: str | Callable[[str], bool], after: str
+        self, kind: Kind, name: str, is_before: Callable[[str], bool], after: str
     ) -> bool:
-        """Store `after` if the secret still is `before`, or fulfils it. Returns whether it was.
+        """Store `after` if the secret is still the one before. Returns whether it was.
 
         A rotation of the keys may change the row meanwhile, but not the secret.
         """
-
-        def is_before(secret: str) -> bool:
-            return secret == before if isinstance(before, str) else before(secret)
-
         for _ in range(ATTEMPTS):
             found = await self._connection.execute("HGET", self._keys.sealed(kind), name)
             if found is None or not is_before(self._keyring.open(found, kind, name)):

@@ -88,9 +88,9 @@ async def test_a_rotation_keeps_and_reports_what_it_cannot_open(store: Store) ->
 async def test_a_secret_is_replaced_only_if_it_is_the_expected_one(store: Store) -> None:
     secrets = sealed(store, NEW)
     await secrets.save("installation", "T1", "first")
-    assert not await secrets.replace("installation", "T1", "other", "second")
-    assert await secrets.replace("installation", "T1", "first", "second")
-    assert not await secrets.replace("installation", "T9", "first", "second")
+    assert not await secrets.replace("installation", "T1", "other".__eq__, "second")
+    assert await secrets.replace("installation", "T1", "first".__eq__, "second")
+    assert not await secrets.replace("installation", "T9", "first".__eq__, "second")
     assert await secrets.find("installation", "T1") == "second"
 
 
