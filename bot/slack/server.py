@@ -31,8 +31,7 @@ EVENTS_PATH = "/slack/events"
 class _SocketMode(AsyncSocketModeHandler):
     """Acknowledges malformed requests, so that Slack does not send them again."""
 
-    # Bolt's own narrows the type of the client in the same way.
-    async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
+    async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]  # Bolt narrows it, too
         if is_well_formed(req.payload):
             await super().handle(client, req)
             return

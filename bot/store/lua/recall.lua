@@ -9,7 +9,7 @@ local used = math.max(number(conversation, old[3]) or 0, number(conversation, ol
 if used >= tonumber(used_at) then
   return 0
 end
-redis.call('PERSIST', conversation)
+insist(conversation)
 redis.call('HSET', conversation, 'used_at', used_at, unpack(fields))
 redis.call('HDEL', conversation, 'archived')
 redis.call('ZADD', idle, used_at, name)
