@@ -20,7 +20,7 @@ from bot.engines.client import create_timeout, read_timeout
 from bot.engines.direct import DirectClient, has_direct
 from bot.engines.errors import Missing, too_large, vendor_errors
 from bot.engines.events import EventStream, Json
-from bot.engines.items import listed
+from bot.engines.items import listed, text
 from bot.engines.size import size_of
 from bot.engines.transport import MIB
 from bot.errors import NOT_THE_PROTOCOL, ConversationGone, Retry, RunFailed
@@ -225,6 +225,14 @@ def _join(path: tuple[str, ...]) -> str:
     if not all(path):
         raise ConversationGone("an empty id")
     return "/" + "/".join(quote(part, safe="") for part in path)
+
+
+def with_id(answer: Json) -> Json:
+    """The body, if it is an object of the protocol: some servers answer 200 to unknown requests.
+    Raises Retry."""
+    if text(answer.get("id")):
+        return answer
+    raise Retry(NOT_THE_PROTOCOL)
 
 
 def _checked(answer: object) -> Json:

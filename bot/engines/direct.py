@@ -20,6 +20,7 @@ from bot.engines.client import GatedClient
 from bot.engines.connection import Response as LeanResponse
 from bot.engines.events import EventStream
 from bot.engines.pool import Pool, body_of, head_of
+from bot.models import well_formed
 
 T = TypeVar("T")
 
@@ -179,7 +180,7 @@ def _dump(given: Mapping[str, Any]) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:  # a lone surrogate, for example in the result of a tool
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+        return well_formed(text).encode()
 
 
 def has_direct(client: Any) -> bool:

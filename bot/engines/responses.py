@@ -17,7 +17,7 @@ from bot.engines import RunRequest, conversations
 from bot.engines.adopted import PREFIX as ADOPTED
 from bot.engines.adopted import AdoptedRuns
 from bot.engines.answer import WORKING, Draft, update_of
-from bot.engines.api import Api
+from bot.engines.api import Api, with_id
 from bot.engines.client import STREAMS
 from bot.engines.events import EventStream, Json
 from bot.engines.following import Following
@@ -31,7 +31,7 @@ from bot.engines.retraction import find_place
 from bot.engines.sent_with_run import SentWithRun
 from bot.engines.streams import LiveStream, LiveStreams
 from bot.engines.watch import Watch
-from bot.errors import NOT_THE_PROTOCOL, ConversationGone, Retry, RunFailed
+from bot.errors import ConversationGone, Retry, RunFailed
 from bot.media import FileKind
 from bot.models import Conversation, MadeFile, Record, Run, Thread, Update
 from bot.settings import Settings
@@ -222,7 +222,7 @@ class ResponsesEngine(SentWithRun):
         with self._room() as room:
             created = await self._requests.create({**body, "stream": True} if room else body)
             if not isinstance(created, EventStream):
-                response, status = _with_id(created), created.get("status")
+                response, status = with_id(created), created.get("status")
                 started: Any = text(status) or "queued"
                 return Run(text(response.get("id")), conversation.id, started_at, started)
             live = self._streams.add(created)
@@ -282,13 +282,13 @@ class ResponsesEngine(SentWithRun):
             return False
 
     async def _fetch(self, response_id: str) -> Item:
-        return _with_id(await self._api.get("responses", response_id, missing="run"))
+        return with_id(await self._api.get("responses", response_id, missing="run"))
 
     async def _cancel(self, response_id: str) -> Item | None:
         """The final response; None if the server cannot cancel it or does not know it."""
         path = ("responses", response_id, "cancel")
         ended = await self._api.attempt(*path, ignored=NOT_CANCELLABLE)
-        return None if ended is None else _with_id(ended)
+        return None if ended is None else with_id(ended)
 
     async def _salvage(self, run: Run, conversation: Conversation, error: RunFailed) -> Update:
         """The answer of a response that the server has already dropped: its items are kept
@@ -311,10 +311,3 @@ def _run_after(question: str, request: RunRequest) -> Run:
     """The adopted run whose items follow the item `question`."""
     run = Run(ADOPTED + question, request.conversation.id, time.time(), "completed")
     return replace(run, takes_calls=request.takes_calls)
-
-
-def _with_id(answer: Json) -> Json:
-    """The body, if it is a response: some servers answer 200 to unknown requests."""
-    if text(answer.get("id")):
-        return answer
-    raise Retry(NOT_THE_PROTOCOL)

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.calls import FunctionOutput
 from bot.engines import RunRequest
-from bot.engines.api import Api
+from bot.engines.api import Api, with_id
 from bot.engines.assistants.answers import Answers
 from bot.engines.assistants.deletion import delete_thread, retract
 from bot.engines.assistants.lookup import NO_TEXT, Lookup, created_at
@@ -27,7 +27,7 @@ from bot.engines.runs import (
 )
 from bot.engines.streams import LiveStream, LiveStreams
 from bot.engines.watch import Watch
-from bot.errors import NOT_THE_PROTOCOL, ConfigError, Retry, RunFailed
+from bot.errors import ConfigError, Retry, RunFailed
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
 from bot.settings import Settings
@@ -90,7 +90,7 @@ class AssistantsEngine:
         }
         body = {"messages": messages[:MESSAGES_PER_CALL], "metadata": metadata}
         created = await self._api.post("threads", body=body, missing="endpoint")
-        thread_id = text(_with_id(created).get("id"))
+        thread_id = text(with_id(created).get("id"))
         for message in messages[MESSAGES_PER_CALL:]:
             await self._api.post("threads", thread_id, "messages", body=message)
         return thread_id
@@ -113,7 +113,7 @@ class AssistantsEngine:
         metadata = {"turn": turn_id, "slack_ts": message.ts, "slack_user": message.user_id}
         body = {"role": "user", **content, "metadata": metadata}
         created = await self._api.post("threads", conversation.id, "messages", body=body)
-        return text(_with_id(created).get("id"))
+        return text(with_id(created).get("id"))
 
     async def start(self, request: RunRequest) -> Run:
         """With `again`, a run that was started for this turn is adopted, whatever its status.
@@ -167,7 +167,7 @@ class AssistantsEngine:
             else:
                 created = await self._api.stream(*path, body=body)
             if not isinstance(created, EventStream):
-                return _as_run(_with_id(created), conversation, started_at)
+                return _as_run(with_id(created), conversation, started_at)
             live = self._streams.add(created)
         return _as_run(await self._read_first(live), conversation, started_at)
 
@@ -284,7 +284,7 @@ class AssistantsEngine:
 
     async def _fetch(self, run: Run) -> Json:
         path = ("threads", run.conversation_id, "runs", run.id)
-        return _with_id(await self._api.get(*path))
+        return with_id(await self._api.get(*path))
 
     async def _excuse(self, run: Run, state: Item) -> Item:
         """Submit outputs for unavailable tools, so that the model continues without them."""
@@ -293,7 +293,7 @@ class AssistantsEngine:
             for call in waiting_calls(state)
         ]
         path = ("threads", run.conversation_id, "runs", run.id, "submit_tool_outputs")
-        return _with_id(await self._api.post(*path, body={"tool_outputs": outputs}))
+        return with_id(await self._api.post(*path, body={"tool_outputs": outputs}))
 
 
 def _content(record: Record) -> str | list[Json]:
@@ -302,13 +302,6 @@ def _content(record: Record) -> str | list[Json]:
     if not record.files:
         return words
     return [{"type": "text", "text": text} for text in (words, record.files)]
-
-
-def _with_id(answer: Json) -> Json:
-    """The response, if it is an object of the protocol; otherwise raises Retry."""
-    if text(answer.get("id")):
-        return answer
-    raise Retry(NOT_THE_PROTOCOL)
 
 
 def _wants(state: Item, outputs: Sequence[FunctionOutput]) -> bool:

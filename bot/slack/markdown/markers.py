@@ -7,6 +7,8 @@ characters around `cite` and a reference, `:contentReference[…]{…}`, 【4:0�
 import json
 import re
 
+from bot.models import well_formed
+
 _TURN = r"turn\d{1,4}[a-z]{2,12}\d{1,4}"
 _TURNS = rf"(?:cite:?\s?)?{_TURN}(?:[,;\s]{{1,3}}{_TURN}){{0,20}}"
 _STORES = (
@@ -73,7 +75,7 @@ def strip_controls(text: str) -> str:
     U+FFFD.
     """
     text = _CONTROLS.sub("", _SEPARATORS.sub("\n", text))
-    return _paired(text) if _SURROGATE.search(text) else text
+    return well_formed(text) if _SURROGATE.search(text) else text
 
 
 def strip_controls_so_far(text: str) -> str:
@@ -83,11 +85,6 @@ def strip_controls_so_far(text: str) -> str:
         return strip_controls(text)
     tail = _OPEN_SEQUENCE.search(text, begin)
     return strip_controls(text[: tail.start()] if tail else text)
-
-
-def _paired(text: str) -> str:
-    """The text with surrogates joined where a server has cut a pair, and lone ones replaced."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def has_citations(text: str) -> bool:
