@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bot.models import well_formed
 from bot.slack.text import escape
 
 DEEPEST = 12
@@ -16,8 +17,7 @@ DEEPEST = 12
 
 Payload = Mapping[str, Any]
 
-_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-"""Control characters, and lone surrogates, which cannot be sent."""
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _READABLE = frozenset(
     {
         *("text", "title", "subtitle", "description", "body", "label", "hint", "caption"),
@@ -222,7 +222,7 @@ def items(value: Any) -> list[Any]:
 def string(value: Any) -> str:
     """Text that can be sent, or a number as text; "" for anything else."""
     if isinstance(value, str):
-        return _CONTROLS.sub("", value)
+        return _CONTROLS.sub("", well_formed(value))
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 

@@ -115,11 +115,12 @@ IN: dict[str, tuple[Json, str]] = {
     "group": ({"text": "ask <!subteam^S1|@ops>"}, "ask @ops"),
     "own name": ({"text": "Hey <@UBOT>, hi"}, "Hey @UBOT, hi"),
     "controls": ({"text": "on\x00e"}, "one"),
-    "half a character": ({"text": "on\ud83de"}, "one"),
-    "half a character in a block": (
-        {"blocks": [{"type": "header", "text": {"type": "plain_text", "text": "on\ud83de"}}]},
-        "one",
+    "lone surrogate": ({"text": "one \ud83d"}, "one \ufffd"),
+    "lone surrogate in a block": (
+        {"blocks": [{"type": "header", "text": {"type": "plain_text", "text": "one \ud83d"}}]},
+        "one \ufffd",
     ),
+    "two surrogates of a character": ({"text": "one \ud83d\ude00"}, "one 😀"),
     "bar in a table": (
         {"blocks": [{"type": "table", "rows": [["a|b", "one"]]}]},
         "| a\\|b | one |",

@@ -144,4 +144,4 @@ async def test_lone_surrogates_cause_no_harm(world: World) -> None:
     root = await world.ask("#general", "@bot half \ud83d a smile")
     assert await world.replies("#general", root) == ["half \ufffd of it"]
     await world.ask("#general", "and?", thread_ts=root)
-    assert (await world.replies("#general", root, 2))[1] == "turn 2: half  a smile | and?"
+    assert (await world.replies("#general", root, 2))[1] == "turn 2: half \ufffd a smile | and?"
