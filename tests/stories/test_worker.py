@@ -1,5 +1,6 @@
 """Threads that are lost or unreadable, and a server that lost its data."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -79,9 +80,10 @@ async def test_entries_lost_in_replies_are_found_repeatedly(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
-    read_ready = Inbox.read_ready
+    read_ready, replaced = Inbox.read_ready, asyncio.Event()
 
     async def lose_three(inbox: Inbox, name: str, count: int, block: float) -> list[Entry]:
+        replaced.set()
         entries = await read_ready(inbox, name, count, block)
         if entries and len(lost) < 3:
             lost.extend(entry.id for entry in entries)
@@ -89,6 +91,7 @@ async def test_entries_lost_in_replies_are_found_repeatedly(
         return entries
 
     monkeypatch.setattr(Inbox, "read_ready", lose_three)
+    await replaced.wait()  # a read that began before has ended
     root = await world.ask("#general", "@bot hi")
     assert await world.replies("#general", root) == ["turn 1: hi"]
     assert len(set(lost)) == 3
