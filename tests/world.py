@@ -17,8 +17,10 @@ from bot.slack.events import EVENTS
 from bot.slack.manifest import prefixed
 from bot.slack.scopes import SCOPES
 from bot.slack.surfaces.commands import all_commands
+from bot.store import jobs
 from bot.timing import AnswerTiming, CircuitTiming, EngineTiming, Timing, WorkerTiming
 from local_slack.local_slack import LocalSlack
+from local_slack.people import Person
 from local_slack.server import open_workspace
 from local_slack.workspace.model import Message
 from tests.fakes.openai import FakeOpenAI, held, open_fake_openai
@@ -100,6 +102,12 @@ class World:
             return (await self.bot.store.inbox.state(thread)).state == "idle"
 
         await wait_until(idle)
+
+    async def jobs_done(self, *people: Person) -> None:
+        """Wait until no job of these people waits or is running."""
+        await self.slack.settled(PATIENCE)
+        for person in people:
+            await self.wait_for_state(jobs.place(self.slack.workspace.team_id, person.id), "idle")
 
     async def wait_for_state(self, thread: Thread, state: str) -> None:
         """Wait until the thread is `idle`, `ready`, `claimed` or `later`."""

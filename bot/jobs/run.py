@@ -17,12 +17,12 @@ from bot.jobs.forget import (
 from bot.jobs.report import native_charts, person_usage, team_usage
 from bot.jobs.results import Results
 from bot.jobs.series import Series
-from bot.models import Answer, Conversation, Message, Thread
+from bot.models import Answer, Conversation, Message, Thread, decode
 from bot.slack.rights import record_refusal
 from bot.slack.surfaces.conversation_row import place
-from bot.store import Store, Turn
+from bot.store import Feedback, Store, Turn
 from bot.store.hold import record_deletion
-from bot.store.jobs import STOP
+from bot.store.jobs import STOP, VOTE
 from bot.store.steps import BUSY_NOTICE, job
 from bot.telemetry import audit_log
 from bot.telemetry.log import log
@@ -50,7 +50,8 @@ def _doing(turn: Turn, services: Services, message: Message) -> Callable[[bool],
         try:
             return await _do(turn, services, message, results)
         except Undeliverable as error:
-            log.warning("job_undeliverable", job=message.text, reason=error.reason)
+            name = message.text.partition(" ")[0]
+            log.warning("job_undeliverable", job=name, reason=error.reason)
             with suppress(Undeliverable):
                 await results.send(texts.refused(error.reason), "refused")
             return False
@@ -76,6 +77,17 @@ async def stop_answer(turn: Turn, services: Services, message: Message, results:
     user_id, user_team_id = message.user_id, message.user_team_id
     if not await services.rights.refusal_of(thread, user_id, user_team_id):
         await services.store.inbox.interrupt(thread, "stop", user_id, user_team_id)
+
+
+async def save_vote(turn: Turn, services: Services, message: Message, results: Results) -> None:
+    """Save a vote or its note, if the person may use the bot in the thread of the answer."""
+    feedback = decode(Feedback, message.text.partition(" ")[2])
+    thread, rights = feedback.thread, services.rights
+    if reason := await rights.refusal_of(thread, message.user_id, message.user_team_id):
+        await results.send(await rights.explain(reason), "refused")
+        return
+    await services.store.feedback.save(feedback)
+    log.info("feedback_given", thread=thread.key, turn=feedback.turn_id, vote=feedback.vote)
 
 
 async def send_chart(turn: Turn, services: Services, message: Message, results: Results) -> None:
@@ -216,10 +228,11 @@ async def _forget(
 
 OF_SWEEPS = frozenset({"confirm_deletion", "deletion_failed"})
 """Jobs that a sweep asks for again, later, if Redis has lost the first time."""
-ALWAYS = OF_SWEEPS | {"forget_me", STOP}
+ALWAYS = OF_SWEEPS | {"forget_me", STOP, VOTE}
 """Jobs for everyone, or that check rights themselves."""
 JOBS: Mapping[str, Callable[[Turn, Services, Message, Results], Awaitable[None]]] = {
     STOP: stop_answer,
+    VOTE: save_vote,
     "chart": send_chart,
     "team_chart": send_team_chart,
     "export": export,

@@ -1,7 +1,7 @@
 """Authorization: who may do what. docs/permissions.md has the table.
 
 The worker checks when an action takes effect. `web` checks first, to explain a refusal immediately,
-and when it stores a vote.
+and when it stores settings.
 """
 
 import asyncio

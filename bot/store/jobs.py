@@ -6,7 +6,8 @@ So it runs once, survives a crash, and runs on a worker after Slack has its ackn
 import time
 from typing import Literal
 
-from bot.models import JOB, Message, Thread
+from bot.models import JOB, Message, Thread, encode
+from bot.store.feedback import Feedback
 from bot.store.inbox import Inbox
 
 Job = Literal[
@@ -21,6 +22,8 @@ Job = Literal[
 
 STOP = "stop"
 """The job that stops an answer; the key of its thread follows."""
+VOTE = "vote"
+"""The job that saves feedback, which follows."""
 PLACE = "errands"
 """Takes the place of a thread's ts: the jobs of a person form a thread. (The stored name is
 older.)"""
@@ -35,6 +38,14 @@ async def ask_stop(inbox: Inbox, thread: Thread, user_id: str, user_team_id: str
     """Let a worker stop the thread's answer, if it finds that the person may."""
     ts = f"{time.time():.6f}"
     where, text = place(thread.team_id, user_id), f"{STOP} {thread.key}"
+    await inbox.deliver(Message(where, ts, user_id, text, user_team_id=user_team_id, kind=JOB))
+
+
+async def ask_vote(inbox: Inbox, feedback: Feedback, user_team_id: str = "") -> None:
+    """Let a worker save the feedback, if it finds that the person may vote."""
+    ts, text = f"{time.time():.6f}", f"{VOTE} {encode(feedback)}"
+    user_id = feedback.user_id
+    where = place(feedback.thread.team_id, user_id)
     await inbox.deliver(Message(where, ts, user_id, text, user_team_id=user_team_id, kind=JOB))
 
 

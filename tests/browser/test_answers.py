@@ -21,7 +21,7 @@ from tests.browser.page_actions import (
 )
 from tests.browser.test_page import png
 from tests.fakes.openai import Answer, held, parts
-from tests.world import World
+from tests.world import World, wait_until
 
 TIDES = """## The tides
 
@@ -126,8 +126,12 @@ async def test_a_person_gives_feedback_and_asks_for_another_answer(
     await _fill_in(world_page, "What was wrong or missing?", "Too short.")
     await expect(world_page.locator(".channel .count")).to_have_text("2 replies")
     await expect(first.get_by_role("button", name="Answer again")).to_have_count(0)
-    given = {(f.vote, f.note) for f in await world.bot.store.feedback.list()}
-    assert given == {("positive", "Short and friendly."), ("negative", "Too short.")}
+
+    async def both_saved() -> bool:
+        given = {(f.vote, f.note) for f in await world.bot.store.feedback.list()}
+        return given == {("positive", "Short and friendly."), ("negative", "Too short.")}
+
+    await wait_until(both_saved)
 
 
 async def _fill_in(page: Page, label: str, note: str) -> None:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from bot.slack import approval_card as card
 from bot.slack.surfaces.shortcuts import SHORTCUTS
+from bot.store import Feedback, jobs
 from bot.store.channel_settings import ChannelSettings
 from bot.store.interrupting import Order
 from bot.timing import SlackTiming, Timing, WorkerTiming
@@ -222,6 +223,24 @@ async def test_a_stop_waits_until_slack_says_who_its_person_is(
         assert answer.endswith("_Stopped._")
 
 
+async def test_the_worker_refuses_the_vote_of_a_person_who_lost_the_right_meanwhile(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """`web` let the vote pass; a vote of a person with the right comes with it."""
+    async with place_with("denied", "#general", redis_url, tmp_path) as (world, mallory):
+        root = await world.ask("#general", "@bot hello")
+        alice, store = world.slack.user("alice"), world.bot.store
+        for person in (mallory, alice):
+            thread = world.key("#general", root)
+            vote = Feedback("turn", "run", thread, person.id, "negative", 1.0, SECRET)
+            await jobs.ask_vote(store.inbox, vote)
+        await world.jobs_done(mallory, alice)
+        assert [given.user_id for given in await store.feedback.list()] == [alice.id]
+        (told,) = world.slack.messages(mallory.dm())
+        assert "you are not among those who may use it" in words(told)
+        assert SECRET not in words(told)
+
+
 @pytest.mark.parametrize(("kind", "where"), WHO_AND_WHERE)
 async def test_a_refused_person_changes_nothing_in_an_idle_thread(
     redis_url: str, tmp_path: Path, kind: str, where: str
@@ -235,6 +254,7 @@ async def test_a_refused_person_changes_nothing_in_an_idle_thread(
             await world.rests(place, root)
             assert world.fake.created("/responses") == runs, action
             await _unharmed(world, mallory, place, root)
+        await world.jobs_done(mallory)
         assert await world.bot.store.feedback.list() == []
         sent = world.slack.messages(mallory.dm())
         assert not any(message.file_ids for message in sent)

@@ -293,6 +293,7 @@ async def test_what_a_refused_person_sends_to_any_listener_changes_nothing(
             await world.slack.settled(PATIENCE)
             assert await store.inbox.interrupt_of(found.asking) is None, name
         await world.rests(CHANNEL, answer.thread_ts)
+        await world.jobs_done(found.mallory)
         await world.wait_for_state(found.asking, "later")
         press = json.loads(found.about)["press"]
         pending = await store.approvals.find(found.asking, press["turn_id"], press["id"])

@@ -100,6 +100,7 @@ async def test_a_vote_of_an_unknown_person_is_not_stored(world: World) -> None:
     hide_people(world, alice)
     (answer,) = world.slack.replies("#general", root)
     await alice.clicks("#general", answer.ts, "feedback", "positive")
+    await world.jobs_done(alice)
     assert await world.bot.store.feedback.list() == []
     assert "try again" in words(alice.ephemerals("#general")[-1])
 

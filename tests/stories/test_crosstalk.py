@@ -148,8 +148,12 @@ async def test_feedback_and_audit_lines_name_the_workspace_where_they_were_made(
         await alice.clicks(GENERAL, answers["T2"].ts, FEEDBACK, "negative")
         await alice.submits({"note": "wrong"})
         await alice.slash("/forget-me")
-        feedback = await deployment.bot.store.feedback.list()
-        assert {(each.thread.team_id, each.note) for each in feedback} == {("T2", "wrong")}
+
+        async def noted() -> bool:
+            feedback = await deployment.bot.store.feedback.list()
+            return {(each.thread.team_id, each.note) for each in feedback} == {("T2", "wrong")}
+
+        await wait_until(noted)
 
         async def both_logged() -> bool:
             return log.exists() and log.read_text().count('"answer"') >= 2
@@ -241,7 +245,11 @@ async def test_values_that_name_another_workspace_are_refused(deployment: Deploy
     noted = await alice.submits({"note": "mine"})
     forged = await _forged(noted, lambda body: _moved(body, "T2", "T1"), two)
     assert forged.state == "failed"
-    assert {each.thread.team_id for each in await store.feedback.list()} == {"T2"}
+
+    async def voted() -> bool:
+        return {each.thread.team_id for each in await store.feedback.list()} == {"T2"}
+
+    await wait_until(voted)
     await alice.opens_home()
     await two.settled(PATIENCE)
     assert alice.home is not None

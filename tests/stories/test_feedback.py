@@ -15,7 +15,8 @@ from tests.world import World, open_world
 
 
 async def given(world: World) -> list[tuple[str, str, str]]:
-    """(vote, note, run id) of all feedback."""
+    """(vote, note, run id) of all feedback, once no vote waits."""
+    await world.jobs_done(world.slack.user("alice"), world.slack.user("bob"))
     found = await world.bot.store.feedback.list()
     return [(feedback.vote, feedback.note, feedback.run_id) for feedback in found]
 
@@ -62,6 +63,7 @@ async def test_a_vote_can_be_changed_and_each_person_has_their_own(world: World)
     await alice.clicks("#general", answer, "feedback", "positive")
     await bob.clicks("#general", answer, "feedback", "positive")
     await alice.clicks("#general", answer, "feedback", "negative")
+    await world.jobs_done(alice, bob)
     votes = {f.user_id: f.vote for f in await world.bot.store.feedback.list()}
     assert votes == {alice.id: "negative", bob.id: "positive"}
 
@@ -71,6 +73,7 @@ async def test_feedback_is_exported_as_lines_and_as_a_table(world: World) -> Non
     alice = world.slack.user("alice")
     await alice.clicks("#general", answer, "feedback", "negative")
     await alice.submits({"note": 'a "quoted", note'})
+    await world.jobs_done(alice)
     feedback = await world.bot.store.feedback.list()
     (row,) = csv.DictReader(io.StringIO(render_csv(feedback)))
     (line,) = map(json.loads, render_jsonl(feedback).splitlines())

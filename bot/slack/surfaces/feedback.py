@@ -32,7 +32,8 @@ NOTE_LENGTH = 3000
 
 
 class AnswerButtons:
-    """Votes are stored before they are acknowledged: Slack does not redeliver clicks."""
+    """A vote is in the person's inbox before it is acknowledged: Slack does not redeliver clicks.
+    A worker saves it."""
 
     def __init__(self, store: Store, rights: Rights) -> None:
         self._store = store
@@ -60,8 +61,7 @@ class AnswerButtons:
         if await self._refused(feedback.thread, body, client):
             await ack()
             return
-        await self._store.feedback.save(feedback)
-        log.info("feedback_given", thread=feedback.thread.key, turn=feedback.turn_id, vote=vote)
+        await jobs.ask_vote(self._store.inbox, feedback, body["user"].get("team_id") or "")
         await ack()
         if vote == "negative":
             await _ask_for_note(client, body["trigger_id"], feedback)
@@ -92,10 +92,11 @@ class AnswerButtons:
         """Handle the submission of a note."""
         about = json.loads(view["private_metadata"])
         note = view["state"]["values"]["note"]["note"].get("value") or ""
-        thread, user = own_thread(about["thread"], context), body["user"]
-        refused = await self._rights.refusal_of(thread, user["id"], user.get("team_id") or "")
-        if about["user_id"] == user["id"] and not refused:
-            await self._store.feedback.save(_feedback(**about, note=note))
+        own_thread(about["thread"], context)  # refuses a thread of another installation
+        user = body["user"]
+        if about["user_id"] == user["id"]:
+            feedback = _feedback(**about, note=note)
+            await jobs.ask_vote(self._store.inbox, feedback, user.get("team_id") or "")
         await ack()
 
     async def answer_again(
