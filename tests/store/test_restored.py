@@ -87,6 +87,24 @@ async def test_questions_from_before_a_rollback_are_maybe_done(store: Store) -> 
     assert await store.turns.open(claims[thread("2.0")]).once(STEP, work) == "False"
 
 
+async def test_a_message_that_may_be_answered_does_not_join_the_turn_under_way(
+    store: Store,
+) -> None:
+    """A later turn of the lost state has answered it, and its worker holds the next one."""
+    now = await store.now()
+    stamps = [f"{now + seconds:.6f}" for seconds in (-20, -10, 30, 60)]
+    await deliver(store, stamps[1], stamps[3])
+    turn = store.turns.open(await take_one(store))
+    await store.redis.hset(store.keys.pulse, "restored_at", f"{now:.6f}")
+    await deliver(store, stamps[0])
+    await store.routing.route(message(f"{now - 15:.6f}"), "mention", "always")
+    assert await store.inbox.interrupt_of(thread()) is None
+    await deliver(store, stamps[2])
+    assert await store.inbox.interrupt_of(thread()) == "late"
+    again = await store.turns.begin_again(turn, [], {})
+    assert [m.ts for m in again.claim.messages] == stamps[1:]
+
+
 async def test_the_same_question_makes_the_same_turn(store: Store) -> None:
     await deliver(store, "1.0", "2.0")
     first = await take_one(store)

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from bot.timing import StoreTiming, WorkerTiming
+from tests.fakes.openai import echo, held
 from tests.fakes.openai.answers import slow
 from tests.redis_server import RedisServer, run_server
 from tests.stories.test_ai_faults import CONVERSATIONS, runs, texts
-from tests.world import BASE_TIMING, World, open_world
+from tests.world import BASE_TIMING, World, open_world, wait_until
 
 SCALE = 0.1
 """The time scale of these stories: a second of a deployment takes this many here."""
@@ -157,3 +158,34 @@ async def test_a_rollback_loses_no_waiting_questions(
     assert (copies(world, [root]), runs(world)) == ([2], 2)
     asked = [text for said in texts(world) for text in said]
     assert [text.split()[-1] for text in asked] == ["first", "second", "third"]
+
+
+async def test_a_message_answered_since_that_state_does_not_join_the_turn_under_way(
+    own_server: RedisServer, tmp_path: Path
+) -> None:
+    """`web` delivers the answered question after the worker has written its turn back."""
+    timing = replace(TIMING, store=replace(TIMING.store, restore_check=5 * SCALE))
+    async with open_world(
+        own_server.url, tmp_path / "state", engine="assistants", socket_mode=False, timing=timing
+    ) as world:
+        await asyncio.to_thread(own_server.copy_data, tmp_path / "copy")
+        first = await world.slack.user("alice").says("#general", "@bot first")
+        await world.replies("#general", first)
+        await world.rests("#general", first)
+        world.fake.answer = lambda prompt: held(echo(prompt))
+        second = await world.slack.user("alice").says("#general", "@bot second", thread_ts=first)
+        await world.slack.wait_for(lambda: runs(world) == 2)
+        await asyncio.to_thread(own_server.restore_data, tmp_path / "copy")
+
+        async def both_are_known() -> bool:
+            state = await world.bot.store.inbox.state(world.key("#general", first))
+            return state.taken == (second,) and first in state.waiting and state.state == "claimed"
+
+        await wait_until(both_are_known)
+        await asyncio.sleep(3 * SCALE)
+        world.fake.finish()
+        await world.replies("#general", first, 2)
+        await world.rests("#general", first)
+        assert (copies(world, [first]), runs(world)) == ([2], 2)
+        asked = [text.split()[-1] for said in texts(world) for text in said]
+        assert asked == ["first", "second"]

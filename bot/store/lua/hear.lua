@@ -11,7 +11,7 @@
 -- how many wait, a turn is under way}.
 local BARE = 'bare'
 local place = {inbox = inbox, thread = thread, turn = turn, interrupts = interrupts, ready = ready,
-  later = later, name = name}
+  later = later, pulse = pulse, name = name}
 local marks = redis.call('MGET', unpack(seen))
 -- When each person last wrote (`U...`) and last mentioned us (`@U...`), when anyone first mentioned us
 -- (`@first`), and how often a person wrote (`@pace:U...`); and what of this changes. By the time of

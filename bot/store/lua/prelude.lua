@@ -8,6 +8,8 @@
 local GROUP = 'workers'
 -- What one turn answers at most.
 local MAX_MESSAGES, MAX_BYTES = 50, 200000
+-- Seconds by which Slack's clock and ours may differ.
+local CLOCK_SKEW = 2
 local SUPERSEDED = redis.error_reply('SUPERSEDED another claim holds this thread')
 
 local function now()
@@ -270,9 +272,18 @@ local function taken(turn)
   return list and parse(turn, list) or {}
 end
 
+-- Messages older than this may have been answered after the state that Redis came back with.
+local function maybe_answered_until(pulse)
+  local restored_at = tonumber(redis.call('HGET', pulse, 'restored_at')) or 0
+  return restored_at > 0 and restored_at + CLOCK_SKEW or 0
+end
+
 -- Whether a message belongs to the turn that has taken `stamps`: it is older than one of them, or it brings
--- the files of one.
-local function joins(stamps, name, ts, message)
+-- the files of one. One that may be answered already is left to the next turn, which looks for its answer.
+local function joins(stamps, name, ts, message, answered_until)
+  if (tonumber(ts) or 0) < answered_until then
+    return false
+  end
   if #stamps > 0 and earlier(ts, stamps[#stamps]) then
     return true
   end
@@ -285,8 +296,8 @@ local function joins(stamps, name, ts, message)
 end
 
 -- The one way into an inbox: the message waits, its thread is ready, and `marks` say that it was seen, with
--- a `value`. `place` holds the keys of the thread, its name and whether it is busy, `user` is the author. If
--- the message belongs to the turn under way, its worker is notified.
+-- a `value`. `place` holds the keys of the thread and of the pulse, its name and whether it is busy, `user`
+-- is the author. If the message belongs to the turn under way, its worker is notified.
 local function store_message(place, user, ts, message, marks, seen_seconds, value)
   -- The first write: it fails as a whole where the server has no memory left.
   redis.call('HSET', place.inbox, ts, message)
@@ -295,7 +306,9 @@ local function store_message(place, user, ts, message, marks, seen_seconds, valu
     enter(place.ready, thread, name, false, string.sub(name, -#ts - 1) == ':' .. ts)
     place.busy = true
   else
-    if joins(taken(place.turn), name, ts, message) and kind_of(message) == 'message' then
+    local stamps = taken(place.turn)
+    if kind_of(message) == 'message' and #stamps > 0
+      and joins(stamps, name, ts, message, maybe_answered_until(place.pulse)) then
       if redis.call('HSETNX', place.interrupts, name, 'late') == 0 then
         redis.call('HSET', place.turn, 'late', '')  -- in case that the stop is refused
       end

@@ -1,6 +1,6 @@
 -- Begin a turn again, with the messages that belong to it and arrived since it was taken: older ones, and
 -- files of its messages.
--- KEYS thread, inbox, turn, interrupts, conversation
+-- KEYS thread, inbox, turn, interrupts, conversation, pulse
 -- ARGV claim, name, dropped, fields...
 -- `dropped` is a JSON list of the fields of the journal that no longer hold; `fields` are fields and
 -- values that are set in their place.
@@ -13,11 +13,11 @@ for _, ts in ipairs(stamps) do
   is_taken[ts] = true
   bytes = bytes + redis.call('HSTRLEN', inbox, ts)
 end
-local joining, waiting = {}, {}
+local joining, waiting, answered_until = {}, {}, maybe_answered_until(pulse)
 local stored = redis.call('HGETALL', inbox)
 for i = 1, #stored, 2 do
   local ts, message = stored[i], stored[i + 1]
-  if not is_taken[ts] and joins(stamps, name, ts, message) then
+  if not is_taken[ts] and joins(stamps, name, ts, message, answered_until) then
     joining[#joining + 1], waiting[ts] = ts, message
   end
 end
